@@ -1,0 +1,63 @@
+"""Starts the fork server and workers from it, without importing what a worker imports.
+
+The supervisor names the worker's code by a dotted path; only the worker's own
+process loads it. That keeps everything a job may need out of the supervisor.
+"""
+
+import gc
+import importlib
+import multiprocessing
+import multiprocessing.forkserver
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from multiprocessing.context import ForkServerProcess
+
+from ipc.channel import WorkerEnd
+
+_context = multiprocessing.get_context("forkserver")
+
+
+def start_fork_server(preload: Sequence[str]) -> None:
+    """Start the fork server, which imports ``preload`` once for all workers.
+
+    Call it before any thread, socket or secret exists in this process: the
+    server, and so every worker, starts from a copy of this process's environment.
+    """
+    _hide_main_module()
+    _context.set_forkserver_preload(list(preload))
+    multiprocessing.forkserver.ensure_running()
+
+
+def fork_server_pid() -> int | None:
+    """Return the process id of the running fork server, or ``None``."""
+    pid: int | None = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    return pid
+
+
+def spawn_worker(target: str, end: WorkerEnd) -> ForkServerProcess:
+    """Start a worker that runs ``target`` (``"package.module:function"``) with its end of the channel."""
+    process = _context.Process(target=run_worker, args=(target, end), daemon=False)
+    process.start()
+    return process
+
+
+def run_worker(target: str, end: WorkerEnd) -> None:
+    """Run ``target(end)`` in this, the worker's, process and leave with its exit code."""
+    end.claim()
+    module_name, function_name = target.split(":")
+    main: Callable[[WorkerEnd], int] = getattr(importlib.import_module(module_name), function_name)
+    sys.exit(main(end))
+
+
+def freeze_imports() -> None:
+    """Keep the garbage collector off everything imported so far, so that forked workers go on sharing its memory."""
+    gc.collect()
+    gc.freeze()
+
+
+def _hide_main_module() -> None:
+    # A child would otherwise import our command line again, as __mp_main__, to be able
+    # to unpickle functions defined there. There are none; multiprocessing skips packages' __main__.
+    main = sys.modules["__main__"]
+    main.__spec__ = ModuleSpec("launchd.__main__", None)

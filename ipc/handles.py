@@ -1,0 +1,46 @@
+"""External names, handles, and how a workload ended.
+
+A name is chosen by the supervisor before anything exists; a handle is what a
+runner needs to find its workload again after every process here has died.
+"""
+
+import hashlib
+
+import msgspec
+
+
+class Handle(msgspec.Struct, frozen=True):
+    """Where a submitted workload is to be found.
+
+    ``data`` belongs to the runner that made it; ``version`` is the runner's own
+    number for the layout of ``data``, so that a newer agent can adopt an older
+    agent's workload.
+    """
+
+    runner: str
+    name: str
+    version: int = 1
+    data: dict[str, str | int] = {}
+
+
+class ExitResult(msgspec.Struct, frozen=True):
+    """How a workload's main process ended.
+
+    Exactly one of ``code`` (0-255) and ``signal`` (a signal number) is set when
+    the end was seen; both are ``None`` when nobody saw it.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    oom_killed: bool = False
+    message: str | None = None
+
+
+def external_name(server_url: str, item_id: str, attempt: int) -> str:
+    """Return the name under which attempt ``attempt`` (from 1) of an item exists outside.
+
+    It is the same for the same three values on any host and after any restart,
+    and fits every runner: lower-case letters, digits and ``-``, 30 characters.
+    """
+    digest = hashlib.sha256(f"{server_url}\n{item_id}".encode()).hexdigest()
+    return f"launchd-{digest[:16]}-{attempt}"

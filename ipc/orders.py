@@ -1,0 +1,81 @@
+"""The work order: everything a worker needs to know of its job, as a file in the job's directory.
+
+Written by the supervisor before the worker is told; the journal keeps the
+truth. It holds no secret: the API key goes through the pipe.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from ipc.run_spec import RunSpec
+
+ORDER_FILE = "job.json"
+
+
+class OutputLimits(msgspec.Struct, frozen=True):
+    """How much of a job's output is kept: ``files`` files of at most ``file_bytes`` bytes."""
+
+    file_bytes: int = 64 * 1024 * 1024
+    files: int = 5
+
+
+class VenvOptions(msgspec.Struct, frozen=True):
+    """How virtual environments are built on this host; ``python`` is an interpreter's path, ``None`` for our own."""
+
+    enabled: bool = True
+    cache_dir: str = ""
+    cache_max_bytes: int = 20 * 1024**3
+    no_progress_timeout_seconds: float = 600.0
+    pip_args: tuple[str, ...] = ()
+    python: str | None = None
+
+
+class GitOptions(msgspec.Struct, frozen=True):
+    """Which git transports a job may use; ``allow_local`` opens paths of this host."""
+
+    transports: tuple[str, ...] = ("https", "ssh")
+    allow_local: bool = False
+
+
+class WorkOrder(msgspec.Struct, frozen=True):
+    """One job, ready to be run by a worker."""
+
+    name: str
+    item_id: str
+    queue: str
+    entity: str
+    attempt: int
+    base_url: str
+    spec: RunSpec
+    directory: str
+    run_as_user: str | None = None
+    heartbeat_seconds: float = 10.0
+    start_timeout_seconds: float = 1800.0
+    stop_grace_seconds: float = 10.0
+    fetch_timeout_seconds: float = 1800.0
+    output: OutputLimits = OutputLimits()
+    venv: VenvOptions = VenvOptions()
+    git: GitOptions = GitOptions()
+
+
+def write_order(order: WorkOrder) -> None:
+    """Write ``order`` into its job's directory, which is made if it is missing, for the owner's eyes only."""
+    directory = Path(order.directory)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = directory / f".{ORDER_FILE}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(order))
+    temporary.replace(directory / ORDER_FILE)
+
+
+def read_order(directory: Path) -> WorkOrder:
+    """Return the work order in ``directory``.
+
+    Raises:
+        OSError: it cannot be read.
+        msgspec.DecodeError: it is not a work order.
+    """
+    return msgspec.json.decode((directory / ORDER_FILE).read_bytes(), type=WorkOrder)

@@ -1,0 +1,153 @@
+"""A run spec as our agent reads it: parsed once, typed from then on.
+
+The keys are those of W&B's launch spec. Where W&B's agent crashes on a null, this accepts it as absent.
+"""
+
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from ipc.errors import InvalidSpec
+
+#: The ``uri`` of a sweep scheduler's item.
+SCHEDULER_URI = "placeholder-uri-scheduler"
+
+#: The ``uri`` of a code directory kept as an artifact.
+CODE_URI_PREFIX = "wandb-artifact://_id/"
+
+T = TypeVar("T")
+
+_RUN_ID_ALPHABET = string.ascii_lowercase + string.digits
+
+
+class Overrides(msgspec.Struct, frozen=True):
+    """What the submitter changes for this one run."""
+
+    entry_point: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    run_config: dict[str, Any] = {}
+    artifacts: dict[str, Any] = {}
+    files: dict[str, Any] = {}
+    dockerfile: str | None = None
+    working_dir: str | None = None
+
+
+class GitSource(msgspec.Struct, frozen=True):
+    """A git repository; ``version`` is a branch, tag or commit."""
+
+    repo: str | None = None
+    version: str | None = None
+
+
+class RunSpec(msgspec.Struct, frozen=True):
+    """One run spec. ``project`` is in lower case, as W&B's agent makes it."""
+
+    entity: str
+    project: str
+    run_id: str
+    resource: str
+    resource_args: dict[str, Any] = {}
+    overrides: Overrides = Overrides()
+    git: GitSource = GitSource()
+    uri: str | None = None
+    job: str | None = None
+    docker_image: str | None = None
+    name: str | None = None
+    author: str | None = None
+    sweep_id: str | None = None
+    resume_count: int = 0
+
+    @property
+    def is_scheduler(self) -> bool:
+        """Whether this is a sweep scheduler."""
+        return self.uri == SCHEDULER_URI
+
+    @property
+    def code_artifact(self) -> str | None:
+        """The id of the artifact that holds the job's code directory, if there is one."""
+        if self.uri is None or not self.uri.startswith(CODE_URI_PREFIX):
+            return None
+        return self.uri.removeprefix(CODE_URI_PREFIX)
+
+    @property
+    def macros(self) -> dict[str, str]:
+        """The values of W&B's macros ``${...}`` that are known before an image is."""
+        return {
+            "project_name": self.project,
+            "entity_name": self.entity,
+            "run_id": self.run_id,
+            "run_name": str(self.name),
+            "author": str(self.author),
+        }
+
+
+class _Envelope(msgspec.Struct):
+    """The keys of a launch spec that an agent reads, as they stand in JSON; every one may be null."""
+
+    entity: str | None = None
+    project: str | None = None
+    run_id: str | None = None
+    resource: str | None = None
+    resource_args: dict[str, Any] | None = None
+    overrides: dict[str, Any] | None = None
+    git: GitSource | None = None
+    docker: dict[str, Any] | None = None
+    uri: str | None = None
+    job: str | None = None
+    image_uri: str | None = None
+    name: str | None = None
+    author: str | None = None
+    sweep_id: str | None = None
+    resume_count: int | None = msgspec.field(default=None, name="_resume_count")
+
+
+def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
+    """Return the run spec in ``raw``, the JSON object popped from a queue.
+
+    A missing ``run_id`` is drawn (8 characters, as W&B's agent draws it), a
+    missing ``resource`` is W&B's default ``local-container``.
+
+    Raises:
+        InvalidSpec: naming the key that is wrong and why.
+    """
+    envelope = _convert(raw, _Envelope, "the run spec")
+    if not envelope.entity or not envelope.project:
+        raise InvalidSpec("The run spec names no entity or no project.", hint="Launch it again with both set.")
+    docker = envelope.docker or {}
+    image = docker.get("docker_image") or envelope.image_uri or None
+    return RunSpec(
+        entity=envelope.entity,
+        project=envelope.project.lower(),
+        run_id=envelope.run_id or draw_run_id(),
+        resource=envelope.resource or "local-container",
+        resource_args=envelope.resource_args or {},
+        overrides=_parse_overrides(envelope.overrides or {}),
+        git=envelope.git or GitSource(),
+        uri=envelope.uri or None,
+        job=envelope.job or None,
+        docker_image=image,
+        name=envelope.name or None,
+        author=envelope.author or None,
+        sweep_id=envelope.sweep_id or None,
+        resume_count=envelope.resume_count or 0,
+    )
+
+
+def draw_run_id() -> str:
+    """Return a new run id: eight lower-case letters and digits."""
+    return "".join(secrets.choice(_RUN_ID_ALPHABET) for _ in range(8))
+
+
+def _parse_overrides(overrides: Mapping[str, Any]) -> Overrides:
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return _convert(given, Overrides, "overrides")
+
+
+def _convert(raw: Mapping[str, Any], wanted: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(dict(raw), wanted)
+    except msgspec.ValidationError as error:
+        raise InvalidSpec(f"Something is wrong in {where}: {error}.", hint="Correct it and launch again.") from error

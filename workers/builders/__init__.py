@@ -1,0 +1,49 @@
+"""What makes a fetched project runnable: one module per builder.
+
+Owns the choice among them; nothing but the chosen one is imported.
+"""
+
+import importlib
+from typing import Protocol
+
+import msgspec
+
+from workers.context import JobContext
+from workers.sources import Project
+
+
+class Build(msgspec.Struct, frozen=True):
+    """What a builder made: variables to add to the job's environment, directories to put first on ``PATH``, an image."""
+
+    environment: dict[str, str] = {}
+    path: tuple[str, ...] = ()
+    image: str | None = None
+
+
+class Builder(Protocol):
+    """Builds an environment or an image for a project."""
+
+    def needed(self, project: Project, context: JobContext) -> bool:
+        """Return whether there is anything to build."""
+        ...
+
+    def build(self, project: Project, context: JobContext) -> Build:
+        """Build it, or find it built before.
+
+        Raises:
+            BuildError: with the end of the output as ``detail``.
+            JobCancelled: the job was stopped meanwhile.
+        """
+        ...
+
+
+BUILDERS: dict[str, str] = {
+    "venv": "workers.builders.venv:VenvBuilder",
+}
+
+
+def load_builder(name: str) -> Builder:
+    """Return the builder called ``name``, a key of :data:`BUILDERS`."""
+    module, _, class_name = BUILDERS[name].partition(":")
+    builder: Builder = getattr(importlib.import_module(module), class_name)()
+    return builder

@@ -1,0 +1,68 @@
+"""What a source, a builder or a runner may know and say of its job.
+
+The one way from a phase to the outside: progress and warnings go through here
+to the supervisor, a stop request comes in through here.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ipc.errors import JobCancelled
+from ipc.messages import Event, PhaseChanged, Warned, shorten
+from ipc.orders import WorkOrder
+from ipc.states import JobState
+
+#: Progress texts reach the supervisor at most this often.
+PROGRESS_INTERVAL_SECONDS = 0.5
+
+
+class JobContext:
+    """One job as its phases see it. ``cancel`` may be called from another thread, the rest from the job's own."""
+
+    def __init__(self, order: WorkOrder, send: Callable[[Event], None]) -> None:
+        self.order = order
+        self.directory = Path(order.directory)
+        self.work = self.directory / "work"
+        self._send = send
+        self._phase = JobState.CLAIMED
+        self._progress_at = 0.0
+        self._cancel_reason: str | None = None
+        self._cancel_reader, self._cancel_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def enter(self, phase: JobState, message: str | None = None) -> None:
+        """Tell the supervisor that the job entered ``phase``; raises :class:`JobCancelled` after a stop request."""
+        self.raise_if_cancelled()
+        self._phase = phase
+        self._send(PhaseChanged(phase, message and shorten(message)))
+
+    def progress(self, message: str) -> None:
+        """Say what is being done, for whoever waits; too frequent texts are dropped."""
+        now = time.monotonic()
+        if now - self._progress_at >= PROGRESS_INTERVAL_SECONDS:
+            self._progress_at = now
+            self._send(PhaseChanged(self._phase, shorten(message)))
+
+    def warn(self, message: str, stage: str) -> None:
+        """Attach a warning to the run queue item; ``stage`` is W&B's word (``agent``, ``build``, ``run``)."""
+        self._send(Warned(shorten(message), stage))
+
+    def cancel(self, reason: str) -> None:
+        """Ask the phase that runs to stop."""
+        self._cancel_reason = reason
+        os.write(self._cancel_writer, b"c")
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why the job is to stop, or ``None``."""
+        return self._cancel_reason
+
+    def raise_if_cancelled(self) -> None:
+        """Raise :class:`JobCancelled` after a stop request."""
+        if self._cancel_reason is not None:
+            raise JobCancelled(f"The job was stopped: {self._cancel_reason}.")
+
+    def cancel_fileno(self) -> int:
+        """Return a descriptor that is readable from the stop request on; wait on it beside whatever else is waited for."""
+        return self._cancel_reader

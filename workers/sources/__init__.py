@@ -1,0 +1,61 @@
+"""Where a job's files come from: one module per kind of source.
+
+Owns the choice among them; nothing but the chosen one is imported.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from ipc.errors import InvalidSpec
+from ipc.run_spec import RunSpec
+from workers.context import JobContext
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A fetched source: its directory, and the command it suggests where the submitter gave none."""
+
+    directory: Path
+    entry_point: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Brings a job's files to this host."""
+
+    def fetch(self, context: JobContext) -> Project:
+        """Put the files into ``context.work`` and return the project.
+
+        Raises:
+            SourceError: they cannot be had; the message says why and what to do.
+            JobCancelled: the job was stopped meanwhile.
+        """
+        ...
+
+
+SOURCES: dict[str, str] = {
+    "command": "workers.sources.command:CommandSource",
+    "git": "workers.sources.git:GitSource",
+    "code": "workers.sources.code:CodeSource",
+}
+
+
+def source_name(spec: RunSpec) -> str:
+    """Return the key in :data:`SOURCES` for ``spec``; raises :class:`InvalidSpec` when it names no source we know."""
+    if spec.job is not None:
+        raise InvalidSpec(f"Job artifacts such as {spec.job} cannot be run yet.", hint="Launch the directory or the repository itself.")
+    if spec.git.repo:
+        return "git"
+    if spec.code_artifact is not None:
+        return "code"
+    if spec.overrides.entry_point:
+        return "command"
+    raise InvalidSpec("The run spec names no repository, no code directory and no command.", hint="Launch one of them.")
+
+
+def load_source(spec: RunSpec) -> Source:
+    """Return the source of ``spec``; raises :class:`InvalidSpec`."""
+    module, _, name = SOURCES[source_name(spec)].partition(":")
+    source: Source = getattr(importlib.import_module(module), name)()
+    return source
