@@ -1,0 +1,6 @@
+"""`python -m launchd`: the same as the command `launchd`. Owns nothing but this entry."""
+
+from launchd.cli import main
+
+if __name__ == "__main__":
+    main()

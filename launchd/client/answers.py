@@ -1,0 +1,216 @@
+"""The shapes of answers that callers of `launchd.client` never see; the public shapes are in `models.py`.
+
+Owns names and nullability as W&B's servers have them. A field that a caller does not need is not declared. No I/O.
+"""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from launchd.client.models import Item, Queue, QueueDetail
+
+T = TypeVar("T")
+
+
+class Answer(msgspec.Struct, Generic[T]):
+    """A whole GraphQL answer. `errors` holds objects with a `message`, or bare strings."""
+
+    data: T | None = None
+    errors: list[Any] | None = None
+
+
+class Result(msgspec.Struct, Generic[T]):
+    """`data` of nearly all our documents: their one root field has the alias `result`."""
+
+    result: T
+
+
+class Named(msgspec.Struct):
+    name: str
+
+
+class TypeInfo(msgspec.Struct, rename="camel"):
+    """One `__type` of an introspection."""
+
+    fields: list[Named] | None = None
+    input_fields: list[Named] | None = None
+
+    def names(self) -> set[str]:
+        return {field.name for field in [*(self.fields or []), *(self.input_fields or [])]}
+
+
+class Introspection(msgspec.Struct):
+    """The types that tell what a server can do; a type it does not have is null."""
+
+    mutation: TypeInfo | None = None
+    create_agent: TypeInfo | None = None
+    fail_item: TypeInfo | None = None
+    push: TypeInfo | None = None
+
+
+class TeamEdge(msgspec.Struct):
+    node: Named
+
+
+class Teams(msgspec.Struct):
+    edges: list[TeamEdge] = []
+
+
+class ViewerFields(msgspec.Struct):
+    username: str | None = None
+    entity: str | None = None
+    teams: Teams | None = None
+
+
+class Success(msgspec.Struct):
+    success: bool | None = None
+    state: str = ""
+
+
+class ItemResult(msgspec.Struct, rename="camel"):
+    run_queue_item_id: str
+    success: bool
+
+
+class ItemResults(msgspec.Struct):
+    results: list[ItemResult] = []
+
+    def by_item(self) -> dict[str, bool]:
+        return {result.run_queue_item_id: result.success for result in self.results}
+
+
+class Returned(msgspec.Struct):
+    returned: tuple[str, ...] = ()
+
+
+class CreatedAgent(msgspec.Struct, rename="camel"):
+    launch_agent_id: str
+
+
+class CreatedConfig(msgspec.Struct):
+    id: str = msgspec.field(name="defaultResourceConfigID")
+
+
+class CreatedQueue(msgspec.Struct):
+    id: str = msgspec.field(name="queueID")
+
+
+class PushedItem(msgspec.Struct, rename="camel"):
+    run_queue_item_id: str
+
+
+class PoppedItem(msgspec.Struct, rename="camel"):
+    run_queue_item_id: str
+    run_spec: dict[str, Any]
+
+
+class StateFields(msgspec.Struct):
+    """A run, or a sweep."""
+
+    state: str | None = None
+    stopped: bool | None = None
+
+
+class ItemEdge(msgspec.Struct):
+    node: Item
+
+
+class ItemConnection(msgspec.Struct):
+    edges: list[ItemEdge] = []
+
+
+class QueueFields(msgspec.Struct, rename="camel"):
+    """A queue as W&B shows it; its resource stands apart, under `default_resource_config_id`."""
+
+    id: str = ""
+    access: str | None = None
+    prioritization_mode: str | None = None
+    default_resource_config_id: str | None = msgspec.field(default=None, name="defaultResourceConfigID")
+    run_queue_item: Item | None = None
+    run_queue_items: ItemConnection | None = None
+
+
+class ProjectFields(msgspec.Struct, rename="camel"):
+    run_queues: list[Queue] = []
+    run_queue: QueueFields | None = None
+    run: StateFields | None = None
+    sweep: StateFields | None = None
+
+
+class ProjectQueueDetails(msgspec.Struct, rename="camel"):
+    run_queues: list[QueueDetail] = []
+    run_queue: QueueDetail | None = None
+
+
+class ResourceConfig(msgspec.Struct):
+    config: Any = None
+    resource: str | None = None
+
+
+class EntityFields(msgspec.Struct, rename="camel"):
+    default_resource_config: ResourceConfig | None = None
+
+
+class ArtifactFields(msgspec.Struct):
+    id: str
+    state: str = ""
+
+
+class CreatedArtifact(msgspec.Struct):
+    artifact: ArtifactFields
+
+
+class UploadTarget(msgspec.Struct, rename="camel"):
+    """Where to PUT a file. No `upload_url`: the server has the content already."""
+
+    upload_url: str | None = None
+    upload_headers: list[str] | None = None
+
+
+class UploadEdge(msgspec.Struct):
+    node: UploadTarget
+
+
+class UploadConnection(msgspec.Struct):
+    edges: list[UploadEdge] = []
+
+
+class CreatedFiles(msgspec.Struct):
+    files: UploadConnection
+
+
+class ManifestFields(msgspec.Struct):
+    id: str
+    file: UploadTarget
+
+
+class CreatedManifest(msgspec.Struct, rename="camel"):
+    artifact_manifest: ManifestFields
+
+
+class FileFields(msgspec.Struct, rename="camel"):
+    """A stored file. `digest` is the base64 text of its MD5; no `direct_url`: its content never arrived."""
+
+    name: str
+    direct_url: str | None = None
+    digest: str | None = None
+    size_bytes: int | None = None
+
+
+class FileEdge(msgspec.Struct):
+    node: FileFields
+
+
+class PageInfo(msgspec.Struct, rename="camel"):
+    has_next_page: bool = False
+    end_cursor: str | None = None
+
+
+class FileConnection(msgspec.Struct, rename="camel"):
+    edges: list[FileEdge] = []
+    page_info: PageInfo = msgspec.field(default_factory=PageInfo)
+
+
+class ArtifactFiles(msgspec.Struct):
+    metadata: str | None = None
+    files: FileConnection | None = None

@@ -1,0 +1,130 @@
+"""Where the API key and the address of the queue server come from, as for W&B's clients.
+
+Owns the look-up order and the reading of netrc and of W&B's settings files. It never writes, and never logs a key.
+"""
+
+import configparser
+import netrc
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from launchd.client.errors import QueueServerError
+
+DEFAULT_BASE_URL = "https://api.wandb.ai"
+
+
+class ApiKeyNotFound(QueueServerError):
+    """No API key anywhere; the message says where it was looked for."""
+
+
+class ApiKeyFileError(QueueServerError):
+    """The key file that the configuration names cannot be used; the message says why."""
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key, and where it was found. The key stays out of `repr`, and so out of logs and tracebacks."""
+
+    key: str
+    origin: str
+
+    def __repr__(self) -> str:
+        return f"ApiKey(key=..., origin={self.origin!r})"
+
+
+class BaseUrl(msgspec.Struct, frozen=True):
+    """The address of a queue server, and where it was found."""
+
+    url: str
+    origin: str
+
+
+def find_base_url(environ: Mapping[str, str], configured: str | None = None) -> BaseUrl:
+    """The server's address: `WANDB_BASE_URL`, the configuration (`launchd.base_url`), W&B's settings, W&B's cloud."""
+    if environ.get("WANDB_BASE_URL"):
+        return BaseUrl(environ["WANDB_BASE_URL"].rstrip("/"), "WANDB_BASE_URL")
+    if configured:
+        return BaseUrl(configured.rstrip("/"), "launchd.base_url")
+    for path in _settings_files(environ):
+        url = _setting(path, "base_url")
+        if url:
+            return BaseUrl(url.rstrip("/"), str(path))
+    return BaseUrl(DEFAULT_BASE_URL, "default")
+
+
+def find_api_key(base_url: str, environ: Mapping[str, str], key_file: str | None = None) -> ApiKey:
+    """The key for the server: `WANDB_API_KEY`, the key file (`launchd.api_key_file`), netrc, W&B's settings.
+
+    Raises `ApiKeyNotFound`, and `ApiKeyFileError` for a named file that is missing, unreadable or empty: a wrong name must
+    not be answered by silently using another key.
+    """
+    if environ.get("WANDB_API_KEY", "").strip():
+        return ApiKey(environ["WANDB_API_KEY"].strip(), "WANDB_API_KEY")
+    if key_file:
+        return ApiKey(_read_key_file(Path(key_file).expanduser()), key_file)
+    for path in _netrc_files(environ):
+        key = _netrc_password(path, base_url)
+        if key:
+            return ApiKey(key, str(path))
+    for path in _settings_files(environ):
+        key = _setting(path, "api_key")
+        if key:
+            return ApiKey(key, str(path))
+    host = urlsplit(base_url).netloc
+    raise ApiKeyNotFound(
+        f"There is no API key for {base_url}. Set WANDB_API_KEY, or launchd.api_key_file in the configuration,"
+        f" or add `machine {host}` to your netrc file."
+    )
+
+
+def _read_key_file(path: Path) -> str:
+    try:
+        key = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ApiKeyFileError(f"The API key file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ApiKeyFileError(f"The API key file {path} does not hold an API key: it is not plain text.") from error
+    if not key:
+        raise ApiKeyFileError(f"The API key file {path} is empty.")
+    return key
+
+
+def _netrc_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    if environ.get("NETRC"):
+        yield Path(environ["NETRC"]).expanduser()
+        return
+    home = Path(environ.get("HOME") or Path.home())
+    yield from (home / ".netrc", home / "_netrc")
+
+
+def _netrc_password(path: Path, base_url: str) -> str | None:
+    """The password of the host with its port, else without: W&B 0.31 reads the first form, 0.20 the second."""
+    try:
+        hosts = netrc.netrc(path).hosts
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+        return None
+    parts = urlsplit(base_url)
+    for host in (parts.netloc.rpartition("@")[2], parts.hostname or ""):
+        if host in hosts and hosts[host][2]:
+            return hosts[host][2]
+    return None
+
+
+def _settings_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """W&B's local settings, which win, then the global ones."""
+    yield from (Path(".wandb/settings"), Path("wandb/settings"))
+    if environ.get("WANDB_CONFIG_DIR"):
+        yield Path(environ["WANDB_CONFIG_DIR"]).expanduser() / "settings"
+    else:
+        yield Path(environ.get("HOME") or Path.home()) / ".config/wandb/settings"
+
+
+def _setting(path: Path, name: str) -> str | None:
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+    except (OSError, configparser.Error, UnicodeDecodeError):
+        return None
+    return parser.get("default", name, fallback="").strip() or None

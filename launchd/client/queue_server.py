@@ -1,0 +1,54 @@
+"""One queue server, as the rest of the program sees it: a method per operation, values in and values out.
+
+Owns nothing but the whole: queues, submissions and the agent's side in one object, and the names callers import. It retries
+nothing, and knows neither jobs nor workers.
+"""
+
+from launchd.client.agents import AgentCalls
+from launchd.client.calls import QUEUE_PROJECT
+from launchd.client.models import (
+    Ack,
+    Agent,
+    Capabilities,
+    Claim,
+    ClaimedItem,
+    Item,
+    ItemWarning,
+    Orders,
+    Queue,
+    QueueDetail,
+    Report,
+    StopOrder,
+    Viewer,
+)
+from launchd.client.submissions import SubmissionCalls
+
+__all__ = [
+    "QUEUE_PROJECT",
+    "Ack",
+    "Agent",
+    "Capabilities",
+    "Claim",
+    "ClaimedItem",
+    "Item",
+    "ItemWarning",
+    "Orders",
+    "Queue",
+    "QueueDetail",
+    "QueueServer",
+    "Report",
+    "StopOrder",
+    "Viewer",
+]
+
+
+class QueueServer(SubmissionCalls, AgentCalls):
+    """One W&B-compatible queue server, ours included.
+
+    `base_url` is its address (`http://HOST:PORT` or `https://HOST`), `api_key` the key sent with HTTP Basic, `timeout` the
+    seconds to wait for an answer, on top of the seconds that a waiting call asks the server to wait.
+
+    Thread-safe: every thread has its own HTTP session. Any call may raise `ServerUnreachable`, `ServerBusy`,
+    `Unauthorized` or `Refused`, and nothing else. "Native" operations exist on our own server only, and
+    `capabilities().native` says whether this is one.
+    """

@@ -1,0 +1,166 @@
+"""HTTP to a queue server: sessions, time limits, and the one place where a failure gets its class.
+
+Owns the `requests` sessions, kept per thread, and the translation of statuses and exceptions into `errors.py`: by type and
+status, never by text; which statuses mean "again" follows W&B's clients. It retries nothing: whoever calls knows how long
+it may wait.
+"""
+
+import threading
+import weakref
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from launchd import __version__
+from launchd.client.answers import Answer
+from launchd.client.documents import Operation
+from launchd.client.errors import Refused, ServerBusy
+from launchd.client.failures import error_of_exception, error_of_response, message_of
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 10.0
+CHUNK_BYTES = 1 << 20
+_ANY_ANSWER = msgspec.json.Decoder(Answer[Any])
+BASIC_USER = "api"  # W&B's fixed user name of HTTP Basic; the key is the password
+
+
+class Transport:
+    """Sends operations and moves files. Thread-safe. `timeout` is in seconds and limits each wait for the server."""
+
+    def __init__(self, base_url: str, api_key: str, timeout: float) -> None:
+        self.base_url = _checked(base_url)
+        self._graphql_url = f"{self.base_url}/graphql"
+        credentials = b64encode(f"{BASIC_USER}:{api_key}".encode()).decode()
+        self._headers = {
+            "Authorization": f"Basic {credentials}",
+            "Content-Type": "application/json",
+            "User-Agent": f"launchd {__version__}",
+        }
+        self._timeout = timeout
+        self._local = threading.local()
+        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+
+    def call(self, operation: Operation[T], variables: Mapping[str, Any], wait_seconds: float = 0.0) -> T:
+        """Send one operation and return its `data`. `wait_seconds`: how long the server may think before it answers."""
+        body = encoded({"operationName": operation.name, "query": operation.text, "variables": variables})
+        session, request = self._graphql()
+        request.prepare_body(body, None)
+        with self._translated():
+            response = session.send(request, timeout=self._limits(wait_seconds), allow_redirects=False)
+        if response.status_code != 200:
+            raise error_of_response(response, self.base_url)
+        return self._data(operation, response.content)
+
+    def _data(self, operation: Operation[T], body: bytes) -> T:
+        answer = decoded(operation.decode, body)
+        if answer is None:
+            # Where a field that must not be null failed, `data` has another shape, and `errors` says why.
+            failed = decoded(_ANY_ANSWER.decode, body)
+            errors = failed.errors if failed else None
+        else:
+            errors = answer.errors
+        if errors:
+            raise Refused(message_of(errors))
+        if answer is None or answer.data is None:
+            raise ServerBusy(f"The server at {self.base_url} sent something that is no answer to {operation.name}.")
+        return answer.data
+
+    def upload(self, url: str, headers: Mapping[str, str], content: bytes | BinaryIO) -> None:
+        """PUT `content` to a storage URL that the server handed out. No key is sent: such a URL authorises itself."""
+        with self._translated():
+            response = self._file_session().put(
+                url, data=content, headers=dict(headers), auth=_no_auth, timeout=self._limits()
+            )
+        if not response.ok:
+            raise error_of_response(response, _site(url))
+
+    @contextmanager
+    def download(self, url: str) -> Iterator[Iterator[bytes]]:
+        """GET a storage URL without a key; yields the content in pieces."""
+        with self._translated():
+            response = self._file_session().get(url, auth=_no_auth, stream=True, timeout=self._limits())
+            with response:
+                if not response.ok:
+                    raise error_of_response(response, _site(url))
+                yield response.iter_content(CHUNK_BYTES)
+
+    def close(self) -> None:
+        """Drop the idle connections of all threads. A call under way in another thread ends by itself."""
+        for session in list(self._sessions):
+            session.close()
+
+    def _limits(self, wait_seconds: float = 0.0) -> tuple[float, float]:
+        return min(CONNECT_TIMEOUT, self._timeout), self._timeout + wait_seconds
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except requests.RequestException as error:
+            raise error_of_exception(error, self.base_url, self._timeout) from error
+
+    def _graphql(self) -> tuple[requests.Session, requests.PreparedRequest]:
+        """This thread's session and its request, prepared once: only the body changes from call to call."""
+        pair: tuple[requests.Session, requests.PreparedRequest] | None = getattr(self._local, "graphql", None)
+        if pair is None:
+            session = self._open(requests.Session())
+            # Proxies and certificates from the environment are looked up once, here: per call they cost more than the
+            # whole request, and would bring in netrc's credentials beside the key.
+            settings = session.merge_environment_settings(self._graphql_url, {}, None, None, None)
+            session.proxies, session.verify = settings["proxies"], settings["verify"]
+            session.trust_env = False
+            request = session.prepare_request(requests.Request("POST", self._graphql_url, headers=self._headers))
+            pair = self._local.graphql = (session, request)
+        return pair
+
+    def _file_session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "files", None)
+        if session is None:
+            session = self._local.files = self._open(requests.Session())
+        return session
+
+    def _open(self, session: requests.Session) -> requests.Session:
+        self._sessions.add(session)
+        return session
+
+
+def encoded(value: object) -> bytes:
+    """JSON. Raises `Refused` for what JSON cannot hold, such as text that is not Unicode."""
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"This cannot be sent to a queue server: {error}.") from error
+
+
+def decoded(decode: Callable[[bytes], T], body: bytes) -> T | None:
+    """The decoded body, or None for anything that is not what `decode` expects."""
+    try:
+        return decode(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from adding what netrc has for the host: a signed URL must come with its signature alone."""
+    return request
+
+
+def _checked(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Refused(
+            f"{base_url!r} is not the address of a queue server: write it as http://HOST:PORT or https://HOST."
+        )
+    return base_url.rstrip("/")
+
+
+def _site(url: str) -> str:
+    """Scheme and host alone: the rest of a storage URL is a credential."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
