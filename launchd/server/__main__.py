@@ -1,0 +1,40 @@
+"""`python -m launchd.server`: the queue server alone. Parses, calls `serve`, prints where it listens."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from launchd.server.errors import CannotStart
+from launchd.server.run import serve
+from launchd.server.settings import ServerSettings
+
+
+@click.command()
+@click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Where the server keeps everything.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8780, show_default=True, help="Port to listen on; 0 takes any free one.")
+@click.option("--entity", help="Name of the first user and entity [default: your login name].")
+@click.option("--public-url", help="Base URL that clients use, where it differs from the one they send requests to.")
+@click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
+def main(
+    data_dir: Path, host: str, port: int, entity: str | None, public_url: str | None, lease_seconds: float
+) -> None:
+    """Run the queue server until it gets SIGTERM."""
+    settings = ServerSettings(
+        data_dir=data_dir, host=host, port=port, entity=entity, public_url=public_url, lease_seconds=lease_seconds
+    )
+    try:
+        serve(settings, ready=_announce)
+    except CannotStart as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+def _announce(url: str) -> None:
+    click.echo(url)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

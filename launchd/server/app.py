@@ -1,0 +1,86 @@
+"""The web application: routes, and what each kind of error becomes. Owns no state beyond the services it is given."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from launchd.server import bootstrap
+from launchd.server.errors import ServerError, Unauthorized
+from launchd.server.gql.endpoint import GraphQLEndpoint
+from launchd.server.gql.schema import build_schema
+from launchd.server.responses import error_response, json_response
+from launchd.server.services import Services, assemble
+from launchd.server.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: ServerSettings) -> Starlette:
+    """The queue server as an ASGI application, its data directory prepared. Its parts are at `app.state.services`.
+
+    Raises:
+        CannotStart: the data directory cannot be used.
+    """
+    services = assemble(settings, bootstrap.prepare(settings))
+    app = Starlette(
+        routes=[
+            Route("/healthz", _healthz, methods=["GET"]),
+            Route("/graphql", _endpoint(services), methods=["POST"]),
+        ],
+        exception_handlers={
+            ServerError: _server_error,
+            HTTPException: _http_error,
+            Exception: _unexpected,
+        },
+        lifespan=_lifespan(services),
+    )
+    app.state.services = services
+    return app
+
+
+def _endpoint(services: Services):  # type: ignore[no-untyped-def]
+    endpoint = GraphQLEndpoint(build_schema(), services)
+
+    async def graphql(request: Request) -> Response:
+        return await endpoint(request)
+
+    return graphql
+
+
+def _lifespan(services: Services):  # type: ignore[no-untyped-def]
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        services.start()
+        yield
+        services.release_waiting()
+        services.database.close()
+
+    return lifespan
+
+
+async def _healthz(_: Request) -> Response:
+    return json_response(200, {"status": "ok"})
+
+
+async def _server_error(_: Request, error: Exception) -> Response:
+    status = getattr(error, "status", 500)
+    response = error_response(status, str(error))
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = 'Basic realm="launchd"'
+    return response
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    return error_response(status, f"This queue server has nothing at this address ({getattr(error, 'detail', '')}).")
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    logger.error("A request failed.", exc_info=error)
+    return error_response(500, "The queue server failed on this request; its log says why.")

@@ -1,0 +1,87 @@
+"""The first start, and every later one until the server can listen. Owns the data directory: its lock, its keys, its database."""
+
+import fcntl
+import getpass
+import os
+import secrets
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Connection
+
+from launchd.server import keys
+from launchd.server.errors import CannotStart
+from launchd.server.settings import ServerSettings
+from launchd.server.store import identities
+from launchd.server.store.database import open_engine
+from launchd.server.store.migrate import migrate
+
+_SECRET_BYTES = 32
+
+
+def lock(settings: ServerSettings) -> IO[str]:
+    """Make the data directory ours until the file is closed or the process ends.
+
+    Raises:
+        CannotStart: another server has it, or it cannot be made.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = open(settings.data_dir / "lock", "w")  # noqa: SIM115 - held for the life of the server
+    except OSError as error:
+        raise CannotStart(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise CannotStart(f"Another queue server uses the data directory {settings.data_dir}.") from error
+    return file
+
+
+def prepare(settings: ServerSettings) -> bytes:
+    """Migrate the database, and make user, entity and admin key if there are none. Returns the secret that signs links."""
+    migrate(settings.database_path)
+    os.chmod(settings.database_path, 0o600)
+    engine = open_engine(settings.database_path, "BEGIN IMMEDIATE")
+    try:
+        with engine.begin() as connection:
+            _ensure_admin(connection, settings)
+    finally:
+        engine.dispose()
+    return _link_secret(settings.data_dir / "links.key")
+
+
+def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:
+    """The key file is written before the database is told of the key, so a crash between the two leaves a file that does not work
+    yet: the next start sees that and writes another.
+    """
+    if _key_works(connection, settings.admin_key_path):
+        return
+    user_id = identities.first_admin(connection)
+    if user_id is None:
+        user_id = identities.create_user(connection, settings.entity or getpass.getuser(), admin=True)
+    write_secret(settings.admin_key_path, keys.issue(connection, user_id, "admin"))
+
+
+def _key_works(connection: Connection, path: Path) -> bool:
+    if not path.exists():
+        return False
+    return identities.viewer_of_key(connection, keys.digest_of(path.read_text().strip())) is not None
+
+
+def _link_secret(path: Path) -> bytes:
+    if not path.exists():
+        write_secret(path, secrets.token_hex(_SECRET_BYTES))
+    return bytes.fromhex(path.read_text().strip())
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner may read (0600), whole or not at all."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)

@@ -1,0 +1,1 @@
+"""The GraphQL side of the server: envelope, documents, limits, scalars, schema. Knows nothing of queues."""

@@ -1,0 +1,59 @@
+"""Parsed and validated queries, by their text. Owns the cache: clients send the same few documents over and over."""
+
+from collections import OrderedDict
+
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, validate
+
+from launchd.server.errors import Refused
+from launchd.server.gql.limits import MAX_TOKENS, check_size
+
+_KEPT = 500
+_LONGEST_KEPT = 20_000
+_MOST_ERRORS = 20
+
+
+class InvalidDocument(Refused):
+    """The query does not parse, or does not fit the schema. `errors` are graphql-core's own words, which W&B's clients search."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
+class Documents:
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
+
+    def get(self, text: str) -> DocumentNode:
+        """Raises:
+        InvalidDocument: it does not parse or validate.
+        Refused: it is too deep or too wide.
+        """
+        document = self._kept.get(text)
+        if document is not None:
+            self._kept.move_to_end(text)
+            return document
+        document = self._check(text)
+        self._keep(text, document)
+        return document
+
+    def _check(self, text: str) -> DocumentNode:
+        try:
+            document = parse(text, no_location=True, max_tokens=MAX_TOKENS)
+        except GraphQLError as error:
+            raise InvalidDocument([error]) from error
+        except RecursionError as error:
+            raise Refused("The query is nested too deeply.") from error
+        errors = validate(self._schema, document, max_errors=_MOST_ERRORS)
+        if errors:
+            raise InvalidDocument(errors)
+        check_size(document)
+        return document
+
+    def _keep(self, text: str, document: DocumentNode) -> None:
+        if len(text) > _LONGEST_KEPT:
+            return
+        self._kept[text] = document
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)

@@ -1,0 +1,74 @@
+"""`POST /graphql`. Owns the way from a request to an answer and the status of each kind of failure."""
+
+import logging
+from collections.abc import Awaitable
+from typing import Any, cast
+
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from launchd.server.bodies import read_body
+from launchd.server.context import Context
+from launchd.server.errors import ServerError
+from launchd.server.gql.documents import Documents, InvalidDocument
+from launchd.server.gql.envelope import Envelope, read_envelope
+from launchd.server.responses import error_response, json_response
+from launchd.server.services import Services
+
+logger = logging.getLogger(__name__)
+
+_BUG = "The queue server failed on this request; its log says why."
+
+
+class GraphQLEndpoint:
+    def __init__(self, schema: GraphQLSchema, services: Services) -> None:
+        self._schema = schema
+        self._documents = Documents(schema)
+        self._services = services
+
+    async def __call__(self, request: Request) -> Response:
+        viewer = await self._services.auth.viewer(request.headers.get("authorization"))
+        envelope = read_envelope(await read_body(request, self._services.settings.max_body_bytes))
+        try:
+            document = self._documents.get(envelope.query)
+        except InvalidDocument as invalid:
+            return error_response(invalid.status, *(error.message for error in invalid.errors))
+        result = execute(
+            self._schema,
+            document,
+            context_value=Context(self._services, viewer, request),
+            variable_values=envelope.variables or {},
+            # W&B's newer clients send "" for "the only one".
+            operation_name=envelope.operation_name or None,
+        )
+        return _answer(envelope, result if isinstance(result, ExecutionResult) else await cast(Awaitable[Any], result))
+
+
+def _answer(envelope: Envelope, result: ExecutionResult) -> Response:
+    if not result.errors:
+        return json_response(200, {"data": result.data})
+    status = max(_status(error) for error in result.errors)
+    if status == 500:
+        _log_bugs(envelope, result.errors)
+    errors = [{"message": _message(error), "path": error.path} for error in result.errors]
+    return json_response(status, {"errors": errors, "data": result.data})
+
+
+def _status(error: GraphQLError) -> int:
+    """Graphql-core's own complaints (a variable of the wrong type) are the caller's fault; other exceptions are ours."""
+    original = error.original_error
+    if isinstance(original, ServerError):
+        return original.status
+    return 400 if original is None or isinstance(original, GraphQLError) else 500
+
+
+def _message(error: GraphQLError) -> str:
+    return error.message if _status(error) != 500 else _BUG
+
+
+def _log_bugs(envelope: Envelope, errors: list[GraphQLError]) -> None:
+    for error in errors:
+        if _status(error) == 500:
+            fields = {"operation": envelope.query[:200], "path": error.path}
+            logger.error("A resolver failed.", extra=fields, exc_info=error.original_error)

@@ -1,0 +1,28 @@
+"""The GraphQL request body, read with the tolerance that W&B's clients need. Owns its form; parses no GraphQL."""
+
+from typing import Any
+
+import msgspec
+
+from launchd.server.errors import Refused
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """One request. Unknown keys are ignored, and so are, later, variables that the document does not declare."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = msgspec.field(default=None, name="operationName")
+
+
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def read_envelope(body: bytes) -> Envelope:
+    """Raises:
+    Refused: not JSON, or not a GraphQL request.
+    """
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refused(f"The body is not a GraphQL request: {error}.") from error

@@ -1,0 +1,33 @@
+"""Whether the client of a request that waits is still there. Owns the watch on its connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+
+
+class Presence:
+    """`gone` turns true when the client's connection ends; it may be read from any thread."""
+
+    def __init__(self) -> None:
+        self.gone = False
+
+
+@asynccontextmanager
+async def watching(request: Request, on_gone: Callable[[], None]) -> AsyncIterator[Presence]:
+    """Watch the connection while inside. The request's body must have been read."""
+    presence = Presence()
+    task = asyncio.create_task(_watch(request, presence, on_gone))
+    try:
+        yield presence
+    finally:
+        task.cancel()
+
+
+async def _watch(request: Request, presence: Presence, on_gone: Callable[[], None]) -> None:
+    message = await request.receive()
+    while message["type"] != "http.disconnect":
+        message = await request.receive()
+    presence.gone = True
+    on_gone()

@@ -1,0 +1,16 @@
+"""Resolvers by topic. Owns the list of them; each module translates between GraphQL and the store and decides nothing else."""
+
+from launchd.server.resolvers import agents, artifacts, claims, items, projects, pushing, queues, reports, runs, viewer
+
+bindables = [
+    *viewer.bindables,
+    *projects.bindables,
+    *queues.bindables,
+    *pushing.bindables,
+    *items.bindables,
+    *agents.bindables,
+    *claims.bindables,
+    *reports.bindables,
+    *runs.bindables,
+    *artifacts.bindables,
+]

@@ -1,0 +1,106 @@
+"""Launch agents: registration, status, and the request to leave."""
+
+import time
+from typing import Any
+
+from ariadne import MutationType, ObjectType, QueryType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.store import agents, identities
+from launchd.server.store.records import LaunchAgent
+
+query = QueryType()
+mutation = MutationType()
+agent = ObjectType("LaunchAgent")
+bindables = [query, mutation, agent]
+
+
+@query.field("launchAgent")
+async def resolve_agent(_: object, info: Info, id: str) -> LaunchAgent | None:
+    """W&B's agent sends no heartbeat of its own: asking after itself is one."""
+    context = info.context
+
+    def work(connection: Connection) -> LaunchAgent | None:
+        found = agents.find_agent(connection, context.viewer, id)
+        if found is not None:
+            agents.beat(connection, id)
+        return found
+
+    return await context.write(work)
+
+
+@query.field("launchAgents")
+async def resolve_agents(_: object, info: Info, entity_name: str) -> list[LaunchAgent]:
+    context = info.context
+
+    def work(connection: Connection) -> list[LaunchAgent]:
+        entity = identities.require_entity(connection, context.viewer, entity_name)
+        return agents.agents_of(connection, context.viewer, entity)
+
+    return await context.read(work)
+
+
+@agent.field("runQueues")
+def resolve_queue_ids(found: LaunchAgent, info: Info) -> tuple[str, ...]:
+    return found.queue_ids
+
+
+@agent.field("agentStatus")
+def resolve_status(found: LaunchAgent, info: Info) -> str:
+    return found.status
+
+
+@agent.field("agentConfig")
+def resolve_config(found: LaunchAgent, info: Info) -> str | None:
+    return found.config
+
+
+@agent.field("secondsSinceHeartbeat")
+def resolve_silence(found: LaunchAgent, info: Info) -> float:
+    return max(0.0, time.time() - found.heartbeat_at)
+
+
+@mutation.field("createLaunchAgent")
+async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> str:
+        entity = identities.require_entity(connection, context.viewer, input["entity_name"])
+        return agents.create_agent(
+            connection,
+            context.viewer,
+            entity,
+            input["run_queues"],
+            hostname=input["hostname"],
+            config=input.get("agent_config"),
+            version=input.get("version"),
+        )
+
+    return {"launch_agent_id": await context.write(work)}
+
+
+@mutation.field("updateLaunchAgent")
+async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> bool:
+        found = agents.find_agent(connection, context.viewer, input["launch_agent_id"])
+        if found is not None:
+            agents.beat(connection, found.id, input.get("agent_status"))
+        return found is not None
+
+    return {"success": await context.write(work)}
+
+
+@mutation.field("stopLaunchAgent")
+async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> str:
+        found = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
+        agents.stop_polling(connection, found.id)
+        return found.id
+
+    context.services.wakeups.notify([await context.write(work)])
+    return {"success": True}

@@ -1,0 +1,5 @@
+"""Artifacts."""
+
+from ariadne import ObjectType
+
+bindables: list[ObjectType] = []

@@ -1,0 +1,143 @@
+"""Handing work to agents: W&B's pop, our waiting claim, giving back, and waiting for orders."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ariadne import MutationType, ObjectType
+from sqlalchemy import Connection
+
+from launchd.server.context import Context, Info
+from launchd.server.presence import Presence
+from launchd.server.store import agents, claims, items, queues
+from launchd.server.store.records import LeasedItem, StopOrder
+from launchd.server.waiting import wait_for
+
+mutation = MutationType()
+leased_item = ObjectType("LeasedRunQueueItem")
+bindables = [mutation, leased_item]
+
+
+@leased_item.field("runQueueItemId")
+def resolve_item_id(item: LeasedItem, info: Info) -> str:
+    return item.item_id
+
+
+def _lease(context: Context, agent_id: str | None, claim_id: str | None = None) -> claims.Lease:
+    now = time.time()
+    ends_at = now + context.services.settings.lease_seconds
+    return claims.Lease(agent_id=agent_id, claim_id=claim_id, now=now, ends_at=ends_at)
+
+
+@mutation.field("popFromRunQueue")
+async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | None:
+    context = info.context
+    agent_id: str | None = input.get("launch_agent_id")
+    lease = _lease(context, agent_id)
+
+    def work(connection: Connection) -> tuple[set[str], LeasedItem | None]:
+        queue = queues.require_queue(
+            connection, context.viewer, input["entity_name"], input["project_name"], input["queue_name"]
+        )
+        returned = claims.return_expired(connection, lease.now)
+        stopping = agent_id and agents.require_agent(connection, context.viewer, agent_id).stop_polling
+        return returned, None if stopping else claims.pop(connection, queue, lease)
+
+    returned, item = await context.write(work)
+    context.services.wakeups.notify(returned)
+    if item is None:
+        return None
+    context.services.leases.leased_until(lease.ends_at)
+    return {"run_queue_item_id": item.item_id, "run_spec": item.run_spec}
+
+
+@mutation.field("claimRunQueueItems")
+async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    agent_id: str = input["launch_agent_id"]
+    agent = await context.read(agents.require_agent, context.viewer, agent_id)
+
+    async def look(presence: Presence) -> dict[str, Any]:
+        lease = _lease(context, agent_id, input["claim_id"])
+        returned, answer = await context.write(_claim(context, input, lease, lambda: presence.gone))
+        context.services.wakeups.notify(returned)
+        if answer["items"]:
+            context.services.leases.leased_until(lease.ends_at)
+        return answer
+
+    topics = [agent_id, *agent.queue_ids]
+    return await wait_for(context, topics, input["wait_seconds"], look, lambda answer: any(answer.values()))
+
+
+def _claim(
+    context: Context, input: dict[str, Any], lease: claims.Lease, gone: Callable[[], bool]
+) -> Callable[[Connection], tuple[set[str], dict[str, Any]]]:
+    wanted = claims.Wanted(items=input["max_items"], schedulers=input["max_schedulers"])
+
+    def work(connection: Connection) -> tuple[set[str], dict[str, Any]]:
+        # Asked as late as can be: nobody must lease for a client that has gone away.
+        if gone():
+            return set(), {"items": [], "stop_polling": False}
+        agent = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
+        if agent.stop_polling:
+            return set(), {"items": [], "stop_polling": True}
+        returned = claims.return_expired(connection, lease.now)
+        return returned, {"items": claims.claim(connection, agent, wanted, lease), "stop_polling": False}
+
+    return work
+
+
+@mutation.field("watchLaunchAgent")
+async def watch(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    agent_id: str = input["launch_agent_id"]
+    seen = frozenset(input["seen_stops"])
+
+    def beat(connection: Connection) -> None:
+        agents.require_agent(connection, context.viewer, agent_id)
+        agents.beat(connection, agent_id, input["agent_status"])
+
+    def orders(connection: Connection) -> dict[str, Any]:
+        agent = agents.require_agent(connection, context.viewer, agent_id)
+        wishes = [
+            StopOrder(item_id=item_id, reason=reason)
+            for item_id, reason in items.stops_for(connection, agent_id)
+            if item_id not in seen
+        ]
+        return {"stop_polling": agent.stop_polling, "stops": wishes}
+
+    async def look(_: Presence) -> dict[str, Any]:
+        return await context.read(orders)
+
+    await context.write(beat)
+    return await wait_for(context, [agent_id], input["wait_seconds"], look, lambda answer: any(answer.values()))
+
+
+@mutation.field("resumeLaunchAgent")
+async def resume(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    agent_id: str = input["launch_agent_id"]
+
+    def work(connection: Connection) -> list[tuple[str, str]]:
+        agents.require_agent(connection, context.viewer, agent_id)
+        agents.beat(connection, agent_id)
+        return claims.return_unknown(connection, agent_id, input["known_item_ids"])
+
+    return {"success": True, "returned": await _give_back(context, work)}
+
+
+@mutation.field("returnRunQueueItems")
+async def give_back(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> list[tuple[str, str]]:
+        agent = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
+        return claims.return_items(connection, agent.id, input["run_queue_item_ids"])
+
+    return {"returned": await _give_back(context, work)}
+
+
+async def _give_back(context: Context, work: Callable[[Connection], list[tuple[str, str]]]) -> list[str]:
+    returned = await context.write(work)
+    context.services.wakeups.notify({queue_id for _, queue_id in returned})
+    return [item_id for item_id, _ in returned]

@@ -1,0 +1,80 @@
+"""Projects."""
+
+from typing import Any
+
+from ariadne import MutationType, ObjectType, QueryType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.errors import Refused
+from launchd.server.store import identities, queues, runs
+from launchd.server.store.ids import storage_id
+from launchd.server.store.records import EntityRecord, ProjectRecord, Queue, Run, Viewer
+
+query = QueryType()
+mutation = MutationType()
+project = ObjectType("Project")
+bindables = [query, mutation, project]
+
+
+@query.field("project")
+async def resolve_project(
+    _: object, info: Info, name: str | None = None, entity_name: str | None = None
+) -> ProjectRecord | None:
+    context = info.context
+    return await context.read(_find_project, context.viewer, entity_name, name or "")
+
+
+def _find_project(connection: Connection, viewer: Viewer, entity_name: str | None, name: str) -> ProjectRecord | None:
+    entity = identities.find_entity(connection, viewer, entity_name)
+    return identities.find_project(connection, entity, name) if entity else None
+
+
+@mutation.field("upsertModel")
+async def upsert_model(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    if not input.get("name"):
+        raise Refused("A project needs a name.")
+    made, inserted = await context.write(_upsert, context.viewer, input)
+    return {"project": made, "model": made, "inserted": inserted}
+
+
+def _upsert(connection: Connection, viewer: Viewer, input: dict[str, Any]) -> tuple[ProjectRecord, bool]:
+    entity = identities.require_entity(connection, viewer, input.get("entity_name"))
+    return identities.ensure_project(connection, entity, input["name"], input.get("description"), input.get("access"))
+
+
+@project.field("id")
+def resolve_id(found: ProjectRecord, info: Info) -> str:
+    return storage_id("Project", "v1", found.name, found.entity_name)
+
+
+@project.field("internalId")
+def resolve_internal_id(found: ProjectRecord, info: Info) -> str:
+    return str(found.id)
+
+
+@project.field("entity")
+async def resolve_entity(found: ProjectRecord, info: Info) -> EntityRecord | None:
+    context = info.context
+    return await context.read(identities.find_entity, context.viewer, found.entity_name)
+
+
+@project.field("isBenchmark")
+def resolve_is_benchmark(found: ProjectRecord, info: Info) -> bool:
+    return False
+
+
+@project.field("runQueues")
+async def resolve_run_queues(found: ProjectRecord, info: Info) -> list[Queue]:
+    return await info.context.read(queues.queues_of, found.id)
+
+
+@project.field("runQueue")
+async def resolve_run_queue(found: ProjectRecord, info: Info, name: str) -> Queue | None:
+    return await info.context.read(queues.find_queue, found.id, name)
+
+
+@project.field("run")
+async def resolve_run(found: ProjectRecord, info: Info, name: str) -> Run | None:
+    return await info.context.read(runs.find_run, found.id, name)

@@ -1,0 +1,91 @@
+"""What a push makes of the submitter's run spec. Owns the normal form in which specs are stored; runs and reads nothing else.
+
+Merge rule: the queue's `resource_args` lie under the submitter's. Objects are merged key by key, at every depth, and the submitter's
+value wins; any other value (a list, a number, a string, null) is replaced whole.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from launchd.server.errors import Refused
+from launchd.server.store.records import ResourceConfig
+from launchd.server.store.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from launchd.server.templates import fill_in
+
+SCHEDULER_URI = "placeholder-uri-scheduler"
+"""Start of the `uri` that marks the scheduler of a sweep (W&B's word)."""
+
+
+def parse_object(text: str | None, what: str) -> dict[str, Any]:
+    """The JSON object in `text`; {} for None and for null.
+
+    Raises:
+        Refused: not JSON, or not an object; `what` names it to the caller.
+    """
+    try:
+        value = msgspec.json.decode(text) if text else None
+    except msgspec.DecodeError as error:
+        raise Refused(f"{what} is not JSON: {error}.") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refused(f"{what} must be a JSON object, not {json.dumps(value)[:60]}.")
+    return value
+
+
+def normalise(
+    spec: Mapping[str, Any], config: ResourceConfig | None, template_values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The spec as it is stored: `overrides` and `resource_args` are objects, `resource` and `resource_args` are filled from the queue.
+
+    Raises:
+        Refused: a part has the wrong type, or a template variable the wrong value.
+    """
+    filled = dict(spec)
+    for key in ("overrides", "resource_args"):
+        filled[key] = _object(filled.get(key), key)
+    if not filled.get("resource"):
+        filled["resource"] = config.resource if config else None
+    if config is not None:
+        queue_args = fill_in(config.config, config.template_variables, template_values).get("resource_args")
+        filled["resource_args"] = merge(_object(queue_args, "resource_args of the queue"), filled["resource_args"])
+    return filled
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`; see the rule at the top."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        both = isinstance(under, dict) and isinstance(value, dict)
+        merged[key] = merge(under, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def is_scheduler(spec: Mapping[str, Any]) -> bool:
+    """Whether the item runs the scheduler of a sweep."""
+    return str(spec.get("uri") or "").startswith(SCHEDULER_URI)
+
+
+def check_priority(priority: int | None, *, by_priority: bool, default: int) -> int:
+    """Raises:
+    Refused: out of range, or not the default in a queue without priorities (as W&B's backend does).
+    """
+    if priority is None or priority == default:
+        return default
+    if not by_priority:
+        raise Refused(f"This queue has no priorities, so {priority} cannot be given; create it with prioritization V0.")
+    if not HIGHEST_PRIORITY <= priority <= LOWEST_PRIORITY:
+        raise Refused(f"Priority {priority} is out of range: 0 (critical), 1 (high), 2 (medium), 3 (low).")
+    return priority
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refused(f"{what} in the run spec must be an object, not {json.dumps(value)[:60]}.")
+    return value

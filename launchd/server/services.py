@@ -1,0 +1,45 @@
+"""What a request may use, in one frozen value. Owns the assembly of the server's parts, not their work."""
+
+from dataclasses import dataclass
+
+from launchd.server.artifacts.contents import ContentStore
+from launchd.server.artifacts.links import LinkSigner
+from launchd.server.auth import Authenticator
+from launchd.server.leases import LeaseTimer
+from launchd.server.settings import ServerSettings
+from launchd.server.store.database import Database
+from launchd.server.wakeups import Wakeups
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: ServerSettings
+    database: Database
+    auth: Authenticator
+    wakeups: Wakeups
+    leases: LeaseTimer
+    contents: ContentStore
+    links: LinkSigner
+
+    def start(self) -> None:
+        """Start what runs beside requests. Needs a running event loop."""
+        self.leases.start()
+
+    def release_waiting(self) -> None:
+        """Answer all requests that wait for work or orders, with nothing."""
+        self.wakeups.close()
+        self.leases.stop()
+
+
+def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
+    """Open everything below `settings.data_dir`, which must be migrated."""
+    database, wakeups = Database(settings.database_path), Wakeups()
+    return Services(
+        settings=settings,
+        database=database,
+        auth=Authenticator(database),
+        wakeups=wakeups,
+        leases=LeaseTimer(database, wakeups),
+        contents=ContentStore(settings.files_dir, settings.max_upload_bytes),
+        links=LinkSigner(link_secret, settings.link_seconds),
+    )

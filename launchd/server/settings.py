@@ -1,0 +1,38 @@
+"""Settings of the queue server. Owns names, defaults and units; reads no file and no environment."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one queue server runs. Times are seconds, sizes bytes."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8780
+    """0 takes any free port."""
+    entity: str | None = None
+    """Name of the first user and entity; None: the name of the operating system's user."""
+    public_url: str | None = None
+    """What upload and download links start with; None: whatever the request was sent to."""
+    lease_seconds: float = 60.0
+    """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
+    max_wait_seconds: float = 30.0
+    max_body_bytes: int = 10 * 1024 * 1024
+    max_upload_bytes: int = 100 * 1024**3
+    link_seconds: float = 24 * 3600.0
+    stop_grace_seconds: float = 1.0
+    """How long running requests may take after SIGTERM; waiting ones are answered at once."""
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_dir / "server.sqlite"
+
+    @property
+    def files_dir(self) -> Path:
+        return self.data_dir / "files"
+
+    @property
+    def admin_key_path(self) -> Path:
+        return self.data_dir / "admin.key"

@@ -1,0 +1,126 @@
+"""Launch agents: registration, status, heartbeat, the request to leave. Owns their rows."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select, update
+
+from launchd.server.errors import NotFound
+from launchd.server.store import identities
+from launchd.server.store.ids import new_id
+from launchd.server.store.queues import require_queue_by_id
+from launchd.server.store.records import EntityRecord, LaunchAgent, Viewer
+from launchd.server.store.tables import entities, launch_agent_queues, launch_agents, run_queues
+
+POLLING = "POLLING"
+
+
+def create_agent(
+    connection: Connection,
+    viewer: Viewer,
+    entity: EntityRecord,
+    queue_ids: Sequence[str],
+    *,
+    hostname: str,
+    config: str | None,
+    version: str | None,
+) -> str:
+    """Register an agent for these queues. Returns its id.
+
+    Raises:
+        NotFound: one of the queues is missing or not the viewer's.
+    """
+    for queue_id in queue_ids:
+        require_queue_by_id(connection, viewer, queue_id)
+    agent_id, now = new_id(), time.time()
+    row = {
+        "id": agent_id,
+        "entity_id": entity.id,
+        # W&B's client makes a run of this name, so only letters and digits.
+        "name": f"agent{agent_id[:8]}",
+        "hostname": hostname,
+        "status": POLLING,
+        "stop_polling": False,
+        "config": config,
+        "version": version,
+        "created_at": now,
+        "heartbeat_at": now,
+        "next_queue": 0,
+    }
+    connection.execute(insert(launch_agents).values(row))
+    places = [
+        {"agent_id": agent_id, "place": place, "queue_id": queue_id}
+        for place, queue_id in enumerate(dict.fromkeys(queue_ids))
+    ]
+    if places:
+        connection.execute(insert(launch_agent_queues), places)
+    return agent_id
+
+
+def _agents(viewer: Viewer) -> Select[Any]:
+    agent = launch_agents.c
+    return (
+        select(
+            agent.id,
+            entities.c.name.label("entity_name"),
+            agent.name,
+            agent.hostname,
+            agent.status,
+            agent.stop_polling,
+            agent.config,
+            agent.version,
+            agent.created_at,
+            agent.heartbeat_at,
+            agent.next_queue,
+        )
+        .join(entities)
+        .where(identities.may_use(viewer, agent.entity_id))
+    )
+
+
+def _agent(connection: Connection, row: Any) -> LaunchAgent:
+    queues = connection.execute(
+        select(run_queues.c.id, run_queues.c.name)
+        .join(launch_agent_queues, launch_agent_queues.c.queue_id == run_queues.c.id)
+        .where(launch_agent_queues.c.agent_id == row.id, run_queues.c.deleted_at.is_(None))
+        .order_by(launch_agent_queues.c.place)
+    ).all()
+    return LaunchAgent(
+        **row._mapping,
+        queue_ids=tuple(queue.id for queue in queues),
+        queue_names=tuple(queue.name for queue in queues),
+    )
+
+
+def find_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent | None:
+    row = connection.execute(_agents(viewer).where(launch_agents.c.id == agent_id)).first()
+    return _agent(connection, row) if row else None
+
+
+def require_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent:
+    """Raises:
+    NotFound: no such agent that the viewer may use.
+    """
+    agent = find_agent(connection, viewer, agent_id)
+    if agent is None:
+        raise NotFound(f"There is no launch agent with the id {agent_id[:100]!r} that you may use; register again.")
+    return agent
+
+
+def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> list[LaunchAgent]:
+    """The youngest first."""
+    wanted = _agents(viewer).where(launch_agents.c.entity_id == entity.id).order_by(launch_agents.c.created_at.desc())
+    return [_agent(connection, row) for row in connection.execute(wanted).all()]
+
+
+def beat(connection: Connection, agent_id: str, status: str | None = None) -> None:
+    """Note a sign of life, and the status if one came with it."""
+    values: dict[str, Any] = {"heartbeat_at": time.time()}
+    if status is not None:
+        values["status"] = status
+    connection.execute(update(launch_agents).where(launch_agents.c.id == agent_id).values(values))
+
+
+def stop_polling(connection: Connection, agent_id: str) -> None:
+    connection.execute(update(launch_agents).where(launch_agents.c.id == agent_id).values(stop_polling=True))

@@ -1,0 +1,169 @@
+"""Handing items to agents: which ones, in which order, for how long. Owns the way PENDING -> LEASED and back.
+
+Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends unacknowledged
+makes its item PENDING again, at its old place.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice, zip_longest
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, case, func, select, update
+
+from launchd.server.store.records import LaunchAgent, LeasedItem, Queue, Record
+from launchd.server.store.states import LEASED, PENDING, STOPPED
+from launchd.server.store.tables import launch_agents, run_queue_items, run_queues
+
+item = run_queue_items.c
+
+
+class Lease(Record, frozen=True, kw_only=True):
+    """Whose an item becomes, and for how long."""
+
+    agent_id: str | None
+    claim_id: str | None
+    now: float
+    ends_at: float
+
+
+class Wanted(Record, frozen=True, kw_only=True):
+    """How much an agent can take; schedulers of sweeps are counted apart."""
+
+    items: int
+    schedulers: int
+
+
+def claim(connection: Connection, agent: LaunchAgent, wanted: Wanted, lease: Lease) -> list[LeasedItem]:
+    """Lease what the agent can take now. The same claim id again answers what is still leased under it."""
+    again = _leased_before(connection, lease)
+    if again:
+        return again
+    queues = _in_turn(agent)
+    chosen = [
+        *_interleaved(connection, queues, wanted.items, scheduler=False),
+        *_interleaved(connection, queues, wanted.schedulers, scheduler=True),
+    ]
+    if chosen:
+        _remember_turn(connection, agent, chosen[-1].queue_id)
+    return _lease(connection, chosen, lease)
+
+
+def pop(connection: Connection, queue: Queue, lease: Lease) -> LeasedItem | None:
+    """Lease the first item of one queue, of whatever kind."""
+    ordinary = _waiting(connection, queue.id, 1, scheduler=False)
+    schedulers = _waiting(connection, queue.id, 1, scheduler=True)
+    first = sorted([*ordinary, *schedulers], key=lambda row: (row.priority, row.number))[:1]
+    return next(iter(_lease(connection, first, lease)), None)
+
+
+def _leased_before(connection: Connection, lease: Lease) -> list[LeasedItem]:
+    rows = connection.execute(
+        select(item.id, item.run_spec, run_queues.c.name.label("queue_name"))
+        .join(run_queues, run_queues.c.id == item.queue_id)
+        .where(item.agent_id == lease.agent_id, item.state == LEASED, item.claim_id == lease.claim_id)
+        .order_by(item.number)
+    )
+    return [_leased_item(row) for row in rows]
+
+
+def _in_turn(agent: LaunchAgent) -> list[str]:
+    first = agent.next_queue % max(1, len(agent.queue_ids))
+    return [*agent.queue_ids[first:], *agent.queue_ids[:first]]
+
+
+def _remember_turn(connection: Connection, agent: LaunchAgent, last: str) -> None:
+    following = agent.queue_ids.index(last) + 1
+    if len(agent.queue_ids) > 1:
+        connection.execute(update(launch_agents).where(launch_agents.c.id == agent.id).values(next_queue=following))
+
+
+def _interleaved(connection: Connection, queue_ids: Sequence[str], limit: int, *, scheduler: bool) -> list[Any]:
+    if limit <= 0:
+        return []
+    found = [_waiting(connection, queue_id, limit, scheduler=scheduler) for queue_id in queue_ids]
+    in_turn = chain.from_iterable(zip_longest(*found))
+    return list(islice((row for row in in_turn if row is not None), limit))
+
+
+def _waiting(connection: Connection, queue_id: str, limit: int, *, scheduler: bool) -> Sequence[Any]:
+    return connection.execute(
+        select(item.number, item.id, item.queue_id, item.priority, item.run_spec, run_queues.c.name.label("queue_name"))
+        .join(run_queues, run_queues.c.id == item.queue_id)
+        .where(item.queue_id == queue_id, item.is_scheduler == scheduler, item.state == PENDING)
+        .order_by(item.priority, item.number)
+        .limit(limit)
+    ).all()
+
+
+def _lease(connection: Connection, rows: Iterable[Any], lease: Lease) -> list[LeasedItem]:
+    by_number = {row.number: row for row in rows}
+    if not by_number:
+        return []
+    taken = connection.execute(
+        update(run_queue_items)
+        .where(item.number.in_(by_number), item.state == PENDING)
+        .values(
+            state=LEASED,
+            agent_id=lease.agent_id,
+            claim_id=lease.claim_id,
+            leased_at=lease.now,
+            lease_ends_at=lease.ends_at,
+        )
+        .returning(item.number)
+    ).scalars()
+    kept = set(taken)
+    return [_leased_item(row) for number, row in by_number.items() if number in kept]
+
+
+def _leased_item(row: Any) -> LeasedItem:
+    return LeasedItem(item_id=row.id, queue_name=row.queue_name, run_spec=msgspec.Raw(row.run_spec))
+
+
+def return_expired(connection: Connection, now: float) -> set[str]:
+    """Make items PENDING whose lease has ended. Returns the queues that got some back."""
+    return {queue_id for _, queue_id in _give_back(connection, item.lease_ends_at <= now)}
+
+
+def next_lease_end(connection: Connection) -> float | None:
+    """When the first of all leases ends."""
+    return connection.execute(select(func.min(item.lease_ends_at)).where(item.state == LEASED)).scalar()
+
+
+def return_items(connection: Connection, agent_id: str, item_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Give back those of the items that are leased to the agent. Returns their ids and queues."""
+    return _give_back(connection, item.agent_id == agent_id, item.id.in_(item_ids))
+
+
+def return_unknown(connection: Connection, agent_id: str, known: Sequence[str]) -> list[tuple[str, str]]:
+    """Give back what is leased to the agent without its knowing. Returns ids and queues."""
+    return _give_back(connection, item.agent_id == agent_id, item.id.not_in(known))
+
+
+def _give_back(connection: Connection, *conditions: Any) -> list[tuple[str, str]]:
+    now = time.time()
+    rows = connection.execute(
+        update(run_queue_items)
+        .where(item.state == LEASED, *conditions)
+        .values(
+            **_FRESH,
+            # Somebody may have asked for a stop while an agent had it.
+            state=case((item.stop_requested, STOPPED), else_=PENDING),
+            finished_at=case((item.stop_requested, now)),
+        )
+        .returning(item.id, item.queue_id)
+    )
+    return [(row.id, row.queue_id) for row in rows]
+
+
+_FRESH: dict[str, Any] = {
+    "agent_id": None,
+    "claim_id": None,
+    "leased_at": None,
+    "lease_ends_at": None,
+    "report_sequence": None,
+    "status": None,
+    "phase": None,
+    "message": None,
+}

@@ -1,0 +1,32 @@
+"""Ids of what the store keeps. Owns their form: nothing in them needs quoting in a path, a URL, a label or a container's name."""
+
+import base64
+import binascii
+import secrets
+
+from launchd.server.errors import Refused
+
+
+def new_id() -> str:
+    """20 random hex digits (80 bits)."""
+    return secrets.token_hex(10)
+
+
+def storage_id(*parts: object) -> str:
+    """W&B's form of an id: base64 of words joined by colons."""
+    return base64.b64encode(":".join(map(str, parts)).encode()).decode()
+
+
+def parse_storage_id(text: str, *kind: str) -> list[str]:
+    """What follows `kind` in an id made by `storage_id`.
+
+    Raises:
+        Refused: it is not such an id.
+    """
+    try:
+        words = base64.b64decode(text, validate=True).decode().split(":")
+    except (binascii.Error, ValueError):
+        words = []
+    if tuple(words[: len(kind)]) != kind or len(words) == len(kind):
+        raise Refused(f"{text[:100]!r} is not the id of a {kind[0]}.")
+    return words[len(kind) :]

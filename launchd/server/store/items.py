@@ -1,0 +1,236 @@
+"""Run queue items from push to end. Owns every change of state but leasing (`claims`); each is guarded in its WHERE clause."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, delete, insert, select, update
+
+from launchd.server.errors import NotFound
+from launchd.server.store import identities, runs
+from launchd.server.store.ids import new_id
+from launchd.server.store.records import EntityRecord, Item, ItemWarning, Queue, Viewer
+from launchd.server.store.states import CLAIMED, FAILED, IN_CARE, LEASED, PENDING, STOPPED
+from launchd.server.store.tables import entities, item_warnings, projects, run_queue_items, run_queues
+
+item = run_queue_items.c
+DEFAULT_PROJECT = "uncategorized"
+"""W&B's name for the project of a run that names none."""
+
+
+def push(connection: Connection, queue: Queue, run_spec: str, *, priority: int, is_scheduler: bool) -> str:
+    """Append an item. Returns its id."""
+    item_id = new_id()
+    connection.execute(
+        insert(run_queue_items).values(
+            id=item_id,
+            queue_id=queue.id,
+            state=PENDING,
+            priority=priority,
+            is_scheduler=is_scheduler,
+            run_spec=run_spec,
+            created_at=time.time(),
+            stop_requested=False,
+        )
+    )
+    return item_id
+
+
+def _items() -> Select[Any]:
+    return (
+        select(
+            item.number,
+            item.id,
+            item.queue_id,
+            run_queues.c.name.label("queue_name"),
+            entities.c.name.label("entity_name"),
+            item.state,
+            item.priority,
+            item.run_spec,
+            item.created_at,
+            item.agent_id,
+            item.leased_at,
+            item.run_name,
+            item.status,
+            item.phase,
+            item.message,
+            item.stage,
+            item.exit_code,
+            item.file_paths,
+            item.started_at,
+            item.finished_at,
+            item.stop_requested,
+            item.stop_reason,
+        )
+        .join(run_queues, run_queues.c.id == item.queue_id)
+        .join(projects, projects.c.id == run_queues.c.project_id)
+        .join(entities, entities.c.id == projects.c.entity_id)
+    )
+
+
+def _item(row: Any) -> Item:
+    fields = dict(row._mapping)
+    fields["run_spec"] = msgspec.Raw(fields["run_spec"])
+    return Item(**fields)
+
+
+def find_item(connection: Connection, viewer: Viewer, item_id: str) -> Item | None:
+    wanted = _items().where(item.id == item_id, identities.may_use(viewer, projects.c.entity_id))
+    row = connection.execute(wanted).first()
+    return _item(row) if row else None
+
+
+def require_item(connection: Connection, viewer: Viewer, item_id: str) -> Item:
+    """Raises:
+    NotFound: no such item that the viewer may see.
+    """
+    found = find_item(connection, viewer, item_id)
+    if found is None:
+        raise NotFound(f"There is no run queue item with the id {item_id[:100]!r} that you may use.")
+    return found
+
+
+def item_of_queue(connection: Connection, queue_id: str, item_id: str) -> Item | None:
+    row = connection.execute(_items().where(item.id == item_id, item.queue_id == queue_id)).first()
+    return _item(row) if row else None
+
+
+def items_of_queue(connection: Connection, queue_id: str, limit: int) -> list[Item]:
+    """The youngest first."""
+    wanted = _items().where(item.queue_id == queue_id).order_by(item.number.desc()).limit(limit)
+    return [_item(row) for row in connection.execute(wanted)]
+
+
+def item_of_run(connection: Connection, run_id: int) -> str | None:
+    """Id of the youngest item behind a run."""
+    wanted = select(item.id).where(item.run_id == run_id).order_by(item.number.desc()).limit(1)
+    return connection.execute(wanted).scalar()
+
+
+def acknowledge(connection: Connection, found: Item, run_name: str) -> bool:
+    """LEASED -> CLAIMED, and the run exists from now on. False: the item is not leased (any more)."""
+    if found.state != LEASED:
+        return False
+    spec = msgspec.json.decode(found.run_spec)
+    entity = _entity_of_run(connection, spec, found)
+    project = _text(spec.get("project")) or DEFAULT_PROJECT
+    run_id = runs.ensure_run(connection, entity, project.lower(), run_name, _text(spec.get("name")))
+    return _change(
+        connection,
+        found.id,
+        (LEASED,),
+        {"state": CLAIMED, "lease_ends_at": None, "claim_id": None, "run_name": run_name, "run_id": run_id},
+    )
+
+
+def _entity_of_run(connection: Connection, spec: Mapping[str, Any], found: Item) -> EntityRecord:
+    """The entity the spec names if the server knows it, else the queue's."""
+    named = select(entities).where(entities.c.name == (_text(spec.get("entity")) or found.entity_name))
+    own = select(entities).where(entities.c.name == found.entity_name)
+    row = connection.execute(named).first() or connection.execute(own).one()
+    return EntityRecord(**row._mapping)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def acknowledge_for(connection: Connection, agent_id: str, found: Item | None, run_name: str) -> bool:
+    """As `acknowledge`, for one agent, and true again when it repeats itself."""
+    if found is None or found.agent_id != agent_id:
+        return False
+    if found.state == CLAIMED:
+        return found.run_name == run_name
+    return acknowledge(connection, found, run_name)
+
+
+def fail(
+    connection: Connection, found: Item, *, message: str | None, stage: str | None, file_paths: Sequence[str] | None
+) -> bool:
+    """LEASED or CLAIMED -> FAILED, with the reason. False: it is in nobody's care."""
+    done = _change(
+        connection,
+        found.id,
+        IN_CARE,
+        {
+            "state": FAILED,
+            "status": "failed",
+            "message": message,
+            "stage": stage,
+            "file_paths": _json(file_paths),
+            "finished_at": time.time(),
+        },
+    )
+    if done:
+        set_run_state(connection, found.id, "failed")
+    return done
+
+
+def set_run_state(connection: Connection, item_id: str, state: str) -> None:
+    run_id = connection.execute(select(item.run_id).where(item.id == item_id)).scalar()
+    if run_id is not None:
+        runs.set_state(connection, run_id, state)
+
+
+def warn(connection: Connection, found: Item, *, message: str, stage: str, file_paths: Sequence[str] | None) -> None:
+    """Add a warning; an item may have several."""
+    connection.execute(
+        insert(item_warnings).values(
+            item_number=found.number,
+            message=message,
+            stage=stage,
+            file_paths=_json(file_paths),
+            created_at=time.time(),
+        )
+    )
+
+
+def warnings_of(connection: Connection, number: int) -> list[ItemWarning]:
+    """Oldest first."""
+    wanted = (
+        select(item_warnings.c.message, item_warnings.c.stage, item_warnings.c.created_at)
+        .where(item_warnings.c.item_number == number)
+        .order_by(item_warnings.c.id)
+    )
+    return [ItemWarning(**row._mapping) for row in connection.execute(wanted)]
+
+
+def stop(connection: Connection, found: Item, reason: str | None) -> str:
+    """A waiting item is STOPPED; for one in an agent's care the wish is noted. Returns the state after it."""
+    wish = {"stop_requested": True, "stop_reason": reason}
+    ended = {"state": STOPPED, "status": "stopped", "message": reason, "finished_at": time.time()}
+    if _change(connection, found.id, (PENDING,), wish | ended):
+        return STOPPED
+    if _change(connection, found.id, IN_CARE, wish):
+        run_id = connection.execute(select(item.run_id).where(item.id == found.id)).scalar()
+        if run_id is not None:
+            runs.ask_to_stop(connection, run_id)
+    return found.state
+
+
+def stops_for(connection: Connection, agent_id: str) -> list[tuple[str, str]]:
+    """Id and reason of each item in the agent's care that is asked to stop."""
+    wanted = select(item.id, item.stop_reason).where(
+        item.agent_id == agent_id, item.state.in_(IN_CARE), item.stop_requested
+    )
+    return [(row.id, row.stop_reason or "") for row in connection.execute(wanted)]
+
+
+def remove(connection: Connection, queue_id: str, item_id: str) -> bool:
+    """Delete an item, unless a job of it may be running."""
+    gone = connection.execute(
+        delete(run_queue_items).where(item.id == item_id, item.queue_id == queue_id, item.state != CLAIMED)
+    )
+    return gone.rowcount > 0
+
+
+def _change(connection: Connection, item_id: str, states: Sequence[str], values: Mapping[str, Any]) -> bool:
+    changed = connection.execute(
+        update(run_queue_items).where(item.id == item_id, item.state.in_(states)).values(dict(values))
+    )
+    return changed.rowcount > 0
+
+
+def _json(paths: Sequence[str] | None) -> str | None:
+    return None if paths is None else msgspec.json.encode(paths).decode()

@@ -1,0 +1,13 @@
+"""Alembic's entry: runs the versions on the connection that `store.migrate` hands over."""
+
+from alembic import context
+
+from launchd.server.store.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transaction_per_migration=False,
+)
+context.run_migrations()
