@@ -1,0 +1,51 @@
+"""What holds for every test: it ends within the time-out set in setup.cfg, and it leaves no process behind."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+MARK = "LAUNCHD_TEST_SESSION"
+#: How long, in seconds, processes that were told to end may take.
+PATIENCE = 5.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Name and end whatever the tests started and left, and fail.
+
+    A process is known by a mark in its environment or, as a process that has set its title has lost that, by a file it
+    holds open below the tests' temporary directory.
+    """
+    mark = os.environ[MARK] = uuid.uuid4().hex
+    yield
+    left = [process for process in psutil.process_iter() if _is_left(process, mark, tmp_path_factory.getbasetemp())]
+    _, alive = psutil.wait_procs(left, timeout=PATIENCE)
+    names = [f"{process.pid} {' '.join(process.cmdline()).strip()}" for process in alive if process.is_running()]
+    for process in alive:
+        process.kill()
+    assert names == [], "processes left behind by the tests"
+
+
+def _is_left(process: psutil.Process, mark: str, directory: Path) -> bool:
+    try:
+        if process.pid == os.getpid() or _is_helper(process):
+            return False
+        return process.environ().get(MARK) == mark or any(directory in path.parents for path in _held_by(process))
+    except (psutil.Error, OSError):
+        return False
+
+
+def _is_helper(process: psutil.Process) -> bool:
+    # Python's own fork server and resource tracker of this process leave with it.
+    return process.ppid() == os.getpid() and "from multiprocessing." in " ".join(process.cmdline())
+
+
+def _held_by(process: psutil.Process) -> Iterator[Path]:
+    entry = Path("/proc", str(process.pid))
+    yield (entry / "cwd").readlink()
+    for descriptor in (entry / "fd").iterdir():
+        yield descriptor.readlink()
