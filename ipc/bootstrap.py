@@ -8,6 +8,8 @@ import gc
 import importlib
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.process
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
@@ -39,6 +41,9 @@ def spawn_worker(target: str, end: WorkerEnd) -> ForkServerProcess:
     """Start a worker that runs ``target`` (``"package.module:function"``) with its end of the channel."""
     process = _context.Process(target=run_worker, args=(target, end), daemon=False)
     process.start()
+    # multiprocessing would poll this child whenever another starts, from whichever thread
+    # starts it, and read the exit code away under us; and it would wait for it at our exit.
+    multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
     return process
 
 
@@ -47,7 +52,10 @@ def run_worker(target: str, end: WorkerEnd) -> None:
     end.claim()
     module_name, function_name = target.split(":")
     main: Callable[[WorkerEnd], int] = getattr(importlib.import_module(module_name), function_name)
-    sys.exit(main(end))
+    code = main(end)
+    # The interpreter's own farewell takes longer than many a job.
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def freeze_imports() -> None:

@@ -59,7 +59,9 @@ def parse(text: str) -> dict[str, str]:
     for entry in filter(None, text.split(",")):
         name, _, action = entry.partition("=")
         if name not in FAILPOINTS or action not in ACTIONS:
-            raise UnknownFailpoint(f"{entry!r} is not NAME=ACTION with a name of {sorted(FAILPOINTS)} and an action of {ACTIONS}")
+            raise UnknownFailpoint(
+                f"{entry!r} is not NAME=ACTION with a name of {sorted(FAILPOINTS)} and an action of {ACTIONS}"
+            )
         armed[name] = action
     return armed
 

@@ -148,6 +148,16 @@ def decode_event(data: bytes) -> Event:
         raise MalformedMessage(str(error)) from error
 
 
-def shorten(text: str, limit: int = 600) -> str:
-    """Return ``text`` cut to ``limit`` characters, so that a message made of it fits even when every character is escaped."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def shorten(text: str, limit: int = 1200) -> str:
+    """Return ``text`` cut so that it takes at most ``limit`` bytes as JSON; two such texts fit into one message."""
+    size = len(_encoder.encode(text))
+    if size <= limit:
+        return text
+    # Escapes take up to six bytes a character, so the cut is by proportion.
+    return shorten(text[: max(1, len(text) * (limit - 8) // size)], limit - 3) + "…"
+
+
+def fitting(report: ErrorReport) -> ErrorReport:
+    """Return ``report`` with its sentences cut to what fits into a message."""
+    hint = report.hint and shorten(report.hint)
+    return msgspec.structs.replace(report, message=shorten(report.message), hint=hint)

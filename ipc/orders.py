@@ -40,7 +40,11 @@ class GitOptions(msgspec.Struct, frozen=True):
 
 
 class WorkOrder(msgspec.Struct, frozen=True):
-    """One job, ready to be run by a worker."""
+    """One job, ready to be run by a worker.
+
+    ``submitter_key`` says that the API key that goes with it is the submitter's
+    own (W&B's ``_wandb_api_key``) and not the agent's.
+    """
 
     name: str
     item_id: str
@@ -50,6 +54,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     base_url: str
     spec: RunSpec
     directory: str
+    submitter_key: bool = False
     run_as_user: str | None = None
     heartbeat_seconds: float = 10.0
     start_timeout_seconds: float = 1800.0

@@ -35,11 +35,12 @@ SUBMITTED_STATES = frozenset(JobState) - UNSUBMITTED_STATES - TERMINAL_STATES
 _S = JobState
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    _S.CLAIMED: frozenset({_S.FETCHING, _S.FAILED, _S.STOPPED}),
+    _S.CLAIMED: frozenset({_S.FETCHING, _S.SUBMITTING, _S.FAILED, _S.STOPPED}),
     # A worker that died before it could create anything is replaced: back to claimed.
     _S.FETCHING: frozenset({_S.CLAIMED, _S.BUILDING, _S.SUBMITTING, _S.FAILED, _S.STOPPED}),
     _S.BUILDING: frozenset({_S.CLAIMED, _S.SUBMITTING, _S.FAILED, _S.STOPPED}),
-    _S.SUBMITTING: frozenset({_S.STARTING, _S.RUNNING, _S.STOPPING, _S.UNKNOWN}) | TERMINAL_STATES,
+    # A new worker that finds nothing outside under the name starts over: back to claimed.
+    _S.SUBMITTING: frozenset({_S.CLAIMED, _S.STARTING, _S.RUNNING, _S.STOPPING, _S.UNKNOWN}) | TERMINAL_STATES,
     _S.STARTING: frozenset({_S.RUNNING, _S.STOPPING, _S.UNKNOWN}) | TERMINAL_STATES,
     _S.RUNNING: frozenset({_S.STOPPING, _S.UNKNOWN}) | TERMINAL_STATES,
     _S.STOPPING: frozenset({_S.UNKNOWN}) | TERMINAL_STATES,
@@ -84,7 +85,7 @@ def check_transition(before: JobState, after: JobState) -> None:
 
 
 def status_word(state: JobState) -> str:
-    """Return W&B's status word for ``state``: starting, running, stopping, finished, failed, stopped, preempted or unknown."""
+    """Return W&B's status word for ``state``."""
     return _STATUS_WORDS[state]
 
 

@@ -1,0 +1,88 @@
+"""Asking the queue server again and again until it answers.
+
+Shared by the threads that speak to the server: they wait, tell the main thread
+how it stands, and stop waiting when they are told to end.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from launchd.client.errors import QueueServerError, Refused, ServerBusy, Unauthorized
+from launchd.inbox import Contact, Inbox
+
+T = TypeVar("T")
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 30.0
+
+#: A person has to mend a refused key; until then we ask no oftener than this.
+UNAUTHORIZED_PAUSE_SECONDS = 30.0
+
+#: News of an answer that follow each other faster than this are not worth a wake-up.
+NEWS_INTERVAL_SECONDS = 5.0
+
+
+class Ended(Exception):
+    """The thread was told to end while it waited."""
+
+
+class Contacts:
+    """One thread's standing with the queue server."""
+
+    def __init__(self, inbox: Inbox, ended: threading.Event) -> None:
+        self._inbox = inbox
+        self._ended = ended
+        self._pause = FIRST_PAUSE_SECONDS
+        self._told_at = 0.0
+        self._error: str | None = None
+
+    def until_answered(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
+        """Return what ``ask`` returns, asking for ever while the server is away, busy or refuses the key.
+
+        Raises:
+            QueueServerError: of a class in ``final``; as a rule ``Refused``, the server said no.
+            Ended: the thread was told to end meanwhile.
+        """
+        while not self._ended.is_set():
+            try:
+                answer = ask()
+            except final:
+                self._tell(None)
+                raise
+            except QueueServerError as error:
+                self._tell(str(error))
+                self.wait(self._next_pause(error))
+            else:
+                self._pause = FIRST_PAUSE_SECONDS
+                self._tell(None)
+                return answer
+        raise Ended
+
+    def wait(self, seconds: float) -> None:
+        """Wait; raises :class:`Ended` when the thread is told to end meanwhile."""
+        if self._ended.wait(seconds):
+            raise Ended
+
+    def _next_pause(self, error: QueueServerError) -> float:
+        match error:
+            case Unauthorized():
+                return UNAUTHORIZED_PAUSE_SECONDS
+            case ServerBusy(retry_after=float() as seconds):
+                return min(seconds, LONGEST_PAUSE_SECONDS)
+            case _:
+                return self._growing_pause()
+
+    def _growing_pause(self) -> float:
+        pause = self._pause
+        self._pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        # Agents that lost the same server must not come back in step.
+        return pause * random.uniform(0.8, 1.2)  # noqa: S311 - nobody gains by guessing it
+
+    def _tell(self, error: str | None) -> None:
+        now = time.time()
+        if error != self._error or now - self._told_at > NEWS_INTERVAL_SECONDS:
+            self._error, self._told_at = error, now
+            self._inbox.put(Contact(now, error))

@@ -1,0 +1,123 @@
+"""How the other threads speak to the main thread: frozen values and a wake-up.
+
+The main thread owns all mutable state; a thread that learnt something puts a
+value here and goes on.
+"""
+
+import contextlib
+import os
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from launchd.client.queue_server import Capabilities, ClaimedItem, StopOrder
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """The queue server knows us; ``queue_names`` are the queues we serve."""
+
+    agent_id: str
+    agent_name: str
+    entity: str
+    queue_names: tuple[str, ...]
+    capabilities: Capabilities
+
+
+class RegistrationRefused(msgspec.Struct, frozen=True):
+    """The queue server will not have us as configured; ``error`` says why."""
+
+    error: str
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """Items that are leased to us, as ``agent_id``."""
+
+    items: tuple[ClaimedItem, ...]
+    agent_id: str
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """What the queue server wants stopped: jobs, or us."""
+
+    stops: tuple[StopOrder, ...]
+    stop_polling: bool
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """The queue server's answer to our acknowledgement; ``refusal`` says why the item is not to be run."""
+
+    item_id: str
+    accepted: bool
+    refusal: str | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """These rows of the outbox have reached the queue server, or it will never have them (``refusal``)."""
+
+    ids: tuple[int, ...]
+    refusal: str | None = None
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """The queue server was reached at ``at``, or was not (``error``)."""
+
+    at: float
+    error: str | None = None
+
+
+class Hired(msgspec.Struct, frozen=True):
+    """A worker process was started; ``worker`` is the pool's."""
+
+    worker: Any
+
+
+class HireFailed(msgspec.Struct, frozen=True):
+    """No worker process could be started."""
+
+    error: str
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Somebody asks through the control socket; ``reply`` takes one dict."""
+
+    request: dict[str, Any]
+    reply: Any
+
+
+class Signalled(msgspec.Struct, frozen=True):
+    """A signal arrived."""
+
+    number: int
+
+
+ServerLetter = Registered | RegistrationRefused | Claimed | Ordered | Acknowledged | Delivered | Contact
+
+Letter = ServerLetter | Hired | HireFailed | Asked | Signalled
+
+
+class Inbox:
+    """Letters to the main thread; ``put`` may be called from any thread and from a signal handler."""
+
+    def __init__(self) -> None:
+        self._letters: deque[Letter] = deque()
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def put(self, letter: Letter) -> None:
+        """Leave ``letter`` and wake the main thread."""
+        self._letters.append(letter)
+        with contextlib.suppress(BlockingIOError):  # Enough wake-ups are waiting already.
+            os.write(self._writer, b".")
+
+    def take_all(self) -> list[Letter]:
+        """Return what was left since the last call, in order."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._reader, 4096)
+        letters = []
+        while self._letters:
+            letters.append(self._letters.popleft())
+        return letters
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable with the next letter."""
+        return self._reader

@@ -1,0 +1,44 @@
+"""The API keys that jobs run with: ours, or the submitter's own.
+
+A submitter's key (W&B's ``_wandb_api_key``) must survive our restart until its
+job is submitted, and must stand in no journal, log or command line: it lies in a
+file of its own, for the owner's eyes, and is removed once the job has it.
+"""
+
+import os
+from pathlib import Path
+
+
+class KeyRing:
+    """The keys in ``directory``, a file per job."""
+
+    def __init__(self, directory: Path, own_key: str) -> None:
+        self._directory = directory
+        self._own_key = own_key
+
+    def keep(self, name: str, key: str | None) -> None:
+        """Keep the submitter's ``key`` for the job ``name``, if there is one; raises ``OSError``."""
+        if key is None:
+            return
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(descriptor)
+
+    def key_for(self, name: str, submitter: bool) -> str:
+        """Return the key the job ``name`` runs with; where the submitter's was lost, none rather than ours."""
+        if not submitter:
+            return self._own_key
+        try:
+            return self._path(name).read_text()
+        except OSError:
+            return ""
+
+    def forget(self, name: str) -> None:
+        """Remove the key kept for the job ``name``, if there is one."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}.key"

@@ -1,0 +1,121 @@
+"""Our threads at the queue server, as one thing: started, told, ended.
+
+The poller registers and claims; once the server knows us, the watcher and the
+reporter join it. Main thread only.
+"""
+
+import threading
+
+from launchd.care import Care
+from launchd.client.errors import QueueServerError
+from launchd.client.queue_server import QueueServer
+from launchd.config import AgentConfig
+from launchd.inbox import Inbox, Registered
+from launchd.outlet import Outlet
+from launchd.poller import Poller, Wanted
+from launchd.registration import Application, default_version
+from launchd.reporter import Reporter
+from launchd.watcher import WatchedRun, Watcher
+
+#: How long saying goodbye may take: it is a courtesy.
+GOODBYE_SECONDS = 2.0
+
+
+class Liaison:
+    """Speaks to one queue server for the supervisor."""
+
+    def __init__(self, server: QueueServer, inbox: Inbox) -> None:
+        self._server = server
+        self._inbox = inbox
+        self._poller: Poller | None = None
+        self._watcher: Watcher | None = None
+        self._reporter: Reporter | None = None
+        self._claims_read = 0
+        self.registered: Registered | None = None
+
+    def start(self, config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]) -> None:
+        """Register with the queues of ``config`` and claim from them; ends what was started before."""
+        self._end_asking()
+        supervision = config.launchd.supervision
+        self._claims_read = 0
+        self._poller = Poller(
+            self._server,
+            _application(config, remembered_id, known_items),
+            self._inbox,
+            wait_seconds=supervision.wait_seconds,
+            poll_seconds=supervision.poll_seconds,
+        )
+        self._poller.start()
+
+    def join(self, registered: Registered, config: AgentConfig, outlet: Outlet) -> None:
+        """Go on once the server knows us: hear its orders, and report."""
+        self.registered = registered
+        supervision = config.launchd.supervision
+        self._watcher = Watcher(
+            self._server,
+            registered,
+            self._inbox,
+            wait_seconds=supervision.wait_seconds,
+            poll_seconds=supervision.poll_seconds,
+            stopped_run_timeout=config.stopped_run_timeout,
+        )
+        self._watcher.start()
+        if self._reporter is None:
+            self._reporter = Reporter(self._server, registered, self._inbox)
+            self._reporter.start()
+            outlet.connect(self._reporter)
+
+    def count_claim(self) -> None:
+        """Note that the main thread has counted the items of one more claim."""
+        self._claims_read += 1
+
+    def want(self, wanted: Wanted) -> None:
+        """Say how many slots are free."""
+        if self._poller is not None:
+            self._poller.want(wanted, self._claims_read)
+
+    def watch_over(self, care: Care) -> None:
+        """Say which jobs may be ordered to stop."""
+        if self._watcher is not None:
+            self._watcher.watch_over(
+                tuple(
+                    WatchedRun(
+                        job.item_id, job.spec.entity, job.spec.project, job.spec.run_id, job.stop_reason is not None
+                    )
+                    for job in care.jobs()
+                )
+            )
+
+    def leave(self) -> None:
+        """End all threads and tell the server, if it listens, that we are gone."""
+        self._end_asking()
+        if self._reporter is not None:
+            self._reporter.end()
+        if self.registered is not None:
+            goodbye = threading.Thread(target=self._say_goodbye, args=(self.registered.agent_id,), daemon=True)
+            goodbye.start()
+            goodbye.join(GOODBYE_SECONDS)
+
+    def _end_asking(self) -> None:
+        if self._poller is not None:
+            self._poller.end()
+        if self._watcher is not None:
+            self._watcher.end()
+        self._watcher = None
+
+    def _say_goodbye(self, agent_id: str) -> None:
+        try:
+            self._server.update_agent(agent_id, "KILLED")
+        except QueueServerError:
+            # It will notice by our silence.
+            return
+
+
+def _application(config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]) -> Application:
+    public = {
+        "entity": config.entity,
+        "queues": list(config.queues),
+        "max_jobs": config.max_jobs,
+        "max_schedulers": config.max_schedulers,
+    }
+    return Application(config.entity, config.queues, public, default_version(), remembered_id, known_items)

@@ -1,0 +1,51 @@
+"""Talks to systemd: ready, status line, watchdog. A datagram each; silent where there is no systemd."""
+
+import socket
+import time
+from collections.abc import Mapping
+
+
+class Notifier:
+    """The ``sd_notify`` protocol over ``$NOTIFY_SOCKET``."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) if address else None
+        self._watchdog_seconds = int(environ.get("WATCHDOG_USEC", "0")) / 1e6
+        self._fed_at = 0.0
+        self._status = ""
+
+    def ready(self) -> None:
+        """Say that start-up, or a reload, is complete."""
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        """Say that the configuration is being read again."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Say that we are leaving."""
+        self._send("STOPPING=1")
+
+    def status(self, sentence: str) -> None:
+        """Show ``sentence`` in ``systemctl status``."""
+        if sentence != self._status:
+            self._status = sentence
+            self._send(f"STATUS={sentence}")
+
+    def feed_watchdog(self) -> None:
+        """Say that all is well, at most four times per watchdog interval."""
+        now = time.monotonic()
+        if self._watchdog_seconds and now - self._fed_at >= self._watchdog_seconds / 4:
+            self._fed_at = now
+            self._send("WATCHDOG=1")
+
+    def _send(self, message: str) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendto(message.encode(), self._address)
+        except OSError:
+            # systemd is restarting itself; the next message will do.
+            return

@@ -1,0 +1,112 @@
+"""How the agent stands, as plain values for ``launchd status`` and systemd's status line."""
+
+import os
+import time
+from typing import Any
+
+import msgspec
+
+from launchd import __version__
+from launchd.care import Care
+from launchd.inbox import Contact, Registered
+from launchd.job import JobRecord
+from launchd.journal import Journal
+from launchd.outlet import Outlet
+from launchd.rules import Rules
+from launchd.staff import Staff
+
+RECENT_JOBS = 20
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What the supervisor itself knows beside its jobs. ``state`` is starting, polling, draining or leaving."""
+
+    state: str
+    started_at: float
+    config_path: str | None
+    registered: Registered | None
+    contact: Contact | None
+    last_contact_at: float | None
+    trouble: str | None
+
+
+def snapshot(standing: Standing, care: Care, staff: Staff, outlet: Outlet, journal: Journal) -> dict[str, Any]:
+    """Return everything ``launchd status`` shows."""
+    now = time.time()
+    return {
+        "agent": _agent(standing, care.rules),
+        "server": _server(standing, care.rules, now),
+        "trouble": standing.trouble,
+        "jobs": [_job(job, care.rules, staff, now) for job in care.jobs()],
+        "recent": [_job(job, care.rules, staff, now) for job in journal.ended_jobs(RECENT_JOBS)],
+        "outbox": {"waiting": outlet.waiting, "oldest_seconds": outlet.oldest_at and now - outlet.oldest_at},
+        "counters": dict(care.counters),
+    }
+
+
+def describe_job(job: JobRecord, rules: Rules, staff: Staff) -> dict[str, Any]:
+    """Return what is shown of one job."""
+    return _job(job, rules, staff, time.time())
+
+
+def sentence(standing: Standing, care: Care) -> str:
+    """Return the agent's state in one line."""
+    jobs, limit = care.count(schedulers=False), care.rules.config.max_jobs
+    maximum = "unlimited" if limit < 0 else str(limit)
+    server = "" if standing.contact is None or standing.contact.error is None else "; the queue server does not answer"
+    trouble = f"; {standing.trouble}" if standing.trouble else ""
+    return f"{standing.state}, running {jobs} of at most {maximum} jobs{server}{trouble}"
+
+
+def _agent(standing: Standing, rules: Rules) -> dict[str, Any]:
+    registered = standing.registered
+    return {
+        "id": registered and registered.agent_id,
+        "name": registered and registered.agent_name,
+        "state": standing.state,
+        "pid": os.getpid(),
+        "version": __version__,
+        "started_at": standing.started_at,
+        "queues": list(rules.config.queues),
+        "entity": rules.entity,
+        "max_jobs": rules.config.max_jobs,
+        "max_schedulers": rules.config.max_schedulers,
+        "hostname": rules.hostname,
+        "config_path": standing.config_path,
+        "state_dir": str(rules.state_dir),
+    }
+
+
+def _server(standing: Standing, rules: Rules, now: float) -> dict[str, Any]:
+    contact = standing.contact
+    return {
+        "url": rules.base_url,
+        "reachable": contact is not None and contact.error is None,
+        "last_contact_seconds": standing.last_contact_at and now - standing.last_contact_at,
+        "error": contact and contact.error,
+    }
+
+
+def _job(job: JobRecord, rules: Rules, staff: Staff, now: float) -> dict[str, Any]:
+    worker = staff.worker_of(job.item_id)
+    directory = rules.job_directory(job.name)
+    return {
+        "item_id": job.item_id,
+        "queue": job.queue,
+        "run_id": job.spec.run_id,
+        "entity": job.spec.entity,
+        "project": job.spec.project,
+        "name": job.spec.name,
+        "phase": str(job.state),
+        "status": job.status,
+        "age_seconds": now - job.claimed_at,
+        "phase_seconds": now - job.state_at,
+        "attempt": job.attempt,
+        "worker_pid": worker and worker.pid,
+        "external_name": job.name,
+        "directory": str(directory),
+        "log_path": str(directory / "output.log"),
+        "message": job.message,
+        "stop_reason": job.stop_reason,
+        "exit_code": job.exit_code,
+    }

@@ -1,0 +1,137 @@
+"""Who works on what: spare workers, workers with a job, and those that died or fell silent.
+
+Owns the assignment of workers to jobs. It decides nothing about a job: deaths
+and events are handed to :mod:`launchd.care`.
+"""
+
+import logging
+import selectors
+import time
+from collections.abc import Iterator
+
+from ipc.messages import Command, Event, Hello
+from launchd.config import SupervisionConfig
+from launchd.inbox import Hired
+from launchd.pool import Pool, Worker
+
+#: How long a worker that was told to write down where it hangs may take.
+ABORT_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Staff:
+    """All living workers of this supervisor. Main thread only."""
+
+    def __init__(self, pool: Pool, selector: selectors.BaseSelector, rules: SupervisionConfig) -> None:
+        self._pool = pool
+        self._selector = selector
+        self.rules = rules
+        self._spares: list[Worker] = []
+        self._booting: set[Worker] = set()
+        self._busy: dict[str, Worker] = {}
+        self._ready: dict[Worker, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._spares) + len(self._booting) + len(self._busy)
+
+    def worker_of(self, item_id: str) -> Worker | None:
+        """Return the worker that has the job of this item."""
+        return self._busy.get(item_id)
+
+    def welcome(self, letter: Hired) -> None:
+        """Take on a worker the pool has hired; it becomes a spare one with its hello."""
+        self._pool.arrived()
+        worker: Worker = letter.worker
+        self._booting.add(worker)
+        for descriptor in worker.filenos():
+            self._selector.register(descriptor, selectors.EVENT_READ, worker)
+
+    def no_show(self) -> None:
+        """Note that an ordered worker will not come."""
+        self._pool.arrived()
+
+    def assign(self, item_id: str) -> Worker:
+        """Return a spare worker, from now on that of this item's job; there must be one."""
+        worker = self._spares.pop()
+        worker.item_id = item_id
+        self._busy[item_id] = worker
+        return worker
+
+    def has_spare(self) -> bool:
+        """Return whether a job could be given to a worker at once."""
+        return bool(self._spares)
+
+    def hire_for(self, waiting: int, keep_spares: bool) -> None:
+        """Order as many workers as ``waiting`` jobs need, and spare ones on top."""
+        wanted = waiting + (self.rules.spare_workers if keep_spares else 0)
+        there = len(self._spares) + len(self._booting) + self._pool.ordered
+        for _ in range(wanted - there):
+            self._pool.hire()
+
+    def mark_ready(self, worker: Worker) -> None:
+        """Note that ``worker`` has something to read or is dead."""
+        self._ready[worker] = None
+
+    def news(self) -> Iterator[tuple[Worker, list[Event], int | None]]:
+        """Yield each worker marked ready with its events and, if it is dead, its exit code.
+
+        What it sent comes before its death, however the two became known.
+        """
+        ready, self._ready = self._ready, {}
+        for worker in ready:
+            # The exit code first: events read after it was seen are all there will ever be.
+            exit_code = worker.exit_code()
+            events = worker.events()
+            self._note_hello(worker, events)
+            if exit_code is not None:
+                self._remove(worker)
+            yield worker, events, exit_code
+
+    def bury(self, worker: Worker, lost: bool) -> None:
+        """Release a dead worker; one that was ``lost`` is first made sure to be dead, with what it ran."""
+        if lost:
+            worker.make_sure_dead()
+        worker.close()
+
+    def check_silence(self) -> None:
+        """End workers that have been silent for too long: first so that they say where they hang, then by force."""
+        self._pool.check_fork_server()
+        now = time.monotonic()
+        for worker in [*self._busy.values(), *self._booting]:
+            if worker.aborted_at is not None:
+                if now - worker.aborted_at > ABORT_SECONDS:
+                    worker.kill("it hung")
+            elif now - worker.heard_at > self.rules.worker_silence_seconds:
+                log.error("A worker has fallen silent and is ended.", extra={"pid": worker.pid, "item": worker.item_id})
+                worker.kill_reason = f"it was silent for {self.rules.worker_silence_seconds:g} s"
+                worker.abort()
+
+    def dismiss_spares(self, command: Command) -> None:
+        """Send all spare workers away."""
+        for worker in self._spares:
+            worker.send(command)
+
+    def tell_all(self, command: Command) -> None:
+        """Send ``command`` to every worker with a job."""
+        for worker in self._busy.values():
+            worker.send(command)
+
+    def kill_all(self, reason: str) -> None:
+        """End every worker at once."""
+        for worker in [*self._busy.values(), *self._booting, *self._spares]:
+            worker.kill(reason)
+
+    def _note_hello(self, worker: Worker, events: list[Event]) -> None:
+        if worker in self._booting and Hello(worker.pid) in events:
+            self._booting.discard(worker)
+            self._spares.append(worker)
+
+    def _remove(self, worker: Worker) -> None:
+        for descriptor in worker.filenos():
+            self._selector.unregister(descriptor)
+        self._booting.discard(worker)
+        if worker in self._spares:
+            self._spares.remove(worker)
+        if worker.item_id is not None:
+            self._busy.pop(worker.item_id, None)

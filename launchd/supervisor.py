@@ -1,0 +1,443 @@
+"""The supervisor: one loop that keeps as many jobs going as there are slots.
+
+The main thread owns all mutable state and does no network I/O. Other threads
+speak to the queue server and to the control socket; they leave letters in the
+inbox. A turn of the loop reads what came, lets ``care`` decide, writes the
+journal once, and only then does what depends on it.
+"""
+
+import logging
+import os
+import resource
+import selectors
+import signal
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from ipc.failpoints import hit
+from ipc.messages import Detach
+from launchd.adoption import adopt_all
+from launchd.care import Care
+from launchd.client.queue_server import QueueServer, StopOrder
+from launchd.config import AgentConfig, ConfigError, LoadedConfig
+from launchd.control import ControlError, ControlServer
+from launchd.housekeeping import remove_directories
+from launchd.inbox import (
+    Acknowledged,
+    Asked,
+    Claimed,
+    Contact,
+    Delivered,
+    Hired,
+    HireFailed,
+    Inbox,
+    Letter,
+    Ordered,
+    Registered,
+    RegistrationRefused,
+    ServerLetter,
+    Signalled,
+)
+from launchd.journal import Journal, JournalError
+from launchd.keys import KeyRing
+from launchd.liaison import Liaison
+from launchd.notify import Notifier
+from launchd.outlet import Outlet
+from launchd.poller import Wanted
+from launchd.pool import Pool
+from launchd.rules import Rules
+from launchd.snapshot import Standing, describe_job, sentence, snapshot
+from launchd.staff import Staff
+
+JOURNAL_FILE = "journal.sqlite"
+
+#: The key of the journal's meta table under which our agent id is kept.
+AGENT_ID = "agent_id"
+
+#: How often deadlines are looked at, at least.
+TICK_SECONDS = 1.0
+
+#: A change nobody waits for is in the journal after this.
+LAZY_COMMIT_SECONDS = 0.2
+
+#: How long workers may take to leave before they are ended; their workloads run on either way.
+LEAVE_SECONDS = 12.0
+
+#: How long leaving waits for the queue server to hear the last outcomes; the next agent delivers the rest.
+FLUSH_SECONDS = 3.0
+
+#: How often the directories of old jobs are removed.
+HOUSEKEEPING_SECONDS = 300.0
+
+log = logging.getLogger(__name__)
+
+
+class CannotStart(Exception):
+    """The agent cannot start; the message says why and what to do."""
+
+
+class Mode(StrEnum):
+    """What the supervisor is about."""
+
+    SERVING = "polling"
+    DRAINING = "draining"
+    LEAVING = "leaving"
+
+
+def run(loaded: LoadedConfig, base_url: str, api_key: str, reload: Callable[[], LoadedConfig]) -> int:
+    """Run the agent until it is told to leave; returns the process's exit code.
+
+    ``reload`` reads the configuration again. SIGTERM and SIGINT detach (jobs run
+    on and the next agent adopts them), SIGHUP reloads.
+
+    Raises:
+        CannotStart: another agent runs here, a directory cannot be used, or the
+            queue server refuses us while no job is in our care.
+    """
+    inbox = Inbox()
+    os.environ.pop("WANDB_API_KEY", None)
+    # Before any thread, socket or secret: the fork server's copies go to every job.
+    pool = Pool(inbox)
+    _raise_file_limit()
+    try:
+        supervisor = Supervisor(loaded, QueueServer(base_url, api_key), api_key, pool, inbox, reload)
+        return supervisor.run()
+    except (JournalError, ControlError) as error:
+        raise CannotStart(str(error)) from error
+
+
+class Supervisor:
+    """One agent. Everything here belongs to the main thread."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        server: QueueServer,
+        api_key: str,
+        pool: Pool,
+        inbox: Inbox,
+        reload: Callable[[], LoadedConfig],
+    ) -> None:
+        config = loaded.config
+        state_dir = Path(config.launchd.state_dir)
+        self._loaded = loaded
+        self._reload = reload
+        self._inbox = inbox
+        self._journal = Journal(state_dir / JOURNAL_FILE)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(inbox, selectors.EVENT_READ, None)
+        self._staff = Staff(pool, self._selector, config.launchd.supervision)
+        self._outlet = Outlet(self._journal.deliveries())
+        rules = Rules(config, server.base_url, config.entity or "")
+        self._care = Care(self._journal, self._staff, self._outlet, rules, KeyRing(state_dir / "keys", api_key))
+        self._liaison = Liaison(server, inbox)
+        self._control = ControlServer(Path(config.launchd.runtime_dir), inbox)
+        self._notifier = Notifier(os.environ)
+        self._mode = Mode.SERVING
+        self._leave_by = 0.0
+        self._started_at = time.time()
+        self._ticked_at = 0.0
+        self._committed_at = time.monotonic()
+        self._cleaned_at = time.monotonic()
+        self._contact: Contact | None = None
+        self._last_contact_at: float | None = None
+        self._trouble: str | None = None
+        self._published = -1
+
+    def run(self) -> int:
+        """Serve until told to leave."""
+        self._start()
+        while not self._has_left():
+            self._turn()
+        self._finish()
+        return 0
+
+    # -- beginning and end
+
+    def _start(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda caught, _frame: self._inbox.put(Signalled(caught)))
+        adopt_all(self._journal, self._care)
+        self._control.open()
+        known = tuple(job.item_id for job in self._care.jobs())
+        self._liaison.start(self._config, self._journal.meta(AGENT_ID), known)
+        self._notifier.ready()
+        log.info(
+            "The agent has started.", extra={"queues": list(self._config.queues), "server": self._care.rules.base_url}
+        )
+
+    def _leave(self, mode: Mode, why: str) -> None:
+        if self._mode is mode or self._mode is Mode.LEAVING:
+            return
+        self._mode = mode
+        log.info("The agent takes no more jobs.", extra={"mode": str(mode), "why": why})
+        self._liaison.want(Wanted(0, 0))
+        if mode is Mode.LEAVING:
+            self._notifier.stopping()
+            self._leave_by = time.monotonic() + LEAVE_SECONDS
+            self._staff.tell_all(Detach())
+
+    def _has_left(self) -> bool:
+        if self._mode is Mode.DRAINING and not any(self._care.jobs()) and not self._outlet.waiting:
+            self._leave(Mode.LEAVING, "all jobs are over")
+        if self._mode is not Mode.LEAVING:
+            return False
+        now = time.monotonic()
+        if len(self._staff):
+            if now > self._leave_by:
+                self._staff.kill_all("the agent leaves")
+            return False
+        return not self._outlet.waiting or now > self._leave_by - LEAVE_SECONDS + FLUSH_SECONDS
+
+    def _finish(self) -> None:
+        self._control.close()
+        self._commit()
+        self._liaison.leave()
+        self._journal.close()
+        jobs = sum(1 for _ in self._care.jobs())
+        log.info("The agent has left.", extra={"jobs_running_on": jobs})
+
+    # -- a turn of the loop
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._pause()):
+            if key.data is not None:
+                self._staff.mark_ready(key.data)
+        for letter in self._inbox.take_all():
+            self._read(letter)
+        for worker, events, exit_code in self._staff.news():
+            for event in events:
+                self._care.heard(worker, event)
+            if exit_code is not None:
+                self._care.died(worker, exit_code)
+        self._tick()
+        if self._mode is not Mode.LEAVING:
+            self._care.staff_jobs(keep_spares=self._mode is Mode.SERVING)
+        self._commit()
+        self._publish()
+
+    def _pause(self) -> float:
+        return LAZY_COMMIT_SECONDS if self._journal.has_changes or self._mode is Mode.LEAVING else TICK_SECONDS
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now - self._ticked_at < TICK_SECONDS:
+            return
+        self._ticked_at = now
+        self._staff.check_silence()
+        self._care.check_deadlines()
+        if now - self._cleaned_at > HOUSEKEEPING_SECONDS:
+            self._cleaned_at = now
+            self._clean_up()
+        self._notifier.status(sentence(self._standing(), self._care))
+        if self._server_was_reached_lately():
+            self._notifier.feed_watchdog()
+
+    def _server_was_reached_lately(self) -> bool:
+        # A client that hangs is as bad as a loop that does. A server that is away for longer than this
+        # costs a restart now and then, and a restart costs no job.
+        last = self._last_contact_at or self._started_at
+        return time.time() - last < self._config.launchd.supervision.server_silence_seconds
+
+    def _commit(self) -> None:
+        now = time.monotonic()
+        if not self._care.has_effects and now - self._committed_at < LAZY_COMMIT_SECONDS and self._mode is Mode.SERVING:
+            return
+        try:
+            self._journal.commit()
+        except JournalError as error:
+            self._note_trouble(str(error))
+            return
+        self._note_trouble(None)
+        self._committed_at = now
+        self._care.release_effects()
+
+    def _note_trouble(self, trouble: str | None) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble is not None:
+                log.error("The agent claims no jobs until its journal can be written.", extra={"why": trouble})
+            else:
+                log.info("The journal can be written again.")
+
+    def _publish(self) -> None:
+        """Tell the threads how many slots are free and which jobs there are, where that has changed."""
+        if self._care.changes != self._published:
+            self._published = self._care.changes
+            self._liaison.watch_over(self._care)
+        self._liaison.want(self._wanted())
+
+    def _wanted(self) -> Wanted:
+        if self._mode is not Mode.SERVING or self._trouble is not None:
+            return Wanted(0, 0)
+        rules, config = self._care.rules, self._config
+        return Wanted(
+            rules.free_slots(self._care.count(schedulers=False), config.max_jobs),
+            rules.free_slots(self._care.count(schedulers=True), config.max_schedulers),
+        )
+
+    def _clean_up(self) -> None:
+        old = self._journal.ended_before_last(self._config.launchd.jobs.keep_finished)
+        for job in old:
+            self._journal.forget(job.item_id)
+        if old:
+            remove_directories([self._care.rules.job_directory(job.name) for job in old])
+
+    # -- letters
+
+    def _read(self, letter: Letter) -> None:
+        match letter:
+            case Hired():
+                self._staff.welcome(letter)
+            case HireFailed(error):
+                self._staff.no_show()
+                log.error("No worker could be started; it is tried again.", extra={"error": error})
+            case Asked(request, reply):
+                reply.put(self._answer(request))
+            case Signalled(number):
+                self._signalled(number)
+            case _:
+                self._read_from_server(letter)
+
+    def _read_from_server(self, letter: ServerLetter) -> None:
+        match letter:
+            case Claimed(items, agent_id):
+                self._liaison.count_claim()
+                self._care.claimed(items, agent_id)
+            case Acknowledged():
+                self._care.acknowledged(letter)
+            case Delivered(ids, refusal):
+                self._delivered(ids, refusal)
+            case Ordered(stops, stop_polling):
+                self._obey(stops, stop_polling)
+            case Contact():
+                self._note_contact(letter)
+            case Registered():
+                self._join(letter)
+            case RegistrationRefused(error):
+                self._refused(error)
+
+    def _delivered(self, ids: tuple[int, ...], refusal: str | None) -> None:
+        hit("supervisor.reported")
+        if refusal is not None:
+            log.error(
+                "The queue server does not take what it was told.", extra={"why": refusal, "deliveries": list(ids)}
+            )
+        self._outlet.delivered(ids)
+        self._journal.remove_deliveries(ids)
+
+    def _obey(self, stops: tuple[StopOrder, ...], stop_polling: bool) -> None:
+        for stop in stops:
+            self._care.stop(stop)
+        if stop_polling:
+            self._leave(Mode.DRAINING, "the queue server asked for it")
+
+    def _note_contact(self, contact: Contact) -> None:
+        before = self._contact.error if self._contact else None
+        if contact.error is None:
+            self._last_contact_at = contact.at
+            if before is not None:
+                log.info("The queue server answers again.")
+        elif contact.error != before:
+            log.warning("The queue server does not answer; running jobs go on.", extra={"error": contact.error})
+        self._contact = contact
+
+    def _join(self, registered: Registered) -> None:
+        log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
+        self._care.rules = Rules(self._config, self._care.rules.base_url, registered.entity)
+        self._journal.set_meta(AGENT_ID, registered.agent_id)
+        self._liaison.join(registered, self._config, self._outlet)
+        self._care.acknowledge_all()
+
+    def _refused(self, error: str) -> None:
+        if self._liaison.registered is None and not any(self._care.jobs()):
+            raise CannotStart(error)
+        log.error("The queue server refuses this agent; running jobs go on.", extra={"why": error})
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self._reload_config()
+        else:
+            self._leave(Mode.LEAVING, f"of {signal.Signals(number).name}")
+
+    # -- reload
+
+    @property
+    def _config(self) -> AgentConfig:
+        return self._loaded.config
+
+    def _reload_config(self) -> str | None:
+        """Read the configuration again; returns why it stays as it was, or ``None``."""
+        self._notifier.reloading()
+        try:
+            loaded = self._reload()
+        except ConfigError as error:
+            log.error("The new configuration is wrong; the old one stays in force.", extra={"why": str(error)})
+            self._notifier.ready()
+            return str(error)
+        queues_changed = loaded.config.queues != self._config.queues
+        self._loaded = loaded
+        self._care.rules = Rules(loaded.config, self._care.rules.base_url, self._care.rules.entity)
+        self._staff.rules = loaded.config.launchd.supervision
+        if queues_changed:
+            known = tuple(job.item_id for job in self._care.jobs())
+            self._liaison.start(loaded.config, self._journal.meta(AGENT_ID), known)
+        log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
+        self._notifier.ready()
+        return None
+
+    # -- the control socket
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request:
+            case {"command": "status"}:
+                status = snapshot(self._standing(), self._care, self._staff, self._outlet, self._journal)
+                return {"ok": True, "status": status}
+            case {"command": "job", "item": str(item)}:
+                return self._answer_job(item)
+            case {"command": "stop", "item": str(item)}:
+                return self._answer_stop(item, str(request.get("reason") or "stopped from the command line"))
+            case {"command": "drain"}:
+                self._leave(Mode.DRAINING, "of `launchd drain`")
+                return {"ok": True, "jobs": sum(1 for _ in self._care.jobs())}
+            case {"command": "detach"}:
+                self._leave(Mode.LEAVING, "of `launchd detach`")
+                return {"ok": True}
+            case {"command": "reload"}:
+                problem = self._reload_config()
+                return {"ok": True} if problem is None else {"ok": False, "error": problem}
+            case _:
+                return {"ok": False, "error": f"The agent does not know the request {request.get('command')!r}."}
+
+    def _answer_job(self, item: str) -> dict[str, Any]:
+        job = self._care.find(item) or self._journal.job(item)
+        if job is None:
+            return {"ok": False, "error": f"This agent knows no job {item}."}
+        return {"ok": True, "job": describe_job(job, self._care.rules, self._staff)}
+
+    def _answer_stop(self, item: str, reason: str) -> dict[str, Any]:
+        job = self._care.find(item)
+        if job is None:
+            return {"ok": False, "error": f"No job {item} is in this agent's care."}
+        self._care.stop(StopOrder(job.item_id, reason))
+        return {"ok": True, "item": job.item_id}
+
+    def _standing(self) -> Standing:
+        return Standing(
+            state="starting" if self._liaison.registered is None else str(self._mode),
+            started_at=self._started_at,
+            config_path=str(self._loaded.path) if self._loaded.path else None,
+            registered=self._liaison.registered,
+            contact=self._contact,
+            last_contact_at=self._last_contact_at,
+            trouble=self._trouble,
+        )
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as we may have: four for each running job."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

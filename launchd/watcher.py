@@ -1,0 +1,123 @@
+"""Listens for orders to stop, and shows the queue server that we are alive.
+
+One thread beside the poller, because a stop must be heard while all slots are
+taken. At our server the question is held open; at W&B's the agent and the runs are
+asked after every few seconds.
+"""
+
+import logging
+import threading
+import time
+
+import msgspec
+
+from launchd.client.errors import Refused
+from launchd.client.queue_server import QueueServer, StopOrder
+from launchd.contact import Contacts, Ended
+from launchd.inbox import Inbox, Ordered, Registered
+
+STOPPED_RUN_REASON = "its run was stopped on the queue server"
+
+#: The pause before an order that still stands is heard again.
+REPEATED_ORDER_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+class WatchedRun(msgspec.Struct, frozen=True):
+    """A job that the queue server may want stopped; ``stopping`` once we know that it does."""
+
+    item_id: str
+    entity: str
+    project: str
+    run_id: str
+    stopping: bool = False
+
+
+class Watcher(threading.Thread):
+    """Asks for orders until told to end."""
+
+    def __init__(
+        self,
+        server: QueueServer,
+        registered: Registered,
+        inbox: Inbox,
+        *,
+        wait_seconds: float,
+        poll_seconds: float,
+        stopped_run_timeout: float,
+    ) -> None:
+        super().__init__(name="watcher", daemon=True)
+        self._server = server
+        self._registered = registered
+        self._inbox = inbox
+        self._wait_seconds = wait_seconds
+        self._poll_seconds = poll_seconds
+        self._stopped_run_timeout = stopped_run_timeout
+        self._ended = threading.Event()
+        self._contacts = Contacts(inbox, self._ended)
+        self._runs: tuple[WatchedRun, ...] = ()
+        self._told_status: str | None = None
+        self._stopped_since: dict[str, float] = {}
+
+    def watch_over(self, runs: tuple[WatchedRun, ...]) -> None:
+        """Say which jobs are in our care now."""
+        self._runs = runs
+
+    def end(self) -> None:
+        """Stop asking; a question that is open is abandoned."""
+        self._ended.set()
+
+    def run(self) -> None:
+        """Ask for orders for ever."""
+        ask = self._ask_native if self._registered.capabilities.native else self._ask_wandb
+        try:
+            while not self._ended.is_set():
+                try:
+                    ask()
+                except Refused as error:
+                    log.error("The queue server refused to give orders.", extra={"error": str(error)})
+                    self._contacts.wait(self._poll_seconds)
+        except Ended:
+            pass
+
+    def _ask_native(self) -> None:
+        seen = [run.item_id for run in self._runs if run.stopping]
+        agent_id, status = self._registered.agent_id, self._status
+        orders = self._contacts.until_answered(lambda: self._server.watch(agent_id, status, seen, self._wait_seconds))
+        if orders.stops or orders.stop_polling:
+            self._inbox.put(Ordered(orders.stops, orders.stop_polling))
+            # An order is given again until it is among `seen`: not in a tight circle.
+            self._contacts.wait(REPEATED_ORDER_SECONDS)
+
+    def _ask_wandb(self) -> None:
+        self._tell_status()
+        agent_id = self._registered.agent_id
+        agent = self._contacts.until_answered(lambda: self._server.agent(agent_id))
+        stops = tuple(StopOrder(run.item_id, STOPPED_RUN_REASON) for run in self._runs if self._is_due(run))
+        stop_polling = agent is not None and agent.stop_polling
+        if stops or stop_polling:
+            self._inbox.put(Ordered(stops, stop_polling))
+        self._contacts.wait(self._poll_seconds)
+
+    def _tell_status(self) -> None:
+        status = self._status
+        if status != self._told_status:
+            agent_id = self._registered.agent_id
+            self._contacts.until_answered(lambda: self._server.update_agent(agent_id, status))
+            self._told_status = status
+
+    def _is_due(self, run: WatchedRun) -> bool:
+        """Whether ``run`` was asked to stop long enough ago to be stopped from here: W&B's ``stopped_run_timeout``."""
+        if run.stopping:
+            return False
+        stopped = self._contacts.until_answered(lambda: self._server.run_stopped(run.entity, run.project, run.run_id))
+        if not stopped:
+            self._stopped_since.pop(run.item_id, None)
+            return False
+        now = time.monotonic()
+        return now - self._stopped_since.setdefault(run.item_id, now) >= self._stopped_run_timeout
+
+    @property
+    def _status(self) -> str:
+        return "RUNNING" if self._runs else "POLLING"

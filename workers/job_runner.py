@@ -1,0 +1,221 @@
+"""The phases of one job: fetch, build, submit, monitor, finish.
+
+Owns their order and the intent-before-effect handshake: nothing is created
+outside before the supervisor has the external name on disk. Knows no kind of
+source, builder or runner.
+"""
+
+import logging
+import shutil
+import time
+from multiprocessing import connection
+
+from setproctitle import setproctitle
+
+from ipc.errors import InvalidSpec, JobCancelled, JobError, RunnerUnavailable
+from ipc.failpoints import hit
+from ipc.handles import ExitResult, Handle
+from ipc.messages import Finished, Submitted, Submitting, shorten
+from ipc.states import TERMINAL_STATES, JobState
+from workers.builders import Build, load_builder
+from workers.context import JobContext
+from workers.job_environment import job_environment
+from workers.listener import Listener
+from workers.runners import Launch, Runner, Status
+from workers.sources import Project, load_source
+
+#: Pauses between questions to a target that does not answer.
+RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+#: How often a job that is being stopped is looked at, at least.
+CANCELLED_POLL_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class JobRunner:
+    """Takes one job from its work order to its end."""
+
+    def __init__(self, context: JobContext, runner: Runner, listener: Listener) -> None:
+        self._context = context
+        self._runner = runner
+        self._listener = listener
+        self._cancelled = False
+        self._starting_since: float | None = None
+
+    def start(self) -> None:
+        """Run the job from its beginning; raises ``Leave`` when the worker is to leave it running."""
+        try:
+            self._monitor(self._launch())
+        except JobCancelled as error:
+            self._listener.raise_if_leaving()
+            self._context.send(Finished(JobState.STOPPED, ExitResult(message=error.message)))
+        except JobError as error:
+            self._context.report_failure(error)
+
+    def adopt(self, handle: Handle | None) -> None:
+        """Go on with a job that may exist outside; raises ``Leave`` when the worker is to leave it running."""
+        if handle is None:
+            handle = self._find()
+            if handle is None:
+                self._context.enter(JobState.CLAIMED, "nothing was submitted before; starting over")
+                self.start()
+                return
+            self._context.send(Submitted(handle))
+        self._monitor(handle)
+
+    def _launch(self) -> Handle:
+        project = self._fetch()
+        build = self._build(project)
+        launch = self._plan(project, build)
+        return self._submit(launch)
+
+    def _fetch(self) -> Project:
+        self._enter(JobState.FETCHING)
+        self._runner.validate(self._context.order.spec)
+        source = load_source(self._context.order.spec)
+        # An earlier worker may have left half of it.
+        shutil.rmtree(self._context.work, ignore_errors=True)
+        self._context.work.mkdir(mode=0o755)
+        project = source.fetch(self._context)
+        hit("worker.fetched")
+        return project
+
+    def _build(self, project: Project) -> Build:
+        name = self._runner.capabilities.builder
+        if name is None:
+            return Build()
+        builder = load_builder(name)
+        if not builder.needed(project, self._context):
+            return Build()
+        self._enter(JobState.BUILDING)
+        build = builder.build(project, self._context)
+        hit("worker.built")
+        return build
+
+    def _plan(self, project: Project, build: Build) -> Launch:
+        order = self._context.order
+        command = (*(order.spec.overrides.entry_point or project.entry_point), *order.spec.overrides.args)
+        if not command:
+            raise InvalidSpec("The job has no command to run.", hint="Give it an entry point.")
+        environment = job_environment(order, self._context.api_key, build)
+        return Launch(order.name, command, environment, project.directory, build.image)
+
+    def _submit(self, launch: Launch) -> Handle:
+        self._enter(JobState.SUBMITTING)
+        hit("worker.before_submitting")
+        self._context.send(Submitting(launch.name))
+        self._listener.wait_recorded()
+        hit("worker.after_recorded")
+        handle = self._submit_or_find(launch)
+        hit("worker.after_submit")
+        self._context.send(Submitted(handle))
+        return handle
+
+    def _submit_or_find(self, launch: Launch) -> Handle:
+        try:
+            return self._runner.submit(launch)
+        except RunnerUnavailable as error:
+            # It may have been created all the same.
+            log.warning(
+                "The target did not answer to the submission.", extra={"job": launch.name, "error": error.message}
+            )
+        return self._find() or self._runner.submit(launch)
+
+    def _find(self) -> Handle | None:
+        attempt = 0
+        while True:
+            try:
+                return self._runner.find(self._context.order.name)
+            except RunnerUnavailable as error:
+                self._wait_for_target(error, attempt)
+                attempt += 1
+
+    def _monitor(self, handle: Handle) -> None:
+        hit("worker.monitoring")
+        failures = 0
+        while True:
+            try:
+                status = self._runner.inspect(handle)
+            except RunnerUnavailable as error:
+                self._context.enter(JobState.UNKNOWN, error.message)
+                self._wait_for_target(error, failures)
+                failures += 1
+                continue
+            failures = 0
+            if status.state in TERMINAL_STATES:
+                self._finish(handle, status)
+                return
+            self._look_after(handle, status)
+
+    def _look_after(self, handle: Handle, status: Status) -> None:
+        if not self._cancelled:
+            self._context.enter(status.state, status.message)
+        self._check_start(handle, status)
+        self._act_on_cancel(handle)
+        self._wait(self._runner.wait_fileno(handle), self._runner.capabilities.poll_seconds)
+
+    def _finish(self, handle: Handle, status: Status) -> None:
+        hit("worker.ended")
+        self._clean_up(handle)
+        result = status.result or ExitResult(message=status.message and shorten(status.message))
+        self._context.send(Finished(status.state, result))
+        hit("worker.finished")
+
+    def _clean_up(self, handle: Handle) -> None:
+        try:
+            self._runner.delete(handle)
+        except RunnerUnavailable as error:
+            self._context.warn(f"What is left of the ended job could not be removed: {error.message}", "run")
+
+    def _check_start(self, handle: Handle, status: Status) -> None:
+        if status.state is not JobState.STARTING:
+            self._starting_since = None
+            return
+        limit = self._context.order.start_timeout_seconds
+        now = time.monotonic()
+        self._starting_since = self._starting_since or now
+        if 0 < limit < now - self._starting_since:
+            self._runner.cancel(handle, self._context.order.stop_grace_seconds)
+            raise _StartTimeout(limit)
+
+    def _act_on_cancel(self, handle: Handle) -> None:
+        self._listener.raise_if_leaving()
+        cancel = self._listener.cancel
+        if cancel is not None and not self._cancelled:
+            self._context.enter(JobState.STOPPING, cancel.reason)
+            self._runner.cancel(handle, cancel.grace_seconds)
+            self._cancelled = True
+
+    def _wait_for_target(self, error: RunnerUnavailable, failures: int) -> None:
+        log.warning("The target does not answer; the job is left as it is.", extra={"error": error.message})
+        self._wait(None, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+        self._listener.raise_if_leaving()
+
+    def _wait(self, descriptor: int | None, seconds: float) -> None:
+        sources = [] if descriptor is None else [descriptor]
+        if self._cancelled:
+            # The stop request's descriptor stays readable, so from now on it is looked at in turns.
+            seconds = min(seconds, CANCELLED_POLL_SECONDS)
+        else:
+            sources.append(self._context.cancel_fileno())
+        connection.wait(sources, seconds)
+
+    def _enter(self, phase: JobState) -> None:
+        self._listener.raise_if_leaving()
+        self._context.raise_if_cancelled()
+        order = self._context.order
+        setproctitle(f"launchd: worker {order.queue}/{order.item_id} {phase}")
+        self._context.enter(phase)
+
+
+class _StartTimeout(JobError):
+    """The workload was submitted and did not start in time."""
+
+    stage = "run"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The job was submitted but did not start within {seconds:g} s, and was cancelled.",
+            hint="See what it waits for at its target, or raise launchd.jobs.start_timeout_seconds.",
+        )

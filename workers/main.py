@@ -1,0 +1,101 @@
+"""A worker's life: hello, one job, leave.
+
+Owns how a worker begins and ends; what is done with the job is
+``workers.job_runner``'s. A worker that loses its supervisor leaves its job
+running for the next supervisor to adopt.
+"""
+
+import faulthandler
+import logging
+import os
+import signal
+from multiprocessing import connection, parent_process
+from pathlib import Path
+
+from setproctitle import setproctitle
+
+from ipc.channel import ChannelClosed, WorkerEnd
+from ipc.errors import JobError
+from ipc.exits import WorkerExit
+from ipc.failpoints import hit
+from ipc.messages import Adopt, Command, Hello, Start
+from ipc.orders import read_order
+from workers.context import JobContext
+from workers.job_runner import JobRunner
+from workers.listener import Leave, Listener, Mailbox
+from workers.runners import load_runner
+from workers.takeover import take_over
+
+#: In the job's directory: what the worker itself has to say.
+WORKER_LOG = "worker.log"
+
+log = logging.getLogger(__name__)
+
+
+def main(end: WorkerEnd) -> int:
+    """Run one job for the supervisor at the other end; returns the exit code."""
+    # A session of its own: the supervisor kills what a dead worker left in it.
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    setproctitle("launchd: worker idle")
+    mailbox = Mailbox(end)
+    try:
+        hit("worker.hello")
+        mailbox.send(Hello(os.getpid()))
+        match _first_command(end):
+            case Start() | Adopt() as assignment:
+                return _work(assignment, end, mailbox)
+            case _:
+                return WorkerExit.DETACHED
+    except ChannelClosed:
+        return WorkerExit.ORPHANED
+    except Leave as leave:
+        return leave.exit_code
+    except Exception:
+        # An error of ours, not the job's: the exit code tells the supervisor, the log tells us.
+        log.exception("The worker met an unexpected error.")
+        return WorkerExit.CRASHED
+
+
+def _first_command(end: WorkerEnd) -> Command:
+    parent = parent_process()
+    if parent is not None:
+        ready = connection.wait([end.fileno(), parent.sentinel])
+        if end.fileno() not in ready:
+            raise ChannelClosed("the supervisor is gone")
+    return end.receive()
+
+
+def _work(assignment: Start | Adopt, end: WorkerEnd, mailbox: Mailbox) -> int:
+    directory = Path(assignment.directory)
+    order = read_order(directory)
+    _open_log(directory)
+    setproctitle(f"launchd: worker {order.queue}/{order.item_id}")
+    context = JobContext(order, assignment.api_key, mailbox.send)
+    try:
+        runner = load_runner(order)
+        # Whatever forks does so now: from the listener on, this process has threads.
+        runner.prepare()
+    except JobError as error:
+        context.report_failure(error)
+        return WorkerExit.DONE
+    with take_over(directory):
+        hit("worker.started")
+        listener = Listener(end, mailbox, context, order.heartbeat_seconds)
+        listener.start()
+        job = JobRunner(context, runner, listener)
+        match assignment:
+            case Adopt(handle=handle):
+                job.adopt(handle)
+            case _:
+                job.start()
+    return WorkerExit.DONE
+
+
+def _open_log(directory: Path) -> None:
+    """Send log records, and the stacks of all threads on a fatal signal, to the job's own log."""
+    stream = (directory / WORKER_LOG).open("a", buffering=1)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    faulthandler.enable(stream)

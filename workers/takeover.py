@@ -1,0 +1,69 @@
+"""Sees to it that a job has one worker at a time.
+
+The lock lies in the job's directory and dies with its holder, so it holds
+across supervisors: a worker that hangs from an earlier supervisor's days is
+killed by its successor.
+"""
+
+import fcntl
+import logging
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOCK_FILE = "worker.lock"
+
+#: How long a killed predecessor may take to be gone.
+TAKE_OVER_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class PredecessorAlive(Exception):
+    """The job's earlier worker cannot be killed (it hangs in the kernel, for instance on a dead network disk)."""
+
+
+@contextmanager
+def take_over(directory: Path) -> Iterator[None]:
+    """Hold the job in ``directory`` for this process, ending an earlier holder; raises :class:`PredecessorAlive`."""
+    descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _try_lock(descriptor):
+            _end_holder(descriptor)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end_holder(descriptor: int) -> None:
+    pid = int(os.pread(descriptor, 32, 0) or b"0")
+    if pid > 0:
+        log.warning("An earlier worker still holds this job and is ended.", extra={"pid": pid})
+        _kill(pid)
+    if not _try_lock(descriptor):
+        raise PredecessorAlive(f"The earlier worker of this job (process {pid}) cannot be ended.")
+
+
+def _kill(pid: int) -> None:
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        select.select([process], [], [], TAKE_OVER_SECONDS)
+    finally:
+        os.close(process)
