@@ -13,11 +13,15 @@ from workers.sources import Project
 
 
 class Build(msgspec.Struct, frozen=True):
-    """What a builder made: variables to add to the job's environment, directories to put first on ``PATH``, an image."""
+    """What a builder made: variables to add to the job's environment, directories to put first on ``PATH``, an image.
+
+    ``holds`` are lock files; while one is locked (shared), what was built is not removed from the host's cache.
+    """
 
     environment: dict[str, str] = {}
     path: tuple[str, ...] = ()
     image: str | None = None
+    holds: tuple[str, ...] = ()
 
 
 class Builder(Protocol):

@@ -31,13 +31,17 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """What a runner is to start: ``command`` in ``work`` with exactly ``environment``, under ``name``."""
+    """What a runner is to start: ``command`` in ``work`` with exactly ``environment``, under ``name``.
+
+    ``holds`` are files that whoever keeps the job locks (shared) while it lives; see :class:`workers.builders.Build`.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str]
     work: Path
     image: str | None = None
+    holds: tuple[str, ...] = ()
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -1,0 +1,120 @@
+"""The environment a job starts with, on any target.
+
+The ``WANDB_*`` variables are those of W&B's agent (0.20.1 to 0.28.2), in its order
+and with its values; the SDK in the job reads them. Of the agent's own
+environment a job gets what is on a short list, never a secret.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ipc.orders import WorkOrder
+from ipc.run_spec import RunSpec
+from workers.builders import Build
+from workers.ownership import require_user
+
+#: By this variable every process of a job can be told from all others on the host.
+JOB_NAME_VARIABLE = "LAUNCHD_JOB_NAME"
+
+#: W&B's limit for one variable, in characters of JSON.
+CHUNK_CHARACTERS = 32670
+
+_INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "CUDA_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+)
+#: A proxy's address may hold a password; then it stays with the agent.
+_INHERITED_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def job_environment(
+    order: WorkOrder, api_key: str, build: Build, worker: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the whole environment of the job of ``order``, which ``build`` was made for.
+
+    ``worker`` is the worker's own environment.
+
+    Raises:
+        SubmitError: the job is to run as a user that this host does not have.
+    """
+    environment = process_environment(worker, order.run_as_user)
+    environment.update(build.environment)
+    environment["PATH"] = ":".join((*build.path, environment["PATH"]))
+    environment.update(_wandb_variables(order, api_key))
+    environment[JOB_NAME_VARIABLE] = order.name
+    return environment
+
+
+def process_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:
+    """Return what a plain process needs of the worker's environment; ``user`` is whom it runs as, if not as we.
+
+    Raises:
+        SubmitError: there is no such user.
+    """
+    environment = {"PATH": _DEFAULT_PATH}
+    environment.update((name, worker[name]) for name in _INHERITED if name in worker)
+    environment.update((name, worker[name]) for name in _INHERITED_PROXIES if "@" not in worker.get(name, "@"))
+    # As in W&B's images: what a job printed last is there when it is killed.
+    environment["PYTHONUNBUFFERED"] = "1"
+    if user is not None:
+        entry = require_user(user)
+        environment.update(HOME=entry.pw_dir, USER=user, LOGNAME=user, SHELL=entry.pw_shell)
+    return environment
+
+
+def _wandb_variables(order: WorkOrder, api_key: str) -> Iterator[tuple[str, str]]:
+    spec = order.spec
+    yield "WANDB_BASE_URL", order.base_url
+    yield "WANDB_API_KEY", api_key
+    yield from _named_if_set("WANDB_PROJECT", spec.project)
+    yield "WANDB_ENTITY", spec.entity
+    yield "WANDB_LAUNCH", "True"
+    yield "WANDB_RUN_ID", spec.run_id
+    yield from _named_if_set("WANDB_DOCKER", spec.docker_image)
+    yield from _named_if_set("WANDB_NAME", spec.name)
+    yield from _named_if_set("WANDB_USERNAME", None if order.submitter_key else spec.author)
+    yield from _named_if_set("WANDB_SWEEP_ID", spec.sweep_id)
+    yield from _named_if_set("WANDB_RESUME", "allow" if spec.resume_count > 0 else None)
+    yield "WANDB_LAUNCH_QUEUE_NAME", order.queue
+    yield "WANDB_LAUNCH_QUEUE_ENTITY", order.entity
+    yield "WANDB_LAUNCH_TRACE_ID", order.item_id
+    yield from _in_chunks("WANDB_CONFIG", spec.overrides.run_config)
+    yield from _in_chunks("WANDB_LAUNCH_FILE_OVERRIDES", spec.overrides.files)
+    yield "WANDB_ARTIFACTS", json.dumps(_artifacts(spec))
+
+
+def _named_if_set(name: str, value: str | None) -> Iterator[tuple[str, str]]:
+    if value:
+        yield name, value
+
+
+def _in_chunks(name: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the JSON of ``value`` under ``name``, or as ``name_0``, ``name_1``, ... when it is over W&B's limit."""
+    text = json.dumps(value)
+    if len(text) <= CHUNK_CHARACTERS:
+        yield name, text
+        return
+    for number, start in enumerate(range(0, len(text), CHUNK_CHARACTERS)):
+        yield f"{name}_{number}", text[start : start + CHUNK_CHARACTERS]
+
+
+def _artifacts(spec: RunSpec) -> dict[str, Any]:
+    own = {"_wandb_job": spec.job} if spec.job else {}
+    return {**own, **spec.overrides.artifacts}

@@ -1,0 +1,219 @@
+"""Runs a job as a process of this host, under a shim that outlives worker and supervisor.
+
+Everything it knows of a job it reads from the job's directory and from /proc,
+so any worker can take a job over at any time.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from ipc.errors import InvalidSpec, SubmitError
+from ipc.handles import ExitResult, Handle
+from ipc.orders import WorkOrder
+from ipc.run_spec import RunSpec
+from ipc.states import JobState
+from workers.job_environment import JOB_NAME_VARIABLE
+from workers.ownership import hand_over
+from workers.runners import Capabilities, Launch, Status
+from workers.shim import processes, records
+from workers.shim.launch import Outcome, ShimLaunch
+from workers.shim.output import read_output
+from workers.shim.processes import ProcessKey
+from workers.shim.records import ExitRecord, StopRecord
+from workers.shim.signals import STOP_SIGNAL
+from workers.shim.waiting import ShimInWaiting, fork_shim
+
+#: A shim answers in milliseconds; one that takes longer hangs and is replaced.
+ANSWER_TIMEOUT_SECONDS = 20.0
+#: How many shims may die before the command was started, until the job fails.
+START_ATTEMPTS = 3
+#: A shim that has not ended its job this long after a stop's grace hangs. (It gives up on the unkillable earlier.)
+STOP_MARGIN_SECONDS = 20.0
+_HOLDER_KNOWN_SECONDS = 1.0
+
+
+class LocalProcessRunner:
+    """The resource ``local-process``."""
+
+    capabilities = Capabilities(builder="venv", poll_seconds=5.0)
+
+    def __init__(self, order: WorkOrder) -> None:
+        self._order = order
+        self._directory = Path(order.directory)
+        self._waiting: ShimInWaiting | None = None
+        self._pidfd: int | None = None
+
+    def prepare(self) -> None:
+        """Fork the shim while this worker has no threads."""
+        self._waiting = fork_shim(self._order.name, self._directory)
+
+    def validate(self, spec: RunSpec) -> None:
+        """Raise :class:`InvalidSpec` for a job with an image: a plain process has none (W&B's rule)."""
+        if spec.docker_image:
+            raise InvalidSpec(
+                f"The job names the image {spec.docker_image}, but local-process runs no images.",
+                hint="Launch it on a queue for containers, or launch its source code.",
+            )
+
+    def submit(self, launch: Launch) -> Handle:
+        """Start the command under a shim, unless it was started under this name before.
+
+        Returns when the command runs, or when it is on disk why it does not.
+        """
+        if self._order.run_as_user:
+            hand_over(self._directory, launch.work, self._order.run_as_user)
+        for _ in range(START_ATTEMPTS):
+            handle = self.find(launch.name) or self._try_start(launch)
+            if handle is not None:
+                return handle
+        raise SubmitError(
+            "The process that was to keep the job was killed each time before it could start the command.",
+            hint="See whether this host is out of memory, then launch the job again.",
+        )
+
+    def _try_start(self, launch: Launch) -> Handle | None:
+        # A second shim is forked from a process with threads: it takes none of the locks they may hold.
+        waiting = self._waiting or fork_shim(self._order.name, self._directory)
+        self._waiting = None
+        answer = waiting.launch(self._shim_launch(launch), ANSWER_TIMEOUT_SECONDS)
+        if answer is not None and answer.outcome is Outcome.REFUSED:
+            raise SubmitError(answer.message or "The job could not be started on this host.")
+        return self.find(launch.name)
+
+    def _shim_launch(self, launch: Launch) -> ShimLaunch:
+        return ShimLaunch(
+            name=launch.name,
+            directory=str(self._directory),
+            work=str(launch.work),
+            command=launch.command,
+            environment=launch.environment,
+            output=self._order.output,
+            stop_grace_seconds=self._order.stop_grace_seconds,
+            user=self._order.run_as_user,
+            holds=launch.holds,
+        )
+
+    def find(self, name: str) -> Handle | None:
+        """Return the handle of the job if it was ever started, or if a shim is about to start it."""
+        # The lock first: whoever let it go between the two looks had started the command before.
+        if records.is_locked(self._directory):
+            return _handle(name, self._await_holder())
+        if records.was_started(self._directory):
+            return _handle(name, records.read_holder(self._directory))
+        return None
+
+    def _await_holder(self) -> ProcessKey | None:
+        """Return who holds the lock; it says so right after taking it."""
+        deadline = time.monotonic() + _HOLDER_KNOWN_SECONDS
+        while (holder := records.read_holder(self._directory)) is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return holder
+
+    def inspect(self, handle: Handle) -> Status:
+        """Return how the job is, from its records; clean up after a shim that was killed."""
+        shim = _shim_of(handle)
+        ended = records.read_exit(self._directory)
+        if ended is None and self._is_kept(shim):
+            return self._kept_status(shim)
+        # It may have been recorded after the first look.
+        ended = ended or records.read_exit(self._directory)
+        _reap(shim)
+        return _ended_status(ended) if ended else self._lost_status(handle)
+
+    def _is_kept(self, shim: ProcessKey | None) -> bool:
+        return records.is_locked(self._directory) or (shim is not None and processes.is_alive(shim))
+
+    def _kept_status(self, shim: ProcessKey | None) -> Status:
+        stop = records.read_stop(self._directory)
+        if stop is not None:
+            self._end_hung_shim(stop, shim)
+            return Status(JobState.STOPPING)
+        return Status(JobState.RUNNING if records.was_started(self._directory) else JobState.STARTING)
+
+    def _end_hung_shim(self, stop: StopRecord, shim: ProcessKey | None) -> None:
+        """Kill a shim that does not act on a stop; the next look finds the job unkept and ends what is left of it."""
+        if shim is not None and time.time() > stop.requested_at + stop.grace_seconds + STOP_MARGIN_SECONDS:
+            processes.send_signal(shim, signal.SIGKILL)
+
+    def _lost_status(self, handle: Handle) -> Status:
+        """Return the status of a job whose shim ended without a record, after killing what still runs of it."""
+        self._kill_survivors(handle.name)
+        if records.read_stop(self._directory) is not None:
+            message = "The job was stopped by force, together with the process that kept it."
+            return Status(JobState.STOPPED, ExitResult(signal=signal.SIGKILL, message=message), message)
+        message = self._why_lost(_shim_of(handle))
+        return Status(JobState.FAILED, ExitResult(message=message), message)
+
+    def _why_lost(self, shim: ProcessKey | None) -> str:
+        if shim is not None and shim.boot != processes.boot_id():
+            return "The host was restarted while the job ran; its exit status is lost."
+        if not self._directory.exists():
+            return f"The job's directory {self._directory} was removed while the job ran; its exit status is lost."
+        if not records.was_started(self._directory):
+            return "The process that was to keep the job was killed before it started the command."
+        return "The process that kept the job was killed; its exit status is lost."
+
+    def _kill_survivors(self, name: str) -> None:
+        started = records.read_started(self._directory)
+        roots = processes.with_variable(JOB_NAME_VARIABLE, name)
+        if started is not None and processes.is_alive(started.command):
+            roots.add(started.command.pid)
+        processes.kill(processes.descendants(roots) | roots, signal.SIGKILL)
+
+    def wait_fileno(self, handle: Handle) -> int | None:
+        """Return a descriptor of the shim, readable when it ends; it stays ours to close. ``None`` when it is gone."""
+        shim = _shim_of(handle)
+        if self._pidfd is None and shim is not None:
+            self._pidfd = processes.open_pidfd(shim)
+        return self._pidfd
+
+    def cancel(self, handle: Handle, grace_seconds: float) -> None:
+        """Tell the shim to stop the job; one that has not started the command yet never will."""
+        # On a full disk the signal alone has to do; the shim then uses the job's own grace.
+        with suppress(OSError):
+            records.write_stop(self._directory, StopRecord(grace_seconds, time.time()))
+        shim = _shim_of(handle)
+        if shim is not None:
+            processes.send_signal(shim, STOP_SIGNAL)
+
+    def logs(self, handle: Handle, since: int) -> Iterator[bytes]:  # noqa: ARG002 (one job, one directory)
+        """Yield the output that is kept, from position ``since`` of the whole output on."""
+        return read_output(self._directory, since)
+
+    def delete(self, handle: Handle) -> None:
+        """Do nothing: an ended process leaves nothing outside its job's directory."""
+
+
+def _handle(name: str, shim: ProcessKey | None) -> Handle:
+    data: dict[str, str | int] = {}
+    if shim is not None:
+        data = {"pid": shim.pid, "started": shim.started, "boot": shim.boot}
+    return Handle("local-process", name, data=data)
+
+
+def _shim_of(handle: Handle) -> ProcessKey | None:
+    if not handle.data:
+        return None
+    return ProcessKey(int(handle.data["pid"]), int(handle.data["started"]), str(handle.data["boot"]))
+
+
+def _reap(shim: ProcessKey | None) -> None:
+    """Take a shim that is a child of this worker off the process table."""
+    if shim is not None:
+        with suppress(ChildProcessError):
+            os.waitpid(shim.pid, os.WNOHANG)
+
+
+def _ended_status(record: ExitRecord) -> Status:
+    result = ExitResult(record.code, record.signal, record.oom_killed, record.message)
+    if record.stopped:
+        state = JobState.STOPPED
+    elif record.code == 0:
+        state = JobState.FINISHED
+    else:
+        state = JobState.FAILED
+    return Status(state, result, record.message)

@@ -1,0 +1,162 @@
+"""Processes of this host as /proc shows them: who is alive, who descends from whom, and signals that hit no stranger.
+
+A process id alone names nobody, for the kernel uses it again; with its start time and the boot it does.
+"""
+
+import ctypes
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ProcessKey(msgspec.Struct, frozen=True):
+    """One process for all time: ``started`` in clock ticks since the boot that ``boot`` names."""
+
+    pid: int
+    started: int
+    boot: str
+
+
+class _Stat(msgspec.Struct, frozen=True):
+    state: str
+    parent: int
+    started: int
+
+
+@cache
+def boot_id() -> str:
+    """Return the random id of this boot of the host."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def key_of(pid: int) -> ProcessKey | None:
+    """Return the key of the process ``pid``, or ``None`` when there is none or it has ended."""
+    stat = _read_stat(pid)
+    if stat is None or stat.state in "ZX":
+        return None
+    return ProcessKey(pid, stat.started, boot_id())
+
+
+def key_of_child(pid: int) -> ProcessKey:
+    """Return the key of a child of ours that was not waited for yet, ended or not."""
+    stat = _read_stat(pid)
+    if stat is None:
+        raise ProcessLookupError(f"process {pid} is no child of this process")
+    return ProcessKey(pid, stat.started, boot_id())
+
+
+def is_alive(key: ProcessKey) -> bool:
+    """Return whether the process is there and has not ended."""
+    return key_of(key.pid) == key
+
+
+def open_pidfd(key: ProcessKey) -> int | None:
+    """Return a descriptor that becomes readable when the process ends, or ``None`` when it has ended."""
+    try:
+        descriptor = os.pidfd_open(key.pid)
+    except ProcessLookupError:
+        return None
+    if not is_alive(key):
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def send_signal(key: ProcessKey, number: signal.Signals) -> bool:
+    """Send a signal to the process; return whether it was there to receive it."""
+    descriptor = open_pidfd(key)
+    if descriptor is None:
+        return False
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def descendants(roots: Iterable[int]) -> set[int]:
+    """Return the ids of all living processes below ``roots``, without the roots."""
+    children = _children_by_parent()
+    found: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        fresh = [pid for pid in children[waiting.pop()] if pid not in found]
+        found.update(fresh)
+        waiting += fresh
+    return found
+
+
+def with_variable(name: str, value: str) -> set[int]:
+    """Return the ids of the processes whose environment has ``name`` set to ``value``, as far as we may read it."""
+    wanted = os.fsencode(f"{name}={value}")
+    return {pid for pid in _all_pids() if wanted in _read_environment(pid)}
+
+
+def kill(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to each process; those that are gone, or not ours to signal, are passed over."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent ends. A change of user undoes it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all our descendants whose own parent ends, so that none gets out of sight."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def oom_kills() -> int:
+    """Return how many processes the kernel killed for want of memory since the boot; 0 where it does not say."""
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        name, _, count = line.partition(" ")
+        if name == "oom_kill":
+            return int(count)
+    return 0
+
+
+def _read_stat(pid: int) -> _Stat | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command's name stands in parentheses and may contain anything, parentheses too.
+    fields = text[text.rindex(b")") + 2 :].split()
+    return _Stat(fields[0].decode(), int(fields[1]), int(fields[19]))
+
+
+def _all_pids() -> Iterator[int]:
+    with os.scandir("/proc") as entries:
+        yield from [int(entry.name) for entry in entries if entry.name.isdigit()]
+
+
+def _children_by_parent() -> defaultdict[int, list[int]]:
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for pid in _all_pids():
+        stat = _read_stat(pid)
+        if stat is not None and stat.state not in "ZX":
+            children[stat.parent].append(pid)
+    return children
+
+
+def _read_environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -1,0 +1,168 @@
+"""What a shim leaves on disk in its job's directory, for whoever comes after it.
+
+``shim.lock``   held by the living shim; its content says who that is
+``started.json`` there before the command's first instruction: it is never started a second time
+``stop.json``   a stop was asked for
+``exit.json``   how the command ended; empty while it has not
+
+Owns names, layout and durability of these files. Decides nothing.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from workers.shim.processes import ProcessKey
+
+LOCK_FILE = "shim.lock"
+STARTED_FILE = "started.json"
+STOP_FILE = "stop.json"
+EXIT_FILE = "exit.json"
+
+#: Room kept on the disk for the exit record, so that a job which fills the disk cannot lose its exit status.
+_RESERVED_BYTES = 4096
+
+T = TypeVar("T")
+
+
+class StartedRecord(msgspec.Struct, frozen=True):
+    """The command may have run from ``started_at`` (seconds since the epoch) on, kept by ``shim`` as ``command``."""
+
+    shim: ProcessKey
+    command: ProcessKey
+    started_at: float
+
+
+class StopRecord(msgspec.Struct, frozen=True):
+    """A stop was asked for at ``requested_at`` (seconds since the epoch)."""
+
+    grace_seconds: float
+    requested_at: float
+
+
+class ExitRecord(msgspec.Struct, frozen=True):
+    """How the command ended; ``survivors`` are processes of it that could not be killed."""
+
+    ended_at: float
+    code: int | None = None
+    signal: int | None = None
+    stopped: bool = False
+    oom_killed: bool = False
+    message: str | None = None
+    survivors: tuple[int, ...] = ()
+
+
+def was_started(directory: Path) -> bool:
+    """Return whether the command may have run. After a power cut that can be true with nothing to be read."""
+    return (directory / STARTED_FILE).exists()
+
+
+def read_started(directory: Path) -> StartedRecord | None:
+    """Return the record of the start, or ``None`` when there is none that can be read."""
+    return _read(directory / STARTED_FILE, StartedRecord)
+
+
+def read_stop(directory: Path) -> StopRecord | None:
+    """Return the record of a stop request, or ``None``."""
+    return _read(directory / STOP_FILE, StopRecord)
+
+
+def read_exit(directory: Path) -> ExitRecord | None:
+    """Return the record of the end, or ``None``."""
+    return _read(directory / EXIT_FILE, ExitRecord)
+
+
+def write_started(directory: Path, record: StartedRecord) -> None:
+    """Write the record so that it survives a power cut; raises :class:`OSError`."""
+    _replace(directory / STARTED_FILE, record)
+    # After the rename, so that file and directory go to the disk together: half the price of two.
+    _sync(directory / STARTED_FILE)
+    _sync(directory)
+
+
+def write_stop(directory: Path, record: StopRecord) -> None:
+    """Write the stop request; raises :class:`OSError`."""
+    _replace(directory / STOP_FILE, record)
+
+
+def write_exit(directory: Path, record: ExitRecord) -> None:
+    """Write the record so that it survives a power cut, into the room reserved for it; raises :class:`OSError`."""
+    data = msgspec.json.encode(record)
+    with _opened(directory / EXIT_FILE, os.O_WRONLY | os.O_CREAT) as descriptor:
+        # Written before it is cut: cutting first would give the reserved room away.
+        os.pwrite(descriptor, data, 0)
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
+    _sync(directory)
+
+
+def reserve_exit(directory: Path) -> None:
+    """Set room for the exit record aside on the disk; raises :class:`OSError` when there is none left."""
+    with _opened(directory / EXIT_FILE, os.O_WRONLY | os.O_CREAT) as descriptor:
+        os.posix_fallocate(descriptor, 0, _RESERVED_BYTES)
+
+
+def take_lock(directory: Path, holder: ProcessKey) -> bool:
+    """Hold the shim's lock for the rest of this process's life; return whether nobody else holds it."""
+    descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+    return True
+
+
+def is_locked(directory: Path) -> bool:
+    """Return whether a shim holds the lock."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def read_holder(directory: Path) -> ProcessKey | None:
+    """Return who holds, or last held, the lock; ``None`` when that is not known (yet)."""
+    return _read(directory / LOCK_FILE, ProcessKey)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _replace(path: Path, record: msgspec.Struct) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
+        os.write(descriptor, msgspec.json.encode(record))
+    temporary.replace(path)
+
+
+def _sync(path: Path) -> None:
+    with _opened(path, os.O_RDONLY) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

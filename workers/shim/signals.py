@@ -1,0 +1,49 @@
+"""Signals to the shim, turned into a descriptor to wait on and words to look up.
+
+Handlers only take notes; what a signal means is decided in the keeper's loop.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType
+
+#: The worker's word for "stop, as ``stop.json`` says". SIGTERM is left to the host, for its shutdown.
+STOP_SIGNAL = signal.SIGUSR1
+
+_NOTED = (signal.SIGCHLD, signal.SIGTERM, STOP_SIGNAL)
+#: A shim has no terminal, and a reader or worker that is gone is none of its business.
+_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
+
+
+class SignalInbox:
+    """What signals this process received. One per process; it takes the handlers over."""
+
+    def __init__(self) -> None:
+        self._received: set[int] = set()
+        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in _NOTED:
+            signal.signal(number, self._note)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable once a signal came since the last :meth:`clear`."""
+        return self._reader
+
+    def clear(self) -> None:
+        """Make :meth:`fileno` wait for the next signal; what was received stays to be taken."""
+        with suppress(BlockingIOError):
+            os.read(self._reader, 4096)
+
+    def take(self, number: signal.Signals) -> bool:
+        """Return whether ``number`` came since it was last taken."""
+        if number not in self._received:
+            return False
+        self._received.discard(number)
+        return True
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._received.add(number)

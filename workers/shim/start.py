@@ -1,0 +1,100 @@
+"""One job under a shim, from its launch to its exit record: the order of steps that makes a start happen at most once.
+
+    lock -> not started before? -> started.json on disk -> gate open -> kept -> exit.json on disk
+
+A shim that dies before ``started.json`` is on disk has started nothing, for the gate is still shut.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ipc import failpoints
+from workers.shim import records
+from workers.shim.keeper import Keeper
+from workers.shim.launch import Answer, Outcome, ShimLaunch
+from workers.shim.output import OutputWriter
+from workers.shim.processes import adopt_orphans, key_of_child
+from workers.shim.records import ExitRecord, StartedRecord
+from workers.shim.signals import STOP_SIGNAL, SignalInbox
+from workers.shim.spawn import Plan, find_user, spawn_gated
+
+#: How often, a second apart, the exit record is tried before the exit status is given up.
+_EXIT_RECORD_ATTEMPTS = 60
+
+
+class Start:
+    """The start of one job. Made early: all that needs no launch is ready before one comes."""
+
+    def __init__(self) -> None:
+        # First of all, so that no signal finds this process unprepared.
+        self._inbox = SignalInbox()
+        adopt_orphans()
+        self._own_key = key_of_child(os.getpid())
+        self._process = spawn_gated()
+
+    def run(self, launch: ShimLaunch, answer: Callable[[Answer], None]) -> None:
+        """Start the job, keep it, record its end; ``answer`` is called once, as soon as the start is decided."""
+        try:
+            plan = self._prepare(launch)
+        except LookupError:
+            answer(Answer(Outcome.REFUSED, f"There is no user {launch.user} on this host to run the job as."))
+            return
+        except OSError as error:
+            answer(Answer(Outcome.REFUSED, f"The job could not be started on this host: {error}."))
+            return
+        if plan is None:
+            answer(Answer(Outcome.TAKEN))
+            return
+        failpoints.hit("shim.before_spawn")
+        record = self._release(launch, plan, answer)
+        failpoints.hit("shim.ended")
+        _record_end(Path(launch.directory), record)
+
+    def _prepare(self, launch: ShimLaunch) -> Plan | None:
+        """Note on disk that the command is about to start; return ``None`` when it was started before."""
+        directory = Path(launch.directory)
+        user = find_user(launch.user) if launch.user else None
+        if not records.take_lock(directory, self._own_key) or records.was_started(directory):
+            return None
+        failpoints.hit("shim.started")
+        _hold(launch.holds)
+        records.reserve_exit(directory)
+        records.write_started(directory, StartedRecord(self._own_key, self._process.key, time.time()))
+        return Plan(launch.command, launch.environment, launch.work, user)
+
+    def _release(self, launch: ShimLaunch, plan: Plan, answer: Callable[[Answer], None]) -> ExitRecord:
+        """Let the command run and keep it to its end, unless a stop came first; return how it ended."""
+        directory = Path(launch.directory)
+        if self._inbox.take(STOP_SIGNAL) or records.read_stop(directory) is not None:
+            self._process.discard()
+            answer(Answer(Outcome.STARTED))
+            return ExitRecord(time.time(), stopped=True, message="The job was stopped before its command started.")
+        failure = self._process.open_gate(plan)
+        failpoints.hit("shim.spawned")
+        answer(Answer(Outcome.STARTED))
+        if failure is not None:
+            return ExitRecord(time.time(), code=failure.code, message=failure.message)
+        return Keeper(launch, self._process, self._inbox, OutputWriter(directory, launch.output)).keep()
+
+
+def _hold(paths: tuple[str, ...]) -> None:
+    """Lock files (shared) for the rest of this process's life, so that nobody removes what the job uses."""
+    for path in paths:
+        with suppress(OSError):
+            fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _record_end(directory: Path, record: ExitRecord) -> None:
+    for attempt in range(_EXIT_RECORD_ATTEMPTS):
+        try:
+            # Somebody may have removed the directory under the job; its outcome is still wanted.
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            records.write_exit(directory, record)
+        except OSError:
+            time.sleep(min(attempt, 1))
+        else:
+            return
