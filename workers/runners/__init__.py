@@ -75,7 +75,7 @@ class Runner(Protocol):
         ...
 
     def find(self, name: str) -> Handle | None:
-        """Return the handle of what was ever created under ``name``, ended or not; raises :class:`RunnerUnavailable`."""
+        """Return the handle of what was created under ``name``, ended or not; raises :class:`RunnerUnavailable`."""
         ...
 
     def inspect(self, handle: Handle) -> Status:
@@ -109,8 +109,8 @@ def load_runner(order: WorkOrder) -> Runner:
     """Return a runner for the resource that ``order`` asks for; raises :class:`InvalidSpec`."""
     path = RUNNERS.get(order.spec.resource)
     if path is None:
-        known = ", ".join(sorted(RUNNERS))
-        raise InvalidSpec(f"The resource {order.spec.resource!r} cannot be run by this agent.", hint=f"It runs: {known}.")
+        hint = f"It runs: {', '.join(sorted(RUNNERS))}."
+        raise InvalidSpec(f"The resource {order.spec.resource!r} cannot be run by this agent.", hint=hint)
     module, _, name = path.partition(":")
     runner: Runner = getattr(importlib.import_module(module), name)(order)
     return runner

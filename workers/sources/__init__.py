@@ -44,7 +44,8 @@ SOURCES: dict[str, str] = {
 def source_name(spec: RunSpec) -> str:
     """Return the key in :data:`SOURCES` for ``spec``; raises :class:`InvalidSpec` when it names no source we know."""
     if spec.job is not None:
-        raise InvalidSpec(f"Job artifacts such as {spec.job} cannot be run yet.", hint="Launch the directory or the repository itself.")
+        hint = "Launch the directory or the repository itself."
+        raise InvalidSpec(f"Job artifacts such as {spec.job} cannot be run yet.", hint=hint)
     if spec.git.repo:
         return "git"
     if spec.code_artifact is not None:
