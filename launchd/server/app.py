@@ -1,8 +1,8 @@
 """The web application: routes, and what each kind of error becomes. Owns no state beyond the services it is given."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server import bootstrap
+from launchd.server.artifacts.routes import storage_routes
 from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
@@ -31,7 +32,8 @@ def create_app(settings: ServerSettings) -> Starlette:
     app = Starlette(
         routes=[
             Route("/healthz", _healthz, methods=["GET"]),
-            Route("/graphql", _endpoint(services), methods=["POST"]),
+            Route("/graphql", _graphql(services), methods=["POST"]),
+            *storage_routes(services),
         ],
         exception_handlers={
             ServerError: _server_error,
@@ -44,16 +46,16 @@ def create_app(settings: ServerSettings) -> Starlette:
     return app
 
 
-def _endpoint(services: Services):  # type: ignore[no-untyped-def]
+def _graphql(services: Services) -> Callable[[Request], Awaitable[Response]]:
     endpoint = GraphQLEndpoint(build_schema(), services)
 
     async def graphql(request: Request) -> Response:
-        return await endpoint(request)
+        return await endpoint.answer(request)
 
     return graphql
 
 
-def _lifespan(services: Services):  # type: ignore[no-untyped-def]
+def _lifespan(services: Services) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         services.start()

@@ -1,4 +1,4 @@
-"""Who sent a request: HTTP Basic with user `api` and an API key, as W&B's clients send it. Owns a short memory of known keys."""
+"""Who sent a request: HTTP Basic, user `api`, an API key, as W&B's clients send it. Owns the memory of known keys."""
 
 import base64
 import binascii
@@ -22,7 +22,9 @@ class Authenticator:
         self._known: dict[str, tuple[float, Viewer]] = {}
 
     async def viewer(self, authorization: str | None) -> Viewer:
-        """Raises:
+        """Whose key is in this header.
+
+        Raises:
         Unauthorized: no key, or none of this server.
         StoreUnavailable: it cannot be told at present.
         """

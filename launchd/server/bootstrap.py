@@ -1,4 +1,4 @@
-"""The first start, and every later one until the server can listen. Owns the data directory: its lock, its keys, its database."""
+"""What happens before the server can listen. Owns the data directory: its lock, its keys, its database."""
 
 import fcntl
 import getpass
@@ -27,7 +27,7 @@ def lock(settings: ServerSettings) -> IO[str]:
     """
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = open(settings.data_dir / "lock", "w")  # noqa: SIM115 - held for the life of the server
+        file = (settings.data_dir / "lock").open("w")
     except OSError as error:
         raise CannotStart(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.") from error
     try:
@@ -39,9 +39,9 @@ def lock(settings: ServerSettings) -> IO[str]:
 
 
 def prepare(settings: ServerSettings) -> bytes:
-    """Migrate the database, and make user, entity and admin key if there are none. Returns the secret that signs links."""
+    """Migrate the database; make user, entity and admin key if there are none. Returns the secret that signs links."""
     migrate(settings.database_path)
-    os.chmod(settings.database_path, 0o600)
+    settings.database_path.chmod(0o600)
     engine = open_engine(settings.database_path, "BEGIN IMMEDIATE")
     try:
         with engine.begin() as connection:
@@ -52,9 +52,7 @@ def prepare(settings: ServerSettings) -> bytes:
 
 
 def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:
-    """The key file is written before the database is told of the key, so a crash between the two leaves a file that does not work
-    yet: the next start sees that and writes another.
-    """
+    """The file is written before the database knows the key: after a crash between, the next start replaces it."""
     if _key_works(connection, settings.admin_key_path):
         return
     user_id = identities.first_admin(connection)

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Context:
+    """One request: who sent it, and what it may use."""
+
     services: Services
     viewer: Viewer
     request: Request

@@ -1,4 +1,4 @@
-"""API keys: how they look, how they are kept. Owns generation and hashing; the store keeps digests only, a key is shown once."""
+"""API keys: how they look, how they are kept. Owns generation and hashing; a key is shown once."""
 
 import hashlib
 import secrets

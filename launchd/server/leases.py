@@ -33,6 +33,7 @@ class LeaseTimer:
         self._fire()
 
     def stop(self) -> None:
+        """End no leases any more."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,7 +1,7 @@
-"""What a push makes of the submitter's run spec. Owns the normal form in which specs are stored; runs and reads nothing else.
+"""What a push makes of the submitter's run spec. Owns the normal form in which specs are stored.
 
-Merge rule: the queue's `resource_args` lie under the submitter's. Objects are merged key by key, at every depth, and the submitter's
-value wins; any other value (a list, a number, a string, null) is replaced whole.
+Merge rule: the queue's `resource_args` lie under the submitter's. Objects are merged key by key, at every depth, and
+the submitter's value wins; any other value (a list, a number, a string, null) is replaced whole.
 """
 
 import json
@@ -39,7 +39,7 @@ def parse_object(text: str | None, what: str) -> dict[str, Any]:
 def normalise(
     spec: Mapping[str, Any], config: ResourceConfig | None, template_values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The spec as it is stored: `overrides` and `resource_args` are objects, `resource` and `resource_args` are filled from the queue.
+    """The spec as it is stored: null `overrides` and `resource_args` become {}, and what the queue sets is filled in.
 
     Raises:
         Refused: a part has the wrong type, or a template variable the wrong value.

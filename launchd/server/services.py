@@ -13,6 +13,8 @@ from launchd.server.wakeups import Wakeups
 
 @dataclass(frozen=True)
 class Services:
+    """The parts of one server."""
+
     settings: ServerSettings
     database: Database
     auth: Authenticator

@@ -27,12 +27,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def database_path(self) -> Path:
+        """The SQLite file."""
         return self.data_dir / "server.sqlite"
 
     @property
     def files_dir(self) -> Path:
+        """Contents of artifact files."""
         return self.data_dir / "files"
 
     @property
     def admin_key_path(self) -> Path:
+        """The API key made at the first start."""
         return self.data_dir / "admin.key"

@@ -1,4 +1,4 @@
-"""Template variables of a queue: `{{name}}` in its configuration, filled in at push. Owns checks of the values (W&B's JSON schemas)."""
+"""Template variables of a queue: `{{name}}` in its configuration, filled in at push. Owns the checks of values."""
 
 import re
 from collections.abc import Mapping

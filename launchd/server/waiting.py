@@ -17,7 +17,7 @@ async def wait_for(
     look: Callable[[Presence], Awaitable[T]],
     is_answer: Callable[[T], bool],
 ) -> T:
-    """What `look` returned when it was an answer, or at the end of the time, or when the server stops or the client is gone.
+    """What `look` returned: an answer, or whatever it was when time ended, the server stopped or the client went.
 
     `seconds` is cut to the server's limit. `look` runs at once, and again whenever one of the topics is rung.
     """

@@ -13,9 +13,11 @@ class Bell:
         self._event = asyncio.Event()
 
     def ring(self) -> None:
+        """Wake who waits, or will."""
         self._event.set()
 
     def silence(self) -> None:
+        """Forget earlier rings."""
         self._event.clear()
 
     async def rung_before(self, deadline: float) -> bool:
@@ -29,7 +31,7 @@ class Bell:
 
 
 class Wakeups:
-    """All bells, by topic. A topic is the id of a queue (work came) or of an agent (orders came). Used on the event loop only."""
+    """All bells, by topic: the id of a queue (work came) or of an agent (orders came). Used on the event loop only."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -37,6 +39,7 @@ class Wakeups:
 
     @contextmanager
     def bell(self, topics: Iterable[str]) -> Iterator[Bell]:
+        """A bell that hears these topics while inside."""
         bell, names = Bell(), set(topics)
         for name in names:
             self._bells[name].add(bell)

@@ -35,6 +35,7 @@ class ContentStore:
             left.unlink()
 
     def path(self, sha256: str) -> Path:
+        """Where the content is, or would be."""
         return self._directory / sha256[:2] / sha256
 
     async def receive(self, chunks: AsyncIterator[bytes], md5: str) -> Content:
@@ -58,13 +59,13 @@ class ContentStore:
         except OSError as error:
             raise _disk_failed(error) from error
         finally:
-            Path(name).unlink(missing_ok=True)
+            await asyncio.to_thread(Path(name).unlink, missing_ok=True)
 
     def _keep(self, file: BinaryIO, received: Path, content: Content) -> None:
         os.fsync(file.fileno())
         place = self.path(content.sha256)
         place.parent.mkdir(exist_ok=True)
-        os.link(received, place) if not place.exists() else None
+        received.rename(place)
         for directory in (place.parent, self._directory):
             _sync_directory(directory)
 

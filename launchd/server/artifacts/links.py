@@ -1,4 +1,4 @@
-"""Links that authorise themselves: what may be done, to which file, until when, under a signature. Owns the secret's use.
+"""Links that authorise themselves: an action, a file, an end, under a signature. Owns the use of the secret.
 
 W&B's clients fetch such links without an Authorization header, so the link is the permission.
 """
@@ -15,12 +15,21 @@ _TOKEN = re.compile(r"(\d{1,18})-(\d{1,12})-([0-9a-f]{64})", re.ASCII)
 
 
 class LinkSigner:
+    """Makes and checks links. `valid_seconds` is how long a link works."""
+
     def __init__(self, secret: bytes, valid_seconds: float) -> None:
         self._secret = secret
         self._valid_seconds = valid_seconds
 
-    def link(self, base_url: str, action: str, file_id: int) -> str:
-        """An absolute link for one action on one file."""
+    def upload(self, base_url: str, file_id: int) -> str:
+        """An absolute link to put one file."""
+        return self._link(base_url, UPLOAD, file_id)
+
+    def download(self, base_url: str, file_id: int) -> str:
+        """An absolute link to get one file."""
+        return self._link(base_url, DOWNLOAD, file_id)
+
+    def _link(self, base_url: str, action: str, file_id: int) -> str:
         ends_at = int(time.time() + self._valid_seconds)
         return f"{base_url}/storage/{action}/{file_id}-{ends_at}-{self._sign(action, file_id, ends_at)}"
 

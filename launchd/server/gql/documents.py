@@ -13,7 +13,7 @@ _MOST_ERRORS = 20
 
 
 class InvalidDocument(Refused):
-    """The query does not parse, or does not fit the schema. `errors` are graphql-core's own words, which W&B's clients search."""
+    """The query does not parse, or does not fit the schema. W&B's clients search the words of `errors`."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
@@ -21,12 +21,16 @@ class InvalidDocument(Refused):
 
 
 class Documents:
+    """The last few hundred documents, ready to execute."""
+
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
 
     def get(self, text: str) -> DocumentNode:
-        """Raises:
+        """The document of this text.
+
+        Raises:
         InvalidDocument: it does not parse or validate.
         Refused: it is too deep or too wide.
         """

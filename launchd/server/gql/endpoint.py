@@ -22,12 +22,19 @@ _BUG = "The queue server failed on this request; its log says why."
 
 
 class GraphQLEndpoint:
+    """Executes the documents that clients send, each as the viewer whose key came with it."""
+
     def __init__(self, schema: GraphQLSchema, services: Services) -> None:
         self._schema = schema
         self._documents = Documents(schema)
         self._services = services
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
+        """Answer one request; see `launchd.server.errors` for the statuses of failures.
+
+        Raises:
+            ServerError: it did not come so far as to be executed.
+        """
         viewer = await self._services.auth.viewer(request.headers.get("authorization"))
         envelope = read_envelope(await read_body(request, self._services.settings.max_body_bytes))
         try:
@@ -56,7 +63,7 @@ def _answer(envelope: Envelope, result: ExecutionResult) -> Response:
 
 
 def _status(error: GraphQLError) -> int:
-    """Graphql-core's own complaints (a variable of the wrong type) are the caller's fault; other exceptions are ours."""
+    """What GraphQL itself complains about (a variable's type) is the caller's fault; other exceptions are ours."""
     original = error.original_error
     if isinstance(original, ServerError):
         return original.status

@@ -19,7 +19,9 @@ _decoder = msgspec.json.Decoder(Envelope)
 
 
 def read_envelope(body: bytes) -> Envelope:
-    """Raises:
+    """Decode a request body.
+
+    Raises:
     Refused: not JSON, or not a GraphQL request.
     """
     try:

@@ -1,4 +1,4 @@
-"""How big a query may be once its fragments are laid out. Owns the limits; counts without laying out, so it cannot be made to explode."""
+"""How big a query may be once its fragments are laid out. Owns the limits."""
 
 from collections.abc import Mapping
 
@@ -13,6 +13,7 @@ from graphql import (
 
 from launchd.server.errors import Refused
 
+# Sizes are counted without laying out, so that a small document cannot make this explode.
 MAX_TOKENS = 20_000
 MAX_DEPTH = 25
 MAX_FIELDS = 5_000

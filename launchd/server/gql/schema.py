@@ -14,6 +14,7 @@ _ACRONYMS = {"ID": "Id", "IDs": "Ids", "MD5": "Md5"}
 
 
 def build_schema() -> GraphQLSchema:
+    """The executable schema."""
     return make_executable_schema(
         load_schema_from_path(str(_TEXT)), *scalars, *bindables, convert_names_case=_python_name
     )

@@ -1,6 +1,18 @@
-"""Resolvers by topic. Owns the list of them; each module translates between GraphQL and the store and decides nothing else."""
+"""Resolvers by topic. Owns the list; each module translates between GraphQL and the store."""
 
-from launchd.server.resolvers import agents, artifacts, claims, items, projects, pushing, queues, reports, runs, viewer
+from launchd.server.resolvers import (
+    agents,
+    artifacts,
+    claims,
+    commits,
+    items,
+    projects,
+    pushing,
+    queues,
+    reports,
+    runs,
+    viewer,
+)
 
 bindables = [
     *viewer.bindables,
@@ -13,4 +25,5 @@ bindables = [
     *reports.bindables,
     *runs.bindables,
     *artifacts.bindables,
+    *commits.bindables,
 ]

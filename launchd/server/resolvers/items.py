@@ -56,7 +56,7 @@ def resolve_stopped_item(order: StopOrder, info: Info) -> str:
 
 
 async def _on_item(context: Context, item_id: str, change: Callable[[Connection, Item], bool]) -> dict[str, Any]:
-    """Run a change on an item the viewer may see. A missing item is a "no", not an error: W&B's agent reads `success`."""
+    """Change an item the viewer may see. A missing item is a "no", not an error: W&B's agent reads `success`."""
 
     def work(connection: Connection) -> bool:
         found = items.find_item(connection, context.viewer, item_id)

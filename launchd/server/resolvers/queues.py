@@ -88,15 +88,12 @@ async def create_queue(_: object, info: Info, input: dict[str, Any]) -> dict[str
 def _create(connection: Connection, viewer: Viewer, input: Mapping[str, Any]) -> str:
     entity = identities.require_entity(connection, viewer, input["entity_name"])
     project, _ = identities.ensure_project(connection, entity, input["project_name"])
-    return queues.create_queue(
-        connection,
-        viewer,
-        project,
-        input["queue_name"],
-        access=input["access"],
-        prioritization_mode=input.get("prioritization_mode"),
-        resource_config_id=_config_id(input.get("default_resource_config_id")),
-    )
+    options = {
+        "access": input["access"],
+        "prioritization_mode": input.get("prioritization_mode") or queues.DISABLED,
+        "resource_config_id": _config_id(input.get("default_resource_config_id")),
+    }
+    return queues.create_queue(connection, viewer, project, input["queue_name"], options)
 
 
 def _config_id(text: str | None) -> int | None:
@@ -120,12 +117,12 @@ def _upsert(connection: Connection, viewer: Viewer, input: Mapping[str, Any]) ->
     links = parse_object(input.get("external_links"), "externalLinks")
     entity = identities.require_entity(connection, viewer, input["entity_name"])
     project, _ = identities.ensure_project(connection, entity, input["project_name"])
-    changes = {
+    options = {
         "resource_config_id": queues.create_config(connection, entity, input["resource_type"], config, variables),
         "prioritization_mode": input.get("prioritization_mode") or queues.DISABLED,
         "external_links": msgspec.json.encode(links).decode() if links else None,
     }
-    queues.upsert_queue(connection, viewer, project, input["queue_name"], changes)
+    queues.upsert_queue(connection, viewer, project, input["queue_name"], options)
 
 
 @mutation.field("deleteRunQueues")

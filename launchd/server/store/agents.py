@@ -4,16 +4,44 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from launchd.server.errors import NotFound
-from launchd.server.store import identities
+from launchd.server.store.access import binds, may_use
 from launchd.server.store.ids import new_id
 from launchd.server.store.queues import require_queue_by_id
 from launchd.server.store.records import EntityRecord, LaunchAgent, Viewer
 from launchd.server.store.tables import entities, launch_agent_queues, launch_agents, run_queues
 
 POLLING = "POLLING"
+
+agent = launch_agents.c
+_AGENTS = (
+    select(
+        agent.id,
+        entities.c.name.label("entity_name"),
+        agent.name,
+        agent.hostname,
+        agent.status,
+        agent.stop_polling,
+        agent.config,
+        agent.version,
+        agent.created_at,
+        agent.heartbeat_at,
+        agent.next_queue,
+    )
+    .join(entities)
+    .where(may_use(agent.entity_id))
+)
+_BY_ID = _AGENTS.where(agent.id == bindparam("of_id"))
+_OF_ENTITY = _AGENTS.where(agent.entity_id == bindparam("of_entity")).order_by(agent.created_at.desc())
+_QUEUES_OF = (
+    select(run_queues.c.id, run_queues.c.name)
+    .join(launch_agent_queues, launch_agent_queues.c.queue_id == run_queues.c.id)
+    .where(launch_agent_queues.c.agent_id == bindparam("of_id"), run_queues.c.deleted_at.is_(None))
+    .order_by(launch_agent_queues.c.place)
+)
+_UPDATE = update(launch_agents).where(agent.id == bindparam("of_id"))
 
 
 def create_agent(
@@ -48,7 +76,7 @@ def create_agent(
         "heartbeat_at": now,
         "next_queue": 0,
     }
-    connection.execute(insert(launch_agents).values(row))
+    connection.execute(insert(launch_agents), row)
     places = [
         {"agent_id": agent_id, "place": place, "queue_id": queue_id}
         for place, queue_id in enumerate(dict.fromkeys(queue_ids))
@@ -58,34 +86,8 @@ def create_agent(
     return agent_id
 
 
-def _agents(viewer: Viewer) -> Select[Any]:
-    agent = launch_agents.c
-    return (
-        select(
-            agent.id,
-            entities.c.name.label("entity_name"),
-            agent.name,
-            agent.hostname,
-            agent.status,
-            agent.stop_polling,
-            agent.config,
-            agent.version,
-            agent.created_at,
-            agent.heartbeat_at,
-            agent.next_queue,
-        )
-        .join(entities)
-        .where(identities.may_use(viewer, agent.entity_id))
-    )
-
-
 def _agent(connection: Connection, row: Any) -> LaunchAgent:
-    queues = connection.execute(
-        select(run_queues.c.id, run_queues.c.name)
-        .join(launch_agent_queues, launch_agent_queues.c.queue_id == run_queues.c.id)
-        .where(launch_agent_queues.c.agent_id == row.id, run_queues.c.deleted_at.is_(None))
-        .order_by(launch_agent_queues.c.place)
-    ).all()
+    queues = connection.execute(_QUEUES_OF, {"of_id": row.id}).all()
     return LaunchAgent(
         **row._mapping,
         queue_ids=tuple(queue.id for queue in queues),
@@ -94,7 +96,8 @@ def _agent(connection: Connection, row: Any) -> LaunchAgent:
 
 
 def find_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent | None:
-    row = connection.execute(_agents(viewer).where(launch_agents.c.id == agent_id)).first()
+    """The agent, if the viewer may use it."""
+    row = connection.execute(_BY_ID, {"of_id": agent_id, **binds(viewer)}).first()
     return _agent(connection, row) if row else None
 
 
@@ -110,17 +113,18 @@ def require_agent(connection: Connection, viewer: Viewer, agent_id: str) -> Laun
 
 def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> list[LaunchAgent]:
     """The youngest first."""
-    wanted = _agents(viewer).where(launch_agents.c.entity_id == entity.id).order_by(launch_agents.c.created_at.desc())
-    return [_agent(connection, row) for row in connection.execute(wanted).all()]
+    rows = connection.execute(_OF_ENTITY, {"of_entity": entity.id, **binds(viewer)}).all()
+    return [_agent(connection, row) for row in rows]
 
 
 def beat(connection: Connection, agent_id: str, status: str | None = None) -> None:
     """Note a sign of life, and the status if one came with it."""
-    values: dict[str, Any] = {"heartbeat_at": time.time()}
+    values: dict[str, Any] = {"of_id": agent_id, "heartbeat_at": time.time()}
     if status is not None:
         values["status"] = status
-    connection.execute(update(launch_agents).where(launch_agents.c.id == agent_id).values(values))
+    connection.execute(_UPDATE, values)
 
 
 def stop_polling(connection: Connection, agent_id: str) -> None:
-    connection.execute(update(launch_agents).where(launch_agents.c.id == agent_id).values(stop_polling=True))
+    """Note that the agent shall leave."""
+    connection.execute(_UPDATE, {"of_id": agent_id, "stop_polling": True})

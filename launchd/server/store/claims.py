@@ -1,7 +1,7 @@
 """Handing items to agents: which ones, in which order, for how long. Owns the way PENDING -> LEASED and back.
 
-Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends unacknowledged
-makes its item PENDING again, at its old place.
+Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends
+unacknowledged makes its item PENDING again, at its old place.
 """
 
 import time
@@ -10,13 +10,41 @@ from itertools import chain, islice, zip_longest
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, literal_column, select, update
 
 from launchd.server.store.records import LaunchAgent, LeasedItem, Queue, Record
 from launchd.server.store.states import LEASED, PENDING, STOPPED
 from launchd.server.store.tables import launch_agents, run_queue_items, run_queues
 
 item = run_queue_items.c
+
+# Literals, not parameters: SQLite must see them to use the partial indexes.
+IS_WAITING = item.state == literal_column("'PENDING'")
+IS_LEASED = item.state == literal_column("'LEASED'")
+
+_LEASED_BEFORE = (
+    select(item.id, item.run_spec, run_queues.c.name.label("queue_name"))
+    .join(run_queues, run_queues.c.id == item.queue_id)
+    .where(item.agent_id == bindparam("of_agent"), IS_LEASED, item.claim_id == bindparam("of_claim"))
+    .order_by(item.number)
+)
+_WAITING = (
+    select(item.number, item.id, item.queue_id, item.priority, item.run_spec, run_queues.c.name.label("queue_name"))
+    .join(run_queues, run_queues.c.id == item.queue_id)
+    .where(
+        item.queue_id == bindparam("of_queue"),
+        item.is_scheduler == bindparam("scheduler"),
+        IS_WAITING,
+    )
+    .order_by(item.priority, item.number)
+    .limit(bindparam("most"))
+)
+_LEASE = (
+    update(run_queue_items)
+    .where(item.number.in_(bindparam("numbers", expanding=True)), IS_WAITING)
+    .returning(item.number)
+)
+_EXPIRED_EXIST = select(item.number).where(IS_LEASED, item.lease_ends_at <= bindparam("now")).limit(1)
 
 
 class Lease(Record, frozen=True, kw_only=True):
@@ -59,12 +87,7 @@ def pop(connection: Connection, queue: Queue, lease: Lease) -> LeasedItem | None
 
 
 def _leased_before(connection: Connection, lease: Lease) -> list[LeasedItem]:
-    rows = connection.execute(
-        select(item.id, item.run_spec, run_queues.c.name.label("queue_name"))
-        .join(run_queues, run_queues.c.id == item.queue_id)
-        .where(item.agent_id == lease.agent_id, item.state == LEASED, item.claim_id == lease.claim_id)
-        .order_by(item.number)
-    )
+    rows = connection.execute(_LEASED_BEFORE, {"of_agent": lease.agent_id, "of_claim": lease.claim_id})
     return [_leased_item(row) for row in rows]
 
 
@@ -88,31 +111,22 @@ def _interleaved(connection: Connection, queue_ids: Sequence[str], limit: int, *
 
 
 def _waiting(connection: Connection, queue_id: str, limit: int, *, scheduler: bool) -> Sequence[Any]:
-    return connection.execute(
-        select(item.number, item.id, item.queue_id, item.priority, item.run_spec, run_queues.c.name.label("queue_name"))
-        .join(run_queues, run_queues.c.id == item.queue_id)
-        .where(item.queue_id == queue_id, item.is_scheduler == scheduler, item.state == PENDING)
-        .order_by(item.priority, item.number)
-        .limit(limit)
-    ).all()
+    which = {"of_queue": queue_id, "scheduler": scheduler, "most": limit}
+    return connection.execute(_WAITING, which).all()
 
 
 def _lease(connection: Connection, rows: Iterable[Any], lease: Lease) -> list[LeasedItem]:
     by_number = {row.number: row for row in rows}
     if not by_number:
         return []
-    taken = connection.execute(
-        update(run_queue_items)
-        .where(item.number.in_(by_number), item.state == PENDING)
-        .values(
-            state=LEASED,
-            agent_id=lease.agent_id,
-            claim_id=lease.claim_id,
-            leased_at=lease.now,
-            lease_ends_at=lease.ends_at,
-        )
-        .returning(item.number)
-    ).scalars()
+    values = {
+        "state": LEASED,
+        "agent_id": lease.agent_id,
+        "claim_id": lease.claim_id,
+        "leased_at": lease.now,
+        "lease_ends_at": lease.ends_at,
+    }
+    taken = connection.execute(_LEASE, {"numbers": list(by_number), **values}).scalars()
     kept = set(taken)
     return [_leased_item(row) for number, row in by_number.items() if number in kept]
 
@@ -123,12 +137,14 @@ def _leased_item(row: Any) -> LeasedItem:
 
 def return_expired(connection: Connection, now: float) -> set[str]:
     """Make items PENDING whose lease has ended. Returns the queues that got some back."""
+    if connection.execute(_EXPIRED_EXIST, {"now": now}).first() is None:
+        return set()
     return {queue_id for _, queue_id in _give_back(connection, item.lease_ends_at <= now)}
 
 
 def next_lease_end(connection: Connection) -> float | None:
     """When the first of all leases ends."""
-    return connection.execute(select(func.min(item.lease_ends_at)).where(item.state == LEASED)).scalar()
+    return connection.execute(select(func.min(item.lease_ends_at)).where(IS_LEASED)).scalar()
 
 
 def return_items(connection: Connection, agent_id: str, item_ids: Sequence[str]) -> list[tuple[str, str]]:
@@ -145,7 +161,7 @@ def _give_back(connection: Connection, *conditions: Any) -> list[tuple[str, str]
     now = time.time()
     rows = connection.execute(
         update(run_queue_items)
-        .where(item.state == LEASED, *conditions)
+        .where(IS_LEASED, *conditions)
         .values(
             **_FRESH,
             # Somebody may have asked for a stop while an agent had it.

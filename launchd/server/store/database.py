@@ -1,14 +1,15 @@
 """Access to the SQLite file: one writer thread that commits in groups, a few reading threads. Knows no table.
 
 Why one writer: SQLite allows one at a time, and a durable commit costs an fsync. Changes that arrive while one is being
-written share the next transaction, each in its own savepoint, and are answered after the commit. The event loop waits for none of it.
+written share the next transaction, each in its own savepoint, and are answered after the commit. The event loop waits
+for none of it.
 """
 
 import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,17 +50,17 @@ def open_engine(path: Path, begin: str) -> Engine:
     return engine
 
 
-def insert_row(connection: Connection, row: Insert) -> int:
+def insert_row(connection: Connection, statement: Insert, row: Mapping[str, Any]) -> int:
     """Insert one row. Returns the number it got."""
-    key = connection.execute(row).inserted_primary_key
+    key = connection.execute(statement, row).inserted_primary_key
     return int(key[0]) if key else 0
 
 
 class Database:
-    """The store's one door. `read` and `write` run a function of a connection elsewhere and return what it returned.
+    """The store's one door: `read` and `write` run a function of a connection in another thread.
 
-    Both raise `StoreUnavailable` when the database fails, and whatever the function raised otherwise. What `write` returned
-    from is on disk; a function that raised has changed nothing.
+    Both raise `StoreUnavailable` when the database fails, and otherwise whatever the function raised; a function that
+    raised has changed nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,9 +69,11 @@ class Database:
         self._writer = _Writer(open_engine(path, "BEGIN IMMEDIATE"))
 
     async def read(self, work: Work[T]) -> T:
+        """What `work` returned, from a consistent view."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     async def write(self, work: Work[T]) -> T:
+        """What `work` returned; its changes are on disk by then."""
         return await self._writer.submit(work)
 
     def close(self) -> None:
@@ -135,14 +138,18 @@ class _Writer:
 
 
 def _in_savepoint(connection: Connection, work: Work[Any]) -> Any:
+    # SQLAlchemy's own savepoints cost more than most of the work does.
+    connection.exec_driver_sql("SAVEPOINT piece")
     try:
-        with connection.begin_nested():
-            return work(connection)
+        result = work(connection)
     except DBAPIError:
         # SQLite may have rolled back everything: the whole group fails.
         raise
     except Exception as error:  # noqa: BLE001 - handed to whoever waits for this piece of work
-        return error
+        connection.exec_driver_sql("ROLLBACK TO piece")
+        result = error
+    connection.exec_driver_sql("RELEASE piece")
+    return result
 
 
 def _answer(group: list[_Waiting], results: list[Any]) -> None:

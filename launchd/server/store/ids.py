@@ -1,4 +1,4 @@
-"""Ids of what the store keeps. Owns their form: nothing in them needs quoting in a path, a URL, a label or a container's name."""
+"""Ids of what the store keeps. Owns their form: nothing in them needs quoting in a path, a URL or a label."""
 
 import base64
 import binascii

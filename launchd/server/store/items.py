@@ -1,20 +1,63 @@
-"""Run queue items from push to end. Owns every change of state but leasing (`claims`); each is guarded in its WHERE clause."""
+"""Run queue items from push to end. Owns all changes of state but leasing; each is guarded in SQL."""
 
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from launchd.server.errors import NotFound
 from launchd.server.store import identities, runs
+from launchd.server.store.access import binds, may_use
 from launchd.server.store.ids import new_id
 from launchd.server.store.records import EntityRecord, Item, ItemWarning, Queue, Viewer
 from launchd.server.store.states import CLAIMED, FAILED, IN_CARE, LEASED, PENDING, STOPPED
 from launchd.server.store.tables import entities, item_warnings, projects, run_queue_items, run_queues
 
 item = run_queue_items.c
+_ITEMS = (
+    select(
+        item.number,
+        item.id,
+        item.queue_id,
+        run_queues.c.name.label("queue_name"),
+        entities.c.name.label("entity_name"),
+        item.state,
+        item.priority,
+        item.run_spec,
+        item.created_at,
+        item.agent_id,
+        item.leased_at,
+        item.run_name,
+        item.status,
+        item.phase,
+        item.message,
+        item.stage,
+        item.exit_code,
+        item.file_paths,
+        item.started_at,
+        item.finished_at,
+        item.stop_requested,
+        item.stop_reason,
+    )
+    .join(run_queues, run_queues.c.id == item.queue_id)
+    .join(projects, projects.c.id == run_queues.c.project_id)
+    .join(entities, entities.c.id == projects.c.entity_id)
+)
+_BY_ID = _ITEMS.where(item.id == bindparam("of_id"), may_use(projects.c.entity_id))
+_OF_QUEUE = _ITEMS.where(item.queue_id == bindparam("of_queue"))
+_ONE_OF_QUEUE = _OF_QUEUE.where(item.id == bindparam("of_id"))
+_YOUNGEST_OF_QUEUE = _OF_QUEUE.order_by(item.number.desc()).limit(bindparam("most"))
+_ENTITY = select(entities).where(entities.c.name == bindparam("of_name"))
+_INSERT = insert(run_queue_items)
+_CHANGE = update(run_queue_items).where(
+    item.id == bindparam("of_id"), item.state.in_(bindparam("of_states", expanding=True))
+)
+_STOPS = select(item.id, item.stop_reason).where(
+    item.agent_id == bindparam("of_agent"), item.state.in_(IN_CARE), item.stop_requested
+)
+
 DEFAULT_PROJECT = "uncategorized"
 """W&B's name for the project of a run that names none."""
 
@@ -22,51 +65,18 @@ DEFAULT_PROJECT = "uncategorized"
 def push(connection: Connection, queue: Queue, run_spec: str, *, priority: int, is_scheduler: bool) -> str:
     """Append an item. Returns its id."""
     item_id = new_id()
-    connection.execute(
-        insert(run_queue_items).values(
-            id=item_id,
-            queue_id=queue.id,
-            state=PENDING,
-            priority=priority,
-            is_scheduler=is_scheduler,
-            run_spec=run_spec,
-            created_at=time.time(),
-            stop_requested=False,
-        )
-    )
+    row = {
+        "id": item_id,
+        "queue_id": queue.id,
+        "state": PENDING,
+        "priority": priority,
+        "is_scheduler": is_scheduler,
+        "run_spec": run_spec,
+        "created_at": time.time(),
+        "stop_requested": False,
+    }
+    connection.execute(_INSERT, row)
     return item_id
-
-
-def _items() -> Select[Any]:
-    return (
-        select(
-            item.number,
-            item.id,
-            item.queue_id,
-            run_queues.c.name.label("queue_name"),
-            entities.c.name.label("entity_name"),
-            item.state,
-            item.priority,
-            item.run_spec,
-            item.created_at,
-            item.agent_id,
-            item.leased_at,
-            item.run_name,
-            item.status,
-            item.phase,
-            item.message,
-            item.stage,
-            item.exit_code,
-            item.file_paths,
-            item.started_at,
-            item.finished_at,
-            item.stop_requested,
-            item.stop_reason,
-        )
-        .join(run_queues, run_queues.c.id == item.queue_id)
-        .join(projects, projects.c.id == run_queues.c.project_id)
-        .join(entities, entities.c.id == projects.c.entity_id)
-    )
 
 
 def _item(row: Any) -> Item:
@@ -76,8 +86,8 @@ def _item(row: Any) -> Item:
 
 
 def find_item(connection: Connection, viewer: Viewer, item_id: str) -> Item | None:
-    wanted = _items().where(item.id == item_id, identities.may_use(viewer, projects.c.entity_id))
-    row = connection.execute(wanted).first()
+    """The item by its id alone, if the viewer may see it."""
+    row = connection.execute(_BY_ID, {"of_id": item_id, **binds(viewer)}).first()
     return _item(row) if row else None
 
 
@@ -92,14 +102,14 @@ def require_item(connection: Connection, viewer: Viewer, item_id: str) -> Item:
 
 
 def item_of_queue(connection: Connection, queue_id: str, item_id: str) -> Item | None:
-    row = connection.execute(_items().where(item.id == item_id, item.queue_id == queue_id)).first()
+    """The item, if it stands in this queue."""
+    row = connection.execute(_ONE_OF_QUEUE, {"of_queue": queue_id, "of_id": item_id}).first()
     return _item(row) if row else None
 
 
 def items_of_queue(connection: Connection, queue_id: str, limit: int) -> list[Item]:
     """The youngest first."""
-    wanted = _items().where(item.queue_id == queue_id).order_by(item.number.desc()).limit(limit)
-    return [_item(row) for row in connection.execute(wanted)]
+    return [_item(row) for row in connection.execute(_YOUNGEST_OF_QUEUE, {"of_queue": queue_id, "most": limit})]
 
 
 def item_of_run(connection: Connection, run_id: int) -> str | None:
@@ -114,8 +124,8 @@ def acknowledge(connection: Connection, found: Item, run_name: str) -> bool:
         return False
     spec = msgspec.json.decode(found.run_spec)
     entity = _entity_of_run(connection, spec, found)
-    project = _text(spec.get("project")) or DEFAULT_PROJECT
-    run_id = runs.ensure_run(connection, entity, project.lower(), run_name, _text(spec.get("name")))
+    project, _ = identities.ensure_project(connection, entity, (_text(spec.get("project")) or DEFAULT_PROJECT).lower())
+    run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")))
     return _change(
         connection,
         found.id,
@@ -126,9 +136,9 @@ def acknowledge(connection: Connection, found: Item, run_name: str) -> bool:
 
 def _entity_of_run(connection: Connection, spec: Mapping[str, Any], found: Item) -> EntityRecord:
     """The entity the spec names if the server knows it, else the queue's."""
-    named = select(entities).where(entities.c.name == (_text(spec.get("entity")) or found.entity_name))
-    own = select(entities).where(entities.c.name == found.entity_name)
-    row = connection.execute(named).first() or connection.execute(own).one()
+    named = {"of_name": _text(spec.get("entity")) or found.entity_name}
+    own = {"of_name": found.entity_name}
+    row = connection.execute(_ENTITY, named).first() or connection.execute(_ENTITY, own).one()
     return EntityRecord(**row._mapping)
 
 
@@ -168,6 +178,7 @@ def fail(
 
 
 def set_run_state(connection: Connection, item_id: str, state: str) -> None:
+    """Set the state of the run behind an item, if it has one."""
     run_id = connection.execute(select(item.run_id).where(item.id == item_id)).scalar()
     if run_id is not None:
         runs.set_state(connection, run_id, state)
@@ -211,10 +222,7 @@ def stop(connection: Connection, found: Item, reason: str | None) -> str:
 
 def stops_for(connection: Connection, agent_id: str) -> list[tuple[str, str]]:
     """Id and reason of each item in the agent's care that is asked to stop."""
-    wanted = select(item.id, item.stop_reason).where(
-        item.agent_id == agent_id, item.state.in_(IN_CARE), item.stop_requested
-    )
-    return [(row.id, row.stop_reason or "") for row in connection.execute(wanted)]
+    return [(row.id, row.stop_reason or "") for row in connection.execute(_STOPS, {"of_agent": agent_id})]
 
 
 def remove(connection: Connection, queue_id: str, item_id: str) -> bool:
@@ -226,10 +234,7 @@ def remove(connection: Connection, queue_id: str, item_id: str) -> bool:
 
 
 def _change(connection: Connection, item_id: str, states: Sequence[str], values: Mapping[str, Any]) -> bool:
-    changed = connection.execute(
-        update(run_queue_items).where(item.id == item_id, item.state.in_(states)).values(dict(values))
-    )
-    return changed.rowcount > 0
+    return connection.execute(_CHANGE, {"of_id": item_id, "of_states": states, **values}).rowcount > 0
 
 
 def _json(paths: Sequence[str] | None) -> str | None:

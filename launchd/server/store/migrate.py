@@ -1,4 +1,4 @@
-"""Brings a database to the newest version of the tables. Owns the choice of when to pay for Alembic, not the versions."""
+"""Brings a database to the newest version of the tables. Owns when to pay for Alembic, not the versions."""
 
 import importlib
 from pathlib import Path

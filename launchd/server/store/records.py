@@ -1,4 +1,4 @@
-"""Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded (`msgspec.Raw`)."""
+"""Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
 
 from typing import Any
 
@@ -21,12 +21,16 @@ class Viewer(Record, frozen=True, kw_only=True):
 
 
 class EntityRecord(Record, frozen=True, kw_only=True):
+    """A person or a team: the owner of projects."""
+
     id: int
     name: str
     is_team: bool
 
 
 class ProjectRecord(Record, frozen=True, kw_only=True):
+    """Where queues, runs and artifacts stand."""
+
     id: int
     entity_id: int
     entity_name: str
@@ -48,6 +52,8 @@ class ResourceConfig(Record, frozen=True, kw_only=True):
 
 
 class Queue(Record, frozen=True, kw_only=True):
+    """A run queue."""
+
     id: str
     project_id: int
     project_name: str
@@ -63,6 +69,8 @@ class Queue(Record, frozen=True, kw_only=True):
 
 
 class LaunchAgent(Record, frozen=True, kw_only=True):
+    """A registered agent and its queues."""
+
     id: str
     entity_name: str
     name: str
@@ -79,6 +87,8 @@ class LaunchAgent(Record, frozen=True, kw_only=True):
 
 
 class Item(Record, frozen=True, kw_only=True):
+    """A run queue item, with all that agents said of it."""
+
     number: int
     id: str
     queue_id: str
@@ -104,6 +114,8 @@ class Item(Record, frozen=True, kw_only=True):
 
 
 class ItemWarning(Record, frozen=True, kw_only=True):
+    """One warning about an item."""
+
     message: str
     stage: str
     created_at: float
@@ -118,6 +130,8 @@ class LeasedItem(Record, frozen=True, kw_only=True):
 
 
 class StopOrder(Record, frozen=True, kw_only=True):
+    """An item that its agent shall stop."""
+
     item_id: str
     reason: str
 
@@ -136,6 +150,8 @@ class Report(Record, frozen=True, kw_only=True):
 
 
 class Run(Record, frozen=True, kw_only=True):
+    """A run."""
+
     id: int
     project_id: int
     project_name: str
@@ -145,3 +161,54 @@ class Run(Record, frozen=True, kw_only=True):
     state: str
     stopped: bool
     created_at: float
+
+
+class Artifact(Record, frozen=True, kw_only=True):
+    """A version of an artifact, with its collection."""
+
+    number: int
+    collection_id: int
+    collection_name: str
+    type: str
+    project_id: int
+    entity_id: int
+    state: str
+    digest: str
+    digest_algorithm: str
+    description: str | None
+    metadata: str | None
+    tags: list[str]
+    version_index: int | None
+    size: int
+    file_count: int
+    created_at: float
+    updated_at: float
+
+
+class ArtifactFile(Record, frozen=True, kw_only=True):
+    """A file of an artifact, or its manifest; `content` is the SHA-256 of what is stored, None until it has arrived."""
+
+    id: int
+    artifact_number: int
+    kind: str
+    name: str
+    md5: str
+    mimetype: str | None
+    content: str | None
+    size: int | None
+
+
+class FileSpec(Record, frozen=True, kw_only=True):
+    """A file that a client is going to upload. `md5` is base64."""
+
+    name: str
+    md5: str
+    mimetype: str | None = None
+
+
+class ManifestEntry(Record, frozen=True, kw_only=True):
+    """What a manifest says of one file."""
+
+    name: str
+    md5: str
+    size: int

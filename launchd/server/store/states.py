@@ -1,4 +1,4 @@
-"""States of a run queue item, its priorities, and what each reported status makes of item and run. Owns the words alone.
+"""States of a run queue item, its priorities, and what a reported status makes of item and run. Owns the words.
 
 PENDING -> LEASED -> CLAIMED -> FINISHED | FAILED | STOPPED | PREEMPTED
 LEASED -> PENDING     the lease ended, or the agent gave the item back

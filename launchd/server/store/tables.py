@@ -168,12 +168,7 @@ run_queue_items = Table(
         sqlite_where=text("state = 'LEASED'"),
         postgresql_where=text("state = 'LEASED'"),
     ),
-    Index(
-        "run_queue_items_in_care",
-        "agent_id",
-        sqlite_where=text("state IN ('LEASED', 'CLAIMED')"),
-        postgresql_where=text("state IN ('LEASED', 'CLAIMED')"),
-    ),
+    Index("run_queue_items_of_agent", "agent_id", "state"),
     Index("run_queue_items_of_queue", "queue_id", "number"),
     Index("run_queue_items_of_run", "run_id"),
     sqlite_autoincrement=True,

@@ -1,4 +1,4 @@
-"""First tables"""
+"""First tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -257,19 +257,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("run_queue_items", schema=None) as batch_op:
         batch_op.create_index(
-            "run_queue_items_in_care",
-            ["agent_id"],
-            unique=False,
-            sqlite_where=sa.text("state IN ('LEASED', 'CLAIMED')"),
-            postgresql_where=sa.text("state IN ('LEASED', 'CLAIMED')"),
-        )
-        batch_op.create_index(
             "run_queue_items_leased",
             ["lease_ends_at"],
             unique=False,
             sqlite_where=sa.text("state = 'LEASED'"),
             postgresql_where=sa.text("state = 'LEASED'"),
         )
+        batch_op.create_index("run_queue_items_of_agent", ["agent_id", "state"], unique=False)
         batch_op.create_index("run_queue_items_of_queue", ["queue_id", "number"], unique=False)
         batch_op.create_index("run_queue_items_of_run", ["run_id"], unique=False)
         batch_op.create_index(
@@ -357,15 +351,11 @@ def downgrade() -> None:
         )
         batch_op.drop_index("run_queue_items_of_run")
         batch_op.drop_index("run_queue_items_of_queue")
+        batch_op.drop_index("run_queue_items_of_agent")
         batch_op.drop_index(
             "run_queue_items_leased",
             sqlite_where=sa.text("state = 'LEASED'"),
             postgresql_where=sa.text("state = 'LEASED'"),
-        )
-        batch_op.drop_index(
-            "run_queue_items_in_care",
-            sqlite_where=sa.text("state IN ('LEASED', 'CLAIMED')"),
-            postgresql_where=sa.text("state IN ('LEASED', 'CLAIMED')"),
         )
 
     op.drop_table("run_queue_items")

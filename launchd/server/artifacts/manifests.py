@@ -1,0 +1,40 @@
+"""W&B's artifact manifests. Owns their form; says nothing of whether the files exist."""
+
+from pathlib import Path
+
+import msgspec
+
+from launchd.server.errors import Refused
+from launchd.server.store.records import ManifestEntry
+
+_MOST_BYTES = 256 * 1024 * 1024
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    digest: str
+    size: int = 0
+    ref: str | None = None
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    contents: dict[str, _Entry]
+    version: int = 1
+
+
+def read_manifest(path: Path) -> list[ManifestEntry]:
+    """Its files; entries that only refer to files elsewhere are left out.
+
+    Raises:
+        Refused: too big, or not a manifest.
+    """
+    if path.stat().st_size > _MOST_BYTES:
+        raise Refused(f"The manifest is bigger than {_MOST_BYTES} bytes.")
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(f"The artifact's manifest cannot be read: {error}.") from error
+    return [
+        ManifestEntry(name=name, md5=entry.digest, size=entry.size)
+        for name, entry in manifest.contents.items()
+        if entry.ref is None
+    ]

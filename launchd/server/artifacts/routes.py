@@ -1,0 +1,51 @@
+"""`PUT /storage/upload/...` and `GET /storage/download/...`: artifact files. Owns what a signed link may do."""
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from launchd.server.artifacts.links import DOWNLOAD, UPLOAD
+from launchd.server.errors import NotFound, Refused
+from launchd.server.responses import json_response
+from launchd.server.services import Services
+from launchd.server.store import artifact_files
+from launchd.server.store.records import ArtifactFile
+
+
+def storage_routes(services: Services) -> list[Route]:
+    """The two routes. Neither asks for a key: the link is the permission."""
+
+    async def upload(request: Request) -> Response:
+        found = await _file(services, UPLOAD, request)
+        if not found.md5:
+            raise Refused("The digest of this file was not announced yet, so it cannot be uploaded.")
+        try:
+            content = await services.contents.receive(request.stream(), found.md5)
+        except ClientDisconnect as error:
+            raise Refused("The upload was cut off; nothing of it was kept.") from error
+        await services.database.write(
+            lambda connection: artifact_files.arrived(connection, found, content.sha256, content.size)
+        )
+        return json_response(200, {})
+
+    async def download(request: Request) -> Response:
+        found = await _file(services, DOWNLOAD, request)
+        if found.content is None:
+            raise NotFound("This file has not been uploaded.")
+        # Whatever is in it, a browser must not take it for a page of this server.
+        headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
+        path = services.contents.path(found.content)
+        return FileResponse(path, headers=headers, media_type="application/octet-stream")
+
+    return [
+        Route("/storage/upload/{token}", upload, methods=["PUT"]),
+        Route("/storage/download/{token}", download, methods=["GET"]),
+    ]
+
+
+async def _file(services: Services, action: str, request: Request) -> ArtifactFile:
+    file_id = services.links.file_id(action, request.path_params["token"])
+    found = await services.database.read(lambda connection: artifact_files.find_file(connection, file_id))
+    if found is None:
+        raise NotFound("This file does not exist any more.")
+    return found

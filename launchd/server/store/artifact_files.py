@@ -1,0 +1,157 @@
+"""Files of artifacts: announced, arrived, checked against the manifest. Owns their rows; the bytes are elsewhere."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from launchd.server.errors import Refused
+from launchd.server.store.records import Artifact, ArtifactFile, FileSpec, ManifestEntry
+from launchd.server.store.tables import artifact_collections, artifact_files, artifacts, projects
+
+FILE, MANIFEST = "file", "manifest"
+_LONGEST_NAME = 1024
+_MD5_BYTES = 16
+
+file = artifact_files.c
+_OF_ARTIFACT = select(artifact_files).where(
+    file.artifact_number == bindparam("of_artifact"), file.kind == bindparam("of_kind")
+)
+_NAMED = _OF_ARTIFACT.where(file.name.in_(bindparam("names", expanding=True)))
+_PAGE = _OF_ARTIFACT.where(file.id > bindparam("after")).order_by(file.id).limit(bindparam("most"))
+_BY_ID = select(artifact_files).where(file.id == bindparam("of_id"))
+_STORED_IN_ENTITY = (
+    select(file.md5, func.min(file.content), func.min(file.size))
+    .join(artifacts, artifacts.c.number == file.artifact_number)
+    .join(artifact_collections, artifact_collections.c.id == artifacts.c.collection_id)
+    .join(projects, projects.c.id == artifact_collections.c.project_id)
+    .where(
+        projects.c.entity_id == bindparam("of_entity"),
+        file.md5.in_(bindparam("md5s", expanding=True)),
+        file.content.is_not(None),
+    )
+    .group_by(file.md5)
+)
+_UPDATE = update(artifact_files).where(file.id == bindparam("of_id"))
+_ARRIVED = _UPDATE.where(file.md5 == bindparam("of_md5"))
+
+
+def announce(connection: Connection, artifact: Artifact, kind: str, specs: Sequence[FileSpec]) -> list[ArtifactFile]:
+    """Rows for files that are to be uploaded, in the order of `specs`; what the entity has already needs no upload.
+
+    Raises:
+        Refused: a name that leads out of a directory, or a digest that is none.
+    """
+    for spec in specs:
+        check_path(spec.name)
+        _check_md5(spec, may_be_empty=kind == MANIFEST)
+    known = _named(connection, artifact, kind, [spec.name for spec in specs])
+    stored = _stored(connection, artifact, [spec.md5 for spec in specs])
+    for spec in {spec.name: spec for spec in specs}.values():
+        _announce_one(connection, artifact, kind, spec, known.get(spec.name), stored.get(spec.md5, (None, None)))
+    rows = _named(connection, artifact, kind, [spec.name for spec in specs])
+    return [rows[spec.name] for spec in specs]
+
+
+def _named(connection: Connection, artifact: Artifact, kind: str, names: Sequence[str]) -> dict[str, ArtifactFile]:
+    which = {"of_artifact": artifact.number, "of_kind": kind, "names": names}
+    return {row.name: ArtifactFile(**row._mapping) for row in connection.execute(_NAMED, which)}
+
+
+def _stored(
+    connection: Connection, artifact: Artifact, md5s: Sequence[str]
+) -> dict[str, tuple[str | None, int | None]]:
+    """Content and size by MD5. Only of the same entity: a digest must not open another one's files."""
+    which = {"of_entity": artifact.entity_id, "md5s": md5s}
+    return {md5: (content, size) for md5, content, size in connection.execute(_STORED_IN_ENTITY, which)}
+
+
+def _announce_one(
+    connection: Connection,
+    artifact: Artifact,
+    kind: str,
+    spec: FileSpec,
+    known: ArtifactFile | None,
+    stored: tuple[str | None, int | None],
+) -> None:
+    content, size = stored
+    values = {"md5": spec.md5, "mimetype": spec.mimetype, "content": content, "size": size}
+    if known is None:
+        key = {"artifact_number": artifact.number, "kind": kind, "name": spec.name}
+        connection.execute(insert(artifact_files), key | values)
+    elif known.md5 != spec.md5:
+        connection.execute(_UPDATE, {"of_id": known.id, **values})
+
+
+def find_file(connection: Connection, file_id: int) -> ArtifactFile | None:
+    """The file by its id; who may use it has been checked by whoever gave the id."""
+    row = connection.execute(_BY_ID, {"of_id": file_id}).first()
+    return ArtifactFile(**row._mapping) if row else None
+
+
+def manifest_of(connection: Connection, artifact: Artifact) -> ArtifactFile | None:
+    """The manifest, announced or arrived."""
+    row = connection.execute(_OF_ARTIFACT, {"of_artifact": artifact.number, "of_kind": MANIFEST}).first()
+    return ArtifactFile(**row._mapping) if row else None
+
+
+def page_of_files(
+    connection: Connection, artifact: Artifact, after: int, limit: int, names: Sequence[str] | None
+) -> list[ArtifactFile]:
+    """Files whose id is above `after`; only those of `names` where given."""
+    page = _PAGE if names is None else _PAGE.where(file.name.in_(names))
+    which = {"of_artifact": artifact.number, "of_kind": FILE, "after": after, "most": limit}
+    return [ArtifactFile(**row._mapping) for row in connection.execute(page, which)]
+
+
+def arrived(connection: Connection, found: ArtifactFile, content: str, size: int) -> None:
+    """The bytes of a file are stored."""
+    connection.execute(_ARRIVED, {"of_id": found.id, "of_md5": found.md5, "content": content, "size": size})
+
+
+def settle(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> int:
+    """Make the artifact's files exactly those of its manifest. Returns their size in bytes.
+
+    Raises:
+        Refused: one of them is not here, or is not what the manifest says.
+    """
+    announce(connection, artifact, FILE, [FileSpec(name=entry.name, md5=entry.md5) for entry in entries])
+    which = {"of_artifact": artifact.number, "of_kind": FILE}
+    files = {row.name: ArtifactFile(**row._mapping) for row in connection.execute(_OF_ARTIFACT, which)}
+    for entry in entries:
+        _compare(entry, files)
+    extra = [files[name].id for name in files.keys() - {entry.name for entry in entries}]
+    if extra:
+        connection.execute(delete(artifact_files).where(file.id.in_(extra)))
+    return sum(entry.size for entry in entries)
+
+
+def _compare(entry: ManifestEntry, files: Mapping[str, ArtifactFile]) -> None:
+    found = files[entry.name]
+    if found.content is None:
+        raise Refused(f"File {entry.name!r} of the artifact has not been uploaded, so it cannot be committed.")
+    if found.size != entry.size:
+        raise Refused(f"File {entry.name!r} has {found.size} bytes, but {entry.size} according to the manifest.")
+
+
+def check_path(name: str) -> None:
+    """Check the name of a file inside an artifact.
+
+    Raises:
+        Refused: empty, too long, absolute, or leading out of the directory it will be unpacked in.
+    """
+    parts = name.replace("\\", "/").split("/")
+    if not 0 < len(name) <= _LONGEST_NAME or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise Refused(f"{name[:100]!r} is no name for a file in an artifact: a relative path without '..' is needed.")
+
+
+def _check_md5(spec: FileSpec, *, may_be_empty: bool) -> None:
+    if may_be_empty and not spec.md5:
+        return
+    try:
+        length = len(base64.b64decode(spec.md5, validate=True))
+    except (binascii.Error, ValueError):
+        length = 0
+    if length != _MD5_BYTES:
+        raise Refused(f"{spec.md5[:60]!r}, given for {spec.name[:100]!r}, is no MD5 in base64.")
