@@ -16,13 +16,14 @@ from ipc.handles import ExitResult, Handle
 from ipc.orders import WorkOrder
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
+from workers import processes
 from workers.job_environment import JOB_NAME_VARIABLE
 from workers.ownership import hand_over
+from workers.processes import ProcessKey
 from workers.runners import Capabilities, Launch, Status
-from workers.shim import processes, records
+from workers.shim import records
 from workers.shim.launch import Outcome, ShimLaunch
 from workers.shim.output import read_output
-from workers.shim.processes import ProcessKey
 from workers.shim.records import ExitRecord, StopRecord
 from workers.shim.signals import STOP_SIGNAL
 from workers.shim.waiting import ShimInWaiting, fork_shim

@@ -12,7 +12,8 @@ import signal
 import time
 from pathlib import Path
 
-from workers.shim import processes, records
+from workers import processes
+from workers.shim import records
 from workers.shim.launch import ShimLaunch
 from workers.shim.output import OutputWriter
 from workers.shim.records import ExitRecord

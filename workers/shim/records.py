@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import msgspec
 
-from workers.shim.processes import ProcessKey
+from workers.processes import ProcessKey
 
 LOCK_FILE = "shim.lock"
 STARTED_FILE = "started.json"

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import msgspec
 
-from workers.shim.processes import ProcessKey, die_with_parent, key_of_child
+from workers.processes import ProcessKey, die_with_parent, key_of_child
 
 #: What a shell says of a command that is not there, and of one that cannot be executed.
 EXIT_NOT_FOUND = 127

@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ipc import failpoints
+from workers.processes import adopt_orphans, key_of_child
 from workers.shim import records
 from workers.shim.keeper import Keeper
 from workers.shim.launch import Answer, Outcome, ShimLaunch
 from workers.shim.output import OutputWriter
-from workers.shim.processes import adopt_orphans, key_of_child
 from workers.shim.records import ExitRecord, StartedRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
 from workers.shim.spawn import Plan, find_user, spawn_gated

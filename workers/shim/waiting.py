@@ -16,8 +16,8 @@ from typing import NoReturn
 import msgspec
 import setproctitle
 
+from workers.processes import key_of_child, send_signal
 from workers.shim.launch import Answer, ShimLaunch
-from workers.shim.processes import key_of_child, send_signal
 from workers.shim.start import Start
 
 #: In the job's directory: the worker's log, which a shim writes to only when it fails in an unexpected way.

@@ -31,6 +31,7 @@ class ProcessKey(msgspec.Struct, frozen=True):
 class _Stat(msgspec.Struct, frozen=True):
     state: str
     parent: int
+    cpu_ticks: int
     started: int
 
 
@@ -105,6 +106,12 @@ def with_variable(name: str, value: str) -> set[int]:
     return {pid for pid in _all_pids() if wanted in _read_environment(pid)}
 
 
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return the processor time that the processes, and those they waited for, have used so far."""
+    stats = map(_read_stat, pids)
+    return sum(stat.cpu_ticks for stat in stats if stat is not None) / os.sysconf("SC_CLK_TCK")
+
+
 def kill(pids: Iterable[int], number: signal.Signals) -> None:
     """Send a signal to each process; those that are gone, or not ours to signal, are passed over."""
     for pid in pids:
@@ -138,7 +145,7 @@ def _read_stat(pid: int) -> _Stat | None:
         return None
     # The command's name stands in parentheses and may contain anything, parentheses too.
     fields = text[text.rindex(b")") + 2 :].split()
-    return _Stat(fields[0].decode(), int(fields[1]), int(fields[19]))
+    return _Stat(fields[0].decode(), int(fields[1]), sum(map(int, fields[11:15])), int(fields[19]))
 
 
 def _all_pids() -> Iterator[int]:

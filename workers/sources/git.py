@@ -1,0 +1,204 @@
+"""A git repository at a branch, tag or commit.
+
+As little history as possible is fetched, no submodule is followed, nobody is
+ever asked for a password, and only the transports of this host's policy work.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ipc.errors import SourceError
+from workers.command import Command, CommandFailed, Limits, run_command
+from workers.context import JobContext
+from workers.job_environment import process_environment
+from workers.sources import Project
+from workers.sources.git_url import LOCAL_TRANSPORT, Repository, parse_repository
+
+#: What W&B's agent runs where nobody names a command.
+DEFAULT_ENTRY_POINT = ("python", "main.py")
+
+#: Without a version, the first of these that exists: W&B's order, and then what the repository itself prefers.
+_DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")
+_COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
+_WHOLE_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
+_ADVERTISED = re.compile(r"^[0-9a-f]{40,64}\t(\S+)$", re.MULTILINE)
+_NO_VERSION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^-|^$")
+_CONNECT_TIMEOUT_SECONDS = 30
+#: Of the worker's own environment, what git and ssh need to find keys and helpers.
+_PASSED_ON = ("XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
+_SILENT_SECONDS = 300.0
+_SETTINGS_FILE = ".git-settings"
+
+
+class GitSource:
+    """Fetches a repository into the job's working directory."""
+
+    def fetch(self, context: JobContext) -> Project:
+        """Check the wanted version out; the suggested command is W&B's ``python main.py``.
+
+        Raises:
+            SourceError: repository or version cannot be had.
+            PolicyRefused: this host's policy does not grant the URL.
+            JobCancelled: the job was stopped meanwhile.
+        """
+        wanted = context.order.spec.git
+        repository = parse_repository(wanted.repo or "", context.order.git)
+        with _opened(context, repository) as git:
+            git.run("init", "--quiet", "--template=", ".")
+            _check_out(git, repository, wanted.version)
+        # For the job's own use (W&B's SDK notes it with the run), and so without credentials.
+        git.run("remote", "add", "--", "origin", repository.shown)
+        return Project(context.work, DEFAULT_ENTRY_POINT)
+
+
+class _Git:
+    """Git in the job's working directory."""
+
+    def __init__(self, context: JobContext, repository: Repository, settings: Path) -> None:
+        self._context = context
+        self._repository = repository
+        self._settings = settings
+        self._environment = _git_environment(context, os.environ)
+        self._limits = Limits(context.order.fetch_timeout_seconds, _SILENT_SECONDS)
+
+    def run(self, *arguments: str) -> str:
+        """Run one git command and return what it said; raises :class:`SourceError`."""
+        try:
+            return self._run(*arguments)
+        except CommandFailed as error:
+            raise SourceError(
+                f"The repository {self._repository.shown} could not be fetched: {_last_word(error)}",
+                hint="See that the URL is right and that this host may read it (credential helper or ssh key).",
+                detail=error.output,
+            ) from error
+
+    def advertised(self, refs: Sequence[str]) -> set[str]:
+        """Return which of ``refs`` the repository has."""
+        return set(_ADVERTISED.findall(self.run("ls-remote", "--quiet", "origin", *refs)))
+
+    def fetch_one(self, ref: str) -> None:
+        """Fetch one ref or commit without its history."""
+        self.run("fetch", "--depth=1", "--no-tags", "--progress", "origin", ref)
+
+    def try_fetch_one(self, commit: str) -> bool:
+        """Fetch one commit without its history; return whether the server gave it out."""
+        return self._succeeds("fetch", "--depth=1", "--no-tags", "--progress", "origin", commit)
+
+    def fetch_all(self) -> None:
+        """Fetch all branches and tags with their whole history."""
+        self.run("fetch", "--tags", "--progress", "origin", "+refs/heads/*:refs/remotes/origin/*")
+
+    def knows(self, commit: str) -> bool:
+        """Return whether ``commit`` names one commit that was fetched."""
+        return self._succeeds("rev-parse", "--quiet", "--verify", f"{commit}^{{commit}}")
+
+    def check_out(self, commit: str) -> None:
+        """Put the files of ``commit`` into the working directory."""
+        self.run("checkout", "--quiet", "--detach", commit)
+
+    def _succeeds(self, *arguments: str) -> bool:
+        try:
+            self._run(*arguments)
+        except CommandFailed:
+            return False
+        return True
+
+    def _run(self, *arguments: str) -> str:
+        command = Command(
+            ("git", "-c", f"include.path={self._settings}", *arguments),
+            self._environment,
+            self._context.work,
+            self._limits,
+        )
+        return run_command(self._context, command, self._context.progress, self._repository.redact)
+
+
+@contextmanager
+def _opened(context: JobContext, repository: Repository) -> Iterator[_Git]:
+    """Give git with settings of ours in a file: a URL in the arguments would show its password to all users."""
+    settings = context.directory / _SETTINGS_FILE
+    try:
+        descriptor = os.open(settings, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(_settings_text(repository.url))
+        yield _Git(context, repository, settings)
+    except OSError as error:
+        raise SourceError(f"The job's directory cannot be written to: {error.strerror}.") from error
+    finally:
+        settings.unlink(missing_ok=True)
+
+
+def _settings_text(url: str) -> str:
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
+    return f"""\
+[remote "origin"]
+    url = "{quoted}"
+[core]
+    hooksPath = /dev/null
+[submodule]
+    recurse = false
+[fetch]
+    recurseSubmodules = false
+[gc]
+    auto = 0
+[advice]
+    detachedHead = false
+"""
+
+
+def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
+    options = context.order.git
+    transports = (*options.transports, LOCAL_TRANSPORT) if options.allow_local else options.transports
+    ssh = worker.get("GIT_SSH_COMMAND", "ssh")
+    return {
+        **process_environment(worker, None),
+        **{name: worker[name] for name in _PASSED_ON if name in worker},
+        "GIT_ALLOW_PROTOCOL": ":".join(transports),
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes -o ConnectTimeout={_CONNECT_TIMEOUT_SECONDS}",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def _last_word(error: CommandFailed) -> str:
+    """Return the last sentence of git itself, or how it ended where it said none."""
+    said = [line for line in error.output.splitlines() if line.startswith(("fatal: ", "error: "))]
+    return f"{said[-1].partition(': ')[2].rstrip('.')}." if said else error.message
+
+
+def _check_out(git: _Git, repository: Repository, version: str | None) -> None:
+    if version is not None and _NO_VERSION.search(version):
+        raise SourceError(f"{version!r} is not a branch, tag or commit.", hint="Name one of the repository's.")
+    candidates = _DEFAULT_REFS if version is None else (f"refs/heads/{version}", f"refs/tags/{version}", version)
+    advertised = git.advertised(candidates)
+    ref = next(filter(advertised.__contains__, candidates), None)
+    if ref is not None:
+        git.fetch_one(ref)
+        git.check_out("FETCH_HEAD")
+    elif version is not None and _COMMIT.fullmatch(version):
+        _check_out_commit(git, repository, version)
+    else:
+        raise _no_such_version(repository, version)
+
+
+def _check_out_commit(git: _Git, repository: Repository, commit: str) -> None:
+    if _WHOLE_COMMIT.fullmatch(commit) and git.try_fetch_one(commit):
+        git.check_out("FETCH_HEAD")
+        return
+    # An abbreviated commit, or a server that gives out branches and tags alone: only the whole history tells.
+    git.fetch_all()
+    if not git.knows(commit):
+        raise _no_such_version(repository, commit)
+    git.check_out(commit)
+
+
+def _no_such_version(repository: Repository, version: str | None) -> SourceError:
+    if version is None:
+        return SourceError(f"The repository {repository.shown} is empty.", hint="Push a branch to it first.")
+    return SourceError(
+        f"The repository {repository.shown} has no branch, tag or commit {version}.",
+        hint="See that it is spelled right and was pushed.",
+    )
