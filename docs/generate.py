@@ -1,0 +1,70 @@
+"""Writes the generated parts of the documentation anew; with --check, only says which are out of date.
+
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; NAME is a key of ``PARTS``.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from ipc.failpoints import FAILPOINTS
+from ipc.states import mermaid_diagram
+from launchd.cli import main as command_line
+
+DOCS = Path(__file__).parent
+MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def states() -> str:
+    """Return the states of a job as a Mermaid diagram."""
+    return f"```mermaid\n{mermaid_diagram()}```\n"
+
+
+def failpoints() -> str:
+    """Return the failpoints as a table."""
+    rows = (f"| `{name}` | {meaning} |" for name, meaning in FAILPOINTS.items())
+    return "\n".join(["| Failpoint | The moment when |", "|---|---|", *rows, ""])
+
+
+def commands() -> str:
+    """Return the help of every command of the command line."""
+    pages = (f"## `{path}`\n\n```text\n{text.rstrip()}\n```\n" for path, text in help_pages(command_line, "launchd"))
+    return "\n".join(pages)
+
+
+def help_pages(command: click.Command, path: str, above: click.Context | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the path and help of ``command`` and of everything below it that is not hidden."""
+    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=above, max_content_width=100)
+    yield path, command.get_help(context)
+    for name, below in getattr(command, "commands", {}).items():
+        if not below.hidden:
+            yield from help_pages(below, f"{path} {name}", context)
+
+
+PARTS: dict[str, Callable[[], str]] = {"states": states, "failpoints": failpoints, "commands": commands}
+
+
+def regenerated(text: str) -> str:
+    """Return ``text`` with its generated parts as they should be."""
+    return MARKED.sub(lambda match: match[1] + PARTS[match["name"]]() + match[3], text)
+
+
+def main(arguments: list[str]) -> int:
+    """Write what has changed, or with ``--check`` return 1 if anything has."""
+    changed = False
+    for path in sorted(DOCS.rglob("*.md")):
+        before = path.read_text()
+        after = regenerated(before)
+        if after != before:
+            changed = True
+            print(path.relative_to(DOCS.parent), "is out of date" if "--check" in arguments else "written")
+            if "--check" not in arguments:
+                path.write_text(after)
+    return int(changed and "--check" in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
