@@ -102,7 +102,7 @@ def create_artifact(connection: Connection, viewer: Viewer, entity: EntityRecord
     """A version of a collection, made if missing, as `CreateArtifactInput` asks for it.
 
     W&B's clients call twice for one artifact, with the same `client_id`: the second call gets what the first made, and
-    fills in only what was missing. With `enable_digest_deduplication` a committed version of the same digest is answered.
+    fills in only what was missing. `enable_digest_deduplication` answers a committed version of the same digest.
     """
     collection_id = _ensure_collection(connection, entity, given)
     aliases = [wish["alias"] for wish in given.get("aliases") or ()]

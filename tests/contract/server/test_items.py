@@ -1,0 +1,308 @@
+"""Life of a run queue item, from push to end, over HTTP."""
+
+import json
+
+import pytest
+
+from tests.contract.server.conftest import Stage
+from tests.support.server import Api, RefusedByServer, fresh_name, running_server
+from tests.support.waiting import wait_until
+
+
+def test_an_item_goes_from_push_to_finished(api: Api, stage: Stage) -> None:
+    item = api.push(stage.queue, {"project": "Mnist", "name": "first"})
+    assert api.state(item) == "PENDING"
+    assert api.claim(stage.agent, "c1") == [item]
+    assert api.state(item) == "LEASED"
+    assert api.ack(stage.agent, item, run="run1") == [True]
+    assert api.report(stage.agent, item, 1, "running", phase="running")
+    assert api.report(stage.agent, item, 2, "finished", exitCode=0)
+    found = api.item(item)
+    assert found is not None
+    assert (found["state"], found["status"], found["exitCode"]) == ("FINISHED", "finished", 0)
+    assert found["associatedRunId"] == "run1"
+    assert found["startedAt"] <= found["finishedAt"]
+    query = 'query { project(name: "mnist") { run(name: "run1") { state displayName } } }'
+    assert api.run(query)["project"]["run"] == {"state": "finished", "displayName": "first"}
+
+
+def test_items_come_by_priority_and_then_by_age(api: Api, stage: Stage) -> None:
+    late = api.push(stage.queue, priority=3)
+    middle = [api.push(stage.queue), api.push(stage.queue, priority=2)]
+    first = api.push(stage.queue, priority=0)
+    assert api.claim(stage.agent, "all", items=10) == [first, *middle, late]
+
+
+def test_a_queue_without_priorities_refuses_one_that_is_not_the_default(api: Api) -> None:
+    queue = fresh_name("queue")
+    api.create_queue(queue, mode="DISABLED")
+    api.push(queue, priority=2)
+    with pytest.raises(RefusedByServer, match="400: This queue has no priorities") as refused:
+        api.push(queue, priority=0)
+    assert refused.value.status == 400
+
+
+def test_a_priority_out_of_range_is_refused(api: Api, stage: Stage) -> None:
+    with pytest.raises(RefusedByServer, match="Priority 4 is out of range"):
+        api.push(stage.queue, priority=4)
+
+
+def test_an_agent_takes_from_its_queues_in_turn(api: Api) -> None:
+    names = [fresh_name("queue"), fresh_name("queue")]
+    agent = api.create_agent(*[api.create_queue(name) for name in names])
+    one = [api.push(names[0]) for _ in range(3)]
+    two = [api.push(names[1]) for _ in range(3)]
+    taken = [api.claim(agent, f"c{turn}")[0] for turn in range(3)]
+    assert taken == [one[0], two[0], one[1]]
+    assert api.claim(agent, "rest", items=10) == [two[1], one[2], two[2]]
+
+
+def test_schedulers_of_sweeps_are_counted_apart(api: Api, stage: Stage) -> None:
+    scheduler = api.push(stage.queue, {"uri": "placeholder-uri-scheduler"})
+    ordinary = api.push(stage.queue)
+    assert api.claim(stage.agent, "c1", items=5, schedulers=0) == [ordinary]
+    assert api.claim(stage.agent, "c2", items=0, schedulers=1) == [scheduler]
+
+
+def test_the_same_claim_again_answers_the_same_items(api: Api, stage: Stage) -> None:
+    items = [api.push(stage.queue) for _ in range(3)]
+    assert api.claim(stage.agent, "lost", items=2) == items[:2]
+    assert api.claim(stage.agent, "lost", items=2) == items[:2]
+    assert api.ack(stage.agent, items[0]) == [True]
+    assert api.claim(stage.agent, "lost", items=2) == items[1:2]
+
+
+def test_an_acknowledgement_repeated_by_its_agent_succeeds_and_by_others_not(api: Api, stage: Stage) -> None:
+    item = api.push(stage.queue)
+    other = api.create_agent(stage.queue_id)
+    assert api.ack(stage.agent, item) == [False]
+    api.claim(stage.agent, "c1")
+    assert api.ack(other, item) == [False]
+    assert api.ack(stage.agent, item, "no-such-item", run="r") == [True, False]
+    assert api.ack(stage.agent, item, run="r") == [True]
+    assert api.ack(stage.agent, item, run="another") == [False]
+
+
+def test_the_single_acknowledgement_refuses_a_second_one(api: Api, stage: Stage) -> None:
+    item = api.push(stage.queue)
+    assert api.pop(stage.queue) == item
+    for expected in (True, False):
+        said = api.mutate("ackRunQueueItem", "success", runQueueItemId=item, runName="r1")
+        assert said == {"success": expected}
+
+
+def test_reports_are_taken_once_and_never_overwrite_an_end(api: Api, stage: Stage) -> None:
+    item = api.push(stage.queue)
+    api.claim(stage.agent, "c1")
+    api.ack(stage.agent, item)
+    assert api.report(stage.agent, item, 5, "running")
+    assert api.report(stage.agent, item, 4, "starting"), "an older report is ignored, with success"
+    assert api.item(item)["status"] == "running"  # type: ignore[index]
+    assert api.report(stage.agent, item, 6, "failed", message="out of memory", stage="run", exitCode=137)
+    assert api.report(stage.agent, item, 6, "failed", message="again")
+    assert not api.report(stage.agent, item, 7, "finished")
+    found = api.item(item)
+    assert found is not None
+    assert (found["state"], found["message"], found["stage"], found["exitCode"]) == (
+        "FAILED",
+        "out of memory",
+        "run",
+        137,
+    )
+
+
+def test_an_unknown_status_is_refused(api: Api, stage: Stage) -> None:
+    with pytest.raises(RefusedByServer, match="'exploded' is no status"):
+        api.report(stage.agent, "x", 1, "exploded")
+
+
+def test_failing_works_before_and_after_the_acknowledgement(api: Api, stage: Stage) -> None:
+    leased, claimed, waiting = (api.push(stage.queue) for _ in range(3))
+    api.claim(stage.agent, "c1", items=2)
+    api.ack(stage.agent, claimed)
+    for item, expected in ((leased, True), (claimed, True), (claimed, False), (waiting, False)):
+        said = api.mutate("failRunQueueItem", "success", runQueueItemId=item, message="bad spec", stage="agent")
+        assert said == {"success": expected}
+    assert api.item(leased)["message"] == "bad spec"  # type: ignore[index]
+    assert api.state(waiting) == "PENDING"
+
+
+def test_warnings_add_up(api: Api, stage: Stage) -> None:
+    item = api.push(stage.queue)
+    for message in ("image pull", "again"):
+        warning: dict[str, object] = {
+            "runQueueItemId": item,
+            "message": message,
+            "stage": "Kubernetes",
+            "filePaths": [],
+        }
+        assert api.mutate("updateRunQueueItemWarning", "success", **warning) == {"success": True}
+    found = api.item(item)
+    assert found is not None
+    assert [warning["message"] for warning in found["warnings"]] == ["image pull", "again"]
+
+
+def test_unstarted_work_can_be_given_back_and_keeps_its_place(api: Api, stage: Stage) -> None:
+    items = [api.push(stage.queue) for _ in range(3)]
+    api.claim(stage.agent, "c1", items=2)
+    api.ack(stage.agent, items[1])
+    given = {"launchAgentId": stage.agent, "runQueueItemIds": items}
+    assert api.mutate("returnRunQueueItems", "returned", **given) == {"returned": [items[0]]}
+    assert api.claim(stage.agent, "c2", items=5) == [items[0], items[2]]
+
+
+def test_an_agent_that_comes_back_returns_what_it_does_not_know(api: Api, stage: Stage) -> None:
+    known, unknown, acknowledged = (api.push(stage.queue) for _ in range(3))
+    api.claim(stage.agent, "c1", items=3)
+    api.ack(stage.agent, acknowledged)
+    answer = api.mutate(
+        "resumeLaunchAgent", "success returned", launchAgentId=stage.agent, knownItemIds=[known, acknowledged]
+    )
+    assert answer == {"success": True, "returned": [unknown]}
+    assert [api.state(item) for item in (known, unknown, acknowledged)] == ["LEASED", "PENDING", "CLAIMED"]
+
+
+def test_a_waiting_item_is_stopped_at_once_and_a_running_one_is_asked_to(api: Api, stage: Stage) -> None:
+    running, waiting = api.push(stage.queue), api.push(stage.queue)
+    api.claim(stage.agent, "c1")
+    api.ack(stage.agent, running)
+    stopped = api.mutate("stopRunQueueItem", "success state", runQueueItemId=waiting, reason="not needed")
+    assert stopped == {"success": True, "state": "STOPPED"}
+    asked = api.mutate("stopRunQueueItem", "success state", runQueueItemId=running, reason="too slow")
+    assert asked == {"success": True, "state": "CLAIMED"}
+    orders = api.mutate(
+        "watchLaunchAgent",
+        "stopPolling stops { runQueueItemId reason }",
+        launchAgentId=stage.agent,
+        agentStatus="RUNNING",
+        seenStops=[],
+        waitSeconds=5,
+    )
+    assert orders == {"stopPolling": False, "stops": [{"runQueueItemId": running, "reason": "too slow"}]}
+    assert api.report(stage.agent, running, 1, "stopped")
+    refused = api.mutate("stopRunQueueItem", "success state", runQueueItemId=running)
+    assert refused == {"success": True, "state": "STOPPED"}
+
+
+def test_stopping_the_run_stops_the_item(api: Api, stage: Stage) -> None:
+    item = api.push(stage.queue, {"project": "stops"})
+    api.claim(stage.agent, "c1")
+    api.ack(stage.agent, item, run="r1")
+    query = 'query { project(name: "stops") { run(name: "r1") { id stopped } } }'
+    run = api.run(query)["project"]["run"]
+    assert run["stopped"] is False
+    assert api.mutate("stopRun", "success", id=run["id"]) == {"success": True}
+    assert api.run(query)["project"]["run"]["stopped"] is True
+    assert api.item(item)["stopRequested"] is True  # type: ignore[index]
+
+
+def test_a_deleted_item_is_gone_but_a_claimed_one_stays(api: Api, stage: Stage) -> None:
+    waiting, claimed = api.push(stage.queue), api.push(stage.queue, priority=0)
+    api.claim(stage.agent, "c1")
+    api.ack(stage.agent, claimed)
+    for item, expected in ((waiting, True), (waiting, False), (claimed, False)):
+        said = api.mutate("deleteFromRunQueue", "success", queueID=stage.queue_id, runQueueItemId=item)
+        assert said == {"success": expected}
+    assert api.item(waiting) is None
+
+
+def test_the_queue_fills_in_what_the_submitter_left_out(api: Api) -> None:
+    queue = fresh_name("queue")
+    config = {"resource_args": {"local-process": {"env": {"A": "queue", "B": "queue"}, "limits": [1]}}}
+    agent = api.create_agent(api.create_queue(queue, config=config))
+    spec = {"overrides": None, "resource": None, "resource_args": {"local-process": {"env": {"B": "mine"}, "x": 1}}}
+    api.push(queue, spec)
+    api.push(queue, {"resource_args": None})
+    merged, plain = (item["runSpec"] for item in api.claim_all(agent, "c1", items=2)["items"])
+    assert merged["overrides"] == {}
+    assert merged["resource"] == "local-process"
+    assert merged["resource_args"] == {
+        "local-process": {"env": {"A": "queue", "B": "mine"}, "limits": [1], "x": 1},
+    }
+    assert plain["resource_args"] == config["resource_args"]
+
+
+@pytest.mark.parametrize("text", ["[1]", "7", '"x"', "{", '{"overrides": []}', '{"resource_args": "no"}'])
+def test_a_spec_that_is_no_object_is_refused(api: Api, stage: Stage, text: str) -> None:
+    named = {"entityName": "me", "projectName": "model-registry", "queueName": stage.queue}
+    with pytest.raises(RefusedByServer) as refused:
+        api.mutate("pushToRunQueueByName", "runQueueItemId", **named, runSpec=text)
+    assert refused.value.status == 400
+    assert len(refused.value.messages) == 1
+
+
+def test_a_push_to_a_queue_that_does_not_exist_says_so(api: Api) -> None:
+    with pytest.raises(RefusedByServer, match="404: Entity 'me' has no queue 'nowhere'"):
+        api.push("nowhere")
+
+
+def test_deleting_a_queue_spares_what_runs(api: Api, stage: Stage) -> None:
+    running, waiting = api.push(stage.queue), api.push(stage.queue)
+    api.claim(stage.agent, "c1")
+    api.ack(stage.agent, running)
+    assert api.mutate("deleteRunQueues", "success", queueIDs=[stage.queue_id]) == {"success": True}
+    assert api.item(waiting) is None
+    assert api.report(stage.agent, running, 1, "finished")
+    assert api.create_queue(stage.queue) != stage.queue_id
+
+
+def test_counts_and_configuration_of_a_queue(api: Api, stage: Stage) -> None:
+    for _ in range(3):
+        api.push(stage.queue)
+    api.claim(stage.agent, "c1", items=2)
+    query = """query($q: String!) { project(name: "model-registry") { runQueue(name: $q) {
+        entityName resourceType resourceConfig pendingCount claimedCount prioritizationMode access
+        runQueueItems(first: 2) { edges { node { state } } }
+    } } }"""
+    queue = api.run(query, {"q": stage.queue})["project"]["runQueue"]
+    assert (queue["pendingCount"], queue["claimedCount"], queue["resourceType"]) == (1, 2, "local-process")
+    assert [edge["node"]["state"] for edge in queue["runQueueItems"]["edges"]] == ["PENDING", "LEASED"]
+
+
+def test_template_variables_are_filled_in_at_push(api: Api) -> None:
+    queue = fresh_name("queue")
+    config = {"resource_args": {"local-process": {"memory": "{{mem}}", "label": "n-{{count}}", "count": "{{count}}"}}}
+    variables = {
+        "mem": {"schema": {"type": "string", "default": "1g", "enum": ["1g", "2g"]}},
+        "count": {"schema": {"type": "integer", "minimum": 1}},
+    }
+    api.mutate(
+        "upsertRunQueue",
+        "success",
+        entityName="me",
+        projectName="model-registry",
+        queueName=queue,
+        resourceType="local-process",
+        resourceConfig=json.dumps(config),
+        templateVariables=json.dumps(variables),
+    )
+    item = api.push(queue, templateVariableValues=json.dumps({"count": 3}))
+    args = api.item(item)["runSpec"]["resource_args"]["local-process"]  # type: ignore[index]
+    assert args == {"memory": "1g", "label": "n-3", "count": 3}
+    for values, message in (({}, "'count' has no default"), ({"count": 0}, "at least 1"), ({"x": 1}, "no template")):
+        with pytest.raises(RefusedByServer, match=message):
+            api.push(queue, templateVariableValues=json.dumps(values))
+
+
+def test_a_lease_that_is_not_acknowledged_ends_by_itself(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with running_server(tmp_path_factory.mktemp("leases"), "--lease-seconds", "0.3") as server, server.api() as api:
+        agent = api.create_agent(api.create_queue("q"))
+        item = api.push("q")
+        assert api.claim(agent, "c1") == [item]
+        # Nobody claims or pops in between: the timer alone brings it back.
+        wait_until(lambda: api.state(item) == "PENDING", what="the lease's end")
+        assert api.ack(agent, item) == [False]
+        assert api.claim(agent, "c2", wait=5) == [item]
+        server.restart()
+        with server.api() as later:
+            assert later.claim(agent, "c3", wait=5) == [item], "a lease from before a death ends too"
+
+
+def test_a_stop_asked_for_during_a_lease_holds_when_the_lease_ends(api: Api, stage: Stage) -> None:
+    item = api.push(stage.queue)
+    api.claim(stage.agent, "c1")
+    api.mutate("stopRunQueueItem", "success", runQueueItemId=item, reason="enough")
+    api.mutate("returnRunQueueItems", "returned", launchAgentId=stage.agent, runQueueItemIds=[item])
+    found = api.item(item)
+    assert found is not None
+    assert (found["state"], found["stopReason"]) == ("STOPPED", "enough")

@@ -1,0 +1,125 @@
+"""Waiting for work and for orders, without polling."""
+
+import base64
+import http.client
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from tests.contract.server.conftest import Stage
+from tests.support.server import Api, RunningServer, running_server
+from tests.support.waiting import wait_until
+
+
+def test_a_claim_that_waits_is_answered_by_a_push(server: RunningServer, api: Api, stage: Stage) -> None:
+    with ThreadPoolExecutor(1) as pool, server.api() as waiting:
+        claim = pool.submit(waiting.claim, stage.agent, "c1", wait=20)
+        item = api.push(stage.queue)
+        assert claim.result(5) == [item]
+
+
+def test_a_claim_that_waits_in_vain_is_answered_empty(api: Api, stage: Stage) -> None:
+    started = time.monotonic()
+    assert api.claim_all(stage.agent, "c1", wait=0.3) == {"items": [], "stopPolling": False}
+    assert 0.3 <= time.monotonic() - started < 3
+
+
+def test_a_claim_that_waits_is_answered_by_work_given_back(server: RunningServer, api: Api, stage: Stage) -> None:
+    other = api.create_agent(stage.queue_id)
+    item = api.push(stage.queue)
+    assert api.claim(other, "o1") == [item]
+    with ThreadPoolExecutor(1) as pool, server.api() as waiting:
+        claim = pool.submit(waiting.claim, stage.agent, "c1", wait=20)
+        api.mutate("returnRunQueueItems", "returned", launchAgentId=other, runQueueItemIds=[item])
+        assert claim.result(5) == [item]
+
+
+def test_stopping_an_agent_ends_its_claims_and_watches(server: RunningServer, api: Api, stage: Stage) -> None:
+    def watch(client: Api) -> object:
+        return client.mutate(
+            "watchLaunchAgent",
+            "stopPolling",
+            launchAgentId=stage.agent,
+            agentStatus="POLLING",
+            seenStops=[],
+            waitSeconds=20,
+        )
+
+    with ThreadPoolExecutor(2) as pool, server.api() as one, server.api() as two:
+        claim = pool.submit(one.claim_all, stage.agent, "c1", wait=20)
+        orders = pool.submit(watch, two)
+        assert api.mutate("stopLaunchAgent", "success", launchAgentId=stage.agent) == {"success": True}
+        assert claim.result(5) == {"items": [], "stopPolling": True}
+        assert orders.result(5) == {"stopPolling": True}
+    api.push(stage.queue)
+    assert api.claim_all(stage.agent, "c2", wait=5) == {"items": [], "stopPolling": True}
+    assert api.pop(stage.queue, stage.agent) is None
+
+
+def test_a_watch_is_answered_by_a_new_stop_and_not_by_a_seen_one(server: RunningServer, api: Api, stage: Stage) -> None:
+    items = [api.push(stage.queue) for _ in range(2)]
+    api.claim(stage.agent, "c1", items=2)
+    api.mutate("stopRunQueueItem", "success", runQueueItemId=items[0], reason="old")
+
+    def watch(client: Api, wait: float) -> object:
+        return client.mutate(
+            "watchLaunchAgent",
+            "stops { runQueueItemId reason }",
+            launchAgentId=stage.agent,
+            agentStatus="RUNNING",
+            seenStops=[items[0]],
+            waitSeconds=wait,
+        )
+
+    assert watch(api, 0.1) == {"stops": []}
+    with ThreadPoolExecutor(1) as pool, server.api() as waiting:
+        orders = pool.submit(watch, waiting, 20)
+        api.mutate("stopRunQueueItem", "success", runQueueItemId=items[1], reason="new")
+        assert orders.result(5) == {"stops": [{"runQueueItemId": items[1], "reason": "new"}]}
+
+
+def _send_claim_and_leave(server: RunningServer, agent: str) -> socket.socket:
+    """A claim that waits, on a socket of its own."""
+    address = urlsplit(server.url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port)
+    values = {"launchAgentId": agent, "claimId": "gone", "maxItems": 1, "maxSchedulers": 0, "waitSeconds": 25}
+    query = "mutation($i: ClaimRunQueueItemsInput!) { claimRunQueueItems(input: $i) { items { runQueueItemId } } }"
+    credentials = base64.b64encode(f"api:{server.key}".encode()).decode()
+    body = json.dumps({"query": query, "variables": {"i": values}})
+    connection.request("POST", "/graphql", body, {"Authorization": f"Basic {credentials}"})
+    return connection.sock
+
+
+def test_nothing_is_leased_for_a_client_that_has_gone(server: RunningServer, api: Api, stage: Stage) -> None:
+    for turn in range(20):
+        _send_claim_and_leave(server, stage.agent).close()
+        # Another claim of the same agent, so that the push finds both waiting.
+        with ThreadPoolExecutor(1) as pool, server.api() as waiting:
+            claim = pool.submit(waiting.claim, stage.agent, f"here{turn}", wait=20)
+            item = api.push(stage.queue)
+            assert claim.result(5) == [item], "the item went to the client that had left"
+
+
+def test_a_stop_of_the_server_answers_those_who_wait(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server, server.api() as api:
+        agent = api.create_agent(api.create_queue("q"))
+        with ThreadPoolExecutor(8) as pool:
+            clients = [server.api() for _ in range(8)]
+            claims = [pool.submit(client.claim, agent, f"c{n}", wait=25) for n, client in enumerate(clients)]
+            wait_until(lambda: len(_connections(server)) >= 8, what="eight waiting claims")
+            started = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - started < 2
+            assert [claim.result(5) for claim in claims] == [[]] * 8
+            for client in clients:
+                client.close()
+
+
+def _connections(server: RunningServer) -> list[object]:
+    found = psutil.Process(server.process.pid).net_connections(kind="tcp")
+    return [connection for connection in found if connection.status == psutil.CONN_ESTABLISHED]

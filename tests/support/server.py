@@ -1,0 +1,245 @@
+"""A real queue server on a real socket, in a process of its own that tests may kill."""
+
+import itertools
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+REQUEST_SECONDS = 40.0
+
+
+class RefusedByServer(Exception):
+    """The server answered with errors."""
+
+    def __init__(self, status: int, messages: Sequence[str]) -> None:
+        super().__init__(f"{status}: {'; '.join(messages)}")
+        self.status = status
+        self.messages = list(messages)
+
+
+class Api:
+    """GraphQL against a server, with a connection of its own. Not for use by two threads at once."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.auth = ("api", key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def post(self, body: object, timeout: float = REQUEST_SECONDS) -> requests.Response:
+        """Send a GraphQL body as it is."""
+        return self._session.post(f"{self.url}/graphql", json=body, timeout=timeout)
+
+    def run(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Data of the answer; RefusedByServer if there are errors."""
+        response = self.post({"query": query, "variables": variables, "operationName": ""})
+        answer = response.json()
+        if response.status_code != 200 or answer.get("errors"):
+            raise RefusedByServer(response.status_code, [error["message"] for error in answer["errors"]])
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def mutate(self, field: str, selection: str, **values: object) -> Any:
+        """`mutation { field(input: values) { selection } }`; names of values are GraphQL's."""
+        kind = f"{field[0].upper()}{field[1:]}Input"
+        query = f"mutation($input: {kind}!) {{ {field}(input: $input) {{ {selection} }} }}"
+        return self.run(query, {"input": values})[field]
+
+    # What tests do all the time, in one line each.
+
+    def create_queue(self, name: str, *, entity: str = "me", mode: str = "V0", config: object = None) -> str:
+        made = self.mutate(
+            "upsertRunQueue",
+            "success",
+            entityName=entity,
+            projectName="model-registry",
+            queueName=name,
+            resourceType="local-process",
+            resourceConfig=json.dumps(config or {}),
+            prioritizationMode=mode,
+        )
+        assert made == {"success": True}
+        query = 'query($q: String!) { project(name: "model-registry") { runQueue(name: $q) { id } } }'
+        queue_id: str = self.run(query, {"q": name})["project"]["runQueue"]["id"]
+        return queue_id
+
+    def create_agent(self, *queue_ids: str) -> str:
+        made = self.mutate(
+            "createLaunchAgent",
+            "launchAgentId",
+            entityName="me",
+            projectName="model-registry",
+            runQueues=list(queue_ids),
+            hostname="host1",
+        )
+        agent_id: str = made["launchAgentId"]
+        return agent_id
+
+    def push(self, queue: str, spec: object = None, **options: object) -> str:
+        made = self.mutate(
+            "pushToRunQueueByName",
+            "runQueueItemId",
+            entityName="me",
+            projectName="model-registry",
+            queueName=queue,
+            runSpec=json.dumps(spec or {"project": "p"}),
+            **options,
+        )
+        item_id: str = made["runQueueItemId"]
+        return item_id
+
+    def claim(self, agent: str, claim_id: str, *, items: int = 1, schedulers: int = 0, wait: float = 0.0) -> list[str]:
+        answer = self.claim_all(agent, claim_id, items=items, schedulers=schedulers, wait=wait)
+        return [item["runQueueItemId"] for item in answer["items"]]
+
+    def claim_all(
+        self, agent: str, claim_id: str, *, items: int = 1, schedulers: int = 0, wait: float = 0.0
+    ) -> dict[str, Any]:
+        answer: dict[str, Any] = self.mutate(
+            "claimRunQueueItems",
+            "items { runQueueItemId queueName runSpec } stopPolling",
+            launchAgentId=agent,
+            claimId=claim_id,
+            maxItems=items,
+            maxSchedulers=schedulers,
+            waitSeconds=wait,
+        )
+        return answer
+
+    def pop(self, queue: str, agent: str | None = None) -> str | None:
+        answer = self.mutate(
+            "popFromRunQueue",
+            "runQueueItemId runSpec",
+            entityName="me",
+            projectName="model-registry",
+            queueName=queue,
+            launchAgentId=agent,
+        )
+        return answer and str(answer["runQueueItemId"])
+
+    def ack(self, agent: str, *items: str, run: str | None = None) -> list[bool]:
+        acks = [{"runQueueItemId": item, "runName": run or f"run-{item}"} for item in items]
+        answer = self.mutate("ackRunQueueItems", "results { success }", launchAgentId=agent, acks=acks)
+        return [result["success"] for result in answer["results"]]
+
+    def report(self, agent: str, item: str, sequence: int, status: str, **more: object) -> bool:
+        report = {"runQueueItemId": item, "sequence": sequence, "status": status, **more}
+        answer = self.mutate("reportRunQueueItems", "results { success }", launchAgentId=agent, reports=[report])
+        success: bool = answer["results"][0]["success"]
+        return success
+
+    def item(self, item_id: str) -> dict[str, Any] | None:
+        query = """query($id: ID!) { launchRunQueueItem(id: $id) {
+            id state associatedRunId queueName entityName priority runSpec createdAt leasedAt startedAt finishedAt
+            launchAgentId status phase message stage exitCode warnings { message stage createdAt } stopRequested
+            stopReason
+        } }"""
+        found: dict[str, Any] | None = self.run(query, {"id": item_id})["launchRunQueueItem"]
+        return found
+
+    def state(self, item_id: str) -> str:
+        found = self.item(item_id)
+        assert found is not None
+        return str(found["state"])
+
+
+class RunningServer:
+    """One server over one data directory, through any number of deaths. `url` stays the same."""
+
+    def __init__(self, data_dir: Path, options: Sequence[str]) -> None:
+        self.data_dir = data_dir
+        self._options = options
+        self._port = 0
+        self.start()
+
+    @property
+    def key(self) -> str:
+        return (self.data_dir / "admin.key").read_text().strip()
+
+    @property
+    def log(self) -> str:
+        return (self.data_dir.parent / "server.log").read_text()
+
+    def api(self) -> Api:
+        """A new connection as the admin."""
+        return Api(self.url, self.key)
+
+    def start(self) -> None:
+        """Start the process; returns when it answers."""
+        command = [sys.executable, "-m", "launchd.server", "--data-dir", str(self.data_dir), "--port", str(self._port)]
+        with (self.data_dir.parent / "server.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, "--entity", "me", *self._options], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        self.url = self._read_url()
+        self._port = int(self.url.rpartition(":")[2])
+
+    def kill(self) -> None:
+        """SIGKILL, now."""
+        self.process.kill()
+        self._reap()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.terminate()
+        return self._reap()
+
+    def restart(self) -> None:
+        """SIGKILL and start again over the same directory and port."""
+        self.kill()
+        self.start()
+
+    def _reap(self) -> int:
+        code = self.process.wait(STOP_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+    def _read_url(self) -> str:
+        assert self.process.stdout is not None
+        guard = threading.Timer(START_SECONDS, self.process.kill)
+        guard.start()
+        url = self.process.stdout.readline().strip()
+        guard.cancel()
+        if not url:
+            raise RuntimeError(f"the server did not start:\n{self.log}")
+        return url
+
+
+@contextmanager
+def running_server(directory: Path, *options: str) -> Iterator[RunningServer]:
+    """A server with its data below `directory`, killed at the end; options are those of `python -m launchd.server`."""
+    server = RunningServer(directory / "server", options)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.kill()
+
+
+_names = itertools.count(1)
+
+
+def fresh_name(kind: str) -> str:
+    """A name that no other test of this process uses."""
+    return f"{kind}{next(_names)}"
