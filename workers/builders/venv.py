@@ -1,0 +1,195 @@
+"""A virtual environment for a project's requirements, kept by content and shared by all jobs that ask for the same.
+
+Built by one worker at a time, with uv where it is installed and pip otherwise.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import connection
+from pathlib import Path
+
+import msgspec
+
+from ipc.errors import BuildError
+from workers.builders import Build
+from workers.builders.requirements import Requirements, find_requirements
+from workers.builders.venv_cache import Entry, EntryLock, trim
+from workers.command import Command, CommandFailed, Limits, run_command
+from workers.context import JobContext
+from workers.job_environment import process_environment
+from workers.ownership import hand_over, require_user
+from workers.sources import Project
+
+#: Part of every key: environments of another layout are not used, and in time removed.
+_LAYOUT = 1
+_KEY_CHARACTERS = 32
+_LOOK_AGAIN_SECONDS = 0.2
+#: Settings of pip and uv that the administrator gave the agent, such as an index of the house.
+_TOOL_PREFIXES = ("PIP_", "UV_")
+_REQUIREMENTS_NAME = "environment-requirements.txt"
+
+log = logging.getLogger(__name__)
+
+
+class _Installation:
+    """The installation of one project's requirements into an environment."""
+
+    def __init__(self, project: Project, requirements: Requirements, context: JobContext) -> None:
+        self._project = project
+        self._requirements = requirements
+        self._context = context
+        self._options = context.order.venv
+        self._user = context.order.run_as_user
+        self._python = self._options.python or sys.executable
+        self._environment = _tool_environment(os.environ, self._user)
+        # uv, as a Python package, lies beside the interpreter that runs us.
+        self._uv = shutil.which("uv", path=f"{self._environment['PATH']}:{Path(sys.executable).parent}")
+
+    def key(self) -> str:
+        """Return a name for everything the environment's content depends on."""
+        parts = (
+            _LAYOUT,
+            "uv" if self._uv else "pip",
+            self._interpreter(),
+            self._options.pip_args,
+            self._user,
+            self._requirements.inputs,
+            self._context.order.name if self._requirements.is_local else None,
+        )
+        return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:_KEY_CHARACTERS]
+
+    def install(self, target: Path, lock: EntryLock) -> None:
+        """Make the environment ``target`` and install into it; the tools hold ``lock`` too while they live."""
+        self._context.progress(f"building an environment from {self._requirements.origin}")
+        target.mkdir(mode=0o755)
+        if self._user is not None:
+            owner = require_user(self._user)
+            os.chown(target, owner.pw_uid, owner.pw_gid)
+            hand_over(self._context.directory, self._project.directory, self._user)
+        for arguments in self._steps(target):
+            self._run(arguments, lock)
+
+    def _steps(self, target: Path) -> Iterator[tuple[str, ...]]:
+        source = ("-r", str(self._requirements_file()))
+        inside = str(target / "bin" / "python")
+        if self._uv is not None:
+            yield self._uv, "venv", "--python", self._python, "--allow-existing", str(target)
+            yield self._uv, "pip", "install", "--python", inside, *self._options.pip_args, *source
+        else:
+            yield self._python, "-m", "venv", str(target)
+            yield inside, "-m", "pip", "install", "--no-input", *self._options.pip_args, *source
+
+    def _run(self, arguments: tuple[str, ...], lock: EntryLock) -> None:
+        limits = Limits(silent_seconds=self._options.no_progress_timeout_seconds)
+        command = Command(
+            arguments, self._environment, self._project.directory, limits, self._user, keep_open=(lock.fileno(),)
+        )
+        try:
+            run_command(self._context, command, self._context.progress)
+        except CommandFailed as error:
+            raise BuildError(
+                f"The environment from {self._requirements.origin} could not be built: {error.message}",
+                hint="The end of the tool's output names the requirement that failed.",
+                detail=error.output,
+            ) from error
+
+    def _requirements_file(self) -> Path:
+        """Return a file with the requirements; those of ``pyproject.toml`` are written to one of ours."""
+        given = self._project.directory / self._requirements.origin
+        if given.suffix == ".txt":
+            return given
+        # Not in the project, where a link of its author's making might lead us anywhere.
+        written = self._context.directory / _REQUIREMENTS_NAME
+        written.write_text(self._requirements.text)
+        return written
+
+    def _interpreter(self) -> tuple[str, int, int]:
+        try:
+            found = Path(self._python).resolve(strict=True)
+            status = found.stat()
+        except OSError as error:
+            raise BuildError(
+                f"The interpreter {self._python} is not on this host.",
+                hint="The administrator sets it in launchd.venv.python.",
+            ) from error
+        return str(found), status.st_size, status.st_mtime_ns
+
+
+class VenvBuilder:
+    """Builds what ``requirements.txt``, ``pyproject.toml`` or ``requirements.frozen.txt`` asks for."""
+
+    def needed(self, project: Project, context: JobContext) -> bool:
+        """Return whether the project has requirements and this host builds environments."""
+        return context.order.venv.enabled and find_requirements(project.directory) is not None
+
+    def build(self, project: Project, context: JobContext) -> Build:
+        """Build the environment, or wait for another worker's, or find it built before.
+
+        The environment is locked against removal for the rest of this worker's life.
+
+        Raises:
+            BuildError: with the end of the output as ``detail``.
+            JobCancelled: the job was stopped meanwhile.
+        """
+        requirements = find_requirements(project.directory)
+        if requirements is None:
+            return Build()
+        cache = _cache_directory(context)
+        cache.mkdir(parents=True, exist_ok=True)
+        installation = _Installation(project, requirements, context)
+        entry = Entry(cache, installation.key())
+        lock = EntryLock(entry.lock_path)
+        try:
+            _make_sure_of(entry, lock, installation, context)
+        except BaseException:
+            lock.close()
+            raise
+        for removed in trim(cache, context.order.venv.cache_max_bytes):
+            log.info("An environment was removed from the cache.", extra={"key": removed})
+        environment = {"VIRTUAL_ENV": str(entry.path)}
+        return Build(environment, (str(entry.path / "bin"),), holds=(str(entry.lock_path),))
+
+
+def _cache_directory(context: JobContext) -> Path:
+    configured = context.order.venv.cache_dir
+    return Path(configured) if configured else context.directory.parent.parent / "venvs"
+
+
+def _make_sure_of(entry: Entry, lock: EntryLock, installation: _Installation, context: JobContext) -> None:
+    """Return with the environment complete and locked (shared)."""
+    while not (entry.is_complete() and lock.try_shared() and entry.is_complete()):
+        if not lock.try_exclusive():
+            context.progress("waiting for another job that builds the same environment")
+            connection.wait([context.cancel_fileno()], _LOOK_AGAIN_SECONDS)
+            context.raise_if_cancelled()
+        elif not entry.is_complete():
+            with _whole_or_nothing(entry):
+                installation.install(entry.path, lock)
+    entry.note_use()
+
+
+@contextmanager
+def _whole_or_nothing(entry: Entry) -> Iterator[None]:
+    # Whatever is there was left by a builder that died.
+    entry.remove()
+    try:
+        yield
+        entry.complete()
+    finally:
+        if not entry.is_complete():
+            entry.remove()
+
+
+def _tool_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:
+    environment = process_environment(worker, user)
+    environment.update((name, value) for name, value in worker.items() if name.startswith(_TOOL_PREFIXES))
+    # No interpreter but the one chosen; no question to anybody.
+    environment.update(UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    if not Path(environment.get("HOME", "")).is_dir():
+        environment.update(UV_NO_CACHE="1", PIP_NO_CACHE_DIR="1")
+    return environment

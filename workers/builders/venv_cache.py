@@ -1,0 +1,121 @@
+"""Virtual environments kept on this host by what is in them.
+
+    KEY/       the environment          KEY.lock   exclusive: being built or removed; shared: in use
+    KEY.json   it is complete           (a lock file stays for ever: removing it would split the lock in two)
+
+An environment is built where it will stay, for it knows its own path; what makes
+it count is ``KEY.json``, written last. Without that it is nobody's, and the next
+one to hold the lock removes it.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+
+class _Completion(msgspec.Struct, frozen=True):
+    size_bytes: int
+
+
+class EntryLock:
+    """The lock of one environment; the kernel frees it when its holder dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def try_exclusive(self) -> bool:
+        """Hold it alone, if nobody else holds it; a shared hold of ours is lost either way."""
+        return self._try(fcntl.LOCK_EX)
+
+    def try_shared(self) -> bool:
+        """Hold it beside others, if nobody holds it alone; an exclusive hold of ours ends."""
+        return self._try(fcntl.LOCK_SH)
+
+    def fileno(self) -> int:
+        """Return the descriptor; a child that inherits it holds the lock too."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self._descriptor)
+
+    def _try(self, how: int) -> bool:
+        try:
+            fcntl.flock(self._descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class Entry:
+    """The place of one environment in the cache, built or not."""
+
+    def __init__(self, directory: Path, key: str) -> None:
+        self.path = directory / key
+        self.lock_path = directory / f"{key}.lock"
+        self._completion = directory / f"{key}.json"
+
+    def is_complete(self) -> bool:
+        """Return whether it was built to its end."""
+        return self._completion.exists()
+
+    def complete(self) -> None:
+        """Make it count; only for who holds the lock alone."""
+        size = sum(_sizes(self.path))
+        # A power cut must not leave the word that it is complete without the files it speaks of.
+        os.sync()
+        temporary = self._completion.with_suffix(".new")
+        temporary.write_bytes(msgspec.json.encode(_Completion(size)))
+        temporary.replace(self._completion)
+
+    def remove(self) -> None:
+        """Remove it; only for who holds the lock alone."""
+        self._completion.unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def note_use(self) -> None:
+        """Make it the most recently used one."""
+        os.utime(self._completion)
+
+    def used_at(self) -> float:
+        """Return when it was last used, in seconds since the epoch; 0 when it was never completed."""
+        return self._completion.stat().st_mtime if self.is_complete() else 0.0
+
+    def size_bytes(self) -> int:
+        """Return what it takes on the disk; 0 when it was never completed."""
+        if not self.is_complete():
+            return 0
+        return msgspec.json.decode(self._completion.read_bytes(), type=_Completion).size_bytes
+
+
+def trim(directory: Path, max_bytes: int) -> list[str]:
+    """Remove half-built environments, and the least recently used ones beyond ``max_bytes``; return what was removed.
+
+    One that is being built or used is left alone.
+    """
+    entries = [Entry(directory, path.stem) for path in directory.glob("*.lock")]
+    total = sum(entry.size_bytes() for entry in entries)
+    removed = []
+    for entry in sorted(entries, key=Entry.used_at):
+        size = entry.size_bytes()
+        if entry.path.exists() and (total > max_bytes or not entry.is_complete()) and _remove_unused(entry):
+            total -= size
+            removed.append(entry.path.name)
+    return removed
+
+
+def _remove_unused(entry: Entry) -> bool:
+    with closing(EntryLock(entry.lock_path)) as lock:
+        if not lock.try_exclusive():
+            return False
+        entry.remove()
+        return True
+
+
+def _sizes(tree: Path) -> Iterator[int]:
+    return (path.lstat().st_blocks * 512 for path in tree.rglob("*"))
