@@ -70,6 +70,7 @@ class LocalProcessRunner:
         for _ in range(START_ATTEMPTS):
             handle = self.find(launch.name) or self._try_start(launch)
             if handle is not None:
+                self._dismiss_waiting()
                 return handle
         raise SubmitError(
             "The process that was to keep the job was killed each time before it could start the command.",
@@ -98,6 +99,12 @@ class LocalProcessRunner:
             holds=launch.holds,
         )
 
+    def _dismiss_waiting(self) -> None:
+        """End a shim that waits in vain: the job has one already."""
+        if self._waiting is not None:
+            self._waiting.dismiss()
+            self._waiting = None
+
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job if it was ever started, or if a shim is about to start it."""
         # The lock first: whoever let it go between the two looks had started the command before.
@@ -116,6 +123,7 @@ class LocalProcessRunner:
 
     def inspect(self, handle: Handle) -> Status:
         """Return how the job is, from its records; clean up after a shim that was killed."""
+        self._dismiss_waiting()
         shim = _shim_of(handle)
         ended = records.read_exit(self._directory)
         if ended is None and self._is_kept(shim):

@@ -145,6 +145,9 @@ def _explain(error: OSError | ValueError, plan: Plan) -> SpawnFailure:
             return SpawnFailure(EXIT_NOT_FOUND, f"The interpreter in the first line of {name} is not on this host.")
         case FileNotFoundError() | NotADirectoryError():
             return SpawnFailure(EXIT_NOT_FOUND, f"The command {name} was not found on this host.")
+        case PermissionError(filename=plan.work):
+            message = f"The job's user may not enter {plan.work}: see the permissions of the directories above it."
+            return SpawnFailure(EXIT_NOT_EXECUTABLE, message)
         case PermissionError():
             return SpawnFailure(EXIT_NOT_EXECUTABLE, f"The command {name} may not be executed: see its permissions.")
         case OSError(errno=errno.ENOEXEC):

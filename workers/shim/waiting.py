@@ -45,13 +45,15 @@ class ShimInWaiting:
             answer = _receive_all(self._connection)
         except OSError:
             answer = b""
-        self._connection.close()
         if not answer:
-            self._end()
+            self.dismiss()
             return None
+        self._connection.close()
         return msgspec.json.decode(answer, type=Answer)
 
-    def _end(self) -> None:
+    def dismiss(self) -> None:
+        """End it: it is not needed, or does not answer."""
+        self._connection.close()
         send_signal(self._key, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitpid(self._key.pid, 0)

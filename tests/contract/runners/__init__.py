@@ -1,0 +1,1 @@
+"""What every runner does, and what only the runner of local processes can be asked."""

@@ -1,0 +1,146 @@
+"""Jobs for the runners under test: made in a directory, started here or in a worker's own process."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ipc.handles import Handle
+from ipc.orders import OutputLimits, WorkOrder, write_order
+from ipc.run_spec import RunSpec
+from ipc.states import TERMINAL_STATES
+from tests.support.waiting import wait_until
+from workers.runners import Launch, Runner, Status, load_runner
+
+NAME = "launchd-0123456789abcdef-1"
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Job:
+    """One job of one runner, as successive workers meet it."""
+
+    directory: Path
+    resource: str = "local-process"
+    command: tuple[str, ...] = ("true",)
+    knobs: dict[str, Any] = field(default_factory=dict)
+    output: OutputLimits = field(default_factory=OutputLimits)
+    run_as_user: str | None = None
+    stop_grace_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def work(self) -> Path:
+        return self.directory / "work"
+
+    @property
+    def order(self) -> WorkOrder:
+        spec = RunSpec("entity", "project", "run", self.resource, resource_args={"fake": self.knobs})
+        return WorkOrder(
+            name=NAME,
+            item_id="item",
+            queue="queue",
+            entity="entity",
+            attempt=1,
+            base_url="http://localhost",
+            spec=spec,
+            directory=str(self.directory),
+            run_as_user=self.run_as_user,
+            output=self.output,
+            stop_grace_seconds=self.stop_grace_seconds,
+        )
+
+    @property
+    def launch(self) -> Launch:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "LAUNCHD_JOB_NAME": NAME,
+            "LAUNCHD_TEST_SESSION": os.environ.get("LAUNCHD_TEST_SESSION", ""),
+        }
+        return Launch(NAME, self.command, environment, self.work)
+
+    def runner(self) -> Runner:
+        """Return a runner as a new worker would make it."""
+        return load_runner(self.order)
+
+    def submit(self) -> tuple[Runner, Handle]:
+        """Start the job from this process."""
+        runner = self.runner()
+        runner.prepare()
+        return runner, runner.submit(self.launch)
+
+    def submit_in_worker(
+        self, mode: str = "submit", failpoints: str = "", once: Path | None = None, answer_timeout: float = 20.0
+    ) -> "WorkerProcess":
+        """Start the job from a process that can be killed; see :mod:`tests.contract.runners.worker_process`."""
+        write_order(self.order)
+        (self.directory / "launch.json").write_bytes(msgspec.json.encode(self.launch, enc_hook=str))
+        environment = {"LAUNCHD_FAILPOINTS": failpoints, "TEST_ANSWER_TIMEOUT": str(answer_timeout)}
+        if once is not None:
+            environment["LAUNCHD_FAILPOINTS_ONCE"] = str(once)
+        return WorkerProcess(self, mode, environment)
+
+    def run(self) -> Status:
+        """Run the job to its end."""
+        runner, handle = self.submit()
+        return wait_for_end(runner, handle)
+
+    def text(self) -> str:
+        """Return the job's output."""
+        runner = self.runner()
+        handle = runner.find(NAME)
+        assert handle is not None
+        return b"".join(runner.logs(handle, 0)).decode(errors="replace")
+
+
+class WorkerProcess:
+    """A process that submits a job as a worker does, says so, and waits to be killed."""
+
+    def __init__(self, job: Job, mode: str, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.contract.runners.worker_process", str(job.directory), mode],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_word(self) -> dict[str, Any]:
+        """Return what the worker has to say: ``{"done": ...}``."""
+        assert self._process.stdout is not None
+        word: dict[str, Any] = json.loads(self._process.stdout.readline() or "{}")
+        return word
+
+    def kill(self) -> None:
+        """End the worker as the kernel would in want of memory."""
+        self._process.kill()
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit code."""
+        code = self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        return code
+
+
+def wait_for_end(runner: Runner, handle: Handle, timeout: float = 20.0) -> Status:
+    """Return the job's terminal status."""
+
+    def ended() -> Status | None:
+        status = runner.inspect(handle)
+        return status if status.state in TERMINAL_STATES else None
+
+    status = wait_until(ended, timeout, what="the end of the job")
+    assert status is not None
+    return status

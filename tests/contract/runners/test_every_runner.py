@@ -1,0 +1,216 @@
+"""One suite over every runner: what the worker may rely on, whatever the target."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ipc.errors import RunnerUnavailable, SubmitError
+from ipc.handles import Handle
+from ipc.states import JobState
+from tests.contract.runners.support import NAME, Job, wait_for_end
+from workers.runners import RUNNERS, Runner
+from workers.runners.fake import FakeRunner
+from workers.runners.local_process import LocalProcessRunner
+
+JobMaker = Callable[..., Job]
+
+#: A new runner joins here, and so proves to the type checker that it has the interface.
+IMPLEMENTATIONS: dict[str, type[Runner]] = {"local-process": LocalProcessRunner, "fake": FakeRunner}
+
+
+@pytest.fixture(params=sorted(IMPLEMENTATIONS))
+def make_job(request: pytest.FixtureRequest, tmp_path: Path) -> JobMaker:
+    """Jobs that run for some seconds, end with an exit code, and note each start as a line of a file."""
+
+    def make(seconds: float = 0, exit_code: int = 0) -> Job:
+        script = f"echo started; echo started >> {tmp_path}/starts; sleep {seconds} & wait $!; exit {exit_code}"
+        return Job(
+            tmp_path / "jobs" / NAME,
+            resource=request.param,
+            command=("sh", "-c", script),
+            knobs={"run_seconds": seconds, "exit_code": exit_code},
+        )
+
+    return make
+
+
+def test_every_runner_is_under_test() -> None:
+    assert IMPLEMENTATIONS.keys() == RUNNERS.keys()
+
+
+def test_a_job_that_succeeds_is_finished(make_job: JobMaker) -> None:
+    status = make_job().run()
+
+    assert (status.state, status.result and status.result.code) == (JobState.FINISHED, 0)
+
+
+def test_a_job_that_fails_says_with_which_exit_code(make_job: JobMaker) -> None:
+    status = make_job(exit_code=3).run()
+
+    assert (status.state, status.result and status.result.code) == (JobState.FAILED, 3)
+
+
+def test_a_job_that_runs_is_running(make_job: JobMaker) -> None:
+    runner, handle = make_job(seconds=60).submit()
+
+    assert runner.inspect(handle).state is JobState.RUNNING
+
+    runner.cancel(handle, 0)
+    wait_for_end(runner, handle)
+
+
+def test_what_was_never_submitted_is_not_found(make_job: JobMaker) -> None:
+    assert make_job().runner().find(NAME) is None
+
+
+def test_what_was_prepared_only_is_not_found(make_job: JobMaker) -> None:
+    job = make_job()
+    worker = job.submit_in_worker("prepare")
+    worker.wait_for_word()
+
+    assert job.runner().find(NAME) is None
+    worker.kill()
+    assert job.runner().find(NAME) is None
+
+
+def test_a_running_job_is_found_by_its_name(make_job: JobMaker) -> None:
+    job = make_job(seconds=60)
+    runner, handle = job.submit()
+
+    assert job.runner().find(NAME) == handle
+
+    runner.cancel(handle, 0)
+    wait_for_end(runner, handle)
+
+
+def test_an_ended_job_is_found_by_its_name(make_job: JobMaker) -> None:
+    job = make_job(exit_code=3)
+    job.run()
+
+    found = job.runner().find(NAME)
+
+    assert found is not None
+    assert job.runner().inspect(found).state is JobState.FAILED
+
+
+def test_submitting_twice_under_one_name_starts_once(make_job: JobMaker, tmp_path: Path) -> None:
+    job = make_job()
+    first = job.submit()
+    second = job.submit()
+
+    assert first[1] == second[1]
+    wait_for_end(*second)
+    assert starts(job, tmp_path) == 1
+
+
+def test_submitting_again_after_the_end_does_not_start_it_again(make_job: JobMaker, tmp_path: Path) -> None:
+    job = make_job(exit_code=3)
+    job.run()
+
+    runner, handle = job.submit()
+
+    assert runner.inspect(handle).state is JobState.FAILED
+    assert starts(job, tmp_path) == 1
+
+
+def test_a_cancelled_job_is_stopped(make_job: JobMaker) -> None:
+    runner, handle = make_job(seconds=60).submit()
+
+    runner.cancel(handle, grace_seconds=5)
+    runner.cancel(handle, grace_seconds=5)
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+
+
+def test_cancelling_an_ended_job_changes_nothing(make_job: JobMaker) -> None:
+    runner, handle = make_job(exit_code=3).submit()
+    wait_for_end(runner, handle)
+
+    runner.cancel(handle, grace_seconds=5)
+
+    assert runner.inspect(handle).state is JobState.FAILED
+
+
+def test_output_can_be_read_from_any_position(make_job: JobMaker) -> None:
+    runner, handle = make_job().submit()
+    wait_for_end(runner, handle)
+
+    whole = b"".join(runner.logs(handle, 0))
+
+    assert b"started" in whole
+    assert b"".join(runner.logs(handle, 4)) == whole[4:]
+    assert b"".join(runner.logs(handle, len(whole) + 10)) == b""
+
+
+def test_deleting_twice_is_no_error_and_the_outcome_stays(make_job: JobMaker) -> None:
+    runner, handle = make_job(exit_code=3).submit()
+    wait_for_end(runner, handle)
+
+    runner.delete(handle)
+    runner.delete(handle)
+
+    assert runner.inspect(handle).state is JobState.FAILED
+
+
+def test_a_job_outlives_its_worker_and_is_adopted_by_another(make_job: JobMaker, tmp_path: Path) -> None:
+    job = make_job(seconds=0.3, exit_code=3)
+    worker = job.submit_in_worker()
+    word = worker.wait_for_word()
+    worker.kill()
+
+    runner = job.runner()
+    found = runner.find(NAME)
+
+    assert found is not None
+    assert found == Handle(**word["done"])
+    assert wait_for_end(runner, found).state is JobState.FAILED
+    assert starts(job, tmp_path) == 1
+
+
+def test_the_fake_refuses_when_told_to(tmp_path: Path) -> None:
+    job = Job(tmp_path / "jobs" / NAME, "fake", knobs={"submit_error": "No room."})
+
+    with pytest.raises(SubmitError, match="No room"):
+        job.submit()
+    assert job.runner().find(NAME) is None
+
+
+@pytest.mark.parametrize("creates", [False, True])
+def test_the_fake_may_not_answer_to_a_submission(creates: bool, tmp_path: Path) -> None:
+    job = Job(tmp_path / "jobs" / NAME, "fake", knobs={"submit_unavailable_times": 1, "submit_creates": creates})
+    runner = job.runner()
+
+    with pytest.raises(RunnerUnavailable):
+        runner.submit(job.launch)
+
+    assert (runner.find(NAME) is not None) == creates
+    runner.submit(job.launch)
+    assert starts(job, tmp_path) == 1
+
+
+def test_the_fake_may_not_answer_to_a_look(tmp_path: Path) -> None:
+    runner, handle = Job(tmp_path / "jobs" / NAME, "fake", knobs={"inspect_unavailable_times": 1}).submit()
+
+    with pytest.raises(RunnerUnavailable):
+        runner.inspect(handle)
+    assert runner.inspect(handle).state is JobState.FINISHED
+
+
+def test_the_fake_starts_runs_and_is_preempted(tmp_path: Path) -> None:
+    knobs = {"start_seconds": 0.2, "run_seconds": 0.2, "preempt": True}
+    runner, handle = Job(tmp_path / "jobs" / NAME, "fake", knobs=knobs).submit()
+
+    seen: list[JobState] = []
+    while JobState.PREEMPTED not in seen:
+        state = runner.inspect(handle).state
+        seen += [] if state in seen else [state]
+    assert seen == [JobState.STARTING, JobState.RUNNING, JobState.PREEMPTED]
+
+
+def starts(job: Job, tmp_path: Path) -> int:
+    """Return how often the job was started, as the job's target itself knows it."""
+    if job.resource == "fake":
+        world = tmp_path / "jobs" / "fake-cluster" / f"{NAME}.json"
+        return world.read_text().count('"creations":1')
+    return (tmp_path / "starts").read_text().count("started")

@@ -1,0 +1,392 @@
+"""What a local process may do, and what its shim makes of it: real processes, real files."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ipc.errors import InvalidSpec, SubmitError
+from ipc.orders import OutputLimits, write_order
+from ipc.run_spec import RunSpec
+from ipc.states import JobState
+from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.waiting import wait_until
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
+
+#: Two descendants that nothing but a walk of all processes finds: a session of its own, and a double fork of that.
+HIDERS = "setsid sh -c 'echo $$ >> pids; exec sleep 60' & (setsid sh -c 'echo $$ >> pids; exec sleep 60' &); "
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "jobs" / NAME
+
+
+def shell(directory: Path, script: str, output: OutputLimits | None = None) -> Job:
+    return Job(directory, command=("sh", "-c", script), output=output or OutputLimits())
+
+
+def noted_pids(job: Job, count: int) -> list[int]:
+    """Return the process ids that the job wrote to the file ``pids``."""
+
+    def read() -> list[int] | None:
+        path = job.work / "pids"
+        pids = [int(line) for line in path.read_text().split()] if path.exists() else []
+        return pids if len(pids) >= count else None
+
+    pids = wait_until(read, what="the processes of the job")
+    assert pids is not None
+    return pids
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_the_command_gets_its_arguments_without_a_shell(directory: Path) -> None:
+    job = Job(directory, command=(sys.executable, "-c", "import sys; print(sys.argv[1:])", "$HOME", "a b", "; exit 3"))
+
+    assert job.run().state is JobState.FINISHED
+    assert job.text() == "['$HOME', 'a b', '; exit 3']\n"
+
+
+def test_the_command_gets_exactly_its_environment_and_its_directory(directory: Path) -> None:
+    job = Job(directory, command=(sys.executable, "-c", "import os; print(sorted(os.environ), os.getcwd())"))
+
+    job.run()
+
+    # Python itself adds LC_CTYPE where no locale is set.
+    expected = sorted({*job.launch.environment, "LC_CTYPE"})
+    assert job.text() == f"{expected} {job.work}\n"
+
+
+def test_the_command_has_clean_signals_no_input_and_no_descriptors_of_ours(directory: Path) -> None:
+    script = "cat; ls -l /proc/self/fd | wc -l; grep -E 'Sig(Blk|Ign)' /proc/self/status; umask"
+    job = shell(directory, script)
+
+    job.run()
+
+    lines = job.text().split()
+    # The total's line, three standard streams, and the directory that ls itself reads.
+    assert lines[0] == "5"
+    assert {lines[2], lines[4]} == {"0" * 16}
+    assert lines[5] == "0022"
+
+
+def test_the_command_leads_its_own_session(directory: Path) -> None:
+    job = shell(directory, "ps -o pid=,sid=,pgid= -p $$")
+
+    job.run()
+
+    assert len(set(job.text().split())) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        (("no-such-command",), 127, "was not found"),
+        (("./no-such-file",), 127, "was not found"),
+        (("./not-executable",), 126, "may not be executed"),
+        (("./no-interpreter",), 127, "interpreter in the first line"),
+        (("./no-program",), 126, "neither a program nor a script"),
+        (("true", "x" * 200_000), 126, "more than this host gives to a process"),
+        (("true", "a\0b"), 126, "null byte"),
+    ],
+)
+def test_a_command_that_cannot_be_executed_says_why(
+    command: tuple[str, ...], code: int, words: str, directory: Path
+) -> None:
+    job = Job(directory, command=command)
+    for name, content, mode in (
+        ("not-executable", "#!/bin/sh\n", 0o644),
+        ("no-interpreter", "#!/no/such/interpreter\n", 0o755),
+        ("no-program", "\1\2\3", 0o755),
+    ):
+        (job.work / name).write_text(content)
+        (job.work / name).chmod(mode)
+
+    status = job.run()
+
+    assert status.state is JobState.FAILED
+    assert status.result is not None
+    assert status.result.code == code
+    assert words in (status.message or "")
+
+
+def test_a_working_directory_that_was_removed_is_named(directory: Path) -> None:
+    job = Job(directory)
+    job.work.rmdir()
+
+    status = job.run()
+
+    assert status.state is JobState.FAILED
+    assert "working directory was removed" in (status.message or "")
+
+
+def test_a_job_killed_by_a_signal_says_by_which(directory: Path) -> None:
+    status = shell(directory, "kill -SEGV $$").run()
+
+    assert status.result is not None
+    assert (status.state, status.result.code, status.result.signal) == (JobState.FAILED, None, signal.SIGSEGV)
+    assert "SIGSEGV" in (status.message or "")
+
+
+def test_a_stop_ends_every_descendant_however_it_hid(directory: Path) -> None:
+    job = shell(directory, f"{HIDERS} echo $$ >> pids; sleep 60")
+    runner, handle = job.submit()
+    pids = noted_pids(job, 3)
+
+    runner.cancel(handle, grace_seconds=5)
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    assert all(map(is_gone, pids))
+
+
+def test_a_stop_takes_its_time_for_a_polite_command(directory: Path) -> None:
+    job = shell(directory, "trap 'sleep 0.2; echo saved; exit 0' TERM; echo $$ > pids; while :; do sleep 0.05; done")
+    runner, handle = job.submit()
+    noted_pids(job, 1)
+
+    runner.cancel(handle, grace_seconds=10)
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    assert job.text().endswith("saved\n")
+
+
+def test_a_stop_is_forced_where_sigterm_is_ignored(directory: Path) -> None:
+    job = shell(directory, "trap '' TERM; echo $$ > pids; while :; do sleep 0.05; done")
+    runner, handle = job.submit()
+    pids = noted_pids(job, 1)
+
+    runner.cancel(handle, grace_seconds=0.3)
+
+    status = wait_for_end(runner, handle, timeout=10)
+    assert (status.state, status.result and status.result.signal) == (JobState.STOPPED, signal.SIGKILL)
+    assert all(map(is_gone, pids))
+
+
+def test_a_second_stop_may_shorten_the_grace(directory: Path) -> None:
+    job = shell(directory, "trap '' TERM; echo $$ > pids; while :; do sleep 0.05; done")
+    runner, handle = job.submit()
+    noted_pids(job, 1)
+
+    runner.cancel(handle, grace_seconds=300)
+    runner.cancel(handle, grace_seconds=0)
+
+    assert wait_for_end(runner, handle, timeout=10).state is JobState.STOPPED
+
+
+def test_a_stopped_process_is_stopped_all_the_same(directory: Path) -> None:
+    job = shell(directory, "echo $$ > pids; kill -STOP $$; sleep 60")
+    runner, handle = job.submit()
+    noted_pids(job, 1)
+
+    runner.cancel(handle, grace_seconds=10)
+
+    assert wait_for_end(runner, handle, timeout=5).state is JobState.STOPPED
+
+
+def test_a_stop_before_the_start_prevents_it(directory: Path) -> None:
+    job = shell(directory, "touch ran")
+    earlier = job.runner()
+    worker = job.submit_in_worker("prepare")
+    worker.wait_for_word()
+    (directory / "stop.json").write_text('{"grace_seconds": 1, "requested_at": 0}')
+    worker.kill()
+
+    runner, handle = job.submit()
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    assert earlier.find(NAME) == handle
+    assert not (job.work / "ran").exists()
+
+
+def test_what_a_command_leaves_behind_ends_with_it(directory: Path) -> None:
+    job = shell(directory, f"{HIDERS} while [ $(wc -l < pids) -lt 2 ]; do sleep 0.05; done; exit 7")
+
+    status = job.run()
+
+    assert status.result is not None
+    assert (status.state, status.result.code) == (JobState.FAILED, 7)
+    assert all(map(is_gone, noted_pids(job, 2)))
+
+
+def test_output_of_both_streams_is_kept_in_order(directory: Path) -> None:
+    job = shell(directory, "for i in 1 2 3; do echo out $i; echo err $i >&2; done")
+
+    job.run()
+
+    assert job.text() == "".join(f"out {i}\nerr {i}\n" for i in (1, 2, 3))
+
+
+def test_output_that_is_no_text_is_kept_byte_for_byte(directory: Path) -> None:
+    job = Job(directory, command=(sys.executable, "-c", "import os; os.write(1, bytes(range(256)) * 1000)"))
+
+    job.run()
+
+    assert (directory / "output.log").read_bytes() == bytes(range(256)) * 1000
+
+
+def test_output_is_capped_and_its_positions_stay_true(directory: Path) -> None:
+    count, limits = 64 * 1024 * 5 // 8, OutputLimits(file_bytes=10_000, files=3)
+    job = Job(directory, command=("seq", "-f", "%07.0f", str(count)), output=limits)
+
+    runner, handle = job.submit()
+    wait_for_end(runner, handle)
+
+    files = sorted(directory.glob("output.log*"))
+    assert [file.name for file in files] == ["output.log", "output.log.1", "output.log.2"]
+    assert sum(file.stat().st_size for file in files) <= 3 * 10_000
+    whole = "".join(f"{number:07}\n" for number in range(1, count + 1)).encode()
+    kept = b"".join(runner.logs(handle, 0))
+    assert len(kept) > 20_000
+    assert whole.endswith(kept)
+    assert b"".join(runner.logs(handle, len(whole) - 12)) == whole[-12:]
+
+
+def test_a_job_that_floods_its_output_can_be_stopped(directory: Path) -> None:
+    job = shell(directory, "yes 'echo $$' & echo $! > pids; wait", OutputLimits(file_bytes=100_000, files=2))
+    runner, handle = job.submit()
+    pids = noted_pids(job, 1)
+
+    runner.cancel(handle, grace_seconds=5)
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    assert all(map(is_gone, pids))
+    assert sum(file.stat().st_size for file in directory.glob("output.log*")) <= 200_000
+
+
+def test_a_job_with_an_image_is_refused(directory: Path) -> None:
+    spec = RunSpec("entity", "project", "run", "local-process", docker_image="python:3.12")
+
+    with pytest.raises(InvalidSpec, match="runs no images"):
+        Job(directory).runner().validate(spec)
+
+
+def test_a_user_who_does_not_exist_is_named(directory: Path) -> None:
+    job = Job(directory, run_as_user="nobody-of-this-name")
+
+    worker = job.submit_in_worker()
+
+    assert "no user nobody-of-this-name" in worker.wait_for_word()["failed"]
+    worker.kill()
+
+
+def test_a_directory_removed_under_the_job_does_not_lose_the_outcome(directory: Path) -> None:
+    job = shell(directory, "echo $$ > pids; trap 'exit 5' TERM; while :; do sleep 0.05; done")
+    runner, handle = job.submit()
+    (pid,) = noted_pids(job, 1)
+
+    subprocess.run(["rm", "-rf", str(directory)], check=True)
+    os.kill(pid, signal.SIGTERM)
+
+    status = wait_for_end(runner, handle)
+    assert (status.state, status.result and status.result.code) == (JobState.FAILED, 5)
+
+
+def test_the_shim_says_in_its_title_whose_it_is(directory: Path) -> None:
+    job = shell(directory, "sleep 60")
+    runner, handle = job.submit()
+
+    assert psutil.Process(int(handle.data["pid"])).cmdline()[0].strip() == f"launchd: shim {NAME}"
+
+    runner.cancel(handle, 0)
+    wait_for_end(runner, handle)
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that other users may pass through, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory, NAME)
+
+
+@as_root
+def test_another_user_runs_the_job_in_files_of_its_own(open_directory: Path) -> None:
+    script = "id -un; id -gn; touch mine; ls ..; cat ../job.json; ps -o uid= -p $$"
+    job = Job(open_directory, command=("sh", "-c", script), run_as_user="nobody")
+    write_order(job.order)
+
+    status = job.run()
+
+    assert status.state is JobState.FINISHED
+    text = job.text()
+    assert text.startswith("nobody\n")
+    assert (job.work / "mine").owner() == "nobody"
+    assert "Permission denied" in text
+
+
+@as_root
+def test_a_directory_that_the_user_may_not_enter_is_named(directory: Path) -> None:
+    status = Job(directory, run_as_user="nobody").run()
+
+    assert status.state is JobState.FAILED
+    assert f"may not enter {directory / 'work'}" in (status.message or "")
+
+
+@as_root
+def test_a_job_of_another_user_dies_with_its_shim(open_directory: Path) -> None:
+    job = Job(open_directory, command=("sh", "-c", "echo $$ > pids; sleep 60"), run_as_user="nobody")
+    runner, handle = job.submit()
+    (pid,) = noted_pids(job, 1)
+
+    os.kill(int(handle.data["pid"]), signal.SIGKILL)
+
+    wait_until(lambda: is_gone(pid), what="the death of the job")
+    assert wait_for_end(runner, handle).state is JobState.FAILED
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=True)
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@as_root
+def test_a_full_disk_costs_output_and_nothing_else(small_disk: Path) -> None:
+    job = shell(small_disk / NAME, "head -c 1000000 /dev/zero; rm -f filler; exit 4")
+
+    status = job.run()
+
+    assert status.result is not None
+    assert (status.state, status.result.code) == (JobState.FAILED, 4)
+    assert sum(file.stat().st_size for file in job.directory.glob("output.log*")) < 256 * 1024
+
+
+@as_root
+def test_dropped_output_is_noted_once_there_is_room_again(small_disk: Path) -> None:
+    script = "head -c 300000 /dev/zero > filler; sleep 0.1; echo lost; sleep 0.1; rm filler; echo kept"
+    job = shell(small_disk / NAME, script)
+
+    assert job.run().state is JobState.FINISHED
+
+    text = job.text()
+    assert "bytes of output were dropped here" in text
+    assert "lost" not in text
+    assert text.endswith("kept\n")
+
+
+@as_root
+def test_a_disk_that_is_full_from_the_start_fails_the_job_with_a_sentence(small_disk: Path) -> None:
+    job = shell(small_disk / NAME, "touch ran")
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space"):
+        filler.write_bytes(bytes(300_000))
+
+    with pytest.raises(SubmitError, match="No space left on device"):
+        job.submit()
+    assert job.runner().find(NAME) is None

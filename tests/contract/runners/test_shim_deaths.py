@@ -1,0 +1,271 @@
+"""Worker and shim killed at every step: at most one start, nothing left behind, and an outcome that tells the truth."""
+
+import os
+import select
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ipc.states import JobState
+from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.waiting import wait_until
+from workers.runners import local_process
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job that notes each start, runs until it is told to go on, and exits with 3."""
+    script = "echo started | tee -a starts; while [ ! -e go ]; do sleep 0.02; done; exit 3"
+    return Job(tmp_path / "jobs" / NAME, command=("sh", "-c", script))
+
+
+def starts(job: Job) -> int:
+    path = job.work / "starts"
+    return path.read_text().count("started") if path.exists() else 0
+
+
+def let_end(job: Job) -> None:
+    (job.work / "go").touch()
+
+
+def shims(job: Job) -> list[psutil.Process]:
+    """Return all shims of the job, waiting ones too, with the processes at their gates."""
+    log = job.directory / "worker.log"
+    return [process for process in psutil.process_iter() if holds(process, log)]
+
+
+def holds(process: psutil.Process, path: Path) -> bool:
+    try:
+        return Path(f"/proc/{process.pid}/fd/2").readlink() == path
+    except OSError:
+        return False
+
+
+def processes_of(job: Job) -> list[psutil.Process]:
+    """Return what runs of the job itself."""
+    return [process for process in psutil.process_iter() if works_in(process, job.work)]
+
+
+def works_in(process: psutil.Process, directory: Path) -> bool:
+    try:
+        return Path(process.cwd()) == directory
+    except psutil.Error:
+        return False
+
+
+def test_a_worker_that_dies_before_the_launch_leaves_nothing(job: Job) -> None:
+    worker = job.submit_in_worker("prepare")
+    worker.wait_for_word()
+    assert shims(job) != []
+
+    worker.kill()
+
+    wait_until(lambda: shims(job) == [], what="the end of the shim")
+    assert job.runner().find(NAME) is None
+    assert (job.directory / "worker.log").read_text() == ""
+
+
+def test_a_worker_that_dies_in_mid_launch_leaves_nothing(job: Job) -> None:
+    job.submit_in_worker("half").wait()
+
+    wait_until(lambda: shims(job) == [], what="the end of the shim")
+    assert job.runner().find(NAME) is None
+    assert starts(job) == 0
+
+
+def test_a_worker_that_dies_right_after_the_launch_leaves_the_job_running(job: Job) -> None:
+    job.submit_in_worker("send").wait()
+
+    runner = job.runner()
+    handle = wait_until(lambda: runner.find(NAME), what="the start of the job")
+    assert handle is not None
+    let_end(job)
+
+    assert wait_for_end(runner, handle).result == runner.inspect(handle).result
+    assert starts(job) == 1
+
+
+def test_two_workers_racing_for_one_job_start_it_once(job: Job) -> None:
+    racers = [job.submit_in_worker() for _ in range(4)]
+
+    handles = [racer.wait_for_word()["done"] for racer in racers]
+
+    assert handles == [handles[0]] * len(racers)
+    runner = job.runner()
+    handle = runner.find(NAME)
+    assert handle is not None
+    let_end(job)
+    wait_for_end(runner, handle)
+    assert starts(job) == 1
+    for racer in racers:
+        racer.kill()
+
+
+def test_no_output_is_lost_with_the_worker(job: Job) -> None:
+    script = "for i in $(seq 2000); do echo line $i; done; while [ ! -e go ]; do sleep 0.02; done; echo last"
+    job.command = ("sh", "-c", script)
+    worker = job.submit_in_worker()
+    worker.wait_for_word()
+    worker.kill()
+    let_end(job)
+
+    runner = job.runner()
+    handle = runner.find(NAME)
+    assert handle is not None
+    wait_for_end(runner, handle)
+
+    assert job.text() == "".join(f"line {number}\n" for number in range(1, 2001)) + "last\n"
+
+
+@pytest.mark.parametrize("action", ["kill", "raise", "exit"])
+def test_a_shim_that_dies_before_its_note_is_replaced(action: str, job: Job, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    once.mkdir()
+    worker = job.submit_in_worker(failpoints=f"shim.started={action}", once=once)
+    assert "done" in worker.wait_for_word()
+    let_end(job)
+
+    runner = job.runner()
+    handle = runner.find(NAME)
+    assert handle is not None
+    assert wait_for_end(runner, handle).state is JobState.FAILED
+    assert starts(job) == 1
+    worker.kill()
+
+
+def test_shims_that_die_every_time_fail_the_submission(job: Job) -> None:
+    worker = job.submit_in_worker(failpoints="shim.started=kill")
+
+    assert "was killed each time" in worker.wait_for_word()["failed"]
+    assert job.runner().find(NAME) is None
+    assert starts(job) == 0
+    worker.kill()
+
+
+@pytest.mark.parametrize("action", ["kill", "raise", "exit"])
+@pytest.mark.parametrize(("point", "most_starts"), [("before_spawn", 0), ("spawned", 1), ("ended", 1)])
+def test_a_shim_that_dies_later_fails_the_job_visibly(point: str, most_starts: int, action: str, job: Job) -> None:
+    let_end(job)
+    worker = job.submit_in_worker(failpoints=f"shim.{point}={action}")
+    assert "done" in worker.wait_for_word()
+    worker.kill()
+
+    runner, handle = job.submit()
+
+    status = wait_for_end(runner, handle)
+    assert status.state is JobState.FAILED
+    assert status.result is not None
+    assert (status.result.code, status.result.signal) == (None, None)
+    assert "exit status is lost" in (status.message or "")
+    assert starts(job) <= most_starts
+    wait_until(lambda: processes_of(job) == [], what="the end of all that ran")
+
+
+def test_a_killed_shim_takes_the_job_with_it(job: Job) -> None:
+    hidden = "(setsid sleep 60 &); (setsid sh -c 'exec sleep 60' &); "
+    job.command = ("sh", "-c", f"{hidden} touch ready; sleep 60")
+    runner, handle = job.submit()
+    wait_until((job.work / "ready").exists, what="the job's start")
+    assert len(processes_of(job)) >= 3
+
+    os.kill(int(handle.data["pid"]), signal.SIGKILL)
+
+    status = wait_for_end(runner, handle)
+    assert status.state is JobState.FAILED
+    assert "was killed; its exit status is lost" in (status.message or "")
+    wait_until(lambda: processes_of(job) == [], what="the end of all that ran")
+    assert runner.inspect(handle) == status
+
+
+def test_a_job_stopped_with_a_dead_shim_is_stopped(job: Job) -> None:
+    runner, handle = job.submit()
+    os.kill(int(handle.data["pid"]), signal.SIGKILL)
+
+    runner.cancel(handle, grace_seconds=5)
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+
+
+def test_a_shim_that_hangs_does_not_prevent_a_stop(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_process, "STOP_MARGIN_SECONDS", 0.2)
+    runner, handle = job.submit()
+    os.kill(int(handle.data["pid"]), signal.SIGSTOP)
+
+    runner.cancel(handle, grace_seconds=0)
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    wait_until(lambda: processes_of(job) == [], what="the end of all that ran")
+
+
+@pytest.mark.parametrize("point", ["started", "before_spawn"])
+def test_a_shim_that_hangs_before_the_start_is_ended(point: str, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_process, "STOP_MARGIN_SECONDS", 0.2)
+    worker = job.submit_in_worker(failpoints=f"shim.{point}=stop")
+    runner = job.runner()
+    handle = wait_until(lambda: runner.find(NAME), what="the shim's lock")
+    worker.kill()
+    assert handle is not None
+    assert runner.inspect(handle).state in (JobState.STARTING, JobState.RUNNING)
+
+    runner.cancel(handle, grace_seconds=0)
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    assert starts(job) == 0
+
+
+def test_a_shim_that_does_not_answer_is_replaced(job: Job, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    once.mkdir()
+    worker = job.submit_in_worker(failpoints="shim.started=stop", once=once, answer_timeout=0.5)
+
+    assert "done" in worker.wait_for_word()
+    wait_until(lambda: starts(job) == 1, what="the start")
+    let_end(job)
+    runner = job.runner()
+    handle = runner.find(NAME)
+    assert handle is not None
+    wait_for_end(runner, handle)
+    assert starts(job) == 1
+    worker.kill()
+
+
+def test_a_host_that_shuts_down_is_the_reason_given(job: Job) -> None:
+    runner, handle = job.submit()
+
+    os.kill(int(handle.data["pid"]), signal.SIGTERM)
+
+    status = wait_for_end(runner, handle)
+    assert status.state is JobState.FAILED
+    assert "told to shut its processes down" in (status.message or "")
+
+
+def test_a_host_that_was_restarted_is_the_reason_given(job: Job) -> None:
+    job.directory.joinpath("started.json").write_text(
+        '{"shim": {"pid": 1, "started": 0, "boot": "earlier"}, "command": {"pid": 1, "started": 0, "boot": "earlier"},'
+        ' "started_at": 0}'
+    )
+    (job.directory / "shim.lock").write_text('{"pid": 1, "started": 0, "boot": "earlier"}')
+
+    runner = job.runner()
+    handle = runner.find(NAME)
+
+    assert handle is not None
+    assert "host was restarted" in (runner.inspect(handle).message or "")
+
+
+def test_the_descriptor_tells_of_the_end(job: Job) -> None:
+    runner, handle = job.submit()
+    descriptor = runner.wait_fileno(handle)
+    assert descriptor is not None
+    poll = select.poll()
+    poll.register(descriptor)
+    assert poll.poll(0) == []
+
+    let_end(job)
+
+    assert poll.poll(10_000) != []
+    assert runner.inspect(handle).state is JobState.FAILED
+    assert job.runner().wait_fileno(handle) is None
+    os.close(descriptor)
