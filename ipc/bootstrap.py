@@ -17,6 +17,9 @@ from multiprocessing.context import ForkServerProcess
 
 from ipc.channel import WorkerEnd
 
+#: Tells the fork server which resources' runners to load in advance.
+PRELOAD_VARIABLE = "LAUNCHD_PRELOAD"
+
 _context = multiprocessing.get_context("forkserver")
 
 

@@ -27,5 +27,5 @@ def adopt_all(journal: Journal, care: Care) -> int:
     for job in jobs:
         care.adopt(job)
     if jobs:
-        log.info("The jobs of the agent before us are adopted.", extra={"jobs": len(jobs)})
+        log.info("The jobs of the agent before us are taken over.", extra={"jobs": len(jobs)})
     return len(jobs)

@@ -69,6 +69,7 @@ class Care:
         self._staffed_at: dict[str, float] = {}
         self._unstaffed: dict[str, float] = {}
         self._overdue: dict[str, ErrorReport] = {}
+        self._adopting: set[str] = set()
         self._after_commit: list[Callable[[], None]] = []
         #: Grows whenever a job comes, goes or is to be stopped.
         self.changes = 0
@@ -96,8 +97,8 @@ class Care:
             job = moved(job, JobState.CLAIMED, time.time(), "the agent was restarted; the job starts over")
         self._jobs[job.item_id] = msgspec.structs.replace(job, losses=0)
         self._unstaffed[job.item_id] = 0.0
-        self.counters["adopted"] += 1
-        log.info("A job is adopted.", extra=_fields(job))
+        if job.may_exist_outside:
+            self._adopting.add(job.item_id)
 
     # -- from the queue server
 
@@ -200,6 +201,7 @@ class Care:
         job = self._jobs.get(worker.item_id or "")
         if job is None:
             return
+        self._note_adoption(job)
         match event:
             case PhaseChanged(state, message):
                 self._move(job, state, message)
@@ -219,6 +221,12 @@ class Care:
                 self._outcomes[job.item_id] = event
             case Hello() | Heartbeat():
                 pass
+
+    def _note_adoption(self, job: JobRecord) -> None:
+        if job.item_id in self._adopting:
+            self._adopting.discard(job.item_id)
+            self.counters["adopted"] += 1
+            log.info("A job of the agent before us is adopted.", extra=_fields(job))
 
     def _move(self, job: JobRecord, state: JobState, message: str | None) -> None:
         try:
@@ -399,6 +407,8 @@ class Care:
         self.changes += 1
         for memory in (self._jobs, self._unstaffed, self._staffed_at, self._overdue, self._outcomes):
             memory.pop(job.item_id, None)
+        self._handshakes.discard(job.item_id)
+        self._adopting.discard(job.item_id)
 
     # -- after the commit
 

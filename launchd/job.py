@@ -85,8 +85,8 @@ def moved(job: JobRecord, state: JobState, now: float, message: str | None = Non
 
 
 def next_sequence(job: JobRecord, now: float) -> int:
-    """Return a number above that of every earlier report of ``job``, forgotten ones too: milliseconds."""
-    return max(job.sequence + 1, int(now * 1000))
+    """Return a number above that of every earlier report of ``job``, forgotten ones too: 1/100 s since its claim."""
+    return max(job.sequence + 1, int((now - job.claimed_at) * 100))
 
 
 def ended(job: JobRecord, state: JobState, result: ExitResult, now: float) -> JobRecord:

@@ -81,16 +81,11 @@ class Journal:
         self._lock = _lock_beside(path)
         self._pending: list[tuple[str, tuple[object, ...]]] = []
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-            self._check_layout()
+            self._db = _open(path)
             self._next_delivery = self._highest_delivery() + 1
-        except sqlite3.Error as error:
-            raise JournalError(
-                f"The journal {path} cannot be used: {error}. Check the disk and the file's owner."
-            ) from error
+        except (sqlite3.Error, JournalError) as error:
+            os.close(self._lock)
+            raise JournalError(f"The journal {path} cannot be used: {error}.") from error
 
     def close(self) -> None:
         """Close the file and let another agent have it."""
@@ -187,16 +182,23 @@ class Journal:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _check_layout(self) -> None:
-        found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found > LAYOUT:
-            raise JournalError(
-                f"The journal {self.path} was written by a newer launchd. Install that version or later."
-            )
-        self._db.execute(f"PRAGMA user_version = {LAYOUT}")
-
     def _highest_delivery(self) -> int:
         return int(self._db.execute("SELECT coalesce(max(id), 0) FROM outbox").fetchone()[0])
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        if db.execute("PRAGMA user_version").fetchone()[0] > LAYOUT:
+            raise JournalError("it was written by a newer launchd; install that version or a later one")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA user_version = {LAYOUT}")
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _lock_beside(path: Path) -> int:

@@ -112,10 +112,4 @@ class Liaison:
 
 
 def _application(config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]) -> Application:
-    public = {
-        "entity": config.entity,
-        "queues": list(config.queues),
-        "max_jobs": config.max_jobs,
-        "max_schedulers": config.max_schedulers,
-    }
-    return Application(config.entity, config.queues, public, default_version(), remembered_id, known_items)
+    return Application(config.entity, config.queues, config.public(), default_version(), remembered_id, known_items)

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 
 class Notifier:
@@ -11,7 +12,6 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str]) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) if address else None
         self._watchdog_seconds = int(environ.get("WATCHDOG_USEC", "0")) / 1e6
         self._fed_at = 0.0
         self._status = ""
@@ -42,10 +42,8 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def _send(self, message: str) -> None:
-        if self._socket is None:
+        if not self._address:
             return
-        try:
-            self._socket.sendto(message.encode(), self._address)
-        except OSError:
-            # systemd is restarting itself; the next message will do.
-            return
+        # systemd may be restarting itself; then the next message will do.
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.sendto(message.encode(), self._address)

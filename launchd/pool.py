@@ -18,13 +18,13 @@ from multiprocessing.context import ForkServerProcess
 
 import psutil
 
-from ipc.bootstrap import fork_server_pid, spawn_worker, start_fork_server
+from ipc.bootstrap import PRELOAD_VARIABLE, fork_server_pid, spawn_worker, start_fork_server
 from ipc.channel import ChannelClosed, SupervisorEnd, open_channel
 from ipc.messages import Command, Event, MalformedMessage
 from launchd.inbox import Hired, HireFailed, Inbox
 
 WORKER_TARGET = "workers.main:main"
-PRELOAD = ("workers.preload",)
+PRELOAD = "workers.preload"
 
 #: A fork server that takes longer than this over one worker is killed and replaced.
 HIRE_SECONDS = 15.0
@@ -113,9 +113,10 @@ class Worker:
 class Pool:
     """Hires workers one at a time, each with a private channel; a hired one arrives in the inbox as ``Hired``."""
 
-    def __init__(self, inbox: Inbox, preload: Sequence[str] = PRELOAD) -> None:
-        """Start the fork server. Call it before anything else: see ``ipc.bootstrap``."""
-        start_fork_server(preload)
+    def __init__(self, inbox: Inbox, resources: Sequence[str]) -> None:
+        """Start the fork server, ready for jobs on ``resources``. Call it before anything else: see ``ipc.bootstrap``."""
+        os.environ[PRELOAD_VARIABLE] = ",".join(resources)
+        start_fork_server([PRELOAD])
         self._inbox = inbox
         self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None

@@ -32,7 +32,15 @@ class Rules:
 
     def refusal(self, spec: RunSpec, queue: str) -> str | None:
         """Return why the host's policy does not allow ``spec`` from ``queue``, or ``None``."""
-        raise NotImplementedError
+        ours = self.config.launchd
+        return policy.refusal(
+            spec.resource,
+            bool(spec.overrides.entry_point),
+            spec.resource_args,
+            spec.git.repo,
+            ours.policy.for_queue(queue),
+            self.config.secure_mode,
+        )
 
     def free_slots(self, taken: int, limit: int) -> int:
         """Return how many more jobs fit beside ``taken`` under ``limit`` (``max_jobs`` or ``max_schedulers``)."""
@@ -54,7 +62,7 @@ class Rules:
     def order(self, job: JobRecord) -> WorkOrder:
         """Return the work order for ``job``."""
         ours = self.config.launchd
-        rights = policy.for_queue(ours.policy, job.queue)
+        rights = ours.policy.for_queue(job.queue)
         return WorkOrder(
             name=job.name,
             item_id=job.item_id,

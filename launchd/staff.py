@@ -9,7 +9,7 @@ import selectors
 import time
 from collections.abc import Iterator
 
-from ipc.messages import Command, Event, Hello
+from ipc.messages import Detach, Event, Hello
 from launchd.config import SupervisionConfig
 from launchd.inbox import Hired
 from launchd.pool import Pool, Worker
@@ -31,6 +31,7 @@ class Staff:
         self._booting: set[Worker] = set()
         self._busy: dict[str, Worker] = {}
         self._ready: dict[Worker, None] = {}
+        self._dismissed = False
 
     def __len__(self) -> int:
         return len(self._spares) + len(self._booting) + len(self._busy)
@@ -46,6 +47,8 @@ class Staff:
         self._booting.add(worker)
         for descriptor in worker.filenos():
             self._selector.register(descriptor, selectors.EVENT_READ, worker)
+        if self._dismissed:
+            worker.send(Detach())
 
     def no_show(self) -> None:
         """Note that an ordered worker will not come."""
@@ -100,27 +103,26 @@ class Staff:
         now = time.monotonic()
         for worker in [*self._busy.values(), *self._booting]:
             if worker.aborted_at is not None:
-                if now - worker.aborted_at > ABORT_SECONDS:
+                if now - worker.aborted_at > min(ABORT_SECONDS, self.rules.worker_silence_seconds):
                     worker.kill("it hung")
             elif now - worker.heard_at > self.rules.worker_silence_seconds:
                 log.error("A worker has fallen silent and is ended.", extra={"pid": worker.pid, "item": worker.item_id})
                 worker.kill_reason = f"it was silent for {self.rules.worker_silence_seconds:g} s"
                 worker.abort()
 
-    def dismiss_spares(self, command: Command) -> None:
-        """Send all spare workers away."""
-        for worker in self._spares:
-            worker.send(command)
-
-    def tell_all(self, command: Command) -> None:
-        """Send ``command`` to every worker with a job."""
-        for worker in self._busy.values():
-            worker.send(command)
+    def dismiss_all(self) -> None:
+        """Send every worker away, those still to come included; what runs runs on."""
+        self._dismissed = True
+        for worker in self._all():
+            worker.send(Detach())
 
     def kill_all(self, reason: str) -> None:
         """End every worker at once."""
-        for worker in [*self._busy.values(), *self._booting, *self._spares]:
+        for worker in self._all():
             worker.kill(reason)
+
+    def _all(self) -> list[Worker]:
+        return [*self._busy.values(), *self._booting, *self._spares]
 
     def _note_hello(self, worker: Worker, events: list[Event]) -> None:
         if worker in self._booting and Hello(worker.pid) in events:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from ipc.failpoints import hit
-from ipc.messages import Detach
 from launchd.adoption import adopt_all
 from launchd.care import Care
 from launchd.client.queue_server import QueueServer, StopOrder
@@ -100,7 +99,7 @@ def run(loaded: LoadedConfig, base_url: str, api_key: str, reload: Callable[[], 
     inbox = Inbox()
     os.environ.pop("WANDB_API_KEY", None)
     # Before any thread, socket or secret: the fork server's copies go to every job.
-    pool = Pool(inbox)
+    pool = Pool(inbox, loaded.config.launchd.policy.resources)
     _raise_file_limit()
     try:
         supervisor = Supervisor(loaded, QueueServer(base_url, api_key), api_key, pool, inbox, reload)
@@ -178,7 +177,7 @@ class Supervisor:
         if mode is Mode.LEAVING:
             self._notifier.stopping()
             self._leave_by = time.monotonic() + LEAVE_SECONDS
-            self._staff.tell_all(Detach())
+            self._staff.dismiss_all()
 
     def _has_left(self) -> bool:
         if self._mode is Mode.DRAINING and not any(self._care.jobs()) and not self._outlet.waiting:

@@ -1,9 +1,26 @@
 """Imported by the fork server once, so that every worker starts with it in memory.
 
-Must not start threads or open sockets: each worker is a copy of what this leaves.
+Loads the sources, the builders and the runners of the resources named in
+``LAUNCHD_PRELOAD`` (separated by commas). It must not start threads or open
+sockets: each worker is a copy of what this leaves.
 """
 
-import workers.main  # noqa: F401
-from ipc.bootstrap import freeze_imports
+import importlib
+import os
 
+import workers.main  # noqa: F401 - to have it in memory is the purpose
+from ipc.bootstrap import PRELOAD_VARIABLE, freeze_imports
+from workers.builders import BUILDERS
+from workers.runners import RUNNERS
+from workers.sources import SOURCES
+
+
+def _preload() -> None:
+    resources = os.environ.get(PRELOAD_VARIABLE, "").split(",")
+    runners = [RUNNERS[resource] for resource in resources if resource in RUNNERS]
+    for path in (*SOURCES.values(), *BUILDERS.values(), *runners):
+        importlib.import_module(path.partition(":")[0])
+
+
+_preload()
 freeze_imports()

@@ -1,0 +1,141 @@
+"""Every failpoint × every way to die: no job is lost, none runs twice, none is left behind, and the reason is true.
+
+A house runs one job of each length while the process that reaches the failpoint dies there, once. What a dead
+supervisor needs is what systemd does: it is started again; a hung one is killed first, as the watchdog would.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ipc.failpoints import ACTIONS, FAILPOINTS
+from launchd.client.queue_server import Item
+from tests.support.house import AgentProcess, House, house
+from tests.support.waiting import wait_until
+
+#: A job writes its name here first thing; twice would be a job that ran twice.
+RUN_SCRIPT = 'echo "$LAUNCHD_JOB_NAME" >> "$1"; sleep "$2"; echo done'
+
+#: One that is over at once, one that is still running when others end, and one that has to wait for a slot.
+LENGTHS = ("0", "0.7", "0.3")
+
+#: A job whose keeper dies cannot be known to have ended well, and is not started again.
+KEEPER_REASONS = ("process that kept the job", "did not start", "failpoint")
+
+
+@pytest.fixture
+def quick_house(tmp_path: Path) -> Iterator[House]:
+    with house(tmp_path, max_jobs=2) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_any_process_may_die_anywhere(quick_house: House, failpoint: str, action: str) -> None:
+    fired = quick_house.directory / "fired"
+    fired.mkdir()
+    items = [leave_a_job_behind(quick_house)] if failpoint == "supervisor.adopting" else []
+    armed = {"LAUNCHD_FAILPOINTS": f"{failpoint}={action}", "LAUNCHD_FAILPOINTS_ONCE": str(fired)}
+    agent = quick_house.start_agent(**armed)
+    runs = quick_house.directory / "runs"
+    items += [quick_house.push("sh", "-c", RUN_SCRIPT, "job", str(runs), length) for length in LENGTHS]
+
+    keep_agent_alive(quick_house, agent, armed, fired / failpoint)
+    ended = quick_house.wait_over(items)
+
+    assert_nothing_ran_twice(runs)
+    for item in ended:
+        assert_outcome_is_true(item, failpoint, quick_house)
+    assert_journal_and_server_agree(quick_house, ended)
+    assert_said_once(quick_house, ended)
+    assert_nothing_left(quick_house)
+
+
+@pytest.mark.parametrize("victim", ["fork server", "queue server"])
+@pytest.mark.parametrize("action", ["kill", "stop"])
+def test_the_servers_may_die_while_jobs_are_at_every_phase(quick_house: House, victim: str, action: str) -> None:
+    quick_house.start_agent()
+    runs = quick_house.directory / "runs"
+    items = [quick_house.push("sh", "-c", RUN_SCRIPT, "job", str(runs), length) for length in LENGTHS]
+    if victim == "queue server":
+        disturb_queue_server(quick_house, action)
+    else:
+        disturb_fork_server(quick_house, action)
+    items += [quick_house.push("sh", "-c", RUN_SCRIPT, "job", str(runs), length) for length in LENGTHS]
+
+    ended = quick_house.wait_over(items, timeout=50)
+
+    assert [item.state for item in ended] == ["FINISHED"] * len(items)
+    assert_nothing_ran_twice(runs)
+    assert_journal_and_server_agree(quick_house, ended)
+    assert_said_once(quick_house, ended)
+    assert_nothing_left(quick_house)
+
+
+def leave_a_job_behind(opened: House) -> str:
+    """Have a job that runs on after its supervisor was killed."""
+    agent = opened.start_agent()
+    item_id = opened.push("sh", "-c", RUN_SCRIPT, "job", str(opened.directory / "runs"), "1")
+    wait_until(lambda: opened.job(item_id)["phase"] == "running", what="the job ran")
+    agent.kill()
+    return item_id
+
+
+def keep_agent_alive(opened: House, agent: AgentProcess, environ: dict[str, str], fired: Path) -> None:
+    """Do what systemd does when the failpoint hits the supervisor itself."""
+    wait_until(fired.exists, timeout=20, what=f"the failpoint {fired.name}")
+    if not fired.name.startswith("supervisor."):
+        return
+    wait_until(lambda: agent.exit_code() is not None or agent.is_stopped(), what="the supervisor died or hung")
+    agent.kill()
+    opened.start_agent(**environ)
+
+
+def disturb_queue_server(opened: House, action: str) -> None:
+    process = psutil.Process(opened.server.process.pid)
+    if action == "stop":
+        process.suspend()
+        wait_until(lambda: not opened.status()["server"]["reachable"], timeout=30, what="the outage was noticed")
+    opened.server.restart()
+
+
+def disturb_fork_server(opened: House, action: str) -> None:
+    wait_until(lambda: opened.status()["jobs"], what="a job was claimed")
+    agent = psutil.Process(opened.agent.pid if opened.agent else 0)
+    fork_server = next(child for child in agent.children() if "forkserver" in " ".join(child.cmdline()))
+    if action == "kill":
+        fork_server.kill()
+    else:
+        fork_server.suspend()
+
+
+def assert_nothing_ran_twice(runs: Path) -> None:
+    names = runs.read_text().split() if runs.exists() else []
+    assert sorted(names) == sorted(set(names))
+
+
+def assert_outcome_is_true(item: Item, failpoint: str, opened: House) -> None:
+    if item.state == "FINISHED":
+        assert opened.job(item.id)["external_name"] in (opened.directory / "runs").read_text()
+        return
+    assert failpoint.startswith("shim."), f"{item.state}: {item.message}"
+    assert item.state == "FAILED"
+    assert any(reason in (item.message or "") for reason in KEEPER_REASONS), item.message
+
+
+def assert_journal_and_server_agree(opened: House, items: list[Item]) -> None:
+    wait_until(lambda: opened.outbox() == 0, what="the outbox is empty")
+    states = opened.journal_states()
+    assert {item.id: states[item.id].upper() for item in items} == {item.id: item.state for item in items}
+
+
+def assert_said_once(opened: House, items: list[Item]) -> None:
+    lines = [line for line in opened.log().splitlines() if "A job is over." in line]
+    for item in items:
+        assert sum(item.id in line for line in lines) == 1
+
+
+def assert_nothing_left(opened: House) -> None:
+    wait_until(lambda: not opened.processes(), what="no process of a job is left")

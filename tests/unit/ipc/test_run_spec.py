@@ -1,0 +1,70 @@
+"""Run specs as they come: nulls are absences, wrong types are named, W&B's spellings are kept."""
+
+from typing import Any
+
+import pytest
+
+from ipc.errors import InvalidSpec
+from ipc.run_spec import parse_run_spec
+
+MINIMAL: dict[str, Any] = {"entity": "e", "project": "p"}
+
+
+def test_nulls_count_as_absent() -> None:
+    spec = parse_run_spec(MINIMAL | {"overrides": None, "resource_args": None, "docker": None, "git": None})
+    assert (spec.overrides.args, spec.resource_args, spec.docker_image, spec.git.repo) == ((), {}, None, None)
+
+
+def test_nulls_within_overrides_count_as_absent() -> None:
+    assert parse_run_spec(MINIMAL | {"overrides": {"args": None, "run_config": None}}).overrides.run_config == {}
+
+
+def test_the_project_is_in_lower_case() -> None:
+    assert parse_run_spec(MINIMAL | {"project": "MNIST"}).project == "mnist"
+
+
+def test_a_missing_run_id_is_drawn() -> None:
+    drawn = {parse_run_spec(MINIMAL).run_id for _ in range(50)}
+    assert len(drawn) == 50
+    assert all(len(run_id) == 8 and run_id.isalnum() for run_id in drawn)
+
+
+def test_a_given_run_id_is_kept() -> None:
+    assert parse_run_spec(MINIMAL | {"run_id": "abc"}).run_id == "abc"
+
+
+def test_no_resource_means_wandbs_default() -> None:
+    assert parse_run_spec(MINIMAL).resource == "local-container"
+
+
+def test_the_legacy_image_uri_counts() -> None:
+    assert parse_run_spec(MINIMAL | {"docker": {}, "image_uri": "i:1"}).docker_image == "i:1"
+
+
+def test_a_scheduler_is_known_by_its_uri() -> None:
+    assert parse_run_spec(MINIMAL | {"uri": "placeholder-uri-scheduler"}).is_scheduler
+
+
+def test_a_code_directory_is_known_by_its_uri() -> None:
+    assert parse_run_spec(MINIMAL | {"uri": "wandb-artifact://_id/QXJ0"}).code_artifact == "QXJ0"
+
+
+def test_unknown_keys_are_left_alone() -> None:
+    parse_run_spec(MINIMAL | {"additional_services": [{"config": {}}], "builder": {"type": "noop"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"overrides": []}, "overrides"),
+        ({"overrides": {"args": "--lr"}}, "overrides"),
+        ({"overrides": {"args": [1]}}, "overrides"),
+        ({"resource_args": "x"}, "resource_args"),
+        ({"entity": 7}, "entity"),
+        ({"project": ""}, "project"),
+        ({"_resume_count": "many"}, "_resume_count"),
+    ],
+)
+def test_a_wrong_value_is_named(change: dict[str, Any], where: str) -> None:
+    with pytest.raises(InvalidSpec, match=where):
+        parse_run_spec(MINIMAL | change)
