@@ -1,0 +1,76 @@
+"""docs/configuration.md lists every key there is, none that is not, and the right defaults."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from launchd.config.kinds import size
+from launchd.config.model import (
+    AgentConfig,
+    BuilderConfig,
+    EnvironmentConfig,
+    JobsConfig,
+    LaunchdConfig,
+    PolicyConfig,
+    RegistryConfig,
+    SupervisionConfig,
+    VenvConfig,
+)
+
+PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
+BLOCKS: dict[str, type[msgspec.Struct]] = {
+    "": AgentConfig,
+    "builder.": BuilderConfig,
+    "registry.": RegistryConfig,
+    "environment.": EnvironmentConfig,
+    "launchd.": LaunchdConfig,
+    "launchd.jobs.": JobsConfig,
+    "launchd.venv.": VenvConfig,
+    "launchd.policy.": PolicyConfig,
+    "launchd.supervision.": SupervisionConfig,
+}
+ROW = re.compile(r"^\| (?P<keys>`[a-z][^|]*) \| (?P<default>[^|]+) \|", re.MULTILINE)
+
+
+def documented() -> dict[str, str]:
+    """Return the default on the page by key, spelt as in the structs."""
+    text = PAGE.read_text().partition("## W&B's keys")[2]
+    rows = [(re.findall(r"`([^`]+)`", row["keys"]), row["default"].strip()) for row in ROW.finditer(text)]
+    return {key.replace("-", "_"): default for keys, default in rows for key in keys}
+
+
+def existing() -> dict[str, Any]:
+    """Return the default in the code by key, of the keys that hold values and not blocks."""
+    return {
+        prefix + field.name: field.default
+        for prefix, struct in BLOCKS.items()
+        for field in msgspec.structs.fields(struct)
+        if f"{prefix}{field.name}." not in BLOCKS
+    }
+
+
+def plain_defaults() -> list[tuple[str, Any]]:
+    return [(key, default) for key, default in existing().items() if isinstance(default, bool | int | float | tuple)]
+
+
+def as_written(default: Any) -> str:
+    if isinstance(default, tuple):
+        return f"`[{', '.join(default)}]`"
+    return f"`{str(default).lower() if isinstance(default, bool) else f'{default:g}'}`"
+
+
+def test_every_key_is_documented_and_no_other() -> None:
+    assert sorted(documented()) == sorted(existing())
+
+
+@pytest.mark.parametrize(("key", "default"), plain_defaults(), ids=str)
+def test_the_default_is_right(key: str, default: Any) -> None:
+    said = documented()[key]
+
+    if "iB" in said:
+        assert size(said.strip("`")) == default
+    elif key != "queues":
+        assert said == as_written(default)
