@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from launchd.server import keys
 from launchd.server.errors import CannotStart
@@ -39,8 +40,15 @@ def lock(settings: ServerSettings) -> IO[str]:
 
 
 def prepare(settings: ServerSettings) -> bytes:
-    """Migrate the database; make user, entity and admin key if there are none. Returns the secret that signs links."""
-    migrate(settings.database_path)
+    """Migrate the database; make user, entity and admin key if there are none. Returns the secret that signs links.
+
+    Raises:
+        CannotStart: the file is no database, or a newer server's.
+    """
+    try:
+        migrate(settings.database_path)
+    except DBAPIError as error:
+        raise CannotStart(f"{settings.database_path} cannot be used as a database: {error.orig}.") from error
     settings.database_path.chmod(0o600)
     engine = open_engine(settings.database_path, "BEGIN IMMEDIATE")
     try:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from launchd.server.errors import StoreUnavailable
 from launchd.server.store import claims
 from launchd.server.store.database import Database
-from launchd.server.wakeups import Wakeups
+from launchd.server.wakeups import Wakeups, work_topics
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class LeaseTimer:
             queues, following = set(), time.time() + _RETRY_SECONDS
         if queues:
             logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(queues)})
-            self._wakeups.notify(queues)
+            self._wakeups.wake_all(work_topics(queues))
         if following is not None:
             self.leased_until(following)
 

@@ -6,12 +6,23 @@ from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 
+_TURNS = 5
+"""Of the event loop, from the end of a connection to `gone`: read it, tell the protocol, the application, the watch."""
+
 
 class Presence:
     """`gone` turns true when the client's connection ends; it may be read from any thread."""
 
     def __init__(self) -> None:
         self.gone = False
+
+    async def has_gone(self) -> bool:
+        """As `gone`, after the event loop has read what the sockets have to say by now."""
+        for _ in range(_TURNS):
+            if self.gone:
+                break
+            await asyncio.sleep(0)
+        return self.gone
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -41,7 +42,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         address = f"{settings.host}:{settings.port}"
-        raise CannotStart(f"The queue server cannot listen on {address}: {error.strerror}.") from error
+        raise CannotStart(f"The queue server cannot listen on {address}: {os.strerror(error.errno or 0)}.") from error
 
 
 def base_url(listening: socket.socket) -> str:

@@ -1,9 +1,25 @@
-"""Who waits for what, in this process. Owns the bells; carries no data: whoever is woken looks into the store again."""
+"""Who waits for what, in this process. Owns the bells; carries no data: whoever is woken looks into the store again.
+
+Topics are of two kinds. Work, by queue: any one who waits can take it, so one is woken, the longest waiting first;
+with a hundred hosts on a queue, waking all for each item would cost more than the item. Whoever leaves, with work or
+without, wakes the next, so that no wake-up is lost on somebody who did not look or could not take everything.
+Orders, by agent: all who wait are woken.
+"""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+
+
+def work_topic(queue_id: str, *, scheduler: bool) -> str:
+    """What those wait for who can take items of this kind from this queue."""
+    return f"{queue_id}/{'scheduler' if scheduler else 'item'}"
+
+
+def work_topics(queue_ids: Iterable[str]) -> list[str]:
+    """Both kinds of work of these queues."""
+    return [work_topic(queue_id, scheduler=kind) for queue_id in queue_ids for kind in (False, True)]
 
 
 class Bell:
@@ -12,12 +28,17 @@ class Bell:
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
+    @property
+    def is_rung(self) -> bool:
+        """Somebody rang since the last `silence`."""
+        return self._event.is_set()
+
     def ring(self) -> None:
         """Wake who waits, or will."""
         self._event.set()
 
     def silence(self) -> None:
-        """Forget earlier rings."""
+        """Forget earlier rings. Whoever looks must do so after this."""
         self._event.clear()
 
     async def rung_before(self, deadline: float) -> bool:
@@ -31,25 +52,35 @@ class Bell:
 
 
 class Wakeups:
-    """All bells, by topic: the id of a queue (work came) or of an agent (orders came). Used on the event loop only."""
+    """All bells, by topic. Used on the event loop only."""
 
     def __init__(self) -> None:
         self.closed = False
-        self._bells: defaultdict[str, set[Bell]] = defaultdict(set)
+        # A dict keeps the order of arrival.
+        self._bells: defaultdict[str, dict[Bell, None]] = defaultdict(dict)
 
     @contextmanager
     def bell(self, topics: Iterable[str]) -> Iterator[Bell]:
-        """A bell that hears these topics while inside."""
+        """A bell that hears these topics while inside; on leaving, the next who waits for one of them is woken."""
         bell, names = Bell(), set(topics)
         for name in names:
-            self._bells[name].add(bell)
+            self._bells[name][bell] = None
         try:
             yield bell
         finally:
             for name in names:
                 self._remove(name, bell)
+            self.wake_one(names)
 
-    def notify(self, topics: Iterable[str]) -> None:
+    def wake_one(self, topics: Iterable[str]) -> None:
+        """For each topic, wake the longest waiting of those who have not been woken already."""
+        for name in topics:
+            for bell in self._bells.get(name, ()):
+                if not bell.is_rung:
+                    bell.ring()
+                    break
+
+    def wake_all(self, topics: Iterable[str]) -> None:
         """Wake everybody who waits for one of these."""
         for name in topics:
             for bell in self._bells.get(name, ()):
@@ -58,10 +89,10 @@ class Wakeups:
     def close(self) -> None:
         """Wake all, for good: the server stops."""
         self.closed = True
-        self.notify(list(self._bells))
+        self.wake_all(list(self._bells))
 
     def _remove(self, name: str, bell: Bell) -> None:
         bells = self._bells[name]
-        bells.discard(bell)
+        del bells[bell]
         if not bells:
             del self._bells[name]

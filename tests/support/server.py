@@ -222,6 +222,7 @@ class RunningServer:
         url = self.process.stdout.readline().strip()
         guard.cancel()
         if not url:
+            self._reap()
             raise RuntimeError(f"the server did not start:\n{self.log}")
         return url
 

@@ -102,5 +102,5 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         agents.stop_polling(connection, found.id)
         return found.id
 
-    context.services.wakeups.notify([await context.write(work)])
+    context.services.wakeups.wake_all([await context.write(work)])
     return {"success": True}

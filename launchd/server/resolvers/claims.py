@@ -12,10 +12,13 @@ from launchd.server.presence import Presence
 from launchd.server.store import agents, claims, items, queues
 from launchd.server.store.records import LeasedItem, StopOrder
 from launchd.server.waiting import wait_for
+from launchd.server.wakeups import work_topic, work_topics
 
 mutation = MutationType()
 leased_item = ObjectType("LeasedRunQueueItem")
 bindables = [mutation, leased_item]
+
+_NOTHING: dict[str, Any] = {"items": [], "stop_polling": False}
 
 
 @leased_item.field("runQueueItemId")
@@ -44,7 +47,7 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
         return returned, None if stopping else claims.pop(connection, queue, lease)
 
     returned, item = await context.write(work)
-    context.services.wakeups.notify(returned)
+    context.services.wakeups.wake_all(work_topics(returned))
     if item is None:
         return None
     context.services.leases.leased_until(lease.ends_at)
@@ -58,15 +61,20 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     agent = await context.read(agents.require_agent, context.viewer, agent_id)
 
     async def look(presence: Presence) -> dict[str, Any]:
+        if await presence.has_gone():
+            return _NOTHING
         lease = _lease(context, agent_id, input["claim_id"])
         returned, answer = await context.write(_claim(context, input, lease, lambda: presence.gone))
-        context.services.wakeups.notify(returned)
+        context.services.wakeups.wake_all(work_topics(returned))
         if answer["items"]:
             context.services.leases.leased_until(lease.ends_at)
+            if await presence.has_gone():
+                await _take_back(context, agent_id, answer["items"])
         return answer
 
-    topics = [agent_id, *agent.queue_ids]
-    return await wait_for(context, topics, input["wait_seconds"], look, lambda answer: any(answer.values()))
+    kinds = [kind for kind, most in ((False, input["max_items"]), (True, input["max_schedulers"])) if most > 0]
+    work = [work_topic(queue_id, scheduler=kind) for queue_id in agent.queue_ids for kind in kinds]
+    return await wait_for(context, [agent_id, *work], input["wait_seconds"], look, lambda answer: any(answer.values()))
 
 
 def _claim(
@@ -77,7 +85,7 @@ def _claim(
     def work(connection: Connection) -> tuple[set[str], dict[str, Any]]:
         # Asked as late as can be: nobody must lease for a client that has gone away.
         if gone():
-            return set(), {"items": [], "stop_polling": False}
+            return set(), _NOTHING
         agent = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
         if agent.stop_polling:
             return set(), {"items": [], "stop_polling": True}
@@ -85,6 +93,15 @@ def _claim(
         return returned, {"items": claims.claim(connection, agent, wanted, lease), "stop_polling": False}
 
     return work
+
+
+async def _take_back(context: Context, agent_id: str, leased: list[LeasedItem]) -> None:
+    """The client went while the lease was being written.
+
+    Should it ask again at this very moment, its acknowledgement fails: a wasted claim, and no harm.
+    """
+    item_ids = [item.item_id for item in leased]
+    await _give_back(context, lambda connection: claims.return_items(connection, agent_id, item_ids))
 
 
 @mutation.field("watchLaunchAgent")
@@ -139,5 +156,5 @@ async def give_back(_: object, info: Info, input: dict[str, Any]) -> dict[str, A
 
 async def _give_back(context: Context, work: Callable[[Connection], list[tuple[str, str]]]) -> list[str]:
     returned = await context.write(work)
-    context.services.wakeups.notify({queue_id for _, queue_id in returned})
+    context.services.wakeups.wake_all(work_topics(queue_id for _, queue_id in returned))
     return [item_id for item_id, _ in returned]

@@ -12,6 +12,7 @@ from launchd.server.context import Context, Info
 from launchd.server.store import items, queues
 from launchd.server.store.records import Queue
 from launchd.server.store.states import DEFAULT_PRIORITY
+from launchd.server.wakeups import work_topic
 
 mutation = MutationType()
 bindables = [mutation]
@@ -43,6 +44,8 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
     spec = run_specs.parse_object(input["run_spec"], "runSpec")
     values = run_specs.parse_object(input.get("template_variable_values"), "templateVariableValues")
 
+    scheduler = run_specs.is_scheduler(spec)
+
     def work(connection: Connection) -> tuple[str, str, str]:
         queue = find(connection)
         priority = run_specs.check_priority(
@@ -52,9 +55,8 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
         )
         config = queues.find_config(connection, queue.entity_id, queue.resource_config_id)
         text = msgspec.json.encode(run_specs.normalise(spec, config, values)).decode()
-        scheduler = run_specs.is_scheduler(spec)
         return queue.id, items.push(connection, queue, text, priority=priority, is_scheduler=scheduler), text
 
     queue_id, item_id, text = await context.write(work)
-    context.services.wakeups.notify([queue_id])
+    context.services.wakeups.wake_one([work_topic(queue_id, scheduler=scheduler)])
     return {"run_queue_item_id": item_id, "run_spec": text}
