@@ -39,9 +39,18 @@ def help_pages(command: click.Command, path: str, above: click.Context | None = 
     """Yield the path and help of ``command`` and of everything below it that is not hidden."""
     context = click.Context(command, info_name=path.rpartition(" ")[2], parent=above, max_content_width=100)
     yield path, command.get_help(context)
-    for name, below in getattr(command, "commands", {}).items():
-        if not below.hidden:
-            yield from help_pages(below, f"{path} {name}", context)
+    for name, below in below_of(command, context):
+        yield from help_pages(below, f"{path} {name}", context)
+
+
+def below_of(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
+    """Yield the commands of a group by name; a command that is no group has none."""
+    if not isinstance(command, click.Group):
+        return
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        if below is not None and not below.hidden:
+            yield name, below
 
 
 PARTS: dict[str, Callable[[], str]] = {"states": states, "failpoints": failpoints, "commands": commands}
