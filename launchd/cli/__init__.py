@@ -1,0 +1,40 @@
+"""The command line: parse, call one function, print.
+
+Owns the list of commands; each stands in a module of its own that is loaded when it is called, so that `launchd --help`
+and `launchd status` load no more than they need.
+"""
+
+import click
+
+from launchd import __version__
+from launchd.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "up": ("launchd.cli.up:up", "Run a queue server and an agent on this machine."),
+    "agent": ("launchd.cli.agent:agent", "Run the agent: take jobs off queues and run them here."),
+    "server": ("launchd.cli.server:server", "Run the queue server alone."),
+    "launch": ("launchd.cli.launch:launch", "Launch a directory, a git repository or a command through a queue."),
+    "status": ("launchd.cli.status:status", "Show this host's agent, its jobs and its queue server."),
+    "logs": ("launchd.cli.logs:logs", "Print the output of a job of this host."),
+    "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
+    "drain": ("launchd.cli.orders:drain", "Let the agent end after the jobs it has."),
+    "detach": ("launchd.cli.orders:detach", "Let the agent leave; its jobs run on and the next agent adopts them."),
+    "reload": ("launchd.cli.orders:reload", "Let the agent read its configuration again."),
+    "agents": ("launchd.cli.agents:agents", "List the agents that the queue server knows."),
+    "queue": ("launchd.cli.queues:queue", "Create, list, show and delete queues."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    paths=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with `launchd up` in one terminal, and `launchd launch -- echo hello` in another.",
+)
+@click.version_option(__version__, prog_name="launchd")
+def main() -> None:
+    """A launch agent for hosts with GPUs, with a queue server of its own.
+
+    It speaks the protocol of W&B Launch: set WANDB_BASE_URL and WANDB_API_KEY to use another queue server than the one
+    that `launchd up` runs on this machine.
+    """

@@ -1,0 +1,74 @@
+"""`launchd agent`: finds configuration, server and key, sets up the log, and becomes the supervisor."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+from launchd import logs
+from launchd.cli.failures import told
+from launchd.client.credentials import find_api_key, find_base_url
+from launchd.client.errors import QueueServerError
+from launchd.config import ConfigError, Flags, LoadedConfig, load
+from launchd.supervisor import CannotStart, run
+
+log = logging.getLogger(__name__)
+
+
+EXAMPLES = """\b
+Examples:
+  launchd agent -q default -j 4
+  launchd agent -c /etc/launch-agent/launch-config.yaml -l -
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("-q", "--queue", "queues", multiple=True, help="Queue to take jobs from; may be given several times.")
+@click.option("-e", "--entity", help="Owner of the queues [default: that of the API key].")
+@click.option("-j", "--max-jobs", type=int, help="Jobs at a time; -1 for no limit [default: 1].")
+@click.option("-c", "--config", "config_path", metavar="FILE", help="Configuration file (launch-config.yaml).")
+@click.option("-l", "--log-file", metavar="FILE", help="Where the log goes; - for standard output [default: stderr].")
+@click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
+@click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, then the configuration].")
+@told(ConfigError, CannotStart, QueueServerError)
+def agent(
+    queues: tuple[str, ...],
+    entity: str | None,
+    max_jobs: int | None,
+    config_path: str | None,
+    log_file: str | None,
+    verbosity: int,
+    url: str | None,
+) -> None:
+    """Take jobs off queues and run them on this host, until told to leave.
+
+    The flags are those of `wandb launch-agent`, and so is the configuration file. The server's address and the API key
+    come from WANDB_BASE_URL and WANDB_API_KEY, from the configuration, or from what `wandb login` left.
+
+    SIGTERM makes the agent leave: its jobs run on, and the next agent takes them over. SIGHUP reads the configuration
+    again.
+    """
+    flags = Flags(queues=queues, entity=entity, max_jobs=max_jobs, verbosity=verbosity)
+    read = _reader(config_path, flags)
+    loaded = read()
+    config = loaded.config
+    _open_log(loaded, log_file)
+    base_url = url or find_base_url(os.environ, config.launchd.base_url).url
+    api_key = find_api_key(base_url, os.environ, config.launchd.api_key_file)
+    for warning in loaded.warnings:
+        log.warning("Something in the configuration needs a look.", extra={"what": warning})
+    sys.exit(run(loaded, base_url.rstrip("/"), api_key.key, read))
+
+
+def _reader(path: str | None, flags: Flags) -> Callable[[], LoadedConfig]:
+    environ = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
+    return lambda: load(path, environ, flags)
+
+
+def _open_log(loaded: LoadedConfig, log_file: str | None) -> None:
+    try:
+        logs.set_up(loaded.config.launchd.log_format, loaded.config.verbosity, log_file)
+    except OSError as error:
+        raise click.ClickException(f"The log file {log_file} cannot be opened: {error.strerror}.") from error
