@@ -1,0 +1,51 @@
+"""`launchd server`: parses, sets up the log, and becomes the queue server, if its packages are installed."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from launchd import logs
+from launchd.cli.lazy import load
+
+EXAMPLES = """\b
+Example:
+  launchd server --data-dir /var/lib/launchd-server
+  export WANDB_BASE_URL=http://127.0.0.1:8780
+  export WANDB_API_KEY=$(cat /var/lib/launchd-server/admin.key)
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Where the server keeps everything.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8780, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one."
+)
+@click.option("--entity", help="Name of the first user and entity [default: your login name].")
+@click.option("--public-url", help="Address in links to files, where it differs from the one that requests go to.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
+def server(
+    data_dir: Path,
+    host: str,
+    port: int,
+    entity: str | None,
+    public_url: str | None,
+    log_format: Literal["text", "json"],
+    verbosity: int,
+) -> None:
+    """Run the queue server: queues, API keys and code directories, below one directory.
+
+    It prints its address when it is ready, and makes an API key at its first start (DATA_DIR/admin.key, readable by you
+    alone). It speaks plain HTTP: put a proxy with TLS in front of it before it listens on more than this machine.
+    """
+    logs.set_up(log_format, verbosity)
+    try:
+        run_server = load("launchd.cli.serving:run_server")
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"The queue server needs the Python package {error.name}, which is not installed here."
+            " Install all it needs with: pip install 'launchd-agent[server]'"
+        ) from error
+    run_server(data_dir=data_dir, host=host, port=port, entity=entity, public_url=public_url)
