@@ -1,0 +1,23 @@
+"""An agent's configuration: W&B's `launch-config.yaml`, and what is ours under the key `launchd`.
+
+Import from here. `document.py` reads the file, `blocks.py` knows every key, `loading.py` the order of precedence.
+"""
+
+from launchd.config.loading import Flags, LoadedConfig, default_runtime_dir, default_state_dir, load
+from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig, PolicyRules, SupervisionConfig
+from launchd.config.problems import ConfigError, Problem
+
+__all__ = [
+    "AgentConfig",
+    "ConfigError",
+    "Flags",
+    "LaunchdConfig",
+    "LoadedConfig",
+    "PolicyConfig",
+    "PolicyRules",
+    "Problem",
+    "SupervisionConfig",
+    "default_runtime_dir",
+    "default_state_dir",
+    "load",
+]

@@ -1,0 +1,147 @@
+"""The configuration of an agent, as frozen values with their defaults.
+
+Owns names, units and defaults; `blocks.py` fills them and says what is wrong. The top level is W&B's `launch-config.yaml`
+(hyphens in its keys become underscores here); what is ours stands in `LaunchdConfig`. No I/O.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+MIB = 1 << 20
+GIB = 1 << 30
+UNLIMITED = -1
+
+
+class BuilderConfig(msgspec.Struct, frozen=True):
+    """W&B's `builder`. `type` None: the block is absent, and what the host has decides."""
+
+    type: str | None = None
+    destination: str | None = None
+    platform: str | None = None
+    build_context_store: str | None = None
+    build_job_name: str = "wandb-launch-container-build"
+    secret_name: str | None = None
+    secret_key: str | None = None
+    kaniko_image: str | None = None
+    kaniko_config: Mapping[str, Any] = {}
+
+
+class RegistryConfig(msgspec.Struct, frozen=True):
+    """W&B's `registry`, which it deprecates in favour of `builder.destination`."""
+
+    type: str | None = None
+    uri: str | None = None
+    account_id: str | None = None
+    region: str | None = None
+    repository: str | None = None
+    image_name: str | None = None
+    project: str | None = None
+
+
+class EnvironmentConfig(msgspec.Struct, frozen=True):
+    """W&B's `environment`: the cloud whose credentials the agent uses."""
+
+    type: str
+    region: str | None = None
+
+
+class JobsConfig(msgspec.Struct, frozen=True):
+    """Limits of every job. Seconds and bytes; `start_timeout_seconds` of 0 means no limit."""
+
+    stop_grace_seconds: float = 10.0
+    start_timeout_seconds: float = 1800.0
+    max_attempts: int = 3
+    output_max_bytes: int = 64 * MIB
+    output_files: int = 5
+    keep_finished: int = 200
+
+
+class VenvConfig(msgspec.Struct, frozen=True):
+    """The builder of virtual environments. `cache_dir` None: below the state directory; `python` None: ours."""
+
+    cache_dir: str | None = None
+    cache_max_bytes: int = 20 * GIB
+    no_progress_timeout_seconds: float = 600.0
+    pip_args: tuple[str, ...] = ()
+    python: str | None = None
+
+
+class PolicyRules(msgspec.Struct, frozen=True):
+    """What submitters may ask of this host. The defaults are strict; the administrator opens what the host needs."""
+
+    resources: tuple[str, ...] = ("local-process",)
+    run_as_user: str | None = None
+    allow_local_git: bool = False
+    git_transports: tuple[str, ...] = ("https", "ssh")
+    allow_venv: bool = True
+
+
+class PolicyConfig(PolicyRules, frozen=True):
+    """The rules for all queues, and complete rules for the queues that have their own."""
+
+    queues: Mapping[str, PolicyRules] = {}
+
+    def for_queue(self, queue: str) -> PolicyRules:
+        """The rules that hold for items of `queue`."""
+        return self.queues.get(queue, self)
+
+
+class SupervisionConfig(msgspec.Struct, frozen=True):
+    """How the supervisor watches its workers and asks for work. Seconds; `poll_seconds` is for W&B's servers."""
+
+    worker_heartbeat_seconds: float = 10.0
+    worker_silence_seconds: float = 60.0
+    fetch_timeout_seconds: float = 1800.0
+    build_timeout_seconds: float = 7200.0
+    submit_timeout_seconds: float = 300.0
+    spare_workers: int = 1
+    poll_seconds: float = 10.0
+    wait_seconds: float = 25.0
+    server_silence_seconds: float = 600.0
+
+
+class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What W&B's file cannot say: the key `launchd`."""
+
+    base_url: str | None = None
+    api_key_file: str | None = None
+    state_dir: str
+    runtime_dir: str
+    log_format: Literal["text", "json"] = "text"
+    jobs: JobsConfig = JobsConfig()
+    venv: VenvConfig = VenvConfig()
+    policy: PolicyConfig = PolicyConfig()
+    supervision: SupervisionConfig = SupervisionConfig()
+
+
+class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One agent's whole configuration. `max_jobs` and `max_schedulers` of -1 mean no limit.
+
+    `entity` None: the default entity of whoever the API key belongs to. `stopped_run_timeout`: seconds between a request
+    to stop, made through the run, and the end of the job.
+    """
+
+    entity: str | None = None
+    queues: tuple[str, ...] = ()
+    max_jobs: int = 1
+    max_schedulers: int = 1
+    secure_mode: bool = False
+    verbosity: int = 0
+    stopped_run_timeout: int = 60
+    builder: BuilderConfig = BuilderConfig()
+    registry: RegistryConfig | None = None
+    environment: EnvironmentConfig | None = None
+    launchd: LaunchdConfig
+
+    def public(self) -> dict[str, Any]:
+        """What the server and its users may see of it: no paths, no policy, nothing of builders' secrets."""
+        return {
+            "entity": self.entity,
+            "queues": list(self.queues),
+            "max_jobs": self.max_jobs,
+            "max_schedulers": self.max_schedulers,
+            "secure_mode": self.secure_mode,
+            "stopped_run_timeout": self.stopped_run_timeout,
+        }

@@ -1,0 +1,77 @@
+"""What is wrong with a configuration, in words for the person who wrote it.
+
+Owns the error and the report that collects problems, warnings and origins while the configuration is read: everything that
+is wrong is told at once.
+"""
+
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+LONGEST_VALUE = 60
+DEFAULT = "default"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong: where it stands, what stands there, why that cannot be, and what would help."""
+
+    where: str
+    what: str
+    why: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        sentence = " ".join(part for part in (self.what, self.why) if part)
+        return f"{self.where}: {sentence}." + (f" {self.hint}" if self.hint else "")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `problems` has all of them; `str(error)` is one line for each."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class Report:
+    """Collects what is found while a configuration is read.
+
+    `places` says for each dotted name where its value stands: `file:line`, a variable or a flag.
+    """
+
+    def __init__(self, places: dict[str, str]) -> None:
+        self.places = places
+        self.origins: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        self.warnings: list[str] = []
+
+    def refuse(self, name: str, value: Any, why: str, hint: str = "") -> None:
+        """Note that the value at the dotted name cannot be used."""
+        what = "" if value is None else shown(value)
+        self.problems.append(Problem(self.where(name), what, why, hint))
+
+    def warn(self, name: str, sentence: str) -> None:
+        """Note something that works, but not as its writer may think."""
+        self.warnings.append(f"{self.where(name)}: {sentence}")
+
+    def where(self, name: str) -> str:
+        place = self.places.get(name)
+        return f"{place}: {name}" if place else name
+
+
+def shown(value: Any) -> str:
+    """A value as people see it in a message, shortened."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+
+
+def nearest(name: str, known: list[str]) -> str | None:
+    """The known name that the writer may have meant."""
+    normal = {candidate.replace("-", "_").lower(): candidate for candidate in known}
+    matches = get_close_matches(name.replace("-", "_").lower(), normal, n=1)
+    return normal[matches[0]] if matches else None

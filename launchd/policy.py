@@ -1,0 +1,66 @@
+"""What the administrator of this host grants to whoever can put an item into a queue.
+
+Pure functions over plain values: a refusal is a sentence for the submitter, None means granted.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from launchd.config import PolicyRules
+
+#: What W&B's secure mode refuses in a pod's spec (its agent 0.20.1, `_assert_secure`).
+INSECURE_POD_KEYS = ("hostPID", "hostIPC", "hostNetwork", "initContainers")
+
+
+def refusal(
+    resource: str,
+    entry_point: bool,
+    resource_args: Mapping[str, Any],
+    git_repo: str | None,
+    rules: PolicyRules,
+    secure_mode: bool,
+) -> str | None:
+    """Return why this host does not run such a job, or None."""
+    return (
+        _refuse_resource(resource, rules)
+        or _refuse_git(git_repo, rules)
+        or (_refuse_insecure(entry_point, resource_args) if secure_mode else None)
+    )
+
+
+def _refuse_resource(resource: str, rules: PolicyRules) -> str | None:
+    if resource in rules.resources:
+        return None
+    granted = ", ".join(rules.resources) or "none"
+    return f"The resource {resource} is not granted on this host, which grants: {granted} (launchd.policy.resources)."
+
+
+def _refuse_git(repo: str | None, rules: PolicyRules) -> str | None:
+    if repo is None or rules.allow_local_git:
+        return None
+    if repo.startswith(("/", "file:", ".")):
+        return "Repositories on this host's own disk are not granted here (launchd.policy.allow_local_git)."
+    return None
+
+
+def _refuse_insecure(entry_point: bool, resource_args: Mapping[str, Any]) -> str | None:
+    if entry_point:
+        return "The agent is in secure mode, which does not let a job replace its entry point."
+    pod = _dig(resource_args, "kubernetes", "spec", "template", "spec")
+    refused = [key for key in INSECURE_POD_KEYS if key in pod]
+    if any("command" in container for container in _containers(pod)):
+        refused.append("containers.command")
+    if refused:
+        return f"The agent is in secure mode, which does not allow {', '.join(refused)} in a pod."
+    return None
+
+
+def _dig(value: Any, *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    containers = pod.get("containers")
+    return [one for one in containers if isinstance(one, Mapping)] if isinstance(containers, list) else []
