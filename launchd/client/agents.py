@@ -1,7 +1,7 @@
 """The agent's side: register, claim, take, report, give back.
 
-Owns the mapping of these operations to documents; one part of `QueueServer`. "Native" operations exist on our own server
-only: ask `capabilities().native` first.
+Owns the mapping of these operations to documents; one part of `QueueServer`. "Native" operations exist on our own
+server only: ask `capabilities().native` first.
 """
 
 from collections.abc import Mapping, Sequence

@@ -36,6 +36,7 @@ class TypeInfo(msgspec.Struct, rename="camel"):
     input_fields: list[Named] | None = None
 
     def names(self) -> set[str]:
+        """Return the names of all fields."""
         return {field.name for field in [*(self.fields or []), *(self.input_fields or [])]}
 
 
@@ -76,6 +77,7 @@ class ItemResults(msgspec.Struct):
     results: list[ItemResult] = []
 
     def by_item(self) -> dict[str, bool]:
+        """Return for each item whether it worked."""
         return {result.run_queue_item_id: result.success for result in self.results}
 
 

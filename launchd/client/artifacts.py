@@ -162,9 +162,9 @@ def _batches(files: Sequence[CodeFile], size: int) -> Iterator[Sequence[CodeFile
 def download_artifact(server: QueueServer, artifact_id: str, into: Path) -> None:
     """Bring all files of an artifact into the directory `into`, which is made if missing.
 
-    Every file is checked against its digest. Raises the four errors of `errors.py`: `Refused` for an unknown artifact and
-    for a name that leads out of `into`, `ServerBusy` for content that arrived damaged; and `OSError` where a file cannot
-    be written.
+    Every file is checked against its digest. Raises the four errors of `errors.py`: `Refused` for an unknown artifact
+    and for a name that leads out of `into`, `ServerBusy` for content that arrived damaged; and `OSError` where a file
+    cannot be written.
     """
     into.mkdir(parents=True, exist_ok=True)
     root = into.resolve()

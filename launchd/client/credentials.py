@@ -57,8 +57,8 @@ def find_base_url(environ: Mapping[str, str], configured: str | None = None) -> 
 def find_api_key(base_url: str, environ: Mapping[str, str], key_file: str | None = None) -> ApiKey:
     """The key for the server: `WANDB_API_KEY`, the key file (`launchd.api_key_file`), netrc, W&B's settings.
 
-    Raises `ApiKeyNotFound`, and `ApiKeyFileError` for a named file that is missing, unreadable or empty: a wrong name must
-    not be answered by silently using another key.
+    Raises `ApiKeyNotFound`, and `ApiKeyFileError` for a named file that is missing, unreadable or empty: a wrong name
+    must not be answered by silently using another key.
     """
     if environ.get("WANDB_API_KEY", "").strip():
         return ApiKey(environ["WANDB_API_KEY"].strip(), "WANDB_API_KEY")

@@ -1,8 +1,8 @@
 """The GraphQL documents we send, each with the type its answer is decoded into.
 
-Owns the texts. Root fields carry the alias `result`, so that one generic shape reads nearly all answers. It does no I/O.
-The first part is W&B's: fields and arguments as its clients send them. The second part is native to our server; there
-every mutation takes one `$input`, whose type is named after the mutation.
+Owns the texts. Root fields carry the alias `result`, so that one generic shape reads nearly all answers. It does no
+I/O. The first part is W&B's: fields and arguments as its clients send them. The second part is native to our server;
+there every mutation takes one `$input`, whose type is named after the mutation.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """One queue server, as the rest of the program sees it: a method per operation, values in and values out.
 
-Owns nothing but the whole: queues, submissions and the agent's side in one object, and the names callers import. It retries
-nothing, and knows neither jobs nor workers.
+Owns nothing but the whole: queues, submissions and the agent's side in one object, and the names callers import. It
+retries nothing, and knows neither jobs nor workers.
 """
 
 from launchd.client.agents import AgentCalls
@@ -45,8 +45,8 @@ __all__ = [
 class QueueServer(SubmissionCalls, AgentCalls):
     """One W&B-compatible queue server, ours included.
 
-    `base_url` is its address (`http://HOST:PORT` or `https://HOST`), `api_key` the key sent with HTTP Basic, `timeout` the
-    seconds to wait for an answer, on top of the seconds that a waiting call asks the server to wait.
+    `base_url` is its address (`http://HOST:PORT` or `https://HOST`), `api_key` the key sent with HTTP Basic, `timeout`
+    the seconds to wait for an answer, on top of the seconds that a waiting call asks the server to wait.
 
     Thread-safe: every thread has its own HTTP session. Any call may raise `ServerUnreachable`, `ServerBusy`,
     `Unauthorized` or `Refused`, and nothing else. "Native" operations exist on our own server only, and

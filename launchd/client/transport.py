@@ -1,8 +1,8 @@
 """HTTP to a queue server: sessions, time limits, and the one place where a failure gets its class.
 
-Owns the `requests` sessions, kept per thread, and the translation of statuses and exceptions into `errors.py`: by type and
-status, never by text; which statuses mean "again" follows W&B's clients. It retries nothing: whoever calls knows how long
-it may wait.
+Owns the `requests` sessions, kept per thread, and the translation of statuses and exceptions into `errors.py`: by
+type and status, never by text; which statuses mean "again" follows W&B's clients. It retries nothing: whoever calls
+knows how long it may wait.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """Every key there is, what kind of value it takes, and where the value goes.
 
-Owns the tables and fills the frozen values from them. What is wrong goes into the report, all of it; a value that cannot
-be used leaves its default in place so that the rest can be checked too.
+Owns the tables and fills the frozen values from them. What is wrong goes into the report, all of it; a value that
+cannot be used leaves its default in place so that the rest can be checked too.
 """
 
 from collections.abc import Callable, Mapping

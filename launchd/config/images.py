@@ -1,7 +1,7 @@
 """Image repositories: whose registry an address belongs to, and whether images can be pushed there.
 
-Owns the shapes of the addresses of ECR, Artifact Registry and ACR. Unlike W&B's, they may have nested paths, a port, and lie
-in China. Pure functions.
+Owns the shapes of the addresses of ECR, Artifact Registry and ACR. Unlike W&B's, they may have nested paths, a port,
+and lie in China. Pure functions.
 """
 
 import re

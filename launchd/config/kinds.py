@@ -1,6 +1,7 @@
 """Kinds of values: each takes what YAML, a variable or a flag gave, and returns the value or says why it cannot be.
 
-Owns conversions, as pure functions that raise `ValueError` with the end of a sentence ("must be ..."). They know no names.
+Owns conversions, as pure functions that raise `ValueError` with the end of a sentence ("must be ..."). They know
+no names.
 """
 
 import re

@@ -128,10 +128,11 @@ def _ours(report: Report, block: Any, environ: Mapping[str, str]) -> LaunchdConf
     values = blocks.fill(report, "launchd.", block, blocks.OURS, blocks=SECTIONS)
     sections = block if isinstance(block, dict) else {}
     state_dir = values.pop("state_dir", None) or default_state_dir(environ)
+    runtime_dir = values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)
     return LaunchdConfig(
         **values,
         state_dir=state_dir,
-        runtime_dir=values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir),
+        runtime_dir=runtime_dir,
         jobs=blocks.jobs(report, sections.get("jobs")),
         venv=blocks.venv(report, sections.get("venv")),
         policy=blocks.policy(report, sections.get("policy")),

@@ -1,7 +1,7 @@
 """The configuration of an agent, as frozen values with their defaults.
 
-Owns names, units and defaults; `blocks.py` fills them and says what is wrong. The top level is W&B's `launch-config.yaml`
-(hyphens in its keys become underscores here); what is ours stands in `LaunchdConfig`. No I/O.
+Owns names, units and defaults; `blocks.py` fills them and says what is wrong. The top level is W&B's
+`launch-config.yaml` (hyphens in its keys become underscores here); what is ours stands in `LaunchdConfig`. No I/O.
 """
 
 from collections.abc import Mapping
@@ -119,8 +119,8 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One agent's whole configuration. `max_jobs` and `max_schedulers` of -1 mean no limit.
 
-    `entity` None: the default entity of whoever the API key belongs to. `stopped_run_timeout`: seconds between a request
-    to stop, made through the run, and the end of the job.
+    `entity` None: the default entity of whoever the API key belongs to. `stopped_run_timeout`: seconds between a
+    request to stop, made through the run, and the end of the job.
     """
 
     entity: str | None = None

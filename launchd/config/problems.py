@@ -1,7 +1,7 @@
 """What is wrong with a configuration, in words for the person who wrote it.
 
-Owns the error and the report that collects problems, warnings and origins while the configuration is read: everything that
-is wrong is told at once.
+Owns the error and the report that collects problems, warnings and origins while the configuration is read: everything
+that is wrong is told at once.
 """
 
 from difflib import get_close_matches
@@ -56,6 +56,7 @@ class Report:
         self.warnings.append(f"{self.where(name)}: {sentence}")
 
     def where(self, name: str) -> str:
+        """Return the dotted name, after the place where it stands."""
         place = self.places.get(name)
         return f"{place}: {name}" if place else name
 
