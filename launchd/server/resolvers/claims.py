@@ -18,6 +18,7 @@ mutation = MutationType()
 leased_item = ObjectType("LeasedRunQueueItem")
 bindables = [mutation, leased_item]
 
+_MOST_ITEMS = 1000
 _NOTHING: dict[str, Any] = {"items": [], "stop_polling": False}
 
 
@@ -80,7 +81,9 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
 def _claim(
     context: Context, input: dict[str, Any], lease: claims.Lease, gone: Callable[[], bool]
 ) -> Callable[[Connection], tuple[set[str], dict[str, Any]]]:
-    wanted = claims.Wanted(items=input["max_items"], schedulers=input["max_schedulers"])
+    wanted = claims.Wanted(
+        items=min(input["max_items"], _MOST_ITEMS), schedulers=min(input["max_schedulers"], _MOST_ITEMS)
+    )
 
     def work(connection: Connection) -> tuple[set[str], dict[str, Any]]:
         # Asked as late as can be: nobody must lease for a client that has gone away.

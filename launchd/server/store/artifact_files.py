@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
@@ -13,6 +14,9 @@ from launchd.server.store.tables import artifact_collections, artifact_files, ar
 FILE, MANIFEST = "file", "manifest"
 _LONGEST_NAME = 1024
 _MD5_BYTES = 16
+_BATCH = 10_000
+
+_Stored = Mapping[str, tuple[str | None, int | None]]
 
 file = artifact_files.c
 _OF_ARTIFACT = select(artifact_files).where(
@@ -34,6 +38,7 @@ _STORED_IN_ENTITY = (
     .group_by(file.md5)
 )
 _UPDATE = update(artifact_files).where(file.id == bindparam("of_id"))
+_DELETE = delete(artifact_files).where(file.id == bindparam("of_id"))
 _ARRIVED = _UPDATE.where(file.md5 == bindparam("of_md5"))
 
 
@@ -48,40 +53,50 @@ def announce(connection: Connection, artifact: Artifact, kind: str, specs: Seque
         _check_md5(spec, may_be_empty=kind == MANIFEST)
     known = _named(connection, artifact, kind, [spec.name for spec in specs])
     stored = _stored(connection, artifact, [spec.md5 for spec in specs])
-    for spec in {spec.name: spec for spec in specs}.values():
-        _announce_one(connection, artifact, kind, spec, known.get(spec.name), stored.get(spec.md5, (None, None)))
+    _write(connection, artifact, kind, {spec.name: spec for spec in specs}, known, stored)
     rows = _named(connection, artifact, kind, [spec.name for spec in specs])
     return [rows[spec.name] for spec in specs]
 
 
 def _named(connection: Connection, artifact: Artifact, kind: str, names: Sequence[str]) -> dict[str, ArtifactFile]:
-    which = {"of_artifact": artifact.number, "of_kind": kind, "names": names}
-    return {row.name: ArtifactFile(**row._mapping) for row in connection.execute(_NAMED, which)}
+    which = {"of_artifact": artifact.number, "of_kind": kind}
+    found = (connection.execute(_NAMED, which | {"names": some}) for some in _batches(names))
+    return {row.name: ArtifactFile(**row._mapping) for rows in found for row in rows}
 
 
-def _stored(
-    connection: Connection, artifact: Artifact, md5s: Sequence[str]
-) -> dict[str, tuple[str | None, int | None]]:
+def _stored(connection: Connection, artifact: Artifact, md5s: Sequence[str]) -> _Stored:
     """Content and size by MD5. Only of the same entity: a digest must not open another one's files."""
-    which = {"of_entity": artifact.entity_id, "md5s": md5s}
-    return {md5: (content, size) for md5, content, size in connection.execute(_STORED_IN_ENTITY, which)}
+    which = {"of_entity": artifact.entity_id}
+    found = (connection.execute(_STORED_IN_ENTITY, which | {"md5s": some}) for some in _batches(md5s))
+    return {md5: (content, size) for rows in found for md5, content, size in rows}
 
 
-def _announce_one(
+def _batches(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """SQLite takes 32,766 parameters at most."""
+    for start in range(0, len(values), _BATCH):
+        yield values[start : start + _BATCH]
+
+
+def _write(
     connection: Connection,
     artifact: Artifact,
     kind: str,
-    spec: FileSpec,
-    known: ArtifactFile | None,
-    stored: tuple[str | None, int | None],
+    specs: Mapping[str, FileSpec],
+    known: Mapping[str, ArtifactFile],
+    stored: _Stored,
 ) -> None:
-    content, size = stored
-    values = {"md5": spec.md5, "mimetype": spec.mimetype, "content": content, "size": size}
-    if known is None:
-        key = {"artifact_number": artifact.number, "kind": kind, "name": spec.name}
-        connection.execute(insert(artifact_files), key | values)
-    elif known.md5 != spec.md5:
-        connection.execute(_UPDATE, {"of_id": known.id, **values})
+    new: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    for name, spec in specs.items():
+        content, size = stored.get(spec.md5, (None, None))
+        values = {"md5": spec.md5, "mimetype": spec.mimetype, "content": content, "size": size}
+        if name not in known:
+            new.append({"artifact_number": artifact.number, "kind": kind, "name": name, **values})
+        elif known[name].md5 != spec.md5:
+            changed.append({"of_id": known[name].id, **values})
+    for statement, rows in ((insert(artifact_files), new), (_UPDATE, changed)):
+        if rows:
+            connection.execute(statement, rows)
 
 
 def find_file(connection: Connection, file_id: int) -> ArtifactFile | None:
@@ -121,9 +136,9 @@ def settle(connection: Connection, artifact: Artifact, entries: Sequence[Manifes
     files = {row.name: ArtifactFile(**row._mapping) for row in connection.execute(_OF_ARTIFACT, which)}
     for entry in entries:
         _compare(entry, files)
-    extra = [files[name].id for name in files.keys() - {entry.name for entry in entries}]
+    extra = [{"of_id": files[name].id} for name in files.keys() - {entry.name for entry in entries}]
     if extra:
-        connection.execute(delete(artifact_files).where(file.id.in_(extra)))
+        connection.execute(_DELETE, extra)
     return sum(entry.size for entry in entries)
 
 

@@ -28,5 +28,5 @@ def parse_storage_id(text: str, *kind: str) -> list[str]:
     except (binascii.Error, ValueError):
         words = []
     if tuple(words[: len(kind)]) != kind or len(words) == len(kind):
-        raise Refused(f"{text[:100]!r} is not the id of a {kind[0]}.")
+        raise Refused(f"{text[:100]!r} is not an id of kind {kind[0]}.")
     return words[len(kind) :]

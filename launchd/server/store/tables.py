@@ -95,7 +95,6 @@ run_queues = Table(
         "name",
         unique=True,
         sqlite_where=text("deleted_at IS NULL"),
-        postgresql_where=text("deleted_at IS NULL"),
     ),
 )
 
@@ -160,13 +159,11 @@ run_queue_items = Table(
         "priority",
         "number",
         sqlite_where=text("state = 'PENDING'"),
-        postgresql_where=text("state = 'PENDING'"),
     ),
     Index(
         "run_queue_items_leased",
         "lease_ends_at",
         sqlite_where=text("state = 'LEASED'"),
-        postgresql_where=text("state = 'LEASED'"),
     ),
     Index("run_queue_items_of_agent", "agent_id", "state"),
     Index("run_queue_items_of_queue", "queue_id", "number"),

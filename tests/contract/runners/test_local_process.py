@@ -21,7 +21,8 @@ from tests.support.waiting import wait_until
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 
 #: Two descendants that nothing but a walk of all processes finds: a session of its own, and a double fork of that.
-HIDERS = "touch pids; setsid sh -c 'echo $$ >> pids; exec sleep 60' & (setsid sh -c 'echo $$ >> pids; exec sleep 60' &); "
+HIDER = "setsid sh -c 'echo $$ >> pids; exec sleep 60' &"
+HIDERS = f"touch pids; {HIDER} ({HIDER}); "
 
 
 @pytest.fixture

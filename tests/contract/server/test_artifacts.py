@@ -245,6 +245,16 @@ def test_the_same_client_id_is_the_same_artifact(api: Api) -> None:
     assert {alias["alias"] for alias in found["aliases"]} == {"latest", "prod"}  # type: ignore[attr-defined]
 
 
+def test_an_artifact_of_very_many_files(api: Api) -> None:
+    """More than one statement of SQLite can name."""
+    content = fresh_name("content").encode()
+    Logging(api, {"one": content}).log()
+    logged = Logging(api, {f"d{number % 100}/{number}": content for number in range(33_000)})
+    logged.manifest()
+    logged.commit()
+    assert logged.look("fileCount size") == {"fileCount": 33_000, "size": 33_000 * len(content)}
+
+
 def test_versions_count_up_and_the_alias_moves(api: Api) -> None:
     one = Logging(api, {"a": b"1"}).log()
     two = Logging(api, {"a": b"2"}, name=one.name)

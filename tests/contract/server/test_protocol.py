@@ -145,7 +145,7 @@ def test_a_bug_shows_no_traceback(api: Api) -> None:
     response = api.post({"query": '{ artifact(id: "not an id") { id } }'})
     assert response.status_code == 400
     assert "Traceback" not in response.text
-    assert "is not the id of a Artifact" in _messages(response)[0]
+    assert "is not an id of kind Artifact" in _messages(response)[0]
 
 
 def test_names_that_could_be_paths_are_refused(api: Api) -> None:

@@ -150,7 +150,6 @@ def upgrade() -> None:
             ["project_id", "name"],
             unique=True,
             sqlite_where=sa.text("deleted_at IS NULL"),
-            postgresql_where=sa.text("deleted_at IS NULL"),
         )
 
     op.create_table(
@@ -261,7 +260,6 @@ def upgrade() -> None:
             ["lease_ends_at"],
             unique=False,
             sqlite_where=sa.text("state = 'LEASED'"),
-            postgresql_where=sa.text("state = 'LEASED'"),
         )
         batch_op.create_index("run_queue_items_of_agent", ["agent_id", "state"], unique=False)
         batch_op.create_index("run_queue_items_of_queue", ["queue_id", "number"], unique=False)
@@ -271,7 +269,6 @@ def upgrade() -> None:
             ["queue_id", "is_scheduler", "priority", "number"],
             unique=False,
             sqlite_where=sa.text("state = 'PENDING'"),
-            postgresql_where=sa.text("state = 'PENDING'"),
         )
 
     op.create_table(
@@ -347,7 +344,6 @@ def downgrade() -> None:
         batch_op.drop_index(
             "run_queue_items_waiting",
             sqlite_where=sa.text("state = 'PENDING'"),
-            postgresql_where=sa.text("state = 'PENDING'"),
         )
         batch_op.drop_index("run_queue_items_of_run")
         batch_op.drop_index("run_queue_items_of_queue")
@@ -355,7 +351,6 @@ def downgrade() -> None:
         batch_op.drop_index(
             "run_queue_items_leased",
             sqlite_where=sa.text("state = 'LEASED'"),
-            postgresql_where=sa.text("state = 'LEASED'"),
         )
 
     op.drop_table("run_queue_items")
@@ -369,7 +364,6 @@ def downgrade() -> None:
         batch_op.drop_index(
             "run_queues_by_name",
             sqlite_where=sa.text("deleted_at IS NULL"),
-            postgresql_where=sa.text("deleted_at IS NULL"),
         )
 
     op.drop_table("run_queues")

@@ -1,0 +1,104 @@
+"""The normal form of run specs, and how the queue's configuration lies under the submitter's."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launchd.server.errors import Refused
+from launchd.server.run_specs import check_priority, is_scheduler, merge, normalise, parse_object
+from launchd.server.store.records import ResourceConfig
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
+
+
+def config(args: dict[str, object]) -> ResourceConfig:
+    return ResourceConfig(id=1, resource="local-process", config={"resource_args": args}, template_variables={})
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "merged"),
+    [
+        ({"a": 1}, {"b": 2}, {"a": 1, "b": 2}),
+        ({"a": 1}, {"a": 2}, {"a": 2}),
+        ({"a": {"x": 1, "y": 1}}, {"a": {"y": 2}}, {"a": {"x": 1, "y": 2}}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"a": {"x": 1}}, {"a": None}, {"a": None}),
+        ({"a": 1}, {"a": {"x": 1}}, {"a": {"x": 1}}),
+    ],
+)
+def test_the_submitter_wins_key_by_key(
+    below: dict[str, object], above: dict[str, object], merged: dict[str, object]
+) -> None:
+    assert merge(below, above) == merged
+
+
+@given(OBJECTS, OBJECTS)
+def test_merging_loses_nothing_the_submitter_said(below: dict[str, object], above: dict[str, object]) -> None:
+    once = merge(below, above)
+    assert once.keys() == below.keys() | above.keys()
+    assert merge(once, above) == once
+
+
+@given(OBJECTS)
+def test_merging_with_nothing_changes_nothing(value: dict[str, object]) -> None:
+    assert merge(value, {}) == merge({}, value) == value
+
+
+def test_null_parts_become_objects_and_the_resource_is_filled_in() -> None:
+    spec = {"overrides": None, "resource_args": None, "resource": None, "project": "p"}
+    filled = normalise(spec, config({"local-process": {"x": 1}}), {})
+    assert filled == {
+        "overrides": {},
+        "resource_args": {"local-process": {"x": 1}},
+        "resource": "local-process",
+        "project": "p",
+    }
+
+
+def test_a_resource_that_was_given_is_kept() -> None:
+    assert normalise({"resource": "fake"}, config({}), {})["resource"] == "fake"
+
+
+def test_a_queue_without_configuration_adds_nothing() -> None:
+    assert normalise({}, None, {}) == {"overrides": {}, "resource_args": {}, "resource": None}
+
+
+@pytest.mark.parametrize("key", ["overrides", "resource_args"])
+def test_a_part_of_another_type_is_refused_by_name(key: str) -> None:
+    with pytest.raises(Refused, match=f"{key} in the run spec must be an object, not "):
+        normalise({key: [1]}, None, {})
+
+
+@pytest.mark.parametrize(("text", "value"), [(None, {}), ("", {}), ("null", {}), ('{"a": 1}', {"a": 1})])
+def test_json_objects_are_read(text: str | None, value: dict[str, object]) -> None:
+    assert parse_object(text, "runSpec") == value
+
+
+@pytest.mark.parametrize("text", ["[", "[1]", "1", '"x"', "{'a': 1}"])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="runSpec"):
+        parse_object(text, "runSpec")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [("placeholder-uri-scheduler", True), ("placeholder-uri-scheduler-2", True), ("git", False), (None, False)],
+)
+def test_schedulers_are_known_by_their_uri(uri: str | None, expected: bool) -> None:
+    assert is_scheduler({"uri": uri}) is expected
+
+
+@pytest.mark.parametrize(("priority", "by_priority", "result"), [(None, False, 2), (2, False, 2), (0, True, 0)])
+def test_priorities_that_are_fine(priority: int | None, by_priority: bool, result: int) -> None:
+    assert check_priority(priority, by_priority=by_priority, default=2) == result
+
+
+@pytest.mark.parametrize(("priority", "by_priority"), [(0, False), (-1, True), (4, True)])
+def test_priorities_that_are_not(priority: int, by_priority: bool) -> None:
+    with pytest.raises(Refused):
+        check_priority(priority, by_priority=by_priority, default=2)

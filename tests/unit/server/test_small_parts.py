@@ -1,0 +1,109 @@
+"""Keys, links, ids, names, bells, the first start."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from launchd.server import bootstrap, keys
+from launchd.server.artifacts.links import DOWNLOAD, UPLOAD, LinkSigner
+from launchd.server.errors import CannotStart, NotAllowed, Refused
+from launchd.server.gql.schema import build_schema
+from launchd.server.settings import ServerSettings
+from launchd.server.store.ids import new_id, parse_storage_id, storage_id
+from launchd.server.wakeups import Wakeups, work_topics
+
+
+def test_keys_have_the_form_that_wandb_accepts() -> None:
+    made = {keys.new_key() for _ in range(100)}
+    assert len(made) == 100
+    assert all(len(key) == 40 and key.isalnum() and key == key.lower() for key in made)
+
+
+def test_a_link_is_for_one_action_on_one_file() -> None:
+    signer = LinkSigner(b"secret", 60)
+    token = signer.upload("http://host", 7).rpartition("/")[2]
+    assert signer.file_id(UPLOAD, token) == 7
+    for action, text in ((DOWNLOAD, token), (UPLOAD, f"8{token[1:]}"), (UPLOAD, ""), (UPLOAD, "\u0667-1-" + "0" * 64)):
+        with pytest.raises(NotAllowed):
+            signer.file_id(action, text)
+    with pytest.raises(NotAllowed):
+        LinkSigner(b"other", 60).file_id(UPLOAD, token)
+
+
+def test_an_old_link_is_refused() -> None:
+    signer = LinkSigner(b"secret", -1)
+    with pytest.raises(NotAllowed, match="has ended"):
+        signer.file_id(DOWNLOAD, signer.download("http://host", 7).rpartition("/")[2])
+
+
+def test_ids_are_fit_for_paths_and_labels() -> None:
+    assert all(new_id().isalnum() for _ in range(20))
+    assert storage_id("Run", "v1", "r", "p", "e") == "UnVuOnYxOnI6cDpl"
+    assert parse_storage_id("UnVuOnYxOnI6cDpl", "Run", "v1") == ["r", "p", "e"]
+
+
+@pytest.mark.parametrize("text", ["", "!", "UnVu", "QXJ0aWZhY3Q6MQ==", "\u00e9", "UnVuOnYx"])
+def test_other_texts_are_no_run_ids(text: str) -> None:
+    with pytest.raises(Refused, match="is not an id of kind Run"):
+        parse_storage_id(text, "Run", "v1")
+
+
+def test_one_of_those_who_wait_for_work_is_woken_and_wakes_the_next_when_it_leaves() -> None:
+    wakeups = Wakeups()
+    work = work_topics(["q"])
+    with wakeups.bell(work) as second_to_come:
+        with wakeups.bell(work) as last:
+            wakeups.wake_one(work[:1])
+            assert (second_to_come.is_rung, last.is_rung) == (True, False)
+            wakeups.wake_one(work[:1])
+            assert last.is_rung, "the first is awake already"
+            last.silence()
+            second_to_come.silence()
+        assert second_to_come.is_rung, "whoever leaves wakes the next"
+    assert not wakeups._bells, "nothing is kept of those who left"
+
+
+def test_a_bell_that_rang_before_the_wait_is_heard() -> None:
+    async def run() -> tuple[bool, bool]:
+        wakeups = Wakeups()
+        deadline = asyncio.get_running_loop().time() + 0.05
+        with wakeups.bell(["agent"]) as bell:
+            silent = await bell.rung_before(deadline)
+            wakeups.wake_all(["agent", "another"])
+            return silent, await bell.rung_before(deadline)
+
+    assert asyncio.run(run()) == (False, True)
+
+
+def test_the_schema_uses_the_names_of_python() -> None:
+    schema = build_schema()
+    inputs = schema.type_map["CreateArtifactFileSpecInput"].fields  # type: ignore[attr-defined]
+    assert {name: field.out_name for name, field in inputs.items()} == {
+        "artifactID": "artifact_id",
+        "name": None,
+        "md5": None,
+        "mimetype": None,
+        "artifactManifestID": "artifact_manifest_id",
+        "uploadPartsInput": "upload_parts_input",
+        "digest": None,
+    }
+    assert schema.type_map["DeleteRunQueuesInput"].fields["queueIDs"].out_name == "queue_ids"  # type: ignore[attr-defined]
+
+
+def test_the_admin_key_is_made_once_and_made_again_when_lost(tmp_path: Path) -> None:
+    settings = ServerSettings(data_dir=tmp_path / "data", entity="me")
+    bootstrap.lock(settings).close()
+    secret = bootstrap.prepare(settings)
+    key = settings.admin_key_path.read_text()
+    assert bootstrap.prepare(settings) == secret
+    assert settings.admin_key_path.read_text() == key
+    settings.admin_key_path.unlink()
+    bootstrap.prepare(settings)
+    assert settings.admin_key_path.read_text() != key
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotStart, match="cannot be used: Not a directory"):
+        bootstrap.lock(ServerSettings(data_dir=tmp_path / "file" / "data"))
