@@ -7,7 +7,9 @@ environment a job gets what is on a short list, never a secret.
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ipc.orders import WorkOrder
@@ -56,7 +58,8 @@ def job_environment(
     """
     environment = process_environment(worker, order.run_as_user)
     environment.update(build.environment)
-    environment["PATH"] = ":".join((*build.path, environment["PATH"]))
+    # Many hosts have no `python`, which most jobs call; the agent's own comes last, for want of another.
+    environment["PATH"] = ":".join((*build.path, environment["PATH"], str(Path(sys.executable).parent)))
     environment.update(_wandb_variables(order, api_key))
     environment[JOB_NAME_VARIABLE] = order.name
     return environment

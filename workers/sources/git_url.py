@@ -44,7 +44,7 @@ def parse_repository(url: str, options: GitOptions) -> Repository:
         SourceError: it is no URL of a repository.
         PolicyRefused: its transport is not granted on this host.
     """
-    if url.startswith("-") or _CONTROL_CHARACTERS.search(url):
+    if not url or url.startswith("-") or _CONTROL_CHARACTERS.search(url):
         raise SourceError(
             f"{url!r} is not the URL of a git repository.", hint="Give an https:// or ssh:// URL, or user@host:path."
         )

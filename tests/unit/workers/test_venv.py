@@ -1,0 +1,311 @@
+"""Environments built by the real pip and the real uv from a wheel made here, without any network."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ipc.errors import BuildError, JobCancelled
+from ipc.orders import VenvOptions, write_order
+from tests.support.waiting import wait_until
+from tests.unit.workers.conftest import Heard
+from workers.builders import Build
+from workers.builders.venv import VenvBuilder
+from workers.builders.venv_cache import Entry, EntryLock, trim
+from workers.context import JobContext
+from workers.sources import Project
+
+ContextMaker = Callable[..., JobContext]
+ROOT = Path(__file__).parents[3]
+
+WORKER = """
+import sys
+from pathlib import Path
+from ipc.orders import read_order
+from workers.builders.venv import VenvBuilder
+from workers.context import JobContext
+from workers.sources import Project
+
+context = JobContext(read_order(Path(sys.argv[1])), "", lambda event: None)
+VenvBuilder().build(Project(context.work), context)
+"""
+
+TRIMMER = """
+import json
+import sys
+from pathlib import Path
+from workers.builders.venv_cache import trim
+
+print(json.dumps(trim(Path(sys.argv[1]), int(sys.argv[2]))))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with one wheel: the package ``tiny``, versions 1 and 2, with a command of that name."""
+    directory = tmp_path_factory.mktemp("wheels")
+    for version in ("1", "2"):
+        write_wheel(directory, version)
+    return directory
+
+
+def write_wheel(directory: Path, version: str) -> None:
+    info = f"tiny-{version}.dist-info"
+    files = {
+        "tiny.py": f"VERSION = {version!r}\ndef main():\n    print('tiny', VERSION)\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\ntiny = tiny:main\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(directory / f"tiny-{version}-py3-none-any.whl", "w") as wheel:
+        for name, text in (*files.items(), (f"{info}/RECORD", record)):
+            wheel.writestr(name, text)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "venvs"
+
+
+@pytest.fixture
+def make_job(make_context: ContextMaker, cache: Path, wheels: Path) -> Callable[..., tuple[Project, JobContext]]:
+    """Jobs with a ``requirements.txt``, on a host whose pip knows our wheels alone."""
+
+    def make(requirements: str = "tiny\n", name: str = "launchd-0-1", **options: object) -> tuple[Project, JobContext]:
+        arguments = ("--no-index", "--find-links", str(wheels))
+        venv = VenvOptions(cache_dir=str(cache), pip_args=arguments)
+        context = make_context(name, venv=msgspec.structs.replace(venv, **options))
+        (context.work / "requirements.txt").write_text(requirements)
+        return Project(context.work), context
+
+    return make
+
+
+@pytest.fixture
+def without_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.builders.venv.shutil.which", lambda *_args, **_kwargs: None)
+
+
+def output_of(build: Build, *command: str) -> str:
+    path = ":".join((*build.path, os.environ["PATH"]))
+    done = subprocess.run(command, env={"PATH": path}, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def environments(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.iterdir() if path.is_dir())
+
+
+JobMaker = Callable[..., tuple[Project, JobContext]]
+
+
+def test_uv_builds_an_environment_in_which_the_job_runs(make_job: JobMaker) -> None:
+    build = VenvBuilder().build(*make_job())
+
+    assert output_of(build, "tiny") == "tiny 2"
+    assert output_of(build, "python", "-c", "import tiny, sys; print(tiny.VERSION, sys.prefix)") == (
+        f"2 {build.environment['VIRTUAL_ENV']}"
+    )
+
+
+@pytest.mark.usefixtures("without_uv")
+def test_pip_builds_one_where_there_is_no_uv(make_job: JobMaker) -> None:
+    build = VenvBuilder().build(*make_job("tiny==1\n"))
+
+    assert output_of(build, "tiny") == "tiny 1"
+
+
+def test_the_dependencies_of_a_project_file_are_installed(make_job: JobMaker) -> None:
+    project, context = make_job("")
+    (project.directory / "pyproject.toml").write_text('[project]\nname = "a"\ndependencies = ["tiny==1"]\n')
+
+    assert output_of(VenvBuilder().build(project, context), "tiny") == "tiny 1"
+
+
+def test_the_same_requirements_share_an_environment(make_job: JobMaker, heard: Heard) -> None:
+    first = VenvBuilder().build(*make_job(name="launchd-1-1"))
+    said = len(heard)
+
+    second = VenvBuilder().build(*make_job(name="launchd-2-1"))
+
+    assert second == first
+    assert heard[said:] == []
+
+
+def test_other_requirements_or_options_are_another_environment(make_job: JobMaker, cache: Path, wheels: Path) -> None:
+    VenvBuilder().build(*make_job("tiny==1\n", name="launchd-1-1"))
+    VenvBuilder().build(*make_job("tiny==2\n", name="launchd-2-1"))
+    VenvBuilder().build(*make_job("tiny==2\n", name="launchd-3-1"))
+    only_wheels = ("--no-index", "--find-links", str(wheels), "--only-binary", ":all:")
+    VenvBuilder().build(*make_job("tiny==2\n", name="launchd-4-1", pip_args=only_wheels))
+
+    assert len(environments(cache)) == 3
+
+
+@pytest.mark.parametrize(
+    ("enabled", "requirements", "needed"), [(True, "tiny", True), (False, "tiny", False), (True, "", False)]
+)
+def test_it_is_needed_where_there_are_requirements_and_the_host_allows_it(
+    enabled: bool, requirements: str, needed: bool, make_job: JobMaker
+) -> None:
+    project, context = make_job(requirements, enabled=enabled)
+
+    assert VenvBuilder().needed(project, context) is needed
+
+
+def test_a_requirement_that_does_not_exist_fails_with_the_tools_own_words(make_job: JobMaker, cache: Path) -> None:
+    with pytest.raises(BuildError, match=r"environment from requirements\.txt could not be built") as failure:
+        VenvBuilder().build(*make_job("no-such-package\n"))
+
+    assert "no-such-package" in (failure.value.detail or "")
+    assert failure.value.hint
+    assert environments(cache) == []
+
+
+def test_an_interpreter_that_does_not_exist_is_named(make_job: JobMaker) -> None:
+    with pytest.raises(BuildError, match="/no/such/python is not on this host"):
+        VenvBuilder().build(*make_job(python="/no/such/python"))
+
+
+def test_a_build_without_progress_is_ended(make_job: JobMaker, slow_uv: Path, cache: Path) -> None:
+    with pytest.raises(BuildError, match=r"made no progress for 0\.3 s"):
+        VenvBuilder().build(*make_job(no_progress_timeout_seconds=0.3))
+
+    assert slow_uv.exists()
+    assert environments(cache) == []
+
+
+def test_two_workers_build_once(make_job: JobMaker, counting_uv: Path) -> None:
+    builds: list[Build] = []
+    jobs = [make_job(name=f"launchd-{number}-1") for number in range(3)]
+    threads = [threading.Thread(target=lambda job=job: builds.append(VenvBuilder().build(*job))) for job in jobs]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(builds) == 3
+    assert builds.count(builds[0]) == 3
+    assert counting_uv.read_text().count("venv") == 1
+
+
+def test_who_waits_for_another_build_says_so_and_can_be_stopped(
+    make_job: JobMaker, heard: Heard, slow_uv: Path
+) -> None:
+    _, other = make_job(name="launchd-other-1")
+    builder = start_worker(other)
+    wait_until(slow_uv.exists, what="the begin of the other build")
+    project, context = make_job()
+    stopper = threading.Thread(target=cancel_once_waiting, args=(context, heard))
+    stopper.start()
+
+    with pytest.raises(JobCancelled):
+        VenvBuilder().build(project, context)
+
+    stopper.join()
+    builder.kill()
+    builder.wait()
+
+
+def cancel_once_waiting(context: JobContext, heard: Heard) -> None:
+    wait_until(lambda: any("waiting for another job" in text for text in heard.progress()), what="the wait")
+    context.cancel("because I say so")
+
+
+def start_worker(context: JobContext) -> subprocess.Popen[bytes]:
+    """Start another worker's process, which builds the environment of its job."""
+    write_order(context.order)
+    return subprocess.Popen([sys.executable, "-c", WORKER, str(context.directory)], cwd=ROOT)
+
+
+def test_a_killed_builder_leaves_nothing_that_is_used(make_job: JobMaker, cache: Path, slow_uv: Path) -> None:
+    _, context = make_job(name="launchd-killed-1")
+    builder = start_worker(context)
+    wait_until(slow_uv.exists, what="the begin of the build")
+    (half,) = environments(cache)
+
+    builder.kill()
+    builder.wait()
+
+    assert not Entry(cache, half).is_complete()
+    wait_until(lambda: half in trim(cache, 10**9), what="its removal, once its tool is gone too")
+    assert environments(cache) == []
+
+
+def test_the_least_recently_used_are_removed_but_none_in_use(make_job: JobMaker, cache: Path) -> None:
+    names = {}
+    for number, requirement in enumerate(("tiny==1", "tiny==2", "tiny>=1", "tiny>=2")):
+        build = VenvBuilder().build(*make_job(f"{requirement}\n", name=f"launchd-{number}-1"))
+        names[requirement] = Path(build.environment["VIRTUAL_ENV"]).name
+        os.utime(cache / f"{names[requirement]}.json", (number, number))
+    # This process still holds all four, as a worker would; another one asks.
+    assert trim_elsewhere(cache, 0) == []
+
+    assert trim_elsewhere(copy_held_by_nobody(cache), 0) == list(names.values())
+
+
+def test_use_makes_an_environment_recent(cache: Path) -> None:
+    cache.mkdir()
+    for number, name in enumerate(("a", "b", "c")):
+        make_entry(cache, name, used_at=number)
+    Entry(cache, "a").note_use()
+
+    size = Entry(cache, "a").size_bytes()
+    assert trim(cache, 2 * size) == ["b"]
+    assert environments(cache) == ["a", "c"]
+
+
+def make_entry(cache: Path, name: str, used_at: int) -> None:
+    entry = Entry(cache, name)
+    EntryLock(entry.lock_path).close()
+    entry.path.mkdir()
+    (entry.path / "file").write_bytes(bytes(100_000))
+    entry.complete()
+    os.utime(cache / f"{name}.json", (used_at, used_at))
+
+
+def copy_held_by_nobody(cache: Path) -> Path:
+    return Path(shutil.copytree(cache, cache.with_name("copy"), symlinks=True))
+
+
+def trim_elsewhere(cache: Path, max_bytes: int) -> list[str]:
+    """Trim from another process."""
+    arguments = [sys.executable, "-c", TRIMMER, str(cache), str(max_bytes)]
+    done = subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, text=True)
+    removed: list[str] = json.loads(done.stdout)
+    return removed
+
+
+@pytest.fixture
+def slow_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A uv that begins and never ends; returns the file that it makes at its begin."""
+    begun = tmp_path / "begun"
+    put_first_on_path(tmp_path, monkeypatch, f"touch {begun}; exec sleep 60")
+    return begun
+
+
+@pytest.fixture
+def counting_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real uv behind a note of each call; returns the file with the notes."""
+    notes = tmp_path / "notes"
+    real = shutil.which("uv", path=f"{os.environ['PATH']}:{Path(sys.executable).parent}")
+    put_first_on_path(tmp_path, monkeypatch, f'echo "$1" >> {notes}; exec {real} "$@"')
+    return notes
+
+
+def put_first_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "uv").write_text(f"#!/bin/sh\n{script}\n")
+    (tools / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
