@@ -37,6 +37,7 @@ def create_app(settings: ServerSettings) -> Starlette:
         ],
         exception_handlers={
             ServerError: _server_error,
+            Unauthorized: _unauthorized,
             HTTPException: _http_error,
             Exception: _unexpected,
         },
@@ -71,10 +72,12 @@ async def _healthz(_: Request) -> Response:
 
 
 async def _server_error(_: Request, error: Exception) -> Response:
-    status = getattr(error, "status", 500)
-    response = error_response(status, str(error))
-    if isinstance(error, Unauthorized):
-        response.headers["WWW-Authenticate"] = 'Basic realm="launchd"'
+    return error_response(getattr(error, "status", 500), str(error))
+
+
+async def _unauthorized(_: Request, error: Exception) -> Response:
+    response = error_response(Unauthorized.status, str(error))
+    response.headers["WWW-Authenticate"] = 'Basic realm="launchd"'
     return response
 
 

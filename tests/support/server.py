@@ -148,6 +148,11 @@ class Api:
         success: bool = answer["results"][0]["success"]
         return success
 
+    def report_all(self, agent: str, items: Sequence[str], sequence: int, status: str) -> list[bool]:
+        reports = [{"runQueueItemId": item, "sequence": sequence, "status": status} for item in items]
+        answer = self.mutate("reportRunQueueItems", "results { success }", launchAgentId=agent, reports=reports)
+        return [result["success"] for result in answer["results"]]
+
     def item(self, item_id: str) -> dict[str, Any] | None:
         query = """query($id: ID!) { launchRunQueueItem(id: $id) {
             id state associatedRunId queueName entityName priority runSpec createdAt leasedAt startedAt finishedAt

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from launchd.server.bodies import read_body
 from launchd.server.context import Context
-from launchd.server.errors import ServerError
 from launchd.server.gql.documents import Documents, InvalidDocument
 from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.responses import error_response, json_response
@@ -65,9 +64,9 @@ def _answer(envelope: Envelope, result: ExecutionResult) -> Response:
 def _status(error: GraphQLError) -> int:
     """What GraphQL itself complains about (a variable's type) is the caller's fault; other exceptions are ours."""
     original = error.original_error
-    if isinstance(original, ServerError):
-        return original.status
-    return 400 if original is None or isinstance(original, GraphQLError) else 500
+    if original is None or isinstance(original, GraphQLError):
+        return 400
+    return int(getattr(original, "status", 500))
 
 
 def _message(error: GraphQLError) -> str:

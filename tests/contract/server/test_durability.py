@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,14 +45,14 @@ class Claimer(threading.Thread):
             self.error = error
 
     def _turn(self, api: Api, claim_id: str) -> None:
-        items = self._insist(lambda: api.claim(self._agent, claim_id, items=7, wait=0.2))
+        items = self._insist(lambda: api.claim(self._agent, claim_id, items=7, wait=1))
         if not items:
             return
         accepted = self._insist(lambda: api.ack(self._agent, *items))
         ran = [item for item, yes in zip(items, accepted, strict=True) if yes]
         self.ran += ran
-        for item in ran:
-            assert self._insist(partial(api.report, self._agent, item, 1, "finished"))
+        if ran:
+            assert all(self._insist(lambda: api.report_all(self._agent, ran, 1, "finished")))
 
     def _insist(self, call: Callable[[], T]) -> T:
         """As an agent does: the same request again until the server is back."""
