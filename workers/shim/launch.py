@@ -41,3 +41,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     outcome: Outcome
     message: str | None = None
+
+
+#: Made once, where the process is that all workers are forked from: making them takes longer than using them.
+launch_decoder = msgspec.json.Decoder(ShimLaunch)
+answer_decoder = msgspec.json.Decoder(Answer)

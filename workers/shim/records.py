@@ -57,6 +57,12 @@ class ExitRecord(msgspec.Struct, frozen=True):
     survivors: tuple[int, ...] = ()
 
 
+_holder_decoder = msgspec.json.Decoder(ProcessKey)
+_started_decoder = msgspec.json.Decoder(StartedRecord)
+_stop_decoder = msgspec.json.Decoder(StopRecord)
+_exit_decoder = msgspec.json.Decoder(ExitRecord)
+
+
 def was_started(directory: Path) -> bool:
     """Return whether the command may have run. After a power cut that can be true with nothing to be read."""
     return (directory / STARTED_FILE).exists()
@@ -64,17 +70,17 @@ def was_started(directory: Path) -> bool:
 
 def read_started(directory: Path) -> StartedRecord | None:
     """Return the record of the start, or ``None`` when there is none that can be read."""
-    return _read(directory / STARTED_FILE, StartedRecord)
+    return _read(directory / STARTED_FILE, _started_decoder)
 
 
 def read_stop(directory: Path) -> StopRecord | None:
     """Return the record of a stop request, or ``None``."""
-    return _read(directory / STOP_FILE, StopRecord)
+    return _read(directory / STOP_FILE, _stop_decoder)
 
 
 def read_exit(directory: Path) -> ExitRecord | None:
     """Return the record of the end, or ``None``."""
-    return _read(directory / EXIT_FILE, ExitRecord)
+    return _read(directory / EXIT_FILE, _exit_decoder)
 
 
 def write_started(directory: Path, record: StartedRecord) -> None:
@@ -137,12 +143,12 @@ def is_locked(directory: Path) -> bool:
 
 def read_holder(directory: Path) -> ProcessKey | None:
     """Return who holds, or last held, the lock; ``None`` when that is not known (yet)."""
-    return _read(directory / LOCK_FILE, ProcessKey)
+    return _read(directory / LOCK_FILE, _holder_decoder)
 
 
-def _read(path: Path, kind: type[T]) -> T | None:
+def _read(path: Path, decoder: msgspec.json.Decoder[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return decoder.decode(path.read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

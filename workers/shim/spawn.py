@@ -47,6 +47,10 @@ class SpawnFailure(msgspec.Struct, frozen=True):
     message: str
 
 
+_plan_decoder = msgspec.json.Decoder(Plan)
+_failure_decoder = msgspec.json.Decoder(SpawnFailure)
+
+
 class GatedProcess:
     """A process that waits to become a command: in a session of its own, its output going into a pipe."""
 
@@ -62,7 +66,7 @@ class GatedProcess:
             gate.write(msgspec.json.encode(plan))
         with os.fdopen(self._failure, "rb") as failure:
             report = failure.read()
-        return msgspec.json.decode(report, type=SpawnFailure) if report else None
+        return _failure_decoder.decode(report) if report else None
 
     def discard(self) -> None:
         """Let it end without having executed anything."""
@@ -99,7 +103,7 @@ def _wait_and_become(parent: int, gate: int, failure: int, output: int) -> NoRet
         with os.fdopen(gate, "rb") as file:
             plan = file.read()
         if plan:
-            _become(msgspec.json.decode(plan, type=Plan), parent, failure)
+            _become(_plan_decoder.decode(plan), parent, failure)
     finally:
         os._exit(EXIT_NOT_EXECUTABLE)
 

@@ -17,7 +17,7 @@ import msgspec
 import setproctitle
 
 from workers.processes import key_of_child, send_signal
-from workers.shim.launch import Answer, ShimLaunch
+from workers.shim.launch import Answer, ShimLaunch, answer_decoder, launch_decoder
 from workers.shim.start import Start
 
 #: In the job's directory: the worker's log, which a shim writes to only when it fails in an unexpected way.
@@ -49,7 +49,7 @@ class ShimInWaiting:
             self.dismiss()
             return None
         self._connection.close()
-        return msgspec.json.decode(answer, type=Answer)
+        return answer_decoder.decode(answer)
 
     def dismiss(self) -> None:
         """End it: it is not needed, or does not answer."""
@@ -105,7 +105,7 @@ def _redirect_standard_streams(directory: Path) -> None:
 def _wait_and_run(connection: socket.socket) -> None:
     start = Start()
     try:
-        launch = msgspec.json.decode(_receive_all(connection), type=ShimLaunch)
+        launch = launch_decoder.decode(_receive_all(connection))
     except (OSError, msgspec.DecodeError):
         return  # The worker left, perhaps in mid-sentence: there is nothing to do.
 
