@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from workers.sources import Project
 
 ContextMaker = Callable[..., JobContext]
 ROOT = Path(__file__).parents[3]
+#: Our own interpreter may lie where another user cannot go.
+SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 WORKER = """
 import sys
@@ -252,6 +255,28 @@ def test_the_least_recently_used_are_removed_but_none_in_use(make_job: JobMaker,
     assert trim_elsewhere(cache, 0) == []
 
     assert trim_elsewhere(copy_held_by_nobody(cache), 0) == list(names.values())
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not SYSTEM_PYTHON.exists(), reason="only root may do this")
+def test_the_jobs_user_builds_it_and_nobody_else(make_context: ContextMaker) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        # Other users may pass through here, unlike through pytest's own directories.
+        shared = Path(directory)
+        shared.chmod(0o755)
+        write_wheel(shared, "1")
+        arguments = ("--no-index", "--find-links", str(shared))
+        venv = VenvOptions(cache_dir=str(shared / "venvs"), pip_args=arguments, python=str(SYSTEM_PYTHON))
+        job = shared / "job"
+        context = make_context(venv=venv, run_as_user="nobody", directory=str(job))
+        context.work.mkdir(parents=True)
+        (context.work / "requirements.txt").write_text("tiny\n")
+
+        build = VenvBuilder().build(Project(context.work), context)
+
+        environment = Path(build.environment["VIRTUAL_ENV"])
+        assert {path.owner() for path in (environment, *environment.rglob("tiny*"))} == {"nobody"}
+        assert {path.owner() for path in (shared / "venvs").iterdir() if path.is_file()} == {"root"}
+        assert output_of(build, "tiny") == "tiny 1"
 
 
 def test_use_makes_an_environment_recent(cache: Path) -> None:
