@@ -12,6 +12,9 @@ from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.waiting import wait_until
 from workers.runners import local_process
+from workers.runners.local_process import LocalProcessRunner
+from workers.shim.launch import Outcome
+from workers.shim.waiting import fork_shim
 
 
 @pytest.fixture
@@ -101,6 +104,24 @@ def test_two_workers_racing_for_one_job_start_it_once(job: Job) -> None:
     assert starts(job) == 1
     for racer in racers:
         racer.kill()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_shim_whose_launch_comes_late_starts_nothing(ended: bool, job: Job) -> None:
+    late = fork_shim(NAME, job.directory)
+    runner, handle = job.submit()
+    if ended:
+        let_end(job)
+        wait_for_end(runner, handle)
+
+    answer = late.launch(LocalProcessRunner(job.order)._shim_launch(job.launch), timeout=10)
+
+    assert answer is not None
+    assert answer.outcome is Outcome.TAKEN
+    let_end(job)
+    wait_for_end(runner, handle)
+    wait_until(lambda: shims(job) == [], what="the end of the late shim")
+    assert starts(job) == 1
 
 
 def test_no_output_is_lost_with_the_worker(job: Job) -> None:
