@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from launchd.config import kinds
-from launchd.config.images import image_repository
+from launchd.config.images import image_repository, registry_of
 from launchd.config.model import (
     BuilderConfig,
     EnvironmentConfig,
@@ -21,13 +21,14 @@ from launchd.config.model import (
     SupervisionConfig,
     VenvConfig,
 )
-from launchd.config.problems import Report, nearest
+from launchd.config.problems import DEFAULT, Report, nearest
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 Kind = Callable[[Any], Any]
+Table = Mapping[str, Kind | None]  # None: W&B's agent knows the key and does nothing with it
 
-ENTITY_AND_QUEUES: dict[str, Kind] = {
+TOP: Table = {
     "entity": kinds.text,
     "queues": kinds.names,
     "queue": kinds.text,
@@ -38,7 +39,7 @@ ENTITY_AND_QUEUES: dict[str, Kind] = {
     "stopped_run_timeout": kinds.at_least(0),
 }
 
-BUILDER: dict[str, Kind] = {
+BUILDER: Table = {
     "type": kinds.choice("docker", "kaniko", "noop"),
     "destination": image_repository,
     "platform": kinds.choice("linux/amd64", "linux/arm64"),
@@ -48,24 +49,28 @@ BUILDER: dict[str, Kind] = {
     "secret-key": kinds.text,
     "kaniko-image": kinds.text,
     "kaniko-config": kinds.mapping,
+    "credentials": None,
+    "uri": None,
 }
 
-REGISTRY: dict[str, Kind] = {
+REGISTRY: Table = {
     "type": kinds.choice("ecr", "gcr", "acr"),
     "uri": image_repository,
     "account_id": kinds.text,
     "region": kinds.text,
     "repository": kinds.text,
+    "repo_name": kinds.text,
     "image-name": kinds.text,
     "project": kinds.text,
+    "credentials": None,
 }
 
-ENVIRONMENT: dict[str, Kind] = {
+ENVIRONMENT: Table = {
     "type": kinds.choice("aws", "gcp", "azure"),
     "region": kinds.text,
 }
 
-OURS: dict[str, Kind] = {
+OURS: Table = {
     "base_url": kinds.url,
     "api_key_file": kinds.absolute_path,
     "state_dir": kinds.absolute_path,
@@ -73,8 +78,8 @@ OURS: dict[str, Kind] = {
     "log_format": kinds.choice("text", "json"),
 }
 
-JOBS: dict[str, Kind] = {
-    "stop_grace_seconds": kinds.seconds_or_never,
+JOBS: Table = {
+    "stop_grace_seconds": kinds.seconds_or_none,
     "start_timeout_seconds": kinds.seconds_or_never,
     "max_attempts": kinds.at_least(1),
     "output_max_bytes": kinds.size,
@@ -82,7 +87,7 @@ JOBS: dict[str, Kind] = {
     "keep_finished": kinds.at_least(1),
 }
 
-VENV: dict[str, Kind] = {
+VENV: Table = {
     "cache_dir": kinds.absolute_path,
     "cache_max_bytes": kinds.size,
     "no_progress_timeout_seconds": kinds.seconds,
@@ -90,15 +95,16 @@ VENV: dict[str, Kind] = {
     "python": kinds.absolute_path,
 }
 
-POLICY: dict[str, Kind] = {
+POLICY: Table = {
     "resources": kinds.names,
-    "run_as_user": kinds.text,
+    "run_as_user": kinds.user,
     "allow_local_git": kinds.flag,
-    "git_transports": kinds.names,
+    # Those with helper programs (`ext::`) run what the submitter says: they cannot be granted.
+    "git_transports": kinds.choices("https", "ssh", "http", "git"),
     "allow_venv": kinds.flag,
 }
 
-SUPERVISION: dict[str, Kind] = {
+SUPERVISION: Table = {
     "worker_heartbeat_seconds": kinds.seconds,
     "worker_silence_seconds": kinds.seconds,
     "fetch_timeout_seconds": kinds.seconds,
@@ -110,25 +116,35 @@ SUPERVISION: dict[str, Kind] = {
     "server_silence_seconds": kinds.seconds,
 }
 
+SECTIONS = ("jobs", "venv", "policy", "supervision")
 
-def fill(
-    report: Report, prefix: str, block: Any, table: Mapping[str, Kind], blocks: tuple[str, ...] = ()
-) -> dict[str, Any]:
+
+def fill(report: Report, prefix: str, block: Any, table: Table, blocks: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the usable values of `block` by field name; `blocks` are keys that the caller reads itself."""
+    given = mapping(report, prefix.rstrip("."), block)
+    for key in given:
+        if key not in table and key not in blocks:
+            _refuse_key(report, prefix, str(key), [*table, *blocks])
+    values = {}
+    for key, kind in table.items():
+        name, value = f"{prefix}{key}", given.get(key)
+        if value is None:
+            report.origins[name] = DEFAULT
+        elif kind is None:
+            report.warn(name, "this key has no effect, and has none in W&B's agent.")
+        else:
+            values.update(_converted(report, name, value, kind))
+    return values
+
+
+def mapping(report: Report, name: str, block: Any) -> Mapping[Any, Any]:
+    """Return the block itself, or an empty one where nothing or something else stands."""
     if block is None:
         return {}
     if not isinstance(block, dict):
-        report.refuse(prefix.rstrip("."), block, "must be a mapping")
+        report.refuse(name, block, "must be a mapping")
         return {}
-    values: dict[str, Any] = {}
-    for key, value in block.items():
-        if key in blocks:
-            continue
-        if key not in table:
-            _refuse_key(report, prefix, str(key), [*table, *blocks])
-        elif value is not None:
-            _fill_one(report, f"{prefix}{key}", value, table[key], values)
-    return values
+    return block
 
 
 def builder(report: Report, block: Any) -> BuilderConfig:
@@ -136,77 +152,87 @@ def builder(report: Report, block: Any) -> BuilderConfig:
     values = fill(report, "builder.", block, BUILDER)
     if ("secret_name" in values) != ("secret_key" in values):
         report.refuse("builder", None, "secret-name and secret-key go together: give both or neither")
-    if block and not values.get("type"):
+    if block and isinstance(block, dict) and "type" not in values and not report.has_refused("builder.type"):
         report.refuse("builder.type", None, "is missing", "It is docker, kaniko or noop.")
+    _warn_of_unknown_registry(report, "builder.destination", values.get("destination"))
     return BuilderConfig(**values)
 
 
 def registry(report: Report, block: Any) -> RegistryConfig | None:
-    """Read W&B's `registry`."""
+    """Read W&B's `registry`. ECR's repository is `repo_name` in its schema and `repository` in its code: both count."""
     values = fill(report, "registry.", block, REGISTRY)
+    if "repo_name" in values:
+        values.setdefault("repository", values.pop("repo_name"))
+    _warn_of_unknown_registry(report, "registry.uri", values.get("uri"))
     return RegistryConfig(**values) if values else None
 
 
 def environment(report: Report, block: Any) -> EnvironmentConfig | None:
-    """Read W&B's `environment`; keys it does not know are ignored there with a warning, and so they are here."""
-    known = {key: value for key, value in block.items() if key in ENVIRONMENT} if isinstance(block, dict) else block
-    values = fill(report, "environment.", known, ENVIRONMENT)
-    if isinstance(block, dict):
-        for key in block.keys() - ENVIRONMENT.keys():
-            report.warn(f"environment.{key}", "this key is ignored, as W&B's agent ignores it.")
-        if block and "type" not in values:
+    """Read W&B's `environment`; other keys than ours are ignored there with a warning, and so they are here."""
+    given = mapping(report, "environment", block)
+    for key in given:
+        if key not in ENVIRONMENT:
+            report.warn(f"environment.{key}", "this key has no effect, and has none in W&B's agent.")
+    values = fill(report, "environment.", {key: given[key] for key in ENVIRONMENT if key in given}, ENVIRONMENT)
+    if "type" not in values:
+        if given and not report.has_refused("environment.type"):
             report.refuse("environment.type", None, "is missing", "It is aws, gcp or azure.")
-    return EnvironmentConfig(**values) if "type" in values else None
-
-
-def section(report: Report, name: str, block: Any, table: Mapping[str, Kind], kind: type[T]) -> T:
-    """Read one section of `launchd`."""
-    return kind(**fill(report, f"launchd.{name}.", block, table))
+        return None
+    if values["type"] != "azure" and "region" not in values and not report.has_refused("environment.region"):
+        report.refuse("environment.region", None, f"is missing: {values['type']} needs it")
+    return EnvironmentConfig(**values)
 
 
 def policy(report: Report, block: Any) -> PolicyConfig:
     """Read `launchd.policy`. What the rules of a queue do not say is as for all queues."""
     values = fill(report, "launchd.policy.", block, POLICY, blocks=("queues",))
     queues = block.get("queues") if isinstance(block, dict) else None
-    if queues is not None and not isinstance(queues, dict):
-        report.refuse("launchd.policy.queues", queues, "must be a mapping of queue names to rules")
-        queues = None
     rules = {
         str(queue): PolicyRules(**values | fill(report, f"launchd.policy.queues.{queue}.", own, POLICY))
-        for queue, own in (queues or {}).items()
+        for queue, own in mapping(report, "launchd.policy.queues", queues).items()
     }
     return PolicyConfig(**values, queues=rules)
 
 
 def jobs(report: Report, block: Any) -> JobsConfig:
     """Read `launchd.jobs`."""
-    return section(report, "jobs", block, JOBS, JobsConfig)
+    return JobsConfig(**fill(report, "launchd.jobs.", block, JOBS))
 
 
 def venv(report: Report, block: Any) -> VenvConfig:
     """Read `launchd.venv`."""
-    return section(report, "venv", block, VENV, VenvConfig)
+    return VenvConfig(**fill(report, "launchd.venv.", block, VENV))
 
 
 def supervision(report: Report, block: Any) -> SupervisionConfig:
     """Read `launchd.supervision`."""
-    read = section(report, "supervision", block, SUPERVISION, SupervisionConfig)
+    read = SupervisionConfig(**fill(report, "launchd.supervision.", block, SUPERVISION))
     if read.worker_silence_seconds <= read.worker_heartbeat_seconds:
         why = f"must be more than worker_heartbeat_seconds ({read.worker_heartbeat_seconds:g})"
         report.refuse("launchd.supervision.worker_silence_seconds", read.worker_silence_seconds, why)
     return read
 
 
-def _fill_one(report: Report, name: str, value: Any, kind: Kind, values: dict[str, Any]) -> None:
+def _converted(report: Report, name: str, value: Any, kind: Kind) -> dict[str, Any]:
+    """Return the value by its field's name, or nothing where it cannot be used."""
     try:
-        values[name.rpartition(".")[2].replace("-", "_")] = kind(value)
+        field = {name.rpartition(".")[2].replace("-", "_"): kind(value)}
     except ValueError as error:
         report.refuse(name, value, str(error))
-    else:
-        report.origins[name] = report.places.get(name, "default")
+        return {}
+    report.accept(name)
+    return field
 
 
 def _refuse_key(report: Report, prefix: str, key: str, known: list[str]) -> None:
     meant = nearest(key, known)
-    hint = f"Did you mean {meant}?" if meant else f"Known here: {', '.join(known)}."
+    if not prefix and key in (*OURS, *SECTIONS):
+        hint = f"It stands below launchd: launchd.{key}."
+    else:
+        hint = f"Did you mean {meant}?" if meant else f"Known here: {', '.join(known)}."
     report.refuse(f"{prefix}{key}", None, "there is no such key", hint)
+
+
+def _warn_of_unknown_registry(report: Report, name: str, address: str | None) -> None:
+    if address and registry_of(address) is None:
+        report.warn(name, "this is none of ECR, Artifact Registry and ACR: see to it that this host may push there.")

@@ -3,39 +3,62 @@
 Owns reading and YAML; knows no key. Whatever the file holds ends in values or in one sentence.
 """
 
+import errno
+import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from launchd.config.problems import ConfigError, Problem
 
 MAX_BYTES = 1 << 20
 
-#: A file of people's making has far fewer values; one made to be unfolded (aliases of aliases) has more.
+# A file of people's making has far fewer values; one made to be unfolded (aliases of aliases) has more.
 MAX_VALUES = 20_000
 
+# libyaml's composer calls itself for each level, and the process dies of 100,000 of them.
+MAX_DEPTH = 50
 
-def read_document(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the mapping in the file, and for each dotted name `file:line` of its value.
+_OPENING = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+
+
+class Document(msgspec.Struct, frozen=True):
+    """The settings of a file; `places` has `file:line` by dotted name, `repeated` the names that stand there twice."""
+
+    values: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    repeated: tuple[str, ...] = ()
+
+
+def read_document(path: Path) -> Document:
+    """Return the mapping in the file.
 
     Raises:
         ConfigError: it cannot be read, is too large, is no YAML, or is no mapping.
     """
     text = _read(path)
     try:
+        _check_depth(text)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
         if node is None:
-            return {}, {}
-        places = dict(_places(node, path))
+            return Document()
+        named = list(_places(node, path))
         values = yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(_yaml_problem(path, error)) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(Problem(str(path), "", f"this is no usable YAML ({_one_line(error)})")) from error
     if not isinstance(values, dict):
         what = "a list" if isinstance(values, list) else "a single value"
-        raise ConfigError(Problem(str(path), f"{what} stands where a mapping of settings must be", ""))
-    return {str(key): value for key, value in values.items()}, places
+        raise ConfigError(Problem(str(path), what, "stands where a mapping of settings must be"))
+    counts = Counter(name for name, _ in named)
+    repeated = tuple(name for name, count in counts.items() if count > 1)
+    return Document({str(key): value for key, value in values.items()}, dict(named), repeated)
 
 
 def _read(path: Path) -> str:
@@ -43,16 +66,27 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(Problem(str(path), "", f"the file cannot be read ({error.strerror})")) from error
+        reason = os.strerror(error.errno or errno.EIO)
+        raise ConfigError(Problem(str(path), "", f"the file cannot be read ({reason})")) from error
     if len(data) > MAX_BYTES:
         raise ConfigError(Problem(str(path), "", "the file is larger than 1 MiB: it is no configuration"))
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(Problem(str(path), "", f"byte {error.start} is no UTF-8: the file is no text")) from error
+        raise ConfigError(Problem(str(path), "", f"byte {error.start} is not UTF-8: the file is no text")) from error
+
+
+def _check_depth(text: str) -> None:
+    """Raise `ValueError` where values are nested so deep that reading them would be the end of us."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"its values are nested deeper than {MAX_DEPTH} levels")
 
 
 def _places(node: yaml.Node, path: Path) -> Iterator[tuple[str, str]]:
+    """All dotted names with their places; an alias counts as often as it is used. `ValueError` for too many."""
     waiting = [("", node)]
     seen = 0
     while waiting:
@@ -62,7 +96,7 @@ def _places(node: yaml.Node, path: Path) -> Iterator[tuple[str, str]]:
             raise ValueError("it unfolds to too many values")
         if name:
             yield name, f"{path}:{current.start_mark.line + 1}"
-        waiting += list(_children(name, current))
+        waiting += reversed(list(_children(name, current)))
 
 
 def _children(name: str, node: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
@@ -73,6 +107,12 @@ def _children(name: str, node: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             yield f"{prefix}{number}", value
+
+
+def _yaml_problem(path: Path, error: yaml.MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    return Problem(where, "", f"this is no usable YAML ({error.problem or error.context})")
 
 
 def _one_line(error: Exception) -> str:

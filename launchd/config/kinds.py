@@ -1,21 +1,24 @@
 """Kinds of values: each takes what YAML, a variable or a flag gave, and returns the value or says why it cannot be.
 
-Owns conversions, as pure functions that raise `ValueError` with the end of a sentence ("must be ..."). They know
-no names.
+Owns conversions, as functions that raise `ValueError` with the end of a sentence ("must be ..."). They know no keys.
 """
 
+import math
+import pwd
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+MAX_COUNT = 1_000_000
+MAX_WHOLE = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
+MAX_SECONDS = 10 * 365 * 86400.0
 UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
+_SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
 _DIGITS = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _BUCKET = re.compile(r"(s3|gs)://[^/\s]+(/\S*)?")
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/\s]+(/\S*)?")
-MAX_SECONDS = 10 * 365 * 86400.0
 
 
 def text(value: Any) -> str:
@@ -28,7 +31,7 @@ def text(value: Any) -> str:
 
 
 def flag(value: Any) -> bool:
-    """True or false. The quoted words count as what they say; for W&B every non-empty text is true."""
+    """True or false. The quoted words count as what they say; for W&B's agent every text that is not empty is true."""
     if isinstance(value, bool):
         return value
     words = {"true": True, "false": False}
@@ -39,13 +42,15 @@ def flag(value: Any) -> bool:
 
 def whole(value: Any) -> int:
     """A whole number; digits in quotes count, as for W&B."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     if isinstance(value, str) and _DIGITS.fullmatch(value):
-        return int(value)
-    raise ValueError("must be a whole number")
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number")
+    if abs(value) > MAX_WHOLE:
+        raise ValueError("must be a whole number of reasonable size")
+    return value
 
 
 def at_least(minimum: int) -> Callable[[Any], int]:
@@ -63,37 +68,50 @@ def at_least(minimum: int) -> Callable[[Any], int]:
 def limit(value: Any) -> int:
     """A number of jobs; -1 is no limit, as for W&B."""
     number = whole(value)
-    if number < -1:
-        raise ValueError("must be 0 or more, or -1 for no limit")
+    if not -1 <= number <= MAX_COUNT:
+        raise ValueError(f"must be between 0 and {MAX_COUNT}, or -1 for no limit")
+    return number
+
+
+def _seconds(value: Any) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not abs(number) < MAX_SECONDS:  # also where it is not a number at all
+        raise ValueError("must be a number of seconds")
     return number
 
 
 def seconds(value: Any) -> float:
     """A time that is longer than nothing."""
-    number = seconds_or_never(value)
-    if number == 0:
+    number = _seconds(value)
+    if number <= 0:
         raise ValueError("must be more than 0 seconds")
     return number
 
 
+def seconds_or_none(value: Any) -> float:
+    """A time, or 0 for none at all."""
+    number = _seconds(value)
+    if number < 0:
+        raise ValueError("must be 0 seconds or more")
+    return number
+
+
 def seconds_or_never(value: Any) -> float:
-    """A time, or 0 where that stands for "no limit"; W&B's files also write -1 for it."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            raise ValueError("must be a number of seconds") from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value < MAX_SECONDS:
-        raise ValueError("must be a number of seconds")
-    return max(0.0, float(value))
+    """A time, or 0 for "no limit"; for that, W&B also takes any number below 0."""
+    return max(0.0, _seconds(value))
 
 
 def size(value: Any) -> int:
     """A number of bytes: 1048576, "1 MiB" or "20GiB"."""
-    match = _SIZE.fullmatch(str(value).strip()) if isinstance(value, str | int) else None
-    if isinstance(value, bool) or match is None or match[2] not in UNITS or int(match[1]) == 0:
+    match = _SIZE.fullmatch(str(value).strip()) if isinstance(value, str) else None
+    if match and match[2] in UNITS:
+        value = int(match[1]) * UNITS[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 62:
         raise ValueError('must be a number of bytes above 0, such as 67108864 or "64 MiB"')
-    return int(match[1]) * UNITS[match[2]]
+    return value
 
 
 def choice(*allowed: str) -> Callable[[Any], str]:
@@ -101,7 +119,7 @@ def choice(*allowed: str) -> Callable[[Any], str]:
 
     def kind(value: Any) -> str:
         if value not in allowed:
-            raise ValueError(f"must be {' or '.join(allowed)}")
+            raise ValueError(f"must be {_either(allowed)}")
         return str(value)
 
     return kind
@@ -111,9 +129,21 @@ def names(value: Any) -> tuple[str, ...]:
     """A list of names; what stands in it twice counts once."""
     if isinstance(value, str):
         raise ValueError(f"must be a list: write [{value}]")
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name.strip() for name in value):
+    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
         raise ValueError("must be a list of names")
     return tuple(dict.fromkeys(name.strip() for name in value))
+
+
+def choices(*allowed: str) -> Callable[[Any], tuple[str, ...]]:
+    """A list of some words."""
+
+    def kind(value: Any) -> tuple[str, ...]:
+        for name in names(value):
+            if name not in allowed:
+                raise ValueError(f"has {name!r}: each must be {_either(allowed)}")
+        return names(value)
+
+    return kind
 
 
 def words(value: Any) -> tuple[str, ...]:
@@ -141,10 +171,23 @@ def url(value: Any) -> str:
 
 def absolute_path(value: Any) -> str:
     """A path from the root; `~` is the home directory."""
-    path = Path(text(value)).expanduser()
-    if not path.is_absolute():
+    try:
+        path = Path(text(value)).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with the home directory of a user whom this host does not know") from None
+    if not path.is_absolute() or "\0" in str(path):
         raise ValueError("must be an absolute path")
     return str(path)
+
+
+def user(value: Any) -> str:
+    """A user of this host, by name."""
+    name = text(value)
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        raise ValueError("must be the name of a user of this host") from None
+    return name
 
 
 def object_store(value: Any) -> str:
@@ -155,3 +198,7 @@ def object_store(value: Any) -> str:
             "must be s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX"
         )
     return address.rstrip("/")
+
+
+def _either(allowed: tuple[str, ...]) -> str:
+    return " or ".join((", ".join(allowed[:-1]), allowed[-1])) if len(allowed) > 1 else allowed[0]

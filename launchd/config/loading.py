@@ -11,13 +11,11 @@ from typing import Any
 import msgspec
 
 from launchd.config import blocks
-from launchd.config.document import read_document
+from launchd.config.document import Document, read_document
 from launchd.config.model import AgentConfig, LaunchdConfig
-from launchd.config.problems import ConfigError, Problem, Report
+from launchd.config.problems import ConfigError, Report
 
 FILE_NAME = "launch-config.yaml"
-
-SECTIONS = ("jobs", "venv", "policy", "supervision")
 
 #: W&B's variables, and one of its own that our file can say better.
 VARIABLES = {
@@ -26,6 +24,12 @@ VARIABLES = {
     "WANDB_LAUNCH_START_TIMEOUT": "launchd.jobs.start_timeout_seconds",
     "WANDB_BASE_URL": "launchd.base_url",
 }
+
+
+FLAGS = {"queues": "--queue", "entity": "--entity", "max_jobs": "--max-jobs", "verbosity": "--verbose"}
+
+#: Longest path of a unix socket (`sun_path`), without the zero at its end.
+MAX_SOCKET_PATH = 107
 
 
 class Flags(msgspec.Struct, frozen=True):
@@ -46,17 +50,27 @@ class LoadedConfig(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def load(path: str | None, environ: Mapping[str, str], flags: Flags) -> LoadedConfig:
-    """Return the configuration of an agent.
+def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_needed: bool = True) -> LoadedConfig:
+    """Return the configuration of an agent. Only a command that takes no jobs can do without `queues_needed`.
 
     Raises:
         ConfigError: with every problem there is.
     """
     found = _find(path, environ)
-    values, places = read_document(found) if found else ({}, {})
-    _overlay(values, places, _from_environment(environ) | _from_flags(flags))
+    document = read_document(found) if found else Document()
+    values, places = dict(document.values), dict(document.places)
+    for name, (value, place) in (_from_environment(environ) | _from_flags(flags)).items():
+        _overlay(values, name, value)
+        places[name] = place
+    if flags.queues:
+        # A list on the command line stands for all queues; W&B's agent would add the file's `queue` to it.
+        values.pop("queue", None)
     report = Report(places)
+    for name in document.repeated:
+        report.warn(name, "this stands there more than once; the last one counts.")
     config = _build(report, values, environ)
+    if queues_needed and not config.queues and not (report.has_refused("queues") or report.has_refused("queue")):
+        report.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
     if report.problems:
         raise ConfigError(*report.problems)
     return LoadedConfig(config, report.origins, found, tuple(report.warnings))
@@ -65,12 +79,10 @@ def load(path: str | None, environ: Mapping[str, str], flags: Flags) -> LoadedCo
 def _find(path: str | None, environ: Mapping[str, str]) -> Path | None:
     named = path or environ.get("LAUNCHD_CONFIG")
     if named:
-        if not Path(named).is_file():
-            raise ConfigError(Problem(named, "", "there is no such configuration file"))
         return Path(named)
     home = Path(environ.get("HOME") or "/")
     usual = (home / ".config" / "wandb" / FILE_NAME, Path("/etc/launch-agent") / FILE_NAME)
-    return next((candidate for candidate in usual if candidate.is_file()), None)
+    return next((candidate for candidate in usual if os.path.lexists(candidate)), None)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
@@ -78,57 +90,52 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 
 
 def _from_flags(flags: Flags) -> dict[str, tuple[Any, str]]:
-    said = {"queues": list(flags.queues), "entity": flags.entity, "verbosity": flags.verbosity}
-    given = {name: value for name, value in said.items() if value}
-    if flags.max_jobs is not None:
-        given["max_jobs"] = flags.max_jobs
-    return {name: (value, f"--{name.replace('_', '-')}") for name, value in given.items()}
+    said = {"queues": list(flags.queues) or None, "entity": flags.entity, "max_jobs": flags.max_jobs}
+    said["verbosity"] = flags.verbosity or None
+    return {name: (value, FLAGS[name]) for name, value in said.items() if value is not None}
 
 
-def _overlay(values: dict[str, Any], places: dict[str, str], layer: Mapping[str, tuple[Any, str]]) -> None:
-    for name, (value, place) in layer.items():
-        *parents, key = name.split(".")
-        block = values
-        for parent in parents:
-            inner = block.get(parent)
-            block[parent] = block = {} if inner is None else inner
-            if not isinstance(block, dict):
-                return  # It is reported as no mapping.
-        block[key] = value
-        places[name] = place
-        if name == "queues":
-            # A list on the command line stands for all queues; W&B's agent would add the file's `queue` to it.
-            values.pop("queue", None)
+def _overlay(values: dict[str, Any], name: str, value: Any) -> None:
+    """Put a value over that of the file; what stands in its way is left, and reported as no mapping."""
+    *parents, key = name.split(".")
+    block = values
+    for parent in parents:
+        inner = block.get(parent)
+        if not isinstance(inner, dict | None):
+            return
+        block[parent] = dict(inner or {})
+        block = block[parent]
+    block[key] = value
 
 
 def _build(report: Report, values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
-    top = blocks.fill(
-        report, "", values, blocks.ENTITY_AND_QUEUES, blocks=("builder", "registry", "environment", "launchd")
-    )
-    queues = _queues(report, top.pop("queues", ()), top.pop("queue", None))
+    top = blocks.fill(report, "", values, blocks.TOP, blocks=("builder", "registry", "environment", "launchd"))
+    # W&B's loader means to accept the singular key, and its check then refuses it.
+    singular = top.pop("queue", None)
+    named = (*top.pop("queues", ()), *((singular,) if singular else ()))
+    ours = _ours(report, values.get("launchd"), environ)
+    for queue in ours.policy.queues:
+        if queue not in named:
+            report.warn(
+                f"launchd.policy.queues.{queue}", "this agent does not serve the queue: its rules have no effect."
+            )
     return AgentConfig(
         **top,
-        queues=queues,
+        queues=tuple(dict.fromkeys(named)),
         builder=blocks.builder(report, values.get("builder")),
         registry=blocks.registry(report, values.get("registry")),
         environment=blocks.environment(report, values.get("environment")),
-        launchd=_ours(report, values.get("launchd"), environ),
+        launchd=ours,
     )
 
 
-def _queues(report: Report, queues: tuple[str, ...], queue: str | None) -> tuple[str, ...]:
-    # W&B's loader means to accept the singular key, and its check then refuses it.
-    named = tuple(dict.fromkeys((*queues, *([queue] if queue else []))))
-    if not named and not any("queue" in problem.where for problem in report.problems):
-        report.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
-    return named
-
-
 def _ours(report: Report, block: Any, environ: Mapping[str, str]) -> LaunchdConfig:
-    values = blocks.fill(report, "launchd.", block, blocks.OURS, blocks=SECTIONS)
+    values = blocks.fill(report, "launchd.", block, blocks.OURS, blocks=blocks.SECTIONS)
     sections = block if isinstance(block, dict) else {}
     state_dir = values.pop("state_dir", None) or default_state_dir(environ)
     runtime_dir = values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)
+    if len(os.fsencode(f"{runtime_dir}/control.sock")) > MAX_SOCKET_PATH:
+        report.refuse("launchd.runtime_dir", runtime_dir, "is too long a path to hold the control socket")
     return LaunchdConfig(
         **values,
         state_dir=state_dir,

@@ -4,6 +4,7 @@ Owns the error and the report that collects problems, warnings and origins while
 that is wrong is told at once.
 """
 
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -37,42 +38,53 @@ class ConfigError(Exception):
 class Report:
     """Collects what is found while a configuration is read.
 
-    `places` says for each dotted name where its value stands: `file:line`, a variable or a flag.
+    `places` says for each dotted name where its value stands: `file:line`, a variable or a flag. `origins` has the same
+    for the values that are used, and `default` for those that nobody gave.
     """
 
-    def __init__(self, places: dict[str, str]) -> None:
-        self.places = places
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = places
+        self._refused: set[str] = set()
         self.origins: dict[str, str] = {}
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
+    def accept(self, name: str) -> None:
+        """Note that the value given at the dotted name is used."""
+        self.origins[name] = self._places.get(name, DEFAULT)
+
     def refuse(self, name: str, value: Any, why: str, hint: str = "") -> None:
-        """Note that the value at the dotted name cannot be used."""
-        what = "" if value is None else shown(value)
-        self.problems.append(Problem(self.where(name), what, why, hint))
+        """Note that the value at the dotted name cannot be used; `None` where there is no value."""
+        self._refused.add(name)
+        self.problems.append(Problem(self._where(name), "" if value is None else shown(value), why, hint))
+
+    def has_refused(self, name: str) -> bool:
+        """Return whether the value at the dotted name was found wrong."""
+        return name in self._refused
 
     def warn(self, name: str, sentence: str) -> None:
         """Note something that works, but not as its writer may think."""
-        self.warnings.append(f"{self.where(name)}: {sentence}")
+        self.warnings.append(f"{self._where(name)}: {sentence}")
 
-    def where(self, name: str) -> str:
-        """Return the dotted name, after the place where it stands."""
-        place = self.places.get(name)
+    def _where(self, name: str) -> str:
+        place = self._places.get(name)
         return f"{place}: {name}" if place else name
 
 
 def shown(value: Any) -> str:
-    """A value as people see it in a message, shortened."""
+    """Return a value as people see it in a message, shortened."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
         return "a list"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of that many digits"  # Python itself refuses to print the longest of them
     text = repr(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
-def nearest(name: str, known: list[str]) -> str | None:
-    """The known name that the writer may have meant."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that the writer may have meant."""
     normal = {candidate.replace("-", "_").lower(): candidate for candidate in known}
     matches = get_close_matches(name.replace("-", "_").lower(), normal, n=1)
     return normal[matches[0]] if matches else None

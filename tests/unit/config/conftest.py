@@ -1,0 +1,37 @@
+"""A home of its own for every test, in which configuration files are written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from launchd.config import ConfigError, Flags, LoadedConfig, load
+
+Read = Callable[..., LoadedConfig]
+Refuse = Callable[..., list[str]]
+
+SERVING = Flags(queues=("q",))
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Loads a text as the configuration file; variables by name."""
+
+    def reader(text: str | bytes, flags: Flags = SERVING, **environ: str) -> LoadedConfig:
+        path = tmp_path / "launch-config.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load(str(path), {"HOME": str(tmp_path)} | environ, flags)
+
+    return reader
+
+
+@pytest.fixture
+def refuse(read: Read, tmp_path: Path) -> Refuse:
+    """Loads a text that cannot be used; returns the sentences, without the directory of the file."""
+
+    def refuser(text: str | bytes, flags: Flags = SERVING, **environ: str) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            read(text, flags, **environ)
+        return [line.replace(f"{tmp_path}/", "") for line in str(caught.value).splitlines()]
+
+    return refuser

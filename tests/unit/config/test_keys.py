@@ -1,0 +1,196 @@
+"""Every key of W&B's file and of ours is read; wrong ones are told in one sentence each, all of them at once."""
+
+import pytest
+
+from launchd.config import Flags, PolicyRules
+from launchd.config.model import BuilderConfig, EnvironmentConfig, RegistryConfig
+from tests.unit.config.conftest import SERVING, Read, Refuse
+
+WANDB = """
+entity: team
+queues: [a]
+max_jobs: "5"
+max_schedulers: null
+secure_mode: true
+verbosity: 2
+stopped_run_timeout: 30
+builder:
+  type: kaniko
+  destination: https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/images
+  platform: linux/arm64
+  build-context-store: s3://bucket/contexts/
+  build-job-name: builds
+  secret-name: s
+  secret-key: k
+  kaniko-image: registry.example/kaniko:1
+  kaniko-config: {spec: {ttlSecondsAfterFinished: 5}}
+registry: {type: gcr, region: r, repository: o, image-name: i, project: p}
+environment: {type: aws, region: eu-west-1}
+"""
+
+OURS = """
+launchd:
+  base_url: http://queues.example:8080/
+  api_key_file: ~/key
+  state_dir: /data
+  runtime_dir: /run/agent
+  log_format: json
+  jobs: {stop_grace_seconds: 0, output_max_bytes: 1 MiB}
+  venv: {cache_max_bytes: 2GiB, pip_args: [--index-url, "https://pypi.example"]}
+  policy:
+    resources: [local-process, fake]
+    run_as_user: root
+    queues: {q: {allow_local_git: true}}
+  supervision: {spare_workers: 0}
+"""
+
+
+def test_all_keys_of_wandb_are_read(read: Read) -> None:
+    config = read(WANDB).config
+
+    assert (config.max_jobs, config.max_schedulers, config.secure_mode, config.stopped_run_timeout) == (5, 1, True, 30)
+    assert config.builder == BuilderConfig(
+        type="kaniko",
+        destination="123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/images",
+        platform="linux/arm64",
+        build_context_store="s3://bucket/contexts",
+        build_job_name="builds",
+        secret_name="s",
+        secret_key="k",
+        kaniko_image="registry.example/kaniko:1",
+        kaniko_config={"spec": {"ttlSecondsAfterFinished": 5}},
+    )
+    assert config.registry == RegistryConfig(type="gcr", region="r", repository="o", image_name="i", project="p")
+    assert config.environment == EnvironmentConfig("aws", "eu-west-1")
+
+
+def test_all_sections_of_ours_are_read(read: Read) -> None:
+    ours = read(OURS, HOME="/root").config.launchd
+
+    assert (ours.base_url, ours.state_dir, ours.log_format) == ("http://queues.example:8080", "/data", "json")
+    assert (ours.jobs.stop_grace_seconds, ours.jobs.output_max_bytes) == (0, 1 << 20)
+    assert (ours.venv.cache_max_bytes, ours.venv.pip_args) == (2 << 30, ("--index-url", "https://pypi.example"))
+    assert ours.supervision.spare_workers == 0
+
+
+def test_the_rules_of_a_queue_stand_on_those_of_all(read: Read) -> None:
+    policy = read(OURS).config.launchd.policy
+
+    assert policy.for_queue("q") == PolicyRules(("local-process", "fake"), "root", allow_local_git=True)
+    assert not policy.for_queue("other").allow_local_git
+
+
+def test_an_empty_file_and_empty_blocks_are_the_defaults(read: Read) -> None:
+    empty = "builder: {}\nregistry: {}\nenvironment: {}\nlaunchd:\n  jobs:\n"
+
+    assert read(empty).config == read("").config
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("max_job: 2", "1: max_job: there is no such key. Did you mean max_jobs?"),
+        ("builder: {type: noop, build_job_name: x}", "1: builder.build_job_name: there is no such key."),
+        ("launchd: {jobs: {stop_grace: 1}}", "there is no such key. Did you mean stop_grace_seconds?"),
+        ("base_url: http://x", "1: base_url: there is no such key. It stands below launchd: launchd.base_url."),
+        ("zzzz: 1", "1: zzzz: there is no such key. Known here: entity, queues,"),
+        ("max_jobs: -2", "1: max_jobs: -2 must be between 0 and 1000000, or -1 for no limit."),
+        ("max_jobs: 1.5", "1: max_jobs: 1.5 must be a whole number."),
+        ("max_jobs: many", "1: max_jobs: 'many' must be a whole number."),
+        ("max_jobs: true", "1: max_jobs: True must be a whole number."),
+        (f"max_jobs: 0x{'f' * 9000}", "a number of that many digits must be a whole number of reasonable size."),
+        ("secure_mode: maybe", "1: secure_mode: 'maybe' must be true or false."),
+        ("queues: a", "1: queues: 'a' must be a list: write [a]."),
+        ("queues: [a, 2]", "1: queues: a list must be a list of names."),
+        ("queues: {a: b}", "1: queues: a mapping must be a list of names."),
+        ("queue: [a]", "1: queue: a list must be text."),
+        ("entity: 2020-01-01", "must be text."),
+        ("stopped_run_timeout: -1", "-1 must be 0 or more."),
+        ("builder: [docker]", "1: builder: a list must be a mapping."),
+        ("builder: {destination: x/y}", "builder.type: is missing. It is docker, kaniko or noop."),
+        ("builder: {type: podman}", "1: builder.type: 'podman' must be docker, kaniko or noop."),
+        ("builder: {type: [docker]}", "builder.type: a list must be docker, kaniko or noop."),
+        ("builder: {type: kaniko, secret-name: s}", "secret-name and secret-key go together: give both or neither."),
+        ("builder: {type: kaniko, build-context-store: /x}", "must be s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or https"),
+        ("registry: {type: harbor}", "registry.type: 'harbor' must be ecr, gcr or acr."),
+        ("environment: {region: r}", "environment.type: is missing. It is aws, gcp or azure."),
+        ("environment: {type: gcp}", "environment.region: is missing: gcp needs it."),
+        ("launchd: yes please", "1: launchd: 'yes please' must be a mapping."),
+        ("launchd: {jobs: [1]}", "1: launchd.jobs: a list must be a mapping."),
+        ("launchd: {base_url: localhost}", "must be an address such as http://HOST:PORT or https://HOST."),
+        ("launchd: {state_dir: here}", "launchd.state_dir: 'here' must be an absolute path."),
+        ("launchd: {state_dir: ~no-such-user/x}", "begins with the home directory of a user whom this host does not"),
+        (f"launchd: {{runtime_dir: /{'x' * 100}}}", "is too long a path to hold the control socket."),
+        ("launchd: {jobs: {stop_grace_seconds: -1}}", "must be 0 seconds or more."),
+        ("launchd: {jobs: {stop_grace_seconds: .nan}}", "must be a number of seconds."),
+        ("launchd: {jobs: {output_max_bytes: 1 MB}}", "must be a number of bytes above 0"),
+        ("launchd: {venv: {pip_args: --pre}}", "must be a list of texts."),
+        ("launchd: {policy: {run_as_user: nobody-here}}", "must be the name of a user of this host."),
+        ("launchd: {policy: {git_transports: [ext]}}", "has 'ext': each must be https, ssh, http or git."),
+        ("launchd: {policy: {queues: [a]}}", "launchd.policy.queues: a list must be a mapping."),
+        ("launchd: {policy: {queues: {a: {resource: []}}}}", "queues.a.resource: there is no such key. Did you mean"),
+        ("launchd: {supervision: {worker_silence_seconds: 5}}", "must be more than worker_heartbeat_seconds (10)."),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_sentence(refuse: Refuse, text: str, sentence: str) -> None:
+    [line] = refuse(text, Flags() if text.startswith("queue") else SERVING)
+
+    assert line.startswith("launch-config.yaml:1: ") or sentence.startswith(("builder.", "environment.", "secret"))
+    assert sentence in line
+
+
+def test_everything_that_is_wrong_is_told_at_once(refuse: Refuse) -> None:
+    lines = refuse(
+        "max_jobs: x\nqueue_s: [a]\nlaunchd:\n  jobs:\n    max_attempts: 0\n", WANDB_LAUNCH_START_TIMEOUT="x"
+    )
+
+    assert lines == [
+        "launch-config.yaml:2: queue_s: there is no such key. Did you mean queues?",
+        "launch-config.yaml:1: max_jobs: 'x' must be a whole number.",
+        "$WANDB_LAUNCH_START_TIMEOUT: launchd.jobs.start_timeout_seconds: 'x' must be a number of seconds.",
+        "launch-config.yaml:5: launchd.jobs.max_attempts: 0 must be 1 or more.",
+    ]
+
+
+def test_a_variable_is_named_where_it_is_wrong(refuse: Refuse) -> None:
+    [line] = refuse("max_jobs: 3", WANDB_LAUNCH_MAX_JOBS="lots")
+
+    assert line == "$WANDB_LAUNCH_MAX_JOBS: max_jobs: 'lots' must be a whole number."
+
+
+@pytest.mark.parametrize(("text", "meant"), [("'false'", False), ("'True'", True), ("false", False), ("off", False)])
+def test_secure_mode_in_quotes_means_what_it_says(read: Read, text: str, meant: bool) -> None:
+    assert read(f"secure_mode: {text}").config.secure_mode is meant
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("environment: {type: gcp, region: r, project: p}", "environment.project: this key has no effect"),
+        ("builder: {type: noop, uri: x}", "builder.uri: this key has no effect"),
+        (
+            "builder: {type: docker, destination: reg.example:5000/a/b}",
+            "this is none of ECR, Artifact Registry and ACR",
+        ),
+        ("max_jobs: 1\nmax_jobs: 2", "launch-config.yaml:2: max_jobs: this stands there more than once"),
+        ("launchd: {policy: {queues: {z: {}}}}", "queues.z: this agent does not serve the queue"),
+    ],
+)
+def test_what_works_otherwise_than_it_looks_gives_a_warning(read: Read, text: str, warning: str) -> None:
+    [said] = read(text).warnings
+
+    assert warning in said
+
+
+def test_azure_needs_no_region_and_ecr_takes_both_names_of_its_repository(read: Read) -> None:
+    config = read("environment: {type: azure}\nregistry: {type: ecr, account_id: '1', region: r, repo_name: n}").config
+
+    assert config.environment == EnvironmentConfig("azure")
+    assert config.registry == RegistryConfig("ecr", account_id="1", region="r", repository="n")
+
+
+def test_what_the_server_sees_holds_no_paths_and_no_secrets(read: Read) -> None:
+    shown = read(WANDB + OURS).config.public()
+
+    assert shown["queues"] == ["q"]
+    assert not {"launchd", "builder", "registry", "environment"} & shown.keys()
