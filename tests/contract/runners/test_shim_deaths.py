@@ -228,7 +228,6 @@ def test_a_shim_that_hangs_before_the_start_is_ended(point: str, job: Job, monke
     handle = wait_until(lambda: runner.find(NAME), what="the shim's lock")
     worker.kill()
     assert handle is not None
-    assert runner.inspect(handle).state in (JobState.STARTING, JobState.RUNNING)
 
     runner.cancel(handle, grace_seconds=0)
 
