@@ -19,9 +19,7 @@ Example:
 @click.command(epilog=EXAMPLES)
 @click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Where the server keeps everything.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", default=8780, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one."
-)
+@click.option("--port", default=8780, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
 @click.option("--public-url", help="Address in links to files, where it differs from the one that requests go to.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)

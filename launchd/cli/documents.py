@@ -1,0 +1,30 @@
+"""JSON given on the command line, as text or as a file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def json_mapping(given: str, flag: str) -> dict[str, Any]:
+    """Return the JSON object in ``given``, which is its text, or the path of a file with it.
+
+    Raises:
+        click.BadParameter: it is neither, or no object; names ``flag``.
+    """
+    text = given if given.lstrip().startswith("{") else _content(given, flag)
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"it is not JSON: {error}.", param_hint=flag) from error
+    if not isinstance(value, dict):
+        raise click.BadParameter("it must be a JSON object.", param_hint=flag)
+    return value
+
+
+def _content(path: str, flag: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path!r} is neither a JSON object nor a readable file.", param_hint=flag) from error

@@ -1,0 +1,50 @@
+"""This host's agent, as commands speak to it: where its control socket is, and one question to it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from launchd.cli.home import living_note, state_dir_option
+from launchd.config import ConfigError, Flags, load
+from launchd.control import ControlError, ask
+
+#: What a command that uses :func:`agent_options` may meet.
+LOCAL_ERRORS = (ControlError, ConfigError)
+
+#: A configuration must name queues; which ones does not matter to who looks for a socket.
+_ANY_QUEUE = Flags(queues=("any",))
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def agent_options(command: F) -> F:
+    """Give a command the options that say which agent is meant: ``config_path`` and ``state_dir``."""
+    config = click.option("-c", "--config", "config_path", metavar="FILE", help="Configuration file of the agent.")
+    return config(state_dir_option(command))
+
+
+def runtime_dir(config_path: str | None, state_dir: Path | None) -> Path:
+    """Where the agent's socket lies: as the named configuration says, that of the living `up`, as the usual one says.
+
+    Raises:
+        ConfigError: the configuration cannot be read.
+    """
+    note = None if config_path else living_note(state_dir)
+    if note:
+        return Path(note.runtime_dir)
+    return Path(load(config_path, os.environ, _ANY_QUEUE).config.launchd.runtime_dir)
+
+
+def question(directory: Path, **request: str) -> dict[str, Any]:
+    """Return the agent's answer.
+
+    Raises:
+        ControlError: it cannot be reached, or it answers that it cannot do that.
+    """
+    answer = ask(directory, dict(request))
+    if not answer.get("ok"):
+        raise ControlError(str(answer.get("error") or "The agent refused without a reason."))
+    return answer

@@ -1,0 +1,74 @@
+"""A job's output as the command line reads it: rotated files in order, bytes as they are, also while they are written.
+
+The writer renames ``output.log`` to ``output.log.1``, that to ``output.log.2`` and so on, the oldest first.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+CHUNK_BYTES = 64 * 1024
+
+
+class OutputReader:
+    """Reads on where it stopped, however the files were rotated meanwhile; what was removed unread is passed over."""
+
+    def __init__(self, newest: Path) -> None:
+        self._newest = newest
+        self._file: BinaryIO | None = None
+
+    def read(self) -> Iterator[bytes]:
+        """Yield everything that was written since the last call."""
+        while True:
+            following = self._following()
+            # Looked for first, read then: a file that has a successor does not grow any more.
+            if self._file is not None:
+                yield from iter(lambda file=self._file: file.read(CHUNK_BYTES), b"")  # type: ignore[misc]
+            if following is None:
+                return
+            self.close()
+            self._file = following
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _following(self) -> BinaryIO | None:
+        """Open the file after the one that is open; the oldest one, if none is open or it was removed."""
+        ours = _identity(self._file) if self._file else None
+        following: BinaryIO | None = None
+        for file in self._newest_first():
+            if _identity(file) == ours:
+                file.close()
+                return following
+            if following is not None:
+                following.close()
+            following = file
+        return following
+
+    def _newest_first(self) -> Iterator[BinaryIO]:
+        # A rotation during this moves files in the direction in which we walk: seen twice perhaps, never missed.
+        last = None
+        for number in range(self._highest_number() + 2):
+            path = self._newest.with_name(f"{self._newest.name}.{number}") if number else self._newest
+            try:
+                file = path.open("rb", buffering=0)
+            except FileNotFoundError:
+                continue
+            if _identity(file) == last:
+                file.close()
+                continue
+            last = _identity(file)
+            yield file
+
+    def _highest_number(self) -> int:
+        names = (path.name.rpartition(".")[2] for path in self._newest.parent.glob(f"{self._newest.name}.*"))
+        return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+def _identity(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino

@@ -1,0 +1,114 @@
+"""`launchd queue`: create, list, show and delete queues at the queue server."""
+
+from pathlib import Path
+
+import click
+
+from launchd.cli.documents import json_mapping
+from launchd.cli.failures import told
+from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
+from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.words import PRIORITIES, one_line
+from launchd.client.errors import Refused
+from launchd.client.queue_server import Item, QueueDetail
+
+
+@click.group()
+def queue() -> None:
+    """Create, list, show and delete queues."""
+
+
+@queue.command(epilog="\b\nExample:\n  launchd queue create nightly --resource local-process")
+@click.argument("name")
+@click.option("-r", "--resource", default="local-process", show_default=True, help="What runs the jobs of this queue.")
+@click.option("-c", "--config", default="{}", metavar="JSON|FILE", help="Resource arguments of all its jobs.")
+@click.option("--priorities/--no-priorities", default=True, show_default=True, help="Whether items have priorities.")
+@entity_option
+@server_options
+@told(*REMOTE_ERRORS)
+def create(
+    name: str, resource: str, config: str, priorities: bool, entity: str | None, url: str | None, state_dir: Path | None
+) -> None:
+    """Create a queue."""
+    arguments = json_mapping(config, "--config")
+    with queue_server(url, state_dir) as server:
+        owner = entity_of(server, entity)
+        if server.queue(owner, name) is not None:
+            raise Refused(f"There is a queue {name!r} of {owner!r} already.")
+        mode = "V0" if priorities else "DISABLED"
+        server.create_queue(owner, name, resource=resource, config=arguments, prioritization=mode)
+    click.echo(f"Queue {name!r} of {owner!r} was created.")
+
+
+@queue.command("list")
+@entity_option
+@server_options
+@told(*REMOTE_ERRORS)
+def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """List the queues, with how many items wait and run."""
+    with queue_server(url, state_dir) as server:
+        owner = entity_of(server, entity)
+        found = server.queue_details(owner)
+    if not found:
+        click.echo(f"There are no queues of {owner!r}. Create one with: launchd queue create NAME")
+        return
+    rows = [[Cell(text) for text in _summary(detail)] for detail in found]
+    click.echo("\n".join(table(("NAME", "RESOURCE", "WAITING", "TAKEN", "PRIORITIES"), rows, terminal_width())))
+
+
+@queue.command()
+@click.argument("name")
+@click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Items to show.")
+@entity_option
+@server_options
+@told(*REMOTE_ERRORS)
+def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Show a queue and its items, newest first."""
+    with queue_server(url, state_dir) as server:
+        owner = entity_of(server, entity)
+        detail = server.queue(owner, name)
+        if detail is None:
+            raise Refused(f"There is no queue {name!r} of {owner!r}.")
+        items = server.queue_items(owner, name, limit)
+    _, resource, waiting, taken, priorities = _summary(detail)
+    click.echo(f"Queue {name!r} of {owner!r}: {resource}, {waiting} waiting, {taken} taken, priorities: {priorities}")
+    if items:
+        rows = [_item_row(item) for item in items]
+        click.echo("\n".join(table(("ITEM", "STATE", "PRIORITY", "RUN", "CREATED", "REASON"), rows, terminal_width())))
+
+
+@queue.command()
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@entity_option
+@server_options
+@told(*REMOTE_ERRORS)
+def delete(name: str, yes: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Delete a queue with all its items."""
+    with queue_server(url, state_dir) as server:
+        owner = entity_of(server, entity)
+        if not yes:
+            click.confirm(f"Delete queue {name!r} of {owner!r} with all its items?", abort=True)
+        server.delete_queue(owner, name)
+    click.echo(f"Queue {name!r} of {owner!r} was deleted.")
+
+
+def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str]:
+    return (
+        detail.name,
+        detail.resource_type or "-",
+        _number(detail.pending_count),
+        _number(detail.claimed_count),
+        "yes" if detail.prioritization_mode == "V0" else "no",
+    )
+
+
+def _item_row(item: Item) -> list[Cell]:
+    word = next((word for word, number in PRIORITIES.items() if number == item.priority), "-")
+    created = item.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if item.created_at else "-"
+    texts = (item.id, item.state.lower(), word, item.associated_run_id or "-", created, one_line(item.message))
+    return [Cell(text) for text in texts]
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else str(count)

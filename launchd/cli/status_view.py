@@ -1,0 +1,112 @@
+"""What `launchd status` shows, from the control socket's answer to lines of text. Prints nothing, asks nobody."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from launchd.cli.tables import Cell, cut, table
+from launchd.cli.words import age, jobs_in_words, joined, limit, one_line
+
+GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
+
+COLOURS = {
+    "polling": GREEN,
+    "draining": YELLOW,
+    "leaving": YELLOW,
+    "running": GREEN,
+    "finished": GREEN,
+    "stopping": YELLOW,
+    "stopped": YELLOW,
+    "preempted": YELLOW,
+    "unknown": RED,
+    "failed": RED,
+}
+
+_LABEL_WIDTH = 9
+
+
+def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]:
+    """Return the whole view for a terminal of ``width`` columns at the time ``now`` (seconds since the epoch)."""
+    jobs, recent = status["jobs"], status["recent"]
+    return [
+        *_agent(status["agent"], now, width),
+        *_server(status["server"], width),
+        *_outbox(status["outbox"]),
+        *([_fact("trouble", cut(one_line(status["trouble"]), width - _LABEL_WIDTH), RED)] if status["trouble"] else []),
+        "",
+        *(_jobs(jobs, width) if jobs else ["No job is running."]),
+        *(["", *_recent(recent, width)] if recent else []),
+    ]
+
+
+def _fact(label: str, text: str, colour: str | None = PLAIN) -> str:
+    return click.style(label.ljust(_LABEL_WIDTH), fg="bright_black") + click.style(text, fg=colour)
+
+
+def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[str]:
+    state = click.style(agent["state"], fg=COLOURS.get(agent["state"]))
+    name = agent["name"] or agent["hostname"]
+    known = f"{agent['id']}, " if agent["id"] else ""
+    about = f"{name} ({known}process {agent['pid']}), for {age(now - agent['started_at'])}"
+    limits = f"at most {limit(agent['max_jobs'])} jobs" if agent["max_jobs"] >= 0 else "any number of jobs"
+    queues = f"{joined(agent['queues'])} of {agent['entity'] or '-'}, {limits}"
+    return [
+        _fact("agent", "") + state + cut(f"  {about}", width - _LABEL_WIDTH - len(agent["state"])),
+        _fact("queues", cut(queues, width - _LABEL_WIDTH)),
+    ]
+
+
+def _server(server: Mapping[str, Any], width: int) -> list[str]:
+    last = server["last_contact_seconds"]
+    if server["reachable"]:
+        return [_fact("server", "") + click.style("reachable", fg=GREEN) + f"  {server['url']}, heard {age(last)} ago"]
+    since = "never heard" if last is None else f"last heard {age(last)} ago"
+    why = cut(one_line(server["error"]), width - _LABEL_WIDTH)
+    first = _fact("server", "") + click.style("away", fg=RED) + f"  {server['url']}, {since}"
+    return [first, _fact("", why)] if why else [first]
+
+
+def _outbox(outbox: Mapping[str, Any]) -> list[str]:
+    if not outbox["waiting"]:
+        return [_fact("outbox", "empty")]
+    return [_fact("outbox", f"{outbox['waiting']} waiting, the oldest for {age(outbox['oldest_seconds'])}", YELLOW)]
+
+
+def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    rows = [
+        [
+            Cell(job["item_id"]),
+            Cell(job["queue"]),
+            Cell(job["run_id"]),
+            Cell(f"{job['phase']} {age(job['phase_seconds'])}", COLOURS.get(job["phase"])),
+            Cell(age(job["age_seconds"])),
+            Cell(_about(job)),
+        ]
+        for job in jobs
+    ]
+    title = click.style(jobs_in_words(len(jobs)), bold=True)
+    return [title, *table(["ITEM", "QUEUE", "RUN", "PHASE", "AGE", "ABOUT"], rows, width, "  ")]
+
+
+def _about(job: Mapping[str, Any]) -> str:
+    name = f"{job['project']}/{job['name']}" if job["name"] else job["project"]
+    attempt = f"attempt {job['attempt']}" if job["attempt"] > 1 else ""
+    return "; ".join(part for part in (name, attempt, one_line(job["message"])) if part)
+
+
+def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    rows = [
+        [
+            Cell(job["item_id"]),
+            Cell(job["queue"]),
+            Cell(job["run_id"]),
+            Cell(job["phase"], COLOURS.get(job["phase"])),
+            Cell("-" if job["exit_code"] is None else str(job["exit_code"])),
+            Cell(age(job["phase_seconds"])),
+            Cell(one_line(job["message"])),
+        ]
+        for job in jobs
+    ]
+    title = click.style("Ended last", bold=True)
+    return [title, *table(["ITEM", "QUEUE", "RUN", "OUTCOME", "EXIT", "AGO", "REASON"], rows, width, "  ")]

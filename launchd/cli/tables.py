@@ -1,0 +1,53 @@
+"""Tables for a terminal: columns as wide as what is in them, the last one as wide as there is room. Prints nothing."""
+
+import itertools
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+
+GAP = "  "
+
+#: No column but the last is shorter than this, however narrow the terminal is.
+LEAST_WIDTH = 12
+
+#: Where output goes to a file or another program, nothing is cut off.
+ENDLESS = 100_000
+
+
+class Cell(NamedTuple):
+    """A text and its colour."""
+
+    text: str
+    colour: str | None = None
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; endless where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else ENDLESS
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], width: int, indent: str = "") -> list[str]:
+    """Return the lines of a table. What is too long for ``width`` is cut off in the last column."""
+    widths = [max(len(cell.text) for cell in column) for column in zip(_cells(headers), *rows, strict=True)]
+    taken = len(indent) + sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
+    widths[-1] = max(LEAST_WIDTH, width - taken)
+    lines = itertools.chain([[Cell(text, "bright_black") for text in headers]], rows)
+    return [indent + _line(line, widths) for line in lines]
+
+
+def _cells(texts: Sequence[str]) -> list[Cell]:
+    return [Cell(text) for text in texts]
+
+
+def _line(cells: Sequence[Cell], widths: Sequence[int]) -> str:
+    *front, last = (cell._replace(text=cut(cell.text, width)) for cell, width in zip(cells, widths, strict=True))
+    padded = [cell._replace(text=cell.text.ljust(width)) for cell, width in zip(front, widths, strict=False)]
+    return GAP.join(click.style(cell.text, fg=cell.colour) for cell in (*padded, last)).rstrip()
+
+
+def cut(text: str, width: int) -> str:
+    """Return ``text``, shortened to ``width`` characters if it is longer."""
+    return text if len(text) <= width else f"{text[: max(0, width - 3)]}..."

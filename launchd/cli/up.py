@@ -1,0 +1,66 @@
+"""`launchd up`: a queue server and an agent for this machine, as two child processes, until Ctrl-C."""
+
+import os
+from pathlib import Path
+
+import click
+
+from launchd.cli.failures import told
+from launchd.cli.home import Home, HomeInUse, default_directory, state_dir_option
+from launchd.cli.machine import Machine, NotUp
+from launchd.cli.words import jobs_in_words
+from launchd.client.errors import QueueServerError
+
+LEAST_JOBS = 2
+
+EXAMPLES = """\b
+Then, in another terminal:
+  launchd launch -- echo hello
+  launchd status
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("-j", "--max-jobs", type=click.IntRange(min=-1), help="Jobs at a time [default: half of the cores].")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the server [default: as last time].")
+@state_dir_option
+@told(HomeInUse, NotUp, QueueServerError, OSError)
+def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
+    """Run a queue server and an agent on this machine, in the foreground.
+
+    The first start makes an API key and the queue `default`. The other commands find this server by themselves, as long
+    as WANDB_BASE_URL is not set. Jobs are processes of yours; git repositories of this machine are allowed.
+
+    Ctrl-C and SIGTERM end both; jobs run on, and the next `launchd up` takes them over.
+    """
+    home = Home((state_dir or default_directory(os.environ)).absolute())
+    with home.lock():
+        machine = Machine(home, _jobs() if max_jobs is None else max_jobs, port)
+        try:
+            if machine.start():
+                _say_what_is_next(machine, home)
+            machine.keep_up(click.echo)
+            jobs = machine.jobs()
+            click.echo("Leaving ...")
+        finally:
+            machine.end()
+    if jobs:
+        click.echo(f"{jobs_in_words(jobs)} {'runs' if jobs == 1 else 'run'} on; the next `launchd up` takes over.")
+
+
+def _jobs() -> int:
+    return max(LEAST_JOBS, len(os.sched_getaffinity(0)) // 2)
+
+
+def _say_what_is_next(machine: Machine, home: Home) -> None:
+    title = click.style("launchd is up", fg="green", bold=True)
+    click.echo(f"{title}: queue server at {machine.url}, agent for at most {machine.max_jobs} jobs\n")
+    click.echo("In another terminal:")
+    if home.directory != default_directory(os.environ):
+        click.echo(f"  export LAUNCHD_STATE_DIR={home.directory}")
+    click.echo("  launchd launch -- echo hello     run a command")
+    click.echo("  launchd launch DIRECTORY         run main.py of a directory")
+    click.echo("  launchd status --watch           see the jobs\n")
+    click.echo(f"For other clients of W&B Launch:\n  export WANDB_BASE_URL={machine.url}")
+    click.echo(f"  export WANDB_API_KEY=$(cat {home.key_file})\n")
+    click.echo(f"Logs are in {home.server_log} and {home.agent_log}. Ctrl-C to leave.")

@@ -1,0 +1,40 @@
+"""Numbers and times as people read them, and the words for priorities. Pure functions."""
+
+import itertools
+from collections.abc import Iterable
+
+#: W&B's words, with the number that the queue server sorts by.
+PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def age(seconds: float | None) -> str:
+    """A time in its two largest units: ``7s``, ``2m05s``, ``3h10m``, ``4d02h``; ``-`` where it is not known."""
+    if seconds is None:
+        return "-"
+    whole = max(0, int(seconds))
+    for (unit, size), (smaller, part) in itertools.pairwise(_UNITS):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // part:02d}{smaller}"
+    return f"{whole}s"
+
+
+def jobs_in_words(number: int) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} job" if number == 1 else f"{number} jobs"
+
+
+def limit(number: int) -> str:
+    """A number of jobs, where -1 is no limit."""
+    return "no limit" if number < 0 else str(number)
+
+
+def one_line(text: str | None) -> str:
+    """Text without line breaks and what else would disturb a table."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
+
+
+def joined(names: Iterable[str]) -> str:
+    """Names in a row, ``-`` for none."""
+    return ", ".join(names) or "-"
