@@ -19,7 +19,7 @@ FAILPOINTS: dict[str, str] = {
     "worker.hello": "a worker is up and has no job yet",
     "worker.started": "the worker has read its job",
     "worker.fetched": "the source is there",
-    "worker.built": "the environment is built",
+    "worker.built": "what the job needs is built, if it needs anything",
     "worker.before_submitting": "the worker is about to announce the external name",
     "worker.after_recorded": "the name is on disk, nothing exists outside yet",
     "worker.after_submit": "the workload exists, the supervisor does not know its handle",

@@ -7,6 +7,7 @@ value here and goes on.
 import contextlib
 import os
 from collections import deque
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -30,11 +31,19 @@ class RegistrationRefused(msgspec.Struct, frozen=True):
     error: str
 
 
+class Kind(StrEnum):
+    """What is counted apart: ``max_jobs`` for the one, ``max_schedulers`` for the other."""
+
+    JOB = "job"
+    SCHEDULER = "scheduler"
+
+
 class Claimed(msgspec.Struct, frozen=True):
-    """Items that are leased to us, as ``agent_id``."""
+    """Items that are leased to us, as ``agent_id``, by the loop that claims ``kind``."""
 
     items: tuple[ClaimedItem, ...]
     agent_id: str
+    kind: Kind
 
 
 class Ordered(msgspec.Struct, frozen=True):

@@ -5,14 +5,15 @@ reporter join it. Main thread only.
 """
 
 import threading
+from collections import Counter
 
 from launchd.care import Care
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
 from launchd.config import AgentConfig
-from launchd.inbox import Inbox, Registered
+from launchd.inbox import Inbox, Kind, Registered
 from launchd.outlet import Outlet
-from launchd.poller import Poller, Wanted
+from launchd.poller import Poller
 from launchd.registration import Application, default_version
 from launchd.reporter import Reporter
 from launchd.watcher import WatchedRun, Watcher
@@ -30,14 +31,14 @@ class Liaison:
         self._poller: Poller | None = None
         self._watcher: Watcher | None = None
         self._reporter: Reporter | None = None
-        self._claims_read = 0
+        self._claims_read: Counter[Kind] = Counter()
         self.registered: Registered | None = None
 
     def start(self, config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]) -> None:
         """Register with the queues of ``config`` and claim from them; ends what was started before."""
         self._end_asking()
         supervision = config.launchd.supervision
-        self._claims_read = 0
+        self._claims_read = Counter()
         self._poller = Poller(
             self._server,
             _application(config, remembered_id, known_items),
@@ -65,14 +66,14 @@ class Liaison:
             self._reporter.start()
             outlet.connect(self._reporter)
 
-    def count_claim(self) -> None:
+    def count_claim(self, kind: Kind) -> None:
         """Note that the main thread has counted the items of one more claim."""
-        self._claims_read += 1
+        self._claims_read[kind] += 1
 
-    def want(self, wanted: Wanted) -> None:
-        """Say how many slots are free."""
+    def want(self, kind: Kind, slots: int) -> None:
+        """Say how many slots are free for items of ``kind``."""
         if self._poller is not None:
-            self._poller.want(wanted, self._claims_read)
+            self._poller.want(kind, slots, self._claims_read[kind])
 
     def watch_over(self, care: Care) -> None:
         """Say which jobs may be ordered to stop."""

@@ -1,36 +1,98 @@
 """Takes work from the queues, never more than there are free slots.
 
-One thread. It waits for work at a server that can hold the question open (ours),
-and asks every few seconds at one that cannot (W&B's). What it claimed goes to the main
-thread, and it does not ask again before that has told it how many slots are left.
+A thread registers us, and then one loop claims jobs and one claims sweep
+schedulers, which are counted apart. A loop waits for work at a server that can
+hold the question open (ours), and asks every few seconds at one that cannot
+(W&B's, where one loop asks for both). What it claimed goes to the main thread,
+and it does not ask again before that has told it how many slots are left.
 """
 
 import random
 import threading
 import uuid
 from collections import deque
-
-import msgspec
+from collections.abc import Callable
 
 from launchd.client.errors import Refused, Unauthorized
 from launchd.client.queue_server import ClaimedItem, QueueServer
 from launchd.contact import Contacts, Ended
-from launchd.inbox import Claimed, Inbox, Registered, RegistrationRefused
+from launchd.inbox import Claimed, Inbox, Kind, Registered, RegistrationRefused
 from launchd.registration import Application, register
 
 #: How often a refused registration is tried again; a person has to mend something first.
 REFUSED_PAUSE_SECONDS = 30.0
 
+Claim = Callable[[Contacts, int], tuple[ClaimedItem, ...]]
 
-class Wanted(msgspec.Struct, frozen=True):
-    """How many items would find a free slot."""
 
-    jobs: int
-    schedulers: int
+class ClaimLoop(threading.Thread):
+    """Claims items of one kind while slots for them are free."""
+
+    def __init__(self, kind: Kind, claim: Claim, agent_id: str, inbox: Inbox, ended: threading.Event) -> None:
+        super().__init__(name=f"claims-{kind}", daemon=True)
+        self.kind = kind
+        self._claim = claim
+        self._agent_id = agent_id
+        self._inbox = inbox
+        self._ended = ended
+        self._contacts = Contacts(inbox, ended)
+        self._changed = threading.Condition()
+        self._wanted = 0
+        self._handed_over = 0
+
+    def want(self, slots: int, claims_read: int) -> None:
+        """Say how many slots are free.
+
+        Ignored while a claim is not yet among the ``claims_read``: its items are not counted in ``slots``.
+        """
+        with self._changed:
+            if claims_read == self._handed_over and slots != self._wanted:
+                self._wanted = slots
+                self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Look at once whether to end."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Claim for ever."""
+        try:
+            while True:
+                self._claim_once(self._next_wanted())
+        except Ended:
+            pass
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the number of free slots changes."""
+        with self._changed:
+            before = self._wanted
+            self._changed.wait_for(lambda: self._ended.is_set() or self._wanted != before, seconds)
+
+    def _next_wanted(self) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended.is_set() or self._wanted > 0)
+            if self._ended.is_set():
+                raise Ended
+            return self._wanted
+
+    def _claim_once(self, wanted: int) -> None:
+        try:
+            items = self._claim(self._contacts, wanted)
+        except Refused as error:
+            self._inbox.put(RegistrationRefused(str(error)))
+            self._contacts.wait(REFUSED_PAUSE_SECONDS)
+            return
+        if items:
+            # Nothing is wanted until the main thread has counted these.
+            with self._changed:
+                self._wanted = 0
+                self._handed_over += 1
+            self._inbox.put(Claimed(items, self._agent_id, self.kind))
 
 
 class Poller(threading.Thread):
-    """Registers, and claims what is wanted until told to end."""
+    """Registers, and has its loops claim what is wanted until told to end."""
 
     def __init__(
         self, server: QueueServer, application: Application, inbox: Inbox, *, wait_seconds: float, poll_seconds: float
@@ -43,37 +105,31 @@ class Poller(threading.Thread):
         self._poll_seconds = poll_seconds
         self._ended = threading.Event()
         self._contacts = Contacts(inbox, self._ended)
-        self._wanted: Wanted | None = None
-        self._handed_over = 0
-        self._wants = threading.Condition()
+        self._loops: tuple[ClaimLoop, ...] = ()
         self._rotation = deque(application.queue_names)
 
-    def want(self, wanted: Wanted, claims_read: int) -> None:
-        """Say how many slots are free.
-
-        Ignored while a claim is not yet among the ``claims_read``: its items are not counted in ``wanted``.
-        """
-        with self._wants:
-            if claims_read == self._handed_over:
-                self._wanted = wanted
-                self._wants.notify_all()
+    def want(self, kind: Kind, slots: int, claims_read: int) -> None:
+        """Tell the loop of ``kind`` how many slots are free; see :meth:`ClaimLoop.want`."""
+        for loop in self._loops:
+            if loop.kind is kind:
+                loop.want(slots, claims_read)
 
     def end(self) -> None:
         """Stop claiming; a question that is open is abandoned."""
         self._ended.set()
-        with self._wants:
-            self._wants.notify_all()
+        for loop in self._loops:
+            loop.wake()
 
     def run(self) -> None:
-        """Register, then claim for ever."""
+        """Register, start the loops, and say so."""
         try:
             registered = self._register()
-            self._inbox.put(registered)
-            claim = self._claim_waiting if registered.capabilities.native else self._claim_polling
-            while not self._ended.is_set():
-                claim(registered, self._next_wanted())
         except Ended:
-            pass
+            return
+        self._loops = self._make_loops(registered)
+        for loop in self._loops:
+            loop.start()
+        self._inbox.put(registered)
 
     def _register(self) -> Registered:
         while True:
@@ -85,66 +141,45 @@ class Poller(threading.Thread):
                 self._inbox.put(RegistrationRefused(str(error)))
                 self._contacts.wait(REFUSED_PAUSE_SECONDS)
 
-    def _next_wanted(self) -> Wanted:
-        with self._wants:
-            self._wants.wait_for(lambda: self._ended.is_set() or self._has_wish())
-            if self._wanted is None:
-                raise Ended
-            return self._wanted
+    def _make_loops(self, registered: Registered) -> tuple[ClaimLoop, ...]:
+        agent_id = registered.agent_id
+        if registered.capabilities.native:
+            return (
+                ClaimLoop(Kind.JOB, lambda c, n: self._wait(c, agent_id, n, 0), agent_id, self._inbox, self._ended),
+                ClaimLoop(
+                    Kind.SCHEDULER, lambda c, n: self._wait(c, agent_id, 0, n), agent_id, self._inbox, self._ended
+                ),
+            )
+        loop = ClaimLoop(
+            Kind.JOB, lambda c, _: self._pop_or_pause(c, registered, loop.pause), agent_id, self._inbox, self._ended
+        )
+        return (loop,)
 
-    def _has_wish(self) -> bool:
-        return self._wanted is not None and (self._wanted.jobs > 0 or self._wanted.schedulers > 0)
-
-    def _claim_waiting(self, registered: Registered, wanted: Wanted) -> None:
+    def _wait(self, contacts: Contacts, agent_id: str, jobs: int, schedulers: int) -> tuple[ClaimedItem, ...]:
         # The same claim id until there is an answer: an answer that got lost is given again.
         claim_id = uuid.uuid4().hex
-        try:
-            claim = self._contacts.until_answered(
-                lambda: self._server.claim(
-                    registered.agent_id, claim_id, wanted.jobs, wanted.schedulers, self._wait_seconds
-                )
-            )
-        except Refused as error:
-            self._inbox.put(RegistrationRefused(str(error)))
-            self._contacts.wait(REFUSED_PAUSE_SECONDS)
-            return
-        if claim.items:
-            self._hand_over(registered, claim.items)
+        return contacts.until_answered(
+            lambda: self._server.claim(agent_id, claim_id, jobs, schedulers, self._wait_seconds)
+        ).items
 
-    def _claim_polling(self, registered: Registered, wanted: Wanted) -> None:
-        item = self._pop_in_turn(registered)
-        if item is not None:
-            self._hand_over(registered, (item,))
-            return
-        with self._wants:
-            # A slot that becomes free is a reason to look at once.
-            self._wants.wait_for(lambda: self._ended.is_set() or self._wanted != wanted, self._jittered_poll())
-
-    def _pop_in_turn(self, registered: Registered) -> ClaimedItem | None:
+    def _pop_or_pause(
+        self, contacts: Contacts, registered: Registered, pause: Callable[[float], None]
+    ) -> tuple[ClaimedItem, ...]:
         for queue in list(self._rotation):
-            item = self._pop(registered, queue)
+            item = self._pop(contacts, registered, queue)
             if item is not None:
                 # W&B's agent moves the queue it served to the end, so that no queue starves another.
                 self._rotation.remove(queue)
                 self._rotation.append(queue)
-                return item
-        return None
+                return (item,)
+        # A slot that becomes free is a reason to look at once. The jitter keeps agents out of step.
+        pause(self._poll_seconds * random.uniform(0.8, 1.0))  # noqa: S311 - nobody gains by guessing it
+        return ()
 
-    def _pop(self, registered: Registered, queue: str) -> ClaimedItem | None:
+    def _pop(self, contacts: Contacts, registered: Registered, queue: str) -> ClaimedItem | None:
         try:
-            return self._contacts.until_answered(
-                lambda: self._server.pop(registered.entity, queue, registered.agent_id)
-            )
+            return contacts.until_answered(lambda: self._server.pop(registered.entity, queue, registered.agent_id))
         except Refused as error:
+            # The other queues are still worth asking.
             self._inbox.put(RegistrationRefused(f"Queue {queue}: {error}"))
             return None
-
-    def _hand_over(self, registered: Registered, items: tuple[ClaimedItem, ...]) -> None:
-        # Nothing is wanted until the main thread has counted these.
-        with self._wants:
-            self._wanted = None
-            self._handed_over += 1
-        self._inbox.put(Claimed(items, registered.agent_id))
-
-    def _jittered_poll(self) -> float:
-        return self._poll_seconds * random.uniform(0.8, 1.0)  # noqa: S311 - nobody gains by guessing it

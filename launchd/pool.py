@@ -114,7 +114,7 @@ class Pool:
     """Hires workers one at a time, each with a private channel; a hired one arrives in the inbox as ``Hired``."""
 
     def __init__(self, inbox: Inbox, resources: Sequence[str]) -> None:
-        """Start the fork server, ready for jobs on ``resources``. Call it before anything else: see ``ipc.bootstrap``."""
+        """Start the fork server, ready for jobs on ``resources``; first of all things, see ``ipc.bootstrap``."""
         os.environ[PRELOAD_VARIABLE] = ",".join(resources)
         start_fork_server([PRELOAD])
         self._inbox = inbox

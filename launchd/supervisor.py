@@ -11,6 +11,7 @@ import os
 import resource
 import selectors
 import signal
+import sys
 import time
 from collections.abc import Callable
 from enum import StrEnum
@@ -33,6 +34,7 @@ from launchd.inbox import (
     Hired,
     HireFailed,
     Inbox,
+    Kind,
     Letter,
     Ordered,
     Registered,
@@ -45,7 +47,6 @@ from launchd.keys import KeyRing
 from launchd.liaison import Liaison
 from launchd.notify import Notifier
 from launchd.outlet import Outlet
-from launchd.poller import Wanted
 from launchd.pool import Pool
 from launchd.rules import Rules
 from launchd.snapshot import Standing, describe_job, sentence, snapshot
@@ -61,6 +62,9 @@ TICK_SECONDS = 1.0
 
 #: A change nobody waits for is in the journal after this.
 LAZY_COMMIT_SECONDS = 0.2
+
+#: The main thread must not wait for its turn while another encodes a request.
+SWITCH_SECONDS = 0.0005
 
 #: How long workers may take to leave before they are ended; their workloads run on either way.
 LEAVE_SECONDS = 12.0
@@ -101,6 +105,7 @@ def run(loaded: LoadedConfig, base_url: str, api_key: str, reload: Callable[[], 
     # Before any thread, socket or secret: the fork server's copies go to every job.
     pool = Pool(inbox, loaded.config.launchd.policy.resources)
     _raise_file_limit()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         supervisor = Supervisor(loaded, QueueServer(base_url, api_key), api_key, pool, inbox, reload)
         return supervisor.run()
@@ -173,7 +178,6 @@ class Supervisor:
             return
         self._mode = mode
         log.info("The agent takes no more jobs.", extra={"mode": str(mode), "why": why})
-        self._liaison.want(Wanted(0, 0))
         if mode is Mode.LEAVING:
             self._notifier.stopping()
             self._leave_by = time.monotonic() + LEAVE_SECONDS
@@ -267,16 +271,15 @@ class Supervisor:
         if self._care.changes != self._published:
             self._published = self._care.changes
             self._liaison.watch_over(self._care)
-        self._liaison.want(self._wanted())
+        for kind in Kind:
+            self._liaison.want(kind, self._free_slots(kind))
 
-    def _wanted(self) -> Wanted:
+    def _free_slots(self, kind: Kind) -> int:
         if self._mode is not Mode.SERVING or self._trouble is not None:
-            return Wanted(0, 0)
-        rules, config = self._care.rules, self._config
-        return Wanted(
-            rules.free_slots(self._care.count(schedulers=False), config.max_jobs),
-            rules.free_slots(self._care.count(schedulers=True), config.max_schedulers),
-        )
+            return 0
+        schedulers = kind is Kind.SCHEDULER
+        limit = self._config.max_schedulers if schedulers else self._config.max_jobs
+        return self._care.rules.free_slots(self._care.count(schedulers), limit)
 
     def _clean_up(self) -> None:
         old = self._journal.ended_before_last(self._config.launchd.jobs.keep_finished)
@@ -303,8 +306,8 @@ class Supervisor:
 
     def _read_from_server(self, letter: ServerLetter) -> None:
         match letter:
-            case Claimed(items, agent_id):
-                self._liaison.count_claim()
+            case Claimed(items, agent_id, kind):
+                self._liaison.count_claim(kind)
                 self._care.claimed(items, agent_id)
             case Acknowledged():
                 self._care.acknowledged(letter)

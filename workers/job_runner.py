@@ -67,6 +67,7 @@ class JobRunner:
     def _launch(self) -> Handle:
         project = self._fetch()
         build = self._build(project)
+        hit("worker.built")
         launch = self._plan(project, build)
         return self._submit(launch)
 
@@ -89,9 +90,7 @@ class JobRunner:
         if not builder.needed(project, self._context):
             return Build()
         self._enter(JobState.BUILDING)
-        build = builder.build(project, self._context)
-        hit("worker.built")
-        return build
+        return builder.build(project, self._context)
 
     def _plan(self, project: Project, build: Build) -> Launch:
         order = self._context.order
@@ -99,7 +98,7 @@ class JobRunner:
         if not command:
             raise InvalidSpec("The job has no command to run.", hint="Give it an entry point.")
         environment = job_environment(order, self._context.api_key, build)
-        return Launch(order.name, command, environment, project.directory, build.image)
+        return Launch(order.name, command, environment, project.directory, build.image, build.holds)
 
     def _submit(self, launch: Launch) -> Handle:
         self._enter(JobState.SUBMITTING)

@@ -78,7 +78,7 @@ def leave_a_job_behind(opened: House) -> str:
     """Have a job that runs on after its supervisor was killed."""
     agent = opened.start_agent()
     item_id = opened.push("sh", "-c", RUN_SCRIPT, "job", str(opened.directory / "runs"), "1")
-    wait_until(lambda: opened.job(item_id)["phase"] == "running", what="the job ran")
+    wait_until(lambda: opened.phase(item_id) == "running", what="the job ran")
     agent.kill()
     return item_id
 

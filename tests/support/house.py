@@ -146,6 +146,11 @@ class House:
         job: dict[str, Any] = self.ask(command="job", item=item_id)["job"]
         return job
 
+    def phase(self, item_id: str) -> str | None:
+        """Return the phase of a job, or ``None`` while the agent does not know it."""
+        answer = self.ask(command="job", item=item_id)
+        return str(answer["job"]["phase"]) if answer["ok"] else None
+
     def journal_states(self) -> dict[str, str]:
         """Return the state of each job in the journal, by item."""
         with sqlite3.connect(f"file:{self.state_dir}/journal.sqlite?mode=ro", uri=True) as journal:

@@ -137,6 +137,9 @@ class LocalProcessRunner:
         return records.is_locked(self._directory) or (shim is not None and processes.is_alive(shim))
 
     def _kept_status(self, shim: ProcessKey | None) -> Status:
+        if shim is not None:
+            # A shim that somebody stopped keeps no job. One that runs does not notice.
+            processes.send_signal(shim, signal.SIGCONT)
         stop = records.read_stop(self._directory)
         if stop is not None:
             self._end_hung_shim(stop, shim)
