@@ -24,6 +24,10 @@ class HomeInUse(Exception):
     """Another `launchd up` runs over the same directory."""
 
 
+class NotUp(Exception):
+    """No `launchd up` serves a directory, or it could not be started; the message says which and why."""
+
+
 class Note(msgspec.Struct, frozen=True):
     """What an `up` tells other commands: the server's address, the file with its key, where its agent listens."""
 
@@ -100,9 +104,16 @@ def default_directory(environ: Mapping[str, str]) -> Path:
 
 
 def living_note(state_dir: Path | None) -> Note | None:
-    """What the `up` that lives in ``state_dir`` (``None``: the default place) noted, or ``None`` where none lives."""
+    """What the `up` that lives in ``state_dir`` (``None``: the default place) noted, or ``None`` where none lives.
+
+    Raises:
+        NotUp: none lives in a directory that somebody named.
+    """
     home = Home(state_dir or default_directory(os.environ))
-    return home.note() if home.is_up() else None
+    note = home.note() if home.is_up() else None
+    if note is None and state_dir is not None:
+        raise NotUp(f"`launchd up` does not run over {state_dir}.")
+    return note
 
 
 state_dir_option = click.option(

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import click
 
-from launchd.cli.home import living_note, state_dir_option
+from launchd.cli.home import NotUp, living_note, state_dir_option
 from launchd.config import ConfigError, Flags, load
 from launchd.control import ControlError, ask
 
 #: What a command that uses :func:`agent_options` may meet.
-LOCAL_ERRORS = (ControlError, ConfigError)
+LOCAL_ERRORS = (ControlError, ConfigError, NotUp)
 
 #: A configuration must name queues; which ones does not matter to who looks for a socket.
 _ANY_QUEUE = Flags(queues=("any",))
@@ -30,7 +30,7 @@ def runtime_dir(config_path: str | None, state_dir: Path | None) -> Path:
     """Where the agent's socket lies: as the named configuration says, that of the living `up`, as the usual one says.
 
     Raises:
-        ConfigError: the configuration cannot be read.
+        ConfigError: the configuration cannot be read. `NotUp`: no `up` runs where it should.
     """
     note = None if config_path else living_note(state_dir)
     if note:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from launchd.cli.children import Child, Signals
-from launchd.cli.home import Home
+from launchd.cli.home import Home, NotUp
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
 from launchd.control import ControlError, ask
@@ -27,10 +27,6 @@ AGENT_LEAVES_SECONDS, SERVER_LEAVES_SECONDS = 20.0, 5.0
 _NOT_FOR_CHILDREN = ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_LAUNCH_MAX_JOBS", "LAUNCHD_CONFIG")
 
 _CONFIG_HEAD = "# Written by `launchd up` at each start; what is changed here is lost.\n"
-
-
-class NotUp(Exception):
-    """Server or agent could not be started; the message says why."""
 
 
 class Machine:

@@ -6,7 +6,7 @@ import click
 
 from launchd.cli.failures import told
 from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
-from launchd.cli.words import jobs_in_words
+from launchd.cli.words import jobs_in_words, jobs_run_on
 
 
 @click.command()
@@ -27,7 +27,7 @@ def detach(config_path: str | None, state_dir: Path | None) -> None:
     directory = runtime_dir(config_path, state_dir)
     jobs = len(question(directory, command="status")["status"]["jobs"])
     question(directory, command="detach")
-    click.echo(f"The agent leaves; {jobs_in_words(jobs)} run on." if jobs else "The agent leaves.")
+    click.echo(f"The agent leaves; {jobs_run_on(jobs)}." if jobs else "The agent leaves.")
 
 
 @click.command()

@@ -55,7 +55,7 @@ def follow(server: QueueServer, submission: Submission) -> int:
     if last.word == "finished":
         return 0
     stage = f" at stage {last.stage}" if last.stage else ""
-    reason = f": {last.message}" if last.message else "."
+    reason = f": {last.message.rstrip('.')}." if last.message else "."
     click.echo(f"Error: The job {_verb(last.word)}{stage}{reason}", err=True)
     if last.stage == "run":
         click.echo(f"Its output, on the host that ran it: launchd logs {submission.item_id}", err=True)
@@ -110,8 +110,8 @@ def _sight(server: QueueServer, submission: Submission) -> Sight:
         return _sight_at_wandb(server, submission)
     item = server.item(submission.item_id)
     if item is None:
-        return Sight("stopped", "its item was deleted.")
-    return Sight(_word(item), item.message, item.stage)
+        return Sight("stopped", "its item was deleted")
+    return Sight(_word(item), item.stop_reason if item.state == "STOPPED" else item.message, item.stage)
 
 
 def _word(item: Item) -> str:
@@ -128,7 +128,7 @@ def _sight_at_wandb(server: QueueServer, submission: Submission) -> Sight:
     """W&B's server tells the item's state, and that of the run it became."""
     item = server.queue_item(submission.entity, submission.queue, submission.item_id)
     if item is None:
-        return Sight("stopped", "its item was deleted.")
+        return Sight("stopped", "its item was deleted")
     run = item.associated_run_id and server.run_state(submission.entity, submission.project, item.associated_run_id)
     return Sight(run or (QUEUED if item.state == "PENDING" else item.state.lower()))
 

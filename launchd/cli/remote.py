@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from launchd.cli.home import Note, living_note, state_dir_option
+from launchd.cli.home import Home, Note, NotUp, default_directory, living_note, state_dir_option
 from launchd.client.credentials import ApiKeyNotFound, find_api_key, find_base_url
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.queue_server import QueueServer
@@ -30,11 +30,11 @@ def queue_server(url: str | None, state_dir: Path | None) -> Iterator[QueueServe
     """A client of the server: the one named, that of the living `up`, or the one that W&B's settings name.
 
     Raises:
-        QueueServerError: there is no key for it. Also whatever its use raises.
+        QueueServerError: there is no key for it. `NotUp`: no `up` runs where it should.
     """
-    note = living_note(state_dir)
     named = url or os.environ.get("WANDB_BASE_URL")
-    address, key = _of_up(note) if note and not named else _elsewhere(named, note)
+    note = None if named else living_note(state_dir)
+    address, key = _of_up(note) if note else _elsewhere(named, Home(state_dir or default_directory(os.environ)).note())
     server = QueueServer(address, key)
     try:
         yield server
@@ -69,4 +69,4 @@ def entity_of(server: QueueServer, entity: str | None) -> str:
 
 
 #: What a command that uses :func:`queue_server` may meet.
-REMOTE_ERRORS = (QueueServerError,)
+REMOTE_ERRORS = (QueueServerError, NotUp)

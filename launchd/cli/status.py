@@ -1,6 +1,7 @@
 """`launchd status`: asks this host's agent and shows what it says, once or again and again."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def _watch(directory: Path) -> None:
     click.clear()
     try:
         while True:
-            lines = _lines_or_why_not(directory)
+            lines = _lines_or_why_not(directory)[: shutil.get_terminal_size().lines - 1]
             end = f"{END_OF_LINE}\n"
             click.echo(f"{TOP}{end.join(lines)}{END_OF_LINE}\n{END_OF_SCREEN}", nl=False)
             time.sleep(WATCH_SECONDS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from launchd.cli.tables import Cell, cut, table
+from launchd.cli.tables import Cell, cut, styled, table
 from launchd.cli.words import age, jobs_in_words, joined, limit, one_line
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
@@ -25,6 +25,9 @@ COLOURS = {
 
 _LABEL_WIDTH = 9
 
+#: How many of those that ended last are shown; `--json` has more.
+RECENT_JOBS = 10
+
 
 def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]:
     """Return the whole view for a terminal of ``width`` columns at the time ``now`` (seconds since the epoch)."""
@@ -36,16 +39,16 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
         *([_fact("trouble", cut(one_line(status["trouble"]), width - _LABEL_WIDTH), RED)] if status["trouble"] else []),
         "",
         *(_jobs(jobs, width) if jobs else ["No job is running."]),
-        *(["", *_recent(recent, width)] if recent else []),
+        *(["", *_recent(recent[:RECENT_JOBS], width)] if recent else []),
     ]
 
 
 def _fact(label: str, text: str, colour: str | None = PLAIN) -> str:
-    return click.style(label.ljust(_LABEL_WIDTH), fg="bright_black") + click.style(text, fg=colour)
+    return click.style(label.ljust(_LABEL_WIDTH), fg="bright_black") + styled(text, colour)
 
 
 def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[str]:
-    state = click.style(agent["state"], fg=COLOURS.get(agent["state"]))
+    state = styled(agent["state"], COLOURS.get(agent["state"]))
     name = agent["name"] or agent["hostname"]
     known = f"{agent['id']}, " if agent["id"] else ""
     about = f"{name} ({known}process {agent['pid']}), for {age(now - agent['started_at'])}"
@@ -104,9 +107,15 @@ def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
             Cell(job["phase"], COLOURS.get(job["phase"])),
             Cell("-" if job["exit_code"] is None else str(job["exit_code"])),
             Cell(age(job["phase_seconds"])),
-            Cell(one_line(job["message"])),
+            Cell(one_line(_reason(job))),
         ]
         for job in jobs
     ]
     title = click.style("Ended last", bold=True)
     return [title, *table(["ITEM", "QUEUE", "RUN", "OUTCOME", "EXIT", "AGO", "REASON"], rows, width, "  ")]
+
+
+def _reason(job: Mapping[str, Any]) -> str | None:
+    """Why it ended as it did; for one that was stopped, that is what the one who stopped it said."""
+    reason: str | None = job["stop_reason"] if job["phase"] == "stopped" else None
+    return reason or job["message"]

@@ -45,7 +45,12 @@ def _cells(texts: Sequence[str]) -> list[Cell]:
 def _line(cells: Sequence[Cell], widths: Sequence[int]) -> str:
     *front, last = (cell._replace(text=cut(cell.text, width)) for cell, width in zip(cells, widths, strict=True))
     padded = [cell._replace(text=cell.text.ljust(width)) for cell, width in zip(front, widths, strict=False)]
-    return GAP.join(click.style(cell.text, fg=cell.colour) for cell in (*padded, last)).rstrip()
+    return GAP.join(styled(*cell) for cell in (*padded, last)).rstrip()
+
+
+def styled(text: str, colour: str | None) -> str:
+    """Return ``text`` in ``colour``, or as it is."""
+    return click.style(text, fg=colour) if colour else text
 
 
 def cut(text: str, width: int) -> str:

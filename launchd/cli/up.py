@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from launchd.cli.failures import told
-from launchd.cli.home import Home, HomeInUse, default_directory, state_dir_option
-from launchd.cli.machine import Machine, NotUp
-from launchd.cli.words import jobs_in_words
+from launchd.cli.home import Home, HomeInUse, NotUp, default_directory, state_dir_option
+from launchd.cli.machine import Machine
+from launchd.cli.words import jobs_run_on
 from launchd.client.errors import QueueServerError
 
 LEAST_JOBS = 2
@@ -45,7 +45,7 @@ def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
         finally:
             machine.end()
     if jobs:
-        click.echo(f"{jobs_in_words(jobs)} {'runs' if jobs == 1 else 'run'} on; the next `launchd up` takes over.")
+        click.echo(f"{jobs_run_on(jobs)}; the next `launchd up` takes over.")
 
 
 def _jobs() -> int:

@@ -25,6 +25,11 @@ def jobs_in_words(number: int) -> str:
     return f"{number} job" if number == 1 else f"{number} jobs"
 
 
+def jobs_run_on(number: int) -> str:
+    """``1 job runs on``, ``2 jobs run on``."""
+    return f"{jobs_in_words(number)} {'runs' if number == 1 else 'run'} on"
+
+
 def limit(number: int) -> str:
     """A number of jobs, where -1 is no limit."""
     return "no limit" if number < 0 else str(number)
