@@ -26,9 +26,7 @@ def set_up(form: Literal["text", "json"], verbosity: int = 0, log_file: str | No
     """
     handler = _handler(log_file)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if verbosity >= 2 else logging.WARNING)
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbosity >= 2 else logging.WARNING, force=True)
     logging.getLogger("launchd").setLevel(logging.DEBUG if verbosity >= 1 else logging.INFO)
 
 

@@ -47,7 +47,7 @@ def find_target(name: str | None, version: str | None, entry_point: tuple[str, .
     if name is None:
         return Target(entry_point=entry_point)
     directory = Path(name)
-    if not directory.is_dir():
+    if not name or not directory.is_dir():
         neither = f"{name!r} is neither a directory nor the URL of a git repository."
         raise click.UsageError(f"{neither} For a command, write: launchd launch -- {name}")
     return Target(directory=directory, entry_point=entry_point)

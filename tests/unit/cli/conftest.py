@@ -1,0 +1,62 @@
+"""The command line as a function, and a queue server for it to talk to."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from launchd.cli import main
+from tests.support.server import RunningServer, running_server
+
+Launchd = Callable[..., Result]
+
+#: What the developer's own settings must not say to the tests.
+FOREIGN = ("WANDB_", "LAUNCHD_STATE_DIR", "LAUNCHD_CONFIG", "XDG_", "NETRC")
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(FOREIGN):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("launchd")
+    before = (root.handlers[:], root.level, ours.level)
+    root.handlers[:] = []
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:], root_level, our_level = before
+    root.setLevel(root_level)
+    ours.setLevel(our_level)
+
+
+@pytest.fixture
+def launchd() -> Launchd:
+    """``launchd("status", "--json")``; values by name are environment variables."""
+
+    def run(*words: str, **environ: str) -> Result:
+        return CliRunner().invoke(main, words, env=environ, prog_name="launchd")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def at_server(server: RunningServer, launchd: Launchd) -> Launchd:
+    """The command line with this server's address and key in the environment."""
+    access: Mapping[str, str] = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": server.key}
+    return lambda *words, **environ: launchd(*words, **{**access, **environ})

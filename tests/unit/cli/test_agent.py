@@ -1,0 +1,57 @@
+"""`launchd agent`: what it says when it cannot start."""
+
+from pathlib import Path
+
+from tests.support.server import RunningServer
+from tests.unit.cli.conftest import Launchd
+
+
+def test_without_queues_it_says_where_to_name_them(launchd: Launchd) -> None:
+    answer = launchd("agent")
+
+    assert answer.exit_code == 1
+    assert "no queue is named" in answer.stderr
+
+
+def test_every_mistake_in_the_configuration_is_told_at_once(launchd: Launchd, tmp_path: Path) -> None:
+    config = tmp_path / "launch-config.yaml"
+    config.write_text("queue: [default]\nmax_jobs: -5\nmax_job: 3\n")
+
+    answer = launchd("agent", "-c", str(config))
+
+    assert answer.exit_code == 1
+    assert "max_jobs" in answer.stderr
+    assert "Did you mean max_jobs?" in answer.stderr
+    assert "Traceback" not in answer.output
+
+
+def test_a_configuration_that_is_not_there(launchd: Launchd) -> None:
+    answer = launchd("agent", "-c", "nowhere.yaml")
+
+    assert answer.exit_code == 1
+    assert "nowhere.yaml" in answer.stderr
+
+
+def test_without_a_key_it_says_where_it_looked(launchd: Launchd) -> None:
+    answer = launchd("agent", "-q", "default", "--url", "http://127.0.0.1:1")
+
+    assert answer.exit_code == 1
+    assert "There is no API key for http://127.0.0.1:1" in answer.stderr
+
+
+def test_a_log_file_that_cannot_be_opened(launchd: Launchd) -> None:
+    answer = launchd("agent", "-q", "default", "-l", "no/such/directory/log")
+
+    assert answer.exit_code == 1
+    assert answer.stderr == "Error: The log file no/such/directory/log cannot be opened: No such file or directory.\n"
+
+
+def test_max_jobs_that_is_no_number_is_a_usage_error(launchd: Launchd) -> None:
+    assert launchd("agent", "-q", "default", "-j", "many").exit_code == 2
+
+
+def test_two_servers_over_one_directory(launchd: Launchd, server: RunningServer) -> None:
+    answer = launchd("server", "--data-dir", str(server.data_dir), "--port", "0")
+
+    assert answer.exit_code == 1
+    assert answer.stderr == f"Error: Another queue server uses the data directory {server.data_dir}.\n"

@@ -1,0 +1,71 @@
+"""What holds for the command line as a whole: help, exit codes, and what is loaded for it."""
+
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+
+from launchd.cli import COMMANDS, main
+from launchd.cli.lazy import load
+from tests.unit.cli.conftest import Launchd
+
+
+def test_help_lists_every_command(launchd: Launchd) -> None:
+    answer = launchd("--help")
+
+    assert answer.exit_code == 0
+    assert all(f"  {name} " in answer.output for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_name_and_explains_itself(name: str, launchd: Launchd) -> None:
+    command: click.Command = load(COMMANDS[name][0])
+
+    assert command.name == name
+    assert command.help
+    assert launchd(name, "--help").exit_code == 0
+
+
+def test_help_loads_none_of_the_commands() -> None:
+    program = (
+        "import json, sys; from launchd.cli import main; main(['--help'], standalone_mode=False);"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stderr))
+
+    assert {"requests", "msgspec", "yaml", "psutil", "multiprocessing"}.isdisjoint(loaded)
+    assert {name for name in loaded if name.startswith("launchd.cli.")} == {"launchd.cli.lazy"}
+
+
+def test_an_unknown_command_is_a_usage_error(launchd: Launchd) -> None:
+    answer = launchd("lunch")
+
+    assert answer.exit_code == 2
+    assert "No such command 'lunch'" in answer.stderr
+
+
+def test_version() -> None:
+    assert main.get_command(click.Context(main), "nothing") is None
+    done = subprocess.run([sys.executable, "-m", "launchd", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("launchd, version ")
+
+
+def test_the_server_says_which_package_it_lacks(launchd: Launchd, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("launchd.server", "launchd.cli.serving"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+
+    answer = launchd("server", "--data-dir", "data")
+
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("Error: The queue server needs the Python package uvicorn")
+
+
+def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
+    command = f"{sys.executable} -m launchd --help | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
