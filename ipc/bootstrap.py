@@ -61,6 +61,11 @@ def run_worker(target: str, end: WorkerEnd) -> None:
     os._exit(code)
 
 
+def preloaded_resources() -> list[str]:
+    """Return the resources for which workers are made ready in advance."""
+    return [name for name in os.environ.get(PRELOAD_VARIABLE, "").split(",") if name]
+
+
 def freeze_imports() -> None:
     """Keep the garbage collector off everything imported so far, so that forked workers go on sharing its memory."""
     gc.collect()

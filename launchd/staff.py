@@ -14,6 +14,9 @@ from launchd.config import SupervisionConfig
 from launchd.inbox import Hired
 from launchd.pool import Pool, Worker
 
+#: A spare worker is made ready when the job that took the last one is on its way: both at once would delay the job.
+SPARE_DELAY_SECONDS = 0.1
+
 #: How long a worker that was told to write down where it hangs may take.
 ABORT_SECONDS = 5.0
 
@@ -32,6 +35,8 @@ class Staff:
         self._busy: dict[str, Worker] = {}
         self._ready: dict[Worker, None] = {}
         self._dismissed = False
+        self._assigned_at = 0.0
+        self._missing = 0
 
     def __len__(self) -> int:
         return len(self._spares) + len(self._booting) + len(self._busy)
@@ -57,6 +62,7 @@ class Staff:
     def assign(self, item_id: str) -> Worker:
         """Return a spare worker, from now on that of this item's job; there must be one."""
         worker = self._spares.pop()
+        self._assigned_at = time.monotonic()
         worker.item_id = item_id
         self._busy[item_id] = worker
         return worker
@@ -66,11 +72,19 @@ class Staff:
         return bool(self._spares)
 
     def hire_for(self, waiting: int, keep_spares: bool) -> None:
-        """Order as many workers as ``waiting`` jobs need, and spare ones on top."""
+        """Order as many workers as ``waiting`` jobs need, and spare ones on top once the last job is on its way."""
         wanted = waiting + (self.rules.spare_workers if keep_spares else 0)
-        there = len(self._spares) + len(self._booting) + self._pool.ordered
-        for _ in range(wanted - there):
+        self._missing = max(0, wanted - len(self._spares) - len(self._booting) - self._pool.ordered)
+        if not waiting and time.monotonic() - self._assigned_at < SPARE_DELAY_SECONDS:
+            return
+        for _ in range(self._missing):
             self._pool.hire()
+        self._missing = 0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether spare workers are to be ordered soon."""
+        return self._missing > 0
 
     def mark_ready(self, worker: Worker) -> None:
         """Note that ``worker`` has something to read or is dead."""

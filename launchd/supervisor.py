@@ -50,7 +50,7 @@ from launchd.outlet import Outlet
 from launchd.pool import Pool
 from launchd.rules import Rules
 from launchd.snapshot import Standing, describe_job, sentence, snapshot
-from launchd.staff import Staff
+from launchd.staff import SPARE_DELAY_SECONDS, Staff
 
 JOURNAL_FILE = "journal.sqlite"
 
@@ -223,6 +223,8 @@ class Supervisor:
         self._publish()
 
     def _pause(self) -> float:
+        if self._staff.is_short:
+            return SPARE_DELAY_SECONDS
         return LAZY_COMMIT_SECONDS if self._journal.has_changes or self._mode is Mode.LEAVING else TICK_SECONDS
 
     def _tick(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from setproctitle import setproctitle
 
+from ipc.bootstrap import preloaded_resources
 from ipc.channel import ChannelClosed, WorkerEnd
 from ipc.errors import JobError
 from ipc.exits import WorkerExit
@@ -23,8 +24,11 @@ from ipc.orders import read_order
 from workers.context import JobContext
 from workers.job_runner import JobRunner
 from workers.listener import Leave, Listener, Mailbox
-from workers.runners import load_runner
+from workers.runners import prepare_ahead, take_runner
 from workers.takeover import take_over
+
+#: A worker without a job for so long is a spare one.
+PREPARE_AHEAD_SECONDS = 0.03
 
 #: In the job's directory: what the worker itself has to say.
 WORKER_LOG = "worker.log"
@@ -42,6 +46,8 @@ def main(end: WorkerEnd) -> int:
     try:
         hit("worker.hello")
         mailbox.send(Hello(os.getpid()))
+        if not connection.wait([end.fileno()], PREPARE_AHEAD_SECONDS):
+            prepare_ahead(preloaded_resources())
         match _first_command(end):
             case Start() | Adopt() as assignment:
                 return _work(assignment, end, mailbox)
@@ -73,7 +79,7 @@ def _work(assignment: Start | Adopt, end: WorkerEnd, mailbox: Mailbox) -> int:
     setproctitle(f"launchd: worker {order.queue}/{order.item_id}")
     context = JobContext(order, assignment.api_key, mailbox.send)
     try:
-        runner = load_runner(order)
+        runner = take_runner(order, preloaded_resources())
         # Whatever forks does so now: from the listener on, this process has threads.
         runner.prepare()
     except JobError as error:

@@ -6,10 +6,9 @@ sockets: each worker is a copy of what this leaves.
 """
 
 import importlib
-import os
 
 import workers.main  # noqa: F401 - to have it in memory is the purpose
-from ipc.bootstrap import PRELOAD_VARIABLE, freeze_imports
+from ipc.bootstrap import freeze_imports, preloaded_resources
 from workers.builders import BUILDERS
 from workers.runners import RUNNERS
 from workers.sources import SOURCES
@@ -19,8 +18,7 @@ LOADED_WHEN_NEEDED = frozenset({"code"})
 
 
 def _preload() -> None:
-    resources = os.environ.get(PRELOAD_VARIABLE, "").split(",")
-    runners = [RUNNERS[resource] for resource in resources if resource in RUNNERS]
+    runners = [RUNNERS[resource] for resource in preloaded_resources() if resource in RUNNERS]
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
     for path in (*sources, *BUILDERS.values(), *runners):
         importlib.import_module(path.partition(":")[0])

@@ -5,7 +5,7 @@ runner imports another.
 """
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +57,18 @@ class Runner(Protocol):
 
     capabilities: Capabilities
 
+    def __init__(self, order: WorkOrder) -> None: ...
+
+    @classmethod
+    def prepare_ahead(cls) -> None:
+        """Do in a spare worker what the next job would otherwise wait for; nothing exists outside afterwards."""
+        ...
+
+    @classmethod
+    def forget_ahead(cls) -> None:
+        """Undo :meth:`prepare_ahead`, if it was done: the job is another runner's."""
+        ...
+
     def prepare(self) -> None:
         """Do what must be done while the worker has no threads; nothing exists outside afterwards."""
         ...
@@ -105,12 +117,25 @@ RUNNERS: dict[str, str] = {
 }
 
 
-def load_runner(order: WorkOrder) -> Runner:
-    """Return a runner for the resource that ``order`` asks for; raises :class:`InvalidSpec`."""
-    path = RUNNERS.get(order.spec.resource)
+def runner_class(resource: str) -> type[Runner]:
+    """Return the class of the runner for ``resource``; raises :class:`InvalidSpec`."""
+    path = RUNNERS.get(resource)
     if path is None:
-        hint = f"It runs: {', '.join(sorted(RUNNERS))}."
-        raise InvalidSpec(f"The resource {order.spec.resource!r} cannot be run by this agent.", hint=hint)
+        known = ", ".join(sorted(RUNNERS))
+        raise InvalidSpec(f"The resource {resource!r} cannot be run by this agent.", hint=f"It runs: {known}.")
     module, _, name = path.partition(":")
-    runner: Runner = getattr(importlib.import_module(module), name)(order)
-    return runner
+    found: type[Runner] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def prepare_ahead(resources: Iterable[str]) -> None:
+    """Let the runners of ``resources`` use the time that a spare worker has."""
+    for resource in RUNNERS.keys() & set(resources):
+        runner_class(resource).prepare_ahead()
+
+
+def take_runner(order: WorkOrder, prepared: Iterable[str]) -> Runner:
+    """Return the runner for the job of ``order``; those of ``prepared`` that are not needed forget it."""
+    for other in (RUNNERS.keys() & set(prepared)) - {order.spec.resource}:
+        runner_class(other).forget_ahead()
+    return runner_class(order.spec.resource)(order)

@@ -76,8 +76,16 @@ class FakeRunner:
         self._cluster = Path(order.directory).parent / CLUSTER_DIRECTORY
         self._knobs = _read_knobs(order.spec)
 
-    def prepare(self) -> None:
+    @classmethod
+    def prepare_ahead(cls) -> None:
         """Do nothing: a fake needs no process."""
+
+    @classmethod
+    def forget_ahead(cls) -> None:
+        """Do nothing."""
+
+    def prepare(self) -> None:
+        """Do nothing."""
 
     def validate(self, spec: RunSpec) -> None:
         """Raise :class:`InvalidSpec` for knobs that do not exist."""

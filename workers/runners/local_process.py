@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from ipc.errors import InvalidSpec, SubmitError
 from ipc.handles import ExitResult, Handle
@@ -48,9 +49,25 @@ class LocalProcessRunner:
         self._waiting: ShimInWaiting | None = None
         self._pidfd: int | None = None
 
+    #: The shim of a spare worker, which was forked before there was a job.
+    _ahead: ClassVar[ShimInWaiting | None] = None
+
+    @classmethod
+    def prepare_ahead(cls) -> None:
+        """Fork the shim that the next job will need."""
+        cls._ahead = fork_shim()
+
+    @classmethod
+    def forget_ahead(cls) -> None:
+        """End a shim that was forked ahead in vain."""
+        if cls._ahead is not None:
+            cls._ahead.dismiss()
+            cls._ahead = None
+
     def prepare(self) -> None:
-        """Fork the shim while this worker has no threads."""
-        self._waiting = fork_shim(self._order.name, self._directory)
+        """Have a shim, forked while this worker has no threads."""
+        self._waiting = type(self)._ahead or fork_shim()
+        type(self)._ahead = None
 
     def validate(self, spec: RunSpec) -> None:
         """Raise :class:`InvalidSpec` for a job with an image: a plain process has none (W&B's rule)."""
@@ -79,7 +96,7 @@ class LocalProcessRunner:
 
     def _try_start(self, launch: Launch) -> Handle | None:
         # A second shim is forked from a process with threads: it takes none of the locks they may hold.
-        waiting = self._waiting or fork_shim(self._order.name, self._directory)
+        waiting = self._waiting or fork_shim()
         self._waiting = None
         answer = waiting.launch(self._shim_launch(launch), ANSWER_TIMEOUT_SECONDS)
         if answer is not None and answer.outcome is Outcome.REFUSED:

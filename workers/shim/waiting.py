@@ -59,19 +59,19 @@ class ShimInWaiting:
             os.waitpid(self._key.pid, 0)
 
 
-def fork_shim(name: str, directory: Path) -> ShimInWaiting:
-    """Fork a shim for the job ``name``; it ends by itself when this process does before launching it."""
+def fork_shim() -> ShimInWaiting:
+    """Fork a shim; it ends by itself when this process does before launching it."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
-        _be_shim(name, directory, theirs)
+        _be_shim(theirs)
     theirs.close()
     return ShimInWaiting(pid, ours)
 
 
-def _be_shim(name: str, directory: Path, connection: socket.socket) -> NoReturn:
+def _be_shim(connection: socket.socket) -> NoReturn:
     try:
-        _leave_worker(name, directory, connection.fileno())
+        _leave_worker(connection.fileno())
         _wait_and_run(connection)
     except BaseException:  # noqa: BLE001 (nothing may reach the worker's code further up this stack)
         traceback.print_exc()
@@ -79,7 +79,7 @@ def _be_shim(name: str, directory: Path, connection: socket.socket) -> NoReturn:
         os._exit(1)
 
 
-def _leave_worker(name: str, directory: Path, connection: int) -> None:
+def _leave_worker(connection: int) -> None:
     """Cut every tie with the worker: its session, its descriptors, its garbage, its working directory."""
     os.setsid()
     # The worker's objects must never be collected here: they would close descriptors that by now are ours.
@@ -87,19 +87,20 @@ def _leave_worker(name: str, directory: Path, connection: int) -> None:
     gc.freeze()
     os.closerange(3, connection)
     os.closerange(connection + 1, os.sysconf("SC_OPEN_MAX"))
-    _redirect_standard_streams(directory)
-    os.chdir("/")
-    setproctitle.setproctitle(f"launchd: shim {name}")
-
-
-def _redirect_standard_streams(directory: Path) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    try:
-        log = os.open(directory / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    except OSError:
-        log = null
-    for source, target in ((null, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
+    for stream in range(3):
+        os.dup2(null, stream)
+    os.chdir("/")
+    setproctitle.setproctitle("launchd: shim idle")
+
+
+def _belong_to(launch: ShimLaunch) -> None:
+    """Bear the job's name, and complain into its log."""
+    setproctitle.setproctitle(f"launchd: shim {launch.name}")
+    with suppress(OSError):
+        log = os.open(Path(launch.directory) / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
 
 
 def _wait_and_run(connection: socket.socket) -> None:
@@ -108,6 +109,7 @@ def _wait_and_run(connection: socket.socket) -> None:
         launch = launch_decoder.decode(_receive_all(connection))
     except (OSError, msgspec.DecodeError):
         return  # The worker left, perhaps in mid-sentence: there is nothing to do.
+    _belong_to(launch)
 
     def answer(word: Answer) -> None:
         # Nobody hears it when the worker died meanwhile; the job goes on.

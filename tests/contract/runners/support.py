@@ -16,7 +16,7 @@ from ipc.orders import OutputLimits, WorkOrder, write_order
 from ipc.run_spec import RunSpec
 from ipc.states import TERMINAL_STATES
 from tests.support.waiting import wait_until
-from workers.runners import Launch, Runner, Status, load_runner
+from workers.runners import Launch, Runner, Status, take_runner
 
 NAME = "launchd-0123456789abcdef-1"
 ROOT = Path(__file__).parents[3]
@@ -69,7 +69,7 @@ class Job:
 
     def runner(self) -> Runner:
         """Return a runner as a new worker would make it."""
-        return load_runner(self.order)
+        return take_runner(self.order, ())
 
     def submit(self) -> tuple[Runner, Handle]:
         """Start the job from this process."""

@@ -108,7 +108,7 @@ def test_two_workers_racing_for_one_job_start_it_once(job: Job) -> None:
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_shim_whose_launch_comes_late_starts_nothing(ended: bool, job: Job) -> None:
-    late = fork_shim(NAME, job.directory)
+    late = fork_shim()
     runner, handle = job.submit()
     if ended:
         let_end(job)

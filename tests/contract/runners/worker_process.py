@@ -14,7 +14,7 @@ import msgspec
 
 from ipc.errors import JobError
 from ipc.orders import read_order
-from workers.runners import Launch, load_runner, local_process
+from workers.runners import Launch, local_process, take_runner
 from workers.runners.local_process import LocalProcessRunner
 
 
@@ -25,7 +25,7 @@ def main(directory: Path, mode: str) -> None:
     launch = msgspec.json.decode(data, type=Launch, dec_hook=lambda kind, value: kind(value))
     if mode in ("send", "half"):
         send_and_die(LocalProcessRunner(order), launch, whole=mode == "send")
-    runner = load_runner(order)
+    runner = take_runner(order, ())
     runner.prepare()
     if mode == "prepare":
         say({"done": "prepared"})
