@@ -24,8 +24,9 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield
     left = [process for process in psutil.process_iter() if _is_left(process, mark, tmp_path_factory.getbasetemp())]
     _, alive = psutil.wait_procs(left, timeout=PATIENCE)
-    names = [f"{process.pid} {' '.join(process.cmdline()).strip()}" for process in alive if process.is_running()]
-    for process in alive:
+    left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    names = [f"{process.pid} {' '.join(process.cmdline()).strip()}" for process in left]
+    for process in left:
         process.kill()
     assert names == [], "processes left behind by the tests"
 
