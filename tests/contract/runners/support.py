@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from ipc.handles import Handle
 from ipc.orders import OutputLimits, WorkOrder, write_order
@@ -119,6 +120,10 @@ class WorkerProcess:
         assert self._process.stdout is not None
         word: dict[str, Any] = json.loads(self._process.stdout.readline() or "{}")
         return word
+
+    def forked(self) -> list[psutil.Process]:
+        """Return what the worker has forked and still lives."""
+        return psutil.Process(self._process.pid).children(recursive=True)
 
     def kill(self) -> None:
         """End the worker as the kernel would in want of memory."""
