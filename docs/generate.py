@@ -15,6 +15,8 @@ from ipc.states import mermaid_diagram
 from launchd.cli import main as command_line
 
 DOCS = Path(__file__).parent
+#: Of the help of a command, in characters, whatever the terminal.
+WIDTH = 100
 MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -37,7 +39,8 @@ def commands() -> str:
 
 def help_pages(command: click.Command, path: str, above: click.Context | None = None) -> Iterator[tuple[str, str]]:
     """Yield the path and help of ``command`` and of everything below it that is not hidden."""
-    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=above, max_content_width=100)
+    settings = command.context_settings | {"terminal_width": WIDTH}
+    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=above, **settings)
     yield path, command.get_help(context)
     for name, below in below_of(command, context):
         yield from help_pages(below, f"{path} {name}", context)

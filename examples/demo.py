@@ -207,23 +207,26 @@ def _problems(example: Example, job: Mapping[str, Any], output: str) -> Iterator
 
 def _end_what_is_left(directory: Path) -> list[str]:
     """End every process that belongs to the demonstration; returns a sentence about each, for there should be none."""
-    there = [process for process in psutil.process_iter() if _belongs_to(process, directory)]
+    there = [process for process in psutil.process_iter() if _title_if_ours(process, directory)]
     psutil.wait_procs(there, timeout=LAST_BREATH_SECONDS)
-    left = [process for process in there if _belongs_to(process, directory)]
-    names = [f"process {process.pid} was left behind: {process.name()}" for process in left]
+    titles = {process: _title_if_ours(process, directory) for process in there}
+    left = {process: title for process, title in titles.items() if title}
     for process in left:
         process.kill()
-    return names
+    return [f"process {process.pid} was left behind: {title}" for process, title in left.items()]
 
 
-def _belongs_to(process: psutil.Process, directory: Path) -> bool:
+def _title_if_ours(process: psutil.Process, directory: Path) -> str | None:
+    """Return what the process calls itself if anything of it points into ``directory``."""
     try:
+        title = " ".join(process.cmdline()).strip()
         # A process that has set its title has lost its environment; it still holds files.
         files = [file.path for file in process.open_files()]
-        places = [process.cwd(), *process.environ().values(), *process.cmdline(), *files]
+        places = [title, process.cwd(), *process.environ().values(), *files]
     except psutil.Error:
-        return False
-    return process.pid != os.getpid() and any(str(directory) in place for place in places)
+        return None
+    is_ours = process.pid != os.getpid() and any(str(directory) in place for place in places)
+    return title if is_ours else None
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
