@@ -13,6 +13,8 @@ from typing import IO
 import click
 import msgspec
 
+from launchd.config import default_state_dir
+
 ENVIRONMENT_VARIABLE = "LAUNCHD_STATE_DIR"
 
 #: A command that looks whether we live holds the lock for an instant: try again before we believe it.
@@ -97,10 +99,7 @@ class Home:
 
 def default_directory(environ: Mapping[str, str]) -> Path:
     """Where `up` keeps its state unless told otherwise; the system service's state is another."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/launch-agent/up")
-    state = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME") or Path.home(), ".local/state")
-    return Path(state, "launchd/up")
+    return Path(default_state_dir(environ), "up")
 
 
 def living_note(state_dir: Path | None) -> Note | None:

@@ -58,14 +58,12 @@ class Machine:
         """Start again what dies, until we are asked to end or the agent has left in good order (drained, detached)."""
         while not self._signals.asked_to_end:
             self._signals.wait(LOOK_SECONDS)
+            if self._agent is not None and self._agent.exit_code() == 0:
+                say("The agent has left.")
+                return
             for name, child in (("queue server", self._server), ("agent", self._agent)):
                 code = child.exit_code() if child else None
-                if child is None or code is None:
-                    continue
-                if child is self._agent and code == 0:
-                    say("The agent has left.")
-                    return
-                if child.start_again():
+                if child is not None and code is not None and child.start_again():
                     say(f"The {name} died (exit code {code}) and was started again.")
 
     def jobs(self) -> int | None:

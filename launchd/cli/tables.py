@@ -55,4 +55,4 @@ def styled(text: str, colour: str | None) -> str:
 
 def cut(text: str, width: int) -> str:
     """Return ``text``, shortened to ``width`` characters if it is longer."""
-    return text if len(text) <= width else f"{text[: max(0, width - 3)]}..."
+    return text if len(text) <= width else f"{text[: max(0, width - 3)].rstrip()}..."

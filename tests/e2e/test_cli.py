@@ -1,0 +1,231 @@
+"""`launchd up` as a newcomer runs it, and jobs of every kind through it, by commands alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.waiting import wait_until
+
+#: Every process that `up` has started is gone after this.
+LEAVE_SECONDS = 30.0
+
+
+class Up:
+    """A running `launchd up` over a directory of its own, and the commands beside it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._log = directory.with_suffix(".log")
+        foreign = ("WANDB_", "LAUNCHD_CONFIG", "XDG_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        own = {
+            "PATH": path,
+            "LAUNCHD_STATE_DIR": str(directory),
+            "HOME": str(directory.parent),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.environ = kept | own
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            position = log.tell()
+            self.process = subprocess.Popen(self.command("up", "-j", "4"), env=self.environ, stdout=log, stderr=log)
+        wait_until(
+            lambda: "Ctrl-C to leave" in self.said(position) or self.process.poll() is not None, 30, "launchd is up"
+        )
+        assert self.process.poll() is None, self.said()
+
+    def said(self, since: int = 0) -> str:
+        return self._log.read_bytes()[since:].decode()
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "launchd", *words]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(self.command(*words), env=self.environ, capture_output=True, timeout=50, check=False)
+
+    def output(self, *words: str) -> str:
+        done = self.run(*words)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    def launch(self, *words: str) -> str:
+        """Launch and do not wait; returns the item's id."""
+        return self.output("launch", "--async", *words)
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.output("status", "--json"))
+        return status
+
+    def jobs(self) -> dict[str, str]:
+        """Return the phase of each job in the agent's care, by item."""
+        return {job["item_id"]: job["phase"] for job in self.status()["jobs"]}
+
+    def outcomes(self) -> dict[str, dict[str, Any]]:
+        return {job["item_id"]: job for job in self.status()["recent"]}
+
+    def wait_running(self, item_id: str) -> None:
+        wait_until(lambda: self.jobs().get(item_id) == "running", what=f"{item_id} runs")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(LEAVE_SECONDS)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the server and the agent."""
+        return psutil.Process(self.process.pid).children()
+
+    def child(self, name: str) -> psutil.Process:
+        return next(process for process in self.processes() if name in process.cmdline())
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    running = Up(tmp_path / "up")
+    running.start()
+    yield running
+    if running.process.poll() is None:
+        running.end()
+
+
+def test_jobs_of_every_kind(up: Up, tmp_path: Path) -> None:
+    command = up.run("launch", "--", "sh", "-c", "printf 'a\\377b'; exit 3")
+    assert command.returncode == 1
+    assert b"Error: The job failed at stage run: " in command.stderr
+    item_id = command.stdout.split()[1].decode()
+    assert up.run("logs", item_id).stdout == b"a\xffb"
+    assert up.outcomes()[item_id]["exit_code"] == 3
+
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "main.py").write_text("import os; print('from a directory', os.environ['WANDB_CONFIG'])")
+    directory = up.output("launch", str(code), "-c", '{"epochs": 3}')
+    assert directory.splitlines()[-1].endswith(" s  finished")
+    assert up.output("logs", directory.split()[1]) == 'from a directory {"epochs": 3}'
+
+    repository = up.output("launch", make_repository(tmp_path / "repository"), "--git-version", "v1")
+    assert up.output("logs", repository.split()[1]) == "version 1"
+
+    assert [line.split()[2] for line in up.output("agents").splitlines()] == ["STATUS", "Polling"]
+    assert "default of" in up.output("status")
+
+
+def make_repository(path: Path) -> str:
+    """A git repository whose tag v1 prints another version than its branch; returns its URL."""
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+    subprocess.run(["git", "init", "--quiet", "--initial-branch", "main", str(path)], check=True)
+    for version in (1, 2):
+        (path / "main.py").write_text(f"print('version {version}')")
+        subprocess.run(["git", "-C", str(path), "add", "."], check=True)
+        subprocess.run(["git", "-C", str(path), *identity, "commit", "--quiet", "-m", "Change"], check=True)
+        subprocess.run(["git", "-C", str(path), "tag", f"v{version}"], check=True)
+    return f"file://{path}"
+
+
+def test_output_is_followed_until_the_job_is_stopped(up: Up, tmp_path: Path) -> None:
+    go_on = tmp_path / "go-on"
+    script = f"echo first; until [ -e {go_on} ]; do sleep 0.05; done; echo second; exec sleep 600"
+    item_id = up.launch("--", "sh", "-c", script)
+    up.wait_running(item_id)
+
+    with subprocess.Popen(up.command("logs", "-f", item_id), env=up.environ, stdout=subprocess.PIPE) as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == b"first\n"
+        go_on.touch()
+        assert follower.stdout.readline() == b"second\n"
+        assert up.output("stop", item_id, "--reason", "enough") == f"Job {item_id} is being stopped."
+        assert follower.wait(20) == 0
+
+    outcome = up.outcomes()[item_id]
+    assert (outcome["phase"], outcome["stop_reason"]) == ("stopped", "enough")
+    assert "enough" in up.output("status")
+
+
+def test_jobs_run_on_when_it_ends_and_are_taken_over(up: Up, tmp_path: Path) -> None:
+    go_on = tmp_path / "go-on"
+    item_id = up.launch("--", "sh", "-c", f"until [ -e {go_on} ]; do sleep 0.05; done; echo done")
+    up.wait_running(item_id)
+    url = up.status()["server"]["url"]
+    children = up.processes()
+    assert up.run("up").stderr.startswith(b"Error: `launchd up` runs already over ")
+
+    assert up.end(signal.SIGINT) == 0
+    assert up.said().endswith("1 job runs on; the next `launchd up` takes over.\n")
+    assert not any(child.is_running() for child in children)
+    assert up.run("status").stderr.decode() == f"Error: `launchd up` does not run over {up.directory}.\n"
+
+    up.start()
+    assert up.jobs() == {item_id: "running"}
+    assert up.status()["server"]["url"] == url
+    go_on.touch()
+    wait_until(lambda: item_id in up.outcomes(), what="the job is over")
+    assert up.output("logs", item_id) == "done"
+
+
+@pytest.mark.parametrize("name", ["server", "agent"])
+def test_what_dies_is_started_again(name: str, up: Up) -> None:
+    up.child(name).kill()
+
+    wait_until(lambda: "died (exit code -9) and was started again." in up.said(), 20, f"the {name} is started again")
+    wait_until(lambda: up.run("agents").returncode == 0, 20, "the server answers")
+    wait_until(lambda: up.run("status").returncode == 0, 20, "the agent answers")
+    assert up.run("launch", "--", "true").returncode == 0
+
+
+def test_children_leave_when_it_is_killed(up: Up) -> None:
+    children = up.processes()
+
+    up.process.kill()
+    up.process.wait()
+
+    _, alive = psutil.wait_procs(children, timeout=LEAVE_SECONDS)
+    assert alive == []
+
+
+def test_it_ends_after_a_drain(up: Up, tmp_path: Path) -> None:
+    go_on = tmp_path / "go-on"
+    item_id = up.launch("--", "sh", "-c", f"until [ -e {go_on} ]; do sleep 0.05; done")
+    up.wait_running(item_id)
+
+    assert up.output("drain") == "The agent takes no more jobs and ends after 1 job."
+    assert up.status()["agent"]["state"] == "draining"
+    go_on.touch()
+    assert up.process.wait(LEAVE_SECONDS) == 0
+    assert "The agent has left." in up.said()
+
+
+def test_it_reads_its_configuration_again_and_detaches(up: Up) -> None:
+    assert up.output("reload") == "The agent has read its configuration again."
+    assert up.output("detach") == "The agent leaves."
+    assert up.process.wait(LEAVE_SECONDS) == 0
+
+
+def test_keys_and_state_are_for_their_owner_alone(up: Up) -> None:
+    key_file = up.directory / "server" / "admin.key"
+
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert up.directory.stat().st_mode & 0o777 == 0o700
+    key = key_file.read_text().strip()
+    assert key not in " ".join(word for process in up.processes() for word in process.cmdline())
+    assert key not in (up.directory / "agent.log").read_text()
+
+
+def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
+    broken = Up(tmp_path / "up")
+    (tmp_path / "up" / "server").mkdir(parents=True)
+    (tmp_path / "up" / "server" / "server.sqlite").write_text("this is no database" * 100)
+
+    answer = broken.run("up")
+
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(b"Error: The queue server did not start: ")
+    assert answer.stderr.count(b"\n") == 1

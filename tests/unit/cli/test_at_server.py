@@ -1,0 +1,236 @@
+"""The commands that speak to a queue server, against a real one; no agent runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launchd.client.queue_server import Item, QueueServer
+from tests.support.server import RunningServer, fresh_name
+from tests.unit.cli.conftest import Launchd
+
+
+@pytest.fixture
+def queue(at_server: Launchd) -> str:
+    name = fresh_name("queue")
+    assert at_server("queue", "create", name).exit_code == 0
+    return name
+
+
+def item(server: RunningServer, item_id: str) -> Item:
+    client = QueueServer(server.url, server.key)
+    found = client.item(item_id)
+    client.close()
+    assert found is not None
+    return found
+
+
+def test_a_queue_from_its_creation_to_its_deletion(at_server: Launchd) -> None:
+    created = at_server("queue", "create", "nightly", "-c", '{"env": {"A": "b"}}', "--no-priorities")
+    assert (created.exit_code, created.output) == (0, "Queue 'nightly' of 'me' was created.\n")
+
+    again = at_server("queue", "create", "nightly")
+    assert (again.exit_code, again.stderr) == (1, "Error: There is a queue 'nightly' of 'me' already.\n")
+
+    listed = at_server("queue", "list").output.splitlines()
+    assert ["nightly", "local-process", "0", "0", "no"] in [line.split() for line in listed]
+
+    kept = at_server("queue", "delete", "nightly")
+    assert kept.exit_code == 1
+    assert at_server("queue", "show", "nightly").exit_code == 0
+
+    assert at_server("queue", "delete", "nightly", "--yes").exit_code == 0
+    gone = at_server("queue", "show", "nightly")
+    assert (gone.exit_code, gone.stderr) == (1, "Error: There is no queue 'nightly' of 'me'.\n")
+
+
+def test_a_command_stands_in_its_queue(at_server: Launchd, server: RunningServer, queue: str) -> None:
+    words = ("--async", "-q", queue, "--priority", "high", "--name", "first", "-c", '{"epochs": 3}')
+    launched = at_server("launch", *words, "--", "sh", "-c", "echo $HOME", "--", "-q")
+
+    assert launched.exit_code == 0
+    found = item(server, launched.output.strip())
+    assert found.run_spec is not None
+    assert found.run_spec["overrides"] == {
+        "run_config": {"epochs": 3},
+        "entry_point": ["sh", "-c", "echo $HOME", "--", "-q"],
+    }
+    assert {key: found.run_spec[key] for key in ("entity", "project", "name", "author", "resource")} == {
+        "entity": "me",
+        "project": "uncategorized",
+        "name": "first",
+        "author": "me",
+        "resource": "local-process",
+    }
+    assert (found.state, found.priority, found.queue_name) == ("PENDING", 1, queue)
+    assert f"{found.id}  pending  high" in at_server("queue", "show", queue).output
+
+
+def test_a_directory_is_uploaded(at_server: Launchd, server: RunningServer, queue: str, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print('hello')")
+    words = ("launch", str(tmp_path), "--async", "-q", queue)
+
+    without_script = at_server(*words)
+    assert without_script.exit_code == 2
+    assert "has no main.py: say what to run, as in -E 'python train.py'." in without_script.stderr
+
+    launched = at_server(*words, "-E", "python train.py 'two words'", WANDB_PROJECT="mine")
+    spec = item(server, launched.output.strip()).run_spec
+    assert spec is not None
+    assert spec["uri"].startswith("wandb-artifact://_id/")
+    assert (spec["project"], spec["overrides"]["entry_point"]) == ("mine", ["python", "train.py", "two words"])
+
+
+def test_a_git_repository_is_named(at_server: Launchd, server: RunningServer, queue: str) -> None:
+    launched = at_server("launch", "git@host:me/project", "--git-version", "v1", "--async", "-q", queue)
+
+    spec = item(server, launched.output.strip()).run_spec
+    assert spec is not None
+    assert spec["git"] == {"repo": "git@host:me/project", "version": "v1"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--", ), "There is no command after --."),
+        (("-E", "'", "."), "No closing quotation."),
+        (("-E", "", "."), "it is empty."),
+        (("-E", "make", "--", "make"), "Give the command either with --entry-point or after --."),
+        (("-c", "{", "--", "make"), "it is not JSON"),
+        (("-c", "nowhere.json", "--", "make"), "'nowhere.json' is neither a JSON object nor a readable file."),
+        (("--upload-pack=evil",), "No such option"),
+        (("--priority", "urgent", "--", "make"), "'urgent' is not one of"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_the_command_are_usage_errors(words: tuple[str, ...], said: str, at_server: Launchd) -> None:
+    answer = at_server("launch", *words)
+
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+
+
+def test_a_configuration_file(at_server: Launchd, server: RunningServer, queue: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"overrides": {"args": ["--fast"]}}))
+    launched = at_server("launch", "--async", "-q", queue, "-c", str(config), "--", "make")
+
+    spec = item(server, launched.output.strip()).run_spec
+    assert spec is not None
+    assert spec["overrides"] == {"args": ["--fast"], "entry_point": ["make"]}
+
+    config.write_text("[1]")
+    assert "it must be a JSON object." in at_server("launch", "-c", str(config), "--", "make").stderr
+
+
+def test_a_queue_that_does_not_exist(at_server: Launchd, server: RunningServer) -> None:
+    answer = at_server("launch", "-q", "nowhere", "--", "true")
+
+    assert answer.exit_code == 1
+    said = f"There is no queue 'nowhere' of 'me' at {server.url}. Create it with: launchd queue create nowhere"
+    assert answer.stderr == f"Error: {said}\n"
+
+
+def test_a_waiting_item_is_stopped_at_the_server(at_server: Launchd, server: RunningServer, queue: str) -> None:
+    item_id = at_server("launch", "--async", "-q", queue, "--", "true").output.strip()
+
+    stopped = at_server("stop", item_id, "--reason", "not today")
+    assert (stopped.exit_code, stopped.output) == (0, f"Item {item_id} was stopped.\n")
+    assert item(server, item_id).stop_reason == "not today"
+
+    again = at_server("stop", item_id)
+    assert (again.exit_code, again.stderr) == (1, f"Error: Item {item_id} is over already: stopped.\n")
+
+
+def test_nobody_knows_the_item(at_server: Launchd) -> None:
+    answer = at_server("stop", "nothing")
+
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("Error: No agent runs here")
+    assert "knows no item nothing either" in answer.stderr
+
+
+@pytest.fixture
+def waiting(server: RunningServer, queue: str) -> Iterator[subprocess.Popen[str]]:
+    """`launchd launch` in a process of its own, waiting for an item that no agent takes."""
+    words = [sys.executable, "-m", "launchd", "launch", "-q", queue, "--", "true"]
+    environ = os.environ | {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": server.key, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def queued_item(process: subprocess.Popen[str]) -> str:
+    """Wait until the process says that its item is queued; returns the item's id."""
+    assert process.stdout is not None
+    item_id = process.stdout.readline().split()[1]
+    assert process.stdout.readline().endswith(" s  queued\n")
+    return item_id
+
+
+def test_waiting_ends_with_the_reason(at_server: Launchd, waiting: subprocess.Popen[str]) -> None:
+    at_server("stop", queued_item(waiting), "--reason", "not today.")
+
+    output, errors = waiting.communicate(timeout=10)
+    assert waiting.returncode == 1
+    assert output.endswith(" s  stopped\n")
+    assert errors == "Error: The job was stopped: not today.\n"
+
+
+def test_ctrl_c_stops_the_job(server: RunningServer, waiting: subprocess.Popen[str]) -> None:
+    item_id = queued_item(waiting)
+    waiting.send_signal(signal.SIGINT)
+
+    _, errors = waiting.communicate(timeout=10)
+    assert waiting.returncode == 130
+    assert f"launchd logs -f {item_id}" in errors
+    assert item(server, item_id).state == "STOPPED"
+
+
+def test_a_server_that_comes_back_is_waited_for(
+    server: RunningServer, at_server: Launchd, waiting: subprocess.Popen[str]
+) -> None:
+    item_id = queued_item(waiting)
+    assert waiting.stdout is not None
+    server.kill()
+    assert "the queue server does not answer (" in waiting.stdout.readline()
+    server.start()
+    assert waiting.stdout.readline().endswith(" s  queued\n")
+
+    at_server("stop", item_id)
+    assert waiting.wait(10) == 1
+
+
+def test_agents_by_status(at_server: Launchd, server: RunningServer) -> None:
+    name = fresh_name("queue")
+    with server.api() as api:
+        agent_id = api.create_agent(api.create_queue(name))
+
+    rows = [line.split() for line in at_server("agents").output.splitlines()]
+
+    assert rows[0] == ["ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES"]
+    row = next(row for row in rows if row[0] == agent_id)
+    assert row[2] == "Polling"
+    assert row[-2:] == ["host1", name]
+
+
+@pytest.mark.parametrize("command", [("agents",), ("queue", "list"), ("launch", "--", "true"), ("stop", "x")])
+def test_a_wrong_key_and_a_server_that_is_away(command: tuple[str, ...], at_server: Launchd) -> None:
+    wrong = at_server(*command, WANDB_API_KEY="wrong")
+    away = at_server(*command, WANDB_BASE_URL="http://127.0.0.1:1")
+
+    assert wrong.exit_code == away.exit_code == 1
+    assert wrong.stderr.startswith("Error: ")
+    assert "key" in wrong.stderr
+    assert "cannot be reached" in away.stderr
+    assert wrong.stderr.count("\n") == away.stderr.count("\n") == 1
+
+
+def test_without_any_server(launchd: Launchd, tmp_path: Path) -> None:
+    answer = launchd("agents", LAUNCHD_STATE_DIR=str(tmp_path))
+
+    assert (answer.exit_code, answer.stderr) == (1, f"Error: `launchd up` does not run over {tmp_path}.\n")

@@ -1,0 +1,141 @@
+"""What is shown, from values to text."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from click import unstyle
+
+from launchd.cli.agents import LOST_SECONDS, status_of
+from launchd.cli.status_view import status_lines
+from launchd.cli.tables import Cell, cut, table
+from launchd.cli.words import age, jobs_in_words, one_line
+from launchd.client.queue_server import Agent
+
+NOW = 1_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "-"), (-3, "0s"), (7.9, "7s"), (60, "1m00s"), (125, "2m05s"), (11400, "3h10m"), (352800, "4d02h")],
+)
+def test_ages(seconds: float | None, shown: str) -> None:
+    assert age(seconds) == shown
+
+
+def test_small_words() -> None:
+    assert (jobs_in_words(0), jobs_in_words(1), jobs_in_words(2)) == ("0 jobs", "1 job", "2 jobs")
+    assert one_line("a\nb\x1b[31m  c\t") == "a b [31m c"
+    assert one_line(None) == ""
+
+
+def test_a_table_cuts_its_last_column_alone() -> None:
+    rows = [[Cell("a" * 20), Cell("b" * 40)], [Cell("c"), Cell("d")]]
+
+    lines = [unstyle(line) for line in table(("FIRST", "SECOND"), rows, width=40)]
+
+    assert lines == ["FIRST                 SECOND", f"{'a' * 20}  {'b' * 15}...", f"c{' ' * 21}d"]
+    assert cut("abcdef", 6) == "abcdef"
+
+
+def a_job(**values: Any) -> dict[str, Any]:
+    return {
+        "item_id": "d63e3be6d63e3be6d63e",
+        "queue": "default",
+        "run_id": "byihh715",
+        "project": "demo",
+        "name": None,
+        "phase": "running",
+        "age_seconds": 125.0,
+        "phase_seconds": 120.0,
+        "attempt": 1,
+        "message": None,
+        "stop_reason": None,
+        "exit_code": None,
+    } | values
+
+
+def a_status(**values: Any) -> dict[str, Any]:
+    agent = {
+        "id": "0123456789",
+        "name": "agent01",
+        "hostname": "host1",
+        "state": "polling",
+        "pid": 42,
+        "started_at": NOW - 60,
+        "queues": ["default", "gpu"],
+        "entity": "me",
+        "max_jobs": 4,
+    }
+    server = {"url": "http://host:8780", "reachable": True, "last_contact_seconds": 2.0, "error": None}
+    outbox = {"waiting": 0, "oldest_seconds": None}
+    return {"agent": agent, "server": server, "outbox": outbox, "trouble": None, "jobs": [], "recent": []} | values
+
+
+def shown(status: dict[str, Any], width: int = 80) -> list[str]:
+    return [unstyle(line) for line in status_lines(status, NOW, width)]
+
+
+def test_an_idle_agent() -> None:
+    assert shown(a_status()) == [
+        "agent    polling  agent01 (0123456789, process 42), for 1m00s",
+        "queues   default, gpu of me, at most 4 jobs",
+        "server   reachable  http://host:8780, heard 2s ago",
+        "outbox   empty",
+        "",
+        "No job is running.",
+    ]
+
+
+def test_jobs_and_outcomes_fit_into_80_columns() -> None:
+    jobs = [a_job(), a_job(phase="building", attempt=2, name="a run", message="Collecting torch\n" * 9)]
+    recent = [
+        a_job(phase="failed", exit_code=3, message="The command ended with exit code 3, for some reason or other."),
+        a_job(phase="stopped", exit_code=143, message="killed by SIGTERM", stop_reason="wrong data"),
+    ]
+
+    lines = shown(a_status(jobs=jobs, recent=recent))
+
+    assert max(map(len, lines)) <= 80
+    assert lines[5:] == [
+        "2 jobs",
+        "  ITEM                  QUEUE    RUN       PHASE           AGE    ABOUT",
+        "  d63e3be6d63e3be6d63e  default  byihh715  running 2m00s   2m05s  demo",
+        "  d63e3be6d63e3be6d63e  default  byihh715  building 2m00s  2m05s  demo/a run;...",
+        "",
+        "Ended last",
+        "  ITEM                  QUEUE    RUN       OUTCOME  EXIT  AGO    REASON",
+        "  d63e3be6d63e3be6d63e  default  byihh715  failed   3     2m00s  The command...",
+        "  d63e3be6d63e3be6d63e  default  byihh715  stopped  143   2m00s  wrong data",
+    ]
+    assert "demo/a run; attempt 2; Collecting torch Collecting" in shown(a_status(jobs=jobs), width=200)[8]
+
+
+def test_what_is_wrong_is_said() -> None:
+    status = a_status(
+        server={"url": "http://host:8780", "reachable": False, "last_contact_seconds": None, "error": "Nobody\nthere."},
+        outbox={"waiting": 3, "oldest_seconds": 65.0},
+        trouble="The disk is full.",
+    )
+
+    assert shown(status)[2:6] == [
+        "server   away  http://host:8780, never heard",
+        "         Nobody there.",
+        "outbox   3 waiting, the oldest for 1m05s",
+        "trouble  The disk is full.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "silent", "expected"),
+    [
+        ("POLLING", 1.0, "Polling"),
+        ("RUNNING", LOST_SECONDS + 1, "Lost"),
+        ("KILLED", LOST_SECONDS + 1, "Killed"),
+        ("POLLING", None, "Polling"),
+        (None, 1.0, "Unknown"),
+    ],
+)
+def test_the_status_of_an_agent(status: str | None, silent: float | None, expected: str) -> None:
+    agent = Agent("1", "agent1", status, seconds_since_heartbeat=silent, created_at=datetime.now(UTC))
+    assert status_of(agent) == expected
