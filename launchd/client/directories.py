@@ -63,8 +63,10 @@ def code_files(directory: Path, ignore: Sequence[str] = IGNORED) -> Iterator[Cod
 def _code_file(directory: Path, path: Path) -> Iterator[CodeFile]:
     try:
         status = path.stat()
-    except FileNotFoundError:
-        return
+    except OSError:
+        if path.is_symlink():
+            return
+        raise
     if stat.S_ISREG(status.st_mode):
         name = path.relative_to(directory).as_posix()
         yield CodeFile(name, path, status.st_size, bool(status.st_mode & stat.S_IXUSR))

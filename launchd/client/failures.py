@@ -24,6 +24,7 @@ REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (requests.exceptions.SSLError, "the TLS connection could not be made (certificate or protocol)"),
     (requests.exceptions.ProxyError, "the proxy between us did not pass it on"),
     (ConnectionRefusedError, "nothing listens there (connection refused)"),
+    (requests.exceptions.ChunkedEncodingError, "the connection was cut in the middle of an answer"),
     (ConnectionError, "the connection was cut"),
 )
 

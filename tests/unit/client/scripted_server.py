@@ -1,0 +1,161 @@
+"""A real HTTP server on a real socket that does what a test tells it to, faults included."""
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+KEY = "k" * 40
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that came in."""
+
+    method: str
+    path: str
+    headers: Message
+    body: bytes
+
+    @property
+    def operation(self) -> str:
+        return str(json.loads(self.body)["operationName"])
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        variables: dict[str, Any] = json.loads(self.body)["variables"]
+        return variables
+
+    @property
+    def query(self) -> str:
+        return str(json.loads(self.body)["query"])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Fault(Exception):
+    """What happens instead of an answer; acts on the connection."""
+
+    def __init__(self, act: Callable[[socket.socket], None]) -> None:
+        super().__init__()
+        self.act = act
+
+
+Script = Callable[[Seen], Reply]
+
+
+class ScriptedServer(ThreadingHTTPServer):
+    """Answers by its script; `seen` has all requests."""
+
+    daemon_threads = False
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.script = script
+        self.seen: list[Seen] = []
+        self.ending = threading.Event()
+        self._open: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        connection, address = super().get_request()
+        self._open.add(connection)
+        return connection, address
+
+    def close_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        assert isinstance(request, socket.socket)
+        self._open.discard(request)
+        super().close_request(request)
+
+    def hang_up(self) -> None:
+        """End all connections, also those that a client keeps for its next request."""
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ScriptedServer
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        seen = Seen(self.command, self.path, self.headers, body)
+        self.server.seen.append(seen)
+        try:
+            self._answer(self.server.script(seen))
+        except Fault as fault:
+            fault.act(self.connection)
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815 - names that http.server looks for
+
+    def _answer(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the standard library
+        """Say nothing."""
+
+
+@contextmanager
+def scripted_server(script: Script) -> Iterator[ScriptedServer]:
+    """A running server; hanging answers end with it."""
+    server = ScriptedServer(script)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.ending.set()
+        server.shutdown()
+        server.hang_up()
+        thread.join()
+        server.server_close()
+
+
+def data(result: object) -> Reply:
+    """An answer to one of our documents."""
+    return Reply(body=json.dumps({"data": {"result": result}}).encode())
+
+
+def errors(status: int, *messages: str, **headers: str) -> Reply:
+    """A refusal as servers of W&B send it."""
+    body = json.dumps({"errors": [{"message": message} for message in messages]}).encode()
+    return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def reset(connection: socket.socket) -> None:
+    """End the connection with RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def hang_up(connection: socket.socket) -> None:
+    """End the connection without a word."""
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def half_an_answer(connection: socket.socket) -> None:
+    """Promise more than comes."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+    connection.shutdown(socket.SHUT_RDWR)

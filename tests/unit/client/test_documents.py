@@ -1,0 +1,23 @@
+"""Every document we send is one that the server's schema knows, and W&B's parts declare W&B's arguments."""
+
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, parse, validate
+
+import launchd.server
+from launchd.client import documents
+from launchd.client.documents import Operation, push
+
+SCHEMA = build_schema(Path(launchd.server.__file__).with_name("schema.graphql").read_text())
+NAMED = {name: value for name, value in vars(documents).items() if isinstance(value, Operation)}
+PUSHES = {f"push{options}": push(options) for options in [(), ("priority",), ("priority", "templateVariableValues")]}
+
+
+@pytest.mark.parametrize("operation", (NAMED | PUSHES).values(), ids=(NAMED | PUSHES).keys())
+def test_the_schema_knows_the_document(operation: Operation[object]) -> None:
+    assert validate(SCHEMA, parse(operation.text)) == []
+
+
+def test_there_are_documents_to_check() -> None:
+    assert len(NAMED) > 35

@@ -1,0 +1,162 @@
+"""Every operation against our own server: a real one, on a real socket."""
+
+import pytest
+
+from launchd.client.errors import Refused, Unauthorized
+from launchd.client.queue_server import Ack, ClaimedItem, Item, QueueServer, Report
+from tests.support.server import RunningServer, fresh_name
+from tests.unit.client.conftest import ENTITY
+
+
+def stage(server: QueueServer) -> tuple[str, str]:
+    """A queue, and an agent that serves it."""
+    queue = fresh_name("queue")
+    queue_id = server.create_queue(ENTITY, queue)
+    return queue, server.create_agent(ENTITY, [queue_id], "host", {"max_jobs": 1}, "launchd 1")
+
+
+def item_of(server: QueueServer, item_id: str) -> Item:
+    item = server.item(item_id)
+    assert item is not None
+    return item
+
+
+def test_our_server_can_do_everything(ours: QueueServer) -> None:
+    found = ours.capabilities()
+
+    assert found.native
+    assert found.agent_config
+    assert found.fail_details
+    assert found.push_priority
+
+
+def test_the_key_says_who_we_are(ours: QueueServer, running: RunningServer) -> None:
+    assert ours.viewer().entity == ENTITY
+    with pytest.raises(Unauthorized, match="does not accept the API key"):
+        QueueServer(running.url, "x" * 40).viewer()
+
+
+def test_a_queue_is_made_shown_and_deleted(ours: QueueServer) -> None:
+    name = fresh_name("queue")
+    ours.create_queue(ENTITY, name, resource="local-process", prioritization="DISABLED")
+
+    shown = ours.queue(ENTITY, name)
+    assert shown is not None
+    assert (shown.name, shown.resource_type, shown.prioritization_mode) == (name, "local-process", "DISABLED")
+    assert (shown.entity_name, shown.pending_count, shown.claimed_count) == (ENTITY, 0, 0)
+    assert name in {queue.name for queue in ours.queues(ENTITY)}
+    assert name in {queue.name for queue in ours.queue_details(ENTITY)}
+
+    ours.delete_queue(ENTITY, name)
+    assert ours.queue(ENTITY, name) is None
+    with pytest.raises(Refused, match="There is no queue"):
+        ours.delete_queue(ENTITY, name)
+
+
+def test_a_queue_of_the_same_name_is_refused(ours: QueueServer) -> None:
+    name = fresh_name("queue")
+    ours.create_queue(ENTITY, name)
+
+    with pytest.raises(Refused, match=name):
+        ours.create_queue(ENTITY, name)
+
+
+def test_an_agent_is_registered_seen_and_asked_to_stop(ours: QueueServer) -> None:
+    queue, agent_id = stage(ours)
+    ours.update_agent(agent_id, "RUNNING")
+
+    agent = ours.agent(agent_id)
+    assert agent is not None
+    assert (agent.status, agent.hostname, agent.queue_names, agent.stop_polling) == ("RUNNING", "host", (queue,), False)
+    assert agent_id in {other.id for other in ours.agents(ENTITY)}
+
+    ours.stop_agent(agent_id)
+    assert ours.watch(agent_id, "RUNNING", [], wait_seconds=5.0).stop_polling
+    assert ours.agent("no-such-agent") is None
+
+
+def test_an_item_goes_from_push_to_its_end(ours: QueueServer) -> None:
+    queue, agent_id = stage(ours)
+    item_id = ours.push(ENTITY, queue, {"project": "p", "overrides": {"entry_point": ["true"]}}, priority=1)
+    assert (item_of(ours, item_id).state, item_of(ours, item_id).priority) == ("PENDING", 1)
+
+    [claimed] = ours.claim(agent_id, "claim1", 4, 1, wait_seconds=0.0).items
+    assert isinstance(claimed, ClaimedItem)
+    assert (claimed.item_id, claimed.queue, claimed.run_spec["resource"]) == (item_id, queue, "local-process")
+
+    assert ours.ack_many(agent_id, [Ack(item_id, "run1")]) == {item_id: True}
+    running = Report(item_id, 1, "running", "running", occurred_at=1000.0)
+    failed = Report(item_id, 2, "failed", "running", "exit code 3", "run", 3, 1001.0)
+    assert ours.report_many(agent_id, [running, failed]) == {item_id: True}
+
+    item = item_of(ours, item_id)
+    assert (item.state, item.status, item.message, item.stage, item.exit_code) == (
+        "FAILED",
+        "failed",
+        "exit code 3",
+        "run",
+        3,
+    )
+    assert ours.run_state(ENTITY, "p", "run1") == "failed"
+    assert [item.id for item in ours.queue_items(ENTITY, queue)] == [item_id]
+    plain = ours.queue_item(ENTITY, queue, item_id)
+    assert plain is not None
+    assert plain.associated_run_id == "run1"
+
+
+def test_a_stop_reaches_the_agent_once(ours: QueueServer) -> None:
+    queue, agent_id = stage(ours)
+    item_id = ours.push(ENTITY, queue, {"project": "p"})
+    ours.claim(agent_id, "claim1", 1, 0, wait_seconds=0.0)
+    assert ours.ack(item_id, "run1") is True
+    assert ours.ack(item_id, "run1") is False
+
+    ours.stop_item(item_id, "enough")
+
+    [order] = ours.watch(agent_id, "RUNNING", [], wait_seconds=5.0).stops
+    assert (order.item_id, order.reason) == (item_id, "enough")
+    assert ours.watch(agent_id, "RUNNING", [item_id], wait_seconds=0.0).stops == ()
+    assert ours.run_stopped(ENTITY, "p", "run1") is True
+
+
+def test_an_item_that_waits_is_stopped_or_deleted_at_once(ours: QueueServer) -> None:
+    queue, _ = stage(ours)
+    stopped, deleted = (ours.push(ENTITY, queue, {"project": "p"}) for _ in range(2))
+
+    assert ours.stop_item(stopped, "not needed") == "STOPPED"
+    assert ours.delete_item(ENTITY, queue, deleted)
+    assert ours.item(deleted) is None
+
+
+def test_items_are_returned_and_resumed(ours: QueueServer) -> None:
+    queue, agent_id = stage(ours)
+    items = {ours.push(ENTITY, queue, {"project": "p"}) for _ in range(2)}
+    claim = ours.claim(agent_id, "claim1", 2, 0, wait_seconds=0.0)
+    first, second = (claimed.item_id for claimed in claim.items)
+    assert {first, second} == items
+
+    ours.return_items(agent_id, [first])
+    assert item_of(ours, first).state == "PENDING"
+    assert ours.resume_agent(agent_id, []) == (second,)
+
+
+def test_an_item_is_failed_and_warned_of(ours: QueueServer) -> None:
+    queue, agent_id = stage(ours)
+    item_id = ours.push(ENTITY, queue, {"project": "p"})
+    popped = ours.pop(ENTITY, queue, agent_id)
+    assert popped is not None
+
+    assert ours.warn_item(item_id, "slow disk", "run")
+    assert ours.fail_item(item_id, "no such image", "build", ["error.log"])
+
+    item = item_of(ours, item_id)
+    assert (item.message, item.stage, [warning.message for warning in item.warnings]) == (
+        "no such image",
+        "build",
+        ["slow disk"],
+    )
+
+
+def test_a_push_to_no_queue_is_refused_in_words(ours: QueueServer) -> None:
+    with pytest.raises(Refused, match="nowhere"):
+        ours.push(ENTITY, "nowhere", {"project": "p"})
