@@ -21,6 +21,9 @@ EXAMPLES = Path("examples")
 #: How long things may take, in seconds. The jobs' limit leaves time to download scikit-learn.
 START_SECONDS, JOBS_SECONDS, LEAVE_SECONDS = 30.0, 300.0, 30.0
 LOOK_SECONDS, LAST_BREATH_SECONDS = 0.3, 2.0
+#: After so long without news the installer's latest word is shown.
+PATIENCE_SECONDS = 4.0
+WIDTH = 110
 OVER = ("finished", "failed", "stopped", "preempted")
 STUBBORN = "stubborn"
 #: So many lines from the end of an output are shown.
@@ -60,7 +63,7 @@ class Launchd:
     def __init__(self, directory: Path) -> None:
         # What the caller has set up for W&B is not meant here.
         others = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "LAUNCHD_"))}
-        self._environment = others | {"LAUNCHD_STATE_DIR": str(directory), "COLUMNS": "110"}
+        self._environment = others | {"LAUNCHD_STATE_DIR": str(directory), "COLUMNS": str(WIDTH)}
         self._directory = directory
 
     def run(self, *words: str) -> str:
@@ -117,7 +120,7 @@ class Watch:
         self._launchd = launchd
         self._launched = launched
         self._phases: dict[str, str] = {}
-        self._started = time.monotonic()
+        self._started = self._said_at = time.monotonic()
         self._is_shown = False
         self._is_stopped = False
 
@@ -130,19 +133,26 @@ class Watch:
         jobs = self._launchd.jobs()
         for item, example in self._launched.items():
             if item in jobs:
-                self._note(item, example, jobs[item]["phase"])
+                self._note(item, example, jobs[item])
         return all(self._phases.get(item) in OVER for item in self._launched)
 
-    def _note(self, item: str, example: Example, phase: str) -> None:
+    def _note(self, item: str, example: Example, job: Mapping[str, Any]) -> None:
+        phase = job["phase"]
         if self._phases.get(item) != phase:
             self._phases[item] = phase
-            print(f"{time.monotonic() - self._started:6.1f} s  {example.name:14} {phase}", flush=True)
-        if example.name == "train-sklearn" and phase == "building" and not self._is_shown:
+            self._say(example, phase)
+        elif phase == "building" and time.monotonic() - self._said_at > PATIENCE_SECONDS:
+            self._say(example, f"{phase}: {job['message']}")
+        if phase == "building" and not self._is_shown:
             self._is_shown = True
             print()
             self._launchd.show("status")
         if example.name == STUBBORN and phase == "running" and not self._is_stopped:
             self._stop(item, example)
+
+    def _say(self, example: Example, what: str) -> None:
+        self._said_at = time.monotonic()
+        print(f"{self._said_at - self._started:6.1f} s  {example.name:14} {what}"[:WIDTH], flush=True)
 
     def _stop(self, item: str, example: Example) -> None:
         if example.says in self._launchd.run("logs", item):

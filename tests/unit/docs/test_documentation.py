@@ -79,7 +79,8 @@ def commands_in(page: Path) -> list[str]:
 
 def problem_of(command: str) -> str | None:
     """Return what is wrong with a command line of ours, as far as its words tell without running it."""
-    words = shlex.split(command.rstrip(")"), comments=True)[1:]
+    # What comes after -- is somebody else's command.
+    words = shlex.split(command.rstrip(")").partition(" -- ")[0], comments=True)[1:]
     here: click.Command | None = command_line
     while isinstance(here, click.Group) and words and not words[0].startswith("-"):
         here = here.get_command(click.Context(here), words.pop(0))
