@@ -53,6 +53,10 @@ class PolicyRefused(JobError):
     """The policy of this host does not grant what the job asks for."""
 
 
+class HostError(JobError):
+    """The host cannot do its part: its disk is full, for instance."""
+
+
 class SourceError(JobError):
     """The job's source could not be fetched."""
 

@@ -32,6 +32,7 @@ from ipc.messages import (
     Warned,
 )
 from ipc.orders import write_order
+from ipc.run_spec import SCHEDULER_URI
 from ipc.states import IllegalTransition, JobState
 from launchd.client.queue_server import ClaimedItem, StopOrder
 from launchd.inbox import Acknowledged
@@ -127,6 +128,9 @@ class Care:
             self._later(lambda: self._outlet.acknowledge(before))
             self._send_outcome(before)
             return
+        if self._is_over_the_cap(item):
+            log.warning("A sweep scheduler over max_schedulers is left to its lease.", extra={"item": item.item_id})
+            return
         self.counters["claimed"] += 1
         match take_in(item, agent_id, self.rules, time.time()):
             case Accepted(job, submitter_key):
@@ -135,6 +139,13 @@ class Care:
             case Rejected(job, error):
                 log.info("A job was claimed.", extra=_fields(job))
                 self._conclude(failed(job, error.report(), time.time()))
+
+    def _is_over_the_cap(self, item: ClaimedItem) -> bool:
+        # W&B's server cannot be asked for jobs alone; its agent, too, leaves such an item to the next.
+        if item.run_spec.get("uri") != SCHEDULER_URI:
+            return False
+        limit = self.rules.config.max_schedulers
+        return self.rules.free_slots(self.count(schedulers=True), limit) == 0
 
     def _accept_item(self, job: JobRecord, submitter_key: str | None) -> None:
         try:

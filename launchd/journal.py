@@ -193,6 +193,8 @@ def _open(path: Path) -> sqlite3.Connection:
             raise JournalError("it was written by a newer launchd; install that version or a later one")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        # Single rows are all that is ever asked for: a large cache would only be memory.
+        db.execute("PRAGMA cache_size = -256")
         db.executescript(_SCHEMA)
         db.execute(f"PRAGMA user_version = {LAYOUT}")
     except BaseException:

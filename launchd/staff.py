@@ -17,6 +17,9 @@ from launchd.pool import Pool, Worker
 #: A spare worker is made ready when the job that took the last one is on its way: both at once would delay the job.
 SPARE_DELAY_SECONDS = 0.1
 
+#: After a worker that could not be started the next is tried this much later.
+FAILED_HIRE_SECONDS = 1.0
+
 #: How long a worker that was told to write down where it hangs may take.
 ABORT_SECONDS = 5.0
 
@@ -37,6 +40,7 @@ class Staff:
         self._dismissed = False
         self._assigned_at = 0.0
         self._missing = 0
+        self._hire_after = 0.0
 
     def __len__(self) -> int:
         return len(self._spares) + len(self._booting) + len(self._busy)
@@ -58,6 +62,7 @@ class Staff:
     def no_show(self) -> None:
         """Note that an ordered worker will not come."""
         self._pool.arrived()
+        self._hire_after = time.monotonic() + FAILED_HIRE_SECONDS
 
     def assign(self, item_id: str) -> Worker:
         """Return a spare worker, from now on that of this item's job; there must be one."""
@@ -75,7 +80,8 @@ class Staff:
         """Order as many workers as ``waiting`` jobs need, and spare ones on top once the last job is on its way."""
         wanted = waiting + (self.rules.spare_workers if keep_spares else 0)
         self._missing = max(0, wanted - len(self._spares) - len(self._booting) - self._pool.ordered)
-        if not waiting and time.monotonic() - self._assigned_at < SPARE_DELAY_SECONDS:
+        now = time.monotonic()
+        if now < self._hire_after or (not waiting and now - self._assigned_at < SPARE_DELAY_SECONDS):
             return
         for _ in range(self._missing):
             self._pool.hire()
@@ -146,7 +152,10 @@ class Staff:
     def _remove(self, worker: Worker) -> None:
         for descriptor in worker.filenos():
             self._selector.unregister(descriptor)
-        self._booting.discard(worker)
+        if worker in self._booting:
+            log.error("A worker died before it could say hello.", extra={"pid": worker.pid, "exit": worker.exit_code()})
+            self._booting.discard(worker)
+            self._hire_after = time.monotonic() + FAILED_HIRE_SECONDS
         if worker in self._spares:
             self._spares.remove(worker)
         if worker.item_id is not None:

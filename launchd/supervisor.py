@@ -75,6 +75,9 @@ FLUSH_SECONDS = 3.0
 #: How often the directories of old jobs are removed.
 HOUSEKEEPING_SECONDS = 300.0
 
+#: Keys of ``launchd`` that a reload does not change.
+NEXT_START = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format")
+
 log = logging.getLogger(__name__)
 
 
@@ -382,6 +385,7 @@ class Supervisor:
             log.error("The new configuration is wrong; the old one stays in force.", extra={"why": str(error)})
             self._notifier.ready()
             return str(error)
+        self._warn_of_what_waits(loaded.config)
         queues_changed = loaded.config.queues != self._config.queues
         self._loaded = loaded
         self._care.rules = Rules(loaded.config, self._care.rules.base_url, self._care.rules.entity)
@@ -392,6 +396,13 @@ class Supervisor:
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()
         return None
+
+    def _warn_of_what_waits(self, config: AgentConfig) -> None:
+        """Log which changes a reload cannot bring."""
+        ours, theirs = self._config.launchd, config.launchd
+        waiting = [name for name in NEXT_START if getattr(ours, name) != getattr(theirs, name)]
+        if waiting:
+            log.warning("Some changes wait for the agent's next start.", extra={"keys": waiting})
 
     # -- the control socket
 

@@ -5,14 +5,16 @@ outside before the supervisor has the external name on disk. Knows no kind of
 source, builder or runner.
 """
 
+import errno
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from multiprocessing import connection
 
 from setproctitle import setproctitle
 
-from ipc.errors import InvalidSpec, JobCancelled, JobError, RunnerUnavailable
+from ipc.errors import HostError, InvalidSpec, JobCancelled, JobError, RunnerUnavailable
 from ipc.failpoints import hit
 from ipc.handles import ExitResult, Handle
 from ipc.messages import Finished, Submitted, Submitting, shorten
@@ -26,6 +28,9 @@ from workers.sources import Project, load_source
 
 #: Pauses between questions to a target that does not answer.
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+#: A disk that is full, over its quota, read-only or broken: nobody's error but worth a sentence.
+HOST_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 #: How often a job that is being stopped is looked at, at least.
 CANCELLED_POLL_SECONDS = 1.0
@@ -45,24 +50,32 @@ class JobRunner:
 
     def start(self) -> None:
         """Run the job from its beginning; raises ``Leave`` when the worker is to leave it running."""
+        self._to_its_end(self._launch)
+
+    def adopt(self, handle: Handle | None) -> None:
+        """Go on with a job that may exist outside; raises ``Leave`` when the worker is to leave it running."""
+        self._to_its_end(self._find_or_launch if handle is None else lambda: handle)
+
+    def _to_its_end(self, begin: Callable[[], Handle]) -> None:
         try:
-            self._monitor(self._launch())
+            self._monitor(begin())
         except JobCancelled as error:
             self._listener.raise_if_leaving()
             self._context.send(Finished(JobState.STOPPED, ExitResult(message=error.message)))
         except JobError as error:
             self._context.report_failure(error)
+        except OSError as error:
+            if error.errno not in HOST_TROUBLE:
+                raise
+            self._context.report_failure(HostError(f"This host refused to go on with the job: {error.strerror}."))
 
-    def adopt(self, handle: Handle | None) -> None:
-        """Go on with a job that may exist outside; raises ``Leave`` when the worker is to leave it running."""
+    def _find_or_launch(self) -> Handle:
+        handle = self._find()
         if handle is None:
-            handle = self._find()
-            if handle is None:
-                self._context.enter(JobState.CLAIMED, "nothing was submitted before; starting over")
-                self.start()
-                return
-            self._context.send(Submitted(handle))
-        self._monitor(handle)
+            self._context.enter(JobState.CLAIMED, "nothing was submitted before; starting over")
+            return self._launch()
+        self._context.send(Submitted(handle))
+        return handle
 
     def _launch(self) -> Handle:
         project = self._fetch()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ipc.failpoints import FAILPOINTS, Failpoints, FailpointReached, UnknownFailpoint, parse
+from ipc.failpoints import FAILPOINTS, FailpointReached, Failpoints, UnknownFailpoint, parse
 
 ROOT = Path(__file__).parents[3]
 
