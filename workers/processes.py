@@ -124,6 +124,11 @@ def die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
+def wake_without_parent() -> None:
+    """Ask the kernel to continue this process, should it be stopped, when its parent ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)
+
+
 def adopt_orphans() -> None:
     """Become the parent of all our descendants whose own parent ends, so that none gets out of sight."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

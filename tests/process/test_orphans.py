@@ -1,0 +1,44 @@
+"""What is left of an agent that was killed: nothing of it that has no job, not even what was stopped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.house import AgentProcess, House, house
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def agent_house(tmp_path: Path) -> Iterator[House]:
+    with house(tmp_path) as opened:
+        yield opened
+
+
+def test_a_stopped_spare_worker_goes_with_its_supervisor(agent_house: House) -> None:
+    agent = agent_house.start_agent()
+    fork_server, worker = wait_until(lambda: spare_worker(agent), what="a spare worker is ready")
+    worker.suspend()
+
+    agent.kill()
+
+    wait_until(lambda: is_gone(worker), what="the stopped worker is gone")
+    wait_until(lambda: is_gone(fork_server), what="the fork server is gone")
+
+
+def spare_worker(agent: AgentProcess) -> tuple[psutil.Process, psutil.Process] | None:
+    """Return the fork server and a worker of it that has no job yet."""
+    for child in psutil.Process(agent.pid).children():
+        for worker in child.children():
+            if worker.cmdline()[:1] == ["launchd: worker idle"]:
+                return child, worker
+    return None
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Return whether a process has ended, whoever is to take it off the process table."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
