@@ -30,7 +30,9 @@ class Outlet:
         if self._reporter is not None:
             spec = job.spec
             self._reporter.acknowledge(
-                Acknowledgement(job.item_id, job.agent_id, spec.run_id, spec.entity, spec.project, spec.sweep_id)
+                Acknowledgement(
+                    job.item_id, job.agent_id, spec.run_id, spec.entity, spec.project, job.queue, spec.sweep_id
+                )
             )
 
     def deliver(self, delivery: Delivery) -> None:

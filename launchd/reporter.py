@@ -48,6 +48,7 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     run_id: str
     entity: str
     project: str
+    queue: str
     sweep_id: str | None = None
 
 
@@ -142,9 +143,16 @@ class Reporter(threading.Thread):
 
     def _accepted_by_wandb(self, one: Acknowledgement) -> bool:
         try:
-            return self._contacts.until_answered(lambda: self._server.ack(one.item_id, one.run_id))
+            return self._contacts.until_answered(
+                lambda: self._server.ack(one.item_id, one.run_id) or self._took_before(one)
+            )
         except Refused:
             return False
+
+    def _took_before(self, one: Acknowledgement) -> bool:
+        # W&B's server refuses a second acknowledgement, also where the answer to our first one got lost.
+        item = self._server.queue_item(self._registered.entity, one.queue, one.item_id)
+        return item is not None and item.state == "CLAIMED" and item.associated_run_id == one.run_id
 
     def _sweep_refusal(self, one: Acknowledgement) -> str | None:
         sweep = one.sweep_id
