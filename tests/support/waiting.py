@@ -18,3 +18,11 @@ def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "i
             raise TimeoutError(f"{what} did not happen within {timeout:g} s")
         time.sleep(INTERVAL_SECONDS)
     return value
+
+
+def assert_stays(predicate: Callable[[], object], seconds: float, what: str = "it") -> None:
+    """Look again and again for ``seconds`` and fail as soon as ``predicate`` is no longer true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert predicate(), f"{what} did not stay so"
+        time.sleep(INTERVAL_SECONDS)

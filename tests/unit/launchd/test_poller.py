@@ -1,0 +1,181 @@
+"""The poller: takes what is wanted and never more, from all queues in turn, whatever the server does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from launchd.client.queue_server import QueueServer
+from launchd.inbox import Claimed, Contact, Kind, Registered, RegistrationRefused
+from launchd.poller import Poller
+from launchd.registration import Application
+from tests.support.lossy_proxy import lossy_proxy
+from tests.support.mail import Mail
+from tests.support.server import Api, RunningServer, fresh_name
+from tests.support.waiting import assert_stays, wait_until
+from tests.support.wandb_server import Fault, WandbServer
+
+REGISTRATION = ("Capabilities", "Viewer", "ProjectRunQueues", "createLaunchAgent", "LaunchAgent")
+
+
+@contextmanager
+def polling(server: QueueServer, mail: Mail, *queues: str, entity: str | None = "me") -> Iterator[Poller]:
+    """A poller of these queues that has registered."""
+    application = Application(entity, queues, {}, "launchd@test")
+    poller = Poller(server, application, mail.inbox, wait_seconds=2.0, poll_seconds=0.1)
+    poller.start()
+    try:
+        yield poller
+    finally:
+        poller.end()
+
+
+@contextmanager
+def registered(server: QueueServer, mail: Mail, *queues: str) -> Iterator[Poller]:
+    with polling(server, mail, *queues) as poller:
+        mail.wait_for(Registered)
+        yield poller
+
+
+def claimed_ids(mail: Mail) -> list[str]:
+    return [item.item_id for letter in mail.of(Claimed) for item in letter.items]
+
+
+def want_one_at_a_time(poller: Poller, mail: Mail, count: int) -> list[str]:
+    """Want one more item as soon as the one before has come; returns them."""
+    for claims_read in range(count):
+        poller.want(Kind.JOB, 0, claims_read)
+        poller.want(Kind.JOB, 1, claims_read)
+        mail.wait_for(Claimed, claims_read + 1)
+    return claimed_ids(mail)
+
+
+def test_no_queue_starves_another(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+    for queue in ("a", "a", "a", "b", "b", "b"):
+        wandb.push(queue)
+    with registered(wandb_client, mail, "a", "b") as poller:
+        want_one_at_a_time(poller, mail, 6)
+    assert wandb.popped_from == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_nothing_is_claimed_while_nothing_is_wanted(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+    wandb.push("a")
+    with registered(wandb_client, mail, "a"):
+        assert_stays(lambda: not wandb.asked["popFromRunQueue"], 0.3, "an unasked queue")
+
+
+def test_what_was_claimed_is_counted_before_more_is_claimed(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+) -> None:
+    first, second = wandb.push("a"), wandb.push("a")
+    with registered(wandb_client, mail, "a") as poller:
+        poller.want(Kind.JOB, 1, 0)
+        mail.wait_for(Claimed)
+        # The main thread has not read that claim yet, so its number is out of date.
+        poller.want(Kind.JOB, 1, 0)
+        assert_stays(lambda: claimed_ids(mail) == [first], 0.3, "one claim")
+        poller.want(Kind.JOB, 1, 1)
+        mail.wait_for(Claimed, 2)
+    assert claimed_ids(mail) == [first, second]
+
+
+def test_a_freed_slot_is_a_reason_to_look_at_once(wandb_client: QueueServer, wandb: WandbServer, mail: Mail) -> None:
+    application = Application("me", ("a",), {}, "launchd@test")
+    poller = Poller(wandb_client, application, mail.inbox, wait_seconds=2.0, poll_seconds=60.0)
+    poller.start()
+    mail.wait_for(Registered)
+    poller.want(Kind.JOB, 1, 0)
+    wait_until(lambda: wandb.asked["popFromRunQueue"] == 1, what="the first look")
+    wandb.push("a")
+    poller.want(Kind.JOB, 2, 0)
+    assert len(mail.wait_for(Claimed, timeout=5.0)) == 1
+    poller.end()
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("fault", Fault)
+def test_every_fault_once_at_every_question(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault
+) -> None:
+    items = [wandb.push("a"), wandb.push("b")]
+    wandb.break_operations(fault, *REGISTRATION, "popFromRunQueue")
+    with polling(wandb_client, mail, "a", "b", entity=None) as poller:
+        mail.wait_for(Registered, timeout=15.0)
+        assert sorted(want_one_at_a_time(poller, mail, 2)) == items
+    assert sum(wandb.met.values()) == len(REGISTRATION) + 1
+    assert [contact.error is None for contact in mail.of(Contact)][-1]
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.GARBAGE])
+def test_an_item_whose_pop_was_answered_to_nobody_comes_back_with_its_lease(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault
+) -> None:
+    wandb.lease_seconds = 0.3
+    item = wandb.push("a")
+    wandb.break_operations(fault, "popFromRunQueue", done=True)
+    with registered(wandb_client, mail, "a") as poller:
+        assert want_one_at_a_time(poller, mail, 1) == [item]
+
+
+def test_a_missing_queue_is_refused_in_a_sentence(wandb_client: QueueServer, mail: Mail) -> None:
+    with polling(wandb_client, mail, "a", "nowhere"):
+        refused = mail.wait_for(RegistrationRefused)[0]
+    assert "There is no queue nowhere of entity me" in refused.error
+    assert "Its queues: a, b." in refused.error
+    assert mail.of(Registered) == []
+
+
+def test_a_poller_that_is_told_to_end_claims_no_more(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+    with registered(wandb_client, mail, "a") as poller:
+        poller.want(Kind.JOB, 1, 0)
+        wait_until(lambda: wandb.asked["popFromRunQueue"] > 0, what="the first look")
+    asked = wandb.asked["popFromRunQueue"] + 1
+    wandb.push("a")
+    wandb.push("a")
+    assert_stays(lambda: wandb.asked["popFromRunQueue"] <= asked, 0.4, "the number of questions")
+
+
+# Our own server.
+
+
+def test_our_server_is_asked_for_all_free_slots_at_once(api: Api, client: QueueServer, mail: Mail) -> None:
+    queue = fresh_name("queue")
+    api.create_queue(queue)
+    items = [api.push(queue) for _ in range(3)]
+    with registered(client, mail, queue) as poller:
+        poller.want(Kind.JOB, 2, 0)
+        mail.wait_for(Claimed)
+        assert claimed_ids(mail) == items[:2]
+        poller.want(Kind.JOB, 1, 1)
+        mail.wait_for(Claimed, 2)
+    assert claimed_ids(mail) == items
+
+
+def test_jobs_and_schedulers_are_claimed_apart(api: Api, client: QueueServer, mail: Mail) -> None:
+    queue = fresh_name("queue")
+    api.create_queue(queue)
+    scheduler = api.push(queue, {"project": "p", "uri": "placeholder-uri-scheduler"})
+    job = api.push(queue)
+    with registered(client, mail, queue) as poller:
+        poller.want(Kind.JOB, 2, 0)
+        assert [item.item_id for item in mail.wait_for(Claimed)[0].items] == [job]
+        poller.want(Kind.SCHEDULER, 1, 0)
+        mail.wait_for(Claimed, 2)
+    assert [(letter.kind, letter.items[0].item_id) for letter in mail.of(Claimed)] == [
+        (Kind.JOB, job),
+        (Kind.SCHEDULER, scheduler),
+    ]
+
+
+def test_an_answer_of_our_server_that_got_lost_is_given_again(native: RunningServer, api: Api, mail: Mail) -> None:
+    queue = fresh_name("queue")
+    api.create_queue(queue)
+    item = api.push(queue)
+    with lossy_proxy(native.url) as proxy:
+        proxy.to_lose["ClaimRunQueueItems"] = 2
+        client = QueueServer(proxy.url, native.key)
+        with registered(client, mail, queue) as poller:
+            assert want_one_at_a_time(poller, mail, 1) == [item]
+        assert proxy.lost["ClaimRunQueueItems"] == 2
+        wait_until(lambda: not poller.is_alive(), what="the poller has ended")
+        client.close()
