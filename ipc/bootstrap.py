@@ -76,7 +76,7 @@ def freeze_imports() -> None:
 
 def _let_fork_server_end() -> None:
     """Give back the pipe that keeps the fork server going: it is to end with the supervisor, whoever of us hangs."""
-    server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = multiprocessing.forkserver._forkserver
     os.close(server._forkserver_alive_fd)
     server._forkserver_alive_fd = None
 
