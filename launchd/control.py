@@ -13,22 +13,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from launchd.control_client import ANSWER_SECONDS, CLIENT_SECONDS, SOCKET_NAME, ControlError, read_line
 from launchd.inbox import Asked, Inbox
 
-SOCKET_NAME = "control.sock"
-
-#: The longest request, and how long a client may take over it.
+#: The longest request.
 MAX_REQUEST_BYTES = 64 * 1024
-CLIENT_SECONDS = 5.0
-
-#: How long the main thread may take to answer.
-ANSWER_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
-
-
-class ControlError(Exception):
-    """The agent cannot be spoken to; the message says why and what to do."""
 
 
 class ControlServer(threading.Thread):
@@ -74,7 +65,7 @@ class ControlServer(threading.Thread):
     def _serve(self, client: socket.socket) -> None:
         client.settimeout(CLIENT_SECONDS)
         try:
-            answer = self._answer(_read_line(client))
+            answer = self._answer(read_line(client, MAX_REQUEST_BYTES))
             client.sendall(json.dumps(answer).encode() + b"\n")
         except OSError as error:
             log.debug("A client of the control socket left early.", extra={"error": str(error)})
@@ -92,39 +83,3 @@ class ControlServer(threading.Thread):
             return reply.get(timeout=ANSWER_SECONDS)
         except queue.Empty:
             return {"ok": False, "error": f"The agent did not answer within {ANSWER_SECONDS:g} s."}
-
-
-def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the agent's answer to ``request``; ``directory`` is its ``runtime_dir``.
-
-    Raises:
-        ControlError: no agent runs there, it belongs to another user, or it does not answer.
-    """
-    path = directory / SOCKET_NAME
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(ANSWER_SECONDS + CLIENT_SECONDS)
-        try:
-            client.connect(str(path))
-            client.sendall(json.dumps(request).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(_read_line(client, limit=None))
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise ControlError(
-                f"No agent runs here (nothing answers at {path}). Start one with `launchd up` or `launchd agent`."
-            ) from None
-        except PermissionError:
-            raise ControlError(f"The agent at {path} belongs to another user. Ask as that user, or as root.") from None
-        except (OSError, ValueError) as error:
-            raise ControlError(f"The agent at {path} did not answer: {error}.") from error
-    return answer
-
-
-def _read_line(client: socket.socket, limit: int | None = MAX_REQUEST_BYTES) -> bytes:
-    data = bytearray()
-    while not data.endswith(b"\n"):
-        piece = client.recv(65536)
-        if not piece:
-            break
-        data += piece
-        if limit is not None and len(data) > limit:
-            raise OSError("the request is too long")
-    return bytes(data)

@@ -91,7 +91,7 @@ def next_sequence(job: JobRecord, now: float) -> int:
 
 def ended(job: JobRecord, state: JobState, result: ExitResult, now: float) -> JobRecord:
     """Return ``job`` ended in ``state`` with ``result``, and a sentence that says why."""
-    message = result.message or _outcome_sentence(job, state, result)
+    message = _outcome_sentence(job, state, result)
     over = moved(job, state, now, message)
     return msgspec.structs.replace(over, result=result, stage="run" if state is JobState.FAILED else None)
 
@@ -123,8 +123,12 @@ def requeued_spec(job: JobRecord, agent_entity: str) -> dict[str, Any] | None:
 
 def _outcome_sentence(job: JobRecord, state: JobState, result: ExitResult) -> str | None:
     match state:
+        case JobState.STOPPED if job.stop_reason:
+            return f"The job was stopped: {job.stop_reason}."
+        case _ if result.message:
+            return result.message
         case JobState.STOPPED:
-            return f"The job was stopped: {job.stop_reason}." if job.stop_reason else "The job was stopped."
+            return "The job was stopped."
         case JobState.FAILED if result.oom_killed:
             return "The job ran out of memory and was killed."
         case JobState.FAILED if result.signal is not None:

@@ -6,6 +6,7 @@ inbox. A turn of the loop reads what came, lets ``care`` decide, writes the
 journal once, and only then does what depends on it.
 """
 
+import faulthandler
 import logging
 import os
 import resource
@@ -23,7 +24,8 @@ from launchd.adoption import adopt_all
 from launchd.care import Care
 from launchd.client.queue_server import QueueServer, StopOrder
 from launchd.config import AgentConfig, ConfigError, LoadedConfig
-from launchd.control import ControlError, ControlServer
+from launchd.control import ControlServer
+from launchd.control_client import ControlError
 from launchd.housekeeping import remove_directories
 from launchd.inbox import (
     Acknowledged,
@@ -104,6 +106,8 @@ def run(loaded: LoadedConfig, base_url: str, api_key: str, reload: Callable[[], 
             queue server refuses us while no job is in our care.
     """
     inbox = Inbox()
+    # Where a loop that hangs hangs, should the watchdog end us.
+    faulthandler.enable()
     os.environ.pop("WANDB_API_KEY", None)
     # Before any thread, socket or secret: the fork server's copies go to every job.
     pool = Pool(inbox, loaded.config.launchd.policy.resources)

@@ -9,7 +9,7 @@ import click
 
 from launchd.cli.home import NotUp, living_note, state_dir_option
 from launchd.config import ConfigError, Flags, load
-from launchd.control import ControlError, ask
+from launchd.control_client import ControlError, ask
 
 #: What a command that uses :func:`agent_options` may meet.
 LOCAL_ERRORS = (ControlError, ConfigError, NotUp)

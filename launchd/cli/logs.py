@@ -10,7 +10,7 @@ import click
 from launchd.cli.failures import told
 from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
 from launchd.cli.output import OutputReader
-from launchd.control import ControlError
+from launchd.control_client import ControlError
 
 POLL_SECONDS = 0.2
 WORKER_LOG = "worker.log"

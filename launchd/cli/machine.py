@@ -13,7 +13,7 @@ from launchd.cli.children import Child, Signals
 from launchd.cli.home import Home, NotUp
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
-from launchd.control import ControlError, ask
+from launchd.control_client import ControlError, ask
 
 HOST = "127.0.0.1"
 QUEUE = "default"

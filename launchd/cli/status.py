@@ -12,7 +12,7 @@ from launchd.cli.failures import told
 from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import terminal_width
-from launchd.control import ControlError
+from launchd.control_client import ControlError
 
 WATCH_SECONDS = 1.0
 

@@ -7,7 +7,7 @@ import click
 from launchd.cli.failures import told
 from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
 from launchd.cli.remote import REMOTE_ERRORS, queue_server
-from launchd.control import ControlError
+from launchd.control_client import ControlError
 
 DEFAULT_REASON = "stopped from the command line"
 

@@ -15,7 +15,7 @@ import psutil
 import yaml
 
 from launchd.client.queue_server import Item, QueueServer
-from launchd.control import ControlError, ask
+from launchd.control_client import ControlError, ask
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import wait_until
 

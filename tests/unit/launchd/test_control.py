@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launchd.control import MAX_REQUEST_BYTES, SOCKET_NAME, ControlError, ControlServer, ask
+from launchd.control import MAX_REQUEST_BYTES, ControlServer
+from launchd.control_client import SOCKET_NAME, ControlError, ask
 from launchd.inbox import Asked, Inbox
 from tests.support.waiting import wait_until
 
