@@ -7,7 +7,7 @@ import json
 
 import msgspec
 
-from ipc.errors import JobError, PolicyRefused
+from ipc.errors import InvalidSpec, JobError, PolicyRefused
 from ipc.handles import external_name
 from ipc.run_spec import RunSpec, parse_run_spec
 from launchd.client.queue_server import ClaimedItem
@@ -38,8 +38,8 @@ class Rejected(msgspec.Struct, frozen=True):
 def take_in(item: ClaimedItem, agent_id: str, rules: Rules, now: float) -> Accepted | Rejected:
     """Return what becomes of ``item``, claimed by ``agent_id`` at ``now``."""
     raw = dict(item.run_spec)
-    submitter_key = raw.pop(SUBMITTER_KEY, None)
     try:
+        submitter_key = _take_key(raw)
         spec = parse_run_spec(raw)
     except JobError as error:
         return Rejected(_record(item, UNREADABLE, raw, agent_id, rules, now), error)
@@ -50,6 +50,13 @@ def take_in(item: ClaimedItem, agent_id: str, rules: Rules, now: float) -> Accep
     if refusal is not None:
         return Rejected(job, PolicyRefused(refusal))
     return Accepted(job, submitter_key)
+
+
+def _take_key(raw: dict[str, object]) -> str | None:
+    key = raw.pop(SUBMITTER_KEY, None) or None
+    if not isinstance(key, str | None):
+        raise InvalidSpec(f"The run spec's {SUBMITTER_KEY} is no text.", hint="Correct it and launch again.")
+    return key
 
 
 def _record(
