@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from ipc.failpoints import hit
 from launchd.adoption import adopt_all
@@ -50,8 +49,9 @@ from launchd.liaison import Liaison
 from launchd.notify import Notifier
 from launchd.outlet import Outlet
 from launchd.pool import Pool
+from launchd.reception import Reception
 from launchd.rules import Rules
-from launchd.snapshot import Standing, describe_job, sentence, snapshot
+from launchd.snapshot import Standing, sentence
 from launchd.staff import SPARE_DELAY_SECONDS, Staff
 
 JOURNAL_FILE = "journal.sqlite"
@@ -135,7 +135,7 @@ class Supervisor:
         config = loaded.config
         state_dir = Path(config.launchd.state_dir)
         self._loaded = loaded
-        self._reload = reload
+        self._read_config = reload
         self._inbox = inbox
         self._journal = Journal(state_dir / JOURNAL_FILE)
         self._selector = selectors.DefaultSelector()
@@ -146,6 +146,7 @@ class Supervisor:
         self._care = Care(self._journal, self._staff, self._outlet, rules, KeyRing(state_dir / "keys", api_key))
         self._liaison = Liaison(server, inbox)
         self._control = ControlServer(Path(config.launchd.runtime_dir), inbox)
+        self._reception = Reception(self._care, self._staff, self._outlet, self._journal, self)
         self._notifier = Notifier(os.environ)
         self._mode = Mode.SERVING
         self._leave_by = 0.0
@@ -179,6 +180,14 @@ class Supervisor:
         log.info(
             "The agent has started.", extra={"queues": list(self._config.queues), "server": self._care.rules.base_url}
         )
+
+    def drain(self) -> None:
+        """Claim nothing more, and leave once all jobs are over."""
+        self._leave(Mode.DRAINING, "of `launchd drain`")
+
+    def detach(self) -> None:
+        """Leave; jobs run on."""
+        self._leave(Mode.LEAVING, "of `launchd detach`")
 
     def _leave(self, mode: Mode, why: str) -> None:
         if self._mode is mode or self._mode is Mode.LEAVING:
@@ -244,7 +253,7 @@ class Supervisor:
         if now - self._cleaned_at > HOUSEKEEPING_SECONDS:
             self._cleaned_at = now
             self._clean_up()
-        self._notifier.status(sentence(self._standing(), self._care))
+        self._notifier.status(sentence(self.standing(), self._care))
         if self._server_was_reached_lately():
             self._notifier.feed_watchdog()
 
@@ -307,7 +316,7 @@ class Supervisor:
                 self._staff.no_show()
                 log.error("No worker could be started; it is tried again.", extra={"error": error})
             case Asked(request, reply):
-                reply.put(self._answer(request))
+                reply.put(self._reception.answer(request))
             case Signalled(number):
                 self._signalled(number)
             case _:
@@ -370,7 +379,7 @@ class Supervisor:
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:
-            self._reload_config()
+            self.reload()
         else:
             self._leave(Mode.LEAVING, f"of {signal.Signals(number).name}")
 
@@ -380,11 +389,11 @@ class Supervisor:
     def _config(self) -> AgentConfig:
         return self._loaded.config
 
-    def _reload_config(self) -> str | None:
+    def reload(self) -> str | None:
         """Read the configuration again; returns why it stays as it was, or ``None``."""
         self._notifier.reloading()
         try:
-            loaded = self._reload()
+            loaded = self._read_config()
         except ConfigError as error:
             log.error("The new configuration is wrong; the old one stays in force.", extra={"why": str(error)})
             self._notifier.ready()
@@ -408,43 +417,8 @@ class Supervisor:
         if waiting:
             log.warning("Some changes wait for the agent's next start.", extra={"keys": waiting})
 
-    # -- the control socket
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        match request:
-            case {"command": "status"}:
-                status = snapshot(self._standing(), self._care, self._staff, self._outlet, self._journal)
-                return {"ok": True, "status": status}
-            case {"command": "job", "item": str(item)}:
-                return self._answer_job(item)
-            case {"command": "stop", "item": str(item)}:
-                return self._answer_stop(item, str(request.get("reason") or "stopped from the command line"))
-            case {"command": "drain"}:
-                self._leave(Mode.DRAINING, "of `launchd drain`")
-                return {"ok": True, "jobs": sum(1 for _ in self._care.jobs())}
-            case {"command": "detach"}:
-                self._leave(Mode.LEAVING, "of `launchd detach`")
-                return {"ok": True}
-            case {"command": "reload"}:
-                problem = self._reload_config()
-                return {"ok": True} if problem is None else {"ok": False, "error": problem}
-            case _:
-                return {"ok": False, "error": f"The agent does not know the request {request.get('command')!r}."}
-
-    def _answer_job(self, item: str) -> dict[str, Any]:
-        job = self._care.find(item) or self._journal.job(item)
-        if job is None:
-            return {"ok": False, "error": f"This agent knows no job {item}."}
-        return {"ok": True, "job": describe_job(job, self._care.rules, self._staff)}
-
-    def _answer_stop(self, item: str, reason: str) -> dict[str, Any]:
-        job = self._care.find(item)
-        if job is None:
-            return {"ok": False, "error": f"No job {item} is in this agent's care."}
-        self._care.stop(StopOrder(job.item_id, reason))
-        return {"ok": True, "item": job.item_id}
-
-    def _standing(self) -> Standing:
+    def standing(self) -> Standing:
+        """Return what the supervisor knows beside its jobs."""
         return Standing(
             state="starting" if self._liaison.registered is None else str(self._mode),
             started_at=self._started_at,
