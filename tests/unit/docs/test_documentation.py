@@ -1,5 +1,6 @@
 """The documentation says what is so: commands, keys, states, paths and links in it exist, and none is missing."""
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -14,6 +15,7 @@ from ipc.exits import WorkerExit
 from ipc.failpoints import FAILPOINTS
 from ipc.states import JobState, status_word
 from launchd.cli import main as command_line
+from tests.support.source_tree import SourceTree
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(
@@ -141,6 +143,24 @@ def test_every_exit_code_of_a_worker_is_described() -> None:
     text = (ROOT / "docs/errors.md").read_text()
 
     assert [code for code in WorkerExit if f"| {code.value} |" not in text] == []
+
+
+def kinds_of_errors() -> set[str]:
+    """Return every word that can stand in the field `kind` of an error report."""
+    tree = SourceTree(ROOT)
+    nodes = [node for module in tree.modules.values() for node in ast.walk(module.tree)]
+    classes = {
+        node.name: {ast.unparse(base) for base in node.bases} for node in nodes if isinstance(node, ast.ClassDef)
+    }
+    kinds = {"JobError"}
+    while more := {name for name, bases in classes.items() if bases & kinds} - kinds:
+        kinds |= more
+    given = (call.args[1] for module in tree.modules.values() for call in module.calls("ErrorReport"))
+    return kinds - {"JobError"} | {kind.value for kind in given if isinstance(kind, ast.Constant)}
+
+
+def test_every_kind_of_error_is_described() -> None:
+    assert kinds_of_errors() - set(rows_of("docs/errors.md")) == set()
 
 
 # -- paths and links
