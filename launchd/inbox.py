@@ -39,10 +39,11 @@ class Kind(StrEnum):
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """Items that are leased to us, as ``agent_id``, by the loop that claims ``kind``."""
+    """Items that are leased to us, as ``agent_id``, by the loop of ``poller`` that claims ``kind``."""
 
     items: tuple[ClaimedItem, ...]
     agent_id: str
+    poller: int
     kind: Kind
 
 

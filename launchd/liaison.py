@@ -11,7 +11,7 @@ from launchd.care import Care
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
 from launchd.config import AgentConfig
-from launchd.inbox import Inbox, Kind, Registered
+from launchd.inbox import Claimed, Inbox, Kind, Registered
 from launchd.outlet import Outlet
 from launchd.poller import Poller
 from launchd.registration import Application, default_version
@@ -66,9 +66,15 @@ class Liaison:
             self._reporter.start()
             outlet.connect(self._reporter)
 
-    def count_claim(self, kind: Kind) -> None:
+    def count_claim(self, claimed: Claimed) -> None:
         """Note that the main thread has counted the items of one more claim."""
-        self._claims_read[kind] += 1
+        if self._poller is not None and claimed.poller == self._poller.number:
+            self._claims_read[claimed.kind] += 1
+
+    def stop_claiming(self) -> None:
+        """Claim no more; orders are still heard and outcomes still told."""
+        if self._poller is not None:
+            self._poller.end()
 
     def want(self, kind: Kind, slots: int) -> None:
         """Say how many slots are free for items of ``kind``."""
@@ -98,8 +104,7 @@ class Liaison:
             goodbye.join(GOODBYE_SECONDS)
 
     def _end_asking(self) -> None:
-        if self._poller is not None:
-            self._poller.end()
+        self.stop_claiming()
         if self._watcher is not None:
             self._watcher.end()
         self._watcher = None

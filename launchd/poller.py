@@ -7,13 +7,15 @@ hold the question open (ours), and asks every few seconds at one that cannot
 and it does not ask again before that has told it how many slots are left.
 """
 
+import contextlib
+import itertools
 import random
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
 
-from launchd.client.errors import Refused, Unauthorized
+from launchd.client.errors import QueueServerError, Refused, Unauthorized
 from launchd.client.queue_server import ClaimedItem, QueueServer
 from launchd.contact import Contacts, Ended
 from launchd.inbox import Claimed, Inbox, Kind, Registered, RegistrationRefused
@@ -22,15 +24,19 @@ from launchd.registration import Application, register
 #: How often a refused registration is tried again; a person has to mend something first.
 REFUSED_PAUSE_SECONDS = 30.0
 
+_numbers = itertools.count(1)
+
 Claim = Callable[[Contacts, int], tuple[ClaimedItem, ...]]
 
 
 class ClaimLoop(threading.Thread):
     """Claims items of one kind while slots for them are free."""
 
-    def __init__(self, kind: Kind, claim: Claim, agent_id: str, inbox: Inbox, ended: threading.Event) -> None:
+    def __init__(self, poller: "Poller", kind: Kind, claim: Claim, agent_id: str) -> None:
         super().__init__(name=f"claims-{kind}", daemon=True)
+        inbox, ended = poller.inbox, poller.ended
         self.kind = kind
+        self._poller = poller
         self._claim = claim
         self._agent_id = agent_id
         self._inbox = inbox
@@ -83,12 +89,14 @@ class ClaimLoop(threading.Thread):
             self._inbox.put(RegistrationRefused(str(error)))
             self._contacts.wait(REFUSED_PAUSE_SECONDS)
             return
-        if items:
+        if items and self._ended.is_set():
+            self._poller.give_back(self._agent_id, items)
+        elif items:
             # Nothing is wanted until the main thread has counted these.
             with self._changed:
                 self._wanted = 0
                 self._handed_over += 1
-            self._inbox.put(Claimed(items, self._agent_id, self.kind))
+            self._inbox.put(Claimed(items, self._agent_id, self._poller.number, self.kind))
 
 
 class Poller(threading.Thread):
@@ -98,13 +106,15 @@ class Poller(threading.Thread):
         self, server: QueueServer, application: Application, inbox: Inbox, *, wait_seconds: float, poll_seconds: float
     ) -> None:
         super().__init__(name="poller", daemon=True)
+        #: Tells the letters of one poller from those of the next.
+        self.number = next(_numbers)
+        self.inbox = inbox
+        self.ended = threading.Event()
         self._server = server
         self._application = application
-        self._inbox = inbox
         self._wait_seconds = wait_seconds
         self._poll_seconds = poll_seconds
-        self._ended = threading.Event()
-        self._contacts = Contacts(inbox, self._ended)
+        self._contacts = Contacts(inbox, self.ended)
         self._loops: tuple[ClaimLoop, ...] = ()
         self._rotation = deque(application.queue_names)
 
@@ -115,8 +125,8 @@ class Poller(threading.Thread):
                 loop.want(slots, claims_read)
 
     def end(self) -> None:
-        """Stop claiming; a question that is open is abandoned."""
-        self._ended.set()
+        """Stop claiming; what a question that is still open brings is given back."""
+        self.ended.set()
         for loop in self._loops:
             loop.wake()
 
@@ -129,7 +139,13 @@ class Poller(threading.Thread):
         self._loops = self._make_loops(registered)
         for loop in self._loops:
             loop.start()
-        self._inbox.put(registered)
+        self.inbox.put(registered)
+
+    def give_back(self, agent_id: str, items: tuple[ClaimedItem, ...]) -> None:
+        """Return items that came too late to their queues; where that fails, their leases do it."""
+        with contextlib.suppress(QueueServerError):
+            if self._server.capabilities().native:
+                self._server.return_items(agent_id, [item.item_id for item in items])
 
     def _register(self) -> Registered:
         while True:
@@ -138,21 +154,17 @@ class Poller(threading.Thread):
                     lambda: register(self._server, self._application), final=(Refused, Unauthorized)
                 )
             except (Refused, Unauthorized) as error:
-                self._inbox.put(RegistrationRefused(str(error)))
+                self.inbox.put(RegistrationRefused(str(error)))
                 self._contacts.wait(REFUSED_PAUSE_SECONDS)
 
     def _make_loops(self, registered: Registered) -> tuple[ClaimLoop, ...]:
         agent_id = registered.agent_id
         if registered.capabilities.native:
             return (
-                ClaimLoop(Kind.JOB, lambda c, n: self._wait(c, agent_id, n, 0), agent_id, self._inbox, self._ended),
-                ClaimLoop(
-                    Kind.SCHEDULER, lambda c, n: self._wait(c, agent_id, 0, n), agent_id, self._inbox, self._ended
-                ),
+                ClaimLoop(self, Kind.JOB, lambda c, n: self._wait(c, agent_id, n, 0), agent_id),
+                ClaimLoop(self, Kind.SCHEDULER, lambda c, n: self._wait(c, agent_id, 0, n), agent_id),
             )
-        loop = ClaimLoop(
-            Kind.JOB, lambda c, _: self._pop_or_pause(c, registered, loop.pause), agent_id, self._inbox, self._ended
-        )
+        loop = ClaimLoop(self, Kind.JOB, lambda c, _: self._pop_or_pause(c, registered, loop.pause), agent_id)
         return (loop,)
 
     def _wait(self, contacts: Contacts, agent_id: str, jobs: int, schedulers: int) -> tuple[ClaimedItem, ...]:
@@ -181,5 +193,5 @@ class Poller(threading.Thread):
             return contacts.until_answered(lambda: self._server.pop(registered.entity, queue, registered.agent_id))
         except Refused as error:
             # The other queues are still worth asking.
-            self._inbox.put(RegistrationRefused(f"Queue {queue}: {error}"))
+            self.inbox.put(RegistrationRefused(f"Queue {queue}: {error}"))
             return None

@@ -193,6 +193,7 @@ class Supervisor:
         if self._mode is mode or self._mode is Mode.LEAVING:
             return
         self._mode = mode
+        self._liaison.stop_claiming()
         log.info("The agent takes no more jobs.", extra={"mode": str(mode), "why": why})
         if mode is Mode.LEAVING:
             self._notifier.stopping()
@@ -324,8 +325,8 @@ class Supervisor:
 
     def _read_from_server(self, letter: ServerLetter) -> None:
         match letter:
-            case Claimed(items, agent_id, kind):
-                self._liaison.count_claim(kind)
+            case Claimed(items, agent_id):
+                self._liaison.count_claim(letter)
                 self._care.claimed(items, agent_id)
             case Acknowledged():
                 self._care.acknowledged(letter)
