@@ -1,7 +1,7 @@
 """One fault campaign: a stream of jobs through a real house whose processes are killed at random.
 
-One thread does everything, so that an item is pushed only while the queue server is known to live: an item pushed
-twice would look like a job that ran twice.
+The thread that pushes is the one that kills, so that an item is pushed only while the queue server is known to live:
+an item pushed twice would look like a job that ran twice.
 """
 
 import time
@@ -15,6 +15,7 @@ from benchmarks.victims import Victims
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import Item
 from tests.support.house import OVER, AgentProcess, House
+from tests.support.waiting import wait_until
 
 #: Between two kills.
 KILL_SECONDS = (0.1, 1.5)
@@ -51,6 +52,7 @@ class Campaign:
         self._jobs: Iterator[FaultJob] = random_jobs(Random(f"jobs {seed}"), jobs)
         self._random = Random(f"kills {seed}")
         self.victims = Victims(house, self._random)
+        self._next_kill = self.victims.draw()
         self._kill_at = 0.0
         self._look_at = 0.0
         self._server_back_at = 0.0
@@ -79,6 +81,7 @@ class Campaign:
         # Whoever is dead by now is needed to see the end.
         self._server_back_at = self._supervisor_back_at = 0.0
         self._revive()
+        wait_until(self.victims.queue_server_is_alive, timeout=30, what="the queue server is back")
 
     def _is_over(self) -> bool:
         return len(self.ended) == self._count
@@ -97,7 +100,7 @@ class Campaign:
         self._look_at = time.monotonic() + LOOK_SECONDS
         # A server that was started a moment ago may be too busy; the next look will do.
         with suppress(QueueServerError):
-            for item_id in self.open:
+            for item_id in self.open[: 2 * self._slots]:
                 item = self._house.item(item_id)
                 if item.state in OVER:
                     self.ended[item_id] = item
@@ -107,22 +110,23 @@ class Campaign:
         if now < self._kill_at:
             return
         self.victims.reap()
-        done = self.victims.kill_one()
-        if done is None:
-            # Another is drawn in the next turn.
+        if not self.victims.kill(self._next_kill):
+            # The victim that was drawn is dead already: a later turn finds it alive.
             return
-        self.kills[done] += 1
+        self.kills[self._next_kill] += 1
+        match self._next_kill:
+            case "queue server SIGKILL":
+                self._server_back_at = now + self._random.uniform(*SERVER_AWAY_SECONDS)
+            case "supervisor SIGKILL":
+                self._supervisor_back_at = now + self._random.uniform(*SUPERVISOR_AWAY_SECONDS)
+        self._next_kill = self.victims.draw()
         self._kill_at = now + self._random.uniform(*KILL_SECONDS)
-        if done.startswith("queue server"):
-            self._server_back_at = now + self._random.uniform(*SERVER_AWAY_SECONDS)
-        if done.startswith("supervisor"):
-            self._supervisor_back_at = now + self._random.uniform(*SUPERVISOR_AWAY_SECONDS)
 
     def _revive(self) -> None:
         """Do what systemd does."""
         now = time.monotonic()
         if now >= self._server_back_at and not self.victims.queue_server_is_alive():
-            self._house.server.start()
+            self.victims.start_queue_server()
         if now >= self._supervisor_back_at and not self.victims.supervisor_is_alive():
             self._note_surprise()
             self._house.agent = AgentProcess(self._house, {})

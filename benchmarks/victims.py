@@ -5,6 +5,7 @@ The campaign's own process adopts every orphan below it, so nothing an agent eve
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -31,6 +32,7 @@ class Victims:
         adopt_orphans()
         self._house = house
         self._random = random
+        self._starting = threading.Thread()
         self._act: dict[str, Callable[[], bool]] = {
             "worker SIGKILL": lambda: self._signal_worker(signal.SIGKILL),
             "worker SIGSTOP": lambda: self._signal_worker(signal.SIGSTOP),
@@ -39,20 +41,29 @@ class Victims:
             "queue server SIGKILL": self._kill_queue_server,
         }
 
-    def kill_one(self) -> str | None:
-        """Kill somebody; returns what was done, ``None`` when there was nobody of the kind that was drawn."""
-        [kill] = self._random.choices(list(KILLS), list(KILLS.values()))
+    def draw(self) -> str:
+        """Return what is to be done next, one of ``KILLS``."""
+        return self._random.choices(list(KILLS), list(KILLS.values()))[0]
+
+    def kill(self, what: str) -> bool:
+        """Do it; returns whether there was a victim of this kind."""
         with suppress(psutil.NoSuchProcess):
-            return kill if self._act[kill]() else None
-        return None
+            return self._act[what]()
+        return False
 
     def supervisor_is_alive(self) -> bool:
         """Return whether the agent's main process runs."""
         return self._house.agent is not None and self._house.agent.exit_code() is None
 
     def queue_server_is_alive(self) -> bool:
-        """Return whether the queue server runs."""
-        return self._house.server.process.poll() is None
+        """Return whether the queue server runs and has answered."""
+        return not self._starting.is_alive() and self._house.server.process.poll() is None
+
+    def start_queue_server(self) -> None:
+        """Begin to start the queue server, unless that has begun; meanwhile others may die."""
+        if not self._starting.is_alive():
+            self._starting = threading.Thread(target=self._house.server.start, daemon=True)
+            self._starting.start()
 
     def left(self) -> list[psutil.Process]:
         """Return everything that lives below this process, but for the queue server."""
