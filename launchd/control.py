@@ -73,7 +73,7 @@ class ControlServer(threading.Thread):
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             request = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"ok": False, "error": "The request is no JSON."}
         if not isinstance(request, dict):
             return {"ok": False, "error": "The request is no JSON object."}
