@@ -46,6 +46,7 @@ class JobRunner:
         self._runner = runner
         self._listener = listener
         self._cancelled = False
+        self._titled: JobState | None = None
         self._starting_since: float | None = None
 
     def start(self) -> None:
@@ -72,7 +73,7 @@ class JobRunner:
     def _find_or_launch(self) -> Handle:
         handle = self._find()
         if handle is None:
-            self._context.enter(JobState.CLAIMED, "nothing was submitted before; starting over")
+            self._tell(JobState.CLAIMED, "nothing was submitted before; starting over")
             return self._launch()
         self._context.send(Submitted(handle))
         return handle
@@ -150,7 +151,7 @@ class JobRunner:
             try:
                 status = self._runner.inspect(handle)
             except RunnerUnavailable as error:
-                self._context.enter(JobState.UNKNOWN, error.message)
+                self._tell(JobState.UNKNOWN, error.message)
                 self._wait_for_target(error, failures)
                 failures += 1
                 continue
@@ -162,7 +163,7 @@ class JobRunner:
 
     def _look_after(self, handle: Handle, status: Status) -> None:
         if not self._cancelled:
-            self._context.enter(status.state, status.message)
+            self._tell(status.state, status.message)
         self._check_start(handle, status)
         self._act_on_cancel(handle)
         self._wait(self._runner.wait_fileno(handle), self._runner.capabilities.poll_seconds)
@@ -195,7 +196,7 @@ class JobRunner:
         self._listener.raise_if_leaving()
         cancel = self._listener.cancel
         if cancel is not None and not self._cancelled:
-            self._context.enter(JobState.STOPPING, cancel.reason)
+            self._tell(JobState.STOPPING, cancel.reason)
             self._runner.cancel(handle, cancel.grace_seconds)
             self._cancelled = True
 
@@ -216,9 +217,14 @@ class JobRunner:
     def _enter(self, phase: JobState) -> None:
         self._listener.raise_if_leaving()
         self._context.raise_if_cancelled()
-        order = self._context.order
-        setproctitle(f"launchd: worker {order.queue}/{order.item_id} {phase}")
-        self._context.enter(phase)
+        self._tell(phase)
+
+    def _tell(self, phase: JobState, message: str | None = None) -> None:
+        if phase is not self._titled:
+            self._titled = phase
+            order = self._context.order
+            setproctitle(f"launchd: worker {order.queue}/{order.item_id} {phase}")
+        self._context.enter(phase, message)
 
 
 class _StartTimeout(JobError):
