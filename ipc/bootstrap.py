@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from multiprocessing.context import ForkServerProcess
-from typing import Any
 
 from ipc.channel import WorkerEnd
 
@@ -54,7 +53,6 @@ def spawn_worker(target: str, end: WorkerEnd) -> ForkServerProcess:
 def run_worker(target: str, end: WorkerEnd) -> None:
     """Run ``target(end)`` in this, the worker's, process and leave with its exit code."""
     end.claim()
-    _let_fork_server_end()
     module_name, function_name = target.split(":")
     main: Callable[[WorkerEnd], int] = getattr(importlib.import_module(module_name), function_name)
     code = main(end)
@@ -72,13 +70,6 @@ def freeze_imports() -> None:
     """Keep the garbage collector off everything imported so far, so that forked workers go on sharing its memory."""
     gc.collect()
     gc.freeze()
-
-
-def _let_fork_server_end() -> None:
-    """Give back the pipe that keeps the fork server going: it is to end with the supervisor, whoever of us hangs."""
-    server: Any = multiprocessing.forkserver._forkserver
-    os.close(server._forkserver_alive_fd)
-    server._forkserver_alive_fd = None
 
 
 def _hide_main_module() -> None:

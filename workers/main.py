@@ -24,7 +24,6 @@ from ipc.orders import read_order
 from workers.context import JobContext
 from workers.job_runner import JobRunner
 from workers.listener import Leave, Listener, Mailbox
-from workers.processes import wake_without_parent
 from workers.runners import prepare_ahead, take_runner
 from workers.takeover import take_over
 
@@ -41,8 +40,6 @@ def main(end: WorkerEnd) -> int:
     """Run one job for the supervisor at the other end; returns the exit code."""
     # A session of its own: the supervisor kills what a dead worker left in it.
     os.setsid()
-    # A stopped worker would not see that its supervisor is gone, and nobody after it knows a spare one.
-    wake_without_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle("launchd: worker idle")
     mailbox = Mailbox(end)

@@ -6,10 +6,12 @@ sockets: each worker is a copy of what this leaves.
 """
 
 import importlib
+import os
 
 import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from workers.builders import BUILDERS
+from workers.processes import die_with_parent, wake_without_parent
 from workers.runners import RUNNERS
 from workers.sources import SOURCES
 
@@ -24,5 +26,15 @@ def _preload() -> None:
         importlib.import_module(path.partition(":")[0])
 
 
+def _end_with_supervisor() -> None:
+    """Have a stopped fork server or worker end with its supervisor like others: nobody else knows that it is there.
+
+    Workers hold the pipe by whose end a fork server notices that, so it cannot wait for a stopped one.
+    """
+    die_with_parent()
+    os.register_at_fork(after_in_child=wake_without_parent)
+
+
 _preload()
+_end_with_supervisor()
 freeze_imports()

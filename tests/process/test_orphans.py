@@ -16,14 +16,15 @@ def agent_house(tmp_path: Path) -> Iterator[House]:
         yield opened
 
 
-def test_a_stopped_spare_worker_goes_with_its_supervisor(agent_house: House) -> None:
+@pytest.mark.parametrize("stopped", ["fork server", "worker"])
+def test_a_stopped_process_goes_with_its_supervisor(agent_house: House, stopped: str) -> None:
     agent = agent_house.start_agent()
     fork_server, worker = wait_until(lambda: spare_worker(agent), what="a spare worker is ready")
-    worker.suspend()
+    {"fork server": fork_server, "worker": worker}[stopped].suspend()
 
     agent.kill()
 
-    wait_until(lambda: is_gone(worker), what="the stopped worker is gone")
+    wait_until(lambda: is_gone(worker), what="the worker is gone")
     wait_until(lambda: is_gone(fork_server), what="the fork server is gone")
 
 
