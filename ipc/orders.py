@@ -68,7 +68,10 @@ class WorkOrder(msgspec.Struct, frozen=True):
 def write_order(order: WorkOrder) -> None:
     """Write ``order`` into its job's directory, which is made if it is missing, for the owner's eyes only."""
     directory = Path(order.directory)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A job of another user has to get through to its working directory; there is nothing for it to read on the way.
+    for level, mode in ((directory.parent, 0o711), (directory, 0o711 if order.run_as_user else 0o700)):
+        level.mkdir(parents=True, exist_ok=True)
+        level.chmod(mode)
     temporary = directory / f".{ORDER_FILE}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
