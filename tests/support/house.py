@@ -92,7 +92,8 @@ class House:
         self.server = server
         self.client = QueueServer(server.url, server.key)
         self.entity = self.client.viewer().entity or ""
-        self.client.create_queue(self.entity, QUEUE)
+        if self.client.queue(self.entity, QUEUE) is None:
+            self.client.create_queue(self.entity, QUEUE)
         self.state_dir = directory / "state"
         self.runtime_dir = directory / "run"
         self.agent_log = directory / "agent.log"
@@ -100,16 +101,16 @@ class House:
         self.configure(max_jobs=max_jobs, launchd=launchd)
         self.agent: AgentProcess | None = None
 
-    def configure(self, *, max_jobs: int, launchd: Mapping[str, Any]) -> None:
-        """Write the agent's configuration file."""
+    def configure(self, *, max_jobs: int, launchd: Mapping[str, Any] | None = None, **top: Any) -> None:
+        """Write the agent's configuration file; ``top`` are keys of W&B's."""
         ours = {
             "state_dir": str(self.state_dir),
             "runtime_dir": str(self.runtime_dir),
             "policy": {"resources": ["local-process", "fake"], "allow_local_git": True},
             "supervision": QUICK,
         }
-        config = {"entity": self.entity, "queues": [QUEUE], "max_jobs": max_jobs, "launchd": ours | launchd}
-        self.config_path.write_text(yaml.safe_dump(config))
+        config = {"entity": self.entity, "queues": [QUEUE], "max_jobs": max_jobs, "launchd": ours | (launchd or {})}
+        self.config_path.write_text(yaml.safe_dump(config | top))
 
     def start_agent(self, **environ: str) -> AgentProcess:
         """Start the agent and wait until it answers or has left."""

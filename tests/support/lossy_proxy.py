@@ -4,11 +4,13 @@ What was asked has happened then, and who asked cannot know.
 """
 
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import requests
 
@@ -25,6 +27,11 @@ class LossyProxy(ThreadingHTTPServer):
         self.to_lose: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that were killed in the middle of a word."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -48,7 +55,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
-        answer = requests.post(f"{self.server.target}{self.path}", data=body, headers=headers, timeout=60)
+        try:
+            answer = requests.post(f"{self.server.target}{self.path}", data=body, headers=headers, timeout=60)
+        except requests.RequestException:
+            # The server is gone, and so is our connection.
+            self.close_connection = True
+            return
         if self.server.loses(json.loads(body)["operationName"]):
             self.close_connection = True
             return

@@ -7,6 +7,7 @@ W&B's does: a second acknowledgement is refused, success of an item is never rep
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -86,6 +87,11 @@ class WandbServer(ThreadingHTTPServer):
         self.met: Counter[str] = Counter()
         self.refused: set[str] = set()
         self.refusals = 0
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that were killed in the middle of a word."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:

@@ -1,0 +1,20 @@
+"""A gate for jobs: they wait before it without using the processor, and all go on at once when it is opened."""
+
+import os
+from pathlib import Path
+
+
+class Gate:
+    """A gate at ``path``; a shell waits at it with :attr:`wait`."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self._path = path
+        #: A shell command: it ends when the gate is opened.
+        self.wait = f"cat {path}"
+
+    def open(self) -> None:
+        """Let go on whoever waits."""
+        # Opening a FIFO for writing releases all that wait to open it for reading; with us their last writer goes.
+        with self._path.open("wb"):
+            pass
