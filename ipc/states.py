@@ -35,7 +35,7 @@ SUBMITTED_STATES = frozenset(JobState) - UNSUBMITTED_STATES - TERMINAL_STATES
 _S = JobState
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    _S.CLAIMED: frozenset({_S.FETCHING, _S.SUBMITTING, _S.FAILED, _S.STOPPED}),
+    _S.CLAIMED: frozenset({_S.FETCHING, _S.FAILED, _S.STOPPED}),
     # A worker that died before it could create anything is replaced: back to claimed.
     _S.FETCHING: frozenset({_S.CLAIMED, _S.BUILDING, _S.SUBMITTING, _S.FAILED, _S.STOPPED}),
     _S.BUILDING: frozenset({_S.CLAIMED, _S.SUBMITTING, _S.FAILED, _S.STOPPED}),
