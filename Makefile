@@ -42,7 +42,6 @@ format: $(VENV)/.dev ## Put the code into its form
 	$(BIN)/ruff format .
 
 lock: $(VENV)/.dev ## Pin the newest versions that agree with each other in requirements.lock
-	$(BIN)/pip install --quiet uv -c requirements.lock
 	$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.11 --upgrade --no-header \
 		--quiet --output-file requirements.lock
 
