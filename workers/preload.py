@@ -7,11 +7,13 @@ sockets: each worker is a copy of what this leaves.
 
 import importlib
 import os
+import signal
+from types import FrameType
 
 import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from workers.builders import BUILDERS
-from workers.processes import die_with_parent, wake_without_parent
+from workers.processes import children, kill, wake_without_parent
 from workers.runners import RUNNERS
 from workers.sources import SOURCES
 
@@ -31,8 +33,22 @@ def _end_with_supervisor() -> None:
 
     Workers hold the pipe by whose end a fork server notices that, so it cannot wait for a stopped one.
     """
-    die_with_parent()
-    os.register_at_fork(after_in_child=wake_without_parent)
+    supervisor = os.getppid()
+
+    def continued(_number: int, _frame: FrameType | None) -> None:
+        if os.getppid() != supervisor:
+            # One that was stopped at its birth has not yet asked to be woken.
+            kill(children(os.getpid()), signal.SIGCONT)
+            os._exit(0)
+
+    signal.signal(signal.SIGCONT, continued)
+    wake_without_parent()
+    os.register_at_fork(after_in_child=_be_woken)
+
+
+def _be_woken() -> None:
+    signal.signal(signal.SIGCONT, signal.SIG_DFL)
+    wake_without_parent()
 
 
 _preload()

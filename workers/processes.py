@@ -88,13 +88,18 @@ def send_signal(key: ProcessKey, number: signal.Signals) -> bool:
     return True
 
 
+def children(parent: int) -> list[int]:
+    """Return the ids of the living children of ``parent``."""
+    return _children_by_parent()[parent]
+
+
 def descendants(roots: Iterable[int]) -> set[int]:
     """Return the ids of all living processes below ``roots``, without the roots."""
-    children = _children_by_parent()
+    by_parent = _children_by_parent()
     found: set[int] = set()
     waiting = list(roots)
     while waiting:
-        fresh = [pid for pid in children[waiting.pop()] if pid not in found]
+        fresh = [pid for pid in by_parent[waiting.pop()] if pid not in found]
         found.update(fresh)
         waiting += fresh
     return found
@@ -159,12 +164,12 @@ def _all_pids() -> Iterator[int]:
 
 
 def _children_by_parent() -> defaultdict[int, list[int]]:
-    children: defaultdict[int, list[int]] = defaultdict(list)
+    by_parent: defaultdict[int, list[int]] = defaultdict(list)
     for pid in _all_pids():
         stat = _read_stat(pid)
         if stat is not None and stat.state not in "ZX":
-            children[stat.parent].append(pid)
-    return children
+            by_parent[stat.parent].append(pid)
+    return by_parent
 
 
 def _read_environment(pid: int) -> list[bytes]:
