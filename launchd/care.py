@@ -72,6 +72,7 @@ class Care:
         self._overdue: dict[str, ErrorReport] = {}
         self._adopting: set[str] = set()
         self._after_commit: list[Callable[[], None]] = []
+        self._urgent = False
         #: Grows whenever a job comes, goes or is to be stopped.
         self.changes = 0
 
@@ -223,6 +224,8 @@ class Care:
             case Submitted(handle):
                 hit("supervisor.submitted")
                 self._keep(msgspec.structs.replace(job, handle=handle, recorded=True))
+                # Nothing waits for it, but whoever adopts the job should not have to look for it.
+                self._urgent = True
                 self._keys.forget(job.name)
             case Warned(message, stage):
                 log.warning("A job has a warning.", extra=_fields(job) | {"warning": message})
@@ -425,14 +428,15 @@ class Care:
 
     def release_effects(self) -> None:
         """Do what waited for the journal; called right after each successful commit."""
+        self._urgent = False
         effects, self._after_commit = self._after_commit, []
         for effect in effects:
             effect()
 
     @property
     def has_effects(self) -> bool:
-        """Whether something waits for the journal."""
-        return bool(self._after_commit)
+        """Whether something waits for the journal, or must not be forgotten."""
+        return bool(self._after_commit) or self._urgent
 
     def _keep(self, job: JobRecord) -> None:
         self.changes += 1

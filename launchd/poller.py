@@ -136,6 +136,8 @@ class Poller(threading.Thread):
             registered = self._register()
         except Ended:
             return
+        if self.ended.is_set():
+            return
         self._loops = self._make_loops(registered)
         for loop in self._loops:
             loop.start()

@@ -157,6 +157,7 @@ class Supervisor:
         self._contact: Contact | None = None
         self._last_contact_at: float | None = None
         self._trouble: str | None = None
+        self._refusal: str | None = None
         self._published = -1
 
     def run(self) -> int:
@@ -367,6 +368,7 @@ class Supervisor:
         self._contact = contact
 
     def _join(self, registered: Registered) -> None:
+        self._refusal = None
         log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
         self._care.rules = Rules(self._config, self._care.rules.base_url, registered.entity)
         self._journal.set_meta(AGENT_ID, registered.agent_id)
@@ -376,6 +378,7 @@ class Supervisor:
     def _refused(self, error: str) -> None:
         if self._liaison.registered is None and not any(self._care.jobs()):
             raise CannotStart(error)
+        self._refusal = error
         log.error("The queue server refuses this agent; running jobs go on.", extra={"why": error})
 
     def _signalled(self, number: int) -> None:
@@ -427,7 +430,7 @@ class Supervisor:
             registered=self._liaison.registered,
             contact=self._contact,
             last_contact_at=self._last_contact_at,
-            trouble=self._trouble,
+            trouble=self._trouble or self._refusal,
         )
 
 

@@ -161,7 +161,9 @@ class LocalProcessRunner:
         if stop is not None:
             self._end_hung_shim(stop, shim)
             return Status(JobState.STOPPING)
-        return Status(JobState.RUNNING if records.was_started(self._directory) else JobState.STARTING)
+        # A directory that somebody removed under the job says nothing; a shim without one has started it before.
+        starting = self._directory.exists() and not records.was_started(self._directory)
+        return Status(JobState.STARTING if starting else JobState.RUNNING)
 
     def _end_hung_shim(self, stop: StopRecord, shim: ProcessKey | None) -> None:
         """Kill a shim that does not act on a stop; the next look finds the job unkept and ends what is left of it."""
