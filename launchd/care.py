@@ -310,7 +310,7 @@ class Care:
             self._conclude(failed(job, overdue, time.time()))
         elif job.stop_reason is not None:
             self._conclude(ended(job, JobState.STOPPED, ExitResult(), time.time()))
-        elif job.losses + 1 >= self.rules.config.launchd.jobs.max_attempts:
+        elif exit_code != WorkerExit.UNKNOWN and job.losses + 1 >= self.rules.config.launchd.jobs.max_attempts:
             self._conclude(failed(job, self._worker_lost_report(job, how), time.time()))
         else:
             self._jobs[job.item_id] = job = started_over(job, exit_code, time.time())
@@ -326,7 +326,7 @@ class Care:
         )
 
     def _restaff(self, job: JobRecord) -> None:
-        pause = RESTAFF_SECONDS[min(job.losses - 1, len(RESTAFF_SECONDS) - 1)]
+        pause = RESTAFF_SECONDS[min(max(job.losses, 1), len(RESTAFF_SECONDS)) - 1]
         self._unstaffed[job.item_id] = time.monotonic() + pause
 
     def check_deadlines(self) -> None:

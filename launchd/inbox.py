@@ -101,9 +101,16 @@ class Signalled(msgspec.Struct, frozen=True):
     number: int
 
 
+class ThreadDied(msgspec.Struct, frozen=True):
+    """A thread of ours met an error that nobody expected; its traceback is in the log."""
+
+    thread: str
+    error: str
+
+
 ServerLetter = Registered | RegistrationRefused | Claimed | Ordered | Acknowledged | Delivered | Contact
 
-Letter = ServerLetter | Hired | HireFailed | Asked | Signalled
+Letter = ServerLetter | Hired | HireFailed | Asked | Signalled | ThreadDied
 
 
 class Inbox:

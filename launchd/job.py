@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ipc.errors import ErrorReport
-from ipc.exits import describe
+from ipc.exits import WorkerExit, describe
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
 from ipc.states import TERMINAL_STATES, JobState, check_transition, status_word
@@ -105,7 +105,9 @@ def started_over(job: JobRecord, exit_code: int, now: float) -> JobRecord:
     """Return ``job`` after the loss of a worker before anything could exist outside: waiting for another."""
     message = f"The worker {describe(exit_code)}; the job starts over."
     waiting = job if job.state is JobState.CLAIMED else moved(job, JobState.CLAIMED, now, message)
-    return msgspec.structs.replace(waiting, losses=job.losses + 1)
+    # The death of the fork server is not held against the job.
+    losses = job.losses + (exit_code != WorkerExit.UNKNOWN)
+    return msgspec.structs.replace(waiting, losses=losses)
 
 
 def requeued_spec(job: JobRecord, agent_entity: str) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ import resource
 import selectors
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from enum import StrEnum
@@ -42,6 +43,7 @@ from launchd.inbox import (
     RegistrationRefused,
     ServerLetter,
     Signalled,
+    ThreadDied,
 )
 from launchd.journal import Journal, JournalError
 from launchd.keys import KeyRing
@@ -58,6 +60,9 @@ JOURNAL_FILE = "journal.sqlite"
 
 #: The key of the journal's meta table under which our agent id is kept.
 AGENT_ID = "agent_id"
+
+#: The exit code of an agent that a new one should replace (EX_SOFTWARE).
+BROKEN = 70
 
 #: How often deadlines are looked at, at least.
 TICK_SECONDS = 1.0
@@ -87,6 +92,10 @@ class CannotStart(Exception):
     """The agent cannot start; the message says why and what to do."""
 
 
+class AgentBroken(Exception):
+    """A part of the agent is gone; only a new one helps, and costs no job."""
+
+
 class Mode(StrEnum):
     """What the supervisor is about."""
 
@@ -109,6 +118,7 @@ def run(loaded: LoadedConfig, base_url: str, api_key: str, reload: Callable[[], 
     # Where a loop that hangs hangs, should the watchdog end us.
     faulthandler.enable()
     os.environ.pop("WANDB_API_KEY", None)
+    threading.excepthook = lambda death: _report_death(inbox, death)
     # Before any thread, socket or secret: the fork server's copies go to every job.
     pool = Pool(inbox, loaded.config.launchd.policy.resources)
     _raise_file_limit()
@@ -118,6 +128,9 @@ def run(loaded: LoadedConfig, base_url: str, api_key: str, reload: Callable[[], 
         return supervisor.run()
     except (JournalError, ControlError) as error:
         raise CannotStart(str(error)) from error
+    except AgentBroken as error:
+        log.critical("The agent cannot go on and is to be started anew; jobs run on.", extra={"why": str(error)})
+        return BROKEN
 
 
 class Supervisor:
@@ -321,6 +334,8 @@ class Supervisor:
                 reply.put(self._reception.answer(request))
             case Signalled(number):
                 self._signalled(number)
+            case ThreadDied(thread, error):
+                raise AgentBroken(f"its thread {thread} died of {error}")
             case _:
                 self._read_from_server(letter)
 
@@ -432,6 +447,13 @@ class Supervisor:
             last_contact_at=self._last_contact_at,
             trouble=self._trouble or self._refusal,
         )
+
+
+def _report_death(inbox: Inbox, death: threading.ExceptHookArgs) -> None:
+    name = death.thread.name if death.thread else "?"
+    traceback = (death.exc_type, death.exc_value, death.exc_traceback)
+    log.error("A thread of the agent died.", extra={"thread_name": name}, exc_info=traceback)  # type: ignore[arg-type]
+    inbox.put(ThreadDied(name, f"{death.exc_type.__name__}: {death.exc_value}"))
 
 
 def _raise_file_limit() -> None:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from ipc.errors import ErrorReport
+from ipc.exits import WorkerExit
 from ipc.handles import ExitResult
 from ipc.states import IllegalTransition, JobState
 from launchd.job import MAX_RESUMES, ended, failed, moved, next_sequence, requeued_spec, started_over
@@ -70,6 +71,10 @@ def test_after_a_lost_worker_a_job_waits_and_counts() -> None:
     job = started_over(moved(a_job(), JobState.FETCHING, NOW), -9, NOW)
     assert (job.state, job.losses) == (JobState.CLAIMED, 1)
     assert "SIGKILL" in (job.message or "")
+
+
+def test_the_fork_servers_death_is_not_held_against_a_job() -> None:
+    assert started_over(moved(a_job(), JobState.FETCHING, NOW), WorkerExit.UNKNOWN, NOW).losses == 0
 
 
 def test_a_preempted_run_goes_back_without_its_sweep() -> None:
