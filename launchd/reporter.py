@@ -9,6 +9,7 @@ main thread once the server has it.
 import json
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,6 +35,9 @@ A = TypeVar("A", bound=_OfAgent)
 
 #: The most outcomes or acknowledgements in one request.
 BATCH = 64
+
+#: A state is told after this, if it still is one: to tell of each step of a job's start would delay that start.
+STATES_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +76,7 @@ class Reporter(threading.Thread):
         self._acknowledgements: deque[Acknowledgement] = deque()
         self._deliveries: deque[Delivery] = deque()
         self._states: dict[str, _Standing] = {}
+        self._states_due_at = 0.0
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """Confirm an item; the answer arrives in the inbox as ``Acknowledged``."""
@@ -91,6 +96,8 @@ class Reporter(threading.Thread):
         """Say how a job stands; only the latest word on each is sent, and lost with us."""
         if self._native:
             with self._news:
+                if not self._states:
+                    self._states_due_at = time.monotonic() + STATES_SECONDS
                 self._states[report.item_id] = _Standing(agent_id, report)
                 self._news.notify()
 
@@ -110,10 +117,11 @@ class Reporter(threading.Thread):
 
     def _work_once(self) -> None:
         with self._news:
-            self._news.wait_for(self._has_work)
+            while not self._has_work():
+                self._news.wait(self._until_states_are_due())
             acknowledgements = _take(self._acknowledgements)
             deliveries = _take(self._deliveries)
-            states, self._states = tuple(self._states.values()), {}
+            states = self._take_due_states()
         if acknowledgements:
             self._send_acknowledgements(acknowledgements)
         if deliveries:
@@ -122,7 +130,20 @@ class Reporter(threading.Thread):
             self._send_states(states)
 
     def _has_work(self) -> bool:
-        return bool(self._ended.is_set() or self._acknowledgements or self._deliveries or self._states)
+        if self._ended.is_set() or self._acknowledgements or self._deliveries:
+            return True
+        return self._until_states_are_due() == 0
+
+    def _until_states_are_due(self) -> float | None:
+        if not self._states:
+            return None
+        return max(0.0, self._states_due_at - time.monotonic())
+
+    def _take_due_states(self) -> tuple[_Standing, ...]:
+        if self._until_states_are_due() != 0:
+            return ()
+        states, self._states = tuple(self._states.values()), {}
+        return states
 
     # -- acknowledgements
 
