@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.limits import bare_start
 from benchmarks.table import Figure, milliseconds, percentile
+from benchmarks.waiting import Finished
 from tests.support.house import House, house
 
 #: The job says when it began; its own start-up counts against us.
@@ -44,16 +45,18 @@ def _pickups(opened: House) -> list[float]:
 
 
 def _pickup(opened: House) -> float:
+    finished = Finished(opened)
     pushed_at = time.time()
     item_id = opened.push(*CLOCK)
-    opened.wait_over([item_id])
+    finished.wait(1)
     return _began_at(opened, item_id) - pushed_at
 
 
 def _turnarounds(opened: House) -> list[float]:
     # One slot: the next job begins after this one's end, so start to start is its run and the turnaround.
-    items = [opened.push("/bin/sleep", "0.5"), *(opened.push(*CLOCK) for _ in range(JOBS))]
-    opened.wait_over(items, timeout=120)
+    finished = Finished(opened)
+    items = [opened.push("/bin/sleep", "5"), *(opened.push(*CLOCK) for _ in range(JOBS))]
+    finished.wait(len(items))
     began = sorted(_began_at(opened, item_id) for item_id in items[1:])
     return [after - before for before, after in pairwise(began)]
 

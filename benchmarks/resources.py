@@ -7,6 +7,7 @@ import psutil
 
 from benchmarks.limits import COMMAND, interpreter_memory
 from benchmarks.table import Figure, mebibytes
+from benchmarks.waiting import Finished
 from tests.support.house import House, house
 from tests.support.waiting import wait_until
 
@@ -56,7 +57,9 @@ def measure_cpu(directory: Path, _jobs: int) -> list[Figure]:
 
 def _run_jobs(opened: House, count: int) -> None:
     for _ in range(0, count, BATCH):
-        opened.wait_over([opened.push(COMMAND) for _ in range(min(BATCH, count))], timeout=120)
+        finished = Finished(opened)
+        batch = [opened.push(COMMAND) for _ in range(min(BATCH, count))]
+        finished.wait(len(batch))
 
 
 def _running(opened: House) -> int:

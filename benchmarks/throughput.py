@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.limits import COMMAND, bare_chain
 from benchmarks.table import Figure
+from benchmarks.waiting import Finished
 from tests.support.house import house
 
 AT_ONCE = 8
@@ -15,10 +16,11 @@ def measure(directory: Path, _jobs: int) -> list[Figure]:
     """Return durable no-op jobs per second beside the bare chain's."""
     chain = bare_chain(directory, at_once=AT_ONCE)
     with house(directory, max_jobs=AT_ONCE, launchd={"supervision": {"spare_workers": 2}}) as opened:
-        items = [opened.push(COMMAND) for _ in range(JOBS)]
+        for _ in range(JOBS):
+            opened.push(COMMAND)
         opened.start_agent()
         before = time.perf_counter()
-        opened.wait_over(items, timeout=180)
+        Finished(opened, of_all=True).wait(JOBS)
         ours = JOBS / (time.perf_counter() - before)
     return [
         Figure(

@@ -20,6 +20,24 @@ from workers.processes import ProcessKey, die_with_parent, key_of_child
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
 
+#: What a shell, Python, the agent or the shim may have changed. Resetting all sixty takes as long as all the rest.
+_RESET_SIGNALS = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGPIPE,
+    signal.SIGALRM,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCHLD,
+    signal.SIGCONT,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGXFSZ,
+)
+
 _JOB_UMASK = 0o022
 
 
@@ -114,7 +132,7 @@ def _prepare_process(output: int) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    for number in _RESET_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     os.umask(_JOB_UMASK)
 

@@ -190,7 +190,7 @@ def test_a_killed_shim_takes_the_job_with_it(job: Job) -> None:
     job.command = ("sh", "-c", f"{hidden} touch ready; sleep 60")
     runner, handle = job.submit()
     wait_until((job.work / "ready").exists, what="the job's start")
-    assert len(processes_of(job)) >= 3
+    wait_until(lambda: len(processes_of(job)) >= 3, what="all that the job starts")
 
     os.kill(int(handle.data["pid"]), signal.SIGKILL)
 
