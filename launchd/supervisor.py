@@ -387,6 +387,8 @@ class Supervisor:
         log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
         self._care.rules = Rules(self._config, self._care.rules.base_url, registered.entity)
         self._journal.set_meta(AGENT_ID, registered.agent_id)
+        # In this turn, before anything is claimed: a successor that did not know who we were could not give it back.
+        self._committed_at = 0.0
         self._liaison.join(registered, self._config, self._outlet)
         self._care.acknowledge_all()
 

@@ -190,7 +190,7 @@ class JobRunner:
         self._starting_since = self._starting_since or now
         if 0 < limit < now - self._starting_since:
             self._runner.cancel(handle, self._context.order.stop_grace_seconds)
-            raise _StartTimeout(limit)
+            raise StartTimeout(limit)
 
     def _act_on_cancel(self, handle: Handle) -> None:
         self._listener.raise_if_leaving()
@@ -227,7 +227,7 @@ class JobRunner:
         self._context.enter(phase, message)
 
 
-class _StartTimeout(JobError):
+class StartTimeout(JobError):
     """The workload was submitted and did not start in time."""
 
     stage = "run"

@@ -15,6 +15,10 @@ class Gate:
 
     def open(self) -> None:
         """Let go on whoever waits."""
-        # Opening a FIFO for writing releases all that wait to open it for reading; with us their last writer goes.
-        with self._path.open("wb"):
-            pass
+        # Opened for both, it releases all that wait to open it for reading, and waits for nobody itself. An empty file
+        # takes its place for those who come later; then their last writer goes.
+        descriptor = os.open(self._path, os.O_RDWR)
+        opened = self._path.with_suffix(".opened")
+        opened.touch()
+        opened.replace(self._path)
+        os.close(descriptor)

@@ -187,6 +187,8 @@ def _whole_or_nothing(entry: Entry) -> Iterator[None]:
 
 def _tool_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:
     environment = process_environment(worker, user)
+    # The certificates that this host trusts, as pip does; newer and older releases of uv know it by these two names.
+    environment.update(UV_SYSTEM_CERTS="true", UV_NATIVE_TLS="true")
     environment.update((name, value) for name, value in worker.items() if name.startswith(_TOOL_PREFIXES))
     # No interpreter but the one chosen; no question to anybody.
     environment.update(UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
