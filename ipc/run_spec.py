@@ -72,17 +72,6 @@ class RunSpec(msgspec.Struct, frozen=True):
             return None
         return self.uri.removeprefix(CODE_URI_PREFIX)
 
-    @property
-    def macros(self) -> dict[str, str]:
-        """The values of W&B's macros ``${...}`` that are known before an image is."""
-        return {
-            "project_name": self.project,
-            "entity_name": self.entity,
-            "run_id": self.run_id,
-            "run_name": str(self.name),
-            "author": str(self.author),
-        }
-
 
 class _Envelope(msgspec.Struct):
     """The keys of a launch spec that an agent reads, as they stand in JSON; every one may be null."""

@@ -29,9 +29,6 @@ TERMINAL_STATES = frozenset({JobState.FINISHED, JobState.FAILED, JobState.STOPPE
 #: Nothing of the job can exist outside the agent in these.
 UNSUBMITTED_STATES = frozenset({JobState.CLAIMED, JobState.FETCHING, JobState.BUILDING})
 
-#: Something of the job may exist outside the agent in these.
-SUBMITTED_STATES = frozenset(JobState) - UNSUBMITTED_STATES - TERMINAL_STATES
-
 _S = JobState
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
