@@ -1,4 +1,4 @@
-"""Joins `schema.graphql` with the resolvers. Owns the mapping of GraphQL's names to Python's."""
+"""Joins `schema/*.graphql` with the resolvers. Owns the mapping of GraphQL's names to Python's."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from graphql import GraphQLSchema
 from launchd.server.gql.scalars import scalars
 from launchd.server.resolvers import bindables
 
-_TEXT = Path(__file__).parent.parent / "schema.graphql"
+_TEXT = Path(__file__).parent.parent / "schema"
 _ACRONYMS = {"ID": "Id", "IDs": "Ids", "MD5": "Md5"}
 
 

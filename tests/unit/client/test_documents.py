@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+from ariadne import load_schema_from_path
 from graphql import build_schema, parse, validate
 
 import launchd.server
 from launchd.client import documents
 from launchd.client.documents import Operation, push
 
-SCHEMA = build_schema(Path(launchd.server.__file__).with_name("schema.graphql").read_text())
+SCHEMA = build_schema(load_schema_from_path(str(Path(launchd.server.__file__).with_name("schema"))))
 NAMED = {name: value for name, value in vars(documents).items() if isinstance(value, Operation)}
 PUSHES = {f"push{options}": push(options) for options in [(), ("priority",), ("priority", "templateVariableValues")]}
 

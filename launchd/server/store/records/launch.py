@@ -1,43 +1,10 @@
-"""Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
+"""Queues, their items and launch agents."""
 
 from typing import Any
 
 import msgspec
 
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Base of all rows."""
-
-
-class Viewer(Record, frozen=True, kw_only=True):
-    """Who sent a request."""
-
-    user_id: int
-    name: str
-    email: str
-    admin: bool
-    entity: str
-    """Default entity."""
-
-
-class EntityRecord(Record, frozen=True, kw_only=True):
-    """A person or a team: the owner of projects."""
-
-    id: int
-    name: str
-    is_team: bool
-
-
-class ProjectRecord(Record, frozen=True, kw_only=True):
-    """Where queues, runs and artifacts stand."""
-
-    id: int
-    entity_id: int
-    entity_name: str
-    name: str
-    description: str | None
-    access: str | None
-    created_at: float
+from launchd.server.store.records.base import Record
 
 
 class ResourceConfig(Record, frozen=True, kw_only=True):
@@ -147,68 +114,3 @@ class Report(Record, frozen=True, kw_only=True):
     stage: str | None = None
     exit_code: int | None = None
     occurred_at: float | None = None
-
-
-class Run(Record, frozen=True, kw_only=True):
-    """A run."""
-
-    id: int
-    project_id: int
-    project_name: str
-    entity_name: str
-    name: str
-    display_name: str | None
-    state: str
-    stopped: bool
-    created_at: float
-
-
-class Artifact(Record, frozen=True, kw_only=True):
-    """A version of an artifact, with its collection."""
-
-    number: int
-    collection_id: int
-    collection_name: str
-    type: str
-    project_id: int
-    entity_id: int
-    state: str
-    digest: str
-    digest_algorithm: str
-    description: str | None
-    metadata: str | None
-    tags: list[str]
-    version_index: int | None
-    size: int
-    file_count: int
-    created_at: float
-    updated_at: float
-
-
-class ArtifactFile(Record, frozen=True, kw_only=True):
-    """A file of an artifact, or its manifest; `content` is the SHA-256 of what is stored, None until it has arrived."""
-
-    id: int
-    artifact_number: int
-    kind: str
-    name: str
-    md5: str
-    mimetype: str | None
-    content: str | None
-    size: int | None
-
-
-class FileSpec(Record, frozen=True, kw_only=True):
-    """A file that a client is going to upload. `md5` is base64."""
-
-    name: str
-    md5: str
-    mimetype: str | None = None
-
-
-class ManifestEntry(Record, frozen=True, kw_only=True):
-    """What a manifest says of one file."""
-
-    name: str
-    md5: str
-    size: int

@@ -1,0 +1,36 @@
+"""Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
+
+from launchd.server.store.records.accounts import EntityRecord, ProjectRecord, Viewer
+from launchd.server.store.records.artifacts import Artifact, ArtifactFile, FileSpec, ManifestEntry
+from launchd.server.store.records.base import Record
+from launchd.server.store.records.launch import (
+    Item,
+    ItemWarning,
+    LaunchAgent,
+    LeasedItem,
+    Queue,
+    Report,
+    ResourceConfig,
+    StopOrder,
+)
+from launchd.server.store.records.runs import Run
+
+__all__ = [
+    "Artifact",
+    "ArtifactFile",
+    "EntityRecord",
+    "FileSpec",
+    "Item",
+    "ItemWarning",
+    "LaunchAgent",
+    "LeasedItem",
+    "ManifestEntry",
+    "ProjectRecord",
+    "Queue",
+    "Record",
+    "Report",
+    "ResourceConfig",
+    "Run",
+    "StopOrder",
+    "Viewer",
+]

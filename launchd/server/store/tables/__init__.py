@@ -1,0 +1,34 @@
+"""Tables of the store, as SQLAlchemy Core knows them, by topic. Owns the whole list."""
+
+from launchd.server.store.tables.accounts import api_keys, entities, memberships, projects, users
+from launchd.server.store.tables.artifacts import artifact_aliases, artifact_collections, artifact_files, artifacts
+from launchd.server.store.tables.base import metadata
+from launchd.server.store.tables.launch import (
+    item_warnings,
+    launch_agent_queues,
+    launch_agents,
+    resource_configs,
+    run_queue_items,
+    run_queues,
+)
+from launchd.server.store.tables.runs import runs
+
+__all__ = [
+    "api_keys",
+    "artifact_aliases",
+    "artifact_collections",
+    "artifact_files",
+    "artifacts",
+    "entities",
+    "item_warnings",
+    "launch_agent_queues",
+    "launch_agents",
+    "memberships",
+    "metadata",
+    "projects",
+    "resource_configs",
+    "run_queue_items",
+    "run_queues",
+    "runs",
+    "users",
+]

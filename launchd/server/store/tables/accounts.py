@@ -1,0 +1,53 @@
+"""People, teams, keys and projects."""
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, String, Table, Text, UniqueConstraint
+
+from launchd.server.store.tables.base import metadata
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("email", String, nullable=False),
+    Column("admin", Boolean, nullable=False),
+    Column("default_entity_id", ForeignKey("entities.id"), nullable=False),
+)
+
+entities = Table(
+    "entities",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("is_team", Boolean, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("entity_id", ForeignKey("entities.id"), primary_key=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("digest", String, nullable=False, unique=True),
+    Column("description", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("entity_id", ForeignKey("entities.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("folded_name", String, nullable=False),
+    Column("description", Text),
+    Column("access", String),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("entity_id", "folded_name"),
+)

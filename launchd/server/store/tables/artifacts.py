@@ -1,0 +1,66 @@
+"""Artifacts, their collections and files."""
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+
+from launchd.server.store.tables.base import metadata
+
+artifact_collections = Table(
+    "artifact_collections",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("type", String, nullable=False),
+    Column("name", String, nullable=False),
+    UniqueConstraint("project_id", "name"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("collection_id", ForeignKey("artifact_collections.id"), nullable=False),
+    Column("client_id", String),
+    Column("state", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("digest_algorithm", String, nullable=False),
+    Column("description", Text),
+    Column("metadata", Text),
+    Column("wanted_aliases", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("version_index", Integer),
+    Column("size", Integer, nullable=False),
+    Column("file_count", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("collection_id", "client_id"),
+    Index("artifacts_by_digest", "collection_id", "digest"),
+    sqlite_autoincrement=True,
+)
+
+artifact_aliases = Table(
+    "artifact_aliases",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", ForeignKey("artifact_collections.id"), nullable=False),
+    Column("alias", String, nullable=False),
+    Column("artifact_number", ForeignKey("artifacts.number"), nullable=False, index=True),
+    UniqueConstraint("collection_id", "alias"),
+)
+
+artifact_files = Table(
+    "artifact_files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("artifact_number", ForeignKey("artifacts.number"), nullable=False),
+    # 'file', or 'manifest' (one per artifact).
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    # base64, as W&B's manifests have it; empty for a manifest that is only announced.
+    Column("md5", String, nullable=False, index=True),
+    Column("mimetype", String),
+    # SHA-256 of the content in hex, null until it is here.
+    Column("content", String),
+    Column("size", Integer),
+    UniqueConstraint("artifact_number", "kind", "name"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,122 @@
+"""Queues, their items and launch agents."""
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+
+from launchd.server.store.tables.base import metadata
+
+resource_configs = Table(
+    "resource_configs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("entity_id", ForeignKey("entities.id"), nullable=False),
+    Column("resource", String, nullable=False),
+    Column("config", Text, nullable=False),
+    Column("template_variables", Text, nullable=False),
+)
+
+run_queues = Table(
+    "run_queues",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("access", String, nullable=False),
+    Column("prioritization_mode", String, nullable=False),
+    Column("resource_config_id", ForeignKey("resource_configs.id")),
+    Column("external_links", Text),
+    Column("created_at", Float, nullable=False),
+    # A deleted queue stays, nameless to clients, while its running items report.
+    Column("deleted_at", Float),
+    Index(
+        "run_queues_by_name",
+        "project_id",
+        "name",
+        unique=True,
+        sqlite_where=text("deleted_at IS NULL"),
+    ),
+)
+
+launch_agents = Table(
+    "launch_agents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("entity_id", ForeignKey("entities.id"), nullable=False),
+    Column("name", String, nullable=False, unique=True),
+    Column("hostname", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("stop_polling", Boolean, nullable=False),
+    Column("config", Text),
+    Column("version", String),
+    Column("created_at", Float, nullable=False),
+    Column("heartbeat_at", Float, nullable=False),
+    # Place of the queue that is asked first by the next claim.
+    Column("next_queue", Integer, nullable=False),
+)
+
+launch_agent_queues = Table(
+    "launch_agent_queues",
+    metadata,
+    Column("agent_id", ForeignKey("launch_agents.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("queue_id", ForeignKey("run_queues.id"), nullable=False),
+)
+
+run_queue_items = Table(
+    "run_queue_items",
+    metadata,
+    # Counts up with every push: the order within a priority, also after a lease came back.
+    Column("number", Integer, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("queue_id", ForeignKey("run_queues.id"), nullable=False),
+    Column("state", String, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("is_scheduler", Boolean, nullable=False),
+    Column("run_spec", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("agent_id", ForeignKey("launch_agents.id")),
+    Column("claim_id", String),
+    Column("leased_at", Float),
+    Column("lease_ends_at", Float),
+    Column("run_name", String),
+    Column("run_id", ForeignKey("runs.id")),
+    Column("report_sequence", Integer),
+    Column("status", String),
+    Column("phase", String),
+    Column("message", Text),
+    Column("stage", String),
+    Column("exit_code", Integer),
+    Column("file_paths", Text),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("stop_requested", Boolean, nullable=False),
+    Column("stop_reason", Text),
+    Index(
+        "run_queue_items_waiting",
+        "queue_id",
+        "is_scheduler",
+        "priority",
+        "number",
+        sqlite_where=text("state = 'PENDING'"),
+    ),
+    Index(
+        "run_queue_items_leased",
+        "lease_ends_at",
+        sqlite_where=text("state = 'LEASED'"),
+    ),
+    Index("run_queue_items_of_agent", "agent_id", "state"),
+    Index("run_queue_items_of_queue", "queue_id", "number"),
+    Index("run_queue_items_of_run", "run_id"),
+    sqlite_autoincrement=True,
+)
+
+item_warnings = Table(
+    "item_warnings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("item_number", ForeignKey("run_queue_items.number", ondelete="CASCADE"), nullable=False, index=True),
+    Column("message", Text, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("file_paths", Text),
+    Column("created_at", Float, nullable=False),
+)
