@@ -7,8 +7,8 @@ server only: ask `capabilities().native` first.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launchd.client import documents
 from launchd.client.calls import QUEUE_PROJECT, Calls, as_json
+from launchd.client.documents import launch, native
 from launchd.client.errors import Refused
 from launchd.client.models import Ack, Agent, Claim, ClaimedItem, Orders, Report
 
@@ -28,39 +28,39 @@ class AgentCalls(Calls):
         """Register an agent for these queues and return its id. `config` is shown to people: no secrets in it."""
         target = {"entity": entity, "project": project, "queues": list(queue_ids), "hostname": hostname}
         if not self.capabilities().agent_config:
-            return self._call(documents.CREATE_AGENT_WITHOUT_CONFIG, **target).launch_agent_id
-        created = self._call(documents.CREATE_AGENT, **target, agentConfig=as_json(config), version=version)
+            return self._call(launch.CREATE_AGENT_WITHOUT_CONFIG, **target).launch_agent_id
+        created = self._call(launch.CREATE_AGENT, **target, agentConfig=as_json(config), version=version)
         return created.launch_agent_id
 
     def agent(self, agent_id: str) -> Agent | None:
         """One agent, or None where the server knows none of that id. Asking counts as a sign of life."""
-        operation = documents.NATIVE_AGENT if self.capabilities().native else documents.AGENT
+        operation = native.AGENT if self.capabilities().native else launch.AGENT
         return self._call(operation, id=agent_id)
 
     def agents(self, entity: str) -> list[Agent]:
         """The entity's agents. Native: `Refused` by a W&B server, which shows them on its web page only."""
         if not self.capabilities().native:
             raise Refused(f"The server at {self.base_url} shows its agents on its web page only.")
-        return self._call(documents.NATIVE_AGENTS, entity=entity)
+        return self._call(native.AGENTS, entity=entity)
 
     def update_agent(self, agent_id: str, status: str) -> None:
         """Say how the agent does: POLLING, RUNNING or KILLED."""
-        if not self._call(documents.UPDATE_AGENT, id=agent_id, status=status).success:
+        if not self._call(launch.UPDATE_AGENT, id=agent_id, status=status).success:
             raise Refused(f"The server did not take status {status} of agent {agent_id}.")
 
     def stop_agent(self, agent_id: str) -> None:
         """Ask an agent to end. Native."""
-        if not self._send(documents.STOP_AGENT, launchAgentId=agent_id).success:
+        if not self._send(native.STOP_AGENT, launchAgentId=agent_id).success:
             raise Refused(f"The server knows no agent {agent_id}.")
 
     def resume_agent(self, agent_id: str, known_item_ids: Sequence[str]) -> tuple[str, ...]:
         """After a restart: give back what is leased to us and unknown to us. Returns the ids given back. Native."""
-        return self._send(documents.RESUME, launchAgentId=agent_id, knownItemIds=list(known_item_ids)).returned
+        return self._send(native.RESUME, launchAgentId=agent_id, knownItemIds=list(known_item_ids)).returned
 
     def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> Orders:
         """Wait for an order to stop, of the agent or of an item not in `seen_stops`. Counts as heartbeat. Native."""
         return self._send(
-            documents.WATCH,
+            native.WATCH,
             wait_seconds,
             launchAgentId=agent_id,
             agentStatus=status,
@@ -71,7 +71,7 @@ class AgentCalls(Calls):
     def claim(self, agent_id: str, claim_id: str, max_items: int, max_schedulers: int, wait_seconds: float) -> Claim:
         """Wait for work and lease it. After a lost answer, the same `claim_id` brings the same items. Native."""
         return self._send(
-            documents.CLAIM,
+            native.CLAIM,
             wait_seconds,
             launchAgentId=agent_id,
             claimId=claim_id,
@@ -82,24 +82,24 @@ class AgentCalls(Calls):
 
     def pop(self, entity: str, queue: str, agent_id: str | None, project: str = QUEUE_PROJECT) -> ClaimedItem | None:
         """Lease one item, or None where the queue is empty."""
-        popped = self._call(documents.POP, entity=entity, project=project, queue=queue, agentId=agent_id)
+        popped = self._call(launch.POP, entity=entity, project=project, queue=queue, agentId=agent_id)
         return ClaimedItem(popped.run_queue_item_id, queue, popped.run_spec) if popped else None
 
     def ack(self, item_id: str, run_id: str) -> bool:
         """Take a leased item as run `run_id`. False: the lease is gone, or it was taken before."""
-        return bool(self._call(documents.ACK, itemId=item_id, runId=run_id).success)
+        return bool(self._call(launch.ACK, itemId=item_id, runId=run_id).success)
 
     def ack_many(self, agent_id: str, acks: Sequence[Ack]) -> dict[str, bool]:
         """Take items; by item id, whether each is ours. The same ack again is True again. Native."""
-        return self._send(documents.ACK_MANY, launchAgentId=agent_id, acks=list(acks)).by_item()
+        return self._send(native.ACK_MANY, launchAgentId=agent_id, acks=list(acks)).by_item()
 
     def report_many(self, agent_id: str, reports: Sequence[Report]) -> dict[str, bool]:
         """Deliver reports; by item id, whether each was taken. Sending one again does no harm. Native."""
-        return self._send(documents.REPORT_MANY, launchAgentId=agent_id, reports=list(reports)).by_item()
+        return self._send(native.REPORT_MANY, launchAgentId=agent_id, reports=list(reports)).by_item()
 
     def return_items(self, agent_id: str, item_ids: Sequence[str]) -> None:
         """Give leased, not yet taken items back to their queues. Native."""
-        self._send(documents.RETURN_ITEMS, launchAgentId=agent_id, runQueueItemIds=list(item_ids))
+        self._send(native.RETURN_ITEMS, launchAgentId=agent_id, runQueueItemIds=list(item_ids))
 
     def fail_item(self, item_id: str, message: str, stage: str, file_paths: Sequence[str] | None = None) -> bool:
         """Fail an item at W&B's stage agent, build or run. False where the server does not take it, or never could."""
@@ -107,14 +107,14 @@ class AgentCalls(Calls):
         if not capabilities.fail_item:
             return False
         if not capabilities.fail_details:
-            return bool(self._call(documents.FAIL_ITEM_WITHOUT_DETAILS, itemId=item_id).success)
+            return bool(self._call(launch.FAIL_ITEM_WITHOUT_DETAILS, itemId=item_id).success)
         paths = None if file_paths is None else list(file_paths)
-        answer = self._call(documents.FAIL_ITEM, itemId=item_id, message=message, stage=stage, filePaths=paths)
+        answer = self._call(launch.FAIL_ITEM, itemId=item_id, message=message, stage=stage, filePaths=paths)
         return bool(answer.success)
 
     def warn_item(self, item_id: str, message: str, stage: str) -> bool:
         """Attach a warning to an item. False where the server does not take it, or never could."""
         if not self.capabilities().item_warnings:
             return False
-        answer = self._call(documents.WARN_ITEM, itemId=item_id, message=message, stage=stage, filePaths=[])
+        answer = self._call(launch.WARN_ITEM, itemId=item_id, message=message, stage=stage, filePaths=[])
         return bool(answer.success)

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from launchd.client import documents
 from launchd.client.answers import FileFields, UploadTarget
 from launchd.client.directories import IGNORED, CodeFile, code_files, digest_of
+from launchd.client.documents import artifacts
 from launchd.client.errors import Refused, ServerBusy
 from launchd.client.queue_server import QueueServer
 from launchd.client.transport import encoded
@@ -50,7 +50,7 @@ def upload_directory(
     for batch in _batches(files, FILES_PER_REQUEST):
         _put_files(server, artifact_id, manifest_id, batch, digests)
     _put_manifest(server, entity, project, artifact_id, _manifest(artifact_id, files, digests))
-    server.transport.call(documents.COMMIT_ARTIFACT, {"id": artifact_id})
+    server.transport.call(artifacts.COMMIT_ARTIFACT, {"id": artifact_id})
     return artifact_id
 
 
@@ -79,7 +79,7 @@ def _create(
         "sequenceClientID": secrets.token_hex(32),
         "enableDigestDeduplication": True,
     }
-    artifact = server.transport.call(documents.CREATE_ARTIFACT, {"input": values}).result.artifact
+    artifact = server.transport.call(artifacts.CREATE_ARTIFACT, {"input": values}).result.artifact
     return artifact.id, artifact.state
 
 
@@ -105,7 +105,7 @@ def _put_manifest(server: QueueServer, entity: str, project: str, artifact_id: s
         "type": "FULL",
     }
     variables = {"input": values, "includeUpload": content is not None}
-    manifest = server.transport.call(documents.CREATE_MANIFEST, variables).result.artifact_manifest
+    manifest = server.transport.call(artifacts.CREATE_MANIFEST, variables).result.artifact_manifest
     if content is not None and manifest.file.upload_url:
         server.transport.upload(manifest.file.upload_url, _headers(manifest.file), content)
     return manifest.id
@@ -133,7 +133,7 @@ def _put_files(
         for file in files
     ]
     variables: dict[str, Any] = {"input": {"artifactFiles": specs, "storageLayout": "V2"}}
-    targets = server.transport.call(documents.CREATE_FILES, variables).result.files.edges
+    targets = server.transport.call(artifacts.CREATE_FILES, variables).result.files.edges
     if len(targets) != len(files):
         raise ServerBusy(f"The server at {server.base_url} offered {len(targets)} places for {len(files)} files.")
     for file, target in zip(files, targets, strict=True):
@@ -181,7 +181,7 @@ def _stored_files(server: QueueServer, artifact_id: str) -> Iterator[tuple[FileF
     after: str | None = None
     while True:
         variables = {"id": artifact_id, "after": after, "first": FILES_PER_PAGE}
-        found = server.transport.call(documents.ARTIFACT_FILES, variables).result
+        found = server.transport.call(artifacts.ARTIFACT_FILES, variables).result
         if found is None or found.files is None:
             raise Refused(f"The server at {server.base_url} has no artifact {artifact_id}.")
         executables = set(_executables(found.metadata))

@@ -6,9 +6,9 @@ Owns the base class of `queues.py`, `agents.py` and `submissions.py`; `queue_ser
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from launchd.client import documents
 from launchd.client.answers import Introspection
-from launchd.client.documents import Root
+from launchd.client.documents import accounts
+from launchd.client.documents.operation import Root
 from launchd.client.errors import Refused, Unauthorized
 from launchd.client.models import Capabilities, Viewer
 from launchd.client.transport import Transport, encoded
@@ -45,14 +45,14 @@ class Calls:
         as W&B's own clients take every server since 0.26.0."""
         if self._capabilities is None:
             try:
-                self._capabilities = _judged(self.transport.call(documents.CAPABILITIES, {}))
+                self._capabilities = _judged(self.transport.call(accounts.CAPABILITIES, {}))
             except Refused:
                 self._capabilities = CURRENT_WANDB
         return self._capabilities
 
     def viewer(self) -> Viewer:
         """Whose key this is. `Unauthorized` also where the server knows nobody by it, which W&B's answers with null."""
-        viewer = self._call(documents.VIEWER)
+        viewer = self._call(accounts.VIEWER)
         if viewer is None:
             raise Unauthorized(f"The server at {self.base_url} knows nobody by this API key.")
         teams = tuple(edge.node.name for edge in viewer.teams.edges) if viewer.teams else ()

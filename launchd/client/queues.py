@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from launchd.client import documents
 from launchd.client.calls import QUEUE_PROJECT, Calls, as_json
+from launchd.client.documents import launch, native
 from launchd.client.errors import Refused
 from launchd.client.models import Item, Queue, QueueDetail
 
@@ -19,32 +19,32 @@ class QueueCalls(Calls):
 
     def queues(self, entity: str, project: str = QUEUE_PROJECT) -> list[Queue]:
         """The entity's queues; none where the entity has no such project."""
-        found = self._call(documents.QUEUES, entity=entity, project=project)
+        found = self._call(launch.QUEUES, entity=entity, project=project)
         return found.run_queues if found else []
 
     def queue_details(self, entity: str, project: str = QUEUE_PROJECT) -> list[QueueDetail]:
         """The entity's queues with what is in them, from our own server; a W&B server tells ids and names only."""
         if not self.capabilities().native:
             return [QueueDetail(queue.id, queue.name, queue.access) for queue in self.queues(entity, project)]
-        found = self._call(documents.NATIVE_QUEUES, entity=entity, project=project)
+        found = self._call(native.QUEUES, entity=entity, project=project)
         return found.run_queues if found else []
 
     def queue(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> QueueDetail | None:
         """One queue, or None where there is none of that name."""
         if not self.capabilities().native:
             return self._wandb_queue(entity, name, project)
-        found = self._call(documents.NATIVE_QUEUE, entity=entity, project=project, queue=name)
+        found = self._call(native.QUEUE, entity=entity, project=project, queue=name)
         return found.run_queue if found else None
 
     def _wandb_queue(self, entity: str, name: str, project: str) -> QueueDetail | None:
-        found = self._call(documents.QUEUE, entity=entity, project=project, queue=name)
+        found = self._call(launch.QUEUE, entity=entity, project=project, queue=name)
         if found is None or found.run_queue is None:
             return None
         queue = found.run_queue
         detail = QueueDetail(queue.id, name, queue.access, queue.prioritization_mode)
         if queue.default_resource_config_id is None:
             return detail
-        holder = self._call(documents.RESOURCE_CONFIG, entity=entity, id=queue.default_resource_config_id)
+        holder = self._call(launch.RESOURCE_CONFIG, entity=entity, id=queue.default_resource_config_id)
         if holder is None or holder.default_resource_config is None:
             return detail
         config = holder.default_resource_config
@@ -63,16 +63,16 @@ class QueueCalls(Calls):
     ) -> str:
         """Create a queue and return its id. `config` are the resource's arguments; `prioritization`: V0 or DISABLED."""
         if not self.capabilities().native:
-            self._call(documents.CREATE_PROJECT, entity=entity, project=project)
+            self._call(launch.CREATE_PROJECT, entity=entity, project=project)
         stored = self._call(
-            documents.CREATE_RESOURCE_CONFIG,
+            launch.CREATE_RESOURCE_CONFIG,
             entity=entity,
             resource=resource,
             config=as_json({"resource_args": {resource: config or {}}}),
             templateVariables=as_json(template_variables or {}),
         )
         created = self._call(
-            documents.CREATE_QUEUE,
+            launch.CREATE_QUEUE,
             entity=entity,
             project=project,
             queue=name,
@@ -84,19 +84,18 @@ class QueueCalls(Calls):
 
     def delete_queue(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> None:
         """Delete a queue with its items. `Refused` where there is none of that name."""
-        if not self._call(documents.DELETE_QUEUE, id=self._queue_id(entity, name, project)).success:
+        if not self._call(launch.DELETE_QUEUE, id=self._queue_id(entity, name, project)).success:
             raise Refused(f"The server did not delete queue {name!r} of {entity!r}.")
 
     def _queue_id(self, entity: str, name: str, project: str) -> str:
-        found = self._call(documents.QUEUE, entity=entity, project=project, queue=name)
+        found = self._call(launch.QUEUE, entity=entity, project=project, queue=name)
         if found is None or found.run_queue is None:
             raise Refused(f"There is no queue {name!r} of {entity!r}.")
         return found.run_queue.id
 
     def queue_items(self, entity: str, name: str, limit: int = 100, project: str = QUEUE_PROJECT) -> list[Item]:
         """The items of a queue; none where there is no such queue."""
-        native = self.capabilities().native
-        operation = documents.NATIVE_QUEUE_ITEMS if native else documents.QUEUE_ITEMS
+        operation = native.QUEUE_ITEMS if self.capabilities().native else launch.QUEUE_ITEMS
         found = self._call(operation, entity=entity, project=project, queue=name, limit=limit)
         if found is None or found.run_queue is None or found.run_queue.run_queue_items is None:
             return []

@@ -6,8 +6,8 @@ Owns the mapping of these operations to documents; one part of `QueueServer`.
 from collections.abc import Mapping
 from typing import Any
 
-from launchd.client import documents
 from launchd.client.calls import QUEUE_PROJECT, as_json
+from launchd.client.documents import launch, native, runs
 from launchd.client.errors import Refused
 from launchd.client.models import Item
 from launchd.client.queues import QueueCalls
@@ -34,7 +34,7 @@ class SubmissionCalls(QueueCalls):
             optional["priority"] = priority
         if template_variables:
             optional["templateVariableValues"] = as_json(template_variables)
-        operation = documents.push(tuple(optional))
+        operation = launch.push(tuple(optional))
         target = {"entity": entity, "project": project, "queue": queue, "runSpec": as_json(run_spec)}
         return self._call(operation, **target, **optional).run_queue_item_id
 
@@ -42,16 +42,16 @@ class SubmissionCalls(QueueCalls):
         """One item by its id alone, in whatever queue. Native; `Refused` elsewhere: use `queue_item`."""
         if not self.capabilities().native:
             raise Refused(f"The server at {self.base_url} finds an item in a named queue only: name the queue.")
-        return self._call(documents.NATIVE_ITEM, id=item_id)
+        return self._call(native.ITEM, id=item_id)
 
     def queue_item(self, entity: str, queue: str, item_id: str, project: str = QUEUE_PROJECT) -> Item | None:
         """One item of a named queue, as any W&B server tells it: id, state and run id."""
-        found = self._call(documents.QUEUE_ITEM, entity=entity, project=project, queue=queue, itemId=item_id)
+        found = self._call(launch.QUEUE_ITEM, entity=entity, project=project, queue=queue, itemId=item_id)
         return found.run_queue.run_queue_item if found and found.run_queue else None
 
     def stop_item(self, item_id: str, reason: str) -> str:
         """Ask for an item's end; returns its state now. A queued one is stopped at once. Native."""
-        answer = self._send(documents.STOP_ITEM, runQueueItemId=item_id, reason=reason)
+        answer = self._send(native.STOP_ITEM, runQueueItemId=item_id, reason=reason)
         if not answer.success:
             raise Refused(f"The server did not stop item {item_id}.")
         return answer.state
@@ -59,19 +59,19 @@ class SubmissionCalls(QueueCalls):
     def delete_item(self, entity: str, queue: str, item_id: str, project: str = QUEUE_PROJECT) -> bool:
         """Remove an item from its queue. False where the queue did not have it."""
         queue_id = self._queue_id(entity, queue, project)
-        return bool(self._call(documents.DELETE_ITEM, queueId=queue_id, itemId=item_id).success)
+        return bool(self._call(launch.DELETE_ITEM, queueId=queue_id, itemId=item_id).success)
 
     def run_stopped(self, entity: str, project: str, run_id: str) -> bool:
         """Whether somebody asked the run to stop. An unknown run is not stopped."""
-        found = self._call(documents.RUN_STOPPED, entity=entity, project=project, name=run_id)
+        found = self._call(runs.RUN_STOPPED, entity=entity, project=project, name=run_id)
         return bool(found and found.run and found.run.stopped)
 
     def run_state(self, entity: str, project: str, run_id: str) -> str | None:
         """The run's state as the server has it (`pending` until it called init), or None for an unknown run."""
-        found = self._call(documents.RUN_STATE, entity=entity, project=project, name=run_id)
+        found = self._call(runs.RUN_STATE, entity=entity, project=project, name=run_id)
         return found.run.state if found and found.run else None
 
     def sweep_state(self, entity: str, project: str, sweep: str) -> str | None:
         """The sweep's state, or None for an unknown sweep."""
-        found = self._call(documents.SWEEP_STATE, entity=entity, project=project, sweep=sweep)
+        found = self._call(runs.SWEEP_STATE, entity=entity, project=project, sweep=sweep)
         return found.sweep.state if found and found.sweep else None

@@ -18,7 +18,7 @@ import requests
 
 from launchd import __version__
 from launchd.client.answers import Answer
-from launchd.client.documents import Operation
+from launchd.client.documents.operation import Operation
 from launchd.client.errors import Refused, ServerBusy
 from launchd.client.failures import error_of_exception, error_of_response, message_of
 

@@ -7,11 +7,13 @@ from ariadne import load_schema_from_path
 from graphql import build_schema, parse, validate
 
 import launchd.server
-from launchd.client import documents
-from launchd.client.documents import Operation, push
+from launchd.client.documents import accounts, artifacts, launch, native, runs
+from launchd.client.documents.launch import push
+from launchd.client.documents.operation import Operation
 
 SCHEMA = build_schema(load_schema_from_path(str(Path(launchd.server.__file__).with_name("schema"))))
-NAMED = {name: value for name, value in vars(documents).items() if isinstance(value, Operation)}
+TOPICS = (accounts, artifacts, launch, native, runs)
+NAMED = {name: value for topic in TOPICS for name, value in vars(topic).items() if isinstance(value, Operation)}
 PUSHES = {f"push{options}": push(options) for options in [(), ("priority",), ("priority", "templateVariableValues")]}
 
 
