@@ -26,9 +26,6 @@ from launchd.inbox import Hired, HireFailed, Inbox
 WORKER_TARGET = "workers.main:main"
 PRELOAD = "workers.preload"
 
-#: A fork server that takes longer than this over one worker is killed and replaced.
-HIRE_SECONDS = 15.0
-
 #: How long a killed worker may take to be gone before that is logged.
 KILL_SECONDS = 10.0
 
@@ -81,6 +78,10 @@ class Worker:
         """Return the exit code of a dead worker as in ``ipc.exits``, ``None`` of a living one."""
         return self._process.exitcode
 
+    def is_dead(self) -> bool:
+        """Return whether the kernel has seen the worker die, whatever the fork server has told of it."""
+        return _is_readable(self._pidfd, 0)
+
     def abort(self) -> None:
         """Make the worker write down where it hangs, and end it."""
         self.aborted_at = time.monotonic()
@@ -94,8 +95,7 @@ class Worker:
     def make_sure_dead(self) -> None:
         """End the worker and what it started in its session, and wait until it is gone."""
         self._signal(signal.SIGKILL)
-        gone, _, _ = select.select([self._pidfd], [], [], KILL_SECONDS)
-        if not gone:
+        if not _is_readable(self._pidfd, KILL_SECONDS):
             log.error("A killed worker is still there; it hangs in the kernel.", extra={"pid": self.pid})
         _kill_session(self.pid)
 
@@ -121,6 +121,7 @@ class Pool:
         self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._hiring_since: float | None = None
+        self._owed_since: float | None = None
         self.ordered = 0
 
     def hire(self) -> None:
@@ -135,13 +136,19 @@ class Pool:
         """Note that an ordered worker, or the news that there will be none, has arrived."""
         self.ordered -= 1
 
-    def check_fork_server(self) -> None:
-        """Kill a fork server that hangs; the next hire starts a new one."""
-        since = self._hiring_since
+    def check_fork_server(self, owes_an_exit_code: bool, patience: float) -> None:
+        """Kill a fork server that has owed us something for more than ``patience`` seconds.
+
+        It owes a worker while one is being hired, and the exit code of each worker that died. The next hire starts a
+        new one.
+        """
+        now = time.monotonic()
+        self._owed_since = (self._owed_since or now) if owes_an_exit_code else None
+        waiting = [since for since in (self._hiring_since, self._owed_since) if since is not None]
         pid = fork_server_pid()
-        if since is not None and pid is not None and time.monotonic() - since > HIRE_SECONDS:
+        if pid is not None and waiting and now - min(waiting) > patience:
             log.error("The fork server does not answer and is replaced.", extra={"pid": pid})
-            self._hiring_since = None
+            self._hiring_since = self._owed_since = None
             os.kill(pid, signal.SIGKILL)
 
     def _hire_for_ever(self) -> None:
@@ -164,6 +171,12 @@ def _hire() -> Worker:
     except BaseException:
         end.close()
         raise
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _kill_session(session: int) -> None:

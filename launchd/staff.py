@@ -119,9 +119,11 @@ class Staff:
 
     def check_silence(self) -> None:
         """End workers that have been silent for too long: first so that they say where they hang, then by force."""
-        self._pool.check_fork_server()
+        dead = {worker for worker in self._all() if worker.is_dead()}
+        untold = any(worker.exit_code() is None for worker in dead)
+        self._pool.check_fork_server(untold, self.rules.fork_server_silence_seconds)
         now = time.monotonic()
-        for worker in [*self._busy.values(), *self._booting]:
+        for worker in {*self._busy.values(), *self._booting} - dead:
             if worker.aborted_at is not None:
                 if now - worker.aborted_at > min(ABORT_SECONDS, self.rules.worker_silence_seconds):
                     worker.kill("it hung")

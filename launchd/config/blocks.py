@@ -107,6 +107,7 @@ POLICY: Table = {
 SUPERVISION: Table = {
     "worker_heartbeat_seconds": kinds.seconds,
     "worker_silence_seconds": kinds.seconds,
+    "fork_server_silence_seconds": kinds.seconds,
     "fetch_timeout_seconds": kinds.seconds,
     "build_timeout_seconds": kinds.seconds,
     "submit_timeout_seconds": kinds.seconds,

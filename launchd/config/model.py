@@ -93,6 +93,7 @@ class SupervisionConfig(msgspec.Struct, frozen=True):
 
     worker_heartbeat_seconds: float = 10.0
     worker_silence_seconds: float = 60.0
+    fork_server_silence_seconds: float = 15.0
     fetch_timeout_seconds: float = 1800.0
     build_timeout_seconds: float = 7200.0
     submit_timeout_seconds: float = 300.0

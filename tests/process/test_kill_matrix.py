@@ -74,6 +74,27 @@ def test_the_servers_may_die_while_jobs_are_at_every_phase(quick_house: House, v
     assert_nothing_left(quick_house)
 
 
+def test_an_end_that_the_fork_server_cannot_tell_is_noticed(quick_house: House) -> None:
+    """All slots taken and a spare worker ready: nothing is asked of the fork server, and it alone knows exit codes."""
+    quick_house.configure(max_jobs=1)
+    quick_house.start_agent()
+    gate = quick_house.directory / "gate"
+    item = quick_house.push("sh", "-c", 'until [ -e "$1" ]; do sleep 0.05; done', "job", str(gate))
+    wait_until(lambda: quick_house.phase(item) == "running", what="the job runs")
+    wait_until(lambda: idle_workers(quick_house) == 1, what="a spare worker is ready")
+    disturb_fork_server(quick_house, "stop")
+
+    gate.touch()
+
+    assert [over.state for over in quick_house.wait_over([item], timeout=20)] == ["FINISHED"]
+    assert "The fork server does not answer and is replaced." in quick_house.log()
+
+
+def idle_workers(opened: House) -> int:
+    agent = psutil.Process(opened.agent.pid if opened.agent else 0)
+    return sum("worker idle" in " ".join(process.cmdline()) for process in agent.children(recursive=True))
+
+
 def leave_a_job_behind(opened: House) -> str:
     """Have a job that runs on after its supervisor was killed."""
     agent = opened.start_agent()

@@ -26,7 +26,12 @@ QUEUE = "default"
 OVER = {"FINISHED", "FAILED", "STOPPED", "PREEMPTED"}
 
 #: Quick enough for a test to see a silent worker ended.
-QUICK = {"worker_heartbeat_seconds": 0.3, "worker_silence_seconds": 2.0, "wait_seconds": 5.0}
+QUICK = {
+    "worker_heartbeat_seconds": 0.3,
+    "worker_silence_seconds": 2.0,
+    "fork_server_silence_seconds": 3.0,
+    "wait_seconds": 5.0,
+}
 
 
 class AgentProcess:
