@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from launchd.cli.home import NotUp, living_note, state_dir_option
+from launchd.cli.home import state_dir_option
 from launchd.config import ConfigError, Flags, load
 from launchd.control_client import ControlError, ask
+from launchd.home import NotUp, living_note
 
 #: What a command that uses :func:`agent_options` may meet.
 LOCAL_ERRORS = (ControlError, ConfigError, NotUp)

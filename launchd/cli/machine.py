@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import yaml
 
 from launchd.cli.children import Child, Signals
-from launchd.cli.home import Home, NotUp
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
 from launchd.control_client import ControlError, ask
+from launchd.home import Home, NotUp
 
 HOST = "127.0.0.1"
 QUEUE = "default"

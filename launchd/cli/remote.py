@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from launchd.cli.home import Home, Note, NotUp, default_directory, living_note, state_dir_option
-from launchd.client.credentials import ApiKeyNotFound, find_api_key, find_base_url
+from launchd.cli.home import state_dir_option
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.queue_server import QueueServer
+from launchd.home import NotUp
+from launchd.whereabouts import find_server
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,32 +33,12 @@ def queue_server(url: str | None, state_dir: Path | None) -> Iterator[QueueServe
     Raises:
         QueueServerError: there is no key for it. `NotUp`: no `up` runs where it should.
     """
-    named = url or os.environ.get("WANDB_BASE_URL")
-    note = None if named else living_note(state_dir)
-    address, key = _of_up(note) if note else _elsewhere(named, Home(state_dir or default_directory(os.environ)).note())
-    server = QueueServer(address, key)
+    address, key = find_server(url, state_dir, os.environ)
+    server = QueueServer(address.url, key.key)
     try:
         yield server
     finally:
         server.close()
-
-
-def _of_up(note: Note) -> tuple[str, str]:
-    # Not WANDB_API_KEY: where only that is set, it is the key of W&B's cloud.
-    return note.url, find_api_key(note.url, {}, note.key_file).key
-
-
-def _elsewhere(named: str | None, note: Note | None) -> tuple[str, str]:
-    address = (named or find_base_url(os.environ).url).rstrip("/")
-    key_file = note.key_file if note and note.url == address else None
-    try:
-        return address, find_api_key(address, os.environ, key_file).key
-    except ApiKeyNotFound as error:
-        if named:
-            raise
-        raise ApiKeyNotFound(
-            f"No queue server is known here: `launchd up` does not run, WANDB_BASE_URL is not set. {error}"
-        ) from None
 
 
 def entity_of(server: QueueServer, entity: str | None) -> str:

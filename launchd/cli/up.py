@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 
 from launchd.cli.failures import told
-from launchd.cli.home import Home, HomeInUse, NotUp, default_directory, state_dir_option
+from launchd.cli.home import state_dir_option
 from launchd.cli.machine import Machine
 from launchd.cli.words import jobs_run_on
 from launchd.client.errors import QueueServerError
+from launchd.home import Home, HomeInUse, NotUp, default_directory
 
 LEAST_JOBS = 2
 

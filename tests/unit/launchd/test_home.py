@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from launchd.cli.home import Home, HomeInUse, Note, NotUp, default_directory, living_note
 from launchd.cli.local import runtime_dir
 from launchd.config import ConfigError, default_runtime_dir, default_state_dir
+from launchd.home import Home, HomeInUse, Note, NotUp, default_directory, living_note
 
 
 @pytest.fixture
