@@ -1,0 +1,56 @@
+"""Inserts that meet a row that is there already, in the words of either database. Owns the one place that knows both.
+
+SQLite and PostgreSQL mean the same by ON CONFLICT; SQLAlchemy has it per dialect only.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+Statement = sqlite.Insert | postgresql.Insert
+
+
+def insert_missing(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str]
+) -> int:
+    """Insert those rows that no row with the same `keys` stands in the way of. Returns how many that were.
+
+    `keys` are the columns of a primary key or a unique constraint of the table. All rows name the same columns.
+    """
+    return _execute(connection, _ignoring(connection.dialect.name, table, tuple(keys)), rows)
+
+
+def insert_or_update(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    keys: Sequence[str],
+    columns: Sequence[str],
+) -> int:
+    """Insert the rows; where one with the same `keys` is there, its `columns` take the new values. Returns how many rows.
+
+    No two of the rows may have the same keys.
+    """
+    return _execute(connection, _updating(connection.dialect.name, table, tuple(keys), tuple(columns)), rows)
+
+
+def _execute(connection: Connection, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
+    return connection.execute(statement, list(rows)).rowcount if rows else 0
+
+
+@lru_cache
+def _ignoring(dialect: str, table: Table, keys: tuple[str, ...]) -> Statement:
+    return _INSERT[dialect](table).on_conflict_do_nothing(index_elements=keys)
+
+
+@lru_cache
+def _updating(dialect: str, table: Table, keys: tuple[str, ...], columns: tuple[str, ...]) -> Statement:
+    statement = _INSERT[dialect](table)
+    changes = {column: statement.excluded[column] for column in columns}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
