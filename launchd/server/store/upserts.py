@@ -33,7 +33,7 @@ def insert_or_update(
     keys: Sequence[str],
     columns: Sequence[str],
 ) -> int:
-    """Insert the rows; where one with the same `keys` is there, its `columns` take the new values. Returns how many rows.
+    """Insert the rows; where one with the same `keys` is there, its `columns` take the new values. Returns their number.
 
     No two of the rows may have the same keys.
     """
@@ -41,7 +41,10 @@ def insert_or_update(
 
 
 def _execute(connection: Connection, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
-    return connection.execute(statement, list(rows)).rowcount if rows else 0
+    if not rows:
+        return 0
+    # Without the option psycopg forgets the number before it can be asked for.
+    return connection.execute(statement, list(rows), execution_options={"preserve_rowcount": True}).rowcount
 
 
 @lru_cache
