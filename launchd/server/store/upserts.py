@@ -33,7 +33,7 @@ def insert_or_update(
     keys: Sequence[str],
     columns: Sequence[str],
 ) -> int:
-    """Insert the rows; where one with the same `keys` is there, its `columns` take the new values. Returns their number.
+    """Insert the rows; where one with the same `keys` is there, its `columns` take the new values. Returns how many.
 
     No two of the rows may have the same keys.
     """
