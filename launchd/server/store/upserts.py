@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
 Statement = sqlite.Insert | postgresql.Insert
+
+_INSERT: Mapping[str, type[Statement]] = {"sqlite": sqlite.Insert, "postgresql": postgresql.Insert}
 
 
 def insert_missing(
