@@ -189,10 +189,10 @@ class LocalProcessRunner:
         return "The process that kept the job was killed; its exit status is lost."
 
     def _kill_survivors(self, name: str) -> None:
-        started = records.read_started(self._directory)
+        command = records.read_command(self._directory)
         roots = processes.with_variable(JOB_NAME_VARIABLE, name)
-        if started is not None and processes.is_alive(started.command):
-            roots.add(started.command.pid)
+        if command is not None and processes.is_alive(command):
+            roots.add(command.pid)
         processes.kill(processes.descendants(roots) | roots, signal.SIGKILL)
 
     def wait_fileno(self, handle: Handle) -> int | None:

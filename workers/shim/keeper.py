@@ -18,7 +18,7 @@ from workers.shim.launch import ShimLaunch
 from workers.shim.output import OutputWriter
 from workers.shim.records import ExitRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
-from workers.shim.spawn import GatedProcess
+from workers.shim.spawn import SpawnedCommand
 
 #: What a command leaves behind has this long from SIGTERM to SIGKILL.
 LEFTOVER_GRACE_SECONDS = 2.0
@@ -51,13 +51,14 @@ class Deadlines:
 
 
 class Keeper:
-    """Keeps one command that was let through its gate."""
+    """Keeps one command that was spawned."""
 
-    def __init__(self, launch: ShimLaunch, process: GatedProcess, inbox: SignalInbox, output: OutputWriter) -> None:
+    def __init__(self, launch: ShimLaunch, command: SpawnedCommand, inbox: SignalInbox, output: OutputWriter) -> None:
         self._directory = Path(launch.directory)
         self._default_grace = launch.stop_grace_seconds
-        self._main = process.key.pid
-        self._pipe = process.output
+        self._main = command.pid
+        self._command = command
+        self._pipe = command.output
         self._inbox = inbox
         self._output = output
         self._deadlines = Deadlines()

@@ -2,6 +2,7 @@
 
 ``shim.lock``   held by the living shim; its content says who that is
 ``started.json`` there before the command's first instruction: it is never started a second time
+``command.json`` which process the command is; gone with a power cut, like the process
 ``stop.json``   a stop was asked for
 ``exit.json``   how the command ended; empty while it has not
 
@@ -21,6 +22,7 @@ from workers.processes import ProcessKey
 
 LOCK_FILE = "shim.lock"
 STARTED_FILE = "started.json"
+COMMAND_FILE = "command.json"
 STOP_FILE = "stop.json"
 EXIT_FILE = "exit.json"
 
@@ -31,10 +33,9 @@ T = TypeVar("T")
 
 
 class StartedRecord(msgspec.Struct, frozen=True):
-    """The command may have run from ``started_at`` (seconds since the epoch) on, kept by ``shim`` as ``command``."""
+    """The command may have run from ``started_at`` (seconds since the epoch) on, kept by ``shim``."""
 
     shim: ProcessKey
-    command: ProcessKey
     started_at: float
 
 
@@ -57,8 +58,7 @@ class ExitRecord(msgspec.Struct, frozen=True):
     survivors: tuple[int, ...] = ()
 
 
-_holder_decoder = msgspec.json.Decoder(ProcessKey)
-_started_decoder = msgspec.json.Decoder(StartedRecord)
+_key_decoder = msgspec.json.Decoder(ProcessKey)
 _stop_decoder = msgspec.json.Decoder(StopRecord)
 _exit_decoder = msgspec.json.Decoder(ExitRecord)
 
@@ -68,9 +68,9 @@ def was_started(directory: Path) -> bool:
     return (directory / STARTED_FILE).exists()
 
 
-def read_started(directory: Path) -> StartedRecord | None:
-    """Return the record of the start, or ``None`` when there is none that can be read."""
-    return _read(directory / STARTED_FILE, _started_decoder)
+def read_command(directory: Path) -> ProcessKey | None:
+    """Return the command's main process, or ``None`` when that is not known (yet)."""
+    return _read(directory / COMMAND_FILE, _key_decoder)
 
 
 def read_stop(directory: Path) -> StopRecord | None:
@@ -89,6 +89,11 @@ def write_started(directory: Path, record: StartedRecord) -> None:
     # After the rename, so that file and directory go to the disk together: half the price of two.
     _sync(directory / STARTED_FILE)
     _sync(directory)
+
+
+def write_command(directory: Path, command: ProcessKey) -> None:
+    """Write which process the command is; raises :class:`OSError`."""
+    _replace(directory / COMMAND_FILE, command)
 
 
 def write_stop(directory: Path, record: StopRecord) -> None:
@@ -114,15 +119,21 @@ def reserve_exit(directory: Path) -> None:
 
 
 def take_lock(directory: Path, holder: ProcessKey) -> bool:
-    """Hold the shim's lock for the rest of this process's life; return whether nobody else holds it."""
+    """Hold the shim's lock for the rest of this process's life; return whether nobody else holds it.
+
+    Raises :class:`OSError` when the holder cannot be noted; the lock is free then.
+    """
     descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, msgspec.json.encode(holder), 0)
     except BlockingIOError:
         os.close(descriptor)
         return False
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+    except OSError:
+        os.close(descriptor)
+        raise
     return True
 
 
@@ -143,7 +154,7 @@ def is_locked(directory: Path) -> bool:
 
 def read_holder(directory: Path) -> ProcessKey | None:
     """Return who holds, or last held, the lock; ``None`` when that is not known (yet)."""
-    return _read(directory / LOCK_FILE, _holder_decoder)
+    return _read(directory / LOCK_FILE, _key_decoder)
 
 
 def _read(path: Path, decoder: msgspec.json.Decoder[T]) -> T | None:

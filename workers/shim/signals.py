@@ -12,8 +12,19 @@ from types import FrameType
 STOP_SIGNAL = signal.SIGUSR1
 
 _NOTED = (signal.SIGCHLD, signal.SIGTERM, STOP_SIGNAL)
-#: A shim has no terminal, and a reader or worker that is gone is none of its business.
-_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
+#: A shim has no terminal, and a reader or worker that is gone is none of its business. They are caught and not ignored,
+#: for what is ignored would be so in the command too, while its handlers end with the execution.
+_UNHEEDED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGPIPE,
+    signal.SIGALRM,
+    signal.SIGUSR2,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
 
 
 class SignalInbox:
@@ -23,10 +34,8 @@ class SignalInbox:
         self._received: set[int] = set()
         self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in _NOTED:
+        for number in (*_NOTED, *_UNHEEDED):
             signal.signal(number, self._note)
-        for number in _IGNORED:
-            signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def fileno(self) -> int:

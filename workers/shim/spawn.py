@@ -1,42 +1,21 @@
-"""Starts a command behind a gate: the process exists long before, and what comes through the gate is the command.
+"""Starts a command: in a session of its own, as the user named, its output going into a pipe.
 
-So the start can be noted on disk, with the process's id, before anything of the
-command has happened; a shim that dies before opening the gate has started nothing.
+The process is made by ``vfork``, which copies nothing: of all ways to start a program the cheapest. Until it executes
+the command it shares the shim's lock, so that a shim killed in between still counts as keeping the job.
 """
 
 import errno
 import os
 import pwd
-import signal
-from contextlib import suppress
+import subprocess
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
-
-from workers.processes import ProcessKey, die_with_parent, key_of_child
 
 #: What a shell says of a command that is not there, and of one that cannot be executed.
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
-
-#: What a shell, Python, the agent or the shim may have changed. Resetting all sixty takes as long as all the rest.
-_RESET_SIGNALS = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGPIPE,
-    signal.SIGALRM,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGCHLD,
-    signal.SIGCONT,
-    signal.SIGTSTP,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGXFSZ,
-)
 
 _JOB_UMASK = 0o022
 
@@ -50,7 +29,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What the process behind the gate is to become."""
+    """What is to be executed, where, and as whom."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -58,38 +37,22 @@ class Plan(msgspec.Struct, frozen=True):
     user: Identity | None = None
 
 
-class SpawnFailure(msgspec.Struct, frozen=True):
-    """Why a command could not be executed: a shell's exit code for it, and a sentence."""
+class CannotSpawn(Exception):
+    """A command could not be executed: ``code`` is a shell's exit code for it, the text a sentence."""
 
-    code: int
-    message: str
-
-
-_plan_decoder = msgspec.json.Decoder(Plan)
-_failure_decoder = msgspec.json.Decoder(SpawnFailure)
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
-class GatedProcess:
-    """A process that waits to become a command: in a session of its own, its output going into a pipe."""
+class SpawnedCommand:
+    """A command that runs: its main process, and the reading end of its output."""
 
-    def __init__(self, pid: int, gate: int, failure: int, output: int) -> None:
-        self.key: ProcessKey = key_of_child(pid)
+    def __init__(self, process: subprocess.Popen[bytes], output: int) -> None:
+        # Whoever keeps the command waits for all its processes; this object must not be the one to notice the end.
+        self._process = process
+        self.pid = process.pid
         self.output = output
-        self._gate = gate
-        self._failure = failure
-
-    def open_gate(self, plan: Plan) -> SpawnFailure | None:
-        """Let it execute ``plan``; return why that failed, or ``None`` once the command runs."""
-        with suppress(BrokenPipeError), os.fdopen(self._gate, "wb") as gate:
-            gate.write(msgspec.json.encode(plan))
-        with os.fdopen(self._failure, "rb") as failure:
-            report = failure.read()
-        return _failure_decoder.decode(report) if report else None
-
-    def discard(self) -> None:
-        """Let it end without having executed anything."""
-        os.close(self._gate)
-        os.close(self._failure)
 
 
 def find_user(name: str) -> Identity:
@@ -98,86 +61,61 @@ def find_user(name: str) -> Identity:
     return Identity(name, entry.pw_uid, entry.pw_gid)
 
 
-def spawn_gated() -> GatedProcess:
-    """Fork a process that waits for its command, and ends when this one does."""
-    gate_reader, gate_writer = os.pipe()
-    failure_reader, failure_writer = os.pipe()
-    output_reader, output_writer = os.pipe()
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        for descriptor in (gate_writer, failure_reader, output_reader):
-            os.close(descriptor)
-        _wait_and_become(parent, gate_reader, failure_writer, output_writer)
-    for descriptor in (gate_reader, failure_writer, output_writer):
-        os.close(descriptor)
-    os.set_blocking(output_reader, False)
-    return GatedProcess(pid, gate_writer, failure_reader, output_reader)
-
-
-def _wait_and_become(parent: int, gate: int, failure: int, output: int) -> NoReturn:
+def spawn(plan: Plan) -> SpawnedCommand:
+    """Execute ``plan``; raises :class:`CannotSpawn` when that is not possible."""
+    reader, writer = os.pipe()
     try:
-        _prepare_process(output)
-        with os.fdopen(gate, "rb") as file:
-            plan = file.read()
-        if plan:
-            _become(_plan_decoder.decode(plan), parent, failure)
+        process = _execute(plan, writer)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        os.close(reader)
+        raise _explain(error, plan) from error
     finally:
-        os._exit(EXIT_NOT_EXECUTABLE)
+        os.close(writer)
+    os.set_blocking(reader, False)
+    return SpawnedCommand(process, reader)
 
 
-def _prepare_process(output: int) -> None:
-    os.setsid()
-    die_with_parent()
-    null = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((null, 0), (output, 1), (output, 2)):
-        os.dup2(source, target)
-    for number in _RESET_SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-    os.umask(_JOB_UMASK)
+def _execute(plan: Plan, output: int) -> subprocess.Popen[bytes]:
+    user = plan.user
+    return subprocess.Popen(
+        plan.command,
+        env=plan.environment,
+        # As root, one may enter any directory; it is the job's user who has to.
+        cwd=None if user else plan.work,
+        preexec_fn=partial(os.chdir, plan.work) if user else None,  # noqa: PLW1509 (a shim has no threads)
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        # Python's descriptors close by themselves on execution, and not before: see the module's text on the lock.
+        close_fds=False,
+        start_new_session=True,
+        umask=_JOB_UMASK,
+        user=user.uid if user else None,
+        group=user.gid if user else None,
+        extra_groups=os.getgrouplist(user.name, user.gid) if user else None,
+    )
 
 
-def _become(plan: Plan, parent: int, failure: int) -> None:
-    """Execute the plan, or report why that cannot be done."""
-    try:
-        if plan.user is not None:
-            _change_user(plan.user, parent)
-        os.chdir(plan.work)
-        os.execvpe(plan.command[0], plan.command, plan.environment)  # noqa: S606 (no shell is the point)
-    except (OSError, ValueError) as error:
-        os.write(failure, msgspec.json.encode(_explain(error, plan)))
-
-
-def _change_user(user: Identity, parent: int) -> None:
-    os.initgroups(user.name, user.gid)
-    os.setgid(user.gid)
-    os.setuid(user.uid)
-    # The change of user undid the wish to die with the shim; in between, the shim may have died.
-    die_with_parent()
-    if os.getppid() != parent:
-        os._exit(EXIT_NOT_EXECUTABLE)
-
-
-def _explain(error: OSError | ValueError, plan: Plan) -> SpawnFailure:
+def _explain(error: Exception, plan: Plan) -> CannotSpawn:
     name = plan.command[0]
     match error:
         case FileNotFoundError() if not Path(plan.work).is_dir():
-            return SpawnFailure(EXIT_NOT_EXECUTABLE, "The job's working directory was removed before it started.")
+            return CannotSpawn(EXIT_NOT_EXECUTABLE, "The job's working directory was removed before it started.")
         case FileNotFoundError() if os.sep in name and Path(plan.work, name).exists():
-            return SpawnFailure(EXIT_NOT_FOUND, f"The interpreter in the first line of {name} is not on this host.")
+            return CannotSpawn(EXIT_NOT_FOUND, f"The interpreter in the first line of {name} is not on this host.")
         case FileNotFoundError() | NotADirectoryError():
-            return SpawnFailure(EXIT_NOT_FOUND, f"The command {name} was not found on this host.")
-        case PermissionError(filename=plan.work):
+            return CannotSpawn(EXIT_NOT_FOUND, f"The command {name} was not found on this host.")
+        case PermissionError(filename=plan.work) | subprocess.SubprocessError():
             message = f"The job's user may not enter {plan.work}: see the permissions of the directories above it."
-            return SpawnFailure(EXIT_NOT_EXECUTABLE, message)
+            return CannotSpawn(EXIT_NOT_EXECUTABLE, message)
         case PermissionError():
-            return SpawnFailure(EXIT_NOT_EXECUTABLE, f"The command {name} may not be executed: see its permissions.")
+            return CannotSpawn(EXIT_NOT_EXECUTABLE, f"The command {name} may not be executed: see its permissions.")
         case OSError(errno=errno.ENOEXEC):
-            return SpawnFailure(EXIT_NOT_EXECUTABLE, f"{name} is neither a program nor a script with a #! line.")
+            return CannotSpawn(EXIT_NOT_EXECUTABLE, f"{name} is neither a program nor a script with a #! line.")
         case OSError(errno=errno.E2BIG):
-            return SpawnFailure(EXIT_NOT_EXECUTABLE, _too_big(plan))
+            return CannotSpawn(EXIT_NOT_EXECUTABLE, _too_big(plan))
         case _:
-            return SpawnFailure(EXIT_NOT_EXECUTABLE, f"The command {name} could not be started: {error}.")
+            return CannotSpawn(EXIT_NOT_EXECUTABLE, f"The command {name} could not be started: {error}.")
 
 
 def _too_big(plan: Plan) -> str:

@@ -1,8 +1,8 @@
 """One job under a shim, from its launch to its exit record: the order of steps that makes a start happen at most once.
 
-    lock -> not started before? -> started.json on disk -> gate open -> kept -> exit.json on disk
+    lock -> not started before? -> started.json on disk -> command spawned -> kept -> exit.json on disk
 
-A shim that dies before ``started.json`` is on disk has started nothing, for the gate is still shut.
+A shim that dies before ``started.json`` is on disk has started nothing.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from workers.shim.launch import Answer, Outcome, ShimLaunch
 from workers.shim.output import OutputWriter
 from workers.shim.records import ExitRecord, StartedRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
-from workers.shim.spawn import Plan, find_user, spawn_gated
+from workers.shim.spawn import CannotSpawn, Plan, SpawnedCommand, find_user, spawn
 
 #: How often, a second apart, the exit record is tried before the exit status is given up.
 _EXIT_RECORD_ATTEMPTS = 60
@@ -34,7 +34,6 @@ class Start:
         self._inbox = SignalInbox()
         adopt_orphans()
         self._own_key = key_of_child(os.getpid())
-        self._process = spawn_gated()
 
     def run(self, launch: ShimLaunch, answer: Callable[[Answer], None]) -> None:
         """Start the job, keep it, record its end; ``answer`` is called once, as soon as the start is decided."""
@@ -50,7 +49,7 @@ class Start:
             answer(Answer(Outcome.TAKEN))
             return
         failpoints.hit("shim.before_spawn")
-        record = self._release(launch, plan, answer)
+        record = self._start_and_keep(launch, plan, answer)
         failpoints.hit("shim.ended")
         _record_end(Path(launch.directory), record)
 
@@ -63,22 +62,31 @@ class Start:
         failpoints.hit("shim.started")
         _hold(launch.holds)
         records.reserve_exit(directory)
-        records.write_started(directory, StartedRecord(self._own_key, self._process.key, time.time()))
+        records.write_started(directory, StartedRecord(self._own_key, time.time()))
         return Plan(launch.command, launch.environment, launch.work, user)
 
-    def _release(self, launch: ShimLaunch, plan: Plan, answer: Callable[[Answer], None]) -> ExitRecord:
-        """Let the command run and keep it to its end, unless a stop came first; return how it ended."""
+    def _start_and_keep(self, launch: ShimLaunch, plan: Plan, answer: Callable[[Answer], None]) -> ExitRecord:
+        """Start the command and keep it to its end, unless a stop came first; return how it ended."""
         directory = Path(launch.directory)
         if self._inbox.take(STOP_SIGNAL) or records.read_stop(directory) is not None:
-            self._process.discard()
             answer(Answer(Outcome.STARTED))
             return ExitRecord(time.time(), stopped=True, message="The job was stopped before its command started.")
-        failure = self._process.open_gate(plan)
-        failpoints.hit("shim.spawned")
+        try:
+            command = _spawn(plan, directory)
+        except CannotSpawn as failure:
+            answer(Answer(Outcome.STARTED))
+            return ExitRecord(time.time(), code=failure.code, message=str(failure))
         answer(Answer(Outcome.STARTED))
-        if failure is not None:
-            return ExitRecord(time.time(), code=failure.code, message=failure.message)
-        return Keeper(launch, self._process, self._inbox, OutputWriter(directory, launch.output)).keep()
+        return Keeper(launch, command, self._inbox, OutputWriter(directory, launch.output)).keep()
+
+
+def _spawn(plan: Plan, directory: Path) -> SpawnedCommand:
+    command = spawn(plan)
+    failpoints.hit("shim.spawned")
+    # On a full disk, or without its directory, the job goes on: its environment names it too.
+    with suppress(OSError):
+        records.write_command(directory, key_of_child(command.pid))
+    return command
 
 
 def _hold(paths: tuple[str, ...]) -> None:

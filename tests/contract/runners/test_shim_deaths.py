@@ -34,7 +34,7 @@ def let_end(job: Job) -> None:
 
 
 def shims(job: Job) -> list[psutil.Process]:
-    """Return all shims of the job, waiting ones too, with the processes at their gates."""
+    """Return all shims of the job, waiting ones too."""
     log = job.directory / "worker.log"
     return [process for process in psutil.process_iter() if holds(process, log)]
 
@@ -61,7 +61,7 @@ def works_in(process: psutil.Process, directory: Path) -> bool:
 def test_a_worker_that_dies_before_the_launch_leaves_nothing(job: Job) -> None:
     worker = job.submit_in_worker("prepare")
     worker.wait_for_word()
-    wait_until(lambda: len(worker.forked()) == 2, what="the shim and the process at its gate")
+    wait_until(lambda: len(worker.forked()) == 1, what="the shim")
     waiting = worker.forked()
 
     worker.kill()
