@@ -1,49 +1,81 @@
 """Who sent a request: HTTP Basic, user `api`, an API key, as W&B's clients send it. Owns the memory of known keys."""
 
+import asyncio
 import base64
 import binascii
+import logging
 import time
+from collections.abc import Mapping
 
-from launchd.server.errors import Unauthorized
+from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.keys import digest_of
-from launchd.server.store import identities
+from launchd.server.store import api_keys
 from launchd.server.store.database import Database
 from launchd.server.store.records import Viewer
 
+logger = logging.getLogger(__name__)
+
+AUTHOR_HEADER = "x-wandb-username"
+"""Whom a service account acts for; W&B's clients send WANDB_USERNAME in it. Other keys speak for their owner alone."""
+
 _REMEMBER_SECONDS = 5.0
 _MOST_REMEMBERED = 1000
+_NOTE_USE_SECONDS = 60.0
 
 
 class Authenticator:
-    """Looks keys up. A known key is remembered for 5 s: so long may a revoked one still work."""
+    """Looks keys up. A known key is remembered for 5 s: so long may one still work that another server revoked."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[str, tuple[float, Viewer]] = {}
+        self._known: dict[tuple[str, str], tuple[float, Viewer]] = {}
+        self._noted: dict[str, float] = {}
+        self._notes: set[asyncio.Task[None]] = set()
 
-    async def viewer(self, authorization: str | None) -> Viewer:
-        """Whose key is in this header.
+    async def viewer(self, headers: Mapping[str, str]) -> Viewer:
+        """Whose key is in these headers, and in whose name they act.
 
         Raises:
         Unauthorized: no key, or none of this server.
         StoreUnavailable: it cannot be told at present.
         """
-        digest = digest_of(_key_in(authorization))
-        until, viewer = self._known.get(digest, (0.0, None))
+        digest, author = digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
+        until, viewer = self._known.get((digest, author), (0.0, None))
         if viewer is not None and time.monotonic() < until:
             return viewer
-        viewer = await self._database.read(lambda connection: identities.viewer_of_key(connection, digest))
+        viewer = await self._database.read(lambda connection: api_keys.viewer_of_key(connection, digest, author))
         if viewer is None:
             raise Unauthorized(
                 "This API key is not known to this queue server. Check WANDB_API_KEY and WANDB_BASE_URL."
             )
-        self._remember(digest, viewer)
+        self._remember(digest, author, viewer)
         return viewer
 
-    def _remember(self, digest: str, viewer: Viewer) -> None:
+    def forget(self) -> None:
+        """Keys, members or roles have changed: look everything up again."""
+        self._known.clear()
+
+    def _remember(self, digest: str, author: str, viewer: Viewer) -> None:
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
-        self._known[digest] = (time.monotonic() + _REMEMBER_SECONDS, viewer)
+        now = time.monotonic()
+        self._known[digest, author] = (now + _REMEMBER_SECONDS, viewer)
+        if now - self._noted.get(digest, -_NOTE_USE_SECONDS) >= _NOTE_USE_SECONDS:
+            self._note_use(digest, now)
+
+    def _note_use(self, digest: str, now: float) -> None:
+        if len(self._noted) >= _MOST_REMEMBERED:
+            self._noted.clear()
+        self._noted[digest] = now
+        note = asyncio.create_task(self._write_use(digest))
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
+
+    async def _write_use(self, digest: str) -> None:
+        try:
+            await self._database.write(lambda connection: api_keys.note_use(connection, digest))
+        except ServerError as error:
+            logger.warning("The use of an API key could not be noted.", extra={"error": str(error)})
 
 
 def _key_in(authorization: str | None) -> str:

@@ -13,9 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from launchd.server import keys
 from launchd.server.errors import CannotStart
 from launchd.server.settings import ServerSettings
-from launchd.server.store import identities
+from launchd.server.store import accounts, api_keys
 from launchd.server.store.database import open_engine
 from launchd.server.store.migrate import migrate
+from launchd.server.store.records import Role
 
 _SECRET_BYTES = 32
 
@@ -63,16 +64,15 @@ def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:
     """The file is written before the database knows the key: after a crash between, the next start replaces it."""
     if _key_works(connection, settings.admin_key_path):
         return
-    user_id = identities.first_admin(connection)
-    if user_id is None:
-        user_id = identities.create_user(connection, settings.entity or getpass.getuser(), admin=True)
-    write_secret(settings.admin_key_path, keys.issue(connection, user_id, "admin"))
+    owner = accounts.first_user(connection, settings.entity or getpass.getuser())
+    _, key = keys.issue(connection, owner, "admin", Role.ADMIN)
+    write_secret(settings.admin_key_path, key)
 
 
 def _key_works(connection: Connection, path: Path) -> bool:
     if not path.exists():
         return False
-    return identities.viewer_of_key(connection, keys.digest_of(path.read_text().strip())) is not None
+    return api_keys.viewer_of_key(connection, keys.digest_of(path.read_text().strip())) is not None
 
 
 def _link_secret(path: Path) -> bytes:

@@ -6,7 +6,8 @@ import string
 
 from sqlalchemy import Connection
 
-from launchd.server.store import identities
+from launchd.server.store import api_keys
+from launchd.server.store.records import ApiKey, Person, Role
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _LENGTH = 40
@@ -22,8 +23,7 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def issue(connection: Connection, user_id: int, description: str) -> str:
-    """Make a key for a user and keep its digest. Returns the key, for the only time."""
+def issue(connection: Connection, owner: Person, description: str, role: Role) -> tuple[ApiKey, str]:
+    """Make a key for somebody and keep its digest. Returns the key itself, for the only time, beside what is kept."""
     key = new_key()
-    identities.add_key(connection, user_id, digest_of(key), description)
-    return key
+    return api_keys.add(connection, owner, digest_of(key), description, role), key

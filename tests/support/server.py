@@ -46,6 +46,10 @@ class Api:
     def close(self) -> None:
         self._session.close()
 
+    def send_header(self, name: str, value: str) -> None:
+        """Send a header with every request from now on."""
+        self._session.headers[name] = value
+
     def post(self, body: object, timeout: float = REQUEST_SECONDS) -> requests.Response:
         """Send a GraphQL body as it is."""
         return self._session.post(f"{self.url}/graphql", json=body, timeout=timeout)
@@ -79,15 +83,16 @@ class Api:
             prioritizationMode=mode,
         )
         assert made == {"success": True}
-        query = 'query($q: String!) { project(name: "model-registry") { runQueue(name: $q) { id } } }'
-        queue_id: str = self.run(query, {"q": name})["project"]["runQueue"]["id"]
+        query = """query($e: String!, $q: String!) {
+            project(name: "model-registry", entityName: $e) { runQueue(name: $q) { id } } }"""
+        queue_id: str = self.run(query, {"e": entity, "q": name})["project"]["runQueue"]["id"]
         return queue_id
 
-    def create_agent(self, *queue_ids: str) -> str:
+    def create_agent(self, *queue_ids: str, entity: str = "me") -> str:
         made = self.mutate(
             "createLaunchAgent",
             "launchAgentId",
-            entityName="me",
+            entityName=entity,
             projectName="model-registry",
             runQueues=list(queue_ids),
             hostname="host1",
@@ -95,11 +100,11 @@ class Api:
         agent_id: str = made["launchAgentId"]
         return agent_id
 
-    def push(self, queue: str, spec: object = None, **options: object) -> str:
+    def push(self, queue: str, spec: object = None, *, entity: str = "me", **options: object) -> str:
         made = self.mutate(
             "pushToRunQueueByName",
             "runQueueItemId",
-            entityName="me",
+            entityName=entity,
             projectName="model-registry",
             queueName=queue,
             runSpec=json.dumps(spec or {"project": "p"}),

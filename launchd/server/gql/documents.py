@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, validate
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationType, get_operation_ast, parse, validate
 
 from launchd.server.errors import Refused
 from launchd.server.gql.limits import MAX_TOKENS, check_size
@@ -61,3 +61,9 @@ class Documents:
         self._kept[text] = document
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
+
+
+def changes_something(document: DocumentNode, operation_name: str | None) -> bool:
+    """Whether the operation that will be executed is a mutation."""
+    operation = get_operation_ast(document, operation_name or None)
+    return operation is not None and operation.operation is OperationType.MUTATION

@@ -10,10 +10,12 @@ from starlette.responses import Response
 
 from launchd.server.bodies import read_body
 from launchd.server.context import Context
-from launchd.server.gql.documents import Documents, InvalidDocument
+from launchd.server.errors import NotAllowed
+from launchd.server.gql.documents import Documents, InvalidDocument, changes_something
 from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.responses import error_response, json_response
 from launchd.server.services import Services
+from launchd.server.store.records import Role, Viewer
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +36,14 @@ class GraphQLEndpoint:
         Raises:
             ServerError: it did not come so far as to be executed.
         """
-        viewer = await self._services.auth.viewer(request.headers.get("authorization"))
+        viewer = await self._services.auth.viewer(request.headers)
         envelope = read_envelope(await read_body(request, self._services.settings.max_body_bytes))
         try:
             document = self._documents.get(envelope.query)
         except InvalidDocument as invalid:
             return error_response(invalid.status, *(error.message for error in invalid.errors))
+        if changes_something(document, envelope.operation_name):
+            viewer = may_write(viewer)
         result = execute(
             self._schema,
             document,
@@ -49,6 +53,17 @@ class GraphQLEndpoint:
             operation_name=envelope.operation_name or None,
         )
         return _answer(envelope, result if isinstance(result, ExecutionResult) else await cast(Awaitable[Any], result))
+
+
+def may_write(viewer: Viewer) -> Viewer:
+    """The viewer, who sees from now on only what they may change.
+
+    Raises:
+        NotAllowed: the key is for looking alone.
+    """
+    if viewer.key_role < Role.MEMBER:
+        raise NotAllowed("This API key has the role viewer: it may look, but not change anything.")
+    return viewer.writing()
 
 
 def _answer(envelope: Envelope, result: ExecutionResult) -> Response:

@@ -1,6 +1,7 @@
 """Resolvers by topic. Owns the list; each module translates between GraphQL and the store."""
 
 from launchd.server.resolvers import (
+    accounts,
     agents,
     artifacts,
     claims,
@@ -15,6 +16,7 @@ from launchd.server.resolvers import (
 )
 
 bindables = [
+    *accounts.bindables,
     *viewer.bindables,
     *projects.bindables,
     *queues.bindables,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.store import agents, identities
-from launchd.server.store.records import LaunchAgent
+from launchd.server.store.records import LaunchAgent, Role
 
 query = QueryType()
 mutation = MutationType()
@@ -18,14 +18,14 @@ bindables = [query, mutation, agent]
 
 @query.field("launchAgent")
 async def resolve_agent(_: object, info: Info, id: str) -> LaunchAgent | None:
-    """W&B's agent sends no heartbeat of its own: asking after itself is one."""
+    """W&B's agent sends no heartbeat of its own: asking after itself is one, if whoever asks may serve queues."""
     context = info.context
+    writing = context.viewer.writing()
 
     def work(connection: Connection) -> LaunchAgent | None:
-        found = agents.find_agent(connection, context.viewer, id)
-        if found is not None:
+        if context.viewer.key_role >= Role.MEMBER and agents.find_agent(connection, writing, id):
             agents.beat(connection, id)
-        return found
+        return agents.find_agent(connection, context.viewer, id)
 
     return await context.write(work)
 

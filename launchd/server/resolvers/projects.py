@@ -1,5 +1,6 @@
 """Projects."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ariadne import MutationType, ObjectType, QueryType
@@ -16,6 +17,8 @@ mutation = MutationType()
 project = ObjectType("Project")
 bindables = [query, mutation, project]
 
+_MOST_PROJECTS = 1000
+
 
 @query.field("project")
 async def resolve_project(
@@ -28,6 +31,27 @@ async def resolve_project(
 def _find_project(connection: Connection, viewer: Viewer, entity_name: str | None, name: str) -> ProjectRecord | None:
     entity = identities.find_entity(connection, viewer, entity_name)
     return identities.find_project(connection, entity, name) if entity else None
+
+
+@query.field("models")
+async def resolve_projects(
+    _: object, info: Info, entity_name: str | None = None, after: str | None = None, first: int | None = None
+) -> dict[str, Any] | None:
+    """One more than asked for is read, to know whether there is a next page."""
+    context = info.context
+    limit = min(max(0, first if first is not None else 50), _MOST_PROJECTS)
+    start = int(after) if after and after.isdecimal() and len(after) <= 18 else 0
+
+    def work(connection: Connection) -> Sequence[ProjectRecord] | None:
+        entity = identities.find_entity(connection, context.viewer, entity_name)
+        return identities.page_of_projects(connection, entity, start, limit + 1) if entity else None
+
+    rows = await context.read(work)
+    if rows is None:
+        return None
+    edges = [{"node": row, "cursor": str(row.id)} for row in rows[:limit]]
+    end = edges[-1]["cursor"] if edges else None
+    return {"edges": edges, "page_info": {"has_next_page": len(rows) > limit, "end_cursor": end}}
 
 
 @mutation.field("upsertModel")

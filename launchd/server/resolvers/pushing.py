@@ -7,7 +7,7 @@ import msgspec
 from ariadne import MutationType
 from sqlalchemy import Connection
 
-from launchd.server import run_specs
+from launchd.server import authors, run_specs
 from launchd.server.context import Context, Info
 from launchd.server.store import items, queues
 from launchd.server.store.records import Queue
@@ -54,8 +54,11 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
             default=DEFAULT_PRIORITY,
         )
         config = queues.find_config(connection, queue.entity_id, queue.resource_config_id)
-        text = msgspec.json.encode(run_specs.normalise(spec, config, values)).decode()
-        return queue.id, items.push(connection, queue, text, priority=priority, is_scheduler=scheduler), text
+        authors.check_target(connection, context.viewer, spec)
+        author_id, author = authors.author_of(connection, context.viewer, spec)
+        text = msgspec.json.encode(run_specs.normalise(spec, config, values) | {"author": author}).decode()
+        pushed = items.push(connection, queue, text, author_id, priority=priority, is_scheduler=scheduler)
+        return queue.id, pushed, text
 
     queue_id, item_id, text = await context.write(work)
     context.services.wakeups.wake_one([work_topic(queue_id, scheduler=scheduler)])

@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import NotFound
-from launchd.server.store import identities, items, runs
+from launchd.server.store import accounts, identities, items, runs
 from launchd.server.store.ids import parse_storage_id, storage_id
-from launchd.server.store.records import ProjectRecord, Run, Viewer
+from launchd.server.store.records import Person, ProjectRecord, Run, Viewer
 
 mutation = MutationType()
 run = ObjectType("Run")
@@ -65,8 +65,9 @@ def resolve_project_id(found: Run, info: Info) -> str:
 
 
 @run.field("user")
-def resolve_user(found: Run, info: Info) -> Viewer:
-    return info.context.viewer
+async def resolve_user(found: Run, info: Info) -> Person:
+    """Who submitted or started it; the viewer where nobody is known, for W&B's clients fail on null."""
+    return await info.context.read(accounts.person_by_id, found.author_id) or info.context.viewer
 
 
 @run.field("project")

@@ -1,23 +1,54 @@
-"""Viewer, server info, entities."""
+"""The viewer and other people, server info, entities."""
 
 from typing import Any
 
 from ariadne import ObjectType, QueryType
+from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.store import identities, queues
-from launchd.server.store.records import EntityRecord, ResourceConfig, Viewer
+from launchd.server.store import accounts, administration, api_keys, identities, queues
+from launchd.server.store.records import ApiKey, EntityRecord, Member, Person, ResourceConfig, Role, Viewer
 
 query = QueryType()
 user = ObjectType("User")
+api_key = ObjectType("ApiKey")
 entity = ObjectType("Entity")
+member = ObjectType("Member")
 resource_config = ObjectType("DefaultResourceConfig")
-bindables = [query, user, entity, resource_config]
+bindables = [query, user, api_key, entity, member, resource_config]
+
+_PEOPLES_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None}
+"""Wandb 0.20 fails where flags are null."""
+_ENTITYS_CONSTANTS: dict[str, Any] = {
+    "available": True,
+    "readOnly": False,
+    "readOnlyAdmin": False,
+    "privateOnly": True,
+    "codeSavingEnabled": True,
+    "defaultAccess": "PRIVATE",
+    "isPaid": False,
+}
+
+
+def _constant(value: Any) -> Any:
+    return lambda found, info: value
+
+
+for _name, _value in _PEOPLES_CONSTANTS.items():
+    user.set_field(_name, _constant(_value))
+for _name, _value in _ENTITYS_CONSTANTS.items():
+    entity.set_field(_name, _constant(_value))
 
 
 @query.field("viewer")
 def resolve_viewer(_: object, info: Info) -> Viewer:
     return info.context.viewer
+
+
+@query.field("users")
+async def resolve_users(_: object, info: Info, query: str | None = None) -> dict[str, Any]:
+    found = await info.context.read(accounts.find_people, info.context.viewer, query)
+    return {"edges": [{"node": person} for person in found]}
 
 
 @query.field("serverInfo")
@@ -33,32 +64,89 @@ async def resolve_entity(_: object, info: Info, name: str | None = None) -> Enti
 
 
 @user.field("id")
-def resolve_user_id(viewer: Viewer, info: Info) -> str:
-    return str(viewer.user_id)
+def resolve_user_id(person: Person, info: Info) -> str:
+    return str(person.user_id)
 
 
 @user.field("username")
-def resolve_username(viewer: Viewer, info: Info) -> str:
-    return viewer.name
+def resolve_username(person: Person, info: Info) -> str:
+    return person.name
 
 
-@user.field("flags")
-def resolve_flags(viewer: Viewer, info: Info) -> str:
-    """Wandb 0.20 fails on null."""
-    return "{}"
+@user.field("isServiceAccount")
+def resolve_is_service(person: Person, info: Info) -> bool:
+    return person.is_service
 
 
 @user.field("teams")
-async def resolve_teams(viewer: Viewer, info: Info) -> dict[str, Any]:
-    teams = await info.context.read(identities.teams_of, viewer)
-    return {"edges": [{"node": team} for team in teams]}
+async def resolve_teams(person: Person, info: Info) -> dict[str, Any]:
+    """Of others, those teams alone that the viewer is in too."""
+    context = info.context
+
+    def work(connection: Connection) -> list[EntityRecord]:
+        mine = identities.entities_of(connection, context.viewer.user_id)
+        theirs = identities.entities_of(connection, person.user_id)
+        return [team for team in theirs if team in mine]
+
+    return {"edges": [{"node": team} for team in await context.read(work)]}
 
 
 @user.field("apiKeys")
-async def resolve_api_keys(viewer: Viewer, info: Info) -> dict[str, Any]:
-    found = await info.context.read(identities.keys_of, viewer)
-    nodes = [{"id": key_id, "name": None, "description": description} for key_id, description in found]
-    return {"edges": [{"node": node} for node in nodes]}
+async def resolve_api_keys(person: Person, info: Info) -> dict[str, Any]:
+    """The viewer's own, and of others for those alone who may manage them."""
+    context = info.context
+
+    def work(connection: Connection) -> list[ApiKey]:
+        own = person.user_id == context.viewer.user_id
+        if not own and not administration.may_manage_keys(connection, context.viewer, person):
+            return []
+        return api_keys.keys_of(connection, person.user_id)
+
+    return {"edges": [{"node": key} for key in await context.read(work)]}
+
+
+@api_key.field("role")
+def resolve_key_role(key: ApiKey, info: Info) -> str:
+    return Role(key.role).name
+
+
+@entity.field("members")
+async def resolve_members(found: EntityRecord, info: Info) -> list[Member]:
+    return await info.context.read(accounts.members_of, found)
+
+
+@member.field("id")
+def resolve_member_id(found: Member, info: Info) -> str:
+    return str(found.person.user_id)
+
+
+for _field in ("name", "email"):
+    member.set_field(_field, lambda found, info, field=_field: getattr(found.person, field))
+
+
+@member.field("username")
+def resolve_member_name(found: Member, info: Info) -> str:
+    return found.person.name
+
+
+@member.field("role")
+def resolve_member_role(found: Member, info: Info) -> str:
+    return Role(found.role).name
+
+
+@member.field("admin")
+def resolve_member_is_admin(found: Member, info: Info) -> bool:
+    return found.role == Role.ADMIN
+
+
+@member.field("pending")
+def resolve_pending(found: Member, info: Info) -> bool:
+    return False
+
+
+@member.field("accountType")
+def resolve_account_type(found: Member, info: Info) -> str:
+    return "SERVICE" if found.person.is_service else "MEMBER"
 
 
 @entity.field("defaultResourceConfig")

@@ -11,7 +11,7 @@ from launchd.server.store.access import binds, may_use
 from launchd.server.store.ids import new_id
 from launchd.server.store.queues import require_queue_by_id
 from launchd.server.store.records import EntityRecord, LaunchAgent, Viewer
-from launchd.server.store.tables import entities, launch_agent_queues, launch_agents, run_queues
+from launchd.server.store.tables import entities, launch_agent_queues, launch_agents, projects, run_queues
 
 POLLING = "POLLING"
 
@@ -38,7 +38,10 @@ _OF_ENTITY = _AGENTS.where(agent.entity_id == bindparam("of_entity")).order_by(a
 _QUEUES_OF = (
     select(run_queues.c.id, run_queues.c.name)
     .join(launch_agent_queues, launch_agent_queues.c.queue_id == run_queues.c.id)
+    .join(projects, projects.c.id == run_queues.c.project_id)
     .where(launch_agent_queues.c.agent_id == bindparam("of_id"), run_queues.c.deleted_at.is_(None))
+    # Whoever leaves a team takes no more of its items, however they registered.
+    .where(may_use(projects.c.entity_id))
     .order_by(launch_agent_queues.c.place)
 )
 _UPDATE = update(launch_agents).where(agent.id == bindparam("of_id"))
@@ -86,8 +89,8 @@ def create_agent(
     return agent_id
 
 
-def _agent(connection: Connection, row: Any) -> LaunchAgent:
-    queues = connection.execute(_QUEUES_OF, {"of_id": row.id}).all()
+def _agent(connection: Connection, viewer: Viewer, row: Any) -> LaunchAgent:
+    queues = connection.execute(_QUEUES_OF, {"of_id": row.id, **binds(viewer)}).all()
     return LaunchAgent(
         **row._mapping,
         queue_ids=tuple(queue.id for queue in queues),
@@ -98,7 +101,7 @@ def _agent(connection: Connection, row: Any) -> LaunchAgent:
 def find_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent | None:
     """The agent, if the viewer may use it."""
     row = connection.execute(_BY_ID, {"of_id": agent_id, **binds(viewer)}).first()
-    return _agent(connection, row) if row else None
+    return _agent(connection, viewer, row) if row else None
 
 
 def require_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent:
@@ -114,7 +117,7 @@ def require_agent(connection: Connection, viewer: Viewer, agent_id: str) -> Laun
 def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> list[LaunchAgent]:
     """The youngest first."""
     rows = connection.execute(_OF_ENTITY, {"of_entity": entity.id, **binds(viewer)}).all()
-    return [_agent(connection, row) for row in rows]
+    return [_agent(connection, viewer, row) for row in rows]
 
 
 def beat(connection: Connection, agent_id: str, status: str | None = None) -> None:

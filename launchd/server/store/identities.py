@@ -1,28 +1,25 @@
-"""Users, entities, their API keys and projects. Owns their rows."""
+"""Whose a key is, and the entities and projects that somebody may use. Owns the rows of projects; `accounts` and
+`api_keys` own the others."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select
 
-from launchd.server.errors import NotFound, Refused
+from launchd.server.errors import NotAllowed, NotFound, Refused
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.database import insert_row
-from launchd.server.store.records import EntityRecord, ProjectRecord, Viewer
-from launchd.server.store.tables import api_keys, entities, memberships, projects, users
+from launchd.server.store.records import EntityRecord, ProjectRecord, Role, Viewer
+from launchd.server.store.tables import entities, memberships, projects
 
 MODEL_REGISTRY = "model-registry"
 """The project that holds an entity's queues, by W&B's convention."""
 
 _LONGEST_NAME = 128
 
-_VIEWER_OF_KEY = (
-    select(users.c.id.label("user_id"), users.c.name, users.c.email, users.c.admin, entities.c.name.label("entity"))
-    .join(api_keys, api_keys.c.user_id == users.c.id)
-    .join(entities, entities.c.id == users.c.default_entity_id)
-    .where(api_keys.c.digest == bindparam("of_digest"))
-)
-_ENTITY = select(entities).where(entities.c.name == bindparam("of_name"), may_use(entities.c.id))
+_ENTITY_NAMED = select(entities).where(entities.c.name == bindparam("of_name"))
+_ENTITY = _ENTITY_NAMED.where(may_use(entities.c.id))
 _PROJECTS = select(
     projects.c.id,
     projects.c.entity_id,
@@ -36,45 +33,16 @@ _PROJECT = _PROJECTS.where(
     projects.c.entity_id == bindparam("of_entity"), projects.c.folded_name == bindparam("of_name")
 )
 _PROJECT_BY_ID = _PROJECTS.where(projects.c.id == bindparam("of_id"))
+_PAGE = (
+    _PROJECTS.where(projects.c.entity_id == bindparam("of_entity"), projects.c.id > bindparam("after"))
+    .order_by(projects.c.id)
+    .limit(bindparam("most"))
+)
 
 
-def create_user(connection: Connection, name: str, *, admin: bool) -> int:
-    """A user with an entity of the same name and, in it, the project for queues. Returns the user's id."""
-    check_name("user", name)
-    entity = insert_row(connection, insert(entities), {"name": name, "is_team": False})
-    row = {"name": name, "email": "", "admin": admin, "default_entity_id": entity}
-    user = insert_row(connection, insert(users), row)
-    connection.execute(insert(memberships), {"user_id": user, "entity_id": entity})
-    ensure_project(connection, EntityRecord(id=entity, name=name, is_team=False), MODEL_REGISTRY)
-    return user
-
-
-def add_key(connection: Connection, user_id: int, digest: str, description: str) -> None:
-    """Keep the digest of a key of this user."""
-    row = {"user_id": user_id, "digest": digest, "description": description, "created_at": time.time()}
-    connection.execute(insert(api_keys), row)
-
-
-def first_admin(connection: Connection) -> int | None:
-    """Id of the user that was made first."""
-    return connection.execute(select(users.c.id).where(users.c.admin).order_by(users.c.id).limit(1)).scalar()
-
-
-def keys_of(connection: Connection, viewer: Viewer) -> list[tuple[int, str]]:
-    """Id and description of each key of the viewer."""
-    wanted = select(api_keys.c.id, api_keys.c.description).where(api_keys.c.user_id == viewer.user_id)
-    return [(row.id, row.description) for row in connection.execute(wanted)]
-
-
-def viewer_of_key(connection: Connection, digest: str) -> Viewer | None:
-    """Whose key has this digest."""
-    row = connection.execute(_VIEWER_OF_KEY, {"of_digest": digest}).first()
-    return Viewer(**row._mapping) if row else None
-
-
-def teams_of(connection: Connection, viewer: Viewer) -> list[EntityRecord]:
-    """Entities the viewer belongs to, their own included."""
-    wanted = select(entities).join(memberships).where(memberships.c.user_id == viewer.user_id).order_by(entities.c.name)
+def entities_of(connection: Connection, user_id: int) -> list[EntityRecord]:
+    """Entities that somebody is a member of, their own included."""
+    wanted = select(entities).join(memberships).where(memberships.c.user_id == user_id).order_by(entities.c.name)
     return [EntityRecord(**row._mapping) for row in connection.execute(wanted)]
 
 
@@ -84,16 +52,26 @@ def find_entity(connection: Connection, viewer: Viewer, name: str | None) -> Ent
     return EntityRecord(**row._mapping) if row else None
 
 
+def entity_named(connection: Connection, name: str) -> EntityRecord | None:
+    """The entity of this name, whoever asks: for those who manage the server, and for names found in its own rows."""
+    row = connection.execute(_ENTITY_NAMED, {"of_name": name}).first()
+    return EntityRecord(**row._mapping) if row else None
+
+
 def require_entity(connection: Connection, viewer: Viewer, name: str | None) -> EntityRecord:
     """As `find_entity`.
 
     Raises:
-        NotFound: no such entity, or it is not the viewer's to use.
+        NotFound: no such entity, or the viewer is no member of it.
+        NotAllowed: the viewer's role in it is too low.
     """
     entity = find_entity(connection, viewer, name)
-    if entity is None:
-        raise NotFound(f"There is no entity {name!r} here that you may use; your own is {viewer.entity!r}.")
-    return entity
+    if entity is not None:
+        return entity
+    if find_entity(connection, viewer.looking(), name) is not None:
+        needed = Role(viewer.least_role).name.lower()
+        raise NotAllowed(f"Your role in entity {name or viewer.entity!r} is too low for this: it takes a {needed}.")
+    raise NotFound(f"There is no entity {name!r} here that you may use; your own is {viewer.entity!r}.")
 
 
 def find_project(connection: Connection, entity: EntityRecord, name: str) -> ProjectRecord | None:
@@ -105,6 +83,12 @@ def find_project(connection: Connection, entity: EntityRecord, name: str) -> Pro
 def project_by_id(connection: Connection, project_id: int) -> ProjectRecord:
     """The project, which must exist."""
     return ProjectRecord(**connection.execute(_PROJECT_BY_ID, {"of_id": project_id}).one()._mapping)
+
+
+def page_of_projects(connection: Connection, entity: EntityRecord, after: int, limit: int) -> Sequence[ProjectRecord]:
+    """Projects whose number is above `after`, the oldest first."""
+    which = {"of_entity": entity.id, "after": after, "most": limit}
+    return [ProjectRecord(**row._mapping) for row in connection.execute(_PAGE, which)]
 
 
 def ensure_project(

@@ -11,9 +11,17 @@ from launchd.server.errors import NotFound
 from launchd.server.store import identities, runs
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.ids import new_id
-from launchd.server.store.records import EntityRecord, Item, ItemWarning, Queue, Viewer
+from launchd.server.store.records import EntityRecord, Item, ItemWarning, Queue, Role, Viewer
 from launchd.server.store.states import CLAIMED, FAILED, IN_CARE, LEASED, PENDING, STOPPED
-from launchd.server.store.tables import entities, item_warnings, projects, run_queue_items, run_queues
+from launchd.server.store.tables import (
+    entities,
+    item_warnings,
+    memberships,
+    projects,
+    run_queue_items,
+    run_queues,
+    users,
+)
 
 item = run_queue_items.c
 _ITEMS = (
@@ -25,6 +33,8 @@ _ITEMS = (
         entities.c.name.label("entity_name"),
         item.state,
         item.priority,
+        item.author_id,
+        users.c.name.label("author"),
         item.run_spec,
         item.created_at,
         item.agent_id,
@@ -44,12 +54,16 @@ _ITEMS = (
     .join(run_queues, run_queues.c.id == item.queue_id)
     .join(projects, projects.c.id == run_queues.c.project_id)
     .join(entities, entities.c.id == projects.c.entity_id)
+    .outerjoin(users, users.c.id == item.author_id)
 )
 _BY_ID = _ITEMS.where(item.id == bindparam("of_id"), may_use(projects.c.entity_id))
 _OF_QUEUE = _ITEMS.where(item.queue_id == bindparam("of_queue"))
 _ONE_OF_QUEUE = _OF_QUEUE.where(item.id == bindparam("of_id"))
 _YOUNGEST_OF_QUEUE = _OF_QUEUE.order_by(item.number.desc()).limit(bindparam("most"))
 _ENTITY = select(entities).where(entities.c.name == bindparam("of_name"))
+_ENTITY_OF_AUTHOR = _ENTITY.join(memberships).where(
+    memberships.c.user_id == bindparam("of_author"), memberships.c.role >= int(Role.MEMBER)
+)
 _INSERT = insert(run_queue_items)
 _CHANGE = update(run_queue_items).where(
     item.id == bindparam("of_id"), item.state.in_(bindparam("of_states", expanding=True))
@@ -62,7 +76,9 @@ DEFAULT_PROJECT = "uncategorized"
 """W&B's name for the project of a run that names none."""
 
 
-def push(connection: Connection, queue: Queue, run_spec: str, *, priority: int, is_scheduler: bool) -> str:
+def push(
+    connection: Connection, queue: Queue, run_spec: str, author_id: int, *, priority: int, is_scheduler: bool
+) -> str:
     """Append an item. Returns its id."""
     item_id = new_id()
     row = {
@@ -71,6 +87,7 @@ def push(connection: Connection, queue: Queue, run_spec: str, *, priority: int, 
         "state": PENDING,
         "priority": priority,
         "is_scheduler": is_scheduler,
+        "author_id": author_id,
         "run_spec": run_spec,
         "created_at": time.time(),
         "stop_requested": False,
@@ -125,7 +142,7 @@ def acknowledge(connection: Connection, found: Item, run_name: str) -> bool:
     spec = msgspec.json.decode(found.run_spec)
     entity = _entity_of_run(connection, spec, found)
     project, _ = identities.ensure_project(connection, entity, (_text(spec.get("project")) or DEFAULT_PROJECT).lower())
-    run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")))
+    run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")), found.author_id)
     return _change(
         connection,
         found.id,
@@ -135,10 +152,10 @@ def acknowledge(connection: Connection, found: Item, run_name: str) -> bool:
 
 
 def _entity_of_run(connection: Connection, spec: Mapping[str, Any], found: Item) -> EntityRecord:
-    """The entity the spec names if the server knows it, else the queue's."""
-    named = {"of_name": _text(spec.get("entity")) or found.entity_name}
+    """The entity the spec names if the item's author may still make runs there, else the queue's."""
+    named = {"of_name": _text(spec.get("entity")) or found.entity_name, "of_author": found.author_id}
     own = {"of_name": found.entity_name}
-    row = connection.execute(_ENTITY, named).first() or connection.execute(_ENTITY, own).one()
+    row = connection.execute(_ENTITY_OF_AUTHOR, named).first() or connection.execute(_ENTITY, own).one()
     return EntityRecord(**row._mapping)
 
 

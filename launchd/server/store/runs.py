@@ -18,6 +18,7 @@ _RUN = (
         entities.c.name.label("entity_name"),
         runs.c.name,
         runs.c.display_name,
+        runs.c.author_id,
         runs.c.state,
         runs.c.stopped,
         runs.c.created_at,
@@ -36,8 +37,10 @@ def find_run(connection: Connection, project_id: int, name: str) -> Run | None:
     return Run(**row._mapping) if row else None
 
 
-def ensure_run(connection: Connection, project_id: int, name: str, display_name: str | None) -> int:
-    """Number of the run; where it is missing, it is made in state pending."""
+def ensure_run(
+    connection: Connection, project_id: int, name: str, display_name: str | None, author_id: int | None
+) -> int:
+    """Number of the run; where it is missing, it is made in state pending. `author_id` is its user from then on."""
     found = find_run(connection, project_id, name)
     if found is not None:
         return found.id
@@ -45,6 +48,7 @@ def ensure_run(connection: Connection, project_id: int, name: str, display_name:
         "project_id": project_id,
         "name": name,
         "display_name": display_name,
+        "author_id": author_id,
         "state": PENDING,
         "stopped": False,
         "created_at": time.time(),

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.support.people import People
+from tests.support.people import people as make_people
 from tests.support.server import Api, RunningServer, fresh_name, running_server
 
 
@@ -18,6 +20,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def api(server: RunningServer) -> Iterator[Api]:
     with server.api() as client:
         yield client
+
+
+@pytest.fixture
+def people(server: RunningServer) -> Iterator[People]:
+    with make_people(server) as made:
+        yield made
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, select, text
@@ -96,6 +98,35 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(path: Path) 
     with engine.begin() as connection:
         context = MigrationContext.configure(connection, opts={"render_as_batch": True})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_a_migration_back_and_forth_keeps_what_there_was(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.executescript("""
+            INSERT INTO entities VALUES (1, 'me', 0);
+            INSERT INTO users (id, name, email, admin, is_service, default_entity_id) VALUES (1, 'me', '', 1, 0, 1);
+            INSERT INTO memberships VALUES (1, 1, 3);
+            INSERT INTO api_keys (user_id, digest, description, role, created_at) VALUES (1, 'd', 'k', 2, 1.0);
+        """)
+    connection.close()
+    alter(path, "downgrade", "0001")
+    alter(path, "upgrade", "head")
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT role FROM memberships").fetchall() == [(3,)]
+        assert connection.execute("SELECT digest, role FROM api_keys").fetchall() == [("d", 3)]
+        assert connection.execute("SELECT name, is_service FROM users").fetchall() == [("me", 0)]
+    connection.close()
+    test_the_migrations_make_exactly_the_tables_that_the_code_knows(path)
+
+
+def alter(path: Path, direction: str, target: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
+    engine = open_engine(path, "BEGIN IMMEDIATE")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        getattr(command, direction)(config, target)
     engine.dispose()
 
 

@@ -1,6 +1,6 @@
 """Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
 
-from launchd.server.store.records.accounts import EntityRecord, ProjectRecord, Viewer
+from launchd.server.store.records.accounts import ApiKey, EntityRecord, Member, Person, ProjectRecord, Role, Viewer
 from launchd.server.store.records.artifacts import Artifact, ArtifactFile, FileSpec, ManifestEntry
 from launchd.server.store.records.base import Record
 from launchd.server.store.records.launch import (
@@ -16,6 +16,7 @@ from launchd.server.store.records.launch import (
 from launchd.server.store.records.runs import Run
 
 __all__ = [
+    "ApiKey",
     "Artifact",
     "ArtifactFile",
     "EntityRecord",
@@ -25,11 +26,14 @@ __all__ = [
     "LaunchAgent",
     "LeasedItem",
     "ManifestEntry",
+    "Member",
+    "Person",
     "ProjectRecord",
     "Queue",
     "Record",
     "Report",
     "ResourceConfig",
+    "Role",
     "Run",
     "StopOrder",
     "Viewer",

@@ -63,6 +63,8 @@ class Item(Record, frozen=True, kw_only=True):
     entity_name: str
     state: str
     priority: int
+    author_id: int | None
+    author: str | None
     run_spec: msgspec.Raw
     created_at: float
     agent_id: str | None

@@ -12,6 +12,7 @@ class Run(Record, frozen=True, kw_only=True):
     entity_name: str
     name: str
     display_name: str | None
+    author_id: int | None
     state: str
     stopped: bool
     created_at: float

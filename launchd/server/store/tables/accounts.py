@@ -11,6 +11,8 @@ users = Table(
     Column("name", String, nullable=False, unique=True),
     Column("email", String, nullable=False),
     Column("admin", Boolean, nullable=False),
+    # A service account belongs to the one team that is its default entity.
+    Column("is_service", Boolean, nullable=False),
     Column("default_entity_id", ForeignKey("entities.id"), nullable=False),
 )
 
@@ -27,6 +29,8 @@ memberships = Table(
     metadata,
     Column("user_id", ForeignKey("users.id"), primary_key=True),
     Column("entity_id", ForeignKey("entities.id"), primary_key=True),
+    # A number of records.Role, so that "at least" is a comparison.
+    Column("role", Integer, nullable=False),
 )
 
 api_keys = Table(
@@ -36,7 +40,9 @@ api_keys = Table(
     Column("user_id", ForeignKey("users.id"), nullable=False),
     Column("digest", String, nullable=False, unique=True),
     Column("description", String, nullable=False),
+    Column("role", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float),
 )
 
 projects = Table(

@@ -72,6 +72,7 @@ run_queue_items = Table(
     Column("state", String, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("is_scheduler", Boolean, nullable=False),
+    Column("author_id", ForeignKey("users.id")),
     Column("run_spec", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("agent_id", ForeignKey("launch_agents.id")),

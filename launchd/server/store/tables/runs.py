@@ -11,6 +11,7 @@ runs = Table(
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("name", String, nullable=False),
     Column("display_name", String),
+    Column("author_id", ForeignKey("users.id")),
     Column("state", String, nullable=False),
     Column("stopped", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
