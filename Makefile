@@ -5,12 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
+# W&B's own clients that the tests drive, each in an environment of its own; LAUNCHD_WANDB_VENVS=... names a directory
+# that has them already.
+CLIENT_VENVS := $(if $(LAUNCHD_WANDB_VENVS),,$(patsubst tests/compat/requirements-%.txt,$(VENV)/%/.installed, \
+	$(wildcard tests/compat/requirements-wandb-*.txt)))
+
 # The first interpreter on the PATH that is new enough.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-faults docs format lock clean
+.PHONY: help demo test clients check bench bench-faults docs format lock lock-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +24,10 @@ demo: $(VENV)/.run ## Run real jobs through a queue, an agent and its workers, a
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests (ARGS="-k journal" for some of them)
-	$(BIN)/pytest -n auto $(ARGS)
+	@$(MAKE) --no-print-directory clients || echo "W&B's clients are missing: the tests that drive them say what follows."
+	$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+
+clients: $(CLIENT_VENVS) ## Install the W&B clients that the tests drive
 
 check: $(VENV)/.dev ## Lint, check the types and who imports whom
 	$(BIN)/ruff check .
@@ -45,6 +53,10 @@ lock: $(VENV)/.dev ## Pin the newest versions that agree with each other in requ
 	$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.11 --upgrade --no-header \
 		--quiet --output-file requirements.lock
 
+lock-client: $(VENV)/.dev ## Pin a version of W&B's client with all it needs for the tests (WANDB=0.31.0)
+	@echo "wandb[launch]==$(WANDB)" | $(BIN)/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate \
+		--quiet --output-file tests/compat/requirements-wandb-$(WANDB).txt > /dev/null
+
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -59,6 +71,12 @@ $(VENV)/.dev: setup.cfg requirements.lock | $(VENV)/bin/python
 	@echo "Installing launchd and its development tools into $(VENV) (once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[server,dev]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/wandb-%/.installed: tests/compat/requirements-wandb-%.txt | $(VENV)/.dev
+	@echo "Installing W&B's client $* for the tests (once) ..."
+	@$(PYTHON) -m venv --without-pip --clear $(@D)
+	@UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true $(BIN)/uv pip install --quiet --python $(@D)/bin/python --no-deps --requirement $<
+	@touch $@
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none is on the PATH; name one with PYTHON=..." >&2; exit 1; }

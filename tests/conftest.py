@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytest_plugins = ["tests.compat.report"]
+
 MARK = "LAUNCHD_TEST_SESSION"
 #: How long, in seconds, processes that were told to end may take.
 PATIENCE = 5.0

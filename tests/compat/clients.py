@@ -1,0 +1,48 @@
+"""Where the real W&B clients are: one virtual environment for each version, made by ``make clients``."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LOCKS = sorted(Path(__file__).parent.glob("requirements-wandb-*.txt"))
+
+#: A directory of virtual environments to use instead of the one that the Makefile makes.
+VENVS_VARIABLE = "LAUNCHD_WANDB_VENVS"
+#: Set where every part that a test drives has to be there: without it such tests are skipped.
+REQUIRED_VARIABLE = "LAUNCHD_REQUIRE_PARTS"
+
+#: The oldest client that we promise to serve, and the newest at the time of the lock files.
+VERSIONS = tuple(re.sub(r"requirements-wandb-(.*)\.txt", r"\1", lock.name) for lock in LOCKS)
+OLDEST, NEWEST = VERSIONS
+
+
+@dataclass(frozen=True)
+class WandbClient:
+    """One version of W&B's client, in a virtual environment of its own."""
+
+    version: str
+    home: Path
+
+    @property
+    def python(self) -> Path:
+        return self.home / "bin" / "python"
+
+    @property
+    def command(self) -> Path:
+        return self.home / "bin" / "wandb"
+
+
+def find(version: str) -> WandbClient:
+    """Return the client; skips the test where it is not installed, or fails it where all parts are required."""
+    venvs = Path(os.environ.get(VENVS_VARIABLE) or ROOT / ".venv")
+    client = WandbClient(version, venvs / f"wandb-{version}")
+    if client.command.exists():
+        return client
+    reason = f"W&B's client {version} is not installed in {venvs}: make clients"
+    if os.environ.get(REQUIRED_VARIABLE):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

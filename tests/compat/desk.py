@@ -1,0 +1,104 @@
+"""A person's desk: a home directory, an account on our server, and one version of W&B's client to work with."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.compat.clients import WandbClient
+
+SCRIPTS = Path(__file__).parent / "scripts"
+#: Longest time, in seconds, that one command or script may take.
+COMMAND_SECONDS = 55.0
+
+
+class CommandFailed(AssertionError):
+    """A command of the client did not end with the exit code 0."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Starts the client's commands and scripts below ``directory``, with none of the tests' own settings."""
+
+    client: WandbClient
+    directory: Path
+    url: str
+    key: str
+
+    @classmethod
+    def set_up(cls, client: WandbClient, directory: Path, url: str, key: str) -> "Desk":
+        """Make the home and the working directory, and return the desk."""
+        desk = cls(client, directory, url.replace("127.0.0.1", "localhost"), key)
+        for path in (desk.home, desk.work):
+            path.mkdir(parents=True)
+        return desk
+
+    @property
+    def home(self) -> Path:
+        return self.directory / "home"
+
+    @property
+    def work(self) -> Path:
+        return self.directory / "work"
+
+    @property
+    def strangers(self) -> dict[str, str]:
+        """Environment of somebody who is not logged in."""
+        return {
+            "PATH": f"{self.client.home / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.work),
+            # Otherwise the client tells its makers of its errors.
+            "WANDB_ERROR_REPORTING": "false",
+        } | {name: value for name, value in os.environ.items() if name.startswith("LAUNCHD_TEST")}
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Environment of somebody who has a key."""
+        return self.strangers | {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key}
+
+    def wandb(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
+        """Run ``wandb ARGUMENTS``; returns what it wrote. Raises :class:`CommandFailed` unless it succeeded."""
+        done = self.run([str(self.client.command), *arguments], environ)
+        if done.returncode != 0:
+            raise CommandFailed(f"wandb {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}")
+        return done.stdout
+
+    def run(
+        self, command: list[str], environ: Mapping[str, str] | None = None, timeout: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command whatever its exit code; standard error comes with standard output."""
+        return subprocess.run(
+            command,
+            cwd=self.work,
+            env=self.environ if environ is None else dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def script(self, name: str, **arguments: Any) -> Any:
+        """Run ``scripts/NAME.py`` with the client's Python; returns what it answered.
+
+        A script reads its arguments as JSON from its first argument and writes its answer as JSON to the file that its
+        second one names.
+        """
+        answer = self.work / f"{name}.json"
+        answer.unlink(missing_ok=True)
+        path = SCRIPTS / f"{name}.py"
+        done = self.run([str(self.client.python), str(path), json.dumps(arguments), str(answer)])
+        if done.returncode != 0:
+            raise CommandFailed(f"{path.name} ended with {done.returncode}:\n{done.stdout}")
+        return json.loads(answer.read_text())
+
+    def file(self, name: str, content: object) -> str:
+        """Write ``content`` as JSON into a file of the working directory; returns its path."""
+        path = self.work / name
+        path.write_text(json.dumps(content))
+        return str(path)
