@@ -1,7 +1,33 @@
 """A launch agent for hosts with GPUs, and a queue server of its own, speaking the protocol of W&B Launch.
 
-Owns the version and nothing else. Importing it must stay free: it imports no other module, least of all `workers` or
-`ipc`, whose names are common in other people's code.
+Owns the version, and the names that programs import; `__init__.pyi` has their types. Importing it must stay free: it
+imports no other module, least of all `workers` or `ipc`, whose names are common in other people's code; what a name
+stands for is loaded when the name is first used.
 """
 
 __version__ = "0.1.0"
+
+_WHERE = {
+    "Api": "launchd.api.client:Api",
+    "ExecutionError": "launchd.api.errors:ExecutionError",
+    "LaunchError": "launchd.api.errors:LaunchError",
+    "QueuedRun": "launchd.api.queued:QueuedRun",
+    "Run": "launchd.client.models:RunDetail",
+    "RunQueue": "launchd.api.queues:RunQueue",
+    "launch_add": "launchd.api.adding:launch_add",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what ``name`` stands for."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 - a registry: nothing is imported before it is asked for
+
+    module, _, attribute = _WHERE[name].partition(":")
+    return globals().setdefault(name, getattr(importlib.import_module(module), attribute))
+
+
+def __dir__() -> list[str]:
+    """Return the names that can be imported from here."""
+    return sorted({*globals(), *_WHERE})

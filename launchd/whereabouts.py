@@ -10,8 +10,12 @@ from launchd.client.credentials import ApiKey, ApiKeyNotFound, BaseUrl, find_api
 from launchd.home import Home, Note, default_directory, living_note
 
 
-def find_server(url: str | None, state_dir: Path | None, environ: Mapping[str, str]) -> tuple[BaseUrl, ApiKey]:
-    """Return the address of the queue server and the key for it; ``state_dir`` is that of `launchd up`.
+def find_server(
+    url: str | None, state_dir: Path | None, environ: Mapping[str, str], api_key: str | None = None
+) -> tuple[BaseUrl, ApiKey]:
+    """Return the address of the queue server and the key for it, ``api_key`` if one was given.
+
+    ``state_dir`` is that of `launchd up`.
 
     Raises:
         ApiKeyNotFound: there is no key for it. `NotUp`: no `up` runs in the ``state_dir`` that somebody named.
@@ -20,9 +24,14 @@ def find_server(url: str | None, state_dir: Path | None, environ: Mapping[str, s
     note = None if named else living_note(state_dir)
     if note is not None:
         # Not WANDB_API_KEY: where only that is set, it is the key of W&B's cloud.
-        return BaseUrl(note.url, "`launchd up`"), find_api_key(note.url, {}, note.key_file)
+        key = _given(api_key) if api_key else find_api_key(note.url, {}, note.key_file)
+        return BaseUrl(note.url, "`launchd up`"), key
     address = BaseUrl(named.rstrip("/"), "given") if named else find_base_url(environ)
-    return address, _key(address.url, named is not None, state_dir, environ)
+    return address, _given(api_key) if api_key else _key(address.url, bool(named), state_dir, environ)
+
+
+def _given(api_key: str) -> ApiKey:
+    return ApiKey(api_key, "given")
 
 
 def _key(address: str, named: bool, state_dir: Path | None, environ: Mapping[str, str]) -> ApiKey:

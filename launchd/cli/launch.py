@@ -6,18 +6,18 @@ from typing import Any
 
 import click
 
+from launchd.api.access import DEFAULT_PROJECT
+from launchd.api.standing import Submission
+from launchd.api.targets import CODE_URI_PREFIX, PRIORITIES, artifact_name
 from launchd.cli.documents import json_mapping
 from launchd.cli.failures import told
-from launchd.cli.progress import Submission, follow
+from launchd.cli.progress import follow
 from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
-from launchd.cli.target import CODE_URI_PREFIX, Target, artifact_name, find_target, run_spec
-from launchd.cli.words import PRIORITIES
+from launchd.cli.target import Target, find_target, run_spec
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
 from launchd.client.queue_server import QueueServer
 
-#: W&B's name for where runs go that belong nowhere.
-DEFAULT_PROJECT = "uncategorized"
 DEFAULT_RESOURCE = "local-process"
 
 #: Under this the words after ``--`` lie in click's context.

@@ -3,11 +3,11 @@
 import time
 
 import click
-import msgspec
 
+from launchd.api.standing import QUEUED, Standing, Submission, look
 from launchd.cli.agents import status_of
 from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
-from launchd.client.queue_server import Item, QueueServer
+from launchd.client.queue_server import QueueServer
 
 #: Between two looks: often while things are new, then less.
 QUICK_SECONDS, SLOW_SECONDS, QUICK_FOR_SECONDS = 0.1, 1.0, 10.0
@@ -17,27 +17,8 @@ PATIENCE_SECONDS = 5.0
 
 INTERRUPTED = 130
 
-QUEUED = "queued"
-
-#: Words after which nothing more happens; those of runs (W&B's server) included.
-OVER = frozenset({"finished", "failed", "stopped", "preempted", "crashed", "killed"})
-
-
-class Submission(msgspec.Struct, frozen=True):
-    """An item that stands in a queue."""
-
-    item_id: str
-    entity: str
-    queue: str
-    project: str
-
-
-class Sight(msgspec.Struct, frozen=True):
-    """How the item stands: a word for it, and for its end what is known of it."""
-
-    word: str
-    message: str | None = None
-    stage: str | None = None
+#: What is seen of an item that somebody deleted.
+_DELETED = Standing("stopped", "deleted", message="its item was deleted")
 
 
 def follow(server: QueueServer, submission: Submission) -> int:
@@ -72,19 +53,19 @@ class _Watch:
         self._shown = ""
         self._warned = False
 
-    def until_over(self) -> Sight:
+    def until_over(self) -> Standing:
         """Print each change; returns the last."""
-        while (sight := self._look()) is None or sight.word not in OVER:
-            if sight is not None:
-                self._show(sight.word)
-                self._warn_if_nobody_comes(sight.word)
+        while (standing := self._look()) is None or not standing.is_over:
+            if standing is not None:
+                self._show(standing.word)
+                self._warn_if_nobody_comes(standing.word)
             time.sleep(QUICK_SECONDS if self._seconds() < QUICK_FOR_SECONDS else SLOW_SECONDS)
-        self._show(sight.word)
-        return sight
+        self._show(standing.word)
+        return standing
 
-    def _look(self) -> Sight | None:
+    def _look(self) -> Standing | None:
         try:
-            return _sight(self._server, self._submission)
+            return look(self._server, self._submission) or _DELETED
         except (ServerUnreachable, ServerBusy) as error:
             self._show("the queue server does not answer", str(error))
             return None
@@ -103,34 +84,6 @@ class _Watch:
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started
-
-
-def _sight(server: QueueServer, submission: Submission) -> Sight:
-    if not server.capabilities().native:
-        return _sight_at_wandb(server, submission)
-    item = server.item(submission.item_id)
-    if item is None:
-        return Sight("stopped", "its item was deleted")
-    return Sight(_word(item), item.stop_reason if item.state == "STOPPED" else item.message, item.stage)
-
-
-def _word(item: Item) -> str:
-    match item.state:
-        case "PENDING":
-            return QUEUED
-        case "LEASED" | "CLAIMED":
-            return item.phase if item.phase and item.phase not in OVER else "claimed"
-        case _:
-            return item.state.lower()
-
-
-def _sight_at_wandb(server: QueueServer, submission: Submission) -> Sight:
-    """W&B's server tells the item's state, and that of the run it became."""
-    item = server.queue_item(submission.entity, submission.queue, submission.item_id)
-    if item is None:
-        return Sight("stopped", "its item was deleted")
-    run = item.associated_run_id and server.run_state(submission.entity, submission.project, item.associated_run_id)
-    return Sight(run or (QUEUED if item.state == "PENDING" else item.state.lower()))
 
 
 def _is_served(server: QueueServer, submission: Submission) -> bool:

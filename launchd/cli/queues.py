@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from launchd.api.targets import PRIORITIES
 from launchd.cli.documents import json_mapping
 from launchd.cli.failures import told
 from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.cli.words import PRIORITIES, one_line
+from launchd.cli.words import one_line
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail
 

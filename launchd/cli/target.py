@@ -1,6 +1,5 @@
 """What `launchd launch` was told to launch, and the run spec that says so. It only looks at the disk."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,19 +7,13 @@ from typing import Any
 import click
 import msgspec
 
-DEFAULT_SCRIPT = "main.py"
-
-#: What `uri` of a run spec starts with where the code is an artifact.
-CODE_URI_PREFIX = "wandb-artifact://_id/"
+from launchd.api.targets import DEFAULT_SCRIPT, default_entry_point, is_repository
 
 #: A configuration with one of these is W&B's launch config, part of a run spec; any other is the run's own.
 SPEC_KEYS = frozenset({"overrides", "resource", "resource_args"})
 
 #: A run spec with one of these has something to run without our saying so.
 _SOURCES = frozenset({"job", "docker", "image_uri", "git", "uri"})
-
-_URL = re.compile(r"(https?|ssh|git|file|git\+ssh)://\S+", re.IGNORECASE)
-_SCP_LIKE = re.compile(r"[\w.-]+@[\w.-]+:\S+")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -40,7 +33,7 @@ def find_target(name: str | None, version: str | None, entry_point: tuple[str, .
     """
     if version is not None and version.startswith("-"):
         raise click.UsageError(f"{version!r} is not a branch, tag or commit: it starts with a dash.")
-    if name is not None and _is_repository(name):
+    if name is not None and is_repository(name):
         return Target(repository=name, version=version, entry_point=entry_point)
     if version is not None:
         raise click.UsageError("--git-version needs the URL of a git repository.")
@@ -51,10 +44,6 @@ def find_target(name: str | None, version: str | None, entry_point: tuple[str, .
         neither = f"{name!r} is neither a directory nor the URL of a git repository."
         raise click.UsageError(f"{neither} For a command, write: launchd launch -- {name}")
     return Target(directory=directory, entry_point=entry_point)
-
-
-def _is_repository(name: str) -> bool:
-    return not name.startswith("-") and bool(_URL.fullmatch(name) or _SCP_LIKE.fullmatch(name))
 
 
 def run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,11 +67,7 @@ def run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]
 
 
 def _default_entry_point(directory: Path) -> list[str]:
-    if not (directory / DEFAULT_SCRIPT).is_file():
+    found = default_entry_point(directory)
+    if found is None:
         raise click.UsageError(f"{directory} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'.")
-    return ["python", DEFAULT_SCRIPT]
-
-
-def artifact_name(directory: Path) -> str:
-    """Name of the code artifact of a directory: W&B takes letters, digits, dash, dot and underscore."""
-    return f"code-{re.sub(r'[^A-Za-z0-9._-]+', '-', directory.resolve().name) or 'root'}"
+    return found

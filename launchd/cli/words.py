@@ -3,9 +3,6 @@
 import itertools
 from collections.abc import Iterable
 
-#: W&B's words, with the number that the queue server sorts by.
-PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
-
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 

@@ -97,6 +97,13 @@ class CreatedQueue(msgspec.Struct):
     id: str = msgspec.field(name="queueID")
 
 
+class UpsertedQueue(msgspec.Struct, rename="camel"):
+    """`config_schema_validation_errors` are warnings: the queue is there all the same."""
+
+    success: bool | None = None
+    config_schema_validation_errors: list[str] | None = None
+
+
 class PushedItem(msgspec.Struct, rename="camel"):
     run_queue_item_id: str
 
@@ -128,6 +135,7 @@ class QueueFields(msgspec.Struct, rename="camel"):
     access: str | None = None
     prioritization_mode: str | None = None
     default_resource_config_id: str | None = msgspec.field(default=None, name="defaultResourceConfigID")
+    external_links: Any = None
     run_queue_item: Item | None = None
     run_queue_items: ItemConnection | None = None
 
@@ -139,14 +147,37 @@ class ProjectFields(msgspec.Struct, rename="camel"):
     sweep: StateFields | None = None
 
 
+class RunFields(msgspec.Struct, rename="camel"):
+    """A run; `config` and `summary_metrics` are JSON objects inside strings."""
+
+    name: str
+    display_name: str | None = None
+    state: str | None = None
+    stopped: bool | None = None
+    config: str | None = None
+    summary_metrics: str | None = None
+
+
+class ProjectRun(msgspec.Struct):
+    run: RunFields | None = None
+
+
 class ProjectQueueDetails(msgspec.Struct, rename="camel"):
     run_queues: list[QueueDetail] = []
     run_queue: QueueDetail | None = None
 
 
-class ResourceConfig(msgspec.Struct):
+class TemplateVariable(msgspec.Struct):
+    """One placeholder of a queue's configuration; `schema` is a JSON object inside a string."""
+
+    name: str
+    schema: str | None = None
+
+
+class ResourceConfig(msgspec.Struct, rename="camel"):
     config: Any = None
     resource: str | None = None
+    template_variables: list[TemplateVariable] | None = None
 
 
 class EntityFields(msgspec.Struct, rename="camel"):

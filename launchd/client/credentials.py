@@ -54,6 +54,12 @@ def find_base_url(environ: Mapping[str, str], configured: str | None = None) -> 
     return BaseUrl(DEFAULT_BASE_URL, "default")
 
 
+def find_setting(name: str, environ: Mapping[str, str]) -> str | None:
+    """W&B's setting `name` (`entity`, `project`): `WANDB_<NAME>`, the local settings file, the global one, or None."""
+    named = environ.get(f"WANDB_{name.upper()}", "").strip()
+    return named or next((value for path in _settings_files(environ) if (value := _setting(path, name))), None)
+
+
 def find_api_key(base_url: str, environ: Mapping[str, str], key_file: str | None = None) -> ApiKey:
     """The key for the server: `WANDB_API_KEY`, the key file (`launchd.api_key_file`), netrc, W&B's settings.
 

@@ -53,6 +53,22 @@ class QueueDetail(msgspec.Struct, frozen=True, rename="camel"):
     created_at: datetime | None = None
 
 
+class QueueSettings(msgspec.Struct, frozen=True):
+    """A queue, as whoever made it set it up.
+
+    `config` is `{"resource_args": {resource: {...}}}`; `template_variables` has for each name its JSON schema;
+    `external_links` is `{"links": [{"label": ..., "url": ...}]}`.
+    """
+
+    id: str
+    access: str | None = None
+    prioritization_mode: str | None = None
+    external_links: Any = None
+    resource: str | None = None
+    config: Any = None
+    template_variables: dict[str, dict[str, Any]] = {}
+
+
 class Agent(
     msgspec.Struct,
     frozen=True,
@@ -133,6 +149,17 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     stage: str | None = None
     exit_code: int | None = None
     occurred_at: float | None = None
+
+
+class RunDetail(msgspec.Struct, frozen=True):
+    """A run. `name` is the run id; `config` and `summary` are its values, without what W&B's client notes there."""
+
+    name: str
+    display_name: str
+    state: str
+    stopped: bool = False
+    config: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
 
 
 class ItemWarning(msgspec.Struct, frozen=True, rename="camel"):

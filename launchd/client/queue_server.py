@@ -17,7 +17,9 @@ from launchd.client.models import (
     Orders,
     Queue,
     QueueDetail,
+    QueueSettings,
     Report,
+    RunDetail,
     StopOrder,
     Viewer,
 )
@@ -36,7 +38,9 @@ __all__ = [
     "Queue",
     "QueueDetail",
     "QueueServer",
+    "QueueSettings",
     "Report",
+    "RunDetail",
     "StopOrder",
     "Viewer",
 ]

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from launchd.client.answers import ResourceConfig
 from launchd.client.calls import QUEUE_PROJECT, Calls, as_json
 from launchd.client.documents import launch, native
 from launchd.client.errors import Refused
-from launchd.client.models import Item, Queue, QueueDetail
+from launchd.client.models import Item, Queue, QueueDetail, QueueSettings
 
 
 class QueueCalls(Calls):
@@ -42,13 +43,31 @@ class QueueCalls(Calls):
             return None
         queue = found.run_queue
         detail = QueueDetail(queue.id, name, queue.access, queue.prioritization_mode)
-        if queue.default_resource_config_id is None:
-            return detail
-        holder = self._call(launch.RESOURCE_CONFIG, entity=entity, id=queue.default_resource_config_id)
-        if holder is None or holder.default_resource_config is None:
-            return detail
-        config = holder.default_resource_config
+        config = self._resource_config(entity, queue.default_resource_config_id)
         return msgspec.structs.replace(detail, resource_type=config.resource, resource_config=config.config)
+
+    def queue_settings(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> QueueSettings | None:
+        """What a queue is set up to be, as any W&B server tells it, or None where there is none of that name."""
+        found = self._call(launch.QUEUE, entity=entity, project=project, queue=name)
+        if found is None or found.run_queue is None:
+            return None
+        queue = found.run_queue
+        config = self._resource_config(entity, queue.default_resource_config_id)
+        schemas = {one.name: msgspec.json.decode(one.schema or "{}") for one in config.template_variables or []}
+        return QueueSettings(
+            queue.id,
+            queue.access,
+            queue.prioritization_mode,
+            queue.external_links,
+            config.resource,
+            config.config,
+            schemas,
+        )
+
+    def _resource_config(self, entity: str, config_id: str | None) -> ResourceConfig:
+        """The configuration behind a queue; an empty one where it has none."""
+        holder = None if config_id is None else self._call(launch.RESOURCE_CONFIG, entity=entity, id=config_id)
+        return (holder and holder.default_resource_config) or ResourceConfig()
 
     def create_queue(
         self,
@@ -81,6 +100,39 @@ class QueueCalls(Calls):
             configId=stored.id,
         )
         return created.id
+
+    def upsert_queue(
+        self,
+        entity: str,
+        name: str,
+        *,
+        resource: str,
+        config: Mapping[str, Any],
+        prioritization: str = "DISABLED",
+        template_variables: Mapping[str, Any] | None = None,
+        external_links: Mapping[str, Any] | None = None,
+        project: str = QUEUE_PROJECT,
+    ) -> list[str]:
+        """Create a queue, or replace all settings of the one of that name; returns the server's warnings.
+
+        `config` are the resource's arguments. `Refused` where the server says no.
+        """
+        if not self.capabilities().native:
+            self._call(launch.CREATE_PROJECT, entity=entity, project=project)
+        answer = self._call(
+            launch.UPSERT_QUEUE,
+            entity=entity,
+            project=project,
+            queue=name,
+            resource=resource,
+            config=as_json({"resource_args": {resource: config}}),
+            templateVariables=as_json(template_variables or {}),
+            prioritizationMode=prioritization,
+            externalLinks=None if external_links is None else as_json(external_links),
+        )
+        if not answer.success:
+            raise Refused(f"The server did not save queue {name!r} of {entity!r}.")
+        return answer.config_schema_validation_errors or []
 
     def delete_queue(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> None:
         """Delete a queue with its items. `Refused` where there is none of that name."""

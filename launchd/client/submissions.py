@@ -6,10 +6,13 @@ Owns the mapping of these operations to documents; one part of `QueueServer`.
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from launchd.client.answers import RunFields
 from launchd.client.calls import QUEUE_PROJECT, as_json
 from launchd.client.documents import launch, native, runs
 from launchd.client.errors import Refused
-from launchd.client.models import Item
+from launchd.client.models import Item, RunDetail
 from launchd.client.queues import QueueCalls
 
 
@@ -61,6 +64,11 @@ class SubmissionCalls(QueueCalls):
         queue_id = self._queue_id(entity, queue, project)
         return bool(self._call(launch.DELETE_ITEM, queueId=queue_id, itemId=item_id).success)
 
+    def run(self, entity: str, project: str, run_id: str) -> RunDetail | None:
+        """The run, or None for an unknown one."""
+        found = self._call(runs.RUN, entity=entity, project=project, name=run_id)
+        return _detail(found.run) if found and found.run else None
+
     def run_stopped(self, entity: str, project: str, run_id: str) -> bool:
         """Whether somebody asked the run to stop. An unknown run is not stopped."""
         found = self._call(runs.RUN_STOPPED, entity=entity, project=project, name=run_id)
@@ -75,3 +83,16 @@ class SubmissionCalls(QueueCalls):
         """The sweep's state, or None for an unknown sweep."""
         found = self._call(runs.SWEEP_STATE, entity=entity, project=project, sweep=sweep)
         return found.sweep.state if found and found.sweep else None
+
+
+def _detail(run: RunFields) -> RunDetail:
+    config = _values(run.config, "_wandb")
+    # W&B's client keeps each value as {"value": ..., "desc": ...}.
+    plain = {name: one["value"] if isinstance(one, dict) and "value" in one else one for name, one in config.items()}
+    summary = _values(run.summary_metrics, "_wandb")
+    return RunDetail(run.name, run.display_name or run.name, run.state or "pending", bool(run.stopped), plain, summary)
+
+
+def _values(text: str | None, without: str) -> dict[str, Any]:
+    values = msgspec.json.decode(text or "{}", type=dict[str, Any] | None) or {}
+    return {name: value for name, value in values.items() if name != without}

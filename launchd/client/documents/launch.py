@@ -12,6 +12,7 @@ from launchd.client.answers import (
     ProjectFields,
     PushedItem,
     Success,
+    UpsertedQueue,
 )
 from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, mutation, query
 from launchd.client.models import Agent
@@ -26,14 +27,15 @@ QUEUES: Root[ProjectFields | None] = query(
 QUEUE: Root[ProjectFields | None] = query(
     "GetRunQueueMetadata",
     f"{PROJECT}, $queue: String!",
-    f"{IN_PROJECT} {{ runQueue(name: $queue) {{ id access defaultResourceConfigID prioritizationMode }} }}",
+    f"{IN_PROJECT} {{ runQueue(name: $queue)"
+    " { id access defaultResourceConfigID prioritizationMode externalLinks } }",
     ProjectFields | None,
 )
 
 RESOURCE_CONFIG: Root[EntityFields | None] = query(
     "GetDefaultResourceConfig",
     "$entity: String!, $id: ID!",
-    "entity(name: $entity) { defaultResourceConfig(id: $id) { config resource } }",
+    "entity(name: $entity) { defaultResourceConfig(id: $id) { config resource templateVariables { name schema } } }",
     EntityFields | None,
 )
 
@@ -74,6 +76,16 @@ CREATE_QUEUE: Root[CreatedQueue] = mutation(
     "createRunQueue(input: { entityName: $entity projectName: $project queueName: $queue access: $access"
     " prioritizationMode: $prioritizationMode defaultResourceConfigID: $configId }) { success queueID }",
     CreatedQueue,
+)
+
+UPSERT_QUEUE: Root[UpsertedQueue] = mutation(
+    "UpsertRunQueue",
+    f"{PROJECT}, $queue: String!, $resource: String!, $config: JSONString!, $templateVariables: JSONString,"
+    " $prioritizationMode: RunQueuePrioritizationMode, $externalLinks: JSONString",
+    "upsertRunQueue(input: { entityName: $entity projectName: $project queueName: $queue resourceType: $resource"
+    " resourceConfig: $config templateVariables: $templateVariables prioritizationMode: $prioritizationMode"
+    " externalLinks: $externalLinks }) { success configSchemaValidationErrors }",
+    UpsertedQueue,
 )
 
 DELETE_QUEUE: Root[Success] = mutation(

@@ -1,10 +1,17 @@
 """Runs and sweeps."""
 
-from launchd.client.answers import ProjectFields
+from launchd.client.answers import ProjectFields, ProjectRun
 from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, query
 
 RUN_STATE: Root[ProjectFields | None] = query(
     "RunState", f"{PROJECT}, $name: String!", f"{IN_PROJECT} {{ run(name: $name) {{ state }} }}", ProjectFields | None
+)
+
+RUN: Root[ProjectRun | None] = query(
+    "Run",
+    f"{PROJECT}, $name: String!",
+    f"{IN_PROJECT} {{ run(name: $name) {{ name displayName state stopped config summaryMetrics }} }}",
+    ProjectRun | None,
 )
 
 RUN_STOPPED: Root[ProjectFields | None] = query(

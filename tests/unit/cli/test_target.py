@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 import pytest
 
-from launchd.cli.target import Target, artifact_name, find_target, run_spec
+from launchd.api.targets import artifact_name
+from launchd.cli.target import Target, find_target, run_spec
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,135 @@
+"""Queues as objects: what they are set up to be, what stands in them, how they end. Owns no state but their names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from launchd.api.access import Access
+from launchd.api.errors import LaunchError, suggestion, told
+from launchd.api.queued import QueuedRun
+from launchd.api.standing import Submission
+from launchd.api.targets import RESOURCES
+from launchd.client.queue_server import QUEUE_PROJECT, Item, QueueSettings
+
+#: W&B's words for "items have priorities" and "they have none".
+BY_PRIORITY, IN_ORDER = "V0", "DISABLED"
+
+LONGEST_NAME = 64
+
+
+class RunQueue:
+    """One queue (W&B: `wandb.apis.public.RunQueue`). Made by :meth:`Api.run_queue`; nothing is asked before it is used.
+
+    `name` and `entity` say which; `project` is `model-registry`, W&B's project of queues. What can be read of it may
+    raise :class:`LaunchError`: there is no such queue, or the server refuses us.
+    """
+
+    def __init__(self, access: Access, name: str, entity: str, project: str = QUEUE_PROJECT) -> None:
+        self._access = access
+        self._server = access.queue_server
+        self.name = name
+        self.entity = entity
+        self.project = project
+
+    @property
+    def id(self) -> str:
+        """The server's id of the queue."""
+        return self._settings().id
+
+    @property
+    def access(self) -> str | None:
+        """Who may use it: `PROJECT` (the entity) or `USER`."""
+        return self._settings().access
+
+    @property
+    def type(self) -> str | None:
+        """The resource that runs its jobs, such as `local-process`."""
+        return self._settings().resource
+
+    @property
+    def prioritization_mode(self) -> str | None:
+        """`V0`: items have priorities; `DISABLED` or `None`: first in, first out."""
+        return self._settings().prioritization_mode
+
+    @property
+    def default_resource_config(self) -> dict[str, Any]:
+        """What lies under every job's own settings: `{"resource_args": {TYPE: {...}}}`."""
+        return self._settings().config or {}
+
+    @property
+    def template_variables(self) -> dict[str, dict[str, Any]]:
+        """For each variable of the configuration its JSON schema (type, default, minimum, maximum, enum)."""
+        return self._settings().template_variables
+
+    @property
+    def external_links(self) -> dict[str, str]:
+        """Links shown with the queue: label to URL."""
+        links = (self._settings().external_links or {}).get("links") or []
+        return {link["label"]: link["url"] for link in links}
+
+    @property
+    def items(self) -> list[QueuedRun]:
+        """The youngest 100 items, the youngest first."""
+        return self.list_items()
+
+    @told()
+    def list_items(self, limit: int = 100) -> list[QueuedRun]:
+        """Return the youngest `limit` items (1 to 1000), the youngest first."""
+        found = self._server.queue_items(self.entity, self.name, limit, self.project)
+        return [self._queued(item) for item in found]
+
+    @told()
+    def delete(self) -> None:
+        """Delete the queue with all its items; raises :class:`LaunchError` where there is none."""
+        self._server.delete_queue(self.entity, self.name, self.project)
+
+    @told()
+    def _settings(self) -> QueueSettings:
+        found = self._server.queue_settings(self.entity, self.name, self.project)
+        if found is None:
+            raise LaunchError(f"There is no queue {self.name!r} of {self.entity!r} at {self._server.base_url}.")
+        return found
+
+    def _queued(self, item: Item) -> QueuedRun:
+        spec = item.run_spec or {}
+        project = str(spec.get("project") or self._access.default_project)
+        run_entity = str(spec.get("entity") or self.entity)
+        place = Submission(item.id, self.entity, self.name, project, self.project, run_entity)
+        return QueuedRun(self._access, place, item.priority)
+
+    def __repr__(self) -> str:
+        return f"<RunQueue {self.entity}/{self.name}>"
+
+
+def checked_name(name: str) -> str:
+    """Return ``name`` if a queue can have it; raises :class:`LaunchError`."""
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise LaunchError(f"The name of a queue has 1 to {LONGEST_NAME} characters, not {len(name)}.")
+    return name
+
+
+def checked_resource(resource: str) -> str:
+    """Return ``resource`` if W&B knows it; raises :class:`LaunchError` with the nearest that it knows."""
+    if resource not in RESOURCES:
+        raise LaunchError(f"There is no resource {resource!r}. {suggestion(resource, RESOURCES)}")
+    return resource
+
+
+def checked_mode(mode: str | None) -> str:
+    """Return the server's word for ``mode``, by default without priorities; raises :class:`LaunchError`."""
+    if mode is None:
+        return IN_ORDER
+    if mode.upper() not in (BY_PRIORITY, IN_ORDER):
+        raise LaunchError(f"prioritization_mode is {BY_PRIORITY!r} (priorities) or {IN_ORDER!r}, not {mode!r}.")
+    return mode.upper()
+
+
+def links_document(links: Mapping[str, str] | None) -> dict[str, Any] | None:
+    """Return ``links`` (label to URL) as the server keeps them."""
+    if links is None:
+        return None
+    return {"links": [{"label": label, "url": url} for label, url in links.items()]}
+
+
+def variables_document(variables: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Return template variables as the server keeps them; each may be given as its schema or as `{"schema": ...}`."""
+    return {name: one if "schema" in one else {"schema": one} for name, one in (variables or {}).items()}

@@ -1,0 +1,45 @@
+"""What `uri` can be (a git repository, a directory, a code artifact), and W&B's words for resources and priorities.
+
+Owns how they are told apart. It only looks at the disk.
+"""
+
+import re
+from pathlib import Path
+
+DEFAULT_SCRIPT = "main.py"
+
+#: What `uri` of a run spec starts with where the code is an artifact.
+CODE_URI_PREFIX = "wandb-artifact://_id/"
+
+#: W&B's names for what can run a job (its server takes no others).
+RESOURCES = ("gcp-vertex", "kubernetes", "local-container", "local-process", "sagemaker", "vertex")
+
+#: Those that an agent of ours runs.
+OUR_RESOURCES = ("local-process",)
+
+#: W&B's words for priorities, with the number that the queue server sorts by.
+PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+
+_URL = re.compile(r"(https?|ssh|git|file|git\+ssh)://\S+", re.IGNORECASE)
+_SCP_LIKE = re.compile(r"[\w.-]+@[\w.-]+:\S+")
+_RUN_URL = re.compile(r"https?://[^/]+/(?P<entity>[^/]+)/(?P<project>[^/]+)/runs/(?P<run>[^/?#]+)", re.IGNORECASE)
+
+
+def is_repository(uri: str) -> bool:
+    """Whether ``uri`` is the URL of a git repository, `user@host:path` included."""
+    return not uri.startswith("-") and bool(_URL.fullmatch(uri) or _SCP_LIKE.fullmatch(uri))
+
+
+def is_run_address(uri: str) -> bool:
+    """Whether ``uri`` is the address of a run's web page, as W&B shows it."""
+    return bool(_RUN_URL.match(uri))
+
+
+def default_entry_point(directory: Path) -> list[str] | None:
+    """Return the command for a directory where nobody names one, ``None`` where it has no script of the usual name."""
+    return ["python", DEFAULT_SCRIPT] if (directory / DEFAULT_SCRIPT).is_file() else None
+
+
+def artifact_name(directory: Path) -> str:
+    """Name of the code artifact of a directory: W&B takes letters, digits, dash, dot and underscore."""
+    return f"code-{re.sub(r'[^A-Za-z0-9._-]+', '-', directory.resolve().name) or 'root'}"
