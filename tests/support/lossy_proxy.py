@@ -9,19 +9,20 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import requests
 
+from tests.support.http_servers import LocalServer, QuietHandler, serving
 
-class LossyProxy(ThreadingHTTPServer):
+
+class LossyProxy(LocalServer):
     """The proxy; ``to_lose`` says how many answers to an operation are still to be lost."""
 
     daemon_threads = True
 
     def __init__(self, target: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.target = target
         self.lock = threading.Lock()
         self.to_lose: Counter[str] = Counter()
@@ -32,10 +33,6 @@ class LossyProxy(ThreadingHTTPServer):
         """Say nothing of clients that were killed in the middle of a word."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
     def loses(self, operation: str) -> bool:
         """Note a request; returns whether its answer is to be lost."""
@@ -48,11 +45,10 @@ class LossyProxy(ThreadingHTTPServer):
             return lose
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     server: LossyProxy
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
         try:
@@ -64,24 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.loses(json.loads(body)["operationName"]):
             self.close_connection = True
             return
-        self.send_response(answer.status_code)
-        self.send_header("Content-Length", str(len(answer.content)))
-        self.end_headers()
-        self.wfile.write(answer.content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the standard library
-        """Say nothing."""
+        self.answer(answer.status_code, answer.content)
 
 
 @contextmanager
 def lossy_proxy(target: str) -> Iterator[LossyProxy]:
     """A running proxy before the server at ``target``."""
-    proxy = LossyProxy(target)
-    thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(LossyProxy(target)) as proxy:
         yield proxy
-    finally:
-        proxy.shutdown()
-        thread.join()
-        proxy.server_close()

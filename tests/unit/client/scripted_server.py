@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.http_servers import LocalServer, QuietHandler, serving
 
 KEY = "k" * 40
 
@@ -57,13 +58,13 @@ class Fault(Exception):
 Script = Callable[[Seen], Reply]
 
 
-class ScriptedServer(ThreadingHTTPServer):
+class ScriptedServer(LocalServer):
     """Answers by its script; `seen` has all requests."""
 
     daemon_threads = False
 
     def __init__(self, script: Script) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.script = script
         self.seen: list[Seen] = []
         self.ending = threading.Event()
@@ -80,18 +81,14 @@ class ScriptedServer(ThreadingHTTPServer):
         super().close_request(request)
 
     def hang_up(self) -> None:
-        """End all connections, also those that a client keeps for its next request."""
+        """End hanging answers, and all connections, also those that a client keeps for its next request."""
+        self.ending.set()
         for connection in list(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     server: ScriptedServer
 
     def _serve(self) -> None:
@@ -99,38 +96,20 @@ class _Handler(BaseHTTPRequestHandler):
         seen = Seen(self.command, self.path, self.headers, body)
         self.server.seen.append(seen)
         try:
-            self._answer(self.server.script(seen))
+            reply = self.server.script(seen)
+            self.answer(reply.status, reply.body, reply.headers)
         except Fault as fault:
             fault.act(self.connection)
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = _serve  # noqa: N815 - names that http.server looks for
 
-    def _answer(self, reply: Reply) -> None:
-        self.send_response(reply.status)
-        for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(reply.body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the standard library
-        """Say nothing."""
-
 
 @contextmanager
 def scripted_server(script: Script) -> Iterator[ScriptedServer]:
     """A running server; hanging answers end with it."""
-    server = ScriptedServer(script)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(ScriptedServer(script)) as server:
         yield server
-    finally:
-        server.ending.set()
-        server.shutdown()
-        server.hang_up()
-        thread.join()
-        server.server_close()
 
 
 def data(result: object) -> Reply:
