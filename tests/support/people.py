@@ -23,10 +23,10 @@ class People:
             api.send_header(AUTHOR_HEADER, author)
         return api
 
-    def user(self, name: str | None = None, *, admin: bool = False) -> tuple[str, Api]:
+    def user(self, *, email: str = "somebody@example.org", admin: bool = False) -> tuple[str, Api]:
         """A new user: the name, and a connection with their first key."""
-        name = name or fresh_name("user")
-        made = self.admin.mutate("createUser", "key", email=f"{name}@example.org", username=name, admin=admin)
+        name = fresh_name("user")
+        made = self.admin.mutate("createUser", "key", email=email, username=name, admin=admin)
         return name, self.with_key(made["key"])
 
     def team(self, admin: str) -> str:

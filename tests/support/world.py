@@ -1,0 +1,181 @@
+"""Everything that one team may have on a server, to be reached for by others.
+
+Names and ids may travel in requests; what is in an object besides them holds `hidden`, a word that nobody learns who
+may not see the object. A new kind of object gets a property here, and its arguments a row in
+`tests/contract/server/test_every_field.py`.
+"""
+
+import base64
+import hashlib
+import json
+from functools import cached_property
+from typing import Any
+
+import requests
+
+from tests.support.people import People
+from tests.support.server import Api, fresh_name
+
+PROJECT = "proj"
+QUEUE_PROJECT = "model-registry"
+
+
+class World:
+    """One team with an admin, `owner`. Objects are made when they are first asked for; `build` makes all."""
+
+    def __init__(self, people: People) -> None:
+        self.hidden = f"{fresh_name('hidden')}x"
+        self.owner, self.api = people.user(email=f"{self.hidden}@example.org")
+        self.admin = people.admin
+        self.entity = people.team(self.owner)
+        self.queue = fresh_name("queue")
+
+    def build(self) -> None:
+        """Make everything that there is."""
+        for name, attribute in vars(type(self)).items():
+            if isinstance(attribute, cached_property):
+                getattr(self, name)
+
+    @cached_property
+    def service_account(self) -> str:
+        name = fresh_name("service")
+        self.api.mutate("createServiceAccount", "user { id }", entityName=self.entity, description="d", username=name)
+        return name
+
+    @cached_property
+    def service_account_id(self) -> str:
+        self.service_account  # noqa: B018 - there must be one
+        find = "query($e: String) { entity(name: $e) { members { id username } } }"
+        members = self.api.run(find, {"e": self.entity})["entity"]["members"]
+        return str(next(member["id"] for member in members if member["username"] == self.service_account))
+
+    @cached_property
+    def key_id(self) -> str:
+        made = self.api.mutate("generateApiKey", "apiKey { id }", description=self.hidden)
+        return str(made["apiKey"]["id"])
+
+    @cached_property
+    def project(self) -> str:
+        values = {"entityName": self.entity, "description": self.hidden}
+        self.api.mutate("upsertModel", "inserted", name=PROJECT, **values)
+        return PROJECT
+
+    @cached_property
+    def queue_id(self) -> str:
+        config = {"resource_args": {"local-process": {"env": {"HIDDEN": self.hidden}}}}
+        return self.api.create_queue(self.queue, entity=self.entity, config=config)
+
+    @property
+    def queue_name(self) -> str:
+        """Name of the queue, which is there from then on."""
+        self.queue_id  # noqa: B018 - makes it
+        return self.queue
+
+    @cached_property
+    def config_id(self) -> str:
+        made = self.api.mutate(
+            "createDefaultResourceConfig",
+            "defaultResourceConfigID",
+            entityName=self.entity,
+            resource="local-process",
+            config=json.dumps({"resource_args": {"local-process": {"env": {"HIDDEN": self.hidden}}}}),
+        )
+        return str(made["defaultResourceConfigID"])
+
+    @cached_property
+    def agent(self) -> str:
+        made = self.api.mutate(
+            "createLaunchAgent",
+            "launchAgentId",
+            entityName=self.entity,
+            projectName=QUEUE_PROJECT,
+            runQueues=[self.queue_id],
+            hostname=self.hidden,
+        )
+        return str(made["launchAgentId"])
+
+    @cached_property
+    def run_name(self) -> str:
+        """Of the run of an item that the agent has acknowledged."""
+        item = self._push()
+        assert self.api.claim(self.agent, fresh_name("claim")) == [item]
+        assert self.api.ack(self.agent, item, run=f"run-{item}") == [True]
+        return f"run-{item}"
+
+    @cached_property
+    def claimed_item(self) -> str:
+        return self.run_name.removeprefix("run-")
+
+    @cached_property
+    def run(self) -> str:
+        """Id of the run."""
+        return base64.b64encode(f"Run:v1:{self.run_name}:{PROJECT}:{self.entity}".encode()).decode()
+
+    @cached_property
+    def claim(self) -> str:
+        return fresh_name("claim")
+
+    @cached_property
+    def leased_item(self) -> str:
+        self.claimed_item  # noqa: B018 - made before, or it would be leased in place of this one
+        item = self._push()
+        assert self.api.claim(self.agent, self.claim) == [item]
+        return item
+
+    @cached_property
+    def item(self) -> str:
+        """An item that waits."""
+        self.leased_item  # noqa: B018 - as above
+        return self._push()
+
+    def _push(self) -> str:
+        self.queue_id  # noqa: B018 - there must be a queue
+        spec = {"project": self.project, "entity": self.entity, "name": self.hidden}
+        return self.api.push(self.queue, spec, entity=self.entity)
+
+    @cached_property
+    def artifact(self) -> str:
+        """An artifact whose files have not been uploaded."""
+        return self._artifact()
+
+    @cached_property
+    def ready_artifact(self) -> str:
+        """An artifact that can be committed."""
+        artifact = self._artifact()
+        manifest = json.dumps({"version": 1, "contents": {}}).encode()
+        made = self.api.mutate(
+            "createArtifactManifest",
+            "artifactManifest { file { uploadUrl } }",
+            artifactID=artifact,
+            name="wandb_manifest.json",
+            digest=base64.b64encode(hashlib.md5(manifest, usedforsecurity=False).digest()).decode(),
+            entityName=self.entity,
+            projectName=self.project,
+        )
+        url = made["artifactManifest"]["file"]["uploadUrl"]
+        assert url is None or requests.put(url, manifest, timeout=10).ok
+        return artifact
+
+    def _artifact(self) -> str:
+        made = self.api.mutate(
+            "createArtifact",
+            "artifact { id }",
+            entityName=self.entity,
+            projectName=self.project,
+            artifactTypeName="code",
+            artifactCollectionName=fresh_name("collection"),
+            description=self.hidden,
+            digest=self.hidden,
+        )
+        return str(made["artifact"]["id"])
+
+
+def call(api: Api, kind: str, field: str, arguments: dict[str, Any], types: dict[str, str], selection: str) -> str:
+    """Send one root field with these arguments, whose types are given. Returns the answer as text, whatever it is."""
+    declared = ", ".join(f"${name}: {types[name]}" for name in arguments)
+    passed = ", ".join(f"{name}: ${name}" for name in arguments)
+    head = f"{kind}({declared})" if arguments else kind
+    query = f"{head} {{ {field}{f'({passed})' if arguments else ''} {selection} }}"
+    response = api.post({"query": query, "variables": arguments})
+    assert response.status_code < 500, response.text
+    return response.text
