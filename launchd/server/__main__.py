@@ -17,12 +17,25 @@ from launchd.server.settings import ServerSettings
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
 @click.option("--public-url", help="Base URL that clients use, where it differs from the one they send requests to.")
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
+@click.option("--run-silence-seconds", default=300.0, show_default=True, help="A run silent for so long has crashed.")
 def main(
-    data_dir: Path, host: str, port: int, entity: str | None, public_url: str | None, lease_seconds: float
+    data_dir: Path,
+    host: str,
+    port: int,
+    entity: str | None,
+    public_url: str | None,
+    lease_seconds: float,
+    run_silence_seconds: float,
 ) -> None:
     """Run the queue server until it gets SIGTERM."""
     settings = ServerSettings(
-        data_dir=data_dir, host=host, port=port, entity=entity, public_url=public_url, lease_seconds=lease_seconds
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        entity=entity,
+        public_url=public_url,
+        lease_seconds=lease_seconds,
+        run_silence_seconds=run_silence_seconds,
     )
     try:
         serve(settings, ready=_announce)

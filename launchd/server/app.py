@@ -16,6 +16,7 @@ from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
 from launchd.server.responses import error_response, json_response
+from launchd.server.runs.routes import run_routes
 from launchd.server.services import Services, assemble
 from launchd.server.settings import ServerSettings
 
@@ -34,6 +35,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/healthz", _healthz, methods=["GET"]),
             Route("/graphql", _graphql(services), methods=["POST"]),
             *storage_routes(services),
+            *run_routes(services),
         ],
         exception_handlers={
             ServerError: _server_error,

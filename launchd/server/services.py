@@ -6,6 +6,7 @@ from launchd.server.artifacts.contents import ContentStore
 from launchd.server.artifacts.links import LinkSigner
 from launchd.server.auth import Authenticator
 from launchd.server.leases import LeaseTimer
+from launchd.server.runs.heartbeats import HeartbeatTimer
 from launchd.server.settings import ServerSettings
 from launchd.server.store.database import Database
 from launchd.server.wakeups import Wakeups
@@ -20,17 +21,21 @@ class Services:
     auth: Authenticator
     wakeups: Wakeups
     leases: LeaseTimer
+    heartbeats: HeartbeatTimer
     contents: ContentStore
+    run_contents: ContentStore
     links: LinkSigner
 
     def start(self) -> None:
         """Start what runs beside requests. Needs a running event loop."""
         self.leases.start()
+        self.heartbeats.start()
 
     def release_waiting(self) -> None:
         """Answer all requests that wait for work or orders, with nothing."""
         self.wakeups.close()
         self.leases.stop()
+        self.heartbeats.stop()
 
 
 def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
@@ -42,6 +47,8 @@ def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
         auth=Authenticator(database),
         wakeups=wakeups,
         leases=LeaseTimer(database, wakeups),
+        heartbeats=HeartbeatTimer(database, settings.run_silence_seconds),
         contents=ContentStore(settings.files_dir, settings.max_upload_bytes),
+        run_contents=ContentStore(settings.run_files_dir, settings.max_upload_bytes),
         links=LinkSigner(link_secret, settings.link_seconds),
     )

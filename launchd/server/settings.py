@@ -18,8 +18,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What upload and download links start with; None: whatever the request was sent to."""
     lease_seconds: float = 60.0
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
+    run_silence_seconds: float = 300.0
+    """A run whose client is not heard of for so long has crashed (W&B's clients send something every 30 s)."""
     max_wait_seconds: float = 30.0
     max_body_bytes: int = 10 * 1024 * 1024
+    max_stream_bytes: int = 32 * 1024 * 1024
+    """One `file_stream` request; W&B's clients send at most 10 MiB, not counting what JSON escapes add."""
     max_upload_bytes: int = 100 * 1024**3
     link_seconds: float = 24 * 3600.0
     stop_grace_seconds: float = 1.0
@@ -34,6 +38,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def files_dir(self) -> Path:
         """Contents of artifact files."""
         return self.data_dir / "files"
+
+    @property
+    def run_files_dir(self) -> Path:
+        """Contents of files of runs."""
+        return self.data_dir / "run-files"
 
     @property
     def admin_key_path(self) -> Path:

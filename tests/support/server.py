@@ -32,6 +32,7 @@ class Api:
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
+        self.key = key
         self._session = requests.Session()
         self._session.auth = ("api", key)
 

@@ -17,9 +17,10 @@ _BUFFER = 1024 * 1024
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What was stored: SHA-256 in hex, size in bytes."""
+    """What was stored: SHA-256 in hex, MD5 in base64, size in bytes."""
 
     sha256: str
+    md5: str
     size: int
 
 
@@ -38,8 +39,8 @@ class ContentStore:
         """Where the content is, or would be."""
         return self._directory / sha256[:2] / sha256
 
-    async def receive(self, chunks: AsyncIterator[bytes], md5: str) -> Content:
-        """Store what arrives, if its MD5 (base64) is the expected one; it is on disk when this returns.
+    async def receive(self, chunks: AsyncIterator[bytes], md5: str | None) -> Content:
+        """Store what arrives, if its MD5 (base64) is the expected one (None: any); it is on disk when this returns.
 
         Raises:
             Refused: too big, or another content than promised. Nothing is left of it.
@@ -90,11 +91,11 @@ class _Incoming:
         while rest:
             rest = rest[self._file.write(rest) :]
 
-    def finish(self, md5: str) -> Content:
+    def finish(self, md5: str | None) -> Content:
         found = base64.b64encode(self._md5.digest()).decode()
-        if found != md5:
+        if md5 is not None and found != md5:
             raise Refused(f"The content does not match its digest: MD5 {md5!r} was promised, {found!r} has arrived.")
-        return Content(self._sha256.hexdigest(), self._size)
+        return Content(self._sha256.hexdigest(), found, self._size)
 
 
 async def _drain(chunks: AsyncIterator[bytes], incoming: _Incoming) -> None:

@@ -23,13 +23,14 @@ class LinkSigner:
 
     def upload(self, base_url: str, file_id: int) -> str:
         """An absolute link to put one file."""
-        return self._link(base_url, UPLOAD, file_id)
+        return self.link(base_url, UPLOAD, file_id)
 
     def download(self, base_url: str, file_id: int) -> str:
         """An absolute link to get one file."""
-        return self._link(base_url, DOWNLOAD, file_id)
+        return self.link(base_url, DOWNLOAD, file_id)
 
-    def _link(self, base_url: str, action: str, file_id: int) -> str:
+    def link(self, base_url: str, action: str, file_id: int) -> str:
+        """An absolute link for any action, to `/storage/<action>/`."""
         ends_at = int(time.time() + self._valid_seconds)
         return f"{base_url}/storage/{action}/{file_id}-{ends_at}-{self._sign(action, file_id, ends_at)}"
 

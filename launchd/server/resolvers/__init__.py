@@ -11,6 +11,10 @@ from launchd.server.resolvers import (
     pushing,
     queues,
     reports,
+    run_console,
+    run_files,
+    run_history,
+    run_upserts,
     runs,
     viewer,
 )
@@ -26,6 +30,10 @@ bindables = [
     *claims.bindables,
     *reports.bindables,
     *runs.bindables,
+    *run_upserts.bindables,
+    *run_history.bindables,
+    *run_console.bindables,
+    *run_files.bindables,
     *artifacts.bindables,
     *commits.bindables,
 ]

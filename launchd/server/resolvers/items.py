@@ -68,7 +68,7 @@ async def _on_item(context: Context, item_id: str, change: Callable[[Connection,
 @mutation.field("ackRunQueueItem")
 async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     def change(connection: Connection, found: Item) -> bool:
-        return items.acknowledge(connection, found, input["run_name"])
+        return items.acknowledge(connection, found, input["run_name"], follows_run=True)
 
     return await _on_item(info.context, input["run_queue_item_id"], change)
 

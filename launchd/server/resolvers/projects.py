@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
-from launchd.server.store import identities, queues, runs
+from launchd.server.store import identities, queues
 from launchd.server.store.ids import storage_id
-from launchd.server.store.records import EntityRecord, ProjectRecord, Queue, Run, Viewer
+from launchd.server.store.records import EntityRecord, ProjectRecord, Queue, Viewer
 
 query = QueryType()
 mutation = MutationType()
@@ -25,12 +25,7 @@ async def resolve_project(
     _: object, info: Info, name: str | None = None, entity_name: str | None = None
 ) -> ProjectRecord | None:
     context = info.context
-    return await context.read(_find_project, context.viewer, entity_name, name or "")
-
-
-def _find_project(connection: Connection, viewer: Viewer, entity_name: str | None, name: str) -> ProjectRecord | None:
-    entity = identities.find_entity(connection, viewer, entity_name)
-    return identities.find_project(connection, entity, name) if entity else None
+    return await context.read(identities.project_of, context.viewer, entity_name, name or "")
 
 
 @query.field("models")
@@ -97,8 +92,3 @@ async def resolve_run_queues(found: ProjectRecord, info: Info) -> list[Queue]:
 @project.field("runQueue")
 async def resolve_run_queue(found: ProjectRecord, info: Info, name: str) -> Queue | None:
     return await info.context.read(queues.find_queue, found.id, name)
-
-
-@project.field("run")
-async def resolve_run(found: ProjectRecord, info: Info, name: str) -> Run | None:
-    return await info.context.read(runs.find_run, found.id, name)

@@ -1,37 +1,55 @@
-"""Runs: reading, and W&B's way to stop one."""
+"""Runs: reading one, and W&B's way to stop one."""
 
 from typing import Any
 
-from ariadne import MutationType, ObjectType
+import msgspec
+from ariadne import MutationType, ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.errors import NotFound
-from launchd.server.store import accounts, identities, items, runs
-from launchd.server.store.ids import parse_storage_id, storage_id
+from launchd.server.runs import history_keys, loose_json
+from launchd.server.store import accounts, identities, items, run_lines, runs
+from launchd.server.store.ids import storage_id
 from launchd.server.store.records import Person, ProjectRecord, Run, Viewer
+from launchd.server.store.run_states import CRASHED, FAILED, PENDING, RUNNING
 
+query = QueryType()
 mutation = MutationType()
 run = ObjectType("Run")
-bindables = [mutation, run]
+project = ObjectType("Project")
+bindables = [query, mutation, run, project]
 
-_CONSTANTS: dict[str, Any] = {
-    "config": "{}",
-    "summaryMetrics": "{}",
-    "systemMetrics": "{}",
-    "tags": [],
-    "readOnly": False,
-    "historyLineCount": 0,
+_ATTRIBUTES = {
+    "exitcode": "exit_code",
+    "group": "group_name",
+    "commit": "commit_hash",
+    "shouldStop": "stopped",
+    "historyLineCount": "history_lines",
+    "eventsLineCount": "event_lines",
+    "logLineCount": "console_lines",
 }
-"""What a run shows while the server keeps no history: W&B's clients fail on null in these."""
+for _field, _attribute in _ATTRIBUTES.items():
+    run.set_alias(_field, _attribute)
 
 
-def _constant(value: Any) -> Any:
-    return lambda found, info: value
+@query.field("model")
+async def resolve_model(
+    _: object, info: Info, name: str | None = None, entity_name: str | None = None
+) -> ProjectRecord | None:
+    context = info.context
+    return await context.read(identities.project_of, context.viewer, entity_name, name or "")
 
 
-for _name, _value in _CONSTANTS.items():
-    run.set_field(_name, _constant(_value))
+@project.field("run")
+async def resolve_run(found: ProjectRecord, info: Info, name: str) -> Run | None:
+    return await info.context.read(runs.find_run, found.id, name)
+
+
+@project.field("bucket")
+async def resolve_bucket(found: ProjectRecord, info: Info, name: str, missing_ok: bool | None = None) -> Run | None:
+    """A run that was only announced has nothing to be resumed, so whoever asks whether there is one hears no."""
+    bucket = await info.context.read(runs.find_run, found.id, name)
+    return None if bucket is not None and bucket.state == PENDING and missing_ok else bucket
 
 
 @run.field("id")
@@ -44,19 +62,57 @@ def resolve_display_name(found: Run, info: Info) -> str:
     return found.display_name or found.name
 
 
-@run.field("shouldStop")
-def resolve_should_stop(found: Run, info: Info) -> bool:
-    return found.stopped
-
-
 @run.field("failed")
 def resolve_failed(found: Run, info: Info) -> bool:
-    return found.state in ("failed", "crashed")
+    return found.state in (FAILED, CRASHED)
 
 
 @run.field("running")
 def resolve_running(found: Run, info: Info) -> bool:
-    return found.state == "running"
+    return found.state == RUNNING
+
+
+@run.field("readOnly")
+def resolve_read_only(found: Run, info: Info) -> bool:
+    return False
+
+
+@run.field("tags")
+def resolve_tags(found: Run, info: Info) -> list[str]:
+    return msgspec.json.decode(found.tags, type=list[str]) if found.tags else []
+
+
+@run.field("config")
+def resolve_config(found: Run, info: Info) -> str:
+    return found.config or "{}"
+
+
+@run.field("wandbConfig")
+def resolve_wandb_config(found: Run, info: Info, keys: list[str] | None = None) -> dict[str, Any]:
+    block = loose_json.load_object(found.config).get("_wandb")
+    values = block.get("value") if isinstance(block, dict) else None
+    wanted = values if isinstance(values, dict) else {}
+    return {key: value for key, value in wanted.items() if keys is None or key in keys}
+
+
+@run.field("summaryMetrics")
+def resolve_summary(found: Run, info: Info, keys: list[str] | None = None) -> str:
+    if keys is None:
+        return found.summary or "{}"
+    summary = loose_json.load_object(found.summary)
+    return loose_json.dumps({key: summary[key] for key in keys if key in summary})
+
+
+@run.field("systemMetrics")
+async def resolve_system_metrics(found: Run, info: Info) -> str:
+    last = await info.context.read(run_lines.tail, found.id, run_lines.EVENTS, 1)
+    metrics = loose_json.load_object(last[0].content) if last else {}
+    return loose_json.dumps({key: value for key, value in metrics.items() if not key.startswith("_")})
+
+
+@run.field("historyKeys")
+def resolve_history_keys(found: Run, info: Info) -> dict[str, Any] | None:
+    return history_keys.read(found.history_keys).shown() if found.history_keys else None
 
 
 @run.field("projectId")
@@ -86,13 +142,7 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
 
 def _stop(connection: Connection, viewer: Viewer, run_id: str) -> str | None:
     """Agent that has the item behind the run, if one has."""
-    words = parse_storage_id(run_id, "Run", "v1")
-    name, project_name, entity_name = [*words, "", "", ""][:3]
-    entity = identities.require_entity(connection, viewer, entity_name)
-    project = identities.find_project(connection, entity, project_name)
-    found = runs.find_run(connection, project.id, name) if project else None
-    if found is None:
-        raise NotFound(f"Project {project_name!r} of {entity.name!r} has no run {name!r}.")
+    found = runs.require_by_storage_id(connection, viewer, run_id)
     runs.ask_to_stop(connection, found.id)
     item_id = items.item_of_run(connection, found.id)
     item = items.find_item(connection, viewer, item_id) if item_id else None

@@ -80,6 +80,12 @@ def find_project(connection: Connection, entity: EntityRecord, name: str) -> Pro
     return ProjectRecord(**row._mapping) if row else None
 
 
+def project_of(connection: Connection, viewer: Viewer, entity_name: str | None, name: str) -> ProjectRecord | None:
+    """The project by its names, if the viewer may use its entity."""
+    entity = find_entity(connection, viewer, entity_name)
+    return find_project(connection, entity, name) if entity else None
+
+
 def project_by_id(connection: Connection, project_id: int) -> ProjectRecord:
     """The project, which must exist."""
     return ProjectRecord(**connection.execute(_PROJECT_BY_ID, {"of_id": project_id}).one()._mapping)

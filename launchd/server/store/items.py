@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from launchd.server.errors import NotFound
-from launchd.server.store import identities, runs
+from launchd.server.store import identities, run_ends, run_states, runs
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.ids import new_id
 from launchd.server.store.records import EntityRecord, Item, ItemWarning, Queue, Role, Viewer
@@ -135,20 +135,21 @@ def item_of_run(connection: Connection, run_id: int) -> str | None:
     return connection.execute(wanted).scalar()
 
 
-def acknowledge(connection: Connection, found: Item, run_name: str) -> bool:
-    """LEASED -> CLAIMED, and the run exists from now on. False: the item is not leased (any more)."""
+def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_run: bool) -> bool:
+    """LEASED -> CLAIMED, and the run exists from now on. False: the item is not leased (any more).
+
+    `follows_run`: nobody will report the item's end, so the run's end is the item's.
+    """
     if found.state != LEASED:
         return False
     spec = msgspec.json.decode(found.run_spec)
     entity = _entity_of_run(connection, spec, found)
     project, _ = identities.ensure_project(connection, entity, (_text(spec.get("project")) or DEFAULT_PROJECT).lower())
     run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")), found.author_id)
-    return _change(
-        connection,
-        found.id,
-        (LEASED,),
-        {"state": CLAIMED, "lease_ends_at": None, "claim_id": None, "run_name": run_name, "run_id": run_id},
-    )
+    if found.stop_requested:
+        runs.ask_to_stop(connection, run_id)
+    values = {"state": CLAIMED, "lease_ends_at": None, "claim_id": None, "run_name": run_name, "run_id": run_id}
+    return _change(connection, found.id, (LEASED,), values | {"follows_run": follows_run})
 
 
 def _entity_of_run(connection: Connection, spec: Mapping[str, Any], found: Item) -> EntityRecord:
@@ -169,7 +170,7 @@ def acknowledge_for(connection: Connection, agent_id: str, found: Item | None, r
         return False
     if found.state == CLAIMED:
         return found.run_name == run_name
-    return acknowledge(connection, found, run_name)
+    return acknowledge(connection, found, run_name, follows_run=False)
 
 
 def fail(
@@ -190,15 +191,10 @@ def fail(
         },
     )
     if done:
-        set_run_state(connection, found.id, "failed")
+        run_id = connection.execute(select(item.run_id).where(item.id == found.id)).scalar()
+        if run_id is not None:
+            run_ends.end(connection, run_id, run_states.FAILED, time.time())
     return done
-
-
-def set_run_state(connection: Connection, item_id: str, state: str) -> None:
-    """Set the state of the run behind an item, if it has one."""
-    run_id = connection.execute(select(item.run_id).where(item.id == item_id)).scalar()
-    if run_id is not None:
-        runs.set_state(connection, run_id, state)
 
 
 def warn(connection: Connection, found: Item, *, message: str, stage: str, file_paths: Sequence[str] | None) -> None:

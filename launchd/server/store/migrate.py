@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from launchd.server.errors import CannotStart
 from launchd.server.store.database import open_engine
 
-NEWEST = "0002"
+NEWEST = "0003"
 _VERSIONS = Path(__file__).parent / "migrations"
 
 

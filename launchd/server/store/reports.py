@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
-from launchd.server.store import runs
+from launchd.server.store import run_ends, runs
 from launchd.server.store.records import Report
-from launchd.server.store.states import IN_CARE, RUN_STATE_OF_STATUS, STATE_OF_STATUS
+from launchd.server.store.states import IN_CARE, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS
 from launchd.server.store.tables import run_queue_items
 
 item = run_queue_items.c
@@ -37,13 +37,22 @@ def record(connection: Connection, agent_id: str, report: Report) -> bool:
     changes = which | {"new_sequence": report.sequence} | _changes(report, found.started_at)
     if connection.execute(_TAKE_IN, changes).rowcount == 0:
         return bool(found.state == STATE_OF_STATUS.get(report.status))
-    if found.run_id is not None and report.status in RUN_STATE_OF_STATUS:
-        runs.set_state(connection, found.run_id, RUN_STATE_OF_STATUS[report.status])
+    if found.run_id is not None:
+        _tell_run(connection, found.run_id, report)
     return True
 
 
+def _tell_run(connection: Connection, run_id: int, report: Report) -> None:
+    """What the process does says something of its run, unless the run's own client has said more already."""
+    if report.status in RUN_END_OF_STATUS:
+        state = RUN_END_OF_STATUS[report.status]
+        run_ends.end(connection, run_id, state, _when(report), report.exit_code)
+    elif report.status in RUNNING:
+        runs.started(connection, run_id)
+
+
 def _changes(report: Report, started_at: float | None) -> dict[str, Any]:
-    when = report.occurred_at if report.occurred_at is not None else time.time()
+    when = _when(report)
     changes: dict[str, Any] = {
         "report_sequence": report.sequence,
         "status": report.status,
@@ -57,3 +66,7 @@ def _changes(report: Report, started_at: float | None) -> dict[str, Any]:
     if report.status in STATE_OF_STATUS:
         changes |= {"state": STATE_OF_STATUS[report.status], "finished_at": when, "lease_ends_at": None}
     return changes
+
+
+def _when(report: Report) -> float:
+    return report.occurred_at if report.occurred_at is not None else time.time()

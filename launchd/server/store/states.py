@@ -23,15 +23,11 @@ STATE_OF_STATUS = {"finished": FINISHED, "failed": FAILED, "stopped": STOPPED, "
 STATUSES = frozenset({"starting", "running", "stopping", "unknown", *STATE_OF_STATUS})
 """All statuses an agent may report (W&B's words)."""
 
-RUN_STATE_OF_STATUS = {
-    "running": "running",
-    "stopping": "running",
-    "finished": "finished",
-    "failed": "failed",
-    "stopped": "killed",
-    "preempted": "preempted",
-}
-"""What the run becomes; other statuses leave it."""
+RUNNING = ("running", "stopping")
+"""Statuses of a process that runs."""
+
+RUN_END_OF_STATUS = {"finished": "finished", "failed": "failed", "stopped": "killed", "preempted": "preempted"}
+"""How the run ends when the item does."""
 
 STATUS_OF_STATE = {PENDING: "queued", LEASED: "leased", CLAIMED: "starting"} | {
     state: status for status, state in STATE_OF_STATUS.items()

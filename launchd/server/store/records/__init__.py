@@ -13,7 +13,7 @@ from launchd.server.store.records.launch import (
     ResourceConfig,
     StopOrder,
 )
-from launchd.server.store.records.runs import Run
+from launchd.server.store.records.runs import Line, Run, RunFile
 
 __all__ = [
     "ApiKey",
@@ -25,6 +25,7 @@ __all__ = [
     "ItemWarning",
     "LaunchAgent",
     "LeasedItem",
+    "Line",
     "ManifestEntry",
     "Member",
     "Person",
@@ -35,6 +36,7 @@ __all__ = [
     "ResourceConfig",
     "Role",
     "Run",
+    "RunFile",
     "StopOrder",
     "Viewer",
 ]

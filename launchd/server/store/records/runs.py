@@ -1,10 +1,12 @@
 """Runs."""
 
+import msgspec
+
 from launchd.server.store.records.base import Record
 
 
 class Run(Record, frozen=True, kw_only=True):
-    """A run."""
+    """A run. What is JSON stays encoded."""
 
     id: int
     project_id: int
@@ -16,3 +18,38 @@ class Run(Record, frozen=True, kw_only=True):
     state: str
     stopped: bool
     created_at: float
+    heartbeat_at: float | None
+    exit_code: int | None
+    group_name: str | None
+    job_type: str | None
+    host: str | None
+    commit_hash: str | None
+    tags: str | None
+    history_lines: int
+    event_lines: int
+    console_lines: int
+    description: str | None
+    notes: str | None
+    config: str | None
+    summary: str | None
+    history_keys: str | None
+
+
+class RunFile(Record, frozen=True, kw_only=True):
+    """A file of a run, announced or arrived. `md5` is base64, `content` the SHA-256 in hex."""
+
+    id: int
+    run_id: int
+    name: str
+    content: str | None
+    md5: str | None
+    size: int | None
+    updated_at: float | None
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One line of a stream. `step` is known for lines of the history."""
+
+    number: int
+    content: str
+    step: int | None = None

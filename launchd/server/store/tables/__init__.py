@@ -11,7 +11,7 @@ from launchd.server.store.tables.launch import (
     run_queue_items,
     run_queues,
 )
-from launchd.server.store.tables.runs import runs
+from launchd.server.store.tables.runs import run_files, run_lines, runs
 
 __all__ = [
     "api_keys",
@@ -27,6 +27,8 @@ __all__ = [
     "metadata",
     "projects",
     "resource_configs",
+    "run_files",
+    "run_lines",
     "run_queue_items",
     "run_queues",
     "runs",

@@ -1,6 +1,6 @@
 """Queues, their items and launch agents."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, false, text
 
 from launchd.server.store.tables.base import metadata
 
@@ -81,6 +81,8 @@ run_queue_items = Table(
     Column("lease_ends_at", Float),
     Column("run_name", String),
     Column("run_id", ForeignKey("runs.id")),
+    # Acknowledged in the way of W&B's agent, which never reports an end: the run's end is the item's.
+    Column("follows_run", Boolean, nullable=False, server_default=false()),
     Column("report_sequence", Integer),
     Column("status", String),
     Column("phase", String),

@@ -1,6 +1,20 @@
-"""Runs."""
+"""Runs, the lines they logged, their files."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, String, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from launchd.server.store.tables.base import metadata
 
@@ -15,5 +29,63 @@ runs = Table(
     Column("state", String, nullable=False),
     Column("stopped", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
+    # Null while no client of the run was heard of: only an agent speaks for it.
+    Column("heartbeat_at", Float),
+    Column("exit_code", Integer),
+    Column("group_name", String),
+    Column("job_type", String),
+    Column("host", String),
+    Column("program", String),
+    Column("repo", String),
+    Column("commit_hash", String),
+    Column("tags", Text),
+    Column("history_lines", Integer, nullable=False, server_default="0"),
+    Column("event_lines", Integer, nullable=False, server_default="0"),
+    Column("console_lines", Integer, nullable=False, server_default="0"),
+    Column("description", Text),
+    Column("notes", Text),
+    # JSON as it came; last in the row, because these may be large.
+    Column("config", Text),
+    Column("summary", Text),
+    Column("history_keys", Text),
     UniqueConstraint("project_id", "name"),
+    Index(
+        "runs_alive",
+        "heartbeat_at",
+        sqlite_where=text("state IN ('running', 'preempting')"),
+        postgresql_where=text("state IN ('running', 'preempting')"),
+    ),
+)
+
+run_lines = Table(
+    "run_lines",
+    metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("stream", SmallInteger, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    # Of lines of the history only.
+    Column("step", BigInteger),
+    Column("content", Text, nullable=False),
+    Index(
+        "run_lines_by_step",
+        "run_id",
+        "step",
+        sqlite_where=text("step IS NOT NULL"),
+        postgresql_where=text("step IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+run_files = Table(
+    "run_files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String, nullable=False),
+    # The rest is null until the file has arrived.
+    Column("content", String, index=True),
+    Column("md5", String),
+    Column("size", BigInteger),
+    Column("updated_at", Float),
+    UniqueConstraint("run_id", "name"),
 )

@@ -1,0 +1,46 @@
+"""The console of a run: its last lines, or page by page."""
+
+from typing import Any
+
+from ariadne import ObjectType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.runs.console import take_apart
+from launchd.server.store import run_lines
+from launchd.server.store.records import Line, Run
+
+run = ObjectType("Run")
+bindables = [run]
+
+_MOST_LINES = 10_000
+
+
+@run.field("logLines")
+async def resolve_log_lines(
+    found: Run,
+    info: Info,
+    first: int | None = None,
+    last: int | None = None,
+    after: str | None = None,
+    use_improved_pagination: bool | None = None,
+) -> dict[str, Any]:
+    if last is not None:
+        lines = await info.context.read(run_lines.tail, found.id, run_lines.CONSOLE, _bounded(last))
+        return _connection(lines, more=False)
+    start = int(after) + 1 if after and after.isdecimal() else 0
+    end = start + _bounded(first)
+
+    def page(connection: Connection) -> list[Line]:
+        return list(run_lines.by_number(connection, found.id, run_lines.CONSOLE, start, end))
+
+    return _connection(await info.context.read(page), more=end < found.console_lines)
+
+
+def _bounded(lines: int | None) -> int:
+    return min(max(0, lines if lines is not None else _MOST_LINES), _MOST_LINES)
+
+
+def _connection(lines: list[Line], *, more: bool) -> dict[str, Any]:
+    edges = [{"node": take_apart(line), "cursor": str(line.number)} for line in lines]
+    return {"edges": edges, "page_info": {"has_next_page": more, "end_cursor": edges[-1]["cursor"] if edges else None}}

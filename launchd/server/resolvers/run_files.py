@@ -1,0 +1,88 @@
+"""Files of runs: links to upload them, and the list of those that have arrived."""
+
+import mimetypes
+import re
+from typing import Any
+
+from ariadne import MutationType, ObjectType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.runs.routes import DOWNLOAD, UPLOAD
+from launchd.server.store import run_files, runs
+from launchd.server.store.ids import storage_id
+from launchd.server.store.records import Run, RunFile
+
+mutation = MutationType()
+run = ObjectType("Run")
+bindables = [mutation, run]
+
+_MOST_FILES = 1000
+_DEFAULT_FILES = 50
+
+
+@mutation.field("createRunFiles")
+async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> tuple[Run, list[RunFile]]:
+        found = runs.require_run(
+            connection, context.viewer, input["entity_name"], input["project_name"], input["run_name"]
+        )
+        return found, run_files.announce(connection, found.id, input["files"])
+
+    found, rows = await context.write(work)
+    uploads = [{"name": row.name, "upload_url": _link(info, UPLOAD, row)} for row in rows]
+    run_id = storage_id("Run", "v1", found.name, found.project_name, found.entity_name)
+    return {"run_id": run_id, "upload_headers": [], "files": uploads}
+
+
+@run.field("fileCount")
+async def resolve_file_count(found: Run, info: Info) -> int:
+    return await info.context.read(run_files.count, found.id)
+
+
+@run.field("files")
+async def resolve_files(
+    found: Run,
+    info: Info,
+    names: list[str] | None = None,
+    after: str | None = None,
+    first: int | None = None,
+    pattern: str | None = None,
+) -> dict[str, Any]:
+    """One more than asked for is read, to know whether there is a next page."""
+    limit = min(max(0, first if first is not None else _DEFAULT_FILES), _MOST_FILES)
+    start = int(after) if after and after.isdecimal() else 0
+    like = like_of(pattern) if pattern else None
+    rows = await info.context.read(run_files.page, found.id, start, limit + 1, names, like)
+    edges = [{"node": _file_node(info, row), "cursor": str(row.id)} for row in rows[:limit]]
+    end = str(rows[:limit][-1].id) if rows[:limit] else None
+    return {"edges": edges, "page_info": {"has_next_page": len(rows) > limit, "end_cursor": end}}
+
+
+def _link(info: Info, action: str, row: RunFile) -> str:
+    return info.context.services.links.link(info.context.base_url, action, row.id)
+
+
+def _file_node(info: Info, row: RunFile) -> dict[str, Any]:
+    """A `File`. Its links say what its holder may do, so they are made only for those who may use the run."""
+    return {
+        "id": storage_id("RunFile", row.id),
+        "name": row.name,
+        "md5": row.md5,
+        "digest": row.md5,
+        "mimetype": mimetypes.guess_type(row.name)[0] or "application/octet-stream",
+        "size_bytes": row.size,
+        "updated_at": row.updated_at,
+        "direct_url": _link(info, DOWNLOAD, row),
+        "upload_url": _link(info, UPLOAD, row),
+        "upload_headers": [],
+        "url": lambda info, upload=False: _link(info, UPLOAD if upload else DOWNLOAD, row),
+    }
+
+
+def like_of(pattern: str) -> str:
+    """SQL's LIKE for a pattern in which `*`, `?` or `%` stand for what is left open."""
+    literal = re.sub(r"([\\_])", r"\\\1", pattern)
+    return literal.replace("*", "%").replace("?", "_")

@@ -1,0 +1,59 @@
+"""What a run logged: history and system metrics."""
+
+from typing import Any
+
+from ariadne import ObjectType
+
+from launchd.server.context import Info
+from launchd.server.runs import history
+from launchd.server.store import run_lines
+from launchd.server.store.records import Run
+
+run = ObjectType("Run")
+bindables = [run]
+
+_LAST_STEP = 2**63 - 1
+
+
+@run.field("history")
+async def resolve_history(
+    found: Run, info: Info, min_step: int | None = None, max_step: int | None = None, samples: int | None = None
+) -> list[str]:
+    most = history.bounded(samples)
+    if min_step is None and max_step is None:
+        return await history.sampled_lines(info.context, found, run_lines.HISTORY, most)
+    end = _LAST_STEP if max_step is None else max_step
+    return await history.lines_of_steps(info.context, found, min_step or 0, end, most)
+
+
+@run.field("events")
+async def resolve_events(found: Run, info: Info, samples: int | None = None) -> list[str]:
+    return await history.sampled_lines(info.context, found, run_lines.EVENTS, history.bounded(samples))
+
+
+@run.field("sampledHistory")
+async def resolve_sampled_history(found: Run, info: Info, specs: list[str]) -> list[list[dict[str, Any]]]:
+    wanted = [history.read_spec(spec) for spec in specs]
+    return [await history.sampled_values(info.context, found, spec) for spec in wanted]
+
+
+@run.field("parquetHistory")
+async def resolve_parquet_history(found: Run, info: Info, live_keys: list[str]) -> dict[str, Any]:
+    """W&B's newer clients take from it where the lines begin that they must ask for page by page."""
+    first = await info.context.read(run_lines.some, found.id, run_lines.HISTORY, [0])
+    return {"parquet_urls": [], "live_data": list(history.values_of([line.content for line in first], live_keys))}
+
+
+@run.field("historyTail")
+async def resolve_history_tail(found: Run, info: Info) -> list[str]:
+    return await _tail(info, found, run_lines.HISTORY)
+
+
+@run.field("eventsTail")
+async def resolve_events_tail(found: Run, info: Info) -> list[str]:
+    return await _tail(info, found, run_lines.EVENTS)
+
+
+async def _tail(info: Info, found: Run, stream: int) -> list[str]:
+    """The last line alone: W&B's clients read no more of it."""
+    return [line.content for line in await info.context.read(run_lines.tail, found.id, stream, 1)]

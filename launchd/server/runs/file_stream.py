@@ -1,0 +1,100 @@
+"""The body of a `file_stream` request, taken apart. Owns which file is which stream, and the limit on one line."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from launchd.server.errors import Refused
+from launchd.server.runs import history_keys, loose_json
+from launchd.server.store import run_lines
+from launchd.server.store.records import Line
+
+SUMMARY_FILE = "wandb-summary.json"
+_STREAMS = {
+    "wandb-history.jsonl": run_lines.HISTORY,
+    "wandb-events.jsonl": run_lines.EVENTS,
+    "output.log": run_lines.CONSOLE,
+}
+_MOST_LINE_CHARACTERS = 10 * 1024 * 1024
+_STEP_LIMIT = 2**63
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    content: list[str] = []
+    offset: int = 0
+
+
+class _Body(msgspec.Struct, frozen=True):
+    files: dict[str, _Chunk] | None = None
+    complete: bool | None = None
+    exitcode: int | None = None
+    preempting: bool | None = None
+
+
+class StreamUpdate(msgspec.Struct, frozen=True):
+    """What one request says of a run. Without anything it is a heartbeat."""
+
+    lines: Mapping[int, Sequence[Line]]
+    """By stream, see `store.run_lines`."""
+    kinds: Mapping[int, history_keys.Kinds]
+    """Of the lines of the history, by number."""
+    summary: str | None
+    preempting: bool
+    exit_code: int | None
+    """None while the run goes on."""
+
+
+_decoder = msgspec.json.Decoder(_Body)
+
+
+def read_update(body: bytes) -> StreamUpdate:
+    """Take a body apart. Files this server knows no stream for are left out.
+
+    Raises:
+        Refused: not such a body, or a line is too long.
+    """
+    try:
+        said = _decoder.decode(body or b"{}")
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refused(f"The body is not a file_stream request: {error}.") from error
+    files = said.files or {}
+    objects: dict[int, dict[str, object]] = {}
+    lines = {_STREAMS[name]: _lines(name, chunk, objects) for name, chunk in files.items() if name in _STREAMS}
+    summary = files[SUMMARY_FILE].content if SUMMARY_FILE in files else []
+    return StreamUpdate(
+        lines=lines,
+        kinds={number: history_keys.kinds_of(line) for number, line in objects.items()},
+        summary=_clean(summary[-1]) if summary else None,
+        preempting=bool(said.preempting),
+        exit_code=(said.exitcode or 0) if said.complete else None,
+    )
+
+
+def _lines(name: str, chunk: _Chunk, objects: dict[int, dict[str, object]]) -> list[Line]:
+    """Numbered lines; those of the history are also parsed, into `objects`."""
+    lines = []
+    for number, text in enumerate(chunk.content, chunk.offset):
+        _check_length(name, number, text)
+        step = None
+        if _STREAMS[name] == run_lines.HISTORY:
+            objects[number] = loose_json.load_object(text)
+            step = _step(objects[number])
+        lines.append(Line(number, _clean(text), step))
+    return lines
+
+
+def _check_length(name: str, number: int, text: str) -> None:
+    if len(text) > _MOST_LINE_CHARACTERS:
+        raise Refused(f"Line {number} of {name} has {len(text)} characters; at most {_MOST_LINE_CHARACTERS} are kept.")
+
+
+def _step(line: Mapping[str, object]) -> int | None:
+    step = line.get(history_keys.STEP)
+    if isinstance(step, float) and step.is_integer():
+        step = int(step)
+    return step if isinstance(step, int) and abs(step) < _STEP_LIMIT else None
+
+
+def _clean(text: str) -> str:
+    """PostgreSQL keeps no NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

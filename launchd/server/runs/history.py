@@ -1,0 +1,130 @@
+"""Reading what a run logged: whole lines or single keys, sampled. Owns how much one read may walk through.
+
+A long history is walked in pieces, each a read of its own, so that one curious client does not keep the others waiting.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from launchd.server.context import Context
+from launchd.server.errors import Refused
+from launchd.server.runs import history_keys, loose_json
+from launchd.server.runs.sampling import Sieve, spread
+from launchd.server.store import run_lines
+from launchd.server.store.records import Line, Run
+
+DEFAULT_SAMPLES = 500
+_MOST_SAMPLES = 10_000
+_PIECE = 5_000
+
+T = TypeVar("T")
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """One of `sampledHistory`'s specs, in W&B's words. `max_step` is not included."""
+
+    keys: list[str] = []
+    samples: int = DEFAULT_SAMPLES
+    min_step: int | None = msgspec.field(default=None, name="minStep")
+    max_step: int | None = msgspec.field(default=None, name="maxStep")
+
+
+def read_spec(text: str) -> Spec:
+    """Raises:
+    Refused: not such a spec.
+    """
+    try:
+        return msgspec.json.decode(text, type=Spec, strict=False)
+    except msgspec.DecodeError as error:
+        raise Refused(f"A spec of sampledHistory is wrong: {error}.") from error
+
+
+async def sampled_lines(context: Context, found: Run, stream: int, samples: int) -> list[str]:
+    """Whole lines of a stream, evenly sampled."""
+    total = found.history_lines if stream == run_lines.HISTORY else found.event_lines
+    numbers = spread(total, bounded(samples))
+    return [line.content for line in await context.read(run_lines.some, found.id, stream, numbers)]
+
+
+async def lines_of_steps(context: Context, found: Run, first: int, end: int, samples: int) -> list[str]:
+    """Lines of the history whose step is in this range, the end not included; sampled where there are more."""
+    sieve = Sieve[str](bounded(samples))
+
+    def take(line: Line) -> None:
+        sieve.add(line.content)
+
+    await _walk_steps(context, found, first, end, take)
+    return sieve.chosen()
+
+
+async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[str, Any]]:
+    """Of each chosen line the keys of the spec; only lines that have them all. Without keys: whole lines."""
+    keys = history_keys.read(found.history_keys)
+    counts = [keys.count(key) for key in spec.keys]
+    if 0 in counts:
+        return []
+    by_step = spec.min_step is not None or spec.max_step is not None
+    if not by_step and all(count == found.history_lines for count in counts):
+        lines = await sampled_lines(context, found, run_lines.HISTORY, spec.samples)
+        return list(values_of(lines, spec.keys))
+    sieve = Sieve[dict[str, Any]](bounded(spec.samples))
+
+    def take(line: Line) -> None:
+        for values in values_of([line.content], spec.keys):
+            sieve.add(values)
+
+    if by_step:
+        end = spec.max_step if spec.max_step is not None else keys.last_step + 1
+        await _walk_steps(context, found, spec.min_step or 0, end, take)
+    else:
+        await _walk_numbers(context, found, take)
+    return sieve.chosen()
+
+
+def values_of(lines: list[str], keys: list[str]) -> Iterator[dict[str, Any]]:
+    """Of each line the keys; only lines that have them all. Without keys: whole lines."""
+    for text in lines:
+        line = loose_json.proper(loose_json.load_object(text))
+        values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
+        if None not in values.values() or not keys:
+            yield values
+
+
+def bounded(samples: int | None) -> int:
+    """A number of samples this server gives out."""
+    return min(max(1, samples if samples is not None else DEFAULT_SAMPLES), _MOST_SAMPLES)
+
+
+async def _walk_numbers(context: Context, found: Run, take: Callable[[Line], None]) -> None:
+    for first in range(0, found.history_lines, _PIECE):
+
+        def piece(connection: Connection, first: int = first) -> None:
+            for line in run_lines.by_number(connection, found.id, run_lines.HISTORY, first, first + _PIECE):
+                take(line)
+
+        await context.read(piece)
+
+
+async def _walk_steps(context: Context, found: Run, first: int, end: int, take: Callable[[Line], None]) -> None:
+    """Steps may have holes, so each piece goes on behind the last line of the one before."""
+    after: Line | None = Line(-1, "", first)
+    while after is not None:
+        after = await context.read(_piece_of_steps, found.id, after, end, take)
+
+
+def _piece_of_steps(
+    connection: Connection, run_id: int, after: Line, end: int, take: Callable[[Line], None]
+) -> Line | None:
+    """Take up to a piece of lines behind `after`; the last one if there may be more."""
+    taken = 0
+    for line in run_lines.by_step(connection, run_id, after.step or 0, end):
+        if (line.step, line.number) <= (after.step, after.number):
+            continue
+        take(line)
+        taken += 1
+        if taken == _PIECE:
+            return line
+    return None

@@ -1,0 +1,111 @@
+"""What is known of the keys of a history: kinds of values, how many, the last step. Owns the form that clients read.
+
+Keys of objects inside a line are joined by dots ("layer.weight"), except where the object is one of W&B's media.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+_MOST_KEYS = 10_000
+_DEEPEST = 8
+STEP = "_step"
+
+Kinds = Mapping[str, tuple[str, float | None]]
+"""Of one line: kind of each key's value, and the value where it is a number."""
+
+
+class KeyInfo(msgspec.Struct):
+    """One key so far."""
+
+    counts: dict[str, int] = {}
+    monotonic: bool = True
+    previous: float | None = None
+
+
+class HistoryKeys(msgspec.Struct):
+    """All keys so far. `last_step` is -1 while there is none."""
+
+    keys: dict[str, KeyInfo] = {}
+    last_step: int = -1
+
+    def note(self, kinds: Kinds) -> None:
+        """Take one more line in."""
+        for key, (kind, number) in kinds.items():
+            info = self.keys.get(key)
+            if info is None:
+                if len(self.keys) >= _MOST_KEYS:
+                    continue
+                info = self.keys[key] = KeyInfo(counts={})
+            info.counts[kind] = info.counts.get(kind, 0) + 1
+            if number is not None:
+                info.monotonic = info.monotonic and (info.previous is None or number >= info.previous)
+                info.previous = number
+        step = kinds.get(STEP, ("", None))[1]
+        if step is not None:
+            self.last_step = max(self.last_step, int(step))
+
+    def count(self, key: str) -> int | None:
+        """How many lines have the key; None where that is not known."""
+        info = self.keys.get(key)
+        if info is None:
+            return None if len(self.keys) >= _MOST_KEYS else 0
+        return sum(info.counts.values())
+
+    def shown(self) -> dict[str, Any]:
+        """As clients read it."""
+        keys = {
+            key: {
+                "typeCounts": [{"type": kind, "count": count} for kind, count in info.counts.items()],
+                "monotonic": info.monotonic,
+                "previousValue": info.previous if info.previous is not None else -1,
+            }
+            for key, info in self.keys.items()
+        }
+        return {"keys": keys, "sets": [], "lastStep": self.last_step}
+
+
+def read(text: str | None) -> HistoryKeys:
+    """What was kept with `written`; nothing known where it is None."""
+    return msgspec.json.decode(text, type=HistoryKeys) if text else HistoryKeys(keys={})
+
+
+def written(keys: HistoryKeys) -> str:
+    """For the run's row."""
+    return msgspec.json.encode(keys).decode()
+
+
+def kinds_of(line: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
+    """Kinds of the values of one line."""
+    return dict(_kinds(line, "", _DEEPEST))
+
+
+def _kinds(values: Mapping[str, Any], prefix: str, deepest: int) -> Iterator[tuple[str, tuple[str, float | None]]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and "_type" not in value and deepest:
+            yield from _kinds(value, f"{name}.", deepest - 1)
+        else:
+            yield name, _kind(value)
+
+
+def _kind(value: Any) -> tuple[str, float | None]:
+    if isinstance(value, bool) or value is None:
+        return ("nil" if value is None else "boolean"), None
+    if isinstance(value, int | float):
+        finite = value == value and abs(value) != float("inf")
+        return "number", value if finite else None
+    if isinstance(value, dict):
+        return str(value.get("_type", "map")), None
+    return ("string" if isinstance(value, str) else "list"), None
+
+
+def value_at(line: Mapping[str, Any], key: str) -> Any:
+    """Value of a key, which may be a path joined by dots; None where there is none."""
+    if key in line:
+        return line[key]
+    value: Any = line
+    for word in key.split("."):
+        value = value.get(word) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,44 @@
+"""JSON as W&B's clients write it: with bare NaN and Infinity. Owns reading it, and making it proper for an answer."""
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+
+def loads(text: str) -> Any:
+    """The value of `text`. Raises `ValueError` if it is not even loose JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(text, strict=False)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def load_object(text: str | None) -> dict[str, Any]:
+    """The object in `text`; {} where there is none."""
+    try:
+        value = loads(text) if text else None
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {}
+
+
+def dumps(value: Any) -> str:
+    """`value` as loose JSON, compact."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def proper(value: Any) -> Any:
+    """The same with strings for the numbers that JSON does not have: "NaN", "Infinity", "-Infinity", as W&B has it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: proper(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [proper(inner) for inner in value]
+    return value

@@ -1,0 +1,86 @@
+"""`POST /files/.../file_stream` and the links of run files. Owns what each of them may do."""
+
+import asyncio
+import time
+
+from sqlalchemy import Connection
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from launchd.server.bodies import read_body
+from launchd.server.errors import NotFound, Refused
+from launchd.server.gql.endpoint import may_write
+from launchd.server.responses import json_response
+from launchd.server.runs.file_stream import read_update
+from launchd.server.services import Services
+from launchd.server.store import run_files, run_stream, runs
+from launchd.server.store.records import Run, RunFile, Viewer
+
+UPLOAD, DOWNLOAD = "run-upload", "run-download"
+
+
+def run_routes(services: Services) -> list[Route]:
+    """The routes of runs beside GraphQL."""
+    return [_stream_route(services), _upload_route(services), _download_route(services)]
+
+
+def _stream_route(services: Services) -> Route:
+    async def stream(request: Request) -> Response:
+        viewer = may_write(await services.auth.viewer(request.headers))
+        body = await read_body(request, services.settings.max_stream_bytes)
+        said = await asyncio.to_thread(read_update, body)
+        path = request.path_params
+
+        def work(connection: Connection) -> bool:
+            found = _run(connection, viewer, path)
+            run_stream.take_in(connection, found, said, time.time())
+            return found.stopped
+
+        stopped = await services.database.write(work)
+        services.heartbeats.heard()
+        return json_response(200, {"exitcode": None, "limits": {}, "stopped": stopped})
+
+    return Route("/files/{entity}/{project}/{run}/file_stream", stream, methods=["POST"])
+
+
+def _run(connection: Connection, viewer: Viewer, path: dict[str, str]) -> Run:
+    return runs.require_run(connection, viewer, path["entity"], path["project"], path["run"])
+
+
+def _upload_route(services: Services) -> Route:
+    async def upload(request: Request) -> Response:
+        found = await _file(services, UPLOAD, request)
+        try:
+            content = await services.run_contents.receive(request.stream(), None)
+        except ClientDisconnect as error:
+            raise Refused("The upload was cut off; nothing of it was kept.") from error
+        kept = await services.database.write(
+            lambda connection: run_files.arrived(connection, found.id, content.sha256, content.md5, content.size)
+        )
+        if not kept:
+            raise NotFound("The run of this file has been deleted.")
+        return json_response(200, {})
+
+    return Route("/storage/run-upload/{token}", upload, methods=["PUT"])
+
+
+def _download_route(services: Services) -> Route:
+    async def download(request: Request) -> Response:
+        found = await _file(services, DOWNLOAD, request)
+        if found.content is None:
+            raise NotFound("This file has not been uploaded.")
+        # Whatever is in it, a browser must not take it for a page of this server.
+        headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
+        path = services.run_contents.path(found.content)
+        return FileResponse(path, headers=headers, media_type="application/octet-stream")
+
+    return Route("/storage/run-download/{token}", download, methods=["GET"])
+
+
+async def _file(services: Services, action: str, request: Request) -> RunFile:
+    file_id = services.links.file_id(action, request.path_params["token"])
+    found = await services.database.read(lambda connection: run_files.find_file(connection, file_id))
+    if found is None:
+        raise NotFound("This file does not exist any more.")
+    return found
