@@ -8,12 +8,17 @@ stands for is loaded when the name is first used.
 __version__ = "0.1.0"
 
 _WHERE = {
+    "AbstractRun": "launchd.api.submitted:AbstractRun",
     "Api": "launchd.api.client:Api",
     "ExecutionError": "launchd.api.errors:ExecutionError",
+    "LaunchAgent": "launchd.api.agent:LaunchAgent",
     "LaunchError": "launchd.api.errors:LaunchError",
     "QueuedRun": "launchd.api.queued:QueuedRun",
     "Run": "launchd.client.models:RunDetail",
     "RunQueue": "launchd.api.queues:RunQueue",
+    "SubmittedRun": "launchd.api.submitted:SubmittedRun",
+    "create_and_run_agent": "launchd.api.agent:create_and_run_agent",
+    "launch": "launchd.api.launching:launch",
     "launch_add": "launchd.api.adding:launch_add",
 }
 

@@ -97,6 +97,7 @@ def _job(job: JobRecord, rules: Rules, staff: Staff, now: float) -> dict[str, An
         "entity": job.spec.entity,
         "project": job.spec.project,
         "name": job.spec.name,
+        "scheduler": job.spec.is_scheduler,
         "phase": str(job.state),
         "status": job.status,
         "age_seconds": now - job.claimed_at,

@@ -104,11 +104,14 @@ class Mode(StrEnum):
     LEAVING = "leaving"
 
 
-def run(loaded: LoadedConfig, base_url: str, api_key: str, reload: Callable[[], LoadedConfig]) -> int:
+def run(
+    loaded: LoadedConfig, connect: Callable[[], QueueServer], api_key: str, reload: Callable[[], LoadedConfig]
+) -> int:
     """Run the agent until it is told to leave; returns the process's exit code.
 
-    ``reload`` reads the configuration again. SIGTERM and SIGINT detach (jobs run
-    on and the next agent adopts them), SIGHUP reloads.
+    ``connect`` makes the client of the queue server, ``reload`` reads the
+    configuration again. SIGTERM and SIGINT detach (jobs run on and the next
+    agent adopts them), SIGHUP reloads.
 
     Raises:
         CannotStart: another agent runs here, a directory cannot be used, or the
@@ -124,7 +127,7 @@ def run(loaded: LoadedConfig, base_url: str, api_key: str, reload: Callable[[], 
     _raise_file_limit()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        supervisor = Supervisor(loaded, QueueServer(base_url, api_key), api_key, pool, inbox, reload)
+        supervisor = Supervisor(loaded, connect(), api_key, pool, inbox, reload)
         return supervisor.run()
     except (JournalError, ControlError) as error:
         raise CannotStart(str(error)) from error

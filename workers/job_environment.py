@@ -95,9 +95,10 @@ def _wandb_variables(order: WorkOrder, api_key: str) -> Iterator[tuple[str, str]
     yield from _named_if_set("WANDB_USERNAME", None if order.submitter_key else spec.author)
     yield from _named_if_set("WANDB_SWEEP_ID", spec.sweep_id)
     yield from _named_if_set("WANDB_RESUME", "allow" if spec.resume_count > 0 else None)
-    yield "WANDB_LAUNCH_QUEUE_NAME", order.queue
-    yield "WANDB_LAUNCH_QUEUE_ENTITY", order.entity
-    yield "WANDB_LAUNCH_TRACE_ID", order.item_id
+    if order.queue:
+        yield "WANDB_LAUNCH_QUEUE_NAME", order.queue
+        yield "WANDB_LAUNCH_QUEUE_ENTITY", order.entity
+        yield "WANDB_LAUNCH_TRACE_ID", order.item_id
     yield from _in_chunks("WANDB_CONFIG", spec.overrides.run_config)
     yield from _in_chunks("WANDB_LAUNCH_FILE_OVERRIDES", spec.overrides.files)
     yield "WANDB_ARTIFACTS", json.dumps(_artifacts(spec))

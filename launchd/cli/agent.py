@@ -11,6 +11,7 @@ from launchd import logs
 from launchd.cli.failures import told
 from launchd.client.credentials import find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
+from launchd.client.queue_server import QueueServer
 from launchd.config import ConfigError, Flags, LoadedConfig, load
 from launchd.supervisor import CannotStart, run
 
@@ -59,7 +60,7 @@ def agent(
     api_key = find_api_key(base_url, os.environ, config.launchd.api_key_file)
     for warning in loaded.warnings:
         log.warning("Something in the configuration needs a look.", extra={"what": warning})
-    sys.exit(run(loaded, base_url.rstrip("/"), api_key.key, read))
+    sys.exit(run(loaded, lambda: QueueServer(base_url.rstrip("/"), api_key.key), api_key.key, read))
 
 
 def _reader(path: str | None, flags: Flags) -> Callable[[], LoadedConfig]:

@@ -9,8 +9,8 @@ import click
 
 from launchd.cli.failures import told
 from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
-from launchd.cli.output import OutputReader
 from launchd.control_client import ControlError
+from launchd.output import OutputReader
 
 POLL_SECONDS = 0.2
 WORKER_LOG = "worker.log"

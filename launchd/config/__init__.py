@@ -3,7 +3,7 @@
 Import from here. `document.py` reads the file, `blocks.py` knows every key, `loading.py` the order of precedence.
 """
 
-from launchd.config.loading import Flags, LoadedConfig, default_runtime_dir, default_state_dir, load
+from launchd.config.loading import Flags, LoadedConfig, default_runtime_dir, default_state_dir, from_values, load
 from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig, PolicyRules, SupervisionConfig
 from launchd.config.problems import ConfigError, Problem
 
@@ -19,5 +19,6 @@ __all__ = [
     "SupervisionConfig",
     "default_runtime_dir",
     "default_state_dir",
+    "from_values",
     "load",
 ]

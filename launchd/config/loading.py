@@ -69,11 +69,25 @@ def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_n
     for name in document.repeated:
         report.warn(name, "this stands there more than once; the last one counts.")
     config = _build(report, values, environ)
+    return _checked(report, config, found, queues_needed)
+
+
+def from_values(values: Mapping[str, Any], environ: Mapping[str, str]) -> LoadedConfig:
+    """Return the configuration in `values`, a document that stands in no file; no variable or flag is laid over it.
+
+    Raises:
+        ConfigError: with every problem there is.
+    """
+    report = Report({})
+    return _checked(report, _build(report, dict(values), environ), None, queues_needed=True)
+
+
+def _checked(report: Report, config: AgentConfig, path: Path | None, queues_needed: bool) -> LoadedConfig:
     if queues_needed and not config.queues and not (report.has_refused("queues") or report.has_refused("queue")):
         report.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
     if report.problems:
         raise ConfigError(*report.problems)
-    return LoadedConfig(config, report.origins, found, tuple(report.warnings))
+    return LoadedConfig(config, report.origins, path, tuple(report.warnings))
 
 
 def _find(path: str | None, environ: Mapping[str, str]) -> Path | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.cli.output import OutputReader
+from launchd.output import OutputReader
 
 
 class Output:

@@ -1,4 +1,4 @@
-"""A job's output as the command line reads it: rotated files in order, bytes as they are, also while they are written.
+"""A job's output as people read it: rotated files in order, bytes as they are, also while they are written.
 
 The writer renames ``output.log`` to ``output.log.1``, that to ``output.log.2`` and so on, the oldest first.
 """
