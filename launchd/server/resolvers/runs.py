@@ -1,23 +1,21 @@
-"""Runs: reading one, and W&B's way to stop one."""
+"""Runs: what one is."""
 
 from typing import Any
 
 import msgspec
-from ariadne import MutationType, ObjectType, QueryType
-from sqlalchemy import Connection
+from ariadne import ObjectType, QueryType
 
 from launchd.server.context import Info
 from launchd.server.runs import history_keys, loose_json
-from launchd.server.store import accounts, identities, items, run_lines, runs
+from launchd.server.store import accounts, identities, run_lines, runs
 from launchd.server.store.ids import storage_id
-from launchd.server.store.records import Person, ProjectRecord, Run, Viewer
+from launchd.server.store.records import Person, ProjectRecord, Run
 from launchd.server.store.run_states import CRASHED, FAILED, PENDING, RUNNING
 
 query = QueryType()
-mutation = MutationType()
 run = ObjectType("Run")
 project = ObjectType("Project")
-bindables = [query, mutation, run, project]
+bindables = [query, run, project]
 
 _ATTRIBUTES = {
     "exitcode": "exit_code",
@@ -129,24 +127,3 @@ async def resolve_user(found: Run, info: Info) -> Person:
 @run.field("project")
 async def resolve_project(found: Run, info: Info) -> ProjectRecord:
     return await info.context.read(identities.project_by_id, found.project_id)
-
-
-@mutation.field("stopRun")
-async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    context = info.context
-    agent_id = await context.write(_stop, context.viewer, input["id"])
-    if agent_id is not None:
-        context.services.wakeups.wake_all([agent_id])
-    return {"success": True}
-
-
-def _stop(connection: Connection, viewer: Viewer, run_id: str) -> str | None:
-    """Agent that has the item behind the run, if one has."""
-    found = runs.require_by_storage_id(connection, viewer, run_id)
-    runs.ask_to_stop(connection, found.id)
-    item_id = items.item_of_run(connection, found.id)
-    item = items.find_item(connection, viewer, item_id) if item_id else None
-    if item is None:
-        return None
-    items.stop(connection, item, "The run was stopped.")
-    return item.agent_id

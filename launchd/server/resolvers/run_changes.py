@@ -1,0 +1,68 @@
+"""Changing runs from outside: stopping, deleting, setting their state, deleting their files."""
+
+from typing import Any
+
+from ariadne import MutationType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.errors import Refused
+from launchd.server.store import items, run_changes, run_files, run_removal, runs
+from launchd.server.store.ids import parse_storage_id
+from launchd.server.store.records import Viewer
+
+mutation = MutationType()
+bindables = [mutation]
+
+
+@mutation.field("stopRun")
+async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    agent_id = await context.write(_stop, context.viewer, input["id"])
+    if agent_id is not None:
+        context.services.wakeups.wake_all([agent_id])
+    return {"success": True}
+
+
+def _stop(connection: Connection, viewer: Viewer, run_id: str) -> str | None:
+    """Agent that has the item behind the run, if one has."""
+    found = runs.require_by_storage_id(connection, viewer, run_id)
+    runs.ask_to_stop(connection, found.id)
+    item_id = items.item_of_run(connection, found.id)
+    item = items.find_item(connection, viewer, item_id) if item_id else None
+    if item is None:
+        return None
+    items.stop(connection, item, "The run was stopped.")
+    return item.agent_id
+
+
+@mutation.field("deleteRun")
+async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    found = await context.read(runs.require_by_storage_id, context.viewer, input["id"])
+    while not await context.write(run_removal.remove_piece, found.id):
+        pass
+    return {}
+
+
+@mutation.field("updateRunState")
+async def update_state(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> bool:
+        found = runs.require_by_storage_id(connection, context.viewer, input["id"])
+        return run_changes.set_state(connection, found, input["state"])
+
+    return {"success": await context.write(work)}
+
+
+@mutation.field("deleteFiles")
+async def delete_files(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    """What is not a file of a run, or not the viewer's, makes it a "no"; the others are deleted all the same."""
+    context = info.context
+    if len(input["files"]) > run_files.MOST_AT_ONCE:
+        raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be deleted at once.")
+    numbers = {parse_storage_id(file_id, "RunFile")[0] for file_id in input["files"]}
+    known = [int(number) for number in numbers if number.isdecimal()]
+    gone = await context.write(run_files.remove, context.viewer, known)
+    return {"success": gone == len(numbers)}

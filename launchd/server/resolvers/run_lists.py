@@ -1,0 +1,57 @@
+"""Runs of a project: W&B's `runs` with filters, order and pages."""
+
+from typing import Any
+
+from ariadne import ObjectType
+
+from launchd.server.context import Info
+from launchd.server.runs import filters, orders
+from launchd.server.store import run_lists
+from launchd.server.store.records import ProjectRecord
+from launchd.server.store.run_lists import RunQuery
+
+project = ObjectType("Project")
+bindables = [project]
+
+_MOST_RUNS = 1000
+_DEFAULT_RUNS = 50
+
+
+@project.field("readOnly")
+def resolve_read_only(found: ProjectRecord, info: Info) -> bool:
+    return False
+
+
+@project.field("runCount")
+async def resolve_run_count(found: ProjectRecord, info: Info, filters: str | None = None) -> int:
+    return await info.context.read(run_lists.count, query_of(found.id, filters, None))
+
+
+@project.field("runs")
+@project.field("buckets")
+async def resolve_runs(
+    found: ProjectRecord,
+    info: Info,
+    filters: str | None = None,
+    order: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+) -> dict[str, Any]:
+    return await page_of(info, query_of(found.id, filters, order), after, first)
+
+
+def query_of(project_id: int, filter_text: str | None, order: str | None) -> RunQuery:
+    """Raises:
+    Refused: the filter or the order cannot be used.
+    """
+    return RunQuery(project_id, filters.read_filter(filter_text), orders.read_order(order))
+
+
+async def page_of(info: Info, query: RunQuery, after: str | None, first: int | None) -> dict[str, Any]:
+    """A connection of runs. One more than asked for is read, to know whether there is a next page."""
+    limit = min(max(0, first if first is not None else _DEFAULT_RUNS), _MOST_RUNS)
+    start = int(after) if after and after.isdecimal() else 0
+    rows = await info.context.read(run_lists.page, query, start, limit + 1)
+    edges = [{"node": row, "cursor": str(place)} for place, row in enumerate(rows[:limit], start + 1)]
+    end = edges[-1]["cursor"] if edges else None
+    return {"edges": edges, "page_info": {"has_next_page": len(rows) > limit, "end_cursor": end}}

@@ -1,0 +1,123 @@
+"""Filters and orders of runs, without a database."""
+
+import json
+from typing import Any
+
+import pytest
+
+from launchd.server.errors import Refused
+from launchd.server.runs.documents import RunDocument
+from launchd.server.runs.filters import equalities, predicate, read_filter
+from launchd.server.runs.orders import OrderKey, read_order, sort_key
+from launchd.server.store.records import Run
+
+RUN = Run(
+    id=1,
+    project_id=1,
+    project_name="p",
+    entity_name="me",
+    name="abc",
+    display_name="bold-comet-1",
+    author_id=None,
+    state="finished",
+    stopped=False,
+    created_at=1_700_000_000.0,
+    heartbeat_at=None,
+    exit_code=0,
+    group_name="g1",
+    job_type=None,
+    host=None,
+    commit_hash=None,
+    tags='["a", "b"]',
+    history_lines=0,
+    event_lines=0,
+    console_lines=0,
+    description=None,
+    notes=None,
+    config='{"lr": {"value": 0.1}, "model": {"value": {"width": 3}}, "a.b": {"value": 1}, "on": {"value": true}}',
+    summary='{"loss": 0.5, "eval": {"acc": 0.9}, "bad": NaN}',
+    history_keys='{"keys": {"loss": {"counts": {"number": 2}}}}',
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "through"),
+    [
+        ({}, True),
+        ({"state": "finished"}, True),
+        ({"state": {"$in": ["failed", "crashed"]}}, False),
+        ({"state": {"$ne": "finished"}}, False),
+        ({"displayName": {"$regex": "^bold"}}, True),
+        ({"display_name": {"$regex": "^comet"}}, False),
+        ({"group": "g1", "jobType": None}, True),
+        ({"tags": "a"}, True),
+        ({"tags": {"$in": ["c", "b"]}}, True),
+        ({"tags": {"$nin": ["c"]}}, True),
+        ({"config.lr": 0.1}, True),
+        ({"config.lr.value": {"$lt": 0.1}}, False),
+        ({"config.model.width": 3}, True),
+        ({"config.model.value.width": {"$gte": 3, "$lte": 3}}, True),
+        ({"config.a.b": 1}, True),
+        ({"config.on": True}, True),
+        ({"config.on": 1}, False),
+        ({"config.none": {"$exists": False}}, True),
+        ({"summary_metrics.loss": {"$gt": 0.4}}, True),
+        ({"summary_metrics.loss": {"$gt": "0.4"}}, False),
+        ({"summary_metrics.eval.acc": {"$not": {"$lt": 0.5}}}, True),
+        ({"keys_info.keys.loss": {"$exists": True}}, True),
+        ({"createdAt": {"$gt": "2023-01-01", "$lt": "2024-01-01T00:00:00Z"}}, True),
+        ({"created_at": {"$gt": "2024-01-01T00:00:00+00:00"}}, False),
+        ({"$or": [{"state": "failed"}, {"name": "abc"}]}, True),
+        ({"$and": [{"state": "finished"}, {"name": "x"}]}, False),
+        ({"$nor": [{"state": "failed"}, {"name": "x"}]}, True),
+        ({"$not": {"state": "finished"}}, False),
+    ],
+)
+def test_a_filter(given: dict[str, Any], through: bool) -> None:
+    assert predicate(read_filter(json.dumps(given)))(RunDocument(RUN)) is through
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[", "not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"state": {"$where": "1"}}', "'\\$where' is no operator"),
+        ('{"$expr": {}}', "'\\$expr' is no operator"),
+        ('{"$or": {}}', r"\$or in a filter needs a list"),
+        ('{"$and": [1]}', "must be an object"),
+        ('{"state": {"$in": "x"}}', "need a list"),
+        ('{"state": {"$regex": "("}}', "is no regular expression"),
+        ('{"state": {"$regex": 1}}', "needs a text"),
+        ('{"$not": ' * 30 + "{}" + "}" * 30, "nested more than 20"),
+        ('{"a": ' + '{"$not": ' * 30 + "1" + "}" * 31, "nested more than 20"),
+        (json.dumps({"$and": [{"a": 1}] * 1001}), "more than 1000 conditions"),
+    ],
+)
+def test_a_filter_that_cannot_be_used_says_why(text: str, complaint: str) -> None:
+    with pytest.raises(Refused, match=complaint):
+        predicate(read_filter(text))
+
+
+def test_a_costly_pattern_costs_nothing() -> None:
+    run = RunDocument(RUN)
+    assert predicate({"name": {"$regex": "(a|a|b|c)*(a|a|b|c)*$"}})(run)
+    assert not predicate({"displayName": {"$regex": "(.*)*(.*)*x$"}})(run)
+
+
+def test_the_quick_choice_takes_only_what_must_hold() -> None:
+    given = {"$and": [{"state": "failed"}, {"jobType": {"$in": ["a", "b"]}}], "$or": [{"name": "x"}]}
+    more = {"createdAt": "2024-01-01", "config.lr": "x", "group": {"$ne": "g"}, "tags": "t"}
+    assert equalities({**given, **more}) == {"state": ["failed"], "job_type": ["a", "b"]}
+
+
+def test_an_order_has_missing_values_last_in_both_directions() -> None:
+    assert read_order("-summary_metrics.loss, +created_at") == [
+        OrderKey("summary_metrics.loss", descending=True),
+        OrderKey("created_at", descending=False),
+    ]
+    values: list[list[Any]] = [[None], [2], ["x"], [1.5], [float("nan")]]
+    upwards = sorted(values, key=sort_key([OrderKey("a", descending=False)]))
+    downwards = sorted(values, key=sort_key([OrderKey("a", descending=True)]))
+    assert upwards[:3] == [[1.5], [2], ["x"]]
+    assert downwards[:3] == [[2], [1.5], ["x"]]
