@@ -18,6 +18,12 @@ T = TypeVar("T")
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
 
+#: The longest that a server's Retry-After is heeded: longer, and somebody would think that we are gone.
+LONGEST_RETRY_AFTER_SECONDS = 300.0
+
+#: How often something that must not be lost is said before a refusal counts.
+INSISTENCE = 3
+
 #: A person has to mend a refused key; until then we ask no oftener than this.
 UNAUTHORIZED_PAUSE_SECONDS = 30.0
 
@@ -48,30 +54,52 @@ class Contacts:
         """
         while not self._ended.is_set():
             try:
-                answer = ask()
+                return self.once(ask)
             except final:
                 self._tell(None)
                 raise
             except QueueServerError as error:
-                self._tell(str(error))
-                self.wait(self._next_pause(error))
-            else:
-                self._pause = FIRST_PAUSE_SECONDS
-                self._tell(None)
-                return answer
+                self.wait(self.pause_after(error))
         raise Ended
+
+    def insist(self, ask: Callable[[], T]) -> T:
+        """Return what ``ask`` returns, as :meth:`until_answered`, taking no for an answer only the third time.
+
+        For what would be lost by a refusal: a server that is being replaced, or a proxy before it, says no as well.
+        """
+        for _ in range(INSISTENCE - 1):
+            try:
+                return self.until_answered(ask)
+            except Refused as error:
+                self.wait(self.pause_after(error))
+        return self.until_answered(ask)
+
+    def once(self, ask: Callable[[], T]) -> T:
+        """Return what ``ask`` returns, telling the main thread whether there was an answer; raises what it raises."""
+        try:
+            answer = ask()
+        except Refused:
+            self._tell(None)
+            raise
+        except QueueServerError as error:
+            self._tell(str(error))
+            raise
+        self._pause = FIRST_PAUSE_SECONDS
+        self._tell(None)
+        return answer
 
     def wait(self, seconds: float) -> None:
         """Wait; raises :class:`Ended` when the thread is told to end meanwhile."""
         if self._ended.wait(seconds):
             raise Ended
 
-    def _next_pause(self, error: QueueServerError) -> float:
+    def pause_after(self, error: QueueServerError) -> float:
+        """Return how long to wait after ``error`` before asking again, in seconds."""
         match error:
             case Unauthorized():
                 return UNAUTHORIZED_PAUSE_SECONDS
             case ServerBusy(retry_after=float() as seconds):
-                return min(seconds, LONGEST_PAUSE_SECONDS)
+                return min(seconds, LONGEST_RETRY_AFTER_SECONDS)
             case _:
                 return self._growing_pause()
 

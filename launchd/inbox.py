@@ -16,7 +16,10 @@ from launchd.client.queue_server import Capabilities, ClaimedItem, StopOrder
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """The queue server knows us; ``queue_names`` are the queues we serve."""
+    """The queue server knows us; ``queue_names`` are the queues we serve.
+
+    ``agent_id`` and ``agent_name`` are empty at an old W&B server, which keeps no record of agents.
+    """
 
     agent_id: str
     agent_name: str
@@ -29,6 +32,13 @@ class RegistrationRefused(msgspec.Struct, frozen=True):
     """The queue server will not have us as configured; ``error`` says why."""
 
     error: str
+
+
+class QueueTrouble(msgspec.Struct, frozen=True):
+    """The queue server refuses to give items of ``queue``, or gives them again (``error`` is None)."""
+
+    queue: str
+    error: str | None
 
 
 class Kind(StrEnum):
@@ -108,7 +118,7 @@ class ThreadDied(msgspec.Struct, frozen=True):
     error: str
 
 
-ServerLetter = Registered | RegistrationRefused | Claimed | Ordered | Acknowledged | Delivered | Contact
+ServerLetter = Registered | RegistrationRefused | QueueTrouble | Claimed | Ordered | Acknowledged | Delivered | Contact
 
 Letter = ServerLetter | Hired | HireFailed | Asked | Signalled | ThreadDied
 

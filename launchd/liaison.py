@@ -98,7 +98,7 @@ class Liaison:
         self._end_asking()
         if self._reporter is not None:
             self._reporter.end()
-        if self.registered is not None:
+        if self.registered is not None and self.registered.agent_id:
             goodbye = threading.Thread(target=self._say_goodbye, args=(self.registered.agent_id,), daemon=True)
             goodbye.start()
             goodbye.join(GOODBYE_SECONDS)

@@ -2,14 +2,13 @@
 
 A thread registers us, and then one loop claims jobs and one claims sweep
 schedulers, which are counted apart. A loop waits for work at a server that can
-hold the question open (ours), and asks every few seconds at one that cannot
-(W&B's, where one loop asks for both). What it claimed goes to the main thread,
-and it does not ask again before that has told it how many slots are left.
+hold the question open (ours), and asks again and again at one that cannot (W&B's,
+where one loop asks for both; ``pace`` says how often). What it claimed goes to the
+main thread, and it does not ask again before that has told it how many slots are left.
 """
 
 import contextlib
 import itertools
-import random
 import threading
 import uuid
 from collections import deque
@@ -18,7 +17,8 @@ from collections.abc import Callable
 from launchd.client.errors import QueueServerError, Refused, Unauthorized
 from launchd.client.queue_server import ClaimedItem, QueueServer
 from launchd.contact import Contacts, Ended
-from launchd.inbox import Claimed, Inbox, Kind, Registered, RegistrationRefused
+from launchd.inbox import Claimed, Inbox, Kind, QueueTrouble, Registered, RegistrationRefused
+from launchd.pace import Pace
 from launchd.registration import Application, register
 
 #: How often a refused registration is tried again; a person has to mend something first.
@@ -69,11 +69,11 @@ class ClaimLoop(threading.Thread):
         except Ended:
             pass
 
-    def pause(self, seconds: float) -> None:
-        """Wait, but no longer than until the number of free slots changes."""
+    def pause(self, seconds: float) -> bool:
+        """Wait, but no longer than until the number of free slots changes; returns whether it did."""
         with self._changed:
             before = self._wanted
-            self._changed.wait_for(lambda: self._ended.is_set() or self._wanted != before, seconds)
+            return self._changed.wait_for(lambda: self._ended.is_set() or self._wanted != before, seconds)
 
     def _next_wanted(self) -> int:
         with self._changed:
@@ -113,10 +113,11 @@ class Poller(threading.Thread):
         self._server = server
         self._application = application
         self._wait_seconds = wait_seconds
-        self._poll_seconds = poll_seconds
         self._contacts = Contacts(inbox, self.ended)
         self._loops: tuple[ClaimLoop, ...] = ()
         self._rotation = deque(application.queue_names)
+        self._pace = Pace(poll_seconds)
+        self._queue_troubles: dict[str, str] = {}
 
     def want(self, kind: Kind, slots: int, claims_read: int) -> None:
         """Tell the loop of ``kind`` how many slots are free; see :meth:`ClaimLoop.want`."""
@@ -177,23 +178,42 @@ class Poller(threading.Thread):
         ).items
 
     def _pop_or_pause(
-        self, contacts: Contacts, registered: Registered, pause: Callable[[float], None]
+        self, contacts: Contacts, registered: Registered, pause: Callable[[float], bool]
     ) -> tuple[ClaimedItem, ...]:
+        wait = 0.0
         for queue in list(self._rotation):
-            item = self._pop(contacts, registered, queue)
+            try:
+                item = contacts.once(lambda name=queue: self._pop(registered, name))  # type: ignore[misc]
+            except QueueServerError as error:
+                # The other queues are still worth asking.
+                wait = max(wait, contacts.pause_after(error))
+                continue
             if item is not None:
                 # W&B's agent moves the queue it served to the end, so that no queue starves another.
                 self._rotation.remove(queue)
                 self._rotation.append(queue)
+                self._pace.quicken()
                 return (item,)
-        # A slot that becomes free is a reason to look at once. The jitter keeps agents out of step.
-        pause(self._poll_seconds * random.uniform(0.8, 1.0))  # noqa: S311 - nobody gains by guessing it
+        spaced = self._server.transport.allowance.spacing() * len(self._rotation)
+        # A slot that becomes free is a reason to look at once.
+        if pause(max(wait, spaced, self._pace.next_pause())):
+            self._pace.quicken()
         return ()
 
-    def _pop(self, contacts: Contacts, registered: Registered, queue: str) -> ClaimedItem | None:
+    def _pop(self, registered: Registered, queue: str) -> ClaimedItem | None:
         try:
-            return contacts.until_answered(lambda: self._server.pop(registered.entity, queue, registered.agent_id))
+            item = self._server.pop(registered.entity, queue, registered.agent_id or None)
         except Refused as error:
-            # The other queues are still worth asking.
-            self.inbox.put(RegistrationRefused(f"Queue {queue}: {error}"))
+            self._note_trouble(queue, str(error))
             return None
+        self._note_trouble(queue, None)
+        return item
+
+    def _note_trouble(self, queue: str, error: str | None) -> None:
+        if self._queue_troubles.get(queue) == error:
+            return
+        if error is None:
+            del self._queue_troubles[queue]
+        else:
+            self._queue_troubles[queue] = error
+        self.inbox.put(QueueTrouble(queue, error))

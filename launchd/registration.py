@@ -45,6 +45,9 @@ def register(server: QueueServer, application: Application) -> Registered:
     capabilities = server.capabilities()
     entity = application.entity or _default_entity(server)
     queues = _find_queues(server, entity, application.queue_names)
+    if not capabilities.launch_agents:
+        # W&B's servers from before launch agents: nobody can see us there, nor stop us; jobs are had all the same.
+        return Registered("", "", entity, application.queue_names, capabilities)
     agent = _resume(server, application, queues, capabilities.native)
     if agent is None:
         agent = _create(server, application, entity, queues)

@@ -164,9 +164,7 @@ class Reporter(threading.Thread):
 
     def _accepted_by_wandb(self, one: Acknowledgement) -> bool:
         try:
-            return self._contacts.until_answered(
-                lambda: self._server.ack(one.item_id, one.run_id) or self._took_before(one)
-            )
+            return self._contacts.insist(lambda: self._server.ack(one.item_id, one.run_id) or self._took_before(one))
         except Refused:
             return False
 
@@ -180,7 +178,7 @@ class Reporter(threading.Thread):
         if sweep is None:
             return None
         try:
-            state = self._contacts.until_answered(lambda: self._server.sweep_state(one.entity, one.project, sweep))
+            state = self._contacts.insist(lambda: self._server.sweep_state(one.entity, one.project, sweep))
         except Refused as error:
             return f"The sweep {sweep} could not be looked up: {error}"
         if state in SWEEP_ALIVE:
@@ -215,7 +213,7 @@ class Reporter(threading.Thread):
 
     def _send_one(self, delivery: Delivery) -> None:
         try:
-            self._contacts.until_answered(lambda: self._say(delivery))
+            self._contacts.insist(lambda: self._say(delivery))
         except Refused as error:
             self._inbox.put(Delivered((delivery.id,), str(error)))
         else:

@@ -39,6 +39,7 @@ from launchd.inbox import (
     Kind,
     Letter,
     Ordered,
+    QueueTrouble,
     Registered,
     RegistrationRefused,
     ServerLetter,
@@ -174,6 +175,7 @@ class Supervisor:
         self._last_contact_at: float | None = None
         self._trouble: str | None = None
         self._refusal: str | None = None
+        self._queue_troubles: dict[str, str] = {}
         self._published = -1
 
     def run(self) -> int:
@@ -359,6 +361,8 @@ class Supervisor:
                 self._join(letter)
             case RegistrationRefused(error):
                 self._refused(error)
+            case QueueTrouble(queue, error):
+                self._note_queue(queue, error)
 
     def _delivered(self, ids: tuple[int, ...], refusal: str | None) -> None:
         hit("supervisor.reported")
@@ -387,6 +391,7 @@ class Supervisor:
 
     def _join(self, registered: Registered) -> None:
         self._refusal = None
+        self._queue_troubles.clear()
         log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
         self._care.rules = Rules(self._config, self._care.rules.base_url, registered.entity)
         self._journal.set_meta(AGENT_ID, registered.agent_id)
@@ -400,6 +405,14 @@ class Supervisor:
             raise CannotStart(error)
         self._refusal = error
         log.error("The queue server refuses this agent; running jobs go on.", extra={"why": error})
+
+    def _note_queue(self, queue: str, error: str | None) -> None:
+        if error is None:
+            self._queue_troubles.pop(queue, None)
+            log.info("The queue server gives items of a queue again.", extra={"queue": queue})
+        else:
+            self._queue_troubles[queue] = f"Queue {queue}: {error}"
+            log.error("The queue server refuses to give items of a queue.", extra={"queue": queue, "why": error})
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:
@@ -450,7 +463,7 @@ class Supervisor:
             registered=self._liaison.registered,
             contact=self._contact,
             last_contact_at=self._last_contact_at,
-            trouble=self._trouble or self._refusal,
+            trouble=self._trouble or self._refusal or next(iter(self._queue_troubles.values()), None),
         )
 
 

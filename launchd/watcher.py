@@ -8,6 +8,8 @@ asked after every few seconds.
 import logging
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -16,7 +18,12 @@ from launchd.client.queue_server import QueueServer, StopOrder
 from launchd.contact import Contacts, Ended
 from launchd.inbox import Inbox, Ordered, Registered
 
+T = TypeVar("T")
+
 STOPPED_RUN_REASON = "its run was stopped on the queue server"
+
+#: How often an unchanged status is told, as a sign of life: as W&B's agent does it.
+STATUS_SECONDS = 20.0
 
 #: The pause before an order that still stands is heard again.
 REPEATED_ORDER_SECONDS = 0.2
@@ -58,6 +65,8 @@ class Watcher(threading.Thread):
         self._contacts = Contacts(inbox, self._ended)
         self._runs: tuple[WatchedRun, ...] = ()
         self._told_status: str | None = None
+        self._told_at = 0.0
+        self._refusal: str | None = None
         self._stopped_since: dict[str, float] = {}
 
     def watch_over(self, runs: tuple[WatchedRun, ...]) -> None:
@@ -76,7 +85,7 @@ class Watcher(threading.Thread):
                 try:
                     ask()
                 except Refused as error:
-                    log.error("The queue server refused to give orders.", extra={"error": str(error)})
+                    self._note_refusal(str(error))
                     self._contacts.wait(self._poll_seconds)
         except Ended:
             pass
@@ -91,32 +100,58 @@ class Watcher(threading.Thread):
             self._contacts.wait(REPEATED_ORDER_SECONDS)
 
     def _ask_wandb(self) -> None:
-        self._tell_status()
-        agent_id = self._registered.agent_id
-        agent = self._contacts.until_answered(lambda: self._server.agent(agent_id))
+        stop_polling = self._look_after_agent() if self._registered.agent_id else False
         stops = tuple(StopOrder(run.item_id, STOPPED_RUN_REASON) for run in self._runs if self._is_due(run))
-        stop_polling = agent is not None and agent.stop_polling
         if stops or stop_polling:
             self._inbox.put(Ordered(stops, stop_polling))
-        self._contacts.wait(self._poll_seconds)
+        questions = len(self._runs) + 1
+        self._contacts.wait(max(self._poll_seconds, self._server.transport.allowance.spacing() * questions))
+
+    def _look_after_agent(self) -> bool:
+        """Show a sign of life; returns whether somebody asked us to end."""
+        self._tell_status()
+        agent = self._asked(lambda: self._server.agent(self._registered.agent_id))
+        return agent is not None and agent.stop_polling
 
     def _tell_status(self) -> None:
-        status = self._status
-        if status != self._told_status:
-            agent_id = self._registered.agent_id
-            self._contacts.until_answered(lambda: self._server.update_agent(agent_id, status))
-            self._told_status = status
+        status, now = self._status, time.monotonic()
+        if status == self._told_status and now - self._told_at < STATUS_SECONDS:
+            return
+        agent_id = self._registered.agent_id
+
+        def tell() -> bool:
+            self._server.update_agent(agent_id, status)
+            return True
+
+        if self._asked(tell):
+            self._told_status, self._told_at = status, now
 
     def _is_due(self, run: WatchedRun) -> bool:
         """Whether ``run`` was asked to stop long enough ago to be stopped from here: W&B's ``stopped_run_timeout``."""
         if run.stopping:
             return False
-        stopped = self._contacts.until_answered(lambda: self._server.run_stopped(run.entity, run.project, run.run_id))
+        stopped = self._asked(lambda: self._server.run_stopped(run.entity, run.project, run.run_id))
+        if stopped is None:
+            return False
         if not stopped:
             self._stopped_since.pop(run.item_id, None)
             return False
         now = time.monotonic()
         return now - self._stopped_since.setdefault(run.item_id, now) >= self._stopped_run_timeout
+
+    def _asked(self, ask: Callable[[], T]) -> T | None:
+        """Return what ``ask`` returns, or ``None`` where the server refuses: the other questions are still asked."""
+        try:
+            answer = self._contacts.until_answered(ask)
+        except Refused as error:
+            self._note_refusal(str(error))
+            return None
+        return answer
+
+    def _note_refusal(self, error: str) -> None:
+        if error != self._refusal:
+            self._refusal = error
+            log.error("The queue server refused to give orders.", extra={"error": error})
 
     @property
     def _status(self) -> str:

@@ -46,6 +46,7 @@ class Introspection(msgspec.Struct):
     mutation: TypeInfo | None = None
     create_agent: TypeInfo | None = None
     fail_item: TypeInfo | None = None
+    queue: TypeInfo | None = None
     push: TypeInfo | None = None
 
 
@@ -116,6 +117,7 @@ class PoppedItem(msgspec.Struct, rename="camel"):
 class StateFields(msgspec.Struct):
     """A run, or a sweep."""
 
+    id: str = ""
     state: str | None = None
     stopped: bool | None = None
 
@@ -197,6 +199,18 @@ class UploadTarget(msgspec.Struct, rename="camel"):
     """Where to PUT a file. No `upload_url`: the server has the content already."""
 
     upload_url: str | None = None
+    upload_headers: list[str] | None = None
+
+
+class RunFile(msgspec.Struct, rename="camel"):
+    name: str
+    upload_url: str
+
+
+class CreatedRunFiles(msgspec.Struct, rename="camel"):
+    """Where to PUT files of a run; all with the same headers, each written `Name:Value`."""
+
+    files: list[RunFile]
     upload_headers: list[str] | None = None
 
 

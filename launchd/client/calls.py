@@ -25,6 +25,9 @@ CURRENT_WANDB = Capabilities(
     item_warnings=True,
     push_priority=True,
     native=False,
+    queue_config=True,
+    item_by_id=True,
+    run_files=True,
 )
 
 
@@ -81,4 +84,7 @@ def _judged(found: Introspection) -> Capabilities:
         item_warnings="updateRunQueueItemWarning" in mutations,
         push_priority=bool(found.push and "priority" in found.push.names()),
         native="claimRunQueueItems" in mutations,
+        queue_config="createDefaultResourceConfig" in mutations,
+        item_by_id=bool(found.queue and "runQueueItem" in found.queue.names()),
+        run_files={"upsertBucket", "createRunFiles"} <= mutations,
     )

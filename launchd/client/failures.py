@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import requests
+import urllib3
 
 from launchd.client.errors import QueueServerError, Refused, ServerBusy, ServerUnreachable, Unauthorized
 
@@ -24,15 +25,22 @@ REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (requests.exceptions.SSLError, "the TLS connection could not be made (certificate or protocol)"),
     (requests.exceptions.ProxyError, "the proxy between us did not pass it on"),
     (ConnectionRefusedError, "nothing listens there (connection refused)"),
+    (urllib3.exceptions.IncompleteRead, "the connection was cut in the middle of an answer"),
     (requests.exceptions.ChunkedEncodingError, "the connection was cut in the middle of an answer"),
     (ConnectionError, "the connection was cut"),
 )
 
 
-def error_of_exception(error: requests.RequestException, address: str, timeout: float) -> ServerUnreachable:
+TIMEOUTS = (requests.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
+
+#: What requests, and urllib3 below it, raise where an exchange fails.
+EXCHANGE_FAILED = (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError)
+
+
+def error_of_exception(error: Exception, address: str, timeout: float) -> ServerUnreachable:
     """The sentence for a request that got no answer. `timeout` is in seconds."""
     chain = list(_causes(error))
-    if any(isinstance(cause, requests.Timeout) for cause in chain):
+    if any(isinstance(cause, TIMEOUTS) for cause in chain):
         return ServerUnreachable(f"The server at {address} did not answer within {timeout:g} s.")
     for kind, reason in REASONS:
         if any(isinstance(cause, kind) for cause in chain):
@@ -50,10 +58,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def error_of_response(response: requests.Response, address: str) -> QueueServerError:
-    """The error for any answer but a success."""
+def error_of_response(response: requests.Response, body: bytes, address: str) -> QueueServerError:
+    """The error for any answer but a success. A 4xx without JSON is a proxy's word, not the server's: try again."""
     status = response.status_code
-    said = _said(response)
+    answer = _decoded(body)
+    said = _said(answer)
     if status in (401, 403):
         return Unauthorized(f"The server at {address} does not accept the API key (HTTP {status}){_colon(said)}.")
     if status >= 500 or status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT):
@@ -61,6 +70,11 @@ def error_of_response(response: requests.Response, address: str) -> QueueServerE
     if 300 <= status < 400:
         target = response.headers.get("Location", "elsewhere")
         return Refused(f"The server at {address} redirects to {target}: use that address as the base URL.")
+    if answer is None:
+        return ServerBusy(
+            f"What answers at {address} is no queue server, or a proxy before one (HTTP {status}). Check the address.",
+            _wait(response),
+        )
     return Refused(said or f"The server at {address} refused the request (HTTP {status}).")
 
 
@@ -71,15 +85,16 @@ def message_of(errors: Any) -> str:
     return "; ".join(str(text) for text in texts if text)[:LONGEST_MESSAGE] or "The server refused without a reason."
 
 
-def _said(response: requests.Response) -> str:
-    """What the body says, if it is an error body as W&B's servers send it: `errors`, or the older `error`."""
+def _decoded(body: bytes) -> Any:
     try:
-        body = msgspec.json.decode(response.content)
-    except (ValueError, RecursionError, requests.RequestException):
-        return ""
-    if not isinstance(body, dict):
-        return ""
-    errors = body.get("errors") or body.get("error")
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _said(answer: Any) -> str:
+    """What an error body as W&B's servers send it says: `errors`, or the older `error`."""
+    errors = (answer.get("errors") or answer.get("error")) if isinstance(answer, dict) else None
     return message_of(errors) if errors else ""
 
 

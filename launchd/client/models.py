@@ -20,6 +20,9 @@ class Capabilities(msgspec.Struct, frozen=True):
     item_warnings: bool
     push_priority: bool
     native: bool
+    queue_config: bool
+    item_by_id: bool
+    run_files: bool
 
 
 class Viewer(msgspec.Struct, frozen=True):

@@ -83,6 +83,9 @@ class QueueCalls(Calls):
         """Create a queue and return its id. `config` are the resource's arguments; `prioritization`: V0 or DISABLED."""
         if not self.capabilities().native:
             self._call(launch.CREATE_PROJECT, entity=entity, project=project)
+        if not self.capabilities().queue_config:
+            target = {"entity": entity, "project": project, "queue": name}
+            return self._call(launch.CREATE_QUEUE_WITHOUT_CONFIG, **target, access="PROJECT").id
         stored = self._call(
             launch.CREATE_RESOURCE_CONFIG,
             entity=entity,

@@ -49,6 +49,9 @@ class SubmissionCalls(QueueCalls):
 
     def queue_item(self, entity: str, queue: str, item_id: str, project: str = QUEUE_PROJECT) -> Item | None:
         """One item of a named queue, as any W&B server tells it: id, state and run id."""
+        if not self.capabilities().item_by_id:
+            # As W&B's clients do it at servers that cannot be asked for one item.
+            return next((item for item in self.queue_items(entity, queue, project=project) if item.id == item_id), None)
         found = self._call(launch.QUEUE_ITEM, entity=entity, project=project, queue=queue, itemId=item_id)
         return found.run_queue.run_queue_item if found and found.run_queue else None
 

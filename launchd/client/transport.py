@@ -6,6 +6,7 @@ knows how long it may wait.
 """
 
 import threading
+import time
 import weakref
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,8 @@ from launchd import __version__
 from launchd.client.answers import Answer
 from launchd.client.documents.operation import Operation
 from launchd.client.errors import Refused, ServerBusy
-from launchd.client.failures import error_of_exception, error_of_response, message_of
+from launchd.client.failures import EXCHANGE_FAILED, error_of_exception, error_of_response, message_of
+from launchd.client.ratelimit import Allowance
 
 T = TypeVar("T")
 
@@ -42,6 +44,8 @@ class Transport:
             "Content-Type": "application/json",
             "User-Agent": f"launchd {__version__}",
         }
+        #: How many requests the server still allows; whoever asks again and again heeds it.
+        self.allowance = Allowance()
         self._timeout = timeout
         self._local = threading.local()
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
@@ -52,10 +56,13 @@ class Transport:
         session, request = self._graphql()
         request.prepare_body(body, None)
         with self._translated():
-            response = session.send(request, timeout=self._limits(wait_seconds), allow_redirects=False)
+            response = session.send(request, timeout=self._limits(wait_seconds), allow_redirects=False, stream=True)
+            with response:
+                content = _content(response, self._timeout)
+        self.allowance.note(response.headers)
         if response.status_code != 200:
-            raise error_of_response(response, self.base_url)
-        return self._data(operation, response.content)
+            raise error_of_response(response, content, self.base_url)
+        return self._data(operation, content)
 
     def _data(self, operation: Operation[T], body: bytes) -> T:
         answer = decoded(operation.decode, body)
@@ -78,7 +85,7 @@ class Transport:
                 url, data=content, headers=dict(headers), auth=_no_auth, timeout=self._limits()
             )
         if not response.ok:
-            raise error_of_response(response, _site(url))
+            raise error_of_response(response, response.content, _site(url))
 
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
@@ -87,7 +94,7 @@ class Transport:
             response = self._file_session().get(url, auth=_no_auth, stream=True, timeout=self._limits())
             with response:
                 if not response.ok:
-                    raise error_of_response(response, _site(url))
+                    raise error_of_response(response, response.content, _site(url))
                 yield response.iter_content(CHUNK_BYTES)
 
     def close(self) -> None:
@@ -102,7 +109,7 @@ class Transport:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except requests.RequestException as error:
+        except EXCHANGE_FAILED as error:
             raise error_of_exception(error, self.base_url, self._timeout) from error
 
     def _graphql(self) -> tuple[requests.Session, requests.PreparedRequest]:
@@ -128,6 +135,17 @@ class Transport:
     def _open(self, session: requests.Session) -> requests.Session:
         self._sessions.add(session)
         return session
+
+
+def _content(response: requests.Response, seconds: float) -> bytes:
+    """The whole body, also of a server that sends a byte now and then; raises `TimeoutError` after `seconds`."""
+    give_up_at = time.monotonic() + seconds
+    pieces: list[bytes] = []
+    while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        pieces.append(piece)
+        if time.monotonic() > give_up_at:
+            raise TimeoutError
+    return b"".join(pieces)
 
 
 def encoded(value: object) -> bytes:

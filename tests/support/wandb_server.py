@@ -1,92 +1,66 @@
-"""A W&B server on a real socket, as far as an agent sees it: W&B's operations, none of ours, and faults on demand.
+"""A W&B server on a real socket, built from recorded requests, with faults on demand.
 
-Where our own server goes further (waiting claims, reports, acknowledgements that may be repeated), this one answers as
-W&B's does: a second acknowledgement is refused, success of an item is never reported, runs are asked for one by one.
+It refuses what no client of W&B's has ever sent (``wandb_schema``), answers in the recorded shapes (``wandb_state``),
+and takes files and heartbeats of runs as W&B's server does. None of our own operations is there. Three flavours: a
+modern server, an old one that clients find little in, and a modern one that hides its schema.
 """
 
 import json
-import socket
-import struct
 import sys
 import threading
-import time
+import urllib.parse
+from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, execute_sync, parse, validate
+
+from tests.support.wandb_faults import Fault, Knob, reset
+from tests.support.wandb_schema import modern_schema, old_schema
+from tests.support.wandb_state import ENTITY, StoredItem, WandbState
+
+__all__ = ["ENTITY", "KEY", "Fault", "Flavour", "StoredItem", "WandbServer", "wandb_server"]
+
 KEY = "k" * 40
-ENTITY = "me"
+AUTHORIZATION = f"Basic {b64encode(f'api:{KEY}'.encode()).decode()}"
 
-MUTATIONS = (
-    "createLaunchAgent",
-    "updateLaunchAgent",
-    "popFromRunQueue",
-    "ackRunQueueItem",
-    "failRunQueueItem",
-    "updateRunQueueItemWarning",
-    "pushToRunQueueByName",
-)
+#: The longest that a request which hangs, or an answer that drips, is kept.
+HANG_SECONDS = 20.0
+DRIP_SECONDS = 0.05
 
 
-class Fault(StrEnum):
-    """What comes instead of an answer."""
+class Flavour(StrEnum):
+    """What kind of W&B server it is."""
 
-    STATUS_500 = "500"
-    RESET = "reset"
-    HANG = "hang"
-    GARBAGE = "garbage"
-
-
-@dataclass
-class Knob:
-    """A fault that is met ``times`` times; ``done`` says that what was asked happens all the same."""
-
-    fault: Fault
-    done: bool
-    times: int = 1
+    MODERN = "modern"
+    OLD = "old"
+    HIDDEN = "hidden schema"
 
 
-@dataclass
-class StoredItem:
-    """One run queue item. ``acks`` counts the acknowledgements that were accepted."""
-
-    id: str
-    queue: str
-    run_spec: dict[str, Any]
-    state: str = "PENDING"
-    run_id: str | None = None
-    leased_at: float = 0.0
-    acks: int = 0
-    failures: list[tuple[str, str]] = field(default_factory=list)
-
-
-class WandbServer(ThreadingHTTPServer):
-    """The server. Its state is open to the test; ``lock`` guards it."""
+class WandbServer(ThreadingHTTPServer, WandbState):
+    """The server. Its state is open to the test."""
 
     daemon_threads = True
 
-    def __init__(self, queues: tuple[str, ...], lease_seconds: float) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.lock = threading.RLock()
+    def __init__(self, queues: tuple[str, ...], lease_seconds: float, flavour: Flavour) -> None:
+        ThreadingHTTPServer.__init__(self, ("127.0.0.1", 0), _Handler)
+        WandbState.__init__(self, queues, lease_seconds)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.flavour = flavour
         self.ending = threading.Event()
-        self.lease_seconds = lease_seconds
-        self.queues = queues
-        self.items: dict[str, StoredItem] = {}
-        self.statuses: dict[str, list[str]] = {}
-        self.stop_polling = False
-        self.stopped_runs: set[str] = set()
-        self.sweeps: dict[str, str] = {}
-        self.asked: Counter[str] = Counter()
-        self.popped_from: list[str] = []
-        self.history: list[str] = []
         self.faults: dict[str, Knob] = {}
         self.met: Counter[str] = Counter()
         self.refused: set[str] = set()
         self.refusals = 0
+        #: What no W&B server would have taken, in words.
+        self.foreign: list[str] = []
+        #: Headers of every answer.
+        self.headers: dict[str, str] = {}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that were killed in the middle of a word."""
@@ -94,29 +68,17 @@ class WandbServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    @property
     def key(self) -> str:
         return KEY
 
-    def push(self, queue: str, **spec: Any) -> str:
-        """Queue an item; returns its id."""
-        with self.lock:
-            item_id = f"item-{len(self.items) + 1}"
-            run_spec = {"entity": ENTITY, "project": "tests", "resource": "local-process", **spec}
-            self.items[item_id] = StoredItem(item_id, queue, run_spec)
-        return item_id
+    @property
+    def schema(self) -> GraphQLSchema:
+        return old_schema() if self.flavour is Flavour.OLD else modern_schema()
 
-    def break_operations(self, fault: Fault, *operations: str, done: bool = False) -> None:
-        """Have each of ``operations`` meet ``fault`` once; ``done``: only its answer is lost."""
+    def break_operations(self, fault: Fault, *operations: str, done: bool = False, times: int = 1) -> None:
+        """Have each of ``operations`` meet ``fault``; ``done``: only its answer is lost."""
         with self.lock:
-            self.faults |= {operation: Knob(fault, done) for operation in operations}
-
-    def state(self, item_id: str) -> str:
-        with self.lock:
-            return self.items[item_id].state
+            self.faults |= {operation: Knob(fault, done, times) for operation in operations}
 
     def take_fault(self, operation: str) -> Knob | None:
         """Return the fault that this request meets, if it is to meet one."""
@@ -128,134 +90,32 @@ class WandbServer(ThreadingHTTPServer):
             self.met[operation] += 1
             return knob
 
-    def answer(self, operation: str, variables: dict[str, Any]) -> Any:
-        """Do what was asked; returns ``data``."""
+    def answer(self, operation: str, query: str, variables: dict[str, Any]) -> tuple[int, Any]:
+        """Do what was asked; returns the status and the body."""
+        document, errors = _checked(self.schema, query)
+        if self.flavour is Flavour.HIDDEN and "__type" in query:
+            errors = [GraphQLError("GraphQL introspection is not allowed.")]
+        elif errors:
+            self.foreign += [f"{operation}: {error.message}" for error in errors]
+        if errors:
+            return 400, {"errors": [{"message": error.message} for error in errors]}
         with self.lock:
             self.asked[operation] += 1
             self.history.append(operation)
-            return ANSWERS[operation](self, variables)
+            result = execute_sync(self.schema, document, self.answers(), variable_values=variables)
+        return _answer_of(result)
 
 
-def _capabilities(_server: WandbServer, _variables: dict[str, Any]) -> Any:
-    def named(*names: str) -> list[dict[str, str]]:
-        return [{"name": name} for name in names]
-
-    return {
-        "mutation": {"fields": named(*MUTATIONS)},
-        "create_agent": {"inputFields": named("entityName", "runQueues", "hostname", "agentConfig", "version")},
-        "fail_item": {"inputFields": named("runQueueItemId", "message", "stage", "filePaths")},
-        "push": {"inputFields": named("queueName", "runSpec", "priority")},
-    }
+@cache
+def _checked(schema: GraphQLSchema, query: str) -> tuple[DocumentNode, list[GraphQLError]]:
+    document = parse(query)
+    return document, validate(schema, document)
 
 
-def _viewer(_server: WandbServer, _variables: dict[str, Any]) -> Any:
-    return {"entity": ENTITY, "username": ENTITY, "teams": {"edges": []}}
-
-
-def _queues(server: WandbServer, _variables: dict[str, Any]) -> Any:
-    return {"runQueues": [{"id": f"queue-{name}", "name": name, "access": "PROJECT"} for name in server.queues]}
-
-
-def _create_queue(server: WandbServer, variables: dict[str, Any]) -> Any:
-    server.queues += (variables["queue"],)
-    return {"success": True, "queueID": f"queue-{variables['queue']}"}
-
-
-def _create_agent(server: WandbServer, _variables: dict[str, Any]) -> Any:
-    agent_id = f"agent-{len(server.statuses) + 1}"
-    server.statuses[agent_id] = []
-    return {"launchAgentId": agent_id}
-
-
-def _agent(server: WandbServer, variables: dict[str, Any]) -> Any:
-    statuses = server.statuses.get(variables["id"])
-    if statuses is None:
-        return None
-    queue_ids = [f"queue-{name}" for name in server.queues]
-    return {
-        "id": variables["id"],
-        "name": f"name-of-{variables['id']}",
-        "runQueues": queue_ids,
-        "agentStatus": statuses[-1] if statuses else "POLLING",
-        "stopPolling": server.stop_polling,
-    }
-
-
-def _update_agent(server: WandbServer, variables: dict[str, Any]) -> Any:
-    server.statuses[variables["id"]].append(variables["status"])
-    return {"success": True}
-
-
-def _pop(server: WandbServer, variables: dict[str, Any]) -> Any:
-    now = time.monotonic()
-    for item in server.items.values():
-        lease_over = item.state == "LEASED" and now - item.leased_at > server.lease_seconds
-        if item.queue == variables["queue"] and (item.state == "PENDING" or lease_over):
-            item.state, item.leased_at = "LEASED", now
-            server.popped_from.append(item.queue)
-            return {"runQueueItemId": item.id, "runSpec": item.run_spec}
-    return None
-
-
-def _ack(server: WandbServer, variables: dict[str, Any]) -> Any:
-    item = server.items[variables["itemId"]]
-    if item.state != "LEASED":
-        return {"success": False}
-    item.state, item.run_id, item.acks = "CLAIMED", variables["runId"], item.acks + 1
-    return {"success": True}
-
-
-def _fail(server: WandbServer, variables: dict[str, Any]) -> Any:
-    item = server.items[variables["itemId"]]
-    item.state = "FAILED"
-    item.failures.append((variables["message"], variables["stage"]))
-    return {"success": True}
-
-
-def _item(server: WandbServer, variables: dict[str, Any]) -> Any:
-    item = server.items.get(variables["itemId"])
-    if item is None or item.queue != variables["queue"]:
-        return {"runQueue": {"id": "queue", "runQueueItem": None}}
-    shown = {"id": item.id, "state": item.state, "associatedRunId": item.run_id}
-    return {"runQueue": {"id": f"queue-{item.queue}", "runQueueItem": shown}}
-
-
-def _run_stopped(server: WandbServer, variables: dict[str, Any]) -> Any:
-    return {"run": {"stopped": variables["name"] in server.stopped_runs}}
-
-
-def _sweep(server: WandbServer, variables: dict[str, Any]) -> Any:
-    state = server.sweeps.get(variables["sweep"])
-    return {"sweep": state and {"state": state}}
-
-
-def _warn(_server: WandbServer, _variables: dict[str, Any]) -> Any:
-    return {"success": True}
-
-
-def _push(server: WandbServer, variables: dict[str, Any]) -> Any:
-    return {"runQueueItemId": server.push(variables["queue"], **json.loads(variables["runSpec"]))}
-
-
-ANSWERS: dict[str, Callable[[WandbServer, dict[str, Any]], Any]] = {
-    "Capabilities": _capabilities,
-    "Viewer": _viewer,
-    "ProjectRunQueues": _queues,
-    "CreateProject": lambda _server, _variables: {"inserted": True},
-    "CreateDefaultResourceConfig": lambda _server, _variables: {"success": True, "defaultResourceConfigID": "config"},
-    "CreateRunQueue": _create_queue,
-    "createLaunchAgent": _create_agent,
-    "LaunchAgent": _agent,
-    "updateLaunchAgent": _update_agent,
-    "popFromRunQueue": _pop,
-    "ackRunQueueItem": _ack,
-    "failRunQueueItem": _fail,
-    "updateRunQueueItemWarning": _warn,
-    "GetRunQueueItem": _item,
-    "RunStoppedStatus": _run_stopped,
-    "GetSweepState": _sweep,
-    "pushToRunQueueByName": _push,
-}
+def _answer_of(result: ExecutionResult) -> tuple[int, Any]:
+    if result.errors:
+        return 400, {"errors": [{"message": error.message} for error in result.errors], "data": result.data}
+    return 200, {"data": result.data}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -263,43 +123,105 @@ class _Handler(BaseHTTPRequestHandler):
     server: WandbServer
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        operation: str = body["operationName"]
+        body = self._body()
+        if self.headers.get("Authorization") != AUTHORIZATION:
+            self._send(401, {"errors": [{"message": "permission denied"}]})
+        elif self.path == "/graphql":
+            request = json.loads(body)
+            self._meet(request["operationName"], lambda: self._graphql(request))
+        elif self.path.startswith("/files/") and self.path.endswith("/file_stream"):
+            self._meet("file_stream", lambda: self._file_stream(json.loads(body)))
+        else:
+            self._send(404, {"errors": [{"message": "not found"}]})
+
+    def do_PUT(self) -> None:
+        content = self._body()
+        self._meet("PUT", lambda: self._store(content))
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers["Content-Length"]))
+
+    def _meet(self, operation: str, answer: Any) -> None:
+        """Answer, or do to ``operation`` what is to happen to it."""
         knob = self.server.take_fault(operation)
         if knob is None:
-            self._answer(operation, body["variables"])
+            self._send(*answer())
             return
         if knob.done:
-            self.server.answer(operation, body["variables"])
+            answer()
         self._fail(knob.fault)
 
-    def _answer(self, operation: str, variables: dict[str, Any]) -> None:
-        if operation not in ANSWERS or operation in self.server.refused:
+    def _graphql(self, request: dict[str, Any]) -> tuple[int, Any]:
+        operation = request["operationName"]
+        if operation in self.server.refused:
             self.server.refusals += 1
-            self._send(400, {"errors": [{"message": f"This server has no {operation}."}]})
-            return
-        data = self.server.answer(operation, variables)
-        self._send(200, {"data": data if operation == "Capabilities" else {"result": data}})
+            return 400, {"errors": [{"message": f"{operation} is not for you."}]}
+        return self.server.answer(operation, request["query"], request["variables"])
+
+    def _file_stream(self, told: dict[str, Any]) -> tuple[int, Any]:
+        _, _, _entity, _project, name, _ = self.path.split("/")
+        with self.server.lock:
+            run = self.server.runs.get(name)
+            if run is None:
+                return 404, {"error": "run not found"}
+            run.beats += 1
+            run.uploaded += told.get("uploaded", [])
+            if told.get("complete"):
+                run.state = "finished" if told["exitcode"] == 0 else "failed"
+        return 200, {"exitcode": None, "limits": {}}
+
+    def _store(self, content: bytes) -> tuple[int, Any]:
+        _, _, _, _entity, _project, name, *path = urllib.parse.unquote(self.path).split("/")
+        if self.headers.get("Authorization") or self.headers.get("X-Mock-Upload") != "yes":
+            return 403, {"error": "the signature of this address is all that it takes"}
+        with self.server.lock:
+            self.server.runs[name].files["/".join(path)] = content
+        return 200, {}
 
     def _fail(self, fault: Fault) -> None:
         match fault:
-            case Fault.STATUS_500:
-                self._send(500, {"errors": [{"message": "try again"}]})
+            case Fault.RETRY_AFTER:
+                self._send(503, {"errors": [{"message": "later"}]}, {"Retry-After": "1"})
+            case Fault.PROXY_404:
+                self._send_bytes(404, b"<html>default backend - 404</html>")
+            case Fault.ERRORS_200:
+                self._send(200, {"errors": [{"message": "something went wrong"}], "data": None})
+            case Fault.NULL_DATA:
+                self._send(200, {"data": None})
             case Fault.GARBAGE:
                 self._send_bytes(200, b"<html>a proxy's page</html>")
             case Fault.RESET:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True
-                self.connection.close()
+                reset(self.connection)
             case Fault.HANG:
-                self.server.ending.wait(20.0)
+                self.server.ending.wait(HANG_SECONDS)
                 self.close_connection = True
+            case Fault.DRIP:
+                self._drip()
+            case _:
+                self._send(int(fault), {"errors": [{"message": "not now, not so, or not you"}]})
 
-    def _send(self, status: int, answer: object) -> None:
-        self._send_bytes(status, json.dumps(answer).encode())
+    def _drip(self) -> None:
+        """Send a byte now and then, so that each wait for the next one is short."""
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        for _ in range(int(HANG_SECONDS / DRIP_SECONDS)):
+            try:
+                self.wfile.write(b" ")
+            except OSError:
+                return
+            if self.server.ending.wait(DRIP_SECONDS):
+                return
 
-    def _send_bytes(self, status: int, body: bytes) -> None:
+    def _send(self, status: int, answer: object, headers: dict[str, str] | None = None) -> None:
+        self._send_bytes(status, json.dumps(answer).encode(), headers)
+
+    def _send_bytes(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (self.server.headers | (headers or {})).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -309,9 +231,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def wandb_server(*queues: str, lease_seconds: float = 60.0) -> Iterator[WandbServer]:
+def wandb_server(*queues: str, lease_seconds: float = 60.0, flavour: Flavour = Flavour.MODERN) -> Iterator[WandbServer]:
     """A running server with these queues of entity ``me``."""
-    server = WandbServer(queues or ("default",), lease_seconds)
+    server = WandbServer(queues or ("default",), lease_seconds, flavour)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -88,6 +88,14 @@ UPSERT_QUEUE: Root[UpsertedQueue] = mutation(
     UpsertedQueue,
 )
 
+CREATE_QUEUE_WITHOUT_CONFIG: Root[CreatedQueue] = mutation(
+    "CreateRunQueue",
+    f"{PROJECT}, $queue: String!, $access: RunQueueAccessType!",
+    "createRunQueue(input: { entityName: $entity projectName: $project queueName: $queue access: $access })"
+    " { success queueID }",
+    CreatedQueue,
+)
+
 DELETE_QUEUE: Root[Success] = mutation(
     "DeleteRunQueue", "$id: ID!", "deleteRunQueues(input: { queueIDs: [$id] }) { success }", Success
 )

@@ -1,7 +1,9 @@
-"""Runs and sweeps."""
+"""Runs with their files, and sweeps."""
 
-from launchd.client.answers import ProjectFields, ProjectRun
-from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, query
+from typing import Any
+
+from launchd.client.answers import CreatedRunFiles, ProjectFields, ProjectRun
+from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, mutation, query
 
 RUN_STATE: Root[ProjectFields | None] = query(
     "RunState", f"{PROJECT}, $name: String!", f"{IN_PROJECT} {{ run(name: $name) {{ state }} }}", ProjectFields | None
@@ -24,6 +26,22 @@ RUN_STOPPED: Root[ProjectFields | None] = query(
 SWEEP_STATE: Root[ProjectFields | None] = query(
     "GetSweepState",
     f"{PROJECT}, $sweep: String!",
-    f"{IN_PROJECT} {{ sweep(sweepName: $sweep) {{ state }} }}",
+    f"{IN_PROJECT} {{ sweep(sweepName: $sweep) {{ id state }} }}",
     ProjectFields | None,
+)
+
+OPEN_RUN: Root[Any] = mutation(
+    "UpsertBucket",
+    "$name: String, $project: String, $entity: String, $jobType: String",
+    "upsertBucket(input: { name: $name modelName: $project entityName: $entity jobType: $jobType })"
+    " { bucket { id name } }",
+    Any,
+)
+
+CREATE_RUN_FILES: Root[CreatedRunFiles] = mutation(
+    "CreateRunFiles",
+    f"{PROJECT}, $run: String!, $files: [String!]!",
+    "createRunFiles(input: { entityName: $entity projectName: $project runName: $run files: $files })"
+    " { runID uploadHeaders files { name uploadUrl } }",
+    CreatedRunFiles,
 )

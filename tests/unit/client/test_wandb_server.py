@@ -11,7 +11,13 @@ from launchd.client.queue_server import Capabilities, QueueServer
 from tests.unit.client.scripted_server import KEY, Reply, Seen, data, errors, scripted_server
 
 OLD_MUTATIONS = ["popFromRunQueue", "ackRunQueueItem", "pushToRunQueueByName"]
-NEW_MUTATIONS = [*OLD_MUTATIONS, "createLaunchAgent", "failRunQueueItem", "updateRunQueueItemWarning"]
+NEW_MUTATIONS = [
+    *OLD_MUTATIONS,
+    "createLaunchAgent",
+    "failRunQueueItem",
+    "updateRunQueueItemWarning",
+    "createDefaultResourceConfig",
+]
 
 Start = Callable[..., QueueServer]
 
@@ -66,7 +72,7 @@ def test_what_the_server_can_do_is_asked_once(server: QueueServer, wandb: Wandb)
 def test_an_old_server_can_do_little(server: QueueServer, wandb: Wandb) -> None:
     wandb.answers["Capabilities"] = capabilities(OLD_MUTATIONS, [], [], [])
 
-    assert server.capabilities() == Capabilities(*[False] * 7)
+    assert server.capabilities() == Capabilities(*[False] * len(Capabilities.__struct_fields__))
     assert server.fail_item("i", "why", "run") is False
     assert server.warn_item("i", "what", "run") is False
     with pytest.raises(Refused, match="knows no priorities"):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launchd import contact
+from launchd import contact, poller
 from launchd.client.queue_server import QueueServer
 from tests.support.mail import Mail
 from tests.support.server import Api, RunningServer, running_server
@@ -16,8 +16,13 @@ PATIENCE_SECONDS = 0.5
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the pauses between retries grow from a hundredth of a second."""
-    monkeypatch.setattr(contact, "FIRST_PAUSE_SECONDS", 0.01)
+    """Let the pauses between retries grow from a hundredth of a second, and the long ones be as short."""
+    for module, name in (
+        (contact, "FIRST_PAUSE_SECONDS"),
+        (contact, "UNAUTHORIZED_PAUSE_SECONDS"),
+        (poller, "REFUSED_PAUSE_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.01)
 
 
 @pytest.fixture

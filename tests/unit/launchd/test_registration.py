@@ -7,7 +7,7 @@ from launchd.client.errors import Refused
 from launchd.client.queue_server import QueueServer
 from launchd.registration import Application, default_version, register
 from tests.support.server import Api, fresh_name
-from tests.support.wandb_server import WandbServer, wandb_server
+from tests.support.wandb_server import Flavour, WandbServer, wandb_server
 
 
 @pytest.fixture
@@ -110,4 +110,13 @@ def test_another_missing_queue_is_not_made() -> None:
         client = QueueServer(server.url, server.key)
         with pytest.raises(Refused, match="Its queues: none"):
             register(client, application("gpu"))
+        client.close()
+
+
+def test_an_old_server_is_served_without_a_registration() -> None:
+    with wandb_server("a", flavour=Flavour.OLD) as server:
+        client = QueueServer(server.url, server.key)
+        registered = register(client, application("a"))
+        assert (registered.agent_id, registered.agent_name) == ("", "")
+        assert server.foreign == []
         client.close()

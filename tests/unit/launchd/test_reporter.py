@@ -162,8 +162,7 @@ def test_acknowledgements_go_before_outcomes(wandb: WandbServer, wandb_client: Q
 def test_an_outage_is_told_once_and_so_is_its_end(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
     item = leased_item(wandb, wandb_client)
     with reporting(wandb_client, mail) as reporter:
-        wandb.break_operations(Fault.STATUS_500, "failRunQueueItem")
-        wandb.faults["failRunQueueItem"].times = 4
+        wandb.break_operations(Fault.STATUS_500, "failRunQueueItem", times=4)
         reporter.deliver(outcome(item, "failed", message="m", stage="run"))
         mail.wait_for(Delivered)
     assert [contact.error is None for contact in mail.of(Contact)] == [False, True]

@@ -1,0 +1,299 @@
+"""What a W&B server knows, as far as agents see it: queues, items, agents, runs, sweeps; and its answers.
+
+A second acknowledgement is refused, the success of an item is never reported, and runs and items are asked for one by
+one. The shapes of the answers are those that were recorded.
+"""
+
+import itertools
+import json
+import threading
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from graphql import GraphQLError
+
+ENTITY = "me"
+
+#: States of an item in which an agent may still say something of it.
+IN_CARE = ("LEASED", "CLAIMED")
+
+Given = dict[str, Any]
+
+
+@dataclass
+class StoredItem:
+    """One run queue item. ``acks`` counts the acknowledgements that were accepted."""
+
+    id: str
+    queue: str
+    run_spec: dict[str, Any]
+    state: str = "PENDING"
+    run_id: str | None = None
+    leased_at: float = 0.0
+    acks: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    file_paths: list[str] | None = None
+
+
+@dataclass
+class StoredRun:
+    """One run; ``pending`` until somebody starts it. ``beats`` counts what its file stream brought."""
+
+    state: str = "pending"
+    job_type: str | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+    uploaded: list[str] = field(default_factory=list)
+    beats: int = 0
+
+
+class WandbState:
+    """Everything the server has; open to the test. ``lock`` guards it."""
+
+    #: The server's own address.
+    url = ""
+
+    def __init__(self, queues: tuple[str, ...], lease_seconds: float) -> None:
+        self.lock = threading.RLock()
+        self.lease_seconds = lease_seconds
+        self.queues = queues
+        self.items: dict[str, StoredItem] = {}
+        self.statuses: dict[str, list[str]] = {}
+        self.stop_polling = False
+        self.runs: dict[str, StoredRun] = {}
+        self.stopped_runs: set[str] = set()
+        self.sweeps: dict[str, str] = {}
+        self.asked: Counter[str] = Counter()
+        self.popped_from: list[str] = []
+        self.history: list[str] = []
+        self._numbers = itertools.count(1)
+
+    def push(self, queue: str, **spec: Any) -> str:
+        """Queue an item; returns its id."""
+        with self.lock:
+            item_id = f"item-{next(self._numbers)}"
+            run_spec = {"entity": ENTITY, "project": "tests", "resource": "local-process", **spec}
+            self.items[item_id] = StoredItem(item_id, queue, run_spec)
+        return item_id
+
+    def state(self, item_id: str) -> str:
+        with self.lock:
+            return self.items[item_id].state
+
+    def start_run(self, run_id: str, state: str = "running") -> None:
+        """Have a run begin, as ``wandb.init`` in its job does."""
+        with self.lock:
+            self.runs.setdefault(run_id, StoredRun()).state = state
+
+    def answers(self) -> dict[str, Callable[..., Any]]:
+        """Return what answers each root field; called with the lock held."""
+        return {name: partial(_answered, self, answer) for name, answer in ANSWERS.items()}
+
+
+def _answered(state: WandbState, answer: "Answer", _info: object, **given: Any) -> Any:
+    return answer(state, given.get("input", given))
+
+
+# Who and where.
+
+
+def _viewer(_state: WandbState, _given: Given) -> Any:
+    return {"id": "viewer", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}
+
+
+def _entity(_state: WandbState, given: Given) -> Any:
+    name = given["name"]
+    return {"id": f"entity-{name}", "name": name, "isTeam": False} if name == ENTITY else None
+
+
+def _project(state: WandbState, given: Given) -> Any:
+    if given["entityName"] != ENTITY:
+        return None
+    return {
+        "runQueues": [_queue(state, name) for name in state.queues],
+        "runQueue": lambda _, name: _queue(state, name) if name in state.queues else None,
+        "run": lambda _, name: _run(state, name),
+        "sweep": lambda _, **given: _sweep(state, given["sweepName"]),
+    }
+
+
+def _queue(state: WandbState, name: str) -> Any:
+    mine = [item for item in state.items.values() if item.queue == name]
+    return {
+        "id": f"queue-{name}",
+        "name": name,
+        "createdBy": ENTITY,
+        "access": "PROJECT",
+        "defaultResourceConfigID": None,
+        "prioritizationMode": "DISABLED",
+        "runQueueItem": lambda _, **given: next((_shown(item) for item in mine if item.id == given["id"]), None),
+        "runQueueItems": lambda _, first=100: {"edges": [{"node": _shown(item)} for item in mine[:first]]},
+    }
+
+
+def _run(state: WandbState, name: str) -> Any:
+    run = state.runs.get(name)
+    stopped = name in state.stopped_runs
+    return {"name": name, "state": run.state if run else "pending", "stopped": stopped} if run or stopped else None
+
+
+def _sweep(state: WandbState, name: str) -> Any:
+    standing = state.sweeps.get(name)
+    return {"id": f"sweep-{name}", "name": name, "state": standing} if standing else None
+
+
+# Agents.
+
+
+def _create_agent(state: WandbState, _given: Given) -> Any:
+    agent_id = f"agent-{len(state.statuses) + 1}"
+    state.statuses[agent_id] = []
+    return {"launchAgentId": agent_id}
+
+
+def _agent(state: WandbState, given: Given) -> Any:
+    statuses = state.statuses.get(given["id"])
+    if statuses is None:
+        return None
+    return {
+        "id": given["id"],
+        "name": f"name-of-{given['id']}",
+        "runQueues": [f"queue-{name}" for name in state.queues],
+        "hostname": "host",
+        "agentStatus": statuses[-1] if statuses else "POLLING",
+        "stopPolling": state.stop_polling,
+        "heartbeatAt": None,
+    }
+
+
+def _update_agent(state: WandbState, given: Given) -> Any:
+    state.statuses[given["launchAgentId"]].append(given["agentStatus"])
+    return {"success": True}
+
+
+# Items.
+
+
+def _pop(state: WandbState, given: Given) -> Any:
+    now = time.monotonic()
+    for item in state.items.values():
+        lease_over = item.state == "LEASED" and now - item.leased_at > state.lease_seconds
+        if item.queue == given["queueName"] and (item.state == "PENDING" or lease_over):
+            item.state, item.leased_at = "LEASED", now
+            state.popped_from.append(item.queue)
+            return {"runQueueItemId": item.id, "runSpec": item.run_spec}
+    return None
+
+
+def _ack(state: WandbState, given: Given) -> Any:
+    item = state.items.get(given["runQueueItemId"])
+    if item is None or item.state != "LEASED":
+        return {"success": False}
+    item.state, item.run_id, item.acks = "CLAIMED", given["runName"], item.acks + 1
+    return {"success": True}
+
+
+def _fail(state: WandbState, given: Given) -> Any:
+    item = state.items.get(given["runQueueItemId"])
+    if item is None or item.state not in IN_CARE:
+        return {"success": item is not None and item.state == "FAILED"}
+    item.state = "FAILED"
+    item.failures.append((given.get("message", ""), given.get("stage", "")))
+    item.file_paths = given.get("filePaths")
+    return {"success": True}
+
+
+def _warn(state: WandbState, given: Given) -> Any:
+    item = state.items.get(given["runQueueItemId"])
+    if item is not None:
+        item.warnings.append((given["message"], given["stage"]))
+    return {"success": item is not None}
+
+
+def _push(state: WandbState, given: Given) -> Any:
+    item_id = state.push(given["queueName"], **json.loads(given["runSpec"]))
+    return {"runQueueItemId": item_id, "runSpec": json.dumps(state.items[item_id].run_spec)}
+
+
+# Queues.
+
+
+def _create_project(_state: WandbState, _given: Given) -> Any:
+    return {"inserted": True}
+
+
+def _create_config(_state: WandbState, _given: Given) -> Any:
+    return {"success": True, "defaultResourceConfigID": "config"}
+
+
+def _create_queue(state: WandbState, given: Given) -> Any:
+    state.queues += (given["queueName"],)
+    return {"success": True, "queueID": f"queue-{given['queueName']}"}
+
+
+# Runs and sweeps.
+
+
+def _upsert_run(state: WandbState, given: Given) -> Any:
+    name, project = given["name"], given["modelName"]
+    inserted = name not in state.runs
+    run = state.runs.setdefault(name, StoredRun())
+    run.state, run.job_type = "running", given.get("jobType") or run.job_type
+    bucket = {
+        "id": _storage_id(name, project),
+        "name": name,
+        "project": {"id": f"project-{project}", "name": project, "entity": {"id": "entity", "name": ENTITY}},
+        "historyLineCount": 0,
+    }
+    return {"bucket": bucket, "inserted": inserted}
+
+
+def _create_files(state: WandbState, given: Given) -> Any:
+    name, project = given["runName"], given["projectName"]
+    if name not in state.runs:
+        raise GraphQLError(f"run {name} not found")
+    place = f"{state.url}/storage/run/{given['entityName']}/{project}/{name}"
+    files = [{"name": path, "uploadUrl": f"{place}/{path}"} for path in given["files"]]
+    return {"runID": _storage_id(name, project), "uploadHeaders": ["X-Mock-Upload:yes"], "files": files}
+
+
+def _upsert_sweep(state: WandbState, given: Given) -> Any:
+    name = given["id"].removeprefix("sweep-")
+    state.sweeps[name] = given["state"]
+    return {"sweep": {"name": name}}
+
+
+def _shown(item: StoredItem) -> Any:
+    return {"id": item.id, "state": item.state, "associatedRunId": item.run_id}
+
+
+def _storage_id(run: str, project: str) -> str:
+    return b64encode(f"Run:v1:{run}:{project}:{ENTITY}".encode()).decode()
+
+
+Answer = Callable[[WandbState, Given], Any]
+
+ANSWERS: dict[str, Answer] = {
+    "viewer": _viewer,
+    "entity": _entity,
+    "project": _project,
+    "createLaunchAgent": _create_agent,
+    "launchAgent": _agent,
+    "updateLaunchAgent": _update_agent,
+    "popFromRunQueue": _pop,
+    "ackRunQueueItem": _ack,
+    "failRunQueueItem": _fail,
+    "updateRunQueueItemWarning": _warn,
+    "pushToRunQueueByName": _push,
+    "upsertModel": _create_project,
+    "createDefaultResourceConfig": _create_config,
+    "createRunQueue": _create_queue,
+    "upsertBucket": _upsert_run,
+    "createRunFiles": _create_files,
+    "upsertSweep": _upsert_sweep,
+}
