@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, execute_sync, parse, validate
 
+from tests.support.http_servers import LocalServer, QuietHandler, serving
 from tests.support.wandb_faults import Fault, Knob, reset
 from tests.support.wandb_schema import modern_schema, old_schema
 from tests.support.wandb_state import ENTITY, StoredItem, WandbState
@@ -42,15 +42,14 @@ class Flavour(StrEnum):
     HIDDEN = "hidden schema"
 
 
-class WandbServer(ThreadingHTTPServer, WandbState):
+class WandbServer(LocalServer, WandbState):
     """The server. Its state is open to the test."""
 
     daemon_threads = True
 
     def __init__(self, queues: tuple[str, ...], lease_seconds: float, flavour: Flavour) -> None:
-        ThreadingHTTPServer.__init__(self, ("127.0.0.1", 0), _Handler)
-        WandbState.__init__(self, queues, lease_seconds)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        LocalServer.__init__(self, _Handler)
+        WandbState.__init__(self, queues, lease_seconds, self.url)
         self.flavour = flavour
         self.ending = threading.Event()
         self.faults: dict[str, Knob] = {}
@@ -66,6 +65,10 @@ class WandbServer(ThreadingHTTPServer, WandbState):
         """Say nothing of clients that were killed in the middle of a word."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
+
+    def hang_up(self) -> None:
+        """End what hangs."""
+        self.ending.set()
 
     @property
     def key(self) -> str:
@@ -118,11 +121,10 @@ def _answer_of(result: ExecutionResult) -> tuple[int, Any]:
     return 200, {"data": result.data}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     server: WandbServer
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name in the standard library
         body = self._body()
         if self.headers.get("Authorization") != AUTHORIZATION:
             self._send(401, {"errors": [{"message": "permission denied"}]})
@@ -134,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, {"errors": [{"message": "not found"}]})
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - the name in the standard library
         content = self._body()
         self._meet("PUT", lambda: self._store(content))
 
@@ -183,13 +185,13 @@ class _Handler(BaseHTTPRequestHandler):
             case Fault.RETRY_AFTER:
                 self._send(503, {"errors": [{"message": "later"}]}, {"Retry-After": "1"})
             case Fault.PROXY_404:
-                self._send_bytes(404, b"<html>default backend - 404</html>")
+                self.answer(404, b"<html>default backend - 404</html>")
             case Fault.ERRORS_200:
                 self._send(200, {"errors": [{"message": "something went wrong"}], "data": None})
             case Fault.NULL_DATA:
                 self._send(200, {"data": None})
             case Fault.GARBAGE:
-                self._send_bytes(200, b"<html>a proxy's page</html>")
+                self.answer(200, b"<html>a proxy's page</html>")
             case Fault.RESET:
                 self.close_connection = True
                 reset(self.connection)
@@ -216,30 +218,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
     def _send(self, status: int, answer: object, headers: dict[str, str] | None = None) -> None:
-        self._send_bytes(status, json.dumps(answer).encode(), headers)
-
-    def _send_bytes(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (self.server.headers | (headers or {})).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the standard library
-        """Say nothing."""
+        self.answer(status, json.dumps(answer).encode(), self.server.headers | (headers or {}))
 
 
 @contextmanager
 def wandb_server(*queues: str, lease_seconds: float = 60.0, flavour: Flavour = Flavour.MODERN) -> Iterator[WandbServer]:
     """A running server with these queues of entity ``me``."""
-    server = WandbServer(queues or ("default",), lease_seconds, flavour)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(WandbServer(queues or ("default",), lease_seconds, flavour)) as server:
         yield server
-    finally:
-        server.ending.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()

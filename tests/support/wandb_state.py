@@ -55,12 +55,10 @@ class StoredRun:
 class WandbState:
     """Everything the server has; open to the test. ``lock`` guards it."""
 
-    #: The server's own address.
-    url = ""
-
-    def __init__(self, queues: tuple[str, ...], lease_seconds: float) -> None:
+    def __init__(self, queues: tuple[str, ...], lease_seconds: float, own_url: str) -> None:
         self.lock = threading.RLock()
         self.lease_seconds = lease_seconds
+        self.own_url = own_url
         self.queues = queues
         self.items: dict[str, StoredItem] = {}
         self.statuses: dict[str, list[str]] = {}
@@ -257,7 +255,7 @@ def _create_files(state: WandbState, given: Given) -> Any:
     name, project = given["runName"], given["projectName"]
     if name not in state.runs:
         raise GraphQLError(f"run {name} not found")
-    place = f"{state.url}/storage/run/{given['entityName']}/{project}/{name}"
+    place = f"{state.own_url}/storage/run/{given['entityName']}/{project}/{name}"
     files = [{"name": path, "uploadUrl": f"{place}/{path}"} for path in given["files"]]
     return {"runID": _storage_id(name, project), "uploadHeaders": ["X-Mock-Upload:yes"], "files": files}
 
