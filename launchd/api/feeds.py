@@ -41,6 +41,9 @@ _OURS = Capabilities(
     item_warnings=True,
     push_priority=True,
     native=True,
+    queue_config=True,
+    item_by_id=True,
+    run_files=False,
 )
 
 
