@@ -114,10 +114,10 @@ class Journal:
         rows = self._db.execute("SELECT record FROM jobs WHERE over = 1 ORDER BY ended_at DESC LIMIT ?", (limit,))
         return [_record_decoder.decode(row[0]) for row in rows]
 
-    def ended_before_last(self, keep: int) -> list[JobRecord]:
-        """Return the jobs that are over, all but the ``keep`` that ended last."""
+    def ended_before_last(self, keep: int, limit: int) -> list[JobRecord]:
+        """Return ``limit`` of the jobs that are over, at most, without the ``keep`` that ended last."""
         rows = self._db.execute(
-            "SELECT record FROM jobs WHERE over = 1 ORDER BY ended_at DESC LIMIT -1 OFFSET ?", (keep,)
+            "SELECT record FROM jobs WHERE over = 1 ORDER BY ended_at DESC LIMIT ? OFFSET ?", (limit, keep)
         )
         return [_record_decoder.decode(row[0]) for row in rows]
 
