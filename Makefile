@@ -69,7 +69,7 @@ $(VENV)/.run: setup.cfg requirements.lock | $(VENV)/bin/python
 # What its developers need; no cloud's SDK.
 $(VENV)/.dev: setup.cfg requirements.lock | $(VENV)/bin/python
 	@echo "Installing launchd and its development tools into $(VENV) (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[server,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[server,postgres,dev]'
 	@touch $@ $(VENV)/.run
 
 $(VENV)/wandb-%/.installed: tests/compat/requirements-wandb-%.txt | $(VENV)/.dev

@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.postgres import Cluster, throwaway_cluster
+
 pytest_plugins = ["tests.compat.report"]
 
 MARK = "LAUNCHD_TEST_SESSION"
@@ -31,6 +33,13 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for process in left:
         process.kill()
     assert names == [], "processes left behind by the tests"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of our own. Skips where it is not installed."""
+    with throwaway_cluster() as running:
+        yield running
 
 
 def _is_left(process: psutil.Process, mark: str, directory: Path) -> bool:

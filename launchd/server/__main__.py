@@ -16,6 +16,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--port", default=8780, show_default=True, help="Port to listen on; 0 takes any free one.")
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
 @click.option("--public-url", help="Base URL that clients use, where it differs from the one they send requests to.")
+@click.option("--database", envvar="LAUNCHD_DATABASE_URL", help="postgresql://... instead of SQLite.")
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
 @click.option("--run-silence-seconds", default=300.0, show_default=True, help="A run silent for so long has crashed.")
 def main(
@@ -24,6 +25,7 @@ def main(
     port: int,
     entity: str | None,
     public_url: str | None,
+    database: str | None,
     lease_seconds: float,
     run_silence_seconds: float,
 ) -> None:
@@ -34,6 +36,7 @@ def main(
         port=port,
         entity=entity,
         public_url=public_url,
+        database=database,
         lease_seconds=lease_seconds,
         run_silence_seconds=run_silence_seconds,
     )

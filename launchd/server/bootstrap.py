@@ -14,8 +14,8 @@ from launchd.server import keys
 from launchd.server.errors import CannotStart
 from launchd.server.settings import ServerSettings
 from launchd.server.store import accounts, api_keys
-from launchd.server.store.database import open_engine
 from launchd.server.store.migrate import migrate
+from launchd.server.store.opening import name_of_database, preparing
 from launchd.server.store.records import Role
 
 _SECRET_BYTES = 32
@@ -23,6 +23,8 @@ _SECRET_BYTES = 32
 
 def lock(settings: ServerSettings) -> IO[str]:
     """Make the data directory ours until the file is closed or the process ends.
+
+    Servers on one PostgreSQL share it: they keep contents of artifacts there, and nothing that only one may write.
 
     Raises:
         CannotStart: another server has it, or it cannot be made.
@@ -33,7 +35,8 @@ def lock(settings: ServerSettings) -> IO[str]:
     except OSError as error:
         raise CannotStart(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.") from error
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        manner = fcntl.LOCK_EX if settings.database is None else fcntl.LOCK_SH
+        fcntl.flock(file, manner | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
         raise CannotStart(f"Another queue server uses the data directory {settings.data_dir}.") from error
@@ -44,20 +47,19 @@ def prepare(settings: ServerSettings) -> bytes:
     """Migrate the database; make user, entity and admin key if there are none. Returns the secret that signs links.
 
     Raises:
-        CannotStart: the file is no database, or a newer server's.
+        CannotStart: the database cannot be used, or is a newer server's.
     """
+    database = name_of_database(settings)
     try:
-        migrate(settings.database_path)
-    except DBAPIError as error:
-        raise CannotStart(f"{settings.database_path} cannot be used as a database: {error.orig}.") from error
-    settings.database_path.chmod(0o600)
-    engine = open_engine(settings.database_path, "BEGIN IMMEDIATE")
-    try:
-        with engine.begin() as connection:
+        with preparing(settings) as connection:
+            migrate(connection, database)
             _ensure_admin(connection, settings)
-    finally:
-        engine.dispose()
-    return _link_secret(settings.data_dir / "links.key")
+            secret = _link_secret(settings.data_dir / "links.key")
+    except DBAPIError as error:
+        raise CannotStart(f"{database} cannot be used as a database: {' '.join(str(error.orig).split())}.") from error
+    if settings.database is None:
+        settings.database_path.chmod(0o600)
+    return secret
 
 
 def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:

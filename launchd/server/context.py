@@ -31,6 +31,12 @@ class Context:
         """Run `work(connection, ...)` in a writing transaction; it is on disk when this returns."""
         return await self.services.database.write(lambda connection: work(connection, *args, **kwargs))
 
+    async def write_guarded(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `write`, for work that may run beside others of its kind; see `Database.write_guarded`."""
+        return await self.services.database.write_guarded(lambda connection: work(connection, *args, **kwargs))
+
     @property
     def base_url(self) -> str:
         """What absolute links start with, without a slash at the end."""

@@ -52,7 +52,7 @@ class LeaseTimer:
 
     async def _return_expired(self) -> None:
         try:
-            queues, following = await self._database.write(_end_leases)
+            queues, following = await self._database.write_guarded(_end_leases)
         except StoreUnavailable:
             queues, following = set(), time.time() + _RETRY_SECONDS
         if queues:

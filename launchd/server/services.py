@@ -9,6 +9,7 @@ from launchd.server.leases import LeaseTimer
 from launchd.server.runs.heartbeats import HeartbeatTimer
 from launchd.server.settings import ServerSettings
 from launchd.server.store.database import Database
+from launchd.server.store.opening import open_database
 from launchd.server.wakeups import Wakeups
 
 
@@ -39,8 +40,8 @@ class Services:
 
 
 def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
-    """Open everything below `settings.data_dir`, which must be migrated."""
-    database, wakeups = Database(settings.database_path), Wakeups()
+    """Open everything that the settings name; the database must be migrated."""
+    database, wakeups = open_database(settings), Wakeups()
     return Services(
         settings=settings,
         database=database,

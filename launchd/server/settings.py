@@ -9,6 +9,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How one queue server runs. Times are seconds, sizes bytes."""
 
     data_dir: Path
+    database: str | None = None
+    """`postgresql://...`, which may hold a password: it is shown to nobody. None: a SQLite file in `data_dir`."""
     host: str = "127.0.0.1"
     port: int = 8780
     """0 takes any free port."""
@@ -31,7 +33,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def database_path(self) -> Path:
-        """The SQLite file."""
+        """The SQLite file, where there is no other database."""
         return self.data_dir / "server.sqlite"
 
     @property

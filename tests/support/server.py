@@ -2,10 +2,11 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -181,6 +182,7 @@ class RunningServer:
         self.data_dir = data_dir
         self._options = options
         self._port = 0
+        self._environment = {**os.environ, **_store_environment()}
         self.start()
 
     @property
@@ -200,7 +202,11 @@ class RunningServer:
         command = [sys.executable, "-m", "launchd.server", "--data-dir", str(self.data_dir), "--port", str(self._port)]
         with (self.data_dir.parent / "server.log").open("a") as log:
             self.process = subprocess.Popen(
-                [*command, "--entity", "me", *self._options], stdout=subprocess.PIPE, stderr=log, text=True
+                [*command, "--entity", "me", *self._options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self._environment,
             )
         self.url = self._read_url()
         self._port = int(self.url.rpartition(":")[2])
@@ -236,6 +242,24 @@ class RunningServer:
             self._reap()
             raise RuntimeError(f"the server did not start:\n{self.log}")
         return url
+
+
+_new_database: Callable[[], str] | None = None
+
+
+@contextmanager
+def stored_in(new_database: Callable[[], str] | None) -> Iterator[None]:
+    """Every server that is made inside has a database of its own, at the address that this gives; None: SQLite."""
+    global _new_database
+    before, _new_database = _new_database, new_database
+    try:
+        yield
+    finally:
+        _new_database = before
+
+
+def _store_environment() -> dict[str, str]:
+    return {"LAUNCHD_DATABASE_URL": _new_database()} if _new_database else {}
 
 
 @contextmanager

@@ -27,7 +27,7 @@ async def resolve_agent(_: object, info: Info, id: str) -> LaunchAgent | None:
             agents.beat(connection, id)
         return agents.find_agent(connection, context.viewer, id)
 
-    return await context.write(work)
+    return await context.write_guarded(work)
 
 
 @query.field("launchAgents")
@@ -90,7 +90,7 @@ async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
             agents.beat(connection, found.id, input.get("agent_status"))
         return found is not None
 
-    return {"success": await context.write(work)}
+    return {"success": await context.write_guarded(work)}
 
 
 @mutation.field("stopLaunchAgent")

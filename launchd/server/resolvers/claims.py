@@ -47,7 +47,7 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
         stopping = agent_id and agents.require_agent(connection, context.viewer, agent_id).stop_polling
         return returned, None if stopping else claims.pop(connection, queue, lease)
 
-    returned, item = await context.write(work)
+    returned, item = await context.write_guarded(work)
     context.services.wakeups.wake_all(work_topics(returned))
     if item is None:
         return None
@@ -65,7 +65,7 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         if await presence.has_gone():
             return _NOTHING
         lease = _lease(context, agent_id, input["claim_id"])
-        returned, answer = await context.write(_claim(context, input, lease, lambda: presence.gone))
+        returned, answer = await context.write_guarded(_claim(context, input, lease, lambda: presence.gone))
         context.services.wakeups.wake_all(work_topics(returned))
         if answer["items"]:
             context.services.leases.leased_until(lease.ends_at)
@@ -129,7 +129,7 @@ async def watch(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     async def look(_: Presence) -> dict[str, Any]:
         return await context.read(orders)
 
-    await context.write(beat)
+    await context.write_guarded(beat)
     return await wait_for(context, [agent_id], input["wait_seconds"], look, lambda answer: any(answer.values()))
 
 
@@ -158,6 +158,6 @@ async def give_back(_: object, info: Info, input: dict[str, Any]) -> dict[str, A
 
 
 async def _give_back(context: Context, work: Callable[[Connection], list[tuple[str, str]]]) -> list[str]:
-    returned = await context.write(work)
+    returned = await context.write_guarded(work)
     context.services.wakeups.wake_all(work_topics(queue_id for _, queue_id in returned))
     return [item_id for item_id, _ in returned]

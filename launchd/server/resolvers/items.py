@@ -62,7 +62,7 @@ async def _on_item(context: Context, item_id: str, change: Callable[[Connection,
         found = items.find_item(connection, context.viewer, item_id)
         return found is not None and change(connection, found)
 
-    return {"success": await context.write(work)}
+    return {"success": await context.write_guarded(work)}
 
 
 @mutation.field("ackRunQueueItem")

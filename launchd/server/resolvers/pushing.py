@@ -60,6 +60,6 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
         pushed = items.push(connection, queue, text, author_id, priority=priority, is_scheduler=scheduler)
         return queue.id, pushed, text
 
-    queue_id, item_id, text = await context.write(work)
+    queue_id, item_id, text = await context.write_guarded(work)
     context.services.wakeups.wake_one([work_topic(queue_id, scheduler=scheduler)])
     return {"run_queue_item_id": item_id, "run_spec": text}

@@ -57,5 +57,5 @@ async def _each(
         agents.require_agent(connection, context.viewer, agent_id)
         return [one(connection, given) for given in inputs]
 
-    results = await context.write(work)
+    results = await context.write_guarded(work)
     return {"results": [{"run_queue_item_id": item_id, "success": success} for item_id, success in results]}

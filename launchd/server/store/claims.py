@@ -2,11 +2,14 @@
 
 Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends
 unacknowledged makes its item PENDING again, at its old place.
+
+On PostgreSQL claims run beside each other: rows are taken by locking them, and rows that another claim has locked are
+passed over. No row is locked that is not taken: whoever looked at that moment would find nothing and go to sleep.
 """
 
 import time
 from collections.abc import Iterable, Sequence
-from itertools import chain, islice, zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 import msgspec
@@ -39,12 +42,14 @@ _WAITING = (
     .order_by(item.priority, item.number)
     .limit(bindparam("most"))
 )
+_TAKE = _WAITING.with_for_update(of=run_queue_items, skip_locked=True)
 _LEASE = (
     update(run_queue_items)
     .where(item.number.in_(bindparam("numbers", expanding=True)), IS_WAITING)
     .returning(item.number)
 )
 _EXPIRED_EXIST = select(item.number).where(IS_LEASED, item.lease_ends_at <= bindparam("now")).limit(1)
+_SAME_AGENT = select(launch_agents.c.id).where(launch_agents.c.id == bindparam("of_agent")).with_for_update()
 
 
 class Lease(Record, frozen=True, kw_only=True):
@@ -65,13 +70,15 @@ class Wanted(Record, frozen=True, kw_only=True):
 
 def claim(connection: Connection, agent: LaunchAgent, wanted: Wanted, lease: Lease) -> list[LeasedItem]:
     """Lease what the agent can take now. The same claim id again answers what is still leased under it."""
+    # A client that repeats itself must not be faster than its first request.
+    connection.execute(_SAME_AGENT, {"of_agent": agent.id})
     again = _leased_before(connection, lease)
     if again:
         return again
     queues = _in_turn(agent)
     chosen = [
-        *_interleaved(connection, queues, wanted.items, scheduler=False),
-        *_interleaved(connection, queues, wanted.schedulers, scheduler=True),
+        *_take_in_turn(connection, queues, wanted.items, scheduler=False),
+        *_take_in_turn(connection, queues, wanted.schedulers, scheduler=True),
     ]
     if chosen:
         _remember_turn(connection, agent, chosen[-1].queue_id)
@@ -80,10 +87,18 @@ def claim(connection: Connection, agent: LaunchAgent, wanted: Wanted, lease: Lea
 
 def pop(connection: Connection, queue: Queue, lease: Lease) -> LeasedItem | None:
     """Lease the first item of one queue, of whatever kind."""
-    ordinary = _waiting(connection, queue.id, 1, scheduler=False)
-    schedulers = _waiting(connection, queue.id, 1, scheduler=True)
-    first = sorted([*ordinary, *schedulers], key=lambda row: (row.priority, row.number))[:1]
-    return next(iter(_lease(connection, first, lease)), None)
+    heads = {kind: _first_waiting(connection, queue.id, scheduler=kind) for kind in (False, True)}
+    for kind in sorted((kind for kind, head in heads.items() if head), key=lambda kind: heads[kind] or ()):
+        leased = _lease(connection, _take(connection, queue.id, 1, scheduler=kind), lease)
+        if leased:
+            return leased[0]
+    return None
+
+
+def _first_waiting(connection: Connection, queue_id: str, *, scheduler: bool) -> tuple[int, int] | None:
+    """What decides who comes first: priority and number."""
+    row = connection.execute(_WAITING, {"of_queue": queue_id, "scheduler": scheduler, "most": 1}).first()
+    return (row.priority, row.number) if row else None
 
 
 def _leased_before(connection: Connection, lease: Lease) -> list[LeasedItem]:
@@ -102,17 +117,29 @@ def _remember_turn(connection: Connection, agent: LaunchAgent, last: str) -> Non
         connection.execute(update(launch_agents).where(launch_agents.c.id == agent.id).values(next_queue=following))
 
 
-def _interleaved(connection: Connection, queue_ids: Sequence[str], limit: int, *, scheduler: bool) -> list[Any]:
-    if limit <= 0:
-        return []
-    found = [_waiting(connection, queue_id, limit, scheduler=scheduler) for queue_id in queue_ids]
-    in_turn = chain.from_iterable(zip_longest(*found))
-    return list(islice((row for row in in_turn if row is not None), limit))
+def _take_in_turn(connection: Connection, queue_ids: Sequence[str], limit: int, *, scheduler: bool) -> list[Any]:
+    """As many rows of each queue as taking turns gives, in that order."""
+    taken: dict[str, list[Any]] = {queue_id: [] for queue_id in queue_ids}
+    asked = list(queue_ids)
+    while limit > 0 and asked:
+        not_empty = []
+        for place, queue_id in enumerate(asked):
+            share = -(-limit // (len(asked) - place))
+            if share == 0:
+                break
+            # Rows that this transaction has taken already are not passed over: they come first.
+            had = len(taken[queue_id])
+            taken[queue_id] = list(_take(connection, queue_id, had + share, scheduler=scheduler))
+            limit -= len(taken[queue_id]) - had
+            if len(taken[queue_id]) == had + share:
+                not_empty.append(queue_id)
+        asked = not_empty
+    return [row for row in chain.from_iterable(zip_longest(*taken.values())) if row is not None]
 
 
-def _waiting(connection: Connection, queue_id: str, limit: int, *, scheduler: bool) -> Sequence[Any]:
+def _take(connection: Connection, queue_id: str, limit: int, *, scheduler: bool) -> Sequence[Any]:
     which = {"of_queue": queue_id, "scheduler": scheduler, "most": limit}
-    return connection.execute(_WAITING, which).all()
+    return connection.execute(_TAKE, which).all()
 
 
 def _lease(connection: Connection, rows: Iterable[Any], lease: Lease) -> list[LeasedItem]:
@@ -139,7 +166,9 @@ def return_expired(connection: Connection, now: float) -> set[str]:
     """Make items PENDING whose lease has ended. Returns the queues that got some back."""
     if connection.execute(_EXPIRED_EXIST, {"now": now}).first() is None:
         return set()
-    return {queue_id for _, queue_id in _give_back(connection, item.lease_ends_at <= now)}
+    # Not those that are being acknowledged at this very moment.
+    expired = select(item.number).where(IS_LEASED, item.lease_ends_at <= now).with_for_update(skip_locked=True)
+    return {queue_id for _, queue_id in _give_back(connection, item.number.in_(expired))}
 
 
 def next_lease_end(connection: Connection) -> float | None:

@@ -1,172 +1,43 @@
-"""Access to the SQLite file: one writer thread that commits in groups, a few reading threads. Knows no table.
+"""The store's one door, whatever the database. Owns what it promises to those who come through; knows no table."""
 
-Why one writer: SQLite allows one at a time, and a durable commit costs an fsync. Changes that arrive while one is being
-written share the next transaction, each in its own savepoint, and are answered after the commit. The event loop waits
-for none of it.
-"""
-
-import asyncio
-import logging
-import queue
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, create_engine, event
-from sqlalchemy.exc import DBAPIError
-
-from launchd.server.errors import StoreUnavailable
-
-logger = logging.getLogger(__name__)
+from sqlalchemy import Connection, Insert
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
-_Waiting = tuple[Work[Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
-
-_READERS = 2
-_GROUP = 128
-_UNAVAILABLE = (
-    "The queue server cannot use its database at present (disk full or damaged?). Nothing was changed; try again later."
-)
+"""What is done in one transaction. It may be run again from its start, so it changes nothing but the database."""
 
 
-def open_engine(path: Path, begin: str) -> Engine:
-    """An engine on the SQLite file `path` whose transactions start with the statement `begin`."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0, "check_same_thread": False})
+class Database(Protocol):
+    """`read` and `write` run a function of a connection in another thread.
 
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        # The driver's own idea of when a transaction starts breaks savepoints.
-        connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8192"):
-            connection.execute(f"PRAGMA {pragma}")
+    All raise `StoreUnavailable` when the database fails, `Refused` when it cannot keep what it was given, and otherwise
+    whatever the function raised; a function that raised has changed nothing.
+    """
 
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+    async def read(self, work: Work[T]) -> T:
+        """What `work` returned, from a consistent view."""
+        ...
 
-    return engine
+    async def write(self, work: Work[T]) -> T:
+        """What `work` returned; its changes are on disk by then. Nobody else writes meanwhile, on any server."""
+        ...
+
+    async def write_guarded(self, work: Work[T]) -> T:
+        """As `write`, for work that may run beside others of its kind, on this server and others.
+
+        Such work changes rows by statements that check, in their own WHERE, all that the change rests on.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish what was submitted, then close."""
+        ...
 
 
 def insert_row(connection: Connection, statement: Insert, row: Mapping[str, Any]) -> int:
     """Insert one row. Returns the number it got."""
     key = connection.execute(statement, row).inserted_primary_key
     return int(key[0]) if key else 0
-
-
-class Database:
-    """The store's one door: `read` and `write` run a function of a connection in another thread.
-
-    Both raise `StoreUnavailable` when the database fails, and otherwise whatever the function raised; a function that
-    raised has changed nothing.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._reading = open_engine(path, "BEGIN")
-        self._readers = ThreadPoolExecutor(_READERS, "store-read")
-        self._writer = _Writer(open_engine(path, "BEGIN IMMEDIATE"))
-
-    async def read(self, work: Work[T]) -> T:
-        """What `work` returned, from a consistent view."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
-
-    async def write(self, work: Work[T]) -> T:
-        """What `work` returned; its changes are on disk by then."""
-        return await self._writer.submit(work)
-
-    def close(self) -> None:
-        """Finish what was submitted, then close."""
-        self._writer.close()
-        self._readers.shutdown()
-        self._reading.dispose()
-
-    def _read(self, work: Work[T]) -> T:
-        try:
-            with self._reading.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            logger.error("The database cannot be read.", extra={"error": str(error.orig)})
-            raise StoreUnavailable(_UNAVAILABLE) from error
-
-
-class _Writer:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
-        self._thread.start()
-
-    def submit(self, work: Work[T]) -> "asyncio.Future[T]":
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._queue.put((work, future, loop))
-        return future
-
-    def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        self._engine.dispose()
-
-    def _run(self) -> None:
-        while group := self._next_group():
-            _answer(group, self._commit([work for work, _, _ in group]))
-
-    def _next_group(self) -> list[_Waiting]:
-        first = self._queue.get()
-        group: list[_Waiting] = []
-        while first is not None:
-            group.append(first)
-            if len(group) == _GROUP or self._queue.empty():
-                return group
-            first = self._queue.get()
-        # The end was asked for: what came before it is still done, and the mark is kept for the next turn.
-        if group:
-            self._queue.put(None)
-        return group
-
-    def _commit(self, works: list[Work[Any]]) -> list[Any]:
-        """Results in order; an exception in place of a result is to be raised."""
-        try:
-            with self._engine.begin() as connection:
-                return [_in_savepoint(connection, work) for work in works]
-        except DBAPIError as error:
-            logger.error("The database cannot be written.", extra={"error": str(error.orig), "changes": len(works)})
-            self._engine.dispose()
-            return [StoreUnavailable(_UNAVAILABLE)] * len(works)
-
-
-def _in_savepoint(connection: Connection, work: Work[Any]) -> Any:
-    # SQLAlchemy's own savepoints cost more than most of the work does.
-    connection.exec_driver_sql("SAVEPOINT piece")
-    try:
-        result = work(connection)
-    except DBAPIError:
-        # SQLite may have rolled back everything: the whole group fails.
-        raise
-    except Exception as error:  # noqa: BLE001 - handed to whoever waits for this piece of work
-        connection.exec_driver_sql("ROLLBACK TO piece")
-        result = error
-    connection.exec_driver_sql("RELEASE piece")
-    return result
-
-
-def _answer(group: list[_Waiting], results: list[Any]) -> None:
-    loop = group[0][2]
-    futures = [future for _, future, _ in group]
-    try:
-        loop.call_soon_threadsafe(_resolve, futures, results)
-    except RuntimeError:
-        # The loop is closed: nobody waits any more.
-        logger.info("A change was committed after its caller left.", extra={"changes": len(futures)})
-
-
-def _resolve(futures: "list[asyncio.Future[Any]]", results: list[Any]) -> None:
-    for future, result in zip(futures, results, strict=True):
-        if future.done():
-            continue
-        if isinstance(result, BaseException):
-            future.set_exception(result)
-        else:
-            future.set_result(result)

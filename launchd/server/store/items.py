@@ -68,6 +68,14 @@ _INSERT = insert(run_queue_items)
 _CHANGE = update(run_queue_items).where(
     item.id == bindparam("of_id"), item.state.in_(bindparam("of_states", expanding=True))
 )
+# The lease that was looked at, not one that another agent may have got since.
+_ACKNOWLEDGE = update(run_queue_items).where(
+    item.id == bindparam("of_id"),
+    item.state == LEASED,
+    item.agent_id.is_not_distinct_from(bindparam("of_agent")),
+    item.leased_at == bindparam("of_lease"),
+)
+_SET_RUN = update(run_queue_items).where(item.id == bindparam("of_id"))
 _STOPS = select(item.id, item.stop_reason).where(
     item.agent_id == bindparam("of_agent"), item.state.in_(IN_CARE), item.stop_requested
 )
@@ -140,7 +148,15 @@ def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_r
 
     `follows_run`: nobody will report the item's end, so the run's end is the item's.
     """
-    if found.state != LEASED:
+    taken = {
+        "state": CLAIMED,
+        "lease_ends_at": None,
+        "claim_id": None,
+        "run_name": run_name,
+        "follows_run": follows_run,
+    }
+    which = {"of_id": found.id, "of_agent": found.agent_id, "of_lease": found.leased_at}
+    if found.state != LEASED or connection.execute(_ACKNOWLEDGE, which | taken).rowcount == 0:
         return False
     spec = msgspec.json.decode(found.run_spec)
     entity = _entity_of_run(connection, spec, found)
@@ -148,8 +164,8 @@ def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_r
     run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")), found.author_id)
     if found.stop_requested:
         runs.ask_to_stop(connection, run_id)
-    values = {"state": CLAIMED, "lease_ends_at": None, "claim_id": None, "run_name": run_name, "run_id": run_id}
-    return _change(connection, found.id, (LEASED,), values | {"follows_run": follows_run})
+    connection.execute(_SET_RUN, {"of_id": found.id, "run_id": run_id})
+    return True
 
 
 def _entity_of_run(connection: Connection, spec: Mapping[str, Any], found: Item) -> EntityRecord:

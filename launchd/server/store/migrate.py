@@ -2,47 +2,41 @@
 
 import importlib
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
 from launchd.server.errors import CannotStart
-from launchd.server.store.database import open_engine
 
 NEWEST = "0003"
 _VERSIONS = Path(__file__).parent / "migrations"
 
 
-def migrate(path: Path) -> None:
-    """Create or upgrade the database file. Costs one query where it is new enough already.
+def migrate(connection: Connection, database: str) -> None:
+    """Create or upgrade the tables of `database` (its name for people). Costs one query where they are new enough.
 
     Raises:
-        CannotStart: the file was written by a newer server.
+        CannotStart: it was written by a newer server.
     """
-    engine = open_engine(path, "BEGIN IMMEDIATE")
-    try:
-        with engine.begin() as connection:
-            found = current_version(connection)
-            if found is not None and found > NEWEST:
-                raise CannotStart(
-                    f"{path} was written by a newer queue server (tables {found}, this one knows {NEWEST})."
-                )
-            if found != NEWEST:
-                _upgrade(connection)
-    finally:
-        engine.dispose()
+    found = current_version(connection)
+    if found is not None and found > NEWEST:
+        raise CannotStart(f"{database} was written by a newer queue server (tables {found}, this one knows {NEWEST}).")
+    if found != NEWEST:
+        run_migrations(connection, "upgrade", NEWEST)
 
 
 def current_version(connection: Connection) -> str | None:
-    """Version of the tables, None for an empty file."""
+    """Version of the tables, None for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _upgrade(connection: Connection) -> None:
+def run_migrations(connection: Connection, direction: Literal["upgrade", "downgrade"], version: str) -> None:
+    """Bring the tables to a version, `base` for none. Nothing is committed."""
     # Half a second of import that a migrated database must not pay.
     command = importlib.import_module("alembic.command")
     config = importlib.import_module("alembic.config").Config()
     config.set_main_option("script_location", str(_VERSIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    getattr(command, direction)(config, version)

@@ -1,17 +1,31 @@
-"""One server for all tests that neither kill it nor fill it; each test makes queues of its own."""
+"""One server per kind of store for all tests that neither kill it nor fill it; each test makes queues of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from tests.support.people import People
 from tests.support.people import people as make_people
-from tests.support.server import Api, RunningServer, fresh_name, running_server
+from tests.support.postgres import Cluster
+from tests.support.server import Api, RunningServer, fresh_name, running_server, stored_in
+
+NewDatabase = Callable[[], str]
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+@pytest.fixture(scope="package", autouse=True, params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Iterator[NewDatabase | None]:
+    """Where every server of a test keeps its store: the whole suite holds for both."""
+    new_database = None
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        new_database = cluster.fresh_database
+    with stored_in(new_database):
+        yield new_database
+
+
+@pytest.fixture(scope="package")
+def server(store: NewDatabase | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     with running_server(tmp_path_factory.mktemp("server")) as running:
         yield running
 

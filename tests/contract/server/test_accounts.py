@@ -48,6 +48,7 @@ def test_a_key_from_its_making_to_its_revocation(people: People) -> None:
     assert refusal(api, "deleteApiKey", "success", id=key_id).status == 404
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_no_key_is_stored_as_it_is(people: People, server: RunningServer) -> None:
     _, api = people.user()
     key = api.mutate("generateApiKey", "key")["key"].encode()

@@ -1,37 +1,26 @@
-"""The store without HTTP: the writer's groups, migrations, hard guards in SQL."""
+"""The store without HTTP, over each database: transactions, errors, and what is particular to one of them."""
 
 import asyncio
+import logging
 import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 
-from launchd.server.errors import CannotStart, StoreUnavailable
-from launchd.server.store import migrate as migrations
-from launchd.server.store.database import Database, open_engine
-from launchd.server.store.migrate import NEWEST, migrate
-from launchd.server.store.tables import entities, metadata
+from launchd.server.errors import CannotStart, Refused, StoreUnavailable
+from launchd.server.settings import ServerSettings
+from launchd.server.store import postgresql
+from launchd.server.store.database import Database
+from launchd.server.store.migrate import migrate
+from launchd.server.store.opening import database_url, name_of_database, open_database, preparing
+from launchd.server.store.sqlite import open_engine
+from launchd.server.store.tables import entities, projects
+from tests.support.postgres import Cluster
 
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    database = tmp_path / "server.sqlite"
-    migrate(database)
-    return database
-
-
-@pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    opened = Database(path)
-    yield opened
-    opened.close()
+sqlite_only = pytest.mark.parametrize("empty", ["sqlite"], indirect=True)
+postgresql_only = pytest.mark.parametrize("empty", ["postgresql"], indirect=True)
 
 
 def add(name: str) -> Callable[[Connection], str]:
@@ -48,7 +37,11 @@ def names(connection: Connection) -> list[str]:
     return list(connection.execute(select(entities.c.name).order_by(entities.c.name)).scalars())
 
 
-def test_a_change_that_raises_takes_no_other_of_its_group_along(database: Database) -> None:
+def broken(connection: Connection) -> None:
+    connection.execute(text("SELECT * FROM nowhere"))
+
+
+def test_a_change_that_raises_takes_no_other_along(database: Database) -> None:
     async def run() -> list[str | BaseException]:
         works = [add(name) for name in ("a", "bad1", "b", "bad2", "c")]
         return await asyncio.gather(*(database.write(work) for work in works), return_exceptions=True)
@@ -58,19 +51,51 @@ def test_a_change_that_raises_takes_no_other_of_its_group_along(database: Databa
     assert asyncio.run(database.read(names)) == ["a", "b", "c"]
 
 
-def test_an_error_of_the_database_fails_its_group_and_not_the_next(database: Database) -> None:
-    def broken(connection: Connection) -> None:
-        connection.execute(text("SELECT * FROM nowhere"))
-
-    with pytest.raises(StoreUnavailable, match="cannot use its database"):
-        asyncio.run(database.write(broken))
-    with pytest.raises(StoreUnavailable):
-        asyncio.run(database.read(broken))
+def test_an_error_of_the_database_is_answered_with_a_sentence_and_passes(database: Database) -> None:
+    for attempt in (database.write, database.write_guarded, database.read):
+        with pytest.raises(StoreUnavailable, match=r"The queue server cannot (use|reach) its database at present"):
+            asyncio.run(attempt(broken))
     assert asyncio.run(database.write(add("after"))) == "after"
 
 
-def test_what_was_submitted_is_done_before_closing(path: Path) -> None:
-    database = Database(path)
+def test_a_change_that_breaks_a_rule_is_refused_for_good_and_alone(database: Database) -> None:
+    async def run() -> list[str | BaseException]:
+        works = [add(name) for name in ("a", "a", "b")]
+        return await asyncio.gather(*(database.write(work) for work in works), return_exceptions=True)
+
+    results = asyncio.run(run())
+    assert [type(result) for result in results].count(Refused) == 1
+    assert asyncio.run(database.read(names)) == ["a", "b"]
+
+
+def test_a_value_that_no_column_can_hold_is_refused(database: Database) -> None:
+    with pytest.raises(Refused, match="a value that the database cannot keep"):
+        asyncio.run(
+            database.read(lambda connection: connection.execute(select(projects.c.id).where(projects.c.id == 10**20)))
+        )
+
+
+def test_any_text_that_a_job_may_write_is_kept(database: Database) -> None:
+    asyncio.run(database.write(add("a\0b \U0001f600 \N{REPLACEMENT CHARACTER}")))
+    (kept,) = asyncio.run(database.read(names))
+    assert (
+        kept.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        == "a\N{REPLACEMENT CHARACTER}b \U0001f600 \N{REPLACEMENT CHARACTER}"
+    )
+
+
+def test_reading_sees_one_moment(database: Database) -> None:
+    def twice(connection: Connection) -> tuple[list[str], list[str]]:
+        before = names(connection)
+        asyncio.run(database.write(add("new")))
+        return before, names(connection)
+
+    assert asyncio.run(database.read(twice)) == ([], [])
+    assert asyncio.run(database.read(names)) == ["new"]
+
+
+def test_what_was_submitted_is_done_before_closing(settings: ServerSettings) -> None:
+    database = open_database(settings)
 
     async def run() -> list[str]:
         futures = [asyncio.ensure_future(database.write(add(f"n{number:03}"))) for number in range(300)]
@@ -79,13 +104,13 @@ def test_what_was_submitted_is_done_before_closing(path: Path) -> None:
         return await asyncio.gather(*futures)
 
     assert len(asyncio.run(run())) == 300
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count(*) FROM entities").fetchone() == (300,)
-    connection.close()
+    with preparing(settings) as connection:
+        assert len(names(connection)) == 300
 
 
-def test_commits_are_fully_synchronous(path: Path) -> None:
-    engine = open_engine(path, "BEGIN")
+@sqlite_only
+def test_commits_are_fully_synchronous(settings: ServerSettings) -> None:
+    engine = open_engine(settings.database_path, "BEGIN")
     with engine.begin() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -93,56 +118,8 @@ def test_commits_are_fully_synchronous(path: Path) -> None:
     engine.dispose()
 
 
-def test_the_migrations_make_exactly_the_tables_that_the_code_knows(path: Path) -> None:
-    engine = open_engine(path, "BEGIN")
-    with engine.begin() as connection:
-        context = MigrationContext.configure(connection, opts={"render_as_batch": True})
-        assert compare_metadata(context, metadata) == []
-    engine.dispose()
-
-
-def test_a_migration_back_and_forth_keeps_what_there_was(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.executescript("""
-            INSERT INTO entities VALUES (1, 'me', 0);
-            INSERT INTO users (id, name, email, admin, is_service, default_entity_id) VALUES (1, 'me', '', 1, 0, 1);
-            INSERT INTO memberships VALUES (1, 1, 3);
-            INSERT INTO api_keys (user_id, digest, description, role, created_at) VALUES (1, 'd', 'k', 2, 1.0);
-        """)
-    connection.close()
-    alter(path, "downgrade", "0001")
-    alter(path, "upgrade", "head")
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT role FROM memberships").fetchall() == [(3,)]
-        assert connection.execute("SELECT digest, role FROM api_keys").fetchall() == [("d", 3)]
-        assert connection.execute("SELECT name, is_service FROM users").fetchall() == [("me", 0)]
-    connection.close()
-    test_the_migrations_make_exactly_the_tables_that_the_code_knows(path)
-
-
-def alter(path: Path, direction: str, target: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
-    engine = open_engine(path, "BEGIN IMMEDIATE")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        getattr(command, direction)(config, target)
-    engine.dispose()
-
-
-def test_the_version_that_skips_alembic_is_the_newest() -> None:
-    assert ScriptDirectory(str(Path(migrations.__file__).parent / "migrations")).get_heads() == [NEWEST]
-
-
-def test_a_database_of_a_newer_server_is_refused(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    with pytest.raises(CannotStart, match="was written by a newer queue server"):
-        migrate(path)
-
-
-def test_the_hot_queries_use_indexes(path: Path) -> None:
+@sqlite_only
+def test_the_hot_queries_use_indexes(settings: ServerSettings) -> None:
     """A claim must not read a queue's history."""
     waiting = """EXPLAIN QUERY PLAN SELECT number FROM run_queue_items WHERE queue_id = 'q' AND is_scheduler = 0
         AND state = 'PENDING' ORDER BY priority, number LIMIT 5"""
@@ -150,10 +127,123 @@ def test_the_hot_queries_use_indexes(path: Path) -> None:
     in_care = (
         "EXPLAIN QUERY PLAN SELECT id FROM run_queue_items WHERE agent_id = 'a' AND state IN ('LEASED', 'CLAIMED')"
     )
-    with sqlite3.connect(path) as connection:
+    with sqlite3.connect(settings.database_path) as connection:
         plans = [connection.execute(query).fetchall()[0][3] for query in (waiting, expired, in_care)]
         assert len(connection.execute(waiting).fetchall()) == 1, "no sorting"
     connection.close()
     assert "run_queue_items_waiting" in plans[0]
     assert "run_queue_items_leased" in plans[1]
     assert "run_queue_items_of_agent" in plans[2]
+
+
+@postgresql_only
+def test_plain_writing_is_done_by_one_at_a_time_on_all_servers(settings: ServerSettings, database: Database) -> None:
+    """Looking and then acting on it is safe, as in SQLite."""
+
+    def count_up(connection: Connection) -> None:
+        (name,) = names(connection)
+        connection.execute(update(entities).values(name=str(int(name) + 1)))
+
+    async def run(other: Database) -> None:
+        await database.write(add("0"))
+        await asyncio.gather(*(one.write(count_up) for one in (database, other) for _ in range(20)))
+
+    other = open_database(settings)
+    asyncio.run(run(other))
+    other.close()
+    assert asyncio.run(database.read(names)) == ["40"]
+
+
+@postgresql_only
+def test_guarded_writing_that_gets_in_the_way_of_another_is_done_again(database: Database) -> None:
+    """Both find the name missing; one of them makes it, and the other finds it at its second look."""
+
+    def ensure(connection: Connection) -> bool:
+        if names(connection):
+            return False
+        connection.execute(text("SELECT pg_sleep(0.2)"))
+        connection.execute(insert(entities), {"name": "a", "is_team": False})
+        return True
+
+    async def run() -> list[bool]:
+        return await asyncio.gather(*(database.write_guarded(ensure) for _ in range(3)))
+
+    assert sorted(asyncio.run(run())) == [False, False, True]
+
+
+@postgresql_only
+def test_a_deadlock_is_resolved(database: Database) -> None:
+    def in_order(first: str, second: str) -> Callable[[Connection], None]:
+        def work(connection: Connection) -> None:
+            for name in (first, second):
+                connection.execute(update(entities).where(entities.c.name == name).values(is_team=True))
+                connection.execute(text("SELECT pg_sleep(0.1)"))
+
+        return work
+
+    async def run() -> None:
+        await asyncio.gather(database.write(add("a")), database.write(add("b")))
+        await asyncio.gather(database.write_guarded(in_order("a", "b")), database.write_guarded(in_order("b", "a")))
+
+    asyncio.run(run())
+
+
+@postgresql_only
+def test_a_restart_of_the_database_is_survived(
+    database: Database, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "launchd")
+    asyncio.run(database.write(add("before")))
+    cluster.stop()
+    for attempt in (database.write, database.write_guarded, database.read):
+        with pytest.raises(StoreUnavailable, match="cannot reach its database at present; try again later"):
+            asyncio.run(attempt(names))
+    cluster.start()
+    assert asyncio.run(database.read(names)) == ["before"]
+    assert asyncio.run(database.write(add("x"))) == "x"
+    assert [record.getMessage() for record in caplog.records] == [
+        "The database does not answer.",
+        "The database answers again.",
+    ], "told once each"
+
+
+@postgresql_only
+def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: ServerSettings, database: Database) -> None:
+    """Its transaction is ended for it; what it had changed is undone."""
+    url = database_url(settings)
+    assert url is not None
+    engine = postgresql.open_engine(url)
+    with pytest.raises(DBAPIError, match="idle-in-transaction timeout"), engine.begin() as hanging:  # noqa: PT012
+        postgresql.take_lock(hanging, "alone")
+        assert hanging.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "15s"
+        hanging.exec_driver_sql("SET idle_in_transaction_session_timeout = '200ms'")
+        add("lost")(hanging)
+        assert asyncio.run(database.write(add("kept"))) == "kept"
+        names(hanging)
+    engine.dispose()
+    assert asyncio.run(database.read(names)) == ["kept"]
+
+
+@postgresql_only
+def test_a_password_is_shown_to_nobody(empty: ServerSettings) -> None:
+    settings = ServerSettings(data_dir=empty.data_dir, database="postgresql://me:geheim@db.example/launchd")
+    assert name_of_database(settings) == "postgresql://me:***@db.example/launchd"
+    wrong = ServerSettings(data_dir=empty.data_dir, database="mysql://me:geheim@db.example/launchd")
+    with pytest.raises(CannotStart) as refused:
+        database_url(wrong)
+    assert "geheim" not in str(refused.value)
+
+
+def test_a_database_of_a_newer_server_is_refused(settings: ServerSettings) -> None:
+    with preparing(settings) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(CannotStart, match="here was written by a newer queue server"):
+            migrate(connection, "here")
+
+
+@sqlite_only
+def test_a_migration_may_not_leave_a_row_that_refers_to_nothing(settings: ServerSettings) -> None:
+    row = {"entity_id": 7, "name": "p", "folded_name": "p", "created_at": 0.0}
+    with pytest.raises(CannotStart, match="A row of table projects refers to one of entities"):  # noqa: SIM117
+        with preparing(settings) as connection:
+            connection.execute(insert(projects), row)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
-from launchd.server.store.tables.base import metadata
+from launchd.server.store.tables.base import Count, metadata
 
 artifact_collections = Table(
     "artifact_collections",
@@ -28,7 +28,7 @@ artifacts = Table(
     Column("wanted_aliases", Text, nullable=False),
     Column("tags", Text, nullable=False),
     Column("version_index", Integer),
-    Column("size", Integer, nullable=False),
+    Column("size", Count, nullable=False),
     Column("file_count", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
@@ -60,7 +60,7 @@ artifact_files = Table(
     Column("mimetype", String),
     # SHA-256 of the content in hex, null until it is here.
     Column("content", String),
-    Column("size", Integer),
+    Column("size", Count),
     UniqueConstraint("artifact_number", "kind", "name"),
     sqlite_autoincrement=True,
 )

@@ -2,7 +2,11 @@
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, false, text
 
-from launchd.server.store.tables.base import metadata
+from launchd.server.store.tables.base import Count, metadata
+
+# Conditions of partial indexes.
+_EXISTS = text("deleted_at IS NULL")
+_WAITING, _LEASED = text("state = 'PENDING'"), text("state = 'LEASED'")
 
 resource_configs = Table(
     "resource_configs",
@@ -33,7 +37,8 @@ run_queues = Table(
         "project_id",
         "name",
         unique=True,
-        sqlite_where=text("deleted_at IS NULL"),
+        sqlite_where=_EXISTS,
+        postgresql_where=_EXISTS,
     ),
 )
 
@@ -66,7 +71,7 @@ run_queue_items = Table(
     "run_queue_items",
     metadata,
     # Counts up with every push: the order within a priority, also after a lease came back.
-    Column("number", Integer, primary_key=True),
+    Column("number", Count, primary_key=True),
     Column("id", String, nullable=False, unique=True),
     Column("queue_id", ForeignKey("run_queues.id"), nullable=False),
     Column("state", String, nullable=False),
@@ -100,12 +105,14 @@ run_queue_items = Table(
         "is_scheduler",
         "priority",
         "number",
-        sqlite_where=text("state = 'PENDING'"),
+        sqlite_where=_WAITING,
+        postgresql_where=_WAITING,
     ),
     Index(
         "run_queue_items_leased",
         "lease_ends_at",
-        sqlite_where=text("state = 'LEASED'"),
+        sqlite_where=_LEASED,
+        postgresql_where=_LEASED,
     ),
     Index("run_queue_items_of_agent", "agent_id", "state"),
     Index("run_queue_items_of_queue", "queue_id", "number"),

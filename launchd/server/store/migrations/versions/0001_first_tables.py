@@ -8,6 +8,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+Count = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -150,6 +152,7 @@ def upgrade() -> None:
             ["project_id", "name"],
             unique=True,
             sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
         )
 
     op.create_table(
@@ -181,7 +184,7 @@ def upgrade() -> None:
         sa.Column("wanted_aliases", sa.Text(), nullable=False),
         sa.Column("tags", sa.Text(), nullable=False),
         sa.Column("version_index", sa.Integer(), nullable=True),
-        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("size", Count, nullable=False),
         sa.Column("file_count", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("updated_at", sa.Float(), nullable=False),
@@ -213,7 +216,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "run_queue_items",
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("number", Count, nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("queue_id", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
@@ -260,6 +263,7 @@ def upgrade() -> None:
             ["lease_ends_at"],
             unique=False,
             sqlite_where=sa.text("state = 'LEASED'"),
+            postgresql_where=sa.text("state = 'LEASED'"),
         )
         batch_op.create_index("run_queue_items_of_agent", ["agent_id", "state"], unique=False)
         batch_op.create_index("run_queue_items_of_queue", ["queue_id", "number"], unique=False)
@@ -269,6 +273,7 @@ def upgrade() -> None:
             ["queue_id", "is_scheduler", "priority", "number"],
             unique=False,
             sqlite_where=sa.text("state = 'PENDING'"),
+            postgresql_where=sa.text("state = 'PENDING'"),
         )
 
     op.create_table(
@@ -300,7 +305,7 @@ def upgrade() -> None:
         sa.Column("md5", sa.String(), nullable=False),
         sa.Column("mimetype", sa.String(), nullable=True),
         sa.Column("content", sa.String(), nullable=True),
-        sa.Column("size", sa.Integer(), nullable=True),
+        sa.Column("size", Count, nullable=True),
         sa.ForeignKeyConstraint(
             ["artifact_number"],
             ["artifacts.number"],
@@ -315,7 +320,7 @@ def upgrade() -> None:
     op.create_table(
         "item_warnings",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("item_number", sa.Integer(), nullable=False),
+        sa.Column("item_number", Count, nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("stage", sa.String(), nullable=False),
         sa.Column("file_paths", sa.Text(), nullable=True),
@@ -344,6 +349,7 @@ def downgrade() -> None:
         batch_op.drop_index(
             "run_queue_items_waiting",
             sqlite_where=sa.text("state = 'PENDING'"),
+            postgresql_where=sa.text("state = 'PENDING'"),
         )
         batch_op.drop_index("run_queue_items_of_run")
         batch_op.drop_index("run_queue_items_of_queue")
@@ -351,6 +357,7 @@ def downgrade() -> None:
         batch_op.drop_index(
             "run_queue_items_leased",
             sqlite_where=sa.text("state = 'LEASED'"),
+            postgresql_where=sa.text("state = 'LEASED'"),
         )
 
     op.drop_table("run_queue_items")
@@ -364,6 +371,7 @@ def downgrade() -> None:
         batch_op.drop_index(
             "run_queues_by_name",
             sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
         )
 
     op.drop_table("run_queues")

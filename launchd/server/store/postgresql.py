@@ -1,0 +1,138 @@
+"""The store in PostgreSQL: for many hosts, and for several servers at once. Knows no table.
+
+Two kinds of writing, told apart by an advisory lock that ends with its transaction. Plain writing holds it alone, so it
+meets what it would meet in SQLite: nobody else writes, on any server. Guarded writing (claims, acknowledgements,
+reports: what there is most of) shares it, and runs in parallel. Where two such transactions get in each other's way
+after all, the one that PostgreSQL turns down is run again, alone: there it cannot fail for the same reason.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, TypeVar
+
+from psycopg.abc import Buffer
+from psycopg.types.string import StrDumper
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from launchd.server.store.database import Work
+from launchd.server.store.failures import REFUSALS, Reachability, refusal
+
+T = TypeVar("T")
+
+_READERS = 4
+_WRITERS = 4
+_CONNECT_SECONDS = 5
+
+# A key of our own, the same for every server on a database.
+_LOCK_KEY = 0x6C61756E
+Manner = Literal["alone", "beside others"]
+_TAKE_LOCK: dict[Manner, str] = {
+    "alone": f"SELECT pg_advisory_xact_lock({_LOCK_KEY})",
+    "beside others": f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEY})",
+}
+
+# Serialization failure, deadlock, a key that somebody else has inserted meanwhile.
+_GOT_IN_THE_WAY = frozenset({"40001", "40P01", "23505"})
+
+_SESSION = {
+    "application_name": "launchd server",
+    "connect_timeout": _CONNECT_SECONDS,
+    # A server that hangs or has lost its network must not keep its locks: the others wait for them.
+    "options": "-c idle_in_transaction_session_timeout=15s -c lock_timeout=20s -c statement_timeout=60s"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+}
+# Creating tables and copying their rows takes as long as it takes.
+_UNHURRIED = {"application_name": "launchd server", "connect_timeout": _CONNECT_SECONDS}
+
+
+class _TextDumper(StrDumper):
+    """PostgreSQL's text cannot hold U+0000, which the output of a job may well have: it becomes U+FFFD."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+
+
+def open_engine(url: URL, *, reading: bool = False, hurried: bool = True) -> Engine:
+    """An engine for changes, or for `reading`: one view, no writing. Not `hurried`: statements may take long."""
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args=_SESSION if hurried else _UNHURRIED,
+        isolation_level="REPEATABLE READ" if reading else "READ COMMITTED",
+        pool_size=_READERS if reading else _WRITERS,
+        max_overflow=0,
+        pool_timeout=_CONNECT_SECONDS,
+        # PostgreSQL may have been restarted since the last request.
+        pool_pre_ping=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.adapters.register_dumper(str, _TextDumper)
+        connection.read_only = reading
+
+    return engine
+
+
+def take_lock(connection: Connection, manner: Manner) -> None:
+    """Wait until this transaction may write in this manner. Its first statement."""
+    connection.exec_driver_sql(_TAKE_LOCK[manner])
+
+
+class PostgresDatabase:
+    """A `Database` that servers on several machines may share."""
+
+    def __init__(self, url: URL) -> None:
+        self._reading, self._writing = open_engine(url, reading=True), open_engine(url)
+        self._readers = ThreadPoolExecutor(_READERS, "store-read")
+        self._writers = ThreadPoolExecutor(_WRITERS, "store-write")
+        self._reachability = Reachability(url.render_as_string(hide_password=True))
+
+    async def read(self, work: Work[T]) -> T:
+        """What `work` returned, from a consistent view."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._told, self._read, work)
+
+    async def write(self, work: Work[T]) -> T:
+        """What `work` returned; nobody else wrote meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self._told, self._write, work, "alone")
+
+    async def write_guarded(self, work: Work[T]) -> T:
+        """What `work` returned; other guarded work may have run beside it."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self._told, self._write_guarded, work)
+
+    def close(self) -> None:
+        """Finish what was submitted, then close."""
+        self._writers.shutdown()
+        self._readers.shutdown()
+        self._writing.dispose()
+        self._reading.dispose()
+
+    def _told(self, act: Callable[..., T], *args: Any) -> T:
+        """What `act` returned. Errors of the database become sentences."""
+        try:
+            result = act(*args)
+        except REFUSALS as error:
+            raise refusal(error) from error
+        except (DBAPIError, PoolTimeout) as error:
+            raise self._reachability.lost(error) from error
+        self._reachability.answered()
+        return result
+
+    def _read(self, work: Work[T]) -> T:
+        with self._reading.begin() as connection:
+            return work(connection)
+
+    def _write(self, work: Work[T], manner: Manner) -> T:
+        with self._writing.begin() as connection:
+            take_lock(connection, manner)
+            return work(connection)
+
+    def _write_guarded(self, work: Work[T]) -> T:
+        try:
+            return self._write(work, "beside others")
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _GOT_IN_THE_WAY:
+                raise
+        return self._write(work, "alone")

@@ -1,0 +1,34 @@
+"""The store over each database that it can be in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launchd.server.settings import ServerSettings
+from launchd.server.store.database import Database
+from launchd.server.store.migrate import migrate
+from launchd.server.store.opening import open_database, preparing
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> ServerSettings:
+    """Settings of a server whose database has no tables yet."""
+    if request.param == "sqlite":
+        return ServerSettings(data_dir=tmp_path)
+    return ServerSettings(data_dir=tmp_path, database=request.getfixturevalue("cluster").empty_database())
+
+
+@pytest.fixture
+def settings(empty: ServerSettings) -> ServerSettings:
+    """As `empty`, with the tables."""
+    with preparing(empty) as connection:
+        migrate(connection, "the database")
+    return empty
+
+
+@pytest.fixture
+def database(settings: ServerSettings) -> Iterator[Database]:
+    opened = open_database(settings)
+    yield opened
+    opened.close()

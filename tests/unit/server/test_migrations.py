@@ -1,0 +1,123 @@
+"""Migrations, both ways, on each database: the tables they make, and what becomes of the rows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, Table, inspect, select
+
+from launchd.server.settings import ServerSettings
+from launchd.server.store import migrate as migrations
+from launchd.server.store.migrate import NEWEST, current_version, run_migrations
+from launchd.server.store.opening import preparing
+from launchd.server.store.tables import metadata
+
+VERSIONS = sorted(
+    revision.revision
+    for revision in ScriptDirectory(str(Path(migrations.__file__).parent / "migrations")).walk_revisions()
+)
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"render_as_batch": True})
+    found: list[Any] = compare_metadata(context, metadata)
+    return found
+
+
+# As the first version knew them: every later one has to cope with these.
+FIRST_ROWS = """
+    INSERT INTO entities (id, name, is_team) VALUES (1, 'me', false);
+    INSERT INTO users (id, name, email, admin, default_entity_id) VALUES (1, 'me', '', true, 1);
+    INSERT INTO memberships (user_id, entity_id) VALUES (1, 1);
+    INSERT INTO api_keys (id, user_id, digest, description, created_at) VALUES (1, 1, 'd', 'k', 1.5);
+    INSERT INTO projects (id, entity_id, name, folded_name, created_at) VALUES (1, 1, 'P', 'p', 1.5);
+    INSERT INTO resource_configs (id, entity_id, resource, config, template_variables)
+        VALUES (1, 1, 'fake', '{}', '{}');
+    INSERT INTO run_queues
+        (id, project_id, name, created_by, access, prioritization_mode, resource_config_id, created_at)
+        VALUES ('q', 1, 'queue', 'me', 'PROJECT', 'V0', 1, 1.5);
+    INSERT INTO launch_agents
+        (id, entity_id, name, hostname, status, stop_polling, created_at, heartbeat_at, next_queue)
+        VALUES ('a', 1, 'agent', 'host', 'POLLING', false, 1.5, 1.5, 0);
+    INSERT INTO launch_agent_queues (agent_id, place, queue_id) VALUES ('a', 0, 'q');
+    INSERT INTO runs (id, project_id, name, state, stopped, created_at) VALUES (1, 1, 'r', 'running', false, 1.5);
+    INSERT INTO run_queue_items
+        (number, id, queue_id, state, priority, is_scheduler, run_spec, created_at, agent_id, run_id, stop_requested)
+        VALUES (1, 'i', 'q', 'CLAIMED', 2, false, '{}', 1.5, 'a', 1, false);
+    INSERT INTO item_warnings (id, item_number, message, stage, created_at) VALUES (1, 1, 'careful', 'run', 1.5);
+    INSERT INTO artifact_collections (id, project_id, type, name) VALUES (1, 1, 'code', 'c');
+    INSERT INTO artifacts (number, collection_id, client_id, state, digest, digest_algorithm, wanted_aliases, tags,
+        version_index, size, file_count, created_at, updated_at)
+        VALUES (1, 1, 'x', 'COMMITTED', 'd', 'MANIFEST_MD5', '[]', '[]', 0, 3, 1, 1.5, 1.5);
+    INSERT INTO artifact_aliases (id, collection_id, alias, artifact_number) VALUES (1, 1, 'latest', 1);
+    INSERT INTO artifact_files (id, artifact_number, kind, name, md5, size) VALUES (1, 1, 'file', 'a', 'm', 3);
+"""
+FIRST_TABLES = [line.split()[2] for line in FIRST_ROWS.splitlines() if "INSERT INTO" in line]
+
+
+@pytest.fixture
+def old(empty: ServerSettings) -> ServerSettings:
+    """A database that the first version made and filled, now migrated."""
+    with preparing(empty) as connection:
+        run_migrations(connection, "upgrade", "0001")
+        for statement in FIRST_ROWS.split(";")[:-1]:
+            connection.exec_driver_sql(statement)
+    with preparing(empty) as connection:
+        run_migrations(connection, "upgrade", NEWEST)
+    return empty
+
+
+def rows(connection: Connection) -> list[dict[str, Any]]:
+    """All that is in the tables of the first version, in the columns that they have now."""
+    return [
+        {"its table": name, **row}
+        for name in FIRST_TABLES
+        for row in connection.execute(select(Table(name, MetaData(), autoload_with=connection))).mappings()
+    ]
+
+
+def have_survived(some: list[dict[str, Any]], all_of_them: list[dict[str, Any]]) -> bool:
+    """Whether the rows are the same, as far as the first have columns for them."""
+    return [{name: other[name] for name in row} for row, other in zip(some, all_of_them, strict=True)] == some
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_knows(settings: ServerSettings) -> None:
+    with preparing(settings) as connection:
+        assert differences(connection) == []
+
+
+def test_the_version_that_skips_alembic_is_the_newest() -> None:
+    assert VERSIONS[-1] == NEWEST
+    assert len(VERSIONS) == len(set(VERSIONS))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_rows_survive_every_step_back_and_forth(old: ServerSettings, version: str) -> None:
+    with preparing(old) as connection:
+        before = rows(connection)
+        assert [row["its table"] for row in before] == FIRST_TABLES
+        run_migrations(connection, "downgrade", version)
+        assert current_version(connection) == version
+        between = rows(connection)
+    with preparing(old) as connection:
+        run_migrations(connection, "upgrade", NEWEST)
+        assert differences(connection) == []
+        assert have_survived(between, before)
+        assert have_survived(between, rows(connection))
+
+
+def test_whoever_was_there_before_there_were_roles_may_do_what_they_could(old: ServerSettings) -> None:
+    with preparing(old) as connection:
+        assert [row["role"] for row in rows(connection) if "role" in row] == [3, 3]
+
+
+def test_all_can_be_taken_away_and_made_anew(old: ServerSettings) -> None:
+    with preparing(old) as connection:
+        run_migrations(connection, "downgrade", "base")
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+    with preparing(old) as connection:
+        run_migrations(connection, "upgrade", NEWEST)
+        assert differences(connection) == []
