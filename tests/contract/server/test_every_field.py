@@ -29,6 +29,9 @@ from tests.support.people import people as make_people
 from tests.support.server import Api, RunningServer, fresh_name, running_server
 from tests.support.world import QUEUE_PROJECT, World, call
 
+# It compares all rows of the database before and after, and reads them from the file.
+pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+
 SCHEMA = build_schema()
 LOOKS_AT_THE_SERVER = {"Query.serverInfo"}
 """Fields that show nobody's objects."""
