@@ -14,7 +14,7 @@ from launchd.api.spec import Asked, draft
 from launchd.api.standing import Submission
 from launchd.api.targets import CODE_URI_PREFIX, OUR_RESOURCES, PRIORITIES, artifact_name
 from launchd.client.artifacts import upload_directory
-from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail
+from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail, QueueServer
 
 DEFAULT_QUEUE = "default"
 DEFAULT_RESOURCE = "local-process"
@@ -71,7 +71,8 @@ def launch_add(
         build: have an image built before. Not possible yet: the agent builds what a job needs.
         repository: where an agent that builds an image pushes it.
         sweep_id: the sweep that the run belongs to; it is not started once the sweep is over.
-        author: on whose behalf; by default whoever the API key belongs to.
+        author: on whose behalf; by default whoever the API key belongs to. On our server only service accounts may name
+            another, a member of their team.
         priority: 0 (critical), 1 (high), 2 (medium), 3 (low), or the word.
         parameters: the run's configuration; wins over `config`.
         api: the server; by default `Api()`.
@@ -142,10 +143,10 @@ def _push(
     queue = _queue(access, owner, queue_name, project_queue)
     variables = dict(spec.pop("template_variables", None) or {}) | template_variables
     _settle_resource(spec, queue)
-    if not server.capabilities().native:
+    if server.capabilities().native:
+        spec["author"] = _author(server, spec.get("author"))
+    else:
         _fit_for_wandb(spec, variables)
-    elif not spec.get("author"):
-        spec["author"] = server.viewer().username
     item_id = server.push(
         owner, queue_name, spec, project=project_queue, priority=priority, template_variables=variables
     )
@@ -173,6 +174,13 @@ def _settle_resource(spec: dict[str, Any], queue: QueueDetail) -> None:
     if resource in OUR_RESOURCES and (spec.get("registry") or {}).get("url"):
         raise LaunchError(f"repository is where a built image is pushed, and for {resource} none is built.")
     spec["resource"] = resource or DEFAULT_RESOURCE
+
+
+def _author(server: QueueServer, named: str | None) -> str | None:
+    own = server.viewer().username
+    if named not in (None, own) and not server.submits_for_others():
+        raise LaunchError(f"The API key is that of {own}, who cannot submit as {named}: service accounts can.")
+    return named or own
 
 
 def _fit_for_wandb(spec: dict[str, Any], variables: Mapping[str, Any]) -> None:

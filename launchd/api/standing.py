@@ -85,7 +85,8 @@ def _look_at_wandb(server: QueueServer, submission: Submission) -> Standing | No
     if item is None:
         return None
     state = item.state.lower()
-    if state == "failed" or item.associated_run_id is None:
-        return Standing(QUEUED if state == "pending" else state, state, item.associated_run_id)
+    if item.associated_run_id is None:
+        return Standing(QUEUED if state == "pending" else state, state)
     run = server.run_state(submission.owner, submission.project, item.associated_run_id)
-    return Standing(run or state, state, item.associated_run_id, run not in _NOT_STARTED)
+    word = state if state == "failed" else run or state
+    return Standing(word, state, item.associated_run_id, run not in _NOT_STARTED)

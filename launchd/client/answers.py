@@ -64,6 +64,10 @@ class ViewerFields(msgspec.Struct):
     teams: Teams | None = None
 
 
+class AccountKind(msgspec.Struct, rename="camel"):
+    is_service_account: bool = False
+
+
 class Success(msgspec.Struct):
     success: bool | None = None
     state: str = ""

@@ -41,6 +41,11 @@ class SubmissionCalls(QueueCalls):
         target = {"entity": entity, "project": project, "queue": queue, "runSpec": as_json(run_spec)}
         return self._call(operation, **target, **optional).run_queue_item_id
 
+    def submits_for_others(self) -> bool:
+        """Whether the key is a service account's, whose items may name another author. Native."""
+        kind = self._call(native.VIEWER_KIND)
+        return bool(kind and kind.is_service_account)
+
     def item(self, item_id: str) -> Item | None:
         """One item by its id alone, in whatever queue. Native; `Refused` elsewhere: use `queue_item`."""
         if not self.capabilities().native:

@@ -1,6 +1,6 @@
 """What only our server knows."""
 
-from launchd.client.answers import ItemResults, ProjectFields, ProjectQueueDetails, Returned, Success
+from launchd.client.answers import AccountKind, ItemResults, ProjectFields, ProjectQueueDetails, Returned, Success
 from launchd.client.documents.launch import AGENT_FIELDS
 from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, native_mutation, query
 from launchd.client.models import Agent, Claim, Item, Orders
@@ -17,6 +17,8 @@ _ITEM_FIELDS = (
 AGENT: Root[Agent | None] = query(
     "LaunchAgent", "$id: ID!", f"launchAgent(id: $id) {{ {_AGENT_FIELDS} }}", Agent | None
 )
+
+VIEWER_KIND: Root[AccountKind | None] = query("ViewerKind", "", "viewer { isServiceAccount }", AccountKind | None)
 
 AGENTS: Root[list[Agent]] = query(
     "LaunchAgents", "$entity: String!", f"launchAgents(entityName: $entity) {{ {_AGENT_FIELDS} }}", list[Agent]

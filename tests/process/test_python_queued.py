@@ -1,0 +1,249 @@
+"""`launchd.launch_add` and queues as objects, in one house, seen as our server and as W&B's."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launchd import Api, LaunchError, QueuedRun, launch_add
+from launchd.client.calls import CURRENT_WANDB
+from tests.support.house import QUEUE, House, house
+from tests.support.server import running_server
+from tests.support.waiting import wait_until
+
+END_SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with house(tmp_path_factory.mktemp("house")) as opened, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_BASE_URL", opened.server.url)
+        patch.setenv("WANDB_API_KEY", opened.server.key)
+        opened.start_agent()
+        yield opened
+
+
+@pytest.fixture(params=["our server", "W&B's server"])
+def api(home: House, request: pytest.FixtureRequest) -> Iterator[Api]:
+    """The same server; as W&B's, nothing that is ours is asked of it."""
+    api = Api(base_url=home.server.url, api_key=home.server.key)
+    if request.param != "our server":
+        api.queue_server._capabilities = CURRENT_WANDB
+    yield api
+    api.close()
+
+
+def parked(api: Api, *command: str) -> QueuedRun:
+    """An item in a queue that no agent serves."""
+    if not any(queue.name == "parked" for queue in api.run_queues()):
+        api.create_run_queue("parked", "local-process", prioritization_mode="V0")
+    return launch_add(entry_point=list(command) or ["true"], queue_name="parked", api=api)
+
+
+def test_a_run_is_waited_for(api: Api) -> None:
+    queued = launch_add(entry_point=["true"], project="tests", name="first", api=api)
+
+    run = queued.wait_until_finished(END_SECONDS)
+
+    assert (run.state, run.display_name) == ("finished", "first")
+    assert queued.run == run
+    assert (queued.queue_name, queued.entity, queued.project) == (QUEUE, "me", "tests")
+
+
+def test_a_run_is_waited_for_until_it_runs(api: Api, tmp_path: Path) -> None:
+    queued = launch_add(entry_point=["sh", "-c", f"touch {tmp_path}/begun; exec sleep 600"], api=api)
+
+    run = queued.wait_until_running(END_SECONDS)
+
+    assert run.state == "running"
+    assert queued.state == "claimed"
+    Api().queued_run("me", "uncategorized", QUEUE, queued.id).stop("seen enough")
+    assert queued.wait_until_finished(END_SECONDS).state == "killed"
+
+
+def test_a_run_that_fails_ends_both_waits(api: Api) -> None:
+    queued = launch_add(entry_point=["sh", "-c", "exit 3"], api=api)
+
+    assert queued.wait_until_finished(END_SECONDS).state == "failed"
+    assert queued.wait_until_running(END_SECONDS).state == "failed"
+
+
+@pytest.mark.usefixtures("home")
+def test_the_reason_of_a_failure_is_known(tmp_path: Path) -> None:
+    ran = launch_add(entry_point=["sh", "-c", "exit 3"])
+    ran.wait_until_finished(END_SECONDS)
+    never = launch_add(uri=f"file://{tmp_path}/nothing")
+
+    assert (ran.status, ran.message) == ("failed", "The command ended with exit code 3.")
+    with pytest.raises(LaunchError, match=f"Item {never.id} failed at stage agent: The repository .* could not be"):
+        never.wait_until_finished(END_SECONDS)
+
+
+def test_an_item_that_fails_before_it_runs_ends_both_waits(api: Api) -> None:
+    queued = launch_add(entry_point=["true"], resource="kubernetes", api=api)
+
+    with pytest.raises(LaunchError, match=f"Item {queued.id} failed"):
+        queued.wait_until_running(END_SECONDS)
+    with pytest.raises(LaunchError, match=f"Item {queued.id} failed"):
+        queued.wait_until_finished(END_SECONDS)
+    assert queued.state == "failed"
+
+
+def test_waiting_has_a_limit(api: Api) -> None:
+    queued = parked(api)
+
+    with pytest.raises(TimeoutError, match=r"was waited for to run for 0\.2 s; it is queued"):
+        queued.wait_until_running(0.2)
+    with pytest.raises(TimeoutError, match="to be over for 0 s"):
+        queued.wait_until_finished(0)
+
+
+def test_a_deleted_item_ends_a_wait(api: Api) -> None:
+    queued = parked(api)
+    assert queued.state == "pending"
+    deleting = threading.Timer(0.2, queued.delete)
+    deleting.start()
+
+    with pytest.raises(LaunchError, match="it was deleted"):
+        queued.wait_until_finished(END_SECONDS)
+    deleting.join()
+    with pytest.raises(LaunchError, match="There is no item"):
+        queued.delete()
+    with pytest.raises(LaunchError, match="it was deleted"):
+        _ = queued.state
+
+
+@pytest.mark.usefixtures("home")
+def test_a_stopped_item_ends_a_wait() -> None:
+    queued = parked(Api())
+    queued.stop("not needed")
+
+    with pytest.raises(LaunchError, match="was stopped: not needed"):
+        queued.wait_until_running(END_SECONDS)
+
+
+@pytest.mark.usefixtures("home")
+def test_items_cannot_be_stopped_at_wandbs_server() -> None:
+    api = Api()
+    queued = parked(api)
+    api.queue_server._capabilities = CURRENT_WANDB
+
+    with pytest.raises(LaunchError, match="stops runs, not items"):
+        queued.stop()
+
+
+def test_a_wait_outlasts_an_outage_of_the_server(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        api = Api(base_url=server.url, api_key=server.key)
+        queued = launch_add(entry_point=["true"], api=api)
+        server.kill()
+        done = threading.Event()
+        errors: list[str] = []
+
+        def wait() -> None:
+            try:
+                queued.wait_until_finished(END_SECONDS)
+            except LaunchError as error:
+                errors.append(str(error))
+            done.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        with pytest.raises(TimeoutError, match="the queue server does not answer"):
+            queued.wait_until_running(0.5)
+        assert not done.is_set()
+        server.start()
+        queued.stop("enough")
+        waiting.join(END_SECONDS)
+        assert errors == [f"Item {queued.id} was stopped: enough."]
+
+
+# -- queues
+
+
+def test_a_queue_is_what_it_was_made_to_be(api: Api) -> None:
+    name = f"made-{id(api)}"
+    queue = api.create_run_queue(
+        name,
+        "kubernetes",
+        prioritization_mode="v0",
+        config={"namespace": "{{ns}}"},
+        template_variables={"ns": {"type": "string", "enum": ["a", "b"]}},
+    )
+
+    assert (queue.name, queue.entity, queue.type) == (name, "me", "kubernetes")
+    assert (queue.prioritization_mode, queue.access) == ("V0", "PROJECT")
+    assert queue.default_resource_config == {"resource_args": {"kubernetes": {"namespace": "{{ns}}"}}}
+    assert queue.template_variables == {"ns": {"type": "string", "enum": ["a", "b"]}}
+    with pytest.raises(LaunchError, match="already"):
+        api.create_run_queue(name, "kubernetes")
+
+    api.upsert_run_queue(name, {}, "local-process", external_links={"wiki": "https://wiki"})
+
+    assert (queue.type, queue.template_variables, queue.prioritization_mode) == ("local-process", {}, "DISABLED")
+    assert queue.external_links == {"wiki": "https://wiki"}
+    assert name in [one.name for one in api.run_queues()]
+    queue.delete()
+    assert name not in [one.name for one in api.run_queues()]
+    with pytest.raises(LaunchError, match=f"There is no queue '{name}'"):
+        queue.delete()
+    with pytest.raises(LaunchError, match=f"There is no queue '{name}'"):
+        _ = queue.type
+
+
+def test_a_queue_has_its_items(api: Api) -> None:
+    first, second = parked(api), parked(api)
+    queue = api.run_queue("me/parked")
+
+    assert [item.id for item in queue.list_items(2)] == [second.id, first.id]
+    assert queue.items[0].state == "pending"
+    queue.items[0].delete()
+    assert queue.list_items(1)[0].id == first.id
+
+
+@pytest.mark.usefixtures("home")
+def test_a_queue_is_named_in_two_ways() -> None:
+    api = Api()
+
+    assert repr(api.run_queue("them", "theirs")) == repr(api.run_queue("them/theirs")) == "<RunQueue them/theirs>"
+    assert repr(api.run_queue("ours")) == "<RunQueue me/ours>"
+
+
+def test_the_default_queue_is_made_where_it_is_missing(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        api = Api(base_url=server.url, api_key=server.key)
+        with pytest.raises(LaunchError, match="There is none at all"):
+            launch_add(entry_point=["true"], queue_name="nightly", api=api)
+
+        assert launch_add(entry_point=["true"], api=api).state == "pending"
+        assert [queue.name for queue in api.run_queues()] == ["default"]
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"queue_name": "defaul"}, "Did you mean 'default'"),
+        ({"resource": "kubernetess"}, "Did you mean 'kubernetes'"),
+        ({"priority": 7}, r"0 \(critical\), 1 \(high\)"),
+        ({"priority": "urgent"}, r"0 \(critical\), 1 \(high\)"),
+        ({"template_variables": {"x": 1}}, "no template variable 'x'"),
+        ({"entity": "nobody"}, "nobody"),
+    ],
+)
+def test_what_cannot_be_queued_is_refused(wrong: dict[str, object], sentence: str) -> None:
+    with pytest.raises(LaunchError, match=sentence):
+        launch_add(entry_point=["true"], **wrong)  # type: ignore[arg-type]
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    with pytest.raises(LaunchError, match="cannot be reached"):
+        launch_add(entry_point=["true"], api=Api(base_url="http://127.0.0.1:9", api_key="k" * 40))
+
+
+@pytest.mark.usefixtures("home")
+def test_an_agent_sees_what_was_queued_while_it_polls() -> None:
+    queued = [launch_add(entry_point=["true"]) for _ in range(3)]
+
+    wait_until(lambda: all(one.state == "finished" for one in queued), END_SECONDS)
