@@ -3,6 +3,9 @@
 from launchd.server.resolvers import (
     accounts,
     agents,
+    artifact_collections,
+    artifact_edits,
+    artifact_logging,
     artifacts,
     claims,
     commits,
@@ -41,5 +44,8 @@ bindables = [
     *run_info.bindables,
     *run_files.bindables,
     *artifacts.bindables,
+    *artifact_collections.bindables,
+    *artifact_edits.bindables,
+    *artifact_logging.bindables,
     *commits.bindables,
 ]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from launchd.server.artifacts.manifests import read_manifest
 from launchd.server.context import Info
 from launchd.server.errors import Refused
-from launchd.server.store import artifact_files, artifacts
+from launchd.server.store import artifact_files, artifact_logging, artifacts
 from launchd.server.store.records import Artifact, ManifestEntry, Viewer
 
 mutation = MutationType()
@@ -24,7 +24,7 @@ async def commit(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     if found.state == artifacts.COMMITTED:
         return {"artifact": found}
     if content is None:
-        raise Refused(f"Artifact {found.collection_name!r} has no manifest yet, so it cannot be committed.")
+        raise Refused(f"Artifact {found.title!r} has no manifest yet, so it cannot be committed.")
     entries = await asyncio.to_thread(read_manifest, context.services.contents.path(content))
     return {"artifact": await context.write(_commit, context.viewer, input["artifact_id"], entries)}
 
@@ -38,6 +38,7 @@ def _manifest_content(connection: Connection, viewer: Viewer, artifact_id: str) 
 def _commit(connection: Connection, viewer: Viewer, artifact_id: str, entries: list[ManifestEntry]) -> Artifact:
     found = artifacts.require_artifact(connection, viewer, artifact_id)
     if found.state != artifacts.COMMITTED:
+        found = artifacts.require_pending(connection, viewer, artifact_id)
         size = artifact_files.settle(connection, found, entries)
-        artifacts.commit(connection, found, size=size, file_count=len(entries))
+        artifact_logging.commit(connection, found, size=size, file_count=len(entries))
     return artifacts.require_artifact(connection, viewer, artifact_id)

@@ -12,6 +12,9 @@ from launchd.server.store.records import Artifact, ArtifactFile, FileSpec, Manif
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts, projects
 
 FILE, MANIFEST = "file", "manifest"
+MANIFEST_NAME = "wandb_manifest.json"
+"""What W&B's clients call it."""
+
 _LONGEST_NAME = 1024
 _MD5_BYTES = 16
 _BATCH = 10_000
@@ -66,7 +69,7 @@ def _named(connection: Connection, artifact: Artifact, kind: str, names: Sequenc
 
 def _stored(connection: Connection, artifact: Artifact, md5s: Sequence[str]) -> _Stored:
     """Content and size by MD5. Only of the same entity: a digest must not open another one's files."""
-    which = {"of_entity": artifact.entity_id}
+    which = {"of_entity": artifact.collection.entity_id}
     found = (connection.execute(_STORED_IN_ENTITY, which | {"md5s": some}) for some in _batches(md5s))
     return {md5: (content, size) for rows in found for md5, content, size in rows}
 

@@ -1,56 +1,74 @@
-"""Artifacts and their collections: creation, aliases, commit. Owns their rows, not their files."""
+"""Versions of artifacts: finding them by id, by name and alias, and page by page. Reads only."""
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from launchd.server.errors import NotFound, Refused
-from launchd.server.store import identities
 from launchd.server.store.access import binds, may_use
-from launchd.server.store.database import insert_row
-from launchd.server.store.ids import parse_storage_id, storage_id
-from launchd.server.store.records import Artifact, EntityRecord, Viewer
+from launchd.server.store.artifact_collections import collection_by_name
+from launchd.server.store.ids import parse_storage_id
+from launchd.server.store.records import Artifact, Collection, Viewer
 from launchd.server.store.tables import artifact_aliases, artifact_collections, artifacts, projects
 
-PENDING, COMMITTED = "PENDING", "COMMITTED"
+PENDING, COMMITTED, DELETED = "PENDING", "COMMITTED", "DELETED"
+LATEST = "latest"
+"""The alias that a name without one stands for."""
+
+_VERSION = re.compile(r"v(\d{1,9})", re.ASCII)
 
 row = artifacts.c
-_ARTIFACTS = (
+_VERSION_FIELDS = tuple(name for name in Artifact.__struct_fields__ if name != "collection")
+_COLLECTION_FIELDS = tuple(name for name in Collection.__struct_fields__ if name not in ("entity_id", "deleted"))
+SELECTED = (
     select(
-        row.number,
-        row.collection_id,
-        artifact_collections.c.name.label("collection_name"),
-        artifact_collections.c.type,
-        artifact_collections.c.project_id,
-        projects.c.entity_id,
-        row.state,
-        row.digest,
-        row.digest_algorithm,
-        row.description,
-        row.metadata,
-        row.tags,
-        row.version_index,
-        row.size,
-        row.file_count,
-        row.created_at,
-        row.updated_at,
+        *(row[name] for name in _VERSION_FIELDS),
+        *(artifact_collections.c[name].label(f"collection_{name}") for name in _COLLECTION_FIELDS),
+        projects.c.entity_id.label("collection_entity_id"),
     )
     .join(artifact_collections, artifact_collections.c.id == row.collection_id)
     .join(projects, projects.c.id == artifact_collections.c.project_id)
 )
-_BY_NUMBER = _ARTIFACTS.where(row.number == bindparam("of_number"), may_use(projects.c.entity_id))
-_BY_CLIENT = _ARTIFACTS.where(row.collection_id == bindparam("of_collection"), row.client_id == bindparam("of_client"))
-_COMMITTED = _ARTIFACTS.where(row.collection_id == bindparam("of_collection"), row.state == COMMITTED)
-_SAME_DIGEST = _COMMITTED.where(row.digest == bindparam("of_digest")).order_by(row.number.desc()).limit(1)
+"""What makes an `Artifact`; see `from_row`."""
+
+_BY_NUMBER = SELECTED.where(row.number == bindparam("of_number"), may_use(projects.c.entity_id))
+_BY_CLIENT = SELECTED.where(row.client_id == bindparam("of_client"), may_use(projects.c.entity_id))
+_COMMITTED = SELECTED.where(row.collection_id == bindparam("of_collection"), row.state == COMMITTED)
 _LATEST = _COMMITTED.order_by(row.version_index.desc()).limit(1)
+_BY_VERSION = _COMMITTED.where(row.version_index == bindparam("of_version"))
+_BY_ALIAS = _COMMITTED.join(artifact_aliases, artifact_aliases.c.artifact_number == row.number).where(
+    artifact_aliases.c.collection_id == row.collection_id, artifact_aliases.c.alias == bindparam("of_alias")
+)
+_ALIASES = (
+    select(artifact_aliases.c.id, artifact_aliases.c.alias)
+    .where(artifact_aliases.c.artifact_number == bindparam("of_number"))
+    .order_by(artifact_aliases.c.id)
+)
+_ALIASES_IN = (
+    select(artifact_aliases.c.id, artifact_aliases.c.alias)
+    .where(artifact_aliases.c.collection_id == bindparam("of_collection"), artifact_aliases.c.id > bindparam("after"))
+    .order_by(artifact_aliases.c.id)
+    .limit(bindparam("most"))
+)
+_COUNT = select(func.count()).where(row.collection_id == bindparam("of_collection"), row.state == bindparam("of_state"))
 
 
-def _one(connection: Connection, statement: Any, values: Mapping[str, Any]) -> Artifact | None:
+def from_row(found: Row[*tuple[Any, ...]]) -> Artifact:
+    """The value of a row of `SELECTED`."""
+    fields = dict(found._mapping)
+    collection = {name: fields[f"collection_{name}"] for name in (*_COLLECTION_FIELDS, "entity_id")}
+    collection["tags"] = msgspec.json.decode(collection["tags"])
+    version = {name: fields[name] for name in _VERSION_FIELDS} | {"tags": msgspec.json.decode(fields["tags"])}
+    return Artifact(collection=Collection(**collection), **version)
+
+
+def one(connection: Connection, statement: Any, values: Mapping[str, Any]) -> Artifact | None:
+    """The first artifact of a statement made from `SELECTED`."""
     found = connection.execute(statement, values).first()
-    return Artifact(**{**found._mapping, "tags": msgspec.json.decode(found.tags)}) if found else None
+    return from_row(found) if found else None
 
 
 def find_artifact(connection: Connection, viewer: Viewer, artifact_id: str) -> Artifact | None:
@@ -58,7 +76,7 @@ def find_artifact(connection: Connection, viewer: Viewer, artifact_id: str) -> A
     number = parse_storage_id(artifact_id, "Artifact")[0]
     if not number.isdecimal() or len(number) > 18:
         return None
-    return _one(connection, _BY_NUMBER, {"of_number": int(number), **binds(viewer)})
+    return one(connection, _BY_NUMBER, {"of_number": int(number), **binds(viewer)})
 
 
 def require_artifact(connection: Connection, viewer: Viewer, artifact_id: str) -> Artifact:
@@ -77,127 +95,78 @@ def require_pending(connection: Connection, viewer: Viewer, artifact_id: str) ->
     """As `require_artifact`, for one that may still change.
 
     Raises:
-        Refused: it is committed.
+        Refused: it is committed, or deleted.
     """
     artifact = require_artifact(connection, viewer, artifact_id)
     if artifact.state != PENDING:
-        raise Refused(
-            f"Artifact {artifact.collection_name!r} is {artifact.state}; its files cannot be changed any more."
-        )
+        raise Refused(f"Artifact {artifact.title!r} is {artifact.state}; its files cannot be changed any more.")
     return artifact
+
+
+def by_client_id(connection: Connection, viewer: Viewer, client_id: str) -> Artifact | None:
+    """The artifact by the id that its client drew for it, before the server gave it one."""
+    return one(connection, _BY_CLIENT.order_by(row.number).limit(1), {"of_client": client_id, **binds(viewer)})
 
 
 def latest_of(connection: Connection, collection_id: int) -> Artifact | None:
     """The newest committed version."""
-    return _one(connection, _LATEST, {"of_collection": collection_id})
+    return one(connection, _LATEST, {"of_collection": collection_id})
+
+
+def by_alias(connection: Connection, collection_id: int, alias: str) -> Artifact | None:
+    """The committed version that an alias stands for: a word that somebody gave it, or `v<N>`, its number."""
+    found = one(connection, _BY_ALIAS, {"of_collection": collection_id, "of_alias": alias})
+    version = _VERSION.fullmatch(alias)
+    if found is None and version is not None:
+        return one(connection, _BY_VERSION, {"of_collection": collection_id, "of_version": int(version[1])})
+    return found
+
+
+def by_name(connection: Connection, project_id: int, name: str, type_name: str | None = None) -> Artifact | None:
+    """The version that `collection:alias` names in a project; without an alias, the latest."""
+    collection_name, _, alias = name.partition(":")
+    found = collection_by_name(connection, project_id, collection_name)
+    if found is None or type_name not in (None, found.type):
+        return None
+    return by_alias(connection, found.id, alias or LATEST)
+
+
+def is_version(alias: str) -> bool:
+    """Whether the word is of the form that stands for a version's number."""
+    return _VERSION.fullmatch(alias) is not None
 
 
 def aliases_of(connection: Connection, number: int) -> list[tuple[int, str]]:
-    """Id and word of each alias of a version."""
-    wanted = select(artifact_aliases.c.id, artifact_aliases.c.alias).where(artifact_aliases.c.artifact_number == number)
-    return [(found.id, found.alias) for found in connection.execute(wanted)]
+    """Id and word of each alias that a version was given."""
+    return [(found.id, found.alias) for found in connection.execute(_ALIASES, {"of_number": number})]
 
 
-def create_artifact(connection: Connection, viewer: Viewer, entity: EntityRecord, given: Mapping[str, Any]) -> Artifact:
-    """A version of a collection, made if missing, as `CreateArtifactInput` asks for it.
-
-    W&B's clients call twice for one artifact, with the same `client_id`: the second call gets what the first made, and
-    fills in only what was missing. `enable_digest_deduplication` answers a committed version of the same digest.
-    """
-    collection_id = _ensure_collection(connection, entity, given)
-    aliases = [wish["alias"] for wish in given.get("aliases") or ()]
-    again = {"of_collection": collection_id, "of_client": given.get("client_id")}
-    found = _one(connection, _BY_CLIENT, again) if given.get("client_id") else None
-    if found is not None:
-        _fill_in(connection, found, given, aliases)
-        return found
-    if given.get("enable_digest_deduplication"):
-        same = _one(connection, _SAME_DIGEST, {"of_collection": collection_id, "of_digest": given["digest"]})
-        if same is not None:
-            _move_aliases(connection, same, aliases)
-            return same
-    return _insert(connection, viewer, collection_id, given, aliases)
+def aliases_in(connection: Connection, collection_id: int, after: int, limit: int) -> list[tuple[int, str]]:
+    """Id and word of each alias in a collection, from behind the one with the id `after`."""
+    which = {"of_collection": collection_id, "after": after, "most": limit}
+    return [(found.id, found.alias) for found in connection.execute(_ALIASES_IN, which)]
 
 
-def _ensure_collection(connection: Connection, entity: EntityRecord, given: Mapping[str, Any]) -> int:
-    project, _ = identities.ensure_project(connection, entity, given["project_name"])
-    name = given.get("artifact_collection_name") or next(iter(given.get("artifact_collection_names") or ()), "")
-    identities.check_name("artifact", name)
-    wanted = select(artifact_collections.c.id, artifact_collections.c.type).where(
-        artifact_collections.c.project_id == project.id, artifact_collections.c.name == name
-    )
-    found = connection.execute(wanted).first()
-    if found is None:
-        made = {"project_id": project.id, "type": given["artifact_type_name"], "name": name}
-        return insert_row(connection, insert(artifact_collections), made)
-    if found.type != given["artifact_type_name"]:
-        raise Refused(f"Artifact {name!r} is of type {found.type!r}, not {given['artifact_type_name']!r}.")
-    return int(found.id)
+def page_of_versions(
+    connection: Connection,
+    collection_id: int,
+    beyond: int | None,
+    limit: int,
+    *,
+    oldest_first: bool,
+    tags: Sequence[str],
+) -> list[Artifact]:
+    """Committed versions beyond the one with the index `beyond` (None: from the first); only those with all `tags`."""
+    order = row.version_index.asc() if oldest_first else row.version_index.desc()
+    page = _COMMITTED.order_by(order)
+    if beyond is not None:
+        page = page.where(row.version_index > beyond if oldest_first else row.version_index < beyond)
+    for tag in tags:
+        page = page.where(row.tags.contains(msgspec.json.encode(tag).decode(), autoescape=True))
+    rows = connection.execute(page.limit(limit), {"of_collection": collection_id})
+    return [from_row(found) for found in rows]
 
 
-def _insert(
-    connection: Connection, viewer: Viewer, collection_id: int, given: Mapping[str, Any], aliases: Sequence[str]
-) -> Artifact:
-    now = time.time()
-    made: dict[str, Any] = {
-        "collection_id": collection_id,
-        "client_id": given.get("client_id"),
-        "state": PENDING,
-        "digest": given["digest"],
-        "digest_algorithm": given.get("digest_algorithm") or "MANIFEST_MD5",
-        "description": given.get("description"),
-        "metadata": given.get("metadata"),
-        "wanted_aliases": _json(aliases),
-        "tags": _json([tag["tag_name"] for tag in given.get("tags") or ()]),
-        "size": 0,
-        "file_count": 0,
-        "created_at": now,
-        "updated_at": now,
-    }
-    number = insert_row(connection, insert(artifacts), made)
-    return require_artifact(connection, viewer, storage_id("Artifact", number))
-
-
-def _fill_in(connection: Connection, found: Artifact, given: Mapping[str, Any], aliases: Sequence[str]) -> None:
-    """Nothing that the first call said is lost."""
-    missing = {key: given.get(key) for key in ("description", "metadata") if getattr(found, key) is None}
-    wanted = [*_wanted_aliases(connection, found), *aliases]
-    changes = {**missing, "wanted_aliases": _json(dict.fromkeys(wanted))}
-    connection.execute(update(artifacts).where(row.number == found.number, row.state == PENDING).values(changes))
-
-
-def _wanted_aliases(connection: Connection, artifact: Artifact) -> list[str]:
-    text = connection.execute(select(row.wanted_aliases).where(row.number == artifact.number)).scalar_one()
-    return msgspec.json.decode(text, type=list[str])
-
-
-def commit(connection: Connection, artifact: Artifact, *, size: int, file_count: int) -> None:
-    """PENDING -> COMMITTED: the version gets its index, the wanted aliases move to it."""
-    highest = select(func.max(row.version_index)).where(row.collection_id == artifact.collection_id)
-    last = connection.execute(highest).scalar()
-    changes = {
-        "state": COMMITTED,
-        "version_index": 0 if last is None else last + 1,
-        "size": size,
-        "file_count": file_count,
-        "updated_at": time.time(),
-    }
-    done = connection.execute(
-        update(artifacts).where(row.number == artifact.number, row.state == PENDING).values(changes)
-    )
-    if done.rowcount:
-        _move_aliases(connection, artifact, _wanted_aliases(connection, artifact))
-
-
-def _move_aliases(connection: Connection, artifact: Artifact, aliases: Iterable[str]) -> None:
-    alias = artifact_aliases.c
-    for word in aliases:
-        connection.execute(
-            delete(artifact_aliases).where(alias.collection_id == artifact.collection_id, alias.alias == word)
-        )
-        made = {"collection_id": artifact.collection_id, "alias": word, "artifact_number": artifact.number}
-        connection.execute(insert(artifact_aliases), made)
-
-
-def _json(words: Iterable[str]) -> str:
-    return msgspec.json.encode(list(words)).decode()
+def count_versions(connection: Connection, collection_id: int) -> int:
+    """How many committed versions a collection has."""
+    return connection.execute(_COUNT, {"of_collection": collection_id, "of_state": COMMITTED}).scalar_one()

@@ -242,7 +242,7 @@ def test_the_same_client_id_is_the_same_artifact(api: Api) -> None:
     second.commit()
     found = second.look("metadata description versionIndex aliases { alias }")
     assert (found["metadata"], found["description"], found["versionIndex"]) == ('{"_partial": true}', "d", 0)
-    assert {alias["alias"] for alias in found["aliases"]} == {"latest", "prod"}  # type: ignore[attr-defined]
+    assert {alias["alias"] for alias in found["aliases"]} == {"latest", "prod", "v0"}  # type: ignore[attr-defined]
 
 
 def test_an_artifact_of_very_many_files(api: Api) -> None:
@@ -263,6 +263,10 @@ def test_versions_count_up_and_the_alias_moves(api: Api) -> None:
     same = Logging(api, {"a": b"2"}, name=one.name, enableDigestDeduplication=True)
     assert (same.id, same.made["state"]) == (two.id, "COMMITTED")
     look = "versionIndex aliases { alias artifactCollection { __typename name } }"
-    alias = {"alias": "latest", "artifactCollection": {"__typename": "ArtifactSequence", "name": one.name}}
-    assert one.look(look) == {"versionIndex": 0, "aliases": []}
-    assert two.look(look) == {"versionIndex": 1, "aliases": [alias]}
+
+    def aliases(*words: str) -> list[dict[str, object]]:
+        collection = {"__typename": "ArtifactSequence", "name": one.name}
+        return [{"alias": word, "artifactCollection": collection} for word in words]
+
+    assert one.look(look) == {"versionIndex": 0, "aliases": aliases("v0")}
+    assert two.look(look) == {"versionIndex": 1, "aliases": aliases("latest", "v1")}

@@ -1,7 +1,14 @@
 """Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
 
 from launchd.server.store.records.accounts import ApiKey, EntityRecord, Member, Person, ProjectRecord, Role, Viewer
-from launchd.server.store.records.artifacts import Artifact, ArtifactFile, FileSpec, ManifestEntry
+from launchd.server.store.records.artifacts import (
+    Artifact,
+    ArtifactFile,
+    ArtifactTypeRecord,
+    Collection,
+    FileSpec,
+    ManifestEntry,
+)
 from launchd.server.store.records.base import Record
 from launchd.server.store.records.launch import (
     Item,
@@ -19,6 +26,8 @@ __all__ = [
     "ApiKey",
     "Artifact",
     "ArtifactFile",
+    "ArtifactTypeRecord",
+    "Collection",
     "EntityRecord",
     "FileSpec",
     "Item",

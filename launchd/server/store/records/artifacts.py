@@ -1,17 +1,29 @@
-"""Artifacts and their files."""
+"""Artifacts, their collections and files."""
 
 from launchd.server.store.records.base import Record
+
+
+class Collection(Record, frozen=True, kw_only=True):
+    """All versions of one artifact: W&B's artifact sequence."""
+
+    id: int
+    project_id: int
+    entity_id: int
+    type: str
+    name: str
+    description: str | None
+    tags: list[str]
+    created_at: float | None
+    updated_at: float | None
+    deleted: bool = False
+    """It has just been deleted: only the answer to its deletion shows it."""
 
 
 class Artifact(Record, frozen=True, kw_only=True):
     """A version of an artifact, with its collection."""
 
     number: int
-    collection_id: int
-    collection_name: str
-    type: str
-    project_id: int
-    entity_id: int
+    collection: Collection
     state: str
     digest: str
     digest_algorithm: str
@@ -23,6 +35,21 @@ class Artifact(Record, frozen=True, kw_only=True):
     file_count: int
     created_at: float
     updated_at: float
+    history_step: int | None
+    ttl_seconds: int | None
+
+    @property
+    def title(self) -> str:
+        """How people are told of it: `name:v3`, or the name alone while it has no version."""
+        return self.collection.name if self.version_index is None else f"{self.collection.name}:v{self.version_index}"
+
+
+class ArtifactTypeRecord(Record, frozen=True, kw_only=True):
+    """A type of artifacts in a project; it exists while a collection has it."""
+
+    project_id: int
+    name: str
+    created_at: float | None
 
 
 class ArtifactFile(Record, frozen=True, kw_only=True):

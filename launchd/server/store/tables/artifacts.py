@@ -1,6 +1,6 @@
 """Artifacts, their collections and files."""
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from launchd.server.store.tables.base import Count, metadata
 
@@ -11,6 +11,12 @@ artifact_collections = Table(
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("type", String, nullable=False),
     Column("name", String, nullable=False),
+    Column("description", Text),
+    # JSON list of words.
+    Column("tags", Text, nullable=False, server_default="[]"),
+    # Null for collections older than these columns.
+    Column("created_at", Float),
+    Column("updated_at", Float),
     UniqueConstraint("project_id", "name"),
 )
 
@@ -32,6 +38,9 @@ artifacts = Table(
     Column("file_count", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    Column("history_step", BigInteger),
+    # Seconds after its creation at which a version is deleted; null: never.
+    Column("ttl_seconds", BigInteger),
     UniqueConstraint("collection_id", "client_id"),
     Index("artifacts_by_digest", "collection_id", "digest"),
     sqlite_autoincrement=True,

@@ -1,0 +1,72 @@
+"""What artifacts' resolvers give to GraphQL that is no row of the store: files with their links, aliases, tags."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from launchd.server.context import Info
+from launchd.server.resolvers.connections import connection_of, size_of, start_of
+from launchd.server.store import artifact_files, artifacts
+from launchd.server.store.ids import storage_id
+from launchd.server.store.records import Artifact, ArtifactFile
+
+_FILES = 1000
+
+
+def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict[str, Any]:
+    """A `File`. Its links say what its holder may do, so they are made only for those who may use the artifact."""
+    links, base_url = info.context.services.links, info.context.base_url
+    here = row.content is not None
+    direct_url = links.download(base_url, row.id) if here else None
+    upload_url = None if here or not row.md5 else links.upload(base_url, row.id)
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "display_name": row.name,
+        "storage_path": f"{row.artifact_number}/{row.id}",
+        "digest": row.md5,
+        "md5": row.md5,
+        "mimetype": row.mimetype,
+        "size_bytes": row.size,
+        "updated_at": of.updated_at if of else None,
+        "direct_url": direct_url,
+        "url": lambda info, upload=False: upload_url if upload else direct_url,
+        "upload_url": upload_url,
+        "upload_headers": [],
+        "upload_multipart_urls": None,
+        "artifact": of,
+    }
+
+
+def manifest_node(info: Info, row: ArtifactFile) -> dict[str, Any]:
+    """An `ArtifactManifest`."""
+    return {"id": storage_id("ArtifactManifest", row.artifact_number), "file": file_node(info, row)}
+
+
+async def files_of(
+    info: Info, found: Artifact, first: int | None, after: str | None, names: Sequence[str] | None
+) -> dict[str, Any]:
+    """A page of the files of a version."""
+    size, start = size_of(first, _FILES), start_of(after, 0)
+    rows = await info.context.read(artifact_files.page_of_files, found, start, size + 1, names)
+    total = found.file_count if names is None else None
+    return connection_of(rows, size, lambda row: file_node(info, row, found), lambda row: row.id, total)
+
+
+async def aliases_of(info: Info, found: Artifact) -> list[dict[str, Any]]:
+    """Each `ArtifactAlias` of a version; the last is its number."""
+    given = await info.context.read(artifacts.aliases_of, found.number)
+    nodes = [alias_node(found, str(alias_id), word) for alias_id, word in given]
+    if found.version_index is not None and found.state == artifacts.COMMITTED:
+        word = f"v{found.version_index}"
+        nodes.append(alias_node(found, storage_id("ArtifactAlias", found.number, word), word))
+    return nodes
+
+
+def alias_node(found: Artifact, alias_id: str, word: str) -> dict[str, Any]:
+    """An `ArtifactAlias`."""
+    return {"id": alias_id, "alias": word, "artifact_collection": found.collection}
+
+
+def tag_nodes(owner: str, number: int, words: Sequence[str]) -> list[dict[str, Any]]:
+    """Each `Tag` of something that tags can be given to."""
+    return [{"id": storage_id("Tag", owner, number, word), "name": word} for word in words]

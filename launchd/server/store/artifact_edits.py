@@ -1,0 +1,77 @@
+"""Changing and deleting versions and collections that exist. Owns what goes with them; contents are collected later."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from launchd.server.errors import Refused
+from launchd.server.store import artifact_aliases
+from launchd.server.store.artifact_collections import with_tags
+from launchd.server.store.artifact_logging import ttl_of
+from launchd.server.store.artifacts import DELETED, LATEST, aliases_of
+from launchd.server.store.records import Artifact, Collection
+from launchd.server.store.tables import artifact_aliases as aliases
+from launchd.server.store.tables import artifact_collections, artifact_files, artifacts
+
+row = artifacts.c
+_UPDATE = update(artifacts).where(row.number == bindparam("of_number"))
+_DELETE = _UPDATE.where(row.state != DELETED).values(state=DELETED)
+_FILES = delete(artifact_files).where(artifact_files.c.artifact_number == bindparam("of_number"))
+_VERSIONS = select(row.number).where(row.collection_id == bindparam("of_collection"))
+_OF_COLLECTION = (
+    delete(artifact_files).where(artifact_files.c.artifact_number.in_(_VERSIONS)),
+    delete(aliases).where(aliases.c.collection_id == bindparam("of_collection")),
+    delete(artifacts).where(row.collection_id == bindparam("of_collection")),
+    delete(artifact_collections).where(artifact_collections.c.id == bindparam("of_collection")),
+)
+
+
+def edit(connection: Connection, found: Artifact, given: Mapping[str, Any]) -> None:
+    """Change a version as `UpdateArtifactInput` asks for it; what is null there stays.
+
+    Raises:
+        Refused: it is deleted, or an alias or tag is none.
+    """
+    if found.state == DELETED:
+        raise Refused(f"Artifact {found.title!r} is deleted.")
+    tags = with_tags(found.tags, _names(given.get("tags_to_add")), _names(given.get("tags_to_delete")))
+    changes: dict[str, Any] = {"tags": msgspec.json.encode(tags).decode(), "updated_at": time.time()}
+    changes |= {key: given[key] for key in ("description", "metadata") if given.get(key) is not None}
+    if given.get("ttl_duration_seconds") is not None:
+        changes["ttl_seconds"] = ttl_of(given["ttl_duration_seconds"])
+    connection.execute(_UPDATE, {"of_number": found.number, **changes})
+    if given.get("aliases") is not None:
+        artifact_aliases.replace(connection, found, [wish["alias"] for wish in given["aliases"]])
+
+
+def _names(tags: Iterable[Mapping[str, Any]] | None) -> list[str]:
+    return [tag["tag_name"] for tag in tags or ()]
+
+
+def delete_version(connection: Connection, found: Artifact, *, with_aliases: bool) -> None:
+    """Delete a version and the rows of its files. Its number is not given again.
+
+    Raises:
+        Refused: it has aliases that somebody gave it, and they are not to go with it.
+    """
+    given = [word for _, word in aliases_of(connection, found.number) if word != LATEST]
+    if given and not with_aliases:
+        raise Refused(f"Artifact {found.title!r} has the aliases {', '.join(given)}: delete them too, or move them.")
+    artifact_aliases.remove_all(connection, found)
+    forget(connection, found.number)
+
+
+def forget(connection: Connection, number: int) -> None:
+    """Mark a version deleted and let go of its files."""
+    connection.execute(_FILES, {"of_number": number})
+    connection.execute(_DELETE, {"of_number": number, "updated_at": time.time()})
+
+
+def delete_collection(connection: Connection, found: Collection) -> Collection:
+    """Delete a collection with all its versions. Returns what it was, marked."""
+    for statement in _OF_COLLECTION:
+        connection.execute(statement, {"of_collection": found.id})
+    return msgspec.structs.replace(found, deleted=True)
