@@ -134,38 +134,74 @@ class World:
         return self.api.push(self.queue, spec, entity=self.entity)
 
     @cached_property
+    def client_id(self) -> str:
+        """What the client called `artifact` before the server gave it an id."""
+        return fresh_name("client")
+
+    @cached_property
+    def collection(self) -> str:
+        """Name of the collection of `artifact`, which is there from then on."""
+        self.artifact  # noqa: B018 - makes it
+        return self._collection
+
+    @cached_property
+    def collection_id(self) -> str:
+        find = """query($p: String!, $e: String!, $c: String!) {
+            project(name: $p, entityName: $e) { artifactCollection(name: $c) { id } } }"""
+        found = self.api.run(find, {"p": self.project, "e": self.entity, "c": self.collection})
+        return str(found["project"]["artifactCollection"]["id"])
+
+    @cached_property
+    def committed_artifact(self) -> str:
+        artifact = self._with_manifest(self._artifact(self.collection))
+        self.api.mutate("commitArtifact", "artifact { id }", artifactID=artifact)
+        return artifact
+
+    @cached_property
+    def manifest_id(self) -> str:
+        made = self._announce_manifest(self.artifact, "")
+        return str(made["artifactManifest"]["id"])
+
+    @cached_property
     def artifact(self) -> str:
         """An artifact whose files have not been uploaded."""
-        return self._artifact()
+        self._collection = fresh_name("collection")
+        return self._artifact(self._collection, clientID=self.client_id)
 
     @cached_property
     def ready_artifact(self) -> str:
         """An artifact that can be committed."""
-        artifact = self._artifact()
+        return self._with_manifest(self._artifact(fresh_name("collection")))
+
+    def _with_manifest(self, artifact: str) -> str:
         manifest = json.dumps({"version": 1, "contents": {}}).encode()
-        made = self.api.mutate(
-            "createArtifactManifest",
-            "artifactManifest { file { uploadUrl } }",
-            artifactID=artifact,
-            name="wandb_manifest.json",
-            digest=base64.b64encode(hashlib.md5(manifest, usedforsecurity=False).digest()).decode(),
-            entityName=self.entity,
-            projectName=self.project,
-        )
-        url = made["artifactManifest"]["file"]["uploadUrl"]
+        digest = base64.b64encode(hashlib.md5(manifest, usedforsecurity=False).digest()).decode()
+        url = self._announce_manifest(artifact, digest)["artifactManifest"]["file"]["uploadUrl"]
         assert url is None or requests.put(url, manifest, timeout=10).ok
         return artifact
 
-    def _artifact(self) -> str:
+    def _announce_manifest(self, artifact: str, digest: str) -> Any:
+        return self.api.mutate(
+            "createArtifactManifest",
+            "artifactManifest { id file { uploadUrl } }",
+            artifactID=artifact,
+            name="wandb_manifest.json",
+            digest=digest,
+            entityName=self.entity,
+            projectName=self.project,
+        )
+
+    def _artifact(self, collection: str, **more: object) -> str:
         made = self.api.mutate(
             "createArtifact",
             "artifact { id }",
             entityName=self.entity,
             projectName=self.project,
             artifactTypeName="code",
-            artifactCollectionName=fresh_name("collection"),
+            artifactCollectionName=collection,
             description=self.hidden,
             digest=self.hidden,
+            **more,
         )
         return str(made["artifact"]["id"])
 

@@ -56,7 +56,7 @@ def replace(connection: Connection, artifact: Artifact, words: Sequence[str]) ->
 
 
 def remove_all(connection: Connection, artifact: Artifact) -> None:
-    """Take all aliases from a version that goes; `latest` passes to the newest one that stays."""
+    """Take all aliases from a version that is deleted; `latest` passes to the newest one that stays."""
     given = connection.execute(_GIVEN, {"of_number": artifact.number}).scalars().all()
     connection.execute(_DELETE_ALL, {"of_number": artifact.number})
     newest = latest_of(connection, artifact.collection.id) if LATEST in given else None

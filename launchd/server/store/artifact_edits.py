@@ -60,8 +60,8 @@ def delete_version(connection: Connection, found: Artifact, *, with_aliases: boo
     given = [word for _, word in aliases_of(connection, found.number) if word != LATEST]
     if given and not with_aliases:
         raise Refused(f"Artifact {found.title!r} has the aliases {', '.join(given)}: delete them too, or move them.")
-    artifact_aliases.remove_all(connection, found)
     forget(connection, found.number)
+    artifact_aliases.remove_all(connection, found)
 
 
 def forget(connection: Connection, number: int) -> None:
