@@ -116,7 +116,7 @@ def test_a_directory_comes_back_byte_for_byte(api: Api) -> None:
 
 
 def test_links_are_absolute_and_need_no_key(api: Api, server: RunningServer) -> None:
-    logged = Logging(api, {"a": b"a"})
+    logged = Logging(api, {"a": fresh_name("content").encode()})
     url = str(logged.announce()[0]["uploadUrl"])
     assert url.startswith(f"{server.url}/storage/upload/")
 
@@ -173,7 +173,7 @@ def test_an_upload_that_is_cut_off_leaves_nothing(api: Api, server: RunningServe
 
 
 def test_a_link_works_for_its_own_file_and_action_only(api: Api, server: RunningServer) -> None:
-    logged = Logging(api, {"a": b"a", "b": b"b"})
+    logged = Logging(api, {name: fresh_name(name).encode() for name in ("a", "b")})
     one, two = (str(node["uploadUrl"]) for node in logged.announce())
     start, signature = one.rsplit("-", 1)
     forged = [
