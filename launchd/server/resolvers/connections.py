@@ -7,7 +7,8 @@ T = TypeVar("T")
 
 MOST = 10_000
 DEFAULT = 50
-HIGHEST = 2**63 - 1
+HIGHEST = 2**31 - 1
+"""The highest number of a row."""
 
 
 def size_of(first: int | None, default: int = DEFAULT) -> int:
@@ -17,7 +18,7 @@ def size_of(first: int | None, default: int = DEFAULT) -> int:
 
 def start_of(after: str | None, default: int) -> int:
     """The number in a cursor; `default` for none, and for what is none of ours."""
-    return int(after) if after and after.isascii() and after.isdecimal() and len(after) <= 18 else default
+    return min(int(after), HIGHEST) if after and after.isascii() and after.isdecimal() and len(after) <= 18 else default
 
 
 def connection_of(
