@@ -5,6 +5,7 @@ from launchd.server.resolvers import (
     agents,
     artifact_collections,
     artifact_edits,
+    artifact_lineage,
     artifact_logging,
     artifacts,
     claims,
@@ -47,5 +48,6 @@ bindables = [
     *artifact_collections.bindables,
     *artifact_edits.bindables,
     *artifact_logging.bindables,
+    *artifact_lineage.bindables,
     *commits.bindables,
 ]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.resolvers.artifact_nodes import file_node, manifest_node
-from launchd.server.store import artifact_files, artifact_logging, artifacts, identities
+from launchd.server.store import artifact_files, artifact_lineage, artifact_logging, artifacts, identities, runs
 from launchd.server.store.artifact_files import FILE, MANIFEST, MANIFEST_NAME
 from launchd.server.store.ids import parse_storage_id, storage_id
 from launchd.server.store.records import Artifact, ArtifactFile, ArtifactTypeRecord, FileSpec, Viewer
@@ -39,7 +39,11 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
     def work(connection: Connection) -> Artifact:
         entity = identities.require_entity(connection, context.viewer, input["entity_name"])
-        return artifact_logging.create(connection, entity, input)
+        made = artifact_logging.create(connection, entity, input)
+        run = runs.find_run(connection, made.collection.project_id, input.get("run_name") or "")
+        if run is not None:
+            artifact_lineage.note(connection, run, made, artifact_lineage.OUTPUT)
+        return made
 
     return {"artifact": await context.write(work)}
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from launchd.server.errors import CannotStart
 
-NEWEST = "0004"
+NEWEST = "0005"
 _VERSIONS = Path(__file__).parent / "migrations"
 
 

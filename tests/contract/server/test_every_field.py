@@ -177,6 +177,12 @@ ROWS: dict[str, Arguments] = {
         "input": {"artifactFiles": [{"artifactID": world.artifact, "name": "f", "md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}]}
     },
     "Mutation.commitArtifact": given(artifactID=lambda world: world.ready_artifact),
+    "Mutation.useArtifact": given(
+        entityName=entity,
+        projectName=lambda world: world.project,
+        runName=lambda world: world.run_name,
+        artifactID=lambda world: world.committed_artifact,
+    ),
     "Query.artifactCollection": lambda world: {"id": world.collection_id},
     "Query.clientIDMapping": lambda world: {"clientID": world.client_id if world.artifact else ""},
     "Mutation.createArtifactType": given(entityName=entity, projectName=lambda world: world.project, name="kind"),

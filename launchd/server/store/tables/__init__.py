@@ -1,7 +1,13 @@
 """Tables of the store, as SQLAlchemy Core knows them, by topic. Owns the whole list."""
 
 from launchd.server.store.tables.accounts import api_keys, entities, memberships, projects, users
-from launchd.server.store.tables.artifacts import artifact_aliases, artifact_collections, artifact_files, artifacts
+from launchd.server.store.tables.artifacts import (
+    artifact_aliases,
+    artifact_collections,
+    artifact_files,
+    artifact_runs,
+    artifacts,
+)
 from launchd.server.store.tables.base import metadata
 from launchd.server.store.tables.launch import (
     item_warnings,
@@ -18,6 +24,7 @@ __all__ = [
     "artifact_aliases",
     "artifact_collections",
     "artifact_files",
+    "artifact_runs",
     "artifacts",
     "entities",
     "item_warnings",

@@ -73,3 +73,13 @@ artifact_files = Table(
     UniqueConstraint("artifact_number", "kind", "name"),
     sqlite_autoincrement=True,
 )
+
+artifact_runs = Table(
+    "artifact_runs",
+    metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("artifact_number", ForeignKey("artifacts.number", ondelete="CASCADE"), primary_key=True, index=True),
+    # 'output': the run logged the version; 'input': it used it.
+    Column("relation", String, primary_key=True),
+    Column("noted_at", Float, nullable=False),
+)
