@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from launchd.cli.children import Child, Signals
+from launchd.cli.database import VARIABLE
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
 from launchd.control_client import ControlError, ask
@@ -24,7 +25,14 @@ LOOK_SECONDS = 1.0
 AGENT_LEAVES_SECONDS, SERVER_LEAVES_SECONDS = 20.0, 5.0
 
 #: Would overrule the configuration that is written for the agent.
-_NOT_FOR_CHILDREN = ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_LAUNCH_MAX_JOBS", "LAUNCHD_CONFIG")
+_NOT_FOR_CHILDREN = (
+    "WANDB_API_KEY",
+    "WANDB_BASE_URL",
+    "WANDB_ENTITY",
+    "WANDB_LAUNCH_MAX_JOBS",
+    "LAUNCHD_CONFIG",
+    VARIABLE,
+)
 
 _CONFIG_HEAD = "# Written by `launchd up` at each start; what is changed here is lost.\n"
 

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from launchd import logs
+from launchd.cli.database import VARIABLE, read_url, without_password
 from launchd.cli.lazy import load
 
 EXAMPLES = """\b
@@ -22,6 +23,15 @@ Example:
 @click.option("--port", default=8780, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
 @click.option("--public-url", help="Address in links to files, where it differs from the one that requests go to.")
+@click.option(
+    "--database",
+    envvar=VARIABLE,
+    show_envvar=True,
+    callback=without_password,
+    metavar="URL",
+    help="postgresql://[USER@]HOST/NAME, for many hosts [default: SQLite in DATA_DIR].",
+)
+@click.option("--database-file", type=click.Path(path_type=Path), help="File with the URL, which may hold a password.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 def server(
@@ -30,6 +40,8 @@ def server(
     port: int,
     entity: str | None,
     public_url: str | None,
+    database: str | None,
+    database_file: Path | None,
     log_format: Literal["text", "json"],
     verbosity: int,
 ) -> None:
@@ -37,6 +49,9 @@ def server(
 
     It prints its address when it is ready, and makes an API key at its first start (DATA_DIR/admin.key, readable by you
     alone). It speaks plain HTTP: put a proxy with TLS in front of it before it listens on more than this machine.
+
+    With a database in PostgreSQL several servers may share it, and DATA_DIR. A password belongs into ~/.pgpass,
+    PGPASSWORD, LAUNCHD_DATABASE_URL or the file, never into the command line.
     """
     logs.set_up(log_format, verbosity)
     try:
@@ -46,4 +61,6 @@ def server(
             f"The queue server needs the Python package {error.name}, which is not installed here."
             " Install all it needs with: pip install 'launchd-agent[server]'"
         ) from error
-    run_server(data_dir=data_dir, host=host, port=port, entity=entity, public_url=public_url)
+    if database_file is not None:
+        database = read_url(database_file)
+    run_server(data_dir=data_dir, host=host, port=port, entity=entity, public_url=public_url, database=database)

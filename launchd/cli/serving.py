@@ -11,7 +11,11 @@ from launchd.server.settings import ServerSettings
 
 
 @told(CannotStart)
-def run_server(*, data_dir: Path, host: str, port: int, entity: str | None, public_url: str | None) -> None:
+def run_server(
+    *, data_dir: Path, host: str, port: int, entity: str | None, public_url: str | None, database: str | None
+) -> None:
     """Serve until SIGTERM; prints the address once requests are answered."""
-    settings = ServerSettings(data_dir=data_dir, host=host, port=port, entity=entity, public_url=public_url)
+    settings = ServerSettings(
+        data_dir=data_dir, host=host, port=port, entity=entity, public_url=public_url, database=database
+    )
     serve(settings, ready=click.echo)

@@ -17,6 +17,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
 @click.option("--public-url", help="Base URL that clients use, where it differs from the one they send requests to.")
 @click.option("--database", envvar="LAUNCHD_DATABASE_URL", help="postgresql://... instead of SQLite.")
+@click.option("--patrol-seconds", default=10.0, show_default=True, help="With PostgreSQL: see the settings.")
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
 @click.option("--run-silence-seconds", default=300.0, show_default=True, help="A run silent for so long has crashed.")
 def main(
@@ -26,6 +27,7 @@ def main(
     entity: str | None,
     public_url: str | None,
     database: str | None,
+    patrol_seconds: float,
     lease_seconds: float,
     run_silence_seconds: float,
 ) -> None:
@@ -37,6 +39,7 @@ def main(
         entity=entity,
         public_url=public_url,
         database=database,
+        patrol_seconds=patrol_seconds,
         lease_seconds=lease_seconds,
         run_silence_seconds=run_silence_seconds,
     )

@@ -19,9 +19,10 @@ _RETRY_SECONDS = 5.0
 
 
 class LeaseTimer:
-    """One timer, always set for the earliest end it was told of."""
+    """One timer, always set for the earliest end it was told of, and at most `patrol_seconds` ahead."""
 
-    def __init__(self, database: Database, wakeups: Wakeups) -> None:
+    def __init__(self, database: Database, wakeups: Wakeups, patrol_seconds: float = math.inf) -> None:
+        self._patrol = patrol_seconds
         self._database = database
         self._wakeups = wakeups
         self._timer: asyncio.TimerHandle | None = None
@@ -58,7 +59,8 @@ class LeaseTimer:
         if queues:
             logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(queues)})
             self._wakeups.wake_all(work_topics(queues))
-        if following is not None:
+        following = min(math.inf if following is None else following, time.time() + self._patrol)
+        if following < math.inf:
             self.leased_until(following)
 
 

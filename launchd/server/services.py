@@ -1,5 +1,6 @@
 """What a request may use, in one frozen value. Owns the assembly of the server's parts, not their work."""
 
+import math
 from dataclasses import dataclass
 
 from launchd.server.artifacts.contents import ContentStore
@@ -9,7 +10,7 @@ from launchd.server.leases import LeaseTimer
 from launchd.server.runs.heartbeats import HeartbeatTimer
 from launchd.server.settings import ServerSettings
 from launchd.server.store.database import Database
-from launchd.server.store.opening import open_database
+from launchd.server.store.opening import Companion, open_database, open_relay
 from launchd.server.wakeups import Wakeups
 
 
@@ -21,6 +22,8 @@ class Services:
     database: Database
     auth: Authenticator
     wakeups: Wakeups
+    relay: Companion | None
+    """To other servers on the same database; None: there are none."""
     leases: LeaseTimer
     heartbeats: HeartbeatTimer
     contents: ContentStore
@@ -29,6 +32,8 @@ class Services:
 
     def start(self) -> None:
         """Start what runs beside requests. Needs a running event loop."""
+        if self.relay is not None:
+            self.relay.start()
         self.leases.start()
         self.heartbeats.start()
 
@@ -37,18 +42,22 @@ class Services:
         self.wakeups.close()
         self.leases.stop()
         self.heartbeats.stop()
+        if self.relay is not None:
+            self.relay.stop()
 
 
 def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
     """Open everything that the settings name; the database must be migrated."""
     database, wakeups = open_database(settings), Wakeups()
+    shared = settings.database is not None
     return Services(
         settings=settings,
         database=database,
         auth=Authenticator(database),
         wakeups=wakeups,
-        leases=LeaseTimer(database, wakeups),
-        heartbeats=HeartbeatTimer(database, settings.run_silence_seconds),
+        relay=open_relay(settings, wakeups),
+        leases=LeaseTimer(database, wakeups, settings.patrol_seconds if shared else math.inf),
+        heartbeats=HeartbeatTimer(database, settings.run_silence_seconds, shared=shared),
         contents=ContentStore(settings.files_dir, settings.max_upload_bytes),
         run_contents=ContentStore(settings.run_files_dir, settings.max_upload_bytes),
         links=LinkSigner(link_secret, settings.link_seconds),

@@ -22,6 +22,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
     run_silence_seconds: float = 300.0
     """A run whose client is not heard of for so long has crashed (W&B's clients send something every 30 s)."""
+    patrol_seconds: float = 10.0
+    """With PostgreSQL: how often to look for leases that another server gave and did not live to end."""
     max_wait_seconds: float = 30.0
     max_body_bytes: int = 10 * 1024 * 1024
     max_stream_bytes: int = 32 * 1024 * 1024

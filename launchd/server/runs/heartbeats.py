@@ -20,9 +20,10 @@ _RETRY_SECONDS = 5.0
 
 
 class HeartbeatTimer:
-    """One timer; none is set while no run is heard of."""
+    """One timer; none is set while no run is heard of, unless other servers on a `shared` database may hear of some."""
 
-    def __init__(self, database: Database, silence_seconds: float) -> None:
+    def __init__(self, database: Database, silence_seconds: float, *, shared: bool) -> None:
+        self._shared = shared
         self._database = database
         self._silence = silence_seconds
         self._timer: asyncio.TimerHandle | None = None
@@ -58,6 +59,8 @@ class HeartbeatTimer:
         if crashed:
             logger.info("Runs were not heard of any more; they count as crashed.", extra={"runs": crashed})
         self._timer = None
+        if self._shared and longest_silent is None:
+            longest_silent = time.time()
         if longest_silent is not None and not self._stopped:
             self._set(max(0.0, longest_silent + self._silence - time.time()))
 

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Protocol
 
 from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -12,8 +13,21 @@ from launchd.server.errors import CannotStart
 from launchd.server.settings import ServerSettings
 from launchd.server.store import sqlite
 from launchd.server.store.database import Database
+from launchd.server.wakeups import Wakeups
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+class Companion(Protocol):
+    """Something that runs beside requests."""
+
+    def start(self) -> None:
+        """Needs a running event loop."""
+        ...
+
+    def stop(self) -> None:
+        """End it."""
+        ...
 
 
 def open_database(settings: ServerSettings) -> Database:
@@ -21,8 +35,17 @@ def open_database(settings: ServerSettings) -> Database:
     url = database_url(settings)
     if url is None:
         return sqlite.SqliteDatabase(settings.database_path)
-    database: Database = _postgresql().PostgresDatabase(url)
+    database: Database = _load("postgresql").PostgresDatabase(url)
     return database
+
+
+def open_relay(settings: ServerSettings, wakeups: Wakeups) -> Companion | None:
+    """What carries wake-ups between servers; None: there is only this one."""
+    url = database_url(settings)
+    if url is None:
+        return None
+    relay: Companion = _load("relay").Relay(url, wakeups)
+    return relay
 
 
 @contextmanager
@@ -33,11 +56,11 @@ def preparing(settings: ServerSettings) -> Iterator[Connection]:
         # A table that is built anew loses what refers to it where keys are enforced; they are checked at the end.
         engine = sqlite.open_engine(settings.database_path, "BEGIN IMMEDIATE", foreign_keys=False)
     else:
-        engine = _postgresql().open_engine(url, hurried=False)
+        engine = _load("postgresql").open_engine(url, hurried=False)
     try:
         with engine.begin() as connection:
             if url is not None:
-                _postgresql().take_lock(connection, "alone")
+                _load("postgresql").take_lock(connection, "alone")
             yield connection
             if url is None:
                 sqlite.check_foreign_keys(connection)
@@ -69,9 +92,9 @@ def database_url(settings: ServerSettings) -> URL | None:
     return url
 
 
-def _postgresql() -> ModuleType:
+def _load(module: str) -> ModuleType:
     try:
-        return importlib.import_module("launchd.server.store.postgresql")
+        return importlib.import_module(f"launchd.server.store.{module}")
     except ImportError as error:
         raise CannotStart(
             f"PostgreSQL as the store needs a Python package that is not installed here ({error})."

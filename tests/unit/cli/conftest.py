@@ -14,7 +14,7 @@ from tests.support.server import RunningServer, running_server
 Launchd = Callable[..., Result]
 
 #: What the developer's own settings must not say to the tests.
-FOREIGN = ("WANDB_", "LAUNCHD_STATE_DIR", "LAUNCHD_CONFIG", "XDG_", "NETRC")
+FOREIGN = ("WANDB_", "LAUNCHD_STATE_DIR", "LAUNCHD_CONFIG", "LAUNCHD_DATABASE_URL", "XDG_", "NETRC")
 
 
 @pytest.fixture(autouse=True)
