@@ -114,12 +114,15 @@ class Journal:
         rows = self._db.execute("SELECT record FROM jobs WHERE over = 1 ORDER BY ended_at DESC LIMIT ?", (limit,))
         return [_record_decoder.decode(row[0]) for row in rows]
 
-    def ended_before_last(self, keep: int, limit: int) -> list[JobRecord]:
-        """Return ``limit`` of the jobs that are over, at most, without the ``keep`` that ended last."""
+    def ended_before_last(self, keep: int, limit: int) -> dict[str, str]:
+        """Return the names by item of at most ``limit`` jobs that are over, without the ``keep`` that ended last."""
+        # Not whole records: what many of them take is memory that the process keeps.
         rows = self._db.execute(
-            "SELECT record FROM jobs WHERE over = 1 ORDER BY ended_at DESC LIMIT ? OFFSET ?", (limit, keep)
+            "SELECT item_id, json_extract(record, '$.name') FROM jobs WHERE over = 1"
+            " ORDER BY ended_at DESC LIMIT ? OFFSET ?",
+            (limit, keep),
         )
-        return [_record_decoder.decode(row[0]) for row in rows]
+        return dict(rows)
 
     def deliveries(self) -> list[Delivery]:
         """Return what the queue server still has to be told, the oldest first."""

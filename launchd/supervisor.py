@@ -81,10 +81,10 @@ LEAVE_SECONDS = 12.0
 FLUSH_SECONDS = 3.0
 
 #: How often the directories of old jobs are removed.
-HOUSEKEEPING_SECONDS = 10.0
+HOUSEKEEPING_SECONDS = 5.0
 
-#: How many old jobs are forgotten at a time: what is read of them is memory that the process keeps.
-FORGET_AT_ONCE = 1000
+#: How many old jobs are forgotten at a time.
+FORGET_AT_ONCE = 500
 
 #: Keys of ``launchd`` that a reload does not change.
 NEXT_START = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format")
@@ -324,10 +324,10 @@ class Supervisor:
 
     def _clean_up(self) -> None:
         old = self._journal.ended_before_last(self._config.launchd.jobs.keep_finished, FORGET_AT_ONCE)
-        for job in old:
-            self._journal.forget(job.item_id)
+        for item_id in old:
+            self._journal.forget(item_id)
         if old:
-            remove_directories([self._care.rules.job_directory(job.name) for job in old])
+            remove_directories([self._care.rules.job_directory(name) for name in old.values()])
 
     # -- letters
 

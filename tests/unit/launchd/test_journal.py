@@ -89,7 +89,7 @@ def test_all_but_the_last_ended_jobs_are_found_for_cleaning(journal: Journal) ->
         ended = msgspec.structs.replace(a_job(str(number)), state=JobState.FINISHED, state_at=float(number))
         journal.save(ended)
     journal.commit()
-    assert [job.item_id for job in journal.ended_before_last(2, 2)] == ["2", "1"]
+    assert journal.ended_before_last(2, 2) == {item: a_job(item).name for item in ("2", "1")}
 
 
 def test_a_second_agent_is_refused_with_the_first_ones_process(journal: Journal) -> None:
