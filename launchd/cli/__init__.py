@@ -21,6 +21,12 @@ COMMANDS = {
     "detach": ("launchd.cli.orders:detach", "Let the agent leave; its jobs run on and the next agent adopts them."),
     "reload": ("launchd.cli.orders:reload", "Let the agent read its configuration again."),
     "agents": ("launchd.cli.agents:agents", "List the agents that the queue server knows."),
+    "login": ("launchd.cli.login:login", "Keep an API key for a server, where W&B's clients find it too."),
+    "whoami": ("launchd.cli.login:whoami", "Say whose API key is used, and at which server."),
+    "key": ("launchd.cli.keys:key", "Make, list and revoke API keys."),
+    "user": ("launchd.cli.users:user", "Create and list users of the queue server."),
+    "team": ("launchd.cli.teams:team", "Create teams, and say who belongs to them."),
+    "service-account": ("launchd.cli.teams:service_account", "Create and list programs that are members of a team."),
     "queue": ("launchd.cli.queues:queue", "Create, list, show and delete queues."),
 }
 

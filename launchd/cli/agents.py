@@ -7,7 +7,7 @@ import click
 from launchd.cli.failures import told
 from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.cli.words import joined
+from launchd.cli.words import joined, minute
 from launchd.client.queue_server import Agent
 
 #: An agent of ours is heard at least every 30 s; one that was not for so long is gone, whatever it said last.
@@ -33,12 +33,11 @@ def agents(entity: str | None, url: str | None, state_dir: Path | None) -> None:
 
 def _row(agent: Agent) -> list[Cell]:
     status = status_of(agent)
-    started = agent.created_at.astimezone().strftime("%Y-%m-%d %H:%M") if agent.created_at else "-"
     return [
         Cell(agent.id),
         Cell(agent.name),
         Cell(status, COLOURS.get(status)),
-        Cell(started),
+        Cell(minute(agent.created_at)),
         Cell(agent.hostname or "-"),
         Cell(joined(agent.queue_names)),
     ]

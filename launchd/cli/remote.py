@@ -34,7 +34,7 @@ def queue_server(url: str | None, state_dir: Path | None) -> Iterator[QueueServe
         QueueServerError: there is no key for it. `NotUp`: no `up` runs where it should.
     """
     address, key = find_server(url, state_dir, os.environ)
-    server = QueueServer(address.url, key.key)
+    server = QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))
     try:
         yield server
     finally:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from datetime import datetime
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -15,6 +16,11 @@ def age(seconds: float | None) -> str:
         if whole >= size:
             return f"{whole // size}{unit}{whole % size // part:02d}{smaller}"
     return f"{whole}s"
+
+
+def minute(moment: datetime | None) -> str:
+    """A moment in local time, to the minute; ``-`` where there is none."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else "-"
 
 
 def jobs_in_words(number: int) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from launchd.client.account_models import KeyDetail, Member, UserDetail
 from launchd.client.models import Item, Queue, QueueDetail
 
 T = TypeVar("T")
@@ -66,6 +67,40 @@ class ViewerFields(msgspec.Struct):
 
 class AccountKind(msgspec.Struct, rename="camel"):
     is_service_account: bool = False
+
+
+class KeyEdge(msgspec.Struct):
+    node: KeyDetail
+
+
+class KeyEdges(msgspec.Struct):
+    edges: list[KeyEdge] = []
+
+
+class UserWithKeys(msgspec.Struct, rename="camel"):
+    username: str
+    api_keys: KeyEdges
+
+
+class UserWithKeysEdge(msgspec.Struct):
+    node: UserWithKeys
+
+
+class UsersWithKeys(msgspec.Struct):
+    edges: list[UserWithKeysEdge] = []
+
+
+class UserEdge(msgspec.Struct):
+    node: UserDetail
+
+
+class Users(msgspec.Struct):
+    edges: list[UserEdge] = []
+
+
+class EntityMembers(msgspec.Struct):
+    name: str
+    members: list[Member] = []
 
 
 class Success(msgspec.Struct):

@@ -34,8 +34,8 @@ CURRENT_WANDB = Capabilities(
 class Calls:
     """A queue server's address and key, and the way to send it an operation."""
 
-    def __init__(self, base_url: str, api_key: str, *, timeout: float = 20.0) -> None:
-        self.transport = Transport(base_url, api_key, timeout)
+    def __init__(self, base_url: str, api_key: str, *, timeout: float = 20.0, author: str | None = None) -> None:
+        self.transport = Transport(base_url, api_key, timeout, author)
         self.base_url = self.transport.base_url
         self._capabilities: Capabilities | None = None
 

@@ -4,6 +4,7 @@ Owns nothing but the whole: queues, submissions and the agent's side in one obje
 retries nothing, and knows neither jobs nor workers.
 """
 
+from launchd.client.accounts import AccountCalls
 from launchd.client.agents import AgentCalls
 from launchd.client.calls import QUEUE_PROJECT
 from launchd.client.models import (
@@ -46,11 +47,13 @@ __all__ = [
 ]
 
 
-class QueueServer(SubmissionCalls, AgentCalls):
+class QueueServer(SubmissionCalls, AgentCalls, AccountCalls):
     """One W&B-compatible queue server, ours included.
 
     `base_url` is its address (`http://HOST:PORT` or `https://HOST`), `api_key` the key sent with HTTP Basic, `timeout`
-    the seconds to wait for an answer, on top of the seconds that a waiting call asks the server to wait.
+    the seconds to wait for an answer, on top of the seconds that a waiting call asks the server to wait. `author` names
+    the member of its team for whom a service account acts (W&B's clients: `WANDB_USERNAME`); other keys speak for their
+    owner alone.
 
     Thread-safe: every thread has its own HTTP session. Any call may raise `ServerUnreachable`, `ServerBusy`,
     `Unauthorized` or `Refused`, and nothing else. "Native" operations exist on our own server only, and

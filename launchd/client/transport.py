@@ -29,13 +29,14 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = 10.0
 CHUNK_BYTES = 1 << 20
 _ANY_ANSWER = msgspec.json.Decoder(Answer[Any])
+AUTHOR_HEADER = "X-WANDB-USERNAME"
 BASIC_USER = "api"  # W&B's fixed user name of HTTP Basic; the key is the password
 
 
 class Transport:
     """Sends operations and moves files. Thread-safe. `timeout` is in seconds and limits each wait for the server."""
 
-    def __init__(self, base_url: str, api_key: str, timeout: float) -> None:
+    def __init__(self, base_url: str, api_key: str, timeout: float, author: str | None = None) -> None:
         self.base_url = _checked(base_url)
         self._graphql_url = f"{self.base_url}/graphql"
         credentials = b64encode(f"{BASIC_USER}:{api_key}".encode()).decode()
@@ -46,6 +47,8 @@ class Transport:
         }
         #: How many requests the server still allows; whoever asks again and again heeds it.
         self.allowance = Allowance()
+        if author:
+            self._headers[AUTHOR_HEADER] = _fit_for_a_header(author)
         self._timeout = timeout
         self._local = threading.local()
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
@@ -167,6 +170,12 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T | None:
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep requests from adding what netrc has for the host: a signed URL must come with its signature alone."""
     return request
+
+
+def _fit_for_a_header(author: str) -> str:
+    if not author.isascii() or not author.isprintable():
+        raise Refused(f"{author!r} is no user name that a queue server knows: check WANDB_USERNAME.")
+    return author
 
 
 def _checked(base_url: str) -> str:

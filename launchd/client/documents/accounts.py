@@ -1,7 +1,10 @@
-"""Who we are, and what the server can do."""
+"""Who we are, what the server can do, and the accounts of our own server, under W&B's names where W&B has one."""
 
-from launchd.client.answers import Introspection, ViewerFields
-from launchd.client.documents.operation import Operation, Root, query
+from typing import Any
+
+from launchd.client.account_models import MadeKey
+from launchd.client.answers import EntityMembers, Introspection, Success, Users, UsersWithKeys, ViewerFields
+from launchd.client.documents.operation import Operation, Root, native_mutation, query
 
 CAPABILITIES: Operation[Introspection] = Operation(
     "Capabilities",
@@ -18,3 +21,27 @@ CAPABILITIES: Operation[Introspection] = Operation(
 VIEWER: Root[ViewerFields | None] = query(
     "Viewer", "", "viewer { entity username teams { edges { node { name } } } }", ViewerFields | None
 )
+
+KEYS: Root[UsersWithKeys] = query(
+    "ApiKeys",
+    "$name: String",
+    "users(query: $name) { edges { node { username apiKeys { edges { node {"
+    " id description role createdAt lastUsedAt } } } } } }",
+    UsersWithKeys,
+)
+USERS: Root[Users] = query(
+    "Users", "", "users { edges { node { id username email entity admin isServiceAccount } } }", Users
+)
+MEMBERS: Root[EntityMembers | None] = query(
+    "Members",
+    "$entity: String!",
+    "entity(name: $entity) { name members { id username email role accountType } }",
+    EntityMembers | None,
+)
+MAKE_KEY: Root[MadeKey] = native_mutation("generateApiKey", "key", MadeKey)
+REVOKE_KEY: Root[Success] = native_mutation("deleteApiKey", "success", Success)
+CREATE_USER: Root[MadeKey] = native_mutation("createUser", "key", MadeKey)
+CREATE_TEAM: Root[Any] = native_mutation("createTeam", "entity { name }", Any)
+ADD_MEMBER: Root[Any] = native_mutation("createInvite", "invite { id }", Any)
+REMOVE_MEMBER: Root[Success] = native_mutation("deleteInvite", "success", Success)
+CREATE_SERVICE_ACCOUNT: Root[Any] = native_mutation("createServiceAccount", "user { id }", Any)

@@ -1,0 +1,71 @@
+"""`launchd key`: make, list and revoke API keys of the queue server."""
+
+from pathlib import Path
+
+import click
+
+from launchd.cli.failures import told
+from launchd.cli.remote import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.words import minute, one_line
+from launchd.client.account_models import KeyDetail
+
+role_option = click.option(
+    "-r", "--role", type=click.Choice(["viewer", "member", "admin"]), default="member", show_default=True
+)
+user_option = click.option("--user", metavar="NAME", help="Whose keys are meant [default: yours].")
+
+
+@click.group()
+def key() -> None:
+    """Make, list and revoke API keys."""
+
+
+@key.command(epilog="\b\nExample:\n  launchd key create --description ci > ci.key")
+@click.option("-d", "--description", default="", help="What the key is for.")
+@role_option
+@user_option
+@server_options
+@told(*REMOTE_ERRORS)
+def create(description: str, role: str, user: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Make an API key and print it: it is shown this once.
+
+    A key of role viewer can look, one of role member also change things, one of role admin also manage users, teams and
+    keys as far as its owner may.
+    """
+    with queue_server(url, state_dir) as server:
+        made = server.make_key(description, role.upper(), user)
+    click.echo("Keep this key well; it cannot be shown again.", err=True)
+    click.echo(made)
+
+
+@key.command("list")
+@user_option
+@server_options
+@told(*REMOTE_ERRORS)
+def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None:
+    """List API keys, without their secrets."""
+    with queue_server(url, state_dir) as server:
+        owner = user or server.viewer().username or ""
+        found = server.keys(owner)
+    if not found:
+        click.echo(f"There are no API keys of {owner!r} that you may see.")
+        return
+    headers = ("ID", "ROLE", "CREATED", "LAST USED", "DESCRIPTION")
+    click.echo("\n".join(table(headers, [_row(one) for one in found], terminal_width())))
+
+
+@key.command()
+@click.argument("key_id")
+@server_options
+@told(*REMOTE_ERRORS)
+def revoke(key_id: str, url: str | None, state_dir: Path | None) -> None:
+    """Revoke the API key with this id: it stops working at once."""
+    with queue_server(url, state_dir) as server:
+        server.revoke_key(key_id)
+    click.echo(f"API key {key_id} was revoked.")
+
+
+def _row(one: KeyDetail) -> list[Cell]:
+    texts = (one.id, one.role.lower(), minute(one.created_at), minute(one.last_used_at), one_line(one.description))
+    return [Cell(text) for text in texts]

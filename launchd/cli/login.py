@@ -1,0 +1,76 @@
+"""`launchd login` and `launchd whoami`: keep a key where every client finds it, and say whose key that is."""
+
+import configparser
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from launchd.cli.failures import told
+from launchd.cli.login_files import write_base_url, write_key
+from launchd.cli.remote import REMOTE_ERRORS, server_options
+from launchd.cli.words import joined
+from launchd.client.credentials import find_base_url
+from launchd.client.errors import QueueServerError, Refused
+from launchd.client.models import Viewer
+from launchd.client.queue_server import QueueServer
+from launchd.whereabouts import find_server
+
+EXAMPLES = """\b
+Examples:
+  launchd login --host http://queue.example.org:8780
+  launchd login --host http://127.0.0.1:8780 < admin.key
+"""
+
+#: They go before what is written; whoever logs in should know.
+_OVERRULING = ("WANDB_API_KEY", "WANDB_BASE_URL")
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("key", required=False)
+@click.option("--host", metavar="URL", help="Address of the server [default: WANDB_BASE_URL, W&B's settings].")
+@told(QueueServerError, OSError, configparser.Error)
+def login(key: str | None, host: str | None) -> None:
+    """Keep an API key for a server, after asking the server whose it is.
+
+    The key is asked for, or read from standard input where that is no terminal. As an argument, KEY, anybody on this
+    host can read it in the list of processes. It is written to netrc and the address to W&B's settings, where this
+    program and W&B's clients of every version look for them.
+    """
+    address = (host or find_base_url(os.environ).url).rstrip("/")
+    key = key or _read_key(address)
+    with closing(QueueServer(address, key)) as server:
+        viewer = server.viewer()
+    places = f"{write_key(address, key, os.environ)} and {write_base_url(address, os.environ)}"
+    click.echo(f"Logged in at {address} as {viewer.username}. Key and address are in {places}.")
+    for name in _OVERRULING:
+        if os.environ.get(name):
+            click.echo(f"{name} is set and goes before them.", err=True)
+
+
+@click.command()
+@server_options
+@told(*REMOTE_ERRORS)
+def whoami(url: str | None, state_dir: Path | None) -> None:
+    """Say whose API key is used, at which server, and where both were found."""
+    address, key = find_server(url, state_dir, os.environ)
+    with closing(QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))) as server:
+        viewer = server.viewer()
+    for line in (_person(viewer), f"server  {address.url} (from {address.origin})", f"key     from {key.origin}"):
+        click.echo(line)
+
+
+def _person(viewer: Viewer) -> str:
+    return f"user    {viewer.username}\nentity  {viewer.entity or '-'}\nteams   {joined(viewer.teams)}"
+
+
+def _read_key(address: str) -> str:
+    if sys.stdin.isatty():
+        key = click.prompt(f"API key for {address}", hide_input=True, err=True)
+    else:
+        key = sys.stdin.readline()
+    if len(key.split()) != 1:
+        raise Refused("An API key is one word; none came on standard input.")
+    return str(key.strip())

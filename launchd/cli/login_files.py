@@ -1,0 +1,95 @@
+"""Where `launchd login` writes a key and an address, so that W&B's clients of every version and ours find them.
+
+Owns the writing; `launchd.client.credentials` reads. W&B 0.20 looks in netrc for the host alone and 0.31 for the host
+with its port, so both are written. Files are replaced whole, with mode 0600.
+"""
+
+import configparser
+import io
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+#: netrc knows entries by their first words; a comment stays where it is.
+_ENTRY_STARTS = re.compile(r"^(?=[ \t]*(?:machine|default|macdef)\b)", re.MULTILINE)
+_MACHINE = re.compile(r"[ \t]*machine\s+(\S+)")
+
+
+def write_key(base_url: str, key: str, environ: Mapping[str, str]) -> Path:
+    """Put the key into netrc, in place of any other for this host. Returns the file.
+
+    Raises:
+        OSError: the file cannot be read or written.
+    """
+    path = _netrc_file(environ)
+    parts = urlsplit(base_url)
+    machines = list(dict.fromkeys([parts.netloc.rpartition("@")[2], parts.hostname or ""]))
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    new = "".join(f"machine {machine}\n  login user\n  password {key}\n" for machine in machines)
+    # In front: what follows `default` is read by nobody.
+    _replace(path, new + _without(before, machines))
+    return path
+
+
+def write_base_url(base_url: str, environ: Mapping[str, str]) -> Path:
+    """Put the server's address into W&B's settings file. Returns the file.
+
+    Raises:
+        OSError: the file cannot be read or written; `configparser.Error`: it is not a settings file.
+    """
+    path = _settings_file(environ)
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    if path.exists():
+        parser.read_string(path.read_text(encoding="utf-8"), str(path))
+    if not parser.has_section("default"):
+        parser.add_section("default")
+    parser.set("default", "base_url", base_url)
+    text = io.StringIO()
+    parser.write(text)
+    _replace(path, text.getvalue())
+    return path
+
+
+def _without(text: str, machines: list[str]) -> str:
+    """The text of a netrc without the entries of these machines; comments that stand among them are kept."""
+    return "".join(_comments(entry) if _machine_of(entry) in machines else entry for entry in _ENTRY_STARTS.split(text))
+
+
+def _machine_of(entry: str) -> str | None:
+    found = _MACHINE.match(entry)
+    return found[1] if found else None
+
+
+def _comments(entry: str) -> str:
+    return "".join(line for line in entry.splitlines(keepends=True) if line.lstrip().startswith("#"))
+
+
+def _netrc_file(environ: Mapping[str, str]) -> Path:
+    if environ.get("NETRC"):
+        return Path(environ["NETRC"]).expanduser()
+    home = Path(environ.get("HOME") or Path.home())
+    used = (path for path in (home / ".netrc", home / "_netrc") if path.exists())
+    return next(used, home / ".netrc")
+
+
+def _settings_file(environ: Mapping[str, str]) -> Path:
+    if environ.get("WANDB_CONFIG_DIR"):
+        return Path(environ["WANDB_CONFIG_DIR"]).expanduser() / "settings"
+    return Path(environ.get("HOME") or Path.home()) / ".config/wandb/settings"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read, whole or not at all; through a link, where it leads."""
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

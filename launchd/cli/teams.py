@@ -1,0 +1,131 @@
+"""`launchd team` and `launchd service-account`: who belongs to a team, and which programs act for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from launchd.cli.failures import told
+from launchd.cli.keys import role_option
+from launchd.cli.remote import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.words import one_line
+from launchd.client.account_models import Member
+
+SERVICE = "SERVICE"
+
+
+@click.group()
+def team() -> None:
+    """Create teams, and say who belongs to them."""
+
+
+@team.command()
+@click.argument("name")
+@click.option("--admin", metavar="USER", help="Who manages the team [default: you].")
+@server_options
+@told(*REMOTE_ERRORS)
+def create(name: str, admin: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Create a team."""
+    with queue_server(url, state_dir) as server:
+        server.create_team(name, admin)
+    click.echo(f"Team {name!r} was created.")
+
+
+@team.command("list")
+@server_options
+@told(*REMOTE_ERRORS)
+def list_teams(url: str | None, state_dir: Path | None) -> None:
+    """List the entities you belong to, your own included."""
+    with queue_server(url, state_dir) as server:
+        for name in server.viewer().teams:
+            click.echo(name)
+
+
+@team.command()
+@click.argument("name")
+@server_options
+@told(*REMOTE_ERRORS)
+def show(name: str, url: str | None, state_dir: Path | None) -> None:
+    """List the members of a team."""
+    with queue_server(url, state_dir) as server:
+        _print(server.members(name))
+
+
+@team.command(epilog="\b\nExample:\n  launchd team add vision ada --role admin")
+@click.argument("name")
+@click.argument("user")
+@role_option
+@server_options
+@told(*REMOTE_ERRORS)
+def add(name: str, user: str, role: str, url: str | None, state_dir: Path | None) -> None:
+    """Make a user a member of a team, or change their role.
+
+    A viewer can look, a member also push, run agents and change what the team has, an admin also manage members.
+    """
+    with queue_server(url, state_dir) as server:
+        server.set_member(name, user, role.upper())
+    click.echo(f"{user!r} is {_article(role)} of team {name!r}.")
+
+
+@team.command()
+@click.argument("name")
+@click.argument("user")
+@server_options
+@told(*REMOTE_ERRORS)
+def remove(name: str, user: str, url: str | None, state_dir: Path | None) -> None:
+    """End a membership; a service account loses its keys too."""
+    with queue_server(url, state_dir) as server:
+        server.remove_member(name, user)
+    click.echo(f"{user!r} is no member of team {name!r} any more.")
+
+
+@click.group("service-account")
+def service_account() -> None:
+    """Create and list service accounts: members of a team that are programs."""
+
+
+@service_account.command("create", epilog="\b\nExample:\n  launchd service-account create vision robot > robot.key")
+@click.argument("team_name", metavar="TEAM")
+@click.argument("name")
+@role_option
+@server_options
+@told(*REMOTE_ERRORS)
+def create_service_account(team_name: str, name: str, role: str, url: str | None, state_dir: Path | None) -> None:
+    """Create a service account of a team and print its first API key: it is shown this once.
+
+    An agent of the team should have such a key. With WANDB_USERNAME a client says for which member it acts.
+    """
+    with queue_server(url, state_dir) as server:
+        server.create_service_account(team_name, name)
+        key = server.make_key("first key", role.upper(), name)
+    click.echo(f"Service account {name!r} of team {team_name!r} was created. Its key:", err=True)
+    click.echo(key)
+
+
+@service_account.command("list")
+@click.argument("team_name", metavar="TEAM")
+@server_options
+@told(*REMOTE_ERRORS)
+def list_service_accounts(team_name: str, url: str | None, state_dir: Path | None) -> None:
+    """List the service accounts of a team."""
+    with queue_server(url, state_dir) as server:
+        found = [member for member in server.members(team_name) if member.account_type == SERVICE]
+    if not found:
+        click.echo(f"Team {team_name!r} has no service accounts.")
+        return
+    _print(found)
+
+
+def _print(members: Sequence[Member]) -> None:
+    rows = [[Cell(text) for text in _texts(member)] for member in members]
+    click.echo("\n".join(table(("NAME", "ROLE", "KIND", "EMAIL"), rows, terminal_width())))
+
+
+def _texts(member: Member) -> tuple[str, ...]:
+    kind = "service" if member.account_type == SERVICE else "user"
+    return member.username, member.role.lower(), kind, one_line(member.email) or "-"
+
+
+def _article(role: str) -> str:
+    return f"an {role}" if role == "admin" else f"a {role}"

@@ -1,0 +1,46 @@
+"""`launchd user`: the users of the queue server."""
+
+from pathlib import Path
+
+import click
+
+from launchd.cli.failures import told
+from launchd.cli.remote import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.words import one_line
+from launchd.client.account_models import UserDetail
+
+
+@click.group()
+def user() -> None:
+    """Create and list users of the queue server."""
+
+
+@user.command(epilog="\b\nExample:\n  launchd user create ada --email ada@example.org > ada.key")
+@click.argument("name")
+@click.option("--email", default="", help="Their email address.")
+@click.option("--admin", is_flag=True, help="Make them an administrator of the server.")
+@server_options
+@told(*REMOTE_ERRORS)
+def create(name: str, email: str, admin: bool, url: str | None, state_dir: Path | None) -> None:
+    """Create a user, with an entity of the same name, and print their first API key: it is shown this once."""
+    with queue_server(url, state_dir) as server:
+        key = server.create_user(name, email, admin=admin)
+    click.echo(f"User {name!r} was created. Hand over this key, for `launchd login`:", err=True)
+    click.echo(key)
+
+
+@user.command("list")
+@server_options
+@told(*REMOTE_ERRORS)
+def list_users(url: str | None, state_dir: Path | None) -> None:
+    """List the users: all of them for an administrator, else those of your teams."""
+    with queue_server(url, state_dir) as server:
+        found = server.users()
+    rows = [[Cell(text) for text in _texts(one)] for one in found]
+    click.echo("\n".join(table(("NAME", "KIND", "ENTITY", "EMAIL"), rows, terminal_width())))
+
+
+def _texts(one: UserDetail) -> tuple[str, ...]:
+    kind = "service" if one.is_service_account else "administrator" if one.admin else "user"
+    return one.username, kind, one.entity or "-", one_line(one.email) or "-"
