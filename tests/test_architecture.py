@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.reaching import FIELDS, REFUSED, ROWS
 from tests.support.source_tree import RULES, SourceTree, within
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +40,16 @@ def imported_by(module: str, root: Path = ROOT) -> list[str]:
     assert done.returncode == 0, done.stderr
     names: list[str] = json.loads(done.stdout)
     return names
+
+
+def test_every_root_field_of_the_server_is_tried_by_those_who_may_not() -> None:
+    missing = [field for field in FIELDS if field not in ROWS.keys() | REFUSED]
+    example = '"Mutation.stopRun": given(id=lambda world: world.run),'
+    assert not missing, (
+        f"{', '.join(missing)}: add a row to ROWS in tests/support/reaching.py, with the arguments that reach an object"
+        f" of a World, as in {example} New kinds of objects get a property in tests/support/world.py."
+    )
+    assert ROWS.keys() <= set(FIELDS), "rows of fields that there are not"
 
 
 def of(names: list[str], *packages: str) -> list[str]:

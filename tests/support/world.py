@@ -112,6 +112,17 @@ class World:
         return base64.b64encode(f"Run:v1:{self.run_name}:{PROJECT}:{self.entity}".encode()).decode()
 
     @cached_property
+    def run_file(self) -> str:
+        """Id of a file of the run."""
+        where = {"entityName": self.entity, "projectName": self.project, "runName": self.run_name}
+        made = self.api.mutate("createRunFiles", "files { uploadUrl }", **where, files=["log.txt"])
+        assert requests.put(made["files"][0]["uploadUrl"], self.hidden.encode(), timeout=10).ok
+        find = """query($e: String!, $p: String!, $r: String!) {
+            project(name: $p, entityName: $e) { run(name: $r) { files { edges { node { id } } } } } }"""
+        found = self.api.run(find, {"e": self.entity, "p": self.project, "r": self.run_name})
+        return str(found["project"]["run"]["files"]["edges"][0]["node"]["id"])
+
+    @cached_property
     def claim(self) -> str:
         return fresh_name("claim")
 
@@ -156,6 +167,14 @@ class World:
         artifact = self._with_manifest(self._artifact(self.collection))
         self.api.mutate("commitArtifact", "artifact { id }", artifactID=artifact)
         return artifact
+
+    @cached_property
+    def alias(self) -> str:
+        """Of `committed_artifact`."""
+        names = {"entityName": self.entity, "projectName": self.project, "artifactCollectionName": self.collection}
+        alias = {**names, "alias": "best"}
+        self.api.mutate("addAliases", "success", artifactID=self.committed_artifact, aliases=[alias])
+        return "best"
 
     @cached_property
     def manifest_id(self) -> str:

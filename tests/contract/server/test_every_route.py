@@ -1,0 +1,54 @@
+"""Every HTTP route beside GraphQL, called by those who may not. A new one needs a row: `tests/support/reaching.py`."""
+
+import pytest
+import requests
+
+from launchd.server.app import create_app
+from launchd.server.settings import ServerSettings
+from tests.support.people import People
+from tests.support.reaching import LINKS_ALONE, ROUTES, Reach
+from tests.support.server import RunningServer
+from tests.support.world import World
+
+FOR_EVERYBODY = {"/healthz", "/graphql"}
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    app = create_app(ServerSettings(data_dir=tmp_path_factory.mktemp("app")))
+    app.state.services.database.close()
+    return {getattr(route, "path", "") for route in app.routes}
+
+
+def test_every_route_has_a_row(paths: set[str]) -> None:
+    assert paths - FOR_EVERYBODY - LINKS_ALONE == set(ROUTES), "see ROUTES in tests/support/reaching.py"
+
+
+def send(server: RunningServer, key: str | None, reach: Reach, world: World) -> requests.Response:
+    method, path, body = reach
+    with requests.Session() as session:
+        session.trust_env = False
+        auth = ("api", key) if key else None
+        return session.request(method, f"{server.url}{path(world)}", json=body, auth=auth, timeout=10)
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_a_route_serves_those_who_may(people: People, server: RunningServer, path: str) -> None:
+    world = World(people)
+    looking = people.member(world.entity, "VIEWER")[1].mutate("generateApiKey", "key", role="ADMIN")["key"]
+    stranger = people.user()[1].mutate("generateApiKey", "key")["key"]
+    owner = world.api.mutate("generateApiKey", "key")["key"]
+
+    for key, status in ((None, 401), ("x" * 40, 401), (stranger, 404), (server.key, 404), (looking, 404)):
+        answer = send(server, key, ROUTES[path], world)
+        assert answer.status_code in (status, 403), answer.text
+        assert world.hidden not in answer.text
+    assert send(server, owner, ROUTES[path], world).status_code == 200
+
+
+@pytest.mark.parametrize("path", sorted(LINKS_ALONE))
+@pytest.mark.parametrize("token", ["x", "1-9999999999-" + "0" * 64, "..%2f..%2fadmin.key", "%00"])
+def test_no_link_works_that_the_server_did_not_sign(server: RunningServer, path: str, token: str) -> None:
+    address = f"{server.url}{path.replace('{token}', token)}"
+    for answer in (requests.get(address, timeout=10), requests.put(address, b"x", timeout=10)):
+        assert answer.status_code in (403, 404, 405)
