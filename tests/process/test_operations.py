@@ -286,6 +286,19 @@ def test_there_are_never_more_jobs_than_slots(home: House) -> None:
     assert len(counts.read_text().split()) == 20
 
 
+def test_directories_of_old_jobs_go_and_the_last_ones_stay(home: House) -> None:
+    home.configure(max_jobs=2, launchd={"jobs": {"keep_finished": 1}})
+    home.start_agent()
+    items = [home.push("true") for _ in range(4)]
+    home.wait_over(items)
+    directories = home.state_dir / "jobs"
+
+    wait_until(lambda: len(list(directories.iterdir())) == 1, 20.0, "the removal of old directories")
+
+    (kept,) = [item for item in items if item in home.journal_states()]
+    assert home.job(kept)["external_name"] == next(directories.iterdir()).name
+
+
 def test_schedulers_have_slots_of_their_own(home: House, gate: Gate) -> None:
     home.configure(max_jobs=1, max_schedulers=1)
     home.start_agent()
