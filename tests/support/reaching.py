@@ -131,6 +131,11 @@ ROWS: dict[str, Arguments] = {
         }
     },
     "Mutation.stopRun": given(id=lambda world: world.run),
+    "Mutation.upsertSweep": given(id=lambda world: world.sweep, state="PAUSED"),
+    "Mutation.createAgent": lambda world: {
+        "input": {"entityName": world.entity, "projectName": world.project, "sweep": world.sweep_name, "host": "mine"}
+    },
+    "Mutation.agentHeartbeat": given(id=lambda world: world.sweep_agent, runState="{}"),
     # artifacts
     "Query.artifact": lambda world: {"id": world.artifact},
     "Mutation.createArtifact": lambda world: {

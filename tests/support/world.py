@@ -123,6 +123,23 @@ class World:
         return str(found["project"]["run"]["files"]["edges"][0]["node"]["id"])
 
     @cached_property
+    def sweep_name(self) -> str:
+        config = f"method: random\nname: {self.hidden}\nparameters: {{x: {{min: 0.0, max: 1.0}}}}"
+        where = {"entityName": self.entity, "projectName": self.project}
+        made = self.api.mutate("upsertSweep", "sweep { name }", **where, config=config, description=self.hidden)
+        return str(made["sweep"]["name"])
+
+    @cached_property
+    def sweep(self) -> str:
+        """Id of the sweep."""
+        return base64.b64encode(f"Sweep:v1:{self.sweep_name}:{PROJECT}:{self.entity}".encode()).decode()
+
+    @cached_property
+    def sweep_agent(self) -> str:
+        where = {"entityName": self.entity, "projectName": self.project, "sweep": self.sweep_name}
+        return str(self.api.mutate("createAgent", "agent { id }", **where, host=self.hidden)["agent"]["id"])
+
+    @cached_property
     def claim(self) -> str:
         return fresh_name("claim")
 

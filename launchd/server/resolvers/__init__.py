@@ -23,6 +23,8 @@ from launchd.server.resolvers import (
     run_lists,
     run_upserts,
     runs,
+    sweep_agents,
+    sweeps,
     viewer,
 )
 
@@ -43,6 +45,8 @@ bindables = [
     *run_lists.bindables,
     *run_changes.bindables,
     *run_info.bindables,
+    *sweeps.bindables,
+    *sweep_agents.bindables,
     *run_files.bindables,
     *artifacts.bindables,
     *artifact_collections.bindables,

@@ -1,6 +1,6 @@
 """Pushing items."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from launchd.server import authors, run_specs
 from launchd.server.context import Context, Info
 from launchd.server.store import items, queues
-from launchd.server.store.records import Queue
+from launchd.server.store.records import Queue, Viewer
 from launchd.server.store.states import DEFAULT_PRIORITY
 from launchd.server.wakeups import work_topic
 
@@ -44,22 +44,37 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
     spec = run_specs.parse_object(input["run_spec"], "runSpec")
     values = run_specs.parse_object(input.get("template_variable_values"), "templateVariableValues")
 
-    scheduler = run_specs.is_scheduler(spec)
-
     def work(connection: Connection) -> tuple[str, str, str]:
         queue = find(connection)
-        priority = run_specs.check_priority(
-            input.get("priority"),
-            by_priority=queue.prioritization_mode == queues.BY_PRIORITY,
-            default=DEFAULT_PRIORITY,
-        )
-        config = queues.find_config(connection, queue.entity_id, queue.resource_config_id)
-        authors.check_target(connection, context.viewer, spec)
-        author_id, author = authors.author_of(connection, context.viewer, spec)
-        text = msgspec.json.encode(run_specs.normalise(spec, config, values) | {"author": author}).decode()
-        pushed = items.push(connection, queue, text, author_id, priority=priority, is_scheduler=scheduler)
-        return queue.id, pushed, text
+        return queue.id, *enqueue(connection, context.viewer, queue, spec, values, input.get("priority"))
 
     queue_id, item_id, text = await context.write_guarded(work)
-    context.services.wakeups.wake_one([work_topic(queue_id, scheduler=scheduler)])
+    context.services.wakeups.wake_one([work_topic(queue_id, scheduler=run_specs.is_scheduler(spec))])
     return {"run_queue_item_id": item_id, "run_spec": text}
+
+
+def enqueue(
+    connection: Connection,
+    viewer: Viewer,
+    queue: Queue,
+    spec: Mapping[str, Any],
+    values: Mapping[str, Any],
+    priority: int | None = None,
+) -> tuple[str, str]:
+    """Append an item with what the queue adds to its spec. Returns its id and the spec.
+
+    Raises:
+        Refused: something in the spec, a template variable or the priority cannot be.
+    """
+    scheduler = run_specs.is_scheduler(spec)
+    rank = run_specs.check_priority(
+        priority, by_priority=queue.prioritization_mode == queues.BY_PRIORITY, default=DEFAULT_PRIORITY
+    )
+    config = queues.find_config(connection, queue.entity_id, queue.resource_config_id)
+    if scheduler and config is not None and spec.get("resource") not in (None, config.resource):
+        # The scheduler of a sweep runs beside the agent, whatever the queue's jobs run on.
+        config = None
+    authors.check_target(connection, viewer, spec)
+    author_id, author = authors.author_of(connection, viewer, spec)
+    text = msgspec.json.encode(run_specs.normalise(spec, config, values) | {"author": author}).decode()
+    return items.push(connection, queue, text, author_id, priority=rank, is_scheduler=scheduler), text

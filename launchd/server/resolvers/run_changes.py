@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
-from launchd.server.store import items, run_changes, run_files, run_removal, runs
+from launchd.server.resolvers.connections import start_of
+from launchd.server.store import run_changes, run_files, run_removal, runs
 from launchd.server.store.ids import parse_storage_id
 from launchd.server.store.records import Viewer
 
@@ -25,15 +26,8 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stop(connection: Connection, viewer: Viewer, run_id: str) -> str | None:
-    """Agent that has the item behind the run, if one has."""
     found = runs.require_by_storage_id(connection, viewer, run_id)
-    runs.ask_to_stop(connection, found.id)
-    item_id = items.item_of_run(connection, found.id)
-    item = items.find_item(connection, viewer, item_id) if item_id else None
-    if item is None:
-        return None
-    items.stop(connection, item, "The run was stopped.")
-    return item.agent_id
+    return run_changes.stop(connection, viewer, found.id, "The run was stopped.")
 
 
 @mutation.field("deleteRun")
@@ -63,6 +57,6 @@ async def delete_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
     if len(input["files"]) > run_files.MOST_AT_ONCE:
         raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be deleted at once.")
     numbers = {parse_storage_id(file_id, "RunFile")[0] for file_id in input["files"]}
-    known = [int(number) for number in numbers if number.isdecimal()]
+    known = [start_of(number, 0) for number in numbers]
     gone = await context.write(run_files.remove, context.viewer, known)
     return {"success": gone == len(numbers)}

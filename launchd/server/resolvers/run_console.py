@@ -6,6 +6,7 @@ from ariadne import ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
+from launchd.server.resolvers.connections import start_of
 from launchd.server.runs.console import take_apart
 from launchd.server.store import run_lines
 from launchd.server.store.records import Line, Run
@@ -28,7 +29,7 @@ async def resolve_log_lines(
     if last is not None:
         lines = await info.context.read(run_lines.tail, found.id, run_lines.CONSOLE, _bounded(last))
         return _connection(lines, more=False)
-    start = int(after) + 1 if after and after.isdecimal() else 0
+    start = start_of(after, -1) + 1
     end = start + _bounded(first)
 
     def page(connection: Connection) -> list[Line]:

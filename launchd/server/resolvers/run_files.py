@@ -8,6 +8,7 @@ from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
+from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.runs.routes import DOWNLOAD, UPLOAD
 from launchd.server.store import run_files, runs
 from launchd.server.store.ids import storage_id
@@ -18,7 +19,6 @@ run = ObjectType("Run")
 bindables = [mutation, run]
 
 _MOST_FILES = 1000
-_DEFAULT_FILES = 50
 
 
 @mutation.field("createRunFiles")
@@ -52,13 +52,10 @@ async def resolve_files(
     pattern: str | None = None,
 ) -> dict[str, Any]:
     """One more than asked for is read, to know whether there is a next page."""
-    limit = min(max(0, first if first is not None else _DEFAULT_FILES), _MOST_FILES)
-    start = int(after) if after and after.isdecimal() else 0
+    limit = min(size_of(first), _MOST_FILES)
     like = like_of(pattern) if pattern else None
-    rows = await info.context.read(run_files.page, found.id, start, limit + 1, names, like)
-    edges = [{"node": _file_node(info, row), "cursor": str(row.id)} for row in rows[:limit]]
-    end = str(rows[:limit][-1].id) if rows[:limit] else None
-    return {"edges": edges, "page_info": {"has_next_page": len(rows) > limit, "end_cursor": end}}
+    rows = await info.context.read(run_files.page, found.id, start_of(after, 0), limit + 1, names, like)
+    return connection_of(rows, limit, lambda row: _file_node(info, row), lambda row: row.id)
 
 
 def _link(info: Info, action: str, row: RunFile) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from ariadne import ObjectType
 
 from launchd.server.context import Info
+from launchd.server.resolvers.connections import size_of, start_of
 from launchd.server.runs import filters, orders
 from launchd.server.store import run_lists
 from launchd.server.store.records import ProjectRecord
@@ -14,7 +15,6 @@ project = ObjectType("Project")
 bindables = [project]
 
 _MOST_RUNS = 1000
-_DEFAULT_RUNS = 50
 
 
 @project.field("readOnly")
@@ -49,8 +49,7 @@ def query_of(project_id: int, filter_text: str | None, order: str | None) -> Run
 
 async def page_of(info: Info, query: RunQuery, after: str | None, first: int | None) -> dict[str, Any]:
     """A connection of runs. One more than asked for is read, to know whether there is a next page."""
-    limit = min(max(0, first if first is not None else _DEFAULT_RUNS), _MOST_RUNS)
-    start = int(after) if after and after.isdecimal() else 0
+    limit, start = min(size_of(first), _MOST_RUNS), start_of(after, 0)
     rows = await info.context.read(run_lists.page, query, start, limit + 1)
     edges = [{"node": row, "cursor": str(place)} for place, row in enumerate(rows[:limit], start + 1)]
     end = edges[-1]["cursor"] if edges else None

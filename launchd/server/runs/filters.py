@@ -6,15 +6,24 @@ compared with a list (tags) is compared with its members. Values of different ki
 
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import re2
 
 from launchd.server.errors import Refused
-from launchd.server.runs.documents import TEXTS, TIMES, RunDocument, column_of, time_of
+from launchd.server.runs.documents import TEXTS, TIMES, column_of, time_of
 
-Predicate = Callable[[RunDocument], bool]
+
+class Document(Protocol):
+    """What a filter is asked about: values by path, None where there is none."""
+
+    def value(self, path: str) -> Any:
+        """The value at a path."""
+        ...
+
+
+Predicate = Callable[[Document], bool]
 _Test = Callable[[Any], bool]
 
 _DEEPEST = 20

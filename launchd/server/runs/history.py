@@ -3,7 +3,8 @@
 A long history is walked in pieces, each a read of its own, so that one curious client does not keep the others waiting.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -52,12 +53,7 @@ async def sampled_lines(context: Context, found: Run, stream: int, samples: int)
 async def lines_of_steps(context: Context, found: Run, first: int, end: int, samples: int) -> list[str]:
     """Lines of the history whose step is in this range, the end not included; sampled where there are more."""
     sieve = Sieve[str](bounded(samples))
-
-    def take(line: Line) -> None:
-        sieve.add(line.content)
-
-    await _walk_steps(context, found, first, end, take)
-    return sieve.chosen()
+    return (await _walk_steps(context, found, (first, end), sieve, lambda line: [line.content])).chosen()
 
 
 async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[str, Any]]:
@@ -72,16 +68,13 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
         return list(values_of(lines, spec.keys))
     sieve = Sieve[dict[str, Any]](bounded(spec.samples))
 
-    def take(line: Line) -> None:
-        for values in values_of([line.content], spec.keys):
-            sieve.add(values)
+    def extract(line: Line) -> Iterator[dict[str, Any]]:
+        return values_of([line.content], spec.keys)
 
     if by_step:
-        end = spec.max_step if spec.max_step is not None else keys.last_step + 1
-        await _walk_steps(context, found, spec.min_step or 0, end, take)
-    else:
-        await _walk_numbers(context, found, take)
-    return sieve.chosen()
+        steps = spec.min_step or 0, spec.max_step if spec.max_step is not None else keys.last_step + 1
+        return (await _walk_steps(context, found, steps, sieve, extract)).chosen()
+    return (await _walk_numbers(context, found, sieve, extract)).chosen()
 
 
 def values_of(lines: list[str], keys: list[str]) -> Iterator[dict[str, Any]]:
@@ -98,33 +91,44 @@ def bounded(samples: int | None) -> int:
     return min(max(1, samples if samples is not None else DEFAULT_SAMPLES), _MOST_SAMPLES)
 
 
-async def _walk_numbers(context: Context, found: Run, take: Callable[[Line], None]) -> None:
+async def _walk_numbers(
+    context: Context, found: Run, sieve: Sieve[T], extract: Callable[[Line], Iterable[T]]
+) -> Sieve[T]:
     for first in range(0, found.history_lines, _PIECE):
 
-        def piece(connection: Connection, first: int = first) -> None:
-            for line in run_lines.by_number(connection, found.id, run_lines.HISTORY, first, first + _PIECE):
-                take(line)
+        def piece(connection: Connection, first: int = first, before: Sieve[T] = sieve) -> Sieve[T]:
+            lines = run_lines.by_number(connection, found.id, run_lines.HISTORY, first, first + _PIECE)
+            return _sift(lines, before, extract)[0]
 
-        await context.read(piece)
+        sieve = await context.read(piece)
+    return sieve
 
 
-async def _walk_steps(context: Context, found: Run, first: int, end: int, take: Callable[[Line], None]) -> None:
+async def _walk_steps(
+    context: Context, found: Run, steps: tuple[int, int], sieve: Sieve[T], extract: Callable[[Line], Iterable[T]]
+) -> Sieve[T]:
     """Steps may have holes, so each piece goes on behind the last line of the one before."""
-    after: Line | None = Line(-1, "", first)
+    after: Line | None = Line(-1, "", steps[0])
     while after is not None:
-        after = await context.read(_piece_of_steps, found.id, after, end, take)
+
+        def piece(
+            connection: Connection, after: Line = after, before: Sieve[T] = sieve
+        ) -> tuple[Sieve[T], Line | None]:
+            lines = run_lines.by_step(connection, found.id, after.step or 0, steps[1])
+            behind = (line for line in lines if (line.step, line.number) > (after.step, after.number))
+            return _sift(islice(behind, _PIECE), before, extract)
+
+        sieve, after = await context.read(piece)
+    return sieve
 
 
-def _piece_of_steps(
-    connection: Connection, run_id: int, after: Line, end: int, take: Callable[[Line], None]
-) -> Line | None:
-    """Take up to a piece of lines behind `after`; the last one if there may be more."""
-    taken = 0
-    for line in run_lines.by_step(connection, run_id, after.step or 0, end):
-        if (line.step, line.number) <= (after.step, after.number):
-            continue
-        take(line)
-        taken += 1
-        if taken == _PIECE:
-            return line
-    return None
+def _sift(
+    lines: Iterable[Line], before: Sieve[T], extract: Callable[[Line], Iterable[T]]
+) -> tuple[Sieve[T], Line | None]:
+    """The sieve with these lines in it, and the last line if there may be more. A copy: a read may be run again."""
+    sieve, last, taken = before.copy(), None, 0
+    for line in lines:
+        for value in extract(line):
+            sieve.add(value)
+        last, taken = line, taken + 1
+    return sieve, last if taken == _PIECE else None

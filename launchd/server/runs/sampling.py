@@ -27,6 +27,13 @@ class Sieve(Generic[T]):
         self._stride = 1
         self._last: list[T] = []
 
+    def copy(self) -> "Sieve[T]":
+        """A sieve that goes on from here by itself."""
+        other = Sieve[T](self._most)
+        other._kept, other._last = list(self._kept), self._last
+        other._seen, other._stride = self._seen, self._stride
+        return other
+
     def add(self, value: T) -> None:
         """Take one more value."""
         if self._seen % self._stride == 0:

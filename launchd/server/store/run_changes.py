@@ -1,19 +1,32 @@
-"""Setting the state of a run by hand, as W&B's public API does. Owns which changes are allowed."""
+"""What is done to a run from outside: asked to stop, or its state set by hand. Owns which changes are allowed."""
 
 import time
 
 from sqlalchemy import Connection, bindparam, update
 
 from launchd.server.errors import Refused
-from launchd.server.store import run_ends, run_states
-from launchd.server.store.records import Run
-from launchd.server.store.tables import runs
+from launchd.server.store import items, run_ends, run_states, runs
+from launchd.server.store.records import Run, Viewer
+from launchd.server.store.tables import runs as runs_table
 
 _ALLOWED = {
     run_states.PENDING: (run_states.RUNNING, run_states.FAILED, run_states.CRASHED, run_states.PREEMPTED),
     run_states.FAILED: (run_states.PENDING, run_states.RUNNING),
 }
-_SET = update(runs).where(runs.c.id == bindparam("of_id"), runs.c.state.in_(bindparam("of_states", expanding=True)))
+_SET = update(runs_table).where(
+    runs_table.c.id == bindparam("of_id"), runs_table.c.state.in_(bindparam("of_states", expanding=True))
+)
+
+
+def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> str | None:
+    """Ask a run to stop, and the agent that serves its item. Returns that agent's id, to be woken."""
+    runs.ask_to_stop(connection, run_id)
+    item_id = items.item_of_run(connection, run_id)
+    item = items.find_item(connection, viewer, item_id) if item_id else None
+    if item is None:
+        return None
+    items.stop(connection, item, reason)
+    return item.agent_id
 
 
 def set_state(connection: Connection, found: Run, state: str) -> bool:

@@ -96,5 +96,5 @@ def by_step(connection: Connection, run_id: int, first: int, end: int) -> Iterat
 
 
 def _lines(connection: Connection, statement: Select[Any], which: Mapping[str, Any]) -> Iterator[Line]:
-    rows = connection.execution_options(yield_per=_FETCHED_AT_ONCE).execute(statement, which)
+    rows = connection.execute(statement, which, execution_options={"yield_per": _FETCHED_AT_ONCE})
     return (Line(row.number, row.content, row.step) for row in rows)

@@ -15,7 +15,7 @@ from launchd.server.runs import filters, orders
 from launchd.server.runs.documents import RunDocument, column_of
 from launchd.server.store.records import Run
 from launchd.server.store.runs import COLUMNS
-from launchd.server.store.tables import runs
+from launchd.server.store.tables import runs, sweeps
 
 _FETCHED_AT_ONCE = 100
 
@@ -62,16 +62,20 @@ def count(connection: Connection, query: RunQuery) -> int:
 
 def _conditions(given: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
     for column, values in filters.equalities(given).items():
-        yield runs.c[column].in_(values)
+        yield _column(column).in_(values)
+
+
+def _column(name: str) -> ColumnElement[Any]:
+    return sweeps.c.name if name == "sweep_name" else runs.c[name]
 
 
 def _column_order(key: orders.OrderKey) -> ColumnElement[Any]:
-    column = runs.c[column_of(key.path) or "id"]
+    column = _column(column_of(key.path) or "id")
     return (column.desc() if key.descending else column.asc()).nulls_last()
 
 
 def _matching(connection: Connection, query: RunQuery) -> Iterator[Run]:
-    rows = connection.execution_options(yield_per=_FETCHED_AT_ONCE).execute(query.select())
+    rows = connection.execute(query.select(), execution_options={"yield_per": _FETCHED_AT_ONCE})
     found = (Run(**row._mapping) for row in rows)
     predicate = query.predicate
     return found if predicate is None else (run for run in found if predicate(RunDocument(run)))

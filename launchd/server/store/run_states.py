@@ -20,6 +20,7 @@ PREEMPTED = "preempted"
 STATES = (PENDING, RUNNING, PREEMPTING, FINISHED, FAILED, KILLED, CRASHED, PREEMPTED)
 HEARD_OF = (RUNNING, PREEMPTING)
 """States whose clients must be heard of from time to time."""
+ALIVE = (PENDING, RUNNING, PREEMPTING)
 NOT_ENDED = (PENDING, RUNNING, PREEMPTING, CRASHED)
 """States that an end may follow; crashed is only a guess."""
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from launchd.server.errors import Refused
 from launchd.server.runs import loose_json, names
-from launchd.server.store import identities, runs
+from launchd.server.store import identities, runs, sweeps
 from launchd.server.store.items import DEFAULT_PROJECT
 from launchd.server.store.records import ProjectRecord, Run, Viewer
 from launchd.server.store.run_states import HEARD_OF, NOT_ENDED, PENDING, RUNNING, STATES
@@ -49,7 +49,15 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> 
     name = given.get("name") or names.new_run_id()
     before = runs.find_run(connection, project.id, name)
     run_id = _add(connection, viewer, project, name, given) if before is None else _restart(connection, before, given)
+    _join_sweep(connection, project, run_id, given.get("sweep"))
     return runs.run_by_number(connection, run_id), before is None or before.state == PENDING
+
+
+def _join_sweep(connection: Connection, project: ProjectRecord, run_id: int, name: str | None) -> None:
+    """A run names its sweep; one that is not there is no reason to refuse the run."""
+    sweep = sweeps.find_sweep(connection, project.id, name) if name else None
+    if sweep is not None:
+        runs.change(connection, run_id, {"sweep_id": sweep.id})
 
 
 def _add(connection: Connection, viewer: Viewer, project: ProjectRecord, name: str, given: Mapping[str, Any]) -> int:

@@ -12,16 +12,18 @@ from launchd.server.store.database import insert_row
 from launchd.server.store.ids import parse_storage_id
 from launchd.server.store.records import Run, Viewer
 from launchd.server.store.run_states import NOT_ENDED, PENDING, RUNNING
-from launchd.server.store.tables import entities, projects, runs
+from launchd.server.store.tables import entities, projects, runs, sweeps
 
 COLUMNS = (
     select(
         *(column for column in runs.c if column.name not in ("program", "repo")),
         projects.c.name.label("project_name"),
         entities.c.name.label("entity_name"),
+        sweeps.c.name.label("sweep_name"),
     )
     .join(projects, projects.c.id == runs.c.project_id)
     .join(entities, entities.c.id == projects.c.entity_id)
+    .join(sweeps, sweeps.c.id == runs.c.sweep_id, isouter=True)
 )
 """What makes a `Run`."""
 

@@ -21,6 +21,7 @@ from launchd.server.store.records.launch import (
     StopOrder,
 )
 from launchd.server.store.records.runs import Line, Run, RunFile
+from launchd.server.store.records.sweeps import Sweep, SweepAgent
 
 __all__ = [
     "ApiKey",
@@ -47,5 +48,7 @@ __all__ = [
     "Run",
     "RunFile",
     "StopOrder",
+    "Sweep",
+    "SweepAgent",
     "Viewer",
 ]

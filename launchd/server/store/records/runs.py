@@ -22,6 +22,9 @@ class Run(Record, frozen=True, kw_only=True):
     exit_code: int | None
     group_name: str | None
     job_type: str | None
+    sweep_id: int | None
+    sweep_agent_id: str | None
+    sweep_name: str | None
     host: str | None
     commit_hash: str | None
     tags: str | None

@@ -18,6 +18,7 @@ from launchd.server.store.tables.launch import (
     run_queues,
 )
 from launchd.server.store.tables.runs import run_files, run_lines, runs
+from launchd.server.store.tables.sweeps import sweep_agents, sweeps
 
 __all__ = [
     "api_keys",
@@ -39,5 +40,7 @@ __all__ = [
     "run_queue_items",
     "run_queues",
     "runs",
+    "sweep_agents",
+    "sweeps",
     "users",
 ]

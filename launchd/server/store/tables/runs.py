@@ -34,6 +34,8 @@ runs = Table(
     Column("exit_code", Integer),
     Column("group_name", String),
     Column("job_type", String),
+    Column("sweep_id", ForeignKey("sweeps.id"), index=True),
+    Column("sweep_agent_id", ForeignKey("sweep_agents.id")),
     Column("host", String),
     Column("program", String),
     Column("repo", String),

@@ -1,0 +1,185 @@
+"""Runs of sweeps: handing them out, once each, and knowing what they reached. Owns the order of commands to agents.
+
+One command at a time, decided in one writing transaction: two agents never get the same point of a grid. A run that an
+agent was told to start and does not speak of is offered once more, because the answer may have been lost; then it has
+failed.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from random import SystemRandom
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, select, update
+
+from launchd.server.runs import history_keys, loose_json, names
+from launchd.server.store import run_changes, run_ends, runs, sweeps
+from launchd.server.store.records import Run, Sweep, SweepAgent, Viewer
+from launchd.server.store.run_states import ALIVE, FAILED, NOT_ENDED, PENDING
+from launchd.server.store.sweep_states import CANCELED, FINISHED, OVER, RUNNING
+from launchd.server.store.tables import runs as runs_table
+from launchd.server.sweeps import drawing
+from launchd.server.sweeps.bayes import MOST_OBSERVATIONS, Observation
+from launchd.server.sweeps.config import SweepConfig
+
+_MOST_OFFERS = 2
+_MOST_RUNS = 10_000
+_random = SystemRandom()
+
+Command = dict[str, Any]
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """An agent's heartbeat: who asks, for which sweep, and which runs it says are alive."""
+
+    agent: SweepAgent
+    sweep: Sweep
+    config: SweepConfig
+    alive: frozenset[str]
+
+
+def commands(connection: Connection, asking: Asking, suggested: Mapping[str, Any] | None) -> list[Command]:
+    """What the agent shall do. `suggested` are the values of the next run where the method needs thinking before."""
+    now = time.time()
+    sweeps.change_agent(connection, asking.agent.id, {"heartbeat_at": now})
+    sweeps.change(connection, asking.sweep.id, {"heartbeat_at": now})
+    if asking.sweep.state in OVER:
+        return list(_farewell(asking))
+    stops = [{"type": "stop", "run_id": name} for name in _to_stop(connection, asking)]
+    if stops or asking.alive or asking.sweep.state != RUNNING:
+        return stops
+    return _offer_again(connection, asking, now) or _offer_next(connection, asking, suggested)
+
+
+def _farewell(asking: Asking) -> Iterator[Command]:
+    """A scheduler looks at the sweep's state by itself, and takes an exit before that for a cancellation."""
+    if asking.sweep.state == CANCELED or not (asking.sweep.launched or asking.alive):
+        yield {"type": "exit"}
+
+
+def _to_stop(connection: Connection, asking: Asking) -> list[str]:
+    if not asking.alive or asking.sweep.launched:
+        return []
+    wanted = select(runs_table.c.name).where(
+        runs_table.c.sweep_id == asking.sweep.id, runs_table.c.name.in_(asking.alive), runs_table.c.stopped
+    )
+    return list(connection.execute(wanted).scalars())
+
+
+def _offer_again(connection: Connection, asking: Asking, now: float) -> list[Command]:
+    agent = asking.agent
+    lost = agent.offered_run and runs.find_run(connection, asking.sweep.project_id, agent.offered_run)
+    if not lost or lost.state != PENDING:
+        return []
+    if agent.offers >= _MOST_OFFERS:
+        run_ends.end(connection, lost.id, FAILED, now)
+        return []
+    sweeps.change_agent(connection, agent.id, {"offers": agent.offers + 1})
+    return [_command(lost.name, loose_json.load_object(lost.config))]
+
+
+def _offer_next(connection: Connection, asking: Asking, suggested: Mapping[str, Any] | None) -> list[Command]:
+    if is_exhausted(asking.sweep, asking.config):
+        return _finish(connection, asking)
+    values = suggested if suggested is not None else _values(asking)
+    arguments = drawing.arguments(asking.config, values)
+    name = names.new_run_id()
+    row = {
+        "display_name": f"{asking.sweep.name}-{asking.sweep.runs_made + 1}",
+        "state": PENDING,
+        "config": loose_json.dumps(arguments),
+        "sweep_id": asking.sweep.id,
+        "sweep_agent_id": asking.agent.id,
+    }
+    runs.insert_run(connection, asking.sweep.project_id, name, row)
+    sweeps.change(connection, asking.sweep.id, {"runs_made": asking.sweep.runs_made + 1})
+    sweeps.change_agent(connection, asking.agent.id, {"offered_run": name, "offers": 1})
+    return [_command(name, arguments)]
+
+
+def is_exhausted(sweep: Sweep, config: SweepConfig) -> bool:
+    """Whether the sweep makes no more runs: the grid is done, or the cap is reached."""
+    expected = runs_expected(config)
+    return expected is not None and sweep.runs_made >= expected
+
+
+def runs_expected(config: SweepConfig) -> int | None:
+    """How many runs the sweep will make; None where it has no end."""
+    size = drawing.grid_size(config) if config.method == "grid" else None
+    ends = [end for end in (size, config.run_cap) if end is not None]
+    return min(ends, default=None)
+
+
+def _values(asking: Asking) -> dict[str, Any]:
+    if asking.config.method == "grid":
+        return drawing.grid_point(asking.config, asking.sweep.runs_made)
+    return drawing.draw(asking.config, _random)
+
+
+def _finish(connection: Connection, asking: Asking) -> list[Command]:
+    """Nothing is left to start; while runs go on the agent waits, for its scheduler would stop them."""
+    wanted = select(func.count()).where(runs_table.c.sweep_id == asking.sweep.id, runs_table.c.state.in_(ALIVE))
+    if connection.execute(wanted).scalar_one() == 0:
+        sweeps.change(connection, asking.sweep.id, {"state": FINISHED})
+    return [] if asking.sweep.launched else [{"type": "exit"}]
+
+
+def _command(name: str, arguments: Mapping[str, Any]) -> Command:
+    return {"type": "run", "run_id": name, "args": arguments}
+
+
+def cancel_runs(connection: Connection, viewer: Viewer, sweep: Sweep) -> list[str]:
+    """Ask all runs of the sweep to stop. Returns the launch agents that have to be told."""
+    wanted = select(runs_table.c.id).where(runs_table.c.sweep_id == sweep.id, runs_table.c.state.in_(NOT_ENDED))
+    alive = list(connection.execute(wanted.limit(_MOST_RUNS)).scalars())
+    told = [run_changes.stop(connection, viewer, run_id, "The sweep was canceled.") for run_id in alive]
+    return [agent_id for agent_id in told if agent_id is not None]
+
+
+def observations(connection: Connection, sweep: Sweep, config: SweepConfig) -> list[Observation]:
+    """What the youngest runs that reached something were given and reached, the oldest first."""
+    wanted = (
+        select(runs_table.c.config, runs_table.c.summary)
+        .where(runs_table.c.sweep_id == sweep.id, runs_table.c.summary.is_not(None), runs_table.c.state != PENDING)
+        .order_by(runs_table.c.id.desc())
+        .limit(MOST_OBSERVATIONS)
+    )
+    seen = []
+    for row in connection.execute(wanted):
+        metric = metric_of(config, row.summary)
+        if metric is not None:
+            values = drawing.values_of(config, loose_json.load_object(row.config))
+            seen.append(Observation(values, metric))
+    return seen[::-1]
+
+
+def metric_of(config: SweepConfig, summary: str | None) -> float | None:
+    """The sweep's metric in a run's summary, if it is there and a number."""
+    value = history_keys.value_at(loose_json.load_object(summary), config.metric) if config.metric else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def best_loss(connection: Connection, sweep: Sweep, config: SweepConfig) -> float | None:
+    """The best that any run has reached."""
+    if config.metric is None:
+        return None
+    wanted = select(runs_table.c.summary).where(runs_table.c.sweep_id == sweep.id, runs_table.c.summary.is_not(None))
+    rows = connection.execute(wanted, execution_options={"yield_per": 100})
+    reached = [metric for row in rows if (metric := metric_of(config, row.summary)) is not None]
+    return max(reached, default=None) if config.maximize else min(reached, default=None)
+
+
+def count(connection: Connection, sweep_id: int) -> int:
+    """How many runs the sweep has."""
+    wanted = select(func.count()).select_from(runs_table).where(runs_table.c.sweep_id == sweep_id)
+    return connection.execute(wanted).scalar_one()
+
+
+def adopt(connection: Connection, sweep: Sweep, found: list[Run]) -> None:
+    """Make runs that exist already runs of the sweep."""
+    numbers = [run.id for run in found]
+    connection.execute(update(runs_table).where(runs_table.c.id.in_(numbers)).values(sweep_id=sweep.id))

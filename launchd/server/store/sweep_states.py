@@ -1,0 +1,21 @@
+"""States of a sweep, in W&B's words. Owns which of them somebody may ask for.
+
+PENDING -> RUNNING (its first agent) <-> PAUSED -> FINISHED (no new runs) | CANCELED (running ones are stopped too)
+"""
+
+from launchd.server.errors import Refused
+
+PENDING, RUNNING, PAUSED = "PENDING", "RUNNING", "PAUSED"
+FINISHED, CANCELED = "FINISHED", "CANCELED"
+
+STATES = (PENDING, RUNNING, PAUSED, FINISHED, CANCELED)
+OVER = (FINISHED, CANCELED)
+
+
+def check(state: str) -> str:
+    """Raises:
+    Refused: no such state.
+    """
+    if state not in STATES:
+        raise Refused(f"{state[:40]!r} is no state of a sweep; known are {', '.join(STATES)}.")
+    return state

@@ -1,0 +1,257 @@
+"""The configuration of a sweep, as W&B's clients send it: YAML. Owns what is taken and what is refused, with reasons.
+
+Nested parameters (`parameters` inside a parameter) are laid out flat here; each keeps its path.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import yaml
+
+from launchd.server.errors import Refused
+
+METHODS = ("grid", "random", "bayes")
+_LONGEST = 1024 * 1024
+_MOST_PARAMETERS = 1000
+_DEEPEST = 10
+
+CONSTANT, CATEGORICAL = "constant", "categorical"
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    CONSTANT: ("value",),
+    CATEGORICAL: ("values",),
+    "categorical_w_probabilities": ("values", "probabilities"),
+    "int_uniform": ("min", "max"),
+    "uniform": ("min", "max"),
+    "q_uniform": ("min", "max"),
+    "log_uniform": ("min", "max"),
+    "log_uniform_values": ("min", "max"),
+    "q_log_uniform": ("min", "max"),
+    "q_log_uniform_values": ("min", "max"),
+    "inv_log_uniform": ("min", "max"),
+    "inv_log_uniform_values": ("min", "max"),
+    "normal": (),
+    "q_normal": (),
+    "log_normal": (),
+    "q_log_normal": (),
+    "beta": (),
+    "q_beta": (),
+}
+"""Distributions, and the keys that a parameter of each must have."""
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One parameter. Which fields count depends on the distribution."""
+
+    path: tuple[str, ...]
+    distribution: str
+    values: tuple[Any, ...] = ()
+    probabilities: tuple[float, ...] | None = None
+    low: float = 0.0
+    high: float = 1.0
+    mu: float = 0.0
+    sigma: float = 1.0
+    q: float = 1.0
+    a: float = 1.0
+    b: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The path, joined by dots."""
+        return ".".join(self.path)
+
+
+class SweepConfig(msgspec.Struct, frozen=True):
+    """A sweep's configuration, checked."""
+
+    method: str
+    parameters: tuple[Parameter, ...]
+    metric: str | None = None
+    maximize: bool = False
+    run_cap: int | None = None
+    display_name: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Without aliases: a few lines of them can stand for more than fits in memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise Refused("The sweep's config uses YAML aliases; write out what they stand for.")
+        return super().compose_node(parent, index)
+
+
+def read_config(text: str) -> SweepConfig:
+    """Check a configuration.
+
+    Raises:
+        Refused: it is not YAML, or something in it cannot be; the message says what.
+    """
+    if len(text) > _LONGEST:
+        raise Refused(f"The sweep's config is longer than {_LONGEST} characters.")
+    try:
+        given = yaml.load(text, _PlainLoader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise Refused(f"The sweep's config is not YAML: {str(error)[:300]}.") from error
+    if not isinstance(given, dict):
+        raise Refused("The sweep's config must be a mapping with 'method' and 'parameters'.")
+    return _read(given)
+
+
+def _read(given: Mapping[str, Any]) -> SweepConfig:
+    method = given.get("method")
+    if method not in METHODS:
+        raise Refused(f"Method {str(method)[:40]!r} of the sweep is not known; use {', '.join(METHODS)}.")
+    metric = _mapping(given.get("metric") or {}, "metric")
+    if method == "bayes" and not isinstance(metric.get("name"), str):
+        raise Refused("A sweep with method 'bayes' needs metric.name: it learns from that metric.")
+    return SweepConfig(
+        method=method,
+        parameters=_parameters(given),
+        metric=metric.get("name") if isinstance(metric.get("name"), str) else None,
+        maximize=metric.get("goal") == "maximize",
+        run_cap=_run_cap(given.get("run_cap")),
+        display_name=str(given["name"]) if given.get("name") else None,
+        warnings=_warnings(given),
+    )
+
+
+def _warnings(given: Mapping[str, Any]) -> tuple[str, ...]:
+    ignored = given.get("early_terminate")
+    return ("This queue server does not stop runs early: early_terminate has no effect.",) if ignored else ()
+
+
+def _run_cap(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise Refused(f"run_cap of the sweep must be a number of runs, not {str(value)[:40]!r}.")
+    return value
+
+
+def _parameters(given: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    found = tuple(_laid_out(_mapping(given.get("parameters") or {}, "parameters"), ()))
+    if not found:
+        raise Refused("The sweep's config has no parameters.")
+    if len(found) > _MOST_PARAMETERS:
+        raise Refused(f"The sweep has {len(found)} parameters; at most {_MOST_PARAMETERS} are taken.")
+    if given.get("method") == "grid":
+        for parameter in found:
+            _check_grid(parameter)
+    return found
+
+
+def _laid_out(given: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[Parameter]:
+    if len(above) > _DEEPEST:
+        raise Refused(f"Parameters of the sweep are nested more than {_DEEPEST} levels deep.")
+    for name, value in given.items():
+        path = (*above, str(name))
+        spec = _mapping(value, f"parameter {'.'.join(path)}")
+        if "parameters" in spec:
+            yield from _laid_out(_mapping(spec["parameters"], f"parameters of {'.'.join(path)}"), path)
+        else:
+            yield _parameter(path, spec)
+
+
+def _parameter(path: tuple[str, ...], spec: Mapping[str, Any]) -> Parameter:
+    name = ".".join(path)
+    distribution = spec.get("distribution") or _distribution_of(spec)
+    if distribution not in _NEEDS:
+        raise Refused(f"Parameter {name!r} has the distribution {str(distribution)[:40]!r}, which is not known.")
+    missing = [key for key in _NEEDS[distribution] if key not in spec]
+    if missing:
+        raise Refused(f"Parameter {name!r} is {distribution} and needs {' and '.join(missing)}.")
+    numbers = {field: _number(name, key, spec[key]) for key, field in _NUMBERS.items() if key in spec}
+    parameter = Parameter(path, distribution, _values(name, spec), probabilities=_probabilities(name, spec), **numbers)
+    _check_numbers(parameter)
+    return parameter
+
+
+_NUMBERS = {"min": "low", "max": "high", "mu": "mu", "sigma": "sigma", "q": "q", "a": "a", "b": "b"}
+
+
+def _distribution_of(spec: Mapping[str, Any]) -> str:
+    """What W&B's clients fill in where nobody wrote it."""
+    if "value" in spec:
+        return CONSTANT
+    if "values" in spec:
+        return CATEGORICAL
+    if "min" in spec and "max" in spec:
+        whole = isinstance(spec["min"], int) and isinstance(spec["max"], int)
+        return "int_uniform" if whole else "uniform"
+    return "normal" if "mu" in spec or "sigma" in spec else CONSTANT
+
+
+def _values(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
+    if "value" in spec:
+        return (spec["value"],)
+    values = spec.get("values", [])
+    if not isinstance(values, list) or ("values" in spec and not values):
+        raise Refused(f"'values' of parameter {name!r} must be a list that is not empty.")
+    return tuple(values)
+
+
+def _probabilities(name: str, spec: Mapping[str, Any]) -> tuple[float, ...] | None:
+    given = spec.get("probabilities")
+    if given is None:
+        return None
+    if not isinstance(given, list) or len(given) != len(spec.get("values", ())):
+        raise Refused(f"'probabilities' of parameter {name!r} must be a list as long as its values.")
+    numbers = tuple(_number(name, "probabilities", one) for one in given)
+    if any(number < 0 for number in numbers) or not sum(numbers) > 0:
+        raise Refused(f"'probabilities' of parameter {name!r} must not be negative, nor all zero.")
+    return numbers
+
+
+def _number(name: str, key: str, value: Any) -> float:
+    whole_or_real = isinstance(value, int | float) and not isinstance(value, bool)
+    if not whole_or_real or not -1e300 < value < 1e300:
+        raise Refused(f"{key!r} of parameter {name!r} must be a number, not {str(value)[:40]!r}.")
+    return value  # type: ignore[no-any-return]
+
+
+def _check_numbers(parameter: Parameter) -> None:
+    """Everything that is drawn later must be a number that can be computed."""
+    name, kind = parameter.name, parameter.distribution.removeprefix("q_")
+    if min(parameter.sigma, parameter.q, parameter.a, parameter.b) <= 0:
+        raise Refused(f"Parameter {name!r}: sigma, q, a and b must be greater than 0.")
+    if "min" in _NEEDS[parameter.distribution] and parameter.low > parameter.high:
+        raise Refused(f"Parameter {name!r}: min is greater than max.")
+    if kind == "int_uniform" and math.ceil(parameter.low) > math.floor(parameter.high):
+        raise Refused(f"Parameter {name!r}: there is no whole number between min and max.")
+    if kind.endswith("log_uniform_values") and parameter.low <= 0:
+        raise Refused(f"Parameter {name!r}: min must be greater than 0 for {parameter.distribution}.")
+    _check_size(parameter, kind)
+
+
+def _check_size(parameter: Parameter, kind: str) -> None:
+    reach = abs(parameter.mu) + _SIGMAS * parameter.sigma if "normal" in kind else 1.0
+    greatest = max(abs(parameter.low), abs(parameter.high), reach)
+    if kind in _EXPONENTIAL and greatest > _MOST_EXPONENT:
+        raise Refused(
+            f"Parameter {parameter.name!r}: numbers of {parameter.distribution} are exponents of e, so small."
+        )
+    if kind != parameter.distribution and greatest / parameter.q > _MOST_STEPS:
+        raise Refused(f"Parameter {parameter.name!r}: q is too small for such numbers.")
+
+
+_EXPONENTIAL = ("log_uniform", "inv_log_uniform", "log_normal")
+_MOST_EXPONENT = 300.0
+_MOST_STEPS = 1e12
+_SIGMAS = 10.0
+
+
+def _check_grid(parameter: Parameter) -> None:
+    if not parameter.values and parameter.distribution not in ("int_uniform", "q_uniform"):
+        raise Refused(
+            f"A grid needs a list of values: parameter {parameter.name!r} is {parameter.distribution}."
+            " Use method random or bayes, or give it values."
+        )
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise Refused(f"{what[:100]} in the sweep's config must be a mapping, not {str(value)[:40]!r}.")
+    return value

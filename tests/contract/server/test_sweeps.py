@@ -1,0 +1,232 @@
+"""Sweeps over HTTP: agents get every point once, states are heeded, schedulers are queued."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.contract.server.conftest import Stage
+from tests.support.runs import ClientRun
+from tests.support.server import Api, RefusedByServer, fresh_name
+
+GRID = "method: grid\nmetric: {name: loss, goal: minimize}\nparameters: {lr: {values: [1, 2, 3]}}\n"
+
+
+class ClientSweep:
+    """A sweep of project `proj` as its clients see it."""
+
+    def __init__(self, api: Api, config: str = GRID, **values: object) -> None:
+        self.api = api
+        made = self._upsert(config=config, projectName="proj", entityName="me", **values)
+        self.name: str = made["sweep"]["name"]
+        self.id: str = made["sweep"]["id"]
+        self.warnings: list[str] = made["configValidationWarnings"]
+
+    def _upsert(self, **values: object) -> dict[str, Any]:
+        made: dict[str, Any] = self.api.mutate("upsertSweep", "sweep { id name } configValidationWarnings", **values)
+        return made
+
+    def set(self, state: str) -> None:
+        self._upsert(id=self.id, state=state)
+
+    def ask(self, selection: str) -> dict[str, Any]:
+        query = f'query($s: String!) {{ project(name: "proj") {{ sweep(sweepName: $s) {{ {selection} }} }} }}'
+        found: dict[str, Any] = self.api.run(query, {"s": self.name})["project"]["sweep"]
+        return found
+
+    @property
+    def state(self) -> str:
+        return str(self.ask("state")["state"])
+
+    def agent(self) -> str:
+        made = self.api.mutate("createAgent", "agent { id }", host="h-0", projectName="proj", sweep=self.name)
+        return str(made["agent"]["id"])
+
+    def beat(self, agent: str, *alive: str) -> list[dict[str, Any]]:
+        """Commands for an agent whose runs of these names are alive."""
+        states = json.dumps(dict.fromkeys(alive, True))
+        answer = self.api.mutate("agentHeartbeat", "agent { id } commands", id=agent, metrics="{}", runState=states)
+        assert answer["agent"]["id"] == agent
+        commands: list[dict[str, Any]] = json.loads(answer["commands"])
+        return commands
+
+    def start(self, agent: str) -> tuple[ClientRun, dict[str, Any]]:
+        """Let the agent start its next run. The run, and its arguments."""
+        (command,) = self.beat(agent)
+        assert command["type"] == "run"
+        return ClientRun(self.api, name=command["run_id"], sweep=self.name), command["args"]
+
+
+def finish(run: ClientRun, loss: float) -> None:
+    files = {"wandb-summary.json": {"content": [json.dumps({"loss": loss})]}}
+    run.stream({"files": files, "complete": True, "exitcode": 0})
+
+
+def test_two_agents_share_a_grid_and_the_sweep_finishes(api: Api) -> None:
+    sweep = ClientSweep(api)
+    assert sweep.state == "PENDING"
+    agents = [sweep.agent(), sweep.agent()]
+    assert sweep.state == "RUNNING"
+    started = [sweep.start(agents[turn % 2]) for turn in range(2)]
+    assert sweep.beat(agents[0], started[0][0].name) == []
+    for run, arguments in started:
+        finish(run, arguments["lr"]["value"])
+    started.append(sweep.start(agents[0]))
+    assert sweep.beat(agents[1]) == [{"type": "exit"}]
+    assert sweep.state == "RUNNING"
+    finish(started[2][0], 0.5)
+    assert sweep.beat(agents[0]) == [{"type": "exit"}]
+    assert sorted(arguments["lr"]["value"] for _, arguments in started) == [1, 2, 3]
+    asked = sweep.ask(
+        "state runCount runCountExpected bestLoss method runs { edges { node { name sweepName config } } }"
+    )
+    assert (asked["state"], asked["runCount"], asked["runCountExpected"], asked["bestLoss"]) == ("FINISHED", 3, 3, 0.5)
+    nodes = [edge["node"] for edge in asked["runs"]["edges"]]
+    assert {node["sweepName"] for node in nodes} == {sweep.name}
+    assert [json.loads(node["config"])["lr"]["value"] for node in nodes] == [3, 2, 1]
+
+
+def test_a_run_whose_order_was_lost_is_offered_once_more(api: Api) -> None:
+    sweep = ClientSweep(api)
+    agent = sweep.agent()
+    first = sweep.beat(agent)
+    assert sweep.beat(agent) == first
+    following = sweep.beat(agent)
+    assert following[0]["args"] != first[0]["args"]
+    query = 'query($r: String!) { project(name: "proj") { run(name: $r) { state } } }'
+    assert api.run(query, {"r": first[0]["run_id"]})["project"]["run"]["state"] == "failed"
+
+
+def test_a_paused_sweep_gives_nothing_and_a_canceled_one_stops_everything(api: Api) -> None:
+    sweep = ClientSweep(api)
+    agent = sweep.agent()
+    run, _ = sweep.start(agent)
+    sweep.set("PAUSED")
+    assert sweep.beat(agent) == []
+    sweep.set("RUNNING")
+    assert sweep.beat(agent, run.name) == []
+    sweep.set("CANCELED")
+    assert run.stream({})["stopped"] is True
+    assert sweep.beat(agent, run.name) == [{"type": "exit"}]
+
+
+def test_a_finished_sweep_lets_running_runs_end(api: Api) -> None:
+    sweep = ClientSweep(api)
+    agent = sweep.agent()
+    run, _ = sweep.start(agent)
+    sweep.set("FINISHED")
+    assert sweep.beat(agent, run.name) == []
+    assert run.stream({})["stopped"] is False
+    assert sweep.beat(agent) == [{"type": "exit"}]
+
+
+def test_a_stopped_run_of_a_sweep_is_told_to_its_agent(api: Api) -> None:
+    sweep = ClientSweep(api)
+    agent = sweep.agent()
+    run, _ = sweep.start(agent)
+    api.mutate("stopRun", "success", id=run.id)
+    assert sweep.beat(agent, f"me/proj/{run.name}") == [{"type": "stop", "run_id": run.name}]
+
+
+def test_a_random_sweep_ends_at_its_cap(api: Api) -> None:
+    sweep = ClientSweep(api, "method: random\nrun_cap: 2\nparameters: {x: {min: 0.0, max: 1.0}}")
+    agent = sweep.agent()
+    seen = set()
+    for _ in range(2):
+        run, arguments = sweep.start(agent)
+        seen.add(arguments["x"]["value"])
+        finish(run, 1)
+    assert len(seen) == 2
+    assert sweep.beat(agent) == [{"type": "exit"}]
+    assert sweep.state == "FINISHED"
+
+
+def test_a_bayesian_sweep_learns_from_its_runs(api: Api) -> None:
+    config = "method: bayes\nmetric: {name: loss, goal: maximize}\nparameters: {x: {min: 0.0, max: 1.0}}"
+    sweep = ClientSweep(api, config)
+    agent = sweep.agent()
+    for _ in range(12):
+        run, arguments = sweep.start(agent)
+        finish(run, arguments["x"]["value"])
+    assert 0.5 < sweep.ask("bestLoss")["bestLoss"] <= 1
+
+
+def _scheduler(stage: Stage, **more: object) -> str:
+    spec = {
+        "uri": "placeholder-uri-scheduler",
+        "resource": "local-process",
+        "project": "proj",
+        "name": "Scheduler.WANDB_SWEEP_ID",
+        "run_id": "WANDB_SWEEP_ID",
+        "overrides": {"entry_point": ["wandb", "scheduler", "WANDB_SWEEP_ID"], "args": []},
+    }
+    return json.dumps(
+        {"queue": stage.queue, "run_queue_project": "model-registry", "run_spec": json.dumps(spec), **more}
+    )
+
+
+def test_a_launched_sweep_queues_its_scheduler(api: Api) -> None:
+    queue = fresh_name("queue")
+    stage = Stage(queue, api.create_queue(queue, config={"resource_args": {"local-process": {"e": "{{v}}"}}}), "")
+    agent = api.create_agent(stage.queue_id)
+    sweep = ClientSweep(api, launchScheduler=_scheduler(stage), templateVariableValues="null", state="PENDING")
+    answer = api.claim_all(agent, fresh_name("claim"), items=1, schedulers=1)
+    (item,) = answer["items"]
+    spec = item["runSpec"]
+    assert spec["resource"] == "local-process"
+    assert (spec["run_id"], spec["name"]) == (sweep.name, f"Scheduler.{sweep.name}")
+    assert spec["overrides"]["entry_point"] == ["wandb", "scheduler", sweep.name]
+    assert "WANDB_SWEEP_ID" in json.loads(sweep.ask("scheduler")["scheduler"])["run_spec"]
+    worker = sweep.agent()
+    run, _ = sweep.start(worker)
+    sweep.set("FINISHED")
+    assert sweep.beat(worker) == []
+    assert run.state == "running"
+
+
+def test_a_sweep_that_cannot_be_leaves_nothing_behind(api: Api, stage: Stage) -> None:
+    count = 'query { project(name: "proj") { totalSweeps } }'
+    ClientSweep(api)
+    before = api.run(count)
+    for values, complaint in (
+        ({"config": "method: grid"}, "has no parameters"),
+        ({"config": GRID, "launchScheduler": _scheduler(stage, queue="nowhere")}, "404"),
+        ({"config": GRID, "launchScheduler": _scheduler(stage, run_spec="[]")}, "no JSON object"),
+        ({"config": GRID, "launchScheduler": "[]"}, "launchScheduler is wrong"),
+        ({"config": GRID, "state": "ASLEEP"}, "'ASLEEP' is no state of a sweep"),
+        ({"config": GRID, "priorRunsFilters": "[]"}, "must be a JSON object"),
+        ({}, "A new sweep needs a config"),
+    ):
+        with pytest.raises(RefusedByServer, match=complaint):
+            api.mutate("upsertSweep", "sweep { name }", projectName="proj", **values)
+    assert api.run(count) == before
+
+
+def test_earlier_runs_can_join_a_sweep(api: Api) -> None:
+    run = ClientRun(api)
+    sweep = ClientSweep(api, priorRunsFilters=json.dumps({"$or": [{"name": run.name}]}))
+    assert run.ask("sweepName") == {"sweepName": sweep.name}
+
+
+def test_sweeps_and_agents_are_listed(api: Api) -> None:
+    config = "method: random\nname: shown\nearly_terminate: {type: hyperband}\nparameters: {x: {value: 1}}"
+    sweep = ClientSweep(api, config)
+    assert "early_terminate has no effect" in sweep.warnings[0]
+    agent = sweep.agent()
+    run, _ = sweep.start(agent)
+    query = """query($f: JSONString) { project(name: "proj") { sweeps(filters: $f, first: 2) {
+        edges { node { name displayName runCountExpected } } pageInfo { hasNextPage } } } }"""
+    listed = api.run(query, {"f": json.dumps({"name": sweep.name})})["project"]["sweeps"]["edges"]
+    assert listed == [{"node": {"name": sweep.name, "displayName": "shown", "runCountExpected": None}}]
+    asked = sweep.ask(f'agent(agentName: "{agent}") {{ host totalRuns state runs {{ edges {{ node {{ name }} }} }} }}')
+    expected = {"host": "h-0", "totalRuns": 1, "state": "RUNNING", "runs": {"edges": [{"node": {"name": run.name}}]}}
+    assert asked["agent"] == expected
+    assert [edge["node"]["id"] for edge in sweep.ask("agents { edges { node { id } } }")["agents"]["edges"]] == [agent]
+
+
+def test_an_agent_or_sweep_that_does_not_exist_is_404(api: Api) -> None:
+    sweep = ClientSweep(api)
+    with pytest.raises(RefusedByServer, match="404: There is no sweep agent"):
+        sweep.beat("nobody")
+    with pytest.raises(RefusedByServer, match="404: There is no sweep 'none'"):
+        api.mutate("createAgent", "agent { id }", host="h", projectName="proj", sweep="none")

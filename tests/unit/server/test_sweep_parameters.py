@@ -1,0 +1,134 @@
+"""Configurations of sweeps, and the values that are chosen by them."""
+
+import math
+from random import Random
+from typing import Any
+
+import pytest
+import yaml
+
+from launchd.server.errors import Refused
+from launchd.server.sweeps import bayes, drawing
+from launchd.server.sweeps.bayes import Observation
+from launchd.server.sweeps.config import Parameter, read_config
+
+
+def config_of(parameters: dict[str, Any], method: str = "random", **more: Any) -> Any:
+    return read_config(yaml.safe_dump({"method": method, "parameters": parameters, **more}))
+
+
+def test_a_grid_has_every_point_once_and_nested_parameters_stay_nested() -> None:
+    opt = {"parameters": {"kind": {"values": ["adam", "sgd"]}, "fixed": {"value": 7}}}
+    config = config_of({"lr": {"values": [0.1, 0.2]}, "opt": opt, "n": {"min": 1, "max": 3}}, "grid")
+    points = [drawing.grid_point(config, number) for number in range(drawing.grid_size(config))]
+    assert len(points) == 12
+    assert len({tuple(point.items()) for point in points}) == 12
+    arguments = drawing.arguments(config, points[0])
+    assert arguments == {
+        "lr": {"value": 0.1},
+        "opt": {"value": {"kind": "adam", "fixed": 7}},
+        "n": {"value": 1},
+    }
+    assert drawing.values_of(config, arguments) == points[0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "low", "high"),
+    [
+        ({"min": 2, "max": 5}, 2, 5),
+        ({"min": 0.5, "max": 1.5}, 0.5, 1.5),
+        ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.25}, 0, 1),
+        ({"distribution": "log_uniform", "min": -3, "max": 0}, math.exp(-3), 1),
+        ({"distribution": "log_uniform_values", "min": 0.01, "max": 10}, 0.01, 10),
+        ({"distribution": "q_log_uniform_values", "min": 1, "max": 100, "q": 2}, 0, 100),
+        ({"distribution": "inv_log_uniform", "min": -3, "max": 0}, math.exp(-3), 1),
+        ({"distribution": "inv_log_uniform_values", "min": 0.01, "max": 10}, 0.01, 10),
+        ({"distribution": "beta", "a": 2, "b": 3}, 0, 1),
+    ],
+)
+def test_what_is_drawn_lies_where_it_should(spec: dict[str, Any], low: float, high: float) -> None:
+    config, random = config_of({"x": spec}), Random(1)
+    drawn = [drawing.draw(config, random)["x"] for _ in range(300)]
+    slack = 1e-9 * max(1, high)
+    assert all(low - slack <= value <= high + slack for value in drawn)
+    assert max(drawn) > low + 0.5 * (high - low) / 2
+    assert len(set(drawn)) >= 4
+
+
+@pytest.mark.parametrize("kind", ["normal", "q_normal", "log_normal", "q_log_normal"])
+def test_normal_distributions_have_their_middle(kind: str) -> None:
+    config, random = config_of({"x": {"distribution": kind, "mu": 1, "sigma": 0.5, "q": 0.1}}), Random(1)
+    drawn = sorted(drawing.draw(config, random)["x"] for _ in range(500))
+    middle = math.exp(1) if "log" in kind else 1
+    assert drawn[250] == pytest.approx(middle, rel=0.2)
+
+
+def test_probabilities_are_heeded() -> None:
+    config = config_of({"x": {"values": ["a", "b"], "probabilities": [0.0, 1.0]}})
+    assert {drawing.draw(config, Random(seed))["x"] for seed in range(20)} == {"b"}
+
+
+def test_bayes_finds_what_is_good() -> None:
+    parameters = {
+        "x": {"min": 0.0, "max": 10.0},
+        "kind": {"values": [{"deep": True}, "flat"]},
+        "n": {"min": 1, "max": 3},
+    }
+    config = config_of(parameters, "bayes", metric={"name": "loss"})
+    bayes.check_available(config)
+    seen: list[Observation] = [Observation({"x": 99, "kind": "?", "n": 1}, 0.0), Observation({"x": 1.0}, 0.0)]
+    for _ in range(40):
+        values = bayes.suggest(config, seen)
+        seen.append(Observation(values, abs(values["x"] - 3) + (values["kind"] == "flat")))
+    late = seen[-10:]
+    assert sum(one.metric for one in late) / len(late) < 2
+    assert late[-1].values.keys() == parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("{", "is not YAML"),
+        ("- a", "must be a mapping"),
+        ("method: best", "Method 'best' of the sweep is not known"),
+        ("method: random", "has no parameters"),
+        ("method: random\nparameters: [a]", "must be a mapping"),
+        ("method: random\nparameters: {x: 1}", "parameter x in the sweep's config must be a mapping"),
+        ("method: random\nparameters: {x: {}}", "'x' is constant and needs value"),
+        ("method: random\nparameters: {x: {values: []}}", "a list that is not empty"),
+        ("method: random\nparameters: {x: {values: [1], probabilities: [1, 2]}}", "as long as its values"),
+        ("method: random\nparameters: {x: {values: [1, 2], probabilities: [0, 0]}}", "nor all zero"),
+        ("method: random\nparameters: {x: {min: 3, max: 1}}", "min is greater than max"),
+        ("method: random\nparameters: {x: {min: a, max: 1}}", "'min' of parameter 'x' must be a number"),
+        ("method: random\nparameters: {x: {min: .2, max: .8, distribution: int_uniform}}", "no whole number"),
+        ("method: random\nparameters: {x: {distribution: log_uniform, min: 0, max: 999}}", "exponents of e"),
+        ("method: random\nparameters: {x: {distribution: log_uniform_values, min: 0, max: 9}}", "greater than 0"),
+        ("method: random\nparameters: {x: {distribution: q_normal, q: 1.0e-300}}", "q is too small"),
+        ("method: random\nparameters: {x: {distribution: odd}}", "'odd', which is not known"),
+        ("method: grid\nparameters: {x: {min: 0.0, max: 1.0}}", "A grid needs a list of values: parameter 'x'"),
+        ("method: bayes\nparameters: {x: {value: 1}}", "needs metric.name"),
+        ("method: random\nrun_cap: 0\nparameters: {x: {value: 1}}", "run_cap of the sweep must be"),
+        ("a: &a [1]\nmethod: random\nparameters: {x: {values: *a}}", "uses YAML aliases"),
+    ],
+)
+def test_a_configuration_that_cannot_be_says_why(given: str, complaint: str) -> None:
+    with pytest.raises(Refused, match=complaint):
+        read_config(given)
+
+
+def test_what_bayes_cannot_use_is_refused() -> None:
+    config = config_of({"x": {"distribution": "normal"}}, "bayes", metric={"name": "loss"})
+    with pytest.raises(Refused, match="'x' is normal; with method 'bayes'"):
+        bayes.check_available(config)
+
+
+def test_a_parameter_without_a_distribution_gets_that_of_its_keys() -> None:
+    kinds = {
+        "a": {"value": 1},
+        "b": {"values": [1]},
+        "c": {"min": 1, "max": 2},
+        "d": {"min": 1.0, "max": 2},
+        "e": {"mu": 0},
+    }
+    found: tuple[Parameter, ...] = config_of(kinds).parameters
+    assert [one.distribution for one in found] == ["constant", "categorical", "int_uniform", "uniform", "normal"]
