@@ -13,6 +13,43 @@ LOGIN = "`wandb login --host URL KEY`"
 VERIFY = "`wandb login --verify`, with a right and a wrong key"
 STAY = "any command afterwards, without `WANDB_API_KEY`"
 
+INIT = "`wandb.init` with name, group, job type, tags and notes"
+CONFIG = "`config`, also changed later"
+LOG = "`log` and `summary`"
+FILES = "console lines, `save` and the client's own files"
+FINISH = "`finish`, with success and failure"
+RESUME = "`resume=`"
+STOP = "a run that is stopped on our side ends"
+
+LOG_ARTIFACT = "`log_artifact`, with files, a reference, description and metadata"
+VERSIONS_OF_ARTIFACT = "versions, aliases, the same content again"
+USE_ARTIFACT = "`use_artifact`"
+DOWNLOAD = "`download`"
+
+CREATE_GIT = "`wandb job create git`"
+CREATE_CODE = "`wandb job create code`"
+CREATE_IMAGE = "`wandb job create image`"
+LIST_JOBS = "`wandb job list`"
+DESCRIBE_JOB = "`wandb job describe`"
+
+CREATE_QUEUE = "`create_run_queue`, and a queue's properties"
+CHANGE_QUEUE = "`upsert_run_queue`"
+DELETE_QUEUE = "`RunQueue.delete`"
+LAUNCH_ADD = "`launch_add`, `QueuedRun.state`, `RunQueue.items`"
+DELETE_ITEM = "`QueuedRun.delete`"
+CALL_JOB = "`job`, `Job.call`, `list_jobs`, `QueuedRun.wait_until_finished`"
+
+READ_RUN = "`run`: state, config, summary, history, files"
+READ_RUNS = "`runs`, with filters and order"
+CHANGE_RUN = "`Run.update`, `summary.update`"
+READ_ARTIFACT = "`artifact`, `artifacts`, types, collections, lineage"
+CHANGE_ARTIFACT = "`Artifact.save`: aliases, description, metadata"
+
+AGENT_JOB = "runs a job of our queue"
+AGENT_BESIDE = "serves one queue together with our agent"
+AGENT_FAILURE = "reports a failure, with its error file"
+AGENT_STOP = "leaves when it is stopped on our side, or its run is"
+
 OPTIONS = {
     "-q": "`-q QUEUE`",
     "--priority": "`-q` with `--priority`",
@@ -31,6 +68,12 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Logging in": (LOGIN, VERIFY, STAY),
     "Launching through a queue": tuple(queued(source, option) for source in LAUNCH for option in OPTIONS),
     "Launching at once": tuple(LAUNCH.values()),
+    "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB),
+    "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, STOP),
+    "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD),
+    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT),
+    "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),
+    "`wandb launch-agent`": (AGENT_JOB, AGENT_BESIDE, AGENT_FAILURE, AGENT_STOP),
 }
 
 

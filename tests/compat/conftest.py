@@ -1,12 +1,16 @@
 """For each version of W&B's client: the client, a house of ours (queue server and agent), and somebody's desk."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.compat.clients import VERSIONS, WandbClient, find
 from tests.compat.desk import Desk
+from tests.compat.jobs import code_directory
+from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
 from tests.compat.report import PROPERTY
 from tests.support.house import House, house
 from tests.support.server import Api
@@ -44,10 +48,17 @@ def client(request: pytest.FixtureRequest) -> WandbClient:
 
 
 @pytest.fixture(scope="session")
-def home(client: WandbClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A queue server with the queue `default`, and our agent serving it."""
+def directory(client: WandbClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the desk is."""
+    return tmp_path_factory.mktemp(f"desk-{client.version}")
+
+
+@pytest.fixture(scope="session")
+def home(client: WandbClient, directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A queue server with the queue `default`, and our agent serving it; its jobs have the client."""
     with house(tmp_path_factory.mktemp(f"house-{client.version}")) as opened:
-        opened.start_agent(PATH=f"{client.home / 'bin'}:/usr/bin:/bin")
+        path = f"{client.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        opened.start_agent(PATH=path, GIT_CONFIG_GLOBAL=str(directory / "gitconfig"))
         yield opened
 
 
@@ -59,6 +70,28 @@ def api(home: House) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def desk(client: WandbClient, home: House, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    directory = tmp_path_factory.mktemp(f"desk-{client.version}")
+def desk(client: WandbClient, home: House, directory: Path) -> Desk:
     return Desk.set_up(client, directory, home.server.url, home.server.key)
+
+
+@pytest.fixture(scope="session")
+def job(desk: Desk) -> str:
+    """Name of a job that was made from a directory."""
+    directory = code_directory(desk, "of-job")
+    desk.wandb("job", "create", "code", str(directory), "-p", "launched", "-n", "made", "-E", "python train.py")
+    return "me/launched/made:latest"
+
+
+# What the scripts answered; each runs once for all tests of a version.
+
+
+@pytest.fixture(scope="session")
+def logged_runs(desk: Desk) -> dict[str, Any]:
+    answer: dict[str, Any] = desk.script("runs", project=RUNS)
+    return answer
+
+
+@pytest.fixture(scope="session")
+def logged_artifacts(desk: Desk) -> dict[str, Any]:
+    answer: dict[str, Any] = desk.script("artifacts", project=ARTIFACTS, name=ARTIFACT)
+    return answer

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from tests.compat.clients import WandbClient
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -45,12 +47,19 @@ class Desk:
         return self.directory / "work"
 
     @property
+    def gitconfig(self) -> Path:
+        """Settings of git, of this person and of the agent beside them."""
+        return self.directory / "gitconfig"
+
+    @property
     def strangers(self) -> dict[str, str]:
         """Environment of somebody who is not logged in."""
         return {
             "PATH": f"{self.client.home / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.home),
             "TMPDIR": str(self.work),
+            "GIT_CONFIG_GLOBAL": str(self.gitconfig),
+            "GIT_ALLOW_PROTOCOL": "file:https",
             # Otherwise the client tells its makers of its errors.
             "WANDB_ERROR_REPORTING": "false",
         } | {name: value for name, value in os.environ.items() if name.startswith("LAUNCHD_TEST")}
@@ -83,7 +92,7 @@ class Desk:
             check=False,
         )
 
-    def script(self, name: str, **arguments: Any) -> Any:
+    def script(self, name: str, /, **arguments: Any) -> Any:
         """Run ``scripts/NAME.py`` with the client's Python; returns what it answered.
 
         A script reads its arguments as JSON from its first argument and writes its answer as JSON to the file that its
@@ -96,6 +105,13 @@ class Desk:
         if done.returncode != 0:
             raise CommandFailed(f"{path.name} ended with {done.returncode}:\n{done.stdout}")
         return json.loads(answer.read_text())
+
+    @staticmethod
+    def download(url: str) -> bytes:
+        """Return what is behind a link of the server, which needs no key."""
+        answer = requests.get(url, timeout=20)
+        answer.raise_for_status()
+        return answer.content
 
     def file(self, name: str, content: object) -> str:
         """Write ``content`` as JSON into a file of the working directory; returns its path."""

@@ -19,6 +19,8 @@ bindables = [query, user, api_key, entity, member, resource_config]
 
 _PEOPLES_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None}
 """Wandb 0.20 fails where flags are null."""
+_CLIENT_VERSIONS = {"min_cli_version": "0.20.1", "max_cli_version": "0.99.0"}
+"""The newest that the server knows stands for all that come: wandb 0.20 takes from it what the server can do."""
 _ENTITYS_CONSTANTS: dict[str, Any] = {
     "available": True,
     "readOnly": False,
@@ -54,7 +56,7 @@ async def resolve_users(_: object, info: Info, query: str | None = None) -> dict
 @query.field("serverInfo")
 def resolve_server_info(_: object, info: Info) -> dict[str, Any]:
     """No features: an empty list works with every client."""
-    return {"features": [], "cli_version_info": {}, "latest_local_version_info": None}
+    return {"features": [], "cli_version_info": _CLIENT_VERSIONS, "latest_local_version_info": None}
 
 
 @query.field("entity")

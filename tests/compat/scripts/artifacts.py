@@ -1,0 +1,44 @@
+"""An artifact is logged in two versions, logged again unchanged, then used and downloaded by another run."""
+
+import json
+import sys
+from pathlib import Path
+
+import wandb
+
+arguments = json.loads(sys.argv[1])
+project, name = arguments["project"], arguments["name"]
+
+data = Path("data")
+(data / "deep").mkdir(parents=True, exist_ok=True)
+(data / "a.bin").write_bytes(bytes(range(256)) * 40)
+(data / "deep" / "b c.txt").write_text("grüße\n")
+(data / "empty").write_bytes(b"")
+
+
+def logged(run: "wandb.Run", *aliases: str) -> "wandb.Artifact":
+    artifact = wandb.Artifact(name, type="dataset", description="what it is", metadata={"rows": 7})
+    artifact.add_dir(str(data))
+    artifact.add_reference("https://example.com/elsewhere.csv", name="elsewhere.csv", checksum=False)
+    return run.log_artifact(artifact, aliases=list(aliases)).wait()
+
+
+with wandb.init(project=project) as producer:
+    first = logged(producer, "latest", "first")
+    again = logged(producer)
+    (data / "a.bin").write_bytes(b"changed")
+    second = logged(producer, "latest", "second")
+
+with wandb.init(project=project) as consumer:
+    used = consumer.use_artifact(f"{name}:first")
+    place = Path(used.download(root="downloaded", skip_cache=True))
+    found = {str(path.relative_to(place)): path.read_bytes().hex() for path in place.rglob("*") if path.is_file()}
+
+answer = {
+    "producer": producer.id,
+    "consumer": consumer.id,
+    "versions": [first.version, again.version, second.version],
+    "used": used.version,
+    "downloaded": found,
+}
+Path(sys.argv[2]).write_text(json.dumps(answer))
