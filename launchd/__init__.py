@@ -7,6 +7,22 @@ stands for is loaded when the name is first used.
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "AbstractRun",
+    "Api",
+    "ExecutionError",
+    "LaunchAgent",
+    "LaunchError",
+    "QueuedRun",
+    "Run",
+    "RunQueue",
+    "SubmittedRun",
+    "create_and_run_agent",
+    "launch",
+    "launch_add",
+]
+
+#: Where the names are.
 _WHERE = {
     "AbstractRun": "launchd.api.submitted:AbstractRun",
     "Api": "launchd.api.client:Api",

@@ -28,6 +28,7 @@ class AgentProcess:
         self, begin: Begin, directory: Path, heard: Callable[[FromAgent], None], ended: Callable[[int], None]
     ) -> None:
         self._writing = threading.Lock()
+        self._gone = threading.Event()
         self._heard = heard
         self._ended = ended
         self.log_path = directory / LOG_FILE
@@ -42,8 +43,7 @@ class AgentProcess:
             )
         self.pid = self._process.pid
         self._send_line(line_of(begin))
-        self._listener = threading.Thread(target=self._listen, name="launchd-agent", daemon=True)
-        self._listener.start()
+        threading.Thread(target=self._listen, name="launchd-agent", daemon=True).start()
 
     def send(self, message: ToAgent) -> None:
         """Say something; a process that is gone will be noticed by its end."""
@@ -55,8 +55,8 @@ class AgentProcess:
 
     def wait(self, seconds: float | None = None) -> int | None:
         """Wait until it is gone and all it said was heard; ``None`` where that takes longer than ``seconds``."""
-        self._listener.join(seconds)
-        return None if self._listener.is_alive() else self._process.returncode
+        # Not by joining the thread: after a Ctrl-C in it, Python 3.11 takes the thread to have ended.
+        return self._process.returncode if self._gone.wait(seconds) else None
 
     def terminate(self) -> None:
         """Tell it to leave, kill it if it does not; what runs runs on."""
@@ -83,6 +83,7 @@ class AgentProcess:
                 log.error("An agent's process said something that is no message.", extra={"error": str(error)})
         code = self._process.wait()
         self._close()
+        self._gone.set()
         self._ended(code)
 
     def _close(self) -> None:
