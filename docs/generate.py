@@ -3,13 +3,16 @@
 A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; NAME is a key of ``PARTS``.
 """
 
+import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
+import launchd
 from ipc.failpoints import FAILPOINTS
 from ipc.states import mermaid_diagram
 from launchd.cli import main as command_line
@@ -56,7 +59,50 @@ def below_of(command: click.Command, context: click.Context) -> Iterator[tuple[s
             yield name, below
 
 
-PARTS: dict[str, Callable[[], str]] = {"states": states, "failpoints": failpoints, "commands": commands}
+def python() -> str:
+    """Return signature and description of every name that programs import."""
+    return "\n".join(
+        f"### `{title}`\n\n```text\n{text}\n```\n"
+        for name in launchd.__all__
+        for title, text in descriptions(name, getattr(launchd, name))
+    )
+
+
+def descriptions(name: str, thing: object) -> Iterator[tuple[str, str]]:
+    """Yield what a name stands for, as a title and a text; for a class also its methods."""
+    yield name, described(name, thing)
+    if inspect.isclass(thing) and not issubclass(thing, Exception):
+        own = (one for one in dir(thing) if not one.startswith("_") and inspect.isroutine(getattr(thing, one)))
+        for method in own:
+            yield f"{name}.{method}", described(method, getattr(thing, method))
+
+
+def described(name: str, thing: object) -> str:
+    """Return the signature, if it has one, and the description."""
+    description = "\n\n".join(part for part in (inspect.getdoc(thing), properties(thing)) if part)
+    if inspect.isclass(thing) and issubclass(thing, Exception):
+        return description
+    signature = inspect.signature(thing)  # type: ignore[arg-type]
+    plain = [
+        one.replace(annotation=one.empty) for one in signature.parameters.values() if one.name not in ("self", "cls")
+    ]
+    shown = str(signature.replace(parameters=plain, return_annotation=signature.empty))
+    return "\n".join(textwrap.wrap(f"{name}{shown}", WIDTH, subsequent_indent="    ")) + f"\n\n{description}"
+
+
+def properties(thing: object) -> str:
+    """Return the properties of a class, each with the first line of its description."""
+    found = {name: inspect.getattr_static(thing, name) for name in dir(thing) if inspect.isclass(thing)}
+    lines = [f"    {name}: {inspect.getdoc(one)}" for name, one in found.items() if isinstance(one, property)]
+    return "\n".join(["Properties:", *(line.partition("\n")[0] for line in lines)]) if lines else ""
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "states": states,
+    "failpoints": failpoints,
+    "commands": commands,
+    "python": python,
+}
 
 
 def regenerated(text: str) -> str:

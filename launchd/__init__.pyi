@@ -9,5 +9,8 @@ from launchd.api.queued import QueuedRun as QueuedRun
 from launchd.api.queues import RunQueue as RunQueue
 from launchd.api.submitted import AbstractRun as AbstractRun
 from launchd.api.submitted import SubmittedRun as SubmittedRun
+from launchd.client.models import RunDetail as RunDetail
+
+Run = RunDetail
 
 __version__: str

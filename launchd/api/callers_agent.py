@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from ipc.handles import external_name
 from launchd.api.access import Access
 from launchd.api.errors import LaunchError
 from launchd.api.feeds import CALLER
-from launchd.api.places import launches_dir, new_place
+from launchd.api.places import launches_dir, new_place, socket_dir
 from launchd.api.process_client import LEAVE_SECONDS, AgentProcess
 from launchd.api.spec import AGENT_KEYS
 from launchd.api.submitted import SubmittedRun
@@ -49,7 +50,8 @@ class CallersAgent:
             self.directory, self._place = new_place(launches_dir(os.environ))
         except OSError as error:
             raise LaunchError(f"The directory for launches cannot be used: {error}.") from error
-        document = agent_config(config, access.default_entity, self.directory)
+        self._sockets = socket_dir(self.directory)
+        document = agent_config(config, access.default_entity, self.directory, self._sockets)
         self._jobs_dir = Path(from_values(document, os.environ).config.launchd.state_dir, "jobs")
         self._begin = Begin(document, access.base_url, access.api_key, self.owner, own_queue=True)
         self._runs: dict[str, SubmittedRun] = {}
@@ -101,6 +103,7 @@ class CallersAgent:
         self._process.send(Leave())
         if self._process.wait(LEAVE_SECONDS) is None:
             self._process.terminate()
+        shutil.rmtree(self._sockets, ignore_errors=True)
         os.close(self._place)
 
     def _start(self) -> AgentProcess:
@@ -153,10 +156,11 @@ def callers_agent(access: Access, config: Mapping[str, Any]) -> CallersAgent:
         return agent
 
 
-def agent_config(blocks: Mapping[str, Any], entity: str, directory: Path) -> dict[str, Any]:
+def agent_config(blocks: Mapping[str, Any], entity: str, directory: Path, sockets: Path) -> dict[str, Any]:
     """Return the launch-config document of a program's own agent. What its user may do anyway, its jobs may ask for."""
     given: dict[str, Any] = dict(blocks.get("launchd") or {})
-    ours: dict[str, Any] = {"state_dir": str(directory), "policy": {"allow_local_git": True}} | given
+    places = {"state_dir": str(directory), "runtime_dir": str(sockets)}
+    ours: dict[str, Any] = {**places, "policy": {"allow_local_git": True}, **given}
     venv = {"cache_dir": str(directory.parent.parent / "venvs")} | dict(ours.get("venv") or {})
     limits = {"max_jobs": UNLIMITED, "max_schedulers": UNLIMITED}
     return {**blocks, "entity": entity, "queues": [CALLER], **limits, "launchd": ours | {"venv": venv}}

@@ -3,11 +3,14 @@
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from launchd.config import default_state_dir
+from launchd.config.loading import MAX_SOCKET_PATH
+from launchd.control_client import SOCKET_NAME
 from launchd.home import ENVIRONMENT_VARIABLE
 
 #: So many launches can be looked at after their end.
@@ -30,6 +33,14 @@ def new_place(parent: Path) -> tuple[Path, int]:
     lock = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_SH)
     return place, lock
+
+
+def socket_dir(place: Path) -> Path:
+    """Return the directory for the control socket of the agent in ``place``; one that is short enough a path."""
+    usual = place / "run"
+    if len(os.fsencode(usual / SOCKET_NAME)) <= MAX_SOCKET_PATH:
+        return usual
+    return Path(tempfile.mkdtemp(prefix="launchd-"))
 
 
 def _remove_old(parent: Path) -> None:
