@@ -27,6 +27,7 @@ COMMANDS = {
     "user": ("launchd.cli.users:user", "Create and list users of the queue server."),
     "team": ("launchd.cli.teams:team", "Create teams, and say who belongs to them."),
     "service-account": ("launchd.cli.teams:service_account", "Create and list programs that are members of a team."),
+    "job": ("launchd.cli.jobs:job", "Make, list and describe jobs, kept under a name at the queue server."),
     "queue": ("launchd.cli.queues:queue", "Create, list, show and delete queues."),
 }
 

@@ -1,6 +1,7 @@
 """`launchd launch`: puts a job into a queue and, unless told otherwise, stays until it is over."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_se
 from launchd.cli.target import Target, find_target, run_spec
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
+from launchd.client.job_file import parse_job_name
+from launchd.client.jobs import JOB_TYPE, require_version
 from launchd.client.queue_server import QueueServer
 
 DEFAULT_RESOURCE = "local-process"
@@ -28,6 +31,7 @@ Examples:
   launchd launch examples/hello
   launchd launch . -E "python train.py" -c '{"epochs": 3}' -q gpu
   launchd launch https://github.com/me/project --git-version v1.2
+  launchd launch --job train:latest -q gpu
   launchd launch --async --priority high -- sh -c 'echo hello'
 
 \b
@@ -57,6 +61,7 @@ class CommandAfterDashes(click.Command):
 
 @click.command(cls=CommandAfterDashes, epilog=EXAMPLES)
 @click.argument("target", required=False)
+@click.option("-j", "--job", metavar="JOB", help="Launch this job, [[ENTITY/]PROJECT/]NAME[:ALIAS], instead of TARGET.")
 @click.option("-q", "--queue", default="default", show_default=True, help="Queue to put it into.")
 @click.option("--async", "at_once", is_flag=True, help="Print the item's id and return at once.")
 @click.option("-p", "--project", envvar="WANDB_PROJECT", help=f"Project of the run [default: {DEFAULT_PROJECT}].")
@@ -73,6 +78,7 @@ class CommandAfterDashes(click.Command):
 def launch(
     context: click.Context,
     target: str | None,
+    job: str | None,
     queue: str,
     at_once: bool,
     project: str | None,
@@ -89,13 +95,16 @@ def launch(
     """Launch a job through a queue and wait until it is over.
 
     TARGET is a directory, whose files are uploaded, or the URL of a git repository (https, ssh, user@host:path, file).
-    Without TARGET, COMMAND runs in an empty directory.
+    Without TARGET, COMMAND runs in an empty directory. JOB was made with `launchd job create` or `wandb job create`.
 
     Exit code 0: the job has finished; 1: it failed or was stopped, or could not be launched; 130: Ctrl-C, which stops
     the job.
     """
+    if job is not None and target is not None:
+        raise click.UsageError("Give either TARGET or --job.")
     wanted = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
-    spec = run_spec(wanted, json_mapping(config, "--config"), {"project": project, "name": name, "resource": resource})
+    flags = {"project": project, "name": name, "resource": resource, "job": job}
+    spec = run_spec(wanted, json_mapping(config, "--config"), flags)
     number = None if priority is None else PRIORITIES[priority]
     with queue_server(url, state_dir) as server:
         submission = _submit(server, queue, entity_of(server, entity), spec, wanted, number)
@@ -127,6 +136,8 @@ def _submit(
     if detail is None:
         there = f"There is no queue {queue!r} of {entity!r} at {server.base_url}."
         raise Refused(f"{there} Create it with: launchd queue create {queue}")
+    if spec.get("job"):
+        spec |= _of_job(server, spec, entity)
     defaults = {"entity": entity, "project": DEFAULT_PROJECT, "author": server.viewer().username}
     spec = defaults | spec | {"resource": spec.get("resource") or detail.resource_type or DEFAULT_RESOURCE}
     if target.directory is not None:
@@ -134,3 +145,10 @@ def _submit(
         artifact_id = upload_directory(server, entity, spec["project"], name, target.directory)
         spec["uri"] = f"{CODE_URI_PREFIX}{artifact_id}"
     return Submission(server.push(entity, queue, spec, priority=priority), entity, queue, spec["project"])
+
+
+def _of_job(server: QueueServer, spec: Mapping[str, Any], entity: str) -> dict[str, Any]:
+    """The whole name of the job, which must exist, and its project where no other was named."""
+    name = parse_job_name(spec["job"], entity, spec.get("project") or DEFAULT_PROJECT)
+    require_version(server, name, JOB_TYPE)
+    return {"job": str(name), "project": spec.get("project") or name.project}

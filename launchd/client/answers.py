@@ -49,6 +49,7 @@ class Introspection(msgspec.Struct):
     fail_item: TypeInfo | None = None
     queue: TypeInfo | None = None
     push: TypeInfo | None = None
+    project: TypeInfo | None = None
 
 
 class TeamEdge(msgspec.Struct):
@@ -227,11 +228,97 @@ class EntityFields(msgspec.Struct, rename="camel"):
 
 class ArtifactFields(msgspec.Struct):
     id: str
+
+
+class CommittedArtifact(msgspec.Struct):
+    artifact: ArtifactFields
+
+
+class NewestVersion(msgspec.Struct, rename="camel"):
+    """Of the collection that a version was made in, as it was before; null where there was none."""
+
+    latest_artifact: ArtifactFields | None = None
+
+
+class CreatedVersion(msgspec.Struct, rename="camel"):
+    id: str
     state: str = ""
+    artifact_sequence: NewestVersion = msgspec.field(default_factory=NewestVersion)
 
 
 class CreatedArtifact(msgspec.Struct):
-    artifact: ArtifactFields
+    artifact: CreatedVersion
+
+
+class AliasFields(msgspec.Struct):
+    alias: str
+
+
+class TypeName(msgspec.Struct):
+    name: str = ""
+
+
+class CollectionName(msgspec.Struct):
+    name: str = ""
+
+
+class VersionFields(msgspec.Struct, rename="camel"):
+    """A version of an artifact, found by its name."""
+
+    id: str
+    state: str = ""
+    version_index: int | None = None
+    description: str | None = None
+    metadata: str | None = None
+    created_at: str | None = None
+    artifact_type: TypeName = msgspec.field(default_factory=TypeName)
+    artifact_sequence: CollectionName = msgspec.field(default_factory=CollectionName)
+    aliases: list[AliasFields] = []
+
+
+class Membership(msgspec.Struct):
+    artifact: VersionFields | None = None
+
+
+class FoundVersion(msgspec.Struct, rename="camel"):
+    """A project, as far as it leads to one version."""
+
+    artifact: VersionFields | None = None
+    artifact_collection_membership: Membership | None = None
+
+
+class VersionEdge(msgspec.Struct):
+    node: VersionFields
+
+
+class VersionConnection(msgspec.Struct):
+    edges: list[VersionEdge] = []
+
+
+class CollectionFields(msgspec.Struct):
+    artifacts: VersionConnection | None = None
+
+
+class CollectionEdge(msgspec.Struct):
+    node: CollectionFields
+
+
+class PageInfo(msgspec.Struct, rename="camel"):
+    has_next_page: bool = False
+    end_cursor: str | None = None
+
+
+class CollectionConnection(msgspec.Struct, rename="camel"):
+    edges: list[CollectionEdge] = []
+    page_info: PageInfo = msgspec.field(default_factory=PageInfo)
+
+
+class TypeFields(msgspec.Struct, rename="camel"):
+    artifact_collections: CollectionConnection | None = None
+
+
+class ProjectArtifactType(msgspec.Struct, rename="camel"):
+    artifact_type: TypeFields | None = None
 
 
 class UploadTarget(msgspec.Struct, rename="camel"):
@@ -285,11 +372,6 @@ class FileFields(msgspec.Struct, rename="camel"):
 
 class FileEdge(msgspec.Struct):
     node: FileFields
-
-
-class PageInfo(msgspec.Struct, rename="camel"):
-    has_next_page: bool = False
-    end_cursor: str | None = None
 
 
 class FileConnection(msgspec.Struct, rename="camel"):

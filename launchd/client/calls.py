@@ -28,6 +28,7 @@ CURRENT_WANDB = Capabilities(
     queue_config=True,
     item_by_id=True,
     run_files=True,
+    artifact_memberships=True,
 )
 
 
@@ -87,4 +88,5 @@ def _judged(found: Introspection) -> Capabilities:
         queue_config="createDefaultResourceConfig" in mutations,
         item_by_id=bool(found.queue and "runQueueItem" in found.queue.names()),
         run_files={"upsertBucket", "createRunFiles"} <= mutations,
+        artifact_memberships=bool(found.project and "artifactCollectionMembership" in found.project.names()),
     )

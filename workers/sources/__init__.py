@@ -38,21 +38,23 @@ SOURCES: dict[str, str] = {
     "command": "workers.sources.command:CommandSource",
     "git": "workers.sources.git:GitSource",
     "code": "workers.sources.code:CodeSource",
+    "job": "workers.sources.job:JobSource",
 }
 
 
 def source_name(spec: RunSpec) -> str:
     """Return the key in :data:`SOURCES` for ``spec``; raises :class:`InvalidSpec` when it names no source we know."""
     if spec.job is not None:
-        hint = "Launch the directory or the repository itself."
-        raise InvalidSpec(f"Job artifacts such as {spec.job} cannot be run yet.", hint=hint)
+        return "job"
     if spec.git.repo:
         return "git"
     if spec.code_artifact is not None:
         return "code"
     if spec.overrides.entry_point:
         return "command"
-    raise InvalidSpec("The run spec names no repository, no code directory and no command.", hint="Launch one of them.")
+    raise InvalidSpec(
+        "The run spec names no job, no repository, no code directory and no command.", hint="Launch one of them."
+    )
 
 
 def load_source(spec: RunSpec) -> Source:

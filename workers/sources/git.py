@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ipc.errors import SourceError
+from ipc.run_spec import GitSource as GitSpec
 from workers.command import Command, CommandFailed, Limits, run_command
 from workers.context import JobContext
 from workers.job_environment import process_environment
@@ -44,14 +45,26 @@ class GitSource:
             PolicyRefused: this host's policy does not grant the URL.
             JobCancelled: the job was stopped meanwhile.
         """
-        wanted = context.order.spec.git
-        repository = parse_repository(wanted.repo or "", context.order.git)
-        with _opened(context, repository) as git:
-            git.run("init", "--quiet", "--template=", ".")
-            _check_out(git, repository, wanted.version)
-        # For the job's own use (W&B's SDK notes it with the run), and so without credentials.
-        git.run("remote", "add", "--", "origin", repository.shown)
+        fetch_repository(context, context.order.spec.git)
         return Project(context.work, DEFAULT_ENTRY_POINT)
+
+
+def fetch_repository(context: JobContext, wanted: GitSpec, patch: Path | None = None) -> None:
+    """Check the wanted version out into the job's working directory, and apply a patch to it where there is one.
+
+    Raises:
+        SourceError: repository or version cannot be had, or the patch does not fit.
+        PolicyRefused: this host's policy does not grant the URL.
+        JobCancelled: the job was stopped meanwhile.
+    """
+    repository = parse_repository(wanted.repo or "", context.order.git)
+    with _opened(context, repository) as git:
+        git.run("init", "--quiet", "--template=", ".")
+        _check_out(git, repository, wanted.version)
+        if patch is not None:
+            git.apply(patch)
+    # For the job's own use (W&B's SDK notes it with the run), and so without credentials.
+    git.run("remote", "add", "--", "origin", repository.shown)
 
 
 class _Git:
@@ -98,6 +111,17 @@ class _Git:
     def check_out(self, commit: str) -> None:
         """Put the files of ``commit`` into the working directory."""
         self.run("checkout", "--quiet", "--detach", commit)
+
+    def apply(self, patch: Path) -> None:
+        """Change the files as a patch says; raises :class:`SourceError`. Git keeps it inside the working directory."""
+        try:
+            self._run("apply", "--whitespace=nowarn", str(patch.absolute()))
+        except CommandFailed as error:
+            raise SourceError(
+                f"The job's changes do not fit the repository {self._repository.shown}: {_last_word(error)}",
+                hint="Commit them and make the job again.",
+                detail=error.output,
+            ) from error
 
     def _succeeds(self, *arguments: str) -> bool:
         try:

@@ -13,6 +13,7 @@ CAPABILITIES: Operation[Introspection] = Operation(
   create_agent: __type(name: "CreateLaunchAgentInput") { inputFields { name } }
   fail_item: __type(name: "FailRunQueueItemInput") { inputFields { name } }
   push: __type(name: "PushToRunQueueByNameInput") { inputFields { name } }
+  project: __type(name: "Project") { fields { name } }
   queue: __type(name: "RunQueue") { fields { name } }
 }""",
     Introspection,

@@ -1,12 +1,20 @@
 """Artifacts and their files."""
 
-from launchd.client.answers import ArtifactFiles, CreatedArtifact, CreatedFiles, CreatedManifest
-from launchd.client.documents.operation import Root, mutation, query
+from launchd.client.answers import (
+    ArtifactFiles,
+    CommittedArtifact,
+    CreatedArtifact,
+    CreatedFiles,
+    CreatedManifest,
+    FoundVersion,
+    ProjectArtifactType,
+)
+from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, mutation, query
 
 CREATE_ARTIFACT: Root[CreatedArtifact] = mutation(
     "CreateArtifact",
     "$input: CreateArtifactInput!",
-    "createArtifact(input: $input) { artifact { id state } }",
+    "createArtifact(input: $input) { artifact { id state artifactSequence { latestArtifact { id } } } }",
     CreatedArtifact,
 )
 
@@ -25,8 +33,8 @@ CREATE_FILES: Root[CreatedFiles] = mutation(
     CreatedFiles,
 )
 
-COMMIT_ARTIFACT: Root[CreatedArtifact] = mutation(
-    "CommitArtifact", "$id: ID!", "commitArtifact(input: { artifactID: $id }) { artifact { id } }", CreatedArtifact
+COMMIT_ARTIFACT: Root[CommittedArtifact] = mutation(
+    "CommitArtifact", "$id: ID!", "commitArtifact(input: { artifactID: $id }) { artifact { id } }", CommittedArtifact
 )
 
 ARTIFACT_FILES: Root[ArtifactFiles | None] = query(
@@ -35,4 +43,32 @@ ARTIFACT_FILES: Root[ArtifactFiles | None] = query(
     "artifact(id: $id) { metadata files(after: $after, first: $first)"
     " { edges { node { name directUrl digest sizeBytes } } pageInfo { hasNextPage endCursor } } }",
     ArtifactFiles | None,
+)
+
+_VERSION = (
+    "id state versionIndex description metadata createdAt artifactType { name } artifactSequence { name }"
+    " aliases { alias }"
+)
+
+ARTIFACT_BY_NAME: Root[FoundVersion | None] = query(
+    "ArtifactByName",
+    f"{PROJECT}, $name: String!",
+    f"{IN_PROJECT} {{ artifact(name: $name) {{ {_VERSION} }} }}",
+    FoundVersion | None,
+)
+
+# The way of current servers, which also leads to what is linked from elsewhere.
+MEMBERSHIP_BY_NAME: Root[FoundVersion | None] = query(
+    "ArtifactMembershipByName",
+    f"{PROJECT}, $name: String!",
+    f"{IN_PROJECT} {{ artifactCollectionMembership(name: $name) {{ artifact {{ {_VERSION} }} }} }}",
+    FoundVersion | None,
+)
+
+ARTIFACTS_OF_TYPE: Root[ProjectArtifactType | None] = query(
+    "ArtifactOfType",
+    f"{PROJECT}, $type: String!, $after: String",
+    f"{IN_PROJECT} {{ artifactType(name: $type) {{ artifactCollections(after: $after) {{ edges {{ node {{"
+    f" artifacts {{ edges {{ node {{ {_VERSION} }} }} }} }} }} pageInfo {{ hasNextPage endCursor }} }} }} }}",
+    ProjectArtifactType | None,
 )

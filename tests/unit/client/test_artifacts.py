@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.client import artifacts
+from launchd.client import artifact_logging, artifacts
 from launchd.client.artifacts import download_artifact, upload_directory
 from launchd.client.errors import QueueServerError, Refused, ServerBusy
 from launchd.client.queue_server import QueueServer
@@ -46,7 +46,7 @@ def test_a_directory_comes_back_byte_for_byte(ours: QueueServer, code: Path, tmp
 def test_many_files_travel_in_batches_and_pages(
     ours: QueueServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifacts, "FILES_PER_REQUEST", 3)
+    monkeypatch.setattr(artifact_logging, "FILES_PER_REQUEST", 3)
     monkeypatch.setattr(artifacts, "FILES_PER_PAGE", 2)
     root = tmp_path / "code"
     root.mkdir()

@@ -1,0 +1,125 @@
+"""What `launchd job create` makes a job of: a git repository, a directory or an image, as the file of a job says it.
+
+The names and the entry point's default are W&B's, so that both command lines make the same jobs.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from launchd.client.errors import Refused
+from launchd.client.job_file import CODE, IMAGE, REPOSITORY, GitCommit, JobFile, JobSource, safe_name
+
+GIT_SECONDS = 60.0
+DEFAULT_ENTRY_POINT = ("python", "main.py")
+
+_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
+_DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")
+_TAG = re.compile(r"(?P<image>.+?)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@[^@]+)?", re.ASCII)
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says of a job besides its source."""
+
+    entry_point: tuple[str, ...] = DEFAULT_ENTRY_POINT
+    runtime: str | None = None
+    build_context: str | None = None
+    dockerfile: str | None = None
+    base_image: str | None = None
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A job that is to be made; `name` is what it is called where nobody names it."""
+
+    name: str
+    job: JobFile
+    aliases: tuple[str, ...] = ()
+    requirements: str = ""
+
+
+def of_repository(url: str, version: str | None, options: Options) -> NewJob:
+    """A job of a repository at the commit that `version` (a branch, tag or commit) is now.
+
+    Raises:
+        Refused: there is no such repository or version.
+    """
+    if any(".." in Path(word).parts for word in options.entry_point):
+        raise Refused("The entry point leads out of the repository.")
+    commit = _resolved(url, version)
+    source = _source(options, git=GitCommit(url, commit))
+    return NewJob(safe_name(f"job-{url}_{_program(options.entry_point)}"), _file(REPOSITORY, source, options))
+
+
+def of_directory(directory: Path, artifact_reference: str, code_name: str, options: Options) -> NewJob:
+    """A job of a directory whose code artifact is there already."""
+    requirements = directory / "requirements.txt"
+    text = requirements.read_text(errors="replace") if requirements.is_file() else ""
+    name = code_name.replace("code", "job", 1)
+    return NewJob(name, _file(CODE, _source(options, artifact=artifact_reference), options), requirements=text)
+
+
+def of_image(image: str) -> NewJob:
+    """A job of an image; its tag becomes an alias. Raises :class:`Refused` for what is no image."""
+    found = _TAG.fullmatch(image)
+    if found is None or any(sign.isspace() for sign in image) or image.startswith("-"):
+        raise Refused(f"{image!r} is no image.")
+    aliases = (found["tag"],) if found["tag"] else ()
+    return NewJob(safe_name(f"job-{found['image']}"), JobFile(IMAGE, JobSource(image=image), ""), aliases)
+
+
+def _source(options: Options, git: GitCommit | None = None, artifact: str | None = None) -> JobSource:
+    return JobSource(
+        git=git,
+        artifact=artifact,
+        entrypoint=options.entry_point,
+        notebook=False,
+        build_context=options.build_context,
+        dockerfile=options.dockerfile,
+        base_image=options.base_image,
+    )
+
+
+def _file(kind: str, source: JobSource, options: Options) -> JobFile:
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return JobFile(kind, source, options.runtime or here)
+
+
+def _program(entry_point: Sequence[str]) -> str:
+    """What a command runs: its first script, or else its last word."""
+    scripts = [word for word in entry_point if word.endswith((".py", ".sh"))]
+    return scripts[0] if scripts else entry_point[-1]
+
+
+def _resolved(url: str, version: str | None) -> str:
+    if version is not None and _COMMIT.fullmatch(version):
+        return version.lower()
+    wanted = (
+        _DEFAULT_REFS
+        if version is None
+        else (f"refs/heads/{version}", f"refs/tags/{version}^{{}}", f"refs/tags/{version}")
+    )
+    advertised = _advertised(url, wanted)
+    found = next((advertised[ref] for ref in wanted if ref in advertised), None)
+    if found is None:
+        what = "is empty" if version is None else f"has no branch or tag {version!r}"
+        raise Refused(f"The repository {url} {what}. Name a branch, a tag or a whole commit.")
+    return found
+
+
+def _advertised(url: str, refs: Sequence[str]) -> dict[str, str]:
+    """Commit by ref, of those refs that the repository has."""
+    command = ["git", "ls-remote", "--quiet", "--", url, *refs]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+    except FileNotFoundError as error:
+        raise Refused("There is no git on this machine, which looks up the commit.") from error
+    except subprocess.TimeoutExpired as error:
+        raise Refused(f"The repository {url} did not answer within {GIT_SECONDS:g} s.") from error
+    if done.returncode != 0:
+        raise Refused(f"The repository {url} cannot be read: {done.stderr.strip()}")
+    pairs = (line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
+    return {ref: commit for commit, ref in pairs}

@@ -1,0 +1,189 @@
+"""`launchd job`: make, list and describe jobs, kept as artifacts in W&B's form at the queue server."""
+
+import shlex
+import tempfile
+from pathlib import Path
+
+import click
+
+from launchd.cli.failures import told
+from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, NewJob, Options, of_directory, of_image, of_repository
+from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
+from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.words import joined, one_line
+from launchd.client.answers import VersionFields
+from launchd.client.artifacts import upload_directory
+from launchd.client.directories import IGNORED
+from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
+from launchd.client.jobs import create_job, download_job, list_jobs
+from launchd.client.queue_server import QueueServer
+
+DEFAULT_PROJECT = "uncategorized"
+
+#: What W&B's command leaves out of a code job, besides what is never code.
+_NOT_CODE = ("wandb",)
+
+_OUTCOMES = {"created": "was created", "updated": "has a new version", "unchanged": "is unchanged"}
+
+project_option = click.option(
+    "-p", "--project", envvar="WANDB_PROJECT", default=DEFAULT_PROJECT, show_default=True, help="Project of the job."
+)
+
+
+@click.group()
+def job() -> None:
+    """Make, list and describe jobs: what to run, kept at the queue server under a name."""
+
+
+@job.command(
+    epilog="\b\nExamples:\n"
+    "  launchd job create git https://github.com/me/project -E 'python train.py' -g v1.2\n"
+    "  launchd job create code . -E 'python train.py' -n train -a best"
+)
+@click.argument("kind", type=click.Choice(["git", "code", "image"]))
+@click.argument("path")
+@click.option("-n", "--name", help="Name of the job [default: made from PATH].")
+@click.option("-d", "--description", help="What it is for.")
+@click.option("-a", "--alias", "aliases", multiple=True, help="Alias of the new version, beside `latest`.")
+@click.option("-E", "--entry-point", metavar="COMMAND", help="What to run, as one text [default: python main.py].")
+@click.option("-g", "--git-hash", metavar="REF", help="Branch, tag or commit of the repository.")
+@click.option("-r", "--runtime", metavar="3.N", help="Version of Python [default: the one that runs this].")
+@click.option("-b", "--build-context", help="Directory that an image is built in.")
+@click.option("-D", "--dockerfile", help="Dockerfile, within the code.")
+@click.option("-B", "--base-image", help="Image that the code is run in.")
+@project_option
+@entity_option
+@server_options
+@told(*REMOTE_ERRORS, OSError)
+def create(
+    kind: str,
+    path: str,
+    name: str | None,
+    description: str | None,
+    aliases: tuple[str, ...],
+    entry_point: str | None,
+    git_hash: str | None,
+    runtime: str | None,
+    build_context: str | None,
+    dockerfile: str | None,
+    base_image: str | None,
+    project: str,
+    entity: str | None,
+    url: str | None,
+    state_dir: Path | None,
+) -> None:
+    """Make a job of PATH: the URL of a git repository, a directory, or a container image.
+
+    Made again, a job gets a new version, unless nothing changed.
+    """
+    given = (entry_point, git_hash, runtime, build_context, dockerfile, base_image)
+    _check(kind, path, name, given)
+    options = Options(
+        entry_point=_words(entry_point),
+        runtime=runtime,
+        build_context=build_context,
+        dockerfile=dockerfile,
+        base_image=base_image,
+    )
+    with queue_server(url, state_dir) as server:
+        owner = entity_of(server, entity)
+        if kind == "git":
+            new = of_repository(path, git_hash, options)
+        elif kind == "code":
+            new = _of_directory(server, owner, project, Path(path), name, options)
+        else:
+            new = of_image(path)
+        made = create_job(
+            server,
+            JobName(owner, project, name or new.name),
+            new.job,
+            requirements=new.requirements,
+            aliases=(*aliases, *new.aliases),
+            description=description,
+        )
+    click.echo(f"Job {made.name} {_OUTCOMES[made.outcome]}.")
+
+
+def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]) -> None:
+    if name is not None and name != safe_name(name):
+        raise click.UsageError(f"{name!r} is no name for a job; {safe_name(name)!r} is one.")
+    if kind == "image" and any(value is not None for value in given):
+        raise click.UsageError(
+            "An image has its command, Python and files in itself: leave out -E, -g, -r, -b, -D, -B."
+        )
+    if kind == "code" and not Path(path).is_dir():
+        raise click.UsageError(f"{path!r} is no directory.")
+    if kind != "git" and given[1] is not None:
+        raise click.UsageError("--git-hash is for jobs of a git repository.")
+
+
+def _words(entry_point: str | None) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(entry_point)) if entry_point else DEFAULT_ENTRY_POINT
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--entry-point") from error
+
+
+def _of_directory(
+    server: QueueServer, entity: str, project: str, directory: Path, name: str | None, options: Options
+) -> NewJob:
+    code_name = f"code-{name or safe_name(directory.resolve().name)}"
+    artifact_id = upload_directory(server, entity, project, code_name, directory, (*IGNORED, *_NOT_CODE))
+    return of_directory(directory, code_reference(artifact_id), code_name, options)
+
+
+@job.command("list")
+@project_option
+@entity_option
+@server_options
+@told(*REMOTE_ERRORS)
+def list_all(project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """List the jobs of a project, with all their versions."""
+    with queue_server(url, state_dir) as server:
+        owner = entity_of(server, entity)
+        found = list_jobs(server, owner, project)
+    if not found:
+        click.echo(f"There are no jobs in project {project!r} of {owner!r}. Make one with: launchd job create")
+        return
+    rows = [[Cell(text) for text in _row(version)] for version in found]
+    click.echo("\n".join(table(("NAME", "VERSION", "ALIASES", "DESCRIPTION"), rows, terminal_width())))
+
+
+def _row(version: VersionFields) -> tuple[str, str, str, str]:
+    number = f"v{version.version_index}"
+    aliases = [alias.alias for alias in version.aliases if alias.alias != number]
+    return version.artifact_sequence.name, number, joined(aliases), one_line(version.description)
+
+
+@job.command()
+@click.argument("name")
+@project_option
+@entity_option
+@server_options
+@told(*REMOTE_ERRORS, OSError)
+def describe(name: str, project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Show what the job NAME runs. NAME is [[ENTITY/]PROJECT/]NAME[:ALIAS]."""
+    with queue_server(url, state_dir) as server, tempfile.TemporaryDirectory() as directory:
+        owner = entity_of(server, entity) if name.count("/") < 2 else entity
+        known = parse_job_name(name, owner, project)
+        found = download_job(server, known, Path(directory))
+        packages = Path(directory, FROZEN_FILE)
+        count = len(packages.read_text(errors="replace").split()) if packages.is_file() else 0
+    lines = [("Job", str(known)), *_described(found), ("Packages", str(count))]
+    click.echo("\n".join(f"{label + ':':<14} {text}" for label, text in lines if text))
+
+
+def _described(found: JobFile) -> list[tuple[str, str | None]]:
+    source = found.source
+    return [
+        ("Kind", found.source_type),
+        ("Repository", source.git.remote if source.git else None),
+        ("Commit", source.git.commit if source.git else None),
+        ("Code", source.artifact),
+        ("Image", source.image),
+        ("Entry point", shlex.join(source.entrypoint or ()) or None),
+        ("Python", found.runtime or None),
+        ("Build context", source.build_context),
+        ("Dockerfile", source.dockerfile),
+        ("Base image", source.base_image),
+    ]

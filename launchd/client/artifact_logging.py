@@ -1,0 +1,155 @@
+"""Logging an artifact: W&B's operations in their order, and the manifest. What the files are is the caller's to say."""
+
+import hashlib
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from launchd.client.answers import CreatedVersion, UploadTarget
+from launchd.client.directories import CodeFile, digest_of
+from launchd.client.documents import artifacts
+from launchd.client.errors import ServerBusy
+from launchd.client.queue_server import QueueServer
+from launchd.client.transport import encoded
+
+MANIFEST_NAME = "wandb_manifest.json"
+COMMITTED = "COMMITTED"
+LATEST = "latest"
+FILES_PER_REQUEST = 500
+
+
+class NewArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """What to log. `aliases` are beside `latest`; `digest_words` go into the digest beside names and contents."""
+
+    entity: str
+    project: str
+    type: str
+    name: str
+    metadata: Mapping[str, Any]
+    description: str | None = None
+    aliases: tuple[str, ...] = ()
+    digest_words: tuple[str, ...] = ()
+
+
+class LoggedArtifact(msgspec.Struct, frozen=True):
+    """What became of it: its id; whether the server had just this already; whether it had any version before."""
+
+    id: str
+    known: bool
+    first: bool
+
+
+def log_artifact(server: QueueServer, artifact: NewArtifact, files: Sequence[CodeFile]) -> LoggedArtifact:
+    """Store the files as a new version; what the server has already, byte for byte, is not sent again.
+
+    Raises the four errors of `errors.py`, and `OSError` where a file cannot be read.
+    """
+    digests = {file.name: digest_of(file.path) for file in files}
+    created = _create(server, artifact, digests)
+    made = LoggedArtifact(created.id, created.state == COMMITTED, created.artifact_sequence.latest_artifact is None)
+    if made.known:
+        return made
+    manifest_id = _put_manifest(server, artifact, made.id, None)
+    for batch in _batches(files, FILES_PER_REQUEST):
+        _put_files(server, made.id, manifest_id, batch, digests)
+    _put_manifest(server, artifact, made.id, _manifest(made.id, files, digests))
+    server.transport.call(artifacts.COMMIT_ARTIFACT, {"id": made.id})
+    return made
+
+
+def _create(server: QueueServer, artifact: NewArtifact, digests: Mapping[str, str]) -> CreatedVersion:
+    aliases = dict.fromkeys([*artifact.aliases, LATEST])
+    values = {
+        "entityName": artifact.entity,
+        "projectName": artifact.project,
+        "artifactTypeName": artifact.type,
+        "artifactCollectionName": artifact.name,
+        "digest": _artifact_digest(digests, artifact.digest_words),
+        "digestAlgorithm": "MANIFEST_MD5",
+        "description": artifact.description,
+        "aliases": [{"artifactCollectionName": artifact.name, "alias": alias} for alias in aliases],
+        "metadata": encoded(artifact.metadata).decode(),
+        "clientID": secrets.token_hex(32),
+        "sequenceClientID": secrets.token_hex(32),
+        "enableDigestDeduplication": True,
+    }
+    return server.transport.call(artifacts.CREATE_ARTIFACT, {"input": values}).result.artifact
+
+
+def _artifact_digest(digests: Mapping[str, str], words: Sequence[str]) -> str:
+    """W&B's digest of a manifest, over names and contents, and over words of ours where there are any."""
+    md5 = hashlib.md5(b"wandb-artifact-manifest-v1\n", usedforsecurity=False)
+    for name in sorted(digests):
+        md5.update(f"{name}:{digests[name]}\n".encode())
+    for word in words:
+        md5.update(f"{word}\n".encode())
+    return md5.hexdigest()
+
+
+def _put_manifest(server: QueueServer, artifact: NewArtifact, artifact_id: str, content: bytes | None) -> str:
+    """Announce the manifest (no `content` yet) or deliver it; returns its id."""
+    digest = "" if content is None else b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    values = {
+        "artifactID": artifact_id,
+        "name": MANIFEST_NAME,
+        "digest": digest,
+        "entityName": artifact.entity,
+        "projectName": artifact.project,
+        "type": "FULL",
+    }
+    variables = {"input": values, "includeUpload": content is not None}
+    manifest = server.transport.call(artifacts.CREATE_MANIFEST, variables).result.artifact_manifest
+    if content is not None and manifest.file.upload_url:
+        server.transport.upload(manifest.file.upload_url, _headers(manifest.file), content)
+    return manifest.id
+
+
+def _manifest(artifact_id: str, files: Sequence[CodeFile], digests: Mapping[str, str]) -> bytes:
+    contents = {
+        file.name: {"digest": digests[file.name], "size": file.size, "birthArtifactID": artifact_id} for file in files
+    }
+    return encoded(
+        {
+            "version": 1,
+            "storagePolicy": "wandb-storage-policy-v1",
+            "storagePolicyConfig": {"storageLayout": "V2"},
+            "contents": contents,
+        }
+    )
+
+
+def _put_files(
+    server: QueueServer, artifact_id: str, manifest_id: str, files: Sequence[CodeFile], digests: Mapping[str, str]
+) -> None:
+    specs = [
+        {"artifactID": artifact_id, "artifactManifestID": manifest_id, "name": file.name, "md5": digests[file.name]}
+        for file in files
+    ]
+    variables: dict[str, Any] = {"input": {"artifactFiles": specs, "storageLayout": "V2"}}
+    targets = server.transport.call(artifacts.CREATE_FILES, variables).result.files.edges
+    if len(targets) != len(files):
+        raise ServerBusy(f"The server at {server.base_url} offered {len(targets)} places for {len(files)} files.")
+    for file, target in zip(files, targets, strict=True):
+        if target.node.upload_url:
+            _put_file(server, target.node.upload_url, _headers(target.node), file)
+
+
+def _put_file(server: QueueServer, url: str, headers: Mapping[str, str], file: CodeFile) -> None:
+    if file.size == 0:  # requests sends an empty open file in chunks, which storage services refuse
+        server.transport.upload(url, headers, b"")
+        return
+    with file.path.open("rb") as content:
+        server.transport.upload(url, headers, content)
+
+
+def _headers(target: UploadTarget) -> dict[str, str]:
+    pairs = (header.partition(":") for header in target.upload_headers or ())
+    return {name: value.strip() for name, _, value in pairs}
+
+
+def _batches(files: Sequence[CodeFile], size: int) -> Iterator[Sequence[CodeFile]]:
+    for start in range(0, len(files), size):
+        yield files[start : start + size]

@@ -1,0 +1,77 @@
+"""Jobs made, listed, described and launched by commands alone, and run by a real agent."""
+
+import json
+from pathlib import Path
+
+from tests.support.up import Up, make_repository
+
+SCRIPT = (
+    "import json, os, sys; print(sys.argv[1:], json.loads(os.environ['WANDB_ARTIFACTS']), os.environ['WANDB_CONFIG'])"
+)
+
+
+def launched(up: Up, *words: str) -> str:
+    """What a job printed that was launched with these words, and waited for."""
+    done = up.output("launch", *words)
+    assert done.splitlines()[-1].endswith("finished"), done
+    return up.output("logs", done.split()[1])
+
+
+def test_jobs_are_made_and_run(up: Up, tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "repository")
+    made = up.output("job", "create", "git", repository, "-g", "v1", "-n", "versions", "-p", "tries", "-a", "first")
+    name = made.split()[1]
+    assert made.endswith("was created.")
+    assert name.endswith("/tries/versions:latest")
+    again = up.output("job", "create", "git", repository, "-g", "v1", "-n", "versions", "-p", "tries")
+    assert again.endswith("is unchanged.")
+    newer = up.output("job", "create", "git", repository, "-n", "versions", "-p", "tries")
+    assert newer.endswith("has a new version.")
+    assert launched(up, "--job", "versions:first", "-p", "tries") == "version 1"
+    assert launched(up, "--job", name) == "version 2"
+
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "train.py").write_text(SCRIPT)
+    made = up.output("job", "create", "code", str(code), "-n", "train", "-E", "python train.py --fast", "-p", "tries")
+    name = made.split()[1]
+    output = launched(up, "--job", name, "-c", json.dumps({"epochs": 3}))
+    assert output == f"['--fast'] {{'_wandb_job': '{name}'}} " + json.dumps({"epochs": 3})
+
+    listed = up.output("job", "list", "-p", "tries").splitlines()
+    assert [line.split()[:3] for line in listed[1:]] == [
+        ["train", "v0", "latest"],
+        ["versions", "v1", "latest"],
+        ["versions", "v0", "first"],
+    ]
+    described = up.output("job", "describe", "tries/train")
+    assert "Entry point:   python train.py --fast" in described.splitlines()
+
+
+def test_an_image_is_made_and_not_run(up: Up) -> None:
+    made = up.output("job", "create", "image", "registry:5000/me/tool:v2-rc", "-p", "tries")
+    name = made.split()[1]
+    assert name.endswith("/tries/job-registry_5000_me_tool:latest")
+    assert "v2-rc" in up.output("job", "list", "-p", "tries")
+    assert "Image:         registry:5000/me/tool:v2-rc" in up.output("job", "describe", name).splitlines()
+    failed = up.run("launch", "--job", name)
+    assert failed.returncode == 1
+    assert b"is the container image registry:5000/me/tool:v2-rc" in failed.stderr
+
+
+def test_mistakes_are_told(up: Up, tmp_path: Path) -> None:
+    def refused(*words: str) -> str:
+        done = up.run(*words)
+        assert done.returncode in (1, 2), done.stdout
+        return done.stderr.decode()
+
+    assert "has no job" in refused("launch", "--job", "nothing")
+    assert "has no job" in refused("job", "describe", "nothing")
+    assert "is no name of a job" in refused("job", "describe", "a/b/c/d")
+    assert "no directory" in refused("job", "create", "code", str(tmp_path / "nothing"))
+    assert "is no name for a job; 'a_b' is one" in refused("job", "create", "image", "busybox", "-n", "a b")
+    assert "has its command" in refused("job", "create", "image", "busybox", "-E", "true")
+    assert "cannot be read" in refused("job", "create", "git", f"file://{tmp_path}/nothing")
+    repository = make_repository(tmp_path / "repository")
+    assert "has no branch or tag 'v9'" in refused("job", "create", "git", repository, "-g", "v9")
+    assert "There are no jobs" in up.output("job", "list", "-p", "empty")

@@ -1,0 +1,118 @@
+"""Jobs as a real queue server keeps them, fetched with what they name."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ipc.errors import InvalidSpec, SourceError
+from ipc.orders import GitOptions
+from launchd.client.artifacts import upload_directory
+from launchd.client.job_file import GitCommit, JobFile, JobName, JobSource, code_reference
+from launchd.client.jobs import create_job
+from launchd.client.queue_server import QueueServer
+from tests.support.server import RunningServer, fresh_name, running_server
+from tests.unit.workers.test_git import Origin
+from workers.context import JobContext
+from workers.sources import Project
+from workers.sources.job import JobSource as Source
+
+ContextMaker = Callable[..., JobContext]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[QueueServer]:
+    client = QueueServer(server.url, server.key)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def fetch(make_context: ContextMaker, server: RunningServer) -> Callable[[str], Project]:
+    def do(job: str) -> Project:
+        context = make_context(spec={"job": job}, base_url=server.url, git=GitOptions(allow_local=True))
+        context.api_key = server.key
+        return Source().fetch(context)
+
+    return do
+
+
+@pytest.fixture
+def make(client: QueueServer) -> Callable[..., str]:
+    def do(kind: str, source: JobSource, requirements: str = "") -> str:
+        name = JobName("me", "engine", fresh_name("job"))
+        return str(create_job(client, name, JobFile(kind, source, "3.11"), requirements=requirements).name)
+
+    return do
+
+
+@pytest.fixture
+def code(client: QueueServer, tmp_path: Path) -> str:
+    """A code artifact's id."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "train.py").write_text("print('hi')\n")
+    return upload_directory(client, "me", "engine", "code-train", source)
+
+
+def test_a_repository_at_its_commit(make: Callable[..., str], fetch: Callable[[str], Project], tmp_path: Path) -> None:
+    origin = Origin(tmp_path / "origin")
+    commit = origin.commit("then")
+    origin.commit("now")
+    source = JobSource(git=GitCommit(str(origin.path), commit), entrypoint=("python3.11", "main.py"))
+    project = fetch(make("repo", source, "requests==2.0\n"))
+    assert (project.directory / "main.py").read_text() == "then"
+    assert (project.directory / "requirements.frozen.txt").read_text() == "requests==2.0\n"
+    assert project.entry_point == ("python", "main.py")
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_code_artifact(
+    make: Callable[..., str], fetch: Callable[[str], Project], code: str, server: RunningServer, by_name: bool
+) -> None:
+    host = server.url.removeprefix("http://")
+    named = f"wandb-artifact://{host}/me/engine/code-train:latest"
+    source = JobSource(artifact=named if by_name else code_reference(code), entrypoint=("python", "train.py"))
+    project = fetch(make("artifact", source))
+    assert (project.directory / "train.py").read_text() == "print('hi')\n"
+    assert project.entry_point == ("python", "train.py")
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "sentence"),
+    [
+        ("image", JobSource(image="busybox:1"), "is the container image busybox:1, which this agent cannot run yet"),
+        ("video", JobSource(), "is of the kind 'video', which this agent does not know"),
+        ("repo", JobSource(), "names no git repository"),
+        ("artifact", JobSource(), "names no code artifact"),
+        ("artifact", JobSource(artifact="file:///etc"), "is no artifact"),
+        ("repo", JobSource(git=GitCommit("/x"), notebook=True), "is a notebook"),
+    ],
+)
+def test_a_job_that_cannot_run_is_a_sentence(
+    make: Callable[..., str], fetch: Callable[[str], Project], kind: str, source: JobSource, sentence: str
+) -> None:
+    with pytest.raises(SourceError, match=sentence) as failure:
+        fetch(make(kind, source))
+    assert failure.value.hint
+
+
+def test_a_name_that_is_none(fetch: Callable[[str], Project]) -> None:
+    with pytest.raises(InvalidSpec, match="is no name of a job"):
+        fetch("a/b/c/d:e")
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("nothing", "has no job me/engine/nothing:latest"), ("code-train:v0", "of type 'code', not a job")],
+)
+def test_no_such_job(fetch: Callable[[str], Project], name: str, sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence):
+        fetch(f"me/engine/{name}")

@@ -1,0 +1,77 @@
+"""Asking the queue server for a job's files: with patience, within the time for fetching, and never in a stop's way.
+
+Owns the pauses between attempts and the thread. What is asked for is the caller's.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing import connection
+from typing import TypeVar
+
+from ipc.errors import SourceError
+from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
+from launchd.client.queue_server import QueueServer
+from workers.context import JobContext
+
+#: Pauses between attempts while the server does not answer, in seconds.
+RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0)
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+def from_server(context: JobContext, subject: str, work: Callable[[QueueServer], T]) -> T:
+    """Return what ``work`` returns; ``subject`` is what it brings, as in "The job's code directory".
+
+    Raises:
+        SourceError: the server does not have it, does not answer, or it cannot be written to the disk.
+        JobCancelled: the job was stopped meanwhile.
+    """
+    server = QueueServer(context.order.base_url, context.api_key)
+    try:
+        return _patiently(context, lambda: _within_time(context, subject, lambda: work(server)))
+    except (QueueServerError, OSError) as error:
+        raise SourceError(
+            f"{subject} could not be downloaded: {error}",
+            hint="Launch it again if the server no longer has it.",
+        ) from error
+    finally:
+        server.close()
+
+
+def _patiently(context: JobContext, attempt: Callable[[], T]) -> T:
+    for pause in RETRY_SECONDS:
+        try:
+            return attempt()
+        except (ServerUnreachable, ServerBusy) as error:
+            log.warning("The server did not give out the job's files; trying again.", extra={"error": str(error)})
+            connection.wait([context.cancel_fileno()], pause)
+            context.raise_if_cancelled()
+    return attempt()
+
+
+def _within_time(context: JobContext, subject: str, work: Callable[[], T]) -> T:
+    """Work in a thread of its own, which a stop leaves behind; the worker's end is its end."""
+    reader, writer = os.pipe()
+    done: Future[T] = Future()
+    done.add_done_callback(lambda _: os.close(writer))
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except Exception as error:  # noqa: BLE001 (raised again by the one who waits)
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="download", daemon=True).start()
+    try:
+        connection.wait([reader, context.cancel_fileno()], context.order.fetch_timeout_seconds)
+    finally:
+        os.close(reader)
+    context.raise_if_cancelled()
+    if not done.done():
+        raise SourceError(f"{subject} did not arrive within {context.order.fetch_timeout_seconds:g} s.")
+    return done.result()
