@@ -227,17 +227,11 @@ class Reporter(threading.Thread):
                 body = json.loads(delivery.body)
                 self._server.warn_item(delivery.item_id, body["message"], body["stage"])
             case _:
-                self._queue_again(**json.loads(delivery.body))
+                self._queue_again(delivery.item_id, **json.loads(delivery.body))
 
-    def _queue_again(self, entity: str, queue: str, run_spec: dict[str, Any]) -> None:
-        # A push cannot be repeated: one that was heard and not answered would be a second run.
-        if not (self._native and self._is_queued(entity, queue, run_spec)):
-            self._server.push(entity, queue, run_spec)
-
-    def _is_queued(self, entity: str, queue: str, run_spec: dict[str, Any]) -> bool:
-        mark = {key: run_spec.get(key) for key in ("run_id", "_resume_count")}
-        items = self._server.queue_items(entity, queue)
-        return any(item.run_spec is not None and mark.items() <= item.run_spec.items() for item in items)
+    def _queue_again(self, item_id: str, entity: str, queue: str, run_spec: dict[str, Any]) -> None:
+        # A push that was heard and not answered must not become a second run when it is repeated.
+        self._server.push(entity, queue, run_spec, key=f"after-{item_id}")
 
     def _say_outcome_to_wandb(self, report: Report) -> None:
         # W&B's server learns of success from the run itself.

@@ -43,6 +43,7 @@ _OURS = Capabilities(
     native=True,
     queue_config=True,
     item_by_id=True,
+    push_key=False,
     run_files=False,
 )
 

@@ -29,6 +29,7 @@ CURRENT_WANDB = Capabilities(
     item_by_id=True,
     run_files=True,
     artifact_memberships=True,
+    push_key=False,
 )
 
 
@@ -89,4 +90,5 @@ def _judged(found: Introspection) -> Capabilities:
         item_by_id=bool(found.queue and "runQueueItem" in found.queue.names()),
         run_files={"upsertBucket", "createRunFiles"} <= mutations,
         artifact_memberships=bool(found.project and "artifactCollectionMembership" in found.project.names()),
+        push_key=bool(found.push and "idempotencyKey" in found.push.names()),
     )

@@ -23,6 +23,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     queue_config: bool
     item_by_id: bool
     run_files: bool
+    push_key: bool
     artifact_memberships: bool = False
 
 

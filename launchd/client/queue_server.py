@@ -1,7 +1,7 @@
 """One queue server, as the rest of the program sees it: a method per operation, values in and values out.
 
 Owns nothing but the whole: queues, submissions and the agent's side in one object, and the names callers import. It
-retries nothing, and knows neither jobs nor workers.
+repeats nothing but a push, and knows neither jobs nor workers.
 """
 
 from launchd.client.accounts import AccountCalls

@@ -3,17 +3,25 @@
 Owns the mapping of these operations to documents; one part of `QueueServer`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
-from launchd.client.answers import RunFields
+from launchd.client.answers import PushedItem, RunFields
 from launchd.client.calls import QUEUE_PROJECT, as_json
 from launchd.client.documents import launch, native, runs
-from launchd.client.errors import Refused
+from launchd.client.errors import Refused, ServerBusy, ServerUnreachable
 from launchd.client.models import Item, RunDetail
 from launchd.client.queues import QueueCalls
+
+T = TypeVar("T")
+
+INSIST_SECONDS = 15.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
 
 
 class SubmissionCalls(QueueCalls):
@@ -28,8 +36,13 @@ class SubmissionCalls(QueueCalls):
         project: str = QUEUE_PROJECT,
         priority: int | None = None,
         template_variables: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> str:
-        """Put a run spec into a queue; returns the item's id. `priority`: 0 (critical), 1, 2 or 3 (low)."""
+        """Put a run spec into a queue; returns the item's id. `priority`: 0 (critical), 1, 2 or 3 (low).
+
+        On our server a push with the same `key` as an earlier one is that push, and answers its item. Without a key the
+        push gets one of its own, under which it is repeated for `INSIST_SECONDS` while no answer comes.
+        """
         optional: dict[str, Any] = {}
         if priority is not None:
             if not self.capabilities().push_priority:
@@ -37,9 +50,14 @@ class SubmissionCalls(QueueCalls):
             optional["priority"] = priority
         if template_variables:
             optional["templateVariableValues"] = as_json(template_variables)
+        knows_keys = self.capabilities().push_key
+        if knows_keys:
+            optional["idempotencyKey"] = key or uuid.uuid4().hex
         operation = launch.push(tuple(optional))
         target = {"entity": entity, "project": project, "queue": queue, "runSpec": as_json(run_spec)}
-        return self._call(operation, **target, **optional).run_queue_item_id
+        send = partial(self._call, operation, **target, **optional)
+        pushed: PushedItem = _insist(send) if knows_keys and key is None else send()
+        return pushed.run_queue_item_id
 
     def submits_for_others(self) -> bool:
         """Whether the key is a service account's, whose items may name another author. Native."""
@@ -104,3 +122,16 @@ def _detail(run: RunFields) -> RunDetail:
 def _values(text: str | None, without: str) -> dict[str, Any]:
     values = msgspec.json.decode(text or "{}", type=dict[str, Any] | None) or {}
     return {name: value for name, value in values.items() if name != without}
+
+
+def _insist(call: Callable[[], T]) -> T:
+    """What `call` answers, repeated while the server does not."""
+    deadline, wait = time.monotonic() + INSIST_SECONDS, _FIRST_WAIT
+    while True:
+        try:
+            return call()
+        except (ServerUnreachable, ServerBusy):
+            if time.monotonic() + wait > deadline:
+                raise
+        time.sleep(wait)
+        wait = min(2 * wait, _LONGEST_WAIT)

@@ -1,7 +1,8 @@
 """What a push makes of the submitter's run spec. Owns the normal form in which specs are stored.
 
 Merge rule: the queue's `resource_args` lie under the submitter's. Objects are merged key by key, at every depth, and
-the submitter's value wins; any other value (a list, a number, a string, null) is replaced whole.
+the submitter's value wins; any other value (a list, a number, a string, null) is replaced whole. Placeholders are
+filled in in the queue's part alone, before the merge.
 """
 
 import json
@@ -27,6 +28,8 @@ def parse_object(text: str | None, what: str) -> dict[str, Any]:
     """
     try:
         value = msgspec.json.decode(text) if text else None
+    except RecursionError as error:
+        raise Refused(f"{what} is nested too deeply.") from error
     except msgspec.DecodeError as error:
         raise Refused(f"{what} is not JSON: {error}.") from error
     if value is None:
@@ -41,18 +44,49 @@ def normalise(
 ) -> dict[str, Any]:
     """The spec as it is stored: null `overrides` and `resource_args` become {}, and what the queue sets is filled in.
 
+    `template_values` come before those in the spec's own `template_variables`, where W&B's client would have taken them
+    from. They stay there: whoever queues the spec again (a preempted run) must not need to know them.
+
     Raises:
         Refused: a part has the wrong type, or a template variable the wrong value.
     """
+    try:
+        return _filled(spec, config, template_values)
+    except RecursionError as error:
+        raise Refused("The run spec, or the queue's configuration, is nested too deeply.") from error
+
+
+def _filled(
+    spec: Mapping[str, Any], config: ResourceConfig | None, template_values: Mapping[str, Any]
+) -> dict[str, Any]:
     filled = dict(spec)
+    values = {**_object(filled.pop("template_variables", None), "template_variables"), **template_values}
+    if values:
+        filled["template_variables"] = values
     for key in ("overrides", "resource_args"):
         filled[key] = _object(filled.get(key), key)
-    if not filled.get("resource"):
-        filled["resource"] = config.resource if config else None
-    if config is not None:
-        queue_args = fill_in(config.config, config.template_variables, template_values).get("resource_args")
-        filled["resource_args"] = merge(_object(queue_args, "resource_args of the queue"), filled["resource_args"])
+    resource = filled.get("resource") or (config.resource if config else None)
+    if not isinstance(resource, str | None):
+        raise Refused(f"resource in the run spec must be a string, not {json.dumps(resource)[:60]}.")
+    filled["resource"] = resource
+    below, variables = (config.config, config.template_variables) if config else ({}, {})
+    queue_args = _object(fill_in(below, variables, values).get("resource_args"), "resource_args of the queue")
+    filled["resource_args"] = merge(queue_args, filled["resource_args"])
     return filled
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Check the configuration of a queue.
+
+    Raises:
+        Refused: `resource_args`, or those of a resource, are no object.
+    """
+    args = config.get("resource_args")
+    if not isinstance(args, dict | None):
+        raise Refused(f"resource_args of a queue must be an object by resource, not {json.dumps(args)[:60]}.")
+    for resource, inner in (args or {}).items():
+        if not isinstance(inner, dict | None):
+            raise Refused(f"resource_args.{resource[:80]} of a queue must be an object, not {json.dumps(inner)[:60]}.")
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

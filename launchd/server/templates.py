@@ -1,13 +1,38 @@
-"""Template variables of a queue: `{{name}}` in its configuration, filled in at push. Owns the checks of values."""
+"""Template variables of a queue: `{{name}}` in its configuration, filled in at push. Owns the checks of values.
+
+A variable is declared as `{name: {"schema": {...}}}`, with `type` (string, number, integer), `default`, `minimum`,
+`maximum` and `enum`, as W&B has them. Only values are filled in, not the keys of objects.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launchd.server.errors import Refused
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
+
+
+def check_declarations(variables: Mapping[str, Any]) -> None:
+    """Check the variables of a new configuration.
+
+    Raises:
+        Refused: a name that no placeholder can have, or a schema that no value or not even its own default fits.
+    """
+    for name, declared in variables.items():
+        if not _NAME.fullmatch(name):
+            raise Refused(f"{name[:80]!r} is no name for a template variable: letters, digits and _.-, no digit first.")
+        if not isinstance(declared, dict) or not isinstance(declared.get("schema"), dict):
+            raise Refused(f"Template variable {name!r} must be declared as an object with the key 'schema'.")
+        _check_schema(name, _schema(declared))
+
+
+def undeclared(config: object, variables: Mapping[str, Any]) -> list[str]:
+    """A warning for each placeholder that no variable fills in."""
+    names = sorted(set(_placeholders(config)) - set(variables))
+    return [f"{{{{{name}}}}} is no template variable of this queue; it stays in the configuration." for name in names]
 
 
 def fill_in(config: Mapping[str, Any], variables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,27 +53,55 @@ def fill_in(config: Mapping[str, Any], variables: Mapping[str, Any], values: Map
 
 def _schema(declared: object) -> Mapping[str, Any]:
     schema = declared.get("schema") if isinstance(declared, dict) else None
-    return schema if isinstance(schema, dict) else {}
+    # Null stands for nothing said.
+    return {key: value for key, value in schema.items() if value is not None} if isinstance(schema, dict) else {}
+
+
+def _check_schema(name: str, schema: Mapping[str, Any]) -> None:
+    kind, allowed = schema.get("type"), schema.get("enum")
+    if kind is not None and (not isinstance(kind, str) or kind not in _TYPES):
+        raise Refused(f"Template variable {name!r} cannot be of type {kind!r}; there are: {', '.join(_TYPES)}.")
+    if allowed is not None and (not isinstance(allowed, list) or not allowed):
+        raise Refused(f"The enum of template variable {name!r} must be a list that is not empty, not {allowed!r}.")
+    for bound in ("minimum", "maximum"):
+        if bound in schema and (not _is_of(schema[bound], "number") or kind not in ("integer", "number")):
+            raise Refused(f"The {bound} of template variable {name!r} must be a number, as its type must be.")
+    if schema.get("minimum", 0) > schema.get("maximum", schema.get("minimum", 0)):
+        raise Refused(f"No value of template variable {name!r} can be at least its minimum and at most its maximum.")
+    for value in allowed or ():
+        _check_type(name, schema, value)
+    if "default" in schema:
+        _check_value(name, schema, schema["default"])
 
 
 def _value(name: str, schema: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
     value = values.get(name, schema.get("default"))
     if value is None:
         raise Refused(f"Template variable {name!r} has no default and was given no value.")
-    wanted = _TYPES.get(schema.get("type", ""))
-    if wanted and (not isinstance(value, wanted) or isinstance(value, bool)):
-        raise Refused(f"Template variable {name!r} must be of type {schema['type']}, not {value!r}.")
-    _check_range(name, schema, value)
-    return value
+    _check_value(name, schema, value)
+    return int(value) if schema.get("type") == "integer" else value
 
 
-def _check_range(name: str, schema: Mapping[str, Any], value: Any) -> None:
+def _check_value(name: str, schema: Mapping[str, Any], value: Any) -> None:
+    _check_type(name, schema, value)
     if "enum" in schema and value not in schema["enum"]:
         raise Refused(f"Template variable {name!r} must be one of {schema['enum']}, not {value!r}.")
     if "minimum" in schema and value < schema["minimum"]:
         raise Refused(f"Template variable {name!r} must be at least {schema['minimum']}, not {value!r}.")
     if "maximum" in schema and value > schema["maximum"]:
         raise Refused(f"Template variable {name!r} must be at most {schema['maximum']}, not {value!r}.")
+
+
+def _check_type(name: str, schema: Mapping[str, Any], value: Any) -> None:
+    kind = schema.get("type")
+    if kind is not None and not _is_of(value, kind):
+        raise Refused(f"Template variable {name!r} must be of type {kind}, not {value!r}.")
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    # JSON has one kind of number: 4.0 is an integer.
+    whole = kind == "integer" and isinstance(value, float) and value.is_integer()
+    return whole or (isinstance(value, _TYPES[kind]) and not isinstance(value, bool))
 
 
 def _replace(value: Any, chosen: Mapping[str, Any]) -> Any:
@@ -66,3 +119,13 @@ def _replace_text(text: str, chosen: Mapping[str, Any]) -> Any:
     if whole:
         return chosen.get(whole[1], text)
     return _PLACEHOLDER.sub(lambda found: str(chosen.get(found[1], found[0])), text)
+
+
+def _placeholders(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _placeholders(inner)
+    elif isinstance(value, str):
+        yield from _PLACEHOLDER.findall(value)

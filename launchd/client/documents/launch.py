@@ -173,7 +173,7 @@ DELETE_ITEM: Root[Success] = mutation(
 )
 
 
-OPTIONS_OF_PUSH = {"priority": "Int", "templateVariableValues": "JSONString"}
+OPTIONS_OF_PUSH = {"priority": "Int", "templateVariableValues": "JSONString", "idempotencyKey": "String"}
 
 
 def push(options: Iterable[str]) -> Root[PushedItem]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from launchd.server import authors, run_specs
 from launchd.server.context import Context, Info
+from launchd.server.errors import Refused
 from launchd.server.store import items, queues
 from launchd.server.store.records import Queue, Viewer
 from launchd.server.store.states import DEFAULT_PRIORITY
@@ -16,6 +17,8 @@ from launchd.server.wakeups import work_topic
 
 mutation = MutationType()
 bindables = [mutation]
+
+_LONGEST_KEY = 128
 
 
 @mutation.field("pushToRunQueueByName")
@@ -43,14 +46,24 @@ async def push_by_id(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
 async def _push(context: Context, find: Callable[[Connection], Queue], input: dict[str, Any]) -> dict[str, Any]:
     spec = run_specs.parse_object(input["run_spec"], "runSpec")
     values = run_specs.parse_object(input.get("template_variable_values"), "templateVariableValues")
+    key = _key(input.get("idempotency_key"))
 
     def work(connection: Connection) -> tuple[str, str, str]:
         queue = find(connection)
-        return queue.id, *enqueue(connection, context.viewer, queue, spec, values, input.get("priority"))
+        before = items.pushed_before(connection, queue, key) if key else None
+        pushed = before or enqueue(connection, context.viewer, queue, spec, values, input.get("priority"), key)
+        return queue.id, *pushed
 
     queue_id, item_id, text = await context.write_guarded(work)
+    # Also for one that is there already: its first push may have died before it could wake anybody.
     context.services.wakeups.wake_one([work_topic(queue_id, scheduler=run_specs.is_scheduler(spec))])
     return {"run_queue_item_id": item_id, "run_spec": text}
+
+
+def _key(given: str | None) -> str | None:
+    if given is not None and not 0 < len(given) <= _LONGEST_KEY:
+        raise Refused(f"An idempotencyKey has 1 to {_LONGEST_KEY} characters, this one has {len(given)}.")
+    return given
 
 
 def enqueue(
@@ -60,8 +73,9 @@ def enqueue(
     spec: Mapping[str, Any],
     values: Mapping[str, Any],
     priority: int | None = None,
+    key: str | None = None,
 ) -> tuple[str, str]:
-    """Append an item with what the queue adds to its spec. Returns its id and the spec.
+    """Append an item with what the queue adds to its spec. Returns its id and the spec. `key` is one that no other has.
 
     Raises:
         Refused: something in the spec, a template variable or the priority cannot be.
@@ -73,8 +87,8 @@ def enqueue(
     config = queues.find_config(connection, queue.entity_id, queue.resource_config_id)
     if scheduler and config is not None and spec.get("resource") not in (None, config.resource):
         # The scheduler of a sweep runs beside the agent, whatever the queue's jobs run on.
-        config = None
+        config, values = None, {}
     authors.check_target(connection, viewer, spec)
     author_id, author = authors.author_of(connection, viewer, spec)
     text = msgspec.json.encode(run_specs.normalise(spec, config, values) | {"author": author}).decode()
-    return items.push(connection, queue, text, author_id, priority=rank, is_scheduler=scheduler), text
+    return items.push(connection, queue, text, author_id, priority=rank, is_scheduler=scheduler, key=key), text

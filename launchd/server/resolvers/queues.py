@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import NotFound
-from launchd.server.run_specs import parse_object
+from launchd.server.run_specs import check_config, parse_object
 from launchd.server.store import identities, items, queues
 from launchd.server.store.records import Item, Queue, ResourceConfig, Viewer
+from launchd.server.templates import check_declarations, undeclared
 
 mutation = MutationType()
 queue = ObjectType("RunQueue")
@@ -70,6 +71,8 @@ async def create_config(_: object, info: Info, input: dict[str, Any]) -> dict[st
     context = info.context
     config = parse_object(input["config"], "config")
     variables = parse_object(input.get("template_variables"), "templateVariables")
+    check_config(config)
+    check_declarations(variables)
 
     def work(connection: Connection) -> int:
         entity = identities.require_entity(connection, context.viewer, input["entity_name"])
@@ -107,13 +110,21 @@ def _config_id(text: str | None) -> int | None:
 @mutation.field("upsertRunQueue")
 async def upsert_queue(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
-    await context.write(_upsert, context.viewer, input)
-    return {"success": True, "config_schema_validation_errors": []}
-
-
-def _upsert(connection: Connection, viewer: Viewer, input: Mapping[str, Any]) -> None:
     config = parse_object(input["resource_config"], "resourceConfig")
     variables = parse_object(input.get("template_variables"), "templateVariables")
+    check_config(config)
+    check_declarations(variables)
+    await context.write(_upsert, context.viewer, input, config, variables)
+    return {"success": True, "config_schema_validation_errors": undeclared(config, variables)}
+
+
+def _upsert(
+    connection: Connection,
+    viewer: Viewer,
+    input: Mapping[str, Any],
+    config: Mapping[str, Any],
+    variables: Mapping[str, Any],
+) -> None:
     links = parse_object(input.get("external_links"), "externalLinks")
     entity = identities.require_entity(connection, viewer, input["entity_name"])
     project, _ = identities.ensure_project(connection, entity, input["project_name"])

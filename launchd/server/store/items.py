@@ -64,6 +64,9 @@ _ENTITY = select(entities).where(entities.c.name == bindparam("of_name"))
 _ENTITY_OF_AUTHOR = _ENTITY.join(memberships).where(
     memberships.c.user_id == bindparam("of_author"), memberships.c.role >= int(Role.MEMBER)
 )
+_BY_KEY = select(item.id, item.run_spec).where(
+    item.queue_id == bindparam("of_queue"), item.push_key == bindparam("of_key"), item.push_key.is_not(None)
+)
 _INSERT = insert(run_queue_items)
 _CHANGE = update(run_queue_items).where(
     item.id == bindparam("of_id"), item.state.in_(bindparam("of_states", expanding=True))
@@ -84,10 +87,23 @@ DEFAULT_PROJECT = "uncategorized"
 """W&B's name for the project of a run that names none."""
 
 
+def pushed_before(connection: Connection, queue: Queue, key: str) -> tuple[str, str] | None:
+    """Id and run spec of the item that was pushed to this queue under the key."""
+    row = connection.execute(_BY_KEY, {"of_queue": queue.id, "of_key": key}).first()
+    return (row.id, row.run_spec) if row else None
+
+
 def push(
-    connection: Connection, queue: Queue, run_spec: str, author_id: int, *, priority: int, is_scheduler: bool
+    connection: Connection,
+    queue: Queue,
+    run_spec: str,
+    author_id: int,
+    *,
+    priority: int,
+    is_scheduler: bool,
+    key: str | None = None,
 ) -> str:
-    """Append an item. Returns its id."""
+    """Append an item. Returns its id. No other item of the queue may have the same `key`."""
     item_id = new_id()
     row = {
         "id": item_id,
@@ -97,6 +113,7 @@ def push(
         "is_scheduler": is_scheduler,
         "author_id": author_id,
         "run_spec": run_spec,
+        "push_key": key,
         "created_at": time.time(),
         "stop_requested": False,
     }

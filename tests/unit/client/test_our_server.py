@@ -4,6 +4,7 @@ import pytest
 
 from launchd.client.errors import Refused, Unauthorized
 from launchd.client.queue_server import Ack, ClaimedItem, Item, QueueServer, Report
+from tests.support.lossy_proxy import lossy_proxy
 from tests.support.server import RunningServer, fresh_name
 from tests.unit.client.conftest import ENTITY
 
@@ -28,6 +29,7 @@ def test_our_server_can_do_everything(ours: QueueServer) -> None:
     assert found.agent_config
     assert found.fail_details
     assert found.push_priority
+    assert found.push_key
 
 
 def test_the_key_says_who_we_are(ours: QueueServer, running: RunningServer) -> None:
@@ -155,6 +157,25 @@ def test_an_item_is_failed_and_warned_of(ours: QueueServer) -> None:
         "build",
         ["slow disk"],
     )
+
+
+def test_a_push_whose_answer_is_lost_is_repeated_and_queues_one_item(running: RunningServer) -> None:
+    with lossy_proxy(running.url) as proxy:
+        server = QueueServer(proxy.url, running.key)
+        queue, _ = stage(server)
+        proxy.to_lose["pushToRunQueueByName"] = 2
+
+        item_id = server.push(ENTITY, queue, {"project": "p"})
+
+        assert proxy.asked["pushToRunQueueByName"] == 3
+        assert [item.id for item in server.queue_items(ENTITY, queue)] == [item_id]
+        server.close()
+
+
+def test_the_same_key_is_the_same_push(ours: QueueServer) -> None:
+    queue, _ = stage(ours)
+    one, again, other = (ours.push(ENTITY, queue, {"project": "p"}, key=key) for key in ("k", "k", "l"))
+    assert one == again != other
 
 
 def test_a_push_to_no_queue_is_refused_in_words(ours: QueueServer) -> None:

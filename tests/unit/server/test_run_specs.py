@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launchd.server.errors import Refused
-from launchd.server.run_specs import check_priority, is_scheduler, merge, normalise, parse_object
+from launchd.server.run_specs import check_config, check_priority, is_scheduler, merge, normalise, parse_object
 from launchd.server.store.records import ResourceConfig
 
 VALUES = st.recursive(
@@ -62,6 +62,52 @@ def test_null_parts_become_objects_and_the_resource_is_filled_in() -> None:
 
 def test_a_resource_that_was_given_is_kept() -> None:
     assert normalise({"resource": "fake"}, config({}), {})["resource"] == "fake"
+
+
+@pytest.mark.parametrize("resource", [7, ["fake"], {"a": 1}])
+def test_a_resource_that_is_no_word_is_refused(resource: object) -> None:
+    with pytest.raises(Refused, match="resource in the run spec must be a string"):
+        normalise({"resource": resource}, None, {})
+
+
+def test_values_in_the_spec_itself_count_less_and_stay_for_whoever_queues_it_again() -> None:
+    queue = ResourceConfig(
+        id=1,
+        resource="fake",
+        config={"resource_args": {"fake": {"a": "{{a}}", "b": "{{b}}"}}},
+        template_variables={"a": {"schema": {}}, "b": {"schema": {}}},
+    )
+    first = normalise({"template_variables": {"a": 1, "b": 1}}, queue, {"b": 2})
+    assert first["resource_args"] == {"fake": {"a": 1, "b": 2}}
+    assert normalise(first, queue, {}) == first
+
+
+def test_placeholders_of_the_submitter_are_left_alone() -> None:
+    queue = ResourceConfig(id=1, resource="fake", config={}, template_variables={"a": {"schema": {"default": 1}}})
+    spec = {"resource_args": {"fake": {"x": "{{a}}"}}, "overrides": {"args": ["{{a}}"]}}
+    filled = normalise(spec, queue, {})
+    assert (filled["resource_args"], filled["overrides"]) == (spec["resource_args"], spec["overrides"])
+
+
+def test_values_for_a_queue_without_variables_are_refused() -> None:
+    with pytest.raises(Refused, match="The queue has no template variable 'a'; it has: none"):
+        normalise({}, None, {"a": 1})
+
+
+@pytest.mark.parametrize("value", [[1], 7, {"fake": 7}, {"fake": []}])
+def test_a_configuration_that_no_spec_can_be_merged_with_is_refused(value: object) -> None:
+    with pytest.raises(Refused, match="of a queue must be an object"):
+        check_config({"resource_args": value})
+
+
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(Refused, match="nested too deeply"):
+        parse_object('{"a":' * 100_000, "runSpec")
+    deep: dict[str, object] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    with pytest.raises(Refused, match="nested too deeply"):
+        normalise({"resource_args": deep}, config(deep), {})
 
 
 def test_a_queue_without_configuration_adds_nothing() -> None:

@@ -6,6 +6,7 @@ from launchd.server.store.tables.base import Count, metadata
 
 # Conditions of partial indexes.
 _EXISTS = text("deleted_at IS NULL")
+_HAS_KEY = text("push_key IS NOT NULL")
 _WAITING, _LEASED = text("state = 'PENDING'"), text("state = 'LEASED'")
 
 resource_configs = Table(
@@ -79,6 +80,8 @@ run_queue_items = Table(
     Column("is_scheduler", Boolean, nullable=False),
     Column("author_id", ForeignKey("users.id")),
     Column("run_spec", Text, nullable=False),
+    # Chosen by who pushed it: the same again is the same push.
+    Column("push_key", String),
     Column("created_at", Float, nullable=False),
     Column("agent_id", ForeignKey("launch_agents.id")),
     Column("claim_id", String),
@@ -113,6 +116,14 @@ run_queue_items = Table(
         "lease_ends_at",
         sqlite_where=_LEASED,
         postgresql_where=_LEASED,
+    ),
+    Index(
+        "run_queue_items_by_key",
+        "queue_id",
+        "push_key",
+        unique=True,
+        sqlite_where=_HAS_KEY,
+        postgresql_where=_HAS_KEY,
     ),
     Index("run_queue_items_of_agent", "agent_id", "state"),
     Index("run_queue_items_of_queue", "queue_id", "number"),
