@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launchd.api.access import Access
-from launchd.api.errors import LaunchError, told
+from launchd.api.errors import told
 from launchd.api.keywords import known_names_only
 from launchd.api.queued import QueuedRun
 from launchd.api.queues import (
@@ -43,7 +43,6 @@ class Api(Access):
     """
 
     @known_names_only
-    @told()
     def create_run_queue(
         self,
         name: str,
@@ -68,19 +67,7 @@ class Api(Access):
 
         Source: `wandb.Api.create_run_queue`.
         """
-        owner = entity or self.default_entity
-        mode, resource = checked_mode(prioritization_mode), checked_resource(type)
-        if self.queue_server.queue_settings(owner, checked_name(name)) is not None:
-            raise LaunchError(f"There is a queue {name!r} of {owner!r} already. Change it with upsert_run_queue().")
-        self.queue_server.create_queue(
-            owner,
-            name,
-            resource=resource,
-            config=config,
-            prioritization=mode,
-            template_variables=variables_document(template_variables),
-        )
-        return RunQueue(self, name, owner)
+        return RunQueue.create(name, type, entity, prioritization_mode, config, template_variables, api=self)
 
     @known_names_only
     @told()

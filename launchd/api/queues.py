@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from launchd.api.access import Access
+from launchd.api.access import Access, ForeignApi, as_access
 from launchd.api.errors import LaunchError, suggestion, told
+from launchd.api.keywords import known_names_only
 from launchd.api.queued import QueuedRun
 from launchd.api.standing import Submission
 from launchd.api.targets import RESOURCES
@@ -29,6 +30,32 @@ class RunQueue:
         self.name = name
         self.entity = entity
         self.project = project
+
+    @classmethod
+    @known_names_only
+    @told()
+    def create(
+        cls,
+        name: str,
+        resource: str,
+        entity: str | None = None,
+        prioritization_mode: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        template_variables: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        api: ForeignApi | None = None,
+    ) -> "RunQueue":
+        """Create a queue at the server of `api`, by default `Api()`; the rest as in :meth:`Api.create_run_queue`."""
+        access = as_access(api)
+        owner, server = entity or access.default_entity, access.queue_server
+        mode, resource = checked_mode(prioritization_mode), checked_resource(resource)
+        if server.queue_settings(owner, checked_name(name)) is not None:
+            raise LaunchError(f"There is a queue {name!r} of {owner!r} already. Change it with upsert_run_queue().")
+        variables = variables_document(template_variables)
+        server.create_queue(
+            owner, name, resource=resource, config=config, prioritization=mode, template_variables=variables
+        )
+        return cls(access, name, owner)
 
     @property
     def id(self) -> str:

@@ -16,6 +16,7 @@ from tests.support.program import program
 from tests.support.server import Api as Wire
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import wait_until
+from tests.support.wandb_server import wandb_server
 
 END_SECONDS = 30.0
 
@@ -311,3 +312,27 @@ def test_the_signature_is_the_documented_one(method: str) -> None:
 @pytest.mark.parametrize("function", [LaunchAgent, create_and_run_agent])
 def test_it_is_made_as_documented(function: Callable[..., object]) -> None:
     assert list(inspect.signature(function).parameters) == ["api", "config"]
+
+
+# -- at W&B's server
+
+
+def test_it_serves_wandbs_server(tmp_path: Path) -> None:
+    quick = {"state_dir": str(tmp_path / "state"), "supervision": {"poll_seconds": 0.2}}
+    command = {"overrides": {"entry_point": ["true"]}, "run_id": "run1"}
+    with wandb_server("default") as theirs:
+        agent = LaunchAgent(Api(base_url=theirs.url, api_key=theirs.key), {"queues": ["default"], "launchd": quick})
+        handed, claimed = theirs.push("default", **command), theirs.push("default", **command)
+        popped = agent.get_job_and_queue()
+        assert popped is not None
+
+        agent.run_job(popped.job, popped.queue)
+        wait_until(lambda: theirs.items[handed].acks == 1, END_SECONDS, "what was handed over was taken")
+        assert theirs.state(claimed) == "PENDING"
+        thread = threading.Thread(target=agent.loop)
+        thread.start()
+        wait_until(lambda: theirs.items[claimed].acks == 1, END_SECONDS, "the other was claimed")
+        agent.close()
+        thread.join()
+
+    assert theirs.items[handed].acks == 1

@@ -184,6 +184,13 @@ CREATING = {
     "template_variables": Row(VARIABLES, lambda queue: queue.template_variables, VARIABLES),
 }
 
+CREATING_ALONE = {
+    "name": CREATING["name"],
+    "resource": CREATING["type"],
+    **{name: CREATING[name] for name in ("entity", "prioritization_mode", "config", "template_variables")},
+    "api": Row(SERVICE_API, lambda queue: queue.entity.startswith("team"), YES),
+}
+
 UPSERTING = {
     "name": CREATING["name"],
     "resource_config": CREATING["config"],
@@ -236,6 +243,10 @@ def created(setting: Setting, **arguments: Any) -> RunQueue | LaunchError:
     return queue_of(setting.api.create_run_queue, {"name": "made", "type": "local-process"} | arguments)
 
 
+def created_alone(_: Setting, **arguments: Any) -> RunQueue | LaunchError:
+    return queue_of(RunQueue.create, {"name": "made", "resource": "local-process"} | arguments)
+
+
 def upserted(setting: Setting, **arguments: Any) -> RunQueue | LaunchError:
     base = {"name": "made", "resource_config": {}, "resource_type": "local-process"}
     return queue_of(setting.api.upsert_run_queue, base | arguments)
@@ -253,6 +264,7 @@ TABLES: dict[str, tuple[Callable[..., object], Callable[..., object], dict[str, 
     "launch": (launch, launched, LAUNCHING),
     "Api": (Api, accessed, ACCESS),
     "create_run_queue": (Api.create_run_queue, created, CREATING),
+    "RunQueue.create": (RunQueue.create, created_alone, CREATING_ALONE),
     "upsert_run_queue": (Api.upsert_run_queue, upserted, UPSERTING),
 }
 

@@ -1,0 +1,32 @@
+"""Where the agents of programs keep their state, and what is removed of it."""
+
+import os
+from pathlib import Path
+
+from launchd.api import places
+from launchd.api.places import KEPT, new_place, socket_dir
+
+
+def test_old_places_go_and_those_in_use_stay(tmp_path: Path) -> None:
+    used, lock = new_place(tmp_path)
+    used = used.rename(tmp_path / "00-oldest")
+    for number in range(KEPT + 5):
+        (tmp_path / f"1{number:02}-old").mkdir()
+
+    newest, other = new_place(tmp_path)
+
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == KEPT + 1
+    assert {used.name, newest.name} <= set(left)
+    assert "100-old" not in left
+    os.close(lock)
+    os.close(other)
+
+
+def test_the_socket_has_a_path_that_is_short_enough(tmp_path: Path) -> None:
+    assert socket_dir(Path("/run/x")) == Path("/run/x/run")
+    elsewhere = socket_dir(tmp_path / ("x" * 100))
+
+    assert len(os.fsencode(elsewhere / "control.sock")) <= places.MAX_SOCKET_PATH
+    assert elsewhere.is_dir()
+    elsewhere.rmdir()
