@@ -8,6 +8,7 @@ from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
+from launchd.server.errors import Refused
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.runs.routes import DOWNLOAD, UPLOAD
 from launchd.server.store import run_files, runs
@@ -53,6 +54,8 @@ async def resolve_files(
 ) -> dict[str, Any]:
     """One more than asked for is read, to know whether there is a next page."""
     limit = min(size_of(first), _MOST_FILES)
+    if names is not None and len(names) > run_files.MOST_AT_ONCE:
+        raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be asked for by name at once.")
     like = like_of(pattern) if pattern else None
     rows = await info.context.read(run_files.page, found.id, start_of(after, 0), limit + 1, names, like)
     return connection_of(rows, limit, lambda row: _file_node(info, row), lambda row: row.id)

@@ -12,8 +12,6 @@ from launchd.server.store.records import Run
 run = ObjectType("Run")
 bindables = [run]
 
-_LAST_STEP = 2**63 - 1
-
 
 @run.field("history")
 async def resolve_history(
@@ -22,7 +20,7 @@ async def resolve_history(
     most = history.bounded(samples)
     if min_step is None and max_step is None:
         return await history.sampled_lines(info.context, found, run_lines.HISTORY, most)
-    end = _LAST_STEP if max_step is None else max_step
+    end = history.LAST_STEP if max_step is None else max_step
     return await history.lines_of_steps(info.context, found, min_step or 0, end, most)
 
 
@@ -33,8 +31,7 @@ async def resolve_events(found: Run, info: Info, samples: int | None = None) -> 
 
 @run.field("sampledHistory")
 async def resolve_sampled_history(found: Run, info: Info, specs: list[str]) -> list[list[dict[str, Any]]]:
-    wanted = [history.read_spec(spec) for spec in specs]
-    return [await history.sampled_values(info.context, found, spec) for spec in wanted]
+    return [await history.sampled_values(info.context, found, spec) for spec in history.read_specs(specs)]
 
 
 @run.field("parquetHistory")

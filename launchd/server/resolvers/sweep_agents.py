@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from launchd.server import run_specs
 from launchd.server.context import Context, Info
+from launchd.server.errors import Refused
 from launchd.server.resolvers.run_lists import page_of
 from launchd.server.runs import loose_json
 from launchd.server.store import run_lists, sweep_runs, sweeps
@@ -23,6 +24,8 @@ mutation = MutationType()
 agent = ObjectType("Agent")
 sweep = ObjectType("Sweep")
 bindables = [mutation, agent, sweep]
+
+_MOST_ALIVE = 1000
 
 
 @mutation.field("createAgent")
@@ -43,6 +46,8 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 async def heartbeat(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     states = run_specs.parse_object(input.get("run_state"), "runState")
+    if len(states) > _MOST_ALIVE:
+        raise Refused(f"runState has {len(states)} runs; an agent can have at most {_MOST_ALIVE}.")
     # The scheduler may name its runs by their whole path.
     alive = frozenset(name.rpartition("/")[2] for name, lives in states.items() if lives)
 

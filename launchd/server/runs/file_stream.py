@@ -17,6 +17,7 @@ _STREAMS = {
 }
 _MOST_LINE_CHARACTERS = 10 * 1024 * 1024
 _STEP_LIMIT = 2**63
+_MOST_EXIT_CODE = 2**31 - 1
 
 
 class _Chunk(msgspec.Struct, frozen=True):
@@ -66,8 +67,13 @@ def read_update(body: bytes) -> StreamUpdate:
         kinds={number: history_keys.kinds_of(line) for number, line in objects.items()},
         summary=_clean(summary[-1]) if summary else None,
         preempting=bool(said.preempting),
-        exit_code=(said.exitcode or 0) if said.complete else None,
+        exit_code=_exit_code(said),
     )
+
+
+def _exit_code(said: _Body) -> int | None:
+    """Kept within what the database can: whatever is not 0 is a failure anyway."""
+    return max(-_MOST_EXIT_CODE, min(said.exitcode or 0, _MOST_EXIT_CODE)) if said.complete else None
 
 
 def _lines(name: str, chunk: _Chunk, objects: dict[int, dict[str, object]]) -> list[Line]:

@@ -29,6 +29,8 @@ _Test = Callable[[Any], bool]
 _DEEPEST = 20
 _MOST_CONDITIONS = 1000
 _LONGEST_PATTERN = 1000
+_FEW = 1000
+"""So many values the database can compare a column with."""
 
 
 def read_filter(text: str | None) -> Mapping[str, Any]:
@@ -73,7 +75,7 @@ def _equal_to(wanted: Any) -> list[str] | None:
         return [wanted]
     if isinstance(wanted, dict) and len(wanted) == 1:
         values = wanted.get("$in", [wanted["$eq"]] if "$eq" in wanted else None)
-        if isinstance(values, list) and all(isinstance(value, str) for value in values):
+        if isinstance(values, list) and len(values) < _FEW and all(isinstance(value, str) for value in values):
             return values
     return None
 

@@ -3,7 +3,7 @@
 A long history is walked in pieces, each a read of its own, so that one curious client does not keep the others waiting.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -19,6 +19,9 @@ from launchd.server.store.records import Line, Run
 
 DEFAULT_SAMPLES = 500
 _MOST_SAMPLES = 10_000
+_MOST_SPECS = 100
+LAST_STEP = 2**63 - 1
+"""The highest number that a step can have."""
 _PIECE = 5_000
 
 T = TypeVar("T")
@@ -33,10 +36,16 @@ class Spec(msgspec.Struct, frozen=True):
     max_step: int | None = msgspec.field(default=None, name="maxStep")
 
 
-def read_spec(text: str) -> Spec:
+def read_specs(texts: Sequence[str]) -> list[Spec]:
     """Raises:
-    Refused: not such a spec.
+    Refused: too many, or one of them is not such a spec.
     """
+    if len(texts) > _MOST_SPECS:
+        raise Refused(f"sampledHistory answers at most {_MOST_SPECS} specs at once.")
+    return [_read_spec(text) for text in texts]
+
+
+def _read_spec(text: str) -> Spec:
     try:
         return msgspec.json.decode(text, type=Spec, strict=False)
     except msgspec.DecodeError as error:
@@ -72,7 +81,7 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
         return values_of([line.content], spec.keys)
 
     if by_step:
-        steps = spec.min_step or 0, spec.max_step if spec.max_step is not None else keys.last_step + 1
+        steps = spec.min_step or 0, spec.max_step if spec.max_step is not None else LAST_STEP
         return (await _walk_steps(context, found, steps, sieve, extract)).chosen()
     return (await _walk_numbers(context, found, sieve, extract)).chosen()
 
@@ -108,13 +117,14 @@ async def _walk_steps(
     context: Context, found: Run, steps: tuple[int, int], sieve: Sieve[T], extract: Callable[[Line], Iterable[T]]
 ) -> Sieve[T]:
     """Steps may have holes, so each piece goes on behind the last line of the one before."""
-    after: Line | None = Line(-1, "", steps[0])
+    first, end = (max(-LAST_STEP, min(step, LAST_STEP)) for step in steps)
+    after: Line | None = Line(-1, "", first)
     while after is not None:
 
         def piece(
             connection: Connection, after: Line = after, before: Sieve[T] = sieve
         ) -> tuple[Sieve[T], Line | None]:
-            lines = run_lines.by_step(connection, found.id, after.step or 0, steps[1])
+            lines = run_lines.by_step(connection, found.id, after.step or 0, end)
             behind = (line for line in lines if (line.step, line.number) > (after.step, after.number))
             return _sift(islice(behind, _PIECE), before, extract)
 

@@ -85,6 +85,17 @@ def test_an_end_is_not_overwritten(api: Api) -> None:
     assert run.ask("state exitcode") == {"state": "finished", "exitcode": 0}
 
 
+def test_numbers_beyond_all_measure_are_answered(api: Api) -> None:
+    run = ClientRun(api)
+    run.log([{"_step": 0, "x": 1}, {"_step": 10**30, "x": 2}, {"_step": 0.5, "x": 3}, {"x": 4}])
+    run.stream({"complete": True, "exitcode": 2**70})
+    spec = json.dumps(json.dumps({"keys": ["x"], "minStep": -(10**18), "maxStep": 2**62, "samples": 2**40}))
+    console = "logLines(last: 2147483647) { edges { cursor } }"
+    asked = run.ask(f"a: sampledHistory(specs: [{spec}]) b: history(maxStep: {10**40}) exitcode {console}")
+    assert (asked["a"], asked["exitcode"]) == ([[{"x": 1}]], 2**31 - 1)
+    assert len(asked["b"]) == 1
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -69,6 +69,10 @@ def test_pages_follow_each_other(api: Api, project: str, given: object, order: s
     assert page["pageInfo"]["hasNextPage"] is False
 
 
+def test_a_filter_may_name_very_many_values(api: Api, project: str) -> None:
+    assert names(api, project, {"name": {"$in": ["r1", *(f"x{number}" for number in range(50_000))]}}) == ["r1"]
+
+
 def test_a_filter_that_cannot_be_used_is_refused(api: Api, project: str) -> None:
     with pytest.raises(RefusedByServer, match=r"400: '\$where' is no operator"):
         listed(api, project, {"state": {"$where": "x"}})
