@@ -8,6 +8,7 @@ from launchd.server.artifacts.links import LinkSigner
 from launchd.server.auth import Authenticator
 from launchd.server.leases import LeaseTimer
 from launchd.server.runs.heartbeats import HeartbeatTimer
+from launchd.server.runs.leftovers import Leftovers
 from launchd.server.settings import ServerSettings
 from launchd.server.store.database import Database
 from launchd.server.store.opening import Companion, open_database, open_relay
@@ -26,6 +27,7 @@ class Services:
     """To other servers on the same database; None: there are none."""
     leases: LeaseTimer
     heartbeats: HeartbeatTimer
+    leftovers: Leftovers
     contents: ContentStore
     run_contents: ContentStore
     links: LinkSigner
@@ -36,12 +38,14 @@ class Services:
             self.relay.start()
         self.leases.start()
         self.heartbeats.start()
+        self.leftovers.start()
 
     def release_waiting(self) -> None:
         """Answer all requests that wait for work or orders, with nothing."""
         self.wakeups.close()
         self.leases.stop()
         self.heartbeats.stop()
+        self.leftovers.stop()
         if self.relay is not None:
             self.relay.stop()
 
@@ -58,6 +62,7 @@ def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
         relay=open_relay(settings, wakeups),
         leases=LeaseTimer(database, wakeups, settings.patrol_seconds if shared else math.inf),
         heartbeats=HeartbeatTimer(database, settings.run_silence_seconds, shared=shared),
+        leftovers=Leftovers(database, settings.run_files_dir, settings.leftover_seconds),
         contents=ContentStore(settings.files_dir, settings.max_upload_bytes),
         run_contents=ContentStore(settings.run_files_dir, settings.max_upload_bytes),
         links=LinkSigner(link_secret, settings.link_seconds),

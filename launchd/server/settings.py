@@ -24,6 +24,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A run whose client is not heard of for so long has crashed (W&B's clients send something every 30 s)."""
     patrol_seconds: float = 10.0
     """With PostgreSQL: how often to look for leases that another server gave and did not live to end."""
+    leftover_seconds: float = 3600.0
+    """So long contents of run files stay that no file has any more; also how often they are looked for."""
     max_wait_seconds: float = 30.0
     max_body_bytes: int = 10 * 1024 * 1024
     max_stream_bytes: int = 32 * 1024 * 1024
