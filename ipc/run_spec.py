@@ -4,6 +4,7 @@ The keys are those of W&B's launch spec. Where W&B's agent crashes on a null, th
 """
 
 import secrets
+import shlex
 import string
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -113,7 +114,7 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         run_id=envelope.run_id or draw_run_id(),
         resource=envelope.resource or "local-container",
         resource_args=envelope.resource_args or {},
-        overrides=_parse_overrides(envelope.overrides or {}),
+        overrides=_parse_overrides(envelope.overrides or {}, envelope.uri == SCHEDULER_URI),
         git=envelope.git or GitSource(),
         uri=envelope.uri or None,
         job=envelope.job or None,
@@ -130,9 +131,21 @@ def draw_run_id() -> str:
     return "".join(secrets.choice(_RUN_ID_ALPHABET) for _ in range(8))
 
 
-def _parse_overrides(overrides: Mapping[str, Any]) -> Overrides:
+def _parse_overrides(overrides: Mapping[str, Any], is_scheduler: bool) -> Overrides:
     given = {key: value for key, value in overrides.items() if value is not None}
-    return _convert(given, Overrides, "overrides")
+    parsed = _convert(given, Overrides, "overrides")
+    if is_scheduler:
+        parsed = msgspec.structs.replace(parsed, args=tuple(_unquoted(arg) for arg in parsed.args))
+    return parsed
+
+
+def _unquoted(word: str) -> str:
+    """Return ``word`` without the quotes that W&B's client puts around a scheduler's arguments, for a shell."""
+    try:
+        words = shlex.split(word)
+    except ValueError:
+        return word
+    return words[0] if len(words) == 1 and word[0] in "'\"" else word
 
 
 def _convert(raw: Mapping[str, Any], wanted: type[T], where: str) -> T:

@@ -40,7 +40,7 @@ from launchd.intake import Accepted, Rejected, take_in
 from launchd.job import JobRecord, ended, failed, moved, requeued_spec, started_over
 from launchd.journal import Journal
 from launchd.keys import KeyRing
-from launchd.outlet import Outlet, report_body
+from launchd.outlet import Outlet, outcome_body
 from launchd.pool import Worker
 from launchd.rules import Rules
 from launchd.staff import Staff
@@ -408,7 +408,7 @@ class Care:
         self._later(lambda: hit("supervisor.outcome_journaled"))
 
     def _send_outcome(self, job: JobRecord) -> None:
-        self._deliver(job, "outcome", report_body(job))
+        self._deliver(job, "outcome", outcome_body(job, self.rules.job_directory(job.name)))
 
     def _requeue(self, job: JobRecord) -> None:
         spec = requeued_spec(job, self.rules.entity)

@@ -54,31 +54,30 @@ class Contacts:
         """
         while not self._ended.is_set():
             try:
-                return self.once(ask)
+                return self.once(ask, final)
             except final:
-                self._tell(None)
                 raise
             except QueueServerError as error:
                 self.wait(self.pause_after(error))
         raise Ended
 
-    def insist(self, ask: Callable[[], T]) -> T:
+    def insist(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
         """Return what ``ask`` returns, as :meth:`until_answered`, taking no for an answer only the third time.
 
         For what would be lost by a refusal: a server that is being replaced, or a proxy before it, says no as well.
         """
         for _ in range(INSISTENCE - 1):
             try:
-                return self.until_answered(ask)
+                return self.until_answered(ask, final)
             except Refused as error:
                 self.wait(self.pause_after(error))
-        return self.until_answered(ask)
+        return self.until_answered(ask, final)
 
-    def once(self, ask: Callable[[], T]) -> T:
+    def once(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
         """Return what ``ask`` returns, telling the main thread whether there was an answer; raises what it raises."""
         try:
             answer = ask()
-        except Refused:
+        except final:
             self._tell(None)
             raise
         except QueueServerError as error:

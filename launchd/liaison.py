@@ -7,6 +7,7 @@ reporter join it. Main thread only.
 import threading
 from collections import Counter
 
+from launchd.agent_run import AgentRun
 from launchd.care import Care
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
@@ -25,9 +26,12 @@ GOODBYE_SECONDS = 2.0
 class Liaison:
     """Speaks to one queue server for the supervisor."""
 
-    def __init__(self, server: QueueServer, inbox: Inbox) -> None:
+    def __init__(self, server: QueueServer, inbox: Inbox, secrets: tuple[str, ...]) -> None:
+        """``secrets`` are in nothing that is sent as a text."""
         self._server = server
         self._inbox = inbox
+        self._secrets = secrets
+        self._agent_run: AgentRun | None = None
         self._poller: Poller | None = None
         self._watcher: Watcher | None = None
         self._reporter: Reporter | None = None
@@ -50,19 +54,29 @@ class Liaison:
 
     def join(self, registered: Registered, config: AgentConfig, outlet: Outlet) -> None:
         """Go on once the server knows us: hear its orders, and report."""
-        self.registered = registered
         supervision = config.launchd.supervision
+        # Its owner is the reporter, which stays the same whatever we register as later.
+        agent_run = self._agent_run = self._agent_run or AgentRun(self._server, registered)
+        self.registered = registered
         self._watcher = Watcher(
             self._server,
             registered,
             self._inbox,
+            agent_run,
             wait_seconds=supervision.wait_seconds,
             poll_seconds=supervision.poll_seconds,
             stopped_run_timeout=config.stopped_run_timeout,
         )
         self._watcher.start()
         if self._reporter is None:
-            self._reporter = Reporter(self._server, registered, self._inbox)
+            self._reporter = Reporter(
+                self._server,
+                registered,
+                self._inbox,
+                agent_run=agent_run,
+                secrets=self._secrets,
+                init_grace_seconds=config.launchd.jobs.init_grace_seconds,
+            )
             self._reporter.start()
             outlet.connect(self._reporter)
 
@@ -112,6 +126,8 @@ class Liaison:
     def _say_goodbye(self, agent_id: str) -> None:
         try:
             self._server.update_agent(agent_id, "KILLED")
+            if self._agent_run is not None:
+                self._agent_run.end()
         except QueueServerError:
             # It will notice by our silence.
             return

@@ -153,7 +153,7 @@ class Poller(threading.Thread):
     def _register(self) -> Registered:
         while True:
             try:
-                return self._contacts.until_answered(
+                return self._contacts.insist(
                     lambda: register(self._server, self._application), final=(Refused, Unauthorized)
                 )
             except (Refused, Unauthorized) as error:

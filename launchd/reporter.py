@@ -6,22 +6,24 @@ What must survive us is a row of the journal's outbox, and leaves it through the
 main thread once the server has it.
 """
 
-import json
+import heapq
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
+from launchd.agent_run import AgentRun
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Ack, QueueServer, Report
 from launchd.contact import Contacts, Ended
 from launchd.inbox import Acknowledged, Delivered, Inbox, Registered
 from launchd.journal import Delivery
+from launchd.wandb_words import WandbWords
 
 T = TypeVar("T")
 
@@ -56,6 +58,15 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     sweep_id: str | None = None
 
 
+class _Later(msgspec.Struct, frozen=True, order=True):
+    """A delivery that is not done yet: something has to be seen first. ``due_at`` is monotonic."""
+
+    due_at: float
+    id: int
+    delivery: Delivery
+    looks: int
+
+
 class _Standing(msgspec.Struct, frozen=True):
     agent_id: str
     report: Report
@@ -64,7 +75,16 @@ class _Standing(msgspec.Struct, frozen=True):
 class Reporter(threading.Thread):
     """Delivers until told to end."""
 
-    def __init__(self, server: QueueServer, registered: Registered, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        server: QueueServer,
+        registered: Registered,
+        inbox: Inbox,
+        *,
+        agent_run: AgentRun,
+        secrets: tuple[str, ...],
+        init_grace_seconds: float,
+    ) -> None:
         super().__init__(name="reporter", daemon=True)
         self._server = server
         self._registered = registered
@@ -72,9 +92,13 @@ class Reporter(threading.Thread):
         self._inbox = inbox
         self._ended = threading.Event()
         self._contacts = Contacts(inbox, self._ended)
+        self._words = WandbWords(
+            server, registered, self._contacts, agent_run, secrets=secrets, init_grace_seconds=init_grace_seconds
+        )
         self._news = threading.Condition()
         self._acknowledgements: deque[Acknowledgement] = deque()
         self._deliveries: deque[Delivery] = deque()
+        self._later: list[_Later] = []
         self._states: dict[str, _Standing] = {}
         self._states_due_at = 0.0
 
@@ -118,7 +142,7 @@ class Reporter(threading.Thread):
     def _work_once(self) -> None:
         with self._news:
             while not self._has_work():
-                self._news.wait(self._until_states_are_due())
+                self._news.wait(self._until_something_is_due())
             acknowledgements = _take(self._acknowledgements)
             deliveries = _take(self._deliveries)
             states = self._take_due_states()
@@ -128,19 +152,26 @@ class Reporter(threading.Thread):
             self._send_deliveries(deliveries)
         if states:
             self._send_states(states)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        while self._later and self._later[0].due_at <= time.monotonic() and not self._ended.is_set():
+            later = heapq.heappop(self._later)
+            self._send_one(later.delivery, later.looks)
 
     def _has_work(self) -> bool:
         if self._ended.is_set() or self._acknowledgements or self._deliveries:
             return True
-        return self._until_states_are_due() == 0
+        return self._until_something_is_due() == 0
 
-    def _until_states_are_due(self) -> float | None:
-        if not self._states:
-            return None
-        return max(0.0, self._states_due_at - time.monotonic())
+    def _until_something_is_due(self) -> float | None:
+        due = [later.due_at for later in self._later[:1]]
+        if self._states:
+            due.append(self._states_due_at)
+        return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _take_due_states(self) -> tuple[_Standing, ...]:
-        if self._until_states_are_due() != 0:
+        if self._states_due_at > time.monotonic():
             return ()
         states, self._states = tuple(self._states.values()), {}
         return states
@@ -211,32 +242,16 @@ class Reporter(threading.Thread):
             log.error("The queue server refused what it was told.", extra={"error": str(error)})
             return {}
 
-    def _send_one(self, delivery: Delivery) -> None:
+    def _send_one(self, delivery: Delivery, looks: int = 0) -> None:
         try:
-            self._contacts.insist(lambda: self._say(delivery))
+            pause = self._words.tell(delivery, looks)
         except Refused as error:
             self._inbox.put(Delivered((delivery.id,), str(error)))
-        else:
+            return
+        if pause is None:
             self._inbox.put(Delivered((delivery.id,)))
-
-    def _say(self, delivery: Delivery) -> None:
-        match delivery.kind:
-            case "outcome":
-                self._say_outcome_to_wandb(msgspec.json.decode(delivery.body, type=Report))
-            case "warning":
-                body = json.loads(delivery.body)
-                self._server.warn_item(delivery.item_id, body["message"], body["stage"])
-            case _:
-                self._queue_again(delivery.item_id, **json.loads(delivery.body))
-
-    def _queue_again(self, item_id: str, entity: str, queue: str, run_spec: dict[str, Any]) -> None:
-        # A push that was heard and not answered must not become a second run when it is repeated.
-        self._server.push(entity, queue, run_spec, key=f"after-{item_id}")
-
-    def _say_outcome_to_wandb(self, report: Report) -> None:
-        # W&B's server learns of success from the run itself.
-        if report.status == "failed":
-            self._server.fail_item(report.item_id, report.message or "The job failed.", report.stage or "agent")
+        else:
+            heapq.heappush(self._later, _Later(time.monotonic() + pause, delivery.id, delivery, looks + 1))
 
     # -- states on the way
 

@@ -164,7 +164,7 @@ class Supervisor:
         self._outlet = Outlet(self._journal.deliveries())
         rules = Rules(config, server.base_url, config.entity or "")
         self._care = Care(self._journal, self._staff, self._outlet, rules, KeyRing(state_dir / "keys", api_key))
-        self._liaison = Liaison(server, inbox)
+        self._liaison = Liaison(server, inbox, (api_key,))
         self._control = ControlServer(Path(config.launchd.runtime_dir), inbox)
         self._reception = Reception(self._care, self._staff, self._outlet, self._journal, self)
         self._notifier = Notifier(os.environ)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from launchd.agent_run import AgentRun
 from launchd.client.errors import Refused
 from launchd.client.queue_server import QueueServer, StopOrder
 from launchd.contact import Contacts, Ended
@@ -49,6 +50,7 @@ class Watcher(threading.Thread):
         server: QueueServer,
         registered: Registered,
         inbox: Inbox,
+        agent_run: AgentRun,
         *,
         wait_seconds: float,
         poll_seconds: float,
@@ -58,6 +60,7 @@ class Watcher(threading.Thread):
         self._server = server
         self._registered = registered
         self._inbox = inbox
+        self._agent_run = agent_run
         self._wait_seconds = wait_seconds
         self._poll_seconds = poll_seconds
         self._stopped_run_timeout = stopped_run_timeout
@@ -104,6 +107,7 @@ class Watcher(threading.Thread):
         stops = tuple(StopOrder(run.item_id, STOPPED_RUN_REASON) for run in self._runs if self._is_due(run))
         if stops or stop_polling:
             self._inbox.put(Ordered(stops, stop_polling))
+        self._agent_run.beat()
         questions = len(self._runs) + 1
         self._contacts.wait(max(self._poll_seconds, self._server.transport.allowance.spacing() * questions))
 

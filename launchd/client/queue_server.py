@@ -24,6 +24,7 @@ from launchd.client.models import (
     StopOrder,
     Viewer,
 )
+from launchd.client.run_calls import RunCalls
 from launchd.client.submissions import SubmissionCalls
 
 __all__ = [
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 
-class QueueServer(SubmissionCalls, AgentCalls, AccountCalls):
+class QueueServer(SubmissionCalls, AgentCalls, RunCalls, AccountCalls):
     """One W&B-compatible queue server, ours included.
 
     `base_url` is its address (`http://HOST:PORT` or `https://HOST`), `api_key` the key sent with HTTP Basic, `timeout`

@@ -23,6 +23,8 @@ T = TypeVar("T")
 INSIST_SECONDS = 15.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
 
+SWEEP_CANCELED = "CANCELED"
+
 
 class SubmissionCalls(QueueCalls):
     """Operations on single items, and on the runs that they become."""
@@ -109,6 +111,12 @@ class SubmissionCalls(QueueCalls):
         """The sweep's state, or None for an unknown sweep."""
         found = self._call(runs.SWEEP_STATE, entity=entity, project=project, sweep=sweep)
         return found.sweep.state if found and found.sweep else None
+
+    def cancel_sweep(self, entity: str, project: str, sweep: str) -> None:
+        """Set a sweep's state to CANCELED; nothing happens where there is none of that name."""
+        found = self._call(runs.SWEEP_STATE, entity=entity, project=project, sweep=sweep)
+        if found and found.sweep:
+            self._call(runs.SET_SWEEP_STATE, id=found.sweep.id, state=SWEEP_CANCELED, entity=entity, project=project)
 
 
 def _detail(run: RunFields) -> RunDetail:

@@ -81,14 +81,25 @@ class Transport:
             raise ServerBusy(f"The server at {self.base_url} sent something that is no answer to {operation.name}.")
         return answer.data
 
+    def post(self, path: str, value: Mapping[str, Any]) -> None:
+        """POST `value` as JSON to `path` of the server, which is no GraphQL; the answer is not read."""
+        self._send_file("POST", f"{self.base_url}/{path}", self._headers, encoded(value), self.base_url)
+
     def upload(self, url: str, headers: Mapping[str, str], content: bytes | BinaryIO) -> None:
         """PUT `content` to a storage URL that the server handed out. No key is sent: such a URL authorises itself."""
+        self._send_file("PUT", url, headers, content, _site(url))
+
+    def _send_file(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | BinaryIO, address: str
+    ) -> None:
         with self._translated():
-            response = self._file_session().put(
-                url, data=content, headers=dict(headers), auth=_no_auth, timeout=self._limits()
+            response = self._file_session().request(
+                method, url, data=content, headers=dict(headers), auth=_no_auth, timeout=self._limits(), stream=True
             )
+            with response:
+                answer = _content(response, self._timeout)
         if not response.ok:
-            raise error_of_response(response, response.content, _site(url))
+            raise error_of_response(response, answer, address)
 
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:

@@ -81,6 +81,7 @@ OURS: Table = {
 JOBS: Table = {
     "stop_grace_seconds": kinds.seconds_or_none,
     "start_timeout_seconds": kinds.seconds_or_never,
+    "init_grace_seconds": kinds.seconds_or_none,
     "max_attempts": kinds.at_least(1),
     "output_max_bytes": kinds.size,
     "output_files": kinds.at_least(1),

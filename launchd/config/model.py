@@ -48,10 +48,14 @@ class EnvironmentConfig(msgspec.Struct, frozen=True):
 
 
 class JobsConfig(msgspec.Struct, frozen=True):
-    """Limits of every job. Seconds and bytes; `start_timeout_seconds` of 0 means no limit."""
+    """Limits of every job. Seconds and bytes; `start_timeout_seconds` of 0 means no limit.
+
+    `init_grace_seconds` is for W&B's servers, where a job's run may begin a moment after its process has ended.
+    """
 
     stop_grace_seconds: float = 10.0
     start_timeout_seconds: float = 1800.0
+    init_grace_seconds: float = 63.0
     max_attempts: int = 3
     output_max_bytes: int = 64 * MIB
     output_files: int = 5

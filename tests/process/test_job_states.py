@@ -9,8 +9,7 @@ import pytest
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item
 from tests.support.house import House, house
-from tests.support.waiting import assert_stays, wait_until
-from tests.support.wandb_server import KEY, Fault, WandbServer, wandb_server
+from tests.support.waiting import wait_until
 
 START_TIMEOUT_SECONDS = 1.0
 
@@ -131,87 +130,3 @@ def test_a_job_that_ends_before_its_stop_has_ended_by_itself(home: House) -> Non
     with pytest.raises(Refused):
         home.client.stop_item(item, "too late")
     assert (home.item(item).state, home.item(item).exit_code) == ("FAILED", 4)
-
-
-# W&B's server, without any of our fields.
-
-
-@pytest.fixture
-def wandb() -> Iterator[WandbServer]:
-    with wandb_server("a", "b", lease_seconds=1.5) as server:
-        yield server
-
-
-@pytest.fixture
-def wandb_home(home: House, wandb: WandbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house at W&B's server: the agent, and nothing else of ours."""
-    directory = tmp_path_factory.mktemp("wandb")
-    opened = House(directory, home.server, max_jobs=1, launchd={})
-    supervision = {"poll_seconds": 0.1, "worker_heartbeat_seconds": 0.3}
-    opened.configure(
-        max_jobs=1, launchd={"supervision": supervision}, entity="me", queues=["a", "b"], stopped_run_timeout=1
-    )
-    opened.start_agent(WANDB_BASE_URL=wandb.url, WANDB_API_KEY=KEY)
-    yield opened
-    opened.close()
-
-
-def push_recording(home: House, wandb: WandbServer, queue: str, name: str, then: str = "") -> str:
-    """Queue a job that notes that it ran; twice would be a job that ran twice."""
-    script = f"echo {name} >> {home.directory}/ran; {then}"
-    return wandb.push(queue, overrides={"entry_point": ["sh", "-c", script]})
-
-
-def ran(home: House) -> list[str]:
-    path = home.directory / "ran"
-    return path.read_text().split() if path.exists() else []
-
-
-def test_queues_are_served_in_turn_and_items_taken_before_they_run(wandb_home: House, wandb: WandbServer) -> None:
-    items = [push_recording(wandb_home, wandb, queue, queue) for queue in "aabb"]
-    wait_until(lambda: len(ran(wandb_home)) == 4, 15.0, "all jobs ran")
-    wait_until(lambda: not wandb_home.status()["jobs"], what="all jobs are over")
-    assert [(wandb.state(item), wandb.items[item].acks) for item in items] == [("CLAIMED", 1)] * 4
-    assert wandb.popped_from == ["a", "b", "a", "b"]
-    assert wandb.asked["failRunQueueItem"] == 0
-
-
-def test_a_failure_goes_to_the_item_with_message_and_stage(wandb_home: House, wandb: WandbServer) -> None:
-    run = push_recording(wandb_home, wandb, "a", "one", "exit 3")
-    agent = wandb.push("b", resource="kubernetes")
-    wait_until(lambda: wandb.state(run) == wandb.state(agent) == "FAILED", what="both failed")
-    assert wandb.items[run].failures == [("The command ended with exit code 3.", "run")]
-    ((message, stage),) = wandb.items[agent].failures
-    assert stage == "agent"
-    assert "The resource kubernetes is not granted on this host" in message
-
-
-def test_a_run_stopped_on_the_web_page_is_stopped_here(wandb_home: House, wandb: WandbServer) -> None:
-    item = push_recording(wandb_home, wandb, "a", "one", "sleep 300")
-    wait_until(lambda: wandb_home.phase(item) == "running", what="the job runs")
-    wandb.stopped_runs.add(str(wandb.items[item].run_id))
-    wait_until(lambda: not wandb_home.status()["jobs"], 15.0, "the job is over")
-    assert wandb_home.journal_states() == {item: "stopped"}
-    assert wandb.state(item) == "CLAIMED"
-
-
-def test_stop_polling_ends_the_agent_after_its_job(wandb_home: House, wandb: WandbServer) -> None:
-    item = push_recording(wandb_home, wandb, "a", "one", "sleep 1; echo end >> ran")
-    wait_until(lambda: ran(wandb_home) == ["one"], what="the job runs")
-    wandb.stop_polling = True
-    assert wandb_home.agent is not None
-    assert wandb_home.agent.wait_gone() == 0
-    assert wandb_home.journal_states() == {item: "finished"}
-    (statuses,) = wandb.statuses.values()
-    assert statuses[-1] == "KILLED"
-
-
-@pytest.mark.parametrize("done", [False, True], ids=["question lost", "answer lost"])
-@pytest.mark.parametrize("fault", [Fault.STATUS_500, Fault.RESET, Fault.GARBAGE])
-def test_no_fault_loses_a_job_or_runs_it_twice(wandb_home: House, wandb: WandbServer, fault: Fault, done: bool) -> None:
-    operations = ("popFromRunQueue", "ackRunQueueItem", "failRunQueueItem", "LaunchAgent", "updateLaunchAgent")
-    wandb.break_operations(fault, *operations, "RunStoppedStatus", done=done)
-    items = [push_recording(wandb_home, wandb, queue, f"{queue}{n}", "exit 3") for n in (1, 2) for queue in "ab"]
-    wait_until(lambda: all(wandb.state(item) == "FAILED" for item in items), 18.0, "all items are over")
-    assert_stays(lambda: sorted(ran(wandb_home)) == ["a1", "a2", "b1", "b2"], 0.3, "the jobs that ran")
-    assert {"popFromRunQueue", "ackRunQueueItem", "failRunQueueItem"} <= set(wandb.met)

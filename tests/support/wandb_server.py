@@ -51,6 +51,7 @@ class WandbServer(LocalServer, WandbState):
         LocalServer.__init__(self, _Handler)
         WandbState.__init__(self, queues, lease_seconds, self.url)
         self.flavour = flavour
+        self.schema = old_schema() if flavour is Flavour.OLD else modern_schema()
         self.ending = threading.Event()
         self.faults: dict[str, Knob] = {}
         self.met: Counter[str] = Counter()
@@ -58,6 +59,8 @@ class WandbServer(LocalServer, WandbState):
         self.refusals = 0
         #: What no W&B server would have taken, in words.
         self.foreign: list[str] = []
+        #: Seconds, where a fault names some.
+        self.retry_after = 1
         #: Headers of every answer.
         self.headers: dict[str, str] = {}
 
@@ -73,10 +76,6 @@ class WandbServer(LocalServer, WandbState):
     @property
     def key(self) -> str:
         return KEY
-
-    @property
-    def schema(self) -> GraphQLSchema:
-        return old_schema() if self.flavour is Flavour.OLD else modern_schema()
 
     def break_operations(self, fault: Fault, *operations: str, done: bool = False, times: int = 1) -> None:
         """Have each of ``operations`` meet ``fault``; ``done``: only its answer is lost."""
@@ -183,7 +182,7 @@ class _Handler(QuietHandler):
     def _fail(self, fault: Fault) -> None:
         match fault:
             case Fault.RETRY_AFTER:
-                self._send(503, {"errors": [{"message": "later"}]}, {"Retry-After": "1"})
+                self._send(503, {"errors": [{"message": "later"}]}, {"Retry-After": str(self.server.retry_after)})
             case Fault.PROXY_404:
                 self.answer(404, b"<html>default backend - 404</html>")
             case Fault.ERRORS_200:

@@ -30,6 +30,13 @@ SWEEP_STATE: Root[ProjectFields | None] = query(
     ProjectFields | None,
 )
 
+SET_SWEEP_STATE: Root[Any] = mutation(
+    "UpsertSweep",
+    "$id: ID, $state: String, $entity: String, $project: String",
+    "upsertSweep(input: { id: $id state: $state entityName: $entity projectName: $project }) { sweep { name } }",
+    Any,
+)
+
 OPEN_RUN: Root[Any] = mutation(
     "UpsertBucket",
     "$name: String, $project: String, $entity: String, $jobType: String",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launchd import contact, poller
+from launchd import contact, poller, wandb_words
 from launchd.client.queue_server import QueueServer
 from tests.support.mail import Mail
 from tests.support.server import Api, RunningServer, running_server
@@ -23,6 +23,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
         (poller, "REFUSED_PAUSE_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.01)
+    monkeypatch.setattr(wandb_words, "REQUEUE_LOOK_SECONDS", 0.05)
 
 
 @pytest.fixture

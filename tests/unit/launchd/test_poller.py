@@ -3,31 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from launchd.client.queue_server import QueueServer
-from launchd.inbox import Claimed, Contact, Kind, Registered, RegistrationRefused
+from launchd.inbox import Claimed, Kind, Registered, RegistrationRefused
 from launchd.poller import Poller
 from launchd.registration import Application
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.mail import Mail
 from tests.support.server import Api, RunningServer, fresh_name
+from tests.support.threads import claimed_ids, polling, want_one_at_a_time
 from tests.support.waiting import assert_stays, wait_until
-from tests.support.wandb_server import Fault, WandbServer
-
-REGISTRATION = ("Capabilities", "Viewer", "ProjectRunQueues", "createLaunchAgent", "LaunchAgent")
-
-
-@contextmanager
-def polling(server: QueueServer, mail: Mail, *queues: str, entity: str | None = "me") -> Iterator[Poller]:
-    """A poller of these queues that has registered."""
-    application = Application(entity, queues, {}, "launchd@test")
-    poller = Poller(server, application, mail.inbox, wait_seconds=2.0, poll_seconds=0.1)
-    poller.start()
-    try:
-        yield poller
-    finally:
-        poller.end()
+from tests.support.wandb_server import WandbServer
 
 
 @contextmanager
@@ -35,19 +20,6 @@ def registered(server: QueueServer, mail: Mail, *queues: str) -> Iterator[Poller
     with polling(server, mail, *queues) as poller:
         mail.wait_for(Registered)
         yield poller
-
-
-def claimed_ids(mail: Mail) -> list[str]:
-    return [item.item_id for letter in mail.of(Claimed) for item in letter.items]
-
-
-def want_one_at_a_time(poller: Poller, mail: Mail, count: int) -> list[str]:
-    """Want one more item as soon as the one before has come; returns them."""
-    for claims_read in range(count):
-        poller.want(Kind.JOB, 0, claims_read)
-        poller.want(Kind.JOB, 1, claims_read)
-        mail.wait_for(Claimed, claims_read + 1)
-    return claimed_ids(mail)
 
 
 def test_no_queue_starves_another(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
@@ -90,31 +62,6 @@ def test_a_freed_slot_is_a_reason_to_look_at_once(wandb_client: QueueServer, wan
     poller.want(Kind.JOB, 2, 0)
     assert len(mail.wait_for(Claimed, timeout=5.0)) == 1
     poller.end()
-
-
-@pytest.mark.usefixtures("quick_retries")
-@pytest.mark.parametrize("fault", Fault)
-def test_every_fault_once_at_every_question(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault
-) -> None:
-    items = [wandb.push("a"), wandb.push("b")]
-    wandb.break_operations(fault, *REGISTRATION, "popFromRunQueue")
-    with polling(wandb_client, mail, "a", "b", entity=None) as poller:
-        mail.wait_for(Registered, timeout=15.0)
-        assert sorted(want_one_at_a_time(poller, mail, 2)) == items
-    assert sum(wandb.met.values()) == len(REGISTRATION) + 1
-    assert [contact.error is None for contact in mail.of(Contact)][-1]
-
-
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.GARBAGE])
-def test_an_item_whose_pop_was_answered_to_nobody_comes_back_with_its_lease(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault
-) -> None:
-    wandb.lease_seconds = 0.3
-    item = wandb.push("a")
-    wandb.break_operations(fault, "popFromRunQueue", done=True)
-    with registered(wandb_client, mail, "a") as poller:
-        assert want_one_at_a_time(poller, mail, 1) == [item]
 
 
 def test_a_missing_queue_is_refused_in_a_sentence(wandb_client: QueueServer, mail: Mail) -> None:

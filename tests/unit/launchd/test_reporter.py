@@ -2,11 +2,10 @@
 
 import itertools
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
+from launchd.agent_run import AgentRun
 from launchd.client.queue_server import QueueServer, Report
 from launchd.inbox import Acknowledged, Contact, Delivered, Registered
 from launchd.journal import Delivery
@@ -14,22 +13,11 @@ from launchd.reporter import Acknowledgement, Reporter
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.mail import Mail
 from tests.support.server import Api, RunningServer, fresh_name
+from tests.support.threads import reporting
 from tests.support.waiting import wait_until
-from tests.support.wandb_server import ENTITY, Fault, WandbServer
+from tests.support.wandb_server import ENTITY, KEY, Fault, WandbServer
 
 _ids = itertools.count(1)
-
-
-@contextmanager
-def reporting(server: QueueServer, mail: Mail, agent_id: str = "agent-1") -> Iterator[Reporter]:
-    """A reporter for a registered agent."""
-    known = Registered(agent_id, "name", ENTITY, ("a",), server.capabilities())
-    reporter = Reporter(server, known, mail.inbox)
-    reporter.start()
-    try:
-        yield reporter
-    finally:
-        reporter.end()
 
 
 def outcome(item_id: str, status: str, agent_id: str = "agent-1", **more: object) -> Delivery:
@@ -66,35 +54,6 @@ def test_an_item_that_another_agent_took_is_not_ours(wandb: WandbServer, wandb_c
     with reporting(wandb_client, mail) as reporter:
         reporter.acknowledge(ask_for(item))
         assert mail.wait_for(Acknowledged) == [Acknowledged(item, accepted=False)]
-
-
-@pytest.mark.usefixtures("quick_retries")
-@pytest.mark.parametrize("fault", Fault)
-@pytest.mark.parametrize("done", [False, True], ids=["question lost", "answer lost"])
-def test_a_fault_at_an_acknowledgement_costs_no_item(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
-) -> None:
-    item = leased_item(wandb, wandb_client)
-    with reporting(wandb_client, mail) as reporter:
-        wandb.break_operations(fault, "ackRunQueueItem", "GetRunQueueItem", done=done)
-        reporter.acknowledge(ask_for(item))
-        assert mail.wait_for(Acknowledged) == [Acknowledged(item, accepted=True)]
-    assert wandb.items[item].acks == 1
-
-
-@pytest.mark.usefixtures("quick_retries")
-@pytest.mark.parametrize("fault", Fault)
-@pytest.mark.parametrize("done", [False, True], ids=["question lost", "answer lost"])
-def test_a_failure_arrives_whatever_the_server_does(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
-) -> None:
-    item = leased_item(wandb, wandb_client)
-    delivery = outcome(item, "failed", message="It broke.", stage="build")
-    with reporting(wandb_client, mail) as reporter:
-        wandb.break_operations(fault, "failRunQueueItem", done=done)
-        reporter.deliver(delivery)
-        assert mail.wait_for(Delivered) == [Delivered((delivery.id,))]
-    assert set(wandb.items[item].failures) == {("It broke.", "build")}
 
 
 @pytest.mark.parametrize("status", ["finished", "stopped", "preempted"])
@@ -147,7 +106,14 @@ def test_a_run_of_a_sweep_needs_a_living_sweep(
 def test_acknowledgements_go_before_outcomes(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
     items = [leased_item(wandb, wandb_client) for _ in range(3)]
     known = Registered("agent-1", "name", ENTITY, ("a",), wandb_client.capabilities())
-    reporter = Reporter(wandb_client, known, mail.inbox)
+    reporter = Reporter(
+        wandb_client,
+        known,
+        mail.inbox,
+        agent_run=AgentRun(wandb_client, known),
+        secrets=(KEY,),
+        init_grace_seconds=1.0,
+    )
     reporter.deliver(outcome(items[0], "failed", message="m", stage="run"))
     reporter.acknowledge(ask_for(items[1]))
     reporter.acknowledge(ask_for(items[2]))

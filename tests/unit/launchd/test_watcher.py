@@ -1,33 +1,21 @@
 """The watcher: hears that jobs, or the agent itself, are to stop, and shows that the agent lives."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
+from launchd.agent_run import AgentRun
 from launchd.client.queue_server import QueueServer, StopOrder
 from launchd.inbox import Ordered, Registered
 from launchd.watcher import STOPPED_RUN_REASON, WatchedRun, Watcher
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.mail import Mail
 from tests.support.server import Api, RunningServer, fresh_name
+from tests.support.threads import watching
 from tests.support.waiting import assert_stays, wait_until
-from tests.support.wandb_server import ENTITY, Fault, WandbServer
+from tests.support.wandb_server import ENTITY, WandbServer
 
 RUN = WatchedRun("item", ENTITY, "tests", "run")
-
-
-@contextmanager
-def watching(server: QueueServer, mail: Mail, agent_id: str, *, patience: float = 0.0) -> Iterator[Watcher]:
-    """A watcher for a registered agent; ``patience`` is the ``stopped_run_timeout``."""
-    known = Registered(agent_id, "name", ENTITY, ("a",), server.capabilities())
-    watcher = Watcher(server, known, mail.inbox, wait_seconds=5.0, poll_seconds=0.05, stopped_run_timeout=patience)
-    watcher.start()
-    try:
-        yield watcher
-    finally:
-        watcher.end()
 
 
 @pytest.fixture
@@ -97,25 +85,17 @@ def test_a_job_that_is_being_stopped_is_not_asked_for(
     assert mail.of(Ordered) == []
 
 
-@pytest.mark.usefixtures("quick_retries")
-@pytest.mark.parametrize("fault", Fault)
-def test_every_fault_once_at_every_question(
-    wandb: WandbServer, wandb_client: QueueServer, agent_id: str, mail: Mail, fault: Fault
-) -> None:
-    wandb_client.capabilities()
-    questions = ("updateLaunchAgent", "LaunchAgent", "RunStoppedStatus")
-    wandb.break_operations(fault, *questions)
-    wandb.stopped_runs.add("run")
-    with watching(wandb_client, mail, agent_id) as watcher:
-        watcher.watch_over((RUN,))
-        mail.wait_for(Ordered)
-    assert set(orders(mail)) == {StopOrder("item", STOPPED_RUN_REASON)}
-    assert wandb.met == dict.fromkeys(questions, 1)
-
-
 def test_a_refusal_does_not_end_the_watch(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
     known = Registered("agent-1", "name", ENTITY, ("a",), wandb_client.capabilities())
-    watcher = Watcher(wandb_client, known, mail.inbox, wait_seconds=5.0, poll_seconds=0.05, stopped_run_timeout=0.0)
+    watcher = Watcher(
+        wandb_client,
+        known,
+        mail.inbox,
+        AgentRun(wandb_client, known),
+        wait_seconds=5.0,
+        poll_seconds=0.05,
+        stopped_run_timeout=0.0,
+    )
     wandb.statuses["agent-1"] = []
     wandb.refused.add("LaunchAgent")
     watcher.start()

@@ -1,0 +1,50 @@
+"""The log of a failed item, as it is shown beside the item on W&B's page.
+
+The failure's sentence and the end of what the job, or its worker, wrote. No secret: our key and the submitter's, and
+whatever is named like one, are masked before the text leaves this host. Reads files; sends nothing.
+"""
+
+import re
+from pathlib import Path
+
+#: How much of the end of a log is taken, in bytes.
+TAIL_BYTES = 64 * 1024
+
+MASK = "***"
+
+OUTPUT_LOG = "output.log"
+WORKER_LOG = "worker.log"
+
+#: ``NAME=value`` or ``"name": "value"``, for names that people give to secrets; the value is masked.
+_NAMED_SECRET = re.compile(
+    r"""(?ix) ( (?: api[_-]?key | access[_-]?key | secret | passw(?:or)?d | token | credential ) [\w.-]{0,64} ["']?
+    \s{0,8} [=:] \s{0,8} ["']? (?: (?: bearer | basic ) \s+ )? ) [^\s"',;&]+"""
+)
+_AUTHORIZATION = re.compile(r"(?i)(authorization[\"']?\s*[=:]\s*[\"']?(?:bearer|basic)?\s*)[^\s\"',;]+")
+_IN_URL = re.compile(r"(://)[^/@\s:]*:[^/@\s]+@")
+
+
+def error_text(message: str, directory: Path, is_output: bool, secrets: tuple[str, ...]) -> bytes:
+    """Return the log of a failure: its sentence, and the end of the job's output or else of its worker's log."""
+    name = OUTPUT_LOG if is_output else WORKER_LOG
+    tail = _tail(directory / name)
+    text = f"{message}\n\nThe end of {name}:\n{tail}" if tail else f"{message}\n"
+    return masked(text, secrets).encode()
+
+
+def masked(text: str, secrets: tuple[str, ...]) -> str:
+    """Return ``text`` without ``secrets``, and without the values of what is named like one."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, MASK)
+    text = _AUTHORIZATION.sub(rf"\1{MASK}", text)
+    text = _NAMED_SECRET.sub(rf"\1{MASK}", text)
+    return _IN_URL.sub(rf"\1{MASK}@", text)
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            return file.read(TAIL_BYTES).decode(errors="replace")
+    except OSError:
+        return ""

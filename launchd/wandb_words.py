@@ -1,0 +1,227 @@
+"""What a W&B server is told of its items, in the operations that every such server has.
+
+It learns of a success, and of most failures, from the run itself; we say what a run cannot say: that the job failed
+before there was a run, or that its process ended and no run had begun. Warnings and requeued runs go this way at our
+own server, too. Runs on the reporter's thread.
+"""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from launchd.agent_run import AgentRun
+from launchd.client.errors import QueueServerError, Refused
+from launchd.client.queue_server import Item, QueueServer, Report
+from launchd.contact import INSISTENCE, Contacts
+from launchd.error_files import error_text
+from launchd.inbox import Registered
+from launchd.journal import Delivery
+
+#: The state of a run that has been made for an item, and that nobody has started yet.
+RUN_PENDING = "pending"
+
+#: W&B's words for a job whose run never began: after exit code 0, and after anything else.
+NO_INIT = "The submitted job exited successfully but failed to call wandb.init"
+NOT_STARTED = "The submitted run was not successfully started"
+
+#: Pause before the second look at a run that has not begun; each further one is twice as long, as for W&B's agent.
+FIRST_LOOK_SECONDS = 1.0
+
+#: How often a log is offered to the server before the failure is told without it.
+LOG_TRIES = 3
+
+#: The longest pause between those tries: the failure itself waits for them.
+LOG_PAUSE_SECONDS = 5.0
+
+#: Pause before the next look whether an item of the queue is the run that we may have put there.
+REQUEUE_LOOK_SECONDS = 10.0
+
+#: How many items of a queue are looked through.
+QUEUE_LENGTH = 1000
+
+log = logging.getLogger(__name__)
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What is to be known of a job that is over, beside the report: the run it was to become, and where its logs are.
+
+    ``ran``: whether it had a process, or the like, that ended.
+    """
+
+    entity: str
+    project: str
+    run_id: str
+    directory: str
+    ran: bool
+    is_scheduler: bool = False
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    """The part of an outcome's body that our own server is not told."""
+
+    ending: Ending | None = None
+
+
+class WandbWords:
+    """Tells one server. ``secrets`` appear in no log that is sent; ``init_grace_seconds`` is how long a run may take
+    to appear after its job's end."""
+
+    def __init__(
+        self,
+        server: QueueServer,
+        registered: Registered,
+        contacts: Contacts,
+        agent_run: AgentRun,
+        *,
+        secrets: tuple[str, ...],
+        init_grace_seconds: float,
+    ) -> None:
+        self._server = server
+        self._registered = registered
+        self._contacts = contacts
+        self._agent_run = agent_run
+        self._secrets = secrets
+        self._looks = look_pauses(init_grace_seconds)
+        self._started_at = time.time()
+        self._queue_before: dict[int, frozenset[str]] = {}
+
+    def tell(self, delivery: Delivery, looks: int) -> float | None:
+        """Tell the server of ``delivery``; returns ``None`` when it knows, or after how many seconds to call again.
+
+        ``looks`` counts the calls that came before.
+
+        Raises:
+            Refused: the server will never have it.
+            Ended: the thread was told to end meanwhile.
+        """
+        match delivery.kind:
+            case "outcome":
+                return self._tell_outcome(delivery, looks)
+            case "warning":
+                self._warn(delivery)
+                return None
+            case _:
+                return self._queue_again(delivery, looks, **json.loads(delivery.body))
+
+    # -- outcomes
+
+    def _tell_outcome(self, delivery: Delivery, looks: int) -> float | None:
+        report = msgspec.json.decode(delivery.body, type=Report)
+        ending = msgspec.json.decode(delivery.body, type=_Outcome).ending
+        if ending is not None and ending.ran and ending.entity == self._registered.entity:
+            return self._tell_unless_started(report, ending, looks)
+        if report.status == "failed" or (report.status == "stopped" and ending is not None and not ending.ran):
+            self._fail(report, report.message or "The job failed.", report.stage or "agent", ending)
+        return None
+
+    def _tell_unless_started(self, report: Report, ending: Ending, looks: int) -> float | None:
+        """Fail the item whose job ended without a run having begun: W&B's rule, and W&B's schedule."""
+        try:
+            state = self._contacts.insist(lambda: self._server.run_state(ending.entity, ending.project, ending.run_id))
+        except Refused as error:
+            log.warning("The state of a run is not to be had.", extra={"run": ending.run_id, "why": str(error)})
+            if report.status == "failed":
+                self._fail(report, _not_started(report), "run", ending)
+            return None
+        if state not in (None, RUN_PENDING):
+            self._cancel_sweep_of(report, ending)
+            return None
+        if looks < len(self._looks):
+            return self._looks[looks]
+        self._fail(report, _not_started(report), "run", ending)
+        return None
+
+    def _fail(self, report: Report, message: str, stage: str, ending: Ending | None) -> None:
+        paths = self._keep_log(report.item_id, message, ending) if ending else None
+        taken = self._contacts.insist(lambda: self._server.fail_item(report.item_id, message, stage, paths))
+        if not taken and self._registered.capabilities.fail_item:
+            raise Refused(f"Item {report.item_id} is no longer ours to fail.")
+        if ending is not None:
+            self._cancel_sweep_of(report, ending)
+
+    def _keep_log(self, item_id: str, message: str, ending: Ending) -> tuple[str, ...] | None:
+        """Return the paths under which the failure's log lies on the server, or ``None`` where it does not."""
+        if not self._agent_run.is_possible:
+            return None
+        path = f"{item_id}/error/error.log"
+        content = error_text(message, Path(ending.directory), ending.ran, self._secrets)
+        for _ in range(LOG_TRIES):
+            try:
+                self._agent_run.keep(path, content)
+            except QueueServerError as error:
+                log.warning("The log of a failed item is not taken.", extra={"item": item_id, "why": str(error)})
+                self._contacts.wait(min(self._contacts.pause_after(error), LOG_PAUSE_SECONDS))
+            else:
+                return (path,)
+        return None
+
+    def _cancel_sweep_of(self, report: Report, ending: Ending) -> None:
+        """Cancel the sweep whose scheduler failed, as W&B's agent does: nobody would ever run it."""
+        if ending.is_scheduler and report.status == "failed":
+            self._contacts.insist(lambda: self._server.cancel_sweep(ending.entity, ending.project, ending.run_id))
+
+    # -- warnings and requeued runs
+
+    def _warn(self, delivery: Delivery) -> None:
+        body = json.loads(delivery.body)
+        self._contacts.insist(lambda: self._server.warn_item(delivery.item_id, body["message"], body["stage"]))
+
+    def _queue_again(
+        self, delivery: Delivery, looks: int, entity: str, queue: str, run_spec: dict[str, Any]
+    ) -> float | None:
+        items = self._contacts.insist(lambda: self._server.queue_items(entity, queue, QUEUE_LENGTH))
+        if self._may_have_been_said(delivery):
+            if _is_among(items, run_spec):
+                return None
+            if not self._registered.capabilities.native and self._hides_a_run(delivery, items):
+                return REQUEUE_LOOK_SECONDS
+        self._queue_before[delivery.id] = frozenset(item.id for item in items)
+        try:
+            self._contacts.once(lambda: self._server.push(entity, queue, run_spec))
+        except QueueServerError as error:
+            if isinstance(error, Refused) and looks >= INSISTENCE - 1:
+                raise
+            # A push cannot be repeated blindly: one that was heard and not answered would be a second run.
+            return self._contacts.pause_after(error)
+        return None
+
+    def _may_have_been_said(self, delivery: Delivery) -> bool:
+        return delivery.id in self._queue_before or delivery.created_at < self._started_at
+
+    def _hides_a_run(self, delivery: Delivery, items: list[Item]) -> bool:
+        """Whether there is a new item of which nobody can tell yet whose run it will be: W&B shows no run spec."""
+        before = self._queue_before.get(delivery.id, frozenset())
+        return any(
+            item.id not in before and item.associated_run_id is None and item.state in ("PENDING", "LEASED")
+            for item in items
+        )
+
+
+def look_pauses(seconds: float) -> tuple[float, ...]:
+    """Return the pauses between looks at a run, doubling, ``seconds`` long in all."""
+    pauses: list[float] = []
+    pause, left = FIRST_LOOK_SECONDS, seconds
+    while left > 0:
+        pauses.append(min(pause, left))
+        left -= pause
+        pause *= 2
+    return tuple(pauses)
+
+
+def _not_started(report: Report) -> str:
+    said = NO_INIT if report.status == "finished" else NOT_STARTED
+    return f"{said}: {report.message}" if report.message else f"{said}."
+
+
+def _is_among(items: list[Item], run_spec: dict[str, Any]) -> bool:
+    """Whether the requeued run is one of ``items``: by its run spec, or, at W&B's server, because its run has had
+    more items than the times it was put back before."""
+    mark = {key: run_spec.get(key) for key in ("run_id", "_resume_count")}
+    if any(item.run_spec is not None and mark.items() <= item.run_spec.items() for item in items):
+        return True
+    same_run = sum(item.run_spec is None and item.associated_run_id == run_spec.get("run_id") for item in items)
+    return same_run > int(run_spec.get("_resume_count") or 0)

@@ -1,0 +1,231 @@
+"""A real agent at W&B's server: one made of recorded requests, without any of our operations."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import House, house
+from tests.support.waiting import assert_stays, wait_until
+from tests.support.wandb_faults import Fault
+from tests.support.wandb_server import KEY, Flavour, WandbServer, wandb_server
+
+LEASE_SECONDS = 1.5
+
+#: One of each class; every fault at every operation is in tests/unit/launchd/test_wandb_faults.py.
+FAULTS = (
+    Fault.STATUS_400,
+    Fault.ERRORS_200,
+    Fault.STATUS_500,
+    Fault.RETRY_AFTER,
+    Fault.PROXY_404,
+    Fault.NULL_DATA,
+    Fault.GARBAGE,
+    Fault.RESET,
+)
+
+#: What ``wandb.init`` does, as far as an agent notices.
+INIT = """
+import base64, json, os, urllib.request
+query = "mutation UpsertBucket($name: String) {"
+query += " upsertBucket(input: {name: $name, modelName: \\"tests\\"}) { inserted } }"
+body = {"query": query, "operationName": "UpsertBucket", "variables": {"name": os.environ["WANDB_RUN_ID"]}}
+request = urllib.request.Request(os.environ["WANDB_BASE_URL"] + "/graphql", json.dumps(body).encode())
+key = base64.b64encode(b"api:" + os.environ["WANDB_API_KEY"].encode()).decode()
+request.add_header("Authorization", "Basic " + key)
+urllib.request.urlopen(request)
+"""
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with house(tmp_path_factory.mktemp("house")) as opened:
+        yield opened
+
+
+@contextmanager
+def agent_at(server: WandbServer, ours: House, directory: Path, **top: object) -> Iterator[House]:
+    """A house at W&B's server: the agent, and nothing else of ours."""
+    opened = House(directory, ours.server, max_jobs=1, launchd={})
+    supervision = {"poll_seconds": 0.1, "worker_heartbeat_seconds": 0.3}
+    jobs = {"init_grace_seconds": 0}
+    settings = {"entity": "me", "queues": ["a", "b"], "stopped_run_timeout": 1, **top}
+    opened.configure(max_jobs=1, launchd={"supervision": supervision, "jobs": jobs}, **settings)
+    opened.start_agent(WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture
+def wandb() -> Iterator[WandbServer]:
+    with wandb_server("a", "b", lease_seconds=LEASE_SECONDS) as server:
+        yield server
+        assert server.foreign == []
+
+
+@pytest.fixture
+def home(ours: House, wandb: WandbServer, tmp_path: Path) -> Iterator[House]:
+    with agent_at(wandb, ours, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_wandb() -> Iterator[WandbServer]:
+    with wandb_server("a", "b", lease_seconds=LEASE_SECONDS) as server:
+        yield server
+        assert server.foreign == []
+
+
+@pytest.fixture(scope="module")
+def shared_home(ours: House, shared_wandb: WandbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with agent_at(shared_wandb, ours, tmp_path_factory.mktemp("wandb")) as opened:
+        wait_until(lambda: shared_wandb.asked["popFromRunQueue"], what="it polls")
+        yield opened
+
+
+def push_recording(home: House, wandb: WandbServer, queue: str, name: str, then: str = "") -> str:
+    """Queue a job that notes that it ran; twice would be a job that ran twice."""
+    script = f"echo {name} >> {home.directory}/ran; {then}"
+    return wandb.push(queue, overrides={"entry_point": ["sh", "-c", script]})
+
+
+def ran(home: House) -> list[str]:
+    path = home.directory / "ran"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_queues_are_served_in_turn_and_items_taken_before_they_run(home: House, wandb: WandbServer) -> None:
+    init = f"{sys.executable} -c '{INIT}'"
+    items = [push_recording(home, wandb, queue, queue, init) for queue in "aabb"]
+    wait_until(lambda: len(ran(home)) == 4, 20.0, "all jobs ran")
+    wait_until(lambda: not home.status()["jobs"] and not home.outbox(), what="all jobs are over")
+    assert [(wandb.state(item), wandb.items[item].acks) for item in items] == [("CLAIMED", 1)] * 4
+    assert wandb.popped_from == ["a", "b", "a", "b"]
+    assert wandb.asked["failRunQueueItem"] == 0
+
+
+def test_a_failure_goes_to_the_item_with_message_stage_and_log(home: House, wandb: WandbServer) -> None:
+    run = push_recording(home, wandb, "a", "one", "echo no data; exit 3")
+    agent = wandb.push("b", resource="kubernetes")
+    init = push_recording(home, wandb, "a", "two")
+    wait_until(lambda: {wandb.state(item) for item in (run, agent, init)} == {"FAILED"}, 15.0, "all failed")
+    sentence = "The submitted run was not successfully started: The command ended with exit code 3."
+    assert wandb.items[run].failures == [(sentence, "run")]
+    without_init = "The submitted job exited successfully but failed to call wandb.init."
+    assert wandb.items[init].failures == [(without_init, "run")]
+    ((message, stage),) = wandb.items[agent].failures
+    assert stage == "agent"
+    assert "The resource kubernetes is not granted on this host" in message
+    (path,) = wandb.items[run].file_paths or ()
+    files = wandb.runs["name-of-agent-1"].files
+    assert f"{sentence}\n\nThe end of output.log:\nno data\n" == files[path].decode()
+    assert home.agent is not None
+    assert home.agent.terminate() == 0
+    assert wandb.runs["name-of-agent-1"].state == "finished"
+
+
+def test_a_run_stopped_on_the_web_page_is_stopped_here(home: House, wandb: WandbServer) -> None:
+    item = push_recording(home, wandb, "a", "one", "sleep 300")
+    wait_until(lambda: home.phase(item) == "running", what="the job runs")
+    wandb.start_run(str(wandb.items[item].run_id))
+    wandb.stopped_runs.add(str(wandb.items[item].run_id))
+    wait_until(lambda: not home.status()["jobs"] and not home.outbox(), 15.0, "the job is over")
+    assert home.journal_states() == {item: "stopped"}
+    assert wandb.state(item) == "CLAIMED"
+
+
+def test_stop_polling_ends_the_agent_after_its_job(home: House, wandb: WandbServer) -> None:
+    item = push_recording(home, wandb, "a", "one", "sleep 1; echo end >> ran")
+    wait_until(lambda: ran(home) == ["one"], what="the job runs")
+    wandb.stop_polling = True
+    assert home.agent is not None
+    assert home.agent.wait_gone() == 0
+    assert home.journal_states() == {item: "finished"}
+    (statuses,) = wandb.statuses.values()
+    assert statuses[-1] == "KILLED"
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["question lost", "answer lost"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_fault_loses_a_job_or_runs_it_twice(
+    shared_home: House, shared_wandb: WandbServer, fault: Fault, done: bool
+) -> None:
+    operations = ("popFromRunQueue", "ackRunQueueItem", "GetRunQueueItem", "RunState", "CreateRunFiles", "PUT")
+    often = ("failRunQueueItem", "LaunchAgent", "updateLaunchAgent", "RunStoppedStatus")
+    shared_wandb.break_operations(fault, *operations, *often, done=done)
+    before = len(ran(shared_home))
+    names = [f"{fault.name}-{done}-{queue}" for queue in "ab"]
+    pushed = [push_recording(shared_home, shared_wandb, name[-1], name, "exit 3") for name in names]
+    over = f"all items are over ({shared_home.agent_log})"
+    wait_until(lambda: all(shared_wandb.state(item) == "FAILED" for item in pushed), 20.0, over)
+    assert_stays(lambda: sorted(ran(shared_home)[before:]) == names, 0.3, "the jobs that ran")
+    assert not any(shared_wandb.faults[operation].times for operation in ("popFromRunQueue", "failRunQueueItem"))
+
+
+@pytest.mark.parametrize("flavour", [Flavour.OLD, Flavour.HIDDEN])
+def test_an_agent_serves_other_kinds_of_servers(ours: House, tmp_path: Path, flavour: Flavour) -> None:
+    with (
+        wandb_server("a", "b", flavour=flavour) as server,
+        agent_at(server, ours, tmp_path) as home,
+    ):
+        item = push_recording(home, server, "b", "one", "exit 3")
+        wait_until(lambda: server.state(item) == "FAILED", 15.0, "the item is over")
+        wait_until(lambda: not home.outbox(), what="all is told")
+        assert ran(home) == ["one"]
+        assert home.agent is not None
+        assert home.agent.terminate() == 0
+        assert server.foreign == []
+
+
+# Sweeps.
+
+
+def push_scheduler(home: House, wandb: WandbServer, sweep: str, then: str = "") -> str:
+    """Queue a scheduler as `wandb launch-sweep` does: its arguments in quotes, made for a shell."""
+    script = f'echo "$WANDB_RUN_ID" "$WANDB_LAUNCH" "$@" >> {home.directory}/schedulers; {then}'
+    overrides = {"entry_point": ["sh", "-c", script, "wandb"], "args": ["--queue", "'my q'", "--project", "'proj1'"]}
+    spec = {"uri": "placeholder-uri-scheduler", "run_id": sweep, "overrides": overrides, "resource": "local-process"}
+    return wandb.push("a", **spec)
+
+
+def schedulers(home: House) -> list[str]:
+    path = home.directory / "schedulers"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_scheduler_runs_beside_jobs_and_a_second_one_waits(home: House, wandb: WandbServer) -> None:
+    wandb.sweeps |= {"s1": "RUNNING", "s2": "RUNNING"}
+    end = home.directory / "end"
+    first = push_scheduler(home, wandb, "s1", f"until [ -e {end} ]; do sleep 0.1; done")
+    wait_until(lambda: len(schedulers(home)) == 1, what="the first runs")
+    second = push_scheduler(home, wandb, "s2")
+    job = push_recording(home, wandb, "b", "job")
+    wait_until(lambda: ran(home) == ["job"], what="a job runs beside it")
+    wait_until(lambda: wandb.state(second) == "LEASED", what="the second was seen")
+    assert_stays(lambda: len(schedulers(home)) == 1, 0.5, "one scheduler")
+    end.touch()
+    wait_until(lambda: len(schedulers(home)) == 2, 15.0, "the second runs once its lease is over")
+    assert schedulers(home) == [f"s{number} True --queue my q --project proj1" for number in (1, 2)]
+    wait_until(lambda: wandb.state(first) == wandb.state(second) == wandb.state(job) == "FAILED", what="no run began")
+    assert wandb.sweeps == {"s1": "RUNNING", "s2": "RUNNING"}
+
+
+def test_the_sweep_of_a_failed_scheduler_is_cancelled(home: House, wandb: WandbServer) -> None:
+    wandb.sweeps["s1"] = "RUNNING"
+    push_scheduler(home, wandb, "s1", "exit 1")
+    wait_until(lambda: wandb.sweeps["s1"] == "CANCELED", 15.0, "the sweep is cancelled")
+
+
+@pytest.mark.parametrize(("state", "runs"), [("RUNNING", True), ("FINISHED", False)])
+def test_a_run_of_a_sweep_needs_its_sweep(home: House, wandb: WandbServer, state: str, runs: bool) -> None:
+    wandb.sweeps["s1"] = state
+    overrides = {"entry_point": ["sh", "-c", f"echo $WANDB_SWEEP_ID >> {home.directory}/ran"]}
+    item = wandb.push("a", sweep_id="s1", overrides=overrides)
+    wait_until(lambda: wandb.state(item) == "FAILED", 15.0, "the item is over")
+    assert ran(home) == (["s1"] if runs else [])
+    ((message, stage),) = wandb.items[item].failures
+    assert (stage, "The sweep s1 is finished" in message) == (("run", False) if runs else ("agent", True))

@@ -1,0 +1,75 @@
+"""The agent's threads that speak to a queue server, each without the rest of the agent."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from launchd.agent_run import AgentRun
+from launchd.client.queue_server import QueueServer
+from launchd.inbox import Claimed, Kind, Registered
+from launchd.poller import Poller
+from launchd.registration import Application
+from launchd.reporter import Reporter
+from launchd.watcher import Watcher
+from tests.support.mail import Mail
+from tests.support.wandb_server import ENTITY, KEY
+
+
+@contextmanager
+def polling(server: QueueServer, mail: Mail, *queues: str, entity: str | None = "me") -> Iterator[Poller]:
+    """A poller of these queues that has begun to register."""
+    application = Application(entity, queues, {}, "launchd@test")
+    poller = Poller(server, application, mail.inbox, wait_seconds=2.0, poll_seconds=0.1)
+    poller.start()
+    try:
+        yield poller
+    finally:
+        poller.end()
+
+
+def want_one_at_a_time(poller: Poller, mail: Mail, count: int, timeout: float = 10.0) -> list[str]:
+    """Want one more item as soon as the one before has come; returns them."""
+    for claims_read in range(count):
+        poller.want(Kind.JOB, 0, claims_read)
+        poller.want(Kind.JOB, 1, claims_read)
+        mail.wait_for(Claimed, claims_read + 1, timeout)
+    return claimed_ids(mail)
+
+
+def claimed_ids(mail: Mail) -> list[str]:
+    """Return the items that were claimed until now."""
+    return [item.item_id for letter in mail.of(Claimed) for item in letter.items]
+
+
+@contextmanager
+def reporting(server: QueueServer, mail: Mail, agent_id: str = "agent-1", *, grace: float = 1.0) -> Iterator[Reporter]:
+    """A reporter for a registered agent; a run may begin ``grace`` seconds after its job's end."""
+    known = Registered(agent_id, f"name-of-{agent_id}", ENTITY, ("a",), server.capabilities())
+    run = AgentRun(server, known)
+    reporter = Reporter(server, known, mail.inbox, agent_run=run, secrets=(KEY,), init_grace_seconds=grace)
+    reporter.start()
+    try:
+        yield reporter
+    finally:
+        reporter.end()
+
+
+@contextmanager
+def watching(
+    server: QueueServer, mail: Mail, agent_id: str, *, patience: float = 0.0, run: AgentRun | None = None
+) -> Iterator[Watcher]:
+    """A watcher for a registered agent; ``patience`` is the ``stopped_run_timeout``."""
+    known = Registered(agent_id, "name", ENTITY, ("a",), server.capabilities())
+    watcher = Watcher(
+        server,
+        known,
+        mail.inbox,
+        run or AgentRun(server, known),
+        wait_seconds=5.0,
+        poll_seconds=0.05,
+        stopped_run_timeout=patience,
+    )
+    watcher.start()
+    try:
+        yield watcher
+    finally:
+        watcher.end()
