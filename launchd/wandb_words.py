@@ -182,9 +182,11 @@ class WandbWords:
         self._queue_before[delivery.id] = frozenset(item.id for item in items)
         try:
             self._contacts.once(lambda: self._server.push(entity, queue, run_spec))
-        except QueueServerError as error:
-            if isinstance(error, Refused) and looks >= INSISTENCE - 1:
+        except Refused as error:
+            if looks >= INSISTENCE - 1:
                 raise
+            return self._contacts.pause_after(error)
+        except QueueServerError as error:
             # A push cannot be repeated blindly: one that was heard and not answered would be a second run.
             return self._contacts.pause_after(error)
         return None

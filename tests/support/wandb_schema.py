@@ -83,7 +83,7 @@ OBJECTS = {
     "ArtifactManifest": {"file": "File"},
     "ArtifactAlias": {"artifactCollection": "ArtifactCollection"},
     "ArtifactType": {"artifactCollections": "ArtifactCollectionConnection"},
-    "ArtifactCollectionConnection": {"edges": "[ArtifactCollectionEdge!]"},
+    "ArtifactCollectionConnection": {"edges": "[ArtifactCollectionEdge!]", "pageInfo": "PageInfo"},
     "ArtifactCollectionEdge": {"node": "ArtifactCollection"},
     "ArtifactCollection": {
         "project": "Project",
@@ -122,8 +122,12 @@ OBJECTS["ArtifactSequence"] = OBJECTS["ArtifactCollection"]
 #: Names that clients look for in an introspection, and use where they find them.
 PROBED = {"PushToRunQueueInput": {"priority": "Int"}, "CreateArtifactInput": {"tags": "Recorded"}}
 
-#: Fields of stored files that are part of the protocol, and that no recorded client asked for.
-UNRECORDED = {"File": ("digest", "sizeBytes")}
+#: What W&B's public API asks of connections and stored files, and no recorded request did: fields with arguments.
+UNRECORDED: dict[str, dict[str, dict[str, str]]] = {
+    "File": {"digest": {}, "sizeBytes": {}},
+    "ArtifactType": {"artifactCollections": {"after": "String"}},
+    "ArtifactCollectionConnection": {"pageInfo": {}},
+}
 
 #: What a server from before launch agents, failure details and priorities lacks, by type.
 OLD_SERVER_LACKS = {
@@ -177,8 +181,8 @@ class _Evidence:
         self._inputs: dict[str, dict[str, str]] = defaultdict(dict)
         for name, fields in PROBED.items():
             self._inputs[name] |= fields
-        for name, leaves in UNRECORDED.items():
-            self._fields[name] |= {leaf: {} for leaf in leaves}
+        for name, known in UNRECORDED.items():
+            self._fields[name] |= {field: dict(arguments) for field, arguments in known.items()}
         for recording in recorded:
             self._read(recording, parse(recording.query))
 
