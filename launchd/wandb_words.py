@@ -173,11 +173,15 @@ class WandbWords:
     def _queue_again(
         self, delivery: Delivery, looks: int, entity: str, queue: str, run_spec: dict[str, Any]
     ) -> float | None:
+        if self._registered.capabilities.push_key:
+            key = f"after-{delivery.item_id}"
+            self._contacts.insist(lambda: self._server.push(entity, queue, run_spec, key=key))
+            return None
         items = self._contacts.insist(lambda: self._server.queue_items(entity, queue, QUEUE_LENGTH))
         if self._may_have_been_said(delivery):
             if _is_among(items, run_spec):
                 return None
-            if not self._registered.capabilities.native and self._hides_a_run(delivery, items):
+            if self._hides_a_run(delivery, items):
                 return REQUEUE_LOOK_SECONDS
         self._queue_before[delivery.id] = frozenset(item.id for item in items)
         try:
@@ -220,10 +224,6 @@ def _not_started(report: Report) -> str:
 
 
 def _is_among(items: list[Item], run_spec: dict[str, Any]) -> bool:
-    """Whether the requeued run is one of ``items``: by its run spec, or, at W&B's server, because its run has had
-    more items than the times it was put back before."""
-    mark = {key: run_spec.get(key) for key in ("run_id", "_resume_count")}
-    if any(item.run_spec is not None and mark.items() <= item.run_spec.items() for item in items):
-        return True
-    same_run = sum(item.run_spec is None and item.associated_run_id == run_spec.get("run_id") for item in items)
+    """Whether the requeued run is one of ``items``: its run has had more of them than the times it was put back."""
+    same_run = sum(item.associated_run_id == run_spec.get("run_id") for item in items)
     return same_run > int(run_spec.get("_resume_count") or 0)
