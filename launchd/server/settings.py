@@ -27,6 +27,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     leftover_seconds: float = 3600.0
     """So long contents of run files stay that no file has any more; also how often they are looked for."""
     max_wait_seconds: float = 30.0
+    request_seconds: float = 90.0
+    """How long a query may take, waiting included."""
     max_body_bytes: int = 10 * 1024 * 1024
     max_stream_bytes: int = 32 * 1024 * 1024
     """One `file_stream` request; W&B's clients send at most 10 MiB, not counting what JSON escapes add."""

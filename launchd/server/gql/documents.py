@@ -2,10 +2,19 @@
 
 from collections import OrderedDict
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationType, get_operation_ast, parse, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    get_operation_ast,
+    parse,
+    validate,
+)
 
 from launchd.server.errors import Refused
 from launchd.server.gql.limits import MAX_TOKENS, check_size
+from launchd.server.gql.texts import check_literals
 
 _KEPT = 500
 _LONGEST_KEPT = 20_000
@@ -32,7 +41,7 @@ class Documents:
 
         Raises:
         InvalidDocument: it does not parse or validate.
-        Refused: it is too deep or too wide.
+        Refused: it is too big, or holds strings that cannot be taken.
         """
         document = self._kept.get(text)
         if document is not None:
@@ -49,10 +58,11 @@ class Documents:
             raise InvalidDocument([error]) from error
         except RecursionError as error:
             raise Refused("The query is nested too deeply.") from error
+        check_size(document)
+        check_literals(document)
         errors = validate(self._schema, document, max_errors=_MOST_ERRORS)
         if errors:
             raise InvalidDocument(errors)
-        check_size(document)
         return document
 
     def _keep(self, text: str, document: DocumentNode) -> None:
@@ -63,7 +73,16 @@ class Documents:
             self._kept.popitem(last=False)
 
 
-def changes_something(document: DocumentNode, operation_name: str | None) -> bool:
-    """Whether the operation that will be executed is a mutation."""
-    operation = get_operation_ast(document, operation_name or None)
-    return operation is not None and operation.operation is OperationType.MUTATION
+def operation_of(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    """The operation that will be executed.
+
+    Raises:
+        Refused: none has this name, or there are several and no name.
+    """
+    # W&B's newer clients send "" for "the only one".
+    operation = get_operation_ast(document, name or None)
+    if operation is None:
+        raise Refused(
+            f"The query has no operation {name[:80]!r}." if name else "Name the operation: there are several."
+        )
+    return operation

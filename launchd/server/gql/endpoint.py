@@ -1,18 +1,19 @@
 """`POST /graphql`. Owns the way from a request to an answer and the status of each kind of failure."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable
-from typing import Any, cast
 
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
+from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from launchd.server.bodies import read_body
 from launchd.server.context import Context
-from launchd.server.errors import NotAllowed
-from launchd.server.gql.documents import Documents, InvalidDocument, changes_something
+from launchd.server.errors import NotAllowed, Refused
+from launchd.server.gql.costs import Costs
+from launchd.server.gql.documents import Documents, InvalidDocument, operation_of
 from launchd.server.gql.envelope import Envelope, read_envelope
+from launchd.server.gql.texts import check_variables
 from launchd.server.responses import error_response, json_response
 from launchd.server.services import Services
 from launchd.server.store.records import Role, Viewer
@@ -42,17 +43,30 @@ class GraphQLEndpoint:
             document = self._documents.get(envelope.query)
         except InvalidDocument as invalid:
             return error_response(invalid.status, *(error.message for error in invalid.errors))
-        if changes_something(document, envelope.operation_name):
+        operation = operation_of(document, envelope.operation_name)
+        variables = envelope.variables or {}
+        check_variables(self._schema, operation, variables)
+        Costs(self._schema, document, operation, variables).check()
+        if operation.operation is OperationType.MUTATION:
             viewer = may_write(viewer)
+        context = Context(self._services, viewer, request)
+        return _answer(envelope, await self._execute(document, envelope, context))
+
+    async def _execute(self, document: DocumentNode, envelope: Envelope, context: Context) -> ExecutionResult:
+        limit = self._services.settings.request_seconds
         result = execute(
             self._schema,
             document,
-            context_value=Context(self._services, viewer, request),
+            context_value=context,
             variable_values=envelope.variables or {},
-            # W&B's newer clients send "" for "the only one".
             operation_name=envelope.operation_name or None,
         )
-        return _answer(envelope, result if isinstance(result, ExecutionResult) else await cast(Awaitable[Any], result))
+        if isinstance(result, ExecutionResult):
+            return result
+        try:
+            return await asyncio.wait_for(result, limit)
+        except TimeoutError as error:
+            raise Refused(f"The request took longer than {limit:g} s and was given up.") from error
 
 
 def may_write(viewer: Viewer) -> Viewer:
@@ -79,7 +93,7 @@ def _answer(envelope: Envelope, result: ExecutionResult) -> Response:
 def _status(error: GraphQLError) -> int:
     """What GraphQL itself complains about (a variable's type) is the caller's fault; other exceptions are ours."""
     original = error.original_error
-    if original is None or isinstance(original, GraphQLError):
+    if original is None or isinstance(original, GraphQLError | RecursionError):
         return 400
     return int(getattr(original, "status", 500))
 

@@ -1,6 +1,12 @@
-"""How big a query may be once its fragments are laid out. Owns the limits."""
+"""How big a query may be, before anybody looks at what it means. Owns the limits of a document's form.
 
-from collections.abc import Mapping
+Sizes are those of the query once its fragments are laid out, counted without laying them out, so that a small document
+cannot make this explode. They are checked before GraphQL's own rules, which compare every field with every other of the
+same name. `costs` counts what a valid query may read.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
 
 from graphql import (
     DocumentNode,
@@ -13,48 +19,87 @@ from graphql import (
 
 from launchd.server.errors import Refused
 
-# Sizes are counted without laying out, so that a small document cannot make this explode.
-MAX_TOKENS = 20_000
+# Several times what W&B's clients send.
+MAX_TOKENS = 1_500
 MAX_DEPTH = 25
-MAX_FIELDS = 5_000
+MAX_FIELDS = 2_000
+MAX_ROOTS = 50
+MAX_FRAGMENTS = 20
+MAX_SAME = 3
+"""How often one selection may have the same name."""
 
 _Size = tuple[int, int]
 """Depth and number of fields."""
 
 
+class _Sizes:
+    """Sizes of the selections of one document."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        nodes = document.definitions
+        self._fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
+        self._known: dict[str, _Size] = {}
+
+    def of(self, selections: SelectionSetNode | None) -> _Size:
+        deepest = total = 0
+        for node in selections.selections if selections else ():
+            if isinstance(node, FragmentSpreadNode):
+                depth, fields = self._of_fragment(node.name.value)
+            else:
+                own = 1 if isinstance(node, FieldNode) else 0
+                depth, fields = self.of(getattr(node, "selection_set", None))
+                depth, fields = depth + own, fields + own
+            deepest, total = max(deepest, depth), total + fields
+        return deepest, total
+
+    def _of_fragment(self, name: str) -> _Size:
+        if name not in self._known:
+            # Of itself it counts for nothing: what spreads itself, or is not there, the rules of GraphQL refuse.
+            self._known[name] = 0, 0
+            found = self._fragments.get(name)
+            self._known[name] = self.of(found.selection_set if found else None)
+        return self._known[name]
+
+
 def check_size(document: DocumentNode) -> None:
-    """The document must be valid (no fragment cycles).
-
-    Raises:
-        Refused: too deep or too many fields.
+    """Raises:
+    Refused: too deep, too many fields or root fields, or one of them again and again.
     """
-    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    known: dict[str, _Size] = {}
+    sizes = _Sizes(document)
+    fragments = sum(isinstance(node, FragmentDefinitionNode) for node in document.definitions)
+    if fragments > MAX_FRAGMENTS:
+        raise Refused(f"The query has {fragments} fragments; at most {MAX_FRAGMENTS} are taken.")
     for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):
+            _check_names(node.selection_set)
         if isinstance(node, OperationDefinitionNode):
-            depth, fields = _measure(node.selection_set, fragments, known)
-            if depth > MAX_DEPTH:
-                raise Refused(f"The query is {depth} levels deep; at most {MAX_DEPTH} are answered.")
-            if fields > MAX_FIELDS:
-                raise Refused(f"The query selects {fields} fields; at most {MAX_FIELDS} are answered.")
+            _check(node, *sizes.of(node.selection_set))
 
 
-def _measure(
-    selections: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode], known: dict[str, _Size]
-) -> _Size:
-    deepest = total = 0
-    for node in selections.selections if selections else ():
-        if isinstance(node, FragmentSpreadNode):
-            depth, fields = _of_fragment(node.name.value, fragments, known)
-        else:
-            own = 1 if isinstance(node, FieldNode) else 0
-            depth, fields = _measure(getattr(node, "selection_set", None), fragments, known)
-            depth, fields = depth + own, fields + own
-        deepest, total = max(deepest, depth), total + fields
-    return deepest, total
+def _check(operation: OperationDefinitionNode, depth: int, fields: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Refused(f"The query is {depth} levels deep; at most {MAX_DEPTH} are answered.")
+    if fields > MAX_FIELDS:
+        raise Refused(f"The query selects {fields} fields; at most {MAX_FIELDS} are answered.")
+    roots = len(operation.selection_set.selections)
+    if roots > MAX_ROOTS:
+        raise Refused(f"The query asks for {roots} things at once; at most {MAX_ROOTS} are answered.")
 
 
-def _of_fragment(name: str, fragments: Mapping[str, FragmentDefinitionNode], known: dict[str, _Size]) -> _Size:
-    if name not in known:
-        known[name] = _measure(fragments[name].selection_set, fragments, known)
-    return known[name]
+def _check_names(selections: SelectionSetNode) -> None:
+    names = Counter(_names(selections))
+    for name, times in names.most_common(1):
+        if times > MAX_SAME:
+            raise Refused(f"The query selects {name!r} {times} times in one place; at most {MAX_SAME} are answered.")
+    for node in selections.selections:
+        below = getattr(node, "selection_set", None)
+        if below is not None:
+            _check_names(below)
+
+
+def _names(selections: SelectionSetNode) -> Iterator[str]:
+    for node in selections.selections:
+        if isinstance(node, FieldNode):
+            yield (node.alias or node.name).value
+        elif isinstance(node, FragmentSpreadNode):
+            yield node.name.value

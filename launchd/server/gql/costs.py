@@ -1,0 +1,114 @@
+"""How much a valid query may read. Owns the count: every field, times the lengths of the lists it stands in.
+
+A list is as long as its `first`, `last` or `samples` says; where nothing says it, it counts for a few. So a query that
+nests pages in pages is refused before it reads anything.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+    is_list_type,
+)
+
+from launchd.server.errors import Refused
+
+MAX_COST = 250_000
+PAGE = 100
+"""Length of a page that is not said, and of what is not known before."""
+LIST = 5
+"""Length of a list that has no pages."""
+MOST = 10_000
+"""No page is longer, whatever was asked for."""
+
+_LENGTHS = ("first", "last", "samples", "limit")
+_PARTS = ("edges", "nodes")
+"""Of a page, whose length was counted above them."""
+
+
+class Costs:
+    """Counts what one operation of a document reads. `variables` are those sent, of any form."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+    ) -> None:
+        nodes = document.definitions
+        self._schema = schema
+        self._operation = operation
+        self._variables = {**_defaults(operation), **variables}
+        self._fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
+        self._known: dict[str, int] = {}
+
+    def check(self) -> None:
+        """Raises:
+        Refused: it reads too much.
+        """
+        root = self._schema.get_root_type(self._operation.operation)
+        cost = self._of(root, self._operation.selection_set)
+        if cost > MAX_COST:
+            raise Refused(
+                f"The query may read {cost} values, at most {MAX_COST} are answered: ask for shorter pages or fewer"
+                " fields."
+            )
+
+    def _of(self, parent: GraphQLNamedType | None, selections: SelectionSetNode | None) -> int:
+        return sum(self._of_node(parent, node) for node in selections.selections) if selections else 0
+
+    def _of_node(self, parent: GraphQLNamedType | None, node: Any) -> int:
+        if isinstance(node, FieldNode):
+            return self._of_field(parent, node)
+        if isinstance(node, FragmentSpreadNode):
+            return self._of_fragment(node.name.value)
+        inline: InlineFragmentNode = node
+        on = inline.type_condition
+        return self._of(self._schema.get_type(on.name.value) if on else parent, inline.selection_set)
+
+    def _of_fragment(self, name: str) -> int:
+        if name not in self._known:
+            found = self._fragments[name]
+            self._known[name] = self._of(self._schema.get_type(found.type_condition.name.value), found.selection_set)
+        return self._known[name]
+
+    def _of_field(self, parent: GraphQLNamedType | None, node: FieldNode) -> int:
+        field: GraphQLField | None = getattr(parent, "fields", {}).get(node.name.value)
+        below = get_named_type(field.type) if field else None
+        return 1 + self._length(field, node) * self._of(below, node.selection_set)
+
+    def _length(self, field: GraphQLField | None, node: FieldNode) -> int:
+        paged = field is not None and any(name in field.args for name in _LENGTHS)
+        if paged:
+            said = [
+                self._number(argument.value) for argument in node.arguments or () if argument.name.value in _LENGTHS
+            ]
+            return min(MOST, max((abs(number) for number in said if number is not None), default=PAGE))
+        is_list = field is not None and is_list_type(get_nullable_type(field.type))
+        return LIST if is_list and node.name.value not in _PARTS else 1
+
+    def _number(self, value: object) -> int | None:
+        if isinstance(value, IntValueNode):
+            return int(value.value)
+        given = self._variables.get(value.name.value) if isinstance(value, VariableNode) else None
+        return given if isinstance(given, int) else None
+
+
+def _defaults(operation: OperationDefinitionNode) -> dict[str, int]:
+    declared = ((node.variable.name.value, node.default_value) for node in operation.variable_definitions or ())
+    return {name: int(value.value) for name, value in declared if isinstance(value, IntValueNode)}

@@ -1,0 +1,70 @@
+"""What strings may come with a query. Owns their lengths, and the signs that no store and no file name can hold."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    StringValueNode,
+    Visitor,
+    get_nullable_type,
+    type_from_ast,
+    visit,
+)
+
+from launchd.server.errors import Refused
+
+MAX_TEXT = 256 * 1024
+"""Characters of a name, a note, a message. JSON in a string may be as long as the request."""
+
+_ENDLESS = ("JSONString", "JSON")
+
+
+def check_literals(document: DocumentNode) -> None:
+    """Check the strings that are written in the query itself.
+
+    Raises:
+        Refused: too long, or with a sign that cannot be kept.
+    """
+    visit(document, _Literals())
+
+
+class _Literals(Visitor):
+    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
+        _check("A string in the query", node.value, MAX_TEXT)
+
+
+def check_variables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: dict[str, Any]) -> None:
+    """Check the strings in the variables, of those that the operation declares.
+
+    Raises:
+        Refused: as in `check_literals`.
+    """
+    for declared in operation.variable_definitions or ():
+        name = declared.variable.name.value
+        for text, kind in _texts(variables.get(name), type_from_ast(schema, declared.type)):
+            _check(f"A string in the variable {name!r}", text, None if kind in _ENDLESS else MAX_TEXT)
+
+
+def _texts(value: Any, kind: Any) -> Iterator[tuple[str, str]]:
+    """Every string with the name of its type, as far as the value has the form of the type."""
+    plain = get_nullable_type(kind)
+    if isinstance(plain, GraphQLList):
+        for inner in value if isinstance(value, list) else [value]:
+            yield from _texts(inner, plain.of_type)
+    elif isinstance(plain, GraphQLInputObjectType) and isinstance(value, dict):
+        for name, field in plain.fields.items():
+            yield from _texts(value.get(name), field.type)
+    elif isinstance(value, str):
+        yield value, plain.name if plain else ""
+
+
+def _check(what: str, text: str, longest: int | None) -> None:
+    if longest is not None and len(text) > longest:
+        raise Refused(f"{what} has {len(text)} characters; at most {longest} are taken.")
+    if "\0" in text:
+        raise Refused(f"{what} has a NUL character, which cannot be kept.")

@@ -1,0 +1,195 @@
+"""Requests that nobody means: every one is answered, with a sentence, soon, and without much memory."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+
+from tests.support.fuzz import Values
+from tests.support.reaching import FIELDS, SCHEMA
+from tests.support.scene import Scene, ask, setting
+from tests.support.server import RunningServer
+from tests.support.world import World
+
+pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+
+EXAMPLES = 30
+"""Per root field. All of them together take a quarter of a minute."""
+SECONDS = 5.0
+"""No request takes longer, on a busy machine."""
+MEGABYTE = 1024 * 1024
+MOST_MEMORY = 400 * MEGABYTE
+"""Of the server process at its worst, beyond what it had before."""
+SCALARS_OF_TEXT = ("String", "ID")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with setting(tmp_path_factory.mktemp("server")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stranger(scene: Scene) -> World:
+    world = World(scene.people)
+    world.build()
+    return world
+
+
+def kinds_of(field: str) -> dict[str, object]:
+    kind, _, name = field.partition(".")
+    root = SCHEMA.query_type if kind == "Query" else SCHEMA.mutation_type
+    assert root is not None
+    return {argument: told.type for argument, told in root.fields[name].args.items()}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_argument_breaks_a_field(scene: Scene, stranger: World, field: str) -> None:
+    arguments = Values(scene.victim, stranger).arguments(kinds_of(field))  # type: ignore[arg-type]
+    before = scene.snapshot()
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(arguments=arguments)
+    def answered(arguments: dict[str, object]) -> None:
+        started = time.monotonic()
+        answer = ask(stranger.api, field, arguments)
+        assert time.monotonic() - started < SECONDS
+        assert scene.victim.hidden not in answer
+        errors = json.loads(answer).get("errors", [])
+        assert all(error["message"] and "Traceback" not in error["message"] for error in errors)
+
+    answered()
+    assert scene.snapshot().changes_of(scene.theirs, before) == []
+
+
+def nested(opening: str, inside: str, closing: str, times: int) -> str:
+    return opening * times + inside + closing * times
+
+
+def listed(pattern: str, times: int) -> str:
+    return " ".join(pattern.format(number) for number in range(times))
+
+
+PAGES = "project(name: $p) { runQueues { runQueueItems(first: 1000) { edges { node { id state status priority } } } } }"
+FLOODS = {
+    "deep": f"{{ viewer {nested('{ teams { edges { node ', '{ id }', '} } }', 300)} }}",
+    "very deep": nested("{ viewer ", "{ id }", "}", 4000),
+    "aliases": f"{{ {listed('a{}: viewer {{ id }}', 400)} }}",
+    "aliases below": f"{{ viewer {{ {listed('a{}: id', 2100)} }} }}",
+    "one field again and again": f"{{ viewer {{ {'id ' * 4900} }} }}",
+    "one object again and again": f"{{ viewer {{ {'teams { edges { node { id } } } ' * 100} }} }}",
+    "fragments": f"{{ viewer {{ {listed('...F{}', 500)} }} }} {listed('fragment F{} on User {{ id }}', 500)}",
+    "one fragment again and again": f"{{ viewer {{ {'...F ' * 900} }} }} fragment F on User {{ id }}",
+    "fragments of the same": f"{{ viewer {{ {listed('...F{}', 21)} }} }} "
+    + listed("fragment F{} on User {{ a: teams {{ edges {{ node {{ id }} }} }} }}", 21),
+    "fragments that double": "{ viewer { ...F0 } } "
+    + listed("fragment F{0} on User {{ ...G{0} ...G{0} }} fragment G{0} on User {{ a{0}: id }}", 100)
+    + " ".join(f"fragment H{n} on User {{ ...H{n + 1} ...H{n + 1} }}" for n in range(50)),
+    "a fragment in itself": "{ viewer { ...F } } fragment F on User { id ...F }",
+    "operations": listed("query Q{} {{ viewer {{ id }} }}", 900),
+    "directives": "{ viewer { id " + "@include(if: true) " * 900 + "} }",
+    "an object in an object": f"{{ project(name: {nested('{a: ', '1', '}', 1500)}) {{ id }} }}",
+    "a list in a list": f"query($a: {nested('[', 'Int', ']', 1500)}) {{ viewer {{ id }} }}",
+    "a string": f'{{ project(name: "{"x" * 300_000}") {{ id }} }}',
+    "a NUL": '{ project(name: "a\\u0000b") { id } }',
+    "pages in pages": f"query($p: String) {{ {listed('a{}: ' + PAGES.replace('{', '{{').replace('}', '}}'), 40)} }}",
+    "introspection": nested("{ __schema { types { fields { type ", "{ name }", "} } } }", 1).replace(
+        "{ name }", nested("{ fields { type ", "{ name }", "} }", 7)
+    ),
+    "comments": "#" * MEGABYTE,
+    "names": f"{{ {'x' * MEGABYTE} }}",
+    "commas": "{ viewer { id } }" + "," * MEGABYTE + "x",
+}
+
+
+def peak_memory(server: RunningServer) -> int:
+    """Most bytes of memory that the server process has had so far."""
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_is_refused_soon(scene: Scene, stranger: World, flood: str) -> None:
+    before, started = peak_memory(scene.server), time.monotonic()
+    response = stranger.api.post({"query": FLOODS[flood]})
+    assert time.monotonic() - started < SECONDS
+    assert response.status_code == 400
+    assert all(error["message"] for error in response.json()["errors"])
+    assert peak_memory(scene.server) - before < MOST_MEMORY
+
+
+def put_long(kind: object, text: str) -> object:
+    """An argument of this type whose names and notes are all this long."""
+    named = str(kind).strip("[]!")
+    if named in SCALARS_OF_TEXT:
+        return text
+    fields = getattr(SCHEMA.get_type(named), "fields", None)
+    if fields is None:
+        return {"JSONString": "{}", "Boolean": True}.get(named, 1)
+    return {name: put_long(field.type, text) for name, field in fields.items()}
+
+
+WITH_TEXT = [field for field in FIELDS if "x" in json.dumps([put_long(kind, "x") for kind in kinds_of(field).values()])]
+
+
+@pytest.mark.parametrize("field", WITH_TEXT)
+def test_long_strings_are_refused(stranger: World, field: str) -> None:
+    arguments = {name: put_long(kind, "x" * 300_000) for name, kind in kinds_of(field).items()}
+    answer = json.loads(ask(stranger.api, field, arguments))
+    assert "300000 characters; at most" in answer["errors"][0]["message"]
+
+
+BODIES = {
+    "numbers": b'{"query": "{ viewer { id } }", "variables": {"x": [' + b"1," * (4 * MEGABYTE) + b"1]}}",
+    "lists": b'{"query": "{ viewer { id } }", "variables": {"x": [' + b"[]," * (3 * MEGABYTE) + b"[]]}}",
+    "nested lists": b'{"query": "", "variables": ' + b"[" * (8 * MEGABYTE),
+    "a string": json.dumps({"query": "{ viewer { id } }", "variables": {"x": "x" * 9 * MEGABYTE}}).encode(),
+    "escapes": b'{"query": "' + b"\\u00e9" * MEGABYTE + b'"}',
+    "a surrogate": b'{"query": "{ viewer { id } }", "variables": {"x": "\\ud800"}}',
+    "a NUL": b'{"query": "{ viewer\x00 { id } }"}',
+    "another encoding": json.dumps({"query": "{ viewer { id } }"}).encode("utf-16"),
+    "keys": json.dumps({"query": "{ viewer { id } }", "variables": {f"k{n}": n for n in range(100_000)}}).encode(),
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_big_and_odd_bodies_four_at_a_time(scene: Scene, stranger: World, body: str) -> None:
+    before, started = peak_memory(scene.server), time.monotonic()
+
+    def send(_: int) -> requests.Response:
+        return requests.post(f"{scene.server.url}/graphql", BODIES[body], auth=("api", stranger.api.key), timeout=30)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(send, range(4)))
+    assert time.monotonic() - started < 4 * SECONDS
+    assert {answer.status_code for answer in answers} <= {200, 400}
+    assert all("errors" in answer.json() or "data" in answer.json() for answer in answers)
+    assert peak_memory(scene.server) - before < MOST_MEMORY
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x" * 5000]
+)
+def test_the_content_type_does_not_matter(scene: Scene, stranger: World, kind: str) -> None:
+    sent = {"Content-Type": kind, "Content-Encoding": kind[:20] or "gzip"}
+    body = json.dumps({"query": "{ viewer { username } }"})
+    answer = requests.post(
+        f"{scene.server.url}/graphql", body, headers=sent, auth=("api", stranger.api.key), timeout=10
+    )
+    assert answer.json() == {"data": {"viewer": {"username": stranger.owner}}}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path", ["/graphql", "/files/a/b/c/file_stream", "/storage/upload/x", "/%00", "/" + "x" * 9000, "//"]
+)
+def test_odd_methods_and_paths(scene: Scene, stranger: World, method: str, path: str) -> None:
+    answer = requests.request(method, f"{scene.server.url}{path}", auth=("api", stranger.api.key), timeout=10)
+    assert 400 <= answer.status_code < 500
