@@ -9,7 +9,6 @@ from launchd.api.access import Access, ForeignApi, as_access
 from launchd.api.errors import LaunchError, suggestion, told
 from launchd.api.keywords import known_names_only
 from launchd.api.queued import QueuedRun
-from launchd.api.queues import checked_resource
 from launchd.api.spec import Asked, draft
 from launchd.api.standing import Submission
 from launchd.api.targets import CODE_URI_PREFIX, OUR_RESOURCES, PRIORITIES, artifact_name
@@ -91,7 +90,7 @@ def launch_add(
         config=config,
         project=project,
         entity=entity,
-        resource=resource and checked_resource(resource),
+        resource=resource,
         entry_point=entry_point,
         name=name,
         version=version,

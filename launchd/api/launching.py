@@ -9,7 +9,6 @@ from launchd.api.adding import DEFAULT_RESOURCE, complete_spec
 from launchd.api.callers_agent import INTERRUPTED, callers_agent
 from launchd.api.errors import LaunchError, told
 from launchd.api.keywords import known_names_only
-from launchd.api.queues import checked_resource
 from launchd.api.spec import Asked, draft
 from launchd.api.submitted import SubmittedRun
 from launchd.api.targets import OUR_RESOURCES
@@ -72,7 +71,7 @@ def launch(
         entry_point=entry_point,
         version=version,
         name=name,
-        resource=resource and checked_resource(resource),
+        resource=resource,
         resource_args=resource_args,
         project=project,
         entity=entity,

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from launchd.api.errors import LaunchError
-from launchd.api.targets import CODE_URI_PREFIX, default_entry_point, is_repository, is_run_address
+from launchd.api.errors import LaunchError, suggestion, told
+from launchd.api.targets import CODE_URI_PREFIX, RESOURCES, default_entry_point, is_repository, is_run_address
+from launchd.client.job_file import parse_job_name
 
 #: The keys of a run spec that a submitter may set (W&B's launch spec).
 SPEC_KEYS = frozenset(
@@ -28,7 +29,6 @@ SPEC_KEYS = frozenset(
 AGENT_KEYS = frozenset({"builder", "registry", "environment", "launchd"})
 
 _SCHEDULER_URI = "placeholder"
-_JOB_PARTS = 3
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +59,7 @@ class Draft(msgspec.Struct, frozen=True):
     directory: Path | None = None
 
 
+@told()
 def draft(asked: Asked, entity: str, project: str) -> Draft:
     """Return the run spec for what was ``asked``; ``entity`` and ``project`` are taken where nothing else says.
 
@@ -74,6 +75,7 @@ def draft(asked: Asked, entity: str, project: str) -> Draft:
         spec["docker"] = {**(spec.get("docker") or {}), "docker_image": asked.docker_image}
     if asked.repository:
         spec["registry"] = {**(spec.get("registry") or {}), "url": asked.repository}
+    _check_resource(spec.get("resource"))
     spec["overrides"] = _overrides(spec, asked)
     directory = _set_source(spec, asked.version)
     _complete_names(spec, entity, project)
@@ -107,6 +109,11 @@ def _overrides(spec: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
         run_config = _mapping(overrides.get("run_config"), "config['overrides']['run_config']")
         overrides["run_config"] = run_config | dict(asked.parameters)
     return overrides
+
+
+def _check_resource(resource: str | None) -> None:
+    if resource is not None and resource not in RESOURCES:
+        raise LaunchError(f"There is no resource {resource!r}. {suggestion(resource, RESOURCES)}")
 
 
 def _words(value: Sequence[str], what: str) -> list[str]:
@@ -190,19 +197,6 @@ def _complete_names(spec: dict[str, Any], entity: str, project: str) -> None:
     spec["entity"] = spec.get("entity") or entity
     job = spec.get("job")
     if job:
-        spec["job"] = job = full_job_name(job, spec["entity"], spec.get("project") or project)
-        spec["project"] = spec.get("project") or job.split("/")[1]
+        name = parse_job_name(str(job), spec["entity"], spec.get("project") or project)
+        spec["job"], spec["project"] = str(name), spec.get("project") or name.project
     spec["project"] = spec.get("project") or project
-
-
-def full_job_name(job: str, entity: str, project: str) -> str:
-    """Return `ENTITY/PROJECT/NAME:ALIAS` for a job that is named so or by the end of it; raises :class:`LaunchError`.
-
-    The alias is `latest` where none is given (W&B: `wandb.Api.job`).
-    """
-    path, _, alias = job.partition(":")
-    parts = path.split("/")
-    if len(parts) > _JOB_PARTS or not all(part.strip() for part in parts):
-        raise LaunchError(f"{job!r} is no job: write ENTITY/PROJECT/NAME:ALIAS, as in 'me/vision/train:latest'.")
-    whole = [*[entity, project][: _JOB_PARTS - len(parts)], *parts]
-    return f"{'/'.join(whole)}:{alias or 'latest'}"

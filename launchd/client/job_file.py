@@ -21,7 +21,10 @@ REPOSITORY, CODE, IMAGE = "repo", "artifact", "image"
 
 CODE_REFERENCE = "wandb-artifact://"
 _BY_ID = "wandb-artifact://_id/"
-_NAME = re.compile(r"(?P<entity>[^/:\s]+)/(?P<project>[^/:\s]+)/(?P<name>[^/:\s]+)(?::(?P<alias>[^/:\s]+))?")
+# Jobs of W&B's own are named with spaces: "wandb/jobs/Hello World:latest".
+_NAME = re.compile(
+    r"(?P<entity>[^/:\s]+)/(?P<project>[^/:\s]+)/(?P<name>[^/:\s]+(?: [^/:\s]+)*)(?::(?P<alias>[^/:\s]+))?"
+)
 _UNSAFE = re.compile(r"[^a-zA-Z0-9_\-.]")
 _LONGEST_NAME = 128
 _ANY_TYPE: dict[str, Any] = {"wb_type": "typedDict", "params": {"type_map": {}}}

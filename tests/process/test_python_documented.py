@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from launchd import Api
+from launchd.client.artifacts import upload_directory
+from launchd.client.job_file import CODE, JobFile, JobName, JobSource, code_reference
+from launchd.client.jobs import create_job
 from tests.support.house import House, house
+from tests.support.people import people
 from tests.support.program import program
 
 #: `wandb`, as far as the examples use it; `Api` has the shape of theirs.
@@ -96,9 +100,22 @@ def test_launch_add(home: House, environ: dict[str, str], tmp_path: Path) -> Non
     assert output == '{"alpha": 0.5, "l1_ratio": 0.01}\n'
 
 
-def test_launch(environ: dict[str, str], tmp_path: Path) -> None:
-    with program(LAUNCH, tmp_path, environ) as running:
-        assert running.wait() == 1
+def test_launch(home: House, environ: dict[str, str], tmp_path: Path) -> None:
+    make_hello_world(home, tmp_path / "hello")
 
-    assert "ExecutionError: Run " in running.text()
-    assert "wandb/jobs/Hello World:latest" in running.text()
+    with program(LAUNCH, tmp_path, environ) as running:
+        assert (running.wait(), running.text()) == (0, "")
+
+    (output,) = (tmp_path / "state").glob("launches/*/jobs/*/output.log")
+    assert output.read_text() == '{"epochs": 5}\n'
+
+
+def make_hello_world(home: House, code: Path) -> None:
+    """The job of the example: a code directory kept under its name."""
+    with people(home.server) as accounts:
+        accounts.admin.mutate("createTeam", "entity { id }", teamName="wandb", teamAdminUserName=home.entity)
+    code.mkdir()
+    (code / "main.py").write_text("import os; print(os.environ['WANDB_CONFIG'])\n")
+    artifact = upload_directory(home.client, "wandb", "jobs", "code", code)
+    source = JobSource(artifact=code_reference(artifact), entrypoint=("python", "main.py"))
+    create_job(home.client, JobName("wandb", "jobs", "Hello World"), JobFile(CODE, source))

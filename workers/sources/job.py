@@ -89,13 +89,21 @@ def _fetch_repository(context: JobContext, name: JobName, job: JobFile, files: P
     git = job.source.git
     if git is None:
         raise SourceError(f"The job {name} names no git repository.", hint="Make it again.")
-    patch = files / PATCH_FILE
-    fetch_repository(context, GitSpec(git.remote, git.commit), patch if patch.is_file() else None)
+    patch, wanted = files / PATCH_FILE, context.order.spec.git.version
+    # The patch belongs to the job's own commit.
+    fetch_repository(
+        context, GitSpec(git.remote, wanted or git.commit), patch if patch.is_file() and not wanted else None
+    )
     _keep_requirements(context, files)
 
 
 def _fetch_code(context: JobContext, name: JobName, job: JobFile, files: Path) -> None:
     _keep_requirements(context, files)
+    if context.order.spec.git.version:
+        raise SourceError(
+            f"The job {name} is a code directory, of which there is no version {context.order.spec.git.version}.",
+            hint="Launch it without a version.",
+        )
     reference = job.source.artifact
     if reference is None:
         raise SourceError(f"The job {name} names no code artifact.", hint="Make it again.")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from launchd.api.errors import LaunchError
-from launchd.api.spec import Asked, draft, full_job_name
+from launchd.api.spec import Asked, draft
 
 
 def spec_of(**said: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def test_what_is_stored_already_or_runs_a_sweep_is_passed_on() -> None:
     ],
 )
 def test_the_whole_name_of_a_job(job: str, full: str) -> None:
-    assert full_job_name(job, "me", "uncategorized") == full
+    assert spec_of(job=job)["job"] == full
 
 
 def test_a_run_goes_to_the_project_of_its_job() -> None:
@@ -118,8 +118,8 @@ def test_a_run_goes_to_the_project_of_its_job() -> None:
         ({"job": "a/b/c:d", "docker_image": "x"}, "not job and docker_image"),
         ({"uri": "https://h/x", "job": "a/b/c:d"}, "not job and uri"),
         ({"job": "a/b/c:d", "config": {"docker": {"docker_image": "x"}}}, "not job and docker_image"),
-        ({"job": "a/b/c/d:e"}, "is no job"),
-        ({"job": "a//c:e"}, "is no job"),
+        ({"job": "a/b/c/d:e"}, "is no name of a job"),
+        ({"job": "a//c:e"}, "is no name of a job"),
         ({"uri": "/nowhere/at/all"}, "neither a directory nor the URL"),
         ({"uri": "https://wandb.ai/me/p/runs/abc"}, "is a run"),
         ({"uri": "https://h/x", "version": "--upload-pack=evil"}, "is not a branch"),
@@ -127,6 +127,7 @@ def test_a_run_goes_to_the_project_of_its_job() -> None:
         ({"entry_point": "python train.py"}, "a list of words"),
         ({"entry_point": ["x"], "config": {"overrides": {"args": "--fast"}}}, "a list of words"),
         ({"entry_point": ["x"], "config": {"overrides": ["x"]}}, "is a mapping"),
+        ({"entry_point": ["x"], "config": {"resource": "kubernets"}}, "Did you mean 'kubernetes'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(said: dict[str, Any], sentence: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ipc.errors import InvalidSpec, SourceError
 from ipc.orders import GitOptions
+from ipc.run_spec import GitSource as GitSpec
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import GitCommit, JobFile, JobName, JobSource, code_reference
 from launchd.client.jobs import create_job
@@ -34,9 +35,10 @@ def client(server: RunningServer) -> Iterator[QueueServer]:
 
 
 @pytest.fixture
-def fetch(make_context: ContextMaker, server: RunningServer) -> Callable[[str], Project]:
-    def do(job: str) -> Project:
-        context = make_context(spec={"job": job}, base_url=server.url, git=GitOptions(allow_local=True))
+def fetch(make_context: ContextMaker, server: RunningServer) -> Callable[..., Project]:
+    def do(job: str, version: str | None = None) -> Project:
+        spec = {"job": job, "git": GitSpec(version=version)}
+        context = make_context(spec=spec, base_url=server.url, git=GitOptions(allow_local=True))
         context.api_key = server.key
         return Source().fetch(context)
 
@@ -70,6 +72,23 @@ def test_a_repository_at_its_commit(make: Callable[..., str], fetch: Callable[[s
     assert (project.directory / "main.py").read_text() == "then"
     assert (project.directory / "requirements.frozen.txt").read_text() == "requests==2.0\n"
     assert project.entry_point == ("python", "main.py")
+
+
+def test_another_version_of_its_repository(
+    make: Callable[..., str], fetch: Callable[..., Project], tmp_path: Path
+) -> None:
+    origin = Origin(tmp_path / "origin")
+    commit = origin.commit("then")
+    origin.commit("now")
+    job = make("repo", JobSource(git=GitCommit(str(origin.path), commit), entrypoint=("python", "main.py")))
+
+    assert (fetch(job, "main").directory / "main.py").read_text() == "now"
+
+
+def test_a_code_artifact_has_no_versions(make: Callable[..., str], fetch: Callable[..., Project], code: str) -> None:
+    with pytest.raises(SourceError, match="of which there is no version main") as failure:
+        fetch(make("artifact", JobSource(artifact=code_reference(code))), "main")
+    assert failure.value.hint
 
 
 @pytest.mark.parametrize("by_name", [False, True])
