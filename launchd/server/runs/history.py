@@ -3,9 +3,11 @@
 A long history is walked in pieces, each a read of its own, so that one curious client does not keep the others waiting.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -25,6 +27,8 @@ LAST_STEP = 2**63 - 1
 _PIECE = 5_000
 
 T = TypeVar("T")
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_./ -]+", re.ASCII)
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -61,8 +65,8 @@ async def sampled_lines(context: Context, found: Run, stream: int, samples: int)
 
 async def lines_of_steps(context: Context, found: Run, first: int, end: int, samples: int) -> list[str]:
     """Lines of the history whose step is in this range, the end not included; sampled where there are more."""
-    sieve = Sieve[str](bounded(samples))
-    return (await _walk_steps(context, found, (first, end), sieve, lambda line: [line.content])).chosen()
+    wanted = _Wanted[str](lambda line: [line.content])
+    return (await _walk_steps(context, found, (first, end), wanted, Sieve(bounded(samples)))).chosen()
 
 
 async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[str, Any]]:
@@ -75,24 +79,34 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
     if not by_step and all(count == found.history_lines for count in counts):
         lines = await sampled_lines(context, found, run_lines.HISTORY, spec.samples)
         return list(values_of(lines, spec.keys))
+    wanted = _Wanted(lambda line: values_of([line.content], spec.keys), _words(spec.keys))
     sieve = Sieve[dict[str, Any]](bounded(spec.samples))
-
-    def extract(line: Line) -> Iterator[dict[str, Any]]:
-        return values_of([line.content], spec.keys)
-
     if by_step:
         steps = spec.min_step or 0, spec.max_step if spec.max_step is not None else LAST_STEP
-        return (await _walk_steps(context, found, steps, sieve, extract)).chosen()
-    return (await _walk_numbers(context, found, sieve, extract)).chosen()
+        return (await _walk_steps(context, found, steps, wanted, sieve)).chosen()
+    return (await _walk_numbers(context, found, wanted, sieve)).chosen()
+
+
+@dataclass(frozen=True)
+class _Wanted(Generic[T]):
+    """What is taken from a line, and words without which a line is not even looked at."""
+
+    extract: Callable[[Line], Iterable[T]]
+    words: Sequence[str] = ()
+
+
+def _words(keys: Sequence[str]) -> list[str]:
+    """What must stand in a line that has these keys, as far as JSON has only one way to write them."""
+    return [f'{key.rpartition(".")[2]}"' for key in keys if _PLAIN_KEY.fullmatch(key)]
 
 
 def values_of(lines: list[str], keys: list[str]) -> Iterator[dict[str, Any]]:
     """Of each line the keys; only lines that have them all. Without keys: whole lines."""
     for text in lines:
-        line = loose_json.proper(loose_json.load_object(text))
+        line = loose_json.load_object(text)
         values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
-        if None not in values.values() or not keys:
-            yield values
+        if not keys or all(value is not None for value in values.values()):
+            yield loose_json.proper(values)
 
 
 def bounded(samples: int | None) -> int:
@@ -100,21 +114,20 @@ def bounded(samples: int | None) -> int:
     return min(max(1, samples if samples is not None else DEFAULT_SAMPLES), _MOST_SAMPLES)
 
 
-async def _walk_numbers(
-    context: Context, found: Run, sieve: Sieve[T], extract: Callable[[Line], Iterable[T]]
-) -> Sieve[T]:
+async def _walk_numbers(context: Context, found: Run, wanted: _Wanted[T], sieve: Sieve[T]) -> Sieve[T]:
     for first in range(0, found.history_lines, _PIECE):
 
         def piece(connection: Connection, first: int = first, before: Sieve[T] = sieve) -> Sieve[T]:
-            lines = run_lines.by_number(connection, found.id, run_lines.HISTORY, first, first + _PIECE)
-            return _sift(lines, before, extract)[0]
+            end = first + _PIECE
+            lines = run_lines.by_number(connection, found.id, run_lines.HISTORY, first, end, wanted.words)
+            return _sift(lines, before, wanted)[0]
 
         sieve = await context.read(piece)
     return sieve
 
 
 async def _walk_steps(
-    context: Context, found: Run, steps: tuple[int, int], sieve: Sieve[T], extract: Callable[[Line], Iterable[T]]
+    context: Context, found: Run, steps: tuple[int, int], wanted: _Wanted[T], sieve: Sieve[T]
 ) -> Sieve[T]:
     """Steps may have holes, so each piece goes on behind the last line of the one before."""
     first, end = (max(-LAST_STEP, min(step, LAST_STEP)) for step in steps)
@@ -124,21 +137,19 @@ async def _walk_steps(
         def piece(
             connection: Connection, after: Line = after, before: Sieve[T] = sieve
         ) -> tuple[Sieve[T], Line | None]:
-            lines = run_lines.by_step(connection, found.id, after.step or 0, end)
+            lines = run_lines.by_step(connection, found.id, after.step or 0, end, wanted.words)
             behind = (line for line in lines if (line.step, line.number) > (after.step, after.number))
-            return _sift(islice(behind, _PIECE), before, extract)
+            return _sift(islice(behind, _PIECE), before, wanted)
 
         sieve, after = await context.read(piece)
     return sieve
 
 
-def _sift(
-    lines: Iterable[Line], before: Sieve[T], extract: Callable[[Line], Iterable[T]]
-) -> tuple[Sieve[T], Line | None]:
+def _sift(lines: Iterable[Line], before: Sieve[T], wanted: _Wanted[T]) -> tuple[Sieve[T], Line | None]:
     """The sieve with these lines in it, and the last line if there may be more. A copy: a read may be run again."""
     sieve, last, taken = before.copy(), None, 0
     for line in lines:
-        for value in extract(line):
+        for value in wanted.extract(line):
             sieve.add(value)
         last, taken = line, taken + 1
     return sieve, last if taken == _PIECE else None

@@ -10,7 +10,7 @@ loading everything.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, delete, insert, select, update
 
 from launchd.server.errors import Refused
 from launchd.server.store.records import Line
@@ -85,14 +85,25 @@ def some(connection: Connection, run_id: int, stream: int, numbers: Sequence[int
     return list(_lines(connection, _SOME, {"of_run": run_id, "of_stream": stream, "numbers": numbers}))
 
 
-def by_number(connection: Connection, run_id: int, stream: int, first: int, end: int) -> Iterator[Line]:
-    """Lines `first` to `end`, the end not included; fetched bit by bit while they are taken."""
-    return _lines(connection, _RANGE, {"of_run": run_id, "of_stream": stream, "first": first, "end": end})
+def by_number(
+    connection: Connection, run_id: int, stream: int, first: int, end: int, words: Sequence[str] = ()
+) -> Iterator[Line]:
+    """Lines `first` to `end`, the end not included; fetched bit by bit while they are taken.
+
+    With `words`, lines that have not all of them are left out; a few such lines may still come, as upper and lower case
+    may count as the same.
+    """
+    which = {"of_run": run_id, "of_stream": stream, "first": first, "end": end}
+    return _lines(connection, _RANGE.where(*_having(words)), which)
 
 
-def by_step(connection: Connection, run_id: int, first: int, end: int) -> Iterator[Line]:
-    """Lines of the history whose step is in this range, the end not included; fetched while they are taken."""
-    return _lines(connection, _STEPS, {"of_run": run_id, "first": first, "end": end})
+def by_step(connection: Connection, run_id: int, first: int, end: int, words: Sequence[str] = ()) -> Iterator[Line]:
+    """Lines of the history whose step is in this range, the end not included; otherwise as `by_number`."""
+    return _lines(connection, _STEPS.where(*_having(words)), {"of_run": run_id, "first": first, "end": end})
+
+
+def _having(words: Sequence[str]) -> list[ColumnElement[bool]]:
+    return [line.content.contains(word, autoescape=True) for word in words]
 
 
 def _lines(connection: Connection, statement: Select[Any], which: Mapping[str, Any]) -> Iterator[Line]:
