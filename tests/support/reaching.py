@@ -42,6 +42,7 @@ ROWS: dict[str, Arguments] = {
     "Query.viewer": lambda _: {},
     "Query.users": lambda world: {"query": world.owner},
     "Query.serverInfo": lambda _: {},
+    "Query.organization": lambda world: {"name": world.entity},
     "Query.entity": lambda world: {"name": world.entity},
     "Query.project": lambda world: {"name": world.project, "entityName": world.entity},
     "Query.models": lambda world: {"entityName": world.entity if world.project else ""},

@@ -97,11 +97,12 @@ async def remove_member(_: object, info: Info, input: dict[str, Any]) -> dict[st
     context = info.context
 
     def work(connection: Connection) -> bool:
-        team = administration.require_team(connection, context.viewer, input["entity_name"])
+        team = administration.require_team(connection, context.viewer, input.get("entity_name") or "")
         people = {str(member.person.user_id): member.person for member in accounts.members_of(connection, team)}
-        if input["id"] not in people:
-            raise NotFound(f"Team {team.name!r} has no member with the id {input['id'][:40]!r}.")
-        return accounts.remove_member(connection, team, people[input["id"]])
+        leaving = people.get(input.get("id") or "")
+        if leaving is None:
+            raise NotFound(f"Team {team.name!r} has no member with this id.")
+        return accounts.remove_member(connection, team, leaving)
 
     success = await context.write(work)
     context.services.auth.forget()

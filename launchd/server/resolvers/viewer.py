@@ -17,13 +17,12 @@ member = ObjectType("Member")
 resource_config = ObjectType("DefaultResourceConfig")
 bindables = [query, user, api_key, entity, member, resource_config]
 
-_PEOPLES_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None}
+_PEOPLES_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None, "organizations": []}
 """Wandb 0.20 fails where flags are null."""
 _CLIENT_VERSIONS = {"min_cli_version": "0.20.1", "max_cli_version": "0.99.0"}
 """The newest that the server knows stands for all that come: wandb 0.20 takes from it what the server can do."""
 _ENTITYS_CONSTANTS: dict[str, Any] = {
     "available": True,
-    "readOnly": False,
     "readOnlyAdmin": False,
     "privateOnly": True,
     "codeSavingEnabled": True,
@@ -107,9 +106,37 @@ async def resolve_api_keys(person: Person, info: Info) -> dict[str, Any]:
     return {"edges": [{"node": key} for key in await context.read(work)]}
 
 
+@api_key.field("name")
+def resolve_key_name(key: ApiKey, info: Info) -> str:
+    """Wandb 0.31 fails on null; 0.20 takes what stands here for a key to make another with, so it cannot."""
+    return key.name or ""
+
+
 @api_key.field("role")
 def resolve_key_role(key: ApiKey, info: Info) -> str:
     return Role(key.role).name
+
+
+@entity.field("entityType")
+def resolve_entity_type(found: EntityRecord, info: Info) -> str:
+    return "TEAM" if found.is_team else "USER"
+
+
+@entity.field("user")
+async def resolve_entity_user(found: EntityRecord, info: Info) -> Person | None:
+    return None if found.is_team else await info.context.read(accounts.find_person, found.name)
+
+
+@entity.field("readOnly")
+async def resolve_read_only(found: EntityRecord, info: Info) -> bool:
+    viewer = info.context.viewer
+    writable = await info.context.read(identities.find_entity, viewer.writing(), found.name)
+    return writable is None or viewer.key_role < Role.MEMBER
+
+
+@entity.field("storageBytes")
+async def resolve_storage(found: EntityRecord, info: Info) -> int:
+    return await info.context.read(accounts.stored_bytes, found)
 
 
 @entity.field("members")

@@ -10,7 +10,15 @@ from launchd.server.store import identities
 from launchd.server.store.api_keys import PERSON
 from launchd.server.store.database import insert_row
 from launchd.server.store.records import EntityRecord, Member, Person, Role, Viewer
-from launchd.server.store.tables import api_keys, entities, memberships, users
+from launchd.server.store.tables import (
+    api_keys,
+    artifact_collections,
+    artifacts,
+    entities,
+    memberships,
+    projects,
+    users,
+)
 
 _MOST_PEOPLE = 1000
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -109,6 +117,17 @@ def members_of(connection: Connection, entity: EntityRecord) -> list[Member]:
     )
     rows = [dict(row._mapping) for row in connection.execute(wanted)]
     return [Member(role=Role(row.pop("role")), person=Person(**row)) for row in rows]
+
+
+def stored_bytes(connection: Connection, entity: EntityRecord) -> int:
+    """Sizes of the artifacts of an entity, taken together."""
+    wanted = (
+        select(func.coalesce(func.sum(artifacts.c.size), 0))
+        .join(artifact_collections, artifact_collections.c.id == artifacts.c.collection_id)
+        .join(projects, projects.c.id == artifact_collections.c.project_id)
+        .where(projects.c.entity_id == entity.id)
+    )
+    return int(connection.execute(wanted).scalar_one())
 
 
 def find_person(connection: Connection, name: str) -> Person | None:

@@ -108,3 +108,32 @@ def test_a_run_goes_to_no_entity_that_its_submitter_may_not_change(people: Peopl
     team.as_agent.ack(team.agent, item_id, run="mine")
     found = team.as_boss.run(RUN, {"e": team.boss, "p": "p", "r": "mine"})
     assert found["project"]["run"]["user"] == {"username": team.boss}
+
+
+def user_of(team: Team, run: str) -> str:
+    found = team.as_boss.run(RUN, {"e": team.name, "p": "p", "r": run})
+    return str(found["project"]["run"]["user"]["username"])
+
+
+def start(api: Api, team: Team, run: str) -> None:
+    """As wandb.init does."""
+    api.mutate("upsertBucket", "inserted", entityName=team.name, modelName="p", name=run)
+
+
+def test_the_run_stays_its_submitters_when_the_job_starts_it(people: People, team: Team) -> None:
+    member, as_member = people.member(team.name, "MEMBER")
+    item_id = as_member.push(team.queue, {"project": "p"}, entity=team.name)
+    team.as_agent.claim(team.agent, fresh_name("claim"))
+    team.as_agent.ack(team.agent, item_id, run=f"run-{item_id}")
+    for key in (team.service_key, team.as_boss.key):
+        start(people.with_key(key, author=team.boss), team, f"run-{item_id}")
+    assert user_of(team, f"run-{item_id}") == member
+
+
+def test_a_run_without_an_item_is_whoevers_the_client_names(people: People, team: Team) -> None:
+    member, as_member = people.member(team.name, "MEMBER")
+    start(people.with_key(team.service_key, author=member), team, "named")
+    start(people.with_key(team.service_key), team, "unnamed")
+    as_member.send_header("X-WANDB-USERNAME", team.boss)
+    start(as_member, team, "own")
+    assert [user_of(team, run) for run in ("named", "unnamed", "own")] == [member, team.service, member]

@@ -19,7 +19,7 @@ from tests.support.world import World
 # It compares all rows of the database before and after, and reads them from the file.
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
-LOOKS_AT_THE_SERVER = {"Query.serverInfo"}
+LOOKS_AT_THE_SERVER = {"Query.serverInfo", "Query.organization"}
 """Fields that show nobody's objects."""
 ADMINISTRATORS = {"Mutation.createUser", "Mutation.createTeam"}
 """Fields for administrators of the server alone; what they make belongs to nobody yet."""
