@@ -9,6 +9,7 @@ from launchd.api.access import Access, ForeignApi, as_access
 from launchd.api.errors import LaunchError, suggestion, told
 from launchd.api.keywords import known_names_only
 from launchd.api.queued import QueuedRun
+from launchd.api.reruns import resolved
 from launchd.api.spec import Asked, draft
 from launchd.api.standing import Submission
 from launchd.api.targets import CODE_URI_PREFIX, OUR_RESOURCES, PRIORITIES, artifact_name
@@ -51,7 +52,8 @@ def launch_add(
     """Put a job into a queue and return at once: one of `uri`, `job`, `docker_image`, or a command alone.
 
     Args:
-        uri: URL of a git repository, or a directory of this machine, whose files are uploaded.
+        uri: URL of a git repository, a directory of this machine, whose files are uploaded, or the address of a run
+            that ran in a git repository, which is run again as it was.
         job: a job artifact, `ENTITY/PROJECT/NAME:ALIAS`; what is left out of it is filled in.
         config: keys of a run spec (`resource_args`, `overrides`, ...); any other key is the run's configuration.
         template_variables: values of the queue's template variables; they win over `config["template_variables"]`.
@@ -103,7 +105,7 @@ def launch_add(
         parameters=parameters,
     )
     number = None if priority is None else priority_number(priority)
-    drafted = draft(asked, entity or access.default_entity, access.default_project)
+    drafted = draft(resolved(access, asked), entity or access.default_entity, access.default_project)
     spec = complete_spec(access, drafted.spec, drafted.directory)
     queue = (queue_name or DEFAULT_QUEUE, project_queue or QUEUE_PROJECT)
     return _push(access, spec, queue, dict(template_variables or {}), number)

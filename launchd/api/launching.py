@@ -9,6 +9,7 @@ from launchd.api.adding import DEFAULT_RESOURCE, complete_spec
 from launchd.api.callers_agent import INTERRUPTED, callers_agent
 from launchd.api.errors import LaunchError, told
 from launchd.api.keywords import known_names_only
+from launchd.api.reruns import resolved
 from launchd.api.spec import Asked, draft
 from launchd.api.submitted import SubmittedRun
 from launchd.api.targets import OUR_RESOURCES
@@ -81,7 +82,7 @@ def launch(
         repository=repository,
         parameters=parameters,
     )
-    drafted = draft(asked, access.default_entity, access.default_project)
+    drafted = draft(resolved(access, asked), access.default_entity, access.default_project)
     _check_target(drafted.spec)
     spec = complete_spec(access, drafted.spec, drafted.directory)
     run = callers_agent(access, config or {}).run({"run_id": draw_run_id(), **spec})

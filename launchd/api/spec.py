@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from launchd.api.errors import LaunchError, suggestion, told
-from launchd.api.targets import CODE_URI_PREFIX, RESOURCES, default_entry_point, is_repository, is_run_address
+from launchd.api.targets import CODE_URI_PREFIX, RESOURCES, default_entry_point, is_repository
 from launchd.client.job_file import parse_job_name
 
 #: The keys of a run spec that a submitter may set (W&B's launch spec).
@@ -155,8 +155,6 @@ def _set_uri(spec: dict[str, Any]) -> Path | None:
     if not uri or uri.startswith((CODE_URI_PREFIX, _SCHEDULER_URI)):
         return None
     del spec["uri"]
-    if is_run_address(uri):
-        raise LaunchError(f"{uri} is a run. Launch what it ran: its job (job=) or its repository (uri=).")
     if is_repository(uri):
         spec["git"] = {**_mapping(spec.get("git"), "config['git']"), "repo": uri}
         return None

@@ -5,6 +5,7 @@ Owns how they are told apart. It only looks at the disk.
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 DEFAULT_SCRIPT = "main.py"
 
@@ -30,9 +31,18 @@ def is_repository(uri: str) -> bool:
     return not uri.startswith("-") and bool(_URL.fullmatch(uri) or _SCP_LIKE.fullmatch(uri))
 
 
-def is_run_address(uri: str) -> bool:
-    """Whether ``uri`` is the address of a run's web page, as W&B shows it."""
-    return bool(_RUN_URL.match(uri))
+class RunAddress(NamedTuple):
+    """A run, as the address of its web page names it."""
+
+    entity: str
+    project: str
+    run_id: str
+
+
+def run_address(uri: str) -> RunAddress | None:
+    """Return the run whose web page ``uri`` is, as W&B shows it."""
+    found = _RUN_URL.match(uri)
+    return RunAddress(*found.groups()) if found else None
 
 
 def default_entry_point(directory: Path) -> list[str] | None:

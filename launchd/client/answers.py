@@ -204,6 +204,27 @@ class ProjectRun(msgspec.Struct):
     run: RunFields | None = None
 
 
+class RunGit(msgspec.Struct):
+    remote: str | None = None
+    commit: str | None = None
+
+
+class RunInfo(msgspec.Struct):
+    """What a run's client said of its program; `git` where it ran in a repository."""
+
+    program: str | None = None
+    args: list[str] | None = None
+    git: RunGit | None = None
+
+
+class RunWithInfo(msgspec.Struct, rename="camel"):
+    run_info: RunInfo | None = None
+
+
+class ProjectRunInfo(msgspec.Struct):
+    run: RunWithInfo | None = None
+
+
 class ProjectQueueDetails(msgspec.Struct, rename="camel"):
     run_queues: list[QueueDetail] = []
     run_queue: QueueDetail | None = None

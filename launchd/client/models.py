@@ -167,6 +167,14 @@ class RunDetail(msgspec.Struct, frozen=True):
     summary: dict[str, Any] = {}
 
 
+class RunSource(msgspec.Struct, frozen=True):
+    """What a run ran: a repository at a commit, and its command there."""
+
+    remote: str
+    commit: str | None
+    command: tuple[str, ...]
+
+
 class ItemWarning(msgspec.Struct, frozen=True, rename="camel"):
     """A warning about an item; `stage` says who gave it."""
 

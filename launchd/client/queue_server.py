@@ -21,6 +21,7 @@ from launchd.client.models import (
     QueueSettings,
     Report,
     RunDetail,
+    RunSource,
     StopOrder,
     Viewer,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "QueueSettings",
     "Report",
     "RunDetail",
+    "RunSource",
     "StopOrder",
     "Viewer",
 ]

@@ -15,7 +15,7 @@ from launchd.client.answers import PushedItem, RunFields
 from launchd.client.calls import QUEUE_PROJECT, as_json
 from launchd.client.documents import launch, native, runs
 from launchd.client.errors import Refused, ServerBusy, ServerUnreachable
-from launchd.client.models import Item, RunDetail
+from launchd.client.models import Item, RunDetail, RunSource
 from launchd.client.queues import QueueCalls
 
 T = TypeVar("T")
@@ -96,6 +96,14 @@ class SubmissionCalls(QueueCalls):
         """The run, or None for an unknown one."""
         found = self._call(runs.RUN, entity=entity, project=project, name=run_id)
         return _detail(found.run) if found and found.run else None
+
+    def run_source(self, entity: str, project: str, run_id: str) -> RunSource | None:
+        """What the run ran, or None for an unknown run and for one that did not run in a git repository."""
+        found = self._call(runs.RUN_INFO, entity=entity, project=project, name=run_id)
+        info = found.run.run_info if found and found.run else None
+        if info is None or info.git is None or not info.git.remote or not info.program:
+            return None
+        return RunSource(info.git.remote, info.git.commit, ("python", info.program, *(info.args or ())))
 
     def run_stopped(self, entity: str, project: str, run_id: str) -> bool:
         """Whether somebody asked the run to stop. An unknown run is not stopped."""

@@ -1,15 +1,19 @@
 """`launchd.launch_add` and queues as objects, in one house, seen as our server and as W&B's."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from launchd import Api, LaunchError, QueuedRun, launch_add
 from launchd.client.calls import CURRENT_WANDB
 from tests.support.house import QUEUE, House, house
-from tests.support.server import running_server
+from tests.support.runs import ClientRun
+from tests.support.server import Api as Wire
+from tests.support.server import fresh_name, running_server
 from tests.support.waiting import wait_until
 
 END_SECONDS = 30.0
@@ -157,6 +161,37 @@ def test_a_wait_outlasts_an_outage_of_the_server(tmp_path: Path) -> None:
         queued.stop("enough")
         waiting.join(END_SECONDS)
         assert errors == [f"Item {queued.id} was stopped: enough."]
+
+
+# -- runs again
+
+
+def test_the_address_of_a_run_runs_it_again(api: Api, home: House) -> None:
+    with Wire(home.server.url, home.server.key) as wire:
+        run = ClientRun(wire, name=fresh_name("run"), project="vision")
+        git = {"remote": "https://h/x", "commit": "c0ffee"}
+        run.upload("wandb-metadata.json", json.dumps({"program": "train.py", "args": ["--fast"], "git": git}).encode())
+        other = ClientRun(wire, name=fresh_name("run"), project="vision")
+    address = f"https://wandb.ai/me/vision/runs/{run.name}"
+    parked(api).delete()
+
+    again = launch_add(uri=address, queue_name="parked", api=api)
+    changed = launch_add(uri=address, version="v2", entry_point=["true"], project="p", queue_name="parked", api=api)
+
+    spec = spec_of(home, again)
+    assert spec["git"] == {"repo": "https://h/x", "version": "c0ffee"}
+    assert (spec["project"], spec["overrides"]["entry_point"]) == ("vision", ["python", "train.py", "--fast"])
+    spec = spec_of(home, changed)
+    assert spec["git"] == {"repo": "https://h/x", "version": "v2"}
+    assert (spec["project"], spec["overrides"]["entry_point"]) == ("p", ["true"])
+    with pytest.raises(LaunchError, match="knows of no git repository that the run"):
+        launch_add(uri=f"https://wandb.ai/me/vision/runs/{other.name}", api=api)
+
+
+def spec_of(home: House, queued: QueuedRun) -> dict[str, Any]:
+    spec = home.item(queued.id).run_spec
+    assert spec is not None
+    return spec
 
 
 # -- queues

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from launchd.client.answers import CreatedRunFiles, ProjectFields, ProjectRun
+from launchd.client.answers import CreatedRunFiles, ProjectFields, ProjectRun, ProjectRunInfo
 from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, mutation, query
 
 RUN_STATE: Root[ProjectFields | None] = query(
@@ -14,6 +14,13 @@ RUN: Root[ProjectRun | None] = query(
     f"{PROJECT}, $name: String!",
     f"{IN_PROJECT} {{ run(name: $name) {{ name displayName state stopped config summaryMetrics }} }}",
     ProjectRun | None,
+)
+
+RUN_INFO: Root[ProjectRunInfo | None] = query(
+    "RunInfo",
+    f"{PROJECT}, $name: String!",
+    f"{IN_PROJECT} {{ run(name: $name) {{ runInfo {{ program args git {{ remote commit }} }} }} }}",
+    ProjectRunInfo | None,
 )
 
 RUN_STOPPED: Root[ProjectFields | None] = query(

@@ -121,7 +121,6 @@ def test_a_run_goes_to_the_project_of_its_job() -> None:
         ({"job": "a/b/c/d:e"}, "is no name of a job"),
         ({"job": "a//c:e"}, "is no name of a job"),
         ({"uri": "/nowhere/at/all"}, "neither a directory nor the URL"),
-        ({"uri": "https://wandb.ai/me/p/runs/abc"}, "is a run"),
         ({"uri": "https://h/x", "version": "--upload-pack=evil"}, "is not a branch"),
         ({"docker_image": "x", "version": "v1"}, "this job has none"),
         ({"entry_point": "python train.py"}, "a list of words"),
