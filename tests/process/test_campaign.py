@@ -1,0 +1,99 @@
+"""Sixteen agents on one queue while servers are killed at random: each item is claimed and finished exactly once."""
+
+import collections
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from launchd.server.settings import ServerSettings
+from launchd.server.store.opening import preparing
+from tests.support.claimers import Claimer, Diligent, Killer, Pusher, WandbClaimer
+from tests.support.server import RunningServer, running_server, stored_in
+from tests.support.waiting import wait_until
+
+ITEMS = 10_000
+AGENTS, AS_WANDB = 16, 4
+KILLS = 10
+"""About so many; when, is left to chance."""
+SECONDS = 240.0
+OPTIONS = ("--lease-seconds", "5", "--patrol-seconds", "1")
+
+
+@contextmanager
+def running(database: str | None, directory: Path) -> Iterator[list[RunningServer]]:
+    """One server on SQLite, two on PostgreSQL."""
+    with ExitStack() as stack:
+        stack.enter_context(stored_in((lambda: database) if database else None))
+        yield [stack.enter_context(running_server(directory, *OPTIONS)) for _ in range(2 if database else 1)]
+
+
+@pytest.mark.timeout(SECONDS + 60)
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_each_item_is_claimed_and_finished_exactly_once(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    database = request.getfixturevalue("cluster").fresh_database() if store == "postgresql" else None
+    done = threading.Event()
+    with running(database, tmp_path) as servers:
+        claimers, pushers = hire(servers, done)
+        step = ITEMS * len(servers) // KILLS
+        killers = [Killer(server, done, seed, lambda: finished(claimers), step) for seed, server in enumerate(servers)]
+        everybody: list[threading.Thread] = [*claimers, *pushers, *killers]
+        for thread in everybody:
+            thread.start()
+        try:
+            wait_until(lambda: finished(claimers) >= ITEMS or errors([*claimers, *pushers]), SECONDS, "the last item")
+        finally:
+            done.set()
+            for thread in everybody:
+                thread.join(60)
+    assert errors([*claimers, *pushers]) == []
+    assert sum(killer.kills for killer in killers) >= KILLS // 3
+    pushed = [item for pusher in pushers for item in pusher.pushed]
+    assert len(set(pushed)) == len(pushed) == ITEMS
+    taken = collections.Counter(item for claimer in claimers for item in claimer.runs)
+    assert taken == collections.Counter(pushed)
+    assert min(len(claimer.runs) for claimer in claimers) > 0, "everybody had a share"
+    check_store(ServerSettings(data_dir=servers[0].data_dir, database=database), claimers)
+
+
+def hire(servers: list[RunningServer], done: threading.Event) -> tuple[list[Claimer], list[Pusher]]:
+    """Agents and submitters, spread over the servers."""
+    with servers[0].api() as api:
+        queue = api.create_queue("q")
+        agents = [api.create_agent(queue) for _ in range(AGENTS)]
+    at = itertools.cycle(servers)
+    claimers = [
+        WandbClaimer(next(at), done, agent, f"w{number}", "q")
+        if number < AS_WANDB
+        else Claimer(next(at), done, agent, f"c{number}")
+        for number, agent in enumerate(agents)
+    ]
+    keys = [f"item-{number}" for number in range(ITEMS)]
+    return claimers, [Pusher(next(at), done, "q", keys[start::2]) for start in range(2)]
+
+
+def check_store(settings: ServerSettings, claimers: list[Claimer]) -> None:
+    """Every item has ended, as the run that its claimer made of it, and there is no other run."""
+    with preparing(settings) as connection:
+        states = connection.execute(text("SELECT state, count(*) FROM run_queue_items GROUP BY state")).all()
+        assert [tuple(row) for row in states] == [("FINISHED", ITEMS)]
+        kept = connection.execute(text("SELECT id, run_name FROM run_queue_items")).all()
+        assert {row.id: row.run_name for row in kept} == {
+            item: run for claimer in claimers for item, run in claimer.runs.items()
+        }
+        runs = connection.execute(text("SELECT state, count(*) FROM runs GROUP BY state")).all()
+        assert [tuple(row) for row in runs] == [("finished", ITEMS)]
+
+
+def finished(claimers: list[Claimer]) -> int:
+    return sum(len(claimer.runs) for claimer in claimers)
+
+
+def errors(threads: list[Diligent]) -> list[Exception]:
+    return [thread.error for thread in threads if thread.error is not None]
