@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from ipc.states import TERMINAL_STATES
 from tests.support.waiting import wait_until
 from workers.runners import Launch, Runner, Status, take_runner
 
-NAME = "launchd-0123456789abcdef-1"
+#: Of this process alone: a lost job is looked for by its name on the whole host, where other tests may run.
+NAME = f"launchd-{secrets.token_hex(8)}-1"
 ROOT = Path(__file__).parents[3]
 
 
