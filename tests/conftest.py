@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.postgres import Cluster, throwaway_cluster
 
-pytest_plugins = ["tests.compat.report"]
+pytest_plugins = ["tests.compat.report", "tests.compat.scheduling"]
 
 MARK = "LAUNCHD_TEST_SESSION"
 #: How long, in seconds, processes that were told to end may take.

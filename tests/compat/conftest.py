@@ -20,8 +20,6 @@ HERE = Path(__file__).parent
 TEST_SECONDS = 120
 
 
-# Before xdist looks for groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         version = _version_of(item)
@@ -35,8 +33,6 @@ def _version_of(item: pytest.Item) -> str | None:
 
 
 def _prepare(item: pytest.Item, version: str) -> None:
-    # One version is one process's work: its server is started once, and two versions run beside each other.
-    item.add_marker(pytest.mark.xdist_group(f"wandb-{version}"))
     item.add_marker(pytest.mark.timeout(TEST_SECONDS), append=False)
     for mark in item.iter_markers("command"):
         item.user_properties += [(PROPERTY, [row, version]) for row in mark.args]

@@ -11,7 +11,9 @@ from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
 
 @pytest.fixture(scope="session")
 def of_runs(logged_runs: dict[str, Any], desk: Desk) -> dict[str, Any]:
-    answer: dict[str, Any] = desk.script("read_runs", project=RUNS, run=logged_runs["first"])
+    answer: dict[str, Any] = desk.script(
+        "read_runs", project=RUNS, run=logged_runs["first"], failed=logged_runs["failed"]
+    )
     return answer
 
 
@@ -52,7 +54,7 @@ def test_runs_are_listed_filtered_and_ordered(of_runs: dict[str, Any], logged_ru
 
 @command(CHANGE_RUN)
 def test_a_run_is_changed(of_runs: dict[str, Any]) -> None:
-    assert of_runs["changed"] == {"tags": ["one", "three", "two"], "late": "no", "judged": "good"}
+    assert of_runs["changed"] == {"tags": ["seen"], "late": "no", "judged": "good"}
 
 
 @command(READ_ARTIFACT)
@@ -66,7 +68,7 @@ def test_an_artifact_is_read_back(of_artifacts: dict[str, Any], logged_artifacts
     assert artifact["logged_by"] == logged_artifacts["producer"]
     assert artifact["used_by"] == [logged_artifacts["consumer"]]
     assert "dataset" in artifact["types"]
-    assert (artifact["collections"], artifact["versions"]) == ([ARTIFACT], ["v0", "v1"])
+    assert (artifact["collections"], artifact["versions"]) == ([ARTIFACT, f"{ARTIFACT}-changing"], ["v0", "v1"])
     assert artifact["exists"] == [True, False]
     assert {f"{ARTIFACT}:v0", f"{ARTIFACT}:v1"} <= set(artifact["of_run"])
     assert artifact["used_of_run"] == [f"{ARTIFACT}:v0"]

@@ -32,12 +32,24 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_./ -]+", re.ASCII)
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """One of `sampledHistory`'s specs, in W&B's words. `max_step` is not included."""
+    """One of `sampledHistory`'s specs, in W&B's words."""
 
     keys: list[str] = []
     samples: int = DEFAULT_SAMPLES
     min_step: int | None = msgspec.field(default=None, name="minStep")
     max_step: int | None = msgspec.field(default=None, name="maxStep")
+
+    def steps(self) -> tuple[int, int]:
+        """The first step, and the one behind the last.
+
+        Wandb 0.31 names the last step that it wants, and wants as many samples as there are steps; 0.20 names the step
+        behind that.
+        """
+        first = self.min_step or 0
+        if self.max_step is None:
+            return first, LAST_STEP
+        counts_both_ends = self.samples == self.max_step - first + 1
+        return first, self.max_step + 1 if counts_both_ends else self.max_step
 
 
 def read_specs(texts: Sequence[str]) -> list[Spec]:
@@ -82,8 +94,7 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
     wanted = _Wanted(lambda line: values_of([line.content], spec.keys), _words(spec.keys))
     sieve = Sieve[dict[str, Any]](bounded(spec.samples))
     if by_step:
-        steps = spec.min_step or 0, spec.max_step if spec.max_step is not None else LAST_STEP
-        return (await _walk_steps(context, found, steps, wanted, sieve)).chosen()
+        return (await _walk_steps(context, found, spec.steps(), wanted, sieve)).chosen()
     return (await _walk_numbers(context, found, wanted, sieve)).chosen()
 
 

@@ -16,8 +16,8 @@ data = Path("data")
 (data / "empty").write_bytes(b"")
 
 
-def logged(run: "wandb.Run", *aliases: str) -> "wandb.Artifact":
-    artifact = wandb.Artifact(name, type="dataset", description="what it is", metadata={"rows": 7})
+def logged(run: "wandb.Run", *aliases: str, collection: str = name) -> "wandb.Artifact":
+    artifact = wandb.Artifact(collection, type="dataset", description="what it is", metadata={"rows": 7})
     artifact.add_dir(str(data))
     artifact.add_reference("https://example.com/elsewhere.csv", name="elsewhere.csv", checksum=False)
     return run.log_artifact(artifact, aliases=list(aliases)).wait()
@@ -28,6 +28,7 @@ with wandb.init(project=project) as producer:
     again = logged(producer)
     (data / "a.bin").write_bytes(b"changed")
     second = logged(producer, "latest", "second")
+    logged(producer, "latest", collection=f"{name}-changing")
 
 with wandb.init(project=project) as consumer:
     used = consumer.use_artifact(f"{name}:first")

@@ -21,6 +21,6 @@ answer = {
     "run": run.id,
     "state": run.state,
     "lr": run.summary["lr"],
-    "jobs": [edge["node"]["artifacts"]["edges"][0]["node"]["aliases"] for edge in jobs],
+    "jobs": [artifacts["edges"][0]["node"]["aliases"] for artifacts in jobs],
 }
 Path(sys.argv[2]).write_text(json.dumps(answer))

@@ -28,7 +28,7 @@ def read_artifacts() -> dict[str, Any]:
         "logged_by": producer and producer.id,
         "used_by": [run.id for run in first.used_by()],
         "types": sorted(kind.name for kind in api.artifact_types(f"me/{project}")),
-        "collections": [found.name for found in api.artifact_collections(f"me/{project}", "dataset")],
+        "collections": sorted(found.name for found in api.artifact_collections(f"me/{project}", "dataset")),
         "versions": sorted(found.version for found in api.artifacts("dataset", f"me/{project}/{name}")),
         "exists": [api.artifact_exists(f"me/{project}/{name}:first"), api.artifact_exists(f"me/{project}/{name}:no")],
         "of_run": [found.name for found in api.run(f"me/{project}/{arguments['producer']}").logged_artifacts()],
@@ -37,12 +37,12 @@ def read_artifacts() -> dict[str, Any]:
 
 
 def change_artifact() -> dict[str, Any]:
-    artifact = api.artifact(f"me/{project}/{name}:first")
+    artifact = api.artifact(f"me/{project}/{name}-changing:latest")
     artifact.aliases.append("kept")
     artifact.description = "changed"
     artifact.metadata["rows"] = 8
     artifact.save()
-    again = api.artifact(f"me/{project}/{name}:kept")
+    again = api.artifact(f"me/{project}/{name}-changing:kept")
     return {"version": again.version, "description": again.description, "metadata": again.metadata}
 
 

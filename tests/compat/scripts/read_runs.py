@@ -45,14 +45,14 @@ def read_runs() -> dict[str, Any]:
 
 
 def change_run() -> dict[str, Any]:
-    run = api.run(f"me/{project}/{arguments['run']}")
-    run.tags.append("three")
+    run = api.run(f"me/{project}/{arguments['failed']}")
+    run.tags.append("seen")
     run.config["late"] = "no"
     run.update()
     run.summary["judged"] = "good"
     run.summary.update()
-    again = wandb.Api().run(f"me/{project}/{arguments['run']}")
-    return {"tags": sorted(again.tags), "late": again.config["late"], "judged": again.summary["judged"]}
+    again = wandb.Api().run(f"me/{project}/{arguments['failed']}")
+    return {"tags": again.tags, "late": again.config["late"], "judged": again.summary["judged"]}
 
 
 answer = {"run": read_run(), "runs": read_runs(), "changed": change_run()}

@@ -96,7 +96,6 @@ def test_a_file_of_an_artifact_is_had_from_its_link_alone(world: World, capture:
     assert (answer.status_code, answer.content) == (200, world.content)
 
 
-@pytest.mark.skip(reason="later")
 @recorded("GET-artifactsV2-fallback")
 def test_a_file_is_had_without_a_link(server: RunningServer, world: World, capture: dict[str, Any]) -> None:
     digest = hashlib.md5(world.content).hexdigest()

@@ -13,11 +13,6 @@ from tests.support.server import Api
 
 CAPTURES = {path.stem: json.loads(path.read_text()) for path in sorted(Path(__file__).parent.glob("captures/*.json"))}
 GRAPHQL = {name: capture for name, capture in CAPTURES.items() if "operation" in capture}
-#: Operations that the server does not know yet.
-LATER = {
-    *("UpsertSweep", "SweepWithRuns", "GetSweepState", "CreateAgent", "Heartbeat"),
-}
-GRAPHQL = {name: capture for name, capture in GRAPHQL.items() if capture["operation"] not in LATER}
 PROBES = {name: capture for name, capture in GRAPHQL.items() if "__type(" in capture["request_body"]["query"]}
 REQUESTS = {name: capture for name, capture in GRAPHQL.items() if name not in PROBES}
 
