@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server import bootstrap
+from launchd.server.artifacts.by_digest import digest_route
 from launchd.server.artifacts.routes import storage_routes
 from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
@@ -35,6 +36,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/healthz", _healthz, methods=["GET"]),
             Route("/graphql", _graphql(services), methods=["POST"]),
             *storage_routes(services),
+            digest_route(services),
             *run_routes(services),
         ],
         exception_handlers={

@@ -217,5 +217,6 @@ ROUTES: dict[str, Reach] = {
         lambda world: f"/files/{world.entity}/{world.project}/{world.run_name}/file_stream",
         {"files": {"output.log": {"offset": 0, "content": ["mine"]}}},
     ),
+    "/artifactsV2/{address:path}": ("GET", lambda world: world.digest_address, None),
 }
 """Every other route but `/healthz` and `/graphql`."""

@@ -209,6 +209,24 @@ class World:
         """An artifact that can be committed."""
         return self._with_manifest(self._artifact(fresh_name("collection")))
 
+    @cached_property
+    def artifact_with_file(self) -> str:
+        """An artifact with a file that holds nothing but `hidden`."""
+        artifact = self._artifact(fresh_name("collection"))
+        spec = {"artifactID": artifact, "name": "f.txt", "md5": base64.b64encode(self._hidden_md5.digest()).decode()}
+        made = self.api.mutate("createArtifactFiles", "files { edges { node { uploadUrl } } }", artifactFiles=[spec])
+        assert requests.put(made["files"]["edges"][0]["node"]["uploadUrl"], self.hidden.encode(), timeout=10).ok
+        return artifact
+
+    @property
+    def digest_address(self) -> str:
+        """Path of that file by its digest."""
+        return f"/artifactsV2/default/{self.entity}/{self.artifact_with_file}/{self._hidden_md5.hexdigest()}"
+
+    @property
+    def _hidden_md5(self) -> Any:
+        return hashlib.md5(self.hidden.encode(), usedforsecurity=False)
+
     def _with_manifest(self, artifact: str) -> str:
         manifest = json.dumps({"version": 1, "contents": {}}).encode()
         digest = base64.b64encode(hashlib.md5(manifest, usedforsecurity=False).digest()).decode()

@@ -29,18 +29,26 @@ def storage_routes(services: Services) -> list[Route]:
         return json_response(200, {})
 
     async def download(request: Request) -> Response:
-        found = await _file(services, DOWNLOAD, request)
-        if found.content is None:
-            raise NotFound("This file has not been uploaded.")
-        # Whatever is in it, a browser must not take it for a page of this server.
-        headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
-        path = services.contents.path(found.content)
-        return FileResponse(path, headers=headers, media_type="application/octet-stream")
+        return file_response(services, await _file(services, DOWNLOAD, request))
 
     return [
         Route("/storage/upload/{token}", upload, methods=["PUT"]),
         Route("/storage/download/{token}", download, methods=["GET"]),
     ]
+
+
+def file_response(services: Services, found: ArtifactFile) -> Response:
+    """The content of a file.
+
+    Raises:
+        NotFound: it has not arrived.
+    """
+    if found.content is None:
+        raise NotFound("This file has not been uploaded.")
+    # Whatever is in it, a browser must not take it for a page of this server.
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
+    path = services.contents.path(found.content)
+    return FileResponse(path, headers=headers, media_type="application/octet-stream")
 
 
 async def _file(services: Services, action: str, request: Request) -> ArtifactFile:

@@ -40,6 +40,7 @@ _STORED_IN_ENTITY = (
     )
     .group_by(file.md5)
 )
+_BY_DIGEST = _OF_ARTIFACT.where(file.md5 == bindparam("of_md5"), file.content.is_not(None)).limit(1)
 _UPDATE = update(artifact_files).where(file.id == bindparam("of_id"))
 _DELETE = delete(artifact_files).where(file.id == bindparam("of_id"))
 _ARRIVED = _UPDATE.where(file.md5 == bindparam("of_md5"))
@@ -105,6 +106,13 @@ def _write(
 def find_file(connection: Connection, file_id: int) -> ArtifactFile | None:
     """The file by its id; who may use it has been checked by whoever gave the id."""
     row = connection.execute(_BY_ID, {"of_id": file_id}).first()
+    return ArtifactFile(**row._mapping) if row else None
+
+
+def by_digest(connection: Connection, artifact: Artifact, md5: str) -> ArtifactFile | None:
+    """One that has arrived with this digest, in base64."""
+    values = {"of_artifact": artifact.number, "of_kind": FILE, "of_md5": md5}
+    row = connection.execute(_BY_DIGEST, values).first()
     return ArtifactFile(**row._mapping) if row else None
 
 

@@ -1,0 +1,71 @@
+"""`GET /artifactsV2/...`: a file of an artifact by its digest, with a key. What clients fall back to without a link.
+
+Its forms, each behind a region that this server does not look at:
+
+    {entity}/{birth artifact}/{md5}
+    {entity}/{project}/{collection}/{birth artifact}/{md5}/{file name}
+    {entity}/{project}/{collection}/{artifact}/{birth artifact}/{md5}/{file name}
+
+Only the ids and the digest say which file is meant; whoever may use the artifact may have it.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from launchd.server.artifacts.routes import file_response
+from launchd.server.errors import NotFound
+from launchd.server.services import Services
+from launchd.server.store import artifact_files, artifacts
+from launchd.server.store.records import ArtifactFile, Viewer
+
+_MD5 = re.compile("[0-9a-f]{32}")
+#: Where the digest stands in each form, and the place of the first artifact's id.
+_PLACES = ((3, 2), (5, 4), (6, 4))
+
+
+@dataclass(frozen=True)
+class Address:
+    """Artifacts that may have the file, and its digest in base64, as rows have it."""
+
+    artifact_ids: tuple[str, ...]
+    md5: str
+
+
+def read_address(path: str) -> Address:
+    """What is meant by the part of the path behind `/artifactsV2/`.
+
+    Raises:
+        NotFound: it has none of the three forms.
+    """
+    parts = path.split("/")
+    for digest, first in _PLACES:
+        if len(parts) > digest and _MD5.fullmatch(parts[digest]):
+            return Address(tuple(parts[first:digest]), base64.b64encode(bytes.fromhex(parts[digest])).decode())
+    raise NotFound("No file of an artifact is meant by this address.")
+
+
+def digest_route(services: Services) -> Route:
+    """The route."""
+
+    async def download(request: Request) -> Response:
+        viewer = await services.auth.viewer(request.headers)
+        address = read_address(request.path_params["address"])
+        found = await services.database.read(lambda connection: _find(connection, viewer, address))
+        return file_response(services, found)
+
+    return Route("/artifactsV2/{address:path}", download, methods=["GET"])
+
+
+def _find(connection: Connection, viewer: Viewer, address: Address) -> ArtifactFile:
+    for artifact_id in address.artifact_ids:
+        artifact = artifacts.find_artifact(connection, viewer, artifact_id)
+        found = artifact and artifact_files.by_digest(connection, artifact, address.md5)
+        if found:
+            return found
+    raise NotFound("There is no such file of an artifact that you may use.")
