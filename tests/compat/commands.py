@@ -11,6 +11,7 @@ LAUNCH = {
 
 LOGIN = "`wandb login --host URL KEY`"
 VERIFY = "`wandb login --verify`, with a right and a wrong key"
+OUR_LOGIN = "`launchd login`, then any command"
 STAY = "any command afterwards, without `WANDB_API_KEY`"
 
 INIT = "`wandb.init` with name, group, job type, tags and notes"
@@ -45,6 +46,8 @@ CHANGE_RUN = "`Run.update`, `summary.update`"
 READ_ARTIFACT = "`artifact`, `artifacts`, types, collections, lineage"
 CHANGE_ARTIFACT = "`Artifact.save`: aliases, description, metadata"
 
+PEOPLE = "`create_user`, `Team`: create, invite, service accounts, members; `users`, `projects`"
+
 AGENT_JOB = "runs a job of our queue"
 AGENT_BESIDE = "serves one queue together with our agent"
 AGENT_FAILURE = "reports a failure, with its error file"
@@ -65,13 +68,13 @@ def queued(source: str, option: str) -> str:
 
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Logging in": (LOGIN, VERIFY, STAY),
+    "Logging in": (LOGIN, VERIFY, STAY, OUR_LOGIN),
     "Launching through a queue": tuple(queued(source, option) for source in LAUNCH for option in OPTIONS),
     "Launching at once": tuple(LAUNCH.values()),
     "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB),
     "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD),
-    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT),
+    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, PEOPLE),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),
     "`wandb launch-agent`": (AGENT_JOB, AGENT_BESIDE, AGENT_FAILURE, AGENT_STOP),
 }

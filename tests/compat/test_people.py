@@ -1,0 +1,38 @@
+"""``wandb.Api()`` on users and teams, and a login with our command line that W&B's client finds."""
+
+import os
+import sys
+from pathlib import Path
+
+from tests.compat.commands import OUR_LOGIN, PEOPLE, command
+from tests.compat.desk import Desk
+from tests.support.house import House
+from tests.support.server import Api, fresh_name
+
+ROOT = Path(__file__).parents[2]
+
+
+@command(PEOPLE)
+def test_users_and_teams_are_managed(desk: Desk, api: Api) -> None:
+    names = {kind: f"{fresh_name(kind)}-{desk.client.version}" for kind in ("user", "team", "robot")}
+    answer = desk.script("people", **names)
+
+    assert answer["viewer"][:2] == ["me", "me"]
+    assert "me" in answer["viewer"][2]
+    assert (answer["found"], answer["invited"], answer["left"]) == ([names["user"]], True, True)
+    assert answer["members"] == sorted(["me", names["user"], names["robot"]])
+    assert answer["projects"] == ["model-registry"]
+    left = api.run("query($e: String) { entity(name: $e) { members { username } } }", {"e": names["team"]})
+    assert names["user"] not in {member["username"] for member in left["entity"]["members"]}
+
+
+@command(OUR_LOGIN)
+def test_a_login_with_our_command_line_is_found(desk: Desk, home: House, api: Api, tmp_path: Path) -> None:
+    newcomer = Desk.set_up(desk.client, tmp_path, home.server.url, home.server.key)
+    queue = fresh_name("queue")
+    api.create_queue(queue)
+    login = [sys.executable, "-m", "launchd", "login", "--host", newcomer.url, newcomer.key]
+    done = newcomer.run(login, newcomer.strangers | {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]})
+    assert done.returncode == 0, done.stdout
+
+    newcomer.wandb("launch", "-d", "alpine:3", "-p", "proj1", "-q", queue, environ=newcomer.strangers)
