@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.house import House, house
+from tests.support.plain_proxy import plain_proxy
 from tests.support.waiting import assert_stays, wait_until
 from tests.support.wandb_faults import Fault
 from tests.support.wandb_server import KEY, Flavour, WandbServer, wandb_server
@@ -26,16 +27,21 @@ FAULTS = (
     Fault.RESET,
 )
 
-#: What ``wandb.init`` does, as far as an agent notices.
+#: What ``wandb.init`` and the end of its run do, as far as an agent notices.
 INIT = """
 import base64, json, os, urllib.request
+key = base64.b64encode(b"api:" + os.environ["WANDB_API_KEY"].encode()).decode()
+def send(path, value):
+    request = urllib.request.Request(os.environ["WANDB_BASE_URL"] + path, json.dumps(value).encode())
+    request.add_header("Authorization", "Basic " + key)
+    request.add_header("Content-Type", "application/json")
+    urllib.request.urlopen(request)
 query = "mutation UpsertBucket($name: String) {"
 query += " upsertBucket(input: {name: $name, modelName: \\"tests\\"}) { inserted } }"
-body = {"query": query, "operationName": "UpsertBucket", "variables": {"name": os.environ["WANDB_RUN_ID"]}}
-request = urllib.request.Request(os.environ["WANDB_BASE_URL"] + "/graphql", json.dumps(body).encode())
-key = base64.b64encode(b"api:" + os.environ["WANDB_API_KEY"].encode()).decode()
-request.add_header("Authorization", "Basic " + key)
-urllib.request.urlopen(request)
+run = os.environ["WANDB_RUN_ID"]
+send("/graphql", {"query": query, "operationName": "UpsertBucket", "variables": {"name": run}})
+place = "/files/" + os.environ["WANDB_ENTITY"] + "/tests/" + run + "/file_stream"
+send(place, {"complete": True, "exitcode": 0})
 """
 
 
@@ -179,6 +185,23 @@ def test_an_agent_serves_other_kinds_of_servers(ours: House, tmp_path: Path, fla
         assert home.agent is not None
         assert home.agent.terminate() == 0
         assert server.foreign == []
+
+
+def test_our_own_server_is_served_in_wandbs_words_alone(ours: House, tmp_path: Path) -> None:
+    with plain_proxy(ours.server.url) as proxy:
+        home = House(tmp_path, ours.server, max_jobs=2, launchd={})
+        supervision = {"poll_seconds": 0.1, "worker_heartbeat_seconds": 0.3}
+        home.configure(max_jobs=2, launchd={"supervision": supervision, "jobs": {"init_grace_seconds": 0}})
+        home.start_agent(WANDB_BASE_URL=proxy.url)
+        begun = home.push(sys.executable, "-c", INIT)
+        never = home.push("sh", "-c", "echo no data; exit 3")
+        ended = home.wait_over([begun, never])
+        home.close()
+    assert proxy.foreign == []
+    assert {"popFromRunQueue", "ackRunQueueItem", "failRunQueueItem", "CreateRunFiles"} <= proxy.passed
+    assert [item.state for item in ended] == ["FINISHED", "FAILED"]
+    assert ended[1].message == "The submitted run was not successfully started: The command ended with exit code 3."
+    assert ended[1].stage == "run"
 
 
 # Sweeps.
