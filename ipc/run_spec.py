@@ -67,6 +67,12 @@ class RunSpec(msgspec.Struct, frozen=True):
         return self.uri == SCHEDULER_URI
 
     @property
+    def runs_wandb_scheduler(self) -> bool:
+        """Whether this is a sweep scheduler that is started as W&B's client does it: `wandb scheduler SWEEP ...`."""
+        entry_point = self.overrides.entry_point
+        return self.is_scheduler and len(entry_point) > 2 and entry_point[:2] == ("wandb", "scheduler")
+
+    @property
     def code_artifact(self) -> str | None:
         """The id of the artifact that holds the job's code directory, if there is one."""
         if self.uri is None or not self.uri.startswith(CODE_URI_PREFIX):

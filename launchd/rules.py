@@ -35,7 +35,7 @@ class Rules:
         ours = self.config.launchd
         return policy.refusal(
             spec.resource,
-            bool(spec.overrides.entry_point),
+            bool(spec.overrides.entry_point) and not spec.runs_wandb_scheduler,
             spec.resource_args,
             spec.git.repo,
             ours.policy.for_queue(queue),

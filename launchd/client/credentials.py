@@ -15,6 +15,9 @@ from launchd.client.errors import QueueServerError
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 
+#: Under what name netrc may have the key of a host that was renamed, as W&B's clients look it up.
+FORMER_HOSTS = {"api.forge.coreweave.com": "api.wandb.ai"}
+
 
 class ApiKeyNotFound(QueueServerError):
     """No API key anywhere; the message says where it was looked for."""
@@ -112,7 +115,8 @@ def _netrc_password(path: Path, base_url: str) -> str | None:
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return None
     parts = urlsplit(base_url)
-    for host in (parts.netloc.rpartition("@")[2], parts.hostname or ""):
+    name = parts.hostname or ""
+    for host in (parts.netloc.rpartition("@")[2], name, FORMER_HOSTS.get(name, "")):
         if host in hosts and hosts[host][2]:
             return hosts[host][2]
     return None

@@ -68,6 +68,8 @@ class WandbState:
         self.sweeps: dict[str, str] = {}
         self.asked: Counter[str] = Counter()
         self.popped_from: list[str] = []
+        #: Queues of which the server gives no items, for a reason of its own.
+        self.broken_queues: set[str] = set()
         self.history: list[str] = []
         self._numbers = itertools.count(1)
 
@@ -178,6 +180,8 @@ def _update_agent(state: WandbState, given: Given) -> Any:
 
 
 def _pop(state: WandbState, given: Given) -> Any:
+    if given["queueName"] in state.broken_queues:
+        raise GraphQLError("this queue's configuration is broken")
     now = time.monotonic()
     for item in state.items.values():
         lease_over = item.state == "LEASED" and now - item.leased_at > state.lease_seconds

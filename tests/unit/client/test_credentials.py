@@ -54,6 +54,29 @@ def test_netrc_names_the_host_with_its_port_or_without(tmp_path: Path, host: str
     assert find_api_key(URL, {"HOME": str(tmp_path), "NETRC": str(netrc)}).key == "abc"
 
 
+def test_both_of_wandbs_clients_leave_a_key_that_is_found(tmp_path: Path) -> None:
+    """0.20 reads the host alone, 0.31 the host with its port; where both are there, the port is the closer match."""
+    netrc = "machine localhost\n  login user\n  password old\nmachine localhost:8080\n  login user\n  password new\n"
+    write(tmp_path / "_netrc", netrc)
+    assert find_api_key(URL, {"HOME": str(tmp_path)}).key == "new"
+    assert find_api_key("http://localhost:9090", {"HOME": str(tmp_path)}).key == "old"
+
+
+def test_a_key_of_the_host_of_old_is_found(tmp_path: Path) -> None:
+    write(tmp_path / ".netrc", "machine api.wandb.ai\n  login user\n  password abc\n")
+    for url in (DEFAULT_BASE_URL, "https://api.forge.coreweave.com"):
+        assert find_api_key(url, {"HOME": str(tmp_path)}).key == "abc"
+
+
+def test_local_settings_win_over_global_ones_and_a_variable_moves_those(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path / "elsewhere")}
+    write(tmp_path / ".config/wandb/settings", "[default]\napi_key = not-this\n")
+    write(tmp_path / "elsewhere/settings", "[default]\napi_key = global\n")
+    assert find_api_key(URL, environ).key == "global"
+    write(tmp_path / "wandb/settings", "[default]\napi_key = local\n")
+    assert find_api_key(URL, environ).key == "local"
+
+
 @pytest.mark.parametrize("text", ["machine other.example login user password abc\n", "machine\n", "\udcff"])
 def test_without_any_key_it_says_what_to_do(tmp_path: Path, text: str) -> None:
     (tmp_path / ".netrc").write_text(text, errors="surrogateescape")

@@ -68,3 +68,20 @@ def test_unknown_keys_are_left_alone() -> None:
 def test_a_wrong_value_is_named(change: dict[str, Any], where: str) -> None:
     with pytest.raises(InvalidSpec, match=where):
         parse_run_spec(MINIMAL | change)
+
+
+@pytest.mark.parametrize(
+    ("arg", "meant"),
+    [
+        ("'q'", "q"),
+        ("'my queue'", "my queue"),
+        ("--job", "--job"),
+        ("it's", "it's"),
+        ("a b", "a b"),
+        ("'a' 'b'", "'a' 'b'"),
+    ],
+)
+def test_a_schedulers_arguments_lose_the_quotes_meant_for_a_shell(arg: str, meant: str) -> None:
+    overrides = {"overrides": {"args": [arg]}}
+    assert parse_run_spec(MINIMAL | overrides | {"uri": "placeholder-uri-scheduler"}).overrides.args == (meant,)
+    assert parse_run_spec(MINIMAL | overrides).overrides.args == (arg,)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import yaml
 
-from ipc.run_spec import GitSource, RunSpec
+from ipc.run_spec import SCHEDULER_URI, GitSource, Overrides, RunSpec
 from ipc.states import JobState
 from launchd.config import Flags, load
 from launchd.rules import UNLIMITED_CLAIM, Rules
@@ -64,6 +64,14 @@ def test_secure_mode_keeps_entry_points(tmp_path: Path) -> None:
     found = rules(tmp_path, {"secure_mode": True})
     assert "secure mode" in (found.refusal(a_job().spec, "default") or "")
     assert found.refusal(spec(), "default") is None
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "allowed"), [(("wandb", "scheduler", "s1"), True), (("sh", "-c", "wandb scheduler"), False)]
+)
+def test_secure_mode_lets_wandbs_scheduler_run(tmp_path: Path, entry_point: tuple[str, ...], allowed: bool) -> None:
+    scheduler = msgspec.structs.replace(spec(), uri=SCHEDULER_URI, overrides=Overrides(entry_point))
+    assert (rules(tmp_path, {"secure_mode": True}).refusal(scheduler, "default") is None) is allowed
 
 
 def test_only_phases_that_can_hang_have_limits(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The poller: takes what is wanted and never more, from all queues in turn, whatever the server does."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from launchd.client.queue_server import QueueServer
-from launchd.inbox import Claimed, Kind, Registered, RegistrationRefused
+from launchd.inbox import Claimed, Kind, QueueTrouble, Registered, RegistrationRefused
+from launchd.pace import FIRST_PAUSE_SECONDS
 from launchd.poller import Poller
 from launchd.registration import Application
 from tests.support.lossy_proxy import lossy_proxy
@@ -12,7 +14,7 @@ from tests.support.mail import Mail
 from tests.support.server import Api, RunningServer, fresh_name
 from tests.support.threads import claimed_ids, polling, want_one_at_a_time
 from tests.support.waiting import assert_stays, wait_until
-from tests.support.wandb_server import WandbServer
+from tests.support.wandb_server import Fault, Flavour, WandbServer, wandb_server
 
 
 @contextmanager
@@ -62,6 +64,65 @@ def test_a_freed_slot_is_a_reason_to_look_at_once(wandb_client: QueueServer, wan
     poller.want(Kind.JOB, 2, 0)
     assert len(mail.wait_for(Claimed, timeout=5.0)) == 1
     poller.end()
+
+
+def test_a_queue_that_is_refused_does_not_stop_the_others(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+) -> None:
+    wandb.broken_queues.add("a")
+    items = [wandb.push(queue) for queue in "abb"]
+    with registered(wandb_client, mail, "a", "b") as poller:
+        assert want_one_at_a_time(poller, mail, 2) == items[1:]
+        assert mail.of(QueueTrouble) == [QueueTrouble("a", "this queue's configuration is broken")]
+        wandb.broken_queues.clear()
+        poller.want(Kind.JOB, 1, 2)
+        mail.wait_for(Claimed, 3)
+    assert mail.of(QueueTrouble)[-1] == QueueTrouble("a", None)
+
+
+def test_after_a_job_the_next_is_asked_for_at_once(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+    for _ in range(3):
+        wandb.push("a")
+    application = Application("me", ("a",), {}, "launchd@test")
+    poller = Poller(wandb_client, application, mail.inbox, wait_seconds=2.0, poll_seconds=60.0)
+    poller.start()
+    mail.wait_for(Registered)
+    begun = time.monotonic()
+    want_one_at_a_time(poller, mail, 3)
+    poller.end()
+    assert time.monotonic() - begun < FIRST_PAUSE_SECONDS
+
+
+def test_a_server_that_names_a_time_is_not_asked_before(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+) -> None:
+    wandb.push("a")
+    wandb.break_operations(Fault.RETRY_AFTER, "popFromRunQueue")
+    with registered(wandb_client, mail, "a") as poller:
+        begun = time.monotonic()
+        poller.want(Kind.JOB, 1, 0)
+        mail.wait_for(Claimed)
+    assert time.monotonic() - begun >= wandb.retry_after
+
+
+def test_a_server_that_limits_requests_is_asked_less_often(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+) -> None:
+    wandb.headers = {"RateLimit-Remaining": "2", "RateLimit-Reset": "10"}
+    with registered(wandb_client, mail, "a") as poller:
+        poller.want(Kind.JOB, 1, 0)
+        wait_until(lambda: wandb.asked["popFromRunQueue"] == 1, what="the first look")
+        assert_stays(lambda: wandb.asked["popFromRunQueue"] == 1, 1.5, "the number of looks")
+
+
+def test_an_old_server_is_polled_without_an_agent(mail: Mail) -> None:
+    with wandb_server("a", flavour=Flavour.OLD) as server:
+        client = QueueServer(server.url, server.key)
+        item = server.push("a")
+        with registered(client, mail, "a") as poller:
+            assert want_one_at_a_time(poller, mail, 1) == [item]
+        assert server.foreign == []
+        client.close()
 
 
 def test_a_missing_queue_is_refused_in_a_sentence(wandb_client: QueueServer, mail: Mail) -> None:
