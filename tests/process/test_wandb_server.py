@@ -63,6 +63,8 @@ def agent_at(server: WandbServer, ours: House, directory: Path, **top: object) -
     try:
         yield opened
     finally:
+        if opened.agent is not None and opened.agent.exit_code() is None:
+            opened.agent.terminate()
         opened.close()
 
 
@@ -196,6 +198,8 @@ def test_our_own_server_is_served_in_wandbs_words_alone(ours: House, tmp_path: P
         begun = home.push(sys.executable, "-c", INIT)
         never = home.push("sh", "-c", "echo no data; exit 3")
         ended = home.wait_over([begun, never])
+        assert home.agent is not None
+        home.agent.terminate()
         home.close()
     assert proxy.foreign == []
     assert {"popFromRunQueue", "ackRunQueueItem", "failRunQueueItem", "CreateRunFiles"} <= proxy.passed
