@@ -8,12 +8,15 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.resolvers.connections import start_of
-from launchd.server.store import run_changes, run_files, run_removal, runs
+from launchd.server.store import artifact_edits, artifact_lineage, run_changes, run_files, run_removal, runs
+from launchd.server.store.artifact_lineage import OUTPUT
 from launchd.server.store.ids import parse_storage_id
-from launchd.server.store.records import Viewer
+from launchd.server.store.records import Run, Viewer
 
 mutation = MutationType()
 bindables = [mutation]
+
+_MOST_ARTIFACTS = 10_000
 
 
 @mutation.field("stopRun")
@@ -34,9 +37,18 @@ def _stop(connection: Connection, viewer: Viewer, run_id: str) -> str | None:
 async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     found = await context.read(runs.require_by_storage_id, context.viewer, input["id"])
+    if input.get("delete_artifacts"):
+        await context.write(_delete_artifacts, context.viewer, found)
     while not await context.write(run_removal.remove_piece, found.id):
         pass
     return {}
+
+
+def _delete_artifacts(connection: Connection, viewer: Viewer, found: Run) -> None:
+    """Versions that this run alone has made, with their aliases."""
+    for made in artifact_lineage.artifacts_of(connection, viewer, found, OUTPUT, 0, _MOST_ARTIFACTS):
+        if len(artifact_lineage.runs_of(connection, viewer, made, OUTPUT, 2)) == 1:
+            artifact_edits.delete_version(connection, made, with_aliases=True)
 
 
 @mutation.field("updateRunState")

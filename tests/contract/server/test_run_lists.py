@@ -97,6 +97,22 @@ def test_a_deleted_run_is_gone_and_its_item_stays(api: Api, stage: Stage) -> Non
     assert run.ask("historyLineCount fileCount") == {"historyLineCount": 0, "fileCount": 0}
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "made_twice", "state"), [(True, False, "DELETED"), (False, False, "PENDING"), (True, True, "PENDING")]
+)
+def test_artifacts_of_one_run_alone_go_with_it_if_that_is_asked_for(
+    api: Api, asked_for: bool, made_twice: bool, state: str
+) -> None:
+    run, other = ClientRun(api), ClientRun(api)
+    values = {"entityName": "me", "projectName": "proj", "artifactTypeName": "data", "digest": fresh_name("digest")}
+    values |= {"artifactCollectionName": fresh_name("data"), "clientID": fresh_name("client")}
+    for maker in (run, other) if made_twice else (run,):
+        made = api.mutate("createArtifact", "artifact { id }", runName=maker.name, **values)
+    api.mutate("deleteRun", "clientMutationId", id=run.id, deleteArtifacts=asked_for)
+    found = api.run("query($id: ID!) { artifact(id: $id) { state } }", {"id": made["artifact"]["id"]})
+    assert found == {"artifact": {"state": state}}
+
+
 def test_files_are_deleted_by_their_ids(api: Api) -> None:
     run = ClientRun(api)
     run.upload("a", b"a")
