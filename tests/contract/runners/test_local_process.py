@@ -348,8 +348,8 @@ def test_a_job_of_another_user_dies_with_its_shim(open_directory: Path) -> None:
 
     os.kill(int(handle.data["pid"]), signal.SIGKILL)
 
-    wait_until(lambda: is_gone(pid), what="the death of the job")
     assert wait_for_end(runner, handle).state is JobState.FAILED
+    wait_until(lambda: is_gone(pid), what="the death of the job")
 
 
 @pytest.fixture
