@@ -19,6 +19,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--database", envvar="LAUNCHD_DATABASE_URL", help="postgresql://... instead of SQLite.")
 @click.option("--patrol-seconds", default=10.0, show_default=True, help="With PostgreSQL: see the settings.")
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
+@click.option("--agent-silence-seconds", default=120.0, show_default=True, help="An agent silent for so long is lost.")
 @click.option("--run-silence-seconds", default=300.0, show_default=True, help="A run silent for so long has crashed.")
 def main(
     data_dir: Path,
@@ -29,6 +30,7 @@ def main(
     database: str | None,
     patrol_seconds: float,
     lease_seconds: float,
+    agent_silence_seconds: float,
     run_silence_seconds: float,
 ) -> None:
     """Run the queue server until it gets SIGTERM."""
@@ -41,6 +43,7 @@ def main(
         database=database,
         patrol_seconds=patrol_seconds,
         lease_seconds=lease_seconds,
+        agent_silence_seconds=agent_silence_seconds,
         run_silence_seconds=run_silence_seconds,
     )
     try:

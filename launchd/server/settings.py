@@ -20,6 +20,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What upload and download links start with; None: whatever the request was sent to."""
     lease_seconds: float = 60.0
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
+    agent_silence_seconds: float = 120.0
+    """An agent that has given no sign of life for so long is shown as LOST."""
     run_silence_seconds: float = 300.0
     """A run whose client is not heard of for so long has crashed (W&B's clients send something every 30 s)."""
     patrol_seconds: float = 10.0

@@ -7,8 +7,9 @@ from ariadne import MutationType, ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.store import agents, identities
+from launchd.server.store import agents, claims, identities
 from launchd.server.store.records import LaunchAgent, Role
+from launchd.server.wakeups import work_topics
 
 query = QueryType()
 mutation = MutationType()
@@ -48,7 +49,10 @@ def resolve_queue_ids(found: LaunchAgent, info: Info) -> tuple[str, ...]:
 
 @agent.field("agentStatus")
 def resolve_status(found: LaunchAgent, info: Info) -> str:
-    return found.status
+    """What the agent said last, or LOST where it is not heard of any more and has not said that it leaves."""
+    silence = info.context.services.settings.agent_silence_seconds
+    lost = found.status != agents.KILLED and time.time() - found.heartbeat_at > silence
+    return agents.LOST if lost else found.status
 
 
 @agent.field("agentConfig")
@@ -84,13 +88,19 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
 
-    def work(connection: Connection) -> bool:
-        found = agents.find_agent(connection, context.viewer, input["launch_agent_id"])
-        if found is not None:
-            agents.beat(connection, found.id, input.get("agent_status"))
-        return found is not None
+    status = input.get("agent_status")
 
-    return {"success": await context.write_guarded(work)}
+    def work(connection: Connection) -> tuple[bool, list[tuple[str, str]]]:
+        found = agents.find_agent(connection, context.viewer, input["launch_agent_id"])
+        if found is None:
+            return False, []
+        agents.beat(connection, found.id, status)
+        # Whoever leaves acknowledges nothing any more.
+        return True, claims.return_unknown(connection, found.id, []) if status == agents.KILLED else []
+
+    success, returned = await context.write_guarded(work)
+    context.services.wakeups.wake_all(work_topics(queue_id for _, queue_id in returned))
+    return {"success": success}
 
 
 @mutation.field("stopLaunchAgent")

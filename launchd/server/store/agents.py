@@ -14,6 +14,10 @@ from launchd.server.store.records import EntityRecord, LaunchAgent, Viewer
 from launchd.server.store.tables import entities, launch_agent_queues, launch_agents, projects, run_queues
 
 POLLING = "POLLING"
+KILLED = "KILLED"
+"""It has left, by its own word."""
+LOST = "LOST"
+"""Not a word of W&B's agents: nothing is heard of it."""
 
 agent = launch_agents.c
 _AGENTS = (

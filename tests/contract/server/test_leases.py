@@ -1,0 +1,84 @@
+"""Leases of unacknowledged items, and agents that are not heard of any more."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.server.conftest import Stage
+from tests.support.server import Api, running_server
+from tests.support.waiting import wait_until
+
+LEASE_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A server whose leases end, and whose agents are lost, after half a second."""
+    seconds = str(LEASE_SECONDS)
+    options = ("--lease-seconds", seconds, "--agent-silence-seconds", seconds)
+    with running_server(tmp_path_factory.mktemp("hasty"), *options) as server, server.api() as api:
+        yield api
+
+
+def agent_of(api: Api, agent: str) -> dict[str, object]:
+    query = '{ launchAgents(entityName: "me") { id agentStatus secondsSinceHeartbeat } }'
+    found: list[dict[str, object]] = api.run(query)["launchAgents"]
+    return next(one for one in found if one["id"] == agent)
+
+
+def test_a_popped_item_goes_to_another_agent_when_its_lease_ends(hasty: Api) -> None:
+    queue = hasty.create_queue("popped")
+    first, second = hasty.create_agent(queue), hasty.create_agent(queue)
+    item = hasty.push("popped")
+    assert hasty.pop("popped", first) == item
+    assert hasty.item(item)["launchAgentId"] == first  # type: ignore[index]
+    assert hasty.claim(second, "c1", wait=LEASE_SECONDS * 8) == [item]
+    found = hasty.item(item)
+    assert found is not None
+    assert (found["state"], found["launchAgentId"]) == ("LEASED", second)
+    assert hasty.ack(first, item) == [False], "its lease is over"
+    assert hasty.ack(second, item, run="mine") == [True]
+    assert hasty.ack(first, item, run="mine") == [False]
+
+
+def test_an_acknowledged_item_stays(hasty: Api) -> None:
+    queue = hasty.create_queue("kept")
+    agent, waiting = hasty.create_agent(queue), hasty.create_agent(queue)
+    item = hasty.push("kept")
+    assert hasty.claim(agent, "c1") == [item]
+    assert hasty.ack(agent, item) == [True]
+    assert hasty.claim(waiting, "c2", wait=LEASE_SECONDS * 3) == []
+    assert hasty.state(item) == "CLAIMED"
+
+
+def test_an_agent_that_is_silent_is_shown_as_lost_until_it_is_heard_of(hasty: Api) -> None:
+    agent = hasty.create_agent(hasty.create_queue("silent"))
+    assert agent_of(hasty, agent)["agentStatus"] == "POLLING"
+    wait_until(lambda: agent_of(hasty, agent)["agentStatus"] == "LOST", what="the loss")
+    hasty.mutate("updateLaunchAgent", "success", launchAgentId=agent, agentStatus="RUNNING")
+    assert agent_of(hasty, agent)["agentStatus"] == "RUNNING"
+
+
+def test_an_agent_that_has_left_is_not_lost(hasty: Api) -> None:
+    agent = hasty.create_agent(hasty.create_queue("left"))
+    hasty.mutate("updateLaunchAgent", "success", launchAgentId=agent, agentStatus="KILLED")
+    wait_until(lambda: float(str(agent_of(hasty, agent)["secondsSinceHeartbeat"])) > LEASE_SECONDS, what="silence")
+    assert agent_of(hasty, agent)["agentStatus"] == "KILLED"
+
+
+def test_what_an_agent_that_leaves_has_not_acknowledged_goes_back_at_once(api: Api, stage: Stage) -> None:
+    """Under a lease of a minute."""
+    kept, returned = api.push(stage.queue), api.push(stage.queue)
+    assert api.claim(stage.agent, "c1", items=2) == [kept, returned]
+    assert api.ack(stage.agent, kept) == [True]
+    api.mutate("updateLaunchAgent", "success", launchAgentId=stage.agent, agentStatus="KILLED")
+    assert (api.state(kept), api.state(returned)) == ("CLAIMED", "PENDING")
+
+
+def test_a_second_acknowledgement_of_w_and_bs_is_refused(api: Api, stage: Stage) -> None:
+    item = api.push(stage.queue)
+    assert api.pop(stage.queue, stage.agent) == item
+    values = {"runQueueItemId": item, "runName": "r"}
+    assert api.mutate("ackRunQueueItem", "success", **values) == {"success": True}
+    assert api.mutate("ackRunQueueItem", "success", **values) == {"success": False}
+    assert api.mutate("ackRunQueueItem", "success", runQueueItemId="unknown", runName="r") == {"success": False}
