@@ -28,6 +28,7 @@ COMMANDS = {
     "team": ("launchd.cli.teams:team", "Create teams, and say who belongs to them."),
     "service-account": ("launchd.cli.teams:service_account", "Create and list programs that are members of a team."),
     "job": ("launchd.cli.jobs:job", "Make, list and describe jobs, kept under a name at the queue server."),
+    "gc": ("launchd.cli.collecting:gc", "Let the queue server remove files that nothing names any more."),
     "queue": ("launchd.cli.queues:queue", "Create, list, show and delete queues."),
 }
 

@@ -32,6 +32,7 @@ Example:
     help="postgresql://[USER@]HOST/NAME, for many hosts [default: SQLite in DATA_DIR].",
 )
 @click.option("--database-file", type=click.Path(path_type=Path), help="File with the URL, which may hold a password.")
+@click.option("--max-store-bytes", type=click.IntRange(0), help="All files together [default: what the disk holds].")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 def server(
@@ -42,6 +43,7 @@ def server(
     public_url: str | None,
     database: str | None,
     database_file: Path | None,
+    max_store_bytes: int | None,
     log_format: Literal["text", "json"],
     verbosity: int,
 ) -> None:
@@ -63,4 +65,12 @@ def server(
         ) from error
     if database_file is not None:
         database = read_url(database_file)
-    run_server(data_dir=data_dir, host=host, port=port, entity=entity, public_url=public_url, database=database)
+    run_server(
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        entity=entity,
+        public_url=public_url,
+        database=database,
+        max_store_bytes=max_store_bytes,
+    )

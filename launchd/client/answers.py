@@ -403,3 +403,11 @@ class FileConnection(msgspec.Struct, rename="camel"):
 class ArtifactFiles(msgspec.Struct):
     metadata: str | None = None
     files: FileConnection | None = None
+
+
+class CollectedGarbage(msgspec.Struct, rename="camel"):
+    """What a collection removed, and what is left."""
+
+    removed_files: int = 0
+    removed_bytes: int = 0
+    used_bytes: int = 0

@@ -21,6 +21,10 @@ from launchd.server.settings import ServerSettings
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
 @click.option("--agent-silence-seconds", default=120.0, show_default=True, help="An agent silent for so long is lost.")
 @click.option("--run-silence-seconds", default=300.0, show_default=True, help="A run silent for so long has crashed.")
+@click.option("--max-store-bytes", type=int, help="All files together [default: as much as the disk holds].")
+@click.option("--abandoned-seconds", default=7 * 24 * 3600.0, show_default=True, help="See the settings.")
+@click.option("--collection-seconds", default=3600.0, show_default=True, help="See the settings.")
+@click.option("--collection-pause-seconds", default=5.0, show_default=True, help="See the settings.")
 def main(
     data_dir: Path,
     host: str,
@@ -32,6 +36,10 @@ def main(
     lease_seconds: float,
     agent_silence_seconds: float,
     run_silence_seconds: float,
+    max_store_bytes: int | None,
+    abandoned_seconds: float,
+    collection_seconds: float,
+    collection_pause_seconds: float,
 ) -> None:
     """Run the queue server until it gets SIGTERM."""
     settings = ServerSettings(
@@ -45,6 +53,10 @@ def main(
         lease_seconds=lease_seconds,
         agent_silence_seconds=agent_silence_seconds,
         run_silence_seconds=run_silence_seconds,
+        max_store_bytes=max_store_bytes,
+        abandoned_seconds=abandoned_seconds,
+        collection_seconds=collection_seconds,
+        collection_pause_seconds=collection_pause_seconds,
     )
     try:
         serve(settings, ready=_announce)

@@ -4,6 +4,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from launchd.server.errors import Refused
 
+_LONGEST_NUMBER = 18
+
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body.
@@ -11,8 +13,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     Raises:
         Refused: longer than `limit` bytes, or cut off. Status 400, not 413, which wandb 0.20 retries for days.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if (announced_size(request) or 0) > limit:
         raise Refused(_too_big(limit))
     body = bytearray()
     try:
@@ -23,6 +24,12 @@ async def read_body(request: Request, limit: int) -> bytes:
     except ClientDisconnect as error:
         raise Refused("The request ended before its body did.") from error
     return bytes(body)
+
+
+def announced_size(request: Request) -> int | None:
+    """Bytes that the request says will come; None where it does not say."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) <= _LONGEST_NUMBER else None
 
 
 def _too_big(limit: int) -> str:

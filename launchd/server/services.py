@@ -3,13 +3,15 @@
 import math
 from dataclasses import dataclass
 
+from launchd.server.artifacts.budget import StoreBudget
+from launchd.server.artifacts.collecting import GarbageCollector, Known
 from launchd.server.artifacts.contents import ContentStore
 from launchd.server.artifacts.links import LinkSigner
 from launchd.server.auth import Authenticator
 from launchd.server.leases import LeaseTimer
 from launchd.server.runs.heartbeats import HeartbeatTimer
-from launchd.server.runs.leftovers import Leftovers
 from launchd.server.settings import ServerSettings
+from launchd.server.store import artifact_files, run_files
 from launchd.server.store.database import Database
 from launchd.server.store.opening import Companion, open_database, open_relay
 from launchd.server.wakeups import Wakeups
@@ -27,9 +29,9 @@ class Services:
     """To other servers on the same database; None: there are none."""
     leases: LeaseTimer
     heartbeats: HeartbeatTimer
-    leftovers: Leftovers
     contents: ContentStore
     run_contents: ContentStore
+    collector: GarbageCollector
     links: LinkSigner
 
     def start(self) -> None:
@@ -38,14 +40,14 @@ class Services:
             self.relay.start()
         self.leases.start()
         self.heartbeats.start()
-        self.leftovers.start()
+        self.collector.start()
 
     def release_waiting(self) -> None:
         """Answer all requests that wait for work or orders, with nothing."""
         self.wakeups.close()
         self.leases.stop()
         self.heartbeats.stop()
-        self.leftovers.stop()
+        self.collector.stop()
         if self.relay is not None:
             self.relay.stop()
 
@@ -54,6 +56,13 @@ def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
     """Open everything that the settings name; the database must be migrated."""
     database, wakeups = open_database(settings), Wakeups()
     shared = settings.database is not None
+    budget = StoreBudget(settings.max_store_bytes)
+    contents = ContentStore(settings.files_dir, settings.max_upload_bytes, budget)
+    run_contents = ContentStore(settings.run_files_dir, settings.max_upload_bytes, budget)
+    known: dict[ContentStore, Known] = {
+        contents: artifact_files.known_contents,
+        run_contents: run_files.known_contents,
+    }
     return Services(
         settings=settings,
         database=database,
@@ -62,8 +71,8 @@ def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
         relay=open_relay(settings, wakeups),
         leases=LeaseTimer(database, wakeups, settings.patrol_seconds if shared else math.inf),
         heartbeats=HeartbeatTimer(database, settings.run_silence_seconds, shared=shared),
-        leftovers=Leftovers(database, settings.run_files_dir, settings.leftover_seconds),
-        contents=ContentStore(settings.files_dir, settings.max_upload_bytes),
-        run_contents=ContentStore(settings.run_files_dir, settings.max_upload_bytes),
+        contents=contents,
+        run_contents=run_contents,
+        collector=GarbageCollector(settings, database, budget, known),
         links=LinkSigner(link_secret, settings.link_seconds),
     )

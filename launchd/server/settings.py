@@ -26,8 +26,6 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A run whose client is not heard of for so long has crashed (W&B's clients send something every 30 s)."""
     patrol_seconds: float = 10.0
     """With PostgreSQL: how often to look for leases that another server gave and did not live to end."""
-    leftover_seconds: float = 3600.0
-    """So long contents of run files stay that no file has any more; also how often they are looked for."""
     max_wait_seconds: float = 30.0
     request_seconds: float = 90.0
     """How long a query may take, waiting included."""
@@ -35,6 +33,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_stream_bytes: int = 32 * 1024 * 1024
     """One `file_stream` request; W&B's clients send at most 10 MiB, not counting what JSON escapes add."""
     max_upload_bytes: int = 100 * 1024**3
+    max_store_bytes: int | None = None
+    """All files of artifacts and runs together; None: as much as the disk holds."""
+    collection_seconds: float = 3600.0
+    """How often files that nothing names any more are removed."""
+    collection_pause_seconds: float = 5.0
+    """How long a transaction may take that gives a stored content to another file."""
+    abandoned_seconds: float = 7 * 24 * 3600.0
+    """An artifact that nobody has worked at for so long is not going to be committed (W&B's clients try for a week)."""
     link_seconds: float = 24 * 3600.0
     stop_grace_seconds: float = 1.0
     """How long running requests may take after SIGTERM; waiting ones are answered at once."""

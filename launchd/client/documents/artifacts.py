@@ -2,6 +2,7 @@
 
 from launchd.client.answers import (
     ArtifactFiles,
+    CollectedGarbage,
     CommittedArtifact,
     CreatedArtifact,
     CreatedFiles,
@@ -9,7 +10,7 @@ from launchd.client.answers import (
     FoundVersion,
     ProjectArtifactType,
 )
-from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, mutation, query
+from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, mutation, native_mutation, query
 
 CREATE_ARTIFACT: Root[CreatedArtifact] = mutation(
     "CreateArtifact",
@@ -71,4 +72,8 @@ ARTIFACTS_OF_TYPE: Root[ProjectArtifactType | None] = query(
     f"{IN_PROJECT} {{ artifactType(name: $type) {{ artifactCollections(after: $after) {{ edges {{ node {{"
     f" artifacts {{ edges {{ node {{ {_VERSION} }} }} }} }} }} pageInfo {{ hasNextPage endCursor }} }} }} }}",
     ProjectArtifactType | None,
+)
+
+COLLECT_GARBAGE: Root[CollectedGarbage] = native_mutation(
+    "collectGarbage", "removedFiles removedBytes usedBytes", CollectedGarbage
 )

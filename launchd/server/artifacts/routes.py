@@ -5,6 +5,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from launchd.server.artifacts.links import DOWNLOAD, UPLOAD
+from launchd.server.bodies import announced_size
 from launchd.server.errors import NotFound, Refused
 from launchd.server.responses import json_response
 from launchd.server.services import Services
@@ -20,12 +21,14 @@ def storage_routes(services: Services) -> list[Route]:
         if not found.md5:
             raise Refused("The digest of this file was not announced yet, so it cannot be uploaded.")
         try:
-            content = await services.contents.receive(request.stream(), found.md5)
+            async with services.contents.receiving(request.stream(), found.md5, announced_size(request)) as content:
+                kept = await services.database.write(
+                    lambda connection: artifact_files.arrived(connection, found, content.sha256, content.size)
+                )
         except ClientDisconnect as error:
             raise Refused("The upload was cut off; nothing of it was kept.") from error
-        await services.database.write(
-            lambda connection: artifact_files.arrived(connection, found, content.sha256, content.size)
-        )
+        if not kept:
+            raise NotFound("The artifact of this file has been deleted, or was announced with another content.")
         return json_response(200, {})
 
     async def download(request: Request) -> Response:

@@ -9,6 +9,7 @@ from launchd.server.resolvers import (
     artifact_logging,
     artifacts,
     claims,
+    collecting,
     commits,
     items,
     projects,
@@ -54,4 +55,5 @@ bindables = [
     *artifact_logging.bindables,
     *artifact_lineage.bindables,
     *commits.bindables,
+    *collecting.bindables,
 ]

@@ -130,3 +130,14 @@ async def remove_tags(_: object, info: Info, input: dict[str, Any]) -> dict[str,
 def _named(connection: Connection, viewer: Viewer, input: dict[str, Any]) -> Collection:
     names = (input["entity_name"], input["project_name"], input["artifact_collection_name"])
     return collections.require_by_names(connection, viewer, *names)
+
+
+@mutation.field("linkArtifact")
+def link(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    raise Refused("This server keeps no portfolios and no registry, so an artifact cannot be linked to one.")
+
+
+@mutation.field("unlinkArtifact")
+def unlink(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    """Wandb 0.20 asks for it where a version that was looked up by an alias is to be deleted."""
+    raise Refused("Nothing is linked on this server. To delete a version with wandb 0.20, look it up as NAME:vN.")

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from launchd.server.bodies import read_body
+from launchd.server.bodies import announced_size, read_body
 from launchd.server.errors import NotFound, Refused
 from launchd.server.gql.endpoint import may_write
 from launchd.server.responses import json_response
@@ -52,12 +52,14 @@ def _upload_route(services: Services) -> Route:
     async def upload(request: Request) -> Response:
         found = await _file(services, UPLOAD, request)
         try:
-            content = await services.run_contents.receive(request.stream(), None)
+            async with services.run_contents.receiving(request.stream(), None, announced_size(request)) as content:
+                kept = await services.database.write(
+                    lambda connection: run_files.arrived(
+                        connection, found.id, content.sha256, content.md5, content.size
+                    )
+                )
         except ClientDisconnect as error:
             raise Refused("The upload was cut off; nothing of it was kept.") from error
-        kept = await services.database.write(
-            lambda connection: run_files.arrived(connection, found.id, content.sha256, content.md5, content.size)
-        )
         if not kept:
             raise NotFound("The run of this file has been deleted.")
         return json_response(200, {})

@@ -131,9 +131,17 @@ def page_of_files(
     return [ArtifactFile(**row._mapping) for row in connection.execute(page, which)]
 
 
-def arrived(connection: Connection, found: ArtifactFile, content: str, size: int) -> None:
-    """The bytes of a file are stored."""
-    connection.execute(_ARRIVED, {"of_id": found.id, "of_md5": found.md5, "content": content, "size": size})
+def arrived(connection: Connection, found: ArtifactFile, content: str, size: int) -> bool:
+    """The bytes of a file are stored. False: the file is gone, or is to have another content by now."""
+    values = {"of_id": found.id, "of_md5": found.md5, "content": content, "size": size}
+    return connection.execute(_ARRIVED, values).rowcount > 0
+
+
+def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
+    """Those of these contents that some file has."""
+    return {
+        found for found in connection.execute(select(file.content).where(file.content.in_(contents))).scalars() if found
+    }
 
 
 def settle(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> int:

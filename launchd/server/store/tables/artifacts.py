@@ -68,7 +68,7 @@ artifact_files = Table(
     Column("md5", String, nullable=False, index=True),
     Column("mimetype", String),
     # SHA-256 of the content in hex, null until it is here.
-    Column("content", String),
+    Column("content", String, index=True),
     Column("size", Count),
     UniqueConstraint("artifact_number", "kind", "name"),
     sqlite_autoincrement=True,

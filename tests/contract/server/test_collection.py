@@ -1,0 +1,221 @@
+"""Room for files: how much may be stored, and how it is had back from what nobody names any more."""
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.contract.server.test_artifacts import Logging
+from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
+from tests.support.waiting import wait_until
+
+ROOM = 400_000
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server without much room, which collects when it is told to, at once."""
+    options = ("--max-store-bytes", str(ROOM), "--collection-pause-seconds", "0")
+    with running_server(tmp_path_factory.mktemp("small"), *options) as server:
+        yield server
+
+
+@pytest.fixture
+def api(small: RunningServer) -> Iterator[Api]:
+    with small.api() as client:
+        yield client
+
+
+def files_of(server: RunningServer) -> set[Path]:
+    kept = ("files", "run-files")
+    found = {path for part in kept for path in (server.data_dir / part).rglob("*") if path.is_file()}
+    return {path for path in found if path.parent.name != "locks"}
+
+
+def collect(api: Api) -> Any:
+    return api.mutate("collectGarbage", "removedFiles removedBytes usedBytes")
+
+
+def content(size: int = 1000) -> bytes:
+    return fresh_name("content").encode().ljust(size, b".")
+
+
+def delete(api: Api, logged: Logging) -> None:
+    api.mutate("deleteArtifact", "artifact { id }", artifactID=logged.id, deleteAliases=True)
+
+
+def downloaded(logged: Logging) -> dict[str, bytes]:
+    edges: Any = logged.look("files { edges { node { name directUrl } } }")["files"]
+    links = {edge["node"]["name"]: edge["node"]["directUrl"] for edge in edges["edges"]}
+    answers = {name: requests.get(link, timeout=20) for name, link in links.items()}
+    assert all(answer.status_code == 200 for answer in answers.values())
+    return {name: answer.content for name, answer in answers.items()}
+
+
+def test_files_of_what_is_deleted_go_and_shared_ones_stay(api: Api, small: RunningServer) -> None:
+    shared, own = content(), content()
+    one = Logging(api, {"shared": shared, "own": own}).log()
+    two = Logging(api, {"shared": shared}).log()
+    collect(api)
+    before = files_of(small)
+    delete(api, one)
+    assert files_of(small) == before
+    assert collect(api)["removedFiles"] == 2, "its own file and its manifest"
+    assert len(files_of(small)) == len(before) - 2
+    assert downloaded(two) == {"shared": shared}
+    delete(api, two)
+    collect(api)
+    with pytest.raises(RefusedByServer, match="is deleted"):
+        api.mutate("updateArtifact", "artifact { id }", artifactID=two.id, description="x")
+
+
+def test_files_of_a_deleted_run_go(api: Api, small: RunningServer) -> None:
+    run = fresh_name("run")
+    names = {"entityName": "me", "projectName": "proj1", "runName": run}
+    api.mutate("upsertBucket", "bucket { id }", entityName="me", modelName="proj1", name=run)
+    made = api.mutate("createRunFiles", "files { uploadUrl }", files=["a.txt"], **names)
+    assert requests.put(made["files"][0]["uploadUrl"], content(), timeout=10).ok
+    collect(api)
+    before = files_of(small)
+    find = 'query($r: String!) { project(name: "proj1") { run(name: $r) { id } } }'
+    api.mutate("deleteRun", "clientMutationId", id=api.run(find, {"r": run})["project"]["run"]["id"])
+    assert collect(api)["removedFiles"] == 1
+    assert len(files_of(small)) == len(before) - 1
+
+
+def test_a_version_goes_when_its_time_is_over(api: Api) -> None:
+    name = fresh_name("short")
+    stays = Logging(api, {"a": content()}, name=name).log()
+    goes = Logging(api, {"a": content()}, name=name, ttlDurationSeconds=1).log()
+
+    def is_gone() -> bool:
+        collect(api)
+        return goes.look("state") == {"state": "DELETED"}
+
+    wait_until(is_gone, what="the end of a version")
+    assert stays.look("state aliases { alias }") == {
+        "state": "COMMITTED",
+        "aliases": [{"alias": "latest"}, {"alias": "v0"}],
+    }
+
+
+def test_only_an_administrator_collects(small: RunningServer, api: Api) -> None:
+    key = api.mutate("createUser", "key", email="x@example.org", username=fresh_name("user"))["key"]
+    other = Api(small.url, key)
+    with pytest.raises(RefusedByServer, match="Only an administrator"):
+        collect(other)
+    other.close()
+
+
+def test_there_is_no_more_room_than_was_given(api: Api, small: RunningServer) -> None:
+    collect(api)
+    logged = [Logging(api, {"a": content(ROOM // 3)}) for _ in range(6)]
+    links = [str(each.announce()[0]["uploadUrl"]) for each in logged]
+    answers: list[requests.Response] = []
+
+    def put(link: str, each: Logging) -> None:
+        answers.append(requests.put(link, each.files["a"], timeout=20))
+
+    threads = [threading.Thread(target=put, args=pair) for pair in zip(links, logged, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [answer.json()["errors"][0]["message"] for answer in answers if answer.status_code == 400]
+    assert sorted({answer.status_code for answer in answers}) == [200, 400]
+    assert all("The queue server's store is full" in message and "Delete artifacts" in message for message in refused)
+    assert sum(path.stat().st_size for path in files_of(small)) <= ROOM
+    for each in logged:
+        delete(api, each)
+    collect(api)
+    last = Logging(api, {"a": content(ROOM // 2)}).log()
+    delete(api, last)
+    collect(api)
+
+
+def test_an_upload_that_announces_less_than_it_sends_is_refused(api: Api, small: RunningServer) -> None:
+    data = content()
+    logged = Logging(api, {"a": data})
+    before = files_of(small)
+    url = urlsplit(str(logged.announce()[0]["uploadUrl"]))
+    with socket.create_connection((str(url.hostname), url.port or 80), timeout=10) as connection:
+        head = f"PUT {url.path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data) - 1}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode() + data)
+        assert b" 400 " in connection.makefile("rb").readline()
+    assert files_of(small) == before
+
+
+def test_unfinished_artifacts_go(tmp_path: Path) -> None:
+    options = ("--abandoned-seconds", "0", "--collection-pause-seconds", "0")
+    with running_server(tmp_path, *options) as server, server.api() as api:
+        logged = Logging(api, {"a": content()})
+        link = str(logged.announce()[0]["uploadUrl"])
+        assert requests.put(link, logged.files["a"], timeout=10).ok
+        kept = Logging(api, {"b": content()}).log()
+        collect(api)
+        assert (logged.look("state"), kept.look("state")) == ({"state": "DELETED"}, {"state": "COMMITTED"})
+        assert requests.put(link, logged.files["a"], timeout=10).status_code == 404
+        with pytest.raises(RefusedByServer, match="is DELETED"):
+            logged.announce()
+        collect(api)
+        assert downloaded(kept) == kept.files
+        assert len(files_of(server)) == 2
+
+
+def test_it_collects_by_itself(tmp_path: Path) -> None:
+    options = ("--collection-seconds", "0.1", "--collection-pause-seconds", "0")
+    with running_server(tmp_path, *options) as server, server.api() as api:
+        delete(api, Logging(api, {"a": content()}).log())
+        wait_until(lambda: not files_of(server), what="the removal of all files")
+
+
+def test_what_a_killed_upload_left_is_removed(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        with server.api() as api:
+            url = urlsplit(str(Logging(api, {"a": b"z" * 3_000_000}).announce()[0]["uploadUrl"]))
+        connection = http.client.HTTPConnection(str(url.hostname), url.port)
+        connection.putrequest("PUT", url.path)
+        connection.putheader("Content-Length", "3000000")
+        connection.endheaders(b"z" * 2_000_000)
+        wait_until(lambda: bool(files_of(server)), what="the first bytes")
+        server.restart()
+        connection.close()
+        assert files_of(server) == set()
+
+
+def test_collecting_takes_nothing_from_those_who_log(tmp_path: Path) -> None:
+    """The same few contents are logged, deleted and collected at once, and the server dies again and again."""
+    contents = [content() for _ in range(4)]
+    with running_server(tmp_path, "--collection-pause-seconds", "0.05") as server:
+        over = threading.Event()
+
+        def keep_collecting() -> None:
+            with server.api() as api:
+                while not over.is_set():
+                    with suppress(requests.RequestException, RefusedByServer, ValueError):
+                        collect(api)
+
+        collecting = threading.Thread(target=keep_collecting)
+        collecting.start()
+        try:
+            for turn in range(8):
+                with server.api() as api:
+                    made = [Logging(api, {"a": data, "b": contents[turn % 4]}).log() for data in contents]
+                    assert [downloaded(each) for each in made] == [each.files for each in made]
+                    for each in made:
+                        delete(api, each)
+                if turn % 4 == 3:
+                    server.restart()
+        finally:
+            over.set()
+            collecting.join()
+        with server.api() as api:
+            collect(api)
+        assert files_of(server) == set()
