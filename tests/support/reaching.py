@@ -165,6 +165,7 @@ ROWS: dict[str, Arguments] = {
         runName=lambda world: world.run_name,
         artifactID=lambda world: world.committed_artifact,
     ),
+    "Mutation.collectGarbage": given(),
     "Query.artifactCollection": lambda world: {"id": world.collection_id},
     "Query.clientIDMapping": lambda world: {"clientID": world.client_id if world.artifact else ""},
     "Mutation.createArtifactType": given(entityName=entity, projectName=lambda world: world.project, name="kind"),
@@ -193,7 +194,7 @@ ROWS: dict[str, Arguments] = {
 
 SHOWN: dict[str, Callable[[World], str]] = {"Query.clientIDMapping": lambda world: world.artifact}
 """What a field shows besides `World.hidden`, of itself no part of the arguments."""
-REFUSED = {"Mutation.completeMultipartUploadArtifact"}
+REFUSED = {"Mutation.completeMultipartUploadArtifact", "Mutation.linkArtifact", "Mutation.unlinkArtifact"}
 """Fields that nobody can use; they are there to say why."""
 
 FIELDS = sorted(
