@@ -32,8 +32,8 @@ MANAGE_PEOPLE = {
     "Mutation.createServiceAccount",
 }
 """Fields that an administrator may use on the people of any team."""
-KEEP_NOTHING = {"Mutation.createArtifactType"}
-"""Mutations that have nothing to write: a type of artifacts is there when a collection has it."""
+KEEP_NOTHING = {"Mutation.createArtifactType", "Mutation.collectGarbage"}
+"""Mutations that have nothing to write: a type of artifacts is there when a collection has it, and nothing is garbage."""
 NEED_NO_ENTITY = {"Query.viewer", "Query.users", "Mutation.generateApiKey", "Mutation.deleteApiKey"}
 """Fields about the caller, to whom roles in a team do not matter."""
 
