@@ -33,7 +33,7 @@ MANAGE_PEOPLE = {
 }
 """Fields that an administrator may use on the people of any team."""
 KEEP_NOTHING = {"Mutation.createArtifactType", "Mutation.collectGarbage"}
-"""Mutations that have nothing to write: a type of artifacts is there when a collection has it, and nothing is garbage."""
+"""Mutations that have nothing to write: a type of artifacts is there when a collection has it; nothing is garbage."""
 NEED_NO_ENTITY = {"Query.viewer", "Query.users", "Mutation.generateApiKey", "Mutation.deleteApiKey"}
 """Fields about the caller, to whom roles in a team do not matter."""
 
