@@ -112,48 +112,50 @@ class WandbWords:
     def _tell_outcome(self, delivery: Delivery, looks: int) -> float | None:
         report = msgspec.json.decode(delivery.body, type=Report)
         ending = msgspec.json.decode(delivery.body, type=_Outcome).ending
+        pause = None
         if ending is not None and ending.ran and ending.entity == self._registered.entity:
-            return self._tell_unless_started(report, ending, looks)
-        if report.status == "failed" or (report.status == "stopped" and ending is not None and not ending.ran):
-            self._fail(report, report.message or "The job failed.", report.stage or "agent", ending)
-        return None
+            pause = self._tell_unless_started(delivery, report, ending, looks)
+        elif report.status == "failed" or (report.status == "stopped" and ending is not None and not ending.ran):
+            self._fail(delivery, report.message or "The job failed.", report.stage or "agent", ending)
+        if pause is None and ending is not None:
+            self._cancel_sweep_of(report, ending)
+        return pause
 
-    def _tell_unless_started(self, report: Report, ending: Ending, looks: int) -> float | None:
+    def _tell_unless_started(self, delivery: Delivery, report: Report, ending: Ending, looks: int) -> float | None:
         """Fail the item whose job ended without a run having begun: W&B's rule, and W&B's schedule."""
         try:
             state = self._contacts.insist(lambda: self._server.run_state(ending.entity, ending.project, ending.run_id))
         except Refused as error:
             log.warning("The state of a run is not to be had.", extra={"run": ending.run_id, "why": str(error)})
             if report.status == "failed":
-                self._fail(report, _not_started(report), "run", ending)
+                self._fail(delivery, _not_started(report), "run", ending)
             return None
         if state not in (None, RUN_PENDING):
-            self._cancel_sweep_of(report, ending)
             return None
         if looks < len(self._looks):
             return self._looks[looks]
-        self._fail(report, _not_started(report), "run", ending)
+        self._fail(delivery, _not_started(report), "run", ending)
         return None
 
-    def _fail(self, report: Report, message: str, stage: str, ending: Ending | None) -> None:
-        paths = self._keep_log(report.item_id, message, ending) if ending else None
-        taken = self._contacts.insist(lambda: self._server.fail_item(report.item_id, message, stage, paths))
+    def _fail(self, delivery: Delivery, message: str, stage: str, ending: Ending | None) -> None:
+        paths = self._keep_log(delivery, message, ending) if ending else None
+        taken = self._contacts.insist(lambda: self._server.fail_item(delivery.item_id, message, stage, paths))
         if not taken and self._registered.capabilities.fail_item:
-            raise Refused(f"Item {report.item_id} is no longer ours to fail.")
-        if ending is not None:
-            self._cancel_sweep_of(report, ending)
+            raise Refused(f"Item {delivery.item_id} is no longer ours to fail.")
 
-    def _keep_log(self, item_id: str, message: str, ending: Ending) -> tuple[str, ...] | None:
+    def _keep_log(self, delivery: Delivery, message: str, ending: Ending) -> tuple[str, ...] | None:
         """Return the paths under which the failure's log lies on the server, or ``None`` where it does not."""
         if not self._agent_run.is_possible:
             return None
-        path = f"{item_id}/error/error.log"
+        path = f"{delivery.item_id}/error/error.log"
         content = error_text(message, Path(ending.directory), ending.ran, self._secrets)
         for _ in range(LOG_TRIES):
             try:
-                self._agent_run.keep(path, content)
+                self._agent_run.keep(delivery.agent_id, path, content)
             except QueueServerError as error:
-                log.warning("The log of a failed item is not taken.", extra={"item": item_id, "why": str(error)})
+                log.warning(
+                    "The log of a failed item is not taken.", extra={"item": delivery.item_id, "why": str(error)}
+                )
                 self._contacts.wait(min(self._contacts.pause_after(error), LOG_PAUSE_SECONDS))
             else:
                 return (path,)

@@ -40,6 +40,7 @@ NOT_OF_AGENTS = {
     "GetDefaultResourceConfig",
     "GetRunQueueMetadata",
     "Run",
+    "RunInfo",
     "UpsertRunQueue",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from launchd import agent_run, wandb_words
@@ -208,13 +209,22 @@ def test_the_agents_run_lives_as_long_as_the_agent(
     run.beat()
     run.end()
     assert wandb.runs == {}
-    run.keep("a/error/error.log", b"why")
+    run.keep("agent-1", "a/error/error.log", b"why")
     beats = wandb.runs["agent"].beats
     wait_until(lambda: run.beat() or wandb.runs["agent"].beats > beats + 1, what="two beats")
     run.end()
     assert wandb.runs["agent"].state == "finished"
     beats = wandb.runs["agent"].beats
     assert_stays(lambda: run.beat() or wandb.runs["agent"].beats == beats, 0.2, "the end")
+
+
+def test_the_log_of_an_item_taken_before_a_restart_lies_in_that_agents_run(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+) -> None:
+    wandb.statuses["agent-0"] = []
+    delivery = ended(taken(wandb), "failed", message="It broke.", ran=False)
+    tell(wandb_client, mail, msgspec.structs.replace(delivery, agent_id="agent-0"))
+    assert list(wandb.runs) == ["name-of-agent-0"]
 
 
 @pytest.mark.parametrize(
