@@ -33,7 +33,8 @@ def _version_of(item: pytest.Item) -> str | None:
 
 
 def _prepare(item: pytest.Item, version: str) -> None:
-    item.add_marker(pytest.mark.timeout(TEST_SECONDS), append=False)
+    if item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(TEST_SECONDS))
     for mark in item.iter_markers("command"):
         item.user_properties += [(PROPERTY, [row, version]) for row in mark.args]
 

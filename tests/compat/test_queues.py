@@ -7,7 +7,9 @@ import pytest
 from tests.compat.commands import CALL_JOB, CHANGE_QUEUE, CREATE_QUEUE, DELETE_ITEM, DELETE_QUEUE, LAUNCH_ADD, command
 from tests.compat.desk import Desk
 from tests.compat.test_runs import run_of
+from tests.support.house import OVER
 from tests.support.server import Api
+from tests.support.waiting import wait_until
 
 CREATED, CHANGED, DELETED = QUEUES = ("created", "changed", "deleted")
 
@@ -85,6 +87,8 @@ def test_a_job_is_called_and_waited_for(job: str, desk: Desk, api: Api) -> None:
 
     assert (answer["job"], answer["state"], answer["lr"]) == (job, "finished", 1.0)
     assert any({"alias": "latest"} in aliases for aliases in answer["jobs"])
+    # The run has ended for the client; the agent says a moment later that the job's process has, too.
+    wait_until(lambda: api.state(answer["item"]) in OVER, 20, "the end of the item")
     item = api.item(answer["item"])
     assert item is not None
     assert (item["state"], item["associatedRunId"]) == ("FINISHED", answer["run"])

@@ -80,6 +80,7 @@ def test_a_resumed_run_goes_on_where_it_was(logged_runs: dict[str, Any], first: 
 
 
 @command(STOP)
+@pytest.mark.timeout(180)
 def test_a_run_that_is_stopped_from_our_side_ends(desk: Desk, api: Api) -> None:
     name = fresh_name("endless")
     arguments = json.dumps({"project": RUNS, "run": name})
@@ -99,7 +100,7 @@ def test_a_run_that_is_stopped_from_our_side_ends(desk: Desk, api: Api) -> None:
         assert run["state"] == "running"
         assert api.mutate("stopRun", "success", id=run["id"]) == {"success": True}
 
-        assert process.wait(60) != 0
+        assert process.wait(100) != 0
     finally:
         process.kill()
         process.wait()
