@@ -41,9 +41,7 @@ async def resolve_runs(
 
 
 def query_of(project_id: int, filter_text: str | None, order: str | None) -> RunQuery:
-    """Raises:
-    Refused: the filter or the order cannot be used.
-    """
+    """What is asked for. Raises `Refused` where the filter or the order cannot be used."""
     return RunQuery(project_id, filters.read_filter(filter_text), orders.read_order(order))
 
 
