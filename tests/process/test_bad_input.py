@@ -190,17 +190,22 @@ def test_a_run_spec_that_cannot_run_fails_with_a_sentence(
     assert running_home.status()["agent"]["state"] == "polling"
 
 
-@pytest.mark.parametrize(("key", "value"), [("resource", 7), ("git", "text"), ("docker", "text"), ("run_id", [1])])
+@pytest.mark.parametrize(("key", "value"), [("git", "text"), ("docker", "text"), ("run_id", [1])])
 def test_a_wrong_type_fails_the_item_and_nothing_else(running_home: House, key: str, value: object) -> None:
     ended = run_to_end(running_home, "true", **{key: value})
     assert (ended.state, key in (ended.message or "")) == ("FAILED", True), ended.message
     assert run_to_end(running_home, "true").state == "FINISHED"
 
 
-@pytest.mark.parametrize("key", ["overrides", "resource_args"])
-def test_a_wrong_type_that_the_server_sees_is_refused_at_the_push(running_home: House, key: str) -> None:
-    spec = {"entity": running_home.entity, "project": "tests", key: "text"}
-    with pytest.raises(Refused, match=f"{key} in the run spec must be an object"):
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [("overrides", "text", "an object"), ("resource_args", "text", "an object"), ("resource", 7, "a string")],
+)
+def test_a_wrong_type_that_the_server_sees_is_refused_at_the_push(
+    running_home: House, key: str, value: object, wanted: str
+) -> None:
+    spec = {"entity": running_home.entity, "project": "tests", key: value}
+    with pytest.raises(Refused, match=f"{key} in the run spec must be {wanted}"):
         running_home.client.push(running_home.entity, QUEUE, spec)
 
 

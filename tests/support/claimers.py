@@ -60,7 +60,7 @@ class Pusher(Diligent):
         self._keys = list(keys)
 
     def turn(self, api: Api) -> bool:
-        batch, self._keys = self._keys[:50], self._keys[50:]
+        batch, self._keys = self._keys[:20], self._keys[20:]
         self.pushed += self.insist(lambda: push_many(api, self._queue, batch))
         return bool(self._keys)
 

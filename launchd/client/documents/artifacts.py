@@ -2,7 +2,6 @@
 
 from launchd.client.answers import (
     ArtifactFiles,
-    CollectedGarbage,
     CommittedArtifact,
     CreatedArtifact,
     CreatedFiles,
@@ -10,7 +9,7 @@ from launchd.client.answers import (
     FoundVersion,
     ProjectArtifactType,
 )
-from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, mutation, native_mutation, query
+from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, mutation, query
 
 CREATE_ARTIFACT: Root[CreatedArtifact] = mutation(
     "CreateArtifact",
@@ -72,8 +71,4 @@ ARTIFACTS_OF_TYPE: Root[ProjectArtifactType | None] = query(
     f"{IN_PROJECT} {{ artifactType(name: $type) {{ artifactCollections(after: $after) {{ edges {{ node {{"
     f" artifacts {{ edges {{ node {{ {_VERSION} }} }} }} }} }} pageInfo {{ hasNextPage endCursor }} }} }} }}",
     ProjectArtifactType | None,
-)
-
-COLLECT_GARBAGE: Root[CollectedGarbage] = native_mutation(
-    "collectGarbage", "removedFiles removedBytes usedBytes", CollectedGarbage
 )

@@ -1,6 +1,14 @@
 """What only our server knows."""
 
-from launchd.client.answers import AccountKind, ItemResults, ProjectFields, ProjectQueueDetails, Returned, Success
+from launchd.client.answers import (
+    AccountKind,
+    CollectedGarbage,
+    ItemResults,
+    ProjectFields,
+    ProjectQueueDetails,
+    Returned,
+    Success,
+)
 from launchd.client.documents.launch import AGENT_FIELDS
 from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, native_mutation, query
 from launchd.client.models import Agent, Claim, Item, Orders
@@ -59,3 +67,6 @@ REPORT_MANY: Root[ItemResults] = native_mutation(
 RETURN_ITEMS: Root[Returned] = native_mutation("returnRunQueueItems", "returned", Returned)
 STOP_ITEM: Root[Success] = native_mutation("stopRunQueueItem", "success state", Success)
 STOP_AGENT: Root[Success] = native_mutation("stopLaunchAgent", "success", Success)
+COLLECT_GARBAGE: Root[CollectedGarbage] = native_mutation(
+    "collectGarbage", "removedFiles removedBytes usedBytes", CollectedGarbage
+)
