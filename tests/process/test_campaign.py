@@ -20,7 +20,7 @@ ITEMS = 10_000
 AGENTS, AS_WANDB = 16, 4
 KILLS = 10
 """About so many; when, is left to chance."""
-SECONDS = 240.0
+SECONDS = 480
 OPTIONS = ("--lease-seconds", "5", "--patrol-seconds", "1")
 
 
