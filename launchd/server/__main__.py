@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,41 +26,10 @@ from launchd.server.settings import ServerSettings
 @click.option("--abandoned-seconds", default=7 * 24 * 3600.0, show_default=True, help="See the settings.")
 @click.option("--collection-seconds", default=3600.0, show_default=True, help="See the settings.")
 @click.option("--collection-pause-seconds", default=5.0, show_default=True, help="See the settings.")
-def main(
-    data_dir: Path,
-    host: str,
-    port: int,
-    entity: str | None,
-    public_url: str | None,
-    database: str | None,
-    patrol_seconds: float,
-    lease_seconds: float,
-    agent_silence_seconds: float,
-    run_silence_seconds: float,
-    max_store_bytes: int | None,
-    abandoned_seconds: float,
-    collection_seconds: float,
-    collection_pause_seconds: float,
-) -> None:
+def main(**options: Any) -> None:
     """Run the queue server until it gets SIGTERM."""
-    settings = ServerSettings(
-        data_dir=data_dir,
-        host=host,
-        port=port,
-        entity=entity,
-        public_url=public_url,
-        database=database,
-        patrol_seconds=patrol_seconds,
-        lease_seconds=lease_seconds,
-        agent_silence_seconds=agent_silence_seconds,
-        run_silence_seconds=run_silence_seconds,
-        max_store_bytes=max_store_bytes,
-        abandoned_seconds=abandoned_seconds,
-        collection_seconds=collection_seconds,
-        collection_pause_seconds=collection_pause_seconds,
-    )
     try:
-        serve(settings, ready=_announce)
+        serve(ServerSettings(**options), ready=_announce)
     except CannotStart as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)

@@ -1,9 +1,14 @@
-"""JSON answers. Owns the one form of an error body, which all of W&B's clients read: {"errors": [{"message": ...}]}."""
+"""Answers: JSON, and stored contents. Owns the one form of an error body, which all of W&B's clients read:
+{"errors": [{"message": ...}]}.
+"""
 
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
+
+from launchd.server.artifacts.contents import ContentStore
+from launchd.server.errors import NotFound
 
 
 def json_response(status: int, content: Any) -> Response:
@@ -14,3 +19,16 @@ def json_response(status: int, content: Any) -> Response:
 def error_response(status: int, *messages: str) -> Response:
     """An answer that says what is wrong."""
     return json_response(status, {"errors": [{"message": message} for message in messages]})
+
+
+def content_response(contents: ContentStore, content: str | None) -> Response:
+    """What is stored under the digest `content`, to be saved to a file.
+
+    Raises:
+        NotFound: None, that is: it has not arrived.
+    """
+    if content is None:
+        raise NotFound("This file has not been uploaded.")
+    # Whatever is in it, a browser must not take it for a page of this server.
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
+    return FileResponse(contents.path(content), headers=headers, media_type="application/octet-stream")

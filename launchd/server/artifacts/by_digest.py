@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launchd.server.artifacts.routes import file_response
 from launchd.server.errors import NotFound
+from launchd.server.responses import content_response
 from launchd.server.services import Services
 from launchd.server.store import artifact_files, artifacts
 from launchd.server.store.records import ArtifactFile, Viewer
@@ -57,7 +57,7 @@ def digest_route(services: Services) -> Route:
         viewer = await services.auth.viewer(request.headers)
         address = read_address(request.path_params["address"])
         found = await services.database.read(lambda connection: _find(connection, viewer, address))
-        return file_response(services, found)
+        return content_response(services.contents, found.content)
 
     return Route("/artifactsV2/{address:path}", download, methods=["GET"])
 

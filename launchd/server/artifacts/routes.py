@@ -1,13 +1,13 @@
 """`PUT /storage/upload/...` and `GET /storage/download/...`: artifact files. Owns what a signed link may do."""
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server.artifacts.links import DOWNLOAD, UPLOAD
 from launchd.server.bodies import announced_size
 from launchd.server.errors import NotFound, Refused
-from launchd.server.responses import json_response
+from launchd.server.responses import content_response, json_response
 from launchd.server.services import Services
 from launchd.server.store import artifact_files
 from launchd.server.store.records import ArtifactFile
@@ -32,26 +32,13 @@ def storage_routes(services: Services) -> list[Route]:
         return json_response(200, {})
 
     async def download(request: Request) -> Response:
-        return file_response(services, await _file(services, DOWNLOAD, request))
+        found = await _file(services, DOWNLOAD, request)
+        return content_response(services.contents, found.content)
 
     return [
         Route("/storage/upload/{token}", upload, methods=["PUT"]),
         Route("/storage/download/{token}", download, methods=["GET"]),
     ]
-
-
-def file_response(services: Services, found: ArtifactFile) -> Response:
-    """The content of a file.
-
-    Raises:
-        NotFound: it has not arrived.
-    """
-    if found.content is None:
-        raise NotFound("This file has not been uploaded.")
-    # Whatever is in it, a browser must not take it for a page of this server.
-    headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
-    path = services.contents.path(found.content)
-    return FileResponse(path, headers=headers, media_type="application/octet-stream")
 
 
 async def _file(services: Services, action: str, request: Request) -> ArtifactFile:

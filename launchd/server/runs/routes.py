@@ -5,13 +5,13 @@ import time
 
 from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server.bodies import announced_size, read_body
 from launchd.server.errors import NotFound, Refused
 from launchd.server.gql.endpoint import may_write
-from launchd.server.responses import json_response
+from launchd.server.responses import content_response, json_response
 from launchd.server.runs.file_stream import read_update
 from launchd.server.services import Services
 from launchd.server.store import run_files, run_stream, runs
@@ -70,12 +70,7 @@ def _upload_route(services: Services) -> Route:
 def _download_route(services: Services) -> Route:
     async def download(request: Request) -> Response:
         found = await _file(services, DOWNLOAD, request)
-        if found.content is None:
-            raise NotFound("This file has not been uploaded.")
-        # Whatever is in it, a browser must not take it for a page of this server.
-        headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
-        path = services.run_contents.path(found.content)
-        return FileResponse(path, headers=headers, media_type="application/octet-stream")
+        return content_response(services.run_contents, found.content)
 
     return Route("/storage/run-download/{token}", download, methods=["GET"])
 
