@@ -1,29 +1,56 @@
-"""Reading request bodies. Owns the limit that keeps one request from filling the memory."""
+"""Reading request bodies. Owns the limits that keep one request from filling the memory, or from never ending."""
+
+import asyncio
+from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
-from launchd.server.errors import Refused
+from launchd.server.errors import Refused, TooSlow
 
 _LONGEST_NUMBER = 18
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int, silence_seconds: float) -> bytes:
     """The whole body.
 
     Raises:
         Refused: longer than `limit` bytes, or cut off. Status 400, not 413, which wandb 0.20 retries for days.
+        TooSlow: see `pieces_of`.
     """
     if (announced_size(request) or 0) > limit:
         raise Refused(_too_big(limit))
     body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise Refused(_too_big(limit))
-    except ClientDisconnect as error:
-        raise Refused("The request ended before its body did.") from error
+    async for piece in pieces_of(request, silence_seconds):
+        body += piece
+        if len(body) > limit:
+            raise Refused(_too_big(limit))
     return bytes(body)
+
+
+async def pieces_of(request: Request, silence_seconds: float) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    A sender whose machine or network went away says nothing more, and does not hang up either: what was received of
+    its file, and the room that it takes, must not be kept for ever.
+
+    Raises:
+        Refused: the sender hung up before the end.
+        TooSlow: nothing came for `silence_seconds`.
+    """
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(silence_seconds):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except ClientDisconnect as error:
+            raise Refused("The request ended before its body did; nothing of it was kept.") from error
+        except TimeoutError as error:
+            raise TooSlow(
+                f"Nothing more of the request came for {silence_seconds:g} s; nothing of it was kept."
+            ) from error
+        yield piece
 
 
 def announced_size(request: Request) -> int | None:

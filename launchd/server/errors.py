@@ -37,5 +37,11 @@ class StoreUnavailable(ServerError):
     status = 503
 
 
+class TooSlow(ServerError):
+    """The request did not come to its end in time; it may when it is sent again (503, which W&B's clients repeat)."""
+
+    status = 503
+
+
 class CannotStart(Exception):
     """The server cannot start: another one runs, the port is taken, or the data directory cannot be used."""

@@ -32,6 +32,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 10 * 1024 * 1024
     max_stream_bytes: int = 32 * 1024 * 1024
     """One `file_stream` request; W&B's clients send at most 10 MiB, not counting what JSON escapes add."""
+    body_silence_seconds: float = 120.0
+    """A request of whose body nothing more has come for so long is given up."""
     max_upload_bytes: int = 100 * 1024**3
     max_store_bytes: int | None = None
     """All files of artifacts and runs together; None: as much as the disk holds."""

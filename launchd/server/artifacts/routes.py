@@ -1,11 +1,11 @@
 """`PUT /storage/upload/...` and `GET /storage/download/...`: artifact files. Owns what a signed link may do."""
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server.artifacts.links import DOWNLOAD, UPLOAD
-from launchd.server.bodies import announced_size
+from launchd.server.bodies import announced_size, pieces_of
 from launchd.server.errors import NotFound, Refused
 from launchd.server.responses import content_response, json_response
 from launchd.server.services import Services
@@ -20,13 +20,11 @@ def storage_routes(services: Services) -> list[Route]:
         found = await _file(services, UPLOAD, request)
         if not found.md5:
             raise Refused("The digest of this file was not announced yet, so it cannot be uploaded.")
-        try:
-            async with services.contents.receiving(request.stream(), found.md5, announced_size(request)) as content:
-                kept = await services.database.write(
-                    lambda connection: artifact_files.arrived(connection, found, content.sha256, content.size)
-                )
-        except ClientDisconnect as error:
-            raise Refused("The upload was cut off; nothing of it was kept.") from error
+        pieces = pieces_of(request, services.settings.body_silence_seconds)
+        async with services.contents.receiving(pieces, found.md5, announced_size(request)) as content:
+            kept = await services.database.write(
+                lambda connection: artifact_files.arrived(connection, found, content.sha256, content.size)
+            )
         if not kept:
             raise NotFound("The artifact of this file has been deleted, or was announced with another content.")
         return json_response(200, {})

@@ -38,7 +38,8 @@ class GraphQLEndpoint:
             ServerError: it did not come so far as to be executed.
         """
         viewer = await self._services.auth.viewer(request.headers)
-        envelope = read_envelope(await read_body(request, self._services.settings.max_body_bytes))
+        settings = self._services.settings
+        envelope = read_envelope(await read_body(request, settings.max_body_bytes, settings.body_silence_seconds))
         try:
             document = self._documents.get(envelope.query)
         except InvalidDocument as invalid:

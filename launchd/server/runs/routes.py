@@ -4,12 +4,12 @@ import asyncio
 import time
 
 from sqlalchemy import Connection
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launchd.server.bodies import announced_size, read_body
-from launchd.server.errors import NotFound, Refused
+from launchd.server.bodies import announced_size, pieces_of, read_body
+from launchd.server.errors import NotFound
 from launchd.server.gql.endpoint import may_write
 from launchd.server.responses import content_response, json_response
 from launchd.server.runs.file_stream import read_update
@@ -26,9 +26,11 @@ def run_routes(services: Services) -> list[Route]:
 
 
 def _stream_route(services: Services) -> Route:
+    settings = services.settings
+
     async def stream(request: Request) -> Response:
         viewer = may_write(await services.auth.viewer(request.headers))
-        body = await read_body(request, services.settings.max_stream_bytes)
+        body = await read_body(request, settings.max_stream_bytes, settings.body_silence_seconds)
         said = await asyncio.to_thread(read_update, body)
         path = request.path_params
 
@@ -51,15 +53,11 @@ def _run(connection: Connection, viewer: Viewer, path: dict[str, str]) -> Run:
 def _upload_route(services: Services) -> Route:
     async def upload(request: Request) -> Response:
         found = await _file(services, UPLOAD, request)
-        try:
-            async with services.run_contents.receiving(request.stream(), None, announced_size(request)) as content:
-                kept = await services.database.write(
-                    lambda connection: run_files.arrived(
-                        connection, found.id, content.sha256, content.md5, content.size
-                    )
-                )
-        except ClientDisconnect as error:
-            raise Refused("The upload was cut off; nothing of it was kept.") from error
+        pieces = pieces_of(request, services.settings.body_silence_seconds)
+        async with services.run_contents.receiving(pieces, None, announced_size(request)) as content:
+            kept = await services.database.write(
+                lambda connection: run_files.arrived(connection, found.id, content.sha256, content.md5, content.size)
+            )
         if not kept:
             raise NotFound("The run of this file has been deleted.")
         return json_response(200, {})

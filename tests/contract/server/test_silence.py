@@ -1,0 +1,73 @@
+"""Senders who say nothing more, and do not hang up: what a machine or a network that went away looks like."""
+
+import base64
+import socket
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.contract.server.test_artifacts import Logging
+from tests.contract.server.test_collection import files_of
+from tests.support.runs import ClientRun
+from tests.support.server import Api, RunningServer, running_server
+from tests.support.waiting import wait_until
+
+SIZE = 3_000_000
+HALF = b"z" * 2_000_000
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that waits for half a second, and has room for one of the files."""
+    options = ("--body-silence-seconds", "0.5", "--max-store-bytes", str(SIZE + 100_000))
+    with running_server(tmp_path_factory.mktemp("impatient"), *options) as server:
+        yield server
+
+
+@pytest.fixture
+def api(impatient: RunningServer) -> Iterator[Api]:
+    with impatient.api() as client:
+        yield client
+
+
+def upload_link(api: Api) -> str:
+    return str(Logging(api, {"a": b"z" * SIZE}).announce()[0]["uploadUrl"])
+
+
+def run_upload_link(api: Api) -> str:
+    run = ClientRun(api)
+    names = {"entityName": "me", "projectName": run.project, "runName": run.name}
+    made = api.mutate("createRunFiles", "files { uploadUrl }", files=["a"], **names)
+    return str(made["files"][0]["uploadUrl"])
+
+
+TARGETS: dict[str, tuple[str, Callable[[Api], str]]] = {
+    "a file of an artifact": ("PUT", upload_link),
+    "a file of a run": ("PUT", run_upload_link),
+    "a query": ("POST", lambda api: f"{api.url}/graphql"),
+    "a file stream": ("POST", lambda api: f"{api.url}/files/me/proj/{ClientRun(api).name}/file_stream"),
+}
+
+
+def fall_silent(api: Api, server: RunningServer, target: str) -> None:
+    method, find = TARGETS[target]
+    address, before = urlsplit(find(api)), files_of(server)
+    key = base64.b64encode(f"api:{api.key}".encode()).decode()
+    head = (
+        f"{method} {address.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {key}\r\nContent-Length: {SIZE}\r\n\r\n"
+    )
+    with socket.create_connection((str(address.hostname), address.port or 80), timeout=10) as connection:
+        connection.sendall(head.encode() + HALF)
+        assert b" 503 " in connection.makefile("rb").readline()
+        wait_until(lambda: files_of(server) == before, what="the removal of half a file")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_sender_who_falls_silent_is_given_up(api: Api, impatient: RunningServer, target: str) -> None:
+    fall_silent(api, impatient, target)
+
+
+def test_the_room_of_the_silent_is_free_again(api: Api, impatient: RunningServer) -> None:
+    fall_silent(api, impatient, "a file of an artifact")
+    ClientRun(api).upload("a", b"y" * SIZE)
