@@ -87,26 +87,27 @@ def _check_depth(text: str) -> None:
 
 def _places(node: yaml.Node, path: Path) -> Iterator[tuple[str, str]]:
     """All dotted names with their places; an alias counts as often as it is used. `ValueError` for too many."""
-    waiting = [("", node)]
+    waiting = [("", node, node)]
     seen = 0
     while waiting:
-        name, current = waiting.pop()
+        name, current, begin = waiting.pop()
         seen += 1
         if seen > MAX_VALUES:
             raise ValueError("it unfolds to too many values")
         if name:
-            yield name, f"{path}:{current.start_mark.line + 1}"
+            yield name, f"{path}:{begin.start_mark.line + 1}"
         waiting += reversed(list(_children(name, current)))
 
 
-def _children(name: str, node: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
+def _children(name: str, node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    """Name, value and beginning of what `node` holds: a setting begins with its key, which may be lines before it."""
     prefix = f"{name}." if name else ""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield f"{prefix}{key.value}", value
+            yield f"{prefix}{key.value}", value, key
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
-            yield f"{prefix}{number}", value
+            yield f"{prefix}{number}", value, value
 
 
 def _yaml_problem(path: Path, error: yaml.MarkedYAMLError) -> Problem:

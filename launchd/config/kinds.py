@@ -129,8 +129,11 @@ def names(value: Any) -> tuple[str, ...]:
     """A list of names; what stands in it twice counts once."""
     if isinstance(value, str):
         raise ValueError(f"must be a list: write [{value}]")
-    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
+    if not isinstance(value, list):
         raise ValueError("must be a list of names")
+    for name in value:
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"has {name!r}, which is no name: write a name, in quotes where it looks like a number")
     return tuple(dict.fromkeys(name.strip() for name in value))
 
 

@@ -67,16 +67,20 @@ class Report:
         self.warnings.append(f"{self._where(name)}: {sentence}")
 
     def _where(self, name: str) -> str:
-        place = self._places.get(name)
+        """Return the name and its place; what is missing is looked for where the block that lacks it stands."""
+        outer = name
+        while outer not in self._places and "." in outer:
+            outer = outer.rpartition(".")[0]
+        place = self._places.get(outer)
         return f"{place}: {name}" if place else name
 
 
 def shown(value: Any) -> str:
     """Return a value as people see it in a message, shortened."""
     if isinstance(value, dict):
-        return "a mapping"
+        return "this mapping"
     if isinstance(value, list):
-        return "a list"
+        return "this list"
     if isinstance(value, int) and value.bit_length() > 64:
         return "a number of that many digits"  # Python itself refuses to print the longest of them
     text = repr(value)
