@@ -109,7 +109,7 @@ class JobRunner:
     def _plan(self, project: Project, build: Build) -> Launch:
         order = self._context.order
         command = (*(order.spec.overrides.entry_point or project.entry_point), *order.spec.overrides.args)
-        if not command:
+        if not command or not command[0]:
             raise InvalidSpec("The job has no command to run.", hint="Give it an entry point.")
         environment = job_environment(order, self._context.api_key, build)
         return Launch(order.name, command, environment, project.directory, build.image, build.holds)

@@ -172,6 +172,8 @@ def test_nulls_are_nothing(running_home: House, nulls: tuple[str, ...]) -> None:
         ({"resource": "kubernetes"}, "The resource kubernetes is not granted on this host"),
         ({"job": "me/project/job:latest"}, "has no job me/project/job:latest."),
         ({"overrides": {"entry_point": []}}, "names no job, no repository, no code directory and no command"),
+        ({"overrides": {"entry_point": [""]}}, "has no command to run"),
+        ({"name": "a\0b"}, "has a zero byte"),
         ({"git": {"repo": "--upload-pack=touch", "version": None}}, "--upload-pack"),
         ({"git": {"repo": "-u", "version": None}}, "-u"),
         ({"git": {"repo": "ext::sh -c true", "version": None}}, "git transport ext is not granted"),

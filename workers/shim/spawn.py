@@ -114,6 +114,9 @@ def _explain(error: Exception, plan: Plan) -> CannotSpawn:
             return CannotSpawn(EXIT_NOT_EXECUTABLE, f"{name} is neither a program nor a script with a #! line.")
         case OSError(errno=errno.E2BIG):
             return CannotSpawn(EXIT_NOT_EXECUTABLE, _too_big(plan))
+        case ValueError():
+            message = "A word of the command or a value of its environment has a zero byte, or is no proper text."
+            return CannotSpawn(EXIT_NOT_EXECUTABLE, message)
         case _:
             return CannotSpawn(EXIT_NOT_EXECUTABLE, f"The command {name} could not be started: {error}.")
 

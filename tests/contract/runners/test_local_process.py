@@ -105,7 +105,7 @@ def test_the_command_leads_its_own_session(directory: Path) -> None:
         (("./no-interpreter",), 127, "interpreter in the first line"),
         (("./no-program",), 126, "neither a program nor a script"),
         (("true", "x" * 200_000), 126, "more than this host gives to a process"),
-        (("true", "a\0b"), 126, "null byte"),
+        (("true", "a\0b"), 126, "has a zero byte"),
     ],
 )
 def test_a_command_that_cannot_be_executed_says_why(
