@@ -36,7 +36,9 @@ def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_d
     output = Path(job["directory"]) / WORKER_LOG if worker else Path(job["log_path"])
     reader = OutputReader(output)
     if _copy(reader) == 0 and not follow:
-        click.echo(f"The job has no output{'' if job['phase'] in OVER else ' yet'} (it is {job['phase']}).", err=True)
+        yet = "" if job["phase"] in OVER else " yet"
+        nothing = "The job's worker had nothing to say" if worker else "The job has no output"
+        click.echo(f"{nothing}{yet} (the job is {job['phase']}).", err=True)
     if follow:
         _follow(reader, directory, job)
 

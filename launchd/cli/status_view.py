@@ -1,11 +1,12 @@
 """What `launchd status` shows, from the control socket's answer to lines of text. Prints nothing, asks nobody."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from launchd.cli.tables import Cell, cut, styled, table
+from launchd.cli.tables import LEAST_WIDTH, Cell, cut, styled, table
 from launchd.cli.words import age, jobs_in_words, joined, limit, one_line
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
@@ -36,7 +37,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
         *_agent(status["agent"], now, width),
         *_server(status["server"], width),
         *_outbox(status["outbox"]),
-        *([_fact("trouble", cut(one_line(status["trouble"]), width - _LABEL_WIDTH), RED)] if status["trouble"] else []),
+        *_sentence("trouble", status["trouble"], width, RED),
         "",
         *(_jobs(jobs, width) if jobs else ["No job is running."]),
         *(["", *_recent(recent[:RECENT_JOBS], width)] if recent else []),
@@ -45,6 +46,12 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
 
 def _fact(label: str, text: str, colour: str | None = PLAIN) -> str:
     return click.style(label.ljust(_LABEL_WIDTH), fg="bright_black") + styled(text, colour)
+
+
+def _sentence(label: str, sentence: str | None, width: int, colour: str | None = PLAIN) -> list[str]:
+    """The whole of a sentence, over as many lines as it takes; none where there is none."""
+    lines = textwrap.wrap(one_line(sentence), max(LEAST_WIDTH, width - _LABEL_WIDTH))
+    return [_fact(label if number == 0 else "", line, colour) for number, line in enumerate(lines)]
 
 
 def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[str]:
@@ -65,9 +72,8 @@ def _server(server: Mapping[str, Any], width: int) -> list[str]:
     if server["reachable"]:
         return [_fact("server", "") + click.style("reachable", fg=GREEN) + f"  {server['url']}, heard {age(last)} ago"]
     since = "never heard" if last is None else f"last heard {age(last)} ago"
-    why = cut(one_line(server["error"]), width - _LABEL_WIDTH)
     first = _fact("server", "") + click.style("away", fg=RED) + f"  {server['url']}, {since}"
-    return [first, _fact("", why)] if why else [first]
+    return [first, *_sentence("", server["error"], width)]
 
 
 def _outbox(outbox: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,8 @@
-"""Tables for a terminal: columns as wide as what is in them, the last one as wide as there is room. Prints nothing."""
+"""Tables for a terminal: columns as wide as what is in them, the last one as wide as there is room. Prints nothing.
 
-import itertools
+Where that room is too small for the end of a row, it has the next line to itself.
+"""
+
 import shutil
 import sys
 from collections.abc import Sequence
@@ -10,8 +12,14 @@ import click
 
 GAP = "  "
 
-#: No column but the last is shorter than this, however narrow the terminal is.
+#: The last column is no narrower than this, however narrow the terminal is.
 LEAST_WIDTH = 12
+
+#: A sentence cut off before this many characters says nothing.
+READABLE_WIDTH = 50
+
+#: Before what is on a line of its own because its column is too narrow.
+OWN_LINE = "    "
 
 #: Where output goes to a file or another program, nothing is cut off.
 ENDLESS = 100_000
@@ -34,12 +42,21 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], width: int, in
     widths = [max(len(cell.text) for cell in column) for column in zip(_cells(headers), *rows, strict=True)]
     taken = len(indent) + sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
     widths[-1] = max(LEAST_WIDTH, width - taken)
-    lines = itertools.chain([[Cell(text, "bright_black") for text in headers]], rows)
-    return [indent + _line(line, widths) for line in lines]
+    lines = [_line([Cell(text, "bright_black") for text in headers], widths)]
+    for row in rows:
+        lines += _lines(row, widths, width - len(indent))
+    return [indent + line for line in lines]
 
 
 def _cells(texts: Sequence[str]) -> list[Cell]:
     return [Cell(text) for text in texts]
+
+
+def _lines(cells: Sequence[Cell], widths: Sequence[int], width: int) -> list[str]:
+    *front, last = cells
+    if len(last.text) <= widths[-1] or widths[-1] >= READABLE_WIDTH:
+        return [_line(cells, widths)]
+    return [_line([*front, Cell("")], widths), OWN_LINE + styled(cut(last.text, width - len(OWN_LINE)), last.colour)]
 
 
 def _line(cells: Sequence[Cell], widths: Sequence[int]) -> str:

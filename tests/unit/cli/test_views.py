@@ -30,12 +30,20 @@ def test_small_words() -> None:
 
 
 def test_a_table_cuts_its_last_column_alone() -> None:
+    rows = [[Cell("a" * 20), Cell("b" * 100)], [Cell("c"), Cell("d")]]
+
+    lines = [unstyle(line) for line in table(("FIRST", "SECOND"), rows, width=80)]
+
+    assert lines == ["FIRST                 SECOND", f"{'a' * 20}  {'b' * 55}...", f"c{' ' * 21}d"]
+    assert cut("abcdef", 6) == "abcdef"
+
+
+def test_the_end_of_a_row_has_its_own_line_where_its_column_is_too_narrow() -> None:
     rows = [[Cell("a" * 20), Cell("b" * 40)], [Cell("c"), Cell("d")]]
 
-    lines = [unstyle(line) for line in table(("FIRST", "SECOND"), rows, width=40)]
+    lines = [unstyle(line) for line in table(("FIRST", "SECOND"), rows, width=40, indent="  ")]
 
-    assert lines == ["FIRST                 SECOND", f"{'a' * 20}  {'b' * 15}...", f"c{' ' * 21}d"]
-    assert cut("abcdef", 6) == "abcdef"
+    assert lines == [f"  FIRST{' ' * 17}SECOND", f"  {'a' * 20}", f"      {'b' * 31}...", f"  c{' ' * 21}d"]
 
 
 def a_job(**values: Any) -> dict[str, Any]:
@@ -101,11 +109,13 @@ def test_jobs_and_outcomes_fit_into_80_columns() -> None:
         "2 jobs",
         "  ITEM                  QUEUE    RUN       PHASE           AGE    ABOUT",
         "  d63e3be6d63e3be6d63e  default  byihh715  running 2m00s   2m05s  demo",
-        "  d63e3be6d63e3be6d63e  default  byihh715  building 2m00s  2m05s  demo/a run;...",
+        "  d63e3be6d63e3be6d63e  default  byihh715  building 2m00s  2m05s",
+        "      demo/a run; attempt 2; Collecting torch Collecting torch Collecting tor...",
         "",
         "Ended last",
         "  ITEM                  QUEUE    RUN       OUTCOME  EXIT  AGO    REASON",
-        "  d63e3be6d63e3be6d63e  default  byihh715  failed   3     2m00s  The command...",
+        "  d63e3be6d63e3be6d63e  default  byihh715  failed   3     2m00s",
+        "      The command ended with exit code 3, for some reason or other.",
         "  d63e3be6d63e3be6d63e  default  byihh715  stopped  143   2m00s  wrong data",
     ]
     assert "demo/a run; attempt 2; Collecting torch Collecting" in shown(a_status(jobs=jobs), width=200)[8]
@@ -115,14 +125,15 @@ def test_what_is_wrong_is_said() -> None:
     status = a_status(
         server={"url": "http://host:8780", "reachable": False, "last_contact_seconds": None, "error": "Nobody\nthere."},
         outbox={"waiting": 3, "oldest_seconds": 65.0},
-        trouble="The disk is full.",
+        trouble="The journal cannot be written, for the disk is full; what runs goes on, and nothing new is begun.",
     )
 
-    assert shown(status)[2:6] == [
+    assert shown(status)[2:7] == [
         "server   away  http://host:8780, never heard",
         "         Nobody there.",
         "outbox   3 waiting, the oldest for 1m05s",
-        "trouble  The disk is full.",
+        "trouble  The journal cannot be written, for the disk is full; what runs goes on,",
+        "         and nothing new is begun.",
     ]
 
 
