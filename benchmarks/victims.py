@@ -108,7 +108,7 @@ class Victims:
         if self._house.agent is None or not self.supervisor_is_alive():
             return []
         children = psutil.Process(self._house.agent.pid).children()
-        return [child for child in children if _runs(child) and "forkserver" in " ".join(child.cmdline())]
+        return [child for child in children if _runs(child) and "fork server" in " ".join(child.cmdline())]
 
 
 def describe(process: psutil.Process) -> str:

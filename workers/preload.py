@@ -10,6 +10,8 @@ import os
 import signal
 from types import FrameType
 
+from setproctitle import setproctitle
+
 import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from workers.builders import BUILDERS
@@ -51,6 +53,7 @@ def _be_woken() -> None:
     wake_without_parent()
 
 
+setproctitle("launchd: fork server")
 _preload()
 _end_with_supervisor()
 freeze_imports()

@@ -331,13 +331,18 @@ def test_a_job_does_not_feel_its_workers_death(home: House, gate: Gate) -> None:
     assert home.status()["counters"]["worker_losses"] == 1
 
 
+def title_of(process: psutil.Process) -> str:
+    return " ".join(process.cmdline()).strip()
+
+
 def test_processes_say_what_they_are(home: House, gate: Gate) -> None:
     home.start_agent()
     item = push_waiting(home, gate)
     wait_running(home, item)
     title = f"launchd: worker {QUEUE}/{item} running"
     worker = psutil.Process(home.job(item)["worker_pid"])
-    wait_until(lambda: " ".join(worker.cmdline()).strip() == title, 3.0, f"the title {title}")
+    wait_until(lambda: title_of(worker) == title, 3.0, f"the title {title}")
+    assert title_of(psutil.Process(worker.ppid())) == "launchd: fork server"
     gate.open()
     home.wait_over([item])
 
