@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.resolvers.artifact_nodes import tag_nodes
-from launchd.server.resolvers.connections import HIGHEST, connection_of, size_of, start_of, whole
+from launchd.server.resolvers.connections import connection_of, size_of, start_of, whole
 from launchd.server.store import artifact_collections as collections
 from launchd.server.store import artifacts, identities
-from launchd.server.store.ids import storage_id
+from launchd.server.store.ids import HIGHEST_NUMBER, storage_id
 from launchd.server.store.records import Artifact, ArtifactTypeRecord, Collection, ProjectRecord
 
 query = QueryType()
@@ -60,7 +60,7 @@ async def resolve_types(
     found: ProjectRecord, info: Info, after: str | None = None, first: int | None = None
 ) -> dict[str, Any]:
     types = await info.context.read(collections.types_of, found.id)
-    return whole(types, lambda known: known)
+    return whole(types)
 
 
 @artifact_type.field("id")
@@ -90,7 +90,7 @@ async def resolve_collections(
 async def _page(
     info: Info, project_id: int, type_name: str | None, after: str | None, first: int | None
 ) -> dict[str, Any]:
-    size, before = size_of(first, _PER_PAGE), start_of(after, HIGHEST)
+    size, before = size_of(first, _PER_PAGE), start_of(after, HIGHEST_NUMBER)
 
     def work(connection: Connection) -> tuple[list[Collection], int]:
         rows = collections.page_of_collections(connection, project_id, type_name, before, size + 1)
@@ -122,7 +122,7 @@ def resolve_default_type(found: Collection, info: Info) -> ArtifactTypeRecord:
 
 @sequence.field("tags")
 def resolve_tags(found: Collection, info: Info, after: str | None = None, first: int | None = None) -> dict[str, Any]:
-    return whole(tag_nodes(collections.KIND, found.id, found.tags), lambda tag: tag)
+    return whole(tag_nodes(collections.KIND, found.id, found.tags))
 
 
 @sequence.field("aliases")

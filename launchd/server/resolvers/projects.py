@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.store import identities, queues
 from launchd.server.store.ids import storage_id
 from launchd.server.store.records import EntityRecord, ProjectRecord, Queue, Viewer
@@ -34,19 +35,14 @@ async def resolve_projects(
 ) -> dict[str, Any] | None:
     """One more than asked for is read, to know whether there is a next page."""
     context = info.context
-    limit = min(max(0, first if first is not None else 50), _MOST_PROJECTS)
-    start = int(after) if after and after.isdecimal() and len(after) <= 18 else 0
+    size, start = size_of(first, most=_MOST_PROJECTS), start_of(after, 0)
 
     def work(connection: Connection) -> Sequence[ProjectRecord] | None:
         entity = identities.find_entity(connection, context.viewer, entity_name)
-        return identities.page_of_projects(connection, entity, start, limit + 1) if entity else None
+        return identities.page_of_projects(connection, entity, start, size + 1) if entity else None
 
     rows = await context.read(work)
-    if rows is None:
-        return None
-    edges = [{"node": row, "cursor": str(row.id)} for row in rows[:limit]]
-    end = edges[-1]["cursor"] if edges else None
-    return {"edges": edges, "page_info": {"has_next_page": len(rows) > limit, "end_cursor": end}}
+    return None if rows is None else connection_of(rows, size, lambda row: row, lambda row: row.id)
 
 
 @mutation.field("upsertModel")

@@ -9,8 +9,10 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import NotFound
+from launchd.server.resolvers.connections import size_of
 from launchd.server.run_specs import check_config, parse_object
 from launchd.server.store import identities, items, queues
+from launchd.server.store.ids import row_number
 from launchd.server.store.records import Item, Queue, ResourceConfig, Viewer
 from launchd.server.templates import check_declarations, undeclared
 
@@ -18,7 +20,7 @@ mutation = MutationType()
 queue = ObjectType("RunQueue")
 bindables = [mutation, queue]
 
-_MOST_ITEMS = 1000
+_ITEMS, _MOST_ITEMS = 100, 1000
 
 
 @queue.field("defaultResourceConfigID")
@@ -27,9 +29,9 @@ def resolve_config_id(found: Queue, info: Info) -> int | None:
 
 
 @queue.field("runQueueItems")
-async def resolve_items(found: Queue, info: Info, first: int | None = 100) -> dict[str, Any]:
-    limit = min(max(0, first if first is not None else 100), _MOST_ITEMS)
-    rows = await info.context.read(items.items_of_queue, found.id, limit)
+async def resolve_items(found: Queue, info: Info, first: int | None = None) -> dict[str, Any]:
+    size = size_of(first, _ITEMS, _MOST_ITEMS)
+    rows = await info.context.read(items.items_of_queue, found.id, size)
     return {"edges": [{"node": row} for row in rows]}
 
 
@@ -102,9 +104,10 @@ def _create(connection: Connection, viewer: Viewer, input: Mapping[str, Any]) ->
 def _config_id(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdecimal():
+    number = row_number(text)
+    if number is None:
         raise NotFound(f"There is no resource configuration {text[:40]!r}.")
-    return int(text)
+    return number
 
 
 @mutation.field("upsertRunQueue")

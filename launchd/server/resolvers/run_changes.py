@@ -7,10 +7,9 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
-from launchd.server.resolvers.connections import start_of
 from launchd.server.store import artifact_edits, artifact_lineage, run_changes, run_files, run_removal, runs
 from launchd.server.store.artifact_lineage import OUTPUT
-from launchd.server.store.ids import parse_storage_id
+from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.records import Run, Viewer
 
 mutation = MutationType()
@@ -69,6 +68,6 @@ async def delete_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
     if len(input["files"]) > run_files.MOST_AT_ONCE:
         raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be deleted at once.")
     numbers = {parse_storage_id(file_id, "RunFile")[0] for file_id in input["files"]}
-    known = [start_of(number, 0) for number in numbers]
+    known = [found for number in numbers if (found := row_number(number)) is not None]
     gone = await context.write(run_files.remove, context.viewer, known)
     return {"success": gone == len(numbers)}

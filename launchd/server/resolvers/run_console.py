@@ -6,7 +6,7 @@ from ariadne import ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.resolvers.connections import start_of
+from launchd.server.resolvers.connections import page_of, size_of, start_of
 from launchd.server.runs.console import take_apart
 from launchd.server.store import run_lines
 from launchd.server.store.records import Line, Run
@@ -28,20 +28,19 @@ async def resolve_log_lines(
 ) -> dict[str, Any]:
     if last is not None:
         lines = await info.context.read(run_lines.tail, found.id, run_lines.CONSOLE, _bounded(last))
-        return _connection(lines, more=False)
+        return _page(lines, more=False)
     start = start_of(after, -1) + 1
     end = start + _bounded(first)
 
     def page(connection: Connection) -> list[Line]:
         return list(run_lines.by_number(connection, found.id, run_lines.CONSOLE, start, end))
 
-    return _connection(await info.context.read(page), more=end < found.console_lines)
+    return _page(await info.context.read(page), more=end < found.console_lines)
 
 
 def _bounded(lines: int | None) -> int:
-    return min(max(0, lines if lines is not None else _MOST_LINES), _MOST_LINES)
+    return size_of(lines, _MOST_LINES, _MOST_LINES)
 
 
-def _connection(lines: list[Line], *, more: bool) -> dict[str, Any]:
-    edges = [{"node": take_apart(line), "cursor": str(line.number)} for line in lines]
-    return {"edges": edges, "page_info": {"has_next_page": more, "end_cursor": edges[-1]["cursor"] if edges else None}}
+def _page(lines: list[Line], *, more: bool) -> dict[str, Any]:
+    return page_of(((line.number, take_apart(line)) for line in lines), more=more)

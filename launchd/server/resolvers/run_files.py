@@ -53,12 +53,12 @@ async def resolve_files(
     pattern: str | None = None,
 ) -> dict[str, Any]:
     """One more than asked for is read, to know whether there is a next page."""
-    limit = min(size_of(first), _MOST_FILES)
+    size = size_of(first, most=_MOST_FILES)
     if names is not None and len(names) > run_files.MOST_AT_ONCE:
         raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be asked for by name at once.")
     like = like_of(pattern) if pattern else None
-    rows = await info.context.read(run_files.page, found.id, start_of(after, 0), limit + 1, names, like)
-    return connection_of(rows, limit, lambda row: _file_node(info, row), lambda row: row.id)
+    rows = await info.context.read(run_files.page, found.id, start_of(after, 0), size + 1, names, like)
+    return connection_of(rows, size, lambda row: _file_node(info, row), lambda row: row.id)
 
 
 def _link(info: Info, action: str, row: RunFile) -> str:

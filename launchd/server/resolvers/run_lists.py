@@ -5,7 +5,7 @@ from typing import Any
 from ariadne import ObjectType
 
 from launchd.server.context import Info
-from launchd.server.resolvers.connections import size_of, start_of
+from launchd.server.resolvers.connections import page_of, size_of, start_of
 from launchd.server.runs import filters, orders
 from launchd.server.store import run_lists
 from launchd.server.store.records import ProjectRecord
@@ -37,7 +37,7 @@ async def resolve_runs(
     after: str | None = None,
     first: int | None = None,
 ) -> dict[str, Any]:
-    return await page_of(info, query_of(found.id, filters, order), after, first)
+    return await page_of_runs(info, query_of(found.id, filters, order), after, first)
 
 
 def query_of(project_id: int, filter_text: str | None, order: str | None) -> RunQuery:
@@ -45,10 +45,8 @@ def query_of(project_id: int, filter_text: str | None, order: str | None) -> Run
     return RunQuery(project_id, filters.read_filter(filter_text), orders.read_order(order))
 
 
-async def page_of(info: Info, query: RunQuery, after: str | None, first: int | None) -> dict[str, Any]:
+async def page_of_runs(info: Info, query: RunQuery, after: str | None, first: int | None) -> dict[str, Any]:
     """A connection of runs. One more than asked for is read, to know whether there is a next page."""
-    limit, start = min(size_of(first), _MOST_RUNS), start_of(after, 0)
-    rows = await info.context.read(run_lists.page, query, start, limit + 1)
-    edges = [{"node": row, "cursor": str(place)} for place, row in enumerate(rows[:limit], start + 1)]
-    end = edges[-1]["cursor"] if edges else None
-    return {"edges": edges, "page_info": {"has_next_page": len(rows) > limit, "end_cursor": end}}
+    size, start = size_of(first, most=_MOST_RUNS), start_of(after, 0)
+    rows = await info.context.read(run_lists.page, query, start, size + 1)
+    return page_of(enumerate(rows[:size], start + 1), more=len(rows) > size)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from launchd.server import run_specs
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
-from launchd.server.resolvers.run_lists import page_of
+from launchd.server.resolvers.run_lists import page_of_runs
 from launchd.server.runs import loose_json
 from launchd.server.store import run_lists, sweep_runs, sweeps
 from launchd.server.store.records import Sweep, SweepAgent
@@ -110,7 +110,7 @@ async def resolve_runs(
     last: int | None = None,
 ) -> dict[str, Any]:
     """In the order in which they were made; `before` and `last` are not used by any client."""
-    return await page_of(info, await _query(info, found), after, first)
+    return await page_of_runs(info, await _query(info, found), after, first)
 
 
 async def _query(info: Info, found: SweepAgent) -> RunQuery:

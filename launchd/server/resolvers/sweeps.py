@@ -11,7 +11,7 @@ from launchd.server import run_specs
 from launchd.server.context import Info
 from launchd.server.resolvers.connections import size_of, start_of
 from launchd.server.resolvers.pushing import enqueue
-from launchd.server.resolvers.run_lists import page_of
+from launchd.server.resolvers.run_lists import page_of_runs
 from launchd.server.runs import filters, orders
 from launchd.server.store import identities, queues, sweep_runs, sweep_upserts, sweeps
 from launchd.server.store.ids import storage_id
@@ -46,12 +46,12 @@ async def resolve_sweeps(
     found: ProjectRecord, info: Info, after: str | None = None, first: int | None = None, filters: str | None = None
 ) -> dict[str, Any]:
     wanted = _predicate(filters)
-    limit, start = min(size_of(first), _MOST_SWEEPS), start_of(after, 0)
-    rows = await info.context.read(sweeps.sweeps_of, found.id, start, limit + 1)
-    shown = [(place, row) for place, row in enumerate(rows[:limit], start + 1) if wanted(_SweepDocument(row))]
+    size, start = size_of(first, most=_MOST_SWEEPS), start_of(after, 0)
+    rows = await info.context.read(sweeps.sweeps_of, found.id, start, size + 1)
+    shown = [(place, row) for place, row in enumerate(rows[:size], start + 1) if wanted(_SweepDocument(row))]
     return {
         "edges": [{"node": row, "cursor": str(place)} for place, row in shown],
-        "page_info": {"has_next_page": len(rows) > limit, "end_cursor": str(start + limit)},
+        "page_info": {"has_next_page": len(rows) > size, "end_cursor": str(start + size)},
     }
 
 
@@ -120,7 +120,7 @@ async def resolve_runs(
     first: int | None = None,
 ) -> dict[str, Any]:
     query = runs_of(found, {"sweep": found.name}, filters, order)
-    return await page_of(info, query, after, first if first is not None else _ALL_RUNS)
+    return await page_of_runs(info, query, after, first if first is not None else _ALL_RUNS)
 
 
 def runs_of(found: Sweep, whose: Mapping[str, Any], filter_text: str | None, order: str | None) -> RunQuery:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.store import accounts, administration, api_keys, identities, queues
+from launchd.server.store.ids import row_number
 from launchd.server.store.records import ApiKey, EntityRecord, Member, Person, ResourceConfig, Role, Viewer
 
 query = QueryType()
@@ -180,9 +181,7 @@ def resolve_account_type(found: Member, info: Info) -> str:
 
 @entity.field("defaultResourceConfig")
 async def resolve_resource_config(found: EntityRecord, info: Info, id: str) -> ResourceConfig | None:
-    if not id.isdecimal():
-        return None
-    return await info.context.read(queues.find_config, found.id, int(id))
+    return await info.context.read(queues.find_config, found.id, row_number(id))
 
 
 @resource_config.field("templateVariables")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from launchd.server.errors import NotAllowed, NotFound, Refused
 from launchd.server.store import accounts, api_keys, identities
+from launchd.server.store.ids import row_number
 from launchd.server.store.records import ApiKey, EntityRecord, Person, Role, Viewer
 
 
@@ -57,7 +58,8 @@ def require_key(connection: Connection, viewer: Viewer, key_id: str) -> ApiKey:
         NotFound: no such key that the viewer may manage.
     """
     _require_strong_key(viewer)
-    found = api_keys.find_key(connection, int(key_id)) if _is_number(key_id) else None
+    number = row_number(key_id)
+    found = None if number is None else api_keys.find_key(connection, number)
     owner = accounts.person_by_id(connection, found.user_id) if found else None
     if found is None or owner is None or not may_manage_keys(connection, viewer, owner):
         raise NotFound(f"There is no API key {key_id[:40]!r} that you may manage.")
@@ -77,7 +79,3 @@ def _require_strong_key(viewer: Viewer) -> None:
     if viewer.key_role != Role.ADMIN:
         word = Role(viewer.key_role).name.lower()
         raise NotAllowed(f"This API key has the role {word}: managing users, teams and keys takes one of role admin.")
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 18

@@ -11,7 +11,7 @@ from launchd.server.errors import NotFound, Refused
 from launchd.server.store import identities
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.database import insert_row
-from launchd.server.store.ids import parse_storage_id
+from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.records import ArtifactTypeRecord, Collection, EntityRecord, Viewer
 from launchd.server.store.tables import artifact_collections, projects
 
@@ -52,10 +52,10 @@ def collection_by_name(connection: Connection, project_id: int, name: str) -> Co
 
 def find_collection(connection: Connection, viewer: Viewer, collection_id: str) -> Collection | None:
     """The collection by the id that clients know, if the viewer may use it."""
-    number = parse_storage_id(collection_id, KIND)[0]
-    if not number.isdecimal() or len(number) > 18:
+    number = row_number(parse_storage_id(collection_id, KIND)[0])
+    if number is None:
         return None
-    return _one(connection.execute(_BY_ID, {"of_id": int(number), **binds(viewer)}).first())
+    return _one(connection.execute(_BY_ID, {"of_id": number, **binds(viewer)}).first())
 
 
 def require_collection(connection: Connection, viewer: Viewer, collection_id: str) -> Collection:

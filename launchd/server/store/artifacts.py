@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 from launchd.server.errors import NotFound, Refused
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.artifact_collections import collection_by_name
-from launchd.server.store.ids import parse_storage_id
+from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.records import Artifact, Collection, Viewer
 from launchd.server.store.tables import artifact_aliases, artifact_collections, artifacts, projects
 
@@ -73,10 +73,8 @@ def one(connection: Connection, statement: Any, values: Mapping[str, Any]) -> Ar
 
 def find_artifact(connection: Connection, viewer: Viewer, artifact_id: str) -> Artifact | None:
     """The artifact by the id that clients know, if the viewer may use it."""
-    number = parse_storage_id(artifact_id, "Artifact")[0]
-    if not number.isdecimal() or len(number) > 18:
-        return None
-    return one(connection, _BY_NUMBER, {"of_number": int(number), **binds(viewer)})
+    number = row_number(parse_storage_id(artifact_id, "Artifact")[0])
+    return None if number is None else one(connection, _BY_NUMBER, {"of_number": number, **binds(viewer)})
 
 
 def require_artifact(connection: Connection, viewer: Viewer, artifact_id: str) -> Artifact:

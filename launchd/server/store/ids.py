@@ -6,6 +6,11 @@ import secrets
 
 from launchd.server.errors import Refused
 
+HIGHEST_NUMBER = 2**31 - 1
+"""The highest that a row can have."""
+
+_LONGEST_NUMBER = 18
+
 
 def new_id() -> str:
     """20 random hex digits (80 bits)."""
@@ -30,3 +35,13 @@ def parse_storage_id(text: str, *kind: str) -> list[str]:
     if tuple(words[: len(kind)]) != kind or len(words) == len(kind):
         raise Refused(f"{text[:100]!r} is not an id of kind {kind[0]}.")
     return words[len(kind) :]
+
+
+def row_number(text: str) -> int | None:
+    """The number of a row as a client sends it back, in an id or a cursor; one too high for any row is the highest.
+
+    None: no server of ours wrote this.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER):
+        return None
+    return min(int(text), HIGHEST_NUMBER)

@@ -77,6 +77,14 @@ def test_a_variable_of_the_wrong_type_is_answered_400(api: Api) -> None:
     assert refused.value.status == 400
 
 
+@pytest.mark.parametrize("number", ["9" * 10, "9" * 30, "9" * 5000])
+def test_a_number_that_no_row_can_have_finds_nothing(api: Api, number: str) -> None:
+    asked = 'query($id: ID!) { entity(name: "me") { defaultResourceConfig(id: $id) { resource } } }'
+    assert api.run(asked, {"id": number}) == {"entity": {"defaultResourceConfig": None}}
+    listed = 'query($after: String) { models(entityName: "me", after: $after) { edges { cursor } } }'
+    assert api.run(listed, {"after": number})["models"] is not None
+
+
 def test_a_query_that_is_too_deep_is_refused(api: Api) -> None:
     nested = "viewer { id }"
     for _ in range(30):

@@ -10,7 +10,7 @@ from launchd.server.artifacts.links import DOWNLOAD, UPLOAD, LinkSigner
 from launchd.server.errors import CannotStart, NotAllowed, Refused
 from launchd.server.gql.schema import build_schema
 from launchd.server.settings import ServerSettings
-from launchd.server.store.ids import new_id, parse_storage_id, storage_id
+from launchd.server.store.ids import HIGHEST_NUMBER, new_id, parse_storage_id, row_number, storage_id
 from launchd.server.wakeups import Wakeups, work_topics
 
 
@@ -47,6 +47,23 @@ def test_ids_are_fit_for_paths_and_labels() -> None:
 def test_other_texts_are_no_run_ids(text: str) -> None:
     with pytest.raises(Refused, match="is not an id of kind Run"):
         parse_storage_id(text, "Run", "v1")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("7", 7),
+        (str(HIGHEST_NUMBER), HIGHEST_NUMBER),
+        ("9" * 18, HIGHEST_NUMBER),
+        ("9" * 5000, None),
+        ("", None),
+        ("-1", None),
+        ("7.0", None),
+        ("\u0667", None),
+    ],
+)
+def test_the_number_of_a_row_is_one_that_a_database_can_look_for(text: str, number: int | None) -> None:
+    assert row_number(text) == number
 
 
 def test_one_of_those_who_wait_for_work_is_woken_and_wakes_the_next_when_it_leaves() -> None:
