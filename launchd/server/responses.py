@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from starlette.responses import FileResponse, Response
 
-from launchd.server.artifacts.contents import ContentStore
 from launchd.server.errors import NotFound
+from launchd.server.files.contents import ContentStore
 
 
 def json_response(status: int, content: Any) -> Response:

@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 
-from launchd.server.artifacts.budget import StoreBudget
-from launchd.server.artifacts.collecting import GarbageCollector, Known
-from launchd.server.artifacts.contents import ContentStore
-from launchd.server.artifacts.links import LinkSigner
 from launchd.server.auth import Authenticator
+from launchd.server.files.budget import StoreBudget
+from launchd.server.files.collecting import GarbageCollector, Known
+from launchd.server.files.contents import ContentStore
+from launchd.server.files.links import LinkSigner
 from launchd.server.leases import LeaseTimer
 from launchd.server.runs.heartbeats import HeartbeatTimer
 from launchd.server.settings import ServerSettings

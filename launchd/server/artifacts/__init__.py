@@ -1,1 +1,1 @@
-"""Files of artifacts: their contents on disk and the links they travel by. Knows no GraphQL."""
+"""Artifacts beside GraphQL: the addresses of their files, and their manifests."""

@@ -4,20 +4,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launchd.server.artifacts.links import DOWNLOAD, UPLOAD
 from launchd.server.bodies import announced_size, pieces_of
 from launchd.server.errors import NotFound, Refused
+from launchd.server.files.linked import linked_file
+from launchd.server.files.links import DOWNLOAD, UPLOAD
 from launchd.server.responses import content_response, json_response
 from launchd.server.services import Services
 from launchd.server.store import artifact_files
-from launchd.server.store.records import ArtifactFile
 
 
 def storage_routes(services: Services) -> list[Route]:
     """The two routes. Neither asks for a key: the link is the permission."""
 
     async def upload(request: Request) -> Response:
-        found = await _file(services, UPLOAD, request)
+        found = await linked_file(services, UPLOAD, request, artifact_files.find_file)
         if not found.md5:
             raise Refused("The digest of this file was not announced yet, so it cannot be uploaded.")
         pieces = pieces_of(request, services.settings.body_silence_seconds)
@@ -30,18 +30,10 @@ def storage_routes(services: Services) -> list[Route]:
         return json_response(200, {})
 
     async def download(request: Request) -> Response:
-        found = await _file(services, DOWNLOAD, request)
+        found = await linked_file(services, DOWNLOAD, request, artifact_files.find_file)
         return content_response(services.contents, found.content)
 
     return [
         Route("/storage/upload/{token}", upload, methods=["PUT"]),
         Route("/storage/download/{token}", download, methods=["GET"]),
     ]
-
-
-async def _file(services: Services, action: str, request: Request) -> ArtifactFile:
-    file_id = services.links.file_id(action, request.path_params["token"])
-    found = await services.database.read(lambda connection: artifact_files.find_file(connection, file_id))
-    if found is None:
-        raise NotFound("This file does not exist any more.")
-    return found

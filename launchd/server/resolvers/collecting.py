@@ -4,9 +4,9 @@ from typing import Any
 
 from ariadne import MutationType
 
-from launchd.server.artifacts.collecting import Collected
 from launchd.server.context import Info
 from launchd.server.errors import NotAllowed
+from launchd.server.files.collecting import Collected
 
 mutation = MutationType()
 bindables = [mutation]

@@ -10,12 +10,13 @@ from starlette.routing import Route
 
 from launchd.server.bodies import announced_size, pieces_of, read_body
 from launchd.server.errors import NotFound
+from launchd.server.files.linked import linked_file
 from launchd.server.gql.endpoint import may_write
 from launchd.server.responses import content_response, json_response
 from launchd.server.runs.file_stream import read_update
 from launchd.server.services import Services
 from launchd.server.store import run_files, run_stream, runs
-from launchd.server.store.records import Run, RunFile, Viewer
+from launchd.server.store.records import Run, Viewer
 
 UPLOAD, DOWNLOAD = "run-upload", "run-download"
 
@@ -52,7 +53,7 @@ def _run(connection: Connection, viewer: Viewer, path: dict[str, str]) -> Run:
 
 def _upload_route(services: Services) -> Route:
     async def upload(request: Request) -> Response:
-        found = await _file(services, UPLOAD, request)
+        found = await linked_file(services, UPLOAD, request, run_files.find_file)
         pieces = pieces_of(request, services.settings.body_silence_seconds)
         async with services.run_contents.receiving(pieces, None, announced_size(request)) as content:
             kept = await services.database.write(
@@ -67,15 +68,7 @@ def _upload_route(services: Services) -> Route:
 
 def _download_route(services: Services) -> Route:
     async def download(request: Request) -> Response:
-        found = await _file(services, DOWNLOAD, request)
+        found = await linked_file(services, DOWNLOAD, request, run_files.find_file)
         return content_response(services.run_contents, found.content)
 
     return Route("/storage/run-download/{token}", download, methods=["GET"])
-
-
-async def _file(services: Services, action: str, request: Request) -> RunFile:
-    file_id = services.links.file_id(action, request.path_params["token"])
-    found = await services.database.read(lambda connection: run_files.find_file(connection, file_id))
-    if found is None:
-        raise NotFound("This file does not exist any more.")
-    return found

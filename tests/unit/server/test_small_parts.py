@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from launchd.server import bootstrap, keys
-from launchd.server.artifacts.links import DOWNLOAD, UPLOAD, LinkSigner
 from launchd.server.errors import CannotStart, NotAllowed, Refused
+from launchd.server.files.links import DOWNLOAD, UPLOAD, LinkSigner
 from launchd.server.gql.schema import build_schema
 from launchd.server.settings import ServerSettings
 from launchd.server.store.ids import HIGHEST_NUMBER, new_id, parse_storage_id, row_number, storage_id

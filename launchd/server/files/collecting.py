@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from launchd.server.artifacts.budget import StoreBudget
-from launchd.server.artifacts.contents import ContentStore
 from launchd.server.errors import ServerError
+from launchd.server.files.budget import StoreBudget
+from launchd.server.files.contents import ContentStore
 from launchd.server.settings import ServerSettings
 from launchd.server.store import garbage
 from launchd.server.store.database import Database

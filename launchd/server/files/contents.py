@@ -13,8 +13,8 @@ from typing import IO, BinaryIO
 
 import msgspec
 
-from launchd.server.artifacts.budget import Reservation, StoreBudget
 from launchd.server.errors import Refused, StoreUnavailable
+from launchd.server.files.budget import Reservation, StoreBudget
 
 _BUFFER = 1024 * 1024
 _SHELF_DIGITS = 2
