@@ -10,7 +10,7 @@ from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.store import identities, queues
-from launchd.server.store.ids import storage_id
+from launchd.server.store.ids import names_id
 from launchd.server.store.records import EntityRecord, ProjectRecord, Queue, Viewer
 
 query = QueryType()
@@ -61,7 +61,7 @@ def _upsert(connection: Connection, viewer: Viewer, input: dict[str, Any]) -> tu
 
 @project.field("id")
 def resolve_id(found: ProjectRecord, info: Info) -> str:
-    return storage_id("Project", "v1", found.name, found.entity_name)
+    return names_id("Project", found.name, found.entity_name)
 
 
 @project.field("internalId")

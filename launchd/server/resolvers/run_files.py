@@ -12,7 +12,7 @@ from launchd.server.errors import Refused
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.runs.routes import DOWNLOAD, UPLOAD
 from launchd.server.store import run_files, runs
-from launchd.server.store.ids import storage_id
+from launchd.server.store.ids import names_id, storage_id
 from launchd.server.store.records import Run, RunFile
 
 mutation = MutationType()
@@ -34,7 +34,7 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
     found, rows = await context.write(work)
     uploads = [{"name": row.name, "upload_url": _link(info, UPLOAD, row)} for row in rows]
-    run_id = storage_id("Run", "v1", found.name, found.project_name, found.entity_name)
+    run_id = names_id("Run", found.name, found.project_name, found.entity_name)
     return {"run_id": run_id, "upload_headers": [], "files": uploads}
 
 

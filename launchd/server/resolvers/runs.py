@@ -8,7 +8,7 @@ from ariadne import ObjectType, QueryType
 from launchd.server.context import Info
 from launchd.server.runs import history_keys, loose_json
 from launchd.server.store import accounts, identities, run_lines, runs
-from launchd.server.store.ids import storage_id
+from launchd.server.store.ids import names_id
 from launchd.server.store.records import Person, ProjectRecord, Run
 from launchd.server.store.run_states import CRASHED, FAILED, PENDING, RUNNING
 
@@ -52,7 +52,7 @@ async def resolve_bucket(found: ProjectRecord, info: Info, name: str, missing_ok
 
 @run.field("id")
 def resolve_id(found: Run, info: Info) -> str:
-    return storage_id("Run", "v1", found.name, found.project_name, found.entity_name)
+    return names_id("Run", found.name, found.project_name, found.entity_name)
 
 
 @run.field("displayName")

@@ -14,7 +14,7 @@ from launchd.server.resolvers.pushing import enqueue
 from launchd.server.resolvers.run_lists import page_of_runs
 from launchd.server.runs import filters, orders
 from launchd.server.store import identities, queues, sweep_runs, sweep_upserts, sweeps
-from launchd.server.store.ids import storage_id
+from launchd.server.store.ids import names_id
 from launchd.server.store.records import ProjectRecord, Sweep, Viewer
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_states import CANCELED
@@ -77,7 +77,7 @@ class _SweepDocument:
 
 @sweep.field("id")
 def resolve_id(found: Sweep, info: Info) -> str:
-    return storage_id("Sweep", "v1", found.name, found.project_name, found.entity_name)
+    return names_id("Sweep", found.name, found.project_name, found.entity_name)
 
 
 @sweep.field("displayName")

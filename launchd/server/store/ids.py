@@ -10,6 +10,7 @@ HIGHEST_NUMBER = 2**31 - 1
 """The highest that a row can have."""
 
 _LONGEST_NUMBER = 18
+_VERSION = "v1"
 
 
 def new_id() -> str:
@@ -35,6 +36,21 @@ def parse_storage_id(text: str, *kind: str) -> list[str]:
     if tuple(words[: len(kind)]) != kind or len(words) == len(kind):
         raise Refused(f"{text[:100]!r} is not an id of kind {kind[0]}.")
     return words[len(kind) :]
+
+
+def names_id(kind: str, *names: str) -> str:
+    """W&B's form of the id of what clients know by names: its own, its project's and its entity's."""
+    return storage_id(kind, _VERSION, *names)
+
+
+def parse_names(text: str, kind: str) -> tuple[str, str, str]:
+    """Name, project and entity in an id made by `names_id`; what it leaves out is empty.
+
+    Raises:
+        Refused: it is not such an id.
+    """
+    name, project, entity = [*parse_storage_id(text, kind, _VERSION), "", ""][:3]
+    return name, project, entity
 
 
 def row_number(text: str) -> int | None:

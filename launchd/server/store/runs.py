@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from launchd.server.errors import NotFound
 from launchd.server.store import identities
 from launchd.server.store.database import insert_row
-from launchd.server.store.ids import parse_storage_id
+from launchd.server.store.ids import parse_names
 from launchd.server.store.records import Run, Viewer
 from launchd.server.store.run_states import NOT_ENDED, PENDING, RUNNING
 from launchd.server.store.tables import entities, projects, runs, sweeps
@@ -66,8 +66,7 @@ def require_by_storage_id(connection: Connection, viewer: Viewer, storage_id: st
         Refused: not the id of a run.
         NotFound: no such run that the viewer may use.
     """
-    words = parse_storage_id(storage_id, "Run", "v1")
-    name, project_name, entity_name = [*words, "", "", ""][:3]
+    name, project_name, entity_name = parse_names(storage_id, "Run")
     return require_run(connection, viewer, entity_name, project_name, name)
 
 

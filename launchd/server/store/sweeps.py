@@ -10,7 +10,7 @@ from launchd.server.errors import NotFound
 from launchd.server.store import identities
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.database import insert_row
-from launchd.server.store.ids import new_id, parse_storage_id
+from launchd.server.store.ids import new_id, parse_names
 from launchd.server.store.records import Sweep, SweepAgent, Viewer
 from launchd.server.store.sweep_states import PENDING, RUNNING
 from launchd.server.store.tables import entities, projects, sweep_agents, sweeps
@@ -65,8 +65,7 @@ def require_by_storage_id(connection: Connection, viewer: Viewer, storage_id: st
         Refused: not the id of a sweep.
         NotFound: no such sweep that the viewer may use.
     """
-    words = parse_storage_id(storage_id, "Sweep", "v1")
-    name, project_name, entity_name = [*words, "", "", ""][:3]
+    name, project_name, entity_name = parse_names(storage_id, "Sweep")
     return require_sweep(connection, viewer, entity_name, project_name, name)
 
 
