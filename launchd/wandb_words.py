@@ -112,11 +112,12 @@ class WandbWords:
     def _tell_outcome(self, delivery: Delivery, looks: int) -> float | None:
         report = msgspec.json.decode(delivery.body, type=Report)
         ending = msgspec.json.decode(delivery.body, type=_Outcome).ending
-        pause = None
         if ending is not None and ending.ran and ending.entity == self._registered.entity:
             pause = self._tell_unless_started(delivery, report, ending, looks)
-        elif report.status == "failed" or (report.status == "stopped" and ending is not None and not ending.ran):
-            self._fail(delivery, report.message or "The job failed.", report.stage or "agent", ending)
+        else:
+            pause = None
+            if _is_to_be_failed(report, ending):
+                self._fail(delivery, report.message or "The job failed.", report.stage or "agent", ending)
         if pause is None and ending is not None:
             self._cancel_sweep_of(report, ending)
         return pause
@@ -218,6 +219,11 @@ def look_pauses(seconds: float) -> tuple[float, ...]:
         left -= pause
         pause *= 2
     return tuple(pauses)
+
+
+def _is_to_be_failed(report: Report, ending: Ending | None) -> bool:
+    """Whether nobody else tells the server: a job that failed, or was stopped before it had a process, has no run."""
+    return report.status == "failed" or (report.status == "stopped" and ending is not None and not ending.ran)
 
 
 def _not_started(report: Report) -> str:

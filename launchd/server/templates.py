@@ -58,20 +58,32 @@ def _schema(declared: object) -> Mapping[str, Any]:
 
 
 def _check_schema(name: str, schema: Mapping[str, Any]) -> None:
-    kind, allowed = schema.get("type"), schema.get("enum")
+    kind = schema.get("type")
     if kind is not None and (not isinstance(kind, str) or kind not in _TYPES):
         raise Refused(f"Template variable {name!r} cannot be of type {kind!r}; there are: {', '.join(_TYPES)}.")
-    if allowed is not None and (not isinstance(allowed, list) or not allowed):
-        raise Refused(f"The enum of template variable {name!r} must be a list that is not empty, not {allowed!r}.")
-    for bound in ("minimum", "maximum"):
-        if bound in schema and (not _is_of(schema[bound], "number") or kind not in ("integer", "number")):
-            raise Refused(f"The {bound} of template variable {name!r} must be a number, as its type must be.")
-    if schema.get("minimum", 0) > schema.get("maximum", schema.get("minimum", 0)):
-        raise Refused(f"No value of template variable {name!r} can be at least its minimum and at most its maximum.")
-    for value in allowed or ():
-        _check_type(name, schema, value)
+    _check_enum(name, schema)
+    _check_bounds(name, schema)
     if "default" in schema:
         _check_value(name, schema, schema["default"])
+
+
+def _check_enum(name: str, schema: Mapping[str, Any]) -> None:
+    allowed = schema.get("enum")
+    if allowed is None:
+        return
+    if not isinstance(allowed, list) or not allowed:
+        raise Refused(f"The enum of template variable {name!r} must be a list that is not empty, not {allowed!r}.")
+    for value in allowed:
+        _check_type(name, schema, value)
+
+
+def _check_bounds(name: str, schema: Mapping[str, Any]) -> None:
+    bounds = {word: schema[word] for word in ("minimum", "maximum") if word in schema}
+    for word, bound in bounds.items():
+        if not _is_of(bound, "number") or schema.get("type") not in ("integer", "number"):
+            raise Refused(f"The {word} of template variable {name!r} must be a number, as its type must be.")
+    if len(bounds) == 2 and bounds["minimum"] > bounds["maximum"]:
+        raise Refused(f"No value of template variable {name!r} can be at least its minimum and at most its maximum.")
 
 
 def _value(name: str, schema: Mapping[str, Any], values: Mapping[str, Any]) -> Any:

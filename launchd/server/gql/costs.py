@@ -93,14 +93,16 @@ class Costs:
         return 1 + self._length(field, node) * self._of(below, node.selection_set)
 
     def _length(self, field: GraphQLField | None, node: FieldNode) -> int:
-        paged = field is not None and any(name in field.args for name in _LENGTHS)
-        if paged:
-            said = [
-                self._number(argument.value) for argument in node.arguments or () if argument.name.value in _LENGTHS
-            ]
-            return min(MOST, max((abs(number) for number in said if number is not None), default=PAGE))
-        is_list = field is not None and is_list_type(get_nullable_type(field.type))
+        if field is None:
+            return 1
+        if not field.args.keys().isdisjoint(_LENGTHS):
+            return self._page_length(node)
+        is_list = is_list_type(get_nullable_type(field.type))
         return LIST if is_list and node.name.value not in _PARTS else 1
+
+    def _page_length(self, node: FieldNode) -> int:
+        said = (self._number(argument.value) for argument in node.arguments or () if argument.name.value in _LENGTHS)
+        return min(MOST, max((abs(number) for number in said if number is not None), default=PAGE))
 
     def _number(self, value: object) -> int | None:
         if isinstance(value, IntValueNode):
