@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from launchd.api.standing import OVER
+from launchd.client.calls import CURRENT_WANDB
 from launchd.client.queue_server import (
     QUEUE_PROJECT,
     Ack,
@@ -33,19 +36,8 @@ SCHEDULER_URI = "placeholder-uri-scheduler"
 #: While queues are served, what is handed over waits no longer than this for an open question to be answered.
 HANDED_OVER_SECONDS = 5.0
 
-_OURS = Capabilities(
-    launch_agents=True,
-    agent_config=True,
-    fail_item=True,
-    fail_details=True,
-    item_warnings=True,
-    push_priority=True,
-    native=True,
-    queue_config=True,
-    item_by_id=True,
-    push_key=False,
-    run_files=False,
-)
+#: It does what our server does for its agent, and keeps nothing.
+_CALLERS = msgspec.structs.replace(CURRENT_WANDB, native=True, run_files=False, artifact_memberships=False)
 
 
 class Handover:
@@ -151,8 +143,8 @@ class CallersQueue(QueueServer):
         self._tell = tell
 
     def capabilities(self) -> Capabilities:
-        """It can do what our own server can."""
-        return _OURS
+        """It can do what our own server can for an agent."""
+        return _CALLERS
 
     def queues(self, entity: str, project: str = QUEUE_PROJECT) -> list[Queue]:  # noqa: ARG002 - of whomever
         """The one queue."""

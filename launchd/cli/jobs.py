@@ -11,7 +11,7 @@ from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, NewJob, Options, of_dir
 from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
 from launchd.cli.tables import Cell, table, terminal_width
 from launchd.cli.words import joined, one_line
-from launchd.client.answers import VersionFields
+from launchd.client.artifact_models import ArtifactVersion
 from launchd.client.artifacts import upload_directory
 from launchd.client.directories import IGNORED
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
@@ -149,7 +149,7 @@ def list_all(project: str, entity: str | None, url: str | None, state_dir: Path 
     click.echo("\n".join(table(("NAME", "VERSION", "ALIASES", "DESCRIPTION"), rows, terminal_width())))
 
 
-def _row(version: VersionFields) -> tuple[str, str, str, str]:
+def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
     number = f"v{version.version_index}"
     aliases = [alias.alias for alias in version.aliases if alias.alias != number]
     return version.artifact_sequence.name, number, joined(aliases), one_line(version.description)

@@ -15,12 +15,7 @@ class AccountCalls(Calls):
     def keys(self, username: str) -> list[KeyDetail]:
         """API keys of somebody, without their secrets; none where they are not ours to see."""
         found = self._call(accounts.KEYS, name=username)
-        return [
-            edge.node
-            for user in found.edges
-            if user.node.username == username
-            for edge in user.node.api_keys.edges
-        ]  # fmt: skip
+        return [key for user in found.nodes if user.username == username for key in user.api_keys.nodes]
 
     def make_key(self, description: str, role: str, username: str | None = None) -> str:
         """Make a key, for `username` if it is not for us, and return it. `role`: VIEWER, MEMBER or ADMIN."""
@@ -32,7 +27,7 @@ class AccountCalls(Calls):
 
     def users(self) -> list[UserDetail]:
         """People whom we share a team with; all of them for an administrator of the server."""
-        return [edge.node for edge in self._call(accounts.USERS).edges]
+        return self._call(accounts.USERS).nodes
 
     def create_user(self, name: str, email: str, *, admin: bool = False) -> str:
         """Make a user; returns their first key. `admin`: as an administrator of the server."""

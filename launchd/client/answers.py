@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from launchd.client.account_models import KeyDetail, Member, UserDetail
+from launchd.client.account_models import KeyDetail, Member
+from launchd.client.artifact_models import ArtifactVersion
 from launchd.client.models import Item, Queue, QueueDetail
 
 T = TypeVar("T")
@@ -28,6 +29,32 @@ class Result(msgspec.Struct, Generic[T]):
 
 class Named(msgspec.Struct):
     name: str
+
+
+class Edge(msgspec.Struct, Generic[T]):
+    node: T
+
+
+class PageInfo(msgspec.Struct, rename="camel"):
+    has_next_page: bool = False
+    end_cursor: str | None = None
+
+
+class Connection(msgspec.Struct, Generic[T], rename="camel"):
+    """A page of a list."""
+
+    edges: list[Edge[T]] = []
+    page_info: PageInfo = msgspec.field(default_factory=PageInfo)
+
+    @property
+    def nodes(self) -> list[T]:
+        """What is on this page."""
+        return [edge.node for edge in self.edges]
+
+    @property
+    def next_page(self) -> str | None:
+        """The cursor behind which the next page begins; None: this is the last."""
+        return self.page_info.end_cursor if self.page_info.has_next_page else None
 
 
 class TypeInfo(msgspec.Struct, rename="camel"):
@@ -52,51 +79,19 @@ class Introspection(msgspec.Struct):
     project: TypeInfo | None = None
 
 
-class TeamEdge(msgspec.Struct):
-    node: Named
-
-
-class Teams(msgspec.Struct):
-    edges: list[TeamEdge] = []
-
-
 class ViewerFields(msgspec.Struct):
     username: str | None = None
     entity: str | None = None
-    teams: Teams | None = None
+    teams: Connection[Named] | None = None
 
 
 class AccountKind(msgspec.Struct, rename="camel"):
     is_service_account: bool = False
 
 
-class KeyEdge(msgspec.Struct):
-    node: KeyDetail
-
-
-class KeyEdges(msgspec.Struct):
-    edges: list[KeyEdge] = []
-
-
 class UserWithKeys(msgspec.Struct, rename="camel"):
     username: str
-    api_keys: KeyEdges
-
-
-class UserWithKeysEdge(msgspec.Struct):
-    node: UserWithKeys
-
-
-class UsersWithKeys(msgspec.Struct):
-    edges: list[UserWithKeysEdge] = []
-
-
-class UserEdge(msgspec.Struct):
-    node: UserDetail
-
-
-class Users(msgspec.Struct):
-    edges: list[UserEdge] = []
+    api_keys: Connection[KeyDetail]
 
 
 class EntityMembers(msgspec.Struct):
@@ -162,14 +157,6 @@ class StateFields(msgspec.Struct):
     stopped: bool | None = None
 
 
-class ItemEdge(msgspec.Struct):
-    node: Item
-
-
-class ItemConnection(msgspec.Struct):
-    edges: list[ItemEdge] = []
-
-
 class QueueFields(msgspec.Struct, rename="camel"):
     """A queue as W&B shows it; its resource stands apart, under `default_resource_config_id`."""
 
@@ -179,7 +166,7 @@ class QueueFields(msgspec.Struct, rename="camel"):
     default_resource_config_id: str | None = msgspec.field(default=None, name="defaultResourceConfigID")
     external_links: Any = None
     run_queue_item: Item | None = None
-    run_queue_items: ItemConnection | None = None
+    run_queue_items: Connection[Item] | None = None
 
 
 class ProjectFields(msgspec.Struct, rename="camel"):
@@ -271,82 +258,44 @@ class CreatedArtifact(msgspec.Struct):
     artifact: CreatedVersion
 
 
-class AliasFields(msgspec.Struct):
-    alias: str
-
-
-class TypeName(msgspec.Struct):
-    name: str = ""
-
-
-class CollectionName(msgspec.Struct):
-    name: str = ""
-
-
-class VersionFields(msgspec.Struct, rename="camel"):
-    """A version of an artifact, found by its name."""
-
-    id: str
-    state: str = ""
-    version_index: int | None = None
-    description: str | None = None
-    metadata: str | None = None
-    created_at: str | None = None
-    artifact_type: TypeName = msgspec.field(default_factory=TypeName)
-    artifact_sequence: CollectionName = msgspec.field(default_factory=CollectionName)
-    aliases: list[AliasFields] = []
-
-
 class Membership(msgspec.Struct):
-    artifact: VersionFields | None = None
+    artifact: ArtifactVersion | None = None
 
 
 class FoundVersion(msgspec.Struct, rename="camel"):
     """A project, as far as it leads to one version."""
 
-    artifact: VersionFields | None = None
+    artifact: ArtifactVersion | None = None
     artifact_collection_membership: Membership | None = None
 
 
-class VersionEdge(msgspec.Struct):
-    node: VersionFields
-
-
-class VersionConnection(msgspec.Struct):
-    edges: list[VersionEdge] = []
-
-
 class CollectionFields(msgspec.Struct):
-    artifacts: VersionConnection | None = None
-
-
-class CollectionEdge(msgspec.Struct):
-    node: CollectionFields
-
-
-class PageInfo(msgspec.Struct, rename="camel"):
-    has_next_page: bool = False
-    end_cursor: str | None = None
-
-
-class CollectionConnection(msgspec.Struct, rename="camel"):
-    edges: list[CollectionEdge] = []
-    page_info: PageInfo = msgspec.field(default_factory=PageInfo)
+    artifacts: Connection[ArtifactVersion] | None = None
 
 
 class TypeFields(msgspec.Struct, rename="camel"):
-    artifact_collections: CollectionConnection | None = None
+    artifact_collections: Connection[CollectionFields] | None = None
 
 
 class ProjectArtifactType(msgspec.Struct, rename="camel"):
     artifact_type: TypeFields | None = None
 
 
-class UploadTarget(msgspec.Struct, rename="camel"):
+class UploadHeaders(msgspec.Struct, rename="camel"):
+    """What a file must be PUT with; each header is written `Name:Value`."""
+
+    upload_headers: list[str] | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers by name."""
+        pairs = (header.partition(":") for header in self.upload_headers or ())
+        return {name: value.strip() for name, _, value in pairs}
+
+
+class UploadTarget(UploadHeaders, rename="camel"):
     """Where to PUT a file. No `upload_url`: the server has the content already."""
 
     upload_url: str | None = None
-    upload_headers: list[str] | None = None
 
 
 class RunFile(msgspec.Struct, rename="camel"):
@@ -354,23 +303,14 @@ class RunFile(msgspec.Struct, rename="camel"):
     upload_url: str
 
 
-class CreatedRunFiles(msgspec.Struct, rename="camel"):
-    """Where to PUT files of a run; all with the same headers, each written `Name:Value`."""
+class CreatedRunFiles(UploadHeaders, kw_only=True):
+    """Where to PUT files of a run; all with the same headers."""
 
     files: list[RunFile]
-    upload_headers: list[str] | None = None
-
-
-class UploadEdge(msgspec.Struct):
-    node: UploadTarget
-
-
-class UploadConnection(msgspec.Struct):
-    edges: list[UploadEdge] = []
 
 
 class CreatedFiles(msgspec.Struct):
-    files: UploadConnection
+    files: Connection[UploadTarget]
 
 
 class ManifestFields(msgspec.Struct):
@@ -391,23 +331,6 @@ class FileFields(msgspec.Struct, rename="camel"):
     size_bytes: int | None = None
 
 
-class FileEdge(msgspec.Struct):
-    node: FileFields
-
-
-class FileConnection(msgspec.Struct, rename="camel"):
-    edges: list[FileEdge] = []
-    page_info: PageInfo = msgspec.field(default_factory=PageInfo)
-
-
 class ArtifactFiles(msgspec.Struct):
     metadata: str | None = None
-    files: FileConnection | None = None
-
-
-class CollectedGarbage(msgspec.Struct, rename="camel"):
-    """What a collection removed, and what is left."""
-
-    removed_files: int = 0
-    removed_bytes: int = 0
-    used_bytes: int = 0
+    files: Connection[FileFields] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from launchd.client.answers import CreatedVersion, UploadTarget
+from launchd.client.answers import CreatedVersion
 from launchd.client.directories import CodeFile, digest_of
 from launchd.client.documents import artifacts
 from launchd.client.errors import ServerBusy
@@ -103,7 +103,7 @@ def _put_manifest(server: QueueServer, artifact: NewArtifact, artifact_id: str, 
     variables = {"input": values, "includeUpload": content is not None}
     manifest = server.transport.call(artifacts.CREATE_MANIFEST, variables).result.artifact_manifest
     if content is not None and manifest.file.upload_url:
-        server.transport.upload(manifest.file.upload_url, _headers(manifest.file), content)
+        server.transport.upload(manifest.file.upload_url, manifest.file.headers(), content)
     return manifest.id
 
 
@@ -129,12 +129,12 @@ def _put_files(
         for file in files
     ]
     variables: dict[str, Any] = {"input": {"artifactFiles": specs, "storageLayout": "V2"}}
-    targets = server.transport.call(artifacts.CREATE_FILES, variables).result.files.edges
+    targets = server.transport.call(artifacts.CREATE_FILES, variables).result.files.nodes
     if len(targets) != len(files):
         raise ServerBusy(f"The server at {server.base_url} offered {len(targets)} places for {len(files)} files.")
     for file, target in zip(files, targets, strict=True):
-        if target.node.upload_url:
-            _put_file(server, target.node.upload_url, _headers(target.node), file)
+        if target.upload_url:
+            _put_file(server, target.upload_url, target.headers(), file)
 
 
 def _put_file(server: QueueServer, url: str, headers: Mapping[str, str], file: CodeFile) -> None:
@@ -143,11 +143,6 @@ def _put_file(server: QueueServer, url: str, headers: Mapping[str, str], file: C
         return
     with file.path.open("rb") as content:
         server.transport.upload(url, headers, content)
-
-
-def _headers(target: UploadTarget) -> dict[str, str]:
-    pairs = (header.partition(":") for header in target.upload_headers or ())
-    return {name: value.strip() for name, _, value in pairs}
 
 
 def _batches(files: Sequence[CodeFile], size: int) -> Iterator[Sequence[CodeFile]]:

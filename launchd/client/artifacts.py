@@ -81,10 +81,10 @@ def _stored_files(server: QueueServer, artifact_id: str) -> Iterator[tuple[FileF
         if found is None or found.files is None:
             raise Refused(f"The server at {server.base_url} has no artifact {artifact_id}.")
         executables = set(_executables(found.metadata))
-        for edge in found.files.edges:
-            yield edge.node, edge.node.name in executables
-        after = found.files.page_info.end_cursor
-        if not found.files.page_info.has_next_page or after is None:
+        for file in found.files.nodes:
+            yield file, file.name in executables
+        after = found.files.next_page
+        if after is None:
             return
 
 

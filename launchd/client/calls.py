@@ -60,7 +60,7 @@ class Calls:
         viewer = self._call(accounts.VIEWER)
         if viewer is None:
             raise Unauthorized(f"The server at {self.base_url} knows nobody by this API key.")
-        teams = tuple(edge.node.name for edge in viewer.teams.edges) if viewer.teams else ()
+        teams = tuple(team.name for team in viewer.teams.nodes) if viewer.teams else ()
         return Viewer(viewer.username, viewer.entity, teams)
 
     def _call(self, operation: Root[T], **variables: Any) -> T:

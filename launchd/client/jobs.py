@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from launchd.client.answers import VersionFields
 from launchd.client.artifact_logging import NewArtifact, log_artifact
+from launchd.client.artifact_models import ArtifactVersion
 from launchd.client.artifacts import download_artifact
 from launchd.client.directories import CodeFile
 from launchd.client.documents import artifacts
@@ -28,7 +28,7 @@ class MadeJob(msgspec.Struct, frozen=True):
     outcome: str
 
 
-def find_version(server: QueueServer, name: JobName) -> VersionFields | None:
+def find_version(server: QueueServer, name: JobName) -> ArtifactVersion | None:
     """The version of an artifact that a name stands for, asked for in the server's own way."""
     variables = {"entity": name.entity, "project": name.project, "name": name.in_project}
     if server.capabilities().artifact_memberships:
@@ -39,7 +39,7 @@ def find_version(server: QueueServer, name: JobName) -> VersionFields | None:
     return found.artifact if found else None
 
 
-def require_version(server: QueueServer, name: JobName, type_name: str) -> VersionFields:
+def require_version(server: QueueServer, name: JobName, type_name: str) -> ArtifactVersion:
     """As `find_version`. `Refused` where there is none of this type."""
     found = find_version(server, name)
     if found is None or found.state == "DELETED":
@@ -61,9 +61,9 @@ def download_job(server: QueueServer, name: JobName, into: Path) -> JobFile:
     return read_job_file(into / JOB_FILE)
 
 
-def list_jobs(server: QueueServer, entity: str, project: str) -> list[VersionFields]:
+def list_jobs(server: QueueServer, entity: str, project: str) -> list[ArtifactVersion]:
     """All versions of all jobs of a project, as the server orders them."""
-    found: list[VersionFields] = []
+    found: list[ArtifactVersion] = []
     after: str | None = None
     while True:
         variables = {"entity": entity, "project": project, "type": JOB_TYPE, "after": after}
@@ -71,10 +71,10 @@ def list_jobs(server: QueueServer, entity: str, project: str) -> list[VersionFie
         page = known.artifact_type.artifact_collections if known and known.artifact_type else None
         if page is None:
             return found
-        for edge in page.edges:
-            found += [version.node for version in edge.node.artifacts.edges] if edge.node.artifacts else []
-        after = page.page_info.end_cursor
-        if not page.page_info.has_next_page or after is None:
+        for collection in page.nodes:
+            found += collection.artifacts.nodes if collection.artifacts else []
+        after = page.next_page
+        if after is None:
             return found
 
 

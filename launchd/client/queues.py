@@ -154,4 +154,4 @@ class QueueCalls(Calls):
         found = self._call(operation, entity=entity, project=project, queue=name, limit=limit)
         if found is None or found.run_queue is None or found.run_queue.run_queue_items is None:
             return []
-        return [edge.node for edge in found.run_queue.run_queue_items.edges]
+        return found.run_queue.run_queue_items.nodes

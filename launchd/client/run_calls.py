@@ -21,17 +21,11 @@ class RunCalls(Calls):
     def upload_run_file(self, entity: str, project: str, run_id: str, name: str, content: bytes) -> None:
         """Keep `content` with a run as its file `name`, a relative path."""
         created = self._call(runs.CREATE_RUN_FILES, entity=entity, project=project, run=run_id, files=[name])
-        headers = dict(_header(text) for text in created.upload_headers or ())
         for file in created.files:
-            self.transport.upload(file.upload_url, headers, content)
+            self.transport.upload(file.upload_url, created.headers(), content)
         self.tell_run(entity, project, run_id, {"uploaded": [name]})
 
     def tell_run(self, entity: str, project: str, run_id: str, news: Mapping[str, Any]) -> None:
         """Send something to a run's file stream: `uploaded`, `complete` with `exitcode`, or nothing, a heartbeat."""
         place = "/".join(quote(part, safe="") for part in (entity, project, run_id))
         self.transport.post(f"files/{place}/file_stream", news)
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, _, value = text.partition(":")
-    return name, value.strip()

@@ -1,6 +1,6 @@
 """The files of our own queue server, for those who look after it."""
 
-from launchd.client.answers import CollectedGarbage
+from launchd.client.artifact_models import CollectedGarbage
 from launchd.client.documents import native
 from launchd.client.errors import Refused
 from launchd.client.queue_server import QueueServer

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from launchd.client.account_models import MadeKey
-from launchd.client.answers import EntityMembers, Introspection, Success, Users, UsersWithKeys, ViewerFields
+from launchd.client.account_models import MadeKey, UserDetail
+from launchd.client.answers import Connection, EntityMembers, Introspection, Success, UserWithKeys, ViewerFields
 from launchd.client.documents.operation import Operation, Root, native_mutation, query
 
 CAPABILITIES: Operation[Introspection] = Operation(
@@ -23,15 +23,18 @@ VIEWER: Root[ViewerFields | None] = query(
     "Viewer", "", "viewer { entity username teams { edges { node { name } } } }", ViewerFields | None
 )
 
-KEYS: Root[UsersWithKeys] = query(
+KEYS: Root[Connection[UserWithKeys]] = query(
     "ApiKeys",
     "$name: String",
     "users(query: $name) { edges { node { username apiKeys { edges { node {"
     " id description role createdAt lastUsedAt } } } } } }",
-    UsersWithKeys,
+    Connection[UserWithKeys],
 )
-USERS: Root[Users] = query(
-    "Users", "", "users { edges { node { id username email entity admin isServiceAccount } } }", Users
+USERS: Root[Connection[UserDetail]] = query(
+    "Users",
+    "",
+    "users { edges { node { id username email entity admin isServiceAccount } } }",
+    Connection[UserDetail],
 )
 MEMBERS: Root[EntityMembers | None] = query(
     "Members",

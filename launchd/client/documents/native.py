@@ -2,13 +2,13 @@
 
 from launchd.client.answers import (
     AccountKind,
-    CollectedGarbage,
     ItemResults,
     ProjectFields,
     ProjectQueueDetails,
     Returned,
     Success,
 )
+from launchd.client.artifact_models import CollectedGarbage
 from launchd.client.documents.launch import AGENT_FIELDS
 from launchd.client.documents.operation import IN_PROJECT, PROJECT, Root, native_mutation, query
 from launchd.client.models import Agent, Claim, Item, Orders
