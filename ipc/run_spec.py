@@ -81,23 +81,23 @@ class RunSpec(msgspec.Struct, frozen=True):
 
 
 class _Envelope(msgspec.Struct):
-    """The keys of a launch spec that an agent reads, as they stand in JSON; every one may be null."""
+    """The keys of a launch spec that an agent reads, as they stand in JSON where they say something."""
 
-    entity: str | None = None
-    project: str | None = None
+    entity: str = ""
+    project: str = ""
     run_id: str | None = None
-    resource: str | None = None
-    resource_args: dict[str, Any] | None = None
-    overrides: dict[str, Any] | None = None
-    git: GitSource | None = None
-    docker: dict[str, Any] | None = None
+    resource: str = "local-container"
+    resource_args: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
+    git: GitSource = GitSource()
+    docker: dict[str, Any] = {}
     uri: str | None = None
     job: str | None = None
     image_uri: str | None = None
     name: str | None = None
     author: str | None = None
     sweep_id: str | None = None
-    resume_count: int | None = msgspec.field(default=None, name="_resume_count")
+    resume_count: int = msgspec.field(default=0, name="_resume_count")
 
 
 def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
@@ -109,26 +109,24 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
     Raises:
         InvalidSpec: naming the key that is wrong and why.
     """
-    envelope = _convert(raw, _Envelope, "the run spec")
+    envelope = _convert(_said(raw), _Envelope, "the run spec")
     if not envelope.entity or not envelope.project:
         raise InvalidSpec("The run spec names no entity or no project.", hint="Launch it again with both set.")
-    docker = envelope.docker or {}
-    image = docker.get("docker_image") or envelope.image_uri or None
     return RunSpec(
         entity=envelope.entity,
         project=envelope.project.lower(),
         run_id=envelope.run_id or draw_run_id(),
-        resource=envelope.resource or "local-container",
-        resource_args=envelope.resource_args or {},
-        overrides=_parse_overrides(envelope.overrides or {}, envelope.uri == SCHEDULER_URI),
-        git=envelope.git or GitSource(),
-        uri=envelope.uri or None,
-        job=envelope.job or None,
-        docker_image=image,
-        name=envelope.name or None,
-        author=envelope.author or None,
-        sweep_id=envelope.sweep_id or None,
-        resume_count=envelope.resume_count or 0,
+        resource=envelope.resource,
+        resource_args=envelope.resource_args,
+        overrides=_parse_overrides(envelope.overrides, envelope.uri == SCHEDULER_URI),
+        git=envelope.git,
+        uri=envelope.uri,
+        job=envelope.job,
+        docker_image=envelope.docker.get("docker_image") or envelope.image_uri,
+        name=envelope.name,
+        author=envelope.author,
+        sweep_id=envelope.sweep_id,
+        resume_count=envelope.resume_count,
     )
 
 
@@ -138,11 +136,15 @@ def draw_run_id() -> str:
 
 
 def _parse_overrides(overrides: Mapping[str, Any], is_scheduler: bool) -> Overrides:
-    given = {key: value for key, value in overrides.items() if value is not None}
-    parsed = _convert(given, Overrides, "overrides")
+    parsed = _convert(_said(overrides), Overrides, "overrides")
     if is_scheduler:
         parsed = msgspec.structs.replace(parsed, args=tuple(_unquoted(arg) for arg in parsed.args))
     return parsed
+
+
+def _said(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What in ``raw`` says something: null does not, nor does an empty text."""
+    return {key: value for key, value in raw.items() if value is not None and value != ""}
 
 
 def _unquoted(word: str) -> str:
@@ -154,8 +156,8 @@ def _unquoted(word: str) -> str:
     return words[0] if len(words) == 1 and word[0] in "'\"" else word
 
 
-def _convert(raw: Mapping[str, Any], wanted: type[T], where: str) -> T:
+def _convert(raw: dict[str, Any], wanted: type[T], where: str) -> T:
     try:
-        return msgspec.convert(dict(raw), wanted)
+        return msgspec.convert(raw, wanted)
     except msgspec.ValidationError as error:
         raise InvalidSpec(f"Something is wrong in {where}: {error}.", hint="Correct it and launch again.") from error

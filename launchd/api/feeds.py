@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.run_spec import SCHEDULER_URI
 from launchd.api.standing import OVER
 from launchd.client.calls import CURRENT_WANDB
 from launchd.client.queue_server import (
@@ -30,8 +31,6 @@ from launchd.client.queue_server import (
 
 #: The one queue of a caller, and the one agent that serves it.
 CALLER = "caller"
-
-SCHEDULER_URI = "placeholder-uri-scheduler"
 
 #: While queues are served, what is handed over waits no longer than this for an open question to be answered.
 HANDED_OVER_SECONDS = 5.0

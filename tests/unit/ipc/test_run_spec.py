@@ -19,6 +19,15 @@ def test_nulls_within_overrides_count_as_absent() -> None:
     assert parse_run_spec(MINIMAL | {"overrides": {"args": None, "run_config": None}}).overrides.run_config == {}
 
 
+@pytest.mark.parametrize("empty", ["", None])
+def test_an_empty_text_counts_as_absent(empty: str | None) -> None:
+    keys = ("run_id", "resource", "uri", "job", "image_uri", "name", "author", "sweep_id")
+    spec = parse_run_spec(MINIMAL | dict.fromkeys(keys, empty))
+    assert len(spec.run_id) == 8
+    assert (spec.resource, spec.uri, spec.job, spec.docker_image) == ("local-container", None, None, None)
+    assert (spec.name, spec.author, spec.sweep_id) == (None, None, None)
+
+
 def test_the_project_is_in_lower_case() -> None:
     assert parse_run_spec(MINIMAL | {"project": "MNIST"}).project == "mnist"
 
