@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 QUEUE_PROJECT = "model-registry"  # the project in which W&B keeps an entity's queues
 
-CURRENT_WANDB = Capabilities(
+CURRENT_WANDB: Capabilities = Capabilities(
     launch_agents=True,
     agent_config=True,
     fail_item=True,
