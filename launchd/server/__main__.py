@@ -25,6 +25,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--max-store-bytes", type=int, help="All files together [default: as much as the disk holds].")
 @click.option("--body-silence-seconds", default=120.0, show_default=True, help="See the settings.")
 @click.option("--abandoned-seconds", default=7 * 24 * 3600.0, show_default=True, help="See the settings.")
+@click.option("--assembly-patience-seconds", default=20.0, show_default=True, help="See the settings.")
 @click.option("--collection-seconds", default=3600.0, show_default=True, help="See the settings.")
 @click.option("--collection-pause-seconds", default=5.0, show_default=True, help="See the settings.")
 def main(**options: Any) -> None:

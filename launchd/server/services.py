@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from launchd.server.artifacts.assembling import Assembler
 from launchd.server.auth import Authenticator
 from launchd.server.files.budget import StoreBudget
 from launchd.server.files.collecting import GarbageCollector, Known
@@ -32,6 +33,7 @@ class Services:
     contents: ContentStore
     run_contents: ContentStore
     collector: GarbageCollector
+    assembler: Assembler
     links: LinkSigner
 
     def start(self) -> None:
@@ -74,5 +76,6 @@ def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
         contents=contents,
         run_contents=run_contents,
         collector=GarbageCollector(settings, database, budget, known),
+        assembler=Assembler(contents, database, settings.assembly_patience_seconds),
         links=LinkSigner(link_secret, settings.link_seconds),
     )

@@ -35,6 +35,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     body_silence_seconds: float = 120.0
     """A request of whose body nothing more has come for so long is given up."""
     max_upload_bytes: int = 100 * 1024**3
+    assembly_patience_seconds: float = 20.0
+    """How long a client waits while a file is put together of its parts, before it is told to ask again."""
     max_store_bytes: int | None = None
     """All files of artifacts and runs together; None: as much as the disk holds."""
     collection_seconds: float = 3600.0

@@ -158,6 +158,9 @@ ROWS: dict[str, Arguments] = {
     "Mutation.createArtifactFiles": lambda world: {
         "input": {"artifactFiles": [{"artifactID": world.artifact, "name": "f", "md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}]}
     },
+    "Mutation.completeMultipartUploadArtifact": lambda world: {
+        "input": {**world.upload_in_parts, "completeMultipartAction": "Complete", "storagePath": ""}
+    },
     "Mutation.commitArtifact": given(artifactID=lambda world: world.ready_artifact),
     "Mutation.useArtifact": given(
         entityName=entity,
@@ -194,7 +197,7 @@ ROWS: dict[str, Arguments] = {
 
 SHOWN: dict[str, Callable[[World], str]] = {"Query.clientIDMapping": lambda world: world.artifact}
 """What a field shows besides `World.hidden`, of itself no part of the arguments."""
-REFUSED = {"Mutation.completeMultipartUploadArtifact", "Mutation.linkArtifact", "Mutation.unlinkArtifact"}
+REFUSED = {"Mutation.linkArtifact", "Mutation.unlinkArtifact"}
 """Fields that nobody can use; they are there to say why."""
 
 FIELDS = sorted(
@@ -203,6 +206,7 @@ FIELDS = sorted(
 
 LINKS_ALONE = {
     "/storage/upload/{token}",
+    "/storage/upload-part/{token}",
     "/storage/download/{token}",
     "/storage/run-upload/{token}",
     "/storage/run-download/{token}",

@@ -218,6 +218,23 @@ class World:
         assert requests.put(made["files"]["edges"][0]["node"]["uploadUrl"], self.hidden.encode(), timeout=10).ok
         return artifact
 
+    @cached_property
+    def upload_in_parts(self) -> dict[str, Any]:
+        """What ends the upload of a file of an artifact, whose only part has arrived."""
+        artifact, content = self._artifact(fresh_name("collection")), f"a part with {self.hidden}".encode()
+        digest = hashlib.md5(content, usedforsecurity=False)
+        parts = [{"partNumber": 1, "hexMD5": digest.hexdigest()}]
+        spec = {"artifactID": artifact, "name": "f.txt", "md5": base64.b64encode(digest.digest()).decode()}
+        selection = "uploadMultipartUrls { uploadID uploadUrlParts { uploadUrl } }"
+        made = self.api.mutate(
+            "createArtifactFiles",
+            f"files {{ edges {{ node {{ {selection} }} }} }}",
+            artifactFiles=[{**spec, "uploadPartsInput": parts}],
+        )
+        upload = made["files"]["edges"][0]["node"]["uploadMultipartUrls"]
+        assert requests.put(upload["uploadUrlParts"][0]["uploadUrl"], content, timeout=10).ok
+        return {"artifactID": artifact, "uploadID": upload["uploadID"], "completedParts": parts}
+
     @property
     def digest_address(self) -> str:
         """Path of that file by its digest."""

@@ -1,4 +1,9 @@
-"""`PUT /storage/upload/...` and `GET /storage/download/...`: artifact files. Owns what a signed link may do."""
+"""`PUT /storage/upload/...`, `PUT /storage/upload-part/...` and `GET /storage/download/...`: files of artifacts.
+
+Owns what a signed link may do.
+"""
+
+import base64
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,14 +12,14 @@ from starlette.routing import Route
 from launchd.server.bodies import announced_size, pieces_of
 from launchd.server.errors import NotFound, Refused
 from launchd.server.files.linked import linked_file
-from launchd.server.files.links import DOWNLOAD, UPLOAD
+from launchd.server.files.links import DOWNLOAD, UPLOAD, UPLOAD_PART
 from launchd.server.responses import content_response, json_response
 from launchd.server.services import Services
-from launchd.server.store import artifact_files
+from launchd.server.store import artifact_files, artifact_parts
 
 
 def storage_routes(services: Services) -> list[Route]:
-    """The two routes. Neither asks for a key: the link is the permission."""
+    """The routes. None asks for a key: the link is the permission."""
 
     async def upload(request: Request) -> Response:
         found = await linked_file(services, UPLOAD, request, artifact_files.find_file)
@@ -29,11 +34,26 @@ def storage_routes(services: Services) -> list[Route]:
             raise NotFound("The artifact of this file has been deleted, or was announced with another content.")
         return json_response(200, {})
 
+    async def upload_part(request: Request) -> Response:
+        found = await linked_file(services, UPLOAD_PART, request, artifact_parts.find_part)
+        pieces = pieces_of(request, services.settings.body_silence_seconds)
+        async with services.contents.receiving(pieces, found.md5, announced_size(request)) as content:
+            kept = await services.database.write(
+                lambda connection: artifact_parts.arrived(connection, found.id, content.sha256, content.size)
+            )
+        if not kept:
+            raise NotFound("This part is not awaited any more.")
+        response = json_response(200, {})
+        # Clients give it back when they say that all parts are here.
+        response.headers["ETag"] = f'"{base64.b64decode(found.md5).hex()}"'
+        return response
+
     async def download(request: Request) -> Response:
         found = await linked_file(services, DOWNLOAD, request, artifact_files.find_file)
         return content_response(services.contents, found.content)
 
     return [
         Route("/storage/upload/{token}", upload, methods=["PUT"]),
+        Route("/storage/upload-part/{token}", upload_part, methods=["PUT"]),
         Route("/storage/download/{token}", download, methods=["GET"]),
     ]

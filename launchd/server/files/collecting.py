@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -50,6 +51,7 @@ class GarbageCollector:
         self._budget = budget
         self._stores = stores
         self._one = asyncio.Lock()
+        self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         if settings.max_store_bytes is not None:
             self._measure()
@@ -63,9 +65,15 @@ class GarbageCollector:
         if self._task is not None:
             self._task.cancel()
 
+    def hurry(self) -> None:
+        """There is much to be removed: collect soon. Only while it runs."""
+        self._hurry.set()
+
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.collection_seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._settings.collection_seconds)
+            self._hurry.clear()
             try:
                 await self.collect()
             except (ServerError, OSError) as error:

@@ -10,7 +10,7 @@ import time
 
 from launchd.server.errors import NotAllowed
 
-UPLOAD, DOWNLOAD = "upload", "download"
+UPLOAD, UPLOAD_PART, DOWNLOAD = "upload", "upload-part", "download"
 _TOKEN = re.compile(r"(\d{1,18})-(\d{1,12})-([0-9a-f]{64})", re.ASCII)
 
 

@@ -12,6 +12,7 @@ from launchd.server.resolvers import (
     collecting,
     commits,
     items,
+    multipart,
     projects,
     pushing,
     queues,
@@ -54,6 +55,7 @@ bindables = [
     *artifact_edits.bindables,
     *artifact_logging.bindables,
     *artifact_lineage.bindables,
+    *multipart.bindables,
     *commits.bindables,
     *collecting.bindables,
 ]

@@ -9,7 +9,16 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.resolvers.artifact_nodes import file_node, manifest_node
-from launchd.server.store import artifact_files, artifact_lineage, artifact_logging, artifacts, identities, runs
+from launchd.server.resolvers.multipart import digests_of, urls_of
+from launchd.server.store import (
+    artifact_files,
+    artifact_lineage,
+    artifact_logging,
+    artifact_parts,
+    artifacts,
+    identities,
+    runs,
+)
 from launchd.server.store.artifact_files import FILE, MANIFEST, MANIFEST_NAME
 from launchd.server.store.ids import parse_storage_id, storage_id
 from launchd.server.store.records import Artifact, ArtifactFile, ArtifactTypeRecord, FileSpec, Viewer
@@ -80,7 +89,8 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
     specs: list[dict[str, Any]] = input["artifact_files"]
     by_artifact: defaultdict[str, list[FileSpec]] = defaultdict(list)
     for spec in specs:
-        wanted = FileSpec(name=spec["name"], md5=spec["md5"], mimetype=spec.get("mimetype"))
+        parts = digests_of(spec["name"], spec.get("upload_parts_input") or ())
+        wanted = FileSpec(name=spec["name"], md5=spec["md5"], mimetype=spec.get("mimetype"), parts=parts)
         by_artifact[spec["artifact_id"]].append(wanted)
 
     def work(connection: Connection) -> dict[tuple[str, str], dict[str, Any]]:
@@ -88,8 +98,8 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
         for artifact_id, wanted in by_artifact.items():
             found = artifacts.require_pending(connection, context.viewer, artifact_id)
             artifact_logging.touch(connection, found)
-            for row in artifact_files.announce(connection, found, FILE, wanted):
-                nodes[artifact_id, row.name] = file_node(info, row, found)
+            for row, spec in zip(artifact_files.announce(connection, found, FILE, wanted), wanted, strict=True):
+                nodes[artifact_id, row.name] = _upload_node(connection, info, found, row, spec)
         return nodes
 
     nodes = await context.write(work)
@@ -97,6 +107,9 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
     return {"files": {"edges": edges, "page_info": {"has_next_page": False, "end_cursor": None}}}
 
 
-@mutation.field("completeMultipartUploadArtifact")
-def complete_multipart(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    raise Refused("This server handed out no upload in parts: put the whole file to its uploadUrl.")
+def _upload_node(connection: Connection, info: Info, of: Artifact, row: ArtifactFile, spec: FileSpec) -> dict[str, Any]:
+    """A `File` with the links that it is uploaded by."""
+    node = file_node(info, row, of)
+    if spec.parts and row.content is None:
+        node["upload_multipart_urls"] = urls_of(info, artifact_parts.announce(connection, row, spec.parts))
+    return node

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from launchd.server.errors import Refused
+from launchd.server.store import artifact_parts
 from launchd.server.store.records import Artifact, ArtifactFile, FileSpec, ManifestEntry
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts, projects
 
@@ -134,14 +135,16 @@ def page_of_files(
 def arrived(connection: Connection, found: ArtifactFile, content: str, size: int) -> bool:
     """The bytes of a file are stored. False: the file is gone, or is to have another content by now."""
     values = {"of_id": found.id, "of_md5": found.md5, "content": content, "size": size}
-    return connection.execute(_ARRIVED, values).rowcount > 0
+    kept = connection.execute(_ARRIVED, values).rowcount > 0
+    if kept:
+        artifact_parts.remove(connection, found.id)
+    return kept
 
 
 def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
-    """Those of these contents that some file has."""
-    return {
-        found for found in connection.execute(select(file.content).where(file.content.in_(contents))).scalars() if found
-    }
+    """Those of these contents that some file has, or some part of one."""
+    found = connection.execute(select(file.content).where(file.content.in_(contents))).scalars()
+    return {content for content in found if content} | artifact_parts.known_contents(connection, contents)
 
 
 def settle(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> int:
@@ -158,6 +161,7 @@ def settle(connection: Connection, artifact: Artifact, entries: Sequence[Manifes
     extra = [{"of_id": files[name].id} for name in files.keys() - {entry.name for entry in entries}]
     if extra:
         connection.execute(_DELETE, extra)
+    artifact_parts.remove_all(connection, artifact.number)
     return sum(entry.size for entry in entries)
 
 
@@ -183,9 +187,10 @@ def check_path(name: str) -> None:
 def _check_md5(spec: FileSpec, *, may_be_empty: bool) -> None:
     if may_be_empty and not spec.md5:
         return
-    try:
-        length = len(base64.b64decode(spec.md5, validate=True))
-    except (binascii.Error, ValueError):
-        length = 0
-    if length != _MD5_BYTES:
-        raise Refused(f"{spec.md5[:60]!r}, given for {spec.name[:100]!r}, is no MD5 in base64.")
+    for md5 in (spec.md5, *spec.parts):
+        try:
+            length = len(base64.b64decode(md5, validate=True))
+        except (binascii.Error, ValueError):
+            length = 0
+        if length != _MD5_BYTES:
+            raise Refused(f"{md5[:60]!r}, given for {spec.name[:100]!r}, is no MD5 in base64.")

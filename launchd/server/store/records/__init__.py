@@ -6,6 +6,7 @@ from launchd.server.store.records.artifacts import (
     ArtifactFile,
     ArtifactTypeRecord,
     Collection,
+    FilePart,
     FileSpec,
     ManifestEntry,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "ArtifactTypeRecord",
     "Collection",
     "EntityRecord",
+    "FilePart",
     "FileSpec",
     "Item",
     "ItemWarning",

@@ -65,12 +65,24 @@ class ArtifactFile(Record, frozen=True, kw_only=True):
     size: int | None
 
 
+class FilePart(Record, frozen=True, kw_only=True):
+    """A part of a file; parts count from 1. `md5` is base64, `content` as in `ArtifactFile`."""
+
+    id: int
+    file_id: int
+    number: int
+    md5: str
+    content: str | None
+    size: int | None
+
+
 class FileSpec(Record, frozen=True, kw_only=True):
-    """A file that a client is going to upload. `md5` is base64."""
+    """A file that a client is going to upload. `md5` is base64; so are `parts`, the digests of its parts in order."""
 
     name: str
     md5: str
     mimetype: str | None = None
+    parts: tuple[str, ...] = ()
 
 
 class ManifestEntry(Record, frozen=True, kw_only=True):

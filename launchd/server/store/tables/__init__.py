@@ -5,6 +5,7 @@ from launchd.server.store.tables.artifacts import (
     artifact_aliases,
     artifact_collections,
     artifact_files,
+    artifact_parts,
     artifact_runs,
     artifacts,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "artifact_aliases",
     "artifact_collections",
     "artifact_files",
+    "artifact_parts",
     "artifact_runs",
     "artifacts",
     "entities",

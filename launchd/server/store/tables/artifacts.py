@@ -74,6 +74,22 @@ artifact_files = Table(
     sqlite_autoincrement=True,
 )
 
+artifact_parts = Table(
+    "artifact_parts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("file_id", ForeignKey("artifact_files.id", ondelete="CASCADE"), nullable=False),
+    # Counts from 1.
+    Column("number", Integer, nullable=False),
+    # base64
+    Column("md5", String, nullable=False),
+    # SHA-256 of the content in hex, null until it is here.
+    Column("content", String, index=True),
+    Column("size", BigInteger),
+    UniqueConstraint("file_id", "number"),
+    sqlite_autoincrement=True,
+)
+
 artifact_runs = Table(
     "artifact_runs",
     metadata,
