@@ -27,6 +27,7 @@ class Access:
     """A queue server, as one caller uses it; :class:`launchd.Api` says what the arguments mean."""
 
     @known_names_only
+    @told()
     def __init__(
         self,
         overrides: Mapping[str, str] | None = None,
@@ -119,6 +120,5 @@ def _of_foreign(api: ForeignApi) -> Access:
 
 def _find(base_url: str | None, api_key: str | None) -> tuple[str, str]:
     state_dir = os.environ.get(ENVIRONMENT_VARIABLE)
-    with told():
-        address, key = find_server(base_url, Path(state_dir) if state_dir else None, os.environ, api_key)
+    address, key = find_server(base_url, Path(state_dir) if state_dir else None, os.environ, api_key)
     return address.url, key.key

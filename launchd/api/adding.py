@@ -13,7 +13,10 @@ from launchd.api.reruns import resolved
 from launchd.api.spec import Asked, draft
 from launchd.api.standing import Submission
 from launchd.api.targets import CODE_URI_PREFIX, OUR_RESOURCES, PRIORITIES, artifact_name
+from launchd.api.values import as_mapping
 from launchd.client.artifacts import upload_directory
+from launchd.client.job_file import parse_job_name
+from launchd.client.jobs import JOB_TYPE, require_version
 from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail, QueueServer
 
 DEFAULT_QUEUE = "default"
@@ -104,15 +107,19 @@ def launch_add(
         author=author,
         parameters=parameters,
     )
-    number = None if priority is None else priority_number(priority)
+    variables = as_mapping(template_variables, "template_variables")
     drafted = draft(resolved(access, asked), entity or access.default_entity, access.default_project)
+    said = drafted.spec.pop("priority", None) if priority is None else priority
+    number = None if said is None else priority_number(said)
     spec = complete_spec(access, drafted.spec, drafted.directory)
     queue = (queue_name or DEFAULT_QUEUE, project_queue or QUEUE_PROJECT)
-    return _push(access, spec, queue, dict(template_variables or {}), number)
+    return _push(access, spec, queue, variables, number)
 
 
 def complete_spec(access: Access, spec: dict[str, Any], directory: Path | None) -> dict[str, Any]:
-    """Return ``spec`` with the files of ``directory`` uploaded, if there is one."""
+    """Return ``spec`` with the files of ``directory`` uploaded, if there is one, or its job seen to be there."""
+    if spec.get("job"):
+        require_version(access.queue_server, parse_job_name(spec["job"]), JOB_TYPE)
     if directory is None:
         return spec
     server = access.queue_server
@@ -129,7 +136,7 @@ def priority_number(priority: int | str) -> int:
     if number is None or number not in PRIORITIES.values():
         words = ", ".join(f"{number} ({word})" for word, number in PRIORITIES.items())
         raise LaunchError(f"There is no priority {priority!r}. There are: {words}.")
-    return number
+    return int(number)
 
 
 def _push(

@@ -17,6 +17,7 @@ from launchd.api.errors import LaunchError, suggestion, told
 from launchd.api.held_supervisor import HeldSupervisor
 from launchd.api.keywords import known_names_only
 from launchd.api.standing import OVER
+from launchd.api.values import as_mapping
 from launchd.config import from_values
 
 DEFAULT_QUEUE = "default"
@@ -279,8 +280,9 @@ def create_and_run_agent(api: ForeignApi | None, config: Mapping[str, Any]) -> N
 
 
 def _document(config: Mapping[str, Any], access: Access) -> dict[str, Any]:
-    document = {key: value for key, value in config.items() if value is not None}
-    document.setdefault("entity", access.default_entity)
+    document = {key: value for key, value in as_mapping(config, "config").items() if value is not None}
+    if "entity" not in document:
+        document["entity"] = access.default_entity
     if not document.get("queues") and not document.get("queue"):
         # As W&B's agent, where nobody names a queue.
         document["queues"] = [DEFAULT_QUEUE]

@@ -68,7 +68,7 @@ class CallersAgent:
         return self._process.pid
 
     def run(self, spec: dict[str, Any]) -> SubmittedRun:
-        """Begin to run ``spec``, which names its run id."""
+        """Begin to run ``spec``, which names its run id; raises :class:`LaunchError` where that cannot be."""
         item_id = os.urandom(10).hex()
         output = self._jobs_dir / external_name(self._begin.base_url, item_id, attempt=1) / "output.log"
         run = SubmittedRun(
@@ -79,12 +79,15 @@ class CallersAgent:
             output,
             lambda reason: self._process.send(Stop(item_id, reason)),
         )
+        take = Take(item_id, "", spec)
         with self._lock:
             if self._refusal is not None:
                 raise LaunchError(self._refusal)
-            self._runs[item_id] = run
-            self._taken[item_id] = Take(item_id, "", spec)
-            self._process.send(self._taken[item_id])
+            try:
+                self._process.send(take)
+            except (TypeError, ValueError) as error:
+                raise LaunchError(f"The run cannot be told to its agent: {error}.") from error
+            self._runs[item_id], self._taken[item_id] = run, take
         return run
 
     def unfinished(self) -> list[SubmittedRun]:

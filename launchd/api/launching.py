@@ -13,6 +13,7 @@ from launchd.api.reruns import resolved
 from launchd.api.spec import Asked, draft
 from launchd.api.submitted import SubmittedRun
 from launchd.api.targets import OUR_RESOURCES
+from launchd.api.values import as_mapping
 
 
 @known_names_only
@@ -85,7 +86,7 @@ def launch(
     drafted = draft(resolved(access, asked), access.default_entity, access.default_project)
     _check_target(drafted.spec)
     spec = complete_spec(access, drafted.spec, drafted.directory)
-    run = callers_agent(access, config or {}).run({"run_id": draw_run_id(), **spec})
+    run = callers_agent(access, as_mapping(config, "config")).run({"run_id": draw_run_id(), **spec})
     if synchronous:
         _wait(run)
     return run

@@ -1,6 +1,7 @@
 """An item that was queued, until its run is over. Owns the waiting; it asks the queue server and nobody else."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import NoReturn
@@ -56,9 +57,10 @@ class QueuedRun:
         return self._standing().message
 
     @property
+    @told()
     def run(self) -> RunDetail | None:
         """The run as it is now, `None` while the item has become none."""
-        run_id = self._standing().run_id
+        run_id = self._look().run_id
         return None if run_id is None else self._load(run_id)
 
     @told()
@@ -105,25 +107,28 @@ class QueuedRun:
 
     def _wait(self, reached: Callable[[Standing], bool], timeout: float | None, what: str) -> RunDetail:
         started = time.monotonic()
+        deadline = started + (math.inf if timeout is None else timeout)
         while True:
-            standing = self._look_patiently()
-            run = self._run_of(standing) if standing and (reached(standing) or standing.is_over) else None
+            word, run = self._look_patiently(reached, deadline)
             if run is not None:
                 return run
-            waited = time.monotonic() - started
-            if timeout is not None and waited >= timeout:
-                word = standing.word if standing else "not known: the queue server does not answer"
+            now = time.monotonic()
+            if now >= deadline:
                 raise TimeoutError(f"Item {self.id} was waited for {what} for {timeout:g} s; it is {word}.")
-            pause = QUICK_SECONDS if waited < QUICK_FOR_SECONDS else SLOW_SECONDS
-            time.sleep(pause if timeout is None else min(pause, timeout - waited))
+            pause = QUICK_SECONDS if now - started < QUICK_FOR_SECONDS else SLOW_SECONDS
+            time.sleep(min(pause, deadline - now))
 
     @told()
-    def _look_patiently(self) -> Standing | None:
+    def _look_patiently(self, reached: Callable[[Standing], bool], deadline: float) -> tuple[str, RunDetail | None]:
+        """Return the word for how it stands, and the run once that is ``reached`` and the server shows it."""
         try:
-            return self._look()
+            with self._server.transport.until(deadline):
+                standing = self._look()
+                run = self._run_of(standing) if reached(standing) or standing.is_over else None
         except (ServerUnreachable, ServerBusy) as error:
             log.debug("The queue server does not answer; the wait goes on.", extra={"error": str(error)})
-            return None
+            return "not known: the queue server does not answer", None
+        return standing.word, run
 
     @told()
     def _standing(self) -> Standing:
@@ -146,7 +151,6 @@ class QueuedRun:
         reason = f": {standing.message.rstrip('.')}." if standing.message else " before anything ran."
         raise LaunchError(f"Item {self.id} {_verb(standing.word)}{stage}{reason}")
 
-    @told()
     def _load(self, run_id: str) -> RunDetail | None:
         return self._server.run(self.entity, self.project, run_id)
 

@@ -6,6 +6,7 @@ from launchd.api.access import Access
 from launchd.api.errors import LaunchError
 from launchd.api.spec import Asked
 from launchd.api.targets import run_address
+from launchd.api.values import as_mapping
 
 
 def resolved(access: Access, asked: Asked) -> Asked:
@@ -16,8 +17,8 @@ def resolved(access: Access, asked: Asked) -> Asked:
     Raises:
         LaunchError: there is no such run, or it did not run in a git repository. `QueueServerError`: as always.
     """
-    config = asked.config or {}
-    uri = asked.uri or str(config.get("uri") or "")
+    config = as_mapping(asked.config, "config")
+    uri = str(asked.uri or config.get("uri") or "")
     run = run_address(uri)
     if run is None:
         return asked

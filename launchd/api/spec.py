@@ -4,7 +4,6 @@ Owns which argument goes where, and which of them exclude each other. An argumen
 keys of a run spec are the spec's and all others are the run's configuration, so both readings of W&B's documents work.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import msgspec
 
 from launchd.api.errors import LaunchError, suggestion, told
 from launchd.api.targets import CODE_URI_PREFIX, RESOURCES, default_entry_point, is_repository
+from launchd.api.values import as_mapping
 from launchd.client.job_file import parse_job_name
 
 #: The keys of a run spec that a submitter may set (W&B's launch spec).
@@ -29,6 +29,9 @@ SPEC_KEYS = frozenset(
 AGENT_KEYS = frozenset({"builder", "registry", "environment", "launchd"})
 
 _SCHEDULER_URI = "placeholder"
+
+#: What is text in a run spec, with the characters that W&B's client refuses in it.
+_NAMES = {"name": "", "run_id": ":;,#?/'", "project": "/\\#?%:", "entity": "", "sweep_id": "", "author": ""}
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,48 +69,49 @@ def draft(asked: Asked, entity: str, project: str) -> Draft:
     Raises:
         LaunchError: nothing is to be run, or two things, or an argument is wrong or would have no effect.
     """
-    spec = _from_config(asked.config or {})
+    spec = _from_config(as_mapping(asked.config, "config"))
     _set(spec, "uri", asked.uri)
     _set(spec, "job", asked.job)
-    for key in ("name", "run_id", "sweep_id", "author", "resource", "resource_args", "entity", "project"):
+    for key in ("name", "run_id", "sweep_id", "author", "resource", "entity", "project"):
         _set(spec, key, getattr(asked, key))
+    if asked.resource_args is not None:
+        spec["resource_args"] = as_mapping(asked.resource_args, "resource_args")
     if asked.docker_image:
-        spec["docker"] = {**(spec.get("docker") or {}), "docker_image": asked.docker_image}
+        spec["docker"] = as_mapping(spec.get("docker"), "config['docker']") | {"docker_image": asked.docker_image}
     if asked.repository:
-        spec["registry"] = {**(spec.get("registry") or {}), "url": asked.repository}
+        spec["registry"] = as_mapping(spec.get("registry"), "config['registry']") | {"url": asked.repository}
     _check_resource(spec.get("resource"))
     spec["overrides"] = _overrides(spec, asked)
     directory = _set_source(spec, asked.version)
     _complete_names(spec, entity, project)
+    _check_names(spec)
     return Draft(spec, directory)
 
 
 def _from_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    # W&B changes the caller's mapping; here it stays as it is.
-    given = copy.deepcopy(dict(config))
-    spec = {key: value for key, value in given.items() if key in SPEC_KEYS and value is not None}
-    own = {key: value for key, value in given.items() if key not in SPEC_KEYS | AGENT_KEYS}
+    spec = {key: value for key, value in config.items() if key in SPEC_KEYS and value is not None}
+    own = {key: value for key, value in config.items() if key not in SPEC_KEYS | AGENT_KEYS}
     if own:
-        overrides = _mapping(spec.get("overrides"), "config['overrides']")
-        overrides["run_config"] = own | _mapping(overrides.get("run_config"), "config['overrides']['run_config']")
+        overrides = as_mapping(spec.get("overrides"), "config['overrides']")
+        overrides["run_config"] = own | as_mapping(overrides.get("run_config"), "config['overrides']['run_config']")
         spec["overrides"] = overrides
     return spec
 
 
 def _set(spec: dict[str, Any], key: str, value: object) -> None:
     if value is not None:
-        spec[key] = dict(value) if isinstance(value, Mapping) else value
+        spec[key] = value
 
 
 def _overrides(spec: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
-    overrides = _mapping(spec.get("overrides"), "config['overrides']")
+    overrides = as_mapping(spec.get("overrides"), "config['overrides']")
     if asked.entry_point is not None:
         overrides["entry_point"] = _words(asked.entry_point, "entry_point")
     if overrides.get("args") is not None:
         overrides["args"] = _words(overrides["args"], "config['overrides']['args']")
     if asked.parameters:
-        run_config = _mapping(overrides.get("run_config"), "config['overrides']['run_config']")
-        overrides["run_config"] = run_config | dict(asked.parameters)
+        run_config = as_mapping(overrides.get("run_config"), "config['overrides']['run_config']")
+        overrides["run_config"] = run_config | as_mapping(asked.parameters, "parameters")
     return overrides
 
 
@@ -120,14 +124,6 @@ def _words(value: Sequence[str], what: str) -> list[str]:
     if isinstance(value, str) or not all(isinstance(word, str) for word in value):
         raise LaunchError(f"{what} is a list of words, as in ['python', 'train.py'], not {value!r}.")
     return list(value)
-
-
-def _mapping(value: object, what: str) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise LaunchError(f"{what} is a mapping, not {value!r}.")
-    return dict(value)
 
 
 # -- what is to be run
@@ -156,7 +152,7 @@ def _set_uri(spec: dict[str, Any]) -> Path | None:
         return None
     del spec["uri"]
     if is_repository(uri):
-        spec["git"] = {**_mapping(spec.get("git"), "config['git']"), "repo": uri}
+        spec["git"] = {**as_mapping(spec.get("git"), "config['git']"), "repo": uri}
         return None
     if not Path(uri).is_dir():
         raise LaunchError(f"{uri!r} is neither a directory nor the URL of a git repository.")
@@ -166,8 +162,8 @@ def _set_uri(spec: dict[str, Any]) -> Path | None:
 def _sources(spec: Mapping[str, Any]) -> list[str]:
     found = {
         "job": spec.get("job"),
-        "docker_image": (spec.get("docker") or {}).get("docker_image") or spec.get("image_uri"),
-        "uri": spec.get("uri") or (spec.get("git") or {}).get("repo"),
+        "docker_image": as_mapping(spec.get("docker"), "config['docker']").get("docker_image") or spec.get("image_uri"),
+        "uri": spec.get("uri") or as_mapping(spec.get("git"), "config['git']").get("repo"),
     }
     return [name for name, value in found.items() if value]
 
@@ -180,7 +176,7 @@ def _set_default_entry_point(overrides: dict[str, Any], directory: Path) -> None
 
 
 def _set_version(spec: dict[str, Any], version: str) -> None:
-    git = _mapping(spec.get("git"), "config['git']")
+    git = as_mapping(spec.get("git"), "config['git']")
     if not git.get("repo") and not spec.get("job"):
         raise LaunchError("version is a branch, tag or commit of a git repository, and this job has none.")
     if version.startswith("-") or not version:
@@ -198,3 +194,13 @@ def _complete_names(spec: dict[str, Any], entity: str, project: str) -> None:
         name = parse_job_name(str(job), spec["entity"], spec.get("project") or project)
         spec["job"], spec["project"] = str(name), spec.get("project") or name.project
     spec["project"] = spec.get("project") or project
+
+
+def _check_names(spec: Mapping[str, Any]) -> None:
+    for key, reserved in _NAMES.items():
+        name = spec.get(key)
+        if name is not None and not isinstance(name, str):
+            raise LaunchError(f"{key} is text, not {name!r}.")
+        found = [character for character in reserved if character in (name or "")]
+        if found:
+            raise LaunchError(f"{key} {name!r} has the character {found[0]!r}, which W&B's client does not take.")

@@ -5,6 +5,7 @@ type and status, never by text; which statuses mean "again" follows W&B's client
 knows how long it may wait.
 """
 
+import math
 import threading
 import time
 import weakref
@@ -27,6 +28,7 @@ from launchd.client.ratelimit import Allowance
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 10.0
+LEAST_PATIENCE = 1.0  # what a server gets to answer, however little time is left
 CHUNK_BYTES = 1 << 20
 _ANY_ANSWER = msgspec.json.Decoder(Answer[Any])
 AUTHOR_HEADER = "X-WANDB-USERNAME"
@@ -58,10 +60,11 @@ class Transport:
         body = encoded({"operationName": operation.name, "query": operation.text, "variables": variables})
         session, request = self._graphql()
         request.prepare_body(body, None)
-        with self._translated():
-            response = session.send(request, timeout=self._limits(wait_seconds), allow_redirects=False, stream=True)
+        with self._exchange() as patience:
+            limits = _limits(patience, wait_seconds)
+            response = session.send(request, timeout=limits, allow_redirects=False, stream=True)
             with response:
-                content = _content(response, self._timeout)
+                content = _content(response, patience)
         self.allowance.note(response.headers)
         if response.status_code != 200:
             raise error_of_response(response, content, self.base_url)
@@ -92,39 +95,48 @@ class Transport:
     def _send_file(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | BinaryIO, address: str
     ) -> None:
-        with self._translated():
+        with self._exchange() as patience:
             response = self._file_session().request(
-                method, url, data=content, headers=dict(headers), auth=_no_auth, timeout=self._limits(), stream=True
+                method, url, data=content, headers=dict(headers), auth=_no_auth, timeout=_limits(patience), stream=True
             )
             with response:
-                answer = _content(response, self._timeout)
+                answer = _content(response, patience)
         if not response.ok:
             raise error_of_response(response, answer, address)
 
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
         """GET a storage URL without a key; yields the content in pieces."""
-        with self._translated():
-            response = self._file_session().get(url, auth=_no_auth, stream=True, timeout=self._limits())
+        with self._exchange() as patience:
+            response = self._file_session().get(url, auth=_no_auth, stream=True, timeout=_limits(patience))
             with response:
                 if not response.ok:
                     raise error_of_response(response, response.content, _site(url))
                 yield response.iter_content(CHUNK_BYTES)
+
+    @contextmanager
+    def until(self, deadline: float) -> Iterator[None]:
+        """Have this thread's calls wait for the server until `deadline` at most, in seconds of the monotonic clock."""
+        self._local.deadline = deadline
+        try:
+            yield
+        finally:
+            del self._local.deadline
 
     def close(self) -> None:
         """Drop the idle connections of all threads. A call under way in another thread ends by itself."""
         for session in list(self._sessions):
             session.close()
 
-    def _limits(self, wait_seconds: float = 0.0) -> tuple[float, float]:
-        return min(CONNECT_TIMEOUT, self._timeout), self._timeout + wait_seconds
-
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _exchange(self) -> Iterator[float]:
+        """Translate what goes wrong; yields for how many seconds at most to wait for the server."""
+        left = getattr(self._local, "deadline", math.inf) - time.monotonic()
+        patience = min(self._timeout, max(left, LEAST_PATIENCE))
         try:
-            yield
+            yield patience
         except EXCHANGE_FAILED as error:
-            raise error_of_exception(error, self.base_url, self._timeout) from error
+            raise error_of_exception(error, self.base_url, patience) from error
 
     def _graphql(self) -> tuple[requests.Session, requests.PreparedRequest]:
         """This thread's session and its request, prepared once: only the body changes from call to call."""
@@ -149,6 +161,11 @@ class Transport:
     def _open(self, session: requests.Session) -> requests.Session:
         self._sessions.add(session)
         return session
+
+
+def _limits(patience: float, wait_seconds: float = 0.0) -> tuple[float, float]:
+    """The time limits of a request, for `requests`: to connect, and for each wait for the answer."""
+    return min(CONNECT_TIMEOUT, patience), patience + wait_seconds
 
 
 def _content(response: requests.Response, seconds: float) -> bytes:

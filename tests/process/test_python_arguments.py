@@ -13,6 +13,9 @@ import pytest
 
 from launchd import Api, LaunchError, RunQueue, SubmittedRun, launch, launch_add
 from launchd.api import callers_agent
+from launchd.client.job_file import REPOSITORY as FROM_REPOSITORY
+from launchd.client.job_file import GitCommit, JobFile, JobSource, parse_job_name
+from launchd.client.jobs import create_job
 from launchd.client.queue_server import Item
 from tests.support.people import people
 from tests.support.server import RunningServer, running_server
@@ -63,6 +66,7 @@ def setting(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> 
             _, key = accounts.service_account(team)
         service = Api(api_key=key, entity=team)
         make_queues(service)
+        make_job(api)
         yield Setting(api, {REPOSITORY: make_repository(repository), MEMBER: owner, SERVICE_API: service})
         callers_agent.end_all()
 
@@ -73,6 +77,11 @@ def make_queues(api: Api) -> None:
     api.create_run_queue("templated", "local-process", config={"size": "{{size}}"}, template_variables=variable)
     api.create_run_queue("default", "local-process")
     api.queue_server.create_queue(api.default_entity, "default", project="own-queues")
+
+
+def make_job(api: Api) -> None:
+    source = JobSource(git=GitCommit(remote="https://h/x", commit="c0ffee"), entrypoint=("true",))
+    create_job(api.queue_server, parse_job_name(JOB), JobFile(FROM_REPOSITORY, source))
 
 
 def make_repository(directory: Path) -> str:
@@ -110,10 +119,11 @@ def says(words: str) -> Callable[[object], bool]:
 REPOSITORY, MEMBER, SERVICE_API = "<the repository>", "<a member of the team>", "<a service account's>"
 
 YES, NO = True, False
+JOB = "me/of-the-job/made:v0"
 
 ADDING = {
     "uri": Row("https://h/x", spec("git", "repo"), "https://h/x"),
-    "job": Row("a/b/c:v1", spec("job"), "a/b/c:v1"),
+    "job": Row(JOB, spec("job"), JOB),
     "config": Row({"lr": 1}, spec("overrides", "run_config"), {"lr": 1}),
     "template_variables": Row(
         {"size": 7}, spec("resource_args", "local-process", "size"), 7, {"queue_name": "templated"}
@@ -143,7 +153,7 @@ SHOW_CONFIG = ["sh", "-c", "echo $WANDB_CONFIG"]
 
 LAUNCHING = {
     "api": Row(lambda: Api(project="of-the-api"), lambda run: run.project, "of-the-api"),
-    "job": Row("a/of-the-job/c:v1", lambda run: run.project, "of-the-job", {"synchronous": False}),
+    "job": Row(JOB, lambda run: run.project, "of-the-job", {"synchronous": False}),
     "entry_point": Row(["echo", "hello"], lambda run: run.logs(), "hello\n"),
     "version": Row(
         "one", lambda run: run.logs(), "one\n", {"entry_point": None, "config": {"git": {"repo": REPOSITORY}}}

@@ -62,6 +62,12 @@ def test_a_run_that_cannot_start_says_where_and_why() -> None:
     assert caught.value.status == "failed"
 
 
+def test_a_run_that_cannot_be_told_is_refused_and_not_waited_for() -> None:
+    with pytest.raises(LaunchError, match=r"The run cannot be told to its agent: .* surrogates not allowed"):
+        launch(entry_point=["echo", "\udce4"])
+    assert [run for agent in callers_agent.agents() for run in agent.unfinished()] == []
+
+
 def test_an_asynchronous_run_is_had_at_once_and_cancelled() -> None:
     run = sleeping()
     wait_until(lambda: run.status == "running", what="the run runs")

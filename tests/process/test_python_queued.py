@@ -1,7 +1,10 @@
 """`launchd.launch_add` and queues as objects, in one house, seen as our server and as W&B's."""
 
 import json
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from tests.support.runs import ClientRun
 from tests.support.server import Api as Wire
 from tests.support.server import fresh_name, running_server
 from tests.support.waiting import wait_until
+from tests.support.wandb_faults import TRANSIENT, Fault
+from tests.support.wandb_server import wandb_server
 
 END_SECONDS = 30.0
 
@@ -137,6 +142,21 @@ def test_items_cannot_be_stopped_at_wandbs_server() -> None:
         queued.stop()
 
 
+def test_a_server_that_hangs_does_not_prolong_a_wait(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        api = Api(base_url=server.url, api_key=server.key)
+        queued = launch_add(entry_point=["true"], api=api)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+
+        with pytest.raises(TimeoutError, match=r"for 0\.2 s; it is not known: the queue server does not answer"):
+            queued.wait_until_finished(0.2)
+
+        assert time.monotonic() - began < api.queue_server.transport._timeout / 2
+        os.kill(server.process.pid, signal.SIGCONT)
+        assert queued.state == "pending"
+
+
 def test_a_wait_outlasts_an_outage_of_the_server(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         api = Api(base_url=server.url, api_key=server.key)
@@ -161,6 +181,22 @@ def test_a_wait_outlasts_an_outage_of_the_server(tmp_path: Path) -> None:
         queued.stop("enough")
         waiting.join(END_SECONDS)
         assert errors == [f"Item {queued.id} was stopped: enough."]
+
+
+@pytest.mark.parametrize("fault", TRANSIENT)
+def test_no_fault_of_wandbs_server_ends_a_wait(fault: Fault) -> None:
+    with wandb_server("default") as theirs:
+        item = theirs.items[theirs.push("default")]
+        item.state, item.run_id = "CLAIMED", "run"
+        theirs.start_run("run", "finished")
+        api = Api(base_url=theirs.url, api_key=theirs.key, timeout=0.5)
+        queued = api.queued_run("me", "tests", "default", item.id)
+        assert queued.state == "claimed"
+        theirs.break_operations(fault, "GetRunQueueItem", "RunState", "Run")
+
+        assert queued.wait_until_finished(END_SECONDS).state == "finished"
+
+        assert set(theirs.met) == {"GetRunQueueItem", "RunState", "Run"}
 
 
 # -- runs again
@@ -265,11 +301,17 @@ def test_the_default_queue_is_made_where_it_is_missing(tmp_path: Path) -> None:
         ({"priority": "urgent"}, r"0 \(critical\), 1 \(high\)"),
         ({"template_variables": {"x": 1}}, "no template variable 'x'"),
         ({"entity": "nobody"}, "nobody"),
+        ({"entry_point": None, "job": "typo"}, "has no job me/uncategorized/typo:latest"),
+        ({"config": {"priority": "urgent"}}, r"0 \(critical\), 1 \(high\)"),
+        (
+            {"parameters": {"model": {"size": object()}}},
+            r"parameters\['model'\]\['size'\] is <object .* JSON cannot hold",
+        ),
     ],
 )
 def test_what_cannot_be_queued_is_refused(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(LaunchError, match=sentence):
-        launch_add(entry_point=["true"], **wrong)  # type: ignore[arg-type]
+        launch_add(**{"entry_point": ["true"]} | wrong)  # type: ignore[arg-type]
 
 
 def test_a_server_that_does_not_answer_is_named() -> None:

@@ -68,6 +68,11 @@ def test_no_key_is_said_at_once() -> None:
         Api(base_url=URL)
 
 
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(LaunchError, match="'localhost:8780' is not the address of a queue server"):
+        Api(base_url="localhost:8780", api_key=KEY)
+
+
 def test_an_unknown_override_is_refused() -> None:
     with pytest.raises(LaunchError, match="Did you mean 'base_url'"):
         Api({"base_uri": URL})
