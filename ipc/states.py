@@ -26,9 +26,6 @@ class JobState(StrEnum):
 
 TERMINAL_STATES = frozenset({JobState.FINISHED, JobState.FAILED, JobState.STOPPED, JobState.PREEMPTED})
 
-#: Nothing of the job can exist outside the agent in these.
-UNSUBMITTED_STATES = frozenset({JobState.CLAIMED, JobState.FETCHING, JobState.BUILDING})
-
 _S = JobState
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {

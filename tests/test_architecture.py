@@ -79,6 +79,13 @@ def test_a_worker_knows_of_launchd_the_client_alone(module: str) -> None:
     assert of(names, *SDKS, *WEB) == []
 
 
+def test_the_fork_server_holds_no_client_of_the_queue_server() -> None:
+    names = imported_by("workers.preload")
+
+    assert "workers.sources.git" in names
+    assert of(names, "launchd.client", "requests") == []
+
+
 def test_the_command_line_loads_the_server_only_when_called() -> None:
     assert of(imported_by("launchd.cli"), "launchd.server", "workers", *SDKS, *WEB) == []
 

@@ -70,11 +70,6 @@ class JobContext:
         self._cancel_reason = reason
         os.write(self._cancel_writer, b"c")
 
-    @property
-    def cancel_reason(self) -> str | None:
-        """Why the job is to stop, or ``None``."""
-        return self._cancel_reason
-
     def raise_if_cancelled(self) -> None:
         """Raise :class:`JobCancelled` after a stop request."""
         if self._cancel_reason is not None:

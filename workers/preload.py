@@ -19,8 +19,8 @@ from workers.processes import children, kill, wake_without_parent
 from workers.runners import RUNNERS
 from workers.sources import SOURCES
 
-#: Code directories bring an HTTP client with them, half as much memory again for every fork to map.
-LOADED_WHEN_NEEDED = frozenset({"code"})
+#: What is downloaded brings an HTTP client with it, half as much memory again for every fork to map.
+LOADED_WHEN_NEEDED = frozenset({"code", "job"})
 
 
 def _preload() -> None:

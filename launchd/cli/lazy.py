@@ -1,16 +1,10 @@
-"""Commands that are loaded when they are called. Owns the import by dotted path, and a group made of it."""
+"""Commands that are loaded when they are called. Owns the group that finds them by dotted path."""
 
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
 import click
-
-
-def load(path: str) -> Any:
-    """Return the object at ``"package.module:name"``."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 class LazyGroup(click.Group):
@@ -28,7 +22,7 @@ class LazyGroup(click.Group):
         """Load a command."""
         if cmd_name not in self._paths:
             return None
-        command: click.Command = load(self._paths[cmd_name][0])
+        command: click.Command = pkgutil.resolve_name(self._paths[cmd_name][0])
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

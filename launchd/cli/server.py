@@ -1,5 +1,6 @@
 """`launchd server`: parses, sets up the log, and becomes the queue server, if its packages are installed."""
 
+import pkgutil
 from pathlib import Path
 from typing import Literal
 
@@ -7,7 +8,6 @@ import click
 
 from launchd import logs
 from launchd.cli.database import VARIABLE, read_url, without_password
-from launchd.cli.lazy import load
 
 EXAMPLES = """\b
 Example:
@@ -57,7 +57,7 @@ def server(
     """
     logs.set_up(log_format, verbosity)
     try:
-        run_server = load("launchd.cli.serving:run_server")
+        run_server = pkgutil.resolve_name("launchd.cli.serving:run_server")
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"The queue server needs the Python package {error.name}, which is not installed here."

@@ -3,7 +3,7 @@
 Owns the choice among them; nothing but the chosen one is imported.
 """
 
-import importlib
+import pkgutil
 from typing import Protocol
 
 import msgspec
@@ -48,6 +48,5 @@ BUILDERS: dict[str, str] = {
 
 def load_builder(name: str) -> Builder:
     """Return the builder called ``name``, a key of :data:`BUILDERS`."""
-    module, _, class_name = BUILDERS[name].partition(":")
-    builder: Builder = getattr(importlib.import_module(module), class_name)()
+    builder: Builder = pkgutil.resolve_name(BUILDERS[name])()
     return builder

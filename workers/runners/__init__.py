@@ -4,7 +4,7 @@ Owns the choice among them; nothing but the chosen one is imported, and no
 runner imports another.
 """
 
-import importlib
+import pkgutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +26,6 @@ class Capabilities(msgspec.Struct, frozen=True):
     """
 
     builder: str | None = None
-    runs_images: bool = False
     poll_seconds: float = 5.0
 
 
@@ -123,8 +122,7 @@ def runner_class(resource: str) -> type[Runner]:
     if path is None:
         known = ", ".join(sorted(RUNNERS))
         raise InvalidSpec(f"The resource {resource!r} cannot be run by this agent.", hint=f"It runs: {known}.")
-    module, _, name = path.partition(":")
-    found: type[Runner] = getattr(importlib.import_module(module), name)
+    found: type[Runner] = pkgutil.resolve_name(path)
     return found
 
 

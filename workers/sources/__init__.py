@@ -3,7 +3,7 @@
 Owns the choice among them; nothing but the chosen one is imported.
 """
 
-import importlib
+import pkgutil
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +59,5 @@ def source_name(spec: RunSpec) -> str:
 
 def load_source(spec: RunSpec) -> Source:
     """Return the source of ``spec``; raises :class:`InvalidSpec`."""
-    module, _, name = SOURCES[source_name(spec)].partition(":")
-    source: Source = getattr(importlib.import_module(module), name)()
+    source: Source = pkgutil.resolve_name(SOURCES[source_name(spec)])()
     return source

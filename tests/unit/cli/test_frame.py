@@ -1,6 +1,7 @@
 """What holds for the command line as a whole: help, exit codes, and what is loaded for it."""
 
 import json
+import pkgutil
 import subprocess
 import sys
 
@@ -8,7 +9,6 @@ import click
 import pytest
 
 from launchd.cli import COMMANDS, main
-from launchd.cli.lazy import load
 from tests.unit.cli.conftest import Launchd
 
 
@@ -21,7 +21,7 @@ def test_help_lists_every_command(launchd: Launchd) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_its_name_and_explains_itself(name: str, launchd: Launchd) -> None:
-    command: click.Command = load(COMMANDS[name][0])
+    command: click.Command = pkgutil.resolve_name(COMMANDS[name][0])
 
     assert command.name == name
     assert command.help

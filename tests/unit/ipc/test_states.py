@@ -5,13 +5,15 @@ import pytest
 from ipc.states import (
     TERMINAL_STATES,
     TRANSITIONS,
-    UNSUBMITTED_STATES,
     IllegalTransition,
     JobState,
     check_transition,
     mermaid_diagram,
     status_word,
 )
+
+#: Nothing of the job can exist outside the agent in these.
+UNSUBMITTED_STATES = frozenset({JobState.CLAIMED, JobState.FETCHING, JobState.BUILDING})
 
 WANDB_WORDS = {"starting", "running", "stopping", "finished", "failed", "stopped", "preempted", "unknown"}
 
