@@ -65,6 +65,10 @@ class WorkOrder(msgspec.Struct, frozen=True):
     git: GitOptions = GitOptions()
 
 
+#: Made once, where the process is that all workers are forked from: making it takes longer than using it.
+_order_decoder = msgspec.json.Decoder(WorkOrder)
+
+
 def write_order(order: WorkOrder) -> None:
     """Write ``order`` into its job's directory, which is made if it is missing, for the owner's eyes only."""
     directory = Path(order.directory)
@@ -86,4 +90,4 @@ def read_order(directory: Path) -> WorkOrder:
         OSError: it cannot be read.
         msgspec.DecodeError: it is not a work order.
     """
-    return msgspec.json.decode((directory / ORDER_FILE).read_bytes(), type=WorkOrder)
+    return _order_decoder.decode((directory / ORDER_FILE).read_bytes())

@@ -6,6 +6,7 @@ sockets: each worker is a copy of what this leaves.
 """
 
 import importlib
+import multiprocessing.popen_forkserver  # noqa: F401 - multiprocessing has each worker load it when it is made
 import os
 import signal
 from types import FrameType
@@ -15,11 +16,11 @@ from setproctitle import setproctitle
 import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from workers.builders import BUILDERS
-from workers.processes import children, kill, wake_without_parent
+from workers.processes import boot_id, children, kill, wake_without_parent
 from workers.runners import RUNNERS
 from workers.sources import SOURCES
 
-#: What is downloaded brings an HTTP client with it, half as much memory again for every fork to map.
+#: What is downloaded brings an HTTP client with it, as much memory again for every fork to map.
 LOADED_WHEN_NEEDED = frozenset({"code", "job"})
 
 
@@ -28,6 +29,8 @@ def _preload() -> None:
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
     for path in (*sources, *BUILDERS.values(), *runners):
         importlib.import_module(path.partition(":")[0])
+    # Kept from its first use on, so that no worker or shim has to read it.
+    boot_id()
 
 
 def _end_with_supervisor() -> None:
