@@ -62,11 +62,11 @@ def _default_entity(server: QueueServer) -> str:
 
 
 def _find_queues(server: QueueServer, entity: str, names: Sequence[str]) -> list[Queue]:
-    known = {queue.name: queue for queue in server.queues(entity)}
+    known = _queues_by_name(server, entity)
     if not known and "default" in names:
         # As W&B's agent does for an entity without any queue.
         server.create_queue(entity, "default", prioritization="DISABLED")
-        known = {queue.name: queue for queue in server.queues(entity)}
+        known = _queues_by_name(server, entity)
     missing = [name for name in names if name not in known]
     if missing:
         there = ", ".join(sorted(known)) or "none"
@@ -75,6 +75,10 @@ def _find_queues(server: QueueServer, entity: str, names: Sequence[str]) -> list
             " Correct `queues`, or create the queue with `launchd queue create`."
         )
     return [known[name] for name in dict.fromkeys(names)]
+
+
+def _queues_by_name(server: QueueServer, entity: str) -> dict[str, Queue]:
+    return {queue.name: queue for queue in server.queues(entity)}
 
 
 def _resume(server: QueueServer, application: Application, queues: Sequence[Queue], native: bool) -> Agent | None:

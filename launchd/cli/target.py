@@ -54,16 +54,21 @@ def run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]
     """
     base = dict(config) if SPEC_KEYS & config.keys() else {"overrides": {"run_config": dict(config)}}
     spec = base | {key: value for key, value in flags.items() if value is not None}
-    overrides = dict(spec.get("overrides") or {})
     if target.repository is not None:
         spec["git"] = {"repo": target.repository, "version": target.version}
+    overrides = _overrides(spec.get("overrides") or {}, target)
+    if not overrides.get("entry_point") and not _SOURCES & spec.keys():
+        raise click.UsageError("Say what to launch: a directory, the URL of a git repository, or a command after --.")
+    return spec | {"overrides": overrides}
+
+
+def _overrides(given: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    overrides = dict(given)
     if target.entry_point:
         overrides["entry_point"] = list(target.entry_point)
     elif target.directory is not None:
         overrides.setdefault("entry_point", _default_entry_point(target.directory))
-    if not overrides.get("entry_point") and not _SOURCES & spec.keys():
-        raise click.UsageError("Say what to launch: a directory, the URL of a git repository, or a command after --.")
-    return spec | {"overrides": overrides}
+    return overrides
 
 
 def _default_entry_point(directory: Path) -> list[str]:

@@ -177,12 +177,18 @@ def environment(report: Report, block: Any) -> EnvironmentConfig | None:
             report.warn(f"environment.{key}", "this key has no effect, and has none in W&B's agent.")
     values = fill(report, "environment.", {key: given[key] for key in ENVIRONMENT if key in given}, ENVIRONMENT)
     if "type" not in values:
-        if given and not report.has_refused("environment.type"):
-            report.refuse("environment.type", None, "is missing", "It is aws, gcp or azure.")
+        if given:
+            _refuse_missing(report, "environment.type", "is missing", "It is aws, gcp or azure.")
         return None
-    if values["type"] != "azure" and "region" not in values and not report.has_refused("environment.region"):
-        report.refuse("environment.region", None, f"is missing: {values['type']} needs it")
+    if values["type"] != "azure" and "region" not in values:
+        _refuse_missing(report, "environment.region", f"is missing: {values['type']} needs it")
     return EnvironmentConfig(**values)
+
+
+def _refuse_missing(report: Report, name: str, *why: str) -> None:
+    """Refuse what is not there, unless it is there and was refused itself."""
+    if not report.has_refused(name):
+        report.refuse(name, None, *why)
 
 
 def policy(report: Report, block: Any) -> PolicyConfig:

@@ -53,12 +53,16 @@ def read_document(path: Path) -> Document:
         raise ConfigError(_yaml_problem(path, error)) from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(Problem(str(path), "", f"this is no usable YAML ({_one_line(error)})")) from error
+    counts = Counter(name for name, _ in named)
+    repeated = tuple(name for name, count in counts.items() if count > 1)
+    return Document(_mapping(path, values), dict(named), repeated)
+
+
+def _mapping(path: Path, values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         what = "a list" if isinstance(values, list) else "a single value"
         raise ConfigError(Problem(str(path), what, "stands where a mapping of settings must be"))
-    counts = Counter(name for name, _ in named)
-    repeated = tuple(name for name, count in counts.items() if count > 1)
-    return Document({str(key): value for key, value in values.items()}, dict(named), repeated)
+    return {str(key): value for key, value in values.items()}
 
 
 def _read(path: Path) -> str:

@@ -15,6 +15,13 @@ _ACR = re.compile(r"[a-z0-9-]+\.azurecr\.(io|cn|us)", re.IGNORECASE)
 
 ECR, GAR, ACR = "ecr", "gcr", "acr"  # W&B's words for the types
 
+#: How many parts a path has at least in each registry, and what it looks like.
+_PATHS: dict[str | None, tuple[int, str]] = {
+    ECR: (1, "a repository: https://ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY"),
+    GAR: (3, "an image: https://REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE"),
+    ACR: (1, "a repository: https://REGISTRY.azurecr.io/REPOSITORY"),
+}
+
 
 def registry_of(address: str) -> str | None:
     """`ecr`, `gcr` (Artifact Registry) or `acr`; None for any other registry."""
@@ -29,13 +36,9 @@ def image_repository(value: Any) -> str:
     host, *path = address.split("/")
     if path and (":" in path[-1] or "@" in path[-1]):
         raise ValueError("must not have a tag: images are tagged by the hash of their source")
-    kind = registry_of(address)
-    if kind == GAR and len(path) < 3:
-        raise ValueError("must name an image: https://REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE")
-    if kind == ECR and not path:
-        raise ValueError("must name a repository: https://ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY")
-    if kind == ACR and not path:
-        raise ValueError("must name a repository: https://REGISTRY.azurecr.io/REPOSITORY")
+    least, example = _PATHS.get(registry_of(address), (0, ""))
+    if len(path) < least:
+        raise ValueError(f"must name {example}")
     return "/".join([host, *path])
 
 
