@@ -11,13 +11,11 @@ from typing import Any, Protocol
 
 from launchd.api.errors import LaunchError, suggestion, told
 from launchd.api.keywords import known_names_only
+from launchd.api.targets import DEFAULT_PROJECT
 from launchd.client.credentials import find_setting
 from launchd.client.queue_server import QueueServer
 from launchd.home import ENVIRONMENT_VARIABLE
 from launchd.whereabouts import find_server
-
-#: W&B's name for where runs go that belong nowhere.
-DEFAULT_PROJECT = "uncategorized"
 
 DEFAULT_TIMEOUT_SECONDS = 20.0
 OVERRIDES = ("base_url", "entity", "project")

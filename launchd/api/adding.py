@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ipc.run_spec import CODE_URI_PREFIX
 from launchd.api.access import Access, ForeignApi, as_access
 from launchd.api.errors import LaunchError, suggestion, told
 from launchd.api.keywords import known_names_only
@@ -12,15 +13,12 @@ from launchd.api.queued import QueuedRun
 from launchd.api.reruns import resolved
 from launchd.api.spec import Asked, draft
 from launchd.api.standing import Submission
-from launchd.api.targets import CODE_URI_PREFIX, OUR_RESOURCES, PRIORITIES, artifact_name
+from launchd.api.targets import DEFAULT_QUEUE, DEFAULT_RESOURCE, OUR_RESOURCES, PRIORITIES, artifact_name
 from launchd.api.values import as_mapping
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import parse_job_name
 from launchd.client.jobs import JOB_TYPE, require_version
 from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail, QueueServer
-
-DEFAULT_QUEUE = "default"
-DEFAULT_RESOURCE = "local-process"
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,9 @@ from launchd.api.errors import LaunchError, suggestion, told
 from launchd.api.held_supervisor import HeldSupervisor
 from launchd.api.keywords import known_names_only
 from launchd.api.standing import OVER
+from launchd.api.targets import DEFAULT_QUEUE
 from launchd.api.values import as_mapping
 from launchd.config import from_values
-
-DEFAULT_QUEUE = "default"
 
 #: W&B's words for how an agent does.
 STATUSES = ("KILLED", "POLLING", "RUNNING")

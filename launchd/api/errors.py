@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 
 from launchd.client.errors import QueueServerError
 from launchd.config import ConfigError
+from launchd.config.problems import nearest
 from launchd.home import NotUp
 
 
@@ -43,5 +43,5 @@ def told() -> Iterator[None]:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the sentence that helps who wrote ``name``: the nearest of ``known``, or all of them."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
+    near = nearest(name, names)
+    return f"Did you mean {near!r}?" if near else f"There are: {', '.join(names)}."

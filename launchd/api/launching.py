@@ -5,14 +5,14 @@ from typing import Any
 
 from ipc.run_spec import draw_run_id
 from launchd.api.access import ForeignApi, as_access
-from launchd.api.adding import DEFAULT_RESOURCE, complete_spec
+from launchd.api.adding import complete_spec
 from launchd.api.callers_agent import INTERRUPTED, callers_agent
 from launchd.api.errors import LaunchError, told
 from launchd.api.keywords import known_names_only
 from launchd.api.reruns import resolved
-from launchd.api.spec import Asked, draft
+from launchd.api.spec import Asked, draft, image_of
 from launchd.api.submitted import SubmittedRun
-from launchd.api.targets import OUR_RESOURCES
+from launchd.api.targets import DEFAULT_RESOURCE, OUR_RESOURCES
 from launchd.api.values import as_mapping
 
 
@@ -94,7 +94,7 @@ def launch(
 
 def _check_target(spec: dict[str, Any]) -> None:
     """Settle the resource; raises :class:`LaunchError` for what cannot be run here yet, or would have no effect."""
-    has_image = bool((spec.get("docker") or {}).get("docker_image") or spec.get("image_uri"))
+    has_image = bool(image_of(spec))
     resource = spec.setdefault("resource", "local-container" if has_image else DEFAULT_RESOURCE)
     there = " and ".join(OUR_RESOURCES)
     if resource not in OUR_RESOURCES:

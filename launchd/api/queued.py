@@ -4,11 +4,10 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 from launchd.api.access import Access
 from launchd.api.errors import LaunchError, told
-from launchd.api.standing import Standing, Submission, look
+from launchd.api.standing import Standing, Submission, ended, look
 from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.queue_server import RunDetail
 
@@ -143,20 +142,12 @@ class QueuedRun:
     def _run_of(self, standing: Standing) -> RunDetail | None:
         """The run of an item that has begun or is over; ``None`` while the server does not show it yet."""
         if standing.is_over and not standing.has_begun:
-            self._complain(standing)
+            how = ended(standing.word, standing.stage, standing.message, " before anything ran.")
+            raise LaunchError(f"Item {self.id} {how}")
         return None if standing.run_id is None else self._load(standing.run_id)
-
-    def _complain(self, standing: Standing) -> NoReturn:
-        stage = f" at stage {standing.stage}" if standing.stage else ""
-        reason = f": {standing.message.rstrip('.')}." if standing.message else " before anything ran."
-        raise LaunchError(f"Item {self.id} {_verb(standing.word)}{stage}{reason}")
 
     def _load(self, run_id: str) -> RunDetail | None:
         return self._server.run(self.entity, self.project, run_id)
 
     def __repr__(self) -> str:
         return f"<QueuedRun {self.queue_name} ({self.id})>"
-
-
-def _verb(word: str) -> str:
-    return word if word in ("failed", "crashed") else f"was {word}"

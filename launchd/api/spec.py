@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from ipc.run_spec import CODE_URI_PREFIX
 from launchd.api.errors import LaunchError, suggestion, told
-from launchd.api.targets import CODE_URI_PREFIX, RESOURCES, default_entry_point, is_repository
+from launchd.api.targets import RESOURCES, default_entry_point, is_repository
 from launchd.api.values import as_mapping
 from launchd.client.job_file import parse_job_name
 
@@ -159,10 +160,16 @@ def _set_uri(spec: dict[str, Any]) -> Path | None:
     return Path(uri)
 
 
+def image_of(spec: Mapping[str, Any]) -> str | None:
+    """Return the image that a run spec names, ``None`` or empty where it names none."""
+    image: str | None = as_mapping(spec.get("docker"), "config['docker']").get("docker_image")
+    return image or spec.get("image_uri")
+
+
 def _sources(spec: Mapping[str, Any]) -> list[str]:
     found = {
         "job": spec.get("job"),
-        "docker_image": as_mapping(spec.get("docker"), "config['docker']").get("docker_image") or spec.get("image_uri"),
+        "docker_image": image_of(spec),
         "uri": spec.get("uri") or as_mapping(spec.get("git"), "config['git']").get("repo"),
     }
     return [name for name, value in found.items() if value]

@@ -52,6 +52,16 @@ class Standing(msgspec.Struct, frozen=True):
         return self.word in OVER
 
 
+def ended(word: str, stage: str | None, message: str | None, otherwise: str = ".") -> str:
+    """Return how a sentence on an item or a run goes on, to its full stop, that did not end well.
+
+    ``otherwise`` is its end where there is no ``message``.
+    """
+    verb = word if word in ("failed", "crashed") else f"was {word}"
+    where = f" at stage {stage}" if stage else ""
+    return verb + where + (f": {message.rstrip('.')}." if message else otherwise)
+
+
 def look(server: QueueServer, submission: Submission) -> Standing | None:
     """Return how the item stands, ``None`` where it was deleted; raises :class:`QueueServerError`."""
     if not server.capabilities().native:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launchd.api.errors import ExecutionError, LaunchError
-from launchd.api.standing import OVER
+from launchd.api.standing import OVER, ended
 from launchd.client.queue_server import Report
 from launchd.output import OutputReader
 
@@ -122,10 +122,8 @@ class SubmittedRun(AbstractRun):
     def wait_well(self) -> None:
         """Wait until it is over; raises :class:`ExecutionError` unless it finished well."""
         if not self.wait():
-            stage = f" at stage {self.stage}" if self.stage else ""
-            verb = self.status if self.status == "failed" else f"was {self.status}"
-            reason = f": {self.message.rstrip('.')}." if self.message else "."
-            raise ExecutionError(f"Run {self.id} {verb}{stage}{reason} Its output: {self.output}", self.id, self.status)
+            how = ended(self.status, self.stage, self.message)
+            raise ExecutionError(f"Run {self.id} {how} Its output: {self.output}", self.id, self.status)
 
     def cancel(self, reason: str = "cancelled by its caller") -> None:
         """Have it stopped, with all it started; `reason` is told with it. Returns at once, :meth:`wait` for its end."""

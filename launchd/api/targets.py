@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 DEFAULT_SCRIPT = "main.py"
 
-#: What `uri` of a run spec starts with where the code is an artifact.
-CODE_URI_PREFIX = "wandb-artifact://_id/"
+#: W&B's names for the queue, and for the project of a run, where nobody names one.
+DEFAULT_QUEUE, DEFAULT_PROJECT = "default", "uncategorized"
 
 #: W&B's names for what can run a job (its server takes no others).
 RESOURCES = ("gcp-vertex", "kubernetes", "local-container", "local-process", "sagemaker", "vertex")
 
 #: Those that an agent of ours runs.
 OUR_RESOURCES = ("local-process",)
+DEFAULT_RESOURCE = "local-process"
 
 #: W&B's words for priorities, with the number that the queue server sorts by.
 PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from launchd.api.targets import DEFAULT_PROJECT
 from launchd.cli.failures import told
 from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, NewJob, Options, of_directory, of_image, of_repository
 from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
@@ -17,8 +18,6 @@ from launchd.client.directories import IGNORED
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
 from launchd.client.jobs import create_job, download_job, list_jobs
 from launchd.client.queue_server import QueueServer
-
-DEFAULT_PROJECT = "uncategorized"
 
 #: What W&B's command leaves out of a code job, besides what is never code.
 _NOT_CODE = ("wandb",)
@@ -107,7 +106,7 @@ def create(
 def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]) -> None:
     if name is not None and name != safe_name(name):
         raise click.UsageError(f"{name!r} is no name for a job; {safe_name(name)!r} is one.")
-    if kind == "image" and any(value is not None for value in given):
+    if kind == "image" and given != (None,) * len(given):
         raise click.UsageError(
             "An image has its command, Python and files in itself: leave out -E, -g, -r, -b, -D, -B."
         )

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from launchd.api.access import DEFAULT_PROJECT
+from ipc.run_spec import CODE_URI_PREFIX
 from launchd.api.standing import Submission
-from launchd.api.targets import CODE_URI_PREFIX, PRIORITIES, artifact_name
+from launchd.api.targets import DEFAULT_PROJECT, DEFAULT_QUEUE, DEFAULT_RESOURCE, PRIORITIES, artifact_name
 from launchd.cli.documents import json_mapping
 from launchd.cli.failures import told
 from launchd.cli.progress import follow
@@ -20,8 +20,6 @@ from launchd.client.errors import Refused
 from launchd.client.job_file import parse_job_name
 from launchd.client.jobs import JOB_TYPE, require_version
 from launchd.client.queue_server import QueueServer
-
-DEFAULT_RESOURCE = "local-process"
 
 #: Under this the words after ``--`` lie in click's context.
 _COMMAND = "launchd.launch.command"
@@ -62,7 +60,7 @@ class CommandAfterDashes(click.Command):
 @click.command(cls=CommandAfterDashes, epilog=EXAMPLES)
 @click.argument("target", required=False)
 @click.option("-j", "--job", metavar="JOB", help="Launch this job, [[ENTITY/]PROJECT/]NAME[:ALIAS], instead of TARGET.")
-@click.option("-q", "--queue", default="default", show_default=True, help="Queue to put it into.")
+@click.option("-q", "--queue", default=DEFAULT_QUEUE, show_default=True, help="Queue to put it into.")
 @click.option("--async", "at_once", is_flag=True, help="Print the item's id and return at once.")
 @click.option("-p", "--project", envvar="WANDB_PROJECT", help=f"Project of the run [default: {DEFAULT_PROJECT}].")
 @click.option("--name", help="Name of the run.")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from launchd.api.targets import DEFAULT_QUEUE
 from launchd.cli.children import Child, Signals
 from launchd.cli.database import VARIABLE
 from launchd.client.errors import QueueServerError
@@ -17,7 +18,6 @@ from launchd.control_client import ControlError, ask
 from launchd.home import Home, NotUp
 
 HOST = "127.0.0.1"
-QUEUE = "default"
 
 START_SECONDS = 30.0
 POLL_SECONDS = 0.05
@@ -96,8 +96,8 @@ class Machine:
     def _start_agent(self) -> bool:
         with closing(self._client()) as client:
             entity = client.viewer().entity or ""
-            if client.queue(entity, QUEUE) is None:
-                client.create_queue(entity, QUEUE)
+            if client.queue(entity, DEFAULT_QUEUE) is None:
+                client.create_queue(entity, DEFAULT_QUEUE)
             self._write_config(entity, [queue.name for queue in client.queues(entity)])
         self._agent = Child(["agent", "-c", str(self._home.config_path)], self._home.agent_log, self._environ)
         started = self._wait_for(self._agent, self._agent_polls, "The agent")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from launchd.api.targets import PRIORITIES
+from launchd.api.targets import DEFAULT_RESOURCE, PRIORITIES
 from launchd.cli.documents import json_mapping
 from launchd.cli.failures import told
 from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
@@ -21,7 +21,7 @@ def queue() -> None:
 
 @queue.command(epilog="\b\nExample:\n  launchd queue create nightly --resource local-process")
 @click.argument("name")
-@click.option("-r", "--resource", default="local-process", show_default=True, help="What runs the jobs of this queue.")
+@click.option("-r", "--resource", default=DEFAULT_RESOURCE, show_default=True, help="What runs the jobs of this queue.")
 @click.option("-c", "--config", default="{}", metavar="JSON|FILE", help="Resource arguments of all its jobs.")
 @click.option("--priorities/--no-priorities", default=True, show_default=True, help="Whether items have priorities.")
 @entity_option
