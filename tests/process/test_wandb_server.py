@@ -174,6 +174,22 @@ def test_no_fault_loses_a_job_or_runs_it_twice(
     assert not any(shared_wandb.faults[operation].times for operation in ("popFromRunQueue", "failRunQueueItem"))
 
 
+def test_a_job_of_a_code_artifact_runs_in_spite_of_faults(shared_home: House, shared_wandb: WandbServer) -> None:
+    script = f"open({str(shared_home.directory / 'ran')!r}, 'a').write('job\\n'); raise SystemExit(3)"
+    code = shared_wandb.keep("code", "demo", {"main.py": script.encode()})
+    source = {"artifact": f"wandb-artifact://_id/{code}", "entrypoint": ["python", "main.py"]}
+    shared_wandb.make_job("made", source)
+    shared_wandb.break_operations(Fault.RESET, "ArtifactMembershipByName", "GET")
+    before = len(ran(shared_home))
+
+    item = shared_wandb.push("a", job="me/tests/made:latest")
+
+    wait_until(lambda: shared_wandb.state(item) == "FAILED", 30.0, "the job is over")
+    assert ran(shared_home)[before:] == ["job"]
+    ((message, stage),) = shared_wandb.items[item].failures
+    assert (stage, "exit code 3" in message) == ("run", True)
+
+
 @pytest.mark.parametrize("flavour", [Flavour.OLD, Flavour.HIDDEN])
 def test_an_agent_serves_other_kinds_of_servers(ours: House, tmp_path: Path, flavour: Flavour) -> None:
     with (

@@ -135,6 +135,9 @@ class _Handler(QuietHandler):
         else:
             self._send(404, {"errors": [{"message": "not found"}]})
 
+    def do_GET(self) -> None:  # noqa: N802 - the name in the standard library
+        self._meet("GET", self._stored)
+
     def do_PUT(self) -> None:  # noqa: N802 - the name in the standard library
         content = self._body()
         self._meet("PUT", lambda: self._store(content))
@@ -179,6 +182,12 @@ class _Handler(QuietHandler):
             self.server.runs[name].files["/".join(path)] = content
         return 200, {}
 
+    def _stored(self) -> tuple[int, Any]:
+        _, _, _, artifact, *path = urllib.parse.unquote(self.path).split("/")
+        if self.headers.get("Authorization"):
+            return 403, {"error": "the signature of this address is all that it takes"}
+        return 200, self.server.artifacts[artifact].files["/".join(path)]
+
     def _fail(self, fault: Fault) -> None:
         match fault:
             case Fault.RETRY_AFTER:
@@ -217,7 +226,8 @@ class _Handler(QuietHandler):
                 return
 
     def _send(self, status: int, answer: object, headers: dict[str, str] | None = None) -> None:
-        self.answer(status, json.dumps(answer).encode(), self.server.headers | (headers or {}))
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.answer(status, body, self.server.headers | (headers or {}))
 
 
 @contextmanager

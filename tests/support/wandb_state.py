@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import md5
 from typing import Any
 
 from graphql import GraphQLError
@@ -52,6 +53,16 @@ class StoredRun:
     beats: int = 0
 
 
+@dataclass(frozen=True)
+class StoredArtifact:
+    """The only version of an artifact."""
+
+    id: str
+    kind: str
+    name: str
+    files: dict[str, bytes]
+
+
 class WandbState:
     """Everything the server has; open to the test. ``lock`` guards it."""
 
@@ -66,6 +77,7 @@ class WandbState:
         self.runs: dict[str, StoredRun] = {}
         self.stopped_runs: set[str] = set()
         self.sweeps: dict[str, str] = {}
+        self.artifacts: dict[str, StoredArtifact] = {}
         self.asked: Counter[str] = Counter()
         self.popped_from: list[str] = []
         #: Queues of which the server gives no items, for a reason of its own.
@@ -89,6 +101,18 @@ class WandbState:
         """Have a run begin, as ``wandb.init`` in its job does."""
         with self.lock:
             self.runs.setdefault(run_id, StoredRun()).state = state
+
+    def keep(self, kind: str, name: str, files: dict[str, bytes]) -> str:
+        """Keep files as an artifact; returns its id."""
+        with self.lock:
+            artifact = StoredArtifact(f"artifact-{next(self._numbers)}", kind, name, files)
+            self.artifacts[artifact.id] = artifact
+        return artifact.id
+
+    def make_job(self, name: str, source: dict[str, Any]) -> None:
+        """Have a job, as `wandb job create code` makes it of a code artifact."""
+        job = {"_version": "v0", "source_type": "artifact", "source": source, "runtime": "3.11"}
+        self.keep("job", name, {"wandb-job.json": json.dumps(job).encode(), "requirements.frozen.txt": b""})
 
     def answers(self) -> dict[str, Callable[..., Any]]:
         """Return what answers each root field; called with the lock held."""
@@ -119,6 +143,8 @@ def _project(state: WandbState, given: Given) -> Any:
         "runQueue": lambda _, name: _queue(state, name) if name in state.queues else None,
         "run": lambda _, name: _run(state, name),
         "sweep": lambda _, **given: _sweep(state, given["sweepName"]),
+        "artifact": lambda _, name: _named_artifact(state, name),
+        "artifactCollectionMembership": lambda _, name: _membership(state, name),
     }
 
 
@@ -145,6 +171,49 @@ def _run(state: WandbState, name: str) -> Any:
 def _sweep(state: WandbState, name: str) -> Any:
     standing = state.sweeps.get(name)
     return {"id": f"sweep-{name}", "name": name, "state": standing} if standing else None
+
+
+# Artifacts.
+
+
+def _artifact(state: WandbState, given: Given) -> Any:
+    found = state.artifacts.get(given["id"])
+    if found is None:
+        return None
+    nodes = [
+        {
+            "name": name,
+            "directUrl": f"{state.own_url}/storage/artifact/{found.id}/{name}",
+            "digest": b64encode(md5(content, usedforsecurity=False).digest()).decode(),
+            "sizeBytes": len(content),
+        }
+        for name, content in found.files.items()
+    ]
+    files = {"edges": [{"node": node} for node in nodes], "pageInfo": {"hasNextPage": False, "endCursor": ""}}
+    return {
+        "id": found.id,
+        "state": "COMMITTED",
+        "versionIndex": 0,
+        "description": None,
+        "metadata": "{}",
+        "createdAt": "2026-11-21T00:03:36Z",
+        "artifactType": {"name": found.kind},
+        "artifactSequence": {"name": found.name},
+        "aliases": [{"alias": "latest"}, {"alias": "v0"}],
+        "files": lambda _, **page: files,  # noqa: ARG005 - all are on one page
+    }
+
+
+def _named_artifact(state: WandbState, name: str) -> Any:
+    for artifact in state.artifacts.values():
+        if name in (f"{artifact.name}:latest", f"{artifact.name}:v0"):
+            return _artifact(state, {"id": artifact.id})
+    return None
+
+
+def _membership(state: WandbState, name: str) -> Any:
+    artifact = _named_artifact(state, name)
+    return {"artifact": artifact} if artifact else None
 
 
 # Agents.
@@ -283,6 +352,7 @@ Answer = Callable[[WandbState, Given], Any]
 ANSWERS: dict[str, Answer] = {
     "viewer": _viewer,
     "entity": _entity,
+    "artifact": _artifact,
     "project": _project,
     "createLaunchAgent": _create_agent,
     "launchAgent": _agent,

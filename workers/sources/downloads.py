@@ -6,8 +6,10 @@ Owns the pauses between attempts and the thread. What is asked for is the caller
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import chain, repeat
 from multiprocessing import connection
 from typing import TypeVar
 
@@ -16,7 +18,7 @@ from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachabl
 from launchd.client.queue_server import QueueServer
 from workers.context import JobContext
 
-#: Pauses between attempts while the server does not answer, in seconds.
+#: Pauses between attempts while the server does not answer, in seconds; the last one again and again.
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 20.0)
 
 T = TypeVar("T")
@@ -37,21 +39,25 @@ def from_server(context: JobContext, subject: str, work: Callable[[QueueServer],
     except (QueueServerError, OSError) as error:
         raise SourceError(
             f"{subject} could not be downloaded: {error}",
-            hint="Launch it again if the server no longer has it.",
+            hint="See that its name is right and that the server still has it, then launch it again.",
         ) from error
     finally:
         server.close()
 
 
 def _patiently(context: JobContext, attempt: Callable[[], T]) -> T:
-    for pause in RETRY_SECONDS:
+    deadline = time.monotonic() + context.order.fetch_timeout_seconds
+    pauses = chain(RETRY_SECONDS, repeat(RETRY_SECONDS[-1]))
+    while True:
         try:
             return attempt()
         except (ServerUnreachable, ServerBusy) as error:
+            pause = next(pauses)
+            if time.monotonic() + pause > deadline:
+                raise
             log.warning("The server did not give out the job's files; trying again.", extra={"error": str(error)})
             connection.wait([context.cancel_fileno()], pause)
             context.raise_if_cancelled()
-    return attempt()
 
 
 def _within_time(context: JobContext, subject: str, work: Callable[[], T]) -> T:

@@ -57,8 +57,10 @@ def test_an_unknown_artifact_is_a_sentence(server: RunningServer, make_context: 
 def test_a_server_that_stays_away_fails_the_fetch_in_the_end(
     make_context: ContextMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.sources.downloads.RETRY_SECONDS", (0.01, 0.01))
-    context = make_context(spec={"uri": "wandb-artifact://_id/abc"}, base_url="http://localhost:1")
+    monkeypatch.setattr("workers.sources.downloads.RETRY_SECONDS", (0.01,))
+    context = make_context(
+        spec={"uri": "wandb-artifact://_id/abc"}, base_url="http://localhost:1", fetch_timeout_seconds=0.2
+    )
 
     with pytest.raises(SourceError, match="could not be downloaded"):
         CodeSource().fetch(context)
