@@ -5,13 +5,14 @@ Owns what a signed link may do.
 
 import base64
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launchd.server.bodies import announced_size, pieces_of
-from launchd.server.errors import NotFound, Refused
-from launchd.server.files.linked import linked_file
+from launchd.server.errors import Refused
+from launchd.server.files.contents import Content
+from launchd.server.files.linked import linked_file, receive
 from launchd.server.files.links import DOWNLOAD, UPLOAD, UPLOAD_PART
 from launchd.server.responses import content_response, json_response
 from launchd.server.services import Services
@@ -25,24 +26,21 @@ def storage_routes(services: Services) -> list[Route]:
         found = await linked_file(services, UPLOAD, request, artifact_files.find_file)
         if not found.md5:
             raise Refused("The digest of this file was not announced yet, so it cannot be uploaded.")
-        pieces = pieces_of(request, services.settings.body_silence_seconds)
-        async with services.contents.receiving(pieces, found.md5, announced_size(request)) as content:
-            kept = await services.database.write(
-                lambda connection: artifact_files.arrived(connection, found, content.sha256, content.size)
-            )
-        if not kept:
-            raise NotFound("The artifact of this file has been deleted, or was announced with another content.")
+
+        def arrived(connection: Connection, content: Content) -> bool:
+            return artifact_files.arrived(connection, found, content.sha256, content.size)
+
+        gone = "The artifact of this file has been deleted, or was announced with another content."
+        await receive(services, request, services.contents, found.md5, arrived, gone)
         return json_response(200, {})
 
     async def upload_part(request: Request) -> Response:
         found = await linked_file(services, UPLOAD_PART, request, artifact_parts.find_part)
-        pieces = pieces_of(request, services.settings.body_silence_seconds)
-        async with services.contents.receiving(pieces, found.md5, announced_size(request)) as content:
-            kept = await services.database.write(
-                lambda connection: artifact_parts.arrived(connection, found.id, content.sha256, content.size)
-            )
-        if not kept:
-            raise NotFound("This part is not awaited any more.")
+
+        def arrived(connection: Connection, content: Content) -> bool:
+            return artifact_parts.arrived(connection, found.id, content.sha256, content.size)
+
+        await receive(services, request, services.contents, found.md5, arrived, "This part is not awaited any more.")
         response = json_response(200, {})
         # Clients give it back when they say that all parts are here.
         response.headers["ETag"] = f'"{base64.b64decode(found.md5).hex()}"'

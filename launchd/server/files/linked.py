@@ -1,4 +1,4 @@
-"""What a request with a signed link is about. The link is the permission: nobody asks for a key."""
+"""What a request with a signed link is about, and what it brings. The link is the permission: nobody asks for a key."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -6,7 +6,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from starlette.requests import Request
 
+from launchd.server.bodies import announced_size, pieces_of
 from launchd.server.errors import NotFound
+from launchd.server.files.contents import Content, ContentStore
 from launchd.server.services import Services
 
 T = TypeVar("T")
@@ -26,3 +28,25 @@ async def linked_file(
     if found is None:
         raise NotFound("This file does not exist any more.")
     return found
+
+
+async def receive(
+    services: Services,
+    request: Request,
+    contents: ContentStore,
+    md5: str | None,
+    arrived: Callable[[Connection, Content], bool],
+    otherwise: str,
+) -> None:
+    """Keep the request's body, whose MD5 is `md5` if that is known, and note with `arrived` that it is here.
+
+    Raises:
+        Refused: too big, no room, cut off, or another content than promised. Nothing is left of it.
+        NotFound: it is not awaited any more, as `arrived` says; `otherwise` is the sentence for it.
+        TooSlow, StoreUnavailable: it can be sent again.
+    """
+    pieces = pieces_of(request, services.settings.body_silence_seconds)
+    async with contents.receiving(pieces, md5, announced_size(request)) as content:
+        kept = await services.database.write(lambda connection: arrived(connection, content))
+    if not kept:
+        raise NotFound(otherwise)

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launchd.server.bodies import announced_size, pieces_of, read_body
-from launchd.server.errors import NotFound
-from launchd.server.files.linked import linked_file
+from launchd.server.bodies import read_body
+from launchd.server.files.contents import Content
+from launchd.server.files.linked import linked_file, receive
 from launchd.server.gql.endpoint import may_write
 from launchd.server.responses import content_response, json_response
 from launchd.server.runs.file_stream import read_update
@@ -54,13 +54,12 @@ def _run(connection: Connection, viewer: Viewer, path: dict[str, str]) -> Run:
 def _upload_route(services: Services) -> Route:
     async def upload(request: Request) -> Response:
         found = await linked_file(services, UPLOAD, request, run_files.find_file)
-        pieces = pieces_of(request, services.settings.body_silence_seconds)
-        async with services.run_contents.receiving(pieces, None, announced_size(request)) as content:
-            kept = await services.database.write(
-                lambda connection: run_files.arrived(connection, found.id, content.sha256, content.md5, content.size)
-            )
-        if not kept:
-            raise NotFound("The run of this file has been deleted.")
+
+        def arrived(connection: Connection, content: Content) -> bool:
+            return run_files.arrived(connection, found.id, content.sha256, content.md5, content.size)
+
+        gone = "The run of this file has been deleted."
+        await receive(services, request, services.run_contents, None, arrived, gone)
         return json_response(200, {})
 
     return Route("/storage/run-upload/{token}", upload, methods=["PUT"])
