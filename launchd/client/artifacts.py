@@ -18,6 +18,7 @@ from launchd.client.queue_server import QueueServer
 
 ARTIFACT_TYPE = "code"
 FILES_PER_PAGE = 1000
+_STORED = ("http://", "https://")
 EXECUTABLES = "executables"  # our key in the artifact's metadata
 
 
@@ -108,6 +109,8 @@ def _inside(root: Path, name: str) -> Path:
 def _get_file(server: QueueServer, file: FileFields, target: Path) -> None:
     if file.direct_url is None:
         raise Refused(f"The content of {file.name!r} was never uploaded.")
+    if not file.direct_url.startswith(_STORED):
+        raise Refused(f"{file.name!r} is not stored at the server; it is a reference to {file.direct_url}.")
     with server.transport.download(file.direct_url) as chunks, target.open("wb") as content:
         for chunk in chunks:
             content.write(chunk)

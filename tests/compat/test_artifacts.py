@@ -11,6 +11,7 @@ from tests.compat.names import ARTIFACT, ARTIFACTS
 from tests.support.server import Api
 
 CONTENTS = {"a.bin": bytes(range(256)) * 40, "deep/b c.txt": "grüße\n".encode(), "empty": b""}
+REFERENCE, REFERRED_TO = "elsewhere.csv", b"a,b\n"
 
 _ARTIFACT = """query($p: String!, $n: String!) { project(name: $p) { artifact(name: $n) {
     id state versionIndex description metadata size fileCount aliases { alias } artifactType { name }
@@ -29,11 +30,13 @@ def artifact_of(api: Api, name: str) -> dict[str, Any]:
 def test_an_artifact_is_kept_byte_for_byte(api: Api, desk: Desk) -> None:
     artifact = artifact_of(api, f"{ARTIFACT}:v0")
 
-    nodes = [edge["node"] for edge in artifact["files"]["edges"]]
-    assert {node["name"]: desk.download(node["directUrl"]) for node in nodes} == CONTENTS
+    links = {edge["node"]["name"]: edge["node"]["directUrl"] for edge in artifact["files"]["edges"]}
+    assert links.pop(REFERENCE).startswith("file:///")
+    assert {name: desk.download(link) for name, link in links.items()} == CONTENTS
     assert (artifact["state"], artifact["artifactType"]["name"]) == ("COMMITTED", "dataset")
     assert (artifact["description"], json.loads(artifact["metadata"])) == ("what it is", {"rows": 7})
-    assert artifact["size"] == sum(map(len, CONTENTS.values()))
+    assert artifact["size"] == sum(map(len, (REFERRED_TO, *CONTENTS.values())))
+    assert artifact["fileCount"] == len(CONTENTS) + 1
 
 
 @command(VERSIONS_OF_ARTIFACT)
@@ -52,7 +55,7 @@ def test_versions_and_aliases_are_kept(logged_artifacts: dict[str, Any], api: Ap
 def test_a_download_is_what_was_logged(logged_artifacts: dict[str, Any]) -> None:
     found = {name: bytes.fromhex(content) for name, content in logged_artifacts["downloaded"].items()}
 
-    assert found == CONTENTS
+    assert found == {**CONTENTS, REFERENCE: REFERRED_TO}
 
 
 @command(USE_ARTIFACT)

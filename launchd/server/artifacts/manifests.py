@@ -22,7 +22,7 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 def read_manifest(path: Path) -> list[ManifestEntry]:
-    """Its files; entries that only refer to files elsewhere are left out.
+    """Its files, and its references to files elsewhere.
 
     Raises:
         Refused: too big, or not a manifest.
@@ -34,7 +34,6 @@ def read_manifest(path: Path) -> list[ManifestEntry]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(f"The artifact's manifest cannot be read: {error}.") from error
     return [
-        ManifestEntry(name=name, md5=entry.digest, size=entry.size)
+        ManifestEntry(name=name, md5=entry.digest, size=entry.size, reference=entry.ref)
         for name, entry in manifest.contents.items()
-        if entry.ref is None
     ]

@@ -14,10 +14,7 @@ _FILES = 1000
 
 def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict[str, Any]:
     """A `File`. Its links say what its holder may do, so they are made only for those who may use the artifact."""
-    links, base_url = info.context.services.links, info.context.base_url
-    here = row.content is not None
-    direct_url = links.download(base_url, row.id) if here else None
-    upload_url = None if here or not row.md5 else links.upload(base_url, row.id)
+    direct_url, upload_url = _links_of(info, row)
     return {
         "id": str(row.id),
         "name": row.name,
@@ -35,6 +32,16 @@ def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict
         "upload_multipart_urls": None,
         "artifact": of,
     }
+
+
+def _links_of(info: Info, row: ArtifactFile) -> tuple[str | None, str | None]:
+    """To download it and to upload it, where there is something to download or to upload."""
+    links, base_url = info.context.services.links, info.context.base_url
+    if row.reference is not None:
+        return row.reference, None
+    if row.content is not None:
+        return links.download(base_url, row.id), None
+    return None, links.upload(base_url, row.id) if row.md5 else None
 
 
 def manifest_node(info: Info, row: ArtifactFile) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from launchd.server.store.records import EntityRecord, Member, Person, Role, Vie
 from launchd.server.store.tables import (
     api_keys,
     artifact_collections,
+    artifact_files,
     artifacts,
     entities,
     memberships,
@@ -120,12 +121,13 @@ def members_of(connection: Connection, entity: EntityRecord) -> list[Member]:
 
 
 def stored_bytes(connection: Connection, entity: EntityRecord) -> int:
-    """Sizes of the artifacts of an entity, taken together."""
+    """Sizes of the files that are stored of the artifacts of an entity, taken together."""
     wanted = (
-        select(func.coalesce(func.sum(artifacts.c.size), 0))
+        select(func.coalesce(func.sum(artifact_files.c.size), 0))
+        .join(artifacts, artifacts.c.number == artifact_files.c.artifact_number)
         .join(artifact_collections, artifact_collections.c.id == artifacts.c.collection_id)
         .join(projects, projects.c.id == artifact_collections.c.project_id)
-        .where(projects.c.entity_id == entity.id)
+        .where(projects.c.entity_id == entity.id, artifact_files.c.content.is_not(None))
     )
     return int(connection.execute(wanted).scalar_one())
 

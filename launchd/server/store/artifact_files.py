@@ -12,11 +12,12 @@ from launchd.server.store import artifact_parts
 from launchd.server.store.records import Artifact, ArtifactFile, FileSpec, ManifestEntry
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts, projects
 
-FILE, MANIFEST = "file", "manifest"
+FILE, REFERENCE, MANIFEST = "file", "reference", "manifest"
 MANIFEST_NAME = "wandb_manifest.json"
 """What W&B's clients call it."""
 
 _LONGEST_NAME = 1024
+_LONGEST_REFERENCE = 10_000
 _MD5_BYTES = 16
 _BATCH = 10_000
 
@@ -27,7 +28,12 @@ _OF_ARTIFACT = select(artifact_files).where(
     file.artifact_number == bindparam("of_artifact"), file.kind == bindparam("of_kind")
 )
 _NAMED = _OF_ARTIFACT.where(file.name.in_(bindparam("names", expanding=True)))
-_PAGE = _OF_ARTIFACT.where(file.id > bindparam("after")).order_by(file.id).limit(bindparam("most"))
+_PAGE = (
+    select(artifact_files)
+    .where(file.artifact_number == bindparam("of_artifact"), file.kind != MANIFEST, file.id > bindparam("after"))
+    .order_by(file.id)
+    .limit(bindparam("most"))
+)
 _BY_ID = select(artifact_files).where(file.id == bindparam("of_id"))
 _STORED_IN_ENTITY = (
     select(file.md5, func.min(file.content), func.min(file.size))
@@ -126,9 +132,9 @@ def manifest_of(connection: Connection, artifact: Artifact) -> ArtifactFile | No
 def page_of_files(
     connection: Connection, artifact: Artifact, after: int, limit: int, names: Sequence[str] | None
 ) -> list[ArtifactFile]:
-    """Files whose id is above `after`; only those of `names` where given."""
+    """Files and references whose id is above `after`; only those of `names` where given."""
     page = _PAGE if names is None else _PAGE.where(file.name.in_(names))
-    which = {"of_artifact": artifact.number, "of_kind": FILE, "after": after, "most": limit}
+    which = {"of_artifact": artifact.number, "after": after, "most": limit}
     return [ArtifactFile(**row._mapping) for row in connection.execute(page, which)]
 
 
@@ -148,11 +154,18 @@ def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
 
 
 def settle(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> int:
-    """Make the artifact's files exactly those of its manifest. Returns their size in bytes.
+    """Make the artifact's files exactly those of its manifest. Returns their size in bytes, references included.
 
     Raises:
         Refused: one of them is not here, or is not what the manifest says.
     """
+    _settle_files(connection, artifact, [entry for entry in entries if entry.reference is None])
+    _add_references(connection, artifact, [entry for entry in entries if entry.reference is not None])
+    artifact_parts.remove_all(connection, artifact.number)
+    return sum(entry.size for entry in entries)
+
+
+def _settle_files(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> None:
     announce(connection, artifact, FILE, [FileSpec(name=entry.name, md5=entry.md5) for entry in entries])
     which = {"of_artifact": artifact.number, "of_kind": FILE}
     files = {row.name: ArtifactFile(**row._mapping) for row in connection.execute(_OF_ARTIFACT, which)}
@@ -161,8 +174,28 @@ def settle(connection: Connection, artifact: Artifact, entries: Sequence[Manifes
     extra = [{"of_id": files[name].id} for name in files.keys() - {entry.name for entry in entries}]
     if extra:
         connection.execute(_DELETE, extra)
-    artifact_parts.remove_all(connection, artifact.number)
-    return sum(entry.size for entry in entries)
+
+
+def _add_references(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> None:
+    """They are rows too: clients download, of a version, what its list of files names."""
+    for entry in entries:
+        check_path(entry.name)
+        _check_reference(entry)
+    same = {"artifact_number": artifact.number, "kind": REFERENCE}
+    rows = [
+        {**same, "name": entry.name, "md5": entry.md5, "size": entry.size, "reference": entry.reference}
+        for entry in entries
+    ]
+    if rows:
+        connection.execute(insert(artifact_files), rows)
+
+
+def _check_reference(entry: ManifestEntry) -> None:
+    for text in (entry.reference or "", entry.md5):
+        if len(text) > _LONGEST_REFERENCE or "\0" in text:
+            raise Refused(f"The reference {entry.name!r} of the manifest is longer than any, or has a NUL character.")
+    if entry.size < 0:
+        raise Refused(f"The reference {entry.name!r} of the manifest has {entry.size} bytes.")
 
 
 def _compare(entry: ManifestEntry, files: Mapping[str, ArtifactFile]) -> None:

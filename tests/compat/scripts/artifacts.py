@@ -14,12 +14,14 @@ data = Path("data")
 (data / "a.bin").write_bytes(bytes(range(256)) * 40)
 (data / "deep" / "b c.txt").write_text("grüße\n")
 (data / "empty").write_bytes(b"")
+elsewhere = Path("elsewhere.csv").resolve()
+elsewhere.write_text("a,b\n")
 
 
 def logged(run: "wandb.Run", *aliases: str, collection: str = name) -> "wandb.Artifact":
     artifact = wandb.Artifact(collection, type="dataset", description="what it is", metadata={"rows": 7})
     artifact.add_dir(str(data))
-    artifact.add_reference("https://example.com/elsewhere.csv", name="elsewhere.csv", checksum=False)
+    artifact.add_reference(elsewhere.as_uri(), name="elsewhere.csv")
     return run.log_artifact(artifact, aliases=list(aliases)).wait()
 
 

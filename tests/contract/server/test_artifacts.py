@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -230,6 +231,39 @@ def test_a_commit_needs_a_manifest_that_tells_the_truth(api: Api) -> None:
     assert logged.commit() == logged.commit(), "committing twice is no mistake"
     with pytest.raises(RefusedByServer, match="cannot be changed any more"):
         logged.announce()
+
+
+def test_references_are_listed_with_the_files(api: Api) -> None:
+    """W&B's clients download of a version what this list names, references too."""
+    logged = Logging(api, {"a": b"aaa"})
+    logged.upload()
+    place = "s3://bucket/far away.csv"
+    reference = {"digest": "an etag", "size": 40, "ref": place, "extra": {"versionID": "1"}}
+    logged.manifest({"a": {"digest": md5_of(b"aaa"), "size": 3}, "far.csv": reference})
+    logged.commit()
+    node = "name digest sizeBytes directUrl uploadUrl"
+    found: Any = logged.look(f'size fileCount files(names: ["far.csv"]) {{ edges {{ node {{ {node} }} }} }}')
+    assert (found["size"], found["fileCount"]) == (43, 2)
+    expected = {"name": "far.csv", "digest": "an etag", "sizeBytes": 40, "directUrl": place, "uploadUrl": None}
+    assert [edge["node"] for edge in found["files"]["edges"]] == [expected]
+    everything: Any = logged.look("files { edges { node { name } } }")
+    assert {edge["node"]["name"] for edge in everything["files"]["edges"]} == {"a", "far.csv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "sentence"),
+    [
+        ("../x", {}, "is no name for a file"),
+        ("x", {"size": -1}, "has -1 bytes"),
+        ("x", {"ref": "s3://" + "x" * 10_000}, "longer than any"),
+        ("x", {"ref": "s3://\0"}, "NUL"),
+    ],
+)
+def test_a_reference_that_is_none_is_refused(api: Api, name: str, entry: dict[str, object], sentence: str) -> None:
+    logged = Logging(api, {})
+    logged.manifest({name: {"digest": "", "ref": "s3://bucket/x", **entry}})
+    with pytest.raises(RefusedByServer, match=sentence):
+        logged.commit()
 
 
 def test_the_same_client_id_is_the_same_artifact(api: Api) -> None:

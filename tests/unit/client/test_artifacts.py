@@ -85,14 +85,17 @@ def test_an_artifact_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert "has no artifact a." in str(error)
 
 
-def with_file(name: str, content: bytes = b"content", digest: str | None = None) -> Callable[[Seen], Reply]:
+def with_file(
+    name: str, content: bytes = b"content", digest: str | None = None, link: str | None = None
+) -> Callable[[Seen], Reply]:
     """A server with an artifact of one file."""
     stored = digest or b64encode(md5(content, usedforsecurity=False).digest()).decode()
 
     def script(seen: Seen) -> Reply:
         if seen.method == "GET":
             return Reply(body=content)
-        file = {"name": name, "directUrl": f"http://{seen.headers['Host']}/file", "digest": stored, "sizeBytes": 7}
+        direct_url = link or f"http://{seen.headers['Host']}/file"
+        file = {"name": name, "directUrl": direct_url, "digest": stored, "sizeBytes": 7}
         return data({"metadata": "{}", "files": {"edges": [{"node": file}], "pageInfo": {"hasNextPage": False}}})
 
     return script
@@ -123,6 +126,13 @@ def test_content_that_arrives_damaged_is_not_kept(tmp_path: Path) -> None:
     assert type(error) is ServerBusy
     assert "arrived damaged" in str(error)
     assert not (tmp_path / "main.py").exists()
+
+
+def test_a_reference_is_not_followed(tmp_path: Path) -> None:
+    error = download_error(with_file("main.py", link="s3://bucket/main.py"), tmp_path)
+
+    assert type(error) is Refused
+    assert "is not stored at the server; it is a reference to s3://bucket/main.py" in str(error)
 
 
 def test_metadata_of_others_may_be_anything(tmp_path: Path) -> None:

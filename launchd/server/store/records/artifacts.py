@@ -53,7 +53,10 @@ class ArtifactTypeRecord(Record, frozen=True, kw_only=True):
 
 
 class ArtifactFile(Record, frozen=True, kw_only=True):
-    """A file of an artifact, or its manifest; `content` is the SHA-256 of what is stored, None until it has arrived."""
+    """A file of an artifact, or its manifest; `content` is the SHA-256 of what is stored, None until it has arrived.
+
+    `reference` is where a file is that is kept elsewhere; such a file never arrives.
+    """
 
     id: int
     artifact_number: int
@@ -63,6 +66,7 @@ class ArtifactFile(Record, frozen=True, kw_only=True):
     mimetype: str | None
     content: str | None
     size: int | None
+    reference: str | None
 
 
 class FilePart(Record, frozen=True, kw_only=True):
@@ -86,8 +90,9 @@ class FileSpec(Record, frozen=True, kw_only=True):
 
 
 class ManifestEntry(Record, frozen=True, kw_only=True):
-    """What a manifest says of one file."""
+    """What a manifest says of one file. `md5` of a `reference`, a file that is kept elsewhere, may be any text."""
 
     name: str
     md5: str
     size: int
+    reference: str | None = None

@@ -61,15 +61,17 @@ artifact_files = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("artifact_number", ForeignKey("artifacts.number"), nullable=False),
-    # 'file', or 'manifest' (one per artifact).
+    # 'file', 'reference', or 'manifest' (one per artifact).
     Column("kind", String, nullable=False),
     Column("name", String, nullable=False),
-    # base64, as W&B's manifests have it; empty for a manifest that is only announced.
+    # base64, as W&B's manifests have it; empty for a manifest that is only announced. Of a reference any text.
     Column("md5", String, nullable=False, index=True),
     Column("mimetype", String),
     # SHA-256 of the content in hex, null until it is here.
     Column("content", String, index=True),
     Column("size", Count),
+    # Where a reference leads; null for all others.
+    Column("reference", Text),
     UniqueConstraint("artifact_number", "kind", "name"),
     sqlite_autoincrement=True,
 )
