@@ -12,7 +12,7 @@ import msgspec
 
 from ipc.run_spec import CODE_URI_PREFIX
 from launchd.api.errors import LaunchError, suggestion, told
-from launchd.api.targets import RESOURCES, default_entry_point, is_repository
+from launchd.api.targets import RESOURCES, has_default_script, is_repository
 from launchd.api.values import as_mapping
 from launchd.client.job_file import parse_job_name
 
@@ -141,7 +141,7 @@ def _set_source(spec: dict[str, Any], version: str | None) -> Path | None:
     if not sources and not spec["overrides"].get("entry_point"):
         raise LaunchError("Say what to run: a job, a docker_image, a uri, or a command as entry_point.")
     if directory is not None:
-        _set_default_entry_point(spec["overrides"], directory)
+        _require_command(spec["overrides"], directory)
     if version is not None:
         _set_version(spec, version)
     return directory
@@ -175,11 +175,9 @@ def _sources(spec: Mapping[str, Any]) -> list[str]:
     return [name for name, value in found.items() if value]
 
 
-def _set_default_entry_point(overrides: dict[str, Any], directory: Path) -> None:
-    command = overrides.get("entry_point") or default_entry_point(directory)
-    if command is None:
+def _require_command(overrides: Mapping[str, Any], directory: Path) -> None:
+    if not overrides.get("entry_point") and not has_default_script(directory):
         raise LaunchError(f"{directory} has no main.py: say what to run, as in entry_point=['python', 'train.py'].")
-    overrides["entry_point"] = command
 
 
 def _set_version(spec: dict[str, Any], version: str) -> None:

@@ -46,9 +46,12 @@ def run_address(uri: str) -> RunAddress | None:
     return RunAddress(*found.groups()) if found else None
 
 
-def default_entry_point(directory: Path) -> list[str] | None:
-    """Return the command for a directory where nobody names one, ``None`` where it has no script of the usual name."""
-    return ["python", DEFAULT_SCRIPT] if (directory / DEFAULT_SCRIPT).is_file() else None
+def has_default_script(directory: Path) -> bool:
+    """Return whether a directory has what the agent runs (``python main.py``) where nobody names a command.
+
+    It is left to the agent, which in secure mode takes no command from a submitter.
+    """
+    return (directory / DEFAULT_SCRIPT).is_file()
 
 
 def artifact_name(directory: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from launchd.api.targets import DEFAULT_SCRIPT, default_entry_point, is_repository
+from launchd.api.targets import DEFAULT_SCRIPT, has_default_script, is_repository
 
 #: A configuration with one of these is W&B's launch config, part of a run spec; any other is the run's own.
 SPEC_KEYS = frozenset({"overrides", "resource", "resource_args"})
@@ -56,23 +56,18 @@ def run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]
     spec = base | {key: value for key, value in flags.items() if value is not None}
     if target.repository is not None:
         spec["git"] = {"repo": target.repository, "version": target.version}
-    overrides = _overrides(spec.get("overrides") or {}, target)
-    if not overrides.get("entry_point") and not _SOURCES & spec.keys():
-        raise click.UsageError("Say what to launch: a directory, the URL of a git repository, or a command after --.")
+    overrides = dict(spec.get("overrides") or {})
+    if target.entry_point:
+        overrides["entry_point"] = list(target.entry_point)
+    if not overrides.get("entry_point"):
+        _require_source(target, spec)
     return spec | {"overrides": overrides}
 
 
-def _overrides(given: Mapping[str, Any], target: Target) -> dict[str, Any]:
-    overrides = dict(given)
-    if target.entry_point:
-        overrides["entry_point"] = list(target.entry_point)
-    elif target.directory is not None:
-        overrides.setdefault("entry_point", _default_entry_point(target.directory))
-    return overrides
-
-
-def _default_entry_point(directory: Path) -> list[str]:
-    found = default_entry_point(directory)
-    if found is None:
-        raise click.UsageError(f"{directory} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'.")
-    return found
+def _require_source(target: Target, spec: Mapping[str, Any]) -> None:
+    if target.directory is not None:
+        if not has_default_script(target.directory):
+            what = f"{target.directory} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'."
+            raise click.UsageError(what)
+    elif not _SOURCES & spec.keys():
+        raise click.UsageError("Say what to launch: a directory, the URL of a git repository, or a command after --.")

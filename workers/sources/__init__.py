@@ -13,6 +13,9 @@ from ipc.errors import InvalidSpec
 from ipc.run_spec import RunSpec
 from workers.context import JobContext
 
+#: What W&B's agent runs where nobody names a command.
+DEFAULT_ENTRY_POINT = ("python", "main.py")
+
 
 class Project(msgspec.Struct, frozen=True):
     """A fetched source: its directory, and the command it suggests where the submitter gave none."""

@@ -2,7 +2,7 @@
 
 from launchd.client.artifacts import download_artifact
 from workers.context import JobContext
-from workers.sources import Project
+from workers.sources import DEFAULT_ENTRY_POINT, Project
 from workers.sources.downloads import from_server
 
 
@@ -10,7 +10,7 @@ class CodeSource:
     """Downloads the directory into the job's working directory."""
 
     def fetch(self, context: JobContext) -> Project:
-        """Bring the files; the command is the submitter's.
+        """Bring the files; the suggested command is ``python main.py``.
 
         Raises:
             SourceError: the artifact cannot be had.
@@ -20,4 +20,4 @@ class CodeSource:
         from_server(
             context, "The job's code directory", lambda server: download_artifact(server, artifact, context.work)
         )
-        return Project(context.work)
+        return Project(context.work, DEFAULT_ENTRY_POINT)

@@ -15,11 +15,8 @@ from ipc.run_spec import GitSource as GitSpec
 from workers.command import Command, CommandFailed, Limits, run_command
 from workers.context import JobContext
 from workers.job_environment import process_environment
-from workers.sources import Project
+from workers.sources import DEFAULT_ENTRY_POINT, Project
 from workers.sources.git_url import LOCAL_TRANSPORT, Repository, parse_repository
-
-#: What W&B's agent runs where nobody names a command.
-DEFAULT_ENTRY_POINT = ("python", "main.py")
 
 #: Without a version, the first of these that exists: W&B's order, and then what the repository itself prefers.
 _DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")

@@ -84,7 +84,7 @@ def test_a_directory_runs_its_main_script(tmp_path: Path) -> None:
     made = draft(Asked(uri=str(tmp_path)), "me", "p")
 
     assert made.directory == tmp_path
-    assert made.spec["overrides"]["entry_point"] == ["python", "main.py"]
+    assert "entry_point" not in made.spec["overrides"]
     assert "uri" not in made.spec
 
 

@@ -41,6 +41,7 @@ def test_a_directory_comes_back_as_it_was(server: RunningServer, make_context: C
 
     project = CodeSource().fetch(job(make_context, server, artifact))
 
+    assert project.entry_point == ("python", "main.py")
     names = [path.relative_to(project.directory).as_posix() for path in project.directory.rglob("*") if path.is_file()]
     assert sorted(names) == ["deep/er/bytes.bin", "main.py", "run.sh"]
     assert (project.directory / "deep/er/bytes.bin").read_bytes() == bytes(range(256))
