@@ -52,10 +52,10 @@ def describe_job(job: JobRecord, rules: Rules, staff: Staff) -> dict[str, Any]:
 def sentence(standing: Standing, care: Care) -> str:
     """Return the agent's state in one line."""
     jobs, limit = care.count(schedulers=False), care.rules.config.max_jobs
-    maximum = "unlimited" if limit < 0 else str(limit)
+    maximum = "any number of jobs" if limit < 0 else f"at most {limit} job{'' if limit == 1 else 's'}"
     server = "" if standing.contact is None or standing.contact.error is None else "; the queue server does not answer"
     trouble = f"; {standing.trouble}" if standing.trouble else ""
-    return f"{standing.state}, running {jobs} of at most {maximum} jobs{server}{trouble}"
+    return f"{standing.state}, running {jobs} of {maximum}{server}{trouble}"
 
 
 def _agent(standing: Standing, rules: Rules) -> dict[str, Any]:

@@ -33,11 +33,6 @@ def jobs_run_on(number: int) -> str:
     return f"{jobs_in_words(number)} {'runs' if number == 1 else 'run'} on"
 
 
-def limit(number: int) -> str:
-    """A number of jobs, where -1 is no limit."""
-    return "no limit" if number < 0 else str(number)
-
-
 def one_line(text: str | None) -> str:
     """Text without line breaks and what else would disturb a table."""
     return " ".join("".join(c if c.isprintable() else " " for c in text or "").split())

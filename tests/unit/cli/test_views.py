@@ -95,6 +95,13 @@ def test_an_idle_agent() -> None:
     ]
 
 
+@pytest.mark.parametrize(("limit", "said"), [(1, "at most 1 job"), (2, "at most 2 jobs"), (-1, "any number of jobs")])
+def test_how_many_jobs_an_agent_takes(limit: int, said: str) -> None:
+    agent = a_status()["agent"] | {"max_jobs": limit}
+
+    assert shown(a_status(agent=agent))[1] == f"queues   default, gpu of me, {said}"
+
+
 def test_jobs_and_outcomes_fit_into_80_columns() -> None:
     jobs = [a_job(), a_job(phase="building", attempt=2, name="a run", message="Collecting torch\n" * 9)]
     recent = [
