@@ -19,6 +19,7 @@ from ipc.channel import ChannelClosed, WorkerEnd
 from ipc.errors import JobError
 from ipc.exits import WorkerExit
 from ipc.failpoints import hit
+from ipc.log_lines import TextFormatter
 from ipc.messages import Adopt, Command, Hello, Start
 from ipc.orders import read_order
 from workers.context import JobContext
@@ -100,8 +101,8 @@ def _work(assignment: Start | Adopt, end: WorkerEnd, mailbox: Mailbox) -> int:
 
 def _open_log(directory: Path) -> None:
     """Send log records, and the stacks of all threads on a fatal signal, to the job's own log."""
-    stream = (directory / WORKER_LOG).open("a", buffering=1)
+    stream = (directory / WORKER_LOG).open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     faulthandler.enable(stream)

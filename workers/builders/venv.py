@@ -6,6 +6,7 @@ Built by one worker at a time, with uv where it is installed and pip otherwise.
 import hashlib
 import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,10 @@ _LOOK_AGAIN_SECONDS = 0.2
 #: Settings of pip and uv that the administrator gave the agent, such as an index of the house.
 _TOOL_PREFIXES = ("PIP_", "UV_")
 _REQUIREMENTS_NAME = "environment-requirements.txt"
+#: How pip and uv begin a complaint; what is indented below belongs to it.
+_COMPLAINT = re.compile(r"^(?:ERROR:|error:| *×)(.+(?:\n[ \t]+\S.*)*)", re.MULTILINE)
+_ORNAMENTS = str.maketrans("╰├─▶", "    ")
+_LONGEST_COMPLAINT = 400
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +98,8 @@ class _Installation:
             run_command(self._context, command, self._context.progress)
         except CommandFailed as error:
             raise BuildError(
-                f"The environment from {self._requirements.origin} could not be built: {error.message}",
-                hint="The end of the tool's output names the requirement that failed.",
+                f"The environment from {self._requirements.origin} could not be built: {_in_words(error)}",
+                hint="All that was said is in `launchd logs --worker`, on the host that built it.",
                 detail=error.output,
             ) from error
 
@@ -183,6 +188,15 @@ def _whole_or_nothing(entry: Entry) -> Iterator[None]:
     finally:
         if not entry.is_complete():
             entry.remove()
+
+
+def _in_words(error: CommandFailed) -> str:
+    """Return how the tool ended, and the last of its own words on it."""
+    complaints = _COMPLAINT.findall(error.output)
+    if not complaints:
+        return error.message
+    words = " ".join(complaints[-1].translate(_ORNAMENTS).split())[:_LONGEST_COMPLAINT]
+    return f"{error.message} It said: {words.rstrip('.')}."
 
 
 def _tool_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:

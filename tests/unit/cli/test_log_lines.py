@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ipc.log_lines import TextFormatter
 from launchd import logs
 
 log = logging.getLogger("launchd.tests")
@@ -33,7 +34,7 @@ def record(**fields: object) -> logging.LogRecord:
     ],
 )
 def test_a_field_cannot_be_misread(value: object, shown: str) -> None:
-    assert logs.TextFormatter().format(record(item=value)).endswith(f" INFO launchd.care: A job is over. item={shown}")
+    assert TextFormatter().format(record(item=value)).endswith(f" INFO launchd.care: A job is over. item={shown}")
 
 
 def test_json_has_the_fields_beside_the_sentence() -> None:
@@ -49,7 +50,7 @@ def test_a_traceback_is_kept() -> None:
     except ValueError:
         failed = record(exc_info=sys.exc_info())
 
-    assert logs.TextFormatter().format(failed).endswith("ValueError: no good")
+    assert TextFormatter().format(failed).endswith("ValueError: no good")
     assert "no good" in json.loads(logs.JsonFormatter().format(failed))["exception"]
 
 

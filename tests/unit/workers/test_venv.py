@@ -169,6 +169,7 @@ def test_a_requirement_that_does_not_exist_fails_with_the_tools_own_words(make_j
     with pytest.raises(BuildError, match=r"environment from requirements\.txt could not be built") as failure:
         VenvBuilder().build(*make_job("no-such-package\n"))
 
+    assert "no-such-package was not found" in failure.value.message
     assert "no-such-package" in (failure.value.detail or "")
     assert failure.value.hint
     assert environments(cache) == []

@@ -1,0 +1,35 @@
+"""A log record as one line of text: a fixed sentence, then the values that were logged with it.
+
+The supervisor, the queue server and the workers write alike; where the lines go is their own business.
+"""
+
+import json
+import logging
+import time
+from typing import Any
+
+#: What every record has; anything else on it is a field of ours.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the values that were logged with the sentence (``extra={...}``)."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-01-31 12:00:00.123 INFO launchd.care: The sentence. item=3 why="because of this"``, in local time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line; a traceback follows on lines of its own."""
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        values = "".join(f" {name}={_shown(value)}" for name, value in fields(record).items())
+        line = f"{moment}.{int(record.msecs):03} {record.levelname} {record.name}: {record.getMessage()}{values}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _shown(value: Any) -> str:
+    """Plain where that cannot be misread, else as JSON: a record stays one line whatever a value contains."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    plain = text.isprintable() and not any(mark in text for mark in ' "=') and text
+    return text if plain or not isinstance(value, str) else json.dumps(text)
