@@ -58,15 +58,21 @@ class ClientRun:
     def state(self) -> str:
         return str(self.ask("state")["state"])
 
-    def upload(self, name: str, content: bytes) -> None:
-        """Put one file there."""
+    def announce(self, *names: str) -> list[dict[str, str]]:
+        """Announce files; each has a `name`, and an `uploadUrl` where it is to be put."""
         made = self.api.mutate(
             "createRunFiles",
             "runID uploadHeaders files { name uploadUrl }",
             entityName="me",
             projectName=self.project,
             runName=self.name,
-            files=[name],
+            files=names,
         )
-        assert [file["name"] for file in made["files"]] == [name]
-        assert requests.put(made["files"][0]["uploadUrl"], content, timeout=REQUEST_SECONDS).status_code == 200
+        files: list[dict[str, str]] = made["files"]
+        return files
+
+    def upload(self, name: str, content: bytes) -> None:
+        """Put one file there."""
+        (file,) = self.announce(name)
+        assert file["name"] == name
+        assert requests.put(file["uploadUrl"], content, timeout=REQUEST_SECONDS).status_code == 200

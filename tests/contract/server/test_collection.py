@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.contract.server.test_artifacts import Logging
+from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 
@@ -77,15 +78,11 @@ def test_files_of_what_is_deleted_go_and_shared_ones_stay(api: Api, small: Runni
 
 
 def test_files_of_a_deleted_run_go(api: Api, small: RunningServer) -> None:
-    run = fresh_name("run")
-    names = {"entityName": "me", "projectName": "proj1", "runName": run}
-    api.mutate("upsertBucket", "bucket { id }", entityName="me", modelName="proj1", name=run)
-    made = api.mutate("createRunFiles", "files { uploadUrl }", files=["a.txt"], **names)
-    assert requests.put(made["files"][0]["uploadUrl"], content(), timeout=10).ok
+    run = ClientRun(api)
+    run.upload("a.txt", content())
     collect(api)
     before = files_of(small)
-    find = 'query($r: String!) { project(name: "proj1") { run(name: $r) { id } } }'
-    api.mutate("deleteRun", "clientMutationId", id=api.run(find, {"r": run})["project"]["run"]["id"])
+    api.mutate("deleteRun", "clientMutationId", id=run.id)
     assert collect(api)["removedFiles"] == 1
     assert len(files_of(small)) == len(before) - 1
 

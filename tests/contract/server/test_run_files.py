@@ -45,7 +45,7 @@ def test_files_are_listed_in_pages_by_name_and_by_pattern(api: Api) -> None:
     names = ["a.txt", "b_1.txt", "code/train.py"]
     for name in names:
         run.upload(name, name.encode())
-    _announce(run, ["never-sent"])
+    run.announce("never-sent")
     first = run.ask(LIST % ("[]", 2, "null", "null"))["files"]
     assert [edge["node"]["name"] for edge in first["edges"]] == names[:2]
     assert first["pageInfo"]["hasNextPage"] is True
@@ -56,34 +56,21 @@ def test_files_are_listed_in_pages_by_name_and_by_pattern(api: Api) -> None:
     assert listed(run, pattern='"a_txt"') == []
 
 
-def _announce(run: ClientRun, names: list[str]) -> list[dict[str, str]]:
-    made = run.api.mutate(
-        "createRunFiles",
-        "files { name uploadUrl }",
-        entityName="me",
-        projectName=run.project,
-        runName=run.name,
-        files=names,
-    )
-    files: list[dict[str, str]] = made["files"]
-    return files
-
-
 def test_as_many_links_as_asked_for_in_the_same_order(api: Api) -> None:
     run = ClientRun(api)
-    _announce(run, ["b"])
-    assert [file["name"] for file in _announce(run, ["c", "b", "a", "c"])] == ["c", "b", "a", "c"]
+    run.announce("b")
+    assert [file["name"] for file in run.announce("c", "b", "a", "c")] == ["c", "b", "a", "c"]
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc/passwd", "a//b", "", "a/../../b", "x" * 2000])
 def test_names_that_lead_out_are_refused(api: Api, name: str) -> None:
     with pytest.raises(RefusedByServer, match=r"400: .* is no name for a file"):
-        _announce(ClientRun(api), [name])
+        ClientRun(api).announce(name)
 
 
 def test_a_link_is_good_for_one_file_and_one_action(api: Api) -> None:
     run = ClientRun(api)
-    url = _announce(run, ["one"])[0]["uploadUrl"]
+    url = run.announce("one")[0]["uploadUrl"]
     assert requests.get(url.replace("run-upload", "run-download"), timeout=20).status_code == 403
     assert requests.put(url.replace("run-upload", "upload"), b"x", timeout=20).status_code == 403
     token = url.rpartition("/")[2]
@@ -95,4 +82,4 @@ def test_files_of_a_run_that_does_not_exist_are_refused(api: Api) -> None:
     run = ClientRun(api)
     run.name = "never-made"
     with pytest.raises(RefusedByServer, match="404"):
-        _announce(run, ["a"])
+        run.announce("a")
