@@ -55,15 +55,18 @@ class Values:
         if isinstance(kind, GraphQLList):
             return st.lists(self._of(kind.of_type, name), max_size=3)
         if isinstance(kind, GraphQLInputObjectType):
-            needed = {key: field for key, field in kind.fields.items() if isinstance(field.type, GraphQLNonNull)}
-            others = {key: field for key, field in kind.fields.items() if key not in needed}
-            return st.fixed_dictionaries(
-                {key: self._of(field.type, key) for key, field in needed.items()},
-                optional={key: self._of(field.type, key) for key, field in others.items()},
-            )
+            return self._object(kind)
         if isinstance(kind, GraphQLEnumType):
             return st.sampled_from([*kind.values, "NONE"])
         return self._scalar(kind.name, name)
+
+    def _object(self, kind: GraphQLInputObjectType) -> st.SearchStrategy[Any]:
+        values = {key: self._of(field.type, key) for key, field in kind.fields.items()}
+        needed = {key for key, field in kind.fields.items() if isinstance(field.type, GraphQLNonNull)}
+        return st.fixed_dictionaries(
+            {key: value for key, value in values.items() if key in needed},
+            optional={key: value for key, value in values.items() if key not in needed},
+        )
 
     def _scalar(self, kind: str, name: str) -> st.SearchStrategy[Any]:
         if name in WAITS:

@@ -43,18 +43,20 @@ class Snapshot:
         with closing(sqlite3.connect(database)) as connection:
             wanted = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
             tables = [name for (name,) in connection.execute(wanted)]
-            rows: Rows = {}
-            references = {}
+            made = cls({}, {})
             for table in tables:
-                described = connection.execute(f"PRAGMA table_info({table})").fetchall()
-                columns = [column[1] for column in described]
-                key = [place for place, column in enumerate(described) if column[5]]
-                foreign = connection.execute(f"PRAGMA foreign_key_list({table})").fetchall()
-                references[table] = [(columns.index(named[3]), named[2]) for named in foreign]
-                kept = ", ".join("NULL" if column in IN_PASSING else column for column in columns)
-                for row in connection.execute(f"SELECT {kept} FROM {table}"):
-                    rows[table, tuple(row[place] for place in key)] = row
-            return cls(rows, references)
+                made._read(connection, table)
+            return made
+
+    def _read(self, connection: sqlite3.Connection, table: str) -> None:
+        described = connection.execute(f"PRAGMA table_info({table})").fetchall()
+        columns = [column[1] for column in described]
+        key = [place for place, column in enumerate(described) if column[5]]
+        foreign = connection.execute(f"PRAGMA foreign_key_list({table})").fetchall()
+        self.references[table] = [(columns.index(named[3]), named[2]) for named in foreign]
+        kept = ", ".join("NULL" if column in IN_PASSING else column for column in columns)
+        for row in connection.execute(f"SELECT {kept} FROM {table}"):
+            self.rows[table, tuple(row[place] for place in key)] = row
 
     def changes_of(self, theirs: Rows, before: "Snapshot") -> list[str]:
         """What was done to `theirs`: rows of them that changed or went, and new rows that refer to them."""

@@ -1,8 +1,7 @@
 """Everything that one team may have on a server, to be reached for by others.
 
 Names and ids may travel in requests; what is in an object besides them holds `hidden`, a word that nobody learns who
-may not see the object. A new kind of object gets a property here, and its arguments a row in
-`tests/contract/server/test_every_field.py`.
+may not see the object. A new kind of object gets a property here, and its arguments a row in `reaching.py`.
 """
 
 import base64

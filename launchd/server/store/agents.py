@@ -84,13 +84,17 @@ def create_agent(
         "next_queue": 0,
     }
     connection.execute(insert(launch_agents), row)
+    _serve(connection, agent_id, queue_ids)
+    return agent_id
+
+
+def _serve(connection: Connection, agent_id: str, queue_ids: Sequence[str]) -> None:
     places = [
         {"agent_id": agent_id, "place": place, "queue_id": queue_id}
         for place, queue_id in enumerate(dict.fromkeys(queue_ids))
     ]
     if places:
         connection.execute(insert(launch_agent_queues), places)
-    return agent_id
 
 
 def _agent(connection: Connection, viewer: Viewer, row: Any) -> LaunchAgent:
