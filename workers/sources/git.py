@@ -25,8 +25,15 @@ _WHOLE_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _ADVERTISED = re.compile(r"^[0-9a-f]{40,64}\t(\S+)$", re.MULTILINE)
 _NO_VERSION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^-|^$")
 _CONNECT_TIMEOUT_SECONDS = 30
-#: Of the worker's own environment, what git and ssh need to find keys and helpers.
-_PASSED_ON = ("XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
+#: Of the worker's own environment, what git and ssh need to find keys, helpers and the certificates of the house.
+_PASSED_ON = (
+    "XDG_CONFIG_HOME",
+    "SSH_AUTH_SOCK",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+)
 _SILENT_SECONDS = 300.0
 _SETTINGS_FILE = ".git-settings"
 

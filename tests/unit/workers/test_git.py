@@ -1,6 +1,5 @@
 """Repositories fetched by the real git, from the disk of this host."""
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,43 +9,11 @@ import pytest
 from ipc.errors import JobCancelled, PolicyRefused, SourceError
 from ipc.orders import GitOptions
 from ipc.run_spec import GitSource as GitSpec
-from tests.unit.workers.conftest import Heard
+from tests.unit.workers.conftest import Heard, Origin
 from workers.context import JobContext
 from workers.sources.git import GitSource
 
 ContextMaker = Callable[..., JobContext]
-
-IDENTITY = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com"} | {
-    "GIT_COMMITTER_NAME": "Ada",
-    "GIT_COMMITTER_EMAIL": "ada@example.com",
-}
-
-
-class Origin:
-    """A repository to fetch from."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main", ".")
-
-    def git(self, *arguments: str) -> str:
-        environment = {**os.environ, **IDENTITY}
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.path, env=environment, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    def commit(self, content: str) -> str:
-        (self.path / "main.py").write_text(content)
-        self.git("add", ".")
-        self.git("commit", "--quiet", "--message", content)
-        return self.git("rev-parse", "HEAD")
-
-
-@pytest.fixture
-def origin(tmp_path: Path) -> Origin:
-    return Origin(tmp_path / "origin")
 
 
 @pytest.fixture
