@@ -206,9 +206,16 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _make_passable(directory: Path) -> None:
+    """Make the state directory, if there is none. Others may pass through it, as jobs of other users have to."""
+    if not directory.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o711)
+
+
 def _lock_beside(path: Path) -> int:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_passable(path.parent)
         descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise JournalError(f"The state directory {path.parent} cannot be used: {error.strerror}.") from error

@@ -62,6 +62,9 @@ JOURNAL_FILE = "journal.sqlite"
 #: The key of the journal's meta table under which our agent id is kept.
 AGENT_ID = "agent_id"
 
+#: What is written here is for its user's eyes alone; a job has a umask of its own.
+UMASK = 0o077
+
 #: The exit code of an agent that a new one should replace (EX_SOFTWARE).
 BROKEN = 70
 
@@ -122,6 +125,7 @@ def run(
             queue server refuses us while no job is in our care.
     """
     inbox = Inbox()
+    os.umask(UMASK)
     # Where a loop that hangs hangs, should the watchdog end us.
     faulthandler.enable()
     os.environ.pop("WANDB_API_KEY", None)

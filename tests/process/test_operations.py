@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -345,6 +346,21 @@ def test_processes_say_what_they_are(home: House, gate: Gate) -> None:
     assert title_of(psutil.Process(worker.ppid())) == "launchd: fork server"
     gate.open()
     home.wait_over([item])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
+def test_jobs_run_as_the_user_of_the_policy() -> None:
+    # Below a directory that other users may enter, unlike pytest's own.
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        policy = {"resources": ["local-process"], "run_as_user": "nobody"}
+        with house(Path(name), launchd={"policy": policy}) as opened:
+            opened.start_agent()
+            item = opened.push("sh", "-c", "id -un; touch written; stat -c %a written")
+            opened.wait_over([item])
+            assert output(opened, item) == "nobody\n644\n"
+            ours = [path for path in opened.state_dir.rglob("*") if path.is_file() and path.owner() == "root"]
+            assert [path for path in ours if path.stat().st_mode & 0o077] == []
 
 
 # A submitter's own key.

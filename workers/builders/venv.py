@@ -29,6 +29,7 @@ from workers.sources import Project
 #: Part of every key: environments of another layout are not used, and in time removed.
 _LAYOUT = 1
 _KEY_CHARACTERS = 32
+_SEARCHABLE = 0o711
 _LOOK_AGAIN_SECONDS = 0.2
 #: Settings of pip and uv that the administrator gave the agent, such as an index of the house.
 _TOOL_PREFIXES = ("PIP_", "UV_")
@@ -111,6 +112,9 @@ class _Installation:
         # Not in the project, where a link of its author's making might lead us anywhere.
         written = self._context.directory / _REQUIREMENTS_NAME
         written.write_text(self._requirements.text)
+        if self._user is not None:
+            owner = require_user(self._user)
+            os.chown(written, owner.pw_uid, owner.pw_gid)
         return written
 
     def _interpreter(self) -> tuple[str, int, int]:
@@ -145,7 +149,6 @@ class VenvBuilder:
         if requirements is None:
             return Build()
         cache = _cache_directory(context)
-        cache.mkdir(parents=True, exist_ok=True)
         installation = _Installation(project, requirements, context)
         entry = Entry(cache, installation.key())
         lock = EntryLock(entry.lock_path)
@@ -162,7 +165,12 @@ class VenvBuilder:
 
 def _cache_directory(context: JobContext) -> Path:
     configured = context.order.venv.cache_dir
-    return Path(configured) if configured else context.directory.parent.parent / "venvs"
+    cache = Path(configured) if configured else context.directory.parent.parent / "venvs"
+    if not cache.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        # Jobs of other users pass through it to their environments.
+        cache.chmod(_SEARCHABLE)
+    return cache
 
 
 def _make_sure_of(entry: Entry, lock: EntryLock, installation: _Installation, context: JobContext) -> None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -258,6 +258,14 @@ def test_the_least_recently_used_are_removed_but_none_in_use(make_job: JobMaker,
     assert trim_elsewhere(copy_held_by_nobody(cache), 0) == list(names.values())
 
 
+@pytest.fixture
+def agents_umask() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("agents_umask")
 @pytest.mark.skipif(os.geteuid() != 0 or not SYSTEM_PYTHON.exists(), reason="only root may do this")
 def test_the_jobs_user_builds_it_and_nobody_else(make_context: ContextMaker) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -265,12 +273,14 @@ def test_the_jobs_user_builds_it_and_nobody_else(make_context: ContextMaker) -> 
         shared = Path(directory)
         shared.chmod(0o755)
         write_wheel(shared, "1")
+        for wheel in shared.iterdir():
+            wheel.chmod(0o644)
         arguments = ("--no-index", "--find-links", str(shared))
         venv = VenvOptions(cache_dir=str(shared / "venvs"), pip_args=arguments, python=str(SYSTEM_PYTHON))
         job = shared / "job"
         context = make_context(venv=venv, run_as_user="nobody", directory=str(job))
         context.work.mkdir(parents=True)
-        (context.work / "requirements.txt").write_text("tiny\n")
+        (context.work / "pyproject.toml").write_text('project = {dependencies = ["tiny"]}')
 
         build = VenvBuilder().build(Project(context.work), context)
 
