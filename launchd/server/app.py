@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server import bootstrap
-from launchd.server.artifacts.by_digest import digest_route
-from launchd.server.artifacts.routes import storage_routes
 from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
 from launchd.server.responses import error_response, json_response
-from launchd.server.runs.routes import run_routes
+from launchd.server.routes.artifacts import storage_routes
+from launchd.server.routes.by_digest import digest_route
+from launchd.server.routes.runs import run_routes
 from launchd.server.services import Services, assemble
 from launchd.server.settings import ServerSettings
 

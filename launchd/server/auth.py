@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Mapping
 
-from launchd.server.errors import ServerError, Unauthorized
+from launchd.server.errors import NotAllowed, ServerError, Unauthorized
 from launchd.server.keys import digest_of
 from launchd.server.store import api_keys
 from launchd.server.store.database import Database
-from launchd.server.store.records import Viewer
+from launchd.server.store.records import Role, Viewer
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,17 @@ class Authenticator:
             await self._database.write(lambda connection: api_keys.note_use(connection, digest))
         except ServerError as error:
             logger.warning("The use of an API key could not be noted.", extra={"error": str(error)})
+
+
+def may_write(viewer: Viewer) -> Viewer:
+    """The viewer, who sees from now on only what they may change.
+
+    Raises:
+        NotAllowed: the key is for looking alone.
+    """
+    if viewer.key_role < Role.MEMBER:
+        raise NotAllowed("This API key has the role viewer: it may look, but not change anything.")
+    return viewer.writing()
 
 
 def _key_in(authorization: str | None) -> str:

@@ -9,8 +9,8 @@ from launchd.server.files.budget import StoreBudget
 from launchd.server.files.collecting import GarbageCollector, Known
 from launchd.server.files.contents import ContentStore
 from launchd.server.files.links import LinkSigner
+from launchd.server.heartbeats import HeartbeatTimer
 from launchd.server.leases import LeaseTimer
-from launchd.server.runs.heartbeats import HeartbeatTimer
 from launchd.server.settings import ServerSettings
 from launchd.server.store import artifact_files, run_files
 from launchd.server.store.database import Database

@@ -1,1 +1,1 @@
-"""Artifacts beside GraphQL: the addresses of their files, and their manifests."""
+"""Artifacts beside GraphQL: their manifests, and files that came in parts."""

@@ -11,6 +11,7 @@ import time
 from launchd.server.errors import NotAllowed
 
 UPLOAD, UPLOAD_PART, DOWNLOAD = "upload", "upload-part", "download"
+RUN_UPLOAD, RUN_DOWNLOAD = "run-upload", "run-download"
 _TOKEN = re.compile(r"(\d{1,18})-(\d{1,12})-([0-9a-f]{64})", re.ASCII)
 
 

@@ -7,16 +7,16 @@ from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from launchd.server.auth import may_write
 from launchd.server.bodies import read_body
 from launchd.server.context import Context
-from launchd.server.errors import NotAllowed, Refused
+from launchd.server.errors import Refused
 from launchd.server.gql.costs import Costs
 from launchd.server.gql.documents import Documents, InvalidDocument, operation_of
 from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.gql.texts import check_variables
 from launchd.server.responses import error_response, json_response
 from launchd.server.services import Services
-from launchd.server.store.records import Role, Viewer
 
 logger = logging.getLogger(__name__)
 
@@ -68,17 +68,6 @@ class GraphQLEndpoint:
             return await asyncio.wait_for(result, limit)
         except TimeoutError as error:
             raise Refused(f"The request took longer than {limit:g} s and was given up.") from error
-
-
-def may_write(viewer: Viewer) -> Viewer:
-    """The viewer, who sees from now on only what they may change.
-
-    Raises:
-        NotAllowed: the key is for looking alone.
-    """
-    if viewer.key_role < Role.MEMBER:
-        raise NotAllowed("This API key has the role viewer: it may look, but not change anything.")
-    return viewer.writing()
 
 
 def _answer(envelope: Envelope, result: ExecutionResult) -> Response:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.files.links import RUN_DOWNLOAD, RUN_UPLOAD
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
-from launchd.server.runs.routes import DOWNLOAD, UPLOAD
 from launchd.server.store import run_files, runs
 from launchd.server.store.ids import names_id, storage_id
 from launchd.server.store.records import Run, RunFile
@@ -33,7 +33,7 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
         return found, run_files.announce(connection, found.id, input["files"])
 
     found, rows = await context.write(work)
-    uploads = [{"name": row.name, "upload_url": _link(info, UPLOAD, row)} for row in rows]
+    uploads = [{"name": row.name, "upload_url": _link(info, RUN_UPLOAD, row)} for row in rows]
     run_id = names_id("Run", found.name, found.project_name, found.entity_name)
     return {"run_id": run_id, "upload_headers": [], "files": uploads}
 
@@ -75,10 +75,10 @@ def _file_node(info: Info, row: RunFile) -> dict[str, Any]:
         "mimetype": mimetypes.guess_type(row.name)[0] or "application/octet-stream",
         "size_bytes": row.size,
         "updated_at": row.updated_at,
-        "direct_url": _link(info, DOWNLOAD, row),
-        "upload_url": _link(info, UPLOAD, row),
+        "direct_url": _link(info, RUN_DOWNLOAD, row),
+        "upload_url": _link(info, RUN_UPLOAD, row),
         "upload_headers": [],
-        "url": lambda info, upload=False: _link(info, UPLOAD if upload else DOWNLOAD, row),
+        "url": lambda info, upload=False: _link(info, RUN_UPLOAD if upload else RUN_DOWNLOAD, row),
     }
 
 

@@ -1,1 +1,1 @@
-"""What runs log: the file stream, history, sampling, files, crashes. Knows no GraphQL."""
+"""What runs log: the file stream, history, sampling, filters, names. Knows no GraphQL."""

@@ -12,9 +12,9 @@ from starlette.routing import Route
 
 from launchd.server.errors import Refused
 from launchd.server.files.contents import Content
-from launchd.server.files.linked import linked_file, receive
 from launchd.server.files.links import DOWNLOAD, UPLOAD, UPLOAD_PART
 from launchd.server.responses import content_response, json_response
+from launchd.server.routes.linked import linked_file, receive
 from launchd.server.services import Services
 from launchd.server.store import artifact_files, artifact_parts
 

@@ -8,17 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from launchd.server.auth import may_write
 from launchd.server.bodies import read_body
 from launchd.server.files.contents import Content
-from launchd.server.files.linked import linked_file, receive
-from launchd.server.gql.endpoint import may_write
+from launchd.server.files.links import RUN_DOWNLOAD, RUN_UPLOAD
 from launchd.server.responses import content_response, json_response
+from launchd.server.routes.linked import linked_file, receive
 from launchd.server.runs.file_stream import read_update
 from launchd.server.services import Services
 from launchd.server.store import run_files, run_stream, runs
 from launchd.server.store.records import Run, Viewer
-
-UPLOAD, DOWNLOAD = "run-upload", "run-download"
 
 
 def run_routes(services: Services) -> list[Route]:
@@ -53,7 +52,7 @@ def _run(connection: Connection, viewer: Viewer, path: dict[str, str]) -> Run:
 
 def _upload_route(services: Services) -> Route:
     async def upload(request: Request) -> Response:
-        found = await linked_file(services, UPLOAD, request, run_files.find_file)
+        found = await linked_file(services, RUN_UPLOAD, request, run_files.find_file)
 
         def arrived(connection: Connection, content: Content) -> bool:
             return run_files.arrived(connection, found.id, content.sha256, content.md5, content.size)
@@ -67,7 +66,7 @@ def _upload_route(services: Services) -> Route:
 
 def _download_route(services: Services) -> Route:
     async def download(request: Request) -> Response:
-        found = await linked_file(services, DOWNLOAD, request, run_files.find_file)
+        found = await linked_file(services, RUN_DOWNLOAD, request, run_files.find_file)
         return content_response(services.run_contents, found.content)
 
     return Route("/storage/run-download/{token}", download, methods=["GET"])
