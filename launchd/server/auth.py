@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from launchd.server.errors import NotAllowed, ServerError, Unauthorized
 from launchd.server.keys import digest_of
+from launchd.server.records import Role, Viewer
 from launchd.server.store import api_keys
 from launchd.server.store.database import Database
-from launchd.server.store.records import Role, Viewer
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from launchd.server.records import Viewer
 from launchd.server.store import api_keys, identities
-from launchd.server.store.records import Viewer
 
 
 def author_of(connection: Connection, viewer: Viewer, spec: Mapping[str, Any]) -> tuple[int, str]:

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from launchd.server import keys
 from launchd.server.errors import CannotStart
+from launchd.server.records import Role
 from launchd.server.settings import ServerSettings
 from launchd.server.store import accounts, api_keys
 from launchd.server.store.migrate import migrate
 from launchd.server.store.opening import name_of_database, preparing
-from launchd.server.store.records import Role
 
 _SECRET_BYTES = 32
 

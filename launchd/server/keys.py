@@ -6,8 +6,8 @@ import string
 
 from sqlalchemy import Connection
 
+from launchd.server.records import ApiKey, Person, Role
 from launchd.server.store import api_keys
-from launchd.server.store.records import ApiKey, Person, Role
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _LENGTH = 40

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from launchd.server.errors import Refused
-from launchd.server.store.records import ResourceConfig
+from launchd.server.records import ResourceConfig
 from launchd.server.store.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from launchd.server.templates import fill_in
 

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from launchd.server.errors import Refused, StoreUnavailable
 from launchd.server.files.contents import Content, ContentStore
+from launchd.server.records import ArtifactFile, FilePart
 from launchd.server.store import artifact_files
 from launchd.server.store.database import Database
-from launchd.server.store.records import ArtifactFile, FilePart
 
 logger = logging.getLogger(__name__)
 

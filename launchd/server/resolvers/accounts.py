@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from launchd.server import keys
 from launchd.server.context import Info
 from launchd.server.errors import NotFound, Refused
+from launchd.server.records import ApiKey, EntityRecord, Person, Role
 from launchd.server.store import accounts, administration, api_keys
-from launchd.server.store.records import ApiKey, EntityRecord, Person, Role
 
 mutation = MutationType()
 bindables = [mutation]

@@ -7,8 +7,8 @@ from ariadne import MutationType, ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
+from launchd.server.records import LaunchAgent, Role
 from launchd.server.store import agents, claims, identities
-from launchd.server.store.records import LaunchAgent, Role
 from launchd.server.wakeups import work_topics
 
 query = QueryType()

@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact, ArtifactTypeRecord, Collection, ProjectRecord
 from launchd.server.resolvers.artifact_nodes import tag_nodes
 from launchd.server.resolvers.connections import connection_of, size_of, start_of, whole
 from launchd.server.store import artifact_collections as collections
 from launchd.server.store import artifacts, identities
 from launchd.server.store.ids import HIGHEST_NUMBER, storage_id
-from launchd.server.store.records import Artifact, ArtifactTypeRecord, Collection, ProjectRecord
 
 query = QueryType()
 project = ObjectType("Project")

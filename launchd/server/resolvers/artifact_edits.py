@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact, Collection, Viewer
 from launchd.server.resolvers.artifact_nodes import tag_nodes
 from launchd.server.store import artifact_aliases, artifact_edits, artifacts
 from launchd.server.store import artifact_collections as collections
-from launchd.server.store.records import Artifact, Collection, Viewer
 
 mutation = MutationType()
 bindables = [mutation]

@@ -7,11 +7,11 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact, Run
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.store import artifact_lineage as lineage
 from launchd.server.store import artifacts, runs
 from launchd.server.store.artifact_lineage import INPUT, OUTPUT
-from launchd.server.store.records import Artifact, Run
 
 mutation = MutationType()
 artifact = ObjectType("Artifact")

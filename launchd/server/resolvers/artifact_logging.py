@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact, ArtifactFile, ArtifactTypeRecord, FileSpec, Viewer
 from launchd.server.resolvers.artifact_nodes import file_node, manifest_node
 from launchd.server.resolvers.multipart import digests_of, urls_of
 from launchd.server.store import (
@@ -21,7 +22,6 @@ from launchd.server.store import (
 )
 from launchd.server.store.artifact_files import FILE, MANIFEST, MANIFEST_NAME
 from launchd.server.store.ids import parse_storage_id, storage_id
-from launchd.server.store.records import Artifact, ArtifactFile, ArtifactTypeRecord, FileSpec, Viewer
 
 mutation = MutationType()
 bindables = [mutation]

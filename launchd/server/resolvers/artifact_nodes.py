@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from launchd.server.context import Info
+from launchd.server.records import Artifact, ArtifactFile
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.store import artifact_files, artifacts
 from launchd.server.store.ids import storage_id
-from launchd.server.store.records import Artifact, ArtifactFile
 
 _FILES = 1000
 

@@ -5,10 +5,10 @@ from typing import Any
 from ariadne import ObjectType, QueryType
 
 from launchd.server.context import Info
+from launchd.server.records import Artifact, ArtifactTypeRecord, Collection, ProjectRecord
 from launchd.server.resolvers.artifact_nodes import aliases_of, files_of, manifest_node, tag_nodes
 from launchd.server.store import artifact_files, artifacts
 from launchd.server.store.ids import storage_id
-from launchd.server.store.records import Artifact, ArtifactTypeRecord, Collection, ProjectRecord
 
 query = QueryType()
 project = ObjectType("Project")

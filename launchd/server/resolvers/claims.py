@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.presence import Presence
+from launchd.server.records import LeasedItem, StopOrder
 from launchd.server.store import agents, claims, items, queues
-from launchd.server.store.records import LeasedItem, StopOrder
 from launchd.server.waiting import wait_for
 from launchd.server.wakeups import work_topic, work_topics
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from launchd.server.artifacts.manifests import read_manifest
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact, ManifestEntry, Viewer
 from launchd.server.store import artifact_files, artifact_logging, artifacts
-from launchd.server.store.records import Artifact, ManifestEntry, Viewer
 
 mutation = MutationType()
 bindables = [mutation]

@@ -8,8 +8,8 @@ from ariadne import MutationType, ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
+from launchd.server.records import Item, ItemWarning, StopOrder
 from launchd.server.store import items, queues
-from launchd.server.store.records import Item, ItemWarning, StopOrder
 from launchd.server.store.states import IN_CARE, STATUS_OF_STATE, STOPPED
 
 query = QueryType()

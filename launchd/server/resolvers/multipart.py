@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.errors import NotFound, Refused
 from launchd.server.files.links import UPLOAD_PART
+from launchd.server.records import ArtifactFile, FilePart, Viewer
 from launchd.server.store import artifact_files, artifact_parts, artifacts
 from launchd.server.store.ids import parse_storage_id, row_number, storage_id
-from launchd.server.store.records import ArtifactFile, FilePart, Viewer
 
 mutation = MutationType()
 bindables = [mutation]

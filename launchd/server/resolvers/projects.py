@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.records import EntityRecord, ProjectRecord, Queue, Viewer
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.store import identities, queues
 from launchd.server.store.ids import names_id
-from launchd.server.store.records import EntityRecord, ProjectRecord, Queue, Viewer
 
 query = QueryType()
 mutation = MutationType()

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from launchd.server import authors, run_specs
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
+from launchd.server.records import Queue, Viewer
 from launchd.server.store import items, queues
-from launchd.server.store.records import Queue, Viewer
 from launchd.server.store.states import DEFAULT_PRIORITY
 from launchd.server.wakeups import work_topic
 

@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import NotFound
+from launchd.server.records import Item, Queue, ResourceConfig, Viewer
 from launchd.server.resolvers.connections import size_of
 from launchd.server.run_specs import check_config, parse_object
 from launchd.server.store import identities, items, queues
 from launchd.server.store.ids import row_number
-from launchd.server.store.records import Item, Queue, ResourceConfig, Viewer
 from launchd.server.templates import check_declarations, undeclared
 
 mutation = MutationType()

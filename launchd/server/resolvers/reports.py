@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
+from launchd.server.records import Report
 from launchd.server.store import agents, items, reports
-from launchd.server.store.records import Report
 from launchd.server.store.states import STATUSES
 
 mutation = MutationType()

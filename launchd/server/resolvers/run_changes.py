@@ -7,10 +7,10 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
+from launchd.server.records import Run, Viewer
 from launchd.server.store import artifact_edits, artifact_lineage, run_changes, run_files, run_removal, runs
 from launchd.server.store.artifact_lineage import OUTPUT
 from launchd.server.store.ids import parse_storage_id, row_number
-from launchd.server.store.records import Run, Viewer
 
 mutation = MutationType()
 bindables = [mutation]

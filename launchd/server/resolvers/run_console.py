@@ -6,10 +6,10 @@ from ariadne import ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
+from launchd.server.records import CONSOLE, Line, Run
 from launchd.server.resolvers.connections import page_of, size_of, start_of
 from launchd.server.runs.console import take_apart
 from launchd.server.store import run_lines
-from launchd.server.store.records import Line, Run
 
 run = ObjectType("Run")
 bindables = [run]
@@ -27,13 +27,13 @@ async def resolve_log_lines(
     use_improved_pagination: bool | None = None,
 ) -> dict[str, Any]:
     if last is not None:
-        lines = await info.context.read(run_lines.tail, found.id, run_lines.CONSOLE, _bounded(last))
+        lines = await info.context.read(run_lines.tail, found.id, CONSOLE, _bounded(last))
         return _page(lines, more=False)
     start = start_of(after, -1) + 1
     end = start + _bounded(first)
 
     def page(connection: Connection) -> list[Line]:
-        return list(run_lines.by_number(connection, found.id, run_lines.CONSOLE, start, end))
+        return list(run_lines.by_number(connection, found.id, CONSOLE, start, end))
 
     return _page(await info.context.read(page), more=end < found.console_lines)
 

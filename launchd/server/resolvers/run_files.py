@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.files.links import RUN_DOWNLOAD, RUN_UPLOAD
+from launchd.server.records import Run, RunFile
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.store import run_files, runs
 from launchd.server.store.ids import names_id, storage_id
-from launchd.server.store.records import Run, RunFile
 
 mutation = MutationType()
 run = ObjectType("Run")

@@ -4,10 +4,10 @@ from typing import Any
 
 from ariadne import ObjectType
 
+from launchd.server import history
 from launchd.server.context import Info
-from launchd.server.runs import history
+from launchd.server.records import EVENTS, HISTORY, Run
 from launchd.server.store import run_lines
-from launchd.server.store.records import Run
 
 run = ObjectType("Run")
 bindables = [run]
@@ -19,14 +19,14 @@ async def resolve_history(
 ) -> list[str]:
     most = history.bounded(samples)
     if min_step is None and max_step is None:
-        return await history.sampled_lines(info.context, found, run_lines.HISTORY, most)
+        return await history.sampled_lines(info.context, found, HISTORY, most)
     end = history.LAST_STEP if max_step is None else max_step
     return await history.lines_of_steps(info.context, found, min_step or 0, end, most)
 
 
 @run.field("events")
 async def resolve_events(found: Run, info: Info, samples: int | None = None) -> list[str]:
-    return await history.sampled_lines(info.context, found, run_lines.EVENTS, history.bounded(samples))
+    return await history.sampled_lines(info.context, found, EVENTS, history.bounded(samples))
 
 
 @run.field("sampledHistory")
@@ -37,18 +37,18 @@ async def resolve_sampled_history(found: Run, info: Info, specs: list[str]) -> l
 @run.field("parquetHistory")
 async def resolve_parquet_history(found: Run, info: Info, live_keys: list[str]) -> dict[str, Any]:
     """W&B's newer clients take from it where the lines begin that they must ask for page by page."""
-    first = await info.context.read(run_lines.some, found.id, run_lines.HISTORY, [0])
+    first = await info.context.read(run_lines.some, found.id, HISTORY, [0])
     return {"parquet_urls": [], "live_data": list(history.values_of([line.content for line in first], live_keys))}
 
 
 @run.field("historyTail")
 async def resolve_history_tail(found: Run, info: Info) -> list[str]:
-    return await _tail(info, found, run_lines.HISTORY)
+    return await _tail(info, found, HISTORY)
 
 
 @run.field("eventsTail")
 async def resolve_events_tail(found: Run, info: Info) -> list[str]:
-    return await _tail(info, found, run_lines.EVENTS)
+    return await _tail(info, found, EVENTS)
 
 
 async def _tail(info: Info, found: Run, stream: int) -> list[str]:

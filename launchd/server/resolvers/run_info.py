@@ -4,8 +4,8 @@ import msgspec
 from ariadne import ObjectType
 
 from launchd.server.context import Info
+from launchd.server.records import Run
 from launchd.server.store import run_files
-from launchd.server.store.records import Run
 
 run = ObjectType("Run")
 bindables = [run]

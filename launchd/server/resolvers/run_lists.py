@@ -5,10 +5,10 @@ from typing import Any
 from ariadne import ObjectType
 
 from launchd.server.context import Info
+from launchd.server.records import ProjectRecord
 from launchd.server.resolvers.connections import page_of, size_of, start_of
 from launchd.server.runs import filters, orders
 from launchd.server.store import run_lists
-from launchd.server.store.records import ProjectRecord
 from launchd.server.store.run_lists import RunQuery
 
 project = ObjectType("Project")

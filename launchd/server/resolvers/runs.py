@@ -6,10 +6,10 @@ import msgspec
 from ariadne import ObjectType, QueryType
 
 from launchd.server.context import Info
+from launchd.server.records import EVENTS, Person, ProjectRecord, Run
 from launchd.server.runs import history_keys, loose_json
 from launchd.server.store import accounts, identities, run_lines, runs
 from launchd.server.store.ids import names_id
-from launchd.server.store.records import Person, ProjectRecord, Run
 from launchd.server.store.run_states import CRASHED, FAILED, PENDING, RUNNING
 
 query = QueryType()
@@ -103,7 +103,7 @@ def resolve_summary(found: Run, info: Info, keys: list[str] | None = None) -> st
 
 @run.field("systemMetrics")
 async def resolve_system_metrics(found: Run, info: Info) -> str:
-    last = await info.context.read(run_lines.tail, found.id, run_lines.EVENTS, 1)
+    last = await info.context.read(run_lines.tail, found.id, EVENTS, 1)
     metrics = loose_json.load_object(last[0].content) if last else {}
     return loose_json.dumps({key: value for key, value in metrics.items() if not key.startswith("_")})
 

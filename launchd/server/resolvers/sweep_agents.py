@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from launchd.server import run_specs
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
+from launchd.server.records import Sweep, SweepAgent
 from launchd.server.resolvers.run_lists import page_of_runs
 from launchd.server.runs import loose_json
 from launchd.server.store import run_lists, sweep_runs, sweeps
-from launchd.server.store.records import Sweep, SweepAgent
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_runs import Asking
 from launchd.server.store.sweep_states import OVER, RUNNING

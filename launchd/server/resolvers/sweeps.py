@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 
 from launchd.server import run_specs
 from launchd.server.context import Info
+from launchd.server.records import ProjectRecord, Sweep, Viewer
 from launchd.server.resolvers.connections import size_of, start_of
 from launchd.server.resolvers.pushing import enqueue
 from launchd.server.resolvers.run_lists import page_of_runs
 from launchd.server.runs import filters, orders
 from launchd.server.store import identities, queues, sweep_runs, sweep_upserts, sweeps
 from launchd.server.store.ids import names_id
-from launchd.server.store.records import ProjectRecord, Sweep, Viewer
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_states import CANCELED
 from launchd.server.store.sweep_upserts import Scheduler

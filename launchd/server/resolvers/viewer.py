@@ -6,9 +6,9 @@ from ariadne import ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
+from launchd.server.records import ApiKey, EntityRecord, Member, Person, ResourceConfig, Role, Viewer
 from launchd.server.store import accounts, administration, api_keys, identities, queues
 from launchd.server.store.ids import row_number
-from launchd.server.store.records import ApiKey, EntityRecord, Member, Person, ResourceConfig, Role, Viewer
 
 query = QueryType()
 user = ObjectType("User")

@@ -12,12 +12,12 @@ from launchd.server.auth import may_write
 from launchd.server.bodies import read_body
 from launchd.server.files.contents import Content
 from launchd.server.files.links import RUN_DOWNLOAD, RUN_UPLOAD
+from launchd.server.records import Run, Viewer
 from launchd.server.responses import content_response, json_response
 from launchd.server.routes.linked import linked_file, receive
 from launchd.server.runs.file_stream import read_update
 from launchd.server.services import Services
 from launchd.server.store import run_files, run_stream, runs
-from launchd.server.store.records import Run, Viewer
 
 
 def run_routes(services: Services) -> list[Route]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from launchd.server.records import Run
 from launchd.server.runs import history_keys, loose_json
-from launchd.server.store.records import Run
 
 COLUMNS: Mapping[str, str] = {
     "name": "name",

@@ -5,15 +5,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from launchd.server.errors import Refused
+from launchd.server.records import CONSOLE, EVENTS, HISTORY, Line
 from launchd.server.runs import history_keys, loose_json
-from launchd.server.store import run_lines
-from launchd.server.store.records import Line
 
 SUMMARY_FILE = "wandb-summary.json"
 _STREAMS = {
-    "wandb-history.jsonl": run_lines.HISTORY,
-    "wandb-events.jsonl": run_lines.EVENTS,
-    "output.log": run_lines.CONSOLE,
+    "wandb-history.jsonl": HISTORY,
+    "wandb-events.jsonl": EVENTS,
+    "output.log": CONSOLE,
 }
 _MOST_LINE_CHARACTERS = 10 * 1024 * 1024
 _STEP_LIMIT = 2**63
@@ -36,7 +35,7 @@ class StreamUpdate(msgspec.Struct, frozen=True):
     """What one request says of a run. Without anything it is a heartbeat."""
 
     lines: Mapping[int, Sequence[Line]]
-    """By stream, see `store.run_lines`."""
+    """By stream."""
     kinds: Mapping[int, history_keys.Kinds]
     """Of the lines of the history, by number."""
     summary: str | None
@@ -82,7 +81,7 @@ def _lines(name: str, chunk: _Chunk, objects: dict[int, dict[str, object]]) -> l
     for number, text in enumerate(chunk.content, chunk.offset):
         _check_length(name, number, text)
         step = None
-        if _STREAMS[name] == run_lines.HISTORY:
+        if _STREAMS[name] == HISTORY:
             objects[number] = loose_json.load_object(text)
             step = _step(objects[number])
         lines.append(Line(number, _clean(text), step))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, select
 
-from launchd.server.store.records import Viewer
+from launchd.server.records import Viewer
 from launchd.server.store.tables import memberships
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
 from launchd.server.errors import NotFound, Refused
+from launchd.server.records import EntityRecord, Member, Person, Role, Viewer
 from launchd.server.store import identities
 from launchd.server.store.api_keys import PERSON
 from launchd.server.store.database import insert_row
-from launchd.server.store.records import EntityRecord, Member, Person, Role, Viewer
 from launchd.server.store.tables import (
     api_keys,
     artifact_collections,

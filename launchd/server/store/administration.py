@@ -8,9 +8,9 @@ that the key in a job's environment cannot make itself at home.
 from sqlalchemy import Connection
 
 from launchd.server.errors import NotAllowed, NotFound, Refused
+from launchd.server.records import ApiKey, EntityRecord, Person, Role, Viewer
 from launchd.server.store import accounts, api_keys, identities
 from launchd.server.store.ids import row_number
-from launchd.server.store.records import ApiKey, EntityRecord, Person, Role, Viewer
 
 
 def require_administrator(viewer: Viewer) -> None:

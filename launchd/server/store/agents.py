@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from launchd.server.errors import NotFound
+from launchd.server.records import EntityRecord, LaunchAgent, Viewer
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.ids import new_id
 from launchd.server.store.queues import require_queue_by_id
-from launchd.server.store.records import EntityRecord, LaunchAgent, Viewer
 from launchd.server.store.tables import entities, launch_agent_queues, launch_agents, projects, run_queues
 
 POLLING = "POLLING"

@@ -4,8 +4,8 @@ import time
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from launchd.server.records import ApiKey, Person, Role, Viewer
 from launchd.server.store.database import insert_row
-from launchd.server.store.records import ApiKey, Person, Role, Viewer
 from launchd.server.store.tables import api_keys, entities, memberships, users
 
 PERSON = (

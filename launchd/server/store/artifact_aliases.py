@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, bindparam, delete, select
 
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact
 from launchd.server.store.artifacts import LATEST, is_version, latest_of
-from launchd.server.store.records import Artifact
 from launchd.server.store.tables import artifact_aliases
 from launchd.server.store.upserts import insert_or_update
 

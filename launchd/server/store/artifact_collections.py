@@ -8,11 +8,11 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from launchd.server.errors import NotFound, Refused
+from launchd.server.records import ArtifactTypeRecord, Collection, EntityRecord, Viewer
 from launchd.server.store import identities
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import parse_storage_id, row_number
-from launchd.server.store.records import ArtifactTypeRecord, Collection, EntityRecord, Viewer
 from launchd.server.store.tables import artifact_collections, projects
 
 KIND = "ArtifactCollection"

@@ -8,11 +8,11 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact, Collection
 from launchd.server.store import artifact_aliases
 from launchd.server.store.artifact_collections import with_tags
 from launchd.server.store.artifact_logging import ttl_of
 from launchd.server.store.artifacts import DELETED, LATEST, aliases_of
-from launchd.server.store.records import Artifact, Collection
 from launchd.server.store.tables import artifact_aliases as aliases
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact, ArtifactFile, FileSpec, ManifestEntry
 from launchd.server.store import artifact_parts
-from launchd.server.store.records import Artifact, ArtifactFile, FileSpec, ManifestEntry
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts, projects
 
 FILE, REFERENCE, MANIFEST = "file", "reference", "manifest"

@@ -7,10 +7,10 @@ import time
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from launchd.server.records import Artifact, Run, Viewer
 from launchd.server.store import runs
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.artifacts import DELETED, SELECTED, from_row
-from launchd.server.store.records import Artifact, Run, Viewer
 from launchd.server.store.tables import artifact_runs, artifacts, projects
 from launchd.server.store.tables import runs as run_rows
 from launchd.server.store.upserts import insert_missing

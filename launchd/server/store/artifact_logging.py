@@ -8,11 +8,11 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from launchd.server.errors import Refused
+from launchd.server.records import Artifact, Collection, EntityRecord
 from launchd.server.store import artifact_aliases
 from launchd.server.store.artifact_collections import ensure_collection, with_tags
 from launchd.server.store.artifacts import COMMITTED, PENDING, SELECTED, one
 from launchd.server.store.database import insert_row
-from launchd.server.store.records import Artifact, Collection, EntityRecord
 from launchd.server.store.tables import artifacts
 
 _LONGEST_DIGEST = 128

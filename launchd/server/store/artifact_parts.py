@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from launchd.server.errors import Refused
-from launchd.server.store.records import ArtifactFile, FilePart
+from launchd.server.records import ArtifactFile, FilePart
 from launchd.server.store.tables import artifact_files, artifact_parts
 
 MOST_PARTS = 10_000

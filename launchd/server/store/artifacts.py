@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from launchd.server.errors import NotFound, Refused
+from launchd.server.records import Artifact, Collection, Viewer
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.artifact_collections import collection_by_name
 from launchd.server.store.ids import parse_storage_id, row_number
-from launchd.server.store.records import Artifact, Collection, Viewer
 from launchd.server.store.tables import artifact_aliases, artifact_collections, artifacts, projects
 
 PENDING, COMMITTED, DELETED = "PENDING", "COMMITTED", "DELETED"

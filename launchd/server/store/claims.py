@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, case, func, literal_column, select, update
 
-from launchd.server.store.records import LaunchAgent, LeasedItem, Queue, Record
+from launchd.server.records import LaunchAgent, LeasedItem, Queue, Record
 from launchd.server.store.states import LEASED, PENDING, STOPPED
 from launchd.server.store.tables import launch_agents, run_queue_items, run_queues
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select
 
 from launchd.server.errors import NotAllowed, NotFound, Refused
+from launchd.server.records import EntityRecord, ProjectRecord, Role, Viewer
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.database import insert_row
-from launchd.server.store.records import EntityRecord, ProjectRecord, Role, Viewer
 from launchd.server.store.tables import entities, memberships, projects
 
 MODEL_REGISTRY = "model-registry"

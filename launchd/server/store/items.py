@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from launchd.server.errors import NotFound
+from launchd.server.records import EntityRecord, Item, ItemWarning, Queue, Role, Viewer
 from launchd.server.store import identities, run_ends, run_states, runs
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.ids import new_id
-from launchd.server.store.records import EntityRecord, Item, ItemWarning, Queue, Role, Viewer
 from launchd.server.store.states import CLAIMED, FAILED, IN_CARE, LEASED, PENDING, STOPPED
 from launchd.server.store.tables import (
     entities,

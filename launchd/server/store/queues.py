@@ -8,11 +8,11 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from launchd.server.errors import NotFound, Refused
+from launchd.server.records import EntityRecord, ProjectRecord, Queue, ResourceConfig, Viewer
 from launchd.server.store import identities
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import new_id
-from launchd.server.store.records import EntityRecord, ProjectRecord, Queue, ResourceConfig, Viewer
 from launchd.server.store.states import DEFAULT_PRIORITY, IN_CARE, PENDING
 from launchd.server.store.tables import entities, projects, resource_configs, run_queue_items, run_queues
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
+from launchd.server.records import Report
 from launchd.server.store import run_ends, runs
-from launchd.server.store.records import Report
 from launchd.server.store.states import IN_CARE, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS
 from launchd.server.store.tables import run_queue_items
 

@@ -5,8 +5,8 @@ import time
 from sqlalchemy import Connection, bindparam, update
 
 from launchd.server.errors import Refused
+from launchd.server.records import Run, Viewer
 from launchd.server.store import items, run_ends, run_states, runs
-from launchd.server.store.records import Run, Viewer
 from launchd.server.store.tables import runs as runs_table
 
 _ALLOWED = {

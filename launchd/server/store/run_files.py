@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from launchd.server.errors import Refused
+from launchd.server.records import RunFile, Viewer
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.artifact_files import check_path
-from launchd.server.store.records import RunFile, Viewer
 from launchd.server.store.tables import projects, run_files, runs
 
 MOST_AT_ONCE = 10_000

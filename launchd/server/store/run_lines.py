@@ -13,10 +13,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, delete, insert, select, update
 
 from launchd.server.errors import Refused
-from launchd.server.store.records import Line
+from launchd.server.records import CONSOLE, EVENTS, HISTORY, Line
 from launchd.server.store.tables import run_lines, runs
 
-HISTORY, EVENTS, CONSOLE = 1, 2, 3
 _COUNTERS = {HISTORY: runs.c.history_lines, EVENTS: runs.c.event_lines, CONSOLE: runs.c.console_lines}
 _MOST_LINES = 2**31 - 1
 _FETCHED_AT_ONCE = 100

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
+from launchd.server.records import Run
 from launchd.server.runs import filters, orders
 from launchd.server.runs.documents import RunDocument, column_of
-from launchd.server.store.records import Run
 from launchd.server.store.runs import COLUMNS
 from launchd.server.store.tables import runs, sweeps
 

@@ -2,10 +2,10 @@
 
 from sqlalchemy import Connection, bindparam, case, literal_column, update
 
+from launchd.server.records import Run
 from launchd.server.runs import history_keys
 from launchd.server.runs.file_stream import StreamUpdate
 from launchd.server.store import run_ends, run_lines, runs
-from launchd.server.store.records import Run
 from launchd.server.store.run_states import CRASHED, PENDING, PREEMPTING, RUNNING, end_state
 from launchd.server.store.tables import runs as runs_table
 

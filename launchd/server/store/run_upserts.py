@@ -13,10 +13,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from launchd.server.errors import Refused
+from launchd.server.records import ProjectRecord, Run, Viewer
 from launchd.server.runs import loose_json, names
 from launchd.server.store import identities, runs, sweeps
 from launchd.server.store.items import DEFAULT_PROJECT
-from launchd.server.store.records import ProjectRecord, Run, Viewer
 from launchd.server.store.run_states import HEARD_OF, NOT_ENDED, PENDING, RUNNING, STATES
 
 _COLUMNS = {

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from launchd.server.errors import NotFound
+from launchd.server.records import Run, Viewer
 from launchd.server.store import identities
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import parse_names
-from launchd.server.store.records import Run, Viewer
 from launchd.server.store.run_states import NOT_ENDED, PENDING, RUNNING
 from launchd.server.store.tables import entities, projects, runs, sweeps
 

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select, update
 
+from launchd.server.records import Run, Sweep, SweepAgent, Viewer
 from launchd.server.runs import history_keys, loose_json, names
 from launchd.server.store import run_changes, run_ends, runs, sweeps
-from launchd.server.store.records import Run, Sweep, SweepAgent, Viewer
 from launchd.server.store.run_states import ALIVE, FAILED, NOT_ENDED, PENDING
 from launchd.server.store.sweep_states import CANCELED, FINISHED, OVER, RUNNING
 from launchd.server.store.tables import runs as runs_table

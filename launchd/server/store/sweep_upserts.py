@@ -7,10 +7,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from launchd.server.errors import Refused
+from launchd.server.records import Sweep, Viewer
 from launchd.server.runs import filters, names
 from launchd.server.store import identities, run_lists, sweep_runs, sweeps
 from launchd.server.store.items import DEFAULT_PROJECT
-from launchd.server.store.records import Sweep, Viewer
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_states import check
 from launchd.server.sweeps import bayes

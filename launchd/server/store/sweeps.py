@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from launchd.server.errors import NotFound
+from launchd.server.records import Sweep, SweepAgent, Viewer
 from launchd.server.store import identities
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import new_id, parse_names
-from launchd.server.store.records import Sweep, SweepAgent, Viewer
 from launchd.server.store.sweep_states import PENDING, RUNNING
 from launchd.server.store.tables import entities, projects, sweep_agents, sweeps
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from launchd.server.errors import Refused
+from launchd.server.records import Run
 from launchd.server.runs.documents import RunDocument
 from launchd.server.runs.filters import equalities, predicate, read_filter
 from launchd.server.runs.orders import OrderKey, read_order, sort_key
-from launchd.server.store.records import Run
 
 RUN = Run(
     id=1,

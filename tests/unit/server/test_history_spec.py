@@ -2,7 +2,7 @@
 
 import pytest
 
-from launchd.server.runs.history import LAST_STEP, read_specs
+from launchd.server.history import LAST_STEP, read_specs
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Artifacts, their collections and files."""
 
-from launchd.server.store.records.base import Record
+from launchd.server.records.base import Record
 
 
 class Collection(Record, frozen=True, kw_only=True):

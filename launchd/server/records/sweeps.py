@@ -1,6 +1,6 @@
 """Sweeps."""
 
-from launchd.server.store.records.base import Record
+from launchd.server.records.base import Record
 
 
 class Sweep(Record, frozen=True, kw_only=True):

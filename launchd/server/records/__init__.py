@@ -1,7 +1,7 @@
 """Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
 
-from launchd.server.store.records.accounts import ApiKey, EntityRecord, Member, Person, ProjectRecord, Role, Viewer
-from launchd.server.store.records.artifacts import (
+from launchd.server.records.accounts import ApiKey, EntityRecord, Member, Person, ProjectRecord, Role, Viewer
+from launchd.server.records.artifacts import (
     Artifact,
     ArtifactFile,
     ArtifactTypeRecord,
@@ -10,8 +10,8 @@ from launchd.server.store.records.artifacts import (
     FileSpec,
     ManifestEntry,
 )
-from launchd.server.store.records.base import Record
-from launchd.server.store.records.launch import (
+from launchd.server.records.base import Record
+from launchd.server.records.launch import (
     Item,
     ItemWarning,
     LaunchAgent,
@@ -21,10 +21,13 @@ from launchd.server.store.records.launch import (
     ResourceConfig,
     StopOrder,
 )
-from launchd.server.store.records.runs import Line, Run, RunFile
-from launchd.server.store.records.sweeps import Sweep, SweepAgent
+from launchd.server.records.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunFile
+from launchd.server.records.sweeps import Sweep, SweepAgent
 
 __all__ = [
+    "CONSOLE",
+    "EVENTS",
+    "HISTORY",
     "ApiKey",
     "Artifact",
     "ArtifactFile",

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from launchd.server.store.records.base import Record
+from launchd.server.records.base import Record
 
 
 class ResourceConfig(Record, frozen=True, kw_only=True):

@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context
 from launchd.server.errors import Refused
+from launchd.server.records import HISTORY, Line, Run
 from launchd.server.runs import history_keys, loose_json
 from launchd.server.runs.sampling import Sieve, spread
 from launchd.server.store import run_lines
-from launchd.server.store.records import Line, Run
 
 DEFAULT_SAMPLES = 500
 _MOST_SAMPLES = 10_000
@@ -70,7 +70,7 @@ def _read_spec(text: str) -> Spec:
 
 async def sampled_lines(context: Context, found: Run, stream: int, samples: int) -> list[str]:
     """Whole lines of a stream, evenly sampled."""
-    total = found.history_lines if stream == run_lines.HISTORY else found.event_lines
+    total = found.history_lines if stream == HISTORY else found.event_lines
     numbers = spread(total, bounded(samples))
     return [line.content for line in await context.read(run_lines.some, found.id, stream, numbers)]
 
@@ -89,7 +89,7 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
         return []
     by_step = spec.min_step is not None or spec.max_step is not None
     if not by_step and all(count == found.history_lines for count in counts):
-        lines = await sampled_lines(context, found, run_lines.HISTORY, spec.samples)
+        lines = await sampled_lines(context, found, HISTORY, spec.samples)
         return list(values_of(lines, spec.keys))
     wanted = _Wanted(lambda line: values_of([line.content], spec.keys), _words(spec.keys))
     sieve = Sieve[dict[str, Any]](bounded(spec.samples))
@@ -130,7 +130,7 @@ async def _walk_numbers(context: Context, found: Run, wanted: _Wanted[T], sieve:
 
         def piece(connection: Connection, first: int = first, before: Sieve[T] = sieve) -> Sieve[T]:
             end = first + _PIECE
-            lines = run_lines.by_number(connection, found.id, run_lines.HISTORY, first, end, wanted.words)
+            lines = run_lines.by_number(connection, found.id, HISTORY, first, end, wanted.words)
             return _sift(lines, before, wanted)[0]
 
         sieve = await context.read(piece)

@@ -2,7 +2,10 @@
 
 import msgspec
 
-from launchd.server.store.records.base import Record
+from launchd.server.records.base import Record
+
+HISTORY, EVENTS, CONSOLE = 1, 2, 3
+"""Streams of lines: what a run logs, what its machine does, what it prints."""
 
 
 class Run(Record, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from launchd.server.store.records.base import Record
+from launchd.server.records.base import Record
 
 
 class Role(enum.IntEnum):
