@@ -12,6 +12,9 @@ from tests.support.postgres import Cluster, throwaway_cluster
 
 pytest_plugins = ["tests.compat.report", "tests.compat.scheduling"]
 
+# Our programs find our packages from wherever they are started, installed or not.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+
 MARK = "LAUNCHD_TEST_SESSION"
 #: How long, in seconds, processes that were told to end may take.
 PATIENCE = 5.0

@@ -34,7 +34,8 @@ class AgentProcess:
         self.log_path = directory / LOG_FILE
         with self.log_path.open("ab") as own_log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "launchd.api.process"],
+                # -P: the directory of the program may hold a queue.py of somebody's.
+                [sys.executable, "-P", "-m", "launchd.api.process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=own_log,

@@ -72,7 +72,8 @@ class Child:
         with self._log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "launchd", *self._arguments],
+                # -P: the directory that we were started in may hold a queue.py of somebody's.
+                [sys.executable, "-P", "-m", "launchd", *self._arguments],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -34,13 +34,18 @@ def follow(server: QueueServer, submission: Submission) -> int:
         click.echo(f"\nThe job is being stopped. See how it ends with: launchd logs -f {submission.item_id}", err=True)
         return INTERRUPTED
     if last.word == "finished":
+        _say_where_output_is(submission)
         return 0
     stage = f" at stage {last.stage}" if last.stage else ""
     reason = f": {last.message.rstrip('.')}." if last.message else "."
     click.echo(f"Error: The job {_verb(last.word)}{stage}{reason}", err=True)
     if last.stage == "run":
-        click.echo(f"Its output, on the host that ran it: launchd logs {submission.item_id}", err=True)
+        _say_where_output_is(submission)
     return 1
+
+
+def _say_where_output_is(submission: Submission) -> None:
+    click.echo(f"Its output, on the host that ran it: launchd logs {submission.item_id}", err=True)
 
 
 class _Watch:

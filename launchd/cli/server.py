@@ -61,7 +61,7 @@ def server(
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"The queue server needs the Python package {error.name}, which is not installed here."
-            " Install all it needs with: pip install 'launchd-agent[server]'"
+            " Install all it needs with: pip install '.[server]' in the repository"
         ) from error
     if database_file is not None:
         database = read_url(database_file)

@@ -52,6 +52,24 @@ def test_output_is_followed_until_the_job_is_stopped(up: Up, tmp_path: Path) -> 
     assert "enough" in up.output("status")
 
 
+def test_what_is_said_of_a_job_that_finished_leads_to_its_output(up: Up) -> None:
+    said = up.run("launch", "--", "echo", "hello").stderr.decode()
+
+    assert up.output(*said.strip().split("launchd ")[1].split()) == "hello"
+
+
+def test_the_line_for_logging_in_works_as_it_is_printed(up: Up) -> None:
+    line = up.said().split("once for all:\n")[1].splitlines()[0].strip()
+    program = " ".join(up.command())
+
+    done = subprocess.run(
+        line.replace("launchd", program, 1), shell=True, env=up.environ, capture_output=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (up.directory / "server" / "admin.key").read_text().strip() in (up.directory.parent / ".netrc").read_text()
+
+
 def test_jobs_run_on_when_it_ends_and_are_taken_over(up: Up, tmp_path: Path) -> None:
     go_on = tmp_path / "go-on"
     item_id = up.launch("--", "sh", "-c", f"until [ -e {go_on} ]; do sleep 0.05; done; echo done")
@@ -119,6 +137,18 @@ def test_keys_and_state_are_for_their_owner_alone(up: Up) -> None:
     key = key_file.read_text().strip()
     assert key not in " ".join(word for process in up.processes() for word in process.cmdline())
     assert key not in (up.directory / "agent.log").read_text()
+
+
+def test_what_lies_where_it_is_started_is_not_imported(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    for module in ("queue", "logging", "ipc", "workers", "launchd"):
+        (project / f"{module}.py").write_text("raise SystemExit('not meant for you')")
+    up = Up(tmp_path / "up")
+    up.start(project)
+
+    assert up.output("launch", "--", "true").endswith("finished")
+    assert up.end() == 0
 
 
 def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:

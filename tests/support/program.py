@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 END_SECONDS = 40.0
 
 
@@ -25,7 +24,7 @@ class Program:
             self.process = subprocess.Popen(
                 [sys.executable, "-u", str(self.path)],
                 cwd=directory,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+                env={**os.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

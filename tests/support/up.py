@@ -33,10 +33,11 @@ class Up:
         }
         self.environ = kept | own
 
-    def start(self) -> None:
+    def start(self, cwd: Path | None = None) -> None:
         with self._log.open("ab") as log:
             position = log.tell()
-            self.process = subprocess.Popen(self.command("up", "-j", "4"), env=self.environ, stdout=log, stderr=log)
+            command = self.command("up", "-j", "4")
+            self.process = subprocess.Popen(command, env=self.environ, cwd=cwd, stdout=log, stderr=log)
         wait_until(
             lambda: "Ctrl-C to leave" in self.said(position) or self.process.poll() is not None, 30, "launchd is up"
         )
@@ -46,7 +47,7 @@ class Up:
         return self._log.read_bytes()[since:].decode()
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "launchd", *words]
+        return [sys.executable, "-P", "-m", "launchd", *words]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(self.command(*words), env=self.environ, capture_output=True, timeout=50, check=False)

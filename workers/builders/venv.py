@@ -87,8 +87,9 @@ class _Installation:
             yield self._uv, "venv", "--python", self._python, "--allow-existing", str(target)
             yield self._uv, "pip", "install", "--python", inside, *self._options.pip_args, *source
         else:
-            yield self._python, "-m", "venv", str(target)
-            yield inside, "-m", "pip", "install", "--no-input", *self._options.pip_args, *source
+            # -I: the project lies where we are, and may have a logging.py of its own.
+            yield self._python, "-I", "-m", "venv", str(target)
+            yield inside, "-I", "-m", "pip", "install", "--no-input", *self._options.pip_args, *source
 
     def _run(self, arguments: tuple[str, ...], lock: EntryLock) -> None:
         limits = Limits(silent_seconds=self._options.no_progress_timeout_seconds)

@@ -34,7 +34,7 @@ def check_available(config: SweepConfig) -> None:
         return
     if importlib.util.find_spec("optuna") is None:
         raise Refused(
-            "Method 'bayes' needs Optuna on the queue server (pip install 'launchd-agent[server,bayes]');"
+            "Method 'bayes' needs Optuna on the queue server (pip install '.[server,bayes]' in the repository);"
             " grid and random work without it."
         )
     for parameter in config.parameters:

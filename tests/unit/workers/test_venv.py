@@ -127,6 +127,15 @@ def test_pip_builds_one_where_there_is_no_uv(make_job: JobMaker) -> None:
     assert output_of(build, "tiny") == "tiny 1"
 
 
+@pytest.mark.usefixtures("without_uv")
+def test_the_modules_of_the_project_are_nothing_to_pip(make_job: JobMaker) -> None:
+    project, context = make_job()
+    for module in ("logging", "queue", "venv"):
+        (project.directory / f"{module}.py").write_text("raise SystemExit('not meant for you')")
+
+    assert output_of(VenvBuilder().build(project, context), "tiny") == "tiny 2"
+
+
 def test_the_dependencies_of_a_project_file_are_installed(make_job: JobMaker) -> None:
     project, context = make_job("")
     (project.directory / "pyproject.toml").write_text('[project]\nname = "a"\ndependencies = ["tiny==1"]\n')
