@@ -20,6 +20,7 @@ LOG = "`log` and `summary`"
 FILES = "console lines, `save` and the client's own files"
 FINISH = "`finish`, with success and failure"
 RESUME = "`resume=`"
+SYNC = '`wandb.init(mode="offline")`, later `wandb sync`'
 STOP = "a run that is stopped on our side ends"
 
 LOG_ARTIFACT = "`log_artifact`, with files, a reference, description and metadata"
@@ -72,7 +73,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Launching through a queue": tuple(queued(source, option) for source in LAUNCH for option in OPTIONS),
     "Launching at once": tuple(LAUNCH.values()),
     "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB),
-    "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, STOP),
+    "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, SYNC, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD),
     "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, PEOPLE),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),

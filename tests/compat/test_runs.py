@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.commands import CONFIG, FILES, FINISH, INIT, LOG, RESUME, STOP, command
+from tests.compat.commands import CONFIG, FILES, FINISH, INIT, LOG, RESUME, STOP, SYNC, command
 from tests.compat.desk import SCRIPTS, Desk
 from tests.compat.names import RUNS
 from tests.support.server import Api, fresh_name
@@ -77,6 +77,17 @@ def test_a_run_ends_as_it_says(logged_runs: dict[str, Any], first: dict[str, Any
 def test_a_resumed_run_goes_on_where_it_was(logged_runs: dict[str, Any], first: dict[str, Any]) -> None:
     assert logged_runs["resumed_at"] == 5
     assert first["historyLineCount"] == 6
+
+
+@command(SYNC)
+def test_a_run_that_was_offline_is_sent_later(desk: Desk, api: Api) -> None:
+    written = desk.script("offline", project=RUNS)
+
+    desk.wandb("sync", written["directory"])
+
+    run = run_of(api, RUNS, written["run"])
+    assert (run["state"], run["historyLineCount"]) == ("finished", 3)
+    assert json.loads(run["summaryMetrics"])["loss"] == 2
 
 
 @command(STOP)

@@ -1,6 +1,7 @@
 """Files of runs: links to upload them, and the list of those that have arrived."""
 
 import mimetypes
+import posixpath
 import re
 from typing import Any
 
@@ -47,7 +48,7 @@ async def resolve_file_count(found: Run, info: Info) -> int:
 async def resolve_files(
     found: Run,
     info: Info,
-    names: list[str] | None = None,
+    names: list[str | None] | None = None,
     after: str | None = None,
     first: int | None = None,
     pattern: str | None = None,
@@ -56,8 +57,10 @@ async def resolve_files(
     size = size_of(first, most=_MOST_FILES)
     if names is not None and len(names) > run_files.MOST_AT_ONCE:
         raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be asked for by name at once.")
+    # A path as the user wrote it; `wandb verify` asks for "./name".
+    plain = None if names is None else [posixpath.normpath(name) for name in names if name is not None]
     like = like_of(pattern) if pattern else None
-    rows = await info.context.read(run_files.page, found.id, start_of(after, 0), size + 1, names, like)
+    rows = await info.context.read(run_files.page, found.id, start_of(after, 0), size + 1, plain, like)
     return connection_of(rows, size, lambda row: _file_node(info, row), lambda row: row.id)
 
 

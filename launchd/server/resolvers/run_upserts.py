@@ -16,4 +16,4 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     context = info.context
     found, inserted = await context.write(run_upserts.upsert, context.viewer, input)
     context.services.heartbeats.heard()
-    return {"bucket": found, "inserted": inserted}
+    return {"bucket": found, "inserted": inserted, "server_settings": {"server_messages": []}}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
 
 from launchd.server.errors import NotFound, Refused
 from launchd.server.records import ArtifactTypeRecord, Collection, EntityRecord, Viewer
@@ -13,7 +13,7 @@ from launchd.server.store import identities
 from launchd.server.store.access import binds, may_use
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import parse_storage_id, row_number
-from launchd.server.store.tables import artifact_collections, projects
+from launchd.server.store.tables import artifact_collections, artifacts, projects
 
 KIND = "ArtifactCollection"
 """First word of the ids that clients know."""
@@ -27,8 +27,10 @@ _COLLECTIONS = select(
 ).join(projects, projects.c.id == column.project_id)
 _BY_ID = _COLLECTIONS.where(column.id == bindparam("of_id"), may_use(projects.c.entity_id))
 _BY_NAME = _COLLECTIONS.where(column.project_id == bindparam("of_project"), column.name == bindparam("of_name"))
+# One that was only begun is not listed: clients expect a version in each.
+_HAS_VERSIONS = exists().where(artifacts.c.collection_id == column.id, artifacts.c.version_index.is_not(None))
 _PAGE = (
-    _COLLECTIONS.where(column.project_id == bindparam("of_project"), column.id < bindparam("before"))
+    _COLLECTIONS.where(column.project_id == bindparam("of_project"), column.id < bindparam("before"), _HAS_VERSIONS)
     .order_by(column.id.desc())
     .limit(bindparam("most"))
 )
@@ -116,15 +118,15 @@ def _insert(connection: Connection, project_id: int, entity_id: int, type_name: 
 def page_of_collections(
     connection: Connection, project_id: int, type_name: str | None, before: int, limit: int
 ) -> list[Collection]:
-    """Collections whose number is below `before`, the newest first; of one type where that is given."""
+    """Collections that have had versions, those below the number `before`, newest first; of one type if it is given."""
     page = _PAGE if type_name is None else _PAGE.where(column.type == type_name)
     rows = connection.execute(page, {"of_project": project_id, "before": before, "most": limit})
     return [found for row in rows if (found := _one(row))]
 
 
 def count_collections(connection: Connection, project_id: int, type_name: str | None) -> int:
-    """How many collections a project has; of one type where that is given."""
-    wanted = select(func.count()).where(column.project_id == project_id)
+    """How many collections of a project have had versions; of one type where that is given."""
+    wanted = select(func.count()).where(column.project_id == project_id, _HAS_VERSIONS)
     return connection.execute(wanted if type_name is None else wanted.where(column.type == type_name)).scalar_one()
 
 

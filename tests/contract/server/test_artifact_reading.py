@@ -96,7 +96,8 @@ def test_jobs_are_listed_by_their_type(api: Api) -> None:
         edge["node"]["name"]: edge["node"]["artifacts"]["edges"]
         for edge in found["artifactType"]["artifactCollections"]["edges"]
     }
-    assert nodes[second.name] == [], "what is not committed is no version yet"
+    assert second.name not in nodes, "`wandb artifact ls` of 0.20 fails at a collection without versions"
+    assert found["artifactType"]["artifactCollections"]["totalCount"] == 1
     assert [edge["node"]["aliases"] for edge in nodes[first.name]] == [[{"alias": "latest"}, {"alias": "v0"}]]
 
 

@@ -71,6 +71,21 @@ def test_an_unknown_field_is_named_in_the_words_that_clients_search_for(api: Api
     assert refused.value.messages[0].startswith("Cannot query field 'shoeSize' on type 'User'")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Query", "Mutation", "ServerInfo", "ServerSettings", "LaunchAgent", "Artifact", "Organization", "Project"),
+        *("Run", "CreateRunQueueInput", "PushToRunQueueInput", "UseArtifactInput", "CreateArtifactFileSpecInput"),
+        *("CreateArtifactInput", "CreateLaunchAgentInput", "FailRunQueueItemInput", "AddAliasesInput"),
+        "DeleteFilesInput",
+    ],
+)
+def test_each_type_that_clients_look_into_has_fields(api: Api, name: str) -> None:
+    """Version 0.20 asks for them by name, and fails where one of them is null."""
+    told = api.run("query($n: String!) { __type(name: $n) { fields { name } inputFields { name } } }", {"n": name})
+    assert told["__type"]["inputFields" if name.endswith("Input") else "fields"]
+
+
 def test_a_variable_of_the_wrong_type_is_answered_400(api: Api) -> None:
     with pytest.raises(RefusedByServer) as refused:
         api.run("query($id: ID!) { launchRunQueueItem(id: $id) { id } }", {"id": {"not": "an id"}})

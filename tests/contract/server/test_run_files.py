@@ -51,6 +51,7 @@ def test_files_are_listed_in_pages_by_name_and_by_pattern(api: Api) -> None:
     assert first["pageInfo"]["hasNextPage"] is True
     assert listed(run, after=f'"{first["pageInfo"]["endCursor"]}"') == names[2:]
     assert listed(run, names='["b_1.txt", "other"]') == ["b_1.txt"]
+    assert listed(run, names='["./code/../b_1.txt", null]') == ["b_1.txt"]
     assert listed(run, pattern='"%.txt"') == listed(run, pattern='"*.txt"') == names[:2]
     assert listed(run, pattern='"b_1%"') == ["b_1.txt"]
     assert listed(run, pattern='"a_txt"') == []
