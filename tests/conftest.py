@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from tests.support.postgres import Cluster, throwaway_cluster
+from tests.support.processes import holds_files_below
 
 pytest_plugins = ["tests.compat.report", "tests.compat.scheduling"]
 
@@ -49,7 +50,7 @@ def _is_left(process: psutil.Process, mark: str, directory: Path) -> bool:
     try:
         if process.pid == os.getpid() or _is_helper(process):
             return False
-        return process.environ().get(MARK) == mark or any(directory in path.parents for path in _held_by(process))
+        return process.environ().get(MARK) == mark or holds_files_below(directory, process.pid)
     except (psutil.Error, OSError):
         return False
 
@@ -57,10 +58,3 @@ def _is_left(process: psutil.Process, mark: str, directory: Path) -> bool:
 def _is_helper(process: psutil.Process) -> bool:
     # Python's own fork server and resource tracker of this process leave with it.
     return process.ppid() == os.getpid() and "from multiprocessing." in " ".join(process.cmdline())
-
-
-def _held_by(process: psutil.Process) -> Iterator[Path]:
-    entry = Path("/proc", str(process.pid))
-    yield (entry / "cwd").readlink()
-    for descriptor in (entry / "fd").iterdir():
-        yield descriptor.readlink()

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from tests.support.house import AgentProcess, House, house
+from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
 
 
@@ -24,8 +25,8 @@ def test_a_stopped_process_goes_with_its_supervisor(agent_house: House, stopped:
 
     agent.kill()
 
-    wait_until(lambda: is_gone(worker), what="the worker is gone")
-    wait_until(lambda: is_gone(fork_server), what="the fork server is gone")
+    wait_until(lambda: is_gone(worker.pid), what="the worker is gone")
+    wait_until(lambda: is_gone(fork_server.pid), what="the fork server is gone")
 
 
 def spare_worker(agent: AgentProcess) -> tuple[psutil.Process, psutil.Process] | None:
@@ -35,11 +36,3 @@ def spare_worker(agent: AgentProcess) -> tuple[psutil.Process, psutil.Process] |
             if worker.cmdline()[:1] == ["launchd: worker idle"]:
                 return child, worker
     return None
-
-
-def is_gone(process: psutil.Process) -> bool:
-    """Return whether a process has ended, whoever is to take it off the process table."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

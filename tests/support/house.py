@@ -16,6 +16,7 @@ import yaml
 
 from launchd.client.queue_server import Item, QueueServer
 from launchd.control_client import ControlError, ask
+from tests.support.processes import holds_files_below
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import wait_until
 
@@ -186,11 +187,9 @@ class House:
         try:
             if process.pid == os.getpid() or (self.agent is not None and process.pid == self.agent.pid):
                 return False
-            held = [Path("/proc", str(process.pid), "cwd").readlink()]
-            held += [entry.readlink() for entry in Path("/proc", str(process.pid), "fd").iterdir()]
+            return holds_files_below(self.state_dir, process.pid)
         except OSError:
             return False
-        return any(self.state_dir in path.parents for path in held)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from launchd.server.store.tables import entities, memberships, projects
 
 MODEL_REGISTRY = "model-registry"
 """The project that holds an entity's queues, by W&B's convention."""
+UNCATEGORIZED = "uncategorized"
+"""W&B's name for the project of a run that names none."""
 
 _LONGEST_NAME = 128
 

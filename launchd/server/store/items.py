@@ -83,9 +83,6 @@ _STOPS = select(item.id, item.stop_reason).where(
     item.agent_id == bindparam("of_agent"), item.state.in_(IN_CARE), item.stop_requested
 )
 
-DEFAULT_PROJECT = "uncategorized"
-"""W&B's name for the project of a run that names none."""
-
 
 def pushed_before(connection: Connection, queue: Queue, key: str) -> tuple[str, str] | None:
     """Id and run spec of the item that was pushed to this queue under the key."""
@@ -177,7 +174,9 @@ def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_r
         return False
     spec = msgspec.json.decode(found.run_spec)
     entity = _entity_of_run(connection, spec, found)
-    project, _ = identities.ensure_project(connection, entity, (_text(spec.get("project")) or DEFAULT_PROJECT).lower())
+    project, _ = identities.ensure_project(
+        connection, entity, (_text(spec.get("project")) or identities.UNCATEGORIZED).lower()
+    )
     run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")), found.author_id)
     if found.stop_requested:
         runs.ask_to_stop(connection, run_id)
@@ -224,7 +223,7 @@ def fail(
         },
     )
     if done:
-        run_id = connection.execute(select(item.run_id).where(item.id == found.id)).scalar()
+        run_id = _run_of(connection, found)
         if run_id is not None:
             run_ends.end(connection, run_id, run_states.FAILED, time.time())
     return done
@@ -260,7 +259,7 @@ def stop(connection: Connection, found: Item, reason: str | None) -> str:
     if _change(connection, found.id, (PENDING,), wish | ended):
         return STOPPED
     if _change(connection, found.id, IN_CARE, wish):
-        run_id = connection.execute(select(item.run_id).where(item.id == found.id)).scalar()
+        run_id = _run_of(connection, found)
         if run_id is not None:
             runs.ask_to_stop(connection, run_id)
     return found.state
@@ -277,6 +276,11 @@ def remove(connection: Connection, queue_id: str, item_id: str) -> bool:
         delete(run_queue_items).where(item.id == item_id, item.queue_id == queue_id, item.state != CLAIMED)
     )
     return gone.rowcount > 0
+
+
+def _run_of(connection: Connection, found: Item) -> int | None:
+    """Number of the run that the item became, if it is there."""
+    return connection.execute(select(item.run_id).where(item.id == found.id)).scalar()
 
 
 def _change(connection: Connection, item_id: str, states: Sequence[str], values: Mapping[str, Any]) -> bool:

@@ -16,7 +16,6 @@ from launchd.server.errors import Refused
 from launchd.server.records import ProjectRecord, Run, Viewer
 from launchd.server.runs import loose_json, names
 from launchd.server.store import identities, runs, sweeps
-from launchd.server.store.items import DEFAULT_PROJECT
 from launchd.server.store.run_states import HEARD_OF, NOT_ENDED, PENDING, RUNNING, STATES
 
 _COLUMNS = {
@@ -45,7 +44,7 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> 
         runs.change(connection, found.id, _given(given) | _replaced_config(given))
         return runs.run_by_number(connection, found.id), False
     entity = identities.require_entity(connection, viewer, given.get("entity_name"))
-    project, _ = identities.ensure_project(connection, entity, given.get("model_name") or DEFAULT_PROJECT)
+    project, _ = identities.ensure_project(connection, entity, given.get("model_name") or identities.UNCATEGORIZED)
     name = given.get("name") or names.new_run_id()
     before = runs.find_run(connection, project.id, name)
     run_id = _add(connection, viewer, project, name, given) if before is None else _restart(connection, before, given)

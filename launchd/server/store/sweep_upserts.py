@@ -10,7 +10,6 @@ from launchd.server.errors import Refused
 from launchd.server.records import Sweep, Viewer
 from launchd.server.runs import filters, names
 from launchd.server.store import identities, run_lists, sweep_runs, sweeps
-from launchd.server.store.items import DEFAULT_PROJECT
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_states import check
 from launchd.server.sweeps import bayes
@@ -89,7 +88,7 @@ def _add(
     if config is None:
         raise Refused("A new sweep needs a config.")
     entity = identities.require_entity(connection, viewer, given.get("entity_name"))
-    project, _ = identities.ensure_project(connection, entity, given.get("project_name") or DEFAULT_PROJECT)
+    project, _ = identities.ensure_project(connection, entity, given.get("project_name") or identities.UNCATEGORIZED)
     return sweeps.insert_sweep(connection, project.id, names.new_run_id(), values)
 
 

@@ -16,6 +16,7 @@ from ipc.orders import OutputLimits, write_order
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
@@ -45,13 +46,6 @@ def noted_pids(job: Job, count: int) -> list[int]:
     pids = wait_until(read, what="the processes of the job")
     assert pids is not None
     return pids
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_the_command_gets_its_arguments_without_a_shell(directory: Path) -> None:

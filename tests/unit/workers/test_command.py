@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ipc.errors import JobCancelled
+from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
 from workers.command import KEPT_OUTPUT, Command, CommandFailed, Limits, run_command
 from workers.context import JobContext
@@ -22,10 +22,6 @@ def shell(context: JobContext, script: str, limits: Limits | None = None) -> Com
 
 def run(context: JobContext, script: str, limits: Limits | None = None) -> str:
     return run_command(context, shell(context, script, limits), context.progress)
-
-
-def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def noted_pid(path: Path) -> int:
