@@ -1,4 +1,5 @@
-"""The shapes of answers that callers of `launchd.client` never see; the public shapes are in `models.py`.
+"""The shapes of answers that callers of `launchd.client` never see; the public shapes are in the modules of
+models: `models.py`, `account_models.py`, `artifact_models.py`.
 
 Owns names and nullability as W&B's servers have them. A field that a caller does not need is not declared. No I/O.
 """

@@ -1,6 +1,7 @@
 """What all groups of operations share: sending one, and knowing what the server can do.
 
-Owns the base class of `queues.py`, `agents.py` and `submissions.py`; `queue_server.py` puts them together.
+Owns the base class of `queues.py`, `agents.py`, `submissions.py`, `runs.py` and `accounts.py`; `queue_server.py` puts
+them together.
 """
 
 from collections.abc import Mapping

@@ -25,7 +25,7 @@ from launchd.client.models import (
     StopOrder,
     Viewer,
 )
-from launchd.client.run_calls import RunCalls
+from launchd.client.runs import RunCalls
 from launchd.client.submissions import SubmissionCalls
 
 __all__ = [

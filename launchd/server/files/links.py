@@ -22,16 +22,8 @@ class LinkSigner:
         self._secret = secret
         self._valid_seconds = valid_seconds
 
-    def upload(self, base_url: str, file_id: int) -> str:
-        """An absolute link to put one file."""
-        return self.link(base_url, UPLOAD, file_id)
-
-    def download(self, base_url: str, file_id: int) -> str:
-        """An absolute link to get one file."""
-        return self.link(base_url, DOWNLOAD, file_id)
-
     def link(self, base_url: str, action: str, file_id: int) -> str:
-        """An absolute link for any action, to `/storage/<action>/`."""
+        """An absolute link, to `/storage/<action>/`, to take this action on one file."""
         ends_at = int(time.time() + self._valid_seconds)
         return f"{base_url}/storage/{action}/{file_id}-{ends_at}-{self._sign(action, file_id, ends_at)}"
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from launchd.server.context import Info
+from launchd.server.files.links import DOWNLOAD, UPLOAD
 from launchd.server.records import Artifact, ArtifactFile
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
 from launchd.server.store import artifact_files, artifacts
@@ -40,8 +41,8 @@ def _links_of(info: Info, row: ArtifactFile) -> tuple[str | None, str | None]:
     if row.reference is not None:
         return row.reference, None
     if row.content is not None:
-        return links.download(base_url, row.id), None
-    return None, links.upload(base_url, row.id) if row.md5 else None
+        return links.link(base_url, DOWNLOAD, row.id), None
+    return None, links.link(base_url, UPLOAD, row.id) if row.md5 else None
 
 
 def manifest_node(info: Info, row: ArtifactFile) -> dict[str, Any]:

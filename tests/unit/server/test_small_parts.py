@@ -22,7 +22,7 @@ def test_keys_have_the_form_that_wandb_accepts() -> None:
 
 def test_a_link_is_for_one_action_on_one_file() -> None:
     signer = LinkSigner(b"secret", 60)
-    token = signer.upload("http://host", 7).rpartition("/")[2]
+    token = signer.link("http://host", UPLOAD, 7).rpartition("/")[2]
     assert signer.file_id(UPLOAD, token) == 7
     for action, text in ((DOWNLOAD, token), (UPLOAD, f"8{token[1:]}"), (UPLOAD, ""), (UPLOAD, "\u0667-1-" + "0" * 64)):
         with pytest.raises(NotAllowed):
@@ -34,7 +34,7 @@ def test_a_link_is_for_one_action_on_one_file() -> None:
 def test_an_old_link_is_refused() -> None:
     signer = LinkSigner(b"secret", -1)
     with pytest.raises(NotAllowed, match="has ended"):
-        signer.file_id(DOWNLOAD, signer.download("http://host", 7).rpartition("/")[2])
+        signer.file_id(DOWNLOAD, signer.link("http://host", DOWNLOAD, 7).rpartition("/")[2])
 
 
 def test_ids_are_fit_for_paths_and_labels() -> None:
