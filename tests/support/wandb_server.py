@@ -1,6 +1,6 @@
 """A W&B server on a real socket, built from recorded requests, with faults on demand.
 
-It refuses what no client of W&B's has ever sent (``wandb_schema``), answers in the recorded shapes (``wandb_state``),
+It refuses what no client of W&B's has ever sent (``wandb_schema``), answers in the recorded shapes (``wandb_answers``),
 and takes files and heartbeats of runs as W&B's server does. None of our own operations is there. Three flavours: a
 modern server, an old one that clients find little in, and a modern one that hides its schema.
 """
@@ -20,6 +20,7 @@ from typing import Any
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, execute_sync, parse, validate
 
 from tests.support.http_servers import LocalServer, QuietHandler, serving
+from tests.support.wandb_answers import answers_of
 from tests.support.wandb_faults import Fault, Knob, reset
 from tests.support.wandb_schema import modern_schema, old_schema
 from tests.support.wandb_state import ENTITY, StoredItem, WandbState
@@ -104,7 +105,7 @@ class WandbServer(LocalServer, WandbState):
         with self.lock:
             self.asked[operation] += 1
             self.history.append(operation)
-            result = execute_sync(self.schema, document, self.answers(), variable_values=variables)
+            result = execute_sync(self.schema, document, answers_of(self), variable_values=variables)
         return _answer_of(result)
 
 
