@@ -77,7 +77,7 @@ def _offer_again(connection: Connection, asking: Asking, now: float) -> list[Com
         run_ends.end(connection, lost.id, FAILED, now)
         return []
     sweeps.change_agent(connection, agent.id, {"offers": agent.offers + 1})
-    return [_command(lost.name, loose_json.load_object(lost.config))]
+    return [_command(asking, lost.name, loose_json.load_object(lost.config))]
 
 
 def _offer_next(connection: Connection, asking: Asking, suggested: Mapping[str, Any] | None) -> list[Command]:
@@ -96,7 +96,7 @@ def _offer_next(connection: Connection, asking: Asking, suggested: Mapping[str, 
     runs.insert_run(connection, asking.sweep.project_id, name, row)
     sweeps.change(connection, asking.sweep.id, {"runs_made": asking.sweep.runs_made + 1})
     sweeps.change_agent(connection, asking.agent.id, {"offered_run": name, "offers": 1})
-    return [_command(name, arguments)]
+    return [_command(asking, name, arguments)]
 
 
 def is_exhausted(sweep: Sweep, config: SweepConfig) -> bool:
@@ -126,8 +126,9 @@ def _finish(connection: Connection, asking: Asking) -> list[Command]:
     return [] if asking.sweep.launched else [{"type": "exit"}]
 
 
-def _command(name: str, arguments: Mapping[str, Any]) -> Command:
-    return {"type": "run", "run_id": name, "args": arguments}
+def _command(asking: Asking, name: str, arguments: Mapping[str, Any]) -> Command:
+    """W&B's agent needs the key of the program also where its command names none."""
+    return {"type": "run", "run_id": name, "program": asking.config.program, "args": arguments}
 
 
 def cancel_runs(connection: Connection, viewer: Viewer, sweep: Sweep) -> list[str]:

@@ -71,6 +71,7 @@ class SweepConfig(msgspec.Struct, frozen=True):
     maximize: bool = False
     run_cap: int | None = None
     display_name: str | None = None
+    program: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -114,6 +115,7 @@ def _read(given: Mapping[str, Any]) -> SweepConfig:
         maximize=metric.get("goal") == "maximize",
         run_cap=_run_cap(given.get("run_cap")),
         display_name=str(given["name"]) if given.get("name") else None,
+        program=str(given["program"]) if given.get("program") else None,
         warnings=_warnings(given),
     )
 

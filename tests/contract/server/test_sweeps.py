@@ -230,3 +230,12 @@ def test_an_agent_or_sweep_that_does_not_exist_is_404(api: Api) -> None:
         sweep.beat("nobody")
     with pytest.raises(RefusedByServer, match="404: There is no sweep 'none'"):
         api.mutate("createAgent", "agent { id }", host="h", projectName="proj", sweep="none")
+
+
+@pytest.mark.parametrize("program", ["train.py", None])
+def test_an_agent_is_told_which_program_to_run(api: Api, program: str | None) -> None:
+    sweep = ClientSweep(api, f"{GRID}program: {program}\n" if program else GRID)
+
+    (command,) = sweep.beat(sweep.agent())
+
+    assert command["program"] == program
