@@ -97,6 +97,9 @@ class QueuedRun:
         """
         return self._wait(lambda standing: standing.has_begun, timeout, "to run")
 
+    #: What W&B's documents call it.
+    wait_until_started = wait_until_running
+
     def wait_until_finished(self, timeout: float | None = None) -> RunDetail:
         """Wait until the run is over, well or not, and return it; `state` says how it ended.
 

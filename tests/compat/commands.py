@@ -47,12 +47,15 @@ CHANGE_RUN = "`Run.update`, `summary.update`"
 READ_ARTIFACT = "`artifact`, `artifacts`, types, collections, lineage"
 CHANGE_ARTIFACT = "`Artifact.save`: aliases, description, metadata"
 
+SWEEP = "`wandb sweep`, `wandb agent`"
+LAUNCH_SWEEP = "`wandb launch-sweep CONFIG` with `-q`"
+
 PEOPLE = "`create_user`, `Team`: create, invite, service accounts, members; `users`, `projects`"
 
 AGENT_JOB = "runs a job of our queue"
 AGENT_BESIDE = "serves one queue together with our agent"
 AGENT_FAILURE = "reports a failure, with its error file"
-AGENT_STOP = "leaves when it is stopped on our side, or its run is"
+AGENT_STOP = "leaves when it is stopped on our side"
 
 OPTIONS = {
     "-q": "`-q QUEUE`",
@@ -63,6 +66,15 @@ OPTIONS = {
 }
 
 
+AT_ONCE = {"": "", "-c": " with `-c FILE`", "-R": " with `-R FILE`"}
+ONLY_QUEUED = "any of them with `--priority` or `--set-var`"
+
+
+def at_once(source: str, option: str) -> str:
+    """Name the row of a way to launch without a queue."""
+    return f"{LAUNCH[source]}{AT_ONCE[option]}"
+
+
 def queued(source: str, option: str) -> str:
     """Name the row of a way to launch through a queue."""
     return f"{LAUNCH[source]} {OPTIONS[option]}"
@@ -71,8 +83,9 @@ def queued(source: str, option: str) -> str:
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Logging in": (LOGIN, VERIFY, STAY, OUR_LOGIN),
     "Launching through a queue": tuple(queued(source, option) for source in LAUNCH for option in OPTIONS),
-    "Launching at once": tuple(LAUNCH.values()),
+    "Launching at once": (*(at_once(source, option) for source in LAUNCH for option in AT_ONCE), ONLY_QUEUED),
     "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB),
+    "Sweeps": (SWEEP, LAUNCH_SWEEP),
     "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, SYNC, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD),
     "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, PEOPLE),

@@ -11,10 +11,11 @@ REMOTE = "https://git.example/team/demo.git"
 
 #: Logs what it was given, as a job does.
 SCRIPT = """\
-import pathlib, sys, wandb
+import os, pathlib, sys, wandb
 with wandb.init(config={"lr": 1.0}) as run:
     origin = pathlib.Path("origin.txt").read_text().strip()
-    run.log({"lr": run.config["lr"], "arguments": " ".join(sys.argv[1:]), "origin": origin})
+    colour = os.environ.get("COLOUR", "none")
+    run.log({"lr": run.config["lr"], "arguments": " ".join(sys.argv[1:]), "origin": origin, "colour": colour})
 """
 
 

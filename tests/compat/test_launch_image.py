@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.compat.commands import LAUNCH, command, queued
+from tests.compat.commands import command, queued
 from tests.compat.desk import Desk
 from tests.compat.queues import Queue
 from tests.support.server import Api
@@ -62,9 +62,3 @@ def test_a_variable_out_of_its_range_is_refused_and_nothing_is_queued(desk: Desk
 
     with pytest.raises(ValueError, match="not enough values"):
         queue.only_item()
-
-
-@command(LAUNCH["-d"])
-@pytest.mark.usefixtures("client")
-def test_an_image_at_once() -> None:
-    pytest.xfail("The client itself runs the image with Docker; our server takes no part but in what the job logs.")

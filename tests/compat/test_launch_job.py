@@ -1,10 +1,10 @@
-"""``wandb launch`` of a repository, a directory and a job: into a queue, onto our agent, and at once."""
+"""``wandb launch`` of a repository, a directory and a job: into a queue, and onto our agent."""
 
 from typing import Any
 
 import pytest
 
-from tests.compat.commands import LAUNCH, command, queued
+from tests.compat.commands import command, queued
 from tests.compat.desk import Desk
 from tests.compat.jobs import REMOTE, code_directory, git_repository
 from tests.compat.queues import Queue
@@ -18,8 +18,8 @@ SOURCES = ("-u git", "-u dir", "-j")
 
 
 def each_source(*options: str) -> pytest.MarkDecorator:
-    """Run the test for each source, deciding the rows of these options; without options, that of launching at once."""
-    rows = {source: [queued(source, option) for option in options] or [LAUNCH[source]] for source in SOURCES}
+    """Run the test for each source, deciding the rows of these options."""
+    rows = {source: [queued(source, option) for option in options] for source in SOURCES}
     return pytest.mark.parametrize("source", [pytest.param(name, marks=command(*rows[name])) for name in SOURCES])
 
 
@@ -86,18 +86,3 @@ def test_resource_arguments_are_heard(launch: tuple[str, ...], desk: Desk, queue
     item = queue.only_item()
     assert item["priority"] == 1
     assert item["runSpec"]["resource_args"]["local-process"]["memory"] == "4g"
-
-
-@each_source()
-def test_what_is_launched_at_once_is_read_from_our_server(launch: tuple[str, ...], desk: Desk, api: Api) -> None:
-    config = desk.file("builder.json", {"builder": {"type": "noop"}})
-
-    with pytest.raises(AssertionError, match=r"(?s)files downloaded.*noop builder"):
-        desk.wandb(*launch, "-r", "local-process", "-c", config)
-
-    name = launch[2].rpartition("/")[2] if launch[1] == "-j" else f"{launch[-1]}:latest"
-    query = 'query($n: String!) { project(name: "launched") { artifact(name: $n) { state } } }'
-    assert api.run(query, {"n": name})["project"]["artifact"] == {"state": "COMMITTED"}
-    pytest.xfail(
-        "The client makes the job, reads it back, and then builds an image with Docker, also for a plain process."
-    )

@@ -10,8 +10,9 @@ import pytest
 from tests.compat.clients import OLDEST
 from tests.compat.commands import LOGIN, STAY, VERIFY, command
 from tests.compat.desk import Desk
+from tests.compat.queues import Queue
 from tests.support.house import House
-from tests.support.server import Api, fresh_name
+from tests.support.server import Api
 
 
 @pytest.fixture
@@ -46,11 +47,10 @@ def test_login_tells_a_right_key_from_a_wrong_one(newcomer: Desk) -> None:
 
 @command(STAY)
 def test_a_command_after_login_needs_no_key_in_the_environment(newcomer: Desk, api: Api) -> None:
-    queue = fresh_name("queue")
-    api.create_queue(queue)
+    queue = Queue.create(api)
     log_in(newcomer, newcomer.key)
 
-    launch = ("launch", "-d", "alpine:3", "-p", "proj1", "-q", queue)
+    launch = ("launch", "-d", "alpine:3", "-p", "proj1", "-q", queue.name)
     if newcomer.client.version == OLDEST:
         with pytest.raises(AssertionError, match="401"):
             newcomer.wandb(*launch, environ=newcomer.strangers)
@@ -59,3 +59,5 @@ def test_a_command_after_login_needs_no_key_in_the_environment(newcomer: Desk, a
             "looks for it under `host`: set `WANDB_API_KEY`, or add a `machine` line without the port."
         )
     newcomer.wandb(*launch, environ=newcomer.strangers)
+
+    assert queue.only_item()["state"] == "PENDING"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.compat.commands import OUR_LOGIN, PEOPLE, command
 from tests.compat.desk import Desk
+from tests.compat.queues import Queue
 from tests.support.house import House
 from tests.support.server import Api, fresh_name
 
@@ -29,10 +30,11 @@ def test_users_and_teams_are_managed(desk: Desk, api: Api) -> None:
 @command(OUR_LOGIN)
 def test_a_login_with_our_command_line_is_found(desk: Desk, home: House, api: Api, tmp_path: Path) -> None:
     newcomer = Desk.set_up(desk.client, tmp_path, home.server.url, home.server.key)
-    queue = fresh_name("queue")
-    api.create_queue(queue)
+    queue = Queue.create(api)
     login = [sys.executable, "-m", "launchd", "login", "--host", newcomer.url, newcomer.key]
     done = newcomer.run(login, newcomer.strangers | {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]})
     assert done.returncode == 0, done.stdout
 
-    newcomer.wandb("launch", "-d", "alpine:3", "-p", "proj1", "-q", queue, environ=newcomer.strangers)
+    newcomer.wandb("launch", "-d", "alpine:3", "-p", "proj1", "-q", queue.name, environ=newcomer.strangers)
+
+    assert queue.only_item()["runSpec"]["docker"]["docker_image"] == "alpine:3"

@@ -65,7 +65,7 @@ def test_a_run_is_waited_for_until_it_runs(api: Api, tmp_path: Path) -> None:
 
     run = queued.wait_until_running(END_SECONDS)
 
-    assert run.state == "running"
+    assert run.state == queued.wait_until_started(END_SECONDS).state == "running"
     assert queued.state == "claimed"
     Api().queued_run("me", "uncategorized", QUEUE, queued.id).stop("seen enough")
     assert queued.wait_until_finished(END_SECONDS).state == "killed"

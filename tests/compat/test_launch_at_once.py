@@ -1,0 +1,119 @@
+"""``wandb launch`` without a queue: the client runs the job in a container, and our server has what it logs.
+
+There is a program in Docker's place that starts containers as processes.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compat.commands import LAUNCH, ONLY_QUEUED, at_once, command
+from tests.compat.desk import SCRIPTS, Desk
+from tests.compat.jobs import REMOTE, code_directory, git_repository
+from tests.compat.test_runs import run_of
+from tests.support.server import Api, fresh_name
+
+PROJECT = "at-once"
+IMAGE = "demo:1"
+
+
+def each_source(*options: str) -> pytest.MarkDecorator:
+    """Run the test for each source, deciding the rows of these options."""
+    rows = {source: [at_once(source, option) for option in options] for source in LAUNCH}
+    return pytest.mark.parametrize("source", [pytest.param(name, marks=command(*rows[name])) for name in LAUNCH])
+
+
+@pytest.fixture(scope="session")
+def images(desk: Desk) -> Path:
+    """Docker's images, of which there is one; and `docker` beside them."""
+    directory = desk.directory / "docker"
+    tool = directory / "bin" / "docker"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} {SCRIPTS / "docker_stand_in.py"} "$@"\n')
+    tool.chmod(0o755)
+    shutil.copytree(code_directory(desk, "image"), directory / IMAGE)
+    # The client passes no command on to an image.
+    (directory / IMAGE / "ENTRYPOINT").write_text("python\ntrain.py\n")
+    return directory
+
+
+@pytest.fixture
+def environ(desk: Desk, images: Path) -> dict[str, str]:
+    path = f"{images / 'bin'}{os.pathsep}{desk.environ['PATH']}"
+    return desk.environ | {"PATH": path, "DOCKER_IMAGES": str(images)}
+
+
+@pytest.fixture
+def launch(source: str, desk: Desk, request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The words of a command that launches the source."""
+    match source:
+        case "-d":
+            words: tuple[str, ...] = ("-d", IMAGE)
+        case "-j":
+            words = ("-j", request.getfixturevalue("job"))
+        case "-u git":
+            git_repository(desk)
+            words = ("-u", REMOTE, "-E", "python train.py", "--job-name", "once-from-git")
+        case _:
+            words = ("-u", str(code_directory(desk, "dir")), "-E", "python train.py", "--job-name", "once-from-dir")
+    return ("launch", *words, "-p", PROJECT)
+
+
+def run_named(api: Api, name: str) -> dict[str, Any]:
+    """The one run of that shown name, and the row that it logged."""
+    query = "query($p: String!) { project(name: $p) { runs(first: 100) { edges { node { name displayName } } } } }"
+    nodes = [edge["node"] for edge in api.run(query, {"p": PROJECT})["project"]["runs"]["edges"]]
+    (run_id,) = [node["name"] for node in nodes if node["displayName"] == name]
+    run = run_of(api, PROJECT, run_id)
+    (row,) = (json.loads(line) for line in run["history"])
+    return run | {"row": row}
+
+
+@each_source("")
+def test_what_is_launched_is_on_our_server(
+    launch: tuple[str, ...], desk: Desk, environ: dict[str, str], api: Api
+) -> None:
+    name = fresh_name("once")
+
+    desk.wandb(*launch, "--name", name, environ=environ)
+
+    run = run_named(api, name)
+    assert (run["state"], run["row"]["lr"], run["row"]["arguments"]) == ("finished", 1.0, "")
+
+
+@each_source("-c", "-R")
+def test_configuration_and_resource_arguments_are_heard(
+    launch: tuple[str, ...], desk: Desk, environ: dict[str, str], images: Path, api: Api
+) -> None:
+    name = fresh_name("once")
+    overrides = {"args": ["--fast"], "run_config": {"lr": 0.5}}
+    config = desk.file("at-once.json", {"overrides": overrides, "name": name})
+    resources = desk.file("container.json", {"local-container": {"memory": "4g", "env": ["COLOUR=red"]}})
+
+    desk.wandb(*launch, "-c", config, "-R", resources, environ=environ)
+
+    run = run_named(api, name)
+    assert run["state"] == "finished"
+    assert {key: run["row"][key] for key in ("lr", "arguments", "colour")} == {
+        "lr": 0.5,
+        "arguments": "--fast",
+        "colour": "red",
+    }
+    _, options = json.loads((images / "runs").read_text().splitlines()[-1])
+    assert ["memory", "4g"] in options
+
+
+@command(ONLY_QUEUED)
+@pytest.mark.parametrize("option", [("--priority", "high"), ("--set-var", "mem=2g")], ids=lambda option: option[0])
+def test_what_needs_a_queue_is_refused_by_the_client(
+    option: tuple[str, str], desk: Desk, environ: dict[str, str]
+) -> None:
+    with pytest.raises(AssertionError, match=r"(?i)queue"):
+        desk.wandb("launch", "-d", IMAGE, "-p", PROJECT, *option, environ=environ)
+
+    pytest.xfail("The client takes these options with `-q` alone.")
