@@ -1,5 +1,6 @@
 """What was answered is on disk: deaths of the server, a disk that is full, a database that is broken."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -10,7 +11,10 @@ import psutil
 import pytest
 import requests
 
+from tests.contract.server.test_artifacts import Logging
+from tests.support.runs import ClientRun
 from tests.support.server import RefusedByServer, RunningServer, running_server
+from tests.support.small_disk import small_disk
 
 sqlite_only = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
@@ -77,6 +81,29 @@ def test_a_database_that_is_none_is_named_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "server" / "server.sqlite").write_bytes(b"this is no database " * 100)
     with pytest.raises(RuntimeError, match="cannot be used as a database"), running_server(tmp_path):
         pass
+
+
+def test_an_upload_that_fills_the_disk_is_answered_503_and_leaves_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 8) as disk, running_server(disk) as server, server.api() as api:
+        run = ClientRun(api)
+        logged = Logging(api, {"big": os.urandom(9_000_000), "small": b"small"})
+        big, small = (str(node["uploadUrl"]) for node in logged.announce())
+        answer = requests.put(big, logged.files["big"], timeout=20)
+        assert (answer.status_code, "cannot write to its disk at present" in answer.text) == (503, True)
+        assert list((server.data_dir / "files" / "incoming").iterdir()) == []
+        assert requests.put(small, logged.files["small"], timeout=20).status_code == 200
+        assert run.state == "running"
+
+
+@sqlite_only
+def test_more_connections_than_the_usual_limit_are_taken(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))
+    try:
+        with running_server(tmp_path) as server:
+            assert psutil.Process(server.process.pid).rlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_key_stays_the_same(small: RunningServer) -> None:

@@ -3,6 +3,7 @@
 import base64
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,13 +15,14 @@ from tests.support.server import Api, RunningServer, running_server
 from tests.support.waiting import wait_until
 
 SIZE = 3_000_000
-HALF = b"z" * 2_000_000
+SOME = b"z" * 20_000
+"""So little that it is sent in one go, on a busy machine too."""
 
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that waits for half a second, and has room for one of the files."""
-    options = ("--body-silence-seconds", "0.5", "--max-store-bytes", str(SIZE + 100_000))
+    """A server that waits for a second, and has room for one of the files."""
+    options = ("--body-silence-seconds", "1", "--max-store-bytes", str(SIZE + 100_000))
     with running_server(tmp_path_factory.mktemp("impatient"), *options) as server:
         yield server
 
@@ -47,24 +49,30 @@ TARGETS: dict[str, tuple[str, Callable[[Api], str]]] = {
 }
 
 
-def fall_silent(api: Api, server: RunningServer, target: str) -> None:
+def begin(api: Api, target: str, some: bytes) -> socket.socket:
+    """Send the first bytes of a request and leave it at that."""
     method, find = TARGETS[target]
-    address, before = urlsplit(find(api)), files_of(server)
+    address = urlsplit(find(api))
     key = base64.b64encode(f"api:{api.key}".encode()).decode()
     head = (
         f"{method} {address.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {key}\r\nContent-Length: {SIZE}\r\n\r\n"
     )
-    with socket.create_connection((str(address.hostname), address.port or 80), timeout=10) as connection:
-        connection.sendall(head.encode() + HALF)
-        assert b" 503 " in connection.makefile("rb").readline()
-        wait_until(lambda: files_of(server) == before, what="the removal of half a file")
+    connection = socket.create_connection((str(address.hostname), address.port or 80), timeout=20)
+    connection.sendall(head.encode() + some)
+    return connection
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_sender_who_falls_silent_is_given_up(api: Api, impatient: RunningServer, target: str) -> None:
-    fall_silent(api, impatient, target)
+    before = files_of(impatient)
+    with begin(api, target, SOME) as connection:
+        assert b" 503 " in connection.makefile("rb").readline()
+        wait_until(lambda: files_of(impatient) == before, what="the removal of the beginning")
 
 
 def test_the_room_of_the_silent_is_free_again(api: Api, impatient: RunningServer) -> None:
-    fall_silent(api, impatient, "a file of an artifact")
+    before = files_of(impatient)
+    with suppress(ConnectionError), begin(api, "a file of an artifact", b"z" * 2_000_000) as connection:
+        connection.makefile("rb").readline()
+    wait_until(lambda: files_of(impatient) == before, what="the removal of half a file")
     ClientRun(api).upload("a", b"y" * SIZE)
