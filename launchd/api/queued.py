@@ -7,14 +7,11 @@ from collections.abc import Callable
 
 from launchd.api.access import Access
 from launchd.api.errors import LaunchError, told
-from launchd.api.standing import Standing, Submission, ended, look
+from launchd.api.standing import Standing, Submission, ended, look, pause_after
 from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.queue_server import RunDetail
 
 log = logging.getLogger(__name__)
-
-#: Between two looks: often while things are new, then less.
-QUICK_SECONDS, SLOW_SECONDS, QUICK_FOR_SECONDS = 0.1, 1.0, 10.0
 
 
 class QueuedRun:
@@ -117,8 +114,7 @@ class QueuedRun:
             now = time.monotonic()
             if now >= deadline:
                 raise TimeoutError(f"Item {self.id} was waited for {what} for {timeout:g} s; it is {word}.")
-            pause = QUICK_SECONDS if now - started < QUICK_FOR_SECONDS else SLOW_SECONDS
-            time.sleep(min(pause, deadline - now))
+            time.sleep(min(pause_after(now - started), deadline - now))
 
     @told()
     def _look_patiently(self, reached: Callable[[Standing], bool], deadline: float) -> tuple[str, RunDetail | None]:

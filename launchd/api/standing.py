@@ -6,6 +6,9 @@ from launchd.client.queue_server import QUEUE_PROJECT, Item, QueueServer
 
 QUEUED = "queued"
 
+#: Between two looks: often while things are new, then less.
+QUICK_SECONDS, SLOW_SECONDS, QUICK_FOR_SECONDS = 0.1, 1.0, 10.0
+
 #: Words after which nothing more happens; those of runs (W&B's server) included.
 OVER = frozenset({"finished", "failed", "stopped", "preempted", "crashed", "killed"})
 
@@ -60,6 +63,11 @@ def ended(word: str, stage: str | None, message: str | None, otherwise: str = ".
     verb = word if word in ("failed", "crashed") else f"was {word}"
     where = f" at stage {stage}" if stage else ""
     return verb + where + (f": {message.rstrip('.')}." if message else otherwise)
+
+
+def pause_after(waited: float) -> float:
+    """Return the seconds until the next look, of somebody who has waited so many."""
+    return QUICK_SECONDS if waited < QUICK_FOR_SECONDS else SLOW_SECONDS
 
 
 def look(server: QueueServer, submission: Submission) -> Standing | None:

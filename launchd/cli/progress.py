@@ -4,13 +4,10 @@ import time
 
 import click
 
-from launchd.api.standing import QUEUED, Standing, Submission, look
+from launchd.api.standing import QUEUED, Standing, Submission, ended, look, pause_after
 from launchd.cli.agents import status_of
 from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
 from launchd.client.queue_server import QueueServer
-
-#: Between two looks: often while things are new, then less.
-QUICK_SECONDS, SLOW_SECONDS, QUICK_FOR_SECONDS = 0.1, 1.0, 10.0
 
 #: After this time in the queue, say so if nobody can be taking the item.
 PATIENCE_SECONDS = 5.0
@@ -36,9 +33,7 @@ def follow(server: QueueServer, submission: Submission) -> int:
     if last.word == "finished":
         _say_where_output_is(submission)
         return 0
-    stage = f" at stage {last.stage}" if last.stage else ""
-    reason = f": {last.message.rstrip('.')}." if last.message else "."
-    click.echo(f"Error: The job {_verb(last.word)}{stage}{reason}", err=True)
+    click.echo(f"Error: The job {ended(last.word, last.stage, last.message)}", err=True)
     if last.stage == "run":
         _say_where_output_is(submission)
     return 1
@@ -64,7 +59,7 @@ class _Watch:
             if standing is not None:
                 self._show(standing.word)
                 self._warn_if_nobody_comes(standing.word)
-            time.sleep(QUICK_SECONDS if self._seconds() < QUICK_FOR_SECONDS else SLOW_SECONDS)
+            time.sleep(pause_after(self._seconds()))
         self._show(standing.word)
         return standing
 
@@ -97,7 +92,3 @@ def _is_served(server: QueueServer, submission: Submission) -> bool:
     except QueueServerError:
         return True  # Not known to be otherwise.
     return any(submission.queue in agent.queue_names and status_of(agent) in ("Polling", "Running") for agent in agents)
-
-
-def _verb(word: str) -> str:
-    return word if word in ("failed", "crashed") else f"was {word}"
