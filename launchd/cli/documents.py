@@ -16,7 +16,7 @@ def json_mapping(given: str, flag: str) -> dict[str, Any]:
     text = given if given.lstrip().startswith("{") else _content(given, flag)
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"it is not JSON: {error}.", param_hint=flag) from error
     if not isinstance(value, dict):
         raise click.BadParameter("it must be a JSON object.", param_hint=flag)

@@ -1,5 +1,6 @@
 """What `launchd launch` was told to launch, and the run spec that says so. It only looks at the disk."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,18 +51,24 @@ def run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]
     """Return the run spec, but for the artifact of a directory; ``flags`` are keys of it that the command line set.
 
     Raises:
-        click.UsageError: there is nothing to run.
+        click.UsageError: there is nothing to run, or the configuration's ``overrides`` are no object.
     """
     base = dict(config) if SPEC_KEYS & config.keys() else {"overrides": {"run_config": dict(config)}}
     spec = base | {key: value for key, value in flags.items() if value is not None}
     if target.repository is not None:
         spec["git"] = {"repo": target.repository, "version": target.version}
-    overrides = dict(spec.get("overrides") or {})
+    overrides = _object(spec.get("overrides"), "overrides")
     if target.entry_point:
         overrides["entry_point"] = list(target.entry_point)
     if not overrides.get("entry_point"):
         _require_source(target, spec)
     return spec | {"overrides": overrides}
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict | None):
+        raise click.UsageError(f"{what} in --config must be a JSON object, not {json.dumps(value)}.")
+    return dict(value or {})
 
 
 def _require_source(target: Target, spec: Mapping[str, Any]) -> None:

@@ -52,6 +52,12 @@ def test_a_directory_runs_its_main_script(tmp_path: Path) -> None:
     assert "entry_point" not in run_spec(Target(directory=tmp_path), {}, {})["overrides"]
 
 
+@pytest.mark.parametrize("value", [3, "x", [1]])
+def test_overrides_that_are_no_object_are_refused(value: object) -> None:
+    with pytest.raises(click.UsageError, match="overrides in --config must be a JSON object, not"):
+        run_spec(Target(entry_point=("x",)), {"overrides": value}, {})
+
+
 def test_a_directory_without_main_script_runs_what_it_is_told(tmp_path: Path) -> None:
     spec = run_spec(Target(directory=tmp_path, entry_point=("make",)), {}, {})
 
