@@ -8,11 +8,19 @@ import click
 
 @contextmanager
 def told(*errors: type[Exception]) -> Iterator[None]:
-    """Turn ``errors``, whose text is a sentence for people, into the end of the command; also as a decorator."""
+    """Turn ``errors`` into the end of the command; also as a decorator. Those of ours have sentences for their text."""
     try:
         yield
     except BrokenPipeError:
         # Whoever read our output has had enough; click knows what to do then.
         raise
     except errors as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case OSError(filename=str(path), strerror=str(reason)):
+            return f"{path} cannot be used: {reason}."
+        case _:
+            return str(error)

@@ -69,3 +69,10 @@ def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
 
     assert done.stderr == ""
+
+
+def test_a_directory_that_cannot_be_used_is_named_in_a_sentence(launchd: Launchd) -> None:
+    answer = launchd("up", "--state-dir", "/proc/here")
+
+    assert answer.exit_code == 1
+    assert answer.stderr == "Error: /proc/here cannot be used: No such file or directory.\n"
