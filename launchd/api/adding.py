@@ -16,6 +16,7 @@ from launchd.api.standing import Submission
 from launchd.api.targets import DEFAULT_QUEUE, DEFAULT_RESOURCE, OUR_RESOURCES, PRIORITIES, artifact_name
 from launchd.api.values import as_mapping
 from launchd.client.artifacts import upload_directory
+from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.job_file import parse_job_name
 from launchd.client.jobs import JOB_TYPE, require_version
 from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail, QueueServer
@@ -80,7 +81,7 @@ def launch_add(
         api: the server; by default `Api()`.
 
     Raises:
-        LaunchError: nothing was queued; the message says why and what to do.
+        LaunchError: nothing was queued; the message says why and what to do, and where that is not known, says so.
 
     Source: `wandb.sdk.launch.launch_add`, which ignores `uri`, `version`, `repository` and `build`.
     """
@@ -153,9 +154,13 @@ def _push(
         spec["author"] = _author(server, spec.get("author"))
     else:
         _fit_for_wandb(spec, variables)
-    item_id = server.push(
-        owner, queue_name, spec, project=project_queue, priority=priority, template_variables=variables
-    )
+    try:
+        item_id = server.push(
+            owner, queue_name, spec, project=project_queue, priority=priority, template_variables=variables
+        )
+    except (ServerUnreachable, ServerBusy) as error:
+        unknown = f"It may be in queue {queue_name!r} all the same: look there before you launch it again."
+        raise LaunchError(f"{error} {unknown}") from error
     place = Submission(item_id, owner, queue_name, spec["project"], project_queue, spec["entity"])
     log.info("A job was queued.", extra={"item": item_id, "queue": queue_name, "entity": owner})
     return QueuedRun(access, place, priority)

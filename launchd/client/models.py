@@ -166,6 +166,11 @@ class RunDetail(msgspec.Struct, frozen=True):
     config: dict[str, Any] = {}
     summary: dict[str, Any] = {}
 
+    @property
+    def id(self) -> str:
+        """The run id, as `wandb.Api().run(...).id`."""
+        return self.name
+
 
 class RunSource(msgspec.Struct, frozen=True):
     """What a run ran: a repository at a commit, and its command there."""

@@ -66,6 +66,7 @@ def test_a_run_is_waited_for_until_it_runs(api: Api, tmp_path: Path) -> None:
     run = queued.wait_until_running(END_SECONDS)
 
     assert run.state == queued.wait_until_started(END_SECONDS).state == "running"
+    assert run.id == run.name
     assert queued.state == "claimed"
     Api().queued_run("me", "uncategorized", QUEUE, queued.id).stop("seen enough")
     assert queued.wait_until_finished(END_SECONDS).state == "killed"
@@ -197,6 +198,17 @@ def test_no_fault_of_wandbs_server_ends_a_wait(fault: Fault) -> None:
         assert queued.wait_until_finished(END_SECONDS).state == "finished"
 
         assert set(theirs.met) == {"GetRunQueueItem", "RunState", "Run"}
+
+
+def test_a_push_whose_answer_is_lost_is_not_said_to_be_refused() -> None:
+    with wandb_server("default") as theirs:
+        api = Api(base_url=theirs.url, api_key=theirs.key)
+        theirs.break_operations(Fault.RESET, "pushToRunQueueByName", done=True)
+
+        with pytest.raises(LaunchError, match="It may be in queue 'default' all the same: look there"):
+            launch_add(entry_point=["true"], api=api)
+
+        assert len(theirs.items) == 1
 
 
 # -- runs again
