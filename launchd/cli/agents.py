@@ -10,9 +10,6 @@ from launchd.cli.tables import Cell, table, terminal_width
 from launchd.cli.words import joined, minute
 from launchd.client.queue_server import Agent
 
-#: An agent of ours is heard at least every 30 s; one that was not for so long is gone, whatever it said last.
-LOST_SECONDS = 120.0
-
 COLOURS = {"Polling": "green", "Running": "green", "Killed": "bright_black", "Lost": "red"}
 HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
 
@@ -44,7 +41,5 @@ def _row(agent: Agent) -> list[Cell]:
 
 
 def status_of(agent: Agent) -> str:
-    """W&B's word for the agent's status, or ``Lost`` for one that was to be heard and was not."""
-    status = (agent.status or "unknown").capitalize()
-    silent = agent.seconds_since_heartbeat or 0.0
-    return "Lost" if status != "Killed" and silent > LOST_SECONDS else status
+    """W&B's word for the agent's status, or the server's ``Lost`` for one that was to be heard and was not."""
+    return (agent.status or "unknown").capitalize()

@@ -1,7 +1,7 @@
 """Where `launchd login` writes a key and an address, so that W&B's clients of every version and ours find them.
 
-Owns the writing; `launchd.client.credentials` reads. W&B 0.20 looks in netrc for the host alone and 0.31 for the host
-with its port, so both are written. Files are replaced whole, with mode 0600.
+Owns the writing; `launchd.client.credentials` reads, and says where. W&B 0.20 looks in netrc for the host alone and
+0.31 for the host with its port, so both are written. Files are replaced whole, with mode 0600.
 """
 
 import configparser
@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from launchd.client.credentials import global_settings_file, netrc_files
 
 #: netrc knows entries by their first words; a comment stays where it is.
 _ENTRY_STARTS = re.compile(r"^(?=[ \t]*(?:machine|default|macdef)\b)", re.MULTILINE)
@@ -39,7 +41,7 @@ def write_base_url(base_url: str, environ: Mapping[str, str]) -> Path:
     Raises:
         OSError: the file cannot be read or written; `configparser.Error`: it is not a settings file.
     """
-    path = _settings_file(environ)
+    path = global_settings_file(environ)
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     if path.exists():
         parser.read_string(path.read_text(encoding="utf-8"), str(path))
@@ -67,17 +69,8 @@ def _comments(entry: str) -> str:
 
 
 def _netrc_file(environ: Mapping[str, str]) -> Path:
-    if environ.get("NETRC"):
-        return Path(environ["NETRC"]).expanduser()
-    home = Path(environ.get("HOME") or Path.home())
-    used = (path for path in (home / ".netrc", home / "_netrc") if path.exists())
-    return next(used, home / ".netrc")
-
-
-def _settings_file(environ: Mapping[str, str]) -> Path:
-    if environ.get("WANDB_CONFIG_DIR"):
-        return Path(environ["WANDB_CONFIG_DIR"]).expanduser() / "settings"
-    return Path(environ.get("HOME") or Path.home()) / ".config/wandb/settings"
+    places = list(netrc_files(environ))
+    return next((path for path in places if path.exists()), places[0])
 
 
 def _replace(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ipc.states import TERMINAL_STATES
 from launchd.cli.failures import told
 from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
 from launchd.control_client import ControlError
@@ -14,7 +15,6 @@ from launchd.output import OutputReader
 
 POLL_SECONDS = 0.2
 WORKER_LOG = "worker.log"
-OVER = frozenset({"finished", "failed", "stopped", "preempted"})
 
 EXAMPLES = """\b
 Examples:
@@ -36,7 +36,7 @@ def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_d
     output = Path(job["directory"]) / WORKER_LOG if worker else Path(job["log_path"])
     reader = OutputReader(output)
     if _copy(reader) == 0 and not follow:
-        yet = "" if job["phase"] in OVER else " yet"
+        yet = "" if job["phase"] in TERMINAL_STATES else " yet"
         nothing = "The job's worker had nothing to say" if worker else "The job has no output"
         click.echo(f"{nothing}{yet} (the job is {job['phase']}).", err=True)
     if follow:
@@ -45,7 +45,7 @@ def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_d
 
 def _follow(reader: OutputReader, directory: Path, job: dict[str, Any]) -> None:
     phase, item = job["phase"], job["item_id"]
-    while phase not in OVER:
+    while phase not in TERMINAL_STATES:
         time.sleep(POLL_SECONDS)
         # Asked before the last read: what a job wrote before its end is there when it is over.
         phase = _phase(directory, item, phase)

@@ -73,7 +73,7 @@ def find_api_key(base_url: str, environ: Mapping[str, str], key_file: str | None
         return ApiKey(environ["WANDB_API_KEY"].strip(), "WANDB_API_KEY")
     if key_file:
         return ApiKey(_read_key_file(Path(key_file).expanduser()), key_file)
-    for path in _netrc_files(environ):
+    for path in netrc_files(environ):
         key = _netrc_password(path, base_url)
         if key:
             return ApiKey(key, str(path))
@@ -100,7 +100,8 @@ def _read_key_file(path: Path) -> str:
     return key
 
 
-def _netrc_files(environ: Mapping[str, str]) -> Iterator[Path]:
+def netrc_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Where a netrc may be, the first of them first."""
     if environ.get("NETRC"):
         yield Path(environ["NETRC"]).expanduser()
         return
@@ -124,11 +125,14 @@ def _netrc_password(path: Path, base_url: str) -> str | None:
 
 def _settings_files(environ: Mapping[str, str]) -> Iterator[Path]:
     """W&B's local settings, which win, then the global ones."""
-    yield from (Path(".wandb/settings"), Path("wandb/settings"))
+    yield from (Path(".wandb/settings"), Path("wandb/settings"), global_settings_file(environ))
+
+
+def global_settings_file(environ: Mapping[str, str]) -> Path:
+    """W&B's settings of this user."""
     if environ.get("WANDB_CONFIG_DIR"):
-        yield Path(environ["WANDB_CONFIG_DIR"]).expanduser() / "settings"
-    else:
-        yield Path(environ.get("HOME") or Path.home()) / ".config/wandb/settings"
+        return Path(environ["WANDB_CONFIG_DIR"]).expanduser() / "settings"
+    return Path(environ.get("HOME") or Path.home()) / ".config/wandb/settings"
 
 
 def _setting(path: Path, name: str) -> str | None:
