@@ -8,7 +8,7 @@ change, an answer to a worker or a report, is done after the journal has it.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -34,7 +34,9 @@ from ipc.messages import (
 from ipc.orders import write_order
 from ipc.run_spec import SCHEDULER_URI
 from ipc.states import IllegalTransition, JobState
+from launchd.charge import Charge
 from launchd.client.queue_server import ClaimedItem, StopOrder
+from launchd.effects import Effects
 from launchd.inbox import Acknowledged
 from launchd.intake import Accepted, Rejected, take_in
 from launchd.job import JobRecord, ended, failed, moved, requeued_spec, started_over
@@ -64,15 +66,8 @@ class Care:
         self._staff = staff
         self._outlet = outlet
         self._keys = keys
-        self._jobs: dict[str, JobRecord] = {}
-        self._outcomes: dict[str, Finished | Failed] = {}
-        self._handshakes: set[str] = set()
-        self._staffed_at: dict[str, float] = {}
-        self._unstaffed: dict[str, float] = {}
-        self._overdue: dict[str, ErrorReport] = {}
-        self._adopting: set[str] = set()
-        self._after_commit: list[Callable[[], None]] = []
-        self._urgent = False
+        self._charges: dict[str, Charge] = {}
+        self.effects = Effects()
         #: Grows whenever a job comes, goes or is to be stopped.
         self.changes = 0
 
@@ -80,16 +75,18 @@ class Care:
 
     def jobs(self) -> Iterable[JobRecord]:
         """Return the jobs that are not over."""
-        return self._jobs.values()
+        return [charge.job for charge in self._charges.values()]
 
     def find(self, item_or_run: str) -> JobRecord | None:
         """Return the job of an item, run id or external name."""
-        found = self._jobs.get(item_or_run)
-        return found or next((job for job in self._jobs.values() if item_or_run in (job.spec.run_id, job.name)), None)
+        charge = self._charges.get(item_or_run)
+        if charge is not None:
+            return charge.job
+        return next((job for job in self.jobs() if item_or_run in (job.spec.run_id, job.name)), None)
 
     def count(self, schedulers: bool) -> int:
         """Return how many slots are taken, of ordinary jobs or of sweep schedulers."""
-        return sum(job.spec.is_scheduler is schedulers for job in self._jobs.values())
+        return sum(job.spec.is_scheduler is schedulers for job in self.jobs())
 
     # -- from the journal, at start
 
@@ -97,16 +94,14 @@ class Care:
         """Take ``job`` back into care after a restart."""
         if not job.may_exist_outside and job.state is not JobState.CLAIMED:
             job = moved(job, JobState.CLAIMED, time.time(), "the agent was restarted; the job starts over")
-        self._jobs[job.item_id] = msgspec.structs.replace(job, losses=0)
-        self._unstaffed[job.item_id] = 0.0
-        if job.may_exist_outside:
-            self._adopting.add(job.item_id)
+        job = msgspec.structs.replace(job, losses=0)
+        self._charges[job.item_id] = Charge(job, is_being_adopted=job.may_exist_outside)
 
     # -- from the queue server
 
     def acknowledge_all(self) -> None:
         """Confirm again what the queue server may not have heard of: after a restart."""
-        for job in self._jobs.values():
+        for job in self.jobs():
             if not job.acknowledged:
                 self._acknowledge(job)
 
@@ -114,11 +109,12 @@ class Care:
         """Take in items that were leased to us as ``agent_id``."""
         hit("supervisor.claimed")
         for item in items:
-            if item.item_id in self._jobs:
+            charge = self._charges.get(item.item_id)
+            if charge is not None:
                 # Leased to us again because our acknowledgement was lost: it needs another, not another run.
-                self._acknowledge(self._jobs[item.item_id])
-                continue
-            self._take_in(item, agent_id)
+                self._acknowledge(charge.job)
+            else:
+                self._take_in(item, agent_id)
 
     def _take_in(self, item: ClaimedItem, agent_id: str) -> None:
         before = self._journal.job(item.item_id)
@@ -126,7 +122,7 @@ class Care:
             log.warning(
                 "An item that is over was leased to us again; its outcome is sent again.", extra=_fields(before)
             )
-            self._later(lambda: self._outlet.acknowledge(before))
+            self.effects.add(lambda: self._outlet.acknowledge(before))
             self._send_outcome(before)
             return
         if self._is_over_the_cap(item):
@@ -155,28 +151,29 @@ class Care:
             sentence = f"The submitter's API key could not be kept on {self.rules.hostname}: {error.strerror}."
             self._conclude(failed(job, ErrorReport("agent", "KeyNotKept", sentence), time.time()))
             return
-        self._keep(job)
-        self._unstaffed[job.item_id] = 0.0
-        self._later(lambda: hit("supervisor.journaled"))
+        self._keep(Charge(job), job)
+        self.effects.add(lambda: hit("supervisor.journaled"))
         self._acknowledge(job)
 
     def _acknowledge(self, job: JobRecord) -> None:
-        self._later(lambda: self._outlet.acknowledge(job))
+        self.effects.add(lambda: self._outlet.acknowledge(job))
 
     def acknowledged(self, letter: Acknowledged) -> None:
         """Act on the queue server's answer to an acknowledgement."""
         hit("supervisor.acknowledged")
-        job = self._jobs.get(letter.item_id)
-        if job is None or job.acknowledged:
+        charge = self._charges.get(letter.item_id)
+        if charge is None or charge.job.acknowledged:
             return
         if letter.refusal is not None:
-            self._give_up(job, ErrorReport("agent", "SweepOver", letter.refusal))
-        elif letter.accepted or job.handle is not None:
-            self._jobs[job.item_id] = msgspec.structs.replace(job, acknowledged=True)
-            self._go_ahead(job.item_id)
+            self._give_up(charge.job, ErrorReport("agent", "SweepOver", letter.refusal))
+        elif letter.accepted or charge.job.handle is not None:
+            charge.job = msgspec.structs.replace(charge.job, acknowledged=True)
+            self._go_ahead(charge)
         else:
-            log.warning("The queue server gave the item to somebody else; the job is dropped.", extra=_fields(job))
-            self._drop(job)
+            log.warning(
+                "The queue server gave the item to somebody else; the job is dropped.", extra=_fields(charge.job)
+            )
+            self._drop(charge.job)
 
     def _drop(self, job: JobRecord) -> None:
         # Without our acknowledgement its worker was never told to go ahead: nothing exists outside.
@@ -188,17 +185,17 @@ class Care:
 
     def stop(self, order: StopOrder) -> bool:
         """Stop the job of an item; returns whether it is in our care."""
-        job = self._jobs.get(order.item_id)
-        if job is None:
+        charge = self._charges.get(order.item_id)
+        if charge is None:
             return False
-        if job.stop_reason is not None:
+        if charge.job.stop_reason is not None:
             return True
-        job = msgspec.structs.replace(job, stop_reason=order.reason or "somebody asked for it")
-        self._keep(job)
+        job = msgspec.structs.replace(charge.job, stop_reason=order.reason or "somebody asked for it")
+        self._keep(charge, job)
         log.info("A job is to be stopped.", extra=_fields(job) | {"reason": job.stop_reason})
         worker = self._staff.worker_of(job.item_id)
         if worker is not None:
-            self._later(lambda: worker.send(self._cancel(job)))
+            self.effects.add(lambda: worker.send(self._cancel(job)))
         elif not job.may_exist_outside:
             self._conclude(ended(job, JobState.STOPPED, ExitResult(), time.time()))
         return True
@@ -210,39 +207,41 @@ class Care:
 
     def heard(self, worker: Worker, event: Event) -> None:
         """Act on what the worker of a job says."""
-        job = self._jobs.get(worker.item_id or "")
-        if job is None:
+        charge = self._charges.get(worker.item_id or "")
+        if charge is None:
             return
-        self._note_adoption(job)
+        self._note_adoption(charge)
+        job = charge.job
         match event:
             case PhaseChanged(state, message):
-                self._move(job, state, message)
+                self._move(charge, state, message)
             case Submitting():
-                self._keep(msgspec.structs.replace(job, recorded=True))
-                self._handshakes.add(job.item_id)
-                self._go_ahead(job.item_id)
+                self._keep(charge, msgspec.structs.replace(job, recorded=True))
+                charge.awaits_go_ahead = True
+                self._go_ahead(charge)
             case Submitted(handle):
                 hit("supervisor.submitted")
-                self._keep(msgspec.structs.replace(job, handle=handle, recorded=True))
+                self._keep(charge, msgspec.structs.replace(job, handle=handle, recorded=True))
                 # Nothing waits for it, but whoever adopts the job should not have to look for it.
-                self._urgent = True
+                self.effects.hurry()
                 self._keys.forget(job.name)
             case Warned(message, stage):
                 log.warning("A job has a warning.", extra=_fields(job) | {"warning": message})
                 self._deliver(job, "warning", {"message": message, "stage": stage})
             case Finished() | Failed():
                 # Not the truth before its sender has left with exit code 0.
-                self._outcomes[job.item_id] = event
+                charge.outcome = event
             case Hello() | Heartbeat():
                 pass
 
-    def _note_adoption(self, job: JobRecord) -> None:
-        if job.item_id in self._adopting:
-            self._adopting.discard(job.item_id)
+    def _note_adoption(self, charge: Charge) -> None:
+        if charge.is_being_adopted:
+            charge.is_being_adopted = False
             self.counters["adopted"] += 1
-            log.info("A job of the agent before us is adopted.", extra=_fields(job))
+            log.info("A job of the agent before us is adopted.", extra=_fields(charge.job))
 
-    def _move(self, job: JobRecord, state: JobState, message: str | None) -> None:
+    def _move(self, charge: Charge, state: JobState, message: str | None) -> None:
+        job = charge.job
         try:
             after = moved(job, state, time.time(), message)
         except IllegalTransition as error:
@@ -253,37 +252,36 @@ class Care:
         if state is JobState.CLAIMED:
             after = msgspec.structs.replace(after, recorded=False, handle=None)
         if state is job.state:
-            self._jobs[job.item_id] = after
+            charge.job = after
         else:
             log.info("A job changed its state.", extra=_fields(after) | {"before": str(job.state)})
-            self._keep(after)
+            self._keep(charge, after)
         self._outlet.show(after)
 
-    def _go_ahead(self, item_id: str) -> None:
+    def _go_ahead(self, charge: Charge) -> None:
         """Tell the worker that waits to create the workload, once the item is ours and the name is on disk."""
-        job = self._jobs[item_id]
-        worker = self._staff.worker_of(item_id)
-        if worker is not None and job.acknowledged and item_id in self._handshakes:
-            self._handshakes.discard(item_id)
-            self._later(lambda: _send_recorded(worker, job.name))
+        job = charge.job
+        worker = self._staff.worker_of(job.item_id)
+        if worker is not None and job.acknowledged and charge.awaits_go_ahead:
+            charge.awaits_go_ahead = False
+            self.effects.add(lambda: _send_recorded(worker, job.name))
 
     def died(self, worker: Worker, exit_code: int) -> None:
         """Act on the death of a worker; everything it sent has been heard."""
-        item_id = worker.item_id or ""
-        job = self._jobs.get(item_id)
-        outcome = self._outcomes.pop(item_id, None)
+        charge = self._charges.get(worker.item_id or "")
+        outcome = charge.outcome if charge is not None else None
         clean = exit_code in (WorkerExit.DONE, WorkerExit.DETACHED, WorkerExit.ORPHANED)
-        lost = not clean or (job is not None and exit_code == WorkerExit.DONE and outcome is None)
+        lost = not clean or (charge is not None and exit_code == WorkerExit.DONE and outcome is None)
         self._staff.bury(worker, lost)
-        if job is None:
+        if charge is None:
             return
-        self._handshakes.discard(item_id)
+        charge.awaits_go_ahead, charge.outcome = False, None
         if exit_code == WorkerExit.DONE and outcome is not None:
-            self._accept(job, outcome)
+            self._accept(charge.job, outcome)
         elif lost:
-            self._lose_worker(job, worker, exit_code)
+            self._lose_worker(charge, worker, exit_code)
         else:
-            self._unstaffed[item_id] = 0.0
+            charge.staff_at = 0.0
 
     def _accept(self, job: JobRecord, outcome: Finished | Failed) -> None:
         hit("supervisor.outcome")
@@ -296,16 +294,16 @@ class Care:
 
     # -- losses and deadlines
 
-    def _lose_worker(self, job: JobRecord, worker: Worker, exit_code: int) -> None:
+    def _lose_worker(self, charge: Charge, worker: Worker, exit_code: int) -> None:
         self.counters["worker_losses"] += 1
+        job = charge.job
         how = describe(exit_code) if worker.kill_reason is None else f"was killed because {worker.kill_reason}"
         log.warning("A job lost its worker.", extra=_fields(job) | {"pid": worker.pid, "how": how})
-        overdue = self._overdue.pop(job.item_id, None)
+        overdue, charge.overdue = charge.overdue, None
         if job.may_exist_outside:
-            lived_long = time.monotonic() - self._staffed_at.get(job.item_id, 0.0) > LONG_LIFE_SECONDS
+            lived_long = time.monotonic() - charge.staffed_at > LONG_LIFE_SECONDS
             losses = 1 if lived_long else job.losses + 1
-            self._jobs[job.item_id] = job = msgspec.structs.replace(job, losses=losses)
-            self._restaff(job)
+            self._restaff(charge, msgspec.structs.replace(job, losses=losses))
         elif overdue is not None:
             self._conclude(failed(job, overdue, time.time()))
         elif job.stop_reason is not None:
@@ -313,8 +311,7 @@ class Care:
         elif exit_code != WorkerExit.UNKNOWN and job.losses + 1 >= self.rules.config.launchd.jobs.max_attempts:
             self._conclude(failed(job, self._worker_lost_report(job, how), time.time()))
         else:
-            self._jobs[job.item_id] = job = started_over(job, exit_code, time.time())
-            self._restaff(job)
+            self._restaff(charge, started_over(job, exit_code, time.time()))
 
     def _worker_lost_report(self, job: JobRecord, how: str) -> ErrorReport:
         directory = self.rules.job_directory(job.name)
@@ -325,24 +322,23 @@ class Care:
             f"Its log is {directory / 'worker.log'} on {self.rules.hostname}.",
         )
 
-    def _restaff(self, job: JobRecord) -> None:
+    def _restaff(self, charge: Charge, job: JobRecord) -> None:
         pause = RESTAFF_SECONDS[min(max(job.losses, 1), len(RESTAFF_SECONDS)) - 1]
-        self._unstaffed[job.item_id] = time.monotonic() + pause
+        charge.job, charge.staff_at = job, time.monotonic() + pause
 
     def check_deadlines(self) -> None:
         """End workers that are over the time limit of their phase."""
         now = time.time()
-        for job in self._jobs.values():
+        for charge in self._charges.values():
+            job = charge.job
             limit = self.rules.phase_limit(job.state)
             worker = self._staff.worker_of(job.item_id)
             if limit is None or worker is None or worker.kill_reason is not None:
                 continue
-            if min(now - job.state_at, time.monotonic() - self._staffed_at[job.item_id]) < limit:
+            if min(now - job.state_at, time.monotonic() - charge.staffed_at) < limit:
                 continue
             sentence = f"{str(job.state).capitalize()} took longer than {limit:g} s."
-            self._overdue[job.item_id] = ErrorReport(
-                "agent", "PhaseTimeout", sentence, "Raise launchd.supervision's limit."
-            )
+            charge.overdue = ErrorReport("agent", "PhaseTimeout", sentence, "Raise launchd.supervision's limit.")
             log.error("A job is over the time limit of its phase; its worker is ended.", extra=_fields(job))
             worker.kill(f"{job.state} took longer than {limit:g} s")
 
@@ -351,19 +347,20 @@ class Care:
     def staff_jobs(self, keep_spares: bool) -> None:
         """Give workers to the jobs that have none, and order those that are missing."""
         now = time.monotonic()
-        due = [item_id for item_id, at in self._unstaffed.items() if at <= now]
-        for item_id in due:
+        due = [charge for charge in self._charges.values() if charge.staff_at is not None and charge.staff_at <= now]
+        for charge in due:
             if self._staff.has_spare():
-                self._assign(self._jobs[item_id])
-        waiting = sum(item_id in self._unstaffed for item_id in due)
+                self._assign(charge)
+        waiting = sum(charge.staff_at is not None for charge in due)
         self._staff.hire_for(waiting, keep_spares)
 
-    def _assign(self, job: JobRecord) -> None:
+    def _assign(self, charge: Charge) -> None:
+        job = charge.job
         order = self.rules.order(job)
         try:
             write_order(order)
         except OSError as error:
-            self._note_trouble(job, f"Its directory {order.directory} cannot be written: {error.strerror}.")
+            self._note_trouble(charge, f"Its directory {order.directory} cannot be written: {error.strerror}.")
             return
         key = self._keys.key_for(job.name, job.submitter_key)
         command = (
@@ -371,19 +368,18 @@ class Care:
             if job.may_exist_outside
             else Start(order.directory, job.name, key)
         )
-        del self._unstaffed[job.item_id]
-        self._staffed_at[job.item_id] = time.monotonic()
+        charge.staff_at, charge.staffed_at = None, time.monotonic()
         worker = self._staff.assign(job.item_id)
-        self._later(lambda: _send_assignment(worker, command))
+        self.effects.add(lambda: _send_assignment(worker, command))
         if job.stop_reason is not None:
             # A stop request that came while nobody worked on the job.
-            self._later(lambda: worker.send(self._cancel(job)))
+            self.effects.add(lambda: worker.send(self._cancel(job)))
 
-    def _note_trouble(self, job: JobRecord, sentence: str) -> None:
-        if job.message != sentence:
-            log.error("A job cannot be given to a worker.", extra=_fields(job) | {"why": sentence})
-            self._jobs[job.item_id] = msgspec.structs.replace(job, message=sentence)
-        self._unstaffed[job.item_id] = time.monotonic() + RESTAFF_SECONDS[4]
+    def _note_trouble(self, charge: Charge, sentence: str) -> None:
+        if charge.job.message != sentence:
+            log.error("A job cannot be given to a worker.", extra=_fields(charge.job) | {"why": sentence})
+            charge.job = msgspec.structs.replace(charge.job, message=sentence)
+        charge.staff_at = time.monotonic() + RESTAFF_SECONDS[4]
 
     # -- the end of a job
 
@@ -405,7 +401,7 @@ class Care:
         self._send_outcome(job)
         if job.state is JobState.PREEMPTED:
             self._requeue(job)
-        self._later(lambda: hit("supervisor.outcome_journaled"))
+        self.effects.add(lambda: hit("supervisor.outcome_journaled"))
 
     def _send_outcome(self, job: JobRecord) -> None:
         self._deliver(job, "outcome", outcome_body(job, self.rules.job_directory(job.name)))
@@ -419,36 +415,18 @@ class Care:
 
     def _release(self, job: JobRecord) -> None:
         self.changes += 1
-        for memory in (self._jobs, self._unstaffed, self._staffed_at, self._overdue, self._outcomes):
-            memory.pop(job.item_id, None)
-        self._handshakes.discard(job.item_id)
-        self._adopting.discard(job.item_id)
+        self._charges.pop(job.item_id, None)
 
-    # -- after the commit
-
-    def release_effects(self) -> None:
-        """Do what waited for the journal; called right after each successful commit."""
-        self._urgent = False
-        effects, self._after_commit = self._after_commit, []
-        for effect in effects:
-            effect()
-
-    @property
-    def has_effects(self) -> bool:
-        """Whether something waits for the journal, or must not be forgotten."""
-        return bool(self._after_commit) or self._urgent
-
-    def _keep(self, job: JobRecord) -> None:
+    def _keep(self, charge: Charge, job: JobRecord) -> None:
+        """Have ``job`` be the record of ``charge``, here and in the journal."""
         self.changes += 1
-        self._jobs[job.item_id] = job
+        charge.job = job
+        self._charges[job.item_id] = charge
         self._journal.save(job)
 
     def _deliver(self, job: JobRecord, kind: str, body: dict[str, object]) -> None:
         delivery = self._journal.add_delivery(job, kind, body, time.time())
-        self._later(lambda: self._outlet.deliver(delivery))
-
-    def _later(self, effect: Callable[[], None]) -> None:
-        self._after_commit.append(effect)
+        self.effects.add(lambda: self._outlet.deliver(delivery))
 
 
 def _send_assignment(worker: Worker, command: Start | Adopt) -> None:

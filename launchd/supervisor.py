@@ -53,6 +53,7 @@ from launchd.notify import Notifier
 from launchd.outlet import Outlet
 from launchd.pool import Pool
 from launchd.reception import Reception
+from launchd.relations import Relations
 from launchd.rules import Rules
 from launchd.snapshot import Standing, sentence
 from launchd.staff import SPARE_DELAY_SECONDS, Staff
@@ -178,11 +179,8 @@ class Supervisor:
         self._ticked_at = 0.0
         self._committed_at = time.monotonic()
         self._cleaned_at = time.monotonic()
-        self._contact: Contact | None = None
-        self._last_contact_at: float | None = None
+        self._relations = Relations()
         self._trouble: str | None = None
-        self._refusal: str | None = None
-        self._queue_troubles: dict[str, str] = {}
         self._published = -1
 
     def run(self) -> int:
@@ -281,18 +279,18 @@ class Supervisor:
             self._cleaned_at = now
             self._clean_up()
         self._notifier.status(sentence(self.standing(), self._care))
-        if self._server_was_reached_lately():
-            self._notifier.feed_watchdog()
-
-    def _server_was_reached_lately(self) -> bool:
         # A client that hangs is as bad as a loop that does. A server that is away for longer than this
         # costs a restart now and then, and a restart costs no job.
-        last = self._last_contact_at or self._started_at
-        return time.time() - last < self._config.launchd.supervision.server_silence_seconds
+        if self._relations.was_reached_within(self._config.launchd.supervision.server_silence_seconds):
+            self._notifier.feed_watchdog()
 
     def _commit(self) -> None:
         now = time.monotonic()
-        if not self._care.has_effects and now - self._committed_at < LAZY_COMMIT_SECONDS and self._mode is Mode.SERVING:
+        if (
+            not self._care.effects.are_due
+            and now - self._committed_at < LAZY_COMMIT_SECONDS
+            and self._mode is Mode.SERVING
+        ):
             return
         try:
             self._journal.commit()
@@ -301,7 +299,7 @@ class Supervisor:
             return
         self._note_trouble(None)
         self._committed_at = now
-        self._care.release_effects()
+        self._care.effects.release()
 
     def _note_trouble(self, trouble: str | None) -> None:
         if trouble != self._trouble:
@@ -363,13 +361,13 @@ class Supervisor:
             case Ordered(stops, stop_polling):
                 self._obey(stops, stop_polling)
             case Contact():
-                self._note_contact(letter)
+                self._relations.note_contact(letter)
             case Registered():
                 self._join(letter)
             case RegistrationRefused(error):
                 self._refused(error)
             case QueueTrouble(queue, error):
-                self._note_queue(queue, error)
+                self._relations.note_queue(queue, error)
 
     def _delivered(self, ids: tuple[int, ...], refusal: str | None) -> None:
         hit("supervisor.reported")
@@ -386,20 +384,8 @@ class Supervisor:
         if stop_polling:
             self._leave(Mode.DRAINING, "the queue server asked for it")
 
-    def _note_contact(self, contact: Contact) -> None:
-        before = self._contact.error if self._contact else None
-        if contact.error is None:
-            self._last_contact_at = contact.at
-            if before is not None:
-                log.info("The queue server answers again.")
-        elif contact.error != before:
-            log.warning("The queue server does not answer; running jobs go on.", extra={"error": contact.error})
-        self._contact = contact
-
     def _join(self, registered: Registered) -> None:
-        self._refusal = None
-        self._queue_troubles.clear()
-        log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
+        self._relations.note_registration(registered)
         self._care.rules = Rules(self._config, self._care.rules.base_url, registered.entity)
         self._journal.set_meta(AGENT_ID, registered.agent_id)
         # In this turn, before anything is claimed: a successor that did not know who we were could not give it back.
@@ -410,16 +396,7 @@ class Supervisor:
     def _refused(self, error: str) -> None:
         if self._liaison.registered is None and not any(self._care.jobs()):
             raise CannotStart(error)
-        self._refusal = error
-        log.error("The queue server refuses this agent; running jobs go on.", extra={"why": error})
-
-    def _note_queue(self, queue: str, error: str | None) -> None:
-        if error is None:
-            self._queue_troubles.pop(queue, None)
-            log.info("The queue server gives items of a queue again.", extra={"queue": queue})
-        else:
-            self._queue_troubles[queue] = f"Queue {queue}: {error}"
-            log.error("The queue server refuses to give items of a queue.", extra={"queue": queue, "why": error})
+        self._relations.note_refusal(error)
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGHUP:
@@ -468,9 +445,9 @@ class Supervisor:
             started_at=self._started_at,
             config_path=str(self._loaded.path) if self._loaded.path else None,
             registered=self._liaison.registered,
-            contact=self._contact,
-            last_contact_at=self._last_contact_at,
-            trouble=self._trouble or self._refusal or next(iter(self._queue_troubles.values()), None),
+            contact=self._relations.contact,
+            last_contact_at=self._relations.last_contact_at,
+            trouble=self._trouble or self._relations.trouble,
         )
 
 
