@@ -125,7 +125,11 @@ def disturb_queue_server(opened: House, action: str) -> None:
 def disturb_fork_server(opened: House, action: str) -> None:
     wait_until(lambda: opened.status()["jobs"], what="a job was claimed")
     agent = psutil.Process(opened.agent.pid if opened.agent else 0)
-    fork_server = next(child for child in agent.children() if "fork server" in " ".join(child.cmdline()))
+    titled = wait_until(
+        lambda: [child for child in agent.children() if "fork server" in " ".join(child.cmdline())],
+        what="the fork server holds what workers need, and says what it is",
+    )
+    fork_server = titled[0]
     if action == "kill":
         fork_server.kill()
     else:
