@@ -70,8 +70,9 @@ def _find_queues(server: QueueServer, entity: str, names: Sequence[str]) -> list
     missing = [name for name in names if name not in known]
     if missing:
         there = ", ".join(sorted(known)) or "none"
+        lacking = "There is no queue" if len(missing) == 1 else "There are no queues"
         raise Refused(
-            f"There is no queue {', '.join(missing)} of entity {entity} at {server.base_url}. Its queues: {there}."
+            f"{lacking} {', '.join(missing)} of entity {entity} at {server.base_url}. Its queues: {there}."
             " Correct `queues`, or create the queue with `launchd queue create`."
         )
     return [known[name] for name in dict.fromkeys(names)]

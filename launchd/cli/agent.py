@@ -56,6 +56,7 @@ def agent(
     loaded = read()
     config = loaded.config
     _open_log(loaded, log_file)
+    log.info("The configuration was read.", extra={"places": loaded.given})
     base_url = url or find_base_url(os.environ, config.launchd.base_url).url
     api_key = find_api_key(base_url, os.environ, config.launchd.api_key_file)
     for warning in loaded.warnings:

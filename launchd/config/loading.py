@@ -13,7 +13,7 @@ import msgspec
 from launchd.config import blocks
 from launchd.config.document import Document, read_document
 from launchd.config.model import AgentConfig, LaunchdConfig
-from launchd.config.problems import ConfigError, Report
+from launchd.config.problems import DEFAULT, ConfigError, Report
 
 FILE_NAME = "launch-config.yaml"
 
@@ -48,6 +48,11 @@ class LoadedConfig(msgspec.Struct, frozen=True):
     origins: dict[str, str]
     path: Path | None
     warnings: tuple[str, ...]
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Where each setting stands that somebody gave: a line of the file, a variable or a flag."""
+        return {name: place for name, place in self.origins.items() if place != DEFAULT}
 
 
 def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_needed: bool = True) -> LoadedConfig:

@@ -1,6 +1,9 @@
 """`launchd agent`: what it says when it cannot start."""
 
+import json
 from pathlib import Path
+
+import pytest
 
 from tests.support.server import RunningServer
 from tests.unit.cli.conftest import Launchd
@@ -37,6 +40,19 @@ def test_without_a_key_it_says_where_it_looked(launchd: Launchd) -> None:
 
     assert answer.exit_code == 1
     assert "There is no API key for http://127.0.0.1:1" in answer.stderr
+
+
+def test_its_log_says_where_each_setting_comes_from(
+    launchd: Launchd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, log = tmp_path / "launch-config.yaml", tmp_path / "log"
+    config.write_text("entity: me\nmax_jobs: 3\n")
+    monkeypatch.setenv("WANDB_LAUNCH_MAX_JOBS", "5")
+
+    launchd("agent", "-q", "default", "-c", str(config), "-l", str(log), "--url", "http://127.0.0.1:1")
+
+    places = {"entity": f"{config}:1", "queues": "--queue", "max_jobs": "$WANDB_LAUNCH_MAX_JOBS"}
+    assert log.read_text().rstrip().endswith(f"The configuration was read. places={json.dumps(places)}")
 
 
 def test_a_log_file_that_cannot_be_opened(launchd: Launchd) -> None:

@@ -42,7 +42,7 @@ def test_the_server_knows_what_we_are(client: QueueServer, queue: str) -> None:
 def test_a_missing_queue_is_named_beside_those_there_are(client: QueueServer, queue: str) -> None:
     with pytest.raises(Refused) as refused:
         register(client, application(queue, "nowhere", "neverwhere"))
-    assert "There is no queue nowhere, neverwhere of entity me" in str(refused.value)
+    assert "There are no queues nowhere, neverwhere of entity me" in str(refused.value)
     assert queue in str(refused.value).partition("Its queues:")[2]
     assert "launchd queue create" in str(refused.value)
 
