@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from launchd.client.address import checked_address
 from launchd.client.errors import QueueServerError
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
@@ -66,8 +67,8 @@ def find_setting(name: str, environ: Mapping[str, str]) -> str | None:
 def find_api_key(base_url: str, environ: Mapping[str, str], key_file: str | None = None) -> ApiKey:
     """The key for the server: `WANDB_API_KEY`, the key file (`launchd.api_key_file`), netrc, W&B's settings.
 
-    Raises `ApiKeyNotFound`, and `ApiKeyFileError` for a named file that is missing, unreadable or empty: a wrong name
-    must not be answered by silently using another key.
+    Raises `ApiKeyNotFound`, `Refused` for what is no address, and `ApiKeyFileError` for a named file that is missing,
+    unreadable or empty: a wrong name must not be answered by silently using another key.
     """
     if environ.get("WANDB_API_KEY", "").strip():
         return ApiKey(environ["WANDB_API_KEY"].strip(), "WANDB_API_KEY")
@@ -81,7 +82,7 @@ def find_api_key(base_url: str, environ: Mapping[str, str], key_file: str | None
         key = _setting(path, "api_key")
         if key:
             return ApiKey(key, str(path))
-    host = urlsplit(base_url).netloc
+    host = urlsplit(checked_address(base_url)).netloc
     raise ApiKeyNotFound(
         f"There is no API key for {base_url}. Set WANDB_API_KEY, or launchd.api_key_file in the configuration,"
         f" or add `machine {host}` to your netrc file."

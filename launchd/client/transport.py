@@ -19,6 +19,7 @@ import msgspec
 import requests
 
 from launchd import __version__
+from launchd.client.address import checked_address
 from launchd.client.answers import Answer
 from launchd.client.documents.operation import Operation
 from launchd.client.errors import Refused, ServerBusy
@@ -39,7 +40,7 @@ class Transport:
     """Sends operations and moves files. Thread-safe. `timeout` is in seconds and limits each wait for the server."""
 
     def __init__(self, base_url: str, api_key: str, timeout: float, author: str | None = None) -> None:
-        self.base_url = _checked(base_url)
+        self.base_url = checked_address(base_url)
         self._graphql_url = f"{self.base_url}/graphql"
         credentials = b64encode(f"{BASIC_USER}:{api_key}".encode()).decode()
         self._headers = {
@@ -204,15 +205,6 @@ def _fit_for_a_header(author: str) -> str:
     if not author.isascii() or not author.isprintable():
         raise Refused(f"{author!r} is no user name that a queue server knows: check WANDB_USERNAME.")
     return author
-
-
-def _checked(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Refused(
-            f"{base_url!r} is not the address of a queue server: write it as http://HOST:PORT or https://HOST."
-        )
-    return base_url.rstrip("/")
 
 
 def _site(url: str) -> str:

@@ -37,6 +37,9 @@ _PASSED_ON = (
 _SILENT_SECONDS = 300.0
 _SETTINGS_FILE = ".git-settings"
 
+#: So git's own last words begin. What stands before them, but for its progress, is ssh's or the server's.
+_OF_GIT = ("fatal: ", "error: ")
+
 
 class GitSource:
     """Fetches a repository into the job's working directory."""
@@ -192,9 +195,15 @@ def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str
 
 
 def _last_word(error: CommandFailed) -> str:
-    """Return the last sentence of git itself, or how it ended where it said none."""
-    said = [line for line in error.output.splitlines() if line.startswith(("fatal: ", "error: "))]
-    return f"{said[-1].partition(': ')[2].rstrip('.')}." if said else error.message
+    """Return the last sentence of git itself, after what ssh or the server said to it, or how it ended."""
+    lines = error.output.splitlines()
+    said = [number for number, line in enumerate(lines) if line.startswith(_OF_GIT)]
+    if not said:
+        return error.message
+    words = lines[said[-1]].partition(": ")[2].rstrip(".")
+    before = lines[said[-1] - 1] if said[-1] > 0 else ""
+    is_reason = before and not before.startswith(_OF_GIT) and "%" not in before
+    return f"{words} ({before.rstrip('.')})." if is_reason else f"{words}."
 
 
 def _check_out(git: _Git, repository: Repository, version: str | None) -> None:

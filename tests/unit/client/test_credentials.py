@@ -12,6 +12,7 @@ from launchd.client.credentials import (
     find_api_key,
     find_base_url,
 )
+from launchd.client.errors import Refused
 
 URL = "http://localhost:8080"
 
@@ -83,6 +84,11 @@ def test_without_any_key_it_says_what_to_do(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(ApiKeyNotFound, match=r"no API key for http://localhost:8080\. Set WANDB_API_KEY, or"):
         find_api_key(URL, {"HOME": str(tmp_path), "WANDB_API_KEY": " "})
+
+
+def test_there_is_no_key_for_what_is_no_address(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"'localhost:8780' is not the address .*: write it as http://HOST:PORT"):
+        find_api_key("localhost:8780", {"HOME": str(tmp_path)})
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,18 @@ def test_a_repository_that_does_not_exist_is_named(fetch: Callable[..., Path], t
     assert "fatal" in (failure.value.detail or "")
 
 
+def test_a_failure_of_ssh_is_told_in_its_own_words(
+    make_context: ContextMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'ada@localhost: Permission denied (publickey).' >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+
+    with pytest.raises(SourceError, match=r"fetched: .+ \(ada@localhost: Permission denied \(publickey\)\)\.$"):
+        GitSource().fetch(make_context(spec={"git": GitSpec("ssh://ada@localhost/code", "main")}))
+
+
 def test_a_url_with_a_dash_never_reaches_git(fetch: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="not the URL of a git repository"):
         fetch("main", f"--upload-pack=touch {tmp_path}/ran")
