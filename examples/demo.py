@@ -178,12 +178,11 @@ def main() -> int:
 
 
 def _demonstrate(directory: Path) -> list[str]:
-    script = EXAMPLES / "git-job" / "make-repository.sh"
-    repository = subprocess.run([script, directory / "repository"], capture_output=True, text=True, check=True).stdout
+    repository = _make_repository(directory / "repository")
     launchd = Launchd(directory)
     with launchd.up() as process:
         print()
-        launched = {_launch(launchd, example): example for example in examples(repository.strip())}
+        launched = {_launch(launchd, example): example for example in examples(repository)}
         jobs = Watch(launchd, launched).until_over()
         print()
         outputs = {item: _show_output(launchd, item, example) for item, example in launched.items()}
@@ -192,6 +191,14 @@ def _demonstrate(directory: Path) -> list[str]:
     if process.returncode != 0:
         problems.append(f"`launchd up` ended with exit code {process.returncode}")
     return problems
+
+
+def _make_repository(directory: Path) -> str:
+    script = EXAMPLES / "git-job" / "make-repository.sh"
+    done = subprocess.run([script, directory], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failure(f"the git repository of the demonstration could not be made: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def _launch(launchd: Launchd, example: Example) -> str:

@@ -1,6 +1,7 @@
 """`launchd up`: a queue server and an agent for this machine, as two child processes, until Ctrl-C."""
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -59,12 +60,13 @@ def _say_what_is_next(machine: Machine, home: Home) -> None:
     click.echo(f"{title}: queue server at {machine.url}, agent for {limit}\n")
     click.echo("In another terminal:")
     if home.directory != default_directory(os.environ):
-        click.echo(f"  export LAUNCHD_STATE_DIR={home.directory}")
+        click.echo(f"  export LAUNCHD_STATE_DIR={shlex.quote(str(home.directory))}")
     click.echo("  launchd launch -- echo hello     run a command")
     click.echo("  launchd launch DIRECTORY         run main.py of a directory")
     click.echo("  launchd status --watch           see the jobs\n")
-    click.echo(f"For W&B's own client, once for all:\n  launchd login --host {machine.url} < {home.key_file}")
+    key_file = shlex.quote(str(home.key_file))
+    click.echo(f"For W&B's own client, once for all:\n  launchd login --host {machine.url} < {key_file}")
     click.echo(f"or in one terminal:\n  export WANDB_BASE_URL={machine.url}")
-    click.echo(f"  export WANDB_API_KEY=$(cat {home.key_file})\n")
+    click.echo(f"  export WANDB_API_KEY=$(cat {key_file})\n")
     click.echo(f"Logs:\n  {home.server_log}\n  {home.agent_log}\n")
     click.echo("Ctrl-C to leave.")

@@ -1,4 +1,4 @@
-"""A running `launchd up` for each test."""
+"""A running `launchd up` for each test, over a directory with a space in its name, as users have them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.up import Up
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    running = Up(tmp_path / "up")
+    running = Up(tmp_path / "state of mine")
     running.start()
     yield running
     if running.process.poll() is None:

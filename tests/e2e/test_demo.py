@@ -40,3 +40,16 @@ def test_the_demonstration_ends_what_is_left_behind(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"], cwd=tmp_path) as left:
         assert demo["_end_what_is_left"](tmp_path) == [f"process {left.pid} was left behind: sleep 60"]
     assert demo["_end_what_is_left"](tmp_path) == []
+
+
+def test_the_demonstration_says_that_git_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    demo = runpy.run_path(str(DEMO))
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("env", "sh", "mkdir"):
+        (tools / tool).symlink_to(f"/bin/{tool}" if Path(f"/bin/{tool}").exists() else f"/usr/bin/{tool}")
+    monkeypatch.setenv("PATH", str(tools))
+    monkeypatch.chdir(ROOT)
+
+    with pytest.raises(demo["Failure"], match="could not be made: .*git"):
+        demo["_make_repository"](tmp_path / "repository")
