@@ -51,5 +51,5 @@ def test_the_demonstration_says_that_git_is_missing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tools))
     monkeypatch.chdir(ROOT)
 
-    with pytest.raises(demo["Failure"], match="could not be made: .*git"):
+    with pytest.raises(demo["Failure"], match=r"could not be made: .*git"):
         demo["_make_repository"](tmp_path / "repository")
