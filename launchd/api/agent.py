@@ -5,12 +5,15 @@ what :meth:`LaunchAgent.run_job` hands over. Journal, adoption, leases, stops an
 `launchd agent`.
 """
 
+import contextlib
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from launchd.api.access import Access, ForeignApi, as_access
 from launchd.api.errors import LaunchError, suggestion, told
@@ -20,6 +23,7 @@ from launchd.api.standing import OVER
 from launchd.api.targets import DEFAULT_QUEUE
 from launchd.api.values import as_mapping
 from launchd.config import from_values
+from launchd.error_files import error_text
 
 #: W&B's words for how an agent does.
 STATUSES = ("KILLED", "POLLING", "RUNNING")
@@ -35,6 +39,13 @@ class JobSpecAndQueue(NamedTuple):
 
     job: dict[str, Any]
     queue: str
+
+
+class FileSaver(Protocol):
+    """As `wandb.sdk.launch.agent.run_queue_item_file_saver.RunQueueItemFileSaver`."""
+
+    def save_contents(self, contents: str, fname: str, file_sub_type: Any) -> Any:
+        """Keep a text as a file of the item; `file_sub_type` is `error` or `warning`."""
 
 
 class LaunchAgent:
@@ -171,18 +182,24 @@ class LaunchAgent:
                 return JobSpecAndQueue(job, queue)
         return None
 
-    def run_job(self, job: Mapping[str, Any], queue: str, file_saver: object = None) -> None:  # noqa: ARG002
+    def run_job(self, job: Mapping[str, Any], queue: str, file_saver: FileSaver | None = None) -> None:
         """Run an item that was popped; returns once it is in the agent's care.
 
         Args:
             job: what :meth:`pop_from_queue` returned.
             queue: the queue it came from.
-            file_saver: not used: what a failure leaves is kept by the supervisor.
+            file_saver: gets what a failure leaves, as `save_contents(text, "error.log", "error")`. The supervisor keeps
+                it in any case.
 
         Raises:
             LaunchError: the agent did not take it within 30 s.
         """
-        self._supervisor.take(str(job["runQueueItemId"]), queue, job["runSpec"])
+        item_id = str(job["runQueueItemId"])
+        self._supervisor.take(item_id, queue, job["runSpec"])
+        if file_saver is not None:
+            threading.Thread(
+                target=self._save_failure, args=(item_id, file_saver), name=f"saves-{item_id}", daemon=True
+            ).start()
 
     def task_run_job(
         self,
@@ -209,11 +226,27 @@ class LaunchAgent:
         self.check_sweep_state(launch_spec, api)
         item_id = str(job["runQueueItemId"])
         self._supervisor.take(item_id, getattr(job_tracker, "queue", None) or self.queues[0], launch_spec)
-        while (phase := self._supervisor.ask(command="job", item=item_id)["job"]["phase"]) not in OVER:
-            time.sleep(POLL_SECONDS)
+        phase = str(self._wait_over(item_id)["phase"])
         if job_tracker is not None:
             job_tracker.run_queue_item_id, job_tracker.completed_status = item_id, phase
-        return str(phase)
+        return phase
+
+    def _wait_over(self, item_id: str) -> dict[str, Any]:
+        """Return a job in this agent's care once it is over."""
+        while True:
+            job: dict[str, Any] = self._supervisor.ask(command="job", item=item_id)["job"]
+            if job["phase"] in OVER:
+                return job
+            time.sleep(POLL_SECONDS)
+
+    def _save_failure(self, item_id: str, file_saver: FileSaver) -> None:
+        """Runs in a thread of its own; where the agent leaves first, the next one has the job."""
+        with contextlib.suppress(LaunchError):
+            job = self._wait_over(item_id)
+            if job["phase"] == "failed":
+                output = Path(job["log_path"])
+                text = error_text(job["message"], output.parent, output.is_file(), (self._access.api_key,))
+                file_saver.save_contents(text.decode(), "error.log", "error")
 
     @told()
     def check_sweep_state(self, launch_spec: Mapping[str, Any], api: ForeignApi | None = None) -> None:

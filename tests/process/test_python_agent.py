@@ -122,6 +122,34 @@ def test_an_item_is_popped_and_run(agent: LaunchAgent) -> None:
     stopped(queued)
 
 
+class Saver:
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.saved: list[tuple[str, ...]] = []
+
+    def save_contents(self, *given: str) -> None:
+        self.saved.append(given)
+
+
+def test_what_a_failure_leaves_is_given_to_the_file_saver(agent: LaunchAgent) -> None:
+    savers = {}
+    for code in (3, 0):
+        queued = launch_add(entry_point=["sh", "-c", f"echo so far; exit {code}"])
+        job = agent.pop_from_queue("default")
+        assert job is not None
+        savers[code] = Saver()
+        agent.run_job(job, "default", savers[code])
+        queued.wait_until_finished(END_SECONDS)
+
+    wait_until(lambda: savers[3].saved, END_SECONDS, "the failure was saved")
+    ((text, name, kind),) = savers[3].saved
+    assert (name, kind) == ("error.log", "error")
+    assert "exit code 3" in text
+    assert "so far" in text
+    assert savers[0].saved == []
+
+
 def test_queues_take_turns(agent: LaunchAgent) -> None:
     waiting = [launch_add(entry_point=["true"], queue_name=queue) for queue in ("default", "default", "second")]
 
@@ -177,7 +205,7 @@ def test_its_status_is_told(agent: LaunchAgent, server: RunningServer) -> None:
         agent.update_status("POLLIN")
 
 
-def test_an_item_is_failed_and_its_job_ended(looping: LaunchAgent) -> None:
+def test_an_item_is_failed_and_its_job_ended(looping: LaunchAgent, server: RunningServer) -> None:
     queued = sleeping()
     queued.wait_until_running(END_SECONDS)
 
@@ -186,6 +214,9 @@ def test_an_item_is_failed_and_its_job_ended(looping: LaunchAgent) -> None:
     item = Api().queue_server.item(queued.id)
     assert item is not None
     assert (item.state, item.message, item.stage) == ("FAILED", "the data set is gone", "run")
+    with Wire(server.url, server.key) as wire:
+        shown = wire.run("query($id: ID!) { launchRunQueueItem(id: $id) { filePaths } }", {"id": queued.id})
+    assert shown == {"launchRunQueueItem": {"filePaths": ["logs/error.log"]}}
     wait_until(lambda: looping.thread_ids == [], END_SECONDS, "its job ended")
     with pytest.raises(LaunchError, match="did not fail item"):
         looping.fail_run_queue_item("nothing", "x", "run")
