@@ -21,7 +21,7 @@ ROOM = 400_000
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def small(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     """A server without much room, which collects when it is told to, at once."""
     options = ("--max-store-bytes", str(ROOM), "--collection-pause-seconds", "0")
     with running_server(tmp_path_factory.mktemp("small"), *options) as server:

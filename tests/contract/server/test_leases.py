@@ -12,7 +12,7 @@ LEASE_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def hasty(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:  # noqa: ARG001
     """A server whose leases end, and whose agents are lost, after half a second."""
     seconds = str(LEASE_SECONDS)
     options = ("--lease-seconds", seconds, "--agent-silence-seconds", seconds)

@@ -20,7 +20,7 @@ UPLOAD = "uploadID uploadUrlParts { partNumber uploadUrl }"
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def small(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     """A server without much room, of which parts take some until the file is put together."""
     with running_server(
         tmp_path_factory.mktemp("small"), "--max-store-bytes", "900000", "--collection-pause-seconds", "0"

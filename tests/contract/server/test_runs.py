@@ -146,7 +146,7 @@ def test_a_stop_of_the_item_reaches_the_run_by_both_channels(api: Api, stage: St
 
 
 @pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def impatient(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     with running_server(tmp_path_factory.mktemp("impatient"), "--run-silence-seconds", "1") as running:
         yield running
 

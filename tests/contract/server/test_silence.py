@@ -3,7 +3,7 @@
 import base64
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +20,7 @@ SOME = b"z" * 20_000
 
 
 @pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def impatient(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     """A server that waits for a second, and has room for one of the files."""
     options = ("--body-silence-seconds", "1", "--max-store-bytes", str(SIZE + 100_000))
     with running_server(tmp_path_factory.mktemp("impatient"), *options) as server:
@@ -49,7 +49,8 @@ TARGETS: dict[str, tuple[str, Callable[[Api], str]]] = {
 }
 
 
-def begin(api: Api, target: str, some: bytes) -> socket.socket:
+@contextmanager
+def begun(api: Api, target: str, some: bytes) -> Iterator[socket.socket]:
     """Send the first bytes of a request and leave it at that."""
     method, find = TARGETS[target]
     address = urlsplit(find(api))
@@ -57,22 +58,22 @@ def begin(api: Api, target: str, some: bytes) -> socket.socket:
     head = (
         f"{method} {address.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {key}\r\nContent-Length: {SIZE}\r\n\r\n"
     )
-    connection = socket.create_connection((str(address.hostname), address.port or 80), timeout=20)
-    connection.sendall(head.encode() + some)
-    return connection
+    with socket.create_connection((str(address.hostname), address.port or 80), timeout=20) as connection:
+        connection.sendall(head.encode() + some)
+        yield connection
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_sender_who_falls_silent_is_given_up(api: Api, impatient: RunningServer, target: str) -> None:
     before = files_of(impatient)
-    with begin(api, target, SOME) as connection:
-        assert b" 503 " in connection.makefile("rb").readline()
+    with begun(api, target, SOME) as connection:
+        assert b" 503 " in connection.recv(4096)
         wait_until(lambda: files_of(impatient) == before, what="the removal of the beginning")
 
 
 def test_the_room_of_the_silent_is_free_again(api: Api, impatient: RunningServer) -> None:
     before = files_of(impatient)
-    with suppress(ConnectionError), begin(api, "a file of an artifact", b"z" * 2_000_000) as connection:
-        connection.makefile("rb").readline()
+    with suppress(ConnectionError), begun(api, "a file of an artifact", b"z" * 2_000_000) as connection:
+        connection.recv(4096)
     wait_until(lambda: files_of(impatient) == before, what="the removal of half a file")
     ClientRun(api).upload("a", b"y" * SIZE)
