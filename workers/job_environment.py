@@ -1,8 +1,7 @@
 """The environment a job starts with, on any target.
 
 The ``WANDB_*`` variables are those of W&B's agent (0.20.1 to 0.28.2), in its order
-and with its values; the SDK in the job reads them. Of the agent's own
-environment a job gets what is on a short list, never a secret.
+and with its values; the SDK in the job reads them.
 """
 
 import json
@@ -15,35 +14,13 @@ from typing import Any
 from ipc.orders import WorkOrder
 from ipc.run_spec import RunSpec
 from workers.builders import Build
-from workers.ownership import require_user
+from workers.process_environment import process_environment
 
 #: By this variable every process of a job can be told from all others on the host.
 JOB_NAME_VARIABLE = "LAUNCHD_JOB_NAME"
 
 #: W&B's limit for one variable, in characters of JSON.
 CHUNK_CHARACTERS = 32670
-
-_INHERITED = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "LANGUAGE",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "CUDA_HOME",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-)
-#: A proxy's address may hold a password; then it stays with the agent.
-_INHERITED_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def job_environment(
@@ -62,23 +39,6 @@ def job_environment(
     environment["PATH"] = ":".join((*build.path, environment["PATH"], str(Path(sys.executable).parent)))
     environment.update(_wandb_variables(order, api_key))
     environment[JOB_NAME_VARIABLE] = order.name
-    return environment
-
-
-def process_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:
-    """Return what a plain process needs of the worker's environment; ``user`` is whom it runs as, if not as we.
-
-    Raises:
-        SubmitError: there is no such user.
-    """
-    environment = {"PATH": _DEFAULT_PATH}
-    environment.update((name, worker[name]) for name in _INHERITED if name in worker)
-    environment.update((name, worker[name]) for name in _INHERITED_PROXIES if "@" not in worker.get(name, "@"))
-    # As in W&B's images: what a job printed last is there when it is killed.
-    environment["PYTHONUNBUFFERED"] = "1"
-    if user is not None:
-        entry = require_user(user)
-        environment.update(HOME=entry.pw_dir, USER=user, LOGNAME=user, SHELL=entry.pw_shell)
     return environment
 
 

@@ -22,8 +22,8 @@ from workers.builders.requirements import Requirements, find_requirements
 from workers.builders.venv_cache import Entry, EntryLock, trim
 from workers.command import Command, CommandFailed, Limits, run_command
 from workers.context import JobContext
-from workers.job_environment import process_environment
 from workers.ownership import hand_over, require_user
+from workers.process_environment import process_environment
 from workers.sources import Project
 
 #: Part of every key: environments of another layout are not used, and in time removed.

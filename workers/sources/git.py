@@ -14,7 +14,7 @@ from ipc.errors import SourceError
 from ipc.run_spec import GitSource as GitSpec
 from workers.command import Command, CommandFailed, Limits, run_command
 from workers.context import JobContext
-from workers.job_environment import process_environment
+from workers.process_environment import process_environment
 from workers.sources import DEFAULT_ENTRY_POINT, Project
 from workers.sources.git_url import LOCAL_TRANSPORT, Repository, parse_repository
 

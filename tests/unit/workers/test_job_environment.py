@@ -15,7 +15,8 @@ from ipc.errors import SubmitError
 from ipc.run_spec import Overrides
 from workers.builders import Build
 from workers.context import JobContext
-from workers.job_environment import CHUNK_CHARACTERS, job_environment, process_environment
+from workers.job_environment import CHUNK_CHARACTERS, job_environment
+from workers.process_environment import process_environment
 
 HOST = {"PATH": "/usr/bin:/bin", "HOME": "/home/agent", "WANDB_API_KEY": "agent-key", "AWS_SECRET_ACCESS_KEY": "s3cret"}
 

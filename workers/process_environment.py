@@ -1,0 +1,47 @@
+"""The environment of what a worker starts: git, pip and the like, and the job itself.
+
+Of the agent's own environment they get what is on a short list, never a secret.
+"""
+
+from collections.abc import Mapping
+
+from workers.ownership import require_user
+
+_INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "CUDA_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+)
+#: A proxy's address may hold a password; then it stays with the agent.
+_INHERITED_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def process_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:
+    """Return what a plain process needs of the worker's environment; ``user`` is whom it runs as, if not as we.
+
+    Raises:
+        SubmitError: there is no such user.
+    """
+    environment = {"PATH": _DEFAULT_PATH}
+    environment.update((name, worker[name]) for name in _INHERITED if name in worker)
+    environment.update((name, worker[name]) for name in _INHERITED_PROXIES if "@" not in worker.get(name, "@"))
+    # As in W&B's images: what a job printed last is there when it is killed.
+    environment["PYTHONUNBUFFERED"] = "1"
+    if user is not None:
+        entry = require_user(user)
+        environment.update(HOME=entry.pw_dir, USER=user, LOGNAME=user, SHELL=entry.pw_shell)
+    return environment
