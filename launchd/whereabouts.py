@@ -26,7 +26,7 @@ def find_server(
         # Not WANDB_API_KEY: where only that is set, it is the key of W&B's cloud.
         key = _given(api_key) if api_key else find_api_key(note.url, {}, note.key_file)
         return BaseUrl(note.url, "`launchd up`"), key
-    address = BaseUrl(named.rstrip("/"), "given") if named else find_base_url(environ)
+    address = BaseUrl(url.rstrip("/"), "--url") if url else find_base_url(environ)
     return address, _given(api_key) if api_key else _key(address.url, bool(named), state_dir, environ)
 
 

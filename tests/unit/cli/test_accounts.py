@@ -58,6 +58,8 @@ def test_after_login_no_variable_is_needed(
     assert f"server  {server.url} (from {tmp_path / '.config/wandb/settings'})" in said
     assert f"key     from {tmp_path / '.netrc'}" in said
     assert server.key not in said
+    assert f"server  {server.url} (from --url)" in launchd("whoami", "--url", server.url).output
+    assert f"server  {server.url} (from WANDB_BASE_URL)" in launchd("whoami", WANDB_BASE_URL=server.url).output
 
 
 def test_login_keeps_what_else_is_in_the_files(login: Login, server: RunningServer, tmp_path: Path) -> None:
