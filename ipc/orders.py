@@ -12,6 +12,7 @@ import msgspec
 from ipc.run_spec import RunSpec
 
 ORDER_FILE = "job.json"
+_NEW_ORDER_FILE = ".job.json.new"
 
 
 class OutputLimits(msgspec.Struct, frozen=True):
@@ -76,7 +77,7 @@ def write_order(order: WorkOrder) -> None:
     for level, mode in ((directory.parent, 0o711), (directory, 0o711 if order.run_as_user else 0o700)):
         level.mkdir(parents=True, exist_ok=True)
         level.chmod(mode)
-    temporary = directory / f".{ORDER_FILE}.new"
+    temporary = directory / _NEW_ORDER_FILE
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(order))

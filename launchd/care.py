@@ -224,7 +224,7 @@ class Care:
                 self._keep(charge, msgspec.structs.replace(job, handle=handle, recorded=True))
                 # Nothing waits for it, but whoever adopts the job should not have to look for it.
                 self.effects.hurry()
-                self._keys.forget(job.name)
+                self._forget_key(job)
             case Warned(message, stage):
                 log.warning("A job has a warning.", extra=_fields(job) | {"warning": message})
                 self._deliver(job, "warning", {"message": message, "stage": stage})
@@ -314,12 +314,12 @@ class Care:
             self._restaff(charge, started_over(job, exit_code, time.time()))
 
     def _worker_lost_report(self, job: JobRecord, how: str) -> ErrorReport:
-        directory = self.rules.job_directory(job.name)
+        worker_log = f"{self.rules.job_directory(job.name)}/worker.log"
         return ErrorReport(
             "build" if job.state is JobState.BUILDING else "agent",
             "WorkerLost",
             f"The worker {how} while {job.state}, {job.losses + 1} times in a row.",
-            f"Its log is {directory / 'worker.log'} on {self.rules.hostname}.",
+            f"Its log is {worker_log} on {self.rules.hostname}.",
         )
 
     def _restaff(self, charge: Charge, job: JobRecord) -> None:
@@ -397,11 +397,15 @@ class Care:
         self.counters[job.state] += 1
         self._journal.save(job)
         self._release(job)
-        self._keys.forget(job.name)
+        self._forget_key(job)
         self._send_outcome(job)
         if job.state is JobState.PREEMPTED:
             self._requeue(job)
         self.effects.add(lambda: hit("supervisor.outcome_journaled"))
+
+    def _forget_key(self, job: JobRecord) -> None:
+        if job.submitter_key:
+            self._keys.forget(job.name)
 
     def _send_outcome(self, job: JobRecord) -> None:
         self._deliver(job, "outcome", outcome_body(job, self.rules.job_directory(job.name)))

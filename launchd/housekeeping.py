@@ -4,17 +4,16 @@ import logging
 import shutil
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 
-def remove_directories(directories: Sequence[Path]) -> None:
+def remove_directories(directories: Sequence[str]) -> None:
     """Remove ``directories`` in a thread of their own; what cannot be removed is logged and left."""
     threading.Thread(target=_remove, args=(tuple(directories),), name="housekeeping", daemon=True).start()
 
 
-def _remove(directories: tuple[Path, ...]) -> None:
+def _remove(directories: tuple[str, ...]) -> None:
     for directory in directories:
         shutil.rmtree(directory, onerror=_log_failure)
 

@@ -4,8 +4,6 @@ Holds what the server still has to be told until a reporter can tell it; mirrors
 the journal's outbox. Main thread only.
 """
 
-from pathlib import Path
-
 import msgspec
 
 from launchd.client.queue_server import Report
@@ -79,10 +77,10 @@ def report_of(job: JobRecord) -> Report:
     )
 
 
-def outcome_body(job: JobRecord, directory: Path) -> dict[str, object]:
+def outcome_body(job: JobRecord, directory: str) -> dict[str, object]:
     """Return :func:`report_of` as the journal keeps it, with what W&B's servers ask for beside it."""
     spec = job.spec
     ran = job.may_exist_outside and job.result is not None
-    ending = Ending(spec.entity, spec.project, spec.run_id, str(directory), ran, spec.is_scheduler)
+    ending = Ending(spec.entity, spec.project, spec.run_id, directory, ran, spec.is_scheduler)
     body: dict[str, object] = msgspec.to_builtins(report_of(job))
     return body | {"ending": msgspec.to_builtins(ending)}

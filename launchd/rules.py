@@ -46,9 +46,10 @@ class Rules:
         """Return how many more jobs fit beside ``taken`` under ``limit`` (``max_jobs`` or ``max_schedulers``)."""
         return UNLIMITED_CLAIM if limit == UNLIMITED else max(0, limit - taken)
 
-    def job_directory(self, name: str) -> Path:
-        """Return the directory of the job with this external name."""
-        return self.state_dir / "jobs" / name
+    def job_directory(self, name: str) -> str:
+        """Return the path of the directory of the job with this external name."""
+        # A text: a Path interns its parts, and one of a job that is over leaves an entry in the interpreter's table.
+        return f"{self.state_dir}/jobs/{name}"
 
     def phase_limit(self, state: JobState) -> float | None:
         """Return the seconds after which a worker in ``state`` is taken to hang, or ``None`` for no limit."""
@@ -71,7 +72,7 @@ class Rules:
             attempt=job.attempt,
             base_url=self.base_url,
             spec=job.spec,
-            directory=str(self.job_directory(job.name)),
+            directory=self.job_directory(job.name),
             submitter_key=job.submitter_key,
             run_as_user=rights.run_as_user,
             heartbeat_seconds=ours.supervision.worker_heartbeat_seconds,
