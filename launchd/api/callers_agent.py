@@ -177,10 +177,10 @@ def agents() -> list[CallersAgent]:
 def end_all() -> None:
     """Wait for all runs of this program, or stop them where it was interrupted, and end its agents."""
     ours = agents()
-    _agents.clear()
-    if getattr(sys, "last_type", None) is KeyboardInterrupt:
-        _stop_all(ours)
     try:
+        _agents.clear()
+        if getattr(sys, "last_type", None) is KeyboardInterrupt:
+            _stop_all(ours)
         for run in _unfinished(ours):
             _wait_for(run, None)
     except KeyboardInterrupt:

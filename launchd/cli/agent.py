@@ -15,8 +15,10 @@ from launchd.client.queue_server import QueueServer
 from launchd.config import ConfigError, Flags, LoadedConfig, load
 from launchd.supervisor import CannotStart, run
 
-log = logging.getLogger(__name__)
+#: The exit code of an agent that somebody has to mend first, and no new one should replace (EX_CONFIG).
+MISCONFIGURED = 78
 
+log = logging.getLogger(__name__)
 
 EXAMPLES = """\b
 Examples:
@@ -33,7 +35,8 @@ Examples:
 @click.option("-l", "--log-file", metavar="FILE", help="Where the log goes; - for standard output [default: stderr].")
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, then the configuration].")
-@told(ConfigError, CannotStart, QueueServerError)
+@told(CannotStart, QueueServerError)
+@told(ConfigError, exit_code=MISCONFIGURED)
 def agent(
     queues: tuple[str, ...],
     entity: str | None,

@@ -1,4 +1,4 @@
-"""Errors for people: what a command may meet becomes one sentence on standard error and exit code 1."""
+"""Errors for people: what a command may meet becomes one sentence on standard error and an exit code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import click
 
 
 @contextmanager
-def told(*errors: type[Exception]) -> Iterator[None]:
+def told(*errors: type[Exception], exit_code: int = 1) -> Iterator[None]:
     """Turn ``errors`` into the end of the command; also as a decorator. Those of ours have sentences for their text."""
     try:
         yield
@@ -15,7 +15,9 @@ def told(*errors: type[Exception]) -> Iterator[None]:
         # Whoever read our output has had enough; click knows what to do then.
         raise
     except errors as error:
-        raise click.ClickException(_sentence(error)) from error
+        end = click.ClickException(_sentence(error))
+        end.exit_code = exit_code
+        raise end from error
 
 
 def _sentence(error: Exception) -> str:

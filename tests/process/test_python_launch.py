@@ -138,10 +138,18 @@ def test_a_program_that_comes_to_its_end_waits_for_its_runs(tmp_path: Path, envi
         assert (tmp_path / "done").exists()
 
 
-@pytest.mark.parametrize("rest", ["import time; time.sleep(600)", "run.wait()", ""], ids=["busy", "waiting", "ending"])
-def test_ctrl_c_stops_the_runs_of_a_program(rest: str, tmp_path: Path, environ: dict[str, str]) -> None:
+#: Python itself swallows an interrupt between a program's last line and what is done at its exit.
+ENDING = 'import atexit; atexit.register(print, "ending")'
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [("import time; time.sleep(600)", "launched"), ("run.wait()", "launched"), (ENDING, "ending")],
+    ids=["busy", "waiting", "ending"],
+)
+def test_ctrl_c_stops_the_runs_of_a_program(rest: str, words: str, tmp_path: Path, environ: dict[str, str]) -> None:
     with program(asynchronous(tmp_path, "exec sleep 600", rest), tmp_path, environ) as running:
-        running.wait_for("launched")
+        running.wait_for(words)
         job = job_of(tmp_path)
         running.signal(signal.SIGINT)
         running.wait()

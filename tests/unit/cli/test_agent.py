@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from launchd.cli.agent import MISCONFIGURED
 from tests.support.server import RunningServer
 from tests.unit.cli.conftest import Launchd
 
@@ -12,7 +13,7 @@ from tests.unit.cli.conftest import Launchd
 def test_without_queues_it_says_where_to_name_them(launchd: Launchd) -> None:
     answer = launchd("agent")
 
-    assert answer.exit_code == 1
+    assert answer.exit_code == MISCONFIGURED
     assert "no queue is named" in answer.stderr
 
 
@@ -22,7 +23,7 @@ def test_every_mistake_in_the_configuration_is_told_at_once(launchd: Launchd, tm
 
     answer = launchd("agent", "-c", str(config))
 
-    assert answer.exit_code == 1
+    assert answer.exit_code == MISCONFIGURED
     assert "max_jobs" in answer.stderr
     assert "Did you mean max_jobs?" in answer.stderr
     assert "Traceback" not in answer.output
@@ -31,7 +32,7 @@ def test_every_mistake_in_the_configuration_is_told_at_once(launchd: Launchd, tm
 def test_a_configuration_that_is_not_there(launchd: Launchd) -> None:
     answer = launchd("agent", "-c", "nowhere.yaml")
 
-    assert answer.exit_code == 1
+    assert answer.exit_code == MISCONFIGURED
     assert "nowhere.yaml" in answer.stderr
 
 
