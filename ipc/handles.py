@@ -5,7 +5,6 @@ runner needs to find its workload again after every process here has died.
 """
 
 import hashlib
-import sys
 
 import msgspec
 
@@ -44,6 +43,4 @@ def external_name(server_url: str, item_id: str, attempt: int) -> str:
     and fits every runner: lower-case letters, digits and ``-``, 30 characters.
     """
     digest = hashlib.sha256(f"{server_url}\n{item_id}".encode()).hexdigest()
-    # Paths intern their parts. While the job's own name is interned too, they find it there, and the interpreter's
-    # table does not grow by an entry with every path that is made.
-    return sys.intern(f"launchd-{digest[:16]}-{attempt}")
+    return f"launchd-{digest[:16]}-{attempt}"

@@ -5,6 +5,8 @@ truth. It holds no secret: the API key goes through the pipe.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -72,16 +74,32 @@ _order_decoder = msgspec.json.Decoder(WorkOrder)
 
 def write_order(order: WorkOrder) -> None:
     """Write ``order`` into its job's directory, which is made if it is missing, for the owner's eyes only."""
-    directory = Path(order.directory)
-    # A job of another user has to get through to its working directory; there is nothing for it to read on the way.
-    for level, mode in ((directory.parent, 0o711), (directory, 0o711 if order.run_as_user else 0o700)):
-        level.mkdir(parents=True, exist_ok=True)
-        level.chmod(mode)
-    temporary = directory / _NEW_ORDER_FILE
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(order))
-    temporary.replace(directory / ORDER_FILE)
+    parent, _, name = order.directory.rpartition("/")
+    with _opened(Path(parent)) as jobs:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=jobs)
+        # A job of another user has to get through to its working directory; there is nothing for it to read on the way.
+        os.chmod(name, 0o711 if order.run_as_user else 0o700, dir_fd=jobs)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(f"{name}/{_NEW_ORDER_FILE}", flags, 0o600, dir_fd=jobs), "wb") as file:
+            file.write(msgspec.json.encode(order))
+        os.rename(f"{name}/{_NEW_ORDER_FILE}", f"{name}/{ORDER_FILE}", src_dir_fd=jobs, dst_dir_fd=jobs)
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    """Have the directory of all jobs open, made if it is missing.
+
+    A job's own is reached from it by its name alone: a ``Path`` would intern that, and the interpreter's table of such
+    names would grow by a megabyte over some thousand jobs.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o711)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def read_order(directory: Path) -> WorkOrder:

@@ -48,7 +48,7 @@ class Rules:
 
     def job_directory(self, name: str) -> str:
         """Return the path of the directory of the job with this external name."""
-        # A text: a Path interns its parts, and one of a job that is over leaves an entry in the interpreter's table.
+        # A text, for a Path would intern the job's name: see `ipc.orders`.
         return f"{self.state_dir}/jobs/{name}"
 
     def phase_limit(self, state: JobState) -> float | None:

@@ -15,9 +15,6 @@ from launchd.client.queue_server import QueueServer
 from launchd.config import ConfigError, Flags, LoadedConfig, load
 from launchd.supervisor import CannotStart, run
 
-#: The exit code of an agent that somebody has to mend first, and no new one should replace (EX_CONFIG).
-MISCONFIGURED = 78
-
 log = logging.getLogger(__name__)
 
 EXAMPLES = """\b
@@ -25,6 +22,13 @@ Examples:
   launchd agent -q default -j 4
   launchd agent -c /etc/launch-agent/launch-config.yaml -l -
 """
+
+
+class Misconfigured(click.ClickException):
+    """Somebody has to mend the configuration first; no new agent should take this one's place."""
+
+    #: EX_CONFIG, which systemd knows.
+    exit_code = 78
 
 
 @click.command(epilog=EXAMPLES)
@@ -36,7 +40,7 @@ Examples:
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, then the configuration].")
 @told(CannotStart, QueueServerError)
-@told(ConfigError, exit_code=MISCONFIGURED)
+@told(ConfigError, end=Misconfigured)
 def agent(
     queues: tuple[str, ...],
     entity: str | None,

@@ -7,17 +7,15 @@ import click
 
 
 @contextmanager
-def told(*errors: type[Exception], exit_code: int = 1) -> Iterator[None]:
-    """Turn ``errors`` into the end of the command; also as a decorator. Those of ours have sentences for their text."""
+def told(*errors: type[Exception], end: type[click.ClickException] = click.ClickException) -> Iterator[None]:
+    """Turn ``errors`` into the command's ``end``; also as a decorator. Those of ours have sentences for their text."""
     try:
         yield
     except BrokenPipeError:
         # Whoever read our output has had enough; click knows what to do then.
         raise
     except errors as error:
-        end = click.ClickException(_sentence(error))
-        end.exit_code = exit_code
-        raise end from error
+        raise end(_sentence(error)) from error
 
 
 def _sentence(error: Exception) -> str:

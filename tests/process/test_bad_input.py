@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from launchd.cli.agent import Misconfigured
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item
 from launchd.control_client import SOCKET_NAME
@@ -60,9 +61,9 @@ def run_to_end(home: House, *command: str, **spec: Any) -> Item:
     return ended
 
 
-def sentence_of(home: House, agent: AgentProcess) -> str:
+def sentence_of(home: House, agent: AgentProcess, exit_code: int = 1) -> str:
     """Return what an agent that could not start said; it must be for people."""
-    assert agent.wait_gone() == 1
+    assert agent.wait_gone() == exit_code
     assert "Traceback" not in home.log()
     return home.log()
 
@@ -85,20 +86,20 @@ def test_a_wrong_key_or_value_is_named(still_home: House, before: str, after: st
     text = still_home.config_path.read_text()
     assert before in text
     still_home.config_path.write_text(text.replace(before, after, 1))
-    said = sentence_of(still_home, still_home.start_agent())
+    said = sentence_of(still_home, still_home.start_agent(), Misconfigured.exit_code)
     assert sentence in said
     assert str(still_home.config_path) in said
 
 
 def test_a_list_for_the_whole_configuration_is_refused(still_home: House) -> None:
     still_home.config_path.write_text("- a\n- b\n")
-    assert str(still_home.config_path) in sentence_of(still_home, still_home.start_agent())
+    assert str(still_home.config_path) in sentence_of(still_home, still_home.start_agent(), Misconfigured.exit_code)
 
 
 def test_a_configuration_of_five_mebibytes_is_refused_at_once(still_home: House) -> None:
     with still_home.config_path.open("a") as file:
         file.write("# padding\n" * (LIMIT_BYTES // 10))
-    assert str(still_home.config_path) in sentence_of(still_home, still_home.start_agent())
+    assert str(still_home.config_path) in sentence_of(still_home, still_home.start_agent(), Misconfigured.exit_code)
 
 
 # The queue server.

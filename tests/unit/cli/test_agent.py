@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.cli.agent import MISCONFIGURED
+from launchd.cli.agent import Misconfigured
 from tests.support.server import RunningServer
 from tests.unit.cli.conftest import Launchd
 
@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import Launchd
 def test_without_queues_it_says_where_to_name_them(launchd: Launchd) -> None:
     answer = launchd("agent")
 
-    assert answer.exit_code == MISCONFIGURED
+    assert answer.exit_code == Misconfigured.exit_code
     assert "no queue is named" in answer.stderr
 
 
@@ -23,7 +23,7 @@ def test_every_mistake_in_the_configuration_is_told_at_once(launchd: Launchd, tm
 
     answer = launchd("agent", "-c", str(config))
 
-    assert answer.exit_code == MISCONFIGURED
+    assert answer.exit_code == Misconfigured.exit_code
     assert "max_jobs" in answer.stderr
     assert "Did you mean max_jobs?" in answer.stderr
     assert "Traceback" not in answer.output
@@ -32,7 +32,7 @@ def test_every_mistake_in_the_configuration_is_told_at_once(launchd: Launchd, tm
 def test_a_configuration_that_is_not_there(launchd: Launchd) -> None:
     answer = launchd("agent", "-c", "nowhere.yaml")
 
-    assert answer.exit_code == MISCONFIGURED
+    assert answer.exit_code == Misconfigured.exit_code
     assert "nowhere.yaml" in answer.stderr
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.cli.agent import MISCONFIGURED
+from launchd.cli.agent import Misconfigured
 
 UNIT = Path(__file__).parents[3] / "launch-agent.service"
 PROGRAM = "/opt/launchd/bin/launchd"
@@ -65,4 +65,4 @@ def test_every_directive_of_the_sandbox_has_its_reason() -> None:
 
 
 def test_an_agent_that_somebody_has_to_mend_first_is_not_started_again() -> None:
-    assert settings()["RestartPreventExitStatus"] == str(MISCONFIGURED)
+    assert settings()["RestartPreventExitStatus"] == str(Misconfigured.exit_code)
