@@ -1,6 +1,7 @@
 """What holds for every test: it ends within the time-out set in setup.cfg, and it leaves no process behind."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ pytest_plugins = ["tests.compat.report", "tests.compat.scheduling"]
 
 # Our programs find our packages from wherever they are started, installed or not.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+
+# A shell's background job ignores Ctrl-C, and so would every program that the tests start to interrupt it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MARK = "LAUNCHD_TEST_SESSION"
 #: How long, in seconds, processes that were told to end may take.
