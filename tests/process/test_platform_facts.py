@@ -51,6 +51,14 @@ def rest(end: SupervisorEnd) -> Iterator[Any]:
         return
 
 
+def kill_fork_server() -> None:
+    """Kill it and see it dead: until then it is asked for workers, though it answers no more."""
+    pid = fork_server_pid() or 0
+    os.kill(pid, signal.SIGKILL)
+    # It stays a zombie, for multiprocessing to find.
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 def hold_the_lock_and_die(queue: Any) -> None:
     queue._wlock.acquire()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -134,7 +142,7 @@ def test_when_the_fork_server_is_killed_living_workers_look_dead() -> None:
     """Hence exit code 255 means unknown, and such a worker is first made sure to be dead."""
     end, process = start("wait_for_command")
     assert isinstance(receive(end), Hello)
-    os.kill(fork_server_pid() or 0, signal.SIGKILL)
+    kill_fork_server()
     connection.wait([process.sentinel], 10)
     assert process.exitcode == 255
     assert psutil.pid_exists(process.pid or 0)
@@ -143,7 +151,7 @@ def test_when_the_fork_server_is_killed_living_workers_look_dead() -> None:
 
 
 def test_a_new_fork_server_takes_the_place_of_a_killed_one() -> None:
-    os.kill(fork_server_pid() or 0, signal.SIGKILL)
+    kill_fork_server()
     end, process = start("wait_for_command")
     assert isinstance(receive(end), Hello)
     end.send(Recorded("x"))
