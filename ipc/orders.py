@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.directories import PASSABLE
 from ipc.run_spec import RunSpec
 
 ORDER_FILE = "job.json"
@@ -79,7 +80,7 @@ def write_order(order: WorkOrder) -> None:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=jobs)
         # A job of another user has to get through to its working directory; there is nothing for it to read on the way.
-        os.chmod(name, 0o711 if order.run_as_user else 0o700, dir_fd=jobs)
+        os.chmod(name, PASSABLE if order.run_as_user else 0o700, dir_fd=jobs)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with os.fdopen(os.open(f"{name}/{_NEW_ORDER_FILE}", flags, 0o600, dir_fd=jobs), "wb") as file:
             file.write(msgspec.json.encode(order))
@@ -94,7 +95,7 @@ def _opened(directory: Path) -> Iterator[int]:
     names would grow by a megabyte over some thousand jobs.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o711)
+    directory.chmod(PASSABLE)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield descriptor

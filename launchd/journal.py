@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.directories import make_passable
 from launchd.job import JobRecord
 
 _SCHEMA = """
@@ -206,16 +207,9 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _make_passable(directory: Path) -> None:
-    """Make the state directory, if there is none. Others may pass through it, as jobs of other users have to."""
-    if not directory.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(0o711)
-
-
 def _lock_beside(path: Path) -> int:
     try:
-        _make_passable(path.parent)
+        make_passable(path.parent)
         descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise JournalError(f"The state directory {path.parent} cannot be used: {error.strerror}.") from error

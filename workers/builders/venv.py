@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.directories import make_passable
 from ipc.errors import BuildError
 from workers.builders import Build
 from workers.builders.requirements import Requirements, find_requirements
@@ -29,7 +30,6 @@ from workers.sources import Project
 #: Part of every key: environments of another layout are not used, and in time removed.
 _LAYOUT = 1
 _KEY_CHARACTERS = 32
-_SEARCHABLE = 0o711
 _LOOK_AGAIN_SECONDS = 0.2
 #: Settings of pip and uv that the administrator gave the agent, such as an index of the house.
 _TOOL_PREFIXES = ("PIP_", "UV_")
@@ -167,10 +167,7 @@ class VenvBuilder:
 def _cache_directory(context: JobContext) -> Path:
     configured = context.order.venv.cache_dir
     cache = Path(configured) if configured else context.directory.parent.parent / "venvs"
-    if not cache.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        # Jobs of other users pass through it to their environments.
-        cache.chmod(_SEARCHABLE)
+    make_passable(cache)
     return cache
 
 
