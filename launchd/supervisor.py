@@ -9,7 +9,6 @@ journal once, and only then does what depends on it.
 import faulthandler
 import logging
 import os
-import resource
 import selectors
 import signal
 import sys
@@ -50,6 +49,7 @@ from launchd.journal import Journal, JournalError
 from launchd.keys import KeyRing
 from launchd.liaison import Liaison
 from launchd.notify import Notifier
+from launchd.open_files import raise_limit
 from launchd.outlet import Outlet
 from launchd.pool import Pool
 from launchd.reception import Reception
@@ -133,7 +133,7 @@ def run(
     threading.excepthook = lambda death: _report_death(inbox, death)
     # Before any thread, socket or secret: the fork server's copies go to every job.
     pool = Pool(inbox, loaded.config.launchd.policy.resources)
-    _raise_file_limit()
+    raise_limit()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         supervisor = Supervisor(loaded, connect(), api_key, pool, inbox, reload)
@@ -456,9 +456,3 @@ def _report_death(inbox: Inbox, death: threading.ExceptHookArgs) -> None:
     traceback = (death.exc_type, death.exc_value, death.exc_traceback)
     log.error("A thread of the agent died.", extra={"thread_name": name}, exc_info=traceback)  # type: ignore[arg-type]
     inbox.put(ThreadDied(name, f"{death.exc_type.__name__}: {death.exc_value}"))
-
-
-def _raise_file_limit() -> None:
-    """Allow as many open files as we may have: four for each running job."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -3,7 +3,6 @@
 import importlib.util
 import logging
 import os
-import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from launchd.open_files import raise_limit
 from launchd.server import bootstrap
 from launchd.server.app import create_app
 from launchd.server.errors import CannotStart
@@ -32,16 +32,10 @@ def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) 
     """
     with bootstrap.lock(settings), _listen(settings) as listening:
         sys.setswitchinterval(_SWITCH_SECONDS)
-        _raise_limit_of_connections()
+        raise_limit()
         app = create_app(settings)
         server = _Server(app, settings, ready)
         server.run(sockets=[listening])
-
-
-def _raise_limit_of_connections() -> None:
-    """Each agent holds two connections and each run one, and the usual soft limit is 1,024 open files."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listen(settings: ServerSettings) -> socket.socket:
