@@ -8,6 +8,7 @@ import msgspec
 
 from launchd import __version__
 from launchd.care import Care
+from launchd.counts import limit_in_words
 from launchd.inbox import Contact, Registered
 from launchd.job import JobRecord
 from launchd.journal import Journal
@@ -51,11 +52,10 @@ def describe_job(job: JobRecord, rules: Rules, staff: Staff) -> dict[str, Any]:
 
 def sentence(standing: Standing, care: Care) -> str:
     """Return the agent's state in one line."""
-    jobs, limit = care.count(schedulers=False), care.rules.config.max_jobs
-    maximum = "any number of jobs" if limit < 0 else f"at most {limit} job{'' if limit == 1 else 's'}"
+    jobs, limit = care.count(schedulers=False), limit_in_words(care.rules.config.max_jobs)
     server = "" if standing.contact is None or standing.contact.error is None else "; the queue server does not answer"
     trouble = f"; {standing.trouble}" if standing.trouble else ""
-    return f"{standing.state}, running {jobs} of {maximum}{server}{trouble}"
+    return f"{standing.state}, running {jobs} of {limit}{server}{trouble}"
 
 
 def _agent(standing: Standing, rules: Rules) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import click
 
 from launchd.cli.failures import told
 from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
-from launchd.cli.words import jobs_in_words, jobs_run_on
+from launchd.cli.words import jobs_run_on
+from launchd.counts import jobs_in_words
 
 
 @click.command()

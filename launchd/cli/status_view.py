@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from launchd.cli.tables import LEAST_WIDTH, Cell, cut, styled, table
-from launchd.cli.words import age, jobs_in_words, joined, one_line
+from launchd.cli.words import age, joined, one_line
+from launchd.counts import jobs_in_words, limit_in_words
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
 
@@ -59,8 +60,7 @@ def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[str]:
     name = agent["name"] or agent["hostname"]
     known = f"{agent['id']}, " if agent["id"] else ""
     about = f"{name} ({known}process {agent['pid']}), for {age(now - agent['started_at'])}"
-    limits = f"at most {jobs_in_words(agent['max_jobs'])}" if agent["max_jobs"] >= 0 else "any number of jobs"
-    queues = f"{joined(agent['queues'])} of {agent['entity'] or '-'}, {limits}"
+    queues = f"{joined(agent['queues'])} of {agent['entity'] or '-'}, {limit_in_words(agent['max_jobs'])}"
     return [
         _fact("agent", "") + state + cut(f"  {about}", width - _LABEL_WIDTH - len(agent["state"])),
         _fact("queues", cut(queues, width - _LABEL_WIDTH)),

@@ -9,8 +9,9 @@ import click
 from launchd.cli.failures import told
 from launchd.cli.home import state_dir_option
 from launchd.cli.machine import Machine
-from launchd.cli.words import jobs_in_words, jobs_run_on
+from launchd.cli.words import jobs_run_on
 from launchd.client.errors import QueueServerError
+from launchd.counts import limit_in_words
 from launchd.home import Home, HomeInUse, NotUp, default_directory
 
 LEAST_JOBS = 2
@@ -56,8 +57,7 @@ def _jobs() -> int:
 
 def _say_what_is_next(machine: Machine, home: Home) -> None:
     title = click.style("launchd is up", fg="green", bold=True)
-    limit = "any number of jobs" if machine.max_jobs < 0 else f"at most {jobs_in_words(machine.max_jobs)}"
-    click.echo(f"{title}: queue server at {machine.url}, agent for {limit}\n")
+    click.echo(f"{title}: queue server at {machine.url}, agent for {limit_in_words(machine.max_jobs)}\n")
     click.echo("In another terminal:")
     if home.directory != default_directory(os.environ):
         click.echo(f"  export LAUNCHD_STATE_DIR={shlex.quote(str(home.directory))}")

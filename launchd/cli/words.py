@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Iterable
 from datetime import datetime
 
+from launchd.counts import jobs_in_words
+
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -21,11 +23,6 @@ def age(seconds: float | None) -> str:
 def minute(moment: datetime | None) -> str:
     """A moment in local time, to the minute; ``-`` where there is none."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else "-"
-
-
-def jobs_in_words(number: int) -> str:
-    """``1 job``, ``2 jobs``."""
-    return f"{number} job" if number == 1 else f"{number} jobs"
 
 
 def jobs_run_on(number: int) -> str:
