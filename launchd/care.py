@@ -75,7 +75,7 @@ class Care:
 
     def jobs(self) -> Iterable[JobRecord]:
         """Return the jobs that are not over."""
-        return [charge.job for charge in self._charges.values()]
+        return (charge.job for charge in self._charges.values())
 
     def find(self, item_or_run: str) -> JobRecord | None:
         """Return the job of an item, run id or external name."""
