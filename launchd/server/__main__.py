@@ -23,6 +23,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--agent-silence-seconds", default=120.0, show_default=True, help="An agent silent for so long is lost.")
 @click.option("--run-silence-seconds", default=300.0, show_default=True, help="A run silent for so long has crashed.")
 @click.option("--max-store-bytes", type=int, help="All files together [default: as much as the disk holds].")
+@click.option("--idle-seconds", default=75, show_default=True, help="See the settings.")
 @click.option("--body-silence-seconds", default=120.0, show_default=True, help="See the settings.")
 @click.option("--abandoned-seconds", default=7 * 24 * 3600.0, show_default=True, help="See the settings.")
 @click.option("--assembly-patience-seconds", default=20.0, show_default=True, help="See the settings.")

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from launchd.open_files import raise_limit
 from launchd.server import bootstrap
 from launchd.server.app import create_app
+from launchd.server.connections import Connection
 from launchd.server.errors import CannotStart
 from launchd.server.settings import ServerSettings
 
@@ -63,13 +64,13 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
-                http="httptools" if importlib.util.find_spec("httptools") else "h11",
+                http=Connection,
                 ws="none",
                 lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_keep_alive=75,
+                timeout_keep_alive=settings.idle_seconds,
                 timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
             )
         )

@@ -29,6 +29,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_seconds: float = 30.0
     request_seconds: float = 90.0
     """How long a query may take, waiting included."""
+    idle_seconds: int = 75
+    """A connection on which no request is made for so long, or not to the end of its header, is closed."""
     max_body_bytes: int = 10 * 1024 * 1024
     max_stream_bytes: int = 32 * 1024 * 1024
     """One `file_stream` request; W&B's clients send at most 10 MiB, not counting what JSON escapes add."""

@@ -1,0 +1,76 @@
+"""One HTTP connection. Owns the limits of what comes on it while no request is answered, which uvicorn does not set.
+
+Nobody has shown a key yet whose request has not begun. What comes after the header is for `bodies` to limit.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+MAX_HEADER_BYTES = 64 * 1024
+
+
+class Connection(HttpToolsProtocol):
+    """Uvicorn's connection, closed when it takes too long to make a request.
+
+    It may be without a request for `timeout_keep_alive` seconds: idle, in the middle of a header, or sending the rest
+    of a request that is answered already. uvicorn alone ends that with the first byte that comes.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """It has been opened."""
+        super().connection_made(transport)
+        self._set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        self._end_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Something came."""
+        self._header_bytes += len(data)
+        super().data_received(data)
+        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The header of the request is longer than {MAX_HEADER_BYTES} bytes.")
+        if _is_in_work(self.cycle):
+            self._end_deadline()
+        else:
+            self._set_deadline()
+
+    # Header lines may also stand behind a body.
+
+    def on_headers_complete(self) -> None:
+        """A request has begun."""
+        self._header_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of its body is here."""
+        self._header_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of it is here."""
+        self._header_bytes = 0
+        super().on_message_complete()
+
+    def _set_deadline(self) -> None:
+        # An absolute one: whoever sends a byte now and then gains nothing.
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def _is_in_work(cycle: RequestResponseCycle | None) -> bool:
+    return cycle is not None and not cycle.response_complete
