@@ -34,13 +34,15 @@ def _stream_route(services: Services) -> Route:
         said = await asyncio.to_thread(read_update, body)
         path = request.path_params
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> tuple[bool, str | None]:
             found = _run(connection, viewer, path)
             run_stream.take_in(connection, found, said, time.time())
-            return found.stopped
+            return run_stream.stop_early(connection, viewer, found, said)
 
-        stopped = await services.database.write(work)
+        stopped, agent_id = await services.database.write(work)
         services.heartbeats.heard()
+        if agent_id is not None:
+            services.wakeups.wake_all([agent_id])
         return json_response(200, {"exitcode": None, "limits": {}, "stopped": stopped})
 
     return Route("/files/{entity}/{project}/{run}/file_stream", stream, methods=["POST"])

@@ -3,6 +3,7 @@
 Keys of objects inside a line are joined by dots ("layer.weight"), except where the object is one of W&B's media.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -109,3 +110,15 @@ def value_at(line: Mapping[str, Any], key: str) -> Any:
     for word in key.split("."):
         value = value.get(word) if isinstance(value, dict) else None
     return value
+
+
+def number_at(line: Mapping[str, Any], key: str) -> float | None:
+    """Value of a key, as of `value_at`; None where it is no finite number."""
+    value = value_at(line, key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

@@ -2,10 +2,10 @@
 
 from sqlalchemy import Connection, bindparam, case, literal_column, update
 
-from launchd.server.records import Run
+from launchd.server.records import HISTORY, Run, Viewer
 from launchd.server.runs import history_keys
 from launchd.server.runs.file_stream import StreamUpdate
-from launchd.server.store import run_ends, run_lines, runs
+from launchd.server.store import run_changes, run_ends, run_lines, runs, sweep_progress
 from launchd.server.store.run_states import CRASHED, PENDING, PREEMPTING, RUNNING, end_state
 from launchd.server.store.tables import runs as runs_table
 
@@ -33,6 +33,14 @@ def take_in(connection: Connection, found: Run, said: StreamUpdate, now: float) 
         preempting = said.preempting or found.state == PREEMPTING
         state = end_state(said.exit_code, stopped=found.stopped, preempting=preempting)
         run_ends.end(connection, found.id, state, now, said.exit_code)
+
+
+def stop_early(connection: Connection, viewer: Viewer, found: Run, said: StreamUpdate) -> tuple[bool, str | None]:
+    """Whether the run shall stop, after what it said, and the launch agent that has to be woken for it."""
+    behind = HISTORY in said.lines and sweep_progress.falls_behind(connection, found)
+    if not behind or found.stopped or said.exit_code is not None:
+        return found.stopped, None
+    return True, run_changes.stop(connection, viewer, found.id, "It fell behind the other runs of its sweep.")
 
 
 def _logged(found: Run, said: StreamUpdate) -> dict[str, str]:

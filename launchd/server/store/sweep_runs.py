@@ -5,7 +5,6 @@ agent was told to start and does not speak of is offered once more, because the 
 failed.
 """
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from random import SystemRandom
@@ -16,7 +15,7 @@ from sqlalchemy import Connection, func, select, update
 
 from launchd.server.records import Run, Sweep, SweepAgent, Viewer
 from launchd.server.runs import history_keys, loose_json, names
-from launchd.server.store import run_changes, run_ends, runs, sweeps
+from launchd.server.store import run_changes, run_ends, runs, sweep_progress, sweeps
 from launchd.server.store.run_states import ALIVE, FAILED, NOT_ENDED, PENDING
 from launchd.server.store.sweep_states import CANCELED, FINISHED, OVER, RUNNING
 from launchd.server.store.tables import runs as runs_table
@@ -47,6 +46,8 @@ def commands(connection: Connection, asking: Asking, suggested: Mapping[str, Any
     sweeps.change(connection, asking.sweep.id, {"heartbeat_at": now})
     if asking.sweep.state in OVER:
         return list(_farewell(asking))
+    if asking.config.early_terminate is not None:
+        sweep_progress.catch_up(connection, asking.sweep, asking.config.early_terminate)
     stops = [{"type": "stop", "run_id": name} for name in _to_stop(connection, asking)]
     if stops or asking.alive or asking.sweep.state != RUNNING:
         return stops
@@ -158,10 +159,7 @@ def observations(connection: Connection, sweep: Sweep, config: SweepConfig) -> l
 
 def metric_of(config: SweepConfig, summary: str | None) -> float | None:
     """The sweep's metric in a run's summary, if it is there and a number."""
-    value = history_keys.value_at(loose_json.load_object(summary), config.metric) if config.metric else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    return history_keys.number_at(loose_json.load_object(summary), config.metric) if config.metric else None
 
 
 def best_loss(connection: Connection, sweep: Sweep, config: SweepConfig) -> float | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from launchd.server.errors import Refused
 from launchd.server.records import Sweep, Viewer
 from launchd.server.runs import filters, names
-from launchd.server.store import identities, run_lists, sweep_runs, sweeps
+from launchd.server.store import identities, run_lists, sweep_progress, sweep_runs, sweeps
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_states import check
 from launchd.server.sweeps import bayes
@@ -68,6 +68,8 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], sch
     values = _given(given, config, scheduler)
     if given.get("id"):
         found = sweeps.require_by_storage_id(connection, viewer, given["id"])
+        if config is not None and config.early_terminate != read_config(found.config).early_terminate:
+            sweep_progress.forget(connection, found)
         sweeps.change(connection, found.id, values)
         sweep = sweeps.sweep_by_number(connection, found.id)
     else:

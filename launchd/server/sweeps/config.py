@@ -5,12 +5,14 @@ Nested parameters (`parameters` inside a parameter) are laid out flat here; each
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import yaml
 
 from launchd.server.errors import Refused
+from launchd.server.sweeps.hyperband import Hyperband, read_early_terminate, unknown_keys
 
 METHODS = ("grid", "random", "bayes")
 _LONGEST = 1024 * 1024
@@ -69,6 +71,7 @@ class SweepConfig(msgspec.Struct, frozen=True):
     parameters: tuple[Parameter, ...]
     metric: str | None = None
     maximize: bool = False
+    early_terminate: Hyperband | None = None
     run_cap: int | None = None
     display_name: str | None = None
     program: str | None = None
@@ -84,8 +87,9 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+@lru_cache(maxsize=64)
 def read_config(text: str) -> SweepConfig:
-    """Check a configuration.
+    """Check a configuration. The last ones are remembered: a sweep's is read at each word of its agents and runs.
 
     Raises:
         Refused: it is not YAML, or something in it cannot be; the message says what.
@@ -105,14 +109,15 @@ def _read(given: Mapping[str, Any]) -> SweepConfig:
     method = given.get("method")
     if method not in METHODS:
         raise Refused(f"Method {str(method)[:40]!r} of the sweep is not known; use {', '.join(METHODS)}.")
-    metric = _mapping(given.get("metric") or {}, "metric")
-    if method == "bayes" and not isinstance(metric.get("name"), str):
+    metric, maximize = _metric(given)
+    if method == "bayes" and metric is None:
         raise Refused("A sweep with method 'bayes' needs metric.name: it learns from that metric.")
     return SweepConfig(
         method=method,
         parameters=_parameters(given),
-        metric=metric.get("name") if isinstance(metric.get("name"), str) else None,
-        maximize=metric.get("goal") == "maximize",
+        metric=metric,
+        maximize=maximize,
+        early_terminate=read_early_terminate(given.get("early_terminate"), metric, maximize=maximize),
         run_cap=_run_cap(given.get("run_cap")),
         display_name=str(given["name"]) if given.get("name") else None,
         program=str(given["program"]) if given.get("program") else None,
@@ -120,9 +125,18 @@ def _read(given: Mapping[str, Any]) -> SweepConfig:
     )
 
 
+def _metric(given: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """Its name, and whether the more of it is the better."""
+    metric = _mapping(given.get("metric") or {}, "metric")
+    name, goal = metric.get("name"), metric.get("goal", "minimize")
+    if goal not in ("minimize", "maximize"):
+        raise Refused(f"metric.goal of the sweep must be minimize or maximize, not {str(goal)[:40]!r}.")
+    return name if isinstance(name, str) else None, goal == "maximize"
+
+
 def _warnings(given: Mapping[str, Any]) -> tuple[str, ...]:
-    ignored = given.get("early_terminate")
-    return ("This queue server does not stop runs early: early_terminate has no effect.",) if ignored else ()
+    unknown = unknown_keys(given.get("early_terminate"))
+    return tuple(f"early_terminate.{key} is not known and has no effect." for key in unknown)
 
 
 def _run_cap(value: Any) -> int | None:

@@ -19,7 +19,7 @@ from launchd.server.store.tables.launch import (
     run_queues,
 )
 from launchd.server.store.tables.runs import run_files, run_lines, runs
-from launchd.server.store.tables.sweeps import sweep_agents, sweeps
+from launchd.server.store.tables.sweeps import sweep_agents, sweep_bands, sweep_progress, sweeps
 
 __all__ = [
     "api_keys",
@@ -43,6 +43,8 @@ __all__ = [
     "run_queues",
     "runs",
     "sweep_agents",
+    "sweep_bands",
+    "sweep_progress",
     "sweeps",
     "users",
 ]

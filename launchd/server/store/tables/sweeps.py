@@ -1,6 +1,6 @@
-"""Sweeps and the agents that ask for their runs."""
+"""Sweeps, the agents that ask for their runs, and how far runs have come that may be stopped early."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from launchd.server.store.tables.base import metadata
 
@@ -39,4 +39,27 @@ sweep_agents = Table(
     # The run that it was told to start last, and how often.
     Column("offered_run", String),
     Column("offers", Integer, nullable=False),
+)
+
+sweep_progress = Table(
+    "sweep_progress",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id"), primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, index=True),
+    # Of the run's history.
+    Column("lines_read", Integer, nullable=False),
+    Column("iterations", Integer, nullable=False),
+    # The smaller, the better; infinite before the first iteration.
+    Column("best", Float, nullable=False),
+)
+
+sweep_bands = Table(
+    "sweep_bands",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id"), primary_key=True),
+    Column("band", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, index=True),
+    # Of the run at that iteration; the smaller, the better.
+    Column("loss", Float, nullable=False),
+    Index("sweep_bands_by_loss", "sweep_id", "band", "loss"),
 )
