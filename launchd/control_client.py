@@ -21,11 +21,15 @@ class ControlError(Exception):
     """The agent cannot be spoken to; the message says why and what to do."""
 
 
+class NoAnswer(ControlError):
+    """No agent runs there, or it hangs."""
+
+
 def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Return the agent's answer to ``request``; ``directory`` is its ``runtime_dir``.
 
     Raises:
-        ControlError: no agent runs there, it belongs to another user, or it does not answer.
+        NoAnswer: no agent runs there, or it hangs. `ControlError`: it belongs to another user.
     """
     path = directory / SOCKET_NAME
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -35,13 +39,13 @@ def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
             client.sendall(json.dumps(request).encode() + b"\n")
             answer: dict[str, Any] = json.loads(read_line(client))
         except (FileNotFoundError, ConnectionRefusedError):
-            raise ControlError(
+            raise NoAnswer(
                 f"No agent runs here (nothing answers at {path}). Start one with `launchd up` or `launchd agent`."
             ) from None
         except PermissionError:
             raise ControlError(f"The agent at {path} belongs to another user. Ask as that user, or as root.") from None
         except (OSError, ValueError) as error:
-            raise ControlError(f"The agent at {path} did not answer: {error}.") from error
+            raise NoAnswer(f"The agent at {path} did not answer: {error}.") from error
     return answer
 
 

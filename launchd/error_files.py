@@ -7,13 +7,12 @@ whatever is named like one, are masked before the text leaves this host. Reads f
 import re
 from pathlib import Path
 
+from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
+
 #: How much of the end of a log is taken, in bytes.
 TAIL_BYTES = 64 * 1024
 
 MASK = "***"
-
-OUTPUT_LOG = "output.log"
-WORKER_LOG = "worker.log"
 
 #: ``NAME=value`` or ``"name": "value"``, for names that people give to secrets; the value is masked.
 _NAMED_SECRET = re.compile(
@@ -26,7 +25,7 @@ _IN_URL = re.compile(r"(://)[^/@\s:]*:[^/@\s]+@")
 
 def error_text(message: str, directory: Path, is_output: bool, secrets: tuple[str, ...]) -> bytes:
     """Return the log of a failure: its sentence, and the end of the job's output or else of its worker's log."""
-    name = OUTPUT_LOG if is_output else WORKER_LOG
+    name = OUTPUT_FILE if is_output else WORKER_LOG_FILE
     tail = _tail(directory / name)
     text = f"{message}\n\nThe end of {name}:\n{tail}" if tail else f"{message}\n"
     return masked(text, secrets).encode()

@@ -5,6 +5,7 @@ holds the records, the journal keeps them.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -70,6 +71,12 @@ class JobRecord(msgspec.Struct, frozen=True):
         if self.result is None:
             return None
         return self.result.code if self.result.signal is None else 128 + self.result.signal
+
+
+def job_directory(state_dir: Path, name: str) -> str:
+    """Return the path of the directory of the job with this external name."""
+    # A text, for a Path would intern the job's name: see `ipc.orders`.
+    return f"{state_dir}/jobs/{name}"
 
 
 def moved(job: JobRecord, state: JobState, now: float, message: str | None = None) -> JobRecord:

@@ -44,6 +44,16 @@ INSERT INTO jobs VALUES (?, ?, ?, ?)
 ON CONFLICT (item_id) DO UPDATE SET over = excluded.over, ended_at = excluded.ended_at, record = excluded.record
 """
 
+#: Of whom a caller speaks by the id of its item or its run, or by its external name; of several attempts, the last.
+_FIND_JOB = """
+SELECT record FROM jobs
+WHERE item_id = ?1 OR json_extract(record, '$.name') = ?1 OR json_extract(record, '$.spec.run_id') = ?1
+ORDER BY json_extract(record, '$.claimed_at') DESC LIMIT 1
+"""
+
+#: The journal's name in the state directory.
+JOURNAL_FILE = "journal.sqlite"
+
 #: The layout of the tables.
 LAYOUT = 1
 
@@ -109,6 +119,10 @@ class Journal:
         """Return the job of an item, over or not."""
         row = self._db.execute("SELECT record FROM jobs WHERE item_id = ?", (item_id,)).fetchone()
         return row and _record_decoder.decode(row[0])
+
+    def find(self, word: str) -> JobRecord | None:
+        """Return the job of an item, run id or external name, over or not."""
+        return find_job(self._db, word)
 
     def ended_jobs(self, limit: int) -> list[JobRecord]:
         """Return the ``limit`` jobs that ended last, the latest first."""
@@ -188,6 +202,12 @@ class Journal:
 
     def _highest_delivery(self) -> int:
         return int(self._db.execute("SELECT coalesce(max(id), 0) FROM outbox").fetchone()[0])
+
+
+def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:
+    """Return the job of an item, run id or external name, over or not, from an open journal."""
+    row = db.execute(_FIND_JOB, (word,)).fetchone()
+    return row and _record_decoder.decode(row[0])
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -62,7 +62,7 @@ class Reception:
         return {"ok": True, "status": status}
 
     def _job(self, item: str) -> dict[str, Any]:
-        job = self._care.find(item) or self._journal.job(item)
+        job = self._care.find(item) or self._journal.find(item)
         if job is None:
             return _refusal(f"This agent knows no job {item}.")
         return {"ok": True, "job": describe_job(job, self._care.rules, self._staff)}

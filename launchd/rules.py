@@ -12,7 +12,7 @@ from ipc.run_spec import RunSpec
 from ipc.states import JobState
 from launchd import policy
 from launchd.config import AgentConfig
-from launchd.job import JobRecord
+from launchd.job import JobRecord, job_directory
 
 UNLIMITED = -1
 
@@ -48,8 +48,7 @@ class Rules:
 
     def job_directory(self, name: str) -> str:
         """Return the path of the directory of the job with this external name."""
-        # A text, for a Path would intern the job's name: see `ipc.orders`.
-        return f"{self.state_dir}/jobs/{name}"
+        return job_directory(self.state_dir, name)
 
     def phase_limit(self, state: JobState) -> float | None:
         """Return the seconds after which a worker in ``state`` is taken to hang, or ``None`` for no limit."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.job_files import OUTPUT_FILE
 from launchd import __version__
 from launchd.care import Care
 from launchd.counts import limit_in_words
@@ -106,7 +107,7 @@ def _job(job: JobRecord, rules: Rules, staff: Staff, now: float) -> dict[str, An
         "worker_pid": worker and worker.pid,
         "external_name": job.name,
         "directory": directory,
-        "log_path": f"{directory}/output.log",
+        "log_path": f"{directory}/{OUTPUT_FILE}",
         "message": job.message,
         "stop_reason": job.stop_reason,
         "exit_code": job.exit_code,

@@ -45,7 +45,7 @@ from launchd.inbox import (
     Signalled,
     ThreadDied,
 )
-from launchd.journal import Journal, JournalError
+from launchd.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.keys import KeyRing
 from launchd.liaison import Liaison
 from launchd.notify import Notifier
@@ -57,8 +57,6 @@ from launchd.relations import Relations
 from launchd.rules import Rules
 from launchd.snapshot import Standing, sentence
 from launchd.staff import SPARE_DELAY_SECONDS, Staff
-
-JOURNAL_FILE = "journal.sqlite"
 
 #: The key of the journal's meta table under which our agent id is kept.
 AGENT_ID = "agent_id"

@@ -19,6 +19,7 @@ from ipc.channel import ChannelClosed, WorkerEnd
 from ipc.errors import JobError
 from ipc.exits import WorkerExit
 from ipc.failpoints import hit
+from ipc.job_files import WORKER_LOG_FILE
 from ipc.log_lines import TextFormatter
 from ipc.messages import Adopt, Command, Hello, Start
 from ipc.orders import read_order
@@ -30,9 +31,6 @@ from workers.takeover import take_over
 
 #: A worker without a job for so long is a spare one.
 PREPARE_AHEAD_SECONDS = 0.03
-
-#: In the job's directory: what the worker itself has to say.
-WORKER_LOG = "worker.log"
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +99,7 @@ def _work(assignment: Start | Adopt, end: WorkerEnd, mailbox: Mailbox) -> int:
 
 def _open_log(directory: Path) -> None:
     """Send log records, and the stacks of all threads on a fatal signal, to the job's own log."""
-    stream = (directory / WORKER_LOG).open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    stream = (directory / WORKER_LOG_FILE).open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

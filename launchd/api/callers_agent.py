@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ipc.handles import external_name
+from ipc.job_files import OUTPUT_FILE
 from launchd.api.access import Access
 from launchd.api.errors import LaunchError
 from launchd.api.feeds import CALLER
@@ -70,7 +71,7 @@ class CallersAgent:
     def run(self, spec: dict[str, Any]) -> SubmittedRun:
         """Begin to run ``spec``, which names its run id; raises :class:`LaunchError` where that cannot be."""
         item_id = os.urandom(10).hex()
-        output = self._jobs_dir / external_name(self._begin.base_url, item_id, attempt=1) / "output.log"
+        output = self._jobs_dir / external_name(self._begin.base_url, item_id, attempt=1) / OUTPUT_FILE
         run = SubmittedRun(
             spec["run_id"],
             spec["entity"],

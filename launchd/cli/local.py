@@ -3,14 +3,14 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from launchd.cli.home import state_dir_option
 from launchd.config import ConfigError, Flags, load
 from launchd.control_client import ControlError, ask
-from launchd.home import NotUp, living_note
+from launchd.home import Home, NotUp, default_directory, living_note
 
 #: What a command that uses :func:`agent_options` may meet.
 LOCAL_ERRORS = (ControlError, ConfigError, NotUp)
@@ -27,6 +27,13 @@ def agent_options(command: F) -> F:
     return config(state_dir_option(command))
 
 
+class Place(NamedTuple):
+    """Where an agent lives: its control socket lies in ``runtime_dir``, its journal in ``state_dir``."""
+
+    runtime_dir: Path
+    state_dir: Path
+
+
 def runtime_dir(config_path: str | None, state_dir: Path | None) -> Path:
     """Where the agent's socket lies: as the named configuration says, that of the living `up`, as the usual one says.
 
@@ -34,9 +41,23 @@ def runtime_dir(config_path: str | None, state_dir: Path | None) -> Path:
         ConfigError: the configuration cannot be read. `NotUp`: no `up` runs where it should.
     """
     note = None if config_path else living_note(state_dir)
-    if note:
-        return Path(note.runtime_dir)
-    return Path(load(config_path, os.environ, _ANY_QUEUE).config.launchd.runtime_dir)
+    return Path(note.runtime_dir) if note else _configured(config_path).runtime_dir
+
+
+def places(config_path: str | None, state_dir: Path | None) -> list[Place]:
+    """Where the agent that is meant may live, or have lived, the likeliest first. Raises `ConfigError`."""
+    if config_path:
+        return [_configured(config_path)]
+    home = Home(state_dir or default_directory(os.environ))
+    ours = Place(home.runtime_dir, home.agent_dir)
+    if state_dir or home.is_up():
+        return [ours]
+    return [_configured(None), ours]
+
+
+def _configured(config_path: str | None) -> Place:
+    config = load(config_path, os.environ, _ANY_QUEUE).config.launchd
+    return Place(Path(config.runtime_dir), Path(config.state_dir))
 
 
 def question(directory: Path, **request: str) -> dict[str, Any]:

@@ -3,18 +3,18 @@
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
+from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
 from ipc.states import TERMINAL_STATES
 from launchd.cli.failures import told
-from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
-from launchd.control_client import ControlError
+from launchd.cli.local import LOCAL_ERRORS, agent_options, places
+from launchd.cli.local_jobs import LocalJob, find_local_job, look
+from launchd.journal import JournalError
 from launchd.output import OutputReader
 
 POLL_SECONDS = 0.2
-WORKER_LOG = "worker.log"
 
 EXAMPLES = """\b
 Examples:
@@ -28,36 +28,45 @@ Examples:
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
 @click.option("--worker", is_flag=True, help="What the job's worker has to say, instead of the job's output.")
 @agent_options
-@told(*LOCAL_ERRORS, PermissionError)
+@told(*LOCAL_ERRORS, JournalError, PermissionError)
 def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_dir: Path | None) -> None:
-    """Print the output of a job of this host, named by its item or its run id. Nothing in it is changed."""
-    directory = runtime_dir(config_path, state_dir)
-    job = question(directory, command="job", item=item)["job"]
-    output = Path(job["directory"]) / WORKER_LOG if worker else Path(job["log_path"])
-    reader = OutputReader(output)
+    """Print the output of a job of this host, named by its item or its run id. Nothing in it is changed.
+
+    Where no agent runs, the agent's journal says where the output is.
+    """
+    job = find_local_job(places(config_path, state_dir), item)
+    _tell_silence(job)
+    reader = OutputReader(job.directory / (WORKER_LOG_FILE if worker else OUTPUT_FILE))
     if _copy(reader) == 0 and not follow:
-        yet = "" if job["phase"] in TERMINAL_STATES else " yet"
+        yet = "" if job.has_ended else " yet"
         nothing = "The job's worker had nothing to say" if worker else "The job has no output"
-        click.echo(f"{nothing}{yet} (the job is {job['phase']}).", err=True)
+        click.echo(f"{nothing}{yet} (the job {_standing(job)}).", err=True)
     if follow:
-        _follow(reader, directory, job)
+        _follow(reader, job)
 
 
-def _follow(reader: OutputReader, directory: Path, job: dict[str, Any]) -> None:
-    phase, item = job["phase"], job["item_id"]
-    while phase not in TERMINAL_STATES:
+def _follow(reader: OutputReader, job: LocalJob) -> None:
+    while not job.has_ended:
         time.sleep(POLL_SECONDS)
         # Asked before the last read: what a job wrote before its end is there when it is over.
-        phase = _phase(directory, item, phase)
+        before, job = job, look(job.place, job.item_id)
+        if before.silence is None:
+            _tell_silence(job)
         _copy(reader)
+        if job.has_ended and job.silence is not None:
+            click.echo(f"The job {_standing(job)}.", err=True)
 
 
-def _phase(directory: Path, item: str, before: str) -> str:
-    """Return the job's phase; as before while no agent answers: jobs outlive agents, and so does their output."""
-    try:
-        return str(question(directory, command="job", item=item)["job"]["phase"])
-    except ControlError:
-        return before
+def _tell_silence(job: LocalJob) -> None:
+    """Say that the agent was not asked: to who looks into a job that hangs, that matters."""
+    if job.silence is not None:
+        click.echo(f"{job.silence} What follows is from the job's files; the job {_standing(job)}.", err=True)
+
+
+def _standing(job: LocalJob) -> str:
+    if job.has_ended and job.phase not in TERMINAL_STATES:
+        return "has ended, and the next agent here reports how"
+    return f"is {job.phase}"
 
 
 def _copy(reader: OutputReader) -> int:

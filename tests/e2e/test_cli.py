@@ -72,7 +72,7 @@ def test_the_line_for_logging_in_works_as_it_is_printed(up: Up) -> None:
 
 def test_jobs_run_on_when_it_ends_and_are_taken_over(up: Up, tmp_path: Path) -> None:
     go_on = tmp_path / "go-on"
-    item_id = up.launch("--", "sh", "-c", f"until [ -e {go_on} ]; do sleep 0.05; done; echo done")
+    item_id = up.launch("--", "sh", "-c", f"echo begun; until [ -e {go_on} ]; do sleep 0.05; done; echo done")
     up.wait_running(item_id)
     url = up.status()["server"]["url"]
     children = up.processes()
@@ -82,13 +82,14 @@ def test_jobs_run_on_when_it_ends_and_are_taken_over(up: Up, tmp_path: Path) -> 
     assert up.said().endswith("1 job runs on; the next `launchd up` takes over.\n")
     assert not any(child.is_running() for child in children)
     assert up.run("status").stderr.decode() == f"Error: `launchd up` does not run over {up.directory}.\n"
+    assert up.output("logs", item_id) == "begun"
 
     up.start()
     assert up.jobs() == {item_id: "running"}
     assert up.status()["server"]["url"] == url
     go_on.touch()
     wait_until(lambda: item_id in up.outcomes(), what="the job is over")
-    assert up.output("logs", item_id) == "done"
+    assert up.output("logs", item_id) == "begun\ndone"
 
 
 @pytest.mark.parametrize("name", ["server", "agent"])

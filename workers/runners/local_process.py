@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+from ipc import job_files
 from ipc.errors import InvalidSpec, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.orders import WorkOrder
@@ -125,9 +126,9 @@ class LocalProcessRunner:
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job if it was ever started, or if a shim is about to start it."""
         # The lock first: whoever let it go between the two looks had started the command before.
-        if records.is_locked(self._directory):
+        if job_files.is_locked(self._directory):
             return _handle(name, self._await_holder())
-        if records.was_started(self._directory):
+        if job_files.was_started(self._directory):
             return _handle(name, records.read_holder(self._directory))
         return None
 
@@ -151,7 +152,7 @@ class LocalProcessRunner:
         return _ended_status(ended) if ended else self._lost_status(handle)
 
     def _is_kept(self, shim: ProcessKey | None) -> bool:
-        return records.is_locked(self._directory) or (shim is not None and processes.is_alive(shim))
+        return job_files.is_locked(self._directory) or (shim is not None and processes.is_alive(shim))
 
     def _kept_status(self, shim: ProcessKey | None) -> Status:
         if shim is not None:
@@ -162,7 +163,7 @@ class LocalProcessRunner:
             self._end_hung_shim(stop, shim)
             return Status(JobState.STOPPING)
         # A directory that somebody removed under the job says nothing; a shim without one has started it before.
-        starting = self._directory.exists() and not records.was_started(self._directory)
+        starting = self._directory.exists() and not job_files.was_started(self._directory)
         return Status(JobState.STARTING if starting else JobState.RUNNING)
 
     def _end_hung_shim(self, stop: StopRecord, shim: ProcessKey | None) -> None:
@@ -184,7 +185,7 @@ class LocalProcessRunner:
             return "The host was restarted while the job ran; its exit status is lost."
         if not self._directory.exists():
             return f"The job's directory {self._directory} was removed while the job ran; its exit status is lost."
-        if not records.was_started(self._directory):
+        if not job_files.was_started(self._directory):
             return "The process that was to keep the job was killed before it started the command."
         return "The process that kept the job was killed; its exit status is lost."
 

@@ -11,9 +11,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from ipc.job_files import OUTPUT_FILE
 from ipc.orders import OutputLimits
 
-OUTPUT_FILE = "output.log"
 _START_FILE = "output.start"
 _READ_BYTES = 64 * 1024
 

@@ -18,10 +18,9 @@ from typing import TypeVar
 
 import msgspec
 
+from ipc.job_files import LOCK_FILE, STARTED_FILE
 from workers.processes import ProcessKey
 
-LOCK_FILE = "shim.lock"
-STARTED_FILE = "started.json"
 COMMAND_FILE = "command.json"
 STOP_FILE = "stop.json"
 EXIT_FILE = "exit.json"
@@ -61,11 +60,6 @@ class ExitRecord(msgspec.Struct, frozen=True):
 _key_decoder = msgspec.json.Decoder(ProcessKey)
 _stop_decoder = msgspec.json.Decoder(StopRecord)
 _exit_decoder = msgspec.json.Decoder(ExitRecord)
-
-
-def was_started(directory: Path) -> bool:
-    """Return whether the command may have run. After a power cut that can be true with nothing to be read."""
-    return (directory / STARTED_FILE).exists()
 
 
 def read_command(directory: Path) -> ProcessKey | None:
@@ -135,21 +129,6 @@ def take_lock(directory: Path, holder: ProcessKey) -> bool:
         os.close(descriptor)
         raise
     return True
-
-
-def is_locked(directory: Path) -> bool:
-    """Return whether a shim holds the lock."""
-    try:
-        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def read_holder(directory: Path) -> ProcessKey | None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ipc import failpoints
+from ipc.job_files import was_started
 from workers.processes import adopt_orphans, key_of_child
 from workers.shim import records
 from workers.shim.keeper import Keeper
@@ -57,7 +58,7 @@ class Start:
         """Note on disk that the command is about to start; return ``None`` when it was started before."""
         directory = Path(launch.directory)
         user = find_user(launch.user) if launch.user else None
-        if not records.take_lock(directory, self._own_key) or records.was_started(directory):
+        if not records.take_lock(directory, self._own_key) or was_started(directory):
             return None
         failpoints.hit("shim.started")
         _hold(launch.holds)

@@ -16,12 +16,10 @@ from typing import NoReturn
 import msgspec
 import setproctitle
 
+from ipc.job_files import WORKER_LOG_FILE
 from workers.processes import key_of_child, send_signal
 from workers.shim.launch import Answer, ShimLaunch, answer_decoder, launch_decoder
 from workers.shim.start import Start
-
-#: In the job's directory: the worker's log, which a shim writes to only when it fails in an unexpected way.
-LOG_FILE = "worker.log"
 
 _RECEIVE_BYTES = 256 * 1024
 
@@ -98,7 +96,8 @@ def _belong_to(launch: ShimLaunch) -> None:
     """Bear the job's name, and complain into its log."""
     setproctitle.setproctitle(f"launchd: shim {launch.name}")
     with suppress(OSError):
-        log = os.open(Path(launch.directory) / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        # The worker's log, which a shim writes to only when it fails in an unexpected way.
+        log = os.open(Path(launch.directory) / WORKER_LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
 

@@ -1,0 +1,40 @@
+"""Files in a job's directory that others than their writer look at.
+
+Owns their names and what they say by being there; their content belongs to who writes them. Writes nothing.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+#: The job's output; rotated, it is ``output.log.1`` and so on.
+OUTPUT_FILE = "output.log"
+
+#: What the job's workers have to say.
+WORKER_LOG_FILE = "worker.log"
+
+#: Held by the living shim that keeps the job.
+LOCK_FILE = "shim.lock"
+
+#: There before the command's first instruction.
+STARTED_FILE = "started.json"
+
+
+def was_started(directory: Path) -> bool:
+    """Return whether the command may have run. After a power cut that can be true with nothing to be read."""
+    return (directory / STARTED_FILE).exists()
+
+
+def is_locked(directory: Path) -> bool:
+    """Return whether a shim holds the lock."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
