@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import requests
 
-START_SECONDS = 20.0
+START_SECONDS = 45.0
 STOP_SECONDS = 10.0
 REQUEST_SECONDS = 40.0
 
