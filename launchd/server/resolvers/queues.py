@@ -11,6 +11,7 @@ from launchd.server.context import Info
 from launchd.server.errors import NotFound
 from launchd.server.records import Item, Queue, ResourceConfig, Viewer
 from launchd.server.resolvers.connections import size_of
+from launchd.server.resources import check_resource
 from launchd.server.run_specs import check_config, parse_object
 from launchd.server.store import identities, items, queues
 from launchd.server.store.ids import row_number
@@ -73,6 +74,7 @@ async def create_config(_: object, info: Info, input: dict[str, Any]) -> dict[st
     context = info.context
     config = parse_object(input["config"], "config")
     variables = parse_object(input.get("template_variables"), "templateVariables")
+    check_resource(input["resource"])
     check_config(config)
     check_declarations(variables)
 
@@ -115,6 +117,7 @@ async def upsert_queue(_: object, info: Info, input: dict[str, Any]) -> dict[str
     context = info.context
     config = parse_object(input["resource_config"], "resourceConfig")
     variables = parse_object(input.get("template_variables"), "templateVariables")
+    check_resource(input["resource_type"])
     check_config(config)
     check_declarations(variables)
     await context.write(_upsert, context.viewer, input, config, variables)

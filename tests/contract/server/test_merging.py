@@ -121,11 +121,25 @@ def test_priorities_where_there_are_none(api: Api) -> None:
         ({"templateVariables": "[]"}, "templateVariables must be a JSON object"),
         ({"resourceConfig": '{"resource_args": []}'}, "resource_args of a queue must be an object"),
         ({"resourceConfig": "{"}, "resourceConfig is not JSON"),
+        (
+            {"resourceType": "local-proces"},
+            "no resource 'local-proces'. Did you mean 'local-process'\\? Known are: local-",
+        ),
+        (
+            {"resourceType": ""},
+            "no resource ''. Known are: local-process, local-container, kubernetes, sagemaker, gcp-v",
+        ),
     ],
 )
 def test_a_queue_that_no_push_could_use_is_not_made(api: Api, given: dict[str, str], message: str) -> None:
     with pytest.raises(RefusedByServer, match=message):
         make_queue(api, **given)
+
+
+def test_a_configuration_for_no_known_resource_is_not_kept(api: Api) -> None:
+    given = {"entityName": "me", "resource": "k8s", "config": "{}"}
+    with pytest.raises(RefusedByServer, match="400: There is no resource 'k8s'"):
+        api.mutate("createDefaultResourceConfig", "success", **given)
 
 
 def test_a_placeholder_of_no_variable_is_told_and_left_alone(api: Api) -> None:

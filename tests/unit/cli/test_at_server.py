@@ -49,6 +49,14 @@ def test_a_queue_from_its_creation_to_its_deletion(at_server: Launchd) -> None:
     assert (gone.exit_code, gone.stderr) == (1, "Error: There is no queue 'nightly' of 'me'.\n")
 
 
+def test_a_queue_for_a_resource_that_nobody_knows(at_server: Launchd) -> None:
+    made = at_server("queue", "create", "odd", "-r", "Kubernets")
+
+    assert made.exit_code == 1
+    assert made.stderr.startswith("Error: There is no resource 'Kubernets'. Did you mean 'kubernetes'? Known are: ")
+    assert at_server("queue", "show", "odd").exit_code == 1
+
+
 def test_a_command_stands_in_its_queue(at_server: Launchd, server: RunningServer, queue: str) -> None:
     words = ("--async", "-q", queue, "--priority", "high", "--name", "first", "-c", '{"epochs": 3}')
     launched = at_server("launch", *words, "--", "sh", "-c", "echo $HOME", "--", "-q")
