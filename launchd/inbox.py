@@ -19,6 +19,7 @@ class Registered(msgspec.Struct, frozen=True):
     """The queue server knows us; ``queue_names`` are the queues we serve.
 
     ``agent_id`` and ``agent_name`` are empty at an old W&B server, which keeps no record of agents.
+    ``for_team`` says that the entity is a team.
     """
 
     agent_id: str
@@ -26,6 +27,7 @@ class Registered(msgspec.Struct, frozen=True):
     entity: str
     queue_names: tuple[str, ...]
     capabilities: Capabilities
+    for_team: bool = False
 
 
 class RegistrationRefused(msgspec.Struct, frozen=True):

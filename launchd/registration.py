@@ -47,11 +47,12 @@ def register(server: QueueServer, application: Application) -> Registered:
     queues = _find_queues(server, entity, application.queue_names)
     if not capabilities.launch_agents:
         # W&B's servers from before launch agents: nobody can see us there, nor stop us; jobs are had all the same.
-        return Registered("", "", entity, application.queue_names, capabilities)
+        return Registered("", "", entity, application.queue_names, capabilities, _is_team(server, entity))
+    for_team = _is_team(server, entity)
     agent = _resume(server, application, queues, capabilities.native)
     if agent is None:
         agent = _create(server, application, entity, queues)
-    return Registered(agent.id, agent.name, entity, application.queue_names, capabilities)
+    return Registered(agent.id, agent.name, entity, application.queue_names, capabilities, for_team)
 
 
 def _default_entity(server: QueueServer) -> str:
@@ -59,6 +60,14 @@ def _default_entity(server: QueueServer) -> str:
     if not entity:
         raise Refused("The API key belongs to nobody's default entity. Name one with --entity or in the configuration.")
     return entity
+
+
+def _is_team(server: QueueServer, entity: str) -> bool:
+    try:
+        return server.is_team(entity)
+    except Refused:
+        # What hangs on it is a warning: no reason to do without an agent.
+        return False
 
 
 def _find_queues(server: QueueServer, entity: str, names: Sequence[str]) -> list[Queue]:

@@ -20,6 +20,7 @@ class Relations:
         self.last_contact_at: float | None = None
         self._began_at = time.time()
         self._refusal: str | None = None
+        self._warned_of_team: str | None = None
         self._queue_troubles: dict[str, str] = {}
 
     def note_contact(self, contact: Contact) -> None:
@@ -42,6 +43,13 @@ class Relations:
         self._refusal = None
         self._queue_troubles.clear()
         log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
+        if registered.for_team and registered.entity != self._warned_of_team:
+            # As W&B's agent does; once, however often we register.
+            self._warned_of_team = registered.entity
+            log.warning(
+                "The entity is a team: whoever may push to its queues can run code on this host.",
+                extra={"entity": registered.entity},
+            )
 
     def note_refusal(self, error: str) -> None:
         """Note that the server will not have us as configured."""

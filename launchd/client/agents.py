@@ -32,6 +32,11 @@ class AgentCalls(Calls):
         created = self._call(launch.CREATE_AGENT, **target, agentConfig=as_json(config), version=version)
         return created.launch_agent_id
 
+    def is_team(self, entity: str) -> bool:
+        """Whether the entity is a team. False where the server does not know it."""
+        found = self._call(launch.ENTITY_IS_TEAM, entity=entity)
+        return found is not None and found.is_team
+
     def agent(self, agent_id: str) -> Agent | None:
         """One agent, or None where the server knows none of that id. Asking counts as a sign of life."""
         operation = native.AGENT if self.capabilities().native else launch.AGENT

@@ -232,6 +232,7 @@ class ResourceConfig(msgspec.Struct, rename="camel"):
 
 
 class EntityFields(msgspec.Struct, rename="camel"):
+    is_team: bool = False
     default_resource_config: ResourceConfig | None = None
 
 

@@ -1,6 +1,7 @@
 """The agent's threads that speak to a queue server, each without the rest of the agent."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from launchd.agent_run import AgentRun
@@ -33,6 +34,17 @@ def want_one_at_a_time(poller: Poller, mail: Mail, count: int, timeout: float = 
         poller.want(Kind.JOB, 1, claims_read)
         mail.wait_for(Claimed, claims_read + 1, timeout)
     return claimed_ids(mail)
+
+
+def want_until_all_came(poller: Poller, mail: Mail, items: Iterable[str], timeout: float) -> None:
+    """Want one more until each of ``items`` has come, perhaps again after its lease; ``timeout`` is for each."""
+    wanted = set(items)
+    for claims_read in itertools.count():
+        if wanted <= set(claimed_ids(mail)):
+            return
+        poller.want(Kind.JOB, 0, claims_read)
+        poller.want(Kind.JOB, 1, claims_read)
+        mail.wait_for(Claimed, claims_read + 1, timeout)
 
 
 def claimed_ids(mail: Mail) -> list[str]:

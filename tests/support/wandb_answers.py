@@ -38,9 +38,9 @@ def _viewer(_state: WandbState, _given: Given) -> Any:
     return {"id": "viewer", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}
 
 
-def _entity(_state: WandbState, given: Given) -> Any:
+def _entity(state: WandbState, given: Given) -> Any:
     name = given["name"]
-    return {"id": f"entity-{name}", "name": name, "isTeam": False} if name == ENTITY else None
+    return {"id": f"entity-{name}", "name": name, "isTeam": state.is_team} if name == ENTITY else None
 
 
 def _project(state: WandbState, given: Given) -> Any:

@@ -57,6 +57,7 @@ class WandbState:
         self.queues = queues
         self.items: dict[str, StoredItem] = {}
         self.statuses: dict[str, list[str]] = {}
+        self.is_team = False
         self.stop_polling = False
         self.runs: dict[str, StoredRun] = {}
         self.stopped_runs: set[str] = set()

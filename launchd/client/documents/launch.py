@@ -39,6 +39,10 @@ RESOURCE_CONFIG: Root[EntityFields | None] = query(
     EntityFields | None,
 )
 
+ENTITY_IS_TEAM: Root[EntityFields | None] = query(
+    "EntityIsTeam", "$entity: String!", "entity(name: $entity) { id isTeam }", EntityFields | None
+)
+
 QUEUE_ITEM: Root[ProjectFields | None] = query(
     "GetRunQueueItem",
     f"{PROJECT}, $queue: String!, $itemId: ID!",

@@ -85,7 +85,21 @@ def test_what_was_leased_and_is_unknown_goes_back(api: Api, client: QueueServer,
     assert (api.state(known), api.state(unknown)) == ("LEASED", "PENDING")
 
 
+def test_a_team_is_known_as_one(api: Api, client: QueueServer, queue: str) -> None:
+    assert not register(client, application(queue)).for_team
+    team = fresh_name("team")
+    api.mutate("createTeam", "entity { name }", teamName=team)
+    api.create_queue(queue, entity=team)
+    assert register(client, application(queue, entity=team)).for_team
+
+
 # W&B's server.
+
+
+def test_a_team_of_wandbs_server_is_known_as_one(wandb_client: QueueServer, wandb: WandbServer) -> None:
+    assert not register(wandb_client, application("a")).for_team
+    wandb.is_team = True
+    assert register(wandb_client, application("a")).for_team
 
 
 def test_at_wandbs_server_every_start_is_a_new_agent(wandb_client: QueueServer, wandb: WandbServer) -> None:

@@ -18,12 +18,20 @@ from launchd.reporter import Acknowledgement
 from launchd.wandb_words import Ending
 from launchd.watcher import STOPPED_RUN_REASON, WatchedRun
 from tests.support.mail import Mail
-from tests.support.threads import polling, reporting, want_one_at_a_time, watching
+from tests.support.threads import polling, reporting, want_until_all_came, watching
 from tests.support.waiting import wait_until
 from tests.support.wandb_faults import Fault
 from tests.support.wandb_server import ENTITY, WandbServer, wandb_server
 
-REGISTERING = ("Capabilities", "Viewer", "ProjectRunQueues", "createLaunchAgent", "LaunchAgent", "popFromRunQueue")
+REGISTERING = (
+    "Capabilities",
+    "Viewer",
+    "ProjectRunQueues",
+    "EntityIsTeam",
+    "createLaunchAgent",
+    "LaunchAgent",
+    "popFromRunQueue",
+)
 TAKING = ("ackRunQueueItem", "GetRunQueueItem", "GetSweepState")
 TELLING = ("RunState", "failRunQueueItem", "updateRunQueueItemWarning", "UpsertSweep")
 KEEPING = ("UpsertBucket", "CreateRunFiles", "PUT", "file_stream")
@@ -106,7 +114,7 @@ def test_a_poller_registers_and_gets_every_item(
     wandb.break_operations(fault, *REGISTERING, done=done)
     with polling(wandb_client, mail, "a", "b", entity=None) as poller:
         mail.wait_for(Registered, timeout=SCENE_SECONDS)
-        assert sorted(want_one_at_a_time(poller, mail, 3, SCENE_SECONDS)) == items
+        want_until_all_came(poller, mail, items, SCENE_SECONDS)
     assert set(wandb.met) == set(REGISTERING)
     assert mail.of(Contact)[-1].error is None
 
