@@ -13,7 +13,7 @@ from launchd.server.errors import Refused
 from launchd.server.records import Sweep, SweepAgent
 from launchd.server.resolvers.run_lists import page_of_runs
 from launchd.server.runs import loose_json
-from launchd.server.store import run_lists, sweep_runs, sweeps
+from launchd.server.store import run_lists, sweep_ends, sweep_results, sweep_runs, sweeps
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_runs import Asking
 from launchd.server.store.sweep_states import OVER, RUNNING
@@ -65,9 +65,9 @@ async def heartbeat(_: object, info: Info, input: dict[str, Any]) -> dict[str, A
 async def _suggestion(context: Context, asking: Asking) -> Mapping[str, Any] | None:
     """Thinking takes a while, so it is done before the decision, and only where it will be needed."""
     wanted = asking.sweep.state == RUNNING and not asking.alive
-    if asking.config.method != "bayes" or not wanted or sweep_runs.is_exhausted(asking.sweep, asking.config):
+    if asking.config.method != "bayes" or not wanted or sweep_ends.has_made_all(asking.sweep, asking.config):
         return None
-    seen = await context.read(sweep_runs.observations, asking.sweep, asking.config)
+    seen = await context.read(sweep_results.observations, asking.sweep, asking.config)
     return await asyncio.to_thread(bayes.suggest, asking.config, seen)
 
 

@@ -14,7 +14,7 @@ from launchd.server.resolvers.connections import size_of, start_of
 from launchd.server.resolvers.pushing import enqueue
 from launchd.server.resolvers.run_lists import page_of_runs
 from launchd.server.runs import filters, orders
-from launchd.server.store import identities, queues, sweep_runs, sweep_upserts, sweeps
+from launchd.server.store import identities, queues, sweep_ends, sweep_results, sweep_runs, sweep_upserts, sweeps
 from launchd.server.store.ids import names_id
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_states import CANCELED
@@ -97,17 +97,17 @@ def resolve_controller_run(found: Sweep, info: Info) -> str | None:
 
 @sweep.field("bestLoss")
 async def resolve_best_loss(found: Sweep, info: Info) -> float | None:
-    return await info.context.read(sweep_runs.best_loss, found, read_config(found.config))
+    return await info.context.read(sweep_results.best_loss, found, read_config(found.config))
 
 
 @sweep.field("runCount")
 async def resolve_run_count(found: Sweep, info: Info) -> int:
-    return await info.context.read(sweep_runs.count, found.id)
+    return await info.context.read(sweep_results.count, found.id)
 
 
 @sweep.field("runCountExpected")
 def resolve_run_count_expected(found: Sweep, info: Info) -> int | None:
-    return sweep_runs.runs_expected(read_config(found.config))
+    return sweep_ends.runs_expected(read_config(found.config))
 
 
 @sweep.field("runs")

@@ -6,6 +6,7 @@ serves does not: what its process did is its outcome.
 
 from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 
+from launchd.server.store import sweep_ends
 from launchd.server.store.run_states import CRASHED, HEARD_OF, ITEM_STATE, ITEM_STATUS, KILLED, NOT_ENDED
 from launchd.server.store.states import CLAIMED
 from launchd.server.store.tables import run_queue_items, runs
@@ -54,8 +55,9 @@ def longest_silent(connection: Connection) -> float | None:
 
 
 def _lead(connection: Connection, run_id: int, state: str, now: float, exit_code: int | None) -> None:
-    """End the item that follows this run, if one does."""
+    """End the item that follows this run, if one does, and the sweep that waited for it."""
     values = {"state": ITEM_STATE[state], "status": ITEM_STATUS[state], "exit_code": exit_code, "finished_at": now}
     if state == CRASHED:
         values["message"] = "The run was not heard of any more."
     connection.execute(_FOLLOW, {"of_run": run_id, **values})
+    sweep_ends.after_run(connection, run_id)

@@ -1,4 +1,4 @@
-"""Runs of sweeps: handing them out, once each, and knowing what they reached. Owns the order of commands to agents.
+"""Runs of sweeps: handing them out, once each. Owns the order of commands to agents.
 
 One command at a time, decided in one writing transaction: two agents never get the same point of a grid. A run that an
 agent was told to start and does not speak of is offered once more, because the answer may have been lost; then it has
@@ -11,16 +11,15 @@ from random import SystemRandom
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from launchd.server.records import Run, Sweep, SweepAgent, Viewer
-from launchd.server.runs import history_keys, loose_json, names
-from launchd.server.store import run_changes, run_ends, runs, sweep_progress, sweeps
-from launchd.server.store.run_states import ALIVE, FAILED, NOT_ENDED, PENDING
-from launchd.server.store.sweep_states import CANCELED, FINISHED, OVER, RUNNING
+from launchd.server.runs import loose_json, names
+from launchd.server.store import run_changes, run_ends, runs, sweep_ends, sweep_progress, sweeps
+from launchd.server.store.run_states import FAILED, HEARD_OF, KILLED, NOT_ENDED, PENDING
+from launchd.server.store.sweep_states import CANCELED, OVER, RUNNING
 from launchd.server.store.tables import runs as runs_table
 from launchd.server.sweeps import drawing
-from launchd.server.sweeps.bayes import MOST_OBSERVATIONS, Observation
 from launchd.server.sweeps.config import SweepConfig
 
 _MOST_OFFERS = 2
@@ -48,6 +47,7 @@ def commands(connection: Connection, asking: Asking, suggested: Mapping[str, Any
         return list(_farewell(asking))
     if asking.config.early_terminate is not None:
         sweep_progress.catch_up(connection, asking.sweep, asking.config.early_terminate)
+    _bury_stopped(connection, asking, now)
     stops = [{"type": "stop", "run_id": name} for name in _to_stop(connection, asking)]
     if stops or asking.alive or asking.sweep.state != RUNNING:
         return stops
@@ -69,6 +69,21 @@ def _to_stop(connection: Connection, asking: Asking) -> list[str]:
     return list(connection.execute(wanted).scalars())
 
 
+def _bury_stopped(connection: Connection, asking: Asking, now: float) -> None:
+    """Stopped runs that the agent does not speak of any more: it has killed them, perhaps before they said a word."""
+    if asking.sweep.launched:
+        return
+    gone = select(runs_table.c.id).where(
+        runs_table.c.sweep_id == asking.sweep.id,
+        runs_table.c.sweep_agent_id == asking.agent.id,
+        runs_table.c.stopped,
+        runs_table.c.state.in_(HEARD_OF),
+        runs_table.c.name.not_in(asking.alive),
+    )
+    for run_id in connection.execute(gone).scalars().all():
+        run_ends.end(connection, run_id, KILLED, now)
+
+
 def _offer_again(connection: Connection, asking: Asking, now: float) -> list[Command]:
     agent = asking.agent
     lost = agent.offered_run and runs.find_run(connection, asking.sweep.project_id, agent.offered_run)
@@ -82,7 +97,7 @@ def _offer_again(connection: Connection, asking: Asking, now: float) -> list[Com
 
 
 def _offer_next(connection: Connection, asking: Asking, suggested: Mapping[str, Any] | None) -> list[Command]:
-    if is_exhausted(asking.sweep, asking.config):
+    if sweep_ends.is_exhausted(connection, asking.sweep, asking.config):
         return _finish(connection, asking)
     values = suggested if suggested is not None else _values(asking)
     arguments = drawing.arguments(asking.config, values)
@@ -100,19 +115,6 @@ def _offer_next(connection: Connection, asking: Asking, suggested: Mapping[str, 
     return [_command(asking, name, arguments)]
 
 
-def is_exhausted(sweep: Sweep, config: SweepConfig) -> bool:
-    """Whether the sweep makes no more runs: the grid is done, or the cap is reached."""
-    expected = runs_expected(config)
-    return expected is not None and sweep.runs_made >= expected
-
-
-def runs_expected(config: SweepConfig) -> int | None:
-    """How many runs the sweep will make; None where it has no end."""
-    size = drawing.grid_size(config) if config.method == "grid" else None
-    ends = [end for end in (size, config.run_cap) if end is not None]
-    return min(ends, default=None)
-
-
 def _values(asking: Asking) -> dict[str, Any]:
     if asking.config.method == "grid":
         return drawing.grid_point(asking.config, asking.sweep.runs_made)
@@ -121,9 +123,7 @@ def _values(asking: Asking) -> dict[str, Any]:
 
 def _finish(connection: Connection, asking: Asking) -> list[Command]:
     """Nothing is left to start; while runs go on the agent waits, for its scheduler would stop them."""
-    wanted = select(func.count()).where(runs_table.c.sweep_id == asking.sweep.id, runs_table.c.state.in_(ALIVE))
-    if connection.execute(wanted).scalar_one() == 0:
-        sweeps.change(connection, asking.sweep.id, {"state": FINISHED})
+    sweep_ends.finish(connection, asking.sweep)
     return [] if asking.sweep.launched else [{"type": "exit"}]
 
 
@@ -138,44 +138,6 @@ def cancel_runs(connection: Connection, viewer: Viewer, sweep: Sweep) -> list[st
     alive = list(connection.execute(wanted.limit(_MOST_RUNS)).scalars())
     told = [run_changes.stop(connection, viewer, run_id, "The sweep was canceled.") for run_id in alive]
     return [agent_id for agent_id in told if agent_id is not None]
-
-
-def observations(connection: Connection, sweep: Sweep, config: SweepConfig) -> list[Observation]:
-    """What the youngest runs that reached something were given and reached, the oldest first."""
-    wanted = (
-        select(runs_table.c.config, runs_table.c.summary)
-        .where(runs_table.c.sweep_id == sweep.id, runs_table.c.summary.is_not(None), runs_table.c.state != PENDING)
-        .order_by(runs_table.c.id.desc())
-        .limit(MOST_OBSERVATIONS)
-    )
-    seen = []
-    for row in connection.execute(wanted):
-        metric = metric_of(config, row.summary)
-        if metric is not None:
-            values = drawing.values_of(config, loose_json.load_object(row.config))
-            seen.append(Observation(values, metric))
-    return seen[::-1]
-
-
-def metric_of(config: SweepConfig, summary: str | None) -> float | None:
-    """The sweep's metric in a run's summary, if it is there and a number."""
-    return history_keys.number_at(loose_json.load_object(summary), config.metric) if config.metric else None
-
-
-def best_loss(connection: Connection, sweep: Sweep, config: SweepConfig) -> float | None:
-    """The best that any run has reached."""
-    if config.metric is None:
-        return None
-    wanted = select(runs_table.c.summary).where(runs_table.c.sweep_id == sweep.id, runs_table.c.summary.is_not(None))
-    rows = connection.execute(wanted, execution_options={"yield_per": 100})
-    reached = [metric for row in rows if (metric := metric_of(config, row.summary)) is not None]
-    return max(reached, default=None) if config.maximize else min(reached, default=None)
-
-
-def count(connection: Connection, sweep_id: int) -> int:
-    """How many runs the sweep has."""
-    wanted = select(func.count()).select_from(runs_table).where(runs_table.c.sweep_id == sweep_id)
-    return connection.execute(wanted).scalar_one()
 
 
 def adopt(connection: Connection, sweep: Sweep, found: list[Run]) -> None:

@@ -71,6 +71,7 @@ class SweepConfig(msgspec.Struct, frozen=True):
     parameters: tuple[Parameter, ...]
     metric: str | None = None
     maximize: bool = False
+    target: float | None = None
     early_terminate: Hyperband | None = None
     run_cap: int | None = None
     display_name: str | None = None
@@ -109,7 +110,7 @@ def _read(given: Mapping[str, Any]) -> SweepConfig:
     method = given.get("method")
     if method not in METHODS:
         raise Refused(f"Method {str(method)[:40]!r} of the sweep is not known; use {', '.join(METHODS)}.")
-    metric, maximize = _metric(given)
+    metric, maximize, target = _metric(given)
     if method == "bayes" and metric is None:
         raise Refused("A sweep with method 'bayes' needs metric.name: it learns from that metric.")
     return SweepConfig(
@@ -117,6 +118,7 @@ def _read(given: Mapping[str, Any]) -> SweepConfig:
         parameters=_parameters(given),
         metric=metric,
         maximize=maximize,
+        target=target,
         early_terminate=read_early_terminate(given.get("early_terminate"), metric, maximize=maximize),
         run_cap=_run_cap(given.get("run_cap")),
         display_name=str(given["name"]) if given.get("name") else None,
@@ -125,13 +127,16 @@ def _read(given: Mapping[str, Any]) -> SweepConfig:
     )
 
 
-def _metric(given: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Its name, and whether the more of it is the better."""
+def _metric(given: Mapping[str, Any]) -> tuple[str | None, bool, float | None]:
+    """Its name, whether the more of it is the better, and what is good enough."""
     metric = _mapping(given.get("metric") or {}, "metric")
     name, goal = metric.get("name"), metric.get("goal", "minimize")
     if goal not in ("minimize", "maximize"):
         raise Refused(f"metric.goal of the sweep must be minimize or maximize, not {str(goal)[:40]!r}.")
-    return name if isinstance(name, str) else None, goal == "maximize"
+    target = metric.get("target")
+    if target is not None and not _is_number(target):
+        raise Refused(f"metric.target of the sweep must be a number, not {str(target)[:40]!r}.")
+    return name if isinstance(name, str) else None, goal == "maximize", target
 
 
 def _warnings(given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -222,10 +227,13 @@ def _probabilities(name: str, spec: Mapping[str, Any]) -> tuple[float, ...] | No
 
 
 def _number(name: str, key: str, value: Any) -> float:
-    whole_or_real = isinstance(value, int | float) and not isinstance(value, bool)
-    if not whole_or_real or not -1e300 < value < 1e300:
+    if not _is_number(value):
         raise Refused(f"{key!r} of parameter {name!r} must be a number, not {str(value)[:40]!r}.")
     return value  # type: ignore[no-any-return]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 
 def _check_numbers(parameter: Parameter) -> None:

@@ -54,7 +54,7 @@ _DRAWN: Mapping[str, Callable[[Parameter, Random], float]] = {
     "uniform": lambda it, random: random.uniform(it.low, it.high),
     "log_uniform": lambda it, random: math.exp(random.uniform(it.low, it.high)),
     "log_uniform_values": lambda it, random: math.exp(random.uniform(math.log(it.low), math.log(it.high))),
-    "inv_log_uniform": lambda it, random: math.exp(it.low + it.high - random.uniform(it.low, it.high)),
+    "inv_log_uniform": lambda it, random: math.exp(-random.uniform(it.low, it.high)),
     "inv_log_uniform_values": lambda it, random: 1 / math.exp(random.uniform(-math.log(it.high), -math.log(it.low))),
     "normal": lambda it, random: random.gauss(it.mu, it.sigma),
     "log_normal": lambda it, random: random.lognormvariate(it.mu, it.sigma),

@@ -128,6 +128,46 @@ def test_a_stopped_run_of_a_sweep_is_told_to_its_agent(api: Api) -> None:
     assert sweep.beat(agent, f"me/proj/{run.name}") == [{"type": "stop", "run_id": run.name}]
 
 
+def test_a_run_that_its_agent_has_stopped_is_killed_at_the_next_word(api: Api) -> None:
+    """By SIGTERM the agent ends a run that had no time to say so."""
+    sweep = ClientSweep(api)
+    agent, other = sweep.agent(), sweep.agent()
+    run, _ = sweep.start(agent)
+    bystander, _ = sweep.start(other)
+    for one in (run, bystander):
+        api.mutate("stopRun", "success", id=one.id)
+    assert sweep.beat(agent, run.name) == [{"type": "stop", "run_id": run.name}]
+    assert run.state == "running"
+
+    assert sweep.beat(agent)[0]["type"] == "run"
+
+    assert (run.state, bystander.state) == ("killed", "running")
+
+
+def test_a_sweep_is_finished_with_its_last_run_also_when_no_agent_is_left(api: Api) -> None:
+    sweep = ClientSweep(api, GRID.replace("[1, 2, 3]", "[1, 2]"))
+    agents = [sweep.agent(), sweep.agent()]
+    started = [sweep.start(agent)[0] for agent in agents]
+    finish(started[0], 1)
+    assert sweep.beat(agents[0]) == [{"type": "exit"}]
+    assert sweep.state == "RUNNING"
+
+    finish(started[1], 2)
+
+    assert sweep.state == "FINISHED"
+
+
+@pytest.mark.parametrize(("goal", "losses"), [("minimize", (0.6, 0.5)), ("maximize", (0.4, 0.5))])
+def test_a_sweep_whose_target_is_reached_makes_no_more_runs(api: Api, goal: str, losses: tuple[float, float]) -> None:
+    config = GRID.replace("goal: minimize", f"goal: {goal}, target: 0.5")
+    sweep = ClientSweep(api, config)
+    agent = sweep.agent()
+    finish(sweep.start(agent)[0], losses[0])
+    finish(sweep.start(agent)[0], losses[1])
+    assert sweep.state == "FINISHED"
+    assert sweep.beat(agent) == [{"type": "exit"}]
+
+
 def test_a_random_sweep_ends_at_its_cap(api: Api) -> None:
     sweep = ClientSweep(api, "method: random\nrun_cap: 2\nparameters: {x: {min: 0.0, max: 1.0}}")
     agent = sweep.agent()

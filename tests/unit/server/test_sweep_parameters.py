@@ -42,7 +42,7 @@ def test_a_grid_has_every_point_once_and_nested_parameters_stay_nested() -> None
         ({"distribution": "log_uniform", "min": -3, "max": 0}, math.exp(-3), 1),
         ({"distribution": "log_uniform_values", "min": 0.01, "max": 10}, 0.01, 10),
         ({"distribution": "q_log_uniform_values", "min": 1, "max": 100, "q": 2}, 0, 100),
-        ({"distribution": "inv_log_uniform", "min": -3, "max": 0}, math.exp(-3), 1),
+        ({"distribution": "inv_log_uniform", "min": 0, "max": 3}, math.exp(-3), 1),
         ({"distribution": "inv_log_uniform_values", "min": 0.01, "max": 10}, 0.01, 10),
         ({"distribution": "beta", "a": 2, "b": 3}, 0, 1),
     ],

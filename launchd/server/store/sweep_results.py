@@ -1,0 +1,49 @@
+"""What the runs of a sweep were given and reached. Only reads."""
+
+from sqlalchemy import Connection, func, select
+
+from launchd.server.records import Sweep
+from launchd.server.runs import history_keys, loose_json
+from launchd.server.store.run_states import PENDING
+from launchd.server.store.tables import runs as runs_table
+from launchd.server.sweeps import drawing
+from launchd.server.sweeps.bayes import MOST_OBSERVATIONS, Observation
+from launchd.server.sweeps.config import SweepConfig
+
+
+def observations(connection: Connection, sweep: Sweep, config: SweepConfig) -> list[Observation]:
+    """What the youngest runs that reached something were given and reached, the oldest first."""
+    wanted = (
+        select(runs_table.c.config, runs_table.c.summary)
+        .where(runs_table.c.sweep_id == sweep.id, runs_table.c.summary.is_not(None), runs_table.c.state != PENDING)
+        .order_by(runs_table.c.id.desc())
+        .limit(MOST_OBSERVATIONS)
+    )
+    seen = []
+    for row in connection.execute(wanted):
+        metric = metric_of(config, row.summary)
+        if metric is not None:
+            values = drawing.values_of(config, loose_json.load_object(row.config))
+            seen.append(Observation(values, metric))
+    return seen[::-1]
+
+
+def metric_of(config: SweepConfig, summary: str | None) -> float | None:
+    """The sweep's metric in a run's summary, if it is there and a number."""
+    return history_keys.number_at(loose_json.load_object(summary), config.metric) if config.metric else None
+
+
+def best_loss(connection: Connection, sweep: Sweep, config: SweepConfig) -> float | None:
+    """The best that any run has reached."""
+    if config.metric is None:
+        return None
+    wanted = select(runs_table.c.summary).where(runs_table.c.sweep_id == sweep.id, runs_table.c.summary.is_not(None))
+    rows = connection.execute(wanted, execution_options={"yield_per": 100})
+    reached = [metric for row in rows if (metric := metric_of(config, row.summary)) is not None]
+    return max(reached, default=None) if config.maximize else min(reached, default=None)
+
+
+def count(connection: Connection, sweep_id: int) -> int:
+    """How many runs the sweep has."""
+    wanted = select(func.count()).select_from(runs_table).where(runs_table.c.sweep_id == sweep_id)
+    return connection.execute(wanted).scalar_one()
