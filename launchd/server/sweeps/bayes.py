@@ -8,11 +8,13 @@ import importlib.util
 import json
 import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import msgspec
 
 from launchd.server.errors import Refused
+from launchd.server.sweeps import drawing
 from launchd.server.sweeps.config import Parameter, SweepConfig
 
 MOST_OBSERVATIONS = 500
@@ -28,28 +30,25 @@ class Observation(msgspec.Struct, frozen=True):
 
 def check_available(config: SweepConfig) -> None:
     """Raises:
-    Refused: the sweep needs Optuna, which is not installed here, or has a distribution it cannot use.
+    Refused: the sweep needs Optuna, which is not installed here.
     """
-    if config.method != "bayes":
-        return
-    if importlib.util.find_spec("optuna") is None:
+    if config.method == "bayes" and importlib.util.find_spec("optuna") is None:
         raise Refused(
             "Method 'bayes' needs Optuna on the queue server (pip install '.[server,bayes]' in the repository);"
             " grid and random work without it."
         )
-    for parameter in config.parameters:
-        if not parameter.values and parameter.distribution not in _BOUNDED:
-            raise Refused(
-                f"Parameter {parameter.name!r} is {parameter.distribution}; with method 'bayes' this queue server takes"
-                f" values, {', '.join(_BOUNDED)}."
-            )
-
-
-_BOUNDED = ("int_uniform", "uniform", "q_uniform", "log_uniform", "log_uniform_values")
 
 
 def suggest(config: SweepConfig, seen: Sequence[Observation]) -> dict[str, Any]:
     """The next values, by name of the parameter."""
+    optuna = importlib.import_module("optuna")
+    distributions = {parameter.name: _distribution(optuna, parameter) for parameter in config.parameters}
+    chosen = study_of(config, seen).ask(distributions).params
+    return {parameter.name: outside(parameter, chosen[parameter.name]) for parameter in config.parameters}
+
+
+def study_of(config: SweepConfig, seen: Sequence[Observation]) -> Any:
+    """Optuna's study of a sweep, with what it can learn from these runs."""
     optuna = importlib.import_module("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions = {parameter.name: _distribution(optuna, parameter) for parameter in config.parameters}
@@ -58,17 +57,16 @@ def suggest(config: SweepConfig, seen: Sequence[Observation]) -> dict[str, Any]:
     )
     for one in seen[-MOST_OBSERVATIONS:]:
         _tell(optuna, study, config, distributions, one)
-    chosen = study.ask(distributions).params
-    return {parameter.name: _outside(parameter, chosen[parameter.name]) for parameter in config.parameters}
+    return study
 
 
 def _tell(optuna: Any, study: Any, config: SweepConfig, distributions: Mapping[str, Any], one: Observation) -> None:
     """A run that was given other values than this sweep can give teaches nothing."""
     if not math.isfinite(one.metric) or one.values.keys() != distributions.keys():
         return
-    inside = {parameter.name: _inside(parameter, one.values[parameter.name]) for parameter in config.parameters}
     try:
-        trial = optuna.trial.create_trial(params=inside, distributions=dict(distributions), value=one.metric)
+        within = {parameter.name: inside(parameter, one.values[parameter.name]) for parameter in config.parameters}
+        trial = optuna.trial.create_trial(params=within, distributions=dict(distributions), value=one.metric)
     except (ValueError, TypeError):
         return
     study.add_trial(trial)
@@ -78,23 +76,56 @@ def _distribution(optuna: Any, parameter: Parameter) -> Any:
     kinds = optuna.distributions
     if parameter.values:
         return kinds.CategoricalDistribution([json.dumps(value) for value in parameter.values])
-    match parameter.distribution:
-        case "int_uniform":
-            return kinds.IntDistribution(math.ceil(parameter.low), math.floor(parameter.high))
-        case "q_uniform":
-            return kinds.FloatDistribution(parameter.low, parameter.high, step=parameter.q)
+    if parameter.distribution == "int_uniform":
+        return kinds.IntDistribution(math.ceil(parameter.low), math.floor(parameter.high))
+    if parameter.distribution == "q_uniform":
+        return kinds.FloatDistribution(parameter.low, parameter.high, step=parameter.q)
+    return kinds.FloatDistribution(*_reach(parameter), log="log_uniform" in parameter.distribution)
+
+
+def _reach(parameter: Parameter) -> tuple[float, float]:
+    """The range in which Optuna searches: of a normal distribution that of its quantiles, else that of the values."""
+    match parameter.family:
         case "log_uniform":
-            return kinds.FloatDistribution(math.exp(parameter.low), math.exp(parameter.high), log=True)
-        case "log_uniform_values":
-            return kinds.FloatDistribution(parameter.low, parameter.high, log=True)
+            return math.exp(parameter.low), math.exp(parameter.high)
+        case "inv_log_uniform":
+            return math.exp(-parameter.high), math.exp(-parameter.low)
+        case "normal" | "log_normal":
+            return _LEAST_QUANTILE, 1 - _LEAST_QUANTILE
+        case "beta":
+            return 0.0, 1.0
         case _:
-            return kinds.FloatDistribution(parameter.low, parameter.high)
+            return parameter.low, parameter.high
 
 
-def _inside(parameter: Parameter, value: Any) -> Any:
-    """Values of a list may be objects; Optuna compares their JSON."""
-    return json.dumps(value) if parameter.values else value
+_LEAST_QUANTILE = 1e-6
+_LEAST_VALUE = 1e-300
 
 
-def _outside(parameter: Parameter, value: Any) -> Any:
-    return json.loads(value) if parameter.values else value
+def inside(parameter: Parameter, value: Any) -> Any:
+    """A value as Optuna knows it: JSON for one of a list, as Optuna compares no objects; a quantile; or itself.
+
+    Raises:
+        TypeError: not a number.
+    """
+    if parameter.values:
+        return json.dumps(value)
+    if parameter.distribution in ("int_uniform", "q_uniform"):
+        return value
+    low, high = _reach(parameter)
+    if "normal" in parameter.family:
+        value = math.log(max(value, _LEAST_VALUE)) if parameter.family == "log_normal" else value
+        return min(max(NormalDist(parameter.mu, parameter.sigma).cdf(value), low), high)
+    rounded = parameter.q if parameter.family != parameter.distribution else 0
+    return min(max(value, low), high) if low - rounded <= value <= high + rounded else value
+
+
+def outside(parameter: Parameter, value: Any) -> Any:
+    """What `inside` made of a value, turned back."""
+    if parameter.values:
+        return json.loads(value)
+    if "normal" in parameter.family:
+        value = NormalDist(parameter.mu, parameter.sigma).inv_cdf(value)
+    if parameter.family == "log_normal":
+        value = math.exp(value)
+    return value if parameter.distribution == "q_uniform" else drawing.quantized(parameter, value)

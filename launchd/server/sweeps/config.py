@@ -63,6 +63,11 @@ class Parameter(msgspec.Struct, frozen=True):
         """The path, joined by dots."""
         return ".".join(self.path)
 
+    @property
+    def family(self) -> str:
+        """The distribution, before its values are rounded to multiples of q."""
+        return self.distribution.removeprefix("q_")
+
 
 class SweepConfig(msgspec.Struct, frozen=True):
     """A sweep's configuration, checked."""
@@ -238,7 +243,7 @@ def _is_number(value: Any) -> bool:
 
 def _check_numbers(parameter: Parameter) -> None:
     """Everything that is drawn later must be a number that can be computed."""
-    name, kind = parameter.name, parameter.distribution.removeprefix("q_")
+    name, kind = parameter.name, parameter.family
     if min(parameter.sigma, parameter.q, parameter.a, parameter.b) <= 0:
         raise Refused(f"Parameter {name!r}: sigma, q, a and b must be greater than 0.")
     if "min" in _NEEDS[parameter.distribution] and parameter.low > parameter.high:

@@ -44,9 +44,12 @@ def draw_one(parameter: Parameter, random: Random) -> Any:
     """One value of a parameter."""
     if parameter.values:
         return random.choices(parameter.values, parameter.probabilities)[0]
-    kind = parameter.distribution.removeprefix("q_")
-    value = _DRAWN[kind](parameter, random)
-    return round(value / parameter.q) * parameter.q if kind != parameter.distribution else value
+    return quantized(parameter, _DRAWN[parameter.family](parameter, random))
+
+
+def quantized(parameter: Parameter, value: float) -> float:
+    """The value, rounded to a multiple of q where the distribution says so."""
+    return round(value / parameter.q) * parameter.q if parameter.family != parameter.distribution else value
 
 
 _DRAWN: Mapping[str, Callable[[Parameter, Random], float]] = {
@@ -74,12 +77,14 @@ def values_of(config: SweepConfig, run_config: Mapping[str, Any]) -> dict[str, A
     """The parameters of a run, by name, from its configuration; those it lacks are left out."""
     found: dict[str, Any] = {}
     for parameter in config.parameters:
-        held: Any = run_config.get(parameter.path[0])
-        value = held.get("value") if isinstance(held, dict) else None
-        value = _at(value, parameter.path[1:])
-        if value is not None:
+        first, *below = parameter.path
+        value = _at(run_config, (first, "value", *below))
+        if value is not _MISSING:
             found[parameter.name] = value
     return found
+
+
+_MISSING = object()
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
@@ -90,5 +95,5 @@ def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 def _at(value: Any, path: Iterable[str]) -> Any:
     for word in path:
-        value = value.get(word) if isinstance(value, dict) else None
+        value = value.get(word, _MISSING) if isinstance(value, dict) else _MISSING
     return value

@@ -13,6 +13,8 @@ from launchd.server.sweeps import bayes, drawing
 from launchd.server.sweeps.bayes import Observation
 from launchd.server.sweeps.config import Parameter, read_config
 
+LOSS = {"metric": {"name": "loss"}}
+
 
 def config_of(parameters: dict[str, Any], method: str = "random", **more: Any) -> Any:
     return read_config(yaml.safe_dump({"method": method, "parameters": parameters, **more}))
@@ -76,7 +78,7 @@ def losses_of_bayes() -> list[float]:
         "kind": {"values": [{"deep": True}, "flat"]},
         "n": {"min": 1, "max": 3},
     }
-    config = config_of(parameters, "bayes", metric={"name": "loss"})
+    config = config_of(parameters, "bayes", **LOSS)
     bayes.check_available(config)
     seen: list[Observation] = [Observation({"x": 99, "kind": "?", "n": 1}, 0.0), Observation({"x": 1.0}, 0.0)]
     for _ in range(40):
@@ -123,10 +125,48 @@ def test_a_configuration_that_cannot_be_says_why(given: str, complaint: str) -> 
         read_config(given)
 
 
-def test_what_bayes_cannot_use_is_refused() -> None:
-    config = config_of({"x": {"distribution": "normal"}}, "bayes", metric={"name": "loss"})
-    with pytest.raises(Refused, match="'x' is normal; with method 'bayes'"):
-        bayes.check_available(config)
+EVERY_DISTRIBUTION: dict[str, dict[str, Any]] = {
+    "constant": {"value": None},
+    "categorical": {"values": [None, "a", {"deep": [1]}]},
+    "int_uniform": {"min": 1, "max": 5},
+    "uniform": {"min": -1.0, "max": 1.0},
+    "q_uniform": {"min": 0, "max": 10, "q": 2.5},
+    "log_uniform": {"min": -3, "max": 0},
+    "log_uniform_values": {"min": 0.001, "max": 1},
+    "q_log_uniform": {"min": 0, "max": 4, "q": 1},
+    "q_log_uniform_values": {"min": 1, "max": 256, "q": 8},
+    "inv_log_uniform": {"min": 0, "max": 3},
+    "inv_log_uniform_values": {"min": 0.001, "max": 1},
+    "normal": {"mu": 1, "sigma": 2},
+    "q_normal": {"mu": 10, "sigma": 4, "q": 2},
+    "log_normal": {"mu": 0, "sigma": 1},
+    "q_log_normal": {"mu": 0, "sigma": 1, "q": 3},
+    "beta": {"a": 2, "b": 3},
+    "q_beta": {"a": 2, "b": 3, "q": 0.3},
+}
+
+
+@pytest.mark.parametrize("distribution", EVERY_DISTRIBUTION)
+def test_bayes_suggests_and_learns_from_values_of_every_distribution(distribution: str) -> None:
+    parameters = {"x": {"distribution": distribution, **EVERY_DISTRIBUTION[distribution]}}
+    config = config_of(parameters, "bayes", **LOSS)
+    bayes.check_available(config)
+    random = Random(1)
+    runs = [drawing.arguments(config, drawing.draw(config, random)) for _ in range(50)]
+    seen = [Observation(drawing.values_of(config, run), float(place)) for place, run in enumerate(runs)]
+
+    assert len(bayes.study_of(config, seen).trials) == len(seen)
+
+    suggested = bayes.suggest(config, seen)
+    (parameter,) = config.parameters
+    again = bayes.outside(parameter, bayes.inside(parameter, suggested["x"]))
+    assert again == (pytest.approx(suggested["x"]) if isinstance(suggested["x"], float) else suggested["x"])
+
+
+def test_bayes_does_not_learn_from_values_that_are_out_of_reach() -> None:
+    config = config_of({"x": {"distribution": "q_log_uniform_values", "min": 8, "max": 64, "q": 8}}, "bayes", **LOSS)
+    seen = [Observation({"x": value}, 1.0) for value in (8, 64, 200, "8", None)]
+    assert len(bayes.study_of(config, seen).trials) == 2
 
 
 def test_a_parameter_without_a_distribution_gets_that_of_its_keys() -> None:
