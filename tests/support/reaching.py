@@ -187,6 +187,17 @@ ROWS: dict[str, Arguments] = {
         artifactSequenceID=lambda world: world.collection_id, destinationArtifactTypeName="mine"
     ),
     "Mutation.deleteArtifactSequence": given(artifactSequenceID=lambda world: world.collection_id),
+    "Mutation.linkArtifact": given(
+        artifactID=lambda world: world.committed_artifact,
+        artifactPortfolioName="links",
+        entityName=entity,
+        projectName=lambda world: world.project,
+    ),
+    "Mutation.unlinkArtifact": given(
+        artifactID=lambda world: world.committed_artifact, artifactPortfolioID=lambda world: world.portfolio_id
+    ),
+    "Mutation.updateArtifactPortfolio": given(artifactPortfolioID=lambda world: world.portfolio_id, description="mine"),
+    "Mutation.deleteArtifactPortfolio": given(artifactPortfolioID=lambda world: world.portfolio_id),
     "Mutation.createArtifactCollectionTagAssignments": lambda world: {
         "input": in_collection(world, tags=[{"tagName": "mine"}])
     },
@@ -197,8 +208,6 @@ ROWS: dict[str, Arguments] = {
 
 SHOWN: dict[str, Callable[[World], str]] = {"Query.clientIDMapping": lambda world: world.artifact}
 """What a field shows besides `World.hidden`, of itself no part of the arguments."""
-REFUSED = {"Mutation.linkArtifact", "Mutation.unlinkArtifact"}
-"""Fields that nobody can use; they are there to say why."""
 
 FIELDS = sorted(
     f"{kind.name}.{name}" for kind in (SCHEMA.query_type, SCHEMA.mutation_type) if kind for name in kind.fields

@@ -193,6 +193,14 @@ class World:
         return "best"
 
     @cached_property
+    def portfolio_id(self) -> str:
+        """A portfolio to which `committed_artifact` is linked."""
+        names = {"entityName": self.entity, "projectName": self.project, "artifactPortfolioName": fresh_name("links")}
+        selection = "artifactMembership { artifactCollection { id } }"
+        made = self.api.mutate("linkArtifact", selection, artifactID=self.committed_artifact, **names)
+        return str(made["artifactMembership"]["artifactCollection"]["id"])
+
+    @cached_property
     def manifest_id(self) -> str:
         made = self._announce_manifest(self.artifact, "")
         return str(made["artifactManifest"]["id"])

@@ -4,6 +4,7 @@ from launchd.server.records.accounts import ApiKey, EntityRecord, Member, Person
 from launchd.server.records.artifacts import (
     Artifact,
     ArtifactFile,
+    ArtifactMembership,
     ArtifactTypeRecord,
     Collection,
     FilePart,
@@ -31,6 +32,7 @@ __all__ = [
     "ApiKey",
     "Artifact",
     "ArtifactFile",
+    "ArtifactMembership",
     "ArtifactTypeRecord",
     "Collection",
     "EntityRecord",

@@ -4,7 +4,7 @@ from launchd.server.records.base import Record
 
 
 class Collection(Record, frozen=True, kw_only=True):
-    """All versions of one artifact: W&B's artifact sequence."""
+    """Versions under one name: all that were logged to it (W&B's artifact sequence), or linked to it (a portfolio)."""
 
     id: int
     project_id: int
@@ -15,6 +15,7 @@ class Collection(Record, frozen=True, kw_only=True):
     tags: list[str]
     created_at: float | None
     updated_at: float | None
+    is_portfolio: bool = False
     deleted: bool = False
     """It has just been deleted: only the answer to its deletion shows it."""
 
@@ -42,6 +43,28 @@ class Artifact(Record, frozen=True, kw_only=True):
     def title(self) -> str:
         """How people are told of it: `name:v3`, or the name alone while it has no version."""
         return self.collection.name if self.version_index is None else f"{self.collection.name}:v{self.version_index}"
+
+    @property
+    def membership(self) -> "ArtifactMembership":
+        """In the collection that it was logged to."""
+        return ArtifactMembership(
+            collection=self.collection,
+            artifact=self,
+            version_index=self.version_index,
+            created_at=self.created_at,
+        )
+
+
+class ArtifactMembership(Record, frozen=True, kw_only=True):
+    """A version as a member of a collection: of the one it was logged to, or of a portfolio it is linked to.
+
+    `version_index` is its number in that collection; None while it is not committed.
+    """
+
+    collection: Collection
+    artifact: Artifact
+    version_index: int | None
+    created_at: float
 
 
 class ArtifactTypeRecord(Record, frozen=True, kw_only=True):

@@ -8,19 +8,18 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import Refused
-from launchd.server.records import Artifact, ArtifactTypeRecord, Collection, ProjectRecord
-from launchd.server.resolvers.artifact_nodes import tag_nodes
+from launchd.server.records import Artifact, ArtifactMembership, ArtifactTypeRecord, Collection, ProjectRecord
+from launchd.server.resolvers.artifact_nodes import alias_node, tag_nodes
 from launchd.server.resolvers.connections import connection_of, size_of, start_of, whole
+from launchd.server.store import artifact_aliases, artifact_members, artifacts, identities
 from launchd.server.store import artifact_collections as collections
-from launchd.server.store import artifacts, identities
 from launchd.server.store.ids import HIGHEST_NUMBER, storage_id
 
 query = QueryType()
 project = ObjectType("Project")
 artifact_type = ObjectType("ArtifactType")
-collection = InterfaceType("ArtifactCollection", type_resolver=lambda *_: "ArtifactSequence")
-sequence = ObjectType("ArtifactSequence")
-bindables = [query, project, artifact_type, collection, sequence]
+collection = InterfaceType("ArtifactCollection")
+bindables = [query, project, artifact_type, collection]
 
 _PER_PAGE = 1000
 
@@ -30,6 +29,11 @@ class _Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     state: str = artifacts.COMMITTED
     tags: list[str] | str = []
+
+
+@collection.type_resolver
+def resolve_kind(found: Collection, *_: object) -> str:
+    return "ArtifactPortfolio" if found.is_portfolio else "ArtifactSequence"
 
 
 @query.field("artifactCollection")
@@ -70,11 +74,18 @@ def resolve_type_id(found: ArtifactTypeRecord, info: Info) -> str:
 
 @artifact_type.field("artifact")
 async def resolve_of_type(found: ArtifactTypeRecord, info: Info, name: str) -> Artifact | None:
-    return await info.context.read(artifacts.by_name, found.project_id, name, found.name)
+    viewer = info.context.viewer
+    member = await info.context.read(artifact_members.by_name, viewer, found.project_id, name, found.name)
+    return member.artifact if member else None
+
+
+@artifact_type.field("artifactSequence")
+async def resolve_sequence(found: ArtifactTypeRecord, info: Info, name: str) -> Collection | None:
+    known = await resolve_named(found, info, name)
+    return None if known is None or known.is_portfolio else known
 
 
 @artifact_type.field("artifactCollection")
-@artifact_type.field("artifactSequence")
 async def resolve_named(found: ArtifactTypeRecord, info: Info, name: str) -> Collection | None:
     known = await info.context.read(collections.collection_by_name, found.project_id, name)
     return known if known and known.type == found.name else None
@@ -100,55 +111,52 @@ async def _page(
     return connection_of(rows, size, lambda row: row, lambda row: row.id, total)
 
 
-@sequence.field("id")
+@collection.field("id")
 def resolve_id(found: Collection, info: Info) -> str:
     return storage_id(collections.KIND, found.id)
 
 
-@sequence.field("state")
+@collection.field("state")
 def resolve_state(found: Collection, info: Info) -> str:
     return "DELETED" if found.deleted else "READY"
 
 
-@sequence.field("project")
+@collection.field("project")
 async def resolve_project(found: Collection, info: Info) -> ProjectRecord:
     return await info.context.read(identities.project_by_id, found.project_id)
 
 
-@sequence.field("defaultArtifactType")
+@collection.field("defaultArtifactType")
 def resolve_default_type(found: Collection, info: Info) -> ArtifactTypeRecord:
     return ArtifactTypeRecord(project_id=found.project_id, name=found.type, created_at=found.created_at)
 
 
-@sequence.field("tags")
+@collection.field("tags")
 def resolve_tags(found: Collection, info: Info, after: str | None = None, first: int | None = None) -> dict[str, Any]:
     return whole(tag_nodes(collections.KIND, found.id, found.tags))
 
 
-@sequence.field("aliases")
+@collection.field("aliases")
 async def resolve_aliases(
     found: Collection, info: Info, after: str | None = None, first: int | None = None
 ) -> dict[str, Any]:
     size, start = size_of(first, _PER_PAGE), start_of(after, 0)
-    rows = await info.context.read(artifacts.aliases_in, found.id, start, size + 1)
-
-    def node(row: tuple[int, str]) -> dict[str, Any]:
-        return {"id": str(row[0]), "alias": row[1], "artifact_collection": found}
-
-    return connection_of(rows, size, node, lambda row: row[0])
+    rows = await info.context.read(artifact_aliases.aliases_in, found.id, start, size + 1)
+    return connection_of(rows, size, lambda row: alias_node(found, str(row[0]), row[1]), lambda row: row[0])
 
 
-@sequence.field("latestArtifact")
+@collection.field("latestArtifact")
 async def resolve_latest(found: Collection, info: Info) -> Artifact | None:
-    return await info.context.read(artifacts.latest_of, found.id)
+    member = await info.context.read(artifact_members.latest_of, info.context.viewer.looking(), found)
+    return member.artifact if member else None
 
 
-@sequence.field("artifactMembership")
-async def resolve_membership(found: Collection, info: Info, alias_name: str) -> Artifact | None:
-    return await info.context.read(artifacts.by_alias, found.id, alias_name)
+@collection.field("artifactMembership")
+async def resolve_membership(found: Collection, info: Info, alias_name: str) -> ArtifactMembership | None:
+    return await info.context.read(artifact_members.by_alias, info.context.viewer.looking(), found, alias_name)
 
 
-@sequence.field("artifacts")
+@collection.field("artifacts")
 async def resolve_versions(
     found: Collection,
     info: Info,
@@ -163,15 +171,19 @@ async def resolve_versions(
     beyond = start_of(after, -1)
     tags = [wanted.tags] if isinstance(wanted.tags, str) else wanted.tags
 
-    def work(connection: Connection) -> tuple[list[Artifact], int]:
+    viewer = info.context.viewer.looking()
+
+    def work(connection: Connection) -> tuple[list[ArtifactMembership], int]:
         if wanted.state != artifacts.COMMITTED:
             return [], 0
         last = None if beyond < 0 else beyond
-        rows = artifacts.page_of_versions(connection, found.id, last, size + 1, oldest_first=oldest_first, tags=tags)
-        return rows, artifacts.count_versions(connection, found.id)
+        rows = artifact_members.page(connection, viewer, found, last, size + 1, oldest_first=oldest_first, tags=tags)
+        return rows, artifact_members.count(connection, viewer, found)
 
     rows, total = await info.context.read(work)
-    page = connection_of(rows, size, lambda row: row, lambda row: row.version_index or 0, None if tags else total)
+    page = connection_of(
+        rows, size, lambda row: row.artifact, lambda row: row.version_index or 0, None if tags else total
+    )
     for edge in page["edges"]:
         edge["version"] = f"v{edge['cursor']}"
     return page

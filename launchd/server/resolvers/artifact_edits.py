@@ -1,17 +1,15 @@
 """Changing and deleting versions and collections of artifacts."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from ariadne import MutationType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.errors import Refused
 from launchd.server.records import Artifact, Collection, Viewer
 from launchd.server.resolvers.artifact_nodes import tag_nodes
-from launchd.server.store import artifact_aliases, artifact_edits, artifacts
 from launchd.server.store import artifact_collections as collections
+from launchd.server.store import artifact_edits, artifacts
 
 mutation = MutationType()
 bindables = [mutation]
@@ -41,41 +39,16 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     return {"artifact": await context.write(work)}
 
 
-@mutation.field("addAliases")
-async def add_aliases(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    def work(connection: Connection) -> None:
-        found, words = _aliased(connection, info.context.viewer, input)
-        if found.state != artifacts.COMMITTED:
-            raise Refused(f"Artifact {found.title!r} is {found.state}, so no alias can stand for it.")
-        artifact_aliases.move(connection, found, words)
-
-    await info.context.write(work)
-    return {"success": True}
-
-
-@mutation.field("deleteAliases")
-async def delete_aliases(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    def work(connection: Connection) -> None:
-        artifact_aliases.remove(connection, *_aliased(connection, info.context.viewer, input))
-
-    await info.context.write(work)
-    return {"success": True}
-
-
-def _aliased(connection: Connection, viewer: Viewer, input: dict[str, Any]) -> tuple[Artifact, Sequence[str]]:
-    """The version, and its wanted aliases; they can only be of its own collection."""
-    found = artifacts.require_artifact(connection, viewer, input["artifact_id"])
-    for wish in input["aliases"]:
-        if wish["artifact_collection_name"] != found.collection.name:
-            other = wish["artifact_collection_name"][:100]
-            raise Refused(f"Artifact {found.title!r} is no version of {other!r}, so no alias there can stand for it.")
-    return found, list(dict.fromkeys(wish["alias"] for wish in input["aliases"]))
-
-
 @mutation.field("updateArtifactSequence")
 async def update_collection(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     changes = {key: input[key] for key in ("name", "description") if input.get(key) is not None}
     return {"artifact_collection": await _edit(info, input["artifact_sequence_id"], changes)}
+
+
+@mutation.field("updateArtifactPortfolio")
+async def update_portfolio(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    changes = {key: input[key] for key in ("name", "description") if input.get(key) is not None}
+    return {"artifact_collection": await _edit(info, input["artifact_portfolio_id"], changes, is_portfolio=True)}
 
 
 @mutation.field("moveArtifactSequence")
@@ -84,25 +57,34 @@ async def move_collection(_: object, info: Info, input: dict[str, Any]) -> dict[
     return {"artifact_collection": await _edit(info, input["artifact_sequence_id"], changes)}
 
 
-async def _edit(info: Info, collection_id: str, changes: dict[str, Any]) -> Collection:
+async def _edit(info: Info, collection_id: str, changes: dict[str, Any], *, is_portfolio: bool = False) -> Collection:
     context = info.context
 
     def work(connection: Connection) -> Collection:
-        found = collections.require_collection(connection, context.viewer, collection_id)
+        found = collections.require_kind(connection, context.viewer, collection_id, is_portfolio=is_portfolio)
         return collections.edit(connection, found, changes)
 
     return await context.write(work)
 
 
 @mutation.field("deleteArtifactSequence")
-async def delete_collection(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+async def delete_sequence(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    return {"artifact_collection": await _delete(info, input["artifact_sequence_id"], is_portfolio=False)}
+
+
+@mutation.field("deleteArtifactPortfolio")
+async def delete_portfolio(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    return {"artifact_collection": await _delete(info, input["artifact_portfolio_id"], is_portfolio=True)}
+
+
+async def _delete(info: Info, collection_id: str, *, is_portfolio: bool) -> Collection:
     context = info.context
 
     def work(connection: Connection) -> Collection:
-        found = collections.require_collection(connection, context.viewer, input["artifact_sequence_id"])
+        found = collections.require_kind(connection, context.viewer, collection_id, is_portfolio=is_portfolio)
         return artifact_edits.delete_collection(connection, found)
 
-    return {"artifact_collection": await context.write(work)}
+    return await context.write(work)
 
 
 @mutation.field("createArtifactCollectionTagAssignments")
@@ -130,14 +112,3 @@ async def remove_tags(_: object, info: Info, input: dict[str, Any]) -> dict[str,
 def _named(connection: Connection, viewer: Viewer, input: dict[str, Any]) -> Collection:
     names = (input["entity_name"], input["project_name"], input["artifact_collection_name"])
     return collections.require_by_names(connection, viewer, *names)
-
-
-@mutation.field("linkArtifact")
-def link(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    raise Refused("This server keeps no portfolios and no registry, so an artifact cannot be linked to one.")
-
-
-@mutation.field("unlinkArtifact")
-def unlink(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Wandb 0.20 asks for it where a version that was looked up by an alias is to be deleted."""
-    raise Refused("Nothing is linked on this server. To delete a version with wandb 0.20, look it up as NAME:vN.")

@@ -5,9 +5,9 @@ from typing import Any
 
 from launchd.server.context import Info
 from launchd.server.files.links import DOWNLOAD, UPLOAD
-from launchd.server.records import Artifact, ArtifactFile
+from launchd.server.records import Artifact, ArtifactFile, ArtifactMembership, Collection
 from launchd.server.resolvers.connections import connection_of, size_of, start_of
-from launchd.server.store import artifact_files, artifacts
+from launchd.server.store import artifact_aliases, artifact_files, artifacts
 from launchd.server.store.ids import storage_id
 
 _FILES = 1000
@@ -60,19 +60,24 @@ async def files_of(
     return connection_of(rows, size, lambda row: file_node(info, row, found), lambda row: row.id, total)
 
 
-async def aliases_of(info: Info, found: Artifact) -> list[dict[str, Any]]:
-    """Each `ArtifactAlias` of a version; the last is its number."""
-    given = await info.context.read(artifacts.aliases_of, found.number)
-    nodes = [alias_node(found, str(alias_id), word) for alias_id, word in given]
-    if found.version_index is not None and found.state == artifacts.COMMITTED:
-        word = f"v{found.version_index}"
-        nodes.append(alias_node(found, storage_id("ArtifactAlias", found.number, word), word))
+async def alias_nodes(info: Info, found: Artifact, members: Sequence[ArtifactMembership]) -> list[dict[str, Any]]:
+    """Each `ArtifactAlias` of a version in the collections that it is a member of; the last of each is its number."""
+    given = await info.context.read(artifact_aliases.aliases_of, found.number)
+    return [node for member in members for node in _alias_nodes_of(member, given.get(member.collection.id, []))]
+
+
+def _alias_nodes_of(member: ArtifactMembership, given: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
+    nodes = [alias_node(member.collection, str(alias_id), word) for alias_id, word in given]
+    if member.version_index is not None and member.artifact.state == artifacts.COMMITTED:
+        word = f"v{member.version_index}"
+        alias_id = storage_id("ArtifactAlias", member.collection.id, member.artifact.number, word)
+        nodes.append(alias_node(member.collection, alias_id, word))
     return nodes
 
 
-def alias_node(found: Artifact, alias_id: str, word: str) -> dict[str, Any]:
+def alias_node(collection: Collection, alias_id: str, word: str) -> dict[str, Any]:
     """An `ArtifactAlias`."""
-    return {"id": alias_id, "alias": word, "artifact_collection": found.collection}
+    return {"id": alias_id, "alias": word, "artifact_collection": collection}
 
 
 def tag_nodes(owner: str, number: int, words: Sequence[str]) -> list[dict[str, Any]]:

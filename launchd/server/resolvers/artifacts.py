@@ -1,13 +1,14 @@
-"""Artifacts as they are read: versions, found by id, by name and alias."""
+"""Artifacts as they are read: versions, found by id, by name and alias, and what they are members of."""
 
 from typing import Any
 
 from ariadne import ObjectType, QueryType
 
 from launchd.server.context import Info
-from launchd.server.records import Artifact, ArtifactTypeRecord, Collection, ProjectRecord
-from launchd.server.resolvers.artifact_nodes import aliases_of, files_of, manifest_node, tag_nodes
-from launchd.server.store import artifact_files, artifacts
+from launchd.server.records import Artifact, ArtifactMembership, ArtifactTypeRecord, Collection, ProjectRecord
+from launchd.server.resolvers.artifact_nodes import alias_nodes, files_of, manifest_node, tag_nodes
+from launchd.server.resolvers.connections import whole
+from launchd.server.store import artifact_files, artifact_members, artifacts
 from launchd.server.store.ids import storage_id
 
 query = QueryType()
@@ -35,13 +36,13 @@ async def resolve_client_id(_: object, info: Info, client_id: str) -> dict[str, 
 async def resolve_by_name(
     found: ProjectRecord, info: Info, name: str, enable_tracking: bool | None = None
 ) -> Artifact | None:
-    return await info.context.read(artifacts.by_name, found.id, name)
+    member = await info.context.read(artifact_members.by_name, info.context.viewer, found.id, name)
+    return member.artifact if member else None
 
 
 @project.field("artifactCollectionMembership")
-async def resolve_membership(found: ProjectRecord, info: Info, name: str) -> Artifact | None:
-    """A membership is shown through its version."""
-    return await info.context.read(artifacts.by_name, found.id, name)
+async def resolve_membership(found: ProjectRecord, info: Info, name: str) -> ArtifactMembership | None:
+    return await info.context.read(artifact_members.by_name, info.context.viewer, found.id, name)
 
 
 @artifact.field("id")
@@ -50,7 +51,6 @@ def resolve_id(found: Artifact, info: Info) -> str:
 
 
 @artifact.field("artifactSequence")
-@membership.field("artifactCollection")
 def resolve_sequence(found: Artifact, info: Info) -> Collection:
     return found.collection
 
@@ -77,9 +77,19 @@ def resolve_tags(found: Artifact, info: Info) -> list[dict[str, Any]]:
 
 
 @artifact.field("aliases")
-@membership.field("aliases")
 async def resolve_aliases(found: Artifact, info: Info) -> list[dict[str, Any]]:
-    return await aliases_of(info, found)
+    """In all collections, as W&B's clients expect it: they look for those of the one that they asked for."""
+    members = await _memberships_of(found, info)
+    return await alias_nodes(info, found, members)
+
+
+@artifact.field("artifactMemberships")
+async def resolve_memberships(found: Artifact, info: Info) -> dict[str, Any]:
+    return whole(await _memberships_of(found, info))
+
+
+async def _memberships_of(found: Artifact, info: Info) -> list[ArtifactMembership]:
+    return await info.context.read(artifact_members.memberships_of, info.context.viewer.looking(), found)
 
 
 @artifact.field("currentManifest")
@@ -89,7 +99,6 @@ async def resolve_manifest(found: Artifact, info: Info) -> dict[str, Any] | None
 
 
 @artifact.field("files")
-@membership.field("files")
 async def resolve_files(
     found: Artifact, info: Info, first: int | None = None, after: str | None = None, names: list[str] | None = None
 ) -> dict[str, Any]:
@@ -97,10 +106,26 @@ async def resolve_files(
 
 
 @membership.field("id")
-def resolve_membership_id(found: Artifact, info: Info) -> str:
-    return storage_id("ArtifactCollectionMembership", found.collection.id, found.number)
+def resolve_membership_id(found: ArtifactMembership, info: Info) -> str:
+    return storage_id("ArtifactCollectionMembership", found.collection.id, found.artifact.number)
 
 
-@membership.field("artifact")
-def resolve_member(found: Artifact, info: Info) -> Artifact:
-    return found
+@membership.field("artifactCollection")
+def resolve_collection(found: ArtifactMembership, info: Info) -> Collection:
+    return found.collection
+
+
+@membership.field("aliases")
+async def resolve_membership_aliases(found: ArtifactMembership, info: Info) -> list[dict[str, Any]]:
+    return await alias_nodes(info, found.artifact, [found])
+
+
+@membership.field("files")
+async def resolve_membership_files(
+    found: ArtifactMembership,
+    info: Info,
+    first: int | None = None,
+    after: str | None = None,
+    names: list[str] | None = None,
+) -> dict[str, Any]:
+    return await files_of(info, found.artifact, first, after, names)

@@ -1,11 +1,11 @@
-"""Collections of artifacts and their types. Owns the rows of collections; their versions are elsewhere."""
+"""Collections of artifacts, portfolios among them, and their types. Owns their rows; their versions are elsewhere."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, select, update
 
 from launchd.server.errors import NotFound, Refused
 from launchd.server.records import ArtifactTypeRecord, Collection, EntityRecord, Viewer
@@ -21,16 +21,21 @@ KIND = "ArtifactCollection"
 _MOST_TAGS = 100
 
 column = artifact_collections.c
-_COLLECTIONS = select(
-    *(field for field in artifact_collections.c),
-    projects.c.entity_id,
-).join(projects, projects.c.id == column.project_id)
-_BY_ID = _COLLECTIONS.where(column.id == bindparam("of_id"), may_use(projects.c.entity_id))
-_BY_NAME = _COLLECTIONS.where(column.project_id == bindparam("of_project"), column.name == bindparam("of_name"))
+COLLECTION_FIELDS = tuple(name for name in Collection.__struct_fields__ if name not in ("entity_id", "deleted"))
+"""Columns that make a `Collection`, with its project's entity."""
+SELECTED = select(*(column[name] for name in COLLECTION_FIELDS), projects.c.entity_id).join(
+    projects, projects.c.id == column.project_id
+)
+"""What makes a `Collection`; see `from_row`."""
+_BY_ID = SELECTED.where(column.id == bindparam("of_id"), may_use(projects.c.entity_id))
+_BY_NAME = SELECTED.where(column.project_id == bindparam("of_project"), column.name == bindparam("of_name"))
 # One that was only begun is not listed: clients expect a version in each.
-_HAS_VERSIONS = exists().where(artifacts.c.collection_id == column.id, artifacts.c.version_index.is_not(None))
+_IS_LISTED = or_(
+    column.is_portfolio,
+    exists().where(artifacts.c.collection_id == column.id, artifacts.c.version_index.is_not(None)),
+)
 _PAGE = (
-    _COLLECTIONS.where(column.project_id == bindparam("of_project"), column.id < bindparam("before"), _HAS_VERSIONS)
+    SELECTED.where(column.project_id == bindparam("of_project"), column.id < bindparam("before"), _IS_LISTED)
     .order_by(column.id.desc())
     .limit(bindparam("most"))
 )
@@ -43,8 +48,14 @@ _TYPES = (
 )
 
 
-def _one(row: Any) -> Collection | None:
-    return Collection(**{**row._mapping, "tags": msgspec.json.decode(row.tags)}) if row else None
+def from_row(row: Row[*tuple[Any, ...]]) -> Collection:
+    """The value of a row of `SELECTED`."""
+    fields = {name: row._mapping[name] for name in (*COLLECTION_FIELDS, "entity_id")}
+    return Collection(**{**fields, "tags": msgspec.json.decode(fields["tags"])})
+
+
+def _one(row: Row[*tuple[Any, ...]] | None) -> Collection | None:
+    return from_row(row) if row else None
 
 
 def collection_by_name(connection: Connection, project_id: int, name: str) -> Collection | None:
@@ -72,6 +83,18 @@ def require_collection(connection: Connection, viewer: Viewer, collection_id: st
     return found
 
 
+def require_kind(connection: Connection, viewer: Viewer, collection_id: str, *, is_portfolio: bool) -> Collection:
+    """As `require_collection`, for a portfolio or for a collection that versions are logged to.
+
+    Raises:
+        NotFound: no such collection that the viewer may use.
+        Refused: it is of the other kind.
+    """
+    found = require_collection(connection, viewer, collection_id)
+    _check_kind(found, is_portfolio=is_portfolio)
+    return found
+
+
 def require_by_names(
     connection: Connection, viewer: Viewer, entity_name: str, project_name: str, name: str
 ) -> Collection:
@@ -89,27 +112,52 @@ def require_by_names(
 
 
 def ensure_collection(
-    connection: Connection, entity: EntityRecord, project_name: str, type_name: str, name: str
+    connection: Connection,
+    entity: EntityRecord,
+    project_name: str,
+    type_name: str,
+    name: str,
+    *,
+    is_portfolio: bool = False,
 ) -> Collection:
     """The collection, made if missing, and its project too.
 
     Raises:
-        Refused: the name is none, or the collection is of another type.
+        Refused: the name is none, or the collection is of another type or kind.
     """
     project, _ = identities.ensure_project(connection, entity, project_name)
     identities.check_name("artifact", name)
     identities.check_name("type of artifacts", type_name)
     found = collection_by_name(connection, project.id, name)
     if found is None:
-        found = _insert(connection, project.id, entity.id, type_name, name)
-    if found.type != type_name:
-        raise Refused(f"Artifact {name!r} is of type {found.type!r}, not {type_name!r}.")
+        return _insert(connection, project.id, entity.id, type_name, name, is_portfolio=is_portfolio)
+    _check_kind(found, is_portfolio=is_portfolio)
+    check_type(found, type_name)
     return found
 
 
-def _insert(connection: Connection, project_id: int, entity_id: int, type_name: str, name: str) -> Collection:
+def check_type(found: Collection, type_name: str) -> None:
+    """Check what a collection is for.
+
+    Raises:
+        Refused: it is of another type.
+    """
+    if found.type != type_name:
+        raise Refused(f"Artifact {found.name!r} is of type {found.type!r}, not {type_name!r}.")
+
+
+def _check_kind(found: Collection, *, is_portfolio: bool) -> None:
+    if found.is_portfolio and not is_portfolio:
+        raise Refused(f"{found.name!r} is a portfolio, to which versions are linked; none can be logged to it.")
+    if is_portfolio and not found.is_portfolio:
+        raise Refused(f"{found.name!r} is an artifact, to which versions are logged; none can be linked to it.")
+
+
+def _insert(
+    connection: Connection, project_id: int, entity_id: int, type_name: str, name: str, *, is_portfolio: bool
+) -> Collection:
     now = time.time()
-    made: dict[str, Any] = {"project_id": project_id, "type": type_name, "name": name}
+    made: dict[str, Any] = {"project_id": project_id, "type": type_name, "name": name, "is_portfolio": is_portfolio}
     made |= {"description": None, "created_at": now, "updated_at": now}
     number = insert_row(connection, insert(artifact_collections), made)
     return Collection(id=number, entity_id=entity_id, tags=[], **made)
@@ -118,15 +166,15 @@ def _insert(connection: Connection, project_id: int, entity_id: int, type_name: 
 def page_of_collections(
     connection: Connection, project_id: int, type_name: str | None, before: int, limit: int
 ) -> list[Collection]:
-    """Collections that have had versions, those below the number `before`, newest first; of one type if it is given."""
+    """Portfolios, and collections that have had versions: below the number `before`, newest first, of a given type."""
     page = _PAGE if type_name is None else _PAGE.where(column.type == type_name)
     rows = connection.execute(page, {"of_project": project_id, "before": before, "most": limit})
-    return [found for row in rows if (found := _one(row))]
+    return [from_row(row) for row in rows]
 
 
 def count_collections(connection: Connection, project_id: int, type_name: str | None) -> int:
-    """How many collections of a project have had versions; of one type where that is given."""
-    wanted = select(func.count()).where(column.project_id == project_id, _HAS_VERSIONS)
+    """How many collections `page_of_collections` lists in all."""
+    wanted = select(func.count()).where(column.project_id == project_id, _IS_LISTED)
     return connection.execute(wanted if type_name is None else wanted.where(column.type == type_name)).scalar_one()
 
 

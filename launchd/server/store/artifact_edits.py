@@ -5,25 +5,33 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from launchd.server.errors import Refused
 from launchd.server.records import Artifact, Collection
-from launchd.server.store import artifact_aliases
+from launchd.server.store import artifact_aliases, artifact_links
 from launchd.server.store.artifact_collections import with_tags
 from launchd.server.store.artifact_logging import ttl_of
-from launchd.server.store.artifacts import DELETED, LATEST, aliases_of
+from launchd.server.store.artifact_members import LATEST
+from launchd.server.store.artifacts import DELETED
 from launchd.server.store.tables import artifact_aliases as aliases
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts
+from launchd.server.store.tables import artifact_links as links
 
 row = artifacts.c
 _UPDATE = update(artifacts).where(row.number == bindparam("of_number"))
 _DELETE = _UPDATE.where(row.state != DELETED).values(state=DELETED)
 _FILES = delete(artifact_files).where(artifact_files.c.artifact_number == bindparam("of_number"))
 _VERSIONS = select(row.number).where(row.collection_id == bindparam("of_collection"))
-_OF_COLLECTION = (
+_LINKED = select(links.c.artifact_number).where(links.c.artifact_number.in_(_VERSIONS)).distinct()
+_MEMBERS_OF_COLLECTION = (
     delete(artifact_files).where(artifact_files.c.artifact_number.in_(_VERSIONS)),
+    delete(links).where(
+        or_(links.c.artifact_number.in_(_VERSIONS), links.c.collection_id == bindparam("of_collection"))
+    ),
     delete(aliases).where(aliases.c.collection_id == bindparam("of_collection")),
+)
+_OF_COLLECTION = (
     delete(artifacts).where(row.collection_id == bindparam("of_collection")),
     delete(artifact_collections).where(artifact_collections.c.id == bindparam("of_collection")),
 )
@@ -44,7 +52,7 @@ def edit(connection: Connection, found: Artifact, given: Mapping[str, Any]) -> N
         changes["ttl_seconds"] = ttl_of(given["ttl_duration_seconds"])
     connection.execute(_UPDATE, {"of_number": found.number, **changes})
     if given.get("aliases") is not None:
-        artifact_aliases.replace(connection, found, [wish["alias"] for wish in given["aliases"]])
+        artifact_aliases.replace(connection, found.membership, [wish["alias"] for wish in given["aliases"]])
 
 
 def _names(tags: Iterable[Mapping[str, Any]] | None) -> list[str]:
@@ -52,16 +60,30 @@ def _names(tags: Iterable[Mapping[str, Any]] | None) -> list[str]:
 
 
 def delete_version(connection: Connection, found: Artifact, *, with_aliases: bool) -> None:
-    """Delete a version and the rows of its files. Its number is not given again.
+    """Delete a version, its links and the rows of its files. Its numbers are not given again.
 
     Raises:
-        Refused: it has aliases that somebody gave it, and they are not to go with it.
+        Refused: it has aliases that somebody gave it, here or in portfolios, and they are not to go with it.
     """
-    given = [word for _, word in aliases_of(connection, found.number) if word != LATEST]
-    if given and not with_aliases:
-        raise Refused(f"Artifact {found.title!r} has the aliases {', '.join(given)}: delete them too, or move them.")
+    if not with_aliases:
+        _check_no_aliases(connection, found)
+    artifact_links.unlink_everywhere(connection, found.number)
     forget(connection, found.number)
-    artifact_aliases.remove_all(connection, found)
+    artifact_aliases.remove_all(connection, found.number)
+
+
+def _check_no_aliases(connection: Connection, found: Artifact) -> None:
+    given = {
+        collection_id: words
+        for collection_id, rows in artifact_aliases.aliases_of(connection, found.number).items()
+        if (words := [word for _, word in rows if word != LATEST])
+    }
+    here = given.pop(found.collection.id, None)
+    if here:
+        raise Refused(f"Artifact {found.title!r} has the aliases {', '.join(here)}: delete them too, or move them.")
+    if given:
+        # Which ones is not said: they may be of an entity that the caller knows nothing of.
+        raise Refused(f"Artifact {found.title!r} has aliases in portfolios: delete them too, or move them.")
 
 
 def forget(connection: Connection, number: int) -> None:
@@ -71,7 +93,16 @@ def forget(connection: Connection, number: int) -> None:
 
 
 def delete_collection(connection: Connection, found: Collection) -> Collection:
-    """Delete a collection with all its versions. Returns what it was, marked."""
+    """Delete a collection with all its versions, also out of portfolios. Returns what it was, marked.
+
+    Versions that are only linked to it stay.
+    """
+    which = {"of_collection": found.id}
+    linked = connection.execute(_LINKED, which).scalars().all()
+    for statement in _MEMBERS_OF_COLLECTION:
+        connection.execute(statement, which)
+    for number in linked:
+        artifact_aliases.remove_all(connection, number)
     for statement in _OF_COLLECTION:
-        connection.execute(statement, {"of_collection": found.id})
+        connection.execute(statement, which)
     return msgspec.structs.replace(found, deleted=True)

@@ -46,7 +46,7 @@ def create(connection: Connection, entity: EntityRecord, given: Mapping[str, Any
     if found is None:
         return _insert(connection, collection, given, words)
     if found.state == COMMITTED:
-        artifact_aliases.move(connection, found, words)
+        artifact_aliases.move(connection, found.membership, words)
         return found
     return _fill_in(connection, found, given, words)
 
@@ -129,7 +129,7 @@ def commit(connection: Connection, artifact: Artifact, *, size: int, file_count:
         "updated_at": time.time(),
     }
     if connection.execute(_UPDATE_PENDING, {"of_number": artifact.number, **changes}).rowcount:
-        artifact_aliases.move(connection, artifact, _wanted_aliases(connection, artifact))
+        artifact_aliases.move(connection, artifact.membership, _wanted_aliases(connection, artifact))
 
 
 def _json(words: Iterable[str]) -> str:

@@ -1,17 +1,22 @@
 """What the store can let go of: artifacts that nobody finished, those whose time is over. Owns no table."""
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, exists
 
 from launchd.server.store import artifact_aliases, artifact_edits
 from launchd.server.store.artifacts import COMMITTED, PENDING, SELECTED, from_row
-from launchd.server.store.tables import artifacts
+from launchd.server.store.tables import artifact_links, artifacts
 
 _AT_ONCE = 100
 
 row = artifacts.c
 _ABANDONED = SELECTED.where(row.state == PENDING, row.updated_at < bindparam("before")).limit(_AT_ONCE)
+# W&B's rule: while a version is linked its lifetime does not count.
+_IS_LINKED = exists().where(artifact_links.c.artifact_number == row.number)
 _EXPIRED = SELECTED.where(
-    row.state == COMMITTED, row.ttl_seconds.is_not(None), row.created_at + row.ttl_seconds < bindparam("before")
+    row.state == COMMITTED,
+    row.ttl_seconds.is_not(None),
+    row.created_at + row.ttl_seconds < bindparam("before"),
+    ~_IS_LINKED,
 ).limit(_AT_ONCE)
 
 
@@ -28,5 +33,5 @@ def forget_expired(connection: Connection, now: float) -> int:
     found = [from_row(expired) for expired in connection.execute(_EXPIRED, {"before": now})]
     for expired in found:
         artifact_edits.forget(connection, expired.number)
-        artifact_aliases.remove_all(connection, expired)
+        artifact_aliases.remove_all(connection, expired.number)
     return len(found)

@@ -103,6 +103,22 @@ def test_a_version_goes_when_its_time_is_over(api: Api) -> None:
     }
 
 
+def test_a_version_lives_as_long_as_it_is_linked(api: Api) -> None:
+    names = {"entityName": "me", "projectName": "proj1", "artifactPortfolioName": fresh_name("links")}
+    linked, free = (Logging(api, {"a": content()}, ttlDurationSeconds=1).log() for _ in range(2))
+    made = api.mutate("linkArtifact", "artifactMembership { artifactCollection { id } }", artifactID=linked.id, **names)
+    portfolio_id = made["artifactMembership"]["artifactCollection"]["id"]
+
+    def is_gone(version: Logging) -> bool:
+        collect(api)
+        return version.look("state") == {"state": "DELETED"}
+
+    wait_until(lambda: is_gone(free), what="the end of a version")
+    assert not is_gone(linked), "its time was over before"
+    api.mutate("unlinkArtifact", "success", artifactID=linked.id, artifactPortfolioID=portfolio_id)
+    assert is_gone(linked)
+
+
 def test_only_an_administrator_collects(small: RunningServer, api: Api) -> None:
     key = api.mutate("createUser", "key", email="x@example.org", username=fresh_name("user"))["key"]
     other = Api(small.url, key)

@@ -1,6 +1,19 @@
 """Artifacts, their collections and files."""
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
 
 from launchd.server.store.tables.base import Count, metadata
 
@@ -17,6 +30,10 @@ artifact_collections = Table(
     # Null for collections older than these columns.
     Column("created_at", Float),
     Column("updated_at", Float),
+    # Whether versions of other collections are linked to it; none is logged to it then.
+    Column("is_portfolio", Boolean, nullable=False, server_default=false()),
+    # How many links it ever had: the number of the next one.
+    Column("links_made", Integer, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "name"),
 )
 
@@ -44,6 +61,20 @@ artifacts = Table(
     UniqueConstraint("collection_id", "client_id"),
     Index("artifacts_by_digest", "collection_id", "digest"),
     sqlite_autoincrement=True,
+)
+
+artifact_links = Table(
+    "artifact_links",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # The portfolio.
+    Column("collection_id", ForeignKey("artifact_collections.id"), nullable=False),
+    Column("artifact_number", ForeignKey("artifacts.number"), nullable=False, index=True),
+    # The version's number in the portfolio.
+    Column("version_index", Integer, nullable=False),
+    Column("linked_at", Float, nullable=False),
+    UniqueConstraint("collection_id", "artifact_number"),
+    UniqueConstraint("collection_id", "version_index"),
 )
 
 artifact_aliases = Table(
