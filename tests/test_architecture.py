@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.reaching import FIELDS, ROWS
 from tests.support.source_tree import RULES, SourceTree, within
+from tests.support.ways import BELOW, WAYS
 
 ROOT = Path(__file__).parent.parent
 SDKS = ("azure", "boto3", "botocore", "docker", "google", "kubernetes", "pynvml", "torch", "wandb")
@@ -50,6 +51,11 @@ def test_every_root_field_of_the_server_is_tried_by_those_who_may_not() -> None:
         f" of a World, as in {example} New kinds of objects get a property in tests/support/world.py."
     )
     assert ROWS.keys() <= set(FIELDS), "rows of fields that there are not"
+
+
+def test_every_field_below_the_root_can_be_reached() -> None:
+    steps = {step.name for ways in WAYS.values() for way in ways for step in way[1:] if step.needs_arguments}
+    assert sorted(steps - BELOW.keys()) == [], "fields that need arguments: add a row to BELOW in tests/support/ways.py"
 
 
 def of(names: list[str], *packages: str) -> list[str]:

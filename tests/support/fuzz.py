@@ -13,6 +13,7 @@ from graphql import (
 )
 from hypothesis import strategies as st
 
+from tests.support.ways import Way, sane
 from tests.support.world import World
 
 #: A request that waits is not what is tried here.
@@ -27,6 +28,24 @@ _TEXTS = (
     '{"$or": [{"state": {"$in": [7]}}]}',
     *(base64.b64encode(words.encode()).decode() for words in _STORAGE_IDS),
 )
+_BY_NAME = {
+    "filters": (
+        *('{"state": "running"}', '{"displayName": {"$regex": "(x+x+)+y"}}', '{"config.a.b": {"$gt": 1e300}}'),
+        *('{"summary_metrics.loss": {"$in": [[], {}, null]}}', '{"$or": []}', '{"$nor": {}}', '{"": 1}', '{"tags": 7}'),
+        *(
+            '{"$not": ' * 200 + "{}" + "}" * 200,
+            f'{{"$and": [{", ".join(["{}"] * 2000)}]}}',
+            '{"name": {"$regex": "["}}',
+        ),
+        *('{"state": {"$in": [' + ", ".join(["7"] * 40_000) + "]}}", '{"createdAt": {"$lt": "x"}}', '{"$where": "1"}'),
+    ),
+    "order": ("+createdAt", "-summary_metrics.loss", "-config.a.b", "+", "-,-", "+x,-y", ",".join(["-name"] * 3000)),
+    "after": ("0", "5", "-1", "1" * 20, base64.b64encode(b"cursor:5").decode()),
+    "pattern": ("*", "%", "[", "[!", "**/" * 2000, "%_" * 2000, "\\"),
+    "specs": ("{}", '{"keys": []}', '{"keys": ["loss"], "samples": -1}', '{"samples": 1e300, "minStep": "x"}'),
+    "keys": ("loss", "_wandb", "a.b", "a." * 3000, "."),
+}
+"""Texts that only a field of this name takes apart."""
 _INTEGERS = (0, 1, -1, 7, 2**31 - 1, -(2**31), 2**31, 2**63, 2**63 - 1, -(2**63), 10**40)
 _FLOATS = (0.0, -1.0, 1e-300, 1e18, 1.7e308)
 _OF_ANY_TYPE = st.sampled_from([None, True, 7, 1.5, "x", [], {}, [[]], {"input": {}}, ["x", 7]])
@@ -77,4 +96,20 @@ class Values:
             return st.sampled_from(_FLOATS)
         if kind == "Boolean":
             return st.booleans()
-        return self._texts
+        return st.sampled_from(_BY_NAME[name]) | self._texts if name in _BY_NAME else self._texts
+
+    def along(self, ways: list[Way], own: World, theirs: World) -> st.SearchStrategy[tuple[Way, list[dict[str, Any]]]]:
+        """One of the ways to a field, and the arguments of its steps: sane until the last, for the most part."""
+        return st.sampled_from(ways).flatmap(lambda way: st.tuples(st.just(way), self._of_steps(way, own, theirs)))
+
+    def _of_steps(self, way: Way, own: World, theirs: World) -> st.SearchStrategy[list[dict[str, Any]]]:
+        *on_the_way, _ = zip(way, sane(way, own), sane(way, theirs), strict=True)
+        steps = [
+            st.integers(0, 9).flatmap(
+                lambda number, step=step, mine=mine, other=other: (
+                    self.arguments(step.kinds) if number == 9 else st.just(other if number == 8 else mine)
+                )
+            )
+            for step, mine, other in on_the_way
+        ]
+        return st.tuples(*steps, self.arguments(way[-1].kinds)).map(list)

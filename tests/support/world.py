@@ -106,6 +106,22 @@ class World:
         return self.run_name.removeprefix("run-")
 
     @cached_property
+    def logged_run(self) -> str:
+        """Name of that run, which has logged all kinds of things from then on, and used an artifact."""
+        lines = {
+            "offset": 0,
+            "content": [json.dumps({"_step": step, "loss": step, "x": self.hidden}) for step in (0, 1)],
+        }
+        console = {"offset": 0, "content": [f"2026-01-01T00:00:00 {self.hidden}\n"] * 2}
+        streams = {"wandb-history.jsonl": lines, "wandb-events.jsonl": lines, "output.log": console}
+        where = f"{self.api.url}/files/{self.entity}/{self.project}/{self.run_name}/file_stream"
+        assert requests.post(where, json={"files": streams}, auth=("api", self.api.key), timeout=10).ok
+        names = {"entityName": self.entity, "projectName": self.project, "runName": self.run_name}
+        self.api.mutate("useArtifact", "artifact { id }", **names, artifactID=self.committed_artifact)
+        self.run_file  # noqa: B018 - makes it
+        return self.run_name
+
+    @cached_property
     def run(self) -> str:
         """Id of the run."""
         return base64.b64encode(f"Run:v1:{self.run_name}:{PROJECT}:{self.entity}".encode()).decode()
@@ -136,7 +152,15 @@ class World:
     @cached_property
     def sweep_agent(self) -> str:
         where = {"entityName": self.entity, "projectName": self.project, "sweep": self.sweep_name}
-        return str(self.api.mutate("createAgent", "agent { id }", **where, host=self.hidden)["agent"]["id"])
+        made = self.api.mutate("createAgent", "agent { id name }", **where, host=self.hidden)
+        self._sweep_agent_name = str(made["agent"]["name"])
+        return str(made["agent"]["id"])
+
+    @property
+    def sweep_agent_name(self) -> str:
+        """Name of the agent, which is there from then on."""
+        self.sweep_agent  # noqa: B018 - makes it
+        return self._sweep_agent_name
 
     @cached_property
     def claim(self) -> str:
@@ -180,7 +204,7 @@ class World:
 
     @cached_property
     def committed_artifact(self) -> str:
-        artifact = self._with_manifest(self._artifact(self.collection))
+        artifact = self._with_manifest(self._artifact(self.collection, runName=self.run_name))
         self.api.mutate("commitArtifact", "artifact { id }", artifactID=artifact)
         return artifact
 

@@ -1,7 +1,8 @@
 """How much a valid query may read. Owns the count: every field, times the lengths of the lists it stands in.
 
 A list is as long as its `first`, `last` or `samples` says; where nothing says it, it counts for a few. So a query that
-nests pages in pages is refused before it reads anything.
+nests pages in pages is refused before it reads anything. What a field is given counts too, each time, because one
+variable may be given to hundreds of fields.
 """
 
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ PAGE = 100
 """Length of a page that is not said, and of what is not known before."""
 LIST = 5
 """Length of a list that has no pages."""
+TEXT = 100
+"""So many characters of a text that is given cost as much as a value that is read."""
 MOST = 10_000
 """No page is longer, whatever was asked for."""
 
@@ -90,7 +93,11 @@ class Costs:
     def _of_field(self, parent: GraphQLNamedType | None, node: FieldNode) -> int:
         field: GraphQLField | None = getattr(parent, "fields", {}).get(node.name.value)
         below = get_named_type(field.type) if field else None
-        return 1 + self._length(field, node) * self._of(below, node.selection_set)
+        return 1 + self._given(node) + self._length(field, node) * self._of(below, node.selection_set)
+
+    def _given(self, node: FieldNode) -> int:
+        variables = [argument.value for argument in node.arguments or () if isinstance(argument.value, VariableNode)]
+        return sum(_weight(self._variables.get(variable.name.value)) for variable in variables)
 
     def _length(self, field: GraphQLField | None, node: FieldNode) -> int:
         if field is None:
@@ -109,6 +116,12 @@ class Costs:
             return int(value.value)
         given = self._variables.get(value.name.value) if isinstance(value, VariableNode) else None
         return given if isinstance(given, int) else None
+
+
+def _weight(given: object) -> int:
+    if isinstance(given, str):
+        return len(given) // TEXT
+    return len(given) if isinstance(given, list) else 0
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, int]:

@@ -1,4 +1,6 @@
-"""What strings may come with a query. Owns their lengths, and the signs that no store and no file name can hold."""
+"""What strings and lists may come with a query. Owns their lengths, and the signs that no store and no file name can
+hold.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +23,9 @@ from launchd.server.errors import Refused
 MAX_TEXT = 256 * 1024
 """Characters of a name, a note, a message. JSON in a string may be as long as the request."""
 
+MAX_LIST = 10_000
+"""Several times what W&B's clients send; most of them cost a statement each, and all writers wait for those."""
+
 _ENDLESS = ("JSONString", "JSON")
 
 
@@ -39,10 +44,10 @@ class _Literals(Visitor):
 
 
 def check_variables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: dict[str, Any]) -> None:
-    """Check the strings in the variables, of those that the operation declares.
+    """Check the strings and lists in the variables, of those that the operation declares.
 
     Raises:
-        Refused: as in `check_literals`.
+        Refused: as in `check_literals`; a list is too long.
     """
     for declared in operation.variable_definitions or ():
         name = declared.variable.name.value
@@ -54,7 +59,10 @@ def _texts(value: Any, kind: Any) -> Iterator[tuple[str, str]]:
     """Every string with the name of its type, as far as the value has the form of the type."""
     plain = get_nullable_type(kind)
     if isinstance(plain, GraphQLList):
-        for inner in value if isinstance(value, list) else [value]:
+        given = value if isinstance(value, list) else [value]
+        if len(given) > MAX_LIST:
+            raise Refused(f"A list of {len(given)} values is too long; at most {MAX_LIST} are taken at once.")
+        for inner in given:
             yield from _texts(inner, plain.of_type)
     elif isinstance(plain, GraphQLInputObjectType) and isinstance(value, dict):
         for name, field in plain.fields.items():

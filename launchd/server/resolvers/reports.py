@@ -1,6 +1,6 @@
 """What agents send in batches: acknowledgements and reports."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +17,9 @@ mutation = MutationType()
 bindables = [mutation]
 
 T = TypeVar("T")
+
+_MOST_AT_ONCE = 1000
+"""Each costs some statements, and they share a transaction."""
 
 
 @mutation.field("ackRunQueueItems")
@@ -49,9 +52,11 @@ def _parse(said: dict[str, Any]) -> Report:
 
 
 async def _each(
-    context: Context, agent_id: str, inputs: Iterable[T], one: Callable[[Connection, T], tuple[str, bool]]
+    context: Context, agent_id: str, inputs: Sequence[T], one: Callable[[Connection, T], tuple[str, bool]]
 ) -> dict[str, Any]:
     """All in one transaction, each with an answer of its own."""
+    if len(inputs) > _MOST_AT_ONCE:
+        raise Refused(f"At most {_MOST_AT_ONCE} items can be told of at once.")
 
     def work(connection: Connection) -> list[tuple[str, bool]]:
         agents.require_agent(connection, context.viewer, agent_id)

@@ -26,6 +26,7 @@ class Document(Protocol):
 Predicate = Callable[[Document], bool]
 _Test = Callable[[Any], bool]
 
+_LONGEST = 1024 * 1024
 _DEEPEST = 20
 _MOST_CONDITIONS = 1000
 _LONGEST_PATTERN = 1000
@@ -37,8 +38,10 @@ def read_filter(text: str | None) -> Mapping[str, Any]:
     """The filter in `text`; {} lets everything through.
 
     Raises:
-        Refused: not a JSON object.
+        Refused: not a JSON object, or a very long one.
     """
+    if text and len(text) > _LONGEST:
+        raise Refused(f"The filter has {len(text)} characters; at most {_LONGEST} are taken.")
     try:
         given = msgspec.json.decode(text) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:
@@ -89,13 +92,17 @@ class _Compiler:
             raise Refused("Each part of a filter must be an object.")
         if depth > _DEEPEST:
             raise Refused(f"The filter is nested more than {_DEEPEST} levels deep.")
+        self._count()
         parts = [self._part(key, wanted, depth) for key, wanted in given.items()]
         return lambda document: all(part(document) for part in parts)
 
-    def _part(self, key: str, wanted: Any, depth: int) -> Predicate:
+    def _count(self) -> None:
         self._conditions += 1
         if self._conditions > _MOST_CONDITIONS:
             raise Refused(f"The filter has more than {_MOST_CONDITIONS} conditions.")
+
+    def _part(self, key: str, wanted: Any, depth: int) -> Predicate:
+        self._count()
         if key == "$not":
             inner = self.all_of(wanted, depth + 1)
             return lambda document: not inner(document)
@@ -170,8 +177,26 @@ def _members(value: Any) -> list[Any]:
 def _one_of(wanted: Any) -> _Test:
     if not isinstance(wanted, list):
         raise Refused("$in and $nin in a filter need a list.")
-    tests = [_equals(one) for one in wanted]
-    return lambda value: any(test(value) for test in tests)
+    plain = frozenset(_told_apart(one) for one in wanted if _is_plain(one))
+    tests = [_equals(one) for one in wanted if not _is_plain(one)]
+    if len(tests) > _MOST_CONDITIONS:
+        raise Refused(f"$in and $nin in a filter take at most {_MOST_CONDITIONS} lists and objects.")
+
+    def test(value: Any) -> bool:
+        members = value if isinstance(value, list) else [value]
+        # However many are wanted: clients name whole lists of runs.
+        found = any(_told_apart(one) in plain for one in members if _is_plain(one))
+        return found or any(test(value) for test in tests)
+
+    return test
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, dict | list)
+
+
+def _told_apart(value: Any) -> tuple[bool, Any]:
+    return type(value) is bool, value
 
 
 def _negated(make: Callable[[Any], _Test]) -> Callable[[Any], _Test]:

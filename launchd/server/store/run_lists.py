@@ -5,19 +5,24 @@ two databases have no common words for them: then the project's runs are walked 
 only the values to sort by are kept of each.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
+from launchd.server.errors import Refused
 from launchd.server.records import Run
 from launchd.server.runs import filters, orders
 from launchd.server.runs.documents import RunDocument, column_of
 from launchd.server.store.runs import COLUMNS
 from launchd.server.store.tables import runs, sweeps
 
+T = TypeVar("T")
+
 _FETCHED_AT_ONCE = 100
+_LONGEST_WALK_SECONDS = 30.0
 
 
 class RunQuery:
@@ -27,8 +32,8 @@ class RunQuery:
         """Raises:
         Refused: the filter or the order cannot be used.
         """
-        self.conditions = [runs.c.project_id == project_id, *_conditions(given)]
         self.predicate = filters.predicate(given) if given else None
+        self.conditions = [runs.c.project_id == project_id, *_conditions(given)]
         self.order = order
 
     def ordered_by_columns(self) -> bool:
@@ -78,7 +83,20 @@ def _matching(connection: Connection, query: RunQuery) -> Iterator[Run]:
     rows = connection.execute(query.select(), execution_options={"yield_per": _FETCHED_AT_ONCE})
     found = (Run(**row._mapping) for row in rows)
     predicate = query.predicate
-    return found if predicate is None else (run for run in found if predicate(RunDocument(run)))
+    return found if predicate is None else (run for run in in_time(found) if predicate(RunDocument(run)))
+
+
+def in_time(found: Iterable[T], seconds: float = _LONGEST_WALK_SECONDS) -> Iterator[T]:
+    """What was found, one by one; whoever waits for the store must not wait for a filter over a million runs.
+
+    Raises:
+        Refused: the walk took too long.
+    """
+    end = time.monotonic() + seconds
+    for one in found:
+        if time.monotonic() > end:
+            raise Refused(f"The filter took more than {seconds:g} s; ask for fewer conditions, or for columns alone.")
+        yield one
 
 
 def _sorted_page(connection: Connection, query: RunQuery, offset: int, limit: int) -> list[Run]:

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pytest
 import requests
+from graphql import GraphQLInputObjectType, GraphQLInputType, GraphQLList, get_named_type, get_nullable_type
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support.fuzz import Values
 from tests.support.reaching import FIELDS, SCHEMA
-from tests.support.scene import Scene, ask, setting
-from tests.support.server import RunningServer
+from tests.support.scene import Scene, ask, selection, setting
+from tests.support.server import RefusedByServer, RunningServer
+from tests.support.ways import WAYS, Way, query_along, reached, sane
 from tests.support.world import World
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
-EXAMPLES = 30
-"""Per root field. All of them together take a quarter of a minute."""
+EXAMPLES = 16
+"""Per field. All of them together take half a minute."""
 SECONDS = 5.0
 """No request takes longer, on a busy machine."""
 MEGABYTE = 1024 * 1024
@@ -41,29 +44,67 @@ def stranger(scene: Scene) -> World:
     return world
 
 
-def kinds_of(field: str) -> dict[str, object]:
+def kinds_of(field: str) -> dict[str, GraphQLInputType]:
     kind, _, name = field.partition(".")
     root = SCHEMA.query_type if kind == "Query" else SCHEMA.mutation_type
     assert root is not None
     return {argument: told.type for argument, told in root.fields[name].args.items()}
 
 
+QUIET = settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def check(answer: str, started: float, victim: World) -> None:
+    assert time.monotonic() - started < SECONDS
+    assert victim.hidden not in answer
+    errors = json.loads(answer).get("errors", [])
+    assert all(error["message"] and "Traceback" not in error["message"] for error in errors)
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_no_argument_breaks_a_field(scene: Scene, stranger: World, field: str) -> None:
-    arguments = Values(scene.victim, stranger).arguments(kinds_of(field))  # type: ignore[arg-type]
     before = scene.snapshot()
 
-    @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
-    @given(arguments=arguments)
+    @QUIET
+    @given(arguments=Values(scene.victim, stranger).arguments(kinds_of(field)))
     def answered(arguments: dict[str, object]) -> None:
         started = time.monotonic()
-        answer = ask(stranger.api, field, arguments)
-        assert time.monotonic() - started < SECONDS
-        assert scene.victim.hidden not in answer
-        errors = json.loads(answer).get("errors", [])
-        assert all(error["message"] and "Traceback" not in error["message"] for error in errors)
+        check(ask(stranger.api, field, arguments), started, scene.victim)
+
+    answered()
+    assert scene.snapshot().changes_of(scene.theirs, before) == []
+
+
+@pytest.mark.parametrize("field", WAYS)
+def test_a_way_leads_to_a_field_below_the_root(scene: Scene, field: str) -> None:
+    """Or the test below would prove nothing: it would reach nothing."""
+    assert any(leads_there(way, scene.victim) for way in WAYS[field])
+
+
+def leads_there(way: Way, world: World) -> bool:
+    answer = world.api.post(query_along(way, sane(way, world), selection_of(way, 1))).json()
+    return "errors" not in answer and reached(answer["data"], way) != []
+
+
+def selection_of(way: Way, depth: int) -> str:
+    assert way[-1].field is not None
+    return selection(get_named_type(way[-1].field.type), depth)
+
+
+@pytest.mark.parametrize("field", WAYS)
+def test_no_argument_breaks_a_field_below_the_root(scene: Scene, stranger: World, field: str) -> None:
+    before = scene.snapshot()
+
+    @QUIET
+    @given(asked=Values(scene.victim, stranger).along(WAYS[field], stranger, scene.victim), depth=st.integers(1, 3))
+    def answered(asked: tuple[Way, list[dict[str, object]]], depth: int) -> None:
+        way, arguments = asked
+        started = time.monotonic()
+        response = stranger.api.post(query_along(way, arguments, selection_of(way, depth)))
+        assert response.status_code < 500, response.text
+        check(response.text, started, scene.victim)
 
     answered()
     assert scene.snapshot().changes_of(scene.theirs, before) == []
@@ -144,6 +185,39 @@ def test_long_strings_are_refused(stranger: World, field: str) -> None:
     arguments = {name: put_long(kind, "x" * 300_000) for name, kind in kinds_of(field).items()}
     answer = json.loads(ask(stranger.api, field, arguments))
     assert "300000 characters; at most" in answer["errors"][0]["message"]
+
+
+def put_many(kind: GraphQLInputType) -> object:
+    """An argument of this type whose lists are all too long."""
+    named = get_nullable_type(kind)
+    if isinstance(named, GraphQLList):
+        return [None] * 10_001
+    if isinstance(named, GraphQLInputObjectType):
+        return {name: put_many(field.type) for name, field in named.fields.items() if "[" in str(field.type)} or None
+    return None
+
+
+WITH_LISTS = [field for field in FIELDS if any(put_many(kind) for kind in kinds_of(field).values())]
+
+
+@pytest.mark.parametrize("field", WITH_LISTS)
+def test_long_lists_are_refused(stranger: World, field: str) -> None:
+    answer = json.loads(ask(stranger.api, field, {name: put_many(kind) for name, kind in kinds_of(field).items()}))
+    assert answer["errors"][0]["message"] == "A list of 10001 values is too long; at most 10000 are taken at once."
+
+
+def test_many_reports_at_once_are_refused(stranger: World) -> None:
+    acks = [{"runQueueItemId": stranger.item, "runName": "x"}] * 1001
+    with pytest.raises(RefusedByServer, match="At most 1000 items"):
+        stranger.api.mutate("ackRunQueueItems", "results { success }", launchAgentId=stranger.agent, acks=acks)
+
+
+def test_what_is_given_again_and_again_counts_each_time(stranger: World) -> None:
+    filters = json.dumps({"state": {"$in": ["x" * 90] * 2500}})
+    counts = listed("a{}: runCount(filters: $f)", 150)
+    query = f"query($p: String, $e: String, $f: JSONString) {{ project(name: $p, entityName: $e) {{ {counts} }} }}"
+    with pytest.raises(RefusedByServer, match="The query may read"):
+        stranger.api.run(query, {"p": stranger.project, "e": stranger.entity, "f": filters})
 
 
 BODIES = {

@@ -1,6 +1,7 @@
 """Filters and orders of runs, without a database."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from launchd.server.records import Run
 from launchd.server.runs.documents import RunDocument
 from launchd.server.runs.filters import equalities, predicate, read_filter
 from launchd.server.runs.orders import OrderKey, read_order, sort_key
+from launchd.server.store.run_lists import in_time
 
 RUN = Run(
     id=1,
@@ -65,6 +67,8 @@ RUN = Run(
         ({"config.a.b": 1}, True),
         ({"config.on": True}, True),
         ({"config.on": 1}, False),
+        ({"config.on": {"$in": [1, [], {}]}}, False),
+        ({"config.model": {"$in": [1, {"width": 3}]}}, True),
         ({"config.none": {"$exists": False}}, True),
         ({"summary_metrics.loss": {"$gt": 0.4}}, True),
         ({"summary_metrics.loss": {"$gt": "0.4"}}, False),
@@ -97,6 +101,8 @@ def test_a_filter(given: dict[str, Any], through: bool) -> None:
         ('{"$not": ' * 30 + "{}" + "}" * 30, "nested more than 20"),
         ('{"a": ' + '{"$not": ' * 30 + "1" + "}" * 31, "nested more than 20"),
         (json.dumps({"$and": [{"a": 1}] * 1001}), "more than 1000 conditions"),
+        (json.dumps({"$and": [{}] * 1001}), "more than 1000 conditions"),
+        (json.dumps({"a": {"$in": [[]] * 1001}}), "at most 1000 lists and objects"),
     ],
 )
 def test_a_filter_that_cannot_be_used_says_why(text: str, complaint: str) -> None:
@@ -108,6 +114,19 @@ def test_a_costly_pattern_costs_nothing() -> None:
     run = RunDocument(RUN)
     assert predicate({"name": {"$regex": "(a|a|b|c)*(a|a|b|c)*$"}})(run)
     assert not predicate({"displayName": {"$regex": "(.*)*(.*)*x$"}})(run)
+
+
+def test_a_long_list_costs_no_more_than_a_short_one() -> None:
+    started = time.monotonic()
+    wanted = predicate({"config.lr": {"$in": list(range(200_000))}})
+    assert [wanted(RunDocument(RUN)) for _ in range(1000)] == [False] * 1000
+    assert time.monotonic() - started < 5
+
+
+def test_a_walk_that_takes_too_long_is_refused() -> None:
+    assert list(in_time([1, 2])) == [1, 2]
+    with pytest.raises(Refused, match="took more than 0 s"):
+        list(in_time([1], seconds=0))
 
 
 def test_the_quick_choice_takes_only_what_must_hold() -> None:
