@@ -27,6 +27,9 @@ LOG_ARTIFACT = "`log_artifact`, with files, a reference, description and metadat
 VERSIONS_OF_ARTIFACT = "versions, aliases, the same content again"
 USE_ARTIFACT = "`use_artifact`"
 DOWNLOAD = "`download`"
+LINK_ARTIFACT = (
+    "`link_artifact` to a collection of this and of another project, `link_model`, `use_artifact` from there"
+)
 
 CREATE_GIT = "`wandb job create git`"
 CREATE_CODE = "`wandb job create code`"
@@ -46,6 +49,7 @@ READ_RUNS = "`runs`, with filters and order"
 CHANGE_RUN = "`Run.update`, `summary.update`"
 READ_ARTIFACT = "`artifact`, `artifacts`, types, collections, lineage"
 CHANGE_ARTIFACT = "`Artifact.save`: aliases, description, metadata"
+READ_LINKS = "`Artifact.linked_artifacts`, `source_artifact`, `unlink`; collections of links: list, save, delete"
 
 SWEEP = "`wandb sweep`, `wandb agent`"
 LAUNCH_SWEEP = "`wandb launch-sweep CONFIG` with `-q`"
@@ -87,8 +91,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB),
     "Sweeps": (SWEEP, LAUNCH_SWEEP),
     "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, SYNC, STOP),
-    "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD),
-    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, PEOPLE),
+    "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),
+    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, PEOPLE),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),
     "`wandb launch-agent`": (AGENT_JOB, AGENT_BESIDE, AGENT_FAILURE, AGENT_STOP),
 }

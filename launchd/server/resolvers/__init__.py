@@ -14,6 +14,7 @@ from launchd.server.resolvers import (
     commits,
     items,
     multipart,
+    organizations,
     projects,
     pushing,
     queues,
@@ -34,6 +35,7 @@ from launchd.server.resolvers import (
 bindables = [
     *accounts.bindables,
     *viewer.bindables,
+    *organizations.bindables,
     *projects.bindables,
     *queues.bindables,
     *pushing.bindables,

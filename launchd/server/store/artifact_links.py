@@ -14,7 +14,11 @@ from launchd.server.store.tables import artifact_collections as collection_rows
 from launchd.server.store.tables import artifact_links
 
 REGISTRY_PREFIX = "wandb-registry-"
-"""What the names of projects start with that are registries of an organisation, by W&B's convention."""
+"""What the names of projects start with that are registries of an organization, by W&B's convention."""
+NO_REGISTRIES = (
+    "This server has no registries of organizations: link the artifact to a collection of a project, "
+    "'ENTITY/PROJECT/COLLECTION', and use it from there."
+)
 
 column = artifact_links.c
 _OF_VERSION = column.artifact_number == bindparam("of_number")
@@ -36,10 +40,7 @@ def ensure_portfolio(
         Refused: the name is none, what has it is of another type or no portfolio, or the project would be a registry.
     """
     if project_name.startswith(REGISTRY_PREFIX):
-        raise Refused(
-            f"This server has no registries of organisations, such as {project_name[:80]!r}: link the artifact to a "
-            "collection of a project, as 'ENTITY/PROJECT/COLLECTION'."
-        )
+        raise Refused(NO_REGISTRIES)
     return artifact_collections.ensure_collection(connection, entity, project_name, type_name, name, is_portfolio=True)
 
 

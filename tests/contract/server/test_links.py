@@ -183,7 +183,7 @@ def test_what_cannot_be_linked_is_refused_with_a_sentence(api: Api) -> None:
     (one,) = versions(api, 1)
     portfolio = fresh_name("links")
     link(api, one, portfolio)
-    with pytest.raises(RefusedByServer, match="has no registries of organisations"):
+    with pytest.raises(RefusedByServer, match="has no registries of organizations"):
         link(api, one, "models", project="wandb-registry-model")
     with pytest.raises(RefusedByServer, match="is of type 'code', not 'dataset'"):
         link(api, Logging(api, {"a": b"a"}, artifactTypeName="dataset").log(), portfolio)
