@@ -22,7 +22,7 @@ class Sweep(Record, frozen=True, kw_only=True):
     created_at: float
     updated_at: float
     heartbeat_at: float | None
-    runs_made: int
+    grid_place: int
 
 
 class SweepAgent(Record, frozen=True, kw_only=True):

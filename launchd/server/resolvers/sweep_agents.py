@@ -65,7 +65,9 @@ async def heartbeat(_: object, info: Info, input: dict[str, Any]) -> dict[str, A
 async def _suggestion(context: Context, asking: Asking) -> Mapping[str, Any] | None:
     """Thinking takes a while, so it is done before the decision, and only where it will be needed."""
     wanted = asking.sweep.state == RUNNING and not asking.alive
-    if asking.config.method != "bayes" or not wanted or sweep_ends.has_made_all(asking.sweep, asking.config):
+    if asking.config.method != "bayes" or not wanted:
+        return None
+    if await context.read(sweep_ends.is_exhausted, asking.sweep, asking.config):
         return None
     seen = await context.read(sweep_results.observations, asking.sweep, asking.config)
     return await asyncio.to_thread(bayes.suggest, asking.config, seen)

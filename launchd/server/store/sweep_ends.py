@@ -30,15 +30,13 @@ def runs_expected(config: SweepConfig) -> int | None:
     return min(ends, default=None)
 
 
-def has_made_all(sweep: Sweep, config: SweepConfig) -> bool:
-    """Whether the grid is done, or the cap is reached."""
-    expected = runs_expected(config)
-    return expected is not None and sweep.runs_made >= expected
-
-
 def is_exhausted(connection: Connection, sweep: Sweep, config: SweepConfig) -> bool:
-    """Whether the sweep makes no more runs: it has made all, or one of them has reached its target."""
-    return has_made_all(sweep, config) or _has_reached_target(connection, sweep, config)
+    """Whether the sweep makes no more runs: the grid is done, or the cap reached, or the target."""
+    if config.method == "grid" and sweep.grid_place >= drawing.grid_size(config):
+        return True
+    if config.run_cap is not None and sweep_results.count(connection, sweep.id) >= config.run_cap:
+        return True
+    return _has_reached_target(connection, sweep, config)
 
 
 def _has_reached_target(connection: Connection, sweep: Sweep, config: SweepConfig) -> bool:

@@ -28,6 +28,13 @@ def observations(connection: Connection, sweep: Sweep, config: SweepConfig) -> l
     return seen[::-1]
 
 
+def points(connection: Connection, sweep: Sweep, config: SweepConfig) -> frozenset[str]:
+    """Keys of the points that runs of the sweep were given."""
+    wanted = select(runs_table.c.config).where(runs_table.c.sweep_id == sweep.id)
+    given = (loose_json.load_object(text) for text in connection.execute(wanted).scalars())
+    return frozenset(drawing.point_key(drawing.values_of(config, run_config)) for run_config in given)
+
+
 def metric_of(config: SweepConfig, summary: str | None) -> float | None:
     """The sweep's metric in a run's summary, if it is there and a number."""
     return history_keys.number_at(loose_json.load_object(summary), config.metric) if config.metric else None

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, update
 
 from launchd.server.records import Run, Sweep, SweepAgent, Viewer
 from launchd.server.runs import loose_json, names
-from launchd.server.store import run_changes, run_ends, runs, sweep_ends, sweep_progress, sweeps
+from launchd.server.store import run_changes, run_ends, runs, sweep_ends, sweep_progress, sweep_results, sweeps
 from launchd.server.store.run_states import FAILED, HEARD_OF, KILLED, NOT_ENDED, PENDING
 from launchd.server.store.sweep_states import CANCELED, OVER, RUNNING
 from launchd.server.store.tables import runs as runs_table
@@ -99,26 +99,42 @@ def _offer_again(connection: Connection, asking: Asking, now: float) -> list[Com
 def _offer_next(connection: Connection, asking: Asking, suggested: Mapping[str, Any] | None) -> list[Command]:
     if sweep_ends.is_exhausted(connection, asking.sweep, asking.config):
         return _finish(connection, asking)
-    values = suggested if suggested is not None else _values(asking)
+    if asking.config.method == "grid":
+        point = _next_point(connection, asking)
+        return _finish(connection, asking) if point is None else _offer(connection, asking, point)
+    return _offer(connection, asking, suggested if suggested is not None else drawing.draw(asking.config, _random))
+
+
+def _offer(connection: Connection, asking: Asking, values: Mapping[str, Any]) -> list[Command]:
     arguments = drawing.arguments(asking.config, values)
     name = names.new_run_id()
     row = {
-        "display_name": f"{asking.sweep.name}-{asking.sweep.runs_made + 1}",
+        "display_name": f"{asking.sweep.name}-{sweep_results.count(connection, asking.sweep.id) + 1}",
         "state": PENDING,
         "config": loose_json.dumps(arguments),
         "sweep_id": asking.sweep.id,
         "sweep_agent_id": asking.agent.id,
     }
     runs.insert_run(connection, asking.sweep.project_id, name, row)
-    sweeps.change(connection, asking.sweep.id, {"runs_made": asking.sweep.runs_made + 1})
     sweeps.change_agent(connection, asking.agent.id, {"offered_run": name, "offers": 1})
     return [_command(asking, name, arguments)]
 
 
-def _values(asking: Asking) -> dict[str, Any]:
-    if asking.config.method == "grid":
-        return drawing.grid_point(asking.config, asking.sweep.runs_made)
-    return drawing.draw(asking.config, _random)
+def _next_point(connection: Connection, asking: Asking) -> dict[str, Any] | None:
+    """The next point of the grid that no run has, moving on; None where all have been given out."""
+    place, size = asking.sweep.grid_place, drawing.grid_size(asking.config)
+    taken = _points_taken(connection, asking)
+    while place < size and taken and drawing.point_key(drawing.grid_point(asking.config, place)) in taken:
+        place += 1
+    sweeps.change(connection, asking.sweep.id, {"grid_place": min(place + 1, size)})
+    return drawing.grid_point(asking.config, place) if place < size else None
+
+
+def _points_taken(connection: Connection, asking: Asking) -> frozenset[str]:
+    """Points of runs; none while all runs are of points that are behind, as they are unless some joined later."""
+    if sweep_results.count(connection, asking.sweep.id) <= asking.sweep.grid_place:
+        return frozenset()
+    return sweep_results.points(connection, asking.sweep, asking.config)
 
 
 def _finish(connection: Connection, asking: Asking) -> list[Command]:

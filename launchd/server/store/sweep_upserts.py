@@ -68,8 +68,8 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], sch
     values = _given(given, config, scheduler)
     if given.get("id"):
         found = sweeps.require_by_storage_id(connection, viewer, given["id"])
-        if config is not None and config.early_terminate != read_config(found.config).early_terminate:
-            sweep_progress.forget(connection, found)
+        if config is not None:
+            values |= _begin_anew(connection, found, config)
         sweeps.change(connection, found.id, values)
         sweep = sweeps.sweep_by_number(connection, found.id)
     else:
@@ -78,6 +78,14 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], sch
         wanted = RunQuery(sweep.project_id, filters.read_filter(given["prior_runs_filters"]))
         sweep_runs.adopt(connection, sweep, run_lists.page(connection, wanted, 0, _MOST_ADOPTED))
     return sweep
+
+
+def _begin_anew(connection: Connection, found: Sweep, config: SweepConfig) -> dict[str, Any]:
+    """What was reckoned by the configuration before does not hold any more. Returns what changes with it."""
+    before = read_config(found.config)
+    if config.early_terminate != before.early_terminate:
+        sweep_progress.forget(connection, found)
+    return {"grid_place": 0} if config.parameters != before.parameters else {}
 
 
 def _add(

@@ -85,7 +85,7 @@ def insert_sweep(connection: Connection, project_id: int, name: str, values: Map
     """Add a sweep."""
     now = time.time()
     row = {"state": PENDING, "launched": False, **values, "project_id": project_id, "name": name}
-    row |= {"created_at": now, "updated_at": now, "runs_made": 0}
+    row |= {"created_at": now, "updated_at": now, "grid_place": 0}
     return sweep_by_number(connection, insert_row(connection, insert(sweeps), row))
 
 

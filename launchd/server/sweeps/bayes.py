@@ -5,7 +5,6 @@ Nothing is kept between two choices: the runs are the memory, so that a restarte
 
 import importlib
 import importlib.util
-import json
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
@@ -75,7 +74,7 @@ def _tell(optuna: Any, study: Any, config: SweepConfig, distributions: Mapping[s
 def _distribution(optuna: Any, parameter: Parameter) -> Any:
     kinds = optuna.distributions
     if parameter.values:
-        return kinds.CategoricalDistribution([json.dumps(value) for value in parameter.values])
+        return kinds.CategoricalDistribution([drawing.canonical(value) for value in parameter.values])
     if parameter.distribution == "int_uniform":
         return kinds.IntDistribution(math.ceil(parameter.low), math.floor(parameter.high))
     if parameter.distribution == "q_uniform":
@@ -103,13 +102,13 @@ _LEAST_VALUE = 1e-300
 
 
 def inside(parameter: Parameter, value: Any) -> Any:
-    """A value as Optuna knows it: JSON for one of a list, as Optuna compares no objects; a quantile; or itself.
+    """A value as Optuna knows it: text for one of a list, as Optuna compares no objects; a quantile; or itself.
 
     Raises:
         TypeError: not a number.
     """
     if parameter.values:
-        return json.dumps(value)
+        return drawing.canonical(value)
     if parameter.distribution in ("int_uniform", "q_uniform"):
         return value
     low, high = _reach(parameter)
@@ -123,7 +122,7 @@ def inside(parameter: Parameter, value: Any) -> Any:
 def outside(parameter: Parameter, value: Any) -> Any:
     """What `inside` made of a value, turned back."""
     if parameter.values:
-        return json.loads(value)
+        return next(one for one in parameter.values if drawing.canonical(one) == value)
     if "normal" in parameter.family:
         value = NormalDist(parameter.mu, parameter.sigma).inv_cdf(value)
     if parameter.family == "log_normal":

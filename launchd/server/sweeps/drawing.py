@@ -1,5 +1,6 @@
 """Choosing values: every point of a grid by its number, or at random. Owns the distributions, as W&B defines them."""
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
@@ -63,6 +64,24 @@ _DRAWN: Mapping[str, Callable[[Parameter, Random], float]] = {
     "log_normal": lambda it, random: random.lognormvariate(it.mu, it.sigma),
     "beta": lambda it, random: random.betavariate(it.a, it.b),
 }
+
+
+def point_key(values: Mapping[str, Any]) -> str:
+    """The same for the same values."""
+    return json.dumps({name: canonical(value) for name, value in values.items()}, sort_keys=True)
+
+
+def canonical(value: Any) -> str:
+    """The same text for a value and for what becomes of it in a run's configuration, where 1.0 is 1."""
+    return json.dumps(_whole(value), sort_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value
 
 
 def arguments(config: SweepConfig, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

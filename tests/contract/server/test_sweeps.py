@@ -248,6 +248,28 @@ def test_earlier_runs_can_join_a_sweep(api: Api) -> None:
     assert run.ask("sweepName") == {"sweepName": sweep.name}
 
 
+def test_a_grid_leaves_out_points_that_runs_of_the_sweep_have(api: Api) -> None:
+    """Runs that joined, and those made before the grid was changed."""
+    prior = ClientRun(api, config=json.dumps({"lr": {"value": 2}}))
+    finish(prior, 1)
+    sweep = ClientSweep(api, priorRunsFilters=json.dumps({"name": prior.name}))
+    agent = sweep.agent()
+
+    def start() -> float:
+        run, arguments = sweep.start(agent)
+        finish(run, 1)
+        return float(arguments["lr"]["value"])
+
+    assert start() == 1
+    sweep.upsert(id=sweep.id, config=GRID.replace("[1, 2, 3]", "[4.0, 2, 1.0, 3]"))
+    assert [start(), start()] == [4, 3]
+    assert sweep.beat(agent) == [{"type": "exit"}]
+    assert (sweep.state, sweep.ask("runCount runCountExpected")) == (
+        "FINISHED",
+        {"runCount": 4, "runCountExpected": 4},
+    )
+
+
 def test_sweeps_and_agents_are_listed(api: Api) -> None:
     sweep = ClientSweep(api, "method: random\nname: shown\nparameters: {x: {value: 1}}")
     agent = sweep.agent()

@@ -1,5 +1,6 @@
 """Configurations of sweeps, and the values that are chosen by them."""
 
+import json
 import math
 from random import Random
 from statistics import median
@@ -127,7 +128,7 @@ def test_a_configuration_that_cannot_be_says_why(given: str, complaint: str) -> 
 
 EVERY_DISTRIBUTION: dict[str, dict[str, Any]] = {
     "constant": {"value": None},
-    "categorical": {"values": [None, "a", {"deep": [1]}]},
+    "categorical": {"values": [None, "a", {"deep": [1]}, True, 1.0, 0]},
     "int_uniform": {"min": 1, "max": 5},
     "uniform": {"min": -1.0, "max": 1.0},
     "q_uniform": {"min": 0, "max": 10, "q": 2.5},
@@ -152,7 +153,9 @@ def test_bayes_suggests_and_learns_from_values_of_every_distribution(distributio
     config = config_of(parameters, "bayes", **LOSS)
     bayes.check_available(config)
     random = Random(1)
-    runs = [drawing.arguments(config, drawing.draw(config, random)) for _ in range(50)]
+    # As runs tell it: in JSON of W&B's, 1.0 becomes 1.
+    texts = [drawing.canonical(drawing.arguments(config, drawing.draw(config, random))) for _ in range(50)]
+    runs = [json.loads(text) for text in texts]
     seen = [Observation(drawing.values_of(config, run), float(place)) for place, run in enumerate(runs)]
 
     assert len(bayes.study_of(config, seen).trials) == len(seen)

@@ -23,8 +23,8 @@ sweeps = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("heartbeat_at", Float),
-    # How many runs it has made: the next point of a grid.
-    Column("runs_made", Integer, nullable=False),
+    # The next point of its grid, if it has one.
+    Column("grid_place", Integer, nullable=False),
     UniqueConstraint("project_id", "name"),
 )
 
