@@ -7,6 +7,7 @@ journal once, and only then does what depends on it.
 """
 
 import faulthandler
+import gc
 import logging
 import os
 import selectors
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+from ipc.bootstrap import freeze_imports
 from ipc.failpoints import hit
 from launchd.adoption import adopt_all
 from launchd.care import Care
@@ -82,7 +84,7 @@ LEAVE_SECONDS = 12.0
 #: How long leaving waits for the queue server to hear the last outcomes; the next agent delivers the rest.
 FLUSH_SECONDS = 3.0
 
-#: How often the directories of old jobs are removed.
+#: How often the directories of old jobs, and what the interpreter keeps, are released.
 HOUSEKEEPING_SECONDS = 5.0
 
 #: How many old jobs are forgotten at a time.
@@ -132,6 +134,7 @@ def run(
     # Before any thread, socket or secret: the fork server's copies go to every job.
     pool = Pool(inbox, loaded.config.launchd.policy.resources)
     raise_limit()
+    freeze_imports()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         supervisor = Supervisor(loaded, connect(), api_key, pool, inbox, reload)
@@ -328,6 +331,9 @@ class Supervisor:
             self._journal.forget(item_id)
         if old:
             remove_directories([self._care.rules.job_directory(name) for name in old.values()])
+        # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
+        # empties them.
+        gc.collect()
 
     # -- letters
 
