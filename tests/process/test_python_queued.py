@@ -190,7 +190,7 @@ def test_no_fault_of_wandbs_server_ends_a_wait(fault: Fault) -> None:
         item = theirs.items[theirs.push("default")]
         item.state, item.run_id = "CLAIMED", "run"
         theirs.start_run("run", "finished")
-        api = Api(base_url=theirs.url, api_key=theirs.key, timeout=0.5)
+        api = Api(base_url=theirs.url, api_key=theirs.key, timeout=2.0)
         queued = api.queued_run("me", "tests", "default", item.id)
         assert queued.state == "claimed"
         theirs.break_operations(fault, "GetRunQueueItem", "RunState", "Run")

@@ -114,7 +114,7 @@ def test_a_stop_of_the_server_answers_those_who_wait(tmp_path: Path) -> None:
             wait_until(lambda: len(_connections(server)) >= 8, what="eight waiting claims")
             started = time.monotonic()
             assert server.stop() == 0
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 5
             assert [claim.result(5) for claim in claims] == [[]] * 8
             for client in clients:
                 client.close()

@@ -81,16 +81,17 @@ def test_a_queue_that_is_refused_does_not_stop_the_others(
 
 
 def test_after_a_job_the_next_is_asked_for_at_once(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
-    for _ in range(3):
+    for _ in range(5):
         wandb.push("a")
     application = Application("me", ("a",), {}, "launchd@test")
     poller = Poller(wandb_client, application, mail.inbox, wait_seconds=2.0, poll_seconds=60.0)
     poller.start()
     mail.wait_for(Registered)
     begun = time.monotonic()
-    want_one_at_a_time(poller, mail, 3)
+    want_one_at_a_time(poller, mail, 5)
     poller.end()
-    assert time.monotonic() - begun < FIRST_PAUSE_SECONDS
+    # Four pauses would be longer, shortened by chance as they are.
+    assert time.monotonic() - begun < 3 * FIRST_PAUSE_SECONDS
 
 
 def test_a_server_that_names_a_time_is_not_asked_before(

@@ -129,7 +129,7 @@ def test_an_order_is_heard_while_it_is_waited_for(api: Api, client: QueueServer,
         watcher.watch_over((WatchedRun(item, ENTITY, "p", "run"),))
         assert mail.of(Ordered) == []
         request_stop(api, item)
-        assert mail.wait_for(Ordered, timeout=2.0)[0].stops == (StopOrder(item, "enough"),)
+        assert mail.wait_for(Ordered, timeout=4.0)[0].stops == (StopOrder(item, "enough"),)
 
 
 def test_an_order_that_is_obeyed_is_not_heard_again(api: Api, client: QueueServer, mail: Mail) -> None:
@@ -154,7 +154,7 @@ def test_our_server_tells_the_agent_to_stop(api: Api, client: QueueServer, mail:
     agent, _ = claimed_item(api)
     with watching(client, mail, agent):
         client.stop_agent(agent)
-        assert mail.wait_for(Ordered, timeout=2.0)[0].stop_polling
+        assert mail.wait_for(Ordered, timeout=4.0)[0].stop_polling
 
 
 def test_an_order_whose_answer_got_lost_is_given_again(native: RunningServer, api: Api, mail: Mail) -> None:
