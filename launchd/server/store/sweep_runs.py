@@ -6,7 +6,7 @@ failed.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from random import SystemRandom
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select, update
 from launchd.server.records import Run, Sweep, SweepAgent, Viewer
 from launchd.server.runs import loose_json, names
 from launchd.server.store import run_changes, run_ends, runs, sweep_ends, sweep_progress, sweep_results, sweeps
-from launchd.server.store.run_states import FAILED, HEARD_OF, KILLED, NOT_ENDED, PENDING
+from launchd.server.store.run_states import ALIVE, FAILED, KILLED, NOT_ENDED, PENDING
 from launchd.server.store.sweep_states import CANCELED, OVER, RUNNING
 from launchd.server.store.tables import runs as runs_table
 from launchd.server.sweeps import drawing
@@ -44,20 +44,23 @@ def commands(connection: Connection, asking: Asking, suggested: Mapping[str, Any
     sweeps.change_agent(connection, asking.agent.id, {"heartbeat_at": now})
     sweeps.change(connection, asking.sweep.id, {"heartbeat_at": now})
     if asking.sweep.state in OVER:
-        return list(_farewell(asking))
+        return _farewell(connection, asking, now)
     if asking.config.early_terminate is not None:
         sweep_progress.catch_up(connection, asking.sweep, asking.config.early_terminate)
-    _bury_stopped(connection, asking, now)
+    _bury_stopped(connection, asking, asking.alive, now)
     stops = [{"type": "stop", "run_id": name} for name in _to_stop(connection, asking)]
     if stops or asking.alive or asking.sweep.state != RUNNING:
         return stops
     return _offer_again(connection, asking, now) or _offer_next(connection, asking, suggested)
 
 
-def _farewell(asking: Asking) -> Iterator[Command]:
+def _farewell(connection: Connection, asking: Asking, now: float) -> list[Command]:
     """A scheduler looks at the sweep's state by itself, and takes an exit before that for a cancellation."""
-    if asking.sweep.state == CANCELED or not (asking.sweep.launched or asking.alive):
-        yield {"type": "exit"}
+    if asking.sweep.state != CANCELED and (asking.sweep.launched or asking.alive):
+        return []
+    # At this word W&B's agent kills what still runs.
+    _bury_stopped(connection, asking, frozenset(), now)
+    return [{"type": "exit"}]
 
 
 def _to_stop(connection: Connection, asking: Asking) -> list[str]:
@@ -69,7 +72,7 @@ def _to_stop(connection: Connection, asking: Asking) -> list[str]:
     return list(connection.execute(wanted).scalars())
 
 
-def _bury_stopped(connection: Connection, asking: Asking, now: float) -> None:
+def _bury_stopped(connection: Connection, asking: Asking, alive: frozenset[str], now: float) -> None:
     """Stopped runs that the agent does not speak of any more: it has killed them, perhaps before they said a word."""
     if asking.sweep.launched:
         return
@@ -77,8 +80,8 @@ def _bury_stopped(connection: Connection, asking: Asking, now: float) -> None:
         runs_table.c.sweep_id == asking.sweep.id,
         runs_table.c.sweep_agent_id == asking.agent.id,
         runs_table.c.stopped,
-        runs_table.c.state.in_(HEARD_OF),
-        runs_table.c.name.not_in(asking.alive),
+        runs_table.c.state.in_(ALIVE),
+        runs_table.c.name.not_in(alive),
     )
     for run_id in connection.execute(gone).scalars().all():
         run_ends.end(connection, run_id, KILLED, now)

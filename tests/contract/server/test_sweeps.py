@@ -108,6 +108,8 @@ def test_a_paused_sweep_gives_nothing_and_a_canceled_one_stops_everything(api: A
     sweep.set("CANCELED")
     assert run.stream({})["stopped"] is True
     assert sweep.beat(agent, run.name) == [{"type": "exit"}]
+    # The agent kills it at that word.
+    assert run.state == "killed"
 
 
 def test_a_finished_sweep_lets_running_runs_end(api: Api) -> None:
