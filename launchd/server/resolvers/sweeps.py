@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ariadne import MutationType, ObjectType
+from graphql import GRAPHQL_MAX_INT
 from sqlalchemy import Connection
 
 from launchd.server import run_specs
@@ -19,7 +20,7 @@ from launchd.server.store.ids import names_id
 from launchd.server.store.run_lists import RunQuery
 from launchd.server.store.sweep_states import CANCELED
 from launchd.server.store.sweep_upserts import Scheduler
-from launchd.server.sweeps.config import read_config
+from launchd.server.sweeps.config import SweepConfig, read_config
 from launchd.server.wakeups import work_topic
 
 mutation = MutationType()
@@ -97,7 +98,7 @@ def resolve_controller_run(found: Sweep, info: Info) -> str | None:
 
 @sweep.field("bestLoss")
 async def resolve_best_loss(found: Sweep, info: Info) -> float | None:
-    return await info.context.read(sweep_results.best_loss, found, read_config(found.config))
+    return await info.context.read(sweep_results.best_loss, found, await _read(found.config))
 
 
 @sweep.field("runCount")
@@ -106,8 +107,9 @@ async def resolve_run_count(found: Sweep, info: Info) -> int:
 
 
 @sweep.field("runCountExpected")
-def resolve_run_count_expected(found: Sweep, info: Info) -> int | None:
-    return sweep_ends.runs_expected(read_config(found.config))
+async def resolve_run_count_expected(found: Sweep, info: Info) -> int | None:
+    expected = sweep_ends.runs_expected(await _read(found.config))
+    return expected if expected is not None and expected <= GRAPHQL_MAX_INT else None
 
 
 @sweep.field("runs")
@@ -139,6 +141,9 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     context = info.context
     scheduler = sweep_upserts.read_scheduler(input.get("launch_scheduler"))
     values = run_specs.parse_object(input.get("template_variable_values"), "templateVariableValues")
+    if input.get("config") is not None:
+        # Before the others who write have to wait for it; it is remembered.
+        await _read(input["config"])
 
     def work(connection: Connection) -> tuple[Sweep, str | None, list[str]]:
         made = sweep_upserts.upsert(connection, context.viewer, input, scheduler)
@@ -150,8 +155,13 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     if queue_id is not None:
         context.services.wakeups.wake_one([work_topic(queue_id, scheduler=True)])
     context.services.wakeups.wake_all(agent_ids)
-    config = await asyncio.to_thread(read_config, made.config)
-    return {"sweep": made, "config_validation_warnings": list(config.warnings)}
+    warnings = (await _read(made.config)).warnings
+    return {"sweep": made, "config_validation_warnings": list(warnings)}
+
+
+async def _read(config: str) -> SweepConfig:
+    """Long YAML takes seconds, which the event loop does not have."""
+    return await asyncio.to_thread(read_config, config)
 
 
 def _queue_scheduler(

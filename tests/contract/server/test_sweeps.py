@@ -1,13 +1,15 @@
 """Sweeps over HTTP: agents get every point once, states are heeded, schedulers are queued."""
 
+import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.contract.server.conftest import Stage
 from tests.support.runs import ClientRun
-from tests.support.server import Api, RefusedByServer, fresh_name
+from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name
 
 GRID = "method: grid\nmetric: {name: loss, goal: minimize}\nparameters: {lr: {values: [1, 2, 3]}}\n"
 
@@ -301,3 +303,28 @@ def test_an_agent_is_told_which_program_to_run(api: Api, program: str | None) ->
     (command,) = sweep.beat(sweep.agent())
 
     assert command["program"] == program
+
+
+def test_a_grid_may_have_more_points_than_an_int_can_count(api: Api) -> None:
+    parameters = "".join(f"  p{number}: {{values: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}}\n" for number in range(60))
+    sweep = ClientSweep(api, f"method: grid\nparameters:\n{parameters}")
+    assert sweep.ask("runCountExpected") == {"runCountExpected": None}
+    _, arguments = sweep.start(sweep.agent())
+    assert len(arguments) == 60
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_long_config_keeps_no_writer_waiting(server: RunningServer, api: Api) -> None:
+    values = ",".join(["1"] * 30_000)
+    queue = fresh_name("queue")
+    api.create_queue(queue)
+
+    def make() -> str:
+        with server.api() as another:
+            return ClientSweep(another, f"method: grid\nparameters: {{x: {{values: [{values}]}}}}").name
+
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(make)
+        written = [api.push(queue) for _ in itertools.takewhile(lambda _: not made.done(), range(1000))]
+    assert made.result()
+    assert len(written) > 5
