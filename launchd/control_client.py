@@ -45,7 +45,9 @@ def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
         except PermissionError:
             raise ControlError(f"The agent at {path} belongs to another user. Ask as that user, or as root.") from None
         except (OSError, ValueError) as error:
-            raise NoAnswer(f"The agent at {path} did not answer: {error}.") from error
+            raise NoAnswer(
+                f"The agent at {path} did not answer: {error}. If it hangs, restart it; its jobs run on."
+            ) from error
     return answer
 
 

@@ -1,5 +1,6 @@
 """`launchd job`: make, list and describe jobs, kept as artifacts in W&B's form at the queue server."""
 
+import re
 import shlex
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ import click
 from launchd.api.targets import DEFAULT_PROJECT
 from launchd.cli.failures import told
 from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, NewJob, Options, of_directory, of_image, of_repository
-from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
+from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
 from launchd.cli.tables import Cell, table, terminal_width
 from launchd.cli.words import joined, one_line
 from launchd.client.artifact_models import ArtifactVersion
@@ -21,6 +22,9 @@ from launchd.client.queue_server import QueueServer
 
 #: What W&B's command leaves out of a code job, besides what is never code.
 _NOT_CODE = ("wandb",)
+
+#: What W&B's clients take.
+_RUNTIME = re.compile(r"3\.[0-9]+")
 
 _OUTCOMES = {"created": "was created", "updated": "has a new version", "unchanged": "is unchanged"}
 
@@ -75,6 +79,8 @@ def create(
 
     Made again, a job gets a new version, unless nothing changed.
     """
+    if runtime is not None and not _RUNTIME.fullmatch(runtime):
+        raise click.BadParameter(f"{runtime!r} is no version of Python 3, such as 3.11.", param_hint="--runtime")
     given = (entry_point, git_hash, runtime, build_context, dockerfile, base_image)
     _check(kind, path, name, given)
     options = Options(
@@ -141,6 +147,8 @@ def list_all(project: str, entity: str | None, url: str | None, state_dir: Path 
     with queue_server(url, state_dir) as server:
         owner = entity_of(server, entity)
         found = list_jobs(server, owner, project)
+        if not found:
+            require_entity(server, owner)
     if not found:
         click.echo(f"There are no jobs in project {project!r} of {owner!r}. Make one with: launchd job create")
         return

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from launchd.cli.home import state_dir_option
-from launchd.config import ConfigError, Flags, load
-from launchd.control_client import ControlError, ask
+from launchd.config import SYSTEM_STATE_DIR, ConfigError, Flags, default_runtime_dir, default_state_dir, load
+from launchd.control_client import ControlError, NoAnswer, ask
 from launchd.home import Home, NotUp, default_directory, living_note
 
 #: What a command that uses :func:`agent_options` may meet.
@@ -66,7 +66,18 @@ def question(directory: Path, **request: str) -> dict[str, Any]:
     Raises:
         ControlError: it cannot be reached, or it answers that it cannot do that.
     """
-    answer = ask(directory, dict(request))
+    try:
+        answer = ask(directory, dict(request))
+    except NoAnswer as silence:
+        if _is_beside_the_service(directory):
+            raise NoAnswer(f"{silence} That of the system service is root's: ask it with sudo.") from None
+        raise
     if not answer.get("ok"):
         raise ControlError(str(answer.get("error") or "The agent refused without a reason."))
     return answer
+
+
+def _is_beside_the_service(directory: Path) -> bool:
+    """Whether somebody but root looks where their own agent would be, on a host with a system service."""
+    usual = default_runtime_dir(os.environ, default_state_dir(os.environ))
+    return os.geteuid() != 0 and directory == Path(usual) and Path(SYSTEM_STATE_DIR).exists()

@@ -63,7 +63,9 @@ def whoami(url: str | None, state_dir: Path | None) -> None:
 
 
 def _person(viewer: Viewer) -> str:
-    return f"user    {viewer.username}\nentity  {viewer.entity or '-'}\nteams   {joined(viewer.teams)}"
+    # The server lists everybody's own entity among them.
+    teams = joined(team for team in viewer.teams if team != viewer.username)
+    return f"user    {viewer.username}\nentity  {viewer.entity or '-'}\nteams   {teams}"
 
 
 def _read_key(address: str) -> str:

@@ -7,7 +7,7 @@ import click
 from launchd.api.targets import DEFAULT_RESOURCE, PRIORITIES
 from launchd.cli.documents import json_mapping
 from launchd.cli.failures import told
-from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
+from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
 from launchd.cli.tables import Cell, table, terminal_width
 from launchd.cli.words import one_line
 from launchd.client.errors import Refused
@@ -50,6 +50,8 @@ def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> 
     with queue_server(url, state_dir) as server:
         owner = entity_of(server, entity)
         found = server.queue_details(owner)
+        if not found:
+            require_entity(server, owner)
     if not found:
         click.echo(f"There are no queues of {owner!r}. Create one with: launchd queue create NAME")
         return

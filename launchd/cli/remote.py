@@ -49,5 +49,11 @@ def entity_of(server: QueueServer, entity: str | None) -> str:
     return found
 
 
+def require_entity(server: QueueServer, entity: str) -> None:
+    """Tell apart an entity that has nothing from one that is not there, which raises :class:`QueueServerError`."""
+    if not server.knows_entity(entity):
+        raise Refused(f"There is no entity {entity!r} at {server.base_url} that you may use.")
+
+
 #: What a command that uses :func:`queue_server` may meet.
 REMOTE_ERRORS = (QueueServerError, NotUp)

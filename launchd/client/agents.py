@@ -32,6 +32,10 @@ class AgentCalls(Calls):
         created = self._call(launch.CREATE_AGENT, **target, agentConfig=as_json(config), version=version)
         return created.launch_agent_id
 
+    def knows_entity(self, entity: str) -> bool:
+        """Whether there is an entity of that name which the key may use."""
+        return self._call(launch.ENTITY_IS_TEAM, entity=entity) is not None
+
     def is_team(self, entity: str) -> bool:
         """Whether the entity is a team. False where the server does not know it."""
         found = self._call(launch.ENTITY_IS_TEAM, entity=entity)

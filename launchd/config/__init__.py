@@ -3,11 +3,20 @@
 Import from here. `document.py` reads the file, `blocks.py` knows every key, `loading.py` the order of precedence.
 """
 
-from launchd.config.loading import Flags, LoadedConfig, default_runtime_dir, default_state_dir, from_values, load
+from launchd.config.loading import (
+    SYSTEM_STATE_DIR,
+    Flags,
+    LoadedConfig,
+    default_runtime_dir,
+    default_state_dir,
+    from_values,
+    load,
+)
 from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig, PolicyRules, SupervisionConfig
 from launchd.config.problems import ConfigError, Problem
 
 __all__ = [
+    "SYSTEM_STATE_DIR",
     "AgentConfig",
     "ConfigError",
     "Flags",

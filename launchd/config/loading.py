@@ -32,6 +32,10 @@ FLAGS = {"queues": "--queue", "entity": "--entity", "max_jobs": "--max-jobs", "v
 MAX_SOCKET_PATH = 107
 
 
+#: Where root's agent, which the system service is, keeps its state.
+SYSTEM_STATE_DIR = "/var/lib/launch-agent"
+
+
 class Flags(msgspec.Struct, frozen=True):
     """What the command line said; nothing, where it said nothing."""
 
@@ -169,7 +173,7 @@ def _ours(report: Report, block: Any, environ: Mapping[str, str]) -> LaunchdConf
 def default_state_dir(environ: Mapping[str, str]) -> str:
     """Where an agent keeps its state when nobody says otherwise: the system's place for root, the user's for others."""
     if os.geteuid() == 0:
-        return "/var/lib/launch-agent"
+        return SYSTEM_STATE_DIR
     home = environ.get("HOME") or "/"
     return str(Path(environ.get("XDG_STATE_HOME") or Path(home, ".local", "state")) / "launchd")
 

@@ -70,6 +70,7 @@ def test_mistakes_are_told(up: Up, tmp_path: Path) -> None:
     assert "is no name of a job" in refused("job", "describe", "a/b/c/d")
     assert "no directory" in refused("job", "create", "code", str(tmp_path / "nothing"))
     assert "is no name for a job; 'a_b' is one" in refused("job", "create", "image", "busybox", "-n", "a b")
+    assert "'2.7' is no version of Python 3" in refused("job", "create", "code", str(tmp_path), "-r", "2.7")
     assert "has its command" in refused("job", "create", "image", "busybox", "-E", "true")
     assert "cannot be read" in refused("job", "create", "git", f"file://{tmp_path}/nothing")
     repository = make_repository(tmp_path / "repository")

@@ -54,7 +54,7 @@ def test_after_login_no_variable_is_needed(
 
     assert (find_base_url(environ).url, find_api_key(server.url, environ).key) == (server.url, server.key)
     said = launchd("whoami").output
-    assert "user    me\n" in said
+    assert "user    me\nentity  me\nteams   -\n" in said
     assert f"server  {server.url} (from {tmp_path / '.config/wandb/settings'})" in said
     assert f"key     from {tmp_path / '.netrc'}" in said
     assert server.key not in said

@@ -49,6 +49,14 @@ def test_a_queue_from_its_creation_to_its_deletion(at_server: Launchd) -> None:
     assert (gone.exit_code, gone.stderr) == (1, "Error: There is no queue 'nightly' of 'me'.\n")
 
 
+@pytest.mark.parametrize("kind", ["queue", "job"])
+def test_an_entity_that_is_not_there_is_not_one_that_has_nothing(at_server: Launchd, kind: str) -> None:
+    listed = at_server(kind, "list", "-e", "nobody")
+
+    assert listed.exit_code == 1
+    assert listed.stderr.startswith("Error: There is no entity 'nobody' at http://")
+
+
 def test_a_queue_for_a_resource_that_nobody_knows(at_server: Launchd) -> None:
     made = at_server("queue", "create", "odd", "-r", "Kubernets")
 

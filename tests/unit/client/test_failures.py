@@ -137,7 +137,20 @@ def test_a_busy_server_may_name_a_time_of_day() -> None:
     assert error.retry_after > 3600
 
 
-@pytest.mark.parametrize("address", ["localhost:8080", "ftp://h", "http://", ""])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:8080",
+        "ftp://h",
+        "http://",
+        "",
+        "http://h ",
+        "http://a b",
+        "http://h\n",
+        "http://[::1",
+        "http://h:99999",
+    ],
+)
 def test_what_is_no_address_is_refused_at_once(address: str) -> None:
     with pytest.raises(Refused, match="is not the address of a queue server"):
         QueueServer(address, KEY)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from launchd import control_client
 from launchd.control import MAX_REQUEST_BYTES, ControlServer
-from launchd.control_client import SOCKET_NAME, ControlError, ask
+from launchd.control_client import SOCKET_NAME, ControlError, NoAnswer, ask
 from launchd.inbox import Asked, Inbox
 from tests.support.waiting import wait_until
 
@@ -44,6 +45,20 @@ def send(directory: Path, data: bytes) -> bytes:
 
 def test_a_request_is_answered(socket_directory: Path) -> None:
     assert ask(socket_directory, {"command": "status"}) == {"ok": True, "heard": {"command": "status"}}
+
+
+def test_an_agent_that_hangs_is_told_from_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_client, "ANSWER_SECONDS", 0.0)
+    monkeypatch.setattr(control_client, "CLIENT_SECONDS", 0.05)
+    with pytest.raises(NoAnswer, match=r"^No agent runs here "):
+        ask(tmp_path, {"command": "status"})
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(tmp_path / SOCKET_NAME))
+        hanging.listen()
+        with pytest.raises(NoAnswer, match=r"did not answer: timed out\. If it hangs, restart it"):
+            ask(tmp_path, {"command": "status"})
 
 
 @pytest.mark.parametrize("data", [b"hello\n", b"[1]\n", b"\xff\xfe\n", b"\n"])
