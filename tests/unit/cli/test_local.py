@@ -13,6 +13,8 @@ from tests.unit.cli.conftest import Launchd
 def test_who_is_not_root_is_told_of_the_system_service(
     words: tuple[str, ...], launchd: Launchd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A socket's path must be short.
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(local, "SYSTEM_STATE_DIR", str(tmp_path / "service"))
     nobody_here = launchd(*words).stderr
