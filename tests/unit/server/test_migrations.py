@@ -114,6 +114,22 @@ def test_whoever_was_there_before_there_were_roles_may_do_what_they_could(old: S
         assert [row["role"] for row in rows(connection) if "role" in row] == [3, 3]
 
 
+PORTFOLIO_ROWS = """
+    INSERT INTO artifact_collections (id, project_id, type, name, is_portfolio) VALUES (2, 1, 'code', 'p', true);
+    INSERT INTO artifact_links (id, collection_id, artifact_number, version_index, linked_at) VALUES (1, 2, 1, 0, 1.5);
+    INSERT INTO artifact_aliases (id, collection_id, alias, artifact_number) VALUES (2, 2, 'latest', 1);
+"""
+
+
+def test_a_server_that_knows_no_portfolios_finds_none(old: ServerSettings) -> None:
+    with preparing(old) as connection:
+        before = rows(connection)
+        for statement in PORTFOLIO_ROWS.split(";")[:-1]:
+            connection.exec_driver_sql(statement)
+        run_migrations(connection, "downgrade", "0011")
+        assert have_survived(rows(connection), before)
+
+
 def test_all_can_be_taken_away_and_made_anew(old: ServerSettings) -> None:
     with preparing(old) as connection:
         run_migrations(connection, "downgrade", "base")
