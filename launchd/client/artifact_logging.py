@@ -11,7 +11,7 @@ import msgspec
 from launchd.client.answers import CreatedVersion
 from launchd.client.directories import CodeFile, digest_of
 from launchd.client.documents import artifacts
-from launchd.client.errors import ServerBusy
+from launchd.client.errors import Refused, ServerBusy
 from launchd.client.queue_server import QueueServer
 from launchd.client.transport import encoded
 
@@ -134,7 +134,19 @@ def _put_files(
         raise ServerBusy(f"The server at {server.base_url} offered {len(targets)} places for {len(files)} files.")
     for file, target in zip(files, targets, strict=True):
         if target.upload_url:
-            _put_file(server, target.upload_url, target.headers(), file)
+            _put_unchanged(server, target.upload_url, target.headers(), file, digests[file.name])
+
+
+def _put_unchanged(server: QueueServer, url: str, headers: Mapping[str, str], file: CodeFile, digest: str) -> None:
+    """Upload a file; where storage refuses it because somebody wrote to it meanwhile, say that."""
+    try:
+        _put_file(server, url, headers, file)
+    except Refused as refusal:
+        if digest_of(file.path) == digest:
+            raise
+        raise Refused(
+            f"The file {file.path} changed while it was uploaded. Try again when nothing writes to it."
+        ) from refusal
 
 
 def _put_file(server: QueueServer, url: str, headers: Mapping[str, str], file: CodeFile) -> None:

@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,23 @@ def test_the_same_directory_is_stored_once(ours: QueueServer, code: Path) -> Non
 
     (code / "main.py").chmod(0o755)
     assert upload_directory(ours, ENTITY, "p", "once", code) != first
+
+
+def test_a_file_that_somebody_writes_to_meanwhile_is_named(
+    ours: QueueServer, code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = code / "train.log"
+    log.write_text(f"begun below {code}")
+    create = artifact_logging._create
+
+    def create_and_write(*given: Any) -> Any:
+        created = create(*given)
+        log.write_text("goes on after its digest was taken")
+        return created
+
+    monkeypatch.setattr(artifact_logging, "_create", create_and_write)
+    with pytest.raises(Refused, match=rf"^The file {log} changed while it was uploaded\."):
+        upload_directory(ours, ENTITY, "p", "changing", code)
 
 
 def test_a_directory_without_files_is_refused(ours: QueueServer, tmp_path: Path) -> None:
