@@ -16,6 +16,7 @@ from ipc.errors import ErrorReport
 from ipc.exits import WorkerExit, describe
 from ipc.failpoints import hit
 from ipc.handles import ExitResult
+from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import (
     Adopt,
     Cancel,
@@ -314,7 +315,7 @@ class Care:
             self._restaff(charge, started_over(job, exit_code, time.time()))
 
     def _worker_lost_report(self, job: JobRecord, how: str) -> ErrorReport:
-        worker_log = f"{self.rules.job_directory(job.name)}/worker.log"
+        worker_log = f"{self.rules.job_directory(job.name)}/{WORKER_LOG_FILE}"
         return ErrorReport(
             "build" if job.state is JobState.BUILDING else "agent",
             "WorkerLost",
