@@ -87,7 +87,9 @@ class PostgresDatabase:
     def __init__(self, url: URL) -> None:
         self._reading, self._writing = open_engine(url, reading=True), open_engine(url)
         self._readers = ThreadPoolExecutor(_READERS, "store-read")
-        self._writers = ThreadPoolExecutor(_WRITERS, "store-write")
+        # One at a time writes alone, whatever happens: more threads waiting for that would keep claims waiting.
+        self._alone = ThreadPoolExecutor(1, "store-write-alone")
+        self._writers = ThreadPoolExecutor(_WRITERS - 1, "store-write")
         self._reachability = Reachability(url.render_as_string(hide_password=True))
 
     async def read(self, work: Work[T]) -> T:
@@ -96,7 +98,7 @@ class PostgresDatabase:
 
     async def write(self, work: Work[T]) -> T:
         """What `work` returned; nobody else wrote meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(self._writers, self._told, self._write, work, "alone")
+        return await asyncio.get_running_loop().run_in_executor(self._alone, self._told, self._write, work, "alone")
 
     async def write_guarded(self, work: Work[T]) -> T:
         """What `work` returned; other guarded work may have run beside it."""
@@ -104,6 +106,7 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Finish what was submitted, then close."""
+        self._alone.shutdown()
         self._writers.shutdown()
         self._readers.shutdown()
         self._writing.dispose()

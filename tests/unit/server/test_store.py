@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -18,6 +19,7 @@ from launchd.server.store.opening import database_url, name_of_database, open_da
 from launchd.server.store.sqlite import open_engine
 from launchd.server.store.tables import entities, projects
 from tests.support.postgres import Cluster
+from tests.support.waiting import wait_until
 
 sqlite_only = pytest.mark.parametrize("empty", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("empty", ["postgresql"], indirect=True)
@@ -49,6 +51,36 @@ def test_a_change_that_raises_takes_no_other_along(database: Database) -> None:
     results = asyncio.run(run())
     assert [str(result) for result in results] == ["a", "bad1", "b", "bad2", "c"]
     assert asyncio.run(database.read(names)) == ["a", "b", "c"]
+
+
+GUARDED_WAIT = text(
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+@postgresql_only
+def test_a_claim_waits_for_one_who_writes_alone_and_not_for_all_of_them(database: Database) -> None:
+    order = []
+    at_work = threading.Event()
+
+    def first(connection: Connection) -> None:
+        at_work.set()
+        wait_until(lambda: connection.execute(GUARDED_WAIT).scalar_one(), what="a claim that waits for this change")
+
+    def alone(_: Connection) -> None:
+        order.append("alone")
+
+    def claim(_: Connection) -> None:
+        order.append("claim")
+
+    async def run() -> None:
+        others = [asyncio.ensure_future(database.write(work)) for work in (first, *[alone] * 20)]
+        await asyncio.to_thread(at_work.wait, 10.0)
+        await asyncio.gather(database.write_guarded(claim), *others)
+
+    asyncio.run(run())
+    assert "claim" in order[:2]
 
 
 def test_an_error_of_the_database_is_answered_with_a_sentence_and_passes(database: Database) -> None:
