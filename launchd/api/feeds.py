@@ -149,6 +149,10 @@ class CallersQueue(QueueServer):
         """The one queue."""
         return [Queue(CALLER, CALLER)]
 
+    def is_team(self, entity: str) -> bool:  # noqa: ARG002
+        """No matter: nobody but the caller can push to the queue."""
+        return False
+
     def create_agent(
         self,
         entity: str,  # noqa: ARG002 - there is one queue, and one agent
