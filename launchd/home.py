@@ -38,6 +38,9 @@ class Note(msgspec.Struct, frozen=True):
     pid: int
 
 
+_note_decoder = msgspec.json.Decoder(Note)
+
+
 class Home:
     """The directory of one `launchd up`."""
 
@@ -84,7 +87,7 @@ class Home:
     def note(self) -> Note | None:
         """What the last `up` here noted, or ``None``; whether it still lives says :meth:`is_up`."""
         try:
-            return msgspec.json.decode(self._note_path.read_bytes(), type=Note)
+            return _note_decoder.decode(self._note_path.read_bytes())
         except (OSError, msgspec.DecodeError):
             return None
 

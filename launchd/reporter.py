@@ -41,6 +41,8 @@ BATCH = 64
 #: A state is told after this, if it still is one: to tell of each step of a job's start would delay that start.
 STATES_SECONDS = 0.2
 
+_report_decoder = msgspec.json.Decoder(Report)
+
 log = logging.getLogger(__name__)
 
 SWEEP_ALIVE = frozenset({"RUNNING", "PAUSED"})
@@ -228,7 +230,7 @@ class Reporter(threading.Thread):
 
     def _send_outcomes(self, outcomes: Sequence[Delivery]) -> None:
         for agent_id, group in _by_agent(outcomes):
-            reports = [msgspec.json.decode(delivery.body, type=Report) for delivery in group]
+            reports = [_report_decoder.decode(delivery.body) for delivery in group]
             taken = self._taken(partial(self._server.report_many, agent_id, reports))
             self._inbox.put(Delivered(tuple(one.id for one in group if taken.get(one.item_id))))
             refused = tuple(one.id for one in group if not taken.get(one.item_id))

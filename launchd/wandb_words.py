@@ -66,6 +66,10 @@ class _Outcome(msgspec.Struct, frozen=True):
     ending: Ending | None = None
 
 
+_outcome_decoder = msgspec.json.Decoder(_Outcome)
+_report_decoder = msgspec.json.Decoder(Report)
+
+
 class WandbWords:
     """Tells one server. ``secrets`` appear in no log that is sent; ``init_grace_seconds`` is how long a run may take
     to appear after its job's end."""
@@ -110,8 +114,8 @@ class WandbWords:
     # -- outcomes
 
     def _tell_outcome(self, delivery: Delivery, looks: int) -> float | None:
-        report = msgspec.json.decode(delivery.body, type=Report)
-        ending = msgspec.json.decode(delivery.body, type=_Outcome).ending
+        report = _report_decoder.decode(delivery.body)
+        ending = _outcome_decoder.decode(delivery.body).ending
         if ending is not None and ending.ran and ending.entity == self._registered.entity:
             pause = self._tell_unless_started(delivery, report, ending, looks)
         else:

@@ -123,6 +123,9 @@ PLANTED = {
         "launchd/c.py": "from .a import thing",
     },
     "prints_outside_the_command_line": {"launchd/cli/status.py": "print(1)", "workers/main.py": "print(2)"},
+    "types_learnt_while_running": {
+        "launchd/a.py": "class Note: ...\ndef read(text):\n    return msgspec.json.decode(text, type=Note)"
+    },
     "asks_what_our_objects_are": {"launchd/a.py": "class Runner: ...\nx = isinstance(1, (int, Runner))"},
     "modules_without_docstring": {"launchd/a.py": "x = 1"},
     "packaging_as_a_package": {"packaging/deb/__init__.py": ""},

@@ -10,11 +10,9 @@ import signal
 import sys
 import threading
 
-import msgspec
-
 from launchd import logs
 from launchd.api.feeds import CallersQueue, Handover, StandbyServer
-from launchd.api.talk import Begin, Claim, FromAgent, Leave, Refusal, Stop, Take, Told, line_of, to_agent
+from launchd.api.talk import Begin, Claim, FromAgent, Leave, Refusal, Stop, Take, Told, beginning, line_of, to_agent
 from launchd.client.queue_server import ClaimedItem, QueueServer, Report
 from launchd.config import ConfigError, from_values
 from launchd.supervisor import CannotStart, run
@@ -113,7 +111,7 @@ class Host:
 def main() -> int:
     """Be the agent that the first line on standard input describes; returns the exit code."""
     channel = Channel()
-    begin = msgspec.json.decode(channel.next_line(), type=Begin)
+    begin = beginning(channel.next_line())
     try:
         loaded = from_values(begin.config, os.environ)
         logs.set_up(loaded.config.launchd.log_format, loaded.config.verbosity)

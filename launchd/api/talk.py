@@ -63,6 +63,7 @@ class Refusal(msgspec.Struct, frozen=True, tag=True):
 ToAgent = Take | Stop | Claim | Leave
 FromAgent = Told | Refusal
 
+_begin: msgspec.json.Decoder[Begin] = msgspec.json.Decoder(Begin)
 _to_agent: msgspec.json.Decoder[ToAgent] = msgspec.json.Decoder(ToAgent)
 _from_agent: msgspec.json.Decoder[FromAgent] = msgspec.json.Decoder(FromAgent)
 
@@ -70,6 +71,11 @@ _from_agent: msgspec.json.Decoder[FromAgent] = msgspec.json.Decoder(FromAgent)
 def line_of(message: Begin | ToAgent | FromAgent) -> bytes:
     """Return ``message`` as it is sent."""
     return msgspec.json.encode(message) + b"\n"
+
+
+def beginning(line: bytes) -> Begin:
+    """Return what the agent is to be, which ``line`` says; raises `msgspec.DecodeError`."""
+    return _begin.decode(line)
 
 
 def to_agent(line: bytes) -> ToAgent:

@@ -26,6 +26,9 @@ class _Metadata(msgspec.Struct):
     executables: list[str] = []
 
 
+_metadata_decoder = msgspec.json.Decoder(_Metadata)
+
+
 def upload_directory(
     server: QueueServer, entity: str, project: str, name: str, path: Path, ignore: Sequence[str] = IGNORED
 ) -> str:
@@ -92,7 +95,7 @@ def _stored_files(server: QueueServer, artifact_id: str) -> Iterator[tuple[FileF
 def _executables(metadata: str | None) -> list[str]:
     """What our own uploads note in the metadata; that of others may be anything."""
     try:
-        return msgspec.json.decode(metadata or "{}", type=_Metadata).executables
+        return _metadata_decoder.decode(metadata or "{}").executables
     except msgspec.DecodeError:
         return []
 

@@ -61,6 +61,9 @@ class JobFile(msgspec.Struct, frozen=True):
     version: str = msgspec.field(default="v0", name="_version")
 
 
+_decoder = msgspec.json.Decoder(JobFile)
+
+
 class JobName(msgspec.Struct, frozen=True):
     """`ENTITY/PROJECT/NAME:ALIAS`, taken apart."""
 
@@ -99,7 +102,7 @@ def read_job_file(path: Path) -> JobFile:
         OSError: it cannot be read.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=JobFile)
+        return _decoder.decode(path.read_bytes())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(f"The job's {path.name} cannot be understood: {error}.") from error
 

@@ -52,6 +52,9 @@ class Spec(msgspec.Struct, frozen=True):
         return first, self.max_step + 1 if counts_both_ends else self.max_step
 
 
+_spec_decoder = msgspec.json.Decoder(Spec, strict=False)
+
+
 def read_specs(texts: Sequence[str]) -> list[Spec]:
     """Raises:
     Refused: too many, or one of them is not such a spec.
@@ -63,7 +66,7 @@ def read_specs(texts: Sequence[str]) -> list[Spec]:
 
 def _read_spec(text: str) -> Spec:
     try:
-        return msgspec.json.decode(text, type=Spec, strict=False)
+        return _spec_decoder.decode(text)
     except msgspec.DecodeError as error:
         raise Refused(f"A spec of sampledHistory is wrong: {error}.") from error
 

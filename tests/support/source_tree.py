@@ -28,6 +28,12 @@ class Module:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
                 yield node
 
+    def calls_of_method(self, name: str) -> Iterator[ast.Call]:
+        """Yield every call of an attribute ``name``, of whatever object or module."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name:
+                yield node
+
     def at(self, node: ast.expr) -> str:
         """Return where ``node`` stands, as ``path:line``."""
         return f"{self.path}:{node.lineno}"
@@ -155,6 +161,19 @@ def asks_what_our_objects_are(tree: SourceTree) -> list[str]:
     ]
 
 
+def types_learnt_while_running(tree: SourceTree) -> list[str]:
+    """``launchd`` has threads, and msgspec crashes where two learn a type at once: decoders are made on import."""
+    return [
+        f"{module.at(call)} decodes {name} without a decoder of the module"
+        for module in tree.modules.values()
+        if within(module.name, "launchd")
+        for call in module.calls_of_method("decode")
+        for given in call.keywords
+        if given.arg == "type"
+        for name in sorted(_names_in(given.value) & tree.class_names)
+    ]
+
+
 def _names_in(expression: ast.expr) -> set[str]:
     names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
     return names | {node.attr for node in ast.walk(expression) if isinstance(node, ast.Attribute)}
@@ -178,6 +197,7 @@ RULES = (
     import_cycles,
     prints_outside_the_command_line,
     asks_what_our_objects_are,
+    types_learnt_while_running,
     modules_without_docstring,
     packaging_as_a_package,
 )

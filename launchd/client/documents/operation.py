@@ -1,5 +1,6 @@
 """What a document is. Owns the alias `result` of every root field: one generic shape thus reads nearly all answers."""
 
+import threading
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -7,6 +8,9 @@ import msgspec
 from launchd.client.answers import Answer, Result
 
 T = TypeVar("T")
+
+#: msgspec learns a type in steps; a thread that meets one half learnt crashes the process.
+_learning = threading.Lock()
 
 
 class Operation(Generic[T]):
@@ -23,7 +27,8 @@ class Operation(Generic[T]):
     def decode(self, body: bytes) -> Answer[T]:
         """Read an answer. Raises `msgspec.DecodeError`, or its child `ValidationError`, for anything else."""
         if self._decoder is None:
-            self._decoder = msgspec.json.Decoder(self._answer)
+            with _learning:
+                self._decoder = msgspec.json.Decoder(self._answer)
         return self._decoder.decode(body)
 
 

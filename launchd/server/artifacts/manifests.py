@@ -21,6 +21,9 @@ class _Manifest(msgspec.Struct, frozen=True):
     version: int = 1
 
 
+_manifest_decoder = msgspec.json.Decoder(_Manifest)
+
+
 def read_manifest(path: Path) -> list[ManifestEntry]:
     """Its files, and its references to files elsewhere.
 
@@ -30,7 +33,7 @@ def read_manifest(path: Path) -> list[ManifestEntry]:
     if path.stat().st_size > _MOST_BYTES:
         raise Refused(f"The manifest is bigger than {_MOST_BYTES} bytes.")
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        manifest = _manifest_decoder.decode(path.read_bytes())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(f"The artifact's manifest cannot be read: {error}.") from error
     return [

@@ -31,6 +31,9 @@ class _Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags: list[str] | str = []
 
 
+_filters_decoder = msgspec.json.Decoder(_Filters)
+
+
 @collection.type_resolver
 def resolve_kind(found: Collection, *_: object) -> str:
     return "ArtifactPortfolio" if found.is_portfolio else "ArtifactSequence"
@@ -191,7 +194,7 @@ async def resolve_versions(
 
 def _filters(text: str | None) -> _Filters:
     try:
-        return msgspec.json.decode(text or "{}", type=_Filters)
+        return _filters_decoder.decode(text or "{}")
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refused(f"Artifacts can be filtered by 'state' and 'tags' only: {error}.") from error
 

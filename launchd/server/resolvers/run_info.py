@@ -40,6 +40,9 @@ class _Metadata(msgspec.Struct, frozen=True):
         return self.code_path is not None
 
 
+_decoder = msgspec.json.Decoder(_Metadata)
+
+
 @run.field("runInfo")
 async def resolve_run_info(found: Run, info: Info) -> _Metadata | None:
     """Null where the file is missing or is not what clients write."""
@@ -48,6 +51,6 @@ async def resolve_run_info(found: Run, info: Info) -> _Metadata | None:
         return None
     path = info.context.services.run_contents.path(files[0].content)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Metadata)
+        return _decoder.decode(path.read_bytes())
     except msgspec.DecodeError:
         return None

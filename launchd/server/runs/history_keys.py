@@ -67,9 +67,12 @@ class HistoryKeys(msgspec.Struct):
         return {"keys": keys, "sets": [], "lastStep": self.last_step}
 
 
+_decoder = msgspec.json.Decoder(HistoryKeys)
+
+
 def read(text: str | None) -> HistoryKeys:
     """What was kept with `written`; nothing known where it is None."""
-    return msgspec.json.decode(text, type=HistoryKeys) if text else HistoryKeys(keys={})
+    return _decoder.decode(text) if text else HistoryKeys(keys={})
 
 
 def written(keys: HistoryKeys) -> str:

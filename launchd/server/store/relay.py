@@ -42,6 +42,9 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
     topics: Sequence[str]
 
 
+_word_decoder = msgspec.json.Decoder(Word)
+
+
 class Relay:
     """Tells what is rung here, and rings what is told. Used on the event loop only."""
 
@@ -86,7 +89,7 @@ class Relay:
             self._hear(notice.payload.encode())
 
     def _hear(self, text: bytes) -> None:
-        word = msgspec.json.decode(text, type=Word)
+        word = _word_decoder.decode(text)
         if word.speaker != self._name:
             ring = self._wakeups.ring_all if word.everybody else self._wakeups.ring_one
             ring(word.topics)

@@ -42,6 +42,9 @@ class Scheduler(msgspec.Struct, frozen=True):
             raise Refused(f"run_spec of launchScheduler is no JSON object: {error}.") from error
 
 
+_scheduler_decoder = msgspec.json.Decoder(Scheduler | None)
+
+
 _PLACEHOLDER = "WANDB_SWEEP_ID"
 
 
@@ -50,7 +53,7 @@ def read_scheduler(text: str | None) -> Scheduler | None:
     Refused: not what W&B's clients send.
     """
     try:
-        return msgspec.json.decode(text, type=Scheduler | None) if text else None
+        return _scheduler_decoder.decode(text) if text else None
     except msgspec.DecodeError as error:
         raise Refused(f"launchScheduler is wrong: {error}.") from error
 

@@ -1,5 +1,7 @@
 """One client serves many threads."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,3 +21,30 @@ def test_threads_do_not_mix_their_answers() -> None:
         names = [str(number) for number in range(20)]
         assert list(threads.map(lambda name: server.run_state("e", "p", name), names)) == names
         server.close()
+
+
+DECODE_TOGETHER = """
+import sys, threading
+import msgspec
+from launchd.client.documents.operation import query
+
+sys.setswitchinterval(1e-6)
+names = [f"field{number}" for number in range(20)]
+for turn in range(200):
+    inner = msgspec.defstruct(f"Inner{turn}", [(name, list[dict[str, "int | None"]], []) for name in names])
+    outer = msgspec.defstruct(f"Outer{turn}", [(name, list[inner], []) for name in names])
+    operations = [query(f"q{turn}", "", "field", outer), query(f"r{turn}", "", "field", outer | None)]
+    body = b'{"data": {"result": {"field7": [{"field3": [{"a": 1}]}]}}}'
+    threads = [threading.Thread(target=one.decode, args=(body,)) for one in operations * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_threads_that_need_the_same_answer_first_do_not_crash() -> None:
+    """In a process of its own, for this ended by SIGSEGV."""
+    done = subprocess.run([sys.executable, "-c", DECODE_TOGETHER], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
