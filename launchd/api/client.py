@@ -12,11 +12,11 @@ from launchd.api.queues import (
     RunQueue,
     checked_mode,
     checked_name,
-    checked_resource,
     links_document,
     variables_document,
 )
 from launchd.api.standing import Submission
+from launchd.api.targets import checked_resource
 from launchd.client.queue_server import QUEUE_PROJECT
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from launchd.api.access import Access, ForeignApi, as_access
-from launchd.api.errors import LaunchError, suggestion, told
+from launchd.api.errors import LaunchError, told
 from launchd.api.keywords import known_names_only
 from launchd.api.queued import QueuedRun
 from launchd.api.standing import Submission
-from launchd.api.targets import RESOURCES
+from launchd.api.targets import checked_resource
 from launchd.client.queue_server import QUEUE_PROJECT, Item, QueueSettings
 
 #: W&B's words for "items have priorities" and "they have none".
@@ -132,13 +132,6 @@ def checked_name(name: str) -> str:
     if not 1 <= len(name) <= LONGEST_NAME:
         raise LaunchError(f"The name of a queue has 1 to {LONGEST_NAME} characters, not {len(name)}.")
     return name
-
-
-def checked_resource(resource: str) -> str:
-    """Return ``resource`` if W&B knows it; raises :class:`LaunchError` with the nearest that it knows."""
-    if resource not in RESOURCES:
-        raise LaunchError(f"There is no resource {resource!r}. {suggestion(resource, RESOURCES)}")
-    return resource
 
 
 def checked_mode(mode: str | None) -> str:

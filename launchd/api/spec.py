@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from ipc.run_spec import CODE_URI_PREFIX
-from launchd.api.errors import LaunchError, suggestion, told
-from launchd.api.targets import RESOURCES, has_default_script, is_repository
+from launchd.api.errors import LaunchError, told
+from launchd.api.targets import checked_resource, has_default_script, is_repository
 from launchd.api.values import as_mapping
 from launchd.client.job_file import parse_job_name
 
@@ -81,7 +81,8 @@ def draft(asked: Asked, entity: str, project: str) -> Draft:
         spec["docker"] = as_mapping(spec.get("docker"), "config['docker']") | {"docker_image": asked.docker_image}
     if asked.repository:
         spec["registry"] = as_mapping(spec.get("registry"), "config['registry']") | {"url": asked.repository}
-    _check_resource(spec.get("resource"))
+    if spec.get("resource") is not None:
+        checked_resource(spec["resource"])
     spec["overrides"] = _overrides(spec, asked)
     directory = _set_source(spec, asked.version)
     _complete_names(spec, entity, project)
@@ -114,11 +115,6 @@ def _overrides(spec: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
         run_config = as_mapping(overrides.get("run_config"), "config['overrides']['run_config']")
         overrides["run_config"] = run_config | as_mapping(asked.parameters, "parameters")
     return overrides
-
-
-def _check_resource(resource: str | None) -> None:
-    if resource is not None and resource not in RESOURCES:
-        raise LaunchError(f"There is no resource {resource!r}. {suggestion(resource, RESOURCES)}")
 
 
 def _words(value: Sequence[str], what: str) -> list[str]:

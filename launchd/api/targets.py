@@ -7,13 +7,16 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from launchd import resources
+from launchd.api.errors import LaunchError, suggestion
+
 DEFAULT_SCRIPT = "main.py"
 
 #: W&B's names for the queue, and for the project of a run, where nobody names one.
 DEFAULT_QUEUE, DEFAULT_PROJECT = "default", "uncategorized"
 
 #: W&B's names for what can run a job (its server takes no others).
-RESOURCES = ("gcp-vertex", "kubernetes", "local-container", "local-process", "sagemaker", "vertex")
+RESOURCES = (*resources.RESOURCES, resources.VERTEX)
 
 #: Those that an agent of ours runs.
 OUR_RESOURCES = ("local-process",)
@@ -30,6 +33,13 @@ _RUN_URL = re.compile(r"https?://[^/]+/(?P<entity>[^/]+)/(?P<project>[^/]+)/runs
 def is_repository(uri: str) -> bool:
     """Whether ``uri`` is the URL of a git repository, `user@host:path` included."""
     return not uri.startswith("-") and bool(_URL.fullmatch(uri) or _SCP_LIKE.fullmatch(uri))
+
+
+def checked_resource(resource: str) -> str:
+    """Return ``resource`` if W&B knows it; raises :class:`LaunchError` with the nearest that it knows."""
+    if resource not in RESOURCES:
+        raise LaunchError(f"There is no resource {resource!r}. {suggestion(resource, RESOURCES)}")
+    return resource
 
 
 class RunAddress(NamedTuple):

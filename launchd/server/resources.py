@@ -1,13 +1,11 @@
-"""The words for what runs a queue's jobs. Owns which of them a queue can be given; what a host grants is its own."""
+"""Which words for what runs its jobs a queue can be given. What a host grants is its own."""
 
 from launchd.config.problems import nearest
+from launchd.resources import RESOURCES, VERTEX
 from launchd.server.errors import Refused
 
-RESOURCES = ("local-process", "local-container", "kubernetes", "sagemaker", "gcp-vertex")
-"""What W&B's clients let a queue have; they look before they ask."""
-
-OTHERS = frozenset({"vertex", "fake"})
-"""Understood as well: W&B's agent's other word for gcp-vertex, and our agent's runner for trials."""
+OTHERS = frozenset({VERTEX, "fake"})
+"""Understood as well: W&B's agent's word, and our agent's runner for trials."""
 
 
 def check_resource(resource: str) -> None:
