@@ -13,6 +13,7 @@ import yaml
 
 from launchd.server.errors import Refused
 from launchd.server.sweeps.hyperband import Hyperband, read_early_terminate, unknown_keys
+from launchd.server.sweeps.numbers import is_number
 
 METHODS = ("grid", "random", "bayes")
 _LONGEST = 1024 * 1024
@@ -139,7 +140,7 @@ def _metric(given: Mapping[str, Any]) -> tuple[str | None, bool, float | None]:
     if goal not in ("minimize", "maximize"):
         raise Refused(f"metric.goal of the sweep must be minimize or maximize, not {str(goal)[:40]!r}.")
     target = metric.get("target")
-    if target is not None and not _is_number(target):
+    if target is not None and not is_number(target):
         raise Refused(f"metric.target of the sweep must be a number, not {str(target)[:40]!r}.")
     return name if isinstance(name, str) else None, goal == "maximize", target
 
@@ -232,13 +233,9 @@ def _probabilities(name: str, spec: Mapping[str, Any]) -> tuple[float, ...] | No
 
 
 def _number(name: str, key: str, value: Any) -> float:
-    if not _is_number(value):
+    if not is_number(value):
         raise Refused(f"{key!r} of parameter {name!r} must be a number, not {str(value)[:40]!r}.")
     return value  # type: ignore[no-any-return]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 
 def _check_numbers(parameter: Parameter) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from launchd.server.errors import Refused
+from launchd.server.sweeps.numbers import is_number
 
 _DEFAULT_ETA = 3
 _MOST_BANDS = 100
@@ -77,7 +78,7 @@ def read_early_terminate(given: object, metric: str | None, *, maximize: bool) -
     if given.get("type") != "hyperband":
         raise Refused(f"early_terminate of the sweep has the type {str(given.get('type'))[:40]!r}; {_NEEDED}.")
     eta = given.get("eta", _DEFAULT_ETA)
-    if not _is_number(eta) or not 1 < eta < _MOST_ITERATIONS:
+    if not is_number(eta) or not 1 < eta < _MOST_ITERATIONS:
         raise Refused(f"eta of early_terminate must be a number greater than 1, not {str(eta)[:40]!r}.")
     strict = given.get("strict", False)
     if not isinstance(strict, bool):
@@ -129,10 +130,6 @@ def _downwards(behind_last: int, number: int, eta: float) -> Iterator[int]:
 
 def _whole(given: Mapping[str, Any], key: str) -> int:
     value = given[key]
-    if not _is_number(value) or value != int(value) or not 1 <= value <= _MOST_ITERATIONS:
+    if not is_number(value) or value != int(value) or not 1 <= value <= _MOST_ITERATIONS:
         raise Refused(f"{key} of early_terminate must be a whole number of at least 1, not {str(value)[:40]!r}.")
     return int(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300
