@@ -19,6 +19,7 @@ import msgspec
 
 from launchd.agent_run import AgentRun
 from launchd.client.errors import Refused
+from launchd.client.models import report_decoder
 from launchd.client.queue_server import Ack, QueueServer, Report
 from launchd.contact import Contacts, Ended
 from launchd.inbox import Acknowledged, Delivered, Inbox, Registered
@@ -40,8 +41,6 @@ BATCH = 64
 
 #: A state is told after this, if it still is one: to tell of each step of a job's start would delay that start.
 STATES_SECONDS = 0.2
-
-_report_decoder = msgspec.json.Decoder(Report)
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +229,7 @@ class Reporter(threading.Thread):
 
     def _send_outcomes(self, outcomes: Sequence[Delivery]) -> None:
         for agent_id, group in _by_agent(outcomes):
-            reports = [_report_decoder.decode(delivery.body) for delivery in group]
+            reports = [report_decoder.decode(delivery.body) for delivery in group]
             taken = self._taken(partial(self._server.report_many, agent_id, reports))
             self._inbox.put(Delivered(tuple(one.id for one in group if taken.get(one.item_id))))
             refused = tuple(one.id for one in group if not taken.get(one.item_id))

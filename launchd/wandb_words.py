@@ -15,6 +15,7 @@ import msgspec
 
 from launchd.agent_run import AgentRun
 from launchd.client.errors import QueueServerError, Refused
+from launchd.client.models import report_decoder
 from launchd.client.queue_server import Item, QueueServer, Report
 from launchd.contact import INSISTENCE, Contacts
 from launchd.error_files import error_text
@@ -67,7 +68,6 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 
 _outcome_decoder = msgspec.json.Decoder(_Outcome)
-_report_decoder = msgspec.json.Decoder(Report)
 
 
 class WandbWords:
@@ -114,7 +114,7 @@ class WandbWords:
     # -- outcomes
 
     def _tell_outcome(self, delivery: Delivery, looks: int) -> float | None:
-        report = _report_decoder.decode(delivery.body)
+        report = report_decoder.decode(delivery.body)
         ending = _outcome_decoder.decode(delivery.body).ending
         if ending is not None and ending.ran and ending.entity == self._registered.entity:
             pause = self._tell_unless_started(delivery, report, ending, looks)
