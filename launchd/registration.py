@@ -45,10 +45,10 @@ def register(server: QueueServer, application: Application) -> Registered:
     capabilities = server.capabilities()
     entity = application.entity or _default_entity(server)
     queues = _find_queues(server, entity, application.queue_names)
+    for_team = _is_team(server, entity)
     if not capabilities.launch_agents:
         # W&B's servers from before launch agents: nobody can see us there, nor stop us; jobs are had all the same.
-        return Registered("", "", entity, application.queue_names, capabilities, _is_team(server, entity))
-    for_team = _is_team(server, entity)
+        return Registered("", "", entity, application.queue_names, capabilities, for_team)
     agent = _resume(server, application, queues, capabilities.native)
     if agent is None:
         agent = _create(server, application, entity, queues)

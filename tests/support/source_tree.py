@@ -24,15 +24,14 @@ class Module:
 
     def calls(self, function: str) -> Iterator[ast.Call]:
         """Yield every call of the plain name ``function``."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
-                yield node
+        return (call for call in self._calls() if isinstance(call.func, ast.Name) and call.func.id == function)
 
     def calls_of_method(self, name: str) -> Iterator[ast.Call]:
         """Yield every call of an attribute ``name``, of whatever object or module."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name:
-                yield node
+        return (call for call in self._calls() if isinstance(call.func, ast.Attribute) and call.func.attr == name)
+
+    def _calls(self) -> Iterator[ast.Call]:
+        return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
 
     def at(self, node: ast.expr) -> str:
         """Return where ``node`` stands, as ``path:line``."""
