@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from benchmarks.table import Figure
-from tests.support.house import house
+from tests.support.testbed import house
 from tests.support.waiting import wait_until
 
 JOBS = 64

@@ -14,7 +14,7 @@ from benchmarks.fault_jobs import FaultJob, random_jobs
 from benchmarks.victims import Victims
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import Item
-from tests.support.house import OVER, AgentProcess, House
+from tests.support.testbed import OVER, AgentProcess, House
 from tests.support.waiting import wait_until
 
 #: Between two kills.

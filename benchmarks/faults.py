@@ -19,7 +19,7 @@ import msgspec
 from benchmarks.campaign import Campaign
 from benchmarks.fault_jobs import missing_lines
 from benchmarks.victims import describe
-from tests.support.house import House, house
+from tests.support.testbed import House, house
 from tests.support.waiting import wait_until
 
 #: How long processes may take to be gone once the agent has left.

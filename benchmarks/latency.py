@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.limits import bare_start
 from benchmarks.table import Figure, milliseconds, percentile
 from benchmarks.waiting import Finished
-from tests.support.house import House, house
+from tests.support.testbed import House, house
 
 #: The job says when it began; its own start-up counts against us.
 CLOCK = ("/bin/date", "+%s.%N")

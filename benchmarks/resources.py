@@ -8,7 +8,7 @@ import psutil
 from benchmarks.limits import COMMAND, interpreter_memory
 from benchmarks.table import Figure, mebibytes
 from benchmarks.waiting import Finished
-from tests.support.house import House, house
+from tests.support.testbed import House, house
 from tests.support.waiting import wait_until
 
 #: Jobs before the memory's growth is measured: caches and allocator have their size by then.

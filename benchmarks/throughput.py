@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.limits import COMMAND, bare_chain
 from benchmarks.table import Figure
 from benchmarks.waiting import Finished
-from tests.support.house import house
+from tests.support.testbed import house
 
 AT_ONCE = 8
 JOBS = 400

@@ -12,7 +12,7 @@ from random import Random
 
 import psutil
 
-from tests.support.house import House
+from tests.support.testbed import House
 from workers.processes import adopt_orphans
 
 #: What is done to whom, and how often in relation to the others.

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.support.house import House
+from tests.support.testbed import House
 
 #: Between two looks at the agent's counters. Asking the queue server for each item would cost more than the jobs.
 INTERVAL_SECONDS = 0.2

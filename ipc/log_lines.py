@@ -18,7 +18,7 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-01-31 12:00:00.123 INFO launchd.care: The sentence. item=3 why="because of this"``, in local time."""
+    """``2026-01-31 12:00:00.123 INFO launchd.agent.supervisor: The sentence. item=3 why="the reason"``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line; a traceback follows on lines of its own."""

@@ -24,18 +24,18 @@ __all__ = [
 
 #: Where the names are.
 _WHERE = {
-    "AbstractRun": "launchd.api.submitted:AbstractRun",
+    "AbstractRun": "launchd.api.submitted_run:AbstractRun",
     "Api": "launchd.api.client:Api",
     "ExecutionError": "launchd.api.errors:ExecutionError",
     "LaunchAgent": "launchd.api.agent:LaunchAgent",
     "LaunchError": "launchd.api.errors:LaunchError",
-    "QueuedRun": "launchd.api.queued:QueuedRun",
+    "QueuedRun": "launchd.api.queued_run:QueuedRun",
     "Run": "launchd.client.models:RunDetail",
     "RunQueue": "launchd.api.queues:RunQueue",
-    "SubmittedRun": "launchd.api.submitted:SubmittedRun",
+    "SubmittedRun": "launchd.api.submitted_run:SubmittedRun",
     "create_and_run_agent": "launchd.api.agent:create_and_run_agent",
-    "launch": "launchd.api.launching:launch",
-    "launch_add": "launchd.api.adding:launch_add",
+    "launch": "launchd.api.launch:launch",
+    "launch_add": "launchd.api.launch_add:launch_add",
 }
 
 

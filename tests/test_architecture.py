@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.reaching import FIELDS, ROWS
+from tests.support.field_args import FIELDS, ROWS
+from tests.support.field_paths import BELOW, WAYS
 from tests.support.source_tree import RULES, SourceTree, within
-from tests.support.ways import BELOW, WAYS
 
 ROOT = Path(__file__).parent.parent
 SDKS = ("azure", "boto3", "botocore", "docker", "google", "kubernetes", "pynvml", "torch", "wandb")
@@ -47,15 +47,17 @@ def test_every_root_field_of_the_server_is_tried_by_those_who_may_not() -> None:
     missing = [field for field in FIELDS if field not in ROWS]
     example = '"Mutation.stopRun": given(id=lambda world: world.run),'
     assert not missing, (
-        f"{', '.join(missing)}: add a row to ROWS in tests/support/reaching.py, with the arguments that reach an object"
-        f" of a World, as in {example} New kinds of objects get a property in tests/support/world.py."
+        f"{', '.join(missing)}: add a row to ROWS in tests/support/field_args.py, with arguments that reach an object"
+        f" of a World, as in {example} New kinds of objects get a property in tests/support/tenant.py."
     )
     assert ROWS.keys() <= set(FIELDS), "rows of fields that there are not"
 
 
 def test_every_field_below_the_root_can_be_reached() -> None:
     steps = {step.name for ways in WAYS.values() for way in ways for step in way[1:] if step.needs_arguments}
-    assert sorted(steps - BELOW.keys()) == [], "fields that need arguments: add a row to BELOW in tests/support/ways.py"
+    assert sorted(steps - BELOW.keys()) == [], (
+        "fields that need arguments: add a row to BELOW in tests/support/field_paths.py"
+    )
 
 
 def of(names: list[str], *packages: str) -> list[str]:
@@ -70,9 +72,9 @@ def test_importing_launchd_brings_nothing_else() -> None:
 
 
 def test_the_supervisor_knows_no_sdk_no_server_and_no_worker() -> None:
-    names = imported_by("launchd.supervisor")
+    names = imported_by("launchd.agent.supervisor")
 
-    assert "launchd.supervisor" in names
+    assert "launchd.agent.supervisor" in names
     assert of(names, "workers", "launchd.server", "launchd.cli", *SDKS, *WEB) == []
 
 
@@ -110,7 +112,7 @@ def test_the_source_keeps_the_rule(rule: Rule) -> None:
 #: For each rule, files that break it.
 PLANTED = {
     "leaf_violations": {"ipc/states.py": "import yaml"},
-    "launchd_imports_workers": {"launchd/pool.py": "def start():\n    from workers import main"},
+    "launchd_imports_workers": {"launchd/agent/worker_pool/spawner.py": "def start():\n    from workers import main"},
     "workers_import_launchd": {"workers/main.py": "from launchd.client import errors\nfrom launchd import journal"},
     "runners_import_each_other": {
         "workers/runners/fake.py": "from workers.runners.docker import api",

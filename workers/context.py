@@ -13,8 +13,8 @@ import msgspec
 
 from ipc.errors import JobCancelled, JobError
 from ipc.messages import Event, Failed, PhaseChanged, Warned, fitting, shorten
-from ipc.orders import WorkOrder
 from ipc.states import JobState
+from ipc.work_order import WorkOrder
 
 #: Progress texts reach the supervisor at most this often.
 PROGRESS_INTERVAL_SECONDS = 0.5

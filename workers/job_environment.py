@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ipc.orders import WorkOrder
 from ipc.run_spec import RunSpec
+from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.process_environment import process_environment
 

@@ -21,8 +21,8 @@ from ipc.messages import Finished, Submitted, Submitting, shorten
 from ipc.states import TERMINAL_STATES, JobState
 from workers.builders import Build, load_builder
 from workers.context import JobContext
+from workers.control_thread import Listener
 from workers.job_environment import job_environment
-from workers.listener import Listener
 from workers.runners import Launch, Runner, Status
 from workers.sources import Project, load_source
 

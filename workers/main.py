@@ -22,12 +22,12 @@ from ipc.failpoints import hit
 from ipc.job_files import WORKER_LOG_FILE
 from ipc.log_lines import TextFormatter
 from ipc.messages import Adopt, Command, Hello, Start
-from ipc.orders import read_order
+from ipc.work_order import read_order
 from workers.context import JobContext
+from workers.control_thread import Leave, Listener, Mailbox
+from workers.job_lock import take_over
 from workers.job_runner import JobRunner
-from workers.listener import Leave, Listener, Mailbox
 from workers.runners import prepare_ahead, take_runner
-from workers.takeover import take_over
 
 #: A worker without a job for so long is a spare one.
 PREPARE_AHEAD_SECONDS = 0.03

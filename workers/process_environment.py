@@ -5,7 +5,7 @@ Of the agent's own environment they get what is on a short list, never a secret.
 
 from collections.abc import Mapping
 
-from workers.ownership import require_user
+from workers.file_ownership import require_user
 
 _INHERITED = (
     "PATH",

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from launchd.api.errors import LaunchError, suggestion, told
-from launchd.api.keywords import known_names_only
-from launchd.api.targets import DEFAULT_PROJECT
+from launchd.api.sources import DEFAULT_PROJECT
+from launchd.api.unknown_kwargs import known_names_only
 from launchd.client.credentials import find_setting
 from launchd.client.queue_server import QueueServer
-from launchd.home import ENVIRONMENT_VARIABLE
-from launchd.whereabouts import find_server
+from launchd.local.endpoint import find_server
+from launchd.local.instance import ENVIRONMENT_VARIABLE
 
 DEFAULT_TIMEOUT_SECONDS = 20.0
 OVERRIDES = ("base_url", "entity", "project")

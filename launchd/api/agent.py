@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from launchd.agent.failure_log import error_text
 from launchd.api.access import Access, ForeignApi, as_access
+from launchd.api.coerce import as_mapping
+from launchd.api.embedded.agent_handle import HeldSupervisor
 from launchd.api.errors import LaunchError, suggestion, told
-from launchd.api.held_supervisor import HeldSupervisor
-from launchd.api.keywords import known_names_only
-from launchd.api.standing import OVER
-from launchd.api.targets import DEFAULT_QUEUE
-from launchd.api.values import as_mapping
+from launchd.api.item_status import OVER
+from launchd.api.sources import DEFAULT_QUEUE
+from launchd.api.unknown_kwargs import known_names_only
 from launchd.config import from_values
-from launchd.error_files import error_text
 
 #: W&B's words for how an agent does.
 STATUSES = ("KILLED", "POLLING", "RUNNING")

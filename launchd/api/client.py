@@ -6,8 +6,8 @@ from typing import Any
 
 from launchd.api.access import Access
 from launchd.api.errors import told
-from launchd.api.keywords import known_names_only
-from launchd.api.queued import QueuedRun
+from launchd.api.item_status import Submission
+from launchd.api.queued_run import QueuedRun
 from launchd.api.queues import (
     RunQueue,
     checked_mode,
@@ -15,8 +15,8 @@ from launchd.api.queues import (
     links_document,
     variables_document,
 )
-from launchd.api.standing import Submission
-from launchd.api.targets import checked_resource
+from launchd.api.sources import checked_resource
+from launchd.api.unknown_kwargs import known_names_only
 from launchd.client.queue_server import QUEUE_PROJECT
 
 log = logging.getLogger(__name__)

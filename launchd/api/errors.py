@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from launchd.client.errors import QueueServerError
 from launchd.config import ConfigError
-from launchd.config.problems import nearest
-from launchd.home import NotUp
+from launchd.config.diagnostics import nearest
+from launchd.local.instance import NotUp
 
 
 class LaunchError(Exception):

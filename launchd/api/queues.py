@@ -5,10 +5,10 @@ from typing import Any
 
 from launchd.api.access import Access, ForeignApi, as_access
 from launchd.api.errors import LaunchError, told
-from launchd.api.keywords import known_names_only
-from launchd.api.queued import QueuedRun
-from launchd.api.standing import Submission
-from launchd.api.targets import checked_resource
+from launchd.api.item_status import Submission
+from launchd.api.queued_run import QueuedRun
+from launchd.api.sources import checked_resource
+from launchd.api.unknown_kwargs import known_names_only
 from launchd.client.queue_server import QUEUE_PROJECT, Item, QueueSettings
 
 #: W&B's words for "items have priorities" and "they have none".

@@ -17,9 +17,12 @@ COMMANDS = {
     "status": ("launchd.cli.status:status", "Show this host's agent, its jobs and its queue server."),
     "logs": ("launchd.cli.logs:logs", "Print the output of a job of this host."),
     "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
-    "drain": ("launchd.cli.orders:drain", "Let the agent end after the jobs it has."),
-    "detach": ("launchd.cli.orders:detach", "Let the agent leave; its jobs run on and the next agent adopts them."),
-    "reload": ("launchd.cli.orders:reload", "Let the agent read its configuration again."),
+    "drain": ("launchd.cli.agent_commands:drain", "Let the agent end after the jobs it has."),
+    "detach": (
+        "launchd.cli.agent_commands:detach",
+        "Let the agent leave; its jobs run on and the next agent adopts them.",
+    ),
+    "reload": ("launchd.cli.agent_commands:reload", "Let the agent read its configuration again."),
     "agents": ("launchd.cli.agents:agents", "List the agents that the queue server knows."),
     "login": ("launchd.cli.login:login", "Keep an API key for a server, where W&B's clients find it too."),
     "whoami": ("launchd.cli.login:whoami", "Say whose API key is used, and at which server."),
@@ -28,7 +31,7 @@ COMMANDS = {
     "team": ("launchd.cli.teams:team", "Create teams, and say who belongs to them."),
     "service-account": ("launchd.cli.teams:service_account", "Create and list programs that are members of a team."),
     "job": ("launchd.cli.jobs:job", "Make, list and describe jobs, kept under a name at the queue server."),
-    "gc": ("launchd.cli.collecting:gc", "Let the queue server remove files that nothing names any more."),
+    "gc": ("launchd.cli.gc:gc", "Let the queue server remove files that nothing names any more."),
     "queue": ("launchd.cli.queues:queue", "Create, list, show and delete queues."),
 }
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import click
 
-from launchd import logs
-from launchd.cli.failures import told
+from launchd.agent.supervisor import CannotStart, run
+from launchd.cli.errors import told
 from launchd.client.credentials import find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
 from launchd.config import ConfigError, Flags, LoadedConfig, load
-from launchd.supervisor import CannotStart, run
+from launchd.daemon import logging as logs
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.failures import told
-from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
+from launchd.cli.errors import told
+from launchd.cli.format import joined, minute
+from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.cli.words import joined, minute
 from launchd.client.queue_server import Agent
 
 COLOURS = {"Polling": "green", "Running": "green", "Killed": "bright_black", "Lost": "red"}

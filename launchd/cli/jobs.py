@@ -7,18 +7,18 @@ from pathlib import Path
 
 import click
 
-from launchd.api.targets import DEFAULT_PROJECT
-from launchd.cli.failures import told
+from launchd.api.sources import DEFAULT_PROJECT
+from launchd.cli.errors import told
+from launchd.cli.format import joined, one_line
 from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, NewJob, Options, of_directory, of_image, of_repository
-from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
+from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.cli.words import joined, one_line
 from launchd.client.artifact_models import ArtifactVersion
 from launchd.client.artifacts import upload_directory
-from launchd.client.directories import IGNORED
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
 from launchd.client.jobs import create_job, download_job, list_jobs
 from launchd.client.queue_server import QueueServer
+from launchd.client.upload_dir import IGNORED
 
 #: What W&B's command leaves out of a code job, besides what is never code.
 _NOT_CODE = ("wandb",)

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from ipc.run_spec import CODE_URI_PREFIX
-from launchd.api.standing import Submission
-from launchd.api.targets import DEFAULT_PROJECT, DEFAULT_QUEUE, DEFAULT_RESOURCE, PRIORITIES, artifact_name
-from launchd.cli.documents import json_mapping
-from launchd.cli.failures import told
-from launchd.cli.progress import follow
-from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
-from launchd.cli.target import Target, find_target, run_spec
+from launchd.api.item_status import Submission
+from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, DEFAULT_RESOURCE, PRIORITIES, artifact_name
+from launchd.cli.errors import told
+from launchd.cli.follow import follow
+from launchd.cli.json_args import json_mapping
+from launchd.cli.launch_target import Target, find_target, run_spec
+from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
 from launchd.client.job_file import parse_job_name

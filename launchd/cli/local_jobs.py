@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 
 from ipc.states import TERMINAL_STATES
-from launchd.cli.local import Place, question
-from launchd.control_client import ControlError, NoAnswer
-from launchd.job import job_directory
-from launchd.unattended import has_ended, phase, read_job
+from launchd.agent.control.client import ControlError, NoAnswer
+from launchd.agent.job_record import job_directory
+from launchd.agent.journal_reader import has_ended, phase, read_job
+from launchd.cli.local_agent import Place, question
 
 
 class LocalJob(msgspec.Struct, frozen=True):

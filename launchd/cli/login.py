@@ -8,15 +8,15 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.failures import told
+from launchd.cli.errors import told
+from launchd.cli.format import joined
 from launchd.cli.login_files import write_base_url, write_key
-from launchd.cli.remote import REMOTE_ERRORS, server_options
-from launchd.cli.words import joined
+from launchd.cli.options import REMOTE_ERRORS, server_options
 from launchd.client.credentials import find_base_url
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.models import Viewer
 from launchd.client.queue_server import QueueServer
-from launchd.whereabouts import find_server
+from launchd.local.endpoint import find_server
 
 EXAMPLES = """\b
 Examples:

@@ -8,11 +8,11 @@ import click
 
 from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
 from ipc.states import TERMINAL_STATES
-from launchd.cli.failures import told
-from launchd.cli.local import LOCAL_ERRORS, agent_options, places
+from launchd.agent.journal import JournalError
+from launchd.agent.output_reader import OutputReader
+from launchd.cli.errors import told
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, places
 from launchd.cli.local_jobs import LocalJob, find_local_job, look
-from launchd.journal import JournalError
-from launchd.output import OutputReader
 
 POLL_SECONDS = 0.2
 

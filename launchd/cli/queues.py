@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from launchd.api.targets import DEFAULT_RESOURCE, PRIORITIES
-from launchd.cli.documents import json_mapping
-from launchd.cli.failures import told
-from launchd.cli.remote import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
+from launchd.api.sources import DEFAULT_RESOURCE, PRIORITIES
+from launchd.cli.errors import told
+from launchd.cli.format import one_line
+from launchd.cli.json_args import json_mapping
+from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.cli.words import one_line
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail
 

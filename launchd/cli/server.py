@@ -6,8 +6,8 @@ from typing import Literal
 
 import click
 
-from launchd import logs
-from launchd.cli.database import VARIABLE, read_url, without_password
+from launchd.cli.database_url import VARIABLE, read_url, without_password
+from launchd.daemon import logging as logs
 
 EXAMPLES = """\b
 Example:
@@ -57,7 +57,7 @@ def server(
     """
     logs.set_up(log_format, verbosity)
     try:
-        run_server = pkgutil.resolve_name("launchd.cli.serving:run_server")
+        run_server = pkgutil.resolve_name("launchd.cli.server_main:run_server")
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"The queue server needs the Python package {error.name}, which is not installed here."

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from launchd.cli.failures import told
-from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
+from launchd.agent.control.client import ControlError
+from launchd.cli.errors import told
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, question, runtime_dir
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import terminal_width
-from launchd.control_client import ControlError
 
 WATCH_SECONDS = 1.0
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from launchd.cli.format import age, joined, one_line
 from launchd.cli.tables import LEAST_WIDTH, Cell, cut, styled, table
-from launchd.cli.words import age, joined, one_line
-from launchd.counts import jobs_in_words, limit_in_words
+from launchd.humanize import jobs_in_words, limit_in_words
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.failures import told
-from launchd.cli.local import LOCAL_ERRORS, agent_options, question, runtime_dir
-from launchd.cli.remote import REMOTE_ERRORS, queue_server
-from launchd.control_client import ControlError
+from launchd.agent.control.client import ControlError
+from launchd.cli.errors import told
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, question, runtime_dir
+from launchd.cli.options import REMOTE_ERRORS, queue_server
 
 DEFAULT_REASON = "stopped from the command line"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.failures import told
+from launchd.cli.errors import told
+from launchd.cli.format import one_line
 from launchd.cli.keys import role_option
-from launchd.cli.remote import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.cli.words import one_line
 from launchd.client.account_models import Member
 
 SERVICE = "SERVICE"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.failures import told
-from launchd.cli.home import state_dir_option
-from launchd.cli.machine import Machine
-from launchd.cli.words import jobs_run_on
+from launchd.cli.errors import told
+from launchd.cli.format import jobs_run_on
+from launchd.cli.instance_option import state_dir_option
+from launchd.cli.local_stack import Machine
 from launchd.client.errors import QueueServerError
-from launchd.counts import limit_in_words
-from launchd.home import Home, HomeInUse, NotUp, default_directory
+from launchd.humanize import limit_in_words
+from launchd.local.instance import Home, HomeInUse, NotUp, default_directory
 
 LEAST_JOBS = 2
 

@@ -4,9 +4,9 @@ Owns the mapping of these operations to documents; one part of `QueueServer`.
 """
 
 from launchd.client.account_models import KeyDetail, Member, UserDetail
-from launchd.client.calls import Calls
-from launchd.client.documents import accounts
+from launchd.client.base import Calls
 from launchd.client.errors import Refused
+from launchd.client.operations import accounts
 
 
 class AccountCalls(Calls):

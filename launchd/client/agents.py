@@ -7,10 +7,10 @@ server only: ask `capabilities().native` first.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launchd.client.calls import QUEUE_PROJECT, Calls, as_json
-from launchd.client.documents import launch, native
+from launchd.client.base import QUEUE_PROJECT, Calls, as_json
 from launchd.client.errors import Refused
 from launchd.client.models import Ack, Agent, Claim, ClaimedItem, Orders, Report
+from launchd.client.operations import launch, launchd_protocol
 
 
 class AgentCalls(Calls):
@@ -43,14 +43,14 @@ class AgentCalls(Calls):
 
     def agent(self, agent_id: str) -> Agent | None:
         """One agent, or None where the server knows none of that id. Asking counts as a sign of life."""
-        operation = native.AGENT if self.capabilities().native else launch.AGENT
+        operation = launchd_protocol.AGENT if self.capabilities().native else launch.AGENT
         return self._call(operation, id=agent_id)
 
     def agents(self, entity: str) -> list[Agent]:
         """The entity's agents. Native: `Refused` by a W&B server, which shows them on its web page only."""
         if not self.capabilities().native:
             raise Refused(f"The server at {self.base_url} shows its agents on its web page only.")
-        return self._call(native.AGENTS, entity=entity)
+        return self._call(launchd_protocol.AGENTS, entity=entity)
 
     def update_agent(self, agent_id: str, status: str) -> None:
         """Say how the agent does: POLLING, RUNNING or KILLED."""
@@ -59,17 +59,17 @@ class AgentCalls(Calls):
 
     def stop_agent(self, agent_id: str) -> None:
         """Ask an agent to end. Native."""
-        if not self._send(native.STOP_AGENT, launchAgentId=agent_id).success:
+        if not self._send(launchd_protocol.STOP_AGENT, launchAgentId=agent_id).success:
             raise Refused(f"The server knows no agent {agent_id}.")
 
     def resume_agent(self, agent_id: str, known_item_ids: Sequence[str]) -> tuple[str, ...]:
         """After a restart: give back what is leased to us and unknown to us. Returns the ids given back. Native."""
-        return self._send(native.RESUME, launchAgentId=agent_id, knownItemIds=list(known_item_ids)).returned
+        return self._send(launchd_protocol.RESUME, launchAgentId=agent_id, knownItemIds=list(known_item_ids)).returned
 
     def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> Orders:
         """Wait for an order to stop, of the agent or of an item not in `seen_stops`. Counts as heartbeat. Native."""
         return self._send(
-            native.WATCH,
+            launchd_protocol.WATCH,
             wait_seconds,
             launchAgentId=agent_id,
             agentStatus=status,
@@ -80,7 +80,7 @@ class AgentCalls(Calls):
     def claim(self, agent_id: str, claim_id: str, max_items: int, max_schedulers: int, wait_seconds: float) -> Claim:
         """Wait for work and lease it. After a lost answer, the same `claim_id` brings the same items. Native."""
         return self._send(
-            native.CLAIM,
+            launchd_protocol.CLAIM,
             wait_seconds,
             launchAgentId=agent_id,
             claimId=claim_id,
@@ -100,15 +100,15 @@ class AgentCalls(Calls):
 
     def ack_many(self, agent_id: str, acks: Sequence[Ack]) -> dict[str, bool]:
         """Take items; by item id, whether each is ours. The same ack again is True again. Native."""
-        return self._send(native.ACK_MANY, launchAgentId=agent_id, acks=list(acks)).by_item()
+        return self._send(launchd_protocol.ACK_MANY, launchAgentId=agent_id, acks=list(acks)).by_item()
 
     def report_many(self, agent_id: str, reports: Sequence[Report]) -> dict[str, bool]:
         """Deliver reports; by item id, whether each was taken. Sending one again does no harm. Native."""
-        return self._send(native.REPORT_MANY, launchAgentId=agent_id, reports=list(reports)).by_item()
+        return self._send(launchd_protocol.REPORT_MANY, launchAgentId=agent_id, reports=list(reports)).by_item()
 
     def return_items(self, agent_id: str, item_ids: Sequence[str]) -> None:
         """Give leased, not yet taken items back to their queues. Native."""
-        self._send(native.RETURN_ITEMS, launchAgentId=agent_id, runQueueItemIds=list(item_ids))
+        self._send(launchd_protocol.RETURN_ITEMS, launchAgentId=agent_id, runQueueItemIds=list(item_ids))
 
     def fail_item(self, item_id: str, message: str, stage: str, file_paths: Sequence[str] | None = None) -> bool:
         """Fail an item at W&B's stage agent, build or run. False where the server does not take it, or never could."""

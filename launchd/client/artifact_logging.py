@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from launchd.client.answers import CreatedVersion
-from launchd.client.directories import CodeFile, digest_of
-from launchd.client.documents import artifacts
 from launchd.client.errors import Refused, ServerBusy
+from launchd.client.operations import artifacts
 from launchd.client.queue_server import QueueServer
+from launchd.client.responses import CreatedVersion
 from launchd.client.transport import encoded
+from launchd.client.upload_dir import CodeFile, digest_of
 
 MANIFEST_NAME = "wandb_manifest.json"
 COMMITTED = "COMMITTED"

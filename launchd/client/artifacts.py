@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from launchd.client.answers import FileFields
 from launchd.client.artifact_logging import NewArtifact, log_artifact
-from launchd.client.directories import IGNORED, CodeFile, code_files, digest_of
-from launchd.client.documents import artifacts
 from launchd.client.errors import Refused, ServerBusy
+from launchd.client.operations import artifacts
 from launchd.client.queue_server import QueueServer
+from launchd.client.responses import FileFields
+from launchd.client.upload_dir import IGNORED, CodeFile, code_files, digest_of
 
 ARTIFACT_TYPE = "code"
 FILES_PER_PAGE = 1000

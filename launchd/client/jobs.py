@@ -8,12 +8,12 @@ import msgspec
 from launchd.client.artifact_logging import NewArtifact, log_artifact
 from launchd.client.artifact_models import ArtifactVersion
 from launchd.client.artifacts import download_artifact
-from launchd.client.directories import CodeFile
-from launchd.client.documents import artifacts
 from launchd.client.errors import Refused
 from launchd.client.job_file import FROZEN_FILE, JOB_FILE, JobFile, JobName, read_job_file
+from launchd.client.operations import artifacts
 from launchd.client.queue_server import QueueServer
 from launchd.client.transport import encoded
+from launchd.client.upload_dir import CodeFile
 
 JOB_TYPE = "job"
 

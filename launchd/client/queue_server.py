@@ -6,7 +6,8 @@ repeats nothing but a push, and knows neither jobs nor workers.
 
 from launchd.client.accounts import AccountCalls
 from launchd.client.agents import AgentCalls
-from launchd.client.calls import QUEUE_PROJECT
+from launchd.client.base import QUEUE_PROJECT
+from launchd.client.items import SubmissionCalls
 from launchd.client.models import (
     Ack,
     Agent,
@@ -26,7 +27,6 @@ from launchd.client.models import (
     Viewer,
 )
 from launchd.client.runs import RunCalls
-from launchd.client.submissions import SubmissionCalls
 
 __all__ = [
     "QUEUE_PROJECT",

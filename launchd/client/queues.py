@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from launchd.client.answers import ResourceConfig
-from launchd.client.calls import QUEUE_PROJECT, Calls, as_json
-from launchd.client.documents import launch, native
+from launchd.client.base import QUEUE_PROJECT, Calls, as_json
 from launchd.client.errors import Refused
 from launchd.client.models import Item, Queue, QueueDetail, QueueSettings
+from launchd.client.operations import launch, launchd_protocol
+from launchd.client.responses import ResourceConfig
 
 
 class QueueCalls(Calls):
@@ -27,14 +27,14 @@ class QueueCalls(Calls):
         """The entity's queues with what is in them, from our own server; a W&B server tells ids and names only."""
         if not self.capabilities().native:
             return [QueueDetail(queue.id, queue.name, queue.access) for queue in self.queues(entity, project)]
-        found = self._call(native.QUEUES, entity=entity, project=project)
+        found = self._call(launchd_protocol.QUEUES, entity=entity, project=project)
         return found.run_queues if found else []
 
     def queue(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> QueueDetail | None:
         """One queue, or None where there is none of that name."""
         if not self.capabilities().native:
             return self._wandb_queue(entity, name, project)
-        found = self._call(native.QUEUE, entity=entity, project=project, queue=name)
+        found = self._call(launchd_protocol.QUEUE, entity=entity, project=project, queue=name)
         return found.run_queue if found else None
 
     def _wandb_queue(self, entity: str, name: str, project: str) -> QueueDetail | None:
@@ -150,7 +150,7 @@ class QueueCalls(Calls):
 
     def queue_items(self, entity: str, name: str, limit: int = 100, project: str = QUEUE_PROJECT) -> list[Item]:
         """The items of a queue; none where there is no such queue."""
-        operation = native.QUEUE_ITEMS if self.capabilities().native else launch.QUEUE_ITEMS
+        operation = launchd_protocol.QUEUE_ITEMS if self.capabilities().native else launch.QUEUE_ITEMS
         found = self._call(operation, entity=entity, project=project, queue=name, limit=limit)
         if found is None or found.run_queue is None or found.run_queue.run_queue_items is None:
             return []

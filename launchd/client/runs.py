@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from launchd.client.calls import Calls
-from launchd.client.documents import runs
+from launchd.client.base import Calls
+from launchd.client.operations import runs
 
 
 class RunCalls(Calls):

@@ -20,11 +20,11 @@ import requests
 
 from launchd import __version__
 from launchd.client.address import checked_address
-from launchd.client.answers import Answer
-from launchd.client.documents.operation import Operation
+from launchd.client.error_mapping import EXCHANGE_FAILED, error_of_exception, error_of_response, message_of
 from launchd.client.errors import Refused, ServerBusy
-from launchd.client.failures import EXCHANGE_FAILED, error_of_exception, error_of_response, message_of
+from launchd.client.operations.operation import Operation
 from launchd.client.ratelimit import Allowance
+from launchd.client.responses import Answer
 
 T = TypeVar("T")
 

@@ -3,7 +3,8 @@
 Import from here. `document.py` reads the file, `blocks.py` knows every key, `loading.py` the order of precedence.
 """
 
-from launchd.config.loading import (
+from launchd.config.diagnostics import ConfigError, Problem
+from launchd.config.loader import (
     SYSTEM_STATE_DIR,
     Flags,
     LoadedConfig,
@@ -13,7 +14,6 @@ from launchd.config.loading import (
     load,
 )
 from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig, PolicyRules, SupervisionConfig
-from launchd.config.problems import ConfigError, Problem
 
 __all__ = [
     "SYSTEM_STATE_DIR",

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from launchd.config.problems import ConfigError, Problem
+from launchd.config.diagnostics import ConfigError, Problem
 
 MAX_BYTES = 1 << 20
 

@@ -7,7 +7,7 @@ and lie in China. Pure functions.
 import re
 from typing import Any
 
-from launchd.config.kinds import text
+from launchd.config.validators import text
 
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
 _GAR = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev", re.IGNORECASE)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from launchd.server.errors import CannotStart
-from launchd.server.run import serve
+from launchd.server.serve import serve
 from launchd.server.settings import ServerSettings
 
 

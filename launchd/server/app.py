@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server import bootstrap
+from launchd.server.container import Services, assemble
 from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
@@ -18,7 +19,6 @@ from launchd.server.responses import error_response, json_response
 from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
 from launchd.server.routes.runs import run_routes
-from launchd.server.services import Services, assemble
 from launchd.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from launchd.server.errors import NotAllowed, ServerError, Unauthorized
 from launchd.server.keys import digest_of
-from launchd.server.records import Role, Viewer
-from launchd.server.store import api_keys
+from launchd.server.models import Role, Viewer
+from launchd.server.store.accounts import api_keys
 from launchd.server.store.database import Database
 
 logger = logging.getLogger(__name__)

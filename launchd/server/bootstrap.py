@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from launchd.server import keys
 from launchd.server.errors import CannotStart
-from launchd.server.records import Role
+from launchd.server.models import Role
 from launchd.server.settings import ServerSettings
-from launchd.server.store import accounts, api_keys
+from launchd.server.store.accounts import accounts, api_keys
+from launchd.server.store.factory import name_of_database, preparing
 from launchd.server.store.migrate import migrate
-from launchd.server.store.opening import name_of_database, preparing
 
 _SECRET_BYTES = 32
 

@@ -8,8 +8,8 @@ from graphql import GraphQLResolveInfo
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from launchd.server.records import Viewer
-from launchd.server.services import Services
+from launchd.server.container import Services
+from launchd.server.models import Viewer
 
 P = ParamSpec("P")
 T = TypeVar("T")

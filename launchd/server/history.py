@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context
 from launchd.server.errors import Refused
-from launchd.server.records import HISTORY, Line, Run
-from launchd.server.runs import history_keys, loose_json
+from launchd.server.models import HISTORY, Line, Run
+from launchd.server.runs import history_keys, lenient_json
 from launchd.server.runs.sampling import Sieve, spread
-from launchd.server.store import run_lines
+from launchd.server.store.runs import lines as run_lines
 
 DEFAULT_SAMPLES = 500
 _MOST_SAMPLES = 10_000
@@ -117,10 +117,10 @@ def _words(keys: Sequence[str]) -> list[str]:
 def values_of(lines: list[str], keys: list[str]) -> Iterator[dict[str, Any]]:
     """Of each line the keys; only lines that have them all. Without keys: whole lines."""
     for text in lines:
-        line = loose_json.load_object(text)
+        line = lenient_json.load_object(text)
         values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
         if not keys or all(value is not None for value in values.values()):
-            yield loose_json.proper(values)
+            yield lenient_json.proper(values)
 
 
 def bounded(samples: int | None) -> int:

@@ -6,8 +6,8 @@ import string
 
 from sqlalchemy import Connection
 
-from launchd.server.records import ApiKey, Person, Role
-from launchd.server.store import api_keys
+from launchd.server.models import ApiKey, Person, Role
+from launchd.server.store.accounts import api_keys
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _LENGTH = 40

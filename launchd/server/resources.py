@@ -1,6 +1,6 @@
 """Which words for what runs its jobs a queue can be given. What a host grants is its own."""
 
-from launchd.config.problems import nearest
+from launchd.config.diagnostics import nearest
 from launchd.resources import RESOURCES, VERTEX
 from launchd.server.errors import Refused
 

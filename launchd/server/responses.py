@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import FileResponse, Response
 
 from launchd.server.errors import NotFound
-from launchd.server.files.contents import ContentStore
+from launchd.server.files.blob_store import ContentStore
 
 
 def json_response(status: int, content: Any) -> Response:

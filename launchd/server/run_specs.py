@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from launchd.server.errors import Refused
-from launchd.server.records import ResourceConfig
-from launchd.server.store.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from launchd.server.models import ResourceConfig
+from launchd.server.store.launch.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from launchd.server.templates import fill_in
 
 SCHEDULER_URI = "placeholder-uri-scheduler"

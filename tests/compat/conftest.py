@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.compat.clients import VERSIONS, WandbClient, find
-from tests.compat.desk import Desk
 from tests.compat.jobs import code_directory
 from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
 from tests.compat.report import PROPERTY
-from tests.support.house import House, house
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api
+from tests.support.testbed import House, house
 
 HERE = Path(__file__).parent
 #: Longest time, in seconds, for one of these tests: a client takes seconds to start.

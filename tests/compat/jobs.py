@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.compat.desk import Desk
+from tests.compat.wandb_env import Desk
 
 #: Where the repository is said to be: git's settings lead from there to a directory, as newer clients take no file://.
 REMOTE = "https://git.example/team/demo.git"

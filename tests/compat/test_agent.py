@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import AGENT_BESIDE, AGENT_FAILURE, AGENT_JOB, AGENT_STOP, command
-from tests.compat.desk import Desk
 from tests.compat.test_runs import run_of
-from tests.support.house import OVER, House
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api, fresh_name
+from tests.support.testbed import OVER, House
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import CHANGE_ARTIFACT, CHANGE_RUN, READ_ARTIFACT, READ_RUN, READ_RUNS, command
-from tests.compat.desk import Desk
 from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
+from tests.compat.wandb_env import Desk
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import DOWNLOAD, LOG_ARTIFACT, USE_ARTIFACT, VERSIONS_OF_ARTIFACT, command
-from tests.compat.desk import Desk
 from tests.compat.names import ARTIFACT, ARTIFACTS
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api
 
 CONTENTS = {"a.bin": bytes(range(256)) * 40, "deep/b c.txt": "grüße\n".encode(), "empty": b""}

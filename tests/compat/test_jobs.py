@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import CREATE_CODE, CREATE_GIT, CREATE_IMAGE, DESCRIBE_JOB, LIST_JOBS, command
-from tests.compat.desk import Desk
 from tests.compat.jobs import REMOTE, code_directory, git_repository
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api
 
 PROJECT = "jobs"

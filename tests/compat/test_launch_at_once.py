@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import LAUNCH, ONLY_QUEUED, at_once, command
-from tests.compat.desk import SCRIPTS, Desk
 from tests.compat.jobs import REMOTE, code_directory, git_repository
 from tests.compat.test_runs import run_of
+from tests.compat.wandb_env import SCRIPTS, Desk
 from tests.support.server import Api, fresh_name
 
 PROJECT = "at-once"

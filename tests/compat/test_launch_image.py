@@ -3,8 +3,8 @@
 import pytest
 
 from tests.compat.commands import command, queued
-from tests.compat.desk import Desk
 from tests.compat.queues import Queue
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api
 
 IMAGE = ("launch", "-d", "alpine:3", "-p", "Proj1", "-E", "echo 'two words'")

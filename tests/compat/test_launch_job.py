@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import command, queued
-from tests.compat.desk import Desk
 from tests.compat.jobs import REMOTE, code_directory, git_repository
 from tests.compat.queues import Queue
 from tests.compat.test_runs import run_of
-from tests.support.house import OVER, House
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api, fresh_name
+from tests.support.testbed import OVER, House
 from tests.support.waiting import wait_until
 
 PROJECT = "launched"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import LINK_ARTIFACT, READ_LINKS, command
-from tests.compat.desk import Desk
+from tests.compat.wandb_env import Desk
 
 PROJECT, OTHER = "links", "links-elsewhere"
 

@@ -9,10 +9,10 @@ import pytest
 
 from tests.compat.clients import OLDEST
 from tests.compat.commands import LOGIN, STAY, VERIFY, command
-from tests.compat.desk import Desk
 from tests.compat.queues import Queue
-from tests.support.house import House
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api
+from tests.support.testbed import House
 
 
 @pytest.fixture

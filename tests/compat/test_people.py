@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from tests.compat.commands import OUR_LOGIN, PEOPLE, command
-from tests.compat.desk import Desk
 from tests.compat.queues import Queue
-from tests.support.house import House
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api, fresh_name
+from tests.support.testbed import House
 
 ROOT = Path(__file__).parents[2]
 

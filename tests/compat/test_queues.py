@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import CALL_JOB, CHANGE_QUEUE, CREATE_QUEUE, DELETE_ITEM, DELETE_QUEUE, LAUNCH_ADD, command
-from tests.compat.desk import Desk
 from tests.compat.test_runs import run_of
-from tests.support.house import OVER
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api
+from tests.support.testbed import OVER
 from tests.support.waiting import wait_until
 
 CREATED, CHANGED, DELETED = QUEUES = ("created", "changed", "deleted")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import CONFIG, FILES, FINISH, INIT, LOG, RESUME, STOP, SYNC, command
-from tests.compat.desk import SCRIPTS, Desk
 from tests.compat.names import RUNS
+from tests.compat.wandb_env import SCRIPTS, Desk
 from tests.support.server import Api, fresh_name
 from tests.support.waiting import wait_until
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import LAUNCH_SWEEP, SWEEP, command
-from tests.compat.desk import Desk
 from tests.compat.jobs import code_directory
-from tests.support.house import OVER, House
+from tests.compat.wandb_env import Desk
 from tests.support.server import Api
+from tests.support.testbed import OVER, House
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)

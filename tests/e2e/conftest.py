@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.up import Up
+from tests.support.local_stack import Up
 
 
 @pytest.fixture

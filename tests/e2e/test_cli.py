@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.up import LEAVE_SECONDS, Up, make_repository
+from tests.support.local_stack import LEAVE_SECONDS, Up, make_repository
 from tests.support.waiting import wait_until
 
 

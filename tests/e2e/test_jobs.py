@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.support.up import Up, make_repository
+from tests.support.local_stack import Up, make_repository
 
 SCRIPT = (
     "import json, os, sys; print(sys.argv[1:], json.loads(os.environ['WANDB_ARTIFACTS']), os.environ['WANDB_CONFIG'])"

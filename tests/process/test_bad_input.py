@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from launchd.agent.control.client import SOCKET_NAME
 from launchd.cli.agent import Misconfigured
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item
-from launchd.control_client import SOCKET_NAME
 from tests.support.gate import Gate
-from tests.support.house import QUEUE, AgentProcess, House, house
 from tests.support.small_disk import small_disk
+from tests.support.testbed import QUEUE, AgentProcess, House, house
 from tests.support.waiting import assert_stays, wait_until
 
 LIMIT_BYTES = 5 * 1024 * 1024

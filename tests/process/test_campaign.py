@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from launchd.server.settings import ServerSettings
-from launchd.server.store.opening import preparing
-from tests.support.claimers import Claimer, Diligent, Killer, Pusher, WandbClaimer
+from launchd.server.store.factory import preparing
 from tests.support.server import RunningServer, running_server, stored_in
+from tests.support.stress_clients import Claimer, Diligent, Killer, Pusher, WandbClaimer
 from tests.support.waiting import wait_until
 
 ITEMS = 10_000

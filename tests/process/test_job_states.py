@@ -8,7 +8,7 @@ import pytest
 
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item
-from tests.support.house import House, house
+from tests.support.testbed import House, house
 from tests.support.waiting import wait_until
 
 START_TIMEOUT_SECONDS = 1.0

@@ -12,7 +12,7 @@ import pytest
 
 from ipc.failpoints import ACTIONS, FAILPOINTS
 from launchd.client.queue_server import Item
-from tests.support.house import AgentProcess, House, house
+from tests.support.testbed import AgentProcess, House, house
 from tests.support.waiting import wait_until
 
 #: A job writes its name here first thing; twice would be a job that ran twice.

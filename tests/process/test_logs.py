@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gate import Gate
-from tests.support.house import House, house
+from tests.support.testbed import House, house
 from tests.support.waiting import wait_until
 
 NOBODY_HERE = "No agent runs here"

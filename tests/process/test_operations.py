@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from tests.support.gate import Gate
-from tests.support.house import QUEUE, ROOT, AgentProcess, House, house
 from tests.support.lossy_proxy import lossy_proxy
+from tests.support.testbed import QUEUE, ROOT, AgentProcess, House, house
 from tests.support.waiting import assert_stays, wait_until
 
 STUBBORN = (sys.executable, str(ROOT / "examples" / "stubborn" / "main.py"))

@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.house import AgentProcess, House, house
 from tests.support.processes import is_gone
+from tests.support.testbed import AgentProcess, House, house
 from tests.support.waiting import wait_until
 
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from launchd import Api, LaunchError, RunQueue, SubmittedRun, launch, launch_add
-from launchd.api import callers_agent
+from launchd.api.embedded import launcher
 from launchd.client.job_file import REPOSITORY as FROM_REPOSITORY
 from launchd.client.job_file import GitCommit, JobFile, JobSource, parse_job_name
 from launchd.client.jobs import create_job
 from launchd.client.queue_server import Item
-from tests.support.people import people
+from tests.support.accounts import people
 from tests.support.server import RunningServer, running_server
 
 QUEUES = "model-registry"
@@ -68,7 +68,7 @@ def setting(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> 
         make_queues(service)
         make_job(api)
         yield Setting(api, {REPOSITORY: make_repository(repository), MEMBER: owner, SERVICE_API: service})
-        callers_agent.end_all()
+        launcher.end_all()
 
 
 def make_queues(api: Api) -> None:

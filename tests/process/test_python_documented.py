@@ -10,9 +10,9 @@ from launchd import Api
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import CODE, JobFile, JobName, JobSource, code_reference
 from launchd.client.jobs import create_job
-from tests.support.house import House, house
-from tests.support.people import people
+from tests.support.accounts import people
 from tests.support.program import program
+from tests.support.testbed import House, house
 
 #: `wandb`, as far as the examples use it; `Api` has the shape of theirs.
 MODULES = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import House, house
 from tests.support.program import Program, program
+from tests.support.testbed import House, house
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

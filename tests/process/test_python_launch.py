@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from launchd import Api, ExecutionError, LaunchError, launch
-from launchd.api import callers_agent
-from launchd.api.submitted import SubmittedRun
+from launchd.api.embedded import launcher
+from launchd.api.submitted_run import SubmittedRun
 from tests.support.program import program
 from tests.support.server import RunningServer, running_server
 from tests.support.waiting import wait_until
@@ -35,7 +35,7 @@ def environ(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> 
         for name, value in ours.items():
             patch.setenv(name, value)
         yield ours
-        callers_agent.end_all()
+        launcher.end_all()
 
 
 def sleeping() -> SubmittedRun:
@@ -65,7 +65,7 @@ def test_a_run_that_cannot_start_says_where_and_why() -> None:
 def test_a_run_that_cannot_be_told_is_refused_and_not_waited_for() -> None:
     with pytest.raises(LaunchError, match=r"The run cannot be told to its agent: .* surrogates not allowed"):
         launch(entry_point=["echo", "\udce4"])
-    assert [run for agent in callers_agent.agents() for run in agent.unfinished()] == []
+    assert [run for agent in launcher.agents() for run in agent.unfinished()] == []
 
 
 def test_an_asynchronous_run_is_had_at_once_and_cancelled() -> None:
@@ -82,7 +82,7 @@ def test_an_asynchronous_run_is_had_at_once_and_cancelled() -> None:
 
 def test_the_process_that_runs_it_is_killed_and_the_run_goes_on() -> None:
     run = sleeping()
-    (agent,) = callers_agent.agents()
+    (agent,) = launcher.agents()
     killed = agent.pid
     os.kill(killed, signal.SIGKILL)
 

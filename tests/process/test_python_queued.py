@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from launchd import Api, LaunchError, QueuedRun, launch_add
-from launchd.client.calls import CURRENT_WANDB
-from tests.support.house import QUEUE, House, house
+from launchd.client.base import CURRENT_WANDB
 from tests.support.runs import ClientRun
 from tests.support.server import Api as Wire
 from tests.support.server import fresh_name, running_server
+from tests.support.testbed import QUEUE, House, house
 from tests.support.waiting import wait_until
 from tests.support.wandb_faults import TRANSIENT, Fault
 from tests.support.wandb_server import wandb_server

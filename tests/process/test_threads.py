@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from launchd.control_client import ControlError
-from tests.support.house import ROOT, House, house
+from launchd.agent.control.client import ControlError
+from tests.support.testbed import ROOT, House, house
 from tests.support.waiting import wait_until
 
 #: Runs the real agent, in which the control socket's thread meets an error that nobody expected.

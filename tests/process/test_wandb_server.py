@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import House, house
 from tests.support.plain_proxy import plain_proxy
+from tests.support.testbed import House, house
 from tests.support.waiting import assert_stays, wait_until
 from tests.support.wandb_faults import Fault
 from tests.support.wandb_server import KEY, Flavour, WandbServer, wandb_server

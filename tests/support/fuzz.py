@@ -13,8 +13,8 @@ from graphql import (
 )
 from hypothesis import strategies as st
 
-from tests.support.ways import Way, sane
-from tests.support.world import World
+from tests.support.field_paths import Way, sane
+from tests.support.tenant import World
 
 #: A request that waits is not what is tried here.
 WAITS = ("waitSeconds",)

@@ -1,7 +1,7 @@
 """Job records for tests."""
 
 from ipc.run_spec import Overrides, RunSpec
-from launchd.job import JobRecord
+from launchd.agent.job_record import JobRecord
 
 
 def a_job(item_id: str = "item") -> JobRecord:

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 
 from launchd.server.settings import ServerSettings
+from launchd.server.store.factory import preparing
 from launchd.server.store.migrate import migrate
-from launchd.server.store.opening import preparing
 from tests.support.waiting import wait_until
 
 REQUIRED = os.environ.get("LAUNCHD_REQUIRE_PARTS") == "1"

@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from launchd.agent_run import AgentRun
+from launchd.agent.events import Claimed, Kind, Registered
+from launchd.agent.server_link.agent_run import AgentRun
+from launchd.agent.server_link.heartbeat import Watcher
+from launchd.agent.server_link.poller import Poller
+from launchd.agent.server_link.registration import Application
+from launchd.agent.server_link.reporter import Reporter
 from launchd.client.queue_server import QueueServer
-from launchd.inbox import Claimed, Kind, Registered
-from launchd.poller import Poller
-from launchd.registration import Application
-from launchd.reporter import Reporter
-from launchd.watcher import Watcher
-from tests.support.mail import Mail
+from tests.support.recorded_events import Mail
 from tests.support.wandb_server import ENTITY, KEY
 
 

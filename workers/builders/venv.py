@@ -21,11 +21,11 @@ from ipc.errors import BuildError
 from workers.builders import Build
 from workers.builders.requirements import Requirements, find_requirements
 from workers.builders.venv_cache import Entry, EntryLock, trim
-from workers.command import Command, CommandFailed, Limits, run_command
 from workers.context import JobContext
-from workers.ownership import hand_over, require_user
+from workers.file_ownership import hand_over, require_user
 from workers.process_environment import process_environment
 from workers.sources import Project
+from workers.subprocess_runner import Command, CommandFailed, Limits, run_command
 
 #: Part of every key: environments of another layout are not used, and in time removed.
 _LAYOUT = 1

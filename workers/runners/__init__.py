@@ -13,9 +13,9 @@ import msgspec
 
 from ipc.errors import InvalidSpec
 from ipc.handles import ExitResult, Handle
-from ipc.orders import WorkOrder
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
+from ipc.work_order import WorkOrder
 
 
 class Capabilities(msgspec.Struct, frozen=True):

@@ -16,9 +16,9 @@ import msgspec
 
 from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
-from ipc.orders import WorkOrder
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
+from ipc.work_order import WorkOrder
 from workers.runners import Capabilities, Launch, Status
 
 #: The fake's outside world, beside the jobs' directories.

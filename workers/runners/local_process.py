@@ -15,20 +15,20 @@ from typing import ClassVar
 from ipc import job_files
 from ipc.errors import InvalidSpec, SubmitError
 from ipc.handles import ExitResult, Handle
-from ipc.orders import WorkOrder
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
+from ipc.work_order import WorkOrder
 from workers import processes
+from workers.file_ownership import hand_over
 from workers.job_environment import JOB_NAME_VARIABLE
-from workers.ownership import hand_over
 from workers.processes import ProcessKey
 from workers.runners import Capabilities, Launch, Status
 from workers.shim import records
-from workers.shim.launch import Outcome, ShimLaunch
+from workers.shim.messages import Outcome, ShimLaunch
 from workers.shim.output import read_output
+from workers.shim.prefork import ShimInWaiting, fork_shim
 from workers.shim.records import ExitRecord, StopRecord
 from workers.shim.signals import STOP_SIGNAL
-from workers.shim.waiting import ShimInWaiting, fork_shim
 
 #: A shim answers in milliseconds; one that takes longer hangs and is replaced.
 ANSWER_TIMEOUT_SECONDS = 20.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ipc.job_files import OUTPUT_FILE
-from ipc.orders import OutputLimits
+from ipc.work_order import OutputLimits
 
 _START_FILE = "output.start"
 _READ_BYTES = 64 * 1024

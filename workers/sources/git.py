@@ -12,11 +12,11 @@ from pathlib import Path
 
 from ipc.errors import SourceError
 from ipc.run_spec import GitSource as GitSpec
-from workers.command import Command, CommandFailed, Limits, run_command
 from workers.context import JobContext
 from workers.process_environment import process_environment
 from workers.sources import DEFAULT_ENTRY_POINT, Project
 from workers.sources.git_url import LOCAL_TRANSPORT, Repository, parse_repository
+from workers.subprocess_runner import Command, CommandFailed, Limits, run_command
 
 #: Without a version, the first of these that exists: W&B's order, and then what the repository itself prefers.
 _DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")

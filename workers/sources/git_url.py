@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from ipc.errors import PolicyRefused, SourceError
-from ipc.orders import GitOptions
+from ipc.work_order import GitOptions
 
 #: Git's name for the transport of a path on this host.
 LOCAL_TRANSPORT = "file"

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from launchd.server.errors import Refused
-from launchd.server.records import ManifestEntry
+from launchd.server.models import ManifestEntry
 
 _MOST_BYTES = 256 * 1024 * 1024
 

@@ -8,15 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from launchd.server.auth import may_write
-from launchd.server.bodies import read_body
+from launchd.server.container import Services
 from launchd.server.context import Context
 from launchd.server.errors import Refused
-from launchd.server.gql.costs import Costs
-from launchd.server.gql.documents import Documents, InvalidDocument, operation_of
+from launchd.server.gql.document_cache import Documents, InvalidDocument, operation_of
 from launchd.server.gql.envelope import Envelope, read_envelope
-from launchd.server.gql.texts import check_variables
+from launchd.server.gql.input_limits import check_variables
+from launchd.server.gql.query_cost import Costs
+from launchd.server.request_body import read_body
 from launchd.server.responses import error_response, json_response
-from launchd.server.services import Services
 
 logger = logging.getLogger(__name__)
 

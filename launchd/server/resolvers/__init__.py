@@ -1,47 +1,34 @@
 """Resolvers by topic. Owns the list; each module translates between GraphQL and the store."""
 
-from launchd.server.resolvers import (
-    accounts,
-    agents,
-    artifact_collections,
-    artifact_edits,
-    artifact_lineage,
-    artifact_links,
-    artifact_logging,
-    artifacts,
-    claims,
-    collecting,
-    commits,
-    items,
-    multipart,
-    organizations,
-    projects,
-    pushing,
-    queues,
-    reports,
-    run_changes,
-    run_console,
-    run_files,
-    run_history,
-    run_info,
-    run_lists,
-    run_upserts,
-    runs,
-    sweep_agents,
-    sweeps,
-    viewer,
-)
+from launchd.server.resolvers.accounts import accounts, organizations, projects, users
+from launchd.server.resolvers.artifacts import artifacts, commit, gc, multipart
+from launchd.server.resolvers.artifacts import collections as artifact_collections
+from launchd.server.resolvers.artifacts import edits as artifact_edits
+from launchd.server.resolvers.artifacts import lineage as artifact_lineage
+from launchd.server.resolvers.artifacts import links as artifact_links
+from launchd.server.resolvers.artifacts import logging as artifact_logging
+from launchd.server.resolvers.launch import agents, items, items_push, leases, queues, reports
+from launchd.server.resolvers.runs import changes as run_changes
+from launchd.server.resolvers.runs import console as run_console
+from launchd.server.resolvers.runs import files as run_files
+from launchd.server.resolvers.runs import history as run_history
+from launchd.server.resolvers.runs import info as run_info
+from launchd.server.resolvers.runs import lists as run_lists
+from launchd.server.resolvers.runs import runs
+from launchd.server.resolvers.runs import upserts as run_upserts
+from launchd.server.resolvers.sweeps import agents as sweep_agents
+from launchd.server.resolvers.sweeps import sweeps
 
 bindables = [
     *accounts.bindables,
-    *viewer.bindables,
+    *users.bindables,
     *organizations.bindables,
     *projects.bindables,
     *queues.bindables,
-    *pushing.bindables,
+    *items_push.bindables,
     *items.bindables,
     *agents.bindables,
-    *claims.bindables,
+    *leases.bindables,
     *reports.bindables,
     *runs.bindables,
     *run_upserts.bindables,
@@ -60,6 +47,6 @@ bindables = [
     *artifact_logging.bindables,
     *artifact_lineage.bindables,
     *multipart.bindables,
-    *commits.bindables,
-    *collecting.bindables,
+    *commit.bindables,
+    *gc.bindables,
 ]

@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from launchd.server.container import Services
 from launchd.server.errors import Refused
-from launchd.server.files.contents import Content
-from launchd.server.files.links import DOWNLOAD, UPLOAD, UPLOAD_PART
+from launchd.server.files.blob_store import Content
+from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, UPLOAD_PART
 from launchd.server.responses import content_response, json_response
 from launchd.server.routes.linked import linked_file, receive
-from launchd.server.services import Services
-from launchd.server.store import artifact_files, artifact_parts
+from launchd.server.store.artifacts import files as artifact_files
+from launchd.server.store.artifacts import parts as artifact_parts
 
 
 def storage_routes(services: Services) -> list[Route]:

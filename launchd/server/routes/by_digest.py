@@ -18,11 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from launchd.server.container import Services
 from launchd.server.errors import NotFound
-from launchd.server.records import ArtifactFile, Viewer
+from launchd.server.models import ArtifactFile, Viewer
 from launchd.server.responses import content_response
-from launchd.server.services import Services
-from launchd.server.store import artifact_files, artifacts
+from launchd.server.store.artifacts import artifacts
+from launchd.server.store.artifacts import files as artifact_files
 
 _MD5 = re.compile("[0-9a-f]{32}")
 #: Where the digest stands in each form, and the place of the first artifact's id.

@@ -6,10 +6,10 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from launchd.server.bodies import announced_size, pieces_of
+from launchd.server.container import Services
 from launchd.server.errors import NotFound
-from launchd.server.files.contents import Content, ContentStore
-from launchd.server.services import Services
+from launchd.server.files.blob_store import Content, ContentStore
+from launchd.server.request_body import announced_size, pieces_of
 
 T = TypeVar("T")
 

@@ -9,15 +9,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server.auth import may_write
-from launchd.server.bodies import read_body
-from launchd.server.files.contents import Content
-from launchd.server.files.links import RUN_DOWNLOAD, RUN_UPLOAD
-from launchd.server.records import Run, Viewer
+from launchd.server.container import Services
+from launchd.server.files.blob_store import Content
+from launchd.server.files.signed_urls import RUN_DOWNLOAD, RUN_UPLOAD
+from launchd.server.models import Run, Viewer
+from launchd.server.request_body import read_body
 from launchd.server.responses import content_response, json_response
 from launchd.server.routes.linked import linked_file, receive
 from launchd.server.runs.file_stream import read_update
-from launchd.server.services import Services
-from launchd.server.store import run_files, run_stream, runs
+from launchd.server.store.runs import files as run_files
+from launchd.server.store.runs import runs
+from launchd.server.store.runs import stream as run_stream
 
 
 def run_routes(services: Services) -> list[Route]:

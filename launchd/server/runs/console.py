@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from launchd.server.records import Line
+from launchd.server.models import Line
 
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"
 _LINE = re.compile(rf"(?P<error>ERROR )?(?:(?P<time>{_TIME}) )?(?P<text>.*)", re.DOTALL)

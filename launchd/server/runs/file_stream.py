@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from launchd.server.errors import Refused
-from launchd.server.records import CONSOLE, EVENTS, HISTORY, Line
-from launchd.server.runs import history_keys, loose_json
+from launchd.server.models import CONSOLE, EVENTS, HISTORY, Line
+from launchd.server.runs import history_keys, lenient_json
 
 SUMMARY_FILE = "wandb-summary.json"
 _STREAMS = {
@@ -82,7 +82,7 @@ def _lines(name: str, chunk: _Chunk, objects: dict[int, dict[str, object]]) -> l
         _check_length(name, number, text)
         step = None
         if _STREAMS[name] == HISTORY:
-            objects[number] = loose_json.load_object(text)
+            objects[number] = lenient_json.load_object(text)
             step = _step(objects[number])
         lines.append(Line(number, _clean(text), step))
     return lines

@@ -12,7 +12,7 @@ import msgspec
 import re2
 
 from launchd.server.errors import Refused
-from launchd.server.runs.documents import TEXTS, TIMES, column_of, time_of
+from launchd.server.runs.field_access import TEXTS, TIMES, column_of, time_of
 
 
 class Document(Protocol):

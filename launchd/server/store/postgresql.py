@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from launchd.server.store.database import Work
-from launchd.server.store.failures import REFUSALS, Reachability, refusal
+from launchd.server.store.db_errors import REFUSALS, Reachability, refusal
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from launchd.server.errors import CannotStart
 from launchd.server.store.database import Work
-from launchd.server.store.failures import REFUSALS, refusal, unusable
+from launchd.server.store.db_errors import REFUSALS, refusal, unusable
 
 logger = logging.getLogger(__name__)
 

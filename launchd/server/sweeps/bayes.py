@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from launchd.server.errors import Refused
-from launchd.server.sweeps import drawing
+from launchd.server.sweeps import samplers
 from launchd.server.sweeps.config import Parameter, SweepConfig
 
 MOST_OBSERVATIONS = 500
@@ -74,7 +74,7 @@ def _tell(optuna: Any, study: Any, config: SweepConfig, distributions: Mapping[s
 def _distribution(optuna: Any, parameter: Parameter) -> Any:
     kinds = optuna.distributions
     if parameter.values:
-        return kinds.CategoricalDistribution([drawing.canonical(value) for value in parameter.values])
+        return kinds.CategoricalDistribution([samplers.canonical(value) for value in parameter.values])
     if parameter.distribution == "int_uniform":
         return kinds.IntDistribution(math.ceil(parameter.low), math.floor(parameter.high))
     if parameter.distribution == "q_uniform":
@@ -108,7 +108,7 @@ def inside(parameter: Parameter, value: Any) -> Any:
         TypeError: not a number.
     """
     if parameter.values:
-        return drawing.canonical(value)
+        return samplers.canonical(value)
     if parameter.distribution in ("int_uniform", "q_uniform"):
         return value
     low, high = _reach(parameter)
@@ -122,9 +122,9 @@ def inside(parameter: Parameter, value: Any) -> Any:
 def outside(parameter: Parameter, value: Any) -> Any:
     """What `inside` made of a value, turned back."""
     if parameter.values:
-        return next(one for one in parameter.values if drawing.canonical(one) == value)
+        return next(one for one in parameter.values if samplers.canonical(one) == value)
     if "normal" in parameter.family:
         value = NormalDist(parameter.mu, parameter.sigma).inv_cdf(value)
     if parameter.family == "log_normal":
         value = math.exp(value)
-    return value if parameter.distribution == "q_uniform" else drawing.quantized(parameter, value)
+    return value if parameter.distribution == "q_uniform" else samplers.quantized(parameter, value)

@@ -14,9 +14,9 @@ import msgspec
 import psutil
 
 from ipc.handles import Handle
-from ipc.orders import OutputLimits, WorkOrder, write_order
 from ipc.run_spec import RunSpec
 from ipc.states import TERMINAL_STATES
+from ipc.work_order import OutputLimits, WorkOrder, write_order
 from tests.support.waiting import wait_until
 from workers.runners import Launch, Runner, Status, take_runner
 

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from ipc.errors import InvalidSpec, SubmitError
-from ipc.orders import OutputLimits, write_order
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
+from ipc.work_order import OutputLimits, write_order
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until

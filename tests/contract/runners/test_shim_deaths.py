@@ -13,8 +13,8 @@ from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.waiting import wait_until
 from workers.runners import local_process
 from workers.runners.local_process import LocalProcessRunner
-from workers.shim.launch import Outcome
-from workers.shim.waiting import fork_shim
+from workers.shim.messages import Outcome
+from workers.shim.prefork import fork_shim
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ipc.errors import JobError
-from ipc.orders import read_order
+from ipc.work_order import read_order
 from workers.runners import Launch, local_process, take_runner
 from workers.runners.local_process import LocalProcessRunner
 

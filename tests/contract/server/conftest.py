@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.people import People
-from tests.support.people import people as make_people
+from tests.support.accounts import People
+from tests.support.accounts import people as make_people
 from tests.support.postgres import Cluster
 from tests.support.server import Api, RunningServer, fresh_name, running_server, stored_in
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.people import People
+from tests.support.accounts import People
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 

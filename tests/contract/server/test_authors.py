@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.people import People
+from tests.support.accounts import People
 from tests.support.server import Api, RefusedByServer, fresh_name
 
 RUN = """query($e: String!, $p: String!, $r: String!) {

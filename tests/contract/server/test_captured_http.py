@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from tests.contract.server.conftest import Stage
+from tests.contract.server.recorded_objects import FILE, PROJECT, World, put
 from tests.contract.server.test_captures import CAPTURES
-from tests.contract.server.world import FILE, PROJECT, World, put
 from tests.support.server import Api, RunningServer
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.contract.server.conftest import Stage
+from tests.contract.server.recorded_objects import World, put_in
 from tests.contract.server.shapes import misfits
-from tests.contract.server.world import World, put_in
 from tests.support.server import Api
 
 CAPTURES = {path.stem: json.loads(path.read_text()) for path in sorted(Path(__file__).parent.glob("captures/*.json"))}

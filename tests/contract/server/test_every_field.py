@@ -1,6 +1,6 @@
 """Every root field of the schema, called by those who may not: nothing is shown to them, nothing changes.
 
-A field that is new needs a row in `tests/support/reaching.py`: the arguments with which it reaches an object of a
+A field that is new needs a row in `tests/support/field_args.py`: the arguments with which it reaches an object of a
 `World`. The rest follows from it: the field is called with them by their owner (it must work), by a stranger, with each
 of them in turn mixed into the stranger's own, by an administrator of the server, and by a member of the team who may
 only look.
@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.reaching import FIELDS, ROWS, SHOWN
-from tests.support.scene import Scene, ask, setting
+from tests.support.field_args import FIELDS, ROWS, SHOWN
+from tests.support.isolation import Scene, ask, setting
 from tests.support.server import Api
-from tests.support.world import World
+from tests.support.tenant import World
 
 # It compares all rows of the database before and after, and reads them from the file.
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)

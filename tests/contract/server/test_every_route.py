@@ -1,14 +1,14 @@
-"""Every HTTP route beside GraphQL, called by those who may not. A new one needs a row: `tests/support/reaching.py`."""
+"""Every HTTP route beside GraphQL, called without the right to it. A new one needs a row, as in `field_args`."""
 
 import pytest
 import requests
 
 from launchd.server.app import create_app
 from launchd.server.settings import ServerSettings
-from tests.support.people import People
-from tests.support.reaching import LINKS_ALONE, ROUTES, Reach
+from tests.support.accounts import People
+from tests.support.field_args import LINKS_ALONE, ROUTES, Reach
 from tests.support.server import RunningServer
-from tests.support.world import World
+from tests.support.tenant import World
 
 FOR_EVERYBODY = {"/healthz", "/graphql"}
 
@@ -21,7 +21,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_every_route_has_a_row(paths: set[str]) -> None:
-    assert paths - FOR_EVERYBODY - LINKS_ALONE == set(ROUTES), "see ROUTES in tests/support/reaching.py"
+    assert paths - FOR_EVERYBODY - LINKS_ALONE == set(ROUTES), "see ROUTES in tests/support/field_args.py"
 
 
 def send(server: RunningServer, key: str | None, reach: Reach, world: World) -> requests.Response:

@@ -12,12 +12,12 @@ from graphql import GraphQLInputObjectType, GraphQLInputType, GraphQLList, get_n
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.field_args import FIELDS, SCHEMA
+from tests.support.field_paths import WAYS, Way, query_along, reached, sane
 from tests.support.fuzz import Values
-from tests.support.reaching import FIELDS, SCHEMA
-from tests.support.scene import Scene, ask, selection, setting
+from tests.support.isolation import Scene, ask, selection, setting
 from tests.support.server import RefusedByServer, RunningServer
-from tests.support.ways import WAYS, Way, query_along, reached, sane
-from tests.support.world import World
+from tests.support.tenant import World
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 

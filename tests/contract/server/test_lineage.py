@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.contract.server.test_artifacts import Logging
-from tests.support.people import People, people
+from tests.support.accounts import People, people
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.server.test_artifact_reading import in_project, versions
 from tests.contract.server.test_artifacts import Logging
-from tests.support.people import People
+from tests.support.accounts import People
 from tests.support.server import Api, RefusedByServer, fresh_name
 
 MEMBERSHIP = "versionIndex aliases { alias } artifactCollection { __typename name } artifact { id versionIndex }"

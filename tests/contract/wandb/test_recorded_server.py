@@ -8,9 +8,9 @@ import pytest
 import requests
 from graphql import parse, validate
 
-from launchd.client.documents import accounts, artifacts, launch, native, runs
-from launchd.client.documents.operation import Operation
 from launchd.client.errors import Refused
+from launchd.client.operations import accounts, artifacts, launch, launchd_protocol, runs
+from launchd.client.operations.operation import Operation
 from launchd.client.queue_server import QueueServer
 from tests.support.wandb_schema import Recording, modern_schema, recordings
 from tests.support.wandb_server import ENTITY, KEY, Flavour, WandbServer, wandb_server
@@ -116,7 +116,7 @@ def test_our_pushes_ask_for_nothing_that_wandb_does_not_have(options: tuple[str,
 
 
 def test_it_refuses_our_own_operations_as_wandb_does(wandb: WandbServer) -> None:
-    refused = send(wandb, native.CLAIM.text, {"input": {}})
+    refused = send(wandb, launchd_protocol.CLAIM.text, {"input": {}})
     assert refused.status_code == 400
     assert "Cannot query field 'claimRunQueueItems' on type 'Mutation'" in refused.text
     assert wandb.foreign

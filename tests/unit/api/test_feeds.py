@@ -2,7 +2,7 @@
 
 import threading
 
-from launchd.api.feeds import CallersQueue, Handover
+from launchd.api.embedded.server_adapters import CallersQueue, Handover
 from launchd.client.queue_server import Ack, ClaimedItem, Report
 
 JOB, OTHER = ClaimedItem("job", "", {"project": "p"}), ClaimedItem("other", "", {"project": "p"})

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from launchd.api import places
-from launchd.api.places import KEPT, new_place, socket_dir
+from launchd.api.embedded import directories
+from launchd.api.embedded.directories import KEPT, new_place, socket_dir
 
 
 def test_old_places_go_and_those_in_use_stay(tmp_path: Path) -> None:
@@ -27,6 +27,6 @@ def test_the_socket_has_a_path_that_is_short_enough(tmp_path: Path) -> None:
     assert socket_dir(Path("/run/x")) == Path("/run/x/run")
     elsewhere = socket_dir(tmp_path / ("x" * 100))
 
-    assert len(os.fsencode(elsewhere / "control.sock")) <= places.MAX_SOCKET_PATH
+    assert len(os.fsencode(elsewhere / "control.sock")) <= directories.MAX_SOCKET_PATH
     assert elsewhere.is_dir()
     elsewhere.rmdir()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from launchd.api.errors import LaunchError
-from launchd.api.spec import Asked, draft
+from launchd.api.run_spec import Asked, draft
 
 
 def spec_of(**said: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from launchd.api.coerce import as_mapping
 from launchd.api.errors import LaunchError
-from launchd.api.values import as_mapping
 
 
 class Rate(float):

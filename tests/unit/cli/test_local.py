@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.cli import local
+from launchd.cli import local_agent
 from tests.unit.cli.conftest import Launchd
 
 
@@ -16,7 +16,7 @@ def test_who_is_not_root_is_told_of_the_system_service(
     # A socket's path must be short.
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/nonexistent")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(local, "SYSTEM_STATE_DIR", str(tmp_path / "service"))
+    monkeypatch.setattr(local_agent, "SYSTEM_STATE_DIR", str(tmp_path / "service"))
     nobody_here = launchd(*words).stderr
     assert nobody_here.startswith("Error: No agent runs here ")
     assert "sudo" not in nobody_here

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from ipc.log_lines import TextFormatter
-from launchd import logs
+from launchd.daemon import logging as logs
 
 log = logging.getLogger("launchd.tests")
 
 
 def record(**fields: object) -> logging.LogRecord:
-    made = logging.makeLogRecord({"name": "launchd.care", "levelno": 20, "levelname": "INFO", "msg": "A job is over."})
+    made = logging.makeLogRecord(
+        {"name": "launchd.agent.job_controller", "levelno": 20, "levelname": "INFO", "msg": "A job is over."}
+    )
     vars(made).update(fields)
     return made
 
@@ -34,7 +36,11 @@ def record(**fields: object) -> logging.LogRecord:
     ],
 )
 def test_a_field_cannot_be_misread(value: object, shown: str) -> None:
-    assert TextFormatter().format(record(item=value)).endswith(f" INFO launchd.care: A job is over. item={shown}")
+    assert (
+        TextFormatter()
+        .format(record(item=value))
+        .endswith(f" INFO launchd.agent.job_controller: A job is over. item={shown}")
+    )
 
 
 def test_json_has_the_fields_beside_the_sentence() -> None:

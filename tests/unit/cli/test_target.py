@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import pytest
 
-from launchd.api.targets import artifact_name
-from launchd.cli.target import Target, find_target, run_spec
+from launchd.api.sources import artifact_name
+from launchd.cli.launch_target import Target, find_target, run_spec
 
 
 @pytest.mark.parametrize(

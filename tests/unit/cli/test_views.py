@@ -6,11 +6,11 @@ import pytest
 from click import unstyle
 
 from launchd.cli.agents import status_of
+from launchd.cli.format import age, one_line
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import Cell, cut, table
-from launchd.cli.words import age, one_line
 from launchd.client.queue_server import Agent
-from launchd.counts import jobs_in_words
+from launchd.humanize import jobs_in_words
 
 NOW = 1_000_000.0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.client.directories import code_files
+from launchd.client.upload_dir import code_files
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from ariadne import load_schema_from_path
 from graphql import build_schema, parse, validate
 
 import launchd.server
-from launchd.client.documents import accounts, artifacts, launch, native, runs
-from launchd.client.documents.launch import push
-from launchd.client.documents.operation import Operation
+from launchd.client.operations import accounts, artifacts, launch, launchd_protocol, runs
+from launchd.client.operations.launch import push
+from launchd.client.operations.operation import Operation
 
 SCHEMA = build_schema(load_schema_from_path(str(Path(launchd.server.__file__).with_name("schema"))))
-TOPICS = (accounts, artifacts, launch, native, runs)
+TOPICS = (accounts, artifacts, launch, launchd_protocol, runs)
 NAMED = {name: value for topic in TOPICS for name, value in vars(topic).items() if isinstance(value, Operation)}
 PUSHES = {f"push{options}": push(options) for options in [(), ("priority",), ("priority", "templateVariableValues")]}
 

@@ -26,7 +26,7 @@ def test_threads_do_not_mix_their_answers() -> None:
 DECODE_TOGETHER = """
 import sys, threading
 import msgspec
-from launchd.client.documents.operation import query
+from launchd.client.operations.operation import query
 
 sys.setswitchinterval(1e-6)
 names = [f"field{number}" for number in range(20)]

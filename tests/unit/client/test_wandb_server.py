@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from launchd.client.calls import CURRENT_WANDB
+from launchd.client.base import CURRENT_WANDB
 from launchd.client.errors import Refused, Unauthorized
 from launchd.client.queue_server import Capabilities, QueueServer
 from tests.unit.client.scripted_server import KEY, Reply, Seen, data, errors, scripted_server

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from launchd.agent.policy import refusal
 from launchd.config import PolicyRules
-from launchd.policy import refusal
 
 STRICT = PolicyRules()
 POD = ("kubernetes", "spec", "template", "spec")

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from launchd.config.kinds import size
 from launchd.config.model import (
     AgentConfig,
     BuilderConfig,
@@ -19,6 +18,7 @@ from launchd.config.model import (
     SupervisionConfig,
     VenvConfig,
 )
+from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 BLOCKS: dict[str, type[msgspec.Struct]] = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ipc.orders import ORDER_FILE, WorkOrder, read_order, write_order
 from ipc.run_spec import RunSpec
+from ipc.work_order import ORDER_FILE, WorkOrder, read_order, write_order
 
 
 def order(directory: Path, user: str | None = None) -> WorkOrder:

@@ -7,8 +7,8 @@ import pytest
 
 from launchd.server.settings import ServerSettings
 from launchd.server.store.database import Database
+from launchd.server.store.factory import open_database, preparing
 from launchd.server.store.migrate import migrate
-from launchd.server.store.opening import open_database, preparing
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

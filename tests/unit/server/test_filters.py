@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from launchd.server.errors import Refused
-from launchd.server.records import Run
-from launchd.server.runs.documents import RunDocument
+from launchd.server.models import Run
+from launchd.server.runs.field_access import RunDocument
 from launchd.server.runs.filters import equalities, predicate, read_filter
-from launchd.server.runs.orders import OrderKey, read_order, sort_key
-from launchd.server.store.run_lists import in_time
+from launchd.server.runs.sorting import OrderKey, read_order, sort_key
+from launchd.server.store.runs.lists import in_time
 
 RUN = Run(
     id=1,

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, MetaData, Table, inspect, select
 
 from launchd.server.settings import ServerSettings
 from launchd.server.store import migrate as migrations
+from launchd.server.store.factory import preparing
 from launchd.server.store.migrate import NEWEST, current_version, run_migrations
-from launchd.server.store.opening import preparing
 from launchd.server.store.tables import metadata
 
 VERSIONS = sorted(

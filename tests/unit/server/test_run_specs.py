@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launchd.server.errors import Refused
-from launchd.server.records import ResourceConfig
+from launchd.server.models import ResourceConfig
 from launchd.server.run_specs import check_config, check_priority, is_scheduler, merge, normalise, parse_object
 
 VALUES = st.recursive(

@@ -7,11 +7,11 @@ import pytest
 
 from launchd.server import bootstrap, keys
 from launchd.server.errors import CannotStart, NotAllowed, Refused
-from launchd.server.files.links import DOWNLOAD, UPLOAD, LinkSigner
+from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, LinkSigner
 from launchd.server.gql.schema import build_schema
+from launchd.server.notifier import Wakeups, work_topics
 from launchd.server.settings import ServerSettings
 from launchd.server.store.ids import HIGHEST_NUMBER, new_id, parse_storage_id, row_number, storage_id
-from launchd.server.wakeups import Wakeups, work_topics
 
 
 def test_keys_have_the_form_that_wandb_accepts() -> None:

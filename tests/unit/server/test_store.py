@@ -14,8 +14,8 @@ from launchd.server.errors import CannotStart, Refused, StoreUnavailable
 from launchd.server.settings import ServerSettings
 from launchd.server.store import postgresql
 from launchd.server.store.database import Database
+from launchd.server.store.factory import database_url, name_of_database, open_database, preparing
 from launchd.server.store.migrate import migrate
-from launchd.server.store.opening import database_url, name_of_database, open_database, preparing
 from launchd.server.store.sqlite import open_engine
 from launchd.server.store.tables import entities, projects
 from tests.support.postgres import Cluster

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from launchd.server.errors import Refused
-from launchd.server.sweeps import bayes, drawing
+from launchd.server.sweeps import bayes, samplers
 from launchd.server.sweeps.bayes import Observation
 from launchd.server.sweeps.config import Parameter, read_config
 
@@ -24,16 +24,16 @@ def config_of(parameters: dict[str, Any], method: str = "random", **more: Any) -
 def test_a_grid_has_every_point_once_and_nested_parameters_stay_nested() -> None:
     opt = {"parameters": {"kind": {"values": ["adam", "sgd"]}, "fixed": {"value": 7}}}
     config = config_of({"lr": {"values": [0.1, 0.2]}, "opt": opt, "n": {"min": 1, "max": 3}}, "grid")
-    points = [drawing.grid_point(config, number) for number in range(drawing.grid_size(config))]
+    points = [samplers.grid_point(config, number) for number in range(samplers.grid_size(config))]
     assert len(points) == 12
     assert len({tuple(point.items()) for point in points}) == 12
-    arguments = drawing.arguments(config, points[0])
+    arguments = samplers.arguments(config, points[0])
     assert arguments == {
         "lr": {"value": 0.1},
         "opt": {"value": {"kind": "adam", "fixed": 7}},
         "n": {"value": 1},
     }
-    assert drawing.values_of(config, arguments) == points[0]
+    assert samplers.values_of(config, arguments) == points[0]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_grid_has_every_point_once_and_nested_parameters_stay_nested() -> None
 )
 def test_what_is_drawn_lies_where_it_should(spec: dict[str, Any], low: float, high: float) -> None:
     config, random = config_of({"x": spec}), Random(1)
-    drawn = [drawing.draw(config, random)["x"] for _ in range(300)]
+    drawn = [samplers.draw(config, random)["x"] for _ in range(300)]
     slack = 1e-9 * max(1, high)
     assert all(low - slack <= value <= high + slack for value in drawn)
     assert max(drawn) > low + 0.5 * (high - low) / 2
@@ -62,14 +62,14 @@ def test_what_is_drawn_lies_where_it_should(spec: dict[str, Any], low: float, hi
 @pytest.mark.parametrize("kind", ["normal", "q_normal", "log_normal", "q_log_normal"])
 def test_normal_distributions_have_their_middle(kind: str) -> None:
     config, random = config_of({"x": {"distribution": kind, "mu": 1, "sigma": 0.5, "q": 0.1}}), Random(1)
-    drawn = sorted(drawing.draw(config, random)["x"] for _ in range(500))
+    drawn = sorted(samplers.draw(config, random)["x"] for _ in range(500))
     middle = math.exp(1) if "log" in kind else 1
     assert drawn[250] == pytest.approx(middle, rel=0.2)
 
 
 def test_probabilities_are_heeded() -> None:
     config = config_of({"x": {"values": ["a", "b"], "probabilities": [0.0, 1.0]}})
-    assert {drawing.draw(config, Random(seed))["x"] for seed in range(20)} == {"b"}
+    assert {samplers.draw(config, Random(seed))["x"] for seed in range(20)} == {"b"}
 
 
 def losses_of_bayes() -> list[float]:
@@ -154,9 +154,9 @@ def test_bayes_suggests_and_learns_from_values_of_every_distribution(distributio
     bayes.check_available(config)
     random = Random(1)
     # As runs tell it: in JSON of W&B's, 1.0 becomes 1.
-    texts = [drawing.canonical(drawing.arguments(config, drawing.draw(config, random))) for _ in range(50)]
+    texts = [samplers.canonical(samplers.arguments(config, samplers.draw(config, random))) for _ in range(50)]
     runs = [json.loads(text) for text in texts]
-    seen = [Observation(drawing.values_of(config, run), float(place)) for place, run in enumerate(runs)]
+    seen = [Observation(samplers.values_of(config, run), float(place)) for place, run in enumerate(runs)]
 
     assert len(bayes.study_of(config, seen).trials) == len(seen)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ipc.messages import Event, PhaseChanged
-from ipc.orders import WorkOrder
 from ipc.run_spec import RunSpec
+from ipc.work_order import WorkOrder
 from workers.context import JobContext
 
 IDENTITY = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com"} | {

@@ -12,8 +12,8 @@ import pytest
 from ipc.errors import JobCancelled
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
-from workers.command import KEPT_OUTPUT, Command, CommandFailed, Limits, run_command
 from workers.context import JobContext
+from workers.subprocess_runner import KEPT_OUTPUT, Command, CommandFailed, Limits, run_command
 
 
 def shell(context: JobContext, script: str, limits: Limits | None = None) -> Command:
@@ -152,7 +152,7 @@ def test_a_stop_ends_the_tool_and_what_it_started(context: JobContext) -> None:
 
 
 def test_a_tool_deaf_to_a_stop_is_killed(context: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.command.END_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("workers.subprocess_runner.END_GRACE_SECONDS", 0.2)
     script = "trap '' TERM; echo $$ > parent; while :; do sleep 0.05; done"
     stopper = threading.Thread(target=cancel_once, args=(context, lambda: noted_pid(context.work / "parent")))
     stopper.start()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import JobCancelled, PolicyRefused, SourceError
-from ipc.orders import GitOptions
 from ipc.run_spec import GitSource as GitSpec
+from ipc.work_order import GitOptions
 from tests.unit.workers.conftest import Heard, Origin
 from workers.context import JobContext
 from workers.sources.git import GitSource

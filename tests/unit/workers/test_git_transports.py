@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import SourceError
-from ipc.orders import GitOptions
 from ipc.run_spec import GitSource as GitSpec
+from ipc.work_order import GitOptions
 from tests.support.http_servers import LocalServer, QuietHandler, serving
 from tests.unit.workers.conftest import Heard, Origin
 from workers.context import JobContext

@@ -3,7 +3,7 @@
 import pytest
 
 from ipc.errors import PolicyRefused, SourceError
-from ipc.orders import GitOptions
+from ipc.work_order import GitOptions
 from workers.sources.git_url import parse_repository
 
 STRICT = GitOptions()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import InvalidSpec, SourceError
-from ipc.orders import GitOptions
 from ipc.run_spec import GitSource as GitSpec
+from ipc.work_order import GitOptions
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import GitCommit, JobFile, JobName, JobSource, code_reference
 from launchd.client.jobs import create_job

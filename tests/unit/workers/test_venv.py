@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from ipc.errors import BuildError, JobCancelled
-from ipc.orders import VenvOptions, write_order
+from ipc.work_order import VenvOptions, write_order
 from tests.support.waiting import wait_until
 from tests.unit.workers.conftest import Heard
 from workers.builders import Build
@@ -32,7 +32,7 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 WORKER = """
 import sys
 from pathlib import Path
-from ipc.orders import read_order
+from ipc.work_order import read_order
 from workers.builders.venv import VenvBuilder
 from workers.context import JobContext
 from workers.sources import Project

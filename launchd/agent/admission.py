@@ -1,0 +1,75 @@
+"""From a claimed run queue item to a job in our care, or to the reason why not.
+
+Pure: no clock, no file, no process.
+"""
+
+import json
+
+import msgspec
+
+from ipc.errors import InvalidSpec, JobError, PolicyRefused
+from ipc.handles import external_name
+from ipc.run_spec import RunSpec, parse_run_spec
+from launchd.agent.job_record import JobRecord
+from launchd.agent.work_orders import Rules
+from launchd.client.queue_server import ClaimedItem
+
+#: W&B's key in a run spec that carries the submitter's own API key.
+SUBMITTER_KEY = "_wandb_api_key"
+
+#: Stands in the records for a run spec that cannot be read.
+UNREADABLE = RunSpec(entity="", project="", run_id="", resource="")
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A job for us, and the submitter's own API key, which must not reach any file but one of its own."""
+
+    job: JobRecord
+    submitter_key: str | None
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """An item that cannot become a job: it goes straight to its outcome."""
+
+    job: JobRecord
+    error: JobError
+
+
+def take_in(item: ClaimedItem, agent_id: str, rules: Rules, now: float) -> Accepted | Rejected:
+    """Return what becomes of ``item``, claimed by ``agent_id`` at ``now``."""
+    raw = dict(item.run_spec)
+    try:
+        submitter_key = _take_key(raw)
+        spec = parse_run_spec(raw)
+    except JobError as error:
+        return Rejected(_record(item, UNREADABLE, raw, agent_id, rules, now), error)
+    job = msgspec.structs.replace(
+        _record(item, spec, raw, agent_id, rules, now), submitter_key=submitter_key is not None
+    )
+    refusal = rules.refusal(spec, item.queue)
+    if refusal is not None:
+        return Rejected(job, PolicyRefused(refusal))
+    return Accepted(job, submitter_key)
+
+
+def _take_key(raw: dict[str, object]) -> str | None:
+    key = raw.pop(SUBMITTER_KEY, None) or None
+    if not isinstance(key, str | None):
+        raise InvalidSpec(f"The run spec's {SUBMITTER_KEY} is no text.", hint="Correct it and launch again.")
+    return key
+
+
+def _record(
+    item: ClaimedItem, spec: RunSpec, raw: dict[str, object], agent_id: str, rules: Rules, now: float
+) -> JobRecord:
+    return JobRecord(
+        item_id=item.item_id,
+        agent_id=agent_id,
+        queue=item.queue,
+        name=external_name(rules.base_url, item.item_id, attempt=1),
+        attempt=1,
+        spec=spec,
+        raw_spec=json.dumps(raw),
+        claimed_at=now,
+        state_at=now,
+    )

@@ -1,0 +1,90 @@
+"""Answers whoever asks through the control socket.
+
+Reads what there is to read, and passes orders on; decides nothing. Main thread only.
+"""
+
+from typing import Any, Protocol
+
+from launchd.agent.job_controller import Care
+from launchd.agent.journal import Journal
+from launchd.agent.outbox import Outlet
+from launchd.agent.status import Standing, describe_job, snapshot
+from launchd.agent.worker_pool.pool import Staff
+from launchd.client.queue_server import StopOrder
+
+
+class TakesOrders(Protocol):
+    """What can be asked of the supervisor itself."""
+
+    def standing(self) -> Standing:
+        """Return what it knows beside its jobs."""
+        ...
+
+    def drain(self) -> None:
+        """Claim nothing more, and leave once all jobs are over."""
+        ...
+
+    def detach(self) -> None:
+        """Leave; jobs run on."""
+        ...
+
+    def reload(self) -> str | None:
+        """Return why the configuration stays as it was, or ``None``."""
+        ...
+
+
+class Reception:
+    """Turns a request into an answer: ``{"ok": true, ...}`` or ``{"ok": false, "error": SENTENCE}``."""
+
+    def __init__(self, care: Care, staff: Staff, outlet: Outlet, journal: Journal, supervisor: TakesOrders) -> None:
+        self._care = care
+        self._staff = staff
+        self._outlet = outlet
+        self._journal = journal
+        self._supervisor = supervisor
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to ``request``."""
+        match request:
+            case {"command": "status"}:
+                return self._status()
+            case {"command": "job", "item": str(item)}:
+                return self._job(item)
+            case {"command": "stop", "item": str(item)}:
+                return self._stop(item, str(request.get("reason") or "stopped from the command line"))
+            case {"command": "drain" | "detach" | "reload" as order}:
+                return self._order(order)
+            case _:
+                return _refusal(f"The agent does not know the request {request.get('command')!r}.")
+
+    def _status(self) -> dict[str, Any]:
+        status = snapshot(self._supervisor.standing(), self._care, self._staff, self._outlet, self._journal)
+        return {"ok": True, "status": status}
+
+    def _job(self, item: str) -> dict[str, Any]:
+        job = self._care.find(item) or self._journal.find(item)
+        if job is None:
+            return _refusal(f"This agent knows no job {item}.")
+        return {"ok": True, "job": describe_job(job, self._care.rules, self._staff)}
+
+    def _stop(self, item: str, reason: str) -> dict[str, Any]:
+        job = self._care.find(item)
+        if job is None:
+            return _refusal(f"No job {item} is in this agent's care.")
+        self._care.stop(StopOrder(job.item_id, reason))
+        return {"ok": True, "item": job.item_id}
+
+    def _order(self, order: str) -> dict[str, Any]:
+        match order:
+            case "drain":
+                self._supervisor.drain()
+            case "detach":
+                self._supervisor.detach()
+            case _:
+                problem = self._supervisor.reload()
+                return {"ok": True} if problem is None else _refusal(problem)
+        return {"ok": True, "jobs": sum(1 for _ in self._care.jobs())}
+
+
+def _refusal(sentence: str) -> dict[str, Any]:
+    return {"ok": False, "error": sentence}

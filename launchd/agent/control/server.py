@@ -1,0 +1,85 @@
+"""The unix socket behind ``launchd status``, ``stop``, ``drain``, ``detach`` and ``reload``.
+
+One thread, one JSON object per line each way. It only carries requests to the
+main thread and answers back; the socket is for the agent's own user alone.
+"""
+
+import json
+import logging
+import os
+import queue
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from launchd.agent.control.client import ANSWER_SECONDS, CLIENT_SECONDS, SOCKET_NAME, ControlError, read_line
+from launchd.agent.events import Asked, Inbox
+
+#: The longest request.
+MAX_REQUEST_BYTES = 64 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class ControlServer(threading.Thread):
+    """Serves the socket at ``directory / "control.sock"``."""
+
+    def __init__(self, directory: Path, inbox: Inbox) -> None:
+        super().__init__(name="control", daemon=True)
+        self._path = directory / SOCKET_NAME
+        self._inbox = inbox
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    def open(self) -> None:
+        """Listen; raises :class:`ControlError` where the directory does not allow it."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The journal's lock says that no other agent lives here: an old socket is a dead one's.
+            self._path.unlink(missing_ok=True)
+            before = os.umask(0o177)
+            try:
+                self._socket.bind(str(self._path))
+            finally:
+                os.umask(before)
+            self._socket.listen(16)
+        except OSError as error:
+            raise ControlError(f"The control socket {self._path} cannot be made: {error}.") from error
+        self.start()
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+    def run(self) -> None:
+        """Serve one client after the other."""
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            with client:
+                self._serve(client)
+
+    def _serve(self, client: socket.socket) -> None:
+        client.settimeout(CLIENT_SECONDS)
+        try:
+            answer = self._answer(read_line(client, MAX_REQUEST_BYTES))
+            client.sendall(json.dumps(answer).encode() + b"\n")
+        except OSError as error:
+            log.debug("A client of the control socket left early.", extra={"error": str(error)})
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            return {"ok": False, "error": "The request is no JSON."}
+        if not isinstance(request, dict):
+            return {"ok": False, "error": "The request is no JSON object."}
+        reply: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._inbox.put(Asked(request, reply))
+        try:
+            return reply.get(timeout=ANSWER_SECONDS)
+        except queue.Empty:
+            return {"ok": False, "error": f"The agent did not answer within {ANSWER_SECONDS:g} s."}

@@ -1,0 +1,148 @@
+"""A job in our care: what is known of it, and how that may change.
+
+Pure data and pure functions: no clock, no file, no process. The supervisor
+holds the records, the journal keeps them.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ipc.errors import ErrorReport
+from ipc.exits import WorkerExit, describe
+from ipc.handles import ExitResult, Handle
+from ipc.run_spec import RunSpec
+from ipc.states import TERMINAL_STATES, JobState, check_transition, status_word
+
+#: How often W&B's agent puts a preempted run back.
+MAX_RESUMES = 5
+
+
+class JobRecord(msgspec.Struct, frozen=True):
+    """One job. Times are seconds since the epoch.
+
+    ``agent_id`` is the agent that claimed it: us, or us before our queues changed.
+    ``recorded`` says that the external name may exist outside; ``acknowledged``
+    that the queue server confirmed the item as ours; ``losses`` counts the
+    workers that died over this job since it last got ahead.
+    """
+
+    item_id: str
+    agent_id: str
+    queue: str
+    name: str
+    attempt: int
+    spec: RunSpec
+    raw_spec: str
+    claimed_at: float
+    state: JobState = JobState.CLAIMED
+    state_at: float = 0.0
+    sequence: int = 0
+    acknowledged: bool = False
+    submitter_key: bool = False
+    recorded: bool = False
+    handle: Handle | None = None
+    losses: int = 0
+    stop_reason: str | None = None
+    message: str | None = None
+    stage: str | None = None
+    result: ExitResult | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job reached a terminal state."""
+        return self.state in TERMINAL_STATES
+
+    @property
+    def may_exist_outside(self) -> bool:
+        """Whether a workload of this job may exist: not before its name was recorded."""
+        return self.recorded
+
+    @property
+    def status(self) -> str:
+        """W&B's status word."""
+        return status_word(self.state)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code as a shell shows it: 128 + the signal's number for a killed process."""
+        if self.result is None:
+            return None
+        return self.result.code if self.result.signal is None else 128 + self.result.signal
+
+
+def job_directory(state_dir: Path, name: str) -> str:
+    """Return the path of the directory of the job with this external name."""
+    # A text, for a Path would intern the job's name: see `ipc.work_order`.
+    return f"{state_dir}/jobs/{name}"
+
+
+def moved(job: JobRecord, state: JobState, now: float, message: str | None = None) -> JobRecord:
+    """Return ``job`` in ``state``; the same state again only brings a new message.
+
+    Raises:
+        IllegalTransition: the table of states does not allow it.
+    """
+    if state is job.state:
+        return msgspec.structs.replace(job, message=message, sequence=next_sequence(job, now))
+    check_transition(job.state, state)
+    return msgspec.structs.replace(job, state=state, state_at=now, message=message, sequence=next_sequence(job, now))
+
+
+def next_sequence(job: JobRecord, now: float) -> int:
+    """Return a number above that of every earlier report of ``job``, forgotten ones too: 1/100 s since its claim."""
+    return max(job.sequence + 1, int((now - job.claimed_at) * 100))
+
+
+def ended(job: JobRecord, state: JobState, result: ExitResult, now: float) -> JobRecord:
+    """Return ``job`` ended in ``state`` with ``result``, and a sentence that says why."""
+    message = _outcome_sentence(job, state, result)
+    over = moved(job, state, now, message)
+    return msgspec.structs.replace(over, result=result, stage="run" if state is JobState.FAILED else None)
+
+
+def failed(job: JobRecord, report: ErrorReport, now: float) -> JobRecord:
+    """Return ``job`` failed for the reason in ``report``."""
+    return msgspec.structs.replace(moved(job, JobState.FAILED, now, report.sentence()), stage=report.stage)
+
+
+def started_over(job: JobRecord, exit_code: int, now: float) -> JobRecord:
+    """Return ``job`` after the loss of a worker before anything could exist outside: waiting for another."""
+    message = f"The worker {describe(exit_code)}; the job starts over."
+    waiting = job if job.state is JobState.CLAIMED else moved(job, JobState.CLAIMED, now, message)
+    # The death of the fork server is not held against the job.
+    losses = job.losses + (exit_code != WorkerExit.UNKNOWN)
+    return msgspec.structs.replace(waiting, losses=losses)
+
+
+def requeued_spec(job: JobRecord, agent_entity: str) -> dict[str, Any] | None:
+    """Return the run spec with which a preempted job goes back into its queue, or ``None`` when it does not.
+
+    As W&B's agent does it: only for runs of the agent's own entity, at most
+    :data:`MAX_RESUMES` times, under the same run id and without the sweep.
+    """
+    if job.spec.entity != agent_entity or job.spec.resume_count >= MAX_RESUMES:
+        return None
+    spec: dict[str, Any] = json.loads(job.raw_spec)
+    spec.pop("sweep_id", None)
+    return spec | {"run_id": job.spec.run_id, "_resume_count": job.spec.resume_count + 1}
+
+
+def _outcome_sentence(job: JobRecord, state: JobState, result: ExitResult) -> str | None:
+    match state:
+        case JobState.STOPPED if job.stop_reason:
+            return f"The job was stopped: {job.stop_reason}."
+        case _ if result.message:
+            return result.message
+        case JobState.STOPPED:
+            return "The job was stopped."
+        case JobState.FAILED if result.oom_killed:
+            return "The job ran out of memory and was killed."
+        case JobState.FAILED if result.signal is not None:
+            return f"The job's process {describe(-result.signal)}."
+        case JobState.FAILED:
+            return f"The job's process ended with exit code {result.code}."
+        case _:
+            return None

@@ -1,0 +1,246 @@
+"""The jobs in our care, on disk: SQLite with full sync.
+
+Owns the file and nothing else. Changes are collected and written by one
+:meth:`Journal.commit`, so that a turn of the supervisor's loop costs one sync
+whatever happened in it; what depends on a change happens after that commit.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from ipc.directories import make_passable
+from launchd.agent.job_record import JobRecord
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS jobs (
+    item_id TEXT PRIMARY KEY,
+    over INTEGER NOT NULL,
+    ended_at REAL,
+    record TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS jobs_in_care ON jobs (over) WHERE over = 0;
+CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended_at) WHERE over = 1;
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY,
+    item_id TEXT NOT NULL,
+    agent_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at REAL NOT NULL
+);
+"""
+
+_SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+_SAVE_JOB = """
+INSERT INTO jobs VALUES (?, ?, ?, ?)
+ON CONFLICT (item_id) DO UPDATE SET over = excluded.over, ended_at = excluded.ended_at, record = excluded.record
+"""
+
+#: Of whom a caller speaks by the id of its item or its run, or by its external name; of several attempts, the last.
+_FIND_JOB = """
+SELECT record FROM jobs
+WHERE item_id = ?1 OR json_extract(record, '$.name') = ?1 OR json_extract(record, '$.spec.run_id') = ?1
+ORDER BY json_extract(record, '$.claimed_at') DESC LIMIT 1
+"""
+
+#: The journal's name in the state directory.
+JOURNAL_FILE = "journal.sqlite"
+
+#: The layout of the tables.
+LAYOUT = 1
+
+_record_decoder = msgspec.json.Decoder(JobRecord)
+_encode = msgspec.json.encode
+
+
+class JournalError(Exception):
+    """The journal cannot be opened, read or written; the message says why and what to do."""
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """Something the queue server has to be told, until it has been: a row of the outbox.
+
+    ``kind`` is ``outcome`` (the item's end), ``warning`` or ``requeue``; ``body`` its content as JSON.
+    """
+
+    id: int
+    item_id: str
+    agent_id: str
+    kind: str
+    body: str
+    created_at: float
+
+
+class Journal:
+    """One supervisor's journal. Not thread-safe: the supervisor's main thread owns it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal at ``path``, making it if it is missing.
+
+        Raises:
+            JournalError: another agent uses it, it is of a newer version, or the disk refuses.
+        """
+        self.path = path
+        self._lock = _lock_beside(path)
+        self._pending: list[tuple[str, tuple[object, ...]]] = []
+        try:
+            self._db = _open(path)
+            self._next_delivery = self._highest_delivery() + 1
+        except (sqlite3.Error, JournalError) as error:
+            os.close(self._lock)
+            raise JournalError(f"The journal {path} cannot be used: {error}.") from error
+
+    def close(self) -> None:
+        """Close the file and let another agent have it."""
+        self._db.close()
+        os.close(self._lock)
+
+    # -- reading, at start
+
+    def meta(self, key: str) -> str | None:
+        """Return what is kept under ``key``."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row and str(row[0])
+
+    def jobs_in_care(self) -> list[JobRecord]:
+        """Return the jobs that are not over, in the order of their claims."""
+        rows = self._db.execute("SELECT record FROM jobs WHERE over = 0")
+        return sorted((_record_decoder.decode(row[0]) for row in rows), key=lambda job: job.claimed_at)
+
+    def job(self, item_id: str) -> JobRecord | None:
+        """Return the job of an item, over or not."""
+        row = self._db.execute("SELECT record FROM jobs WHERE item_id = ?", (item_id,)).fetchone()
+        return row and _record_decoder.decode(row[0])
+
+    def find(self, word: str) -> JobRecord | None:
+        """Return the job of an item, run id or external name, over or not."""
+        return find_job(self._db, word)
+
+    def ended_jobs(self, limit: int) -> list[JobRecord]:
+        """Return the ``limit`` jobs that ended last, the latest first."""
+        rows = self._db.execute("SELECT record FROM jobs WHERE over = 1 ORDER BY ended_at DESC LIMIT ?", (limit,))
+        return [_record_decoder.decode(row[0]) for row in rows]
+
+    def ended_before_last(self, keep: int, limit: int) -> dict[str, str]:
+        """Return the names by item of at most ``limit`` jobs that are over, without the ``keep`` that ended last."""
+        # Not whole records: what many of them take is memory that the process keeps.
+        rows = self._db.execute(
+            "SELECT item_id, json_extract(record, '$.name') FROM jobs WHERE over = 1"
+            " ORDER BY ended_at DESC LIMIT ? OFFSET ?",
+            (limit, keep),
+        )
+        return dict(rows)
+
+    def deliveries(self) -> list[Delivery]:
+        """Return what the queue server still has to be told, the oldest first."""
+        rows = self._db.execute("SELECT id, item_id, agent_id, kind, body, created_at FROM outbox ORDER BY id")
+        return [Delivery(*row) for row in rows]
+
+    # -- writing, collected until commit()
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep ``value`` under ``key``."""
+        self._pending.append((_SET_META, (key, value)))
+
+    def save(self, job: JobRecord) -> None:
+        """Keep ``job`` as it is now."""
+        values = (job.item_id, job.is_over, job.state_at if job.is_over else None, _encode(job).decode())
+        self._pending.append((_SAVE_JOB, values))
+
+    def forget(self, item_id: str) -> None:
+        """Forget the job of an item."""
+        self._pending.append(("DELETE FROM jobs WHERE item_id = ?", (item_id,)))
+
+    def add_delivery(self, job: JobRecord, kind: str, body: dict[str, object], now: float) -> Delivery:
+        """Keep something for the queue server and return it; it may go out after the commit."""
+        delivery = Delivery(self._next_delivery, job.item_id, job.agent_id, kind, json.dumps(body), now)
+        self._next_delivery += 1
+        self._pending.append(("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(delivery)))
+        return delivery
+
+    def remove_deliveries(self, ids: Iterable[int]) -> None:
+        """Forget what the queue server has been told."""
+        self._pending += [("DELETE FROM outbox WHERE id = ?", (delivery_id,)) for delivery_id in ids]
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._pending)
+
+    def commit(self) -> None:
+        """Write and sync all changes since the last commit, or none of them.
+
+        Raises:
+            JournalError: the disk refused; the changes are kept for the next commit.
+        """
+        if not self._pending:
+            return
+        try:
+            self._write_pending()
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} cannot be written: {error}. Make room on its disk.") from error
+        self._pending.clear()
+
+    def _write_pending(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, values in self._pending:
+                self._db.execute(statement, values)
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _highest_delivery(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM outbox").fetchone()[0])
+
+
+def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:
+    """Return the job of an item, run id or external name, over or not, from an open journal."""
+    row = db.execute(_FIND_JOB, (word,)).fetchone()
+    return row and _record_decoder.decode(row[0])
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        if db.execute("PRAGMA user_version").fetchone()[0] > LAYOUT:
+            raise JournalError("it was written by a newer launchd; install that version or a later one")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        # Single rows are all that is ever asked for: a large cache would only be memory.
+        db.execute("PRAGMA cache_size = -256")
+        db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA user_version = {LAYOUT}")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _lock_beside(path: Path) -> int:
+    try:
+        make_passable(path.parent)
+        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise JournalError(f"The state directory {path.parent} cannot be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 32, 0).decode() or "unknown"
+        os.close(descriptor)
+        raise JournalError(
+            f"Another agent (process {owner}) uses {path.parent}. Stop it, or give this one another state_dir."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor

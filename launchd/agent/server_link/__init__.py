@@ -1,0 +1,1 @@
+"""The threads that speak to the queue server: registration, polling, heartbeats, reports."""

@@ -1,0 +1,71 @@
+"""How we stand with the queue server: whether it answers, whether it takes us, which queues it gives us items of.
+
+Notes what the threads that speak to it report, and logs each change once. Main thread only.
+"""
+
+import logging
+import time
+
+from launchd.agent.events import Contact, Registered
+
+log = logging.getLogger(__name__)
+
+
+class Relations:
+    """The supervisor's view of its queue server."""
+
+    def __init__(self) -> None:
+        self.contact: Contact | None = None
+        #: Seconds since the epoch.
+        self.last_contact_at: float | None = None
+        self._began_at = time.time()
+        self._refusal: str | None = None
+        self._warned_of_team: str | None = None
+        self._queue_troubles: dict[str, str] = {}
+
+    def note_contact(self, contact: Contact) -> None:
+        """Note that the server was reached, or was not."""
+        before = self.contact.error if self.contact else None
+        if contact.error is None:
+            self.last_contact_at = contact.at
+            if before is not None:
+                log.info("The queue server answers again.")
+        elif contact.error != before:
+            log.warning("The queue server does not answer; running jobs go on.", extra={"error": contact.error})
+        self.contact = contact
+
+    def was_reached_within(self, seconds: float) -> bool:
+        """Return whether the server was heard, or we began, less than ``seconds`` ago."""
+        return time.time() - (self.last_contact_at or self._began_at) < seconds
+
+    def note_registration(self, registered: Registered) -> None:
+        """Note that the server knows us: what it refused before is over."""
+        self._refusal = None
+        self._queue_troubles.clear()
+        log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
+        if registered.for_team and registered.entity != self._warned_of_team:
+            # As W&B's agent does; once, however often we register.
+            self._warned_of_team = registered.entity
+            log.warning(
+                "The entity is a team: whoever may push to its queues can run code on this host.",
+                extra={"entity": registered.entity},
+            )
+
+    def note_refusal(self, error: str) -> None:
+        """Note that the server will not have us as configured."""
+        self._refusal = error
+        log.error("The queue server refuses this agent; running jobs go on.", extra={"why": error})
+
+    def note_queue(self, queue: str, error: str | None) -> None:
+        """Note that the server refuses to give items of ``queue``, or gives them again (``error`` is ``None``)."""
+        if error is None:
+            self._queue_troubles.pop(queue, None)
+            log.info("The queue server gives items of a queue again.", extra={"queue": queue})
+        else:
+            self._queue_troubles[queue] = f"Queue {queue}: {error}"
+            log.error("The queue server refuses to give items of a queue.", extra={"queue": queue, "why": error})
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the server from giving us work, as a sentence."""
+        return self._refusal or next(iter(self._queue_troubles.values()), None)

@@ -1,0 +1,462 @@
+"""The supervisor: one loop that keeps as many jobs going as there are slots.
+
+The main thread owns all mutable state and does no network I/O. Other threads
+speak to the queue server and to the control socket; they leave letters in the
+inbox. A turn of the loop reads what came, lets ``care`` decide, writes the
+journal once, and only then does what depends on it.
+"""
+
+import faulthandler
+import gc
+import logging
+import os
+import selectors
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from ipc.bootstrap import freeze_imports
+from ipc.failpoints import hit
+from launchd.agent.adoption import adopt_all
+from launchd.agent.cleanup import remove_directories
+from launchd.agent.control.client import ControlError
+from launchd.agent.control.handler import Reception
+from launchd.agent.control.server import ControlServer
+from launchd.agent.events import (
+    Acknowledged,
+    Asked,
+    Claimed,
+    Contact,
+    Delivered,
+    Hired,
+    HireFailed,
+    Inbox,
+    Kind,
+    Letter,
+    Ordered,
+    QueueTrouble,
+    Registered,
+    RegistrationRefused,
+    ServerLetter,
+    Signalled,
+    ThreadDied,
+)
+from launchd.agent.job_controller import Care
+from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
+from launchd.agent.outbox import Outlet
+from launchd.agent.server_link.health import Relations
+from launchd.agent.server_link.session import Liaison
+from launchd.agent.status import Standing, sentence
+from launchd.agent.submitter_keys import KeyRing
+from launchd.agent.work_orders import Rules
+from launchd.agent.worker_pool.pool import SPARE_DELAY_SECONDS, Staff
+from launchd.agent.worker_pool.spawner import Pool
+from launchd.client.queue_server import QueueServer, StopOrder
+from launchd.config import AgentConfig, ConfigError, LoadedConfig
+from launchd.daemon.rlimits import raise_limit
+from launchd.daemon.systemd import Notifier
+
+#: The key of the journal's meta table under which our agent id is kept.
+AGENT_ID = "agent_id"
+
+#: What is written here is for its user's eyes alone; a job has a umask of its own.
+UMASK = 0o077
+
+#: The exit code of an agent that a new one should replace (EX_SOFTWARE).
+BROKEN = 70
+
+#: How often deadlines are looked at, at least.
+TICK_SECONDS = 1.0
+
+#: A change nobody waits for is in the journal after this.
+LAZY_COMMIT_SECONDS = 0.2
+
+#: The main thread must not wait for its turn while another encodes a request.
+SWITCH_SECONDS = 0.0005
+
+#: How long workers may take to leave before they are ended; their workloads run on either way.
+LEAVE_SECONDS = 12.0
+
+#: How long leaving waits for the queue server to hear the last outcomes; the next agent delivers the rest.
+FLUSH_SECONDS = 3.0
+
+#: How often the directories of old jobs, and what the interpreter keeps, are released.
+HOUSEKEEPING_SECONDS = 5.0
+
+#: How many old jobs are forgotten at a time.
+FORGET_AT_ONCE = 500
+
+#: Keys of ``launchd`` that a reload does not change.
+NEXT_START = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format")
+
+log = logging.getLogger(__name__)
+
+
+class CannotStart(Exception):
+    """The agent cannot start; the message says why and what to do."""
+
+
+class AgentBroken(Exception):
+    """A part of the agent is gone; only a new one helps, and costs no job."""
+
+
+class Mode(StrEnum):
+    """What the supervisor is about."""
+
+    SERVING = "polling"
+    DRAINING = "draining"
+    LEAVING = "leaving"
+
+
+def run(
+    loaded: LoadedConfig, connect: Callable[[], QueueServer], api_key: str, reload: Callable[[], LoadedConfig]
+) -> int:
+    """Run the agent until it is told to leave; returns the process's exit code.
+
+    ``connect`` makes the client of the queue server, ``reload`` reads the
+    configuration again. SIGTERM and SIGINT detach (jobs run on and the next
+    agent adopts them), SIGHUP reloads.
+
+    Raises:
+        CannotStart: another agent runs here, a directory cannot be used, or the
+            queue server refuses us while no job is in our care.
+    """
+    inbox = Inbox()
+    os.umask(UMASK)
+    # Where a loop that hangs hangs, should the watchdog end us.
+    faulthandler.enable()
+    os.environ.pop("WANDB_API_KEY", None)
+    threading.excepthook = lambda death: _report_death(inbox, death)
+    # Before any thread, socket or secret: the fork server's copies go to every job.
+    pool = Pool(inbox, loaded.config.launchd.policy.resources)
+    raise_limit()
+    freeze_imports()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        supervisor = Supervisor(loaded, connect(), api_key, pool, inbox, reload)
+        return supervisor.run()
+    except (JournalError, ControlError) as error:
+        raise CannotStart(str(error)) from error
+    except AgentBroken as error:
+        log.critical("The agent cannot go on and is to be started anew; jobs run on.", extra={"why": str(error)})
+        return BROKEN
+
+
+class Supervisor:
+    """One agent. Everything here belongs to the main thread."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        server: QueueServer,
+        api_key: str,
+        pool: Pool,
+        inbox: Inbox,
+        reload: Callable[[], LoadedConfig],
+    ) -> None:
+        config = loaded.config
+        state_dir = Path(config.launchd.state_dir)
+        self._loaded = loaded
+        self._read_config = reload
+        self._inbox = inbox
+        self._journal = Journal(state_dir / JOURNAL_FILE)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(inbox, selectors.EVENT_READ, None)
+        self._staff = Staff(pool, self._selector, config.launchd.supervision)
+        self._outlet = Outlet(self._journal.deliveries())
+        rules = Rules(config, server.base_url, config.entity or "")
+        self._care = Care(self._journal, self._staff, self._outlet, rules, KeyRing(state_dir / "keys", api_key))
+        self._liaison = Liaison(server, inbox, (api_key,))
+        self._control = ControlServer(Path(config.launchd.runtime_dir), inbox)
+        self._reception = Reception(self._care, self._staff, self._outlet, self._journal, self)
+        self._notifier = Notifier(os.environ)
+        self._mode = Mode.SERVING
+        self._leave_by = 0.0
+        self._started_at = time.time()
+        self._ticked_at = 0.0
+        self._committed_at = time.monotonic()
+        self._cleaned_at = time.monotonic()
+        self._relations = Relations()
+        self._trouble: str | None = None
+        self._published = -1
+
+    def run(self) -> int:
+        """Serve until told to leave."""
+        self._start()
+        while not self._has_left():
+            self._turn()
+        self._finish()
+        return 0
+
+    # -- beginning and end
+
+    def _start(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda caught, _frame: self._inbox.put(Signalled(caught)))
+        adopt_all(self._journal, self._care)
+        self._control.open()
+        known = tuple(job.item_id for job in self._care.jobs())
+        self._liaison.start(self._config, self._journal.meta(AGENT_ID), known)
+        self._notifier.ready()
+        log.info(
+            "The agent has started.", extra={"queues": list(self._config.queues), "server": self._care.rules.base_url}
+        )
+
+    def drain(self) -> None:
+        """Claim nothing more, and leave once all jobs are over."""
+        self._leave(Mode.DRAINING, "of `launchd drain`")
+
+    def detach(self) -> None:
+        """Leave; jobs run on."""
+        self._leave(Mode.LEAVING, "of `launchd detach`")
+
+    def _leave(self, mode: Mode, why: str) -> None:
+        if self._mode is mode or self._mode is Mode.LEAVING:
+            return
+        self._mode = mode
+        self._liaison.stop_claiming()
+        log.info("The agent takes no more jobs.", extra={"mode": str(mode), "why": why})
+        if mode is Mode.LEAVING:
+            self._notifier.stopping()
+            self._leave_by = time.monotonic() + LEAVE_SECONDS
+            self._staff.dismiss_all()
+
+    def _has_left(self) -> bool:
+        if self._mode is Mode.DRAINING and not any(self._care.jobs()) and not self._outlet.waiting:
+            self._leave(Mode.LEAVING, "all jobs are over")
+        if self._mode is not Mode.LEAVING:
+            return False
+        now = time.monotonic()
+        if len(self._staff):
+            if now > self._leave_by:
+                self._staff.kill_all("the agent leaves")
+            return False
+        return not self._outlet.waiting or now > self._leave_by - LEAVE_SECONDS + FLUSH_SECONDS
+
+    def _finish(self) -> None:
+        self._control.close()
+        self._commit()
+        self._liaison.leave()
+        self._journal.close()
+        jobs = sum(1 for _ in self._care.jobs())
+        log.info("The agent has left.", extra={"jobs_running_on": jobs})
+
+    # -- a turn of the loop
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._pause()):
+            if key.data is not None:
+                self._staff.mark_ready(key.data)
+        for letter in self._inbox.take_all():
+            self._read(letter)
+        for worker, events, exit_code in self._staff.news():
+            for event in events:
+                self._care.heard(worker, event)
+            if exit_code is not None:
+                self._care.died(worker, exit_code)
+        self._tick()
+        if self._mode is not Mode.LEAVING:
+            self._care.staff_jobs(keep_spares=self._mode is Mode.SERVING)
+        self._commit()
+        self._publish()
+
+    def _pause(self) -> float:
+        if self._staff.is_short:
+            return SPARE_DELAY_SECONDS
+        return LAZY_COMMIT_SECONDS if self._journal.has_changes or self._mode is Mode.LEAVING else TICK_SECONDS
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now - self._ticked_at < TICK_SECONDS:
+            return
+        self._ticked_at = now
+        self._staff.check_silence()
+        self._care.check_deadlines()
+        if now - self._cleaned_at > HOUSEKEEPING_SECONDS:
+            self._cleaned_at = now
+            self._clean_up()
+        self._notifier.status(sentence(self.standing(), self._care))
+        # A client that hangs is as bad as a loop that does. A server that is away for longer than this
+        # costs a restart now and then, and a restart costs no job.
+        if self._relations.was_reached_within(self._config.launchd.supervision.server_silence_seconds):
+            self._notifier.feed_watchdog()
+
+    def _commit(self) -> None:
+        now = time.monotonic()
+        if (
+            not self._care.effects.are_due
+            and now - self._committed_at < LAZY_COMMIT_SECONDS
+            and self._mode is Mode.SERVING
+        ):
+            return
+        try:
+            self._journal.commit()
+        except JournalError as error:
+            self._note_trouble(str(error))
+            return
+        self._note_trouble(None)
+        self._committed_at = now
+        self._care.effects.release()
+
+    def _note_trouble(self, trouble: str | None) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble is not None:
+                log.error("The agent claims no jobs until its journal can be written.", extra={"why": trouble})
+            else:
+                log.info("The journal can be written again.")
+
+    def _publish(self) -> None:
+        """Tell the threads how many slots are free and which jobs there are, where that has changed."""
+        if self._care.changes != self._published:
+            self._published = self._care.changes
+            self._liaison.watch_over(self._care)
+        for kind in Kind:
+            self._liaison.want(kind, self._free_slots(kind))
+
+    def _free_slots(self, kind: Kind) -> int:
+        if self._mode is not Mode.SERVING or self._trouble is not None:
+            return 0
+        schedulers = kind is Kind.SCHEDULER
+        limit = self._config.max_schedulers if schedulers else self._config.max_jobs
+        return self._care.rules.free_slots(self._care.count(schedulers), limit)
+
+    def _clean_up(self) -> None:
+        old = self._journal.ended_before_last(self._config.launchd.jobs.keep_finished, FORGET_AT_ONCE)
+        for item_id in old:
+            self._journal.forget(item_id)
+        if old:
+            remove_directories([self._care.rules.job_directory(name) for name in old.values()])
+        # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
+        # empties them.
+        gc.collect()
+
+    # -- letters
+
+    def _read(self, letter: Letter) -> None:
+        match letter:
+            case Hired():
+                self._staff.welcome(letter)
+            case HireFailed(error):
+                self._staff.no_show()
+                log.error("No worker could be started; it is tried again.", extra={"error": error})
+            case Asked(request, reply):
+                reply.put(self._reception.answer(request))
+            case Signalled(number):
+                self._signalled(number)
+            case ThreadDied(thread, error):
+                raise AgentBroken(f"its thread {thread} died of {error}")
+            case _:
+                self._read_from_server(letter)
+
+    def _read_from_server(self, letter: ServerLetter) -> None:
+        match letter:
+            case Claimed(items, agent_id):
+                self._liaison.count_claim(letter)
+                self._care.claimed(items, agent_id)
+            case Acknowledged():
+                self._care.acknowledged(letter)
+            case Delivered(ids, refusal):
+                self._delivered(ids, refusal)
+            case Ordered(stops, stop_polling):
+                self._obey(stops, stop_polling)
+            case Contact():
+                self._relations.note_contact(letter)
+            case Registered():
+                self._join(letter)
+            case RegistrationRefused(error):
+                self._refused(error)
+            case QueueTrouble(queue, error):
+                self._relations.note_queue(queue, error)
+
+    def _delivered(self, ids: tuple[int, ...], refusal: str | None) -> None:
+        hit("supervisor.reported")
+        if refusal is not None:
+            log.error(
+                "The queue server does not take what it was told.", extra={"why": refusal, "deliveries": list(ids)}
+            )
+        self._outlet.delivered(ids)
+        self._journal.remove_deliveries(ids)
+
+    def _obey(self, stops: tuple[StopOrder, ...], stop_polling: bool) -> None:
+        for stop in stops:
+            self._care.stop(stop)
+        if stop_polling:
+            self._leave(Mode.DRAINING, "the queue server asked for it")
+
+    def _join(self, registered: Registered) -> None:
+        self._relations.note_registration(registered)
+        self._care.rules = Rules(self._config, self._care.rules.base_url, registered.entity)
+        self._journal.set_meta(AGENT_ID, registered.agent_id)
+        # In this turn, before anything is claimed: a successor that did not know who we were could not give it back.
+        self._committed_at = 0.0
+        self._liaison.join(registered, self._config, self._outlet)
+        self._care.acknowledge_all()
+
+    def _refused(self, error: str) -> None:
+        if self._liaison.registered is None and not any(self._care.jobs()):
+            raise CannotStart(error)
+        self._relations.note_refusal(error)
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self.reload()
+        else:
+            self._leave(Mode.LEAVING, f"of {signal.Signals(number).name}")
+
+    # -- reload
+
+    @property
+    def _config(self) -> AgentConfig:
+        return self._loaded.config
+
+    def reload(self) -> str | None:
+        """Read the configuration again; returns why it stays as it was, or ``None``."""
+        self._notifier.reloading()
+        try:
+            loaded = self._read_config()
+        except ConfigError as error:
+            log.error("The new configuration is wrong; the old one stays in force.", extra={"why": str(error)})
+            self._notifier.ready()
+            return str(error)
+        self._warn_of_what_waits(loaded.config)
+        queues_changed = loaded.config.queues != self._config.queues
+        self._loaded = loaded
+        self._care.rules = Rules(loaded.config, self._care.rules.base_url, self._care.rules.entity)
+        self._staff.rules = loaded.config.launchd.supervision
+        if queues_changed:
+            known = tuple(job.item_id for job in self._care.jobs())
+            self._liaison.start(loaded.config, self._journal.meta(AGENT_ID), known)
+        log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
+        self._notifier.ready()
+        return None
+
+    def _warn_of_what_waits(self, config: AgentConfig) -> None:
+        """Log which changes a reload cannot bring."""
+        ours, theirs = self._config.launchd, config.launchd
+        waiting = [name for name in NEXT_START if getattr(ours, name) != getattr(theirs, name)]
+        if waiting:
+            log.warning("Some changes wait for the agent's next start.", extra={"keys": waiting})
+
+    def standing(self) -> Standing:
+        """Return what the supervisor knows beside its jobs."""
+        return Standing(
+            state="starting" if self._liaison.registered is None else str(self._mode),
+            started_at=self._started_at,
+            config_path=str(self._loaded.path) if self._loaded.path else None,
+            registered=self._liaison.registered,
+            contact=self._relations.contact,
+            last_contact_at=self._relations.last_contact_at,
+            trouble=self._trouble or self._relations.trouble,
+        )
+
+
+def _report_death(inbox: Inbox, death: threading.ExceptHookArgs) -> None:
+    name = death.thread.name if death.thread else "?"
+    traceback = (death.exc_type, death.exc_value, death.exc_traceback)
+    log.error("A thread of the agent died.", extra={"thread_name": name}, exc_info=traceback)  # type: ignore[arg-type]
+    inbox.put(ThreadDied(name, f"{death.exc_type.__name__}: {death.exc_value}"))

@@ -1,0 +1,164 @@
+"""Who works on what: spare workers, workers with a job, and those that died or fell silent.
+
+Owns the assignment of workers to jobs. It decides nothing about a job: deaths
+and events are handed to :mod:`launchd.agent.job_controller`.
+"""
+
+import logging
+import selectors
+import time
+from collections.abc import Iterator
+
+from ipc.messages import Detach, Event, Hello
+from launchd.agent.events import Hired
+from launchd.agent.worker_pool.spawner import Pool, Worker
+from launchd.config import SupervisionConfig
+
+#: A spare worker is made ready when the job that took the last one is on its way: both at once would delay the job.
+SPARE_DELAY_SECONDS = 0.1
+
+#: After a worker that could not be started the next is tried this much later.
+FAILED_HIRE_SECONDS = 1.0
+
+#: How long a worker that was told to write down where it hangs may take.
+ABORT_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Staff:
+    """All living workers of this supervisor. Main thread only."""
+
+    def __init__(self, pool: Pool, selector: selectors.BaseSelector, rules: SupervisionConfig) -> None:
+        self._pool = pool
+        self._selector = selector
+        self.rules = rules
+        self._spares: list[Worker] = []
+        self._booting: set[Worker] = set()
+        self._busy: dict[str, Worker] = {}
+        self._ready: dict[Worker, None] = {}
+        self._dismissed = False
+        self._assigned_at = 0.0
+        self._missing = 0
+        self._hire_after = 0.0
+
+    def __len__(self) -> int:
+        return len(self._spares) + len(self._booting) + len(self._busy)
+
+    def worker_of(self, item_id: str) -> Worker | None:
+        """Return the worker that has the job of this item."""
+        return self._busy.get(item_id)
+
+    def welcome(self, letter: Hired) -> None:
+        """Take on a worker the pool has hired; it becomes a spare one with its hello."""
+        self._pool.arrived()
+        worker: Worker = letter.worker
+        self._booting.add(worker)
+        for descriptor in worker.filenos():
+            self._selector.register(descriptor, selectors.EVENT_READ, worker)
+        if self._dismissed:
+            worker.send(Detach())
+
+    def no_show(self) -> None:
+        """Note that an ordered worker will not come."""
+        self._pool.arrived()
+        self._hire_after = time.monotonic() + FAILED_HIRE_SECONDS
+
+    def assign(self, item_id: str) -> Worker:
+        """Return a spare worker, from now on that of this item's job; there must be one."""
+        worker = self._spares.pop()
+        self._assigned_at = time.monotonic()
+        worker.item_id = item_id
+        self._busy[item_id] = worker
+        return worker
+
+    def has_spare(self) -> bool:
+        """Return whether a job could be given to a worker at once."""
+        return bool(self._spares)
+
+    def hire_for(self, waiting: int, keep_spares: bool) -> None:
+        """Order as many workers as ``waiting`` jobs need, and spare ones on top once the last job is on its way."""
+        wanted = waiting + (self.rules.spare_workers if keep_spares else 0)
+        self._missing = max(0, wanted - len(self._spares) - len(self._booting) - self._pool.ordered)
+        now = time.monotonic()
+        if now < self._hire_after or (not waiting and now - self._assigned_at < SPARE_DELAY_SECONDS):
+            return
+        for _ in range(self._missing):
+            self._pool.hire()
+        self._missing = 0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether spare workers are to be ordered soon."""
+        return self._missing > 0
+
+    def mark_ready(self, worker: Worker) -> None:
+        """Note that ``worker`` has something to read or is dead."""
+        self._ready[worker] = None
+
+    def news(self) -> Iterator[tuple[Worker, list[Event], int | None]]:
+        """Yield each worker marked ready with its events and, if it is dead, its exit code.
+
+        What it sent comes before its death, however the two became known.
+        """
+        ready, self._ready = self._ready, {}
+        for worker in ready:
+            # The exit code first: events read after it was seen are all there will ever be.
+            exit_code = worker.exit_code()
+            events = worker.events()
+            self._note_hello(worker, events)
+            if exit_code is not None:
+                self._remove(worker)
+            yield worker, events, exit_code
+
+    def bury(self, worker: Worker, lost: bool) -> None:
+        """Release a dead worker; one that was ``lost`` is first made sure to be dead, with what it ran."""
+        if lost:
+            worker.make_sure_dead()
+        worker.close()
+
+    def check_silence(self) -> None:
+        """End workers that have been silent for too long: first so that they say where they hang, then by force."""
+        dead = {worker for worker in self._all() if worker.is_dead()}
+        untold = any(worker.exit_code() is None for worker in dead)
+        self._pool.check_fork_server(untold, self.rules.fork_server_silence_seconds)
+        now = time.monotonic()
+        for worker in {*self._busy.values(), *self._booting} - dead:
+            if worker.aborted_at is not None:
+                if now - worker.aborted_at > min(ABORT_SECONDS, self.rules.worker_silence_seconds):
+                    worker.kill("it hung")
+            elif now - worker.heard_at > self.rules.worker_silence_seconds:
+                log.error("A worker has fallen silent and is ended.", extra={"pid": worker.pid, "item": worker.item_id})
+                worker.kill_reason = f"it was silent for {self.rules.worker_silence_seconds:g} s"
+                worker.abort()
+
+    def dismiss_all(self) -> None:
+        """Send every worker away, those still to come included; what runs runs on."""
+        self._dismissed = True
+        for worker in self._all():
+            worker.send(Detach())
+
+    def kill_all(self, reason: str) -> None:
+        """End every worker at once."""
+        for worker in self._all():
+            worker.kill(reason)
+
+    def _all(self) -> list[Worker]:
+        return [*self._busy.values(), *self._booting, *self._spares]
+
+    def _note_hello(self, worker: Worker, events: list[Event]) -> None:
+        if worker in self._booting and Hello(worker.pid) in events:
+            self._booting.discard(worker)
+            self._spares.append(worker)
+
+    def _remove(self, worker: Worker) -> None:
+        for descriptor in worker.filenos():
+            self._selector.unregister(descriptor)
+        if worker in self._booting:
+            log.error("A worker died before it could say hello.", extra={"pid": worker.pid, "exit": worker.exit_code()})
+            self._booting.discard(worker)
+            self._hire_after = time.monotonic() + FAILED_HIRE_SECONDS
+        if worker in self._spares:
+            self._spares.remove(worker)
+        if worker.item_id is not None:
+            self._busy.pop(worker.item_id, None)

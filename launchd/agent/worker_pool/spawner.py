@@ -1,0 +1,189 @@
+"""Worker processes: hired from the fork server, heard, and ended.
+
+Owns processes and channels and knows nothing of jobs. Hiring waits for the
+fork server, which may hang, so it has a thread of its own; everything else is
+called from the main thread alone.
+"""
+
+import contextlib
+import logging
+import os
+import queue
+import select
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from multiprocessing.context import ForkServerProcess
+
+import psutil
+
+from ipc.bootstrap import PRELOAD_VARIABLE, fork_server_pid, spawn_worker, start_fork_server
+from ipc.channel import ChannelClosed, SupervisorEnd, open_channel
+from ipc.messages import Command, Event, MalformedMessage
+from launchd.agent.events import Hired, HireFailed, Inbox
+
+WORKER_TARGET = "workers.main:main"
+PRELOAD = "workers.preload"
+
+#: How long a killed worker may take to be gone before that is logged.
+KILL_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One worker process as the supervisor sees it. ``item_id`` is its job's item, ``None`` while it is spare."""
+
+    def __init__(self, process: ForkServerProcess, end: SupervisorEnd) -> None:
+        self._process = process
+        self._end = end
+        self.pid: int = process.pid or 0
+        self._pidfd = os.pidfd_open(self.pid)
+        self.item_id: str | None = None
+        self.heard_at = time.monotonic()
+        self.aborted_at: float | None = None
+        self.kill_reason: str | None = None
+
+    def send(self, command: Command) -> None:
+        """Send ``command``; a worker that is gone will be noticed by its death."""
+        try:
+            self._end.send(command)
+        except ChannelClosed:
+            log.debug("A command could not be sent to a worker that is gone.", extra={"pid": self.pid})
+
+    def events(self) -> list[Event]:
+        """Return everything the worker has sent and we have not read."""
+        events = []
+        try:
+            while (event := self._end.receive()) is not None:
+                events.append(event)
+        except ChannelClosed:
+            pass
+        except MalformedMessage as error:
+            log.error(
+                "A worker sent something that is no message and is killed.",
+                extra={"pid": self.pid, "error": str(error)},
+            )
+            self.kill("it sent something that is no message")
+        if events:
+            self.heard_at = time.monotonic()
+        return events
+
+    def filenos(self) -> tuple[int, int]:
+        """Return the descriptors to wait on: the next event, and the death."""
+        return self._end.fileno(), self._process.sentinel
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of a dead worker as in ``ipc.exits``, ``None`` of a living one."""
+        return self._process.exitcode
+
+    def is_dead(self) -> bool:
+        """Return whether the kernel has seen the worker die, whatever the fork server has told of it."""
+        return _is_readable(self._pidfd, 0)
+
+    def abort(self) -> None:
+        """Make the worker write down where it hangs, and end it."""
+        self.aborted_at = time.monotonic()
+        self._signal(signal.SIGABRT)
+
+    def kill(self, reason: str) -> None:
+        """End the worker at once; ``reason`` is told with its death."""
+        self.kill_reason = self.kill_reason or reason
+        self._signal(signal.SIGKILL)
+
+    def make_sure_dead(self) -> None:
+        """End the worker and what it started in its session, and wait until it is gone."""
+        self._signal(signal.SIGKILL)
+        if not _is_readable(self._pidfd, KILL_SECONDS):
+            log.error("A killed worker is still there; it hangs in the kernel.", extra={"pid": self.pid})
+        _kill_session(self.pid)
+
+    def close(self) -> None:
+        """Release what belongs to a dead worker."""
+        self._end.close()
+        os.close(self._pidfd)
+        self._process.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, number)
+
+
+class Pool:
+    """Hires workers one at a time, each with a private channel; a hired one arrives in the inbox as ``Hired``."""
+
+    def __init__(self, inbox: Inbox, resources: Sequence[str]) -> None:
+        """Start the fork server, ready for jobs on ``resources``; first of all things, see ``ipc.bootstrap``."""
+        os.environ[PRELOAD_VARIABLE] = ",".join(resources)
+        start_fork_server([PRELOAD])
+        self._inbox = inbox
+        self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._hiring_since: float | None = None
+        self._owed_since: float | None = None
+        self.ordered = 0
+
+    def hire(self) -> None:
+        """Ask for one more worker."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._hire_for_ever, name="hiring", daemon=True)
+            self._thread.start()
+        self.ordered += 1
+        self._requests.put(None)
+
+    def arrived(self) -> None:
+        """Note that an ordered worker, or the news that there will be none, has arrived."""
+        self.ordered -= 1
+
+    def check_fork_server(self, owes_an_exit_code: bool, patience: float) -> None:
+        """Kill a fork server that has owed us something for more than ``patience`` seconds.
+
+        It owes a worker while one is being hired, and the exit code of each worker that died. The next hire starts a
+        new one.
+        """
+        now = time.monotonic()
+        self._owed_since = (self._owed_since or now) if owes_an_exit_code else None
+        waiting = [since for since in (self._hiring_since, self._owed_since) if since is not None]
+        pid = fork_server_pid()
+        if pid is not None and waiting and now - min(waiting) > patience:
+            log.error("The fork server does not answer and is replaced.", extra={"pid": pid})
+            self._hiring_since = self._owed_since = None
+            os.kill(pid, signal.SIGKILL)
+
+    def _hire_for_ever(self) -> None:
+        while True:
+            self._requests.get()
+            self._hiring_since = time.monotonic()
+            try:
+                self._inbox.put(Hired(_hire()))
+            except (OSError, EOFError, ChannelClosed) as error:
+                self._inbox.put(HireFailed(f"{type(error).__name__}: {error}"))
+            self._hiring_since = None
+
+
+def _hire() -> Worker:
+    end, worker_end = open_channel()
+    try:
+        process = spawn_worker(WORKER_TARGET, worker_end)
+        end.claim()
+        return Worker(process, end)
+    except BaseException:
+        end.close()
+        raise
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _kill_session(session: int) -> None:
+    # What the worker ran (git, pip) is in process groups of its own, but in its session.
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == session:
+                os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue

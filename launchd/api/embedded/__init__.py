@@ -1,0 +1,1 @@
+"""An agent that a program runs for itself, in a child process with an unchanged supervisor."""

@@ -1,0 +1,200 @@
+"""`launchd.launch_add`: puts a job into a queue. Owns the push and what is settled before it; it waits for nothing."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ipc.run_spec import CODE_URI_PREFIX
+from launchd.api.access import Access, ForeignApi, as_access
+from launchd.api.coerce import as_mapping
+from launchd.api.errors import LaunchError, suggestion, told
+from launchd.api.item_status import Submission
+from launchd.api.queued_run import QueuedRun
+from launchd.api.rerun import resolved
+from launchd.api.run_spec import Asked, draft
+from launchd.api.sources import DEFAULT_QUEUE, DEFAULT_RESOURCE, OUR_RESOURCES, PRIORITIES, artifact_name
+from launchd.api.unknown_kwargs import known_names_only
+from launchd.client.artifacts import upload_directory
+from launchd.client.errors import ServerBusy, ServerUnreachable
+from launchd.client.job_file import parse_job_name
+from launchd.client.jobs import JOB_TYPE, require_version
+from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail, QueueServer
+
+log = logging.getLogger(__name__)
+
+
+@known_names_only
+@told()
+def launch_add(
+    uri: str | None = None,
+    job: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    template_variables: Mapping[str, float | int | str] | None = None,
+    project: str | None = None,
+    entity: str | None = None,
+    queue_name: str | None = None,
+    resource: str | None = None,
+    entry_point: Sequence[str] | None = None,
+    name: str | None = None,
+    version: str | None = None,
+    docker_image: str | None = None,
+    project_queue: str | None = None,
+    resource_args: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    build: bool | None = False,
+    repository: str | None = None,
+    sweep_id: str | None = None,
+    author: str | None = None,
+    priority: int | str | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    api: ForeignApi | None = None,
+) -> QueuedRun:
+    """Put a job into a queue and return at once: one of `uri`, `job`, `docker_image`, or a command alone.
+
+    Args:
+        uri: URL of a git repository, a directory of this machine, whose files are uploaded, or the address of a run
+            that ran in a git repository, which is run again as it was.
+        job: a job artifact, `ENTITY/PROJECT/NAME:ALIAS`; what is left out of it is filled in.
+        config: keys of a run spec (`resource_args`, `overrides`, ...); any other key is the run's configuration.
+        template_variables: values of the queue's template variables; they win over `config["template_variables"]`.
+        project: where the run goes; by default that of `config`, of the job, of `api`.
+        entity: whose run it is, and whose queue if `config["queue_entity"]` does not say; by default that of `config`,
+            of `api`.
+        queue_name: the queue; `default` by default, which is made where it is missing.
+        resource: what runs the job; by default as the queue says.
+        entry_point: the command, word by word; by default the job's own, `python main.py` for `uri`.
+        name: name of the run.
+        version: branch, tag or commit of the repository.
+        docker_image: the image to run.
+        project_queue: project of the queue; by default `model-registry`.
+        resource_args: arguments by resource, laid over those of the queue.
+        run_id: id of the run; drawn by the agent by default.
+        build: have an image built before. Not possible yet: the agent builds what a job needs.
+        repository: where an agent that builds an image pushes it.
+        sweep_id: the sweep that the run belongs to; it is not started once the sweep is over.
+        author: on whose behalf; by default whoever the API key belongs to. On our server only service accounts may name
+            another, a member of their team.
+        priority: 0 (critical), 1 (high), 2 (medium), 3 (low), or the word.
+        parameters: the run's configuration; wins over `config`.
+        api: the server; by default `Api()`.
+
+    Raises:
+        LaunchError: nothing was queued; the message says why and what to do, and where that is not known, says so.
+
+    Source: `wandb.sdk.launch.launch_add`, which ignores `uri`, `version`, `repository` and `build`.
+    """
+    access = as_access(api)
+    if build:
+        raise LaunchError("build=True is not possible yet. Leave it out: the agent builds what the job needs.")
+    asked = Asked(
+        uri=uri,
+        job=job,
+        config=config,
+        project=project,
+        entity=entity,
+        resource=resource,
+        entry_point=entry_point,
+        name=name,
+        version=version,
+        docker_image=docker_image,
+        resource_args=resource_args,
+        run_id=run_id,
+        repository=repository,
+        sweep_id=sweep_id,
+        author=author,
+        parameters=parameters,
+    )
+    variables = as_mapping(template_variables, "template_variables")
+    drafted = draft(resolved(access, asked), entity or access.default_entity, access.default_project)
+    said = drafted.spec.pop("priority", None) if priority is None else priority
+    number = None if said is None else priority_number(said)
+    spec = complete_spec(access, drafted.spec, drafted.directory)
+    queue = (queue_name or DEFAULT_QUEUE, project_queue or QUEUE_PROJECT)
+    return _push(access, spec, queue, variables, number)
+
+
+def complete_spec(access: Access, spec: dict[str, Any], directory: Path | None) -> dict[str, Any]:
+    """Return ``spec`` with the files of ``directory`` uploaded, if there is one, or its job seen to be there."""
+    if spec.get("job"):
+        require_version(access.queue_server, parse_job_name(spec["job"]), JOB_TYPE)
+    if directory is None:
+        return spec
+    server = access.queue_server
+    try:
+        artifact = upload_directory(server, spec["entity"], spec["project"], artifact_name(directory), directory)
+    except OSError as error:
+        raise LaunchError(f"The directory {directory} cannot be read: {error}.") from error
+    return spec | {"uri": f"{CODE_URI_PREFIX}{artifact}"}
+
+
+def priority_number(priority: int | str) -> int:
+    """Return the number of a priority that is given as one or as W&B's word; raises :class:`LaunchError`."""
+    number = PRIORITIES.get(priority) if isinstance(priority, str) else priority
+    if number is None or number not in PRIORITIES.values():
+        words = ", ".join(f"{number} ({word})" for word, number in PRIORITIES.items())
+        raise LaunchError(f"There is no priority {priority!r}. There are: {words}.")
+    return int(number)
+
+
+def _push(
+    access: Access,
+    spec: dict[str, Any],
+    named: tuple[str, str],
+    template_variables: dict[str, Any],
+    priority: int | None,
+) -> QueuedRun:
+    (queue_name, project_queue), server = named, access.queue_server
+    owner = spec.get("queue_entity") or spec["entity"]
+    queue = _queue(access, owner, queue_name, project_queue)
+    variables = dict(spec.pop("template_variables", None) or {}) | template_variables
+    _settle_resource(spec, queue)
+    if server.capabilities().native:
+        spec["author"] = _author(server, spec.get("author"))
+    else:
+        _fit_for_wandb(spec, variables)
+    try:
+        item_id = server.push(
+            owner, queue_name, spec, project=project_queue, priority=priority, template_variables=variables
+        )
+    except (ServerUnreachable, ServerBusy) as error:
+        unknown = f"It may be in queue {queue_name!r} all the same: look there before you launch it again."
+        raise LaunchError(f"{error} {unknown}") from error
+    place = Submission(item_id, owner, queue_name, spec["project"], project_queue, spec["entity"])
+    log.info("A job was queued.", extra={"item": item_id, "queue": queue_name, "entity": owner})
+    return QueuedRun(access, place, priority)
+
+
+def _queue(access: Access, owner: str, name: str, project: str) -> QueueDetail:
+    server = access.queue_server
+    queue = server.queue(owner, name, project)
+    if queue is None and name == DEFAULT_QUEUE:
+        # As W&B's client does for this name alone.
+        server.create_queue(owner, name, resource=DEFAULT_RESOURCE, prioritization="DISABLED", project=project)
+        queue = server.queue(owner, name, project)
+    if queue is None:
+        there = [one.name for one in server.queues(owner, project)]
+        hint = suggestion(name, there) if there else "There is none at all: create it with Api().create_run_queue()."
+        raise LaunchError(f"There is no queue {name!r} of {owner!r} at {server.base_url}. {hint}")
+    return queue
+
+
+def _settle_resource(spec: dict[str, Any], queue: QueueDetail) -> None:
+    resource = spec.get("resource") or queue.resource_type
+    if resource in OUR_RESOURCES and (spec.get("registry") or {}).get("url"):
+        raise LaunchError(f"repository is where a built image is pushed, and for {resource} none is built.")
+    spec["resource"] = resource or DEFAULT_RESOURCE
+
+
+def _author(server: QueueServer, named: str | None) -> str | None:
+    own = server.viewer().username
+    if named not in (None, own) and not server.submits_for_others():
+        raise LaunchError(f"The API key is that of {own}, who cannot submit as {named}: service accounts can.")
+    return named or own
+
+
+def _fit_for_wandb(spec: dict[str, Any], variables: Mapping[str, Any]) -> None:
+    # W&B's server takes one or the other; its client drops the same one.
+    if variables and spec.pop("resource_args", None):
+        log.warning("The queue has template variables, so resource_args are left out (W&B's rule).")

@@ -1,0 +1,22 @@
+"""`launchd gc`: lets the queue server remove files that nothing names any more."""
+
+from pathlib import Path
+
+import click
+
+from launchd.cli.errors import told
+from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
+from launchd.client.storage import collect_garbage
+
+
+@click.command()
+@server_options
+@told(*REMOTE_ERRORS)
+def gc(url: str | None, state_dir: Path | None) -> None:
+    """Let the queue server remove the files of deleted and unfinished artifacts and of deleted runs.
+
+    It does so by itself every hour. Takes the key of an administrator of the server.
+    """
+    with queue_server(url, state_dir) as server:
+        done = collect_garbage(server)
+    click.echo(f"Removed {done.removed_files} files of {done.removed_bytes} bytes; {done.used_bytes} bytes are in use.")

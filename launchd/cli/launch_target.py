@@ -1,0 +1,80 @@
+"""What `launchd launch` was told to launch, and the run spec that says so. It only looks at the disk."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from launchd.api.sources import DEFAULT_SCRIPT, has_default_script, is_repository
+
+#: A configuration with one of these is W&B's launch config, part of a run spec; any other is the run's own.
+SPEC_KEYS = frozenset({"overrides", "resource", "resource_args"})
+
+#: A run spec with one of these has something to run without our saying so.
+_SOURCES = frozenset({"job", "docker", "image_uri", "git", "uri"})
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What to launch: one of ``directory`` and ``repository``, or neither; ``entry_point`` is the command to run."""
+
+    directory: Path | None = None
+    repository: str | None = None
+    version: str | None = None
+    entry_point: tuple[str, ...] = ()
+
+
+def find_target(name: str | None, version: str | None, entry_point: tuple[str, ...]) -> Target:
+    """Return what ``name`` means: a git repository, a directory of this machine, or nothing but a command.
+
+    Raises:
+        click.UsageError: it is neither.
+    """
+    if version is not None and version.startswith("-"):
+        raise click.UsageError(f"{version!r} is not a branch, tag or commit: it starts with a dash.")
+    if name is not None and is_repository(name):
+        return Target(repository=name, version=version, entry_point=entry_point)
+    if version is not None:
+        raise click.UsageError("--git-version needs the URL of a git repository.")
+    if name is None:
+        return Target(entry_point=entry_point)
+    directory = Path(name)
+    if not name or not directory.is_dir():
+        neither = f"{name!r} is neither a directory nor the URL of a git repository."
+        raise click.UsageError(f"{neither} For a command, write: launchd launch -- {name}")
+    return Target(directory=directory, entry_point=entry_point)
+
+
+def run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the run spec, but for the artifact of a directory; ``flags`` are keys of it that the command line set.
+
+    Raises:
+        click.UsageError: there is nothing to run, or the configuration's ``overrides`` are no object.
+    """
+    base = dict(config) if SPEC_KEYS & config.keys() else {"overrides": {"run_config": dict(config)}}
+    spec = base | {key: value for key, value in flags.items() if value is not None}
+    if target.repository is not None:
+        spec["git"] = {"repo": target.repository, "version": target.version}
+    overrides = _object(spec.get("overrides"), "overrides")
+    if target.entry_point:
+        overrides["entry_point"] = list(target.entry_point)
+    if not overrides.get("entry_point"):
+        _require_source(target, spec)
+    return spec | {"overrides": overrides}
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict | None):
+        raise click.UsageError(f"{what} in --config must be a JSON object, not {json.dumps(value)}.")
+    return dict(value or {})
+
+
+def _require_source(target: Target, spec: Mapping[str, Any]) -> None:
+    if target.directory is not None:
+        if not has_default_script(target.directory):
+            what = f"{target.directory} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'."
+            raise click.UsageError(what)
+    elif not _SOURCES & spec.keys():
+        raise click.UsageError("Say what to launch: a directory, the URL of a git repository, or a command after --.")

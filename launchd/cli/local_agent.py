@@ -1,0 +1,83 @@
+"""This host's agent, as commands speak to it: where its control socket is, and one question to it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from launchd.agent.control.client import ControlError, NoAnswer, ask
+from launchd.cli.instance_option import state_dir_option
+from launchd.config import SYSTEM_STATE_DIR, ConfigError, Flags, default_runtime_dir, default_state_dir, load
+from launchd.local.instance import Home, NotUp, default_directory, living_note
+
+#: What a command that uses :func:`agent_options` may meet.
+LOCAL_ERRORS = (ControlError, ConfigError, NotUp)
+
+#: A configuration must name queues; which ones does not matter to who looks for a socket.
+_ANY_QUEUE = Flags(queues=("any",))
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def agent_options(command: F) -> F:
+    """Give a command the options that say which agent is meant: ``config_path`` and ``state_dir``."""
+    config = click.option("-c", "--config", "config_path", metavar="FILE", help="Configuration file of the agent.")
+    return config(state_dir_option(command))
+
+
+class Place(NamedTuple):
+    """Where an agent lives: its control socket lies in ``runtime_dir``, its journal in ``state_dir``."""
+
+    runtime_dir: Path
+    state_dir: Path
+
+
+def runtime_dir(config_path: str | None, state_dir: Path | None) -> Path:
+    """Where the agent's socket lies: as the named configuration says, that of the living `up`, as the usual one says.
+
+    Raises:
+        ConfigError: the configuration cannot be read. `NotUp`: no `up` runs where it should.
+    """
+    note = None if config_path else living_note(state_dir)
+    return Path(note.runtime_dir) if note else _configured(config_path).runtime_dir
+
+
+def places(config_path: str | None, state_dir: Path | None) -> list[Place]:
+    """Where the agent that is meant may live, or have lived, the likeliest first. Raises `ConfigError`."""
+    if config_path:
+        return [_configured(config_path)]
+    home = Home(state_dir or default_directory(os.environ))
+    ours = Place(home.runtime_dir, home.agent_dir)
+    if state_dir or home.is_up():
+        return [ours]
+    return [_configured(None), ours]
+
+
+def _configured(config_path: str | None) -> Place:
+    config = load(config_path, os.environ, _ANY_QUEUE).config.launchd
+    return Place(Path(config.runtime_dir), Path(config.state_dir))
+
+
+def question(directory: Path, **request: str) -> dict[str, Any]:
+    """Return the agent's answer.
+
+    Raises:
+        ControlError: it cannot be reached, or it answers that it cannot do that.
+    """
+    try:
+        answer = ask(directory, dict(request))
+    except NoAnswer as silence:
+        if _is_beside_the_service(directory):
+            raise NoAnswer(f"{silence} That of the system service is root's: ask it with sudo.") from None
+        raise
+    if not answer.get("ok"):
+        raise ControlError(str(answer.get("error") or "The agent refused without a reason."))
+    return answer
+
+
+def _is_beside_the_service(directory: Path) -> bool:
+    """Whether somebody but root looks where their own agent would be, on a host with a system service."""
+    usual = default_runtime_dir(os.environ, default_state_dir(os.environ))
+    return os.geteuid() != 0 and directory == Path(usual) and Path(SYSTEM_STATE_DIR).exists()

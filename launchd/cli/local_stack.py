@@ -1,0 +1,167 @@
+"""What `launchd up` runs: one queue server and one agent over one directory, in which order they come and go."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import yaml
+
+from launchd.agent.control.client import ControlError, ask
+from launchd.api.sources import DEFAULT_QUEUE
+from launchd.cli.child_process import Child, Signals
+from launchd.cli.database_url import VARIABLE
+from launchd.client.errors import QueueServerError
+from launchd.client.queue_server import QueueServer
+from launchd.local.instance import Home, NotUp
+
+HOST = "127.0.0.1"
+
+START_SECONDS = 30.0
+POLL_SECONDS = 0.05
+LOOK_SECONDS = 1.0
+AGENT_LEAVES_SECONDS, SERVER_LEAVES_SECONDS = 20.0, 5.0
+
+#: Would overrule the configuration that is written for the agent.
+_NOT_FOR_CHILDREN = (
+    "WANDB_API_KEY",
+    "WANDB_BASE_URL",
+    "WANDB_ENTITY",
+    "WANDB_LAUNCH_MAX_JOBS",
+    "LAUNCHD_CONFIG",
+    VARIABLE,
+)
+
+_CONFIG_HEAD = "# Written by `launchd up` at each start; what is changed here is lost.\n"
+
+
+class Machine:
+    """One queue server and one agent. ``port`` ``None``: that of the last time, if it is free."""
+
+    def __init__(self, home: Home, max_jobs: int, port: int | None) -> None:
+        self.max_jobs = max_jobs
+        self._home = home
+        self._port = _port(home, port)
+        self._environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN}
+        self._signals = Signals()
+        self._server: Child | None = None
+        self._agent: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the queue server."""
+        return f"http://{HOST}:{self._port}"
+
+    def start(self) -> bool:
+        """Start both and wait until they serve; false where we were asked to end meanwhile.
+
+        Raises:
+            NotUp: one of them did not start.
+        """
+        return self._start_server() and self._start_agent()
+
+    def keep_up(self, say: Callable[[str], None]) -> None:
+        """Start again what dies, until we are asked to end or the agent has left in good order (drained, detached)."""
+        while not self._signals.asked_to_end:
+            self._signals.wait(LOOK_SECONDS)
+            if self._agent is not None and self._agent.exit_code() == 0:
+                say("The agent has left.")
+                return
+            for name, child in (("queue server", self._server), ("agent", self._agent)):
+                code = child.exit_code() if child else None
+                if child is not None and code is not None and child.start_again():
+                    say(f"The {name} died (exit code {code}) and was started again.")
+
+    def jobs(self) -> int | None:
+        """How many jobs the agent has, ``None`` where it does not say."""
+        try:
+            return len(ask(self._home.runtime_dir, {"command": "status"})["status"]["jobs"])
+        except (ControlError, KeyError):
+            return None
+
+    def end(self) -> None:
+        """End the agent, then the server: what the agent has to report is heard."""
+        if self._agent is not None:
+            self._agent.end(AGENT_LEAVES_SECONDS)
+        if self._server is not None:
+            self._server.end(SERVER_LEAVES_SECONDS)
+
+    def _start_server(self) -> bool:
+        place = ("--data-dir", str(self._home.server_dir), "--host", HOST, "--port", str(self._port))
+        self._server = Child(["server", *place], self._home.server_log, self._environ)
+        return self._wait_for(self._server, self._server_answers, "The queue server")
+
+    def _start_agent(self) -> bool:
+        with closing(self._client()) as client:
+            entity = client.viewer().entity or ""
+            if client.queue(entity, DEFAULT_QUEUE) is None:
+                client.create_queue(entity, DEFAULT_QUEUE)
+            self._write_config(entity, [queue.name for queue in client.queues(entity)])
+        self._agent = Child(["agent", "-c", str(self._home.config_path)], self._home.agent_log, self._environ)
+        started = self._wait_for(self._agent, self._agent_polls, "The agent")
+        if started:
+            self._home.write_note(self.url)
+        return started
+
+    def _wait_for(self, child: Child, ready: Callable[[], bool], who: str) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            if self._signals.asked_to_end:
+                return False
+            if child.exit_code() is not None:
+                raise NotUp(f"{who} did not start: {child.last_words()}")
+            if time.monotonic() > deadline:
+                raise NotUp(f"{who} did not start within {START_SECONDS:g} s. {child.last_words()}")
+            self._signals.wait(POLL_SECONDS)
+        return True
+
+    def _client(self) -> QueueServer:
+        return QueueServer(self.url, self._home.key_file.read_text().strip())
+
+    def _server_answers(self) -> bool:
+        try:
+            with closing(self._client()) as client:
+                client.viewer()
+        except (QueueServerError, FileNotFoundError):
+            return False
+        return True
+
+    def _agent_polls(self) -> bool:
+        try:
+            status = ask(self._home.runtime_dir, {"command": "status"})
+        except ControlError:
+            return False
+        return bool(status.get("ok") and status["status"]["agent"]["state"] == "polling")
+
+    def _write_config(self, entity: str, queues: list[str]) -> None:
+        ours = {
+            "base_url": self.url,
+            "api_key_file": str(self._home.key_file),
+            "state_dir": str(self._home.agent_dir),
+            "runtime_dir": str(self._home.runtime_dir),
+            "policy": {"resources": ["local-process"], "allow_local_git": True, "allow_venv": True},
+        }
+        config = {"entity": entity, "queues": queues, "max_jobs": self.max_jobs, "launchd": ours}
+        self._home.config_path.write_text(_CONFIG_HEAD + yaml.safe_dump(config, sort_keys=False))
+
+
+def _port(home: Home, wanted: int | None) -> int:
+    """The wanted port, else that of the last time if it is free, else any free one."""
+    if wanted:
+        return wanted
+    note = home.note()
+    last = urlsplit(note.url).port if note and wanted is None else None
+    return (last and _free(last)) or _free(0) or 0
+
+
+def _free(port: int) -> int | None:
+    with socket.socket() as listening:
+        # As the server will: a port whose last connections are still ending is free.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, port))
+        except OSError:
+            return None
+        return int(listening.getsockname()[1])

@@ -1,0 +1,51 @@
+"""Who we are, what the server can do, and the accounts of our own server, under W&B's names where W&B has one."""
+
+from typing import Any
+
+from launchd.client.account_models import MadeKey, UserDetail
+from launchd.client.operations.operation import Operation, Root, native_mutation, query
+from launchd.client.responses import Connection, EntityMembers, Introspection, Success, UserWithKeys, ViewerFields
+
+CAPABILITIES: Operation[Introspection] = Operation(
+    "Capabilities",
+    """query Capabilities {
+  mutation: __type(name: "Mutation") { fields { name } }
+  create_agent: __type(name: "CreateLaunchAgentInput") { inputFields { name } }
+  fail_item: __type(name: "FailRunQueueItemInput") { inputFields { name } }
+  push: __type(name: "PushToRunQueueByNameInput") { inputFields { name } }
+  project: __type(name: "Project") { fields { name } }
+  queue: __type(name: "RunQueue") { fields { name } }
+}""",
+    Introspection,
+)
+
+VIEWER: Root[ViewerFields | None] = query(
+    "Viewer", "", "viewer { entity username teams { edges { node { name } } } }", ViewerFields | None
+)
+
+KEYS: Root[Connection[UserWithKeys]] = query(
+    "ApiKeys",
+    "$name: String",
+    "users(query: $name) { edges { node { username apiKeys { edges { node {"
+    " id description role createdAt lastUsedAt } } } } } }",
+    Connection[UserWithKeys],
+)
+USERS: Root[Connection[UserDetail]] = query(
+    "Users",
+    "",
+    "users { edges { node { id username email entity admin isServiceAccount } } }",
+    Connection[UserDetail],
+)
+MEMBERS: Root[EntityMembers | None] = query(
+    "Members",
+    "$entity: String!",
+    "entity(name: $entity) { name members { id username email role accountType } }",
+    EntityMembers | None,
+)
+MAKE_KEY: Root[MadeKey] = native_mutation("generateApiKey", "key", MadeKey)
+REVOKE_KEY: Root[Success] = native_mutation("deleteApiKey", "success", Success)
+CREATE_USER: Root[MadeKey] = native_mutation("createUser", "key", MadeKey)
+CREATE_TEAM: Root[Any] = native_mutation("createTeam", "entity { name }", Any)
+ADD_MEMBER: Root[Any] = native_mutation("createInvite", "invite { id }", Any)
+REMOVE_MEMBER: Root[Success] = native_mutation("deleteInvite", "success", Success)
+CREATE_SERVICE_ACCOUNT: Root[Any] = native_mutation("createServiceAccount", "user { id }", Any)

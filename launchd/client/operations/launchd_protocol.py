@@ -1,0 +1,72 @@
+"""What only our server knows."""
+
+from launchd.client.artifact_models import CollectedGarbage
+from launchd.client.models import Agent, Claim, Item, Orders
+from launchd.client.operations.launch import AGENT_FIELDS
+from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, native_mutation, query
+from launchd.client.responses import (
+    AccountKind,
+    ItemResults,
+    ProjectFields,
+    ProjectQueueDetails,
+    Returned,
+    Success,
+)
+
+_AGENT_FIELDS = f"{AGENT_FIELDS} createdAt version secondsSinceHeartbeat entityName queueNames"
+_QUEUE_FIELDS = (
+    "id name access prioritizationMode resourceType resourceConfig entityName pendingCount claimedCount createdAt"
+)
+_ITEM_FIELDS = (
+    "id state associatedRunId queueName entityName priority runSpec createdAt leasedAt startedAt finishedAt"
+    " launchAgentId status phase message stage exitCode warnings { message stage createdAt } stopRequested stopReason"
+)
+
+AGENT: Root[Agent | None] = query(
+    "LaunchAgent", "$id: ID!", f"launchAgent(id: $id) {{ {_AGENT_FIELDS} }}", Agent | None
+)
+
+VIEWER_KIND: Root[AccountKind | None] = query("ViewerKind", "", "viewer { isServiceAccount }", AccountKind | None)
+
+AGENTS: Root[list[Agent]] = query(
+    "LaunchAgents", "$entity: String!", f"launchAgents(entityName: $entity) {{ {_AGENT_FIELDS} }}", list[Agent]
+)
+
+QUEUES: Root[ProjectQueueDetails | None] = query(
+    "RunQueueDetails", PROJECT, f"{IN_PROJECT} {{ runQueues {{ {_QUEUE_FIELDS} }} }}", ProjectQueueDetails | None
+)
+
+QUEUE: Root[ProjectQueueDetails | None] = query(
+    "RunQueueDetail",
+    f"{PROJECT}, $queue: String!",
+    f"{IN_PROJECT} {{ runQueue(name: $queue) {{ {_QUEUE_FIELDS} }} }}",
+    ProjectQueueDetails | None,
+)
+
+ITEM: Root[Item | None] = query(
+    "LaunchRunQueueItem", "$id: ID!", f"launchRunQueueItem(id: $id) {{ {_ITEM_FIELDS} }}", Item | None
+)
+
+QUEUE_ITEMS: Root[ProjectFields | None] = query(
+    "RunQueueItemDetails",
+    f"{PROJECT}, $queue: String!, $limit: Int",
+    f"{IN_PROJECT} {{ runQueue(name: $queue) {{ id runQueueItems(first: $limit)"
+    f" {{ edges {{ node {{ {_ITEM_FIELDS} }} }} }} }} }}",
+    ProjectFields | None,
+)
+
+CLAIM: Root[Claim] = native_mutation(
+    "claimRunQueueItems", "items { runQueueItemId queueName runSpec } stopPolling", Claim
+)
+WATCH: Root[Orders] = native_mutation("watchLaunchAgent", "stopPolling stops { runQueueItemId reason }", Orders)
+RESUME: Root[Returned] = native_mutation("resumeLaunchAgent", "success returned", Returned)
+ACK_MANY: Root[ItemResults] = native_mutation("ackRunQueueItems", "results { runQueueItemId success }", ItemResults)
+REPORT_MANY: Root[ItemResults] = native_mutation(
+    "reportRunQueueItems", "results { runQueueItemId success }", ItemResults
+)
+RETURN_ITEMS: Root[Returned] = native_mutation("returnRunQueueItems", "returned", Returned)
+STOP_ITEM: Root[Success] = native_mutation("stopRunQueueItem", "success state", Success)
+STOP_AGENT: Root[Success] = native_mutation("stopLaunchAgent", "success", Success)
+COLLECT_GARBAGE: Root[CollectedGarbage] = native_mutation(
+    "collectGarbage", "removedFiles removedBytes usedBytes", CollectedGarbage
+)

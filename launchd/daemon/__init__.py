@@ -1,0 +1,1 @@
+"""What every long-running process of launchd needs from its host: logging, systemd, limits."""

@@ -1,0 +1,211 @@
+"""Contents on disk, each under the SHA-256 of its bytes. Owns the directory; a content is there whole or not at all."""
+
+import asyncio
+import base64
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import msgspec
+
+from launchd.server.errors import Refused, StoreUnavailable
+from launchd.server.files.quota import Reservation, StoreBudget
+
+_BUFFER = 1024 * 1024
+_SHELF_DIGITS = 2
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What was stored: SHA-256 in hex, MD5 in base64, size in bytes."""
+
+    sha256: str
+    md5: str
+    size: int
+
+
+class ContentStore:
+    """Contents under `directory`: `<two digits>/<sha256>`, and `incoming/` for those that are still being received.
+
+    Several servers may share the directory, and any may die at any time. So a file on its way in is locked by who
+    writes it, and the contents that begin with the same two digits, a shelf, have a lock in `locks/`: shared by those
+    who put something there until the database knows of it, held alone by who removes what the database does not know.
+    The kernel lets go of the locks of the dead.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int, budget: StoreBudget) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._budget = budget
+        self._incoming = directory / "incoming"
+        self._locks = directory / "locks"
+        for part in (self._incoming, self._locks):
+            part.mkdir(parents=True, exist_ok=True)
+        self.sweep()
+
+    def path(self, sha256: str) -> Path:
+        """Where the content is, or would be."""
+        return self._directory / sha256[:2] / sha256
+
+    @asynccontextmanager
+    async def receiving(
+        self, chunks: AsyncIterator[bytes], md5: str | None, announced: int | None = None
+    ) -> AsyncIterator[Content]:
+        """Store what arrives, if its MD5 (base64) is the expected one (None: any); inside, it is on disk.
+
+        Nobody removes it while inside: there the database must be told of it. `announced`: how many bytes will come.
+
+        Raises:
+            Refused: too big, no room, or another content than promised. Nothing is left of it.
+            StoreUnavailable: the disk is full or failed. Nothing is left of it.
+        """
+        self._budget.check(announced or 0)
+        with self._budget.reservation() as reserved:
+            content, shelf = await self._receive(chunks, md5, reserved)
+        try:
+            yield content
+        finally:
+            shelf.close()
+
+    async def _receive(
+        self, chunks: AsyncIterator[bytes], md5: str | None, reserved: Reservation
+    ) -> tuple[Content, IO[bytes]]:
+        try:
+            file, path = await asyncio.to_thread(self._open_incoming)
+        except OSError as error:
+            raise _disk_failed(error) from error
+        try:
+            with file:
+                incoming = _Incoming(file, self._max_bytes, reserved)
+                await _drain(chunks, incoming)
+                content = incoming.finish(md5)
+                return content, await asyncio.to_thread(self._keep, file, path, content, reserved)
+        except OSError as error:
+            raise _disk_failed(error) from error
+        finally:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    def _open_incoming(self) -> tuple[BinaryIO, Path]:
+        """A new file that nobody takes for a left one."""
+        while True:
+            descriptor, name = tempfile.mkstemp(dir=self._incoming)
+            file = os.fdopen(descriptor, "wb", buffering=0)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # Somebody may have swept it away before it was locked.
+            if os.fstat(descriptor).st_nlink:
+                return file, Path(name)
+            file.close()
+
+    def _keep(self, file: BinaryIO, received: Path, content: Content, reserved: Reservation) -> IO[bytes]:
+        """Put a received file into its place. Returns the lock that keeps it there."""
+        os.fsync(file.fileno())
+        place = self.path(content.sha256)
+        shelf = self._lock_of(place.parent.name)
+        fcntl.flock(shelf, fcntl.LOCK_SH)
+        place.parent.mkdir(exist_ok=True)
+        if not place.exists():
+            reserved.keep()
+        received.rename(place)
+        for directory in (place.parent, self._directory):
+            _sync_directory(directory)
+        return shelf
+
+    def _lock_of(self, shelf: str) -> IO[bytes]:
+        return (self._locks / shelf).open("ab")
+
+    def shelves(self) -> list[str]:
+        """Names of the shelves."""
+        return sorted(entry.name for entry in self._directory.iterdir() if len(entry.name) == _SHELF_DIGITS)
+
+    def contents_on(self, shelf: str) -> dict[str, int]:
+        """SHA-256 and size of each content on a shelf."""
+        with os.scandir(self._directory / shelf) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries}
+
+    @contextmanager
+    def clearing(self, shelf: str) -> Iterator[bool]:
+        """Inside, contents may be removed from a shelf; False: not now, somebody is putting something there."""
+        with self._lock_of(shelf) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def remove(self, sha256: str, size: int) -> None:
+        """Remove a content; only while its shelf is being cleared."""
+        self.path(sha256).unlink(missing_ok=True)
+        self._budget.give_back(size)
+
+    def sweep(self) -> int:
+        """Remove what uploads that died have left. Returns how many there were."""
+        return sum(map(_remove_if_left, list(self._incoming.iterdir())))
+
+
+def _remove_if_left(path: Path) -> bool:
+    """A file that nobody has locked is not being written any more."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    return True
+
+
+class _Incoming:
+    """One file on its way in."""
+
+    def __init__(self, file: BinaryIO, max_bytes: int, reserved: Reservation) -> None:
+        self._file = file
+        self._max_bytes = max_bytes
+        self._reserved = reserved
+        self._size = 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._max_bytes:
+            raise Refused(f"The file is bigger than {self._max_bytes} bytes, the most this server takes.")
+        self._reserved.take(len(data))
+        self._md5.update(data)
+        self._sha256.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def finish(self, md5: str | None) -> Content:
+        found = base64.b64encode(self._md5.digest()).decode()
+        if md5 is not None and found != md5:
+            raise Refused(f"The content does not match its digest: MD5 {md5!r} was promised, {found!r} has arrived.")
+        return Content(self._sha256.hexdigest(), found, self._size)
+
+
+async def _drain(chunks: AsyncIterator[bytes], incoming: _Incoming) -> None:
+    """Write in another thread, and in pieces that are worth the trip there."""
+    buffer = bytearray()
+    async for chunk in chunks:
+        buffer += chunk
+        if len(buffer) >= _BUFFER:
+            await asyncio.to_thread(incoming.write, bytes(buffer))
+            buffer.clear()
+    if buffer:
+        await asyncio.to_thread(incoming.write, bytes(buffer))
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _disk_failed(error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(f"The queue server cannot write to its disk at present: {error.strerror}. Try again later.")

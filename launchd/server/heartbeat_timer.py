@@ -1,0 +1,70 @@
+"""Notices runs that are not heard of any more. Owns one timer, set for the earliest moment a run may have crashed.
+
+After a start of the server all runs get the whole time again: they could not have been heard of while it was away.
+"""
+
+import asyncio
+import logging
+import time
+
+from sqlalchemy import Connection
+
+from launchd.server.errors import StoreUnavailable
+from launchd.server.store.database import Database
+from launchd.server.store.runs import ends as run_ends
+
+logger = logging.getLogger(__name__)
+
+_SLACK = 0.01
+_RETRY_SECONDS = 5.0
+
+
+class HeartbeatTimer:
+    """One timer; none is set while no run is heard of, unless other servers on a `shared` database may hear of some."""
+
+    def __init__(self, database: Database, silence_seconds: float, *, shared: bool) -> None:
+        self._shared = shared
+        self._database = database
+        self._silence = silence_seconds
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        """Watch runs of an earlier life of the server."""
+        self._set(self._silence)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def heard(self) -> None:
+        """Some run was heard of."""
+        if self._timer is None and not self._stopped:
+            self._set(self._silence)
+
+    def _set(self, delay: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay + _SLACK, self._fire)
+
+    def _fire(self) -> None:
+        self._running = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            crashed, longest_silent = await self._database.write(self._crash_silent)
+        except StoreUnavailable:
+            crashed, longest_silent = 0, time.time() - self._silence + _RETRY_SECONDS
+        if crashed:
+            logger.info("Runs were not heard of any more; they count as crashed.", extra={"runs": crashed})
+        self._timer = None
+        if self._shared and longest_silent is None:
+            longest_silent = time.time()
+        if longest_silent is not None and not self._stopped:
+            self._set(max(0.0, longest_silent + self._silence - time.time()))
+
+    def _crash_silent(self, connection: Connection) -> tuple[int, float | None]:
+        now = time.time()
+        crashed = run_ends.crash_silent(connection, now - self._silence, now)
+        return crashed, run_ends.longest_silent(connection)

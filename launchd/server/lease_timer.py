@@ -1,0 +1,68 @@
+"""Ends leases by themselves. Owns one timer, set for the end of the first lease; idle while nothing is leased."""
+
+import asyncio
+import logging
+import math
+import time
+
+from sqlalchemy import Connection
+
+from launchd.server.errors import StoreUnavailable
+from launchd.server.notifier import Wakeups, work_topics
+from launchd.server.store.database import Database
+from launchd.server.store.launch import leases
+
+logger = logging.getLogger(__name__)
+
+_SLACK = 0.01
+_RETRY_SECONDS = 5.0
+
+
+class LeaseTimer:
+    """One timer, always set for the earliest end it was told of, and at most `patrol_seconds` ahead."""
+
+    def __init__(self, database: Database, wakeups: Wakeups, patrol_seconds: float = math.inf) -> None:
+        self._patrol = patrol_seconds
+        self._database = database
+        self._wakeups = wakeups
+        self._timer: asyncio.TimerHandle | None = None
+        self._ends_at = math.inf
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look for leases of an earlier life of the server."""
+        self._fire()
+
+    def stop(self) -> None:
+        """End no leases any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def leased_until(self, ends_at: float) -> None:
+        """A lease ends then (seconds since 1970)."""
+        if ends_at >= self._ends_at or self._wakeups.closed:
+            return
+        self.stop()
+        self._ends_at = ends_at
+        delay = max(0.0, ends_at - time.time()) + _SLACK
+        self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
+
+    def _fire(self) -> None:
+        self._ends_at = math.inf
+        self._running = asyncio.get_running_loop().create_task(self._return_expired())
+
+    async def _return_expired(self) -> None:
+        try:
+            queues, following = await self._database.write_guarded(_end_leases)
+        except StoreUnavailable:
+            queues, following = set(), time.time() + _RETRY_SECONDS
+        if queues:
+            logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(queues)})
+            self._wakeups.wake_all(work_topics(queues))
+        following = min(math.inf if following is None else following, time.time() + self._patrol)
+        if following < math.inf:
+            self.leased_until(following)
+
+
+def _end_leases(connection: Connection) -> tuple[set[str], float | None]:
+    return leases.return_expired(connection, time.time()), leases.next_lease_end(connection)

@@ -1,0 +1,61 @@
+"""Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
+
+from launchd.server.models.accounts import ApiKey, EntityRecord, Member, Person, ProjectRecord, Role, Viewer
+from launchd.server.models.artifacts import (
+    Artifact,
+    ArtifactFile,
+    ArtifactMembership,
+    ArtifactTypeRecord,
+    Collection,
+    FilePart,
+    FileSpec,
+    ManifestEntry,
+)
+from launchd.server.models.base import Record
+from launchd.server.models.launch import (
+    Item,
+    ItemWarning,
+    LaunchAgent,
+    LeasedItem,
+    Queue,
+    Report,
+    ResourceConfig,
+    StopOrder,
+)
+from launchd.server.models.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunFile
+from launchd.server.models.sweeps import Sweep, SweepAgent
+
+__all__ = [
+    "CONSOLE",
+    "EVENTS",
+    "HISTORY",
+    "ApiKey",
+    "Artifact",
+    "ArtifactFile",
+    "ArtifactMembership",
+    "ArtifactTypeRecord",
+    "Collection",
+    "EntityRecord",
+    "FilePart",
+    "FileSpec",
+    "Item",
+    "ItemWarning",
+    "LaunchAgent",
+    "LeasedItem",
+    "Line",
+    "ManifestEntry",
+    "Member",
+    "Person",
+    "ProjectRecord",
+    "Queue",
+    "Record",
+    "Report",
+    "ResourceConfig",
+    "Role",
+    "Run",
+    "RunFile",
+    "StopOrder",
+    "Sweep",
+    "SweepAgent",
+    "Viewer",
+]

@@ -1,0 +1,61 @@
+"""Runs."""
+
+import msgspec
+
+from launchd.server.models.base import Record
+
+HISTORY, EVENTS, CONSOLE = 1, 2, 3
+"""Streams of lines: what a run logs, what its machine does, what it prints."""
+
+
+class Run(Record, frozen=True, kw_only=True):
+    """A run. What is JSON stays encoded."""
+
+    id: int
+    project_id: int
+    project_name: str
+    entity_name: str
+    name: str
+    display_name: str | None
+    author_id: int | None
+    state: str
+    stopped: bool
+    created_at: float
+    heartbeat_at: float | None
+    exit_code: int | None
+    group_name: str | None
+    job_type: str | None
+    sweep_id: int | None
+    sweep_agent_id: str | None
+    sweep_name: str | None
+    host: str | None
+    commit_hash: str | None
+    tags: str | None
+    history_lines: int
+    event_lines: int
+    console_lines: int
+    description: str | None
+    notes: str | None
+    config: str | None
+    summary: str | None
+    history_keys: str | None
+
+
+class RunFile(Record, frozen=True, kw_only=True):
+    """A file of a run, announced or arrived. `md5` is base64, `content` the SHA-256 in hex."""
+
+    id: int
+    run_id: int
+    name: str
+    content: str | None
+    md5: str | None
+    size: int | None
+    updated_at: float | None
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One line of a stream. `step` is known for lines of the history."""
+
+    number: int
+    content: str
+    step: int | None = None

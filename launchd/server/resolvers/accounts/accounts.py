@@ -1,0 +1,128 @@
+"""Changing users, teams, members, service accounts and keys, under W&B's names where W&B has one."""
+
+from typing import Any
+
+import msgspec
+from ariadne import MutationType
+from sqlalchemy import Connection
+
+from launchd.server import keys
+from launchd.server.context import Info
+from launchd.server.errors import NotFound, Refused
+from launchd.server.models import ApiKey, EntityRecord, Person, Role
+from launchd.server.store.accounts import accounts, api_keys, roles
+
+mutation = MutationType()
+bindables = [mutation]
+
+_LONGEST_TEXT = 256
+
+
+@mutation.field("createUser")
+async def create_user(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    """W&B's clients name no user, only an email address."""
+    email = _short(input["email"], "email address")
+    roles.require_administrator(info.context.viewer)
+
+    def work(connection: Connection) -> tuple[Person, str]:
+        name = input.get("username") or accounts.unused_name(connection, email)
+        made = accounts.create_user(connection, name, email, admin=bool(input.get("admin")))
+        return made, keys.issue(connection, made, "first key", Role.ADMIN)[1]
+
+    made, key = await info.context.write(work)
+    return {"user": made, "key": key}
+
+
+@mutation.field("generateApiKey")
+async def generate_key(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    description = _short(input.get("description") or "", "description")
+    role = Role[input.get("role") or Role.MEMBER.name]
+
+    def work(connection: Connection) -> tuple[ApiKey, str]:
+        owner = roles.require_owner(connection, context.viewer, input.get("username"))
+        return keys.issue(connection, owner, description, role)
+
+    made, key = await context.write(work)
+    return {"api_key": msgspec.structs.replace(made, name=key), "key": key}
+
+
+@mutation.field("deleteApiKey")
+async def delete_key(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> bool:
+        found = roles.require_key(connection, context.viewer, input["id"])
+        return api_keys.revoke(connection, found.id)
+
+    success = await context.write(work)
+    context.services.auth.forget()
+    return {"success": success}
+
+
+@mutation.field("createTeam")
+async def create_team(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    roles.require_administrator(context.viewer)
+
+    def work(connection: Connection) -> EntityRecord:
+        admin = accounts.require_person(connection, input.get("team_admin_user_name") or context.viewer.name)
+        if admin.is_service:
+            raise Refused(f"{admin.name!r} is a service account: the admin of a team is a person.")
+        return accounts.create_team(connection, input["team_name"], admin)
+
+    return {"entity": await context.write(work)}
+
+
+@mutation.field("createInvite")
+async def add_member(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    """Nobody is asked: the user is a member at once."""
+    context = info.context
+    name = input.get("username") or input.get("email") or ""
+    role = Role[input.get("role") or ("ADMIN" if input.get("admin") else "MEMBER")]
+
+    def work(connection: Connection) -> Person:
+        team = roles.require_team(connection, context.viewer, input["entity_name"])
+        person = accounts.require_person(connection, name)
+        accounts.set_member(connection, team, person, role)
+        return person
+
+    person = await context.write(work)
+    context.services.auth.forget()
+    return {"invite": {"id": str(person.user_id), "name": person.name, "email": person.email, "to_user": person}}
+
+
+@mutation.field("deleteInvite")
+async def remove_member(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> bool:
+        team = roles.require_team(connection, context.viewer, input.get("entity_name") or "")
+        people = {str(member.person.user_id): member.person for member in accounts.members_of(connection, team)}
+        leaving = people.get(input.get("id") or "")
+        if leaving is None:
+            raise NotFound(f"Team {team.name!r} has no member with this id.")
+        return accounts.remove_member(connection, team, leaving)
+
+    success = await context.write(work)
+    context.services.auth.forget()
+    return {"success": success}
+
+
+@mutation.field("createServiceAccount")
+async def create_service_account(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    description = _short(input["description"], "description")
+
+    def work(connection: Connection) -> Person:
+        team = roles.require_team(connection, context.viewer, input["entity_name"])
+        name = input.get("username") or accounts.unused_name(connection, description)
+        return accounts.create_service_account(connection, team, name)
+
+    return {"user": await context.write(work)}
+
+
+def _short(text: str, what: str) -> str:
+    if len(text) > _LONGEST_TEXT or not text.isprintable():
+        raise Refused(f"The {what} must be at most {_LONGEST_TEXT} printable characters.")
+    return text

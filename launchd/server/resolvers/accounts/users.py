@@ -1,0 +1,192 @@
+"""The viewer and other people, server info, entities."""
+
+from typing import Any
+
+from ariadne import ObjectType, QueryType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.models import ApiKey, EntityRecord, Member, Person, ResourceConfig, Role, Viewer
+from launchd.server.store.accounts import accounts, api_keys, principals, roles
+from launchd.server.store.ids import row_number
+from launchd.server.store.launch import queues
+
+query = QueryType()
+user = ObjectType("User")
+api_key = ObjectType("ApiKey")
+entity = ObjectType("Entity")
+member = ObjectType("Member")
+resource_config = ObjectType("DefaultResourceConfig")
+bindables = [query, user, api_key, entity, member, resource_config]
+
+_PEOPLES_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None, "organizations": []}
+"""Wandb 0.20 fails where flags are null."""
+_CLIENT_VERSIONS = {"min_cli_version": "0.20.1", "max_cli_version": "0.99.0"}
+"""The newest that the server knows stands for all that come: wandb 0.20 takes from it what the server can do."""
+_ENTITYS_CONSTANTS: dict[str, Any] = {
+    "available": True,
+    "readOnlyAdmin": False,
+    "privateOnly": True,
+    "codeSavingEnabled": True,
+    "defaultAccess": "PRIVATE",
+    "isPaid": False,
+}
+
+
+def _constant(value: Any) -> Any:
+    return lambda found, info: value
+
+
+for _name, _value in _PEOPLES_CONSTANTS.items():
+    user.set_field(_name, _constant(_value))
+for _name, _value in _ENTITYS_CONSTANTS.items():
+    entity.set_field(_name, _constant(_value))
+
+
+@query.field("viewer")
+def resolve_viewer(_: object, info: Info) -> Viewer:
+    return info.context.viewer
+
+
+@query.field("users")
+async def resolve_users(_: object, info: Info, query: str | None = None) -> dict[str, Any]:
+    found = await info.context.read(accounts.find_people, info.context.viewer, query)
+    return {"edges": [{"node": person} for person in found]}
+
+
+@query.field("serverInfo")
+def resolve_server_info(_: object, info: Info) -> dict[str, Any]:
+    """No features: an empty list works with every client."""
+    return {"features": [], "cli_version_info": _CLIENT_VERSIONS, "latest_local_version_info": None}
+
+
+@query.field("entity")
+async def resolve_entity(_: object, info: Info, name: str | None = None) -> EntityRecord | None:
+    context = info.context
+    return await context.read(principals.find_entity, context.viewer, name)
+
+
+@user.field("id")
+def resolve_user_id(person: Person, info: Info) -> str:
+    return str(person.user_id)
+
+
+@user.field("username")
+def resolve_username(person: Person, info: Info) -> str:
+    return person.name
+
+
+@user.field("isServiceAccount")
+def resolve_is_service(person: Person, info: Info) -> bool:
+    return person.is_service
+
+
+@user.field("teams")
+async def resolve_teams(person: Person, info: Info) -> dict[str, Any]:
+    """Of others, those teams alone that the viewer is in too."""
+    context = info.context
+
+    def work(connection: Connection) -> list[EntityRecord]:
+        mine = principals.entities_of(connection, context.viewer.user_id)
+        theirs = principals.entities_of(connection, person.user_id)
+        return [team for team in theirs if team in mine]
+
+    return {"edges": [{"node": team} for team in await context.read(work)]}
+
+
+@user.field("apiKeys")
+async def resolve_api_keys(person: Person, info: Info) -> dict[str, Any]:
+    """The viewer's own, and of others for those alone who may manage them."""
+    context = info.context
+
+    def work(connection: Connection) -> list[ApiKey]:
+        own = person.user_id == context.viewer.user_id
+        if not own and not roles.may_manage_keys(connection, context.viewer, person):
+            return []
+        return api_keys.keys_of(connection, person.user_id)
+
+    return {"edges": [{"node": key} for key in await context.read(work)]}
+
+
+@api_key.field("name")
+def resolve_key_name(key: ApiKey, info: Info) -> str:
+    """Wandb 0.31 fails on null; 0.20 takes what stands here for a key to make another with, so it cannot."""
+    return key.name or ""
+
+
+@api_key.field("role")
+def resolve_key_role(key: ApiKey, info: Info) -> str:
+    return Role(key.role).name
+
+
+@entity.field("entityType")
+def resolve_entity_type(found: EntityRecord, info: Info) -> str:
+    return "TEAM" if found.is_team else "USER"
+
+
+@entity.field("user")
+async def resolve_entity_user(found: EntityRecord, info: Info) -> Person | None:
+    return None if found.is_team else await info.context.read(accounts.find_person, found.name)
+
+
+@entity.field("readOnly")
+async def resolve_read_only(found: EntityRecord, info: Info) -> bool:
+    viewer = info.context.viewer
+    writable = await info.context.read(principals.find_entity, viewer.writing(), found.name)
+    return writable is None or viewer.key_role < Role.MEMBER
+
+
+@entity.field("storageBytes")
+async def resolve_storage(found: EntityRecord, info: Info) -> int:
+    return await info.context.read(accounts.stored_bytes, found)
+
+
+@entity.field("members")
+async def resolve_members(found: EntityRecord, info: Info) -> list[Member]:
+    return await info.context.read(accounts.members_of, found)
+
+
+@member.field("id")
+def resolve_member_id(found: Member, info: Info) -> str:
+    return str(found.person.user_id)
+
+
+for _field in ("name", "email"):
+    member.set_field(_field, lambda found, info, field=_field: getattr(found.person, field))
+
+
+@member.field("username")
+def resolve_member_name(found: Member, info: Info) -> str:
+    return found.person.name
+
+
+@member.field("role")
+def resolve_member_role(found: Member, info: Info) -> str:
+    return Role(found.role).name
+
+
+@member.field("admin")
+def resolve_member_is_admin(found: Member, info: Info) -> bool:
+    return found.role == Role.ADMIN
+
+
+@member.field("pending")
+def resolve_pending(found: Member, info: Info) -> bool:
+    return False
+
+
+@member.field("accountType")
+def resolve_account_type(found: Member, info: Info) -> str:
+    return "SERVICE" if found.person.is_service else "MEMBER"
+
+
+@entity.field("defaultResourceConfig")
+async def resolve_resource_config(found: EntityRecord, info: Info, id: str) -> ResourceConfig | None:
+    return await info.context.read(queues.find_config, found.id, row_number(id))
+
+
+@resource_config.field("templateVariables")
+def resolve_template_variables(config: ResourceConfig, info: Info) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "schema": declared.get("schema", {})} for name, declared in config.template_variables.items()
+    ]

@@ -1,0 +1,19 @@
+"""Collecting garbage when an administrator asks for it."""
+
+from typing import Any
+
+from ariadne import MutationType
+
+from launchd.server.context import Info
+from launchd.server.errors import NotAllowed
+from launchd.server.files.gc import Collected
+
+mutation = MutationType()
+bindables = [mutation]
+
+
+@mutation.field("collectGarbage")
+async def collect(_: object, info: Info, input: dict[str, Any]) -> Collected:
+    if not info.context.viewer.admin:
+        raise NotAllowed("Only an administrator of the server may collect its garbage; it also happens by itself.")
+    return await info.context.services.collector.collect()

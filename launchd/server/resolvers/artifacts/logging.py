@@ -1,0 +1,113 @@
+"""Logging an artifact: W&B's steps to create it, announce its manifest and files. The last is in `commits`."""
+
+from collections import defaultdict
+from typing import Any
+
+from ariadne import MutationType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.errors import Refused
+from launchd.server.models import Artifact, ArtifactFile, ArtifactTypeRecord, FileSpec, Viewer
+from launchd.server.resolvers.artifacts.multipart import digests_of, urls_of
+from launchd.server.resolvers.artifacts.nodes import file_node, manifest_node
+from launchd.server.store.accounts import principals
+from launchd.server.store.artifacts import artifacts
+from launchd.server.store.artifacts import files as artifact_files
+from launchd.server.store.artifacts import lineage as artifact_lineage
+from launchd.server.store.artifacts import logging as artifact_logging
+from launchd.server.store.artifacts import parts as artifact_parts
+from launchd.server.store.artifacts.files import FILE, MANIFEST, MANIFEST_NAME
+from launchd.server.store.ids import parse_storage_id, storage_id
+from launchd.server.store.runs import runs
+
+mutation = MutationType()
+bindables = [mutation]
+
+_WHOLE = "FULL"
+
+
+@mutation.field("createArtifactType")
+async def create_type(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> ArtifactTypeRecord:
+        entity = principals.require_entity(connection, context.viewer, input["entity_name"])
+        project, _ = principals.ensure_project(connection, entity, input["project_name"])
+        principals.check_name("type of artifacts", input["name"])
+        return ArtifactTypeRecord(project_id=project.id, name=input["name"], created_at=None)
+
+    return {"artifact_type": await context.write(work)}
+
+
+@mutation.field("createArtifact")
+async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> Artifact:
+        entity = principals.require_entity(connection, context.viewer, input["entity_name"])
+        made = artifact_logging.create(connection, entity, input)
+        run = runs.find_run(connection, made.collection.project_id, input.get("run_name") or "")
+        if run is not None:
+            artifact_lineage.note(connection, run, made, artifact_lineage.OUTPUT)
+        return made
+
+    return {"artifact": await context.write(work)}
+
+
+@mutation.field("createArtifactManifest")
+async def create_manifest(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    if input.get("type") not in (None, _WHOLE):
+        raise Refused(
+            "This server keeps whole manifests only: log the artifact with all its files, not incrementally and not "
+            "from several processes."
+        )
+    spec = FileSpec(name=input["name"], md5=input["digest"])
+    row = await info.context.write(_announce_manifest, info.context.viewer, input["artifact_id"], spec)
+    return {"artifact_manifest": manifest_node(info, row)}
+
+
+@mutation.field("updateArtifactManifest")
+async def update_manifest(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    artifact_id = storage_id("Artifact", parse_storage_id(input["artifact_manifest_id"], "ArtifactManifest")[0])
+    spec = FileSpec(name=MANIFEST_NAME, md5=input.get("digest") or "")
+    row = await info.context.write(_announce_manifest, info.context.viewer, artifact_id, spec)
+    return {"artifact_manifest": manifest_node(info, row)}
+
+
+def _announce_manifest(connection: Connection, viewer: Viewer, artifact_id: str, spec: FileSpec) -> ArtifactFile:
+    found = artifacts.require_pending(connection, viewer, artifact_id)
+    artifact_logging.touch(connection, found)
+    return artifact_files.announce(connection, found, MANIFEST, [spec])[0]
+
+
+@mutation.field("createArtifactFiles")
+async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    specs: list[dict[str, Any]] = input["artifact_files"]
+    by_artifact: defaultdict[str, list[FileSpec]] = defaultdict(list)
+    for spec in specs:
+        parts = digests_of(spec["name"], spec.get("upload_parts_input") or ())
+        wanted = FileSpec(name=spec["name"], md5=spec["md5"], mimetype=spec.get("mimetype"), parts=parts)
+        by_artifact[spec["artifact_id"]].append(wanted)
+
+    def work(connection: Connection) -> dict[tuple[str, str], dict[str, Any]]:
+        nodes = {}
+        for artifact_id, wanted in by_artifact.items():
+            found = artifacts.require_pending(connection, context.viewer, artifact_id)
+            artifact_logging.touch(connection, found)
+            for row, spec in zip(artifact_files.announce(connection, found, FILE, wanted), wanted, strict=True):
+                nodes[artifact_id, row.name] = _upload_node(connection, info, found, row, spec)
+        return nodes
+
+    nodes = await context.write(work)
+    edges = [{"node": nodes[spec["artifact_id"], spec["name"]], "cursor": ""} for spec in specs]
+    return {"files": {"edges": edges, "page_info": {"has_next_page": False, "end_cursor": None}}}
+
+
+def _upload_node(connection: Connection, info: Info, of: Artifact, row: ArtifactFile, spec: FileSpec) -> dict[str, Any]:
+    """A `File` with the links that it is uploaded by."""
+    node = file_node(info, row, of)
+    if spec.parts and row.content is None:
+        node["upload_multipart_urls"] = urls_of(info, artifact_parts.announce(connection, row, spec.parts))
+    return node

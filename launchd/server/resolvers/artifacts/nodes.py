@@ -1,0 +1,87 @@
+"""What artifacts' resolvers give to GraphQL that is no row of the store: files with their links, aliases, tags."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from launchd.server.context import Info
+from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD
+from launchd.server.models import Artifact, ArtifactFile, ArtifactMembership, Collection
+from launchd.server.resolvers.pagination import connection_of, size_of, start_of
+from launchd.server.store.artifacts import aliases as artifact_aliases
+from launchd.server.store.artifacts import artifacts
+from launchd.server.store.artifacts import files as artifact_files
+from launchd.server.store.ids import storage_id
+
+_FILES = 1000
+
+
+def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict[str, Any]:
+    """A `File`. Its links say what its holder may do, so they are made only for those who may use the artifact."""
+    direct_url, upload_url = _links_of(info, row)
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "display_name": row.name,
+        "storage_path": f"{row.artifact_number}/{row.id}",
+        "digest": row.md5,
+        "md5": row.md5,
+        "mimetype": row.mimetype,
+        "size_bytes": row.size,
+        "updated_at": of.updated_at if of else None,
+        "direct_url": direct_url,
+        "url": lambda info, upload=False: upload_url if upload else direct_url,
+        "upload_url": upload_url,
+        "upload_headers": [],
+        "upload_multipart_urls": None,
+        "artifact": of,
+    }
+
+
+def _links_of(info: Info, row: ArtifactFile) -> tuple[str | None, str | None]:
+    """To download it and to upload it, where there is something to download or to upload."""
+    links, base_url = info.context.services.links, info.context.base_url
+    if row.reference is not None:
+        return row.reference, None
+    if row.content is not None:
+        return links.link(base_url, DOWNLOAD, row.id), None
+    return None, links.link(base_url, UPLOAD, row.id) if row.md5 else None
+
+
+def manifest_node(info: Info, row: ArtifactFile) -> dict[str, Any]:
+    """An `ArtifactManifest`."""
+    return {"id": storage_id("ArtifactManifest", row.artifact_number), "file": file_node(info, row)}
+
+
+async def files_of(
+    info: Info, found: Artifact, first: int | None, after: str | None, names: Sequence[str] | None
+) -> dict[str, Any]:
+    """A page of the files of a version."""
+    size, start = size_of(first, _FILES), start_of(after, 0)
+    rows = await info.context.read(artifact_files.page_of_files, found, start, size + 1, names)
+    total = found.file_count if names is None else None
+    return connection_of(rows, size, lambda row: file_node(info, row, found), lambda row: row.id, total)
+
+
+async def alias_nodes(info: Info, found: Artifact, members: Sequence[ArtifactMembership]) -> list[dict[str, Any]]:
+    """Each `ArtifactAlias` of a version in the collections that it is a member of; the last of each is its number."""
+    given = await info.context.read(artifact_aliases.aliases_of, found.number)
+    return [node for member in members for node in _alias_nodes_of(member, given.get(member.collection.id, []))]
+
+
+def _alias_nodes_of(member: ArtifactMembership, given: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
+    nodes = [alias_node(member.collection, str(alias_id), word) for alias_id, word in given]
+    if member.version_index is not None and member.artifact.state == artifacts.COMMITTED:
+        word = f"v{member.version_index}"
+        alias_id = storage_id("ArtifactAlias", member.collection.id, member.artifact.number, word)
+        nodes.append(alias_node(member.collection, alias_id, word))
+    return nodes
+
+
+def alias_node(collection: Collection, alias_id: str, word: str) -> dict[str, Any]:
+    """An `ArtifactAlias`."""
+    return {"id": alias_id, "alias": word, "artifact_collection": collection}
+
+
+def tag_nodes(owner: str, number: int, words: Sequence[str]) -> list[dict[str, Any]]:
+    """Each `Tag` of something that tags can be given to."""
+    return [{"id": storage_id("Tag", owner, number, word), "name": word} for word in words]

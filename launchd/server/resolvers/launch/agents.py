@@ -1,0 +1,117 @@
+"""Launch agents: registration, status, and the request to leave."""
+
+import time
+from typing import Any
+
+from ariadne import MutationType, ObjectType, QueryType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.models import LaunchAgent, Role
+from launchd.server.notifier import work_topics
+from launchd.server.store.accounts import principals
+from launchd.server.store.launch import agents, leases
+
+query = QueryType()
+mutation = MutationType()
+agent = ObjectType("LaunchAgent")
+bindables = [query, mutation, agent]
+
+
+@query.field("launchAgent")
+async def resolve_agent(_: object, info: Info, id: str) -> LaunchAgent | None:
+    """W&B's agent sends no heartbeat of its own: asking after itself is one, if whoever asks may serve queues."""
+    context = info.context
+    writing = context.viewer.writing()
+
+    def work(connection: Connection) -> LaunchAgent | None:
+        if context.viewer.key_role >= Role.MEMBER and agents.find_agent(connection, writing, id):
+            agents.beat(connection, id)
+        return agents.find_agent(connection, context.viewer, id)
+
+    return await context.write_guarded(work)
+
+
+@query.field("launchAgents")
+async def resolve_agents(_: object, info: Info, entity_name: str) -> list[LaunchAgent]:
+    context = info.context
+
+    def work(connection: Connection) -> list[LaunchAgent]:
+        entity = principals.require_entity(connection, context.viewer, entity_name)
+        return agents.agents_of(connection, context.viewer, entity)
+
+    return await context.read(work)
+
+
+@agent.field("runQueues")
+def resolve_queue_ids(found: LaunchAgent, info: Info) -> tuple[str, ...]:
+    return found.queue_ids
+
+
+@agent.field("agentStatus")
+def resolve_status(found: LaunchAgent, info: Info) -> str:
+    """What the agent said last, or LOST where it is not heard of any more and has not said that it leaves."""
+    silence = info.context.services.settings.agent_silence_seconds
+    lost = found.status != agents.KILLED and time.time() - found.heartbeat_at > silence
+    return agents.LOST if lost else found.status
+
+
+@agent.field("agentConfig")
+def resolve_config(found: LaunchAgent, info: Info) -> str | None:
+    return found.config
+
+
+@agent.field("secondsSinceHeartbeat")
+def resolve_silence(found: LaunchAgent, info: Info) -> float:
+    return max(0.0, time.time() - found.heartbeat_at)
+
+
+@mutation.field("createLaunchAgent")
+async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> str:
+        entity = principals.require_entity(connection, context.viewer, input["entity_name"])
+        return agents.create_agent(
+            connection,
+            context.viewer,
+            entity,
+            input["run_queues"],
+            hostname=input["hostname"],
+            config=input.get("agent_config"),
+            version=input.get("version"),
+        )
+
+    return {"launch_agent_id": await context.write(work)}
+
+
+@mutation.field("updateLaunchAgent")
+async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    status = input.get("agent_status")
+
+    def work(connection: Connection) -> tuple[bool, list[tuple[str, str]]]:
+        found = agents.find_agent(connection, context.viewer, input["launch_agent_id"])
+        if found is None:
+            return False, []
+        agents.beat(connection, found.id, status)
+        # Whoever leaves acknowledges nothing any more.
+        return True, leases.return_unknown(connection, found.id, []) if status == agents.KILLED else []
+
+    success, returned = await context.write_guarded(work)
+    context.services.wakeups.wake_all(work_topics(queue_id for _, queue_id in returned))
+    return {"success": success}
+
+
+@mutation.field("stopLaunchAgent")
+async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> str:
+        found = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
+        agents.stop_polling(connection, found.id)
+        return found.id
+
+    context.services.wakeups.wake_all([await context.write(work)])
+    return {"success": True}

@@ -1,0 +1,123 @@
+"""Run queue items: reading, and W&B's operations on one of them (acknowledge, fail, warn, delete) and stopping."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from ariadne import MutationType, ObjectType, QueryType
+from sqlalchemy import Connection
+
+from launchd.server.context import Context, Info
+from launchd.server.models import Item, ItemWarning, StopOrder
+from launchd.server.store.launch import items, queues
+from launchd.server.store.launch.states import IN_CARE, STATUS_OF_STATE, STOPPED
+
+query = QueryType()
+mutation = MutationType()
+item = ObjectType("RunQueueItem")
+stop_order = ObjectType("StopOrder")
+bindables = [query, mutation, item, stop_order]
+
+
+@query.field("launchRunQueueItem")
+async def resolve_item(_: object, info: Info, id: str) -> Item | None:
+    context = info.context
+    return await context.read(items.find_item, context.viewer, id)
+
+
+@item.field("associatedRunId")
+def resolve_run_name(found: Item, info: Info) -> str | None:
+    return found.run_name
+
+
+@item.field("launchAgentId")
+def resolve_agent_id(found: Item, info: Info) -> str | None:
+    return found.agent_id
+
+
+@item.field("status")
+def resolve_status(found: Item, info: Info) -> str:
+    return found.status or STATUS_OF_STATE[found.state]
+
+
+@item.field("filePaths")
+def resolve_file_paths(found: Item, info: Info) -> list[str]:
+    return msgspec.json.decode(found.file_paths, type=list[str]) if found.file_paths else []
+
+
+@item.field("warnings")
+async def resolve_warnings(found: Item, info: Info) -> list[ItemWarning]:
+    return await info.context.read(items.warnings_of, found.number)
+
+
+@stop_order.field("runQueueItemId")
+def resolve_stopped_item(order: StopOrder, info: Info) -> str:
+    return order.item_id
+
+
+async def _on_item(context: Context, item_id: str, change: Callable[[Connection, Item], bool]) -> dict[str, Any]:
+    """Change an item the viewer may see. A missing item is a "no", not an error: W&B's agent reads `success`."""
+
+    def work(connection: Connection) -> bool:
+        found = items.find_item(connection, context.viewer, item_id)
+        return found is not None and change(connection, found)
+
+    return {"success": await context.write_guarded(work)}
+
+
+@mutation.field("ackRunQueueItem")
+async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    def change(connection: Connection, found: Item) -> bool:
+        return items.acknowledge(connection, found, input["run_name"], follows_run=True)
+
+    return await _on_item(info.context, input["run_queue_item_id"], change)
+
+
+@mutation.field("failRunQueueItem")
+async def fail(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    def change(connection: Connection, found: Item) -> bool:
+        return items.fail(
+            connection,
+            found,
+            message=input.get("message"),
+            stage=input.get("stage"),
+            file_paths=input.get("file_paths"),
+        )
+
+    return await _on_item(info.context, input["run_queue_item_id"], change)
+
+
+@mutation.field("updateRunQueueItemWarning")
+async def warn(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    def change(connection: Connection, found: Item) -> bool:
+        items.warn(
+            connection, found, message=input["message"], stage=input["stage"], file_paths=input.get("file_paths")
+        )
+        return True
+
+    return await _on_item(info.context, input["run_queue_item_id"], change)
+
+
+@mutation.field("deleteFromRunQueue")
+async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> bool:
+        queue = queues.require_queue_by_id(connection, context.viewer, input["queue_id"])
+        return items.remove(connection, queue.id, input["run_queue_item_id"])
+
+    return {"success": await context.write(work)}
+
+
+@mutation.field("stopRunQueueItem")
+async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> tuple[Item, str]:
+        found = items.require_item(connection, context.viewer, input["run_queue_item_id"])
+        return found, items.stop(connection, found, input.get("reason"))
+
+    found, state = await context.write(work)
+    if found.agent_id is not None:
+        context.services.wakeups.wake_all([found.agent_id])
+    return {"success": state in (STOPPED, *IN_CARE), "state": state}

@@ -1,0 +1,66 @@
+"""What agents send in batches: acknowledgements and reports."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from ariadne import MutationType
+from sqlalchemy import Connection
+
+from launchd.server.context import Context, Info
+from launchd.server.errors import Refused
+from launchd.server.models import Report
+from launchd.server.store.launch import agents, items, reports
+from launchd.server.store.launch.states import STATUSES
+
+mutation = MutationType()
+bindables = [mutation]
+
+T = TypeVar("T")
+
+_MOST_AT_ONCE = 1000
+"""Each costs some statements, and they share a transaction."""
+
+
+@mutation.field("ackRunQueueItems")
+async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    agent_id: str = input["launch_agent_id"]
+
+    def one(connection: Connection, ack: dict[str, Any]) -> tuple[str, bool]:
+        item_id = ack["run_queue_item_id"]
+        found = items.find_item(connection, context.viewer, item_id)
+        return item_id, items.acknowledge_for(connection, agent_id, found, ack["run_name"])
+
+    return await _each(context, agent_id, input["acks"], one)
+
+
+@mutation.field("reportRunQueueItems")
+async def report(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    agent_id: str = input["launch_agent_id"]
+
+    def one(connection: Connection, said: Report) -> tuple[str, bool]:
+        return said.item_id, reports.record(connection, agent_id, said)
+
+    return await _each(info.context, agent_id, [_parse(said) for said in input["reports"]], one)
+
+
+def _parse(said: dict[str, Any]) -> Report:
+    if said["status"] not in STATUSES:
+        raise Refused(f"{said['status'][:40]!r} is no status; known are {', '.join(sorted(STATUSES))}.")
+    return msgspec.convert({**said, "item_id": said["run_queue_item_id"]}, Report)
+
+
+async def _each(
+    context: Context, agent_id: str, inputs: Sequence[T], one: Callable[[Connection, T], tuple[str, bool]]
+) -> dict[str, Any]:
+    """All in one transaction, each with an answer of its own."""
+    if len(inputs) > _MOST_AT_ONCE:
+        raise Refused(f"At most {_MOST_AT_ONCE} items can be told of at once.")
+
+    def work(connection: Connection) -> list[tuple[str, bool]]:
+        agents.require_agent(connection, context.viewer, agent_id)
+        return [one(connection, given) for given in inputs]
+
+    results = await context.write_guarded(work)
+    return {"results": [{"run_queue_item_id": item_id, "success": success} for item_id, success in results]}

@@ -1,0 +1,78 @@
+"""Changing runs from outside: stopping, deleting, setting their state, deleting their files."""
+
+from typing import Any
+
+from ariadne import MutationType
+from sqlalchemy import Connection
+
+from launchd.server.context import Info
+from launchd.server.errors import Refused
+from launchd.server.models import Run, Viewer
+from launchd.server.store.artifacts import edits as artifact_edits
+from launchd.server.store.artifacts import lineage as artifact_lineage
+from launchd.server.store.artifacts.lineage import OUTPUT
+from launchd.server.store.ids import parse_storage_id, row_number
+from launchd.server.store.runs import changes as run_changes
+from launchd.server.store.runs import files as run_files
+from launchd.server.store.runs import removal as run_removal
+from launchd.server.store.runs import runs
+
+mutation = MutationType()
+bindables = [mutation]
+
+_MOST_ARTIFACTS = 10_000
+
+
+@mutation.field("stopRun")
+async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    agent_id = await context.write(_stop, context.viewer, input["id"])
+    if agent_id is not None:
+        context.services.wakeups.wake_all([agent_id])
+    return {"success": True}
+
+
+def _stop(connection: Connection, viewer: Viewer, run_id: str) -> str | None:
+    found = runs.require_by_storage_id(connection, viewer, run_id)
+    return run_changes.stop(connection, viewer, found.id, "The run was stopped.")
+
+
+@mutation.field("deleteRun")
+async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    found = await context.read(runs.require_by_storage_id, context.viewer, input["id"])
+    if input.get("delete_artifacts"):
+        await context.write(_delete_artifacts, context.viewer, found)
+    while not await context.write(run_removal.remove_piece, found.id):
+        pass
+    return {}
+
+
+def _delete_artifacts(connection: Connection, viewer: Viewer, found: Run) -> None:
+    """Versions that this run alone has made, with their aliases."""
+    for made in artifact_lineage.artifacts_of(connection, viewer, found, OUTPUT, 0, _MOST_ARTIFACTS):
+        if len(artifact_lineage.runs_of(connection, viewer, made, OUTPUT, 2)) == 1:
+            artifact_edits.delete_version(connection, made, with_aliases=True)
+
+
+@mutation.field("updateRunState")
+async def update_state(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> bool:
+        found = runs.require_by_storage_id(connection, context.viewer, input["id"])
+        return run_changes.set_state(connection, found, input["state"])
+
+    return {"success": await context.write(work)}
+
+
+@mutation.field("deleteFiles")
+async def delete_files(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    """What is not a file of a run, or not the viewer's, makes it a "no"; the others are deleted all the same."""
+    context = info.context
+    if len(input["files"]) > run_files.MOST_AT_ONCE:
+        raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be deleted at once.")
+    numbers = {parse_storage_id(file_id, "RunFile")[0] for file_id in input["files"]}
+    known = [found for number in numbers if (found := row_number(number)) is not None]
+    gone = await context.write(run_files.remove, context.viewer, known)
+    return {"success": gone == len(numbers)}

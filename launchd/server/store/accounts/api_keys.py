@@ -1,0 +1,96 @@
+"""API keys: whose they are, what they may, when they were used. Owns their rows; the keys themselves are not kept."""
+
+import time
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from launchd.server.models import ApiKey, Person, Role, Viewer
+from launchd.server.store.database import insert_row
+from launchd.server.store.tables import api_keys, entities, memberships, users
+
+PERSON = (
+    users.c.id.label("user_id"),
+    users.c.name,
+    users.c.email,
+    users.c.admin,
+    users.c.is_service,
+    entities.c.name.label("entity"),
+)
+"""Columns of a `Person`, of users joined with their default entity."""
+
+_OWNER = (
+    select(*PERSON, users.c.default_entity_id, api_keys.c.role, api_keys.c.id.label("key_id"), api_keys.c.last_used_at)
+    .join(api_keys, api_keys.c.user_id == users.c.id)
+    .join(entities, entities.c.id == users.c.default_entity_id)
+    .where(api_keys.c.digest == bindparam("of_digest"))
+)
+_MEMBER = (
+    select(users.c.id, users.c.name)
+    .join(memberships, memberships.c.user_id == users.c.id)
+    .where(memberships.c.entity_id == bindparam("of_team"), users.c.name == bindparam("of_name"))
+)
+_KEYS = select(
+    api_keys.c.id,
+    api_keys.c.user_id,
+    api_keys.c.description,
+    api_keys.c.role,
+    api_keys.c.created_at,
+    api_keys.c.last_used_at,
+)
+_USED = update(api_keys).where(api_keys.c.digest == bindparam("of_digest"))
+
+
+def viewer_of_key(connection: Connection, digest: str, author: str = "") -> Viewer | None:
+    """Whose key has this digest. `author` names, under a service account's key, the member of its team to act for.
+
+    A name that is no member's is passed over, so that the jobs of somebody who has left the team can still end.
+    """
+    row = connection.execute(_OWNER, {"of_digest": digest}).first()
+    if row is None:
+        return None
+    named = {"of_team": row.default_entity_id, "of_name": author}
+    member = connection.execute(_MEMBER, named).first() if row.is_service and author else None
+    person = {column.name: row._mapping[column.name] for column in PERSON}
+    return Viewer(
+        **person,
+        key_role=Role(row.role),
+        author_id=member.id if member else row.user_id,
+        author=member.name if member else row.name,
+    )
+
+
+def member_named(connection: Connection, team_id: int, name: str) -> int | None:
+    """Number of the member of an entity who has this name."""
+    return connection.execute(_MEMBER, {"of_team": team_id, "of_name": name}).scalar()
+
+
+def note_use(connection: Connection, digest: str) -> None:
+    """The key is being used now."""
+    connection.execute(_USED, {"of_digest": digest, "last_used_at": time.time()})
+
+
+def add(connection: Connection, owner: Person, digest: str, description: str, role: Role) -> ApiKey:
+    """Keep the digest of a new key."""
+    now = time.time()
+    row = {"user_id": owner.user_id, "description": description, "role": int(role), "created_at": now}
+    key_id = insert_row(connection, insert(api_keys), row | {"digest": digest})
+    return ApiKey(
+        id=key_id, user_id=owner.user_id, description=description, role=role, created_at=now, last_used_at=None
+    )
+
+
+def keys_of(connection: Connection, user_id: int) -> list[ApiKey]:
+    """Keys of one person, the oldest first."""
+    found = connection.execute(_KEYS.where(api_keys.c.user_id == user_id).order_by(api_keys.c.id))
+    return [ApiKey(**{**row._mapping, "role": Role(row.role)}) for row in found]
+
+
+def find_key(connection: Connection, key_id: int) -> ApiKey | None:
+    """The key of this number, whosever it is."""
+    row = connection.execute(_KEYS.where(api_keys.c.id == key_id)).first()
+    return ApiKey(**{**row._mapping, "role": Role(row.role)}) if row else None
+
+
+def revoke(connection: Connection, key_id: int) -> bool:
+    """Forget a key. False: it is gone already."""
+    return connection.execute(delete(api_keys).where(api_keys.c.id == key_id)).rowcount > 0

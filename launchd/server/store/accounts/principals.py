@@ -1,0 +1,129 @@
+"""Whose a key is, and the entities and projects that somebody may use. Owns the rows of projects; `accounts` and
+`api_keys` own the others."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select
+
+from launchd.server.errors import NotAllowed, NotFound, Refused
+from launchd.server.models import EntityRecord, ProjectRecord, Role, Viewer
+from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.database import insert_row
+from launchd.server.store.tables import entities, memberships, projects
+
+MODEL_REGISTRY = "model-registry"
+"""The project that holds an entity's queues, by W&B's convention."""
+UNCATEGORIZED = "uncategorized"
+"""W&B's name for the project of a run that names none."""
+
+_LONGEST_NAME = 128
+
+_ENTITY_NAMED = select(entities).where(entities.c.name == bindparam("of_name"))
+_ENTITY = _ENTITY_NAMED.where(may_use(entities.c.id))
+_PROJECTS = select(
+    projects.c.id,
+    projects.c.entity_id,
+    entities.c.name.label("entity_name"),
+    projects.c.name,
+    projects.c.description,
+    projects.c.access,
+    projects.c.created_at,
+).join(entities)
+_PROJECT = _PROJECTS.where(
+    projects.c.entity_id == bindparam("of_entity"), projects.c.folded_name == bindparam("of_name")
+)
+_PROJECT_BY_ID = _PROJECTS.where(projects.c.id == bindparam("of_id"))
+_PAGE = (
+    _PROJECTS.where(projects.c.entity_id == bindparam("of_entity"), projects.c.id > bindparam("after"))
+    .order_by(projects.c.id)
+    .limit(bindparam("most"))
+)
+
+
+def entities_of(connection: Connection, user_id: int) -> list[EntityRecord]:
+    """Entities that somebody is a member of, their own included."""
+    wanted = select(entities).join(memberships).where(memberships.c.user_id == user_id).order_by(entities.c.name)
+    return [EntityRecord(**row._mapping) for row in connection.execute(wanted)]
+
+
+def find_entity(connection: Connection, viewer: Viewer, name: str | None) -> EntityRecord | None:
+    """The entity, if it exists and the viewer may use it. None stands for the viewer's own."""
+    row = connection.execute(_ENTITY, {"of_name": name or viewer.entity, **binds(viewer)}).first()
+    return EntityRecord(**row._mapping) if row else None
+
+
+def entity_named(connection: Connection, name: str) -> EntityRecord | None:
+    """The entity of this name, whoever asks: for those who manage the server, and for names found in its own rows."""
+    row = connection.execute(_ENTITY_NAMED, {"of_name": name}).first()
+    return EntityRecord(**row._mapping) if row else None
+
+
+def require_entity(connection: Connection, viewer: Viewer, name: str | None) -> EntityRecord:
+    """As `find_entity`.
+
+    Raises:
+        NotFound: no such entity, or the viewer is no member of it.
+        NotAllowed: the viewer's role in it is too low.
+    """
+    entity = find_entity(connection, viewer, name)
+    if entity is not None:
+        return entity
+    if find_entity(connection, viewer.looking(), name) is not None:
+        needed = Role(viewer.least_role).name.lower()
+        raise NotAllowed(f"Your role in entity {name or viewer.entity!r} is too low for this: it takes a {needed}.")
+    raise NotFound(f"There is no entity {name!r} here that you may use; your own is {viewer.entity!r}.")
+
+
+def find_project(connection: Connection, entity: EntityRecord, name: str) -> ProjectRecord | None:
+    """Names are compared without regard to case: W&B's agent lower-cases what the submitter wrote."""
+    row = connection.execute(_PROJECT, {"of_entity": entity.id, "of_name": name.lower()}).first()
+    return ProjectRecord(**row._mapping) if row else None
+
+
+def project_of(connection: Connection, viewer: Viewer, entity_name: str | None, name: str) -> ProjectRecord | None:
+    """The project by its names, if the viewer may use its entity."""
+    entity = find_entity(connection, viewer, entity_name)
+    return find_project(connection, entity, name) if entity else None
+
+
+def project_by_id(connection: Connection, project_id: int) -> ProjectRecord:
+    """The project, which must exist."""
+    return ProjectRecord(**connection.execute(_PROJECT_BY_ID, {"of_id": project_id}).one()._mapping)
+
+
+def page_of_projects(connection: Connection, entity: EntityRecord, after: int, limit: int) -> Sequence[ProjectRecord]:
+    """Projects whose number is above `after`, the oldest first."""
+    which = {"of_entity": entity.id, "after": after, "most": limit}
+    return [ProjectRecord(**row._mapping) for row in connection.execute(_PAGE, which)]
+
+
+def ensure_project(
+    connection: Connection, entity: EntityRecord, name: str, description: str | None = None, access: str | None = None
+) -> tuple[ProjectRecord, bool]:
+    """The project, made if missing; and whether it was made."""
+    found = find_project(connection, entity, name)
+    if found is not None:
+        return found, False
+    check_name("project", name)
+    row: dict[str, Any] = {
+        "entity_id": entity.id,
+        "name": name,
+        "folded_name": name.lower(),
+        "description": description,
+        "access": access,
+        "created_at": time.time(),
+    }
+    return project_by_id(connection, insert_row(connection, insert(projects), row)), True
+
+
+def check_name(kind: str, name: str) -> None:
+    """Check a new name.
+
+    Raises:
+        Refused: empty, too long, or with characters that no path or URL should hold.
+    """
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or any(sign in name for sign in "/\\#?%:"):
+        rule = f"1 to {_LONGEST_NAME} printable characters, none of / \\ # ? % :"
+        raise Refused(f"{name[:80]!r} is no name for a {kind}: {rule}")

@@ -1,0 +1,81 @@
+"""Who may manage whom. Owns the rules; changes nothing.
+
+An administrator of the server makes users and teams, and may change the members of every team; an admin of a team
+manages that team and its service accounts; everybody manages their own keys. All of it takes a key of role admin, so
+that the key in a job's environment cannot make itself at home.
+"""
+
+from sqlalchemy import Connection
+
+from launchd.server.errors import NotAllowed, NotFound, Refused
+from launchd.server.models import ApiKey, EntityRecord, Person, Role, Viewer
+from launchd.server.store.accounts import accounts, api_keys, principals
+from launchd.server.store.ids import row_number
+
+
+def require_administrator(viewer: Viewer) -> None:
+    """Raises:
+    NotAllowed: the viewer is no administrator of the server, or the key may not manage.
+    """
+    _require_strong_key(viewer)
+    if not viewer.admin:
+        raise NotAllowed("Only an administrator of this queue server may do this.")
+
+
+def require_team(connection: Connection, viewer: Viewer, name: str) -> EntityRecord:
+    """The team, for somebody who may manage it.
+
+    Raises:
+        NotFound: no such team that the viewer knows of.
+        NotAllowed: the viewer may not manage it.
+        Refused: it is a person.
+    """
+    _require_strong_key(viewer)
+    found = principals.entity_named(connection, name) if viewer.admin else None
+    team = found or principals.require_entity(connection, viewer.managing(), name)
+    if not team.is_team:
+        raise Refused(f"{name!r} is a person, not a team: nobody else can be a member.")
+    return team
+
+
+def require_owner(connection: Connection, viewer: Viewer, name: str | None) -> Person:
+    """Whose keys are meant, if the viewer may manage them. None stands for the viewer.
+
+    Raises:
+        NotFound: nobody has this name.
+        NotAllowed: they are another's.
+    """
+    owner = accounts.require_person(connection, name or viewer.name)
+    if not may_manage_keys(connection, viewer, owner):
+        raise NotAllowed(f"You may not manage the API keys of {owner.name!r}.")
+    return owner
+
+
+def require_key(connection: Connection, viewer: Viewer, key_id: str) -> ApiKey:
+    """The key of this number, if the viewer may manage it.
+
+    Raises:
+        NotFound: no such key that the viewer may manage.
+    """
+    _require_strong_key(viewer)
+    number = row_number(key_id)
+    found = None if number is None else api_keys.find_key(connection, number)
+    owner = accounts.person_by_id(connection, found.user_id) if found else None
+    if found is None or owner is None or not may_manage_keys(connection, viewer, owner):
+        raise NotFound(f"There is no API key {key_id[:40]!r} that you may manage.")
+    return found
+
+
+def may_manage_keys(connection: Connection, viewer: Viewer, owner: Person) -> bool:
+    """Their own, everybody's for an administrator, and those of service accounts for an admin of their team."""
+    if viewer.key_role != Role.ADMIN:
+        return False
+    if viewer.admin or viewer.user_id == owner.user_id:
+        return True
+    return owner.is_service and principals.find_entity(connection, viewer.managing(), owner.entity) is not None
+
+
+def _require_strong_key(viewer: Viewer) -> None:
+    if viewer.key_role != Role.ADMIN:
+        word = Role(viewer.key_role).name.lower()
+        raise NotAllowed(f"This API key has the role {word}: managing users, teams and keys takes one of role admin.")

@@ -1,0 +1,38 @@
+"""What the store can let go of: artifacts that nobody finished, those whose time is over. Owns no table."""
+
+from sqlalchemy import Connection, bindparam, exists
+
+from launchd.server.store.artifacts import aliases as artifact_aliases
+from launchd.server.store.artifacts import edits as artifact_edits
+from launchd.server.store.artifacts.artifacts import COMMITTED, PENDING, SELECTED, from_row
+from launchd.server.store.tables import artifact_links, artifacts
+
+_AT_ONCE = 100
+
+row = artifacts.c
+_ABANDONED = SELECTED.where(row.state == PENDING, row.updated_at < bindparam("before")).limit(_AT_ONCE)
+# W&B's rule: while a version is linked its lifetime does not count.
+_IS_LINKED = exists().where(artifact_links.c.artifact_number == row.number)
+_EXPIRED = SELECTED.where(
+    row.state == COMMITTED,
+    row.ttl_seconds.is_not(None),
+    row.created_at + row.ttl_seconds < bindparam("before"),
+    ~_IS_LINKED,
+).limit(_AT_ONCE)
+
+
+def forget_abandoned(connection: Connection, before: float) -> int:
+    """Delete some of the artifacts that nobody has worked at since then and never committed. Returns how many."""
+    found = connection.execute(_ABANDONED, {"before": before}).all()
+    for abandoned in found:
+        artifact_edits.forget(connection, abandoned.number)
+    return len(found)
+
+
+def forget_expired(connection: Connection, now: float) -> int:
+    """Delete some of the versions that were to live until now. Returns how many."""
+    found = [from_row(expired) for expired in connection.execute(_EXPIRED, {"before": now})]
+    for expired in found:
+        artifact_edits.forget(connection, expired.number)
+        artifact_aliases.remove_all(connection, expired.number)
+    return len(found)

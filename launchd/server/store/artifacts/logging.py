@@ -1,0 +1,136 @@
+"""Logging an artifact, as far as its own row goes: created, committed. Owns the way of a version to its number."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from launchd.server.errors import Refused
+from launchd.server.models import Artifact, Collection, EntityRecord
+from launchd.server.store.artifacts import aliases as artifact_aliases
+from launchd.server.store.artifacts.artifacts import COMMITTED, PENDING, SELECTED, one
+from launchd.server.store.artifacts.collections import ensure_collection, with_tags
+from launchd.server.store.database import insert_row
+from launchd.server.store.tables import artifacts
+
+_LONGEST_DIGEST = 128
+
+row = artifacts.c
+_IN_COLLECTION = SELECTED.where(row.collection_id == bindparam("of_collection"))
+_BY_CLIENT = _IN_COLLECTION.where(row.client_id == bindparam("of_client"))
+_SAME_DIGEST = (
+    _IN_COLLECTION.where(row.state == COMMITTED, row.digest == bindparam("of_digest"))
+    .order_by(row.number.desc())
+    .limit(1)
+)
+_BY_NUMBER = SELECTED.where(row.number == bindparam("of_number"))
+_UPDATE_PENDING = update(artifacts).where(row.number == bindparam("of_number"), row.state == PENDING)
+
+
+def create(connection: Connection, entity: EntityRecord, given: Mapping[str, Any]) -> Artifact:
+    """A version of a collection, made if missing, as `CreateArtifactInput` asks for it.
+
+    W&B's clients call twice for one artifact, with the same `client_id`: the second call gets what the first made, and
+    fills in only what was missing. `enable_digest_deduplication` answers a committed version of the same digest.
+
+    Raises:
+        Refused: a name, alias, tag or digest is none, or the collection is of another type.
+    """
+    name = given.get("artifact_collection_name") or next(iter(given.get("artifact_collection_names") or ()), "")
+    collection = ensure_collection(connection, entity, given["project_name"], given["artifact_type_name"], name)
+    words = list(dict.fromkeys(wish["alias"] for wish in given.get("aliases") or ()))
+    artifact_aliases.check_aliases(words)
+    found = _made_before(connection, collection, given)
+    if found is None:
+        return _insert(connection, collection, given, words)
+    if found.state == COMMITTED:
+        artifact_aliases.move(connection, found.membership, words)
+        return found
+    return _fill_in(connection, found, given, words)
+
+
+def _made_before(connection: Connection, collection: Collection, given: Mapping[str, Any]) -> Artifact | None:
+    found = None
+    if given.get("client_id"):
+        which = {"of_collection": collection.id, "of_client": given["client_id"]}
+        found = one(connection, _BY_CLIENT, which)
+    if found is None and given.get("enable_digest_deduplication"):
+        found = one(connection, _SAME_DIGEST, {"of_collection": collection.id, "of_digest": given["digest"]})
+    return found
+
+
+def _insert(
+    connection: Connection, collection: Collection, given: Mapping[str, Any], aliases: Sequence[str]
+) -> Artifact:
+    if len(given["digest"]) > _LONGEST_DIGEST:
+        raise Refused("The artifact's digest is longer than any digest.")
+    now = time.time()
+    made: dict[str, Any] = {
+        "collection_id": collection.id,
+        "client_id": given.get("client_id"),
+        "state": PENDING,
+        "digest": given["digest"],
+        "digest_algorithm": given.get("digest_algorithm") or "MANIFEST_MD5",
+        "description": given.get("description"),
+        "metadata": given.get("metadata"),
+        "wanted_aliases": _json(aliases),
+        "tags": _json(with_tags((), (tag["tag_name"] for tag in given.get("tags") or ()), ())),
+        "size": 0,
+        "file_count": 0,
+        "created_at": now,
+        "updated_at": now,
+        "history_step": given.get("history_step"),
+        "ttl_seconds": ttl_of(given.get("ttl_duration_seconds")),
+    }
+    return _reread(connection, insert_row(connection, insert(artifacts), made))
+
+
+def ttl_of(given: int | None) -> int | None:
+    """W&B's word for how long a version lives, in seconds; its negative ones mean: for ever."""
+    return given if given is not None and given > 0 else None
+
+
+def _fill_in(connection: Connection, found: Artifact, given: Mapping[str, Any], aliases: Sequence[str]) -> Artifact:
+    """Nothing that the first call said is lost."""
+    missing = {key: given.get(key) for key in ("description", "metadata") if getattr(found, key) is None}
+    wanted = dict.fromkeys([*_wanted_aliases(connection, found), *aliases])
+    changes = {**missing, "wanted_aliases": _json(wanted), "updated_at": time.time()}
+    connection.execute(_UPDATE_PENDING, {"of_number": found.number, **changes})
+    return _reread(connection, found.number)
+
+
+def _reread(connection: Connection, number: int) -> Artifact:
+    found = one(connection, _BY_NUMBER, {"of_number": number})
+    assert found is not None
+    return found
+
+
+def _wanted_aliases(connection: Connection, artifact: Artifact) -> list[str]:
+    text = connection.execute(select(row.wanted_aliases).where(row.number == artifact.number)).scalar_one()
+    return msgspec.json.decode(text, type=list[str])
+
+
+def touch(connection: Connection, artifact: Artifact) -> None:
+    """Note that somebody still works at a pending artifact: those that nobody does are removed one day."""
+    connection.execute(_UPDATE_PENDING, {"of_number": artifact.number, "updated_at": time.time()})
+
+
+def commit(connection: Connection, artifact: Artifact, *, size: int, file_count: int) -> None:
+    """PENDING -> COMMITTED: the version gets its index, the wanted aliases move to it."""
+    highest = select(func.max(row.version_index)).where(row.collection_id == artifact.collection.id)
+    last = connection.execute(highest).scalar()
+    changes = {
+        "state": COMMITTED,
+        "version_index": 0 if last is None else last + 1,
+        "size": size,
+        "file_count": file_count,
+        "updated_at": time.time(),
+    }
+    if connection.execute(_UPDATE_PENDING, {"of_number": artifact.number, **changes}).rowcount:
+        artifact_aliases.move(connection, artifact.membership, _wanted_aliases(connection, artifact))
+
+
+def _json(words: Iterable[str]) -> str:
+    return msgspec.json.encode(list(words)).decode()

@@ -1,0 +1,69 @@
+"""Parts of files of artifacts, until the files are put together. Owns their rows; the bytes are elsewhere."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from launchd.server.errors import Refused
+from launchd.server.models import ArtifactFile, FilePart
+from launchd.server.store.tables import artifact_files, artifact_parts
+
+MOST_PARTS = 10_000
+"""As many as W&B's clients make of a file at most."""
+
+part = artifact_parts.c
+_OF_FILE = select(artifact_parts).where(part.file_id == bindparam("of_file")).order_by(part.number)
+_BY_ID = select(artifact_parts).where(part.id == bindparam("of_id"))
+_ARRIVED = update(artifact_parts).where(part.id == bindparam("of_id"))
+_REMOVE = delete(artifact_parts).where(part.file_id == bindparam("of_file"))
+_FILES = select(artifact_files.c.id).where(artifact_files.c.artifact_number == bindparam("of_artifact"))
+_REMOVE_ALL = delete(artifact_parts).where(part.file_id.in_(_FILES))
+
+
+def announce(connection: Connection, file: ArtifactFile, md5s: Sequence[str]) -> list[FilePart]:
+    """Rows for the parts of a file, in order. Those that were announced before with these digests stay as they are.
+
+    Raises:
+        Refused: more than `MOST_PARTS`.
+    """
+    if len(md5s) > MOST_PARTS:
+        raise Refused(f"{file.name[:100]!r} comes in {len(md5s)} parts; at most {MOST_PARTS} are taken.")
+    found = of_file(connection, file.id)
+    if [each.md5 for each in found] == list(md5s):
+        return found
+    remove(connection, file.id)
+    rows = [{"file_id": file.id, "number": number, "md5": md5} for number, md5 in enumerate(md5s, 1)]
+    connection.execute(insert(artifact_parts), rows)
+    return of_file(connection, file.id)
+
+
+def of_file(connection: Connection, file_id: int) -> list[FilePart]:
+    """All parts of a file, in order."""
+    return [FilePart(**row._mapping) for row in connection.execute(_OF_FILE, {"of_file": file_id})]
+
+
+def find_part(connection: Connection, part_id: int) -> FilePart | None:
+    """The part by its id; who may use it has been checked by whoever gave the id."""
+    row = connection.execute(_BY_ID, {"of_id": part_id}).first()
+    return FilePart(**row._mapping) if row else None
+
+
+def arrived(connection: Connection, part_id: int, content: str, size: int) -> bool:
+    """The bytes of a part are stored. False: it is not awaited any more."""
+    return connection.execute(_ARRIVED, {"of_id": part_id, "content": content, "size": size}).rowcount > 0
+
+
+def remove(connection: Connection, file_id: int) -> None:
+    """Forget the parts of a file."""
+    connection.execute(_REMOVE, {"of_file": file_id})
+
+
+def remove_all(connection: Connection, artifact_number: int) -> None:
+    """Forget the parts of all files of an artifact."""
+    connection.execute(_REMOVE_ALL, {"of_artifact": artifact_number})
+
+
+def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
+    """Those of these contents that some part has."""
+    found = connection.execute(select(part.content).where(part.content.in_(contents))).scalars()
+    return {content for content in found if content}

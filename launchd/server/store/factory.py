@@ -1,0 +1,102 @@
+"""Which database the settings name. Owns the choice; loads the driver of PostgreSQL only where it is chosen."""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Protocol
+
+from sqlalchemy import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
+
+from launchd.server.errors import CannotStart
+from launchd.server.notifier import Wakeups
+from launchd.server.settings import ServerSettings
+from launchd.server.store import sqlite
+from launchd.server.store.database import Database
+
+_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+class Companion(Protocol):
+    """Something that runs beside requests."""
+
+    def start(self) -> None:
+        """Needs a running event loop."""
+        ...
+
+    def stop(self) -> None:
+        """End it."""
+        ...
+
+
+def open_database(settings: ServerSettings) -> Database:
+    """The database, which must be migrated."""
+    url = database_url(settings)
+    if url is None:
+        return sqlite.SqliteDatabase(settings.database_path)
+    database: Database = _load("postgresql").PostgresDatabase(url)
+    return database
+
+
+def open_relay(settings: ServerSettings, wakeups: Wakeups) -> Companion | None:
+    """What carries wake-ups between servers; None: there is only this one."""
+    url = database_url(settings)
+    if url is None:
+        return None
+    relay: Companion = _load("relay").Relay(url, wakeups)
+    return relay
+
+
+@contextmanager
+def preparing(settings: ServerSettings) -> Iterator[Connection]:
+    """A transaction in which tables may be changed, while no other server writes."""
+    url = database_url(settings)
+    if url is None:
+        # A table that is built anew loses what refers to it where keys are enforced; they are checked at the end.
+        engine = sqlite.open_engine(settings.database_path, "BEGIN IMMEDIATE", foreign_keys=False)
+    else:
+        engine = _load("postgresql").open_engine(url, hurried=False)
+    try:
+        with engine.begin() as connection:
+            if url is not None:
+                _load("postgresql").take_lock(connection, "alone")
+            yield connection
+            if url is None:
+                sqlite.check_foreign_keys(connection)
+    finally:
+        engine.dispose()
+
+
+def name_of_database(settings: ServerSettings) -> str:
+    """For messages: the file, or the address without its password."""
+    url = database_url(settings)
+    return str(settings.database_path) if url is None else url.render_as_string(hide_password=True)
+
+
+def database_url(settings: ServerSettings) -> URL | None:
+    """Where PostgreSQL is; None: the store is a SQLite file.
+
+    Raises:
+        CannotStart: it is no address of a PostgreSQL database.
+    """
+    if settings.database is None:
+        return None
+    try:
+        url = make_url(settings.database)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.drivername not in _SCHEMES:
+        # Not shown: it may hold a password.
+        raise CannotStart("The address of the database must have the form postgresql://[USER@]HOST[:PORT]/NAME.")
+    return url
+
+
+def _load(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"launchd.server.store.{module}")
+    except ImportError as error:
+        raise CannotStart(
+            f"PostgreSQL as the store needs a Python package that is not installed here ({error})."
+            " Install it with: pip install '.[server,postgres]' in the repository"
+        ) from error

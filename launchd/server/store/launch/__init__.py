@@ -1,0 +1,1 @@
+"""Statements on queues, items and agents."""

@@ -1,0 +1,294 @@
+"""Run queue items from push to end. Owns all changes of state but leasing; each is guarded in SQL."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from launchd.server.errors import NotFound
+from launchd.server.models import EntityRecord, Item, ItemWarning, Queue, Role, Viewer
+from launchd.server.store.accounts import principals
+from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.ids import new_id
+from launchd.server.store.launch.states import CLAIMED, FAILED, IN_CARE, LEASED, PENDING, STOPPED
+from launchd.server.store.runs import ends as run_ends
+from launchd.server.store.runs import runs
+from launchd.server.store.runs import states as run_states
+from launchd.server.store.tables import (
+    entities,
+    item_warnings,
+    memberships,
+    projects,
+    run_queue_items,
+    run_queues,
+    users,
+)
+
+item = run_queue_items.c
+_ITEMS = (
+    select(
+        item.number,
+        item.id,
+        item.queue_id,
+        run_queues.c.name.label("queue_name"),
+        entities.c.name.label("entity_name"),
+        item.state,
+        item.priority,
+        item.author_id,
+        users.c.name.label("author"),
+        item.run_spec,
+        item.created_at,
+        item.agent_id,
+        item.leased_at,
+        item.run_name,
+        item.status,
+        item.phase,
+        item.message,
+        item.stage,
+        item.exit_code,
+        item.file_paths,
+        item.started_at,
+        item.finished_at,
+        item.stop_requested,
+        item.stop_reason,
+    )
+    .join(run_queues, run_queues.c.id == item.queue_id)
+    .join(projects, projects.c.id == run_queues.c.project_id)
+    .join(entities, entities.c.id == projects.c.entity_id)
+    .outerjoin(users, users.c.id == item.author_id)
+)
+_BY_ID = _ITEMS.where(item.id == bindparam("of_id"), may_use(projects.c.entity_id))
+_OF_QUEUE = _ITEMS.where(item.queue_id == bindparam("of_queue"))
+_ONE_OF_QUEUE = _OF_QUEUE.where(item.id == bindparam("of_id"))
+_YOUNGEST_OF_QUEUE = _OF_QUEUE.order_by(item.number.desc()).limit(bindparam("most"))
+_ENTITY = select(entities).where(entities.c.name == bindparam("of_name"))
+_ENTITY_OF_AUTHOR = _ENTITY.join(memberships).where(
+    memberships.c.user_id == bindparam("of_author"), memberships.c.role >= int(Role.MEMBER)
+)
+_BY_KEY = select(item.id, item.run_spec).where(
+    item.queue_id == bindparam("of_queue"), item.push_key == bindparam("of_key"), item.push_key.is_not(None)
+)
+_INSERT = insert(run_queue_items)
+_CHANGE = update(run_queue_items).where(
+    item.id == bindparam("of_id"), item.state.in_(bindparam("of_states", expanding=True))
+)
+# The lease that was looked at, not one that another agent may have got since.
+_ACKNOWLEDGE = update(run_queue_items).where(
+    item.id == bindparam("of_id"),
+    item.state == LEASED,
+    item.agent_id.is_not_distinct_from(bindparam("of_agent")),
+    item.leased_at == bindparam("of_lease"),
+)
+_SET_RUN = update(run_queue_items).where(item.id == bindparam("of_id"))
+_STOPS = select(item.id, item.stop_reason).where(
+    item.agent_id == bindparam("of_agent"), item.state.in_(IN_CARE), item.stop_requested
+)
+
+
+def pushed_before(connection: Connection, queue: Queue, key: str) -> tuple[str, str] | None:
+    """Id and run spec of the item that was pushed to this queue under the key."""
+    row = connection.execute(_BY_KEY, {"of_queue": queue.id, "of_key": key}).first()
+    return (row.id, row.run_spec) if row else None
+
+
+def push(
+    connection: Connection,
+    queue: Queue,
+    run_spec: str,
+    author_id: int,
+    *,
+    priority: int,
+    is_scheduler: bool,
+    key: str | None = None,
+) -> str:
+    """Append an item. Returns its id. No other item of the queue may have the same `key`."""
+    item_id = new_id()
+    row = {
+        "id": item_id,
+        "queue_id": queue.id,
+        "state": PENDING,
+        "priority": priority,
+        "is_scheduler": is_scheduler,
+        "author_id": author_id,
+        "run_spec": run_spec,
+        "push_key": key,
+        "created_at": time.time(),
+        "stop_requested": False,
+    }
+    connection.execute(_INSERT, row)
+    return item_id
+
+
+def _item(row: Any) -> Item:
+    fields = dict(row._mapping)
+    fields["run_spec"] = msgspec.Raw(fields["run_spec"])
+    return Item(**fields)
+
+
+def find_item(connection: Connection, viewer: Viewer, item_id: str) -> Item | None:
+    """The item by its id alone, if the viewer may see it."""
+    row = connection.execute(_BY_ID, {"of_id": item_id, **binds(viewer)}).first()
+    return _item(row) if row else None
+
+
+def require_item(connection: Connection, viewer: Viewer, item_id: str) -> Item:
+    """Raises:
+    NotFound: no such item that the viewer may see.
+    """
+    found = find_item(connection, viewer, item_id)
+    if found is None:
+        raise NotFound(f"There is no run queue item with the id {item_id[:100]!r} that you may use.")
+    return found
+
+
+def item_of_queue(connection: Connection, queue_id: str, item_id: str) -> Item | None:
+    """The item, if it stands in this queue."""
+    row = connection.execute(_ONE_OF_QUEUE, {"of_queue": queue_id, "of_id": item_id}).first()
+    return _item(row) if row else None
+
+
+def items_of_queue(connection: Connection, queue_id: str, limit: int) -> list[Item]:
+    """The youngest first."""
+    return [_item(row) for row in connection.execute(_YOUNGEST_OF_QUEUE, {"of_queue": queue_id, "most": limit})]
+
+
+def item_of_run(connection: Connection, run_id: int) -> str | None:
+    """Id of the youngest item behind a run."""
+    wanted = select(item.id).where(item.run_id == run_id).order_by(item.number.desc()).limit(1)
+    return connection.execute(wanted).scalar()
+
+
+def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_run: bool) -> bool:
+    """LEASED -> CLAIMED, and the run exists from now on. False: the item is not leased (any more).
+
+    `follows_run`: nobody will report the item's end, so the run's end is the item's.
+    """
+    taken = {
+        "state": CLAIMED,
+        "lease_ends_at": None,
+        "claim_id": None,
+        "run_name": run_name,
+        "follows_run": follows_run,
+    }
+    which = {"of_id": found.id, "of_agent": found.agent_id, "of_lease": found.leased_at}
+    if found.state != LEASED or connection.execute(_ACKNOWLEDGE, which | taken).rowcount == 0:
+        return False
+    spec = msgspec.json.decode(found.run_spec)
+    entity = _entity_of_run(connection, spec, found)
+    project, _ = principals.ensure_project(
+        connection, entity, (_text(spec.get("project")) or principals.UNCATEGORIZED).lower()
+    )
+    run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")), found.author_id)
+    if found.stop_requested:
+        runs.ask_to_stop(connection, run_id)
+    connection.execute(_SET_RUN, {"of_id": found.id, "run_id": run_id})
+    return True
+
+
+def _entity_of_run(connection: Connection, spec: Mapping[str, Any], found: Item) -> EntityRecord:
+    """The entity the spec names if the item's author may still make runs there, else the queue's."""
+    named = {"of_name": _text(spec.get("entity")) or found.entity_name, "of_author": found.author_id}
+    own = {"of_name": found.entity_name}
+    row = connection.execute(_ENTITY_OF_AUTHOR, named).first() or connection.execute(_ENTITY, own).one()
+    return EntityRecord(**row._mapping)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def acknowledge_for(connection: Connection, agent_id: str, found: Item | None, run_name: str) -> bool:
+    """As `acknowledge`, for one agent, and true again when it repeats itself."""
+    if found is None or found.agent_id != agent_id:
+        return False
+    if found.state == CLAIMED:
+        return found.run_name == run_name
+    return acknowledge(connection, found, run_name, follows_run=False)
+
+
+def fail(
+    connection: Connection, found: Item, *, message: str | None, stage: str | None, file_paths: Sequence[str] | None
+) -> bool:
+    """LEASED or CLAIMED -> FAILED, with the reason. False: it is in nobody's care."""
+    done = _change(
+        connection,
+        found.id,
+        IN_CARE,
+        {
+            "state": FAILED,
+            "status": "failed",
+            "message": message,
+            "stage": stage,
+            "file_paths": _json(file_paths),
+            "finished_at": time.time(),
+        },
+    )
+    if done:
+        run_id = _run_of(connection, found)
+        if run_id is not None:
+            run_ends.end(connection, run_id, run_states.FAILED, time.time())
+    return done
+
+
+def warn(connection: Connection, found: Item, *, message: str, stage: str, file_paths: Sequence[str] | None) -> None:
+    """Add a warning; an item may have several."""
+    connection.execute(
+        insert(item_warnings).values(
+            item_number=found.number,
+            message=message,
+            stage=stage,
+            file_paths=_json(file_paths),
+            created_at=time.time(),
+        )
+    )
+
+
+def warnings_of(connection: Connection, number: int) -> list[ItemWarning]:
+    """Oldest first."""
+    wanted = (
+        select(item_warnings.c.message, item_warnings.c.stage, item_warnings.c.created_at)
+        .where(item_warnings.c.item_number == number)
+        .order_by(item_warnings.c.id)
+    )
+    return [ItemWarning(**row._mapping) for row in connection.execute(wanted)]
+
+
+def stop(connection: Connection, found: Item, reason: str | None) -> str:
+    """A waiting item is STOPPED; for one in an agent's care the wish is noted. Returns the state after it."""
+    wish = {"stop_requested": True, "stop_reason": reason}
+    ended = {"state": STOPPED, "status": "stopped", "message": reason, "finished_at": time.time()}
+    if _change(connection, found.id, (PENDING,), wish | ended):
+        return STOPPED
+    if _change(connection, found.id, IN_CARE, wish):
+        run_id = _run_of(connection, found)
+        if run_id is not None:
+            runs.ask_to_stop(connection, run_id)
+    return found.state
+
+
+def stops_for(connection: Connection, agent_id: str) -> list[tuple[str, str]]:
+    """Id and reason of each item in the agent's care that is asked to stop."""
+    return [(row.id, row.stop_reason or "") for row in connection.execute(_STOPS, {"of_agent": agent_id})]
+
+
+def remove(connection: Connection, queue_id: str, item_id: str) -> bool:
+    """Delete an item, unless a job of it may be running."""
+    gone = connection.execute(
+        delete(run_queue_items).where(item.id == item_id, item.queue_id == queue_id, item.state != CLAIMED)
+    )
+    return gone.rowcount > 0
+
+
+def _run_of(connection: Connection, found: Item) -> int | None:
+    """Number of the run that the item became, if it is there."""
+    return connection.execute(select(item.run_id).where(item.id == found.id)).scalar()
+
+
+def _change(connection: Connection, item_id: str, states: Sequence[str], values: Mapping[str, Any]) -> bool:
+    return connection.execute(_CHANGE, {"of_id": item_id, "of_states": states, **values}).rowcount > 0
+
+
+def _json(paths: Sequence[str] | None) -> str | None:
+    return None if paths is None else msgspec.json.encode(paths).decode()

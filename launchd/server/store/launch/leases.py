@@ -1,0 +1,214 @@
+"""Handing items to agents: which ones, in which order, for how long. Owns the way PENDING -> LEASED and back.
+
+Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends
+unacknowledged makes its item PENDING again, at its old place.
+
+On PostgreSQL claims run beside each other: rows are taken by locking them, and rows that another claim has locked are
+passed over. No row is locked that is not taken: whoever looked at that moment would find nothing and go to sleep.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, bindparam, case, func, literal_column, select, update
+
+from launchd.server.models import LaunchAgent, LeasedItem, Queue, Record
+from launchd.server.store.launch.states import LEASED, PENDING, STOPPED
+from launchd.server.store.tables import launch_agents, run_queue_items, run_queues
+
+item = run_queue_items.c
+
+# Literals, not parameters: SQLite must see them to use the partial indexes.
+IS_WAITING = item.state == literal_column("'PENDING'")
+IS_LEASED = item.state == literal_column("'LEASED'")
+
+_LEASED_BEFORE = (
+    select(item.id, item.run_spec, run_queues.c.name.label("queue_name"))
+    .join(run_queues, run_queues.c.id == item.queue_id)
+    .where(item.agent_id == bindparam("of_agent"), IS_LEASED, item.claim_id == bindparam("of_claim"))
+    .order_by(item.number)
+)
+_WAITING = (
+    select(item.number, item.id, item.queue_id, item.priority, item.run_spec, run_queues.c.name.label("queue_name"))
+    .join(run_queues, run_queues.c.id == item.queue_id)
+    .where(
+        item.queue_id == bindparam("of_queue"),
+        item.is_scheduler == bindparam("scheduler"),
+        IS_WAITING,
+    )
+    .order_by(item.priority, item.number)
+    .limit(bindparam("most"))
+)
+_TAKE = _WAITING.with_for_update(of=run_queue_items, skip_locked=True)
+_LEASE = (
+    update(run_queue_items)
+    .where(item.number.in_(bindparam("numbers", expanding=True)), IS_WAITING)
+    .returning(item.number)
+)
+_EXPIRED_EXIST = select(item.number).where(IS_LEASED, item.lease_ends_at <= bindparam("now")).limit(1)
+_SAME_AGENT = select(launch_agents.c.id).where(launch_agents.c.id == bindparam("of_agent")).with_for_update()
+
+
+class Lease(Record, frozen=True, kw_only=True):
+    """Whose an item becomes, and for how long."""
+
+    agent_id: str | None
+    claim_id: str | None
+    now: float
+    ends_at: float
+
+
+class Wanted(Record, frozen=True, kw_only=True):
+    """How much an agent can take; schedulers of sweeps are counted apart."""
+
+    items: int
+    schedulers: int
+
+
+def claim(connection: Connection, agent: LaunchAgent, wanted: Wanted, lease: Lease) -> list[LeasedItem]:
+    """Lease what the agent can take now. The same claim id again answers what is still leased under it."""
+    # A client that repeats itself must not be faster than its first request.
+    connection.execute(_SAME_AGENT, {"of_agent": agent.id})
+    again = _leased_before(connection, lease)
+    if again:
+        return again
+    queues = _in_turn(agent)
+    chosen = [
+        *_take_in_turn(connection, queues, wanted.items, scheduler=False),
+        *_take_in_turn(connection, queues, wanted.schedulers, scheduler=True),
+    ]
+    if chosen:
+        _remember_turn(connection, agent, chosen[-1].queue_id)
+    return _lease(connection, chosen, lease)
+
+
+def pop(connection: Connection, queue: Queue, lease: Lease) -> LeasedItem | None:
+    """Lease the first item of one queue, of whatever kind."""
+    heads = {kind: _first_waiting(connection, queue.id, scheduler=kind) for kind in (False, True)}
+    for kind in sorted((kind for kind, head in heads.items() if head), key=lambda kind: heads[kind] or ()):
+        leased = _lease(connection, _take(connection, queue.id, 1, scheduler=kind), lease)
+        if leased:
+            return leased[0]
+    return None
+
+
+def _first_waiting(connection: Connection, queue_id: str, *, scheduler: bool) -> tuple[int, int] | None:
+    """What decides who comes first: priority and number."""
+    row = connection.execute(_WAITING, {"of_queue": queue_id, "scheduler": scheduler, "most": 1}).first()
+    return (row.priority, row.number) if row else None
+
+
+def _leased_before(connection: Connection, lease: Lease) -> list[LeasedItem]:
+    rows = connection.execute(_LEASED_BEFORE, {"of_agent": lease.agent_id, "of_claim": lease.claim_id})
+    return [_leased_item(row) for row in rows]
+
+
+def _in_turn(agent: LaunchAgent) -> list[str]:
+    first = agent.next_queue % max(1, len(agent.queue_ids))
+    return [*agent.queue_ids[first:], *agent.queue_ids[:first]]
+
+
+def _remember_turn(connection: Connection, agent: LaunchAgent, last: str) -> None:
+    following = agent.queue_ids.index(last) + 1
+    if len(agent.queue_ids) > 1:
+        connection.execute(update(launch_agents).where(launch_agents.c.id == agent.id).values(next_queue=following))
+
+
+def _take_in_turn(connection: Connection, queue_ids: Sequence[str], limit: int, *, scheduler: bool) -> list[Any]:
+    """As many rows of each queue as taking turns gives, in that order."""
+    taken: dict[str, list[Any]] = {queue_id: [] for queue_id in queue_ids}
+    asked = list(queue_ids)
+    while limit > 0 and asked:
+        not_empty = []
+        for place, queue_id in enumerate(asked):
+            share = -(-limit // (len(asked) - place))
+            if share == 0:
+                break
+            # Rows that this transaction has taken already are not passed over: they come first.
+            had = len(taken[queue_id])
+            taken[queue_id] = list(_take(connection, queue_id, had + share, scheduler=scheduler))
+            limit -= len(taken[queue_id]) - had
+            if len(taken[queue_id]) == had + share:
+                not_empty.append(queue_id)
+        asked = not_empty
+    return [row for row in chain.from_iterable(zip_longest(*taken.values())) if row is not None]
+
+
+def _take(connection: Connection, queue_id: str, limit: int, *, scheduler: bool) -> Sequence[Any]:
+    which = {"of_queue": queue_id, "scheduler": scheduler, "most": limit}
+    return connection.execute(_TAKE, which).all()
+
+
+def _lease(connection: Connection, rows: Iterable[Any], lease: Lease) -> list[LeasedItem]:
+    by_number = {row.number: row for row in rows}
+    if not by_number:
+        return []
+    values = {
+        "state": LEASED,
+        "agent_id": lease.agent_id,
+        "claim_id": lease.claim_id,
+        "leased_at": lease.now,
+        "lease_ends_at": lease.ends_at,
+    }
+    taken = connection.execute(_LEASE, {"numbers": list(by_number), **values}).scalars()
+    kept = set(taken)
+    return [_leased_item(row) for number, row in by_number.items() if number in kept]
+
+
+def _leased_item(row: Any) -> LeasedItem:
+    return LeasedItem(item_id=row.id, queue_name=row.queue_name, run_spec=msgspec.Raw(row.run_spec))
+
+
+def return_expired(connection: Connection, now: float) -> set[str]:
+    """Make items PENDING whose lease has ended. Returns the queues that got some back."""
+    if connection.execute(_EXPIRED_EXIST, {"now": now}).first() is None:
+        return set()
+    # Not those that are being acknowledged at this very moment.
+    expired = select(item.number).where(IS_LEASED, item.lease_ends_at <= now).with_for_update(skip_locked=True)
+    return {queue_id for _, queue_id in _give_back(connection, item.number.in_(expired))}
+
+
+def next_lease_end(connection: Connection) -> float | None:
+    """When the first of all leases ends."""
+    return connection.execute(select(func.min(item.lease_ends_at)).where(IS_LEASED)).scalar()
+
+
+def return_items(connection: Connection, agent_id: str, item_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Give back those of the items that are leased to the agent. Returns their ids and queues."""
+    return _give_back(connection, item.agent_id == agent_id, item.id.in_(item_ids))
+
+
+def return_unknown(connection: Connection, agent_id: str, known: Sequence[str]) -> list[tuple[str, str]]:
+    """Give back what is leased to the agent without its knowing. Returns ids and queues."""
+    return _give_back(connection, item.agent_id == agent_id, item.id.not_in(known))
+
+
+def _give_back(connection: Connection, *conditions: Any) -> list[tuple[str, str]]:
+    now = time.time()
+    rows = connection.execute(
+        update(run_queue_items)
+        .where(IS_LEASED, *conditions)
+        .values(
+            **_FRESH,
+            # Somebody may have asked for a stop while an agent had it.
+            state=case((item.stop_requested, STOPPED), else_=PENDING),
+            finished_at=case((item.stop_requested, now)),
+        )
+        .returning(item.id, item.queue_id)
+    )
+    return [(row.id, row.queue_id) for row in rows]
+
+
+_FRESH: dict[str, Any] = {
+    "agent_id": None,
+    "claim_id": None,
+    "leased_at": None,
+    "lease_ends_at": None,
+    "report_sequence": None,
+    "status": None,
+    "phase": None,
+    "message": None,
+}

@@ -1,0 +1,73 @@
+"""What agents report about their items. Owns idempotence (by sequence); an end is never overwritten."""
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, or_, select, update
+
+from launchd.server.models import Report
+from launchd.server.store.launch.states import IN_CARE, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS
+from launchd.server.store.runs import ends as run_ends
+from launchd.server.store.runs import runs
+from launchd.server.store.tables import run_queue_items
+
+item = run_queue_items.c
+
+_REPORTED = select(item.state, item.run_id, item.started_at, item.report_sequence).where(
+    item.id == bindparam("of_id"), item.agent_id == bindparam("of_agent")
+)
+_TAKE_IN = update(run_queue_items).where(
+    item.id == bindparam("of_id"),
+    item.agent_id == bindparam("of_agent"),
+    item.state.in_(IN_CARE),
+    or_(item.report_sequence.is_(None), item.report_sequence < bindparam("new_sequence")),
+)
+
+
+def record(connection: Connection, agent_id: str, report: Report) -> bool:
+    """Take one report in.
+
+    True also for one that was seen before; false where the item is not the agent's (any more) or has ended otherwise.
+    """
+    which = {"of_id": report.item_id, "of_agent": agent_id}
+    found = connection.execute(_REPORTED, which).first()
+    if found is None:
+        return False
+    if found.report_sequence is not None and report.sequence <= found.report_sequence:
+        return True
+    changes = which | {"new_sequence": report.sequence} | _changes(report, found.started_at)
+    if connection.execute(_TAKE_IN, changes).rowcount == 0:
+        return bool(found.state == STATE_OF_STATUS.get(report.status))
+    if found.run_id is not None:
+        _tell_run(connection, found.run_id, report)
+    return True
+
+
+def _tell_run(connection: Connection, run_id: int, report: Report) -> None:
+    """What the process does says something of its run, unless the run's own client has said more already."""
+    if report.status in RUN_END_OF_STATUS:
+        state = RUN_END_OF_STATUS[report.status]
+        run_ends.end(connection, run_id, state, _when(report), report.exit_code)
+    elif report.status in RUNNING:
+        runs.started(connection, run_id)
+
+
+def _changes(report: Report, started_at: float | None) -> dict[str, Any]:
+    when = _when(report)
+    changes: dict[str, Any] = {
+        "report_sequence": report.sequence,
+        "status": report.status,
+        "phase": report.phase,
+        "message": report.message,
+        "stage": report.stage,
+        "exit_code": report.exit_code,
+    }
+    if report.status == "running" and started_at is None:
+        changes["started_at"] = when
+    if report.status in STATE_OF_STATUS:
+        changes |= {"state": STATE_OF_STATUS[report.status], "finished_at": when, "lease_ends_at": None}
+    return changes
+
+
+def _when(report: Report) -> float:
+    return report.occurred_at if report.occurred_at is not None else time.time()

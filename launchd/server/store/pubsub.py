@@ -1,0 +1,116 @@
+"""Word between servers that share a PostgreSQL: what is rung on one is rung on the others, by LISTEN and NOTIFY.
+
+Owns two connections of its own, and looks into no table. A word may be lost, when a server dies between its commit and
+its word, or the network breaks: requests that wait look again when their time is over, and all of them as soon as there
+is a connection again.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import URL
+
+from launchd.server.notifier import Wakeups
+
+logger = logging.getLogger(__name__)
+
+_CHANNEL = "launchd_wakeups"
+_RETRY_SECONDS = 1.0
+# PostgreSQL takes 8,000 bytes at a time; a topic has about 30.
+_MOST_TOPICS = 100
+# A network that is gone without a word must be noticed: this side only listens.
+_SESSION: Mapping[str, str | int] = {
+    "application_name": "launchd server, wake-ups",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+
+
+class Word(msgspec.Struct, frozen=True, array_like=True):
+    """What one server tells the others."""
+
+    speaker: str
+    everybody: bool
+    """Wake all who wait for one of the topics, not one for each."""
+    topics: Sequence[str]
+
+
+_word_decoder = msgspec.json.Decoder(Word)
+
+
+class Relay:
+    """Tells what is rung here, and rings what is told. Used on the event loop only."""
+
+    def __init__(self, url: URL, wakeups: Wakeups) -> None:
+        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._address = make_conninfo(address, **_SESSION)
+        self._wakeups = wakeups
+        self._name = secrets.token_hex(8)
+        self._untold: dict[tuple[bool, str], None] = {}
+        self._something_to_tell = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Connect, and stay connected."""
+        self._wakeups.tell = self._tell
+        self._tasks = [asyncio.create_task(self._persist(act)) for act in (self._listen, self._speak)]
+
+    def stop(self) -> None:
+        """Tell and hear no more."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _tell(self, topics: Sequence[str], everybody: bool) -> None:
+        self._untold.update({(everybody, topic): None for topic in topics})
+        self._something_to_tell.set()
+
+    async def _persist(self, act: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
+                async with connection:
+                    await act(connection)
+            except psycopg.Error as error:
+                logger.info("The connection for wake-ups is lost.", extra={"error": " ".join(str(error).split())})
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self, connection: psycopg.AsyncConnection) -> None:
+        await connection.execute(f"LISTEN {_CHANNEL}")
+        # Whatever was told before.
+        self._wakeups.ring_everybody()
+        async for notice in connection.notifies():
+            self._hear(notice.payload.encode())
+
+    def _hear(self, text: bytes) -> None:
+        word = _word_decoder.decode(text)
+        if word.speaker != self._name:
+            ring = self._wakeups.ring_all if word.everybody else self._wakeups.ring_one
+            ring(word.topics)
+
+    async def _speak(self, connection: psycopg.AsyncConnection) -> None:
+        while True:
+            if not self._untold:
+                self._something_to_tell.clear()
+                await self._something_to_tell.wait()
+            untold, self._untold = self._untold, {}
+            try:
+                for word in self._words(list(untold)):
+                    await connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, msgspec.json.encode(word).decode()))
+            except psycopg.Error:
+                self._untold = untold | self._untold
+                raise
+
+    def _words(self, untold: Sequence[tuple[bool, str]]) -> list[Word]:
+        kinds = {kind: [topic for other, topic in untold if other is kind] for kind in (False, True)}
+        return [
+            Word(self._name, kind, topics[start : start + _MOST_TOPICS])
+            for kind, topics in kinds.items()
+            for start in range(0, len(topics), _MOST_TOPICS)
+        ]

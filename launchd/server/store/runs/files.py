@@ -1,0 +1,90 @@
+"""Files of runs: announced, then arrived. Owns their rows; the bytes are elsewhere."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from launchd.server.errors import Refused
+from launchd.server.models import RunFile, Viewer
+from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.artifacts.files import check_path
+from launchd.server.store.tables import projects, run_files, runs
+
+MOST_AT_ONCE = 10_000
+
+file = run_files.c
+_OF_RUN = select(run_files).where(file.run_id == bindparam("of_run"))
+_NAMED = _OF_RUN.where(file.name.in_(bindparam("names", expanding=True)))
+_BY_ID = select(run_files).where(file.id == bindparam("of_id"))
+_ARRIVED = update(run_files).where(file.id == bindparam("of_id"))
+_COUNT = select(func.count()).where(file.run_id == bindparam("of_run"), file.content.is_not(None))
+
+
+def announce(connection: Connection, run_id: int, names: Sequence[str]) -> list[RunFile]:
+    """Rows of files that are to be uploaded, in the order of `names`; a file that is there keeps its content till then.
+
+    Raises:
+        Refused: too many, or a name that leads out of the run's directory.
+    """
+    if len(names) > MOST_AT_ONCE:
+        raise Refused(f"{len(names)} files at once are too many; at most {MOST_AT_ONCE} are taken.")
+    for name in names:
+        check_path(name)
+    known = _named(connection, run_id, names)
+    new = [{"run_id": run_id, "name": name} for name in dict.fromkeys(names) if name not in known]
+    if new:
+        connection.execute(insert(run_files), new)
+        known = _named(connection, run_id, names)
+    return [known[name] for name in names]
+
+
+def _named(connection: Connection, run_id: int, names: Sequence[str]) -> Mapping[str, RunFile]:
+    rows = connection.execute(_NAMED, {"of_run": run_id, "names": list(names)})
+    return {row.name: RunFile(**row._mapping) for row in rows}
+
+
+def find_file(connection: Connection, file_id: int) -> RunFile | None:
+    """The file by its id; who may use it has been checked by whoever gave the id."""
+    row = connection.execute(_BY_ID, {"of_id": file_id}).first()
+    return RunFile(**row._mapping) if row else None
+
+
+def arrived(connection: Connection, file_id: int, content: str, md5: str, size: int) -> bool:
+    """The bytes of a file are stored. False: its run was deleted meanwhile."""
+    values = {"content": content, "md5": md5, "size": size, "updated_at": time.time()}
+    return connection.execute(_ARRIVED, {"of_id": file_id, **values}).rowcount > 0
+
+
+def page(
+    connection: Connection, run_id: int, after: int, limit: int, names: Sequence[str] | None, like: str | None
+) -> list[RunFile]:
+    """Files that have arrived, in the order they were announced, from behind the file with the id `after`.
+
+    `names`: only these; `like`: only names that match this pattern of SQL's LIKE, with a backslash for escapes.
+    """
+    wanted = _OF_RUN.where(file.id > after, file.content.is_not(None)).order_by(file.id).limit(limit)
+    if names:
+        wanted = wanted.where(file.name.in_(names))
+    if like:
+        wanted = wanted.where(file.name.like(like, escape="\\"))
+    return [RunFile(**row._mapping) for row in connection.execute(wanted, {"of_run": run_id})]
+
+
+def count(connection: Connection, run_id: int) -> int:
+    """How many files of a run have arrived."""
+    return connection.execute(_COUNT, {"of_run": run_id}).scalar_one()
+
+
+def remove(connection: Connection, viewer: Viewer, file_ids: Sequence[int]) -> int:
+    """Delete those of the files that the viewer may use. Returns how many that were."""
+    mine = select(runs.c.id).join(projects, projects.c.id == runs.c.project_id).where(may_use(projects.c.entity_id))
+    gone = delete(run_files).where(file.id.in_(bindparam("ids", expanding=True)), file.run_id.in_(mine))
+    which: dict[str, Any] = {"ids": list(file_ids), **binds(viewer)}
+    return connection.execute(gone, which).rowcount
+
+
+def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
+    """Those of these contents that some file has."""
+    return set(connection.execute(select(file.content).where(file.content.in_(contents))).scalars())

@@ -1,0 +1,112 @@
+"""Lists of runs: filtered, ordered, page by page. Owns what the database does of it and what is done run by run.
+
+Conditions and orders on columns are the database's work. Those on values inside config and summary are not, because the
+two databases have no common words for them: then the project's runs are walked through, a few at a time in memory, and
+only the values to sort by are kept of each.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select
+
+from launchd.server.errors import Refused
+from launchd.server.models import Run
+from launchd.server.runs import filters, sorting
+from launchd.server.runs.field_access import RunDocument, column_of
+from launchd.server.store.runs.runs import COLUMNS
+from launchd.server.store.tables import runs, sweeps
+
+T = TypeVar("T")
+
+_FETCHED_AT_ONCE = 100
+_LONGEST_WALK_SECONDS = 30.0
+
+
+class RunQuery:
+    """Which runs of a project, in which order. The youngest first where no order is given."""
+
+    def __init__(self, project_id: int, given: Mapping[str, Any], order: Sequence[sorting.OrderKey] = ()) -> None:
+        """Raises:
+        Refused: the filter or the order cannot be used.
+        """
+        self.predicate = filters.predicate(given) if given else None
+        self.conditions = [runs.c.project_id == project_id, *_conditions(given)]
+        self.order = order
+
+    def ordered_by_columns(self) -> bool:
+        """The database can do the whole order."""
+        return all(column_of(key.path) is not None for key in self.order)
+
+    def select(self) -> Select[Any]:
+        """Candidates, in order as far as the database can do it."""
+        wanted = COLUMNS.where(*self.conditions)
+        if self.order and self.ordered_by_columns():
+            return wanted.order_by(*(_column_order(key) for key in self.order), runs.c.id)
+        return wanted.order_by(runs.c.id.desc())
+
+
+def page(connection: Connection, query: RunQuery, offset: int, limit: int) -> list[Run]:
+    """Up to `limit` runs behind the first `offset`."""
+    if not query.ordered_by_columns():
+        return _sorted_page(connection, query, offset, limit)
+    if query.predicate is None:
+        rows = connection.execute(query.select().offset(offset).limit(limit))
+        return [Run(**row._mapping) for row in rows]
+    return list(islice(_matching(connection, query), offset, offset + limit))
+
+
+def count(connection: Connection, query: RunQuery) -> int:
+    """How many runs match."""
+    if query.predicate is None:
+        return connection.execute(select(func.count()).select_from(runs).where(*query.conditions)).scalar_one()
+    return sum(1 for _ in _matching(connection, query))
+
+
+def _conditions(given: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+    for column, values in filters.equalities(given).items():
+        yield _column(column).in_(values)
+
+
+def _column(name: str) -> ColumnElement[Any]:
+    return sweeps.c.name if name == "sweep_name" else runs.c[name]
+
+
+def _column_order(key: sorting.OrderKey) -> ColumnElement[Any]:
+    column = _column(column_of(key.path) or "id")
+    return (column.desc() if key.descending else column.asc()).nulls_last()
+
+
+def _matching(connection: Connection, query: RunQuery) -> Iterator[Run]:
+    rows = connection.execute(query.select(), execution_options={"yield_per": _FETCHED_AT_ONCE})
+    found = (Run(**row._mapping) for row in rows)
+    predicate = query.predicate
+    return found if predicate is None else (run for run in in_time(found) if predicate(RunDocument(run)))
+
+
+def in_time(found: Iterable[T], seconds: float = _LONGEST_WALK_SECONDS) -> Iterator[T]:
+    """What was found, one by one; whoever waits for the store must not wait for a filter over a million runs.
+
+    Raises:
+        Refused: the walk took too long.
+    """
+    end = time.monotonic() + seconds
+    for one in found:
+        if time.monotonic() > end:
+            raise Refused(f"The filter took more than {seconds:g} s; ask for fewer conditions, or for columns alone.")
+        yield one
+
+
+def _sorted_page(connection: Connection, query: RunQuery, offset: int, limit: int) -> list[Run]:
+    key = sorting.sort_key(query.order)
+    values = [(_values(run, query.order), run.id) for run in _matching(connection, query)]
+    chosen = [run_id for _, run_id in sorted(values, key=lambda pair: key(pair[0]))[offset : offset + limit]]
+    found = {row.id: Run(**row._mapping) for row in connection.execute(COLUMNS.where(runs.c.id.in_(chosen)))}
+    return [found[run_id] for run_id in chosen if run_id in found]
+
+
+def _values(run: Run, order: Sequence[sorting.OrderKey]) -> list[Any]:
+    document = RunDocument(run)
+    return [document.value(key.path) for key in order]

@@ -1,0 +1,38 @@
+"""States of a run, in W&B's words, and what they mean for the item behind it. Owns the words.
+
+pending -> running -> finished | failed | killed | preempted      said by the run's client, or by our agent
+running <-> crashed            its client is not heard of any more; heard of again
+running -> preempting          its client expects to be pushed aside
+any end -> running             the same run is started again (resumed)
+"""
+
+from launchd.server.store.launch import states
+
+PENDING = "pending"
+RUNNING = "running"
+PREEMPTING = "preempting"
+FINISHED = "finished"
+FAILED = "failed"
+KILLED = "killed"
+CRASHED = "crashed"
+PREEMPTED = "preempted"
+
+STATES = (PENDING, RUNNING, PREEMPTING, FINISHED, FAILED, KILLED, CRASHED, PREEMPTED)
+HEARD_OF = (RUNNING, PREEMPTING)
+"""States whose clients must be heard of from time to time."""
+ALIVE = (PENDING, RUNNING, PREEMPTING)
+NOT_ENDED = (PENDING, RUNNING, PREEMPTING, CRASHED)
+"""States that an end may follow; crashed is only a guess."""
+
+ITEM_STATUS = {FINISHED: "finished", FAILED: "failed", CRASHED: "failed", KILLED: "stopped", PREEMPTED: "preempted"}
+"""Status of an item that follows its run."""
+ITEM_STATE = {state: states.STATE_OF_STATUS[status] for state, status in ITEM_STATUS.items()}
+
+
+def end_state(exit_code: int, *, stopped: bool, preempting: bool) -> str:
+    """What a run that has exited is. A stop or a preemption explains a failure, but not a success."""
+    if exit_code == 0:
+        return FINISHED
+    if stopped:
+        return KILLED
+    return PREEMPTED if preempting else FAILED

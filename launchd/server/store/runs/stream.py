@@ -1,0 +1,61 @@
+"""Taking in what a run's client streams. Owns the order: the lines, what is known of them, the state."""
+
+from sqlalchemy import Connection, bindparam, case, literal_column, update
+
+from launchd.server.models import HISTORY, Run, Viewer
+from launchd.server.runs import history_keys
+from launchd.server.runs.file_stream import StreamUpdate
+from launchd.server.store.runs import changes as run_changes
+from launchd.server.store.runs import ends as run_ends
+from launchd.server.store.runs import lines as run_lines
+from launchd.server.store.runs import runs
+from launchd.server.store.runs.states import CRASHED, PENDING, PREEMPTING, RUNNING, end_state
+from launchd.server.store.sweeps import progress as sweep_progress
+from launchd.server.store.tables import runs as runs_table
+
+_state = runs_table.c.state
+_HEARD = (
+    update(runs_table)
+    .where(runs_table.c.id == bindparam("of_id"))
+    .values(
+        heartbeat_at=bindparam("now"),
+        state=case((_state.in_((PENDING, CRASHED)), literal_column(f"'{RUNNING}'")), else_=_state),
+    )
+)
+_PREEMPTING = update(runs_table).where(runs_table.c.id == bindparam("of_id"), _state == RUNNING)
+
+
+def take_in(connection: Connection, found: Run, said: StreamUpdate, now: float) -> None:
+    """Keep what was said; it counts as a heartbeat, and a run that was taken for dead lives again."""
+    connection.execute(_HEARD, {"of_id": found.id, "now": now})
+    for stream, lines in said.lines.items():
+        run_lines.write(connection, found.id, stream, lines)
+    runs.change(connection, found.id, _logged(found, said))
+    if said.preempting:
+        connection.execute(_PREEMPTING, {"of_id": found.id, "state": PREEMPTING})
+    if said.exit_code is not None:
+        preempting = said.preempting or found.state == PREEMPTING
+        state = end_state(said.exit_code, stopped=found.stopped, preempting=preempting)
+        run_ends.end(connection, found.id, state, now, said.exit_code)
+
+
+def stop_early(connection: Connection, viewer: Viewer, found: Run, said: StreamUpdate) -> tuple[bool, str | None]:
+    """Whether the run shall stop, after what it said, and the launch agent that has to be woken for it."""
+    behind = HISTORY in said.lines and sweep_progress.falls_behind(connection, found)
+    if not behind or found.stopped or said.exit_code is not None:
+        return found.stopped, None
+    return True, run_changes.stop(connection, viewer, found.id, "It fell behind the other runs of its sweep.")
+
+
+def _logged(found: Run, said: StreamUpdate) -> dict[str, str]:
+    """Columns that sum up what was logged. Lines sent again are not counted again."""
+    values = {}
+    new = [kinds for number, kinds in said.kinds.items() if number >= found.history_lines]
+    if new:
+        keys = history_keys.read(found.history_keys)
+        for kinds in new:
+            keys.note(kinds)
+        values["history_keys"] = history_keys.written(keys)
+    if said.summary is not None:
+        values["summary"] = said.summary
+    return values

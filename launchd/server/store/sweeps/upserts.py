@@ -1,0 +1,124 @@
+"""Making and changing sweeps as W&B's `upsertSweep` does, all of it or nothing. Owns what each of its inputs means."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from launchd.server.errors import Refused
+from launchd.server.models import Sweep, Viewer
+from launchd.server.runs import filters, names
+from launchd.server.store.accounts import principals
+from launchd.server.store.runs import lists as run_lists
+from launchd.server.store.runs.lists import RunQuery
+from launchd.server.store.sweeps import progress as sweep_progress
+from launchd.server.store.sweeps import runs as sweep_runs
+from launchd.server.store.sweeps import sweeps
+from launchd.server.store.sweeps.states import check
+from launchd.server.sweeps import bayes
+from launchd.server.sweeps.config import SweepConfig, read_config
+
+_MOST_ADOPTED = 1000
+
+
+class Scheduler(msgspec.Struct, frozen=True):
+    """Where the scheduler of a launched sweep goes, and its run spec, which is JSON in a string."""
+
+    queue: str
+    run_spec: str
+    run_queue_project: str = principals.MODEL_REGISTRY
+    run_queue_entity: str | None = None
+
+    def kept(self) -> str:
+        """What the sweep shows of it to whoever resumes it."""
+        return msgspec.json.encode({"run_spec": self.run_spec}).decode()
+
+    def spec_for(self, sweep: Sweep) -> dict[str, Any]:
+        """The run spec, with the name of the sweep in it.
+
+        Raises:
+            Refused: it is no JSON object.
+        """
+        try:
+            return msgspec.json.decode(self.run_spec.replace(_PLACEHOLDER, sweep.name), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise Refused(f"run_spec of launchScheduler is no JSON object: {error}.") from error
+
+
+_scheduler_decoder = msgspec.json.Decoder(Scheduler | None)
+
+
+_PLACEHOLDER = "WANDB_SWEEP_ID"
+
+
+def read_scheduler(text: str | None) -> Scheduler | None:
+    """Raises:
+    Refused: not what W&B's clients send.
+    """
+    try:
+        return _scheduler_decoder.decode(text) if text else None
+    except msgspec.DecodeError as error:
+        raise Refused(f"launchScheduler is wrong: {error}.") from error
+
+
+def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], scheduler: Scheduler | None) -> Sweep:
+    """The sweep, made or changed.
+
+    Raises:
+        NotFound: entity or sweep do not exist for the viewer.
+        Refused: something in it cannot be.
+    """
+    config = read_config(given["config"]) if given.get("config") is not None else None
+    if config is not None:
+        bayes.check_available(config)
+    values = _given(given, config, scheduler)
+    if given.get("id"):
+        found = sweeps.require_by_storage_id(connection, viewer, given["id"])
+        if config is not None:
+            values |= _begin_anew(connection, found, config)
+        sweeps.change(connection, found.id, values)
+        sweep = sweeps.sweep_by_number(connection, found.id)
+    else:
+        sweep = _add(connection, viewer, given, config, values)
+    if given.get("prior_runs_filters"):
+        wanted = RunQuery(sweep.project_id, filters.read_filter(given["prior_runs_filters"]))
+        sweep_runs.adopt(connection, sweep, run_lists.page(connection, wanted, 0, _MOST_ADOPTED))
+    return sweep
+
+
+def _begin_anew(connection: Connection, found: Sweep, config: SweepConfig) -> dict[str, Any]:
+    """What was reckoned by the configuration before does not hold any more. Returns what changes with it."""
+    before = read_config(found.config)
+    if config.early_terminate != before.early_terminate:
+        sweep_progress.forget(connection, found)
+    return {"grid_place": 0} if config.parameters != before.parameters else {}
+
+
+def _add(
+    connection: Connection,
+    viewer: Viewer,
+    given: Mapping[str, Any],
+    config: SweepConfig | None,
+    values: Mapping[str, Any],
+) -> Sweep:
+    if config is None:
+        raise Refused("A new sweep needs a config.")
+    entity = principals.require_entity(connection, viewer, given.get("entity_name"))
+    project, _ = principals.ensure_project(connection, entity, given.get("project_name") or principals.UNCATEGORIZED)
+    return sweeps.insert_sweep(connection, project.id, names.new_run_id(), values)
+
+
+def _given(given: Mapping[str, Any], config: SweepConfig | None, scheduler: Scheduler | None) -> dict[str, Any]:
+    names_of = ("config", "description", "controller", "scheduler")
+    values = {name: given[name] for name in names_of if given.get(name) is not None}
+    if given.get("state") is not None:
+        values["state"] = check(given["state"])
+    if config is not None:
+        values["method"] = config.method
+    display_name = given.get("display_name") or (config.display_name if config else None)
+    if display_name:
+        values["display_name"] = display_name
+    if scheduler is not None:
+        values |= {"launched": True, "scheduler": scheduler.kept()}
+    return values

@@ -1,0 +1,26 @@
+"""The supervisor's inbox without a supervisor: what the threads under test told it."""
+
+from typing import TypeVar
+
+from launchd.agent.events import Inbox, Letter
+from tests.support.waiting import wait_until
+
+T = TypeVar("T")
+
+
+class Mail:
+    """Keeps every letter that came."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self._letters: list[Letter] = []
+
+    def of(self, kind: type[T]) -> list[T]:
+        """Return the letters of a kind that came until now, in order."""
+        self._letters += self.inbox.take_all()
+        return [letter for letter in self._letters if isinstance(letter, kind)]
+
+    def wait_for(self, kind: type[T], count: int = 1, timeout: float = 10.0) -> list[T]:
+        """Wait for ``count`` letters of a kind; returns all of that kind."""
+        wait_until(lambda: len(self.of(kind)) >= count, timeout, f"{count} letters {kind.__name__}")
+        return self.of(kind)

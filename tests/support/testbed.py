@@ -1,0 +1,204 @@
+"""A whole house for a test: a queue server, an agent, their files; started, killed and looked at from outside."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from launchd.agent.control.client import ControlError, ask
+from launchd.client.queue_server import Item, QueueServer
+from tests.support.processes import holds_files_below
+from tests.support.server import RunningServer, running_server
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+QUEUE = "default"
+
+#: Item states after which nothing more happens.
+OVER = {"FINISHED", "FAILED", "STOPPED", "PREEMPTED"}
+
+#: Quick enough for a test to see a silent worker ended.
+QUICK = {
+    "worker_heartbeat_seconds": 0.3,
+    "worker_silence_seconds": 2.0,
+    "fork_server_silence_seconds": 3.0,
+    "wait_seconds": 5.0,
+}
+
+
+class AgentProcess:
+    """An agent as an operator runs it: ``launchd agent -c FILE``."""
+
+    def __init__(self, house: "House", environ: Mapping[str, str]) -> None:
+        self._house = house
+        self._log = house.agent_log.open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "launchd", "agent", "-c", str(house.config_path)],
+            cwd=ROOT,
+            env=os.environ | {"WANDB_API_KEY": house.server.key, "WANDB_BASE_URL": house.server.url} | environ,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        self.pid = self._process.pid
+
+    def wait_ready(self) -> None:
+        """Wait until it answers at its control socket."""
+        wait_until(
+            lambda: self._answers() or self.exit_code() is not None or self.is_stopped(),
+            what="the agent answered, left or hung",
+        )
+
+    def wait_gone(self, timeout: float = 20.0) -> int:
+        """Wait until it has left; returns its exit code."""
+        code = self._process.wait(timeout)
+        self._log.close()
+        return code
+
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def is_stopped(self) -> bool:
+        """Whether it hangs in SIGSTOP."""
+        return self.exit_code() is None and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+
+    def kill(self) -> None:
+        """SIGKILL it, as the kernel or an impatient operator does."""
+        if self.exit_code() is None:
+            self._process.kill()
+        self.wait_gone()
+
+    def terminate(self) -> int:
+        """SIGTERM it, as systemd does; returns its exit code."""
+        self._process.terminate()
+        return self.wait_gone()
+
+    def _answers(self) -> bool:
+        try:
+            self._house.ask(command="status")
+        except ControlError:
+            return False
+        return True
+
+
+class House:
+    """A queue server with one queue, and room for one agent at a time."""
+
+    def __init__(self, directory: Path, server: RunningServer, *, max_jobs: int, launchd: Mapping[str, Any]) -> None:
+        self.directory = directory
+        self.server = server
+        self.client = QueueServer(server.url, server.key)
+        self.entity = self.client.viewer().entity or ""
+        if self.client.queue(self.entity, QUEUE) is None:
+            self.client.create_queue(self.entity, QUEUE)
+        self.state_dir = directory / "state"
+        self.runtime_dir = directory / "run"
+        self.agent_log = directory / "agent.log"
+        self.config_path = directory / "launch-config.yaml"
+        self.configure(max_jobs=max_jobs, launchd=launchd)
+        self.agent: AgentProcess | None = None
+
+    def configure(self, *, max_jobs: int, launchd: Mapping[str, Any] | None = None, **top: Any) -> None:
+        """Write the agent's configuration file; ``top`` are keys of W&B's."""
+        ours = {
+            "state_dir": str(self.state_dir),
+            "runtime_dir": str(self.runtime_dir),
+            "policy": {"resources": ["local-process", "fake"], "allow_local_git": True},
+            "supervision": QUICK,
+        }
+        config = {"entity": self.entity, "queues": [QUEUE], "max_jobs": max_jobs, "launchd": ours | (launchd or {})}
+        self.config_path.write_text(yaml.safe_dump(config | top))
+
+    def start_agent(self, **environ: str) -> AgentProcess:
+        """Start the agent and wait until it answers or has left."""
+        self.agent = AgentProcess(self, environ)
+        self.agent.wait_ready()
+        return self.agent
+
+    def push(self, *command: str, resource: str = "local-process", **spec: Any) -> str:
+        """Queue a command; returns the item's id."""
+        overrides = {"entry_point": list(command), **spec.pop("overrides", {})}
+        run_spec = {"entity": self.entity, "project": "tests", "resource": resource, "overrides": overrides, **spec}
+        return self.client.push(self.entity, QUEUE, run_spec)
+
+    def item(self, item_id: str) -> Item:
+        item = self.client.item(item_id)
+        assert item is not None
+        return item
+
+    def wait_over(self, item_ids: Sequence[str], timeout: float = 40.0) -> list[Item]:
+        """Wait until all items are over, as the queue server sees it; returns them."""
+        what = f"the end of {len(item_ids)} items ({self.agent_log})"
+        wait_until(lambda: all(self.item(item_id).state in OVER for item_id in item_ids), timeout, what)
+        return [self.item(item_id) for item_id in item_ids]
+
+    def ask(self, **request: str) -> dict[str, Any]:
+        """Ask the agent at its control socket."""
+        return ask(self.runtime_dir, request)
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = self.ask(command="status")["status"]
+        return status
+
+    def job(self, item_id: str) -> dict[str, Any]:
+        job: dict[str, Any] = self.ask(command="job", item=item_id)["job"]
+        return job
+
+    def phase(self, item_id: str) -> str | None:
+        """Return the phase of a job, or ``None`` while the agent does not know it."""
+        answer = self.ask(command="job", item=item_id)
+        return str(answer["job"]["phase"]) if answer["ok"] else None
+
+    def journal_states(self) -> dict[str, str]:
+        """Return the state of each job in the journal, by item."""
+        with sqlite3.connect(f"file:{self.state_dir}/journal.sqlite?mode=ro", uri=True) as journal:
+            rows = journal.execute("SELECT item_id, record FROM jobs").fetchall()
+        return {item_id: json.loads(record)["state"] for item_id, record in rows}
+
+    def outbox(self) -> int:
+        """Return how many rows wait in the outbox."""
+        with sqlite3.connect(f"file:{self.state_dir}/journal.sqlite?mode=ro", uri=True) as journal:
+            return int(journal.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+    def log(self) -> str:
+        return self.agent_log.read_text(errors="replace")
+
+    def processes(self) -> list[psutil.Process]:
+        """Return what holds some of the agent's state: workers with a job, shims, jobs; not the agent itself."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def close(self) -> None:
+        """End the agent, if one runs."""
+        if self.agent is not None and self.agent.exit_code() is None:
+            os.kill(self.agent.pid, signal.SIGCONT)
+            self.agent.kill()
+        self.client.close()
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            if process.pid == os.getpid() or (self.agent is not None and process.pid == self.agent.pid):
+                return False
+            return holds_files_below(self.state_dir, process.pid)
+        except OSError:
+            return False
+
+
+@contextmanager
+def house(directory: Path, *, max_jobs: int = 4, launchd: Mapping[str, Any] | None = None) -> Iterator[House]:
+    """Open a house in ``directory``; everything started in it ends with it."""
+    (directory / "server").mkdir()
+    with running_server(directory / "server") as server:
+        opened = House(directory, server, max_jobs=max_jobs, launchd=launchd or {})
+        try:
+            yield opened
+        finally:
+            opened.close()

@@ -1,0 +1,63 @@
+"""Queue servers for the threads that speak to one: W&B's kind and ours, both on real sockets."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from launchd.agent.server_link import poller, retry, wandb_reports
+from launchd.client.queue_server import QueueServer
+from tests.support.recorded_events import Mail
+from tests.support.server import Api, RunningServer, running_server
+from tests.support.wandb_server import WandbServer, wandb_server
+
+#: How long a test's client waits for a server that hangs.
+PATIENCE_SECONDS = 0.5
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pauses between retries grow from a hundredth of a second, and the long ones be as short."""
+    for module, name in (
+        (retry, "FIRST_PAUSE_SECONDS"),
+        (retry, "UNAUTHORIZED_PAUSE_SECONDS"),
+        (poller, "REFUSED_PAUSE_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.01)
+    monkeypatch.setattr(wandb_reports, "REQUEUE_LOOK_SECONDS", 0.05)
+
+
+@pytest.fixture
+def mail() -> Mail:
+    return Mail()
+
+
+@pytest.fixture
+def wandb() -> Iterator[WandbServer]:
+    with wandb_server("a", "b") as server:
+        yield server
+
+
+@pytest.fixture
+def wandb_client(wandb: WandbServer) -> Iterator[QueueServer]:
+    client = QueueServer(wandb.url, wandb.key, timeout=PATIENCE_SECONDS)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="package")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("queue-server")) as server:
+        yield server
+
+
+@pytest.fixture
+def api(native: RunningServer) -> Iterator[Api]:
+    with native.api() as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(native: RunningServer) -> Iterator[QueueServer]:
+    opened = QueueServer(native.url, native.key)
+    yield opened
+    opened.close()

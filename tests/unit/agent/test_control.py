@@ -1,0 +1,103 @@
+"""The control socket: requests reach the main thread, bad ones get a sentence, and it is for its owner alone."""
+
+import json
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launchd.agent.control import client as control_client
+from launchd.agent.control.client import SOCKET_NAME, ControlError, NoAnswer, ask
+from launchd.agent.control.server import MAX_REQUEST_BYTES, ControlServer
+from launchd.agent.events import Asked, Inbox
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def socket_directory(tmp_path: Path) -> Iterator[Path]:
+    inbox = Inbox()
+    server = ControlServer(tmp_path, inbox)
+    server.open()
+    ended = threading.Event()
+
+    def answer_for_ever() -> None:
+        while not ended.is_set():
+            for letter in inbox.take_all():
+                assert isinstance(letter, Asked)
+                letter.reply.put({"ok": True, "heard": letter.request})
+
+    threading.Thread(target=answer_for_ever, daemon=True).start()
+    yield tmp_path
+    ended.set()
+    server.close()
+
+
+def send(directory: Path, data: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(directory / SOCKET_NAME))
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        return client.recv(65536)
+
+
+def test_a_request_is_answered(socket_directory: Path) -> None:
+    assert ask(socket_directory, {"command": "status"}) == {"ok": True, "heard": {"command": "status"}}
+
+
+def test_an_agent_that_hangs_is_told_from_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_client, "ANSWER_SECONDS", 0.0)
+    monkeypatch.setattr(control_client, "CLIENT_SECONDS", 0.05)
+    with pytest.raises(NoAnswer, match=r"^No agent runs here "):
+        ask(tmp_path, {"command": "status"})
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(tmp_path / SOCKET_NAME))
+        hanging.listen()
+        with pytest.raises(NoAnswer, match=r"did not answer: timed out\. If it hangs, restart it"):
+            ask(tmp_path, {"command": "status"})
+
+
+@pytest.mark.parametrize("data", [b"hello\n", b"[1]\n", b"\xff\xfe\n", b"\n"])
+def test_garbage_gets_a_sentence(socket_directory: Path, data: bytes) -> None:
+    answer = json.loads(send(socket_directory, data))
+    assert not answer["ok"]
+    assert answer["error"].startswith("The request is no JSON")
+
+
+def flood(directory: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(directory / SOCKET_NAME))
+        for _ in range(100):
+            client.sendall(b"x" * MAX_REQUEST_BYTES)
+
+
+def test_a_flood_is_cut_off_and_the_next_client_served(socket_directory: Path) -> None:
+    with pytest.raises(ConnectionError):
+        flood(socket_directory)
+    assert ask(socket_directory, {"command": "status"})["ok"]
+
+
+def test_only_the_owner_may_connect(socket_directory: Path) -> None:
+    mode = (socket_directory / SOCKET_NAME).stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_where_no_agent_runs_the_sentence_says_how_to_start_one(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match="launchd up"):
+        ask(tmp_path, {"command": "status"})
+
+
+def test_a_dead_agents_socket_is_no_agent(tmp_path: Path) -> None:
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(tmp_path / SOCKET_NAME))
+    dead.close()
+    with pytest.raises(ControlError, match="No agent runs here"):
+        ask(tmp_path, {"command": "status"})
+    server = ControlServer(tmp_path, Inbox())
+    server.open()
+    wait_until(server.is_alive, what="the server took the dead one's place")
+    server.close()

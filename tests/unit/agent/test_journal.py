@@ -1,0 +1,141 @@
+"""The journal keeps what was committed, and nothing is lost when the disk refuses."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ipc.handles import Handle
+from ipc.states import JobState
+from launchd.agent.job_record import JobRecord
+from launchd.agent.journal import Journal, JournalError
+from tests.support.jobs import a_job
+from tests.support.small_disk import small_disk
+
+
+class Desk:
+    """A journal that can be closed and opened again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = Journal(path)
+
+    def reopen(self) -> Journal:
+        self.journal.close()
+        self.journal = Journal(self.path)
+        return self.journal
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    opened = Desk(tmp_path / "journal.sqlite")
+    yield opened
+    opened.journal.close()
+
+
+@pytest.fixture
+def journal(desk: Desk) -> Journal:
+    return desk.journal
+
+
+def test_a_committed_job_comes_back_as_it_was(desk: Desk, journal: Journal) -> None:
+    job = msgspec.structs.replace(a_job("a"), recorded=True, handle=Handle("local-process", "n", 1, {"pid": 3}))
+    journal.save(job)
+    journal.commit()
+    assert desk.reopen().jobs_in_care() == [job]
+
+
+def test_an_uncommitted_job_is_not_there(desk: Desk, journal: Journal) -> None:
+    journal.save(a_job("a"))
+    assert desk.reopen().jobs_in_care() == []
+
+
+def test_a_job_that_is_over_is_not_in_care_but_known(journal: Journal) -> None:
+    over = msgspec.structs.replace(a_job("a"), state=JobState.FINISHED, state_at=5.0)
+    journal.save(over)
+    journal.commit()
+    assert (journal.jobs_in_care(), journal.job("a"), journal.ended_jobs(10)) == ([], over, [over])
+
+
+def test_jobs_come_back_in_the_order_of_their_claims(journal: Journal) -> None:
+    for name, claimed_at in (("late", 3.0), ("early", 1.0), ("middle", 2.0)):
+        journal.save(msgspec.structs.replace(a_job(name), claimed_at=claimed_at))
+    journal.commit()
+    assert [job.item_id for job in journal.jobs_in_care()] == ["early", "middle", "late"]
+
+
+def test_the_outbox_keeps_its_order_and_forgets_what_arrived(desk: Desk, journal: Journal) -> None:
+    first = journal.add_delivery(a_job("a"), "outcome", {"status": "failed"}, 1.0)
+    second = journal.add_delivery(a_job("b"), "warning", {"message": "m"}, 2.0)
+    journal.commit()
+    journal.remove_deliveries([first.id])
+    journal.commit()
+    assert desk.reopen().deliveries() == [second]
+
+
+def test_delivery_numbers_are_not_used_twice_after_a_restart(desk: Desk, journal: Journal) -> None:
+    first = journal.add_delivery(a_job("a"), "outcome", {}, 1.0)
+    journal.commit()
+    assert desk.reopen().add_delivery(a_job("b"), "outcome", {}, 2.0).id > first.id
+
+
+def test_all_but_the_last_ended_jobs_are_found_for_cleaning(journal: Journal) -> None:
+    for number in range(5):
+        ended = msgspec.structs.replace(a_job(str(number)), state=JobState.FINISHED, state_at=float(number))
+        journal.save(ended)
+    journal.commit()
+    assert journal.ended_before_last(2, 2) == {item: a_job(item).name for item in ("2", "1")}
+
+
+def test_a_second_agent_is_refused_with_the_first_ones_process(journal: Journal) -> None:
+    script = (
+        f"from pathlib import Path; from launchd.agent.journal import Journal; Journal(Path({str(journal.path)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "Another agent (process" in done.stderr
+
+
+def test_a_newer_versions_journal_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "journal.sqlite") as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(JournalError, match="newer launchd"):
+        Journal(tmp_path / "journal.sqlite")
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot be used"):
+        Journal(tmp_path / "file" / "journal.sqlite")
+
+
+def test_what_a_full_disk_refused_is_written_by_the_next_commit(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", mebibytes=1) as disk:
+        journal = Journal(disk / "journal.sqlite")
+        filler = disk / "filler"
+        filler.write_bytes(b"x" * _free(disk))
+        jobs = [_large_job(str(number)) for number in range(20)]
+        for job in jobs:
+            journal.save(job)
+        with pytest.raises(JournalError, match="Make room"):
+            journal.commit()
+        assert journal.jobs_in_care() == []
+
+        filler.unlink()
+        journal.commit()
+        assert len(journal.jobs_in_care()) == len(jobs)
+        journal.close()
+
+
+def _large_job(name: str) -> JobRecord:
+    return msgspec.structs.replace(a_job(name), message="x" * 10_000)
+
+
+def _free(disk: Path) -> int:
+    status = os.statvfs(disk)
+    return status.f_bavail * status.f_bsize

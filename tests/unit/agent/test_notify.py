@@ -1,0 +1,69 @@
+"""What systemd is told, over a real datagram socket."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launchd.daemon.systemd import Notifier
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(str(tmp_path / "notify"))
+    listener.settimeout(0)
+    yield listener
+    listener.close()
+
+
+def notifier(systemd: socket.socket, watchdog_usec: str = "0") -> Notifier:
+    return Notifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": watchdog_usec})
+
+
+def heard(systemd: socket.socket) -> list[str]:
+    messages = []
+    try:
+        while True:
+            messages.append(systemd.recv(4096).decode())
+    except BlockingIOError:
+        return messages
+
+
+def test_it_says_when_it_is_ready(systemd: socket.socket) -> None:
+    notifier(systemd).ready()
+    assert heard(systemd) == ["READY=1"]
+
+
+def test_the_same_status_is_told_once(systemd: socket.socket) -> None:
+    one = notifier(systemd)
+    one.status("polling")
+    one.status("polling")
+    one.status("draining")
+    assert heard(systemd) == ["STATUS=polling", "STATUS=draining"]
+
+
+def test_the_watchdog_is_fed_no_oftener_than_needed(systemd: socket.socket) -> None:
+    one = notifier(systemd, "60000000")
+    one.feed_watchdog()
+    one.feed_watchdog()
+    assert heard(systemd) == ["WATCHDOG=1"]
+
+
+def test_without_a_watchdog_none_is_fed(systemd: socket.socket) -> None:
+    notifier(systemd).feed_watchdog()
+    assert heard(systemd) == []
+
+
+def test_a_reload_carries_its_time(systemd: socket.socket) -> None:
+    notifier(systemd).reloading()
+    assert heard(systemd)[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
+
+
+def test_without_systemd_it_is_silent() -> None:
+    Notifier({}).ready()
+
+
+def test_a_systemd_that_is_away_for_a_moment_does_no_harm(tmp_path: Path) -> None:
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()

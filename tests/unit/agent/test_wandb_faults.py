@@ -1,0 +1,203 @@
+"""Every fault at every operation that an agent sends to W&B's server: no item lost, none taken twice, none forgotten.
+
+In each scene one kind of fault is met once by each operation of one thread of the agent, before or after its effect.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from launchd.agent.events import Acknowledged, Contact, Delivered, Ordered, Registered
+from launchd.agent.journal import Delivery
+from launchd.agent.server_link.heartbeat import STOPPED_RUN_REASON, WatchedRun
+from launchd.agent.server_link.reporter import Acknowledgement
+from launchd.agent.server_link.wandb_reports import Ending
+from launchd.client.operations import accounts, launch, runs
+from launchd.client.operations.operation import Operation
+from launchd.client.queue_server import QueueServer, StopOrder
+from tests.support.recorded_events import Mail
+from tests.support.threads import polling, reporting, want_until_all_came, watching
+from tests.support.waiting import wait_until
+from tests.support.wandb_faults import Fault
+from tests.support.wandb_server import ENTITY, WandbServer, wandb_server
+
+REGISTERING = (
+    "Capabilities",
+    "Viewer",
+    "ProjectRunQueues",
+    "EntityIsTeam",
+    "createLaunchAgent",
+    "LaunchAgent",
+    "popFromRunQueue",
+)
+TAKING = ("ackRunQueueItem", "GetRunQueueItem", "GetSweepState")
+TELLING = ("RunState", "failRunQueueItem", "updateRunQueueItemWarning", "UpsertSweep")
+KEEPING = ("UpsertBucket", "CreateRunFiles", "PUT", "file_stream")
+REQUEUEING = ("GetRunQueueItems", "pushToRunQueueByName")
+WATCHING = ("updateLaunchAgent", "LaunchAgent", "RunStoppedStatus")
+
+#: What an agent does not send: operations of the command line, and those that make a queue where there is none at all.
+NOT_OF_AGENTS = {
+    "CreateDefaultResourceConfig",
+    "CreateProject",
+    "CreateRunQueue",
+    "DeleteFromRunQueue",
+    "DeleteRunQueue",
+    "GetDefaultResourceConfig",
+    "GetRunQueueMetadata",
+    "Run",
+    "RunInfo",
+    "UpsertRunQueue",
+}
+
+#: How long a client waits for a server that hangs.
+PATIENCE_SECONDS = 0.5
+LEASE_SECONDS = 0.5
+SCENE_SECONDS = 25.0
+
+SIDES = pytest.mark.parametrize("done", [False, True], ids=["before the effect", "after the effect"])
+FAULTS = pytest.mark.parametrize("fault", Fault)
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
+_ids = itertools.count(1)
+
+
+@pytest.fixture
+def wandb() -> Iterator[WandbServer]:
+    with wandb_server("a", "b", lease_seconds=LEASE_SECONDS) as server:
+        server.retry_after = 0
+        yield server
+        assert server.foreign == []
+
+
+@pytest.fixture
+def wandb_client(wandb: WandbServer) -> Iterator[QueueServer]:
+    client = QueueServer(wandb.url, wandb.key, timeout=PATIENCE_SECONDS)
+    yield client
+    client.close()
+
+
+def taken_item(wandb: WandbServer, run: str | None = None) -> str:
+    """Return an item that is leased, or taken as ``run``."""
+    item = wandb.items[wandb.push("a")]
+    item.state, item.run_id = ("CLAIMED", run) if run else ("LEASED", None)
+    item.leased_at = float("inf")
+    return item.id
+
+
+def outcome(item_id: str, run: str, status: str, *, scheduler: bool = False) -> Delivery:
+    report = {"runQueueItemId": item_id, "sequence": 1, "status": status, "message": "It broke.", "stage": "run"}
+    ending = Ending(ENTITY, "tests", run, "/nonexistent", ran=True, is_scheduler=scheduler)
+    body = {**report, "ending": {name: getattr(ending, name) for name in ending.__struct_fields__}}
+    return delivery(item_id, "outcome", body)
+
+
+def delivery(item_id: str, kind: str, body: object) -> Delivery:
+    return Delivery(next(_ids), item_id, "agent-1", kind, json.dumps(body), float("inf"))
+
+
+def test_no_operation_of_an_agent_is_left_out() -> None:
+    ours = {one.name for topic in (launch, runs) for one in vars(topic).values() if isinstance(one, Operation)}
+    ours |= {accounts.CAPABILITIES.name, accounts.VIEWER.name}
+    met = {*REGISTERING, *TAKING, *TELLING, *KEEPING, *REQUEUEING, *WATCHING}
+    assert ours - NOT_OF_AGENTS == met - {"PUT", "file_stream", "pushToRunQueueByName"}
+
+
+@FAULTS
+@SIDES
+def test_a_poller_registers_and_gets_every_item(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
+) -> None:
+    items = [wandb.push("a"), wandb.push("b"), wandb.push("b")]
+    wandb.break_operations(fault, *REGISTERING, done=done)
+    with polling(wandb_client, mail, "a", "b", entity=None) as poller:
+        mail.wait_for(Registered, timeout=SCENE_SECONDS)
+        want_until_all_came(poller, mail, items, SCENE_SECONDS)
+    assert set(wandb.met) == set(REGISTERING)
+    assert mail.of(Contact)[-1].error is None
+
+
+@FAULTS
+@SIDES
+def test_items_are_taken_once(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
+) -> None:
+    wandb_client.capabilities()
+    wandb.sweeps["s"] = "RUNNING"
+    items = [taken_item(wandb) for _ in range(3)]
+    wandb.break_operations(fault, *TAKING, done=done)
+    with reporting(wandb_client, mail) as reporter:
+        for item in items:
+            reporter.acknowledge(Acknowledgement(item, "agent-1", f"run-{item}", ENTITY, "tests", "a", "s"))
+        answers = mail.wait_for(Acknowledged, 3, SCENE_SECONDS)
+    assert answers == [Acknowledged(item, accepted=True) for item in items]
+    assert [(wandb.items[item].acks, wandb.items[item].run_id) for item in items] == [
+        (1, f"run-{item}") for item in items
+    ]
+    assert {"ackRunQueueItem", "GetSweepState"} <= set(wandb.met)
+
+
+@FAULTS
+@SIDES
+def test_what_became_of_items_arrives(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
+) -> None:
+    wandb_client.capabilities()
+    wandb.sweeps["scheduler"] = "RUNNING"
+    wandb.start_run("begun")
+    never, begun, scheduler = (taken_item(wandb, run) for run in ("never", "begun", "scheduler"))
+    wandb.break_operations(fault, *TELLING, *KEEPING, done=done)
+    with reporting(wandb_client, mail, grace=0.05) as reporter:
+        reporter.deliver(delivery(begun, "warning", {"message": "m", "stage": "Kubernetes"}))
+        reporter.deliver(outcome(never, "never", "finished"))
+        reporter.deliver(outcome(begun, "begun", "failed"))
+        reporter.deliver(outcome(scheduler, "scheduler", "failed", scheduler=True))
+        delivered = mail.wait_for(Delivered, 4, SCENE_SECONDS)
+    assert [letter.refusal for letter in delivered] == [None] * 4
+    assert [wandb.state(item) for item in (never, begun, scheduler)] == ["FAILED", "CLAIMED", "FAILED"]
+    assert [stage for _, stage in wandb.items[never].failures] == ["run"]
+    assert set(wandb.items[begun].warnings) == {("m", "Kubernetes")}
+    assert wandb.sweeps["scheduler"] == "CANCELED"
+    assert wandb.items[scheduler].file_paths == [f"{scheduler}/error/error.log"]
+    assert set(wandb.met) == {*TELLING, *KEEPING}
+
+
+@FAULTS
+@SIDES
+def test_a_preempted_run_is_queued_once(
+    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
+) -> None:
+    wandb_client.capabilities()
+    first = taken_item(wandb, "r")
+    wandb.break_operations(fault, *REQUEUEING, done=done)
+    body = {"entity": ENTITY, "queue": "a", "run_spec": {"run_id": "r", "_resume_count": 1}}
+    with reporting(wandb_client, mail) as reporter:
+        reporter.deliver(delivery(first, "requeue", body))
+        wait_until(lambda: len(wandb.items) == 2, SCENE_SECONDS, "it is queued")
+        (second,) = set(wandb.items) - {first}
+        # Another agent takes it: only then can anybody tell whose run it is.
+        wandb.items[second].state, wandb.items[second].run_id = "CLAIMED", "r"
+        assert mail.wait_for(Delivered, 1, SCENE_SECONDS)[0].refusal is None
+    assert set(wandb.items) == {first, second}
+    assert set(wandb.met) == set(REQUEUEING)
+
+
+@FAULTS
+@SIDES
+def test_orders_are_heard(wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool) -> None:
+    agent_id = wandb_client.create_agent(ENTITY, ["queue-a"], "host", {}, "launchd@test")
+    wandb.break_operations(fault, *WATCHING, done=done)
+    wandb.stopped_runs.add("run")
+    wandb.stop_polling = True
+    with watching(wandb_client, mail, agent_id) as watcher:
+        watcher.watch_over((WatchedRun("item", ENTITY, "tests", "run"),))
+        wait_until(lambda: _ordered(mail) == {StopOrder("item", STOPPED_RUN_REASON)}, SCENE_SECONDS, "the stop")
+        wait_until(lambda: any(one.stop_polling for one in mail.of(Ordered)), SCENE_SECONDS, "the end of polling")
+        wait_until(lambda: "RUNNING" in wandb.statuses[agent_id], SCENE_SECONDS, "the status")
+    assert set(wandb.met) == set(WATCHING)
+
+
+def _ordered(mail: Mail) -> set[StopOrder]:
+    return {stop for letter in mail.of(Ordered) for stop in letter.stops}

@@ -1,0 +1,109 @@
+"""One job under a shim, from its launch to its exit record: the order of steps that makes a start happen at most once.
+
+    lock -> not started before? -> started.json on disk -> command spawned -> kept -> exit.json on disk
+
+A shim that dies before ``started.json`` is on disk has started nothing.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ipc import failpoints
+from ipc.job_files import was_started
+from workers.processes import adopt_orphans, key_of_child
+from workers.shim import records
+from workers.shim.messages import Answer, Outcome, ShimLaunch
+from workers.shim.output import OutputWriter
+from workers.shim.process_monitor import Keeper
+from workers.shim.records import ExitRecord, StartedRecord
+from workers.shim.signals import STOP_SIGNAL, SignalInbox
+from workers.shim.spawn import CannotSpawn, Plan, SpawnedCommand, find_user, spawn
+
+#: How often, a second apart, the exit record is tried before the exit status is given up.
+_EXIT_RECORD_ATTEMPTS = 60
+
+
+class Start:
+    """The start of one job. Made early: all that needs no launch is ready before one comes."""
+
+    def __init__(self) -> None:
+        # First of all, so that no signal finds this process unprepared.
+        self._inbox = SignalInbox()
+        adopt_orphans()
+        self._own_key = key_of_child(os.getpid())
+
+    def run(self, launch: ShimLaunch, answer: Callable[[Answer], None]) -> None:
+        """Start the job, keep it, record its end; ``answer`` is called once, as soon as the start is decided."""
+        try:
+            plan = self._prepare(launch)
+        except LookupError:
+            answer(Answer(Outcome.REFUSED, f"There is no user {launch.user} on this host to run the job as."))
+            return
+        except OSError as error:
+            answer(Answer(Outcome.REFUSED, f"The job could not be started on this host: {error}."))
+            return
+        if plan is None:
+            answer(Answer(Outcome.TAKEN))
+            return
+        failpoints.hit("shim.before_spawn")
+        record = self._start_and_keep(launch, plan, answer)
+        failpoints.hit("shim.ended")
+        _record_end(Path(launch.directory), record)
+
+    def _prepare(self, launch: ShimLaunch) -> Plan | None:
+        """Note on disk that the command is about to start; return ``None`` when it was started before."""
+        directory = Path(launch.directory)
+        user = find_user(launch.user) if launch.user else None
+        if not records.take_lock(directory, self._own_key) or was_started(directory):
+            return None
+        failpoints.hit("shim.started")
+        _hold(launch.holds)
+        records.reserve_exit(directory)
+        records.write_started(directory, StartedRecord(self._own_key, time.time()))
+        return Plan(launch.command, launch.environment, launch.work, user)
+
+    def _start_and_keep(self, launch: ShimLaunch, plan: Plan, answer: Callable[[Answer], None]) -> ExitRecord:
+        """Start the command and keep it to its end, unless a stop came first; return how it ended."""
+        directory = Path(launch.directory)
+        if self._inbox.take(STOP_SIGNAL) or records.read_stop(directory) is not None:
+            answer(Answer(Outcome.STARTED))
+            return ExitRecord(time.time(), stopped=True, message="The job was stopped before its command started.")
+        try:
+            command = _spawn(plan, directory)
+        except CannotSpawn as failure:
+            answer(Answer(Outcome.STARTED))
+            return ExitRecord(time.time(), code=failure.code, message=str(failure))
+        answer(Answer(Outcome.STARTED))
+        return Keeper(launch, command, self._inbox, OutputWriter(directory, launch.output)).keep()
+
+
+def _spawn(plan: Plan, directory: Path) -> SpawnedCommand:
+    command = spawn(plan)
+    failpoints.hit("shim.spawned")
+    # On a full disk, or without its directory, the job goes on: its environment names it too.
+    with suppress(OSError):
+        records.write_command(directory, key_of_child(command.pid))
+    return command
+
+
+def _hold(paths: tuple[str, ...]) -> None:
+    """Lock files (shared) for the rest of this process's life, so that nobody removes what the job uses."""
+    for path in paths:
+        with suppress(OSError):
+            fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _record_end(directory: Path, record: ExitRecord) -> None:
+    for attempt in range(_EXIT_RECORD_ATTEMPTS):
+        try:
+            # Somebody may have removed the directory under the job; its outcome is still wanted.
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            records.write_exit(directory, record)
+        except OSError:
+            time.sleep(min(attempt, 1))
+        else:
+            return
