@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from benchmarks.table import Figure
-from tests.support.testbed import house
+from tests.support.testbed import make_testbed
 from tests.support.waiting import wait_until
 
 JOBS = 64
@@ -12,7 +12,7 @@ JOBS = 64
 
 def measure(directory: Path, _jobs: int) -> list[Figure]:
     """Return the seconds from the start of the new agent until every job has a worker that has found it."""
-    with house(directory, max_jobs=JOBS) as opened:
+    with make_testbed(directory, max_jobs=JOBS) as opened:
         agent = opened.start_agent()
         items = [opened.push("/bin/sleep", "120") for _ in range(JOBS)]
         wait_until(lambda: _running(opened.status()) == JOBS, timeout=60, what="all jobs run")

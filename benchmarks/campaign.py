@@ -14,7 +14,7 @@ from benchmarks.fault_jobs import FaultJob, random_jobs
 from benchmarks.victims import Victims
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import Item
-from tests.support.testbed import OVER, AgentProcess, House
+from tests.support.testbed import OVER, AgentProcess, Testbed
 from tests.support.waiting import wait_until
 
 #: Between two kills.
@@ -39,19 +39,19 @@ SETTLING_SECONDS = 60.0
 class Campaign:
     """Pushes jobs and kills processes until all jobs are over; afterwards it holds what became of them."""
 
-    def __init__(self, house: House, seed: int, jobs: int, max_jobs: int) -> None:
-        self.runs = house.directory / "runs"
+    def __init__(self, testbed: Testbed, seed: int, jobs: int, max_jobs: int) -> None:
+        self.runs = testbed.directory / "runs"
         self.pushed: dict[str, FaultJob] = {}
         self.ended: dict[str, Item] = {}
         self.kills: Counter[str] = Counter()
         #: Exit codes of supervisors that nobody had killed.
         self.surprises: list[int] = []
-        self._house = house
+        self._house = testbed
         self._count = jobs
         self._slots = max_jobs
         self._jobs: Iterator[FaultJob] = random_jobs(Random(f"jobs {seed}"), jobs)
         self._random = Random(f"kills {seed}")
-        self.victims = Victims(house, self._random)
+        self.victims = Victims(testbed, self._random)
         self._next_kill = self.victims.draw()
         self._kill_at = 0.0
         self._look_at = 0.0

@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-#: First thing, in one write at the end of a file that all jobs share: number and external name.
+#: First thing, in one write at the end of a file that all jobs share: number and workload name.
 NOTE_RUN = 'echo "$1 $LAUNCHD_JOB_NAME" >> "$2"\n'
 
 #: Arguments of each: the job's number, the file of runs, seconds, and a number of its own.

@@ -19,7 +19,7 @@ import msgspec
 from benchmarks.campaign import Campaign
 from benchmarks.fault_jobs import missing_lines
 from benchmarks.victims import describe
-from tests.support.testbed import House, house
+from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 #: How long processes may take to be gone once the agent has left.
@@ -60,7 +60,9 @@ def main() -> int:
     print(f"seed {arguments.seed}, {arguments.jobs} jobs, {arguments.max_jobs} at once", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="launchd-faults-"))
     before = time.monotonic()
-    with house(directory, max_jobs=arguments.max_jobs, launchd={"jobs": {"keep_finished": arguments.jobs}}) as opened:
+    with make_testbed(
+        directory, max_jobs=arguments.max_jobs, launchd={"jobs": {"keep_finished": arguments.jobs}}
+    ) as opened:
         campaign = Campaign(opened, arguments.seed, arguments.jobs, arguments.max_jobs)
         campaign.run()
         tally = _tally(campaign, opened)
@@ -80,7 +82,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tally(campaign: Campaign, opened: House) -> Tally:
+def _tally(campaign: Campaign, opened: Testbed) -> Tally:
     runs = _read_runs(campaign.runs)
     counts = Counter(number for number, _ in runs)
     return Tally(
@@ -97,7 +99,7 @@ def _tally(campaign: Campaign, opened: House) -> Tally:
 
 
 def _read_runs(path: Path) -> list[tuple[int, str]]:
-    """Return number and external name of each run, in order."""
+    """Return number and workload name of each run, in order."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [(int(number), name) for number, name in (line.split() for line in lines)]
 
@@ -127,7 +129,7 @@ def _missing_output(campaign: Campaign, names: dict[int, str], directories: Path
     return silent
 
 
-def _disagreements(campaign: Campaign, opened: House) -> list[str]:
+def _disagreements(campaign: Campaign, opened: Testbed) -> list[str]:
     wait_until(lambda: opened.outbox() == 0, timeout=30, what="the outbox is empty")
     journal = {item_id: state.upper() for item_id, state in opened.journal_states().items()}
     return [
@@ -137,7 +139,7 @@ def _disagreements(campaign: Campaign, opened: House) -> list[str]:
     ]
 
 
-def _left_behind(campaign: Campaign, opened: House) -> list[str]:
+def _left_behind(campaign: Campaign, opened: Testbed) -> list[str]:
     """Have the agent leave; return what has not gone with it."""
     assert opened.agent is not None
     opened.agent.wait_ready()

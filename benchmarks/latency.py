@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.limits import bare_start
 from benchmarks.table import Figure, milliseconds, percentile
 from benchmarks.waiting import Finished
-from tests.support.testbed import House, house
+from tests.support.testbed import Testbed, make_testbed
 
 #: The job says when it began; its own start-up counts against us.
 CLOCK = ("/bin/date", "+%s.%N")
@@ -18,7 +18,7 @@ JOBS = 200
 def measure(directory: Path, _jobs: int) -> list[Figure]:
     """Return pickup and turnaround."""
     limit = milliseconds(bare_start(directory))
-    with house(directory, max_jobs=1, launchd={"supervision": {}}) as opened:
+    with make_testbed(directory, max_jobs=1, launchd={"supervision": {}}) as opened:
         opened.start_agent()
         pickups = _pickups(opened)
         turnarounds = _turnarounds(opened)
@@ -40,11 +40,11 @@ def measure(directory: Path, _jobs: int) -> list[Figure]:
     ]
 
 
-def _pickups(opened: House) -> list[float]:
+def _pickups(opened: Testbed) -> list[float]:
     return [_pickup(opened) for _ in range(JOBS)]
 
 
-def _pickup(opened: House) -> float:
+def _pickup(opened: Testbed) -> float:
     finished = Finished(opened)
     pushed_at = time.time()
     item_id = opened.push(*CLOCK)
@@ -52,7 +52,7 @@ def _pickup(opened: House) -> float:
     return _began_at(opened, item_id) - pushed_at
 
 
-def _turnarounds(opened: House) -> list[float]:
+def _turnarounds(opened: Testbed) -> list[float]:
     # One slot: the next job begins after this one's end, so start to start is its run and the turnaround.
     finished = Finished(opened)
     items = [opened.push("/bin/sleep", "5"), *(opened.push(*CLOCK) for _ in range(JOBS))]
@@ -61,5 +61,5 @@ def _turnarounds(opened: House) -> list[float]:
     return [after - before for before, after in pairwise(began)]
 
 
-def _began_at(opened: House, item_id: str) -> float:
+def _began_at(opened: Testbed, item_id: str) -> float:
     return float(Path(opened.job(item_id)["log_path"]).read_text())

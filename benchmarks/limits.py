@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ipc.bootstrap import spawn_worker, start_fork_server
 from ipc.channel import WorkerEnd, open_channel
-from ipc.messages import Hello, Recorded
+from ipc.messages import Hello, SubmitApproved
 
 COMMAND = "/bin/true"
 
@@ -88,7 +88,7 @@ def bare_chain(directory: Path, jobs: int = 200, at_once: int = 8) -> float:
             process = spawn_worker(f"{__name__}:spawn_true", worker_end)
             end.claim()
             _commit(journal, started, "submitting")
-            end.send(Recorded("x"))
+            end.send(SubmitApproved("x"))
             running[process.sentinel] = (process, end)
             started += 1
         for sentinel in connection.wait(list(running)):

@@ -8,7 +8,7 @@ import psutil
 from benchmarks.limits import COMMAND, interpreter_memory
 from benchmarks.table import Figure, mebibytes
 from benchmarks.waiting import Finished
-from tests.support.testbed import House, house
+from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 #: Jobs before the memory's growth is measured: caches and allocator have their size by then.
@@ -24,7 +24,7 @@ MEASURED_SECONDS = 20.0
 def measure_memory(directory: Path, jobs: int) -> list[Figure]:
     """Return the supervisor's resident memory, idle and after many jobs."""
     limit = mebibytes(interpreter_memory())
-    with house(directory, max_jobs=8, launchd={"supervision": {}}) as opened:
+    with make_testbed(directory, max_jobs=8, launchd={"supervision": {}}) as opened:
         agent = psutil.Process(opened.start_agent().pid)
         _run_jobs(opened, WARM_UP_JOBS)
         idle = agent.memory_info().rss
@@ -38,7 +38,7 @@ def measure_memory(directory: Path, jobs: int) -> list[Figure]:
 
 def measure_cpu(directory: Path, _jobs: int) -> list[Figure]:
     """Return the supervisor's processor time, idle and with many running jobs, and a running worker's own memory."""
-    with house(directory, max_jobs=MANY, launchd={"supervision": {}}) as opened:
+    with make_testbed(directory, max_jobs=MANY, launchd={"supervision": {}}) as opened:
         agent = psutil.Process(opened.start_agent().pid)
         idle = _share_of_a_core(agent)
         items = [opened.push("/bin/sleep", "600") for _ in range(MANY)]
@@ -55,14 +55,14 @@ def measure_cpu(directory: Path, _jobs: int) -> list[Figure]:
     ]
 
 
-def _run_jobs(opened: House, count: int) -> None:
+def _run_jobs(opened: Testbed, count: int) -> None:
     for _ in range(0, count, BATCH):
         finished = Finished(opened)
         batch = [opened.push(COMMAND) for _ in range(min(BATCH, count))]
         finished.wait(len(batch))
 
 
-def _running(opened: House) -> int:
+def _running(opened: Testbed) -> int:
     return sum(job["phase"] == "running" for job in opened.status()["jobs"])
 
 
@@ -73,6 +73,6 @@ def _share_of_a_core(process: psutil.Process) -> float:
     return (after.user + after.system - before.user - before.system) / (time.monotonic() - began)
 
 
-def _private_memory(opened: House) -> float:
+def _private_memory(opened: Testbed) -> float:
     pids = [job["worker_pid"] for job in opened.status()["jobs"]]
     return max(psutil.Process(pid).memory_full_info().uss for pid in pids)

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.limits import COMMAND, bare_chain
 from benchmarks.table import Figure
 from benchmarks.waiting import Finished
-from tests.support.testbed import house
+from tests.support.testbed import make_testbed
 
 AT_ONCE = 8
 JOBS = 400
@@ -15,7 +15,7 @@ JOBS = 400
 def measure(directory: Path, _jobs: int) -> list[Figure]:
     """Return durable no-op jobs per second beside the bare chain's."""
     chain = bare_chain(directory, at_once=AT_ONCE)
-    with house(directory, max_jobs=AT_ONCE, launchd={"supervision": {"spare_workers": 2}}) as opened:
+    with make_testbed(directory, max_jobs=AT_ONCE, launchd={"supervision": {"spare_workers": 2}}) as opened:
         for _ in range(JOBS):
             opened.push(COMMAND)
         opened.start_agent()

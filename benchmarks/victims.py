@@ -12,7 +12,7 @@ from random import Random
 
 import psutil
 
-from tests.support.testbed import House
+from tests.support.testbed import Testbed
 from workers.processes import adopt_orphans
 
 #: What is done to whom, and how often in relation to the others.
@@ -28,9 +28,9 @@ KILLS = {
 class Victims:
     """Finds and kills processes of a house; everything below this process belongs to it from now on."""
 
-    def __init__(self, house: House, random: Random) -> None:
+    def __init__(self, testbed: Testbed, random: Random) -> None:
         adopt_orphans()
-        self._house = house
+        self._house = testbed
         self._random = random
         self._starting = threading.Thread()
         self._act: dict[str, Callable[[], bool]] = {

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.support.testbed import House
+from tests.support.testbed import Testbed
 
 #: Between two looks at the agent's counters. Asking the queue server for each item would cost more than the jobs.
 INTERVAL_SECONDS = 0.2
@@ -11,7 +11,7 @@ INTERVAL_SECONDS = 0.2
 class Finished:
     """Counts the jobs that end well from now on, or with ``of_all`` since the agent started."""
 
-    def __init__(self, opened: House, *, of_all: bool = False) -> None:
+    def __init__(self, opened: Testbed, *, of_all: bool = False) -> None:
         self._opened = opened
         self._before = 0 if of_all else self._count()
 

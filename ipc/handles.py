@@ -1,4 +1,4 @@
-"""External names, handles, and how a workload ended.
+"""Workload names, handles, and how a workload ended.
 
 A name is chosen by the supervisor before anything exists; a handle is what a
 runner needs to find its workload again after every process here has died.
@@ -36,7 +36,7 @@ class ExitResult(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
-def external_name(server_url: str, item_id: str, attempt: int) -> str:
+def workload_name(server_url: str, item_id: str, attempt: int) -> str:
     """Return the name under which attempt ``attempt`` (from 1) of an item exists outside.
 
     It is the same for the same three values on any host and after any restart,

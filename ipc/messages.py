@@ -21,7 +21,7 @@ MAX_MESSAGE_BYTES = select.PIPE_BUF - 4
 class Start(msgspec.Struct, frozen=True, tag="start"):
     """Run the job whose work order lies in ``directory``.
 
-    ``name`` is the external name. ``api_key`` goes by pipe alone, never to a file or command line.
+    ``name`` is the workload name. ``api_key`` goes by pipe alone, never to a file or command line.
     """
 
     directory: str
@@ -38,13 +38,13 @@ class Adopt(msgspec.Struct, frozen=True, tag="adopt"):
     handle: Handle | None
 
 
-class Recorded(msgspec.Struct, frozen=True, tag="recorded"):
-    """The external name is on disk and the item is ours: go ahead and create it."""
+class SubmitApproved(msgspec.Struct, frozen=True, tag="recorded"):
+    """The workload name is on disk and the item is ours: go ahead and create it."""
 
     name: str
 
 
-class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+class Stop(msgspec.Struct, frozen=True, tag="cancel"):
     """Stop the job: politely, and after ``grace_seconds`` by force."""
 
     reason: str
@@ -84,7 +84,7 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
     handle: Handle
 
 
-class Warned(msgspec.Struct, frozen=True, tag="warned"):
+class WarningRaised(msgspec.Struct, frozen=True, tag="warned"):
     """Something the person who launched the job should know, though the job goes on."""
 
     message: str
@@ -104,8 +104,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     report: ErrorReport
 
 
-Command = Start | Adopt | Recorded | Cancel | Detach
-Event = Hello | Heartbeat | PhaseChanged | Submitting | Submitted | Warned | Finished | Failed
+Command = Start | Adopt | SubmitApproved | Stop | Detach
+Event = Hello | Heartbeat | PhaseChanged | Submitting | Submitted | WarningRaised | Finished | Failed
 
 _encoder = msgspec.json.Encoder()
 _command_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)

@@ -109,7 +109,7 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
     Raises:
         InvalidSpec: naming the key that is wrong and why.
     """
-    envelope = _convert(_said(raw), _Envelope, "the run spec")
+    envelope = _convert(_non_empty(raw), _Envelope, "the run spec")
     if not envelope.entity or not envelope.project:
         raise InvalidSpec("The run spec names no entity or no project.", hint="Launch it again with both set.")
     return RunSpec(
@@ -136,13 +136,13 @@ def draw_run_id() -> str:
 
 
 def _parse_overrides(overrides: Mapping[str, Any], is_scheduler: bool) -> Overrides:
-    parsed = _convert(_said(overrides), Overrides, "overrides")
+    parsed = _convert(_non_empty(overrides), Overrides, "overrides")
     if is_scheduler:
         parsed = msgspec.structs.replace(parsed, args=tuple(_unquoted(arg) for arg in parsed.args))
     return parsed
 
 
-def _said(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _non_empty(raw: Mapping[str, Any]) -> dict[str, Any]:
     """What in ``raw`` says something: null does not, nor does an empty text."""
     return {key: value for key, value in raw.items() if value is not None and value != ""}
 

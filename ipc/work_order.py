@@ -76,7 +76,7 @@ _order_decoder = msgspec.json.Decoder(WorkOrder)
 def write_order(order: WorkOrder) -> None:
     """Write ``order`` into its job's directory, which is made if it is missing, for the owner's eyes only."""
     parent, _, name = order.directory.rpartition("/")
-    with _opened(Path(parent)) as jobs:
+    with _order_directory(Path(parent)) as jobs:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=jobs)
         # A job of another user has to get through to its working directory; there is nothing for it to read on the way.
@@ -88,7 +88,7 @@ def write_order(order: WorkOrder) -> None:
 
 
 @contextmanager
-def _opened(directory: Path) -> Iterator[int]:
+def _order_directory(directory: Path) -> Iterator[int]:
     """Have the directory of all jobs open, made if it is missing.
 
     A job's own is reached from it by its name alone: a ``Path`` would intern that, and the interpreter's table of such

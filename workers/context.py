@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.errors import JobCancelled, JobError
-from ipc.messages import Event, Failed, PhaseChanged, Warned, fitting, shorten
+from ipc.messages import Event, Failed, PhaseChanged, WarningRaised, fitting, shorten
 from ipc.states import JobState
 from ipc.work_order import WorkOrder
 
@@ -38,7 +38,7 @@ class JobContext:
         self._cancel_reason: str | None = None
         self._cancel_reader, self._cancel_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def enter(self, phase: JobState, message: str | None = None) -> None:
+    def report_phase(self, phase: JobState, message: str | None = None) -> None:
         """Tell the supervisor that the job is in ``phase``, unless it was told just that."""
         if (phase, message) != (self._phase, self._message):
             self._phase, self._message = phase, message
@@ -49,11 +49,11 @@ class JobContext:
         now = time.monotonic()
         if now - self._progress_at >= PROGRESS_INTERVAL_SECONDS:
             self._progress_at = now
-            self.enter(self._phase, message)
+            self.report_phase(self._phase, message)
 
     def warn(self, message: str, stage: str) -> None:
         """Attach a warning to the run queue item; ``stage`` is W&B's word (``agent``, ``build``, ``run``)."""
-        self.send(Warned(shorten(message), stage))
+        self.send(WarningRaised(shorten(message), stage))
 
     def report_failure(self, error: JobError) -> None:
         """Tell the supervisor that the job cannot be run; what is too long for a message goes to a file."""

@@ -10,14 +10,14 @@ from multiprocessing import connection, parent_process
 
 from ipc.channel import ChannelClosed, WorkerEnd
 from ipc.exits import WorkerExit
-from ipc.messages import Cancel, Detach, Event, Heartbeat, Recorded
+from ipc.messages import Detach, Event, Heartbeat, Stop, SubmitApproved
 from workers.context import JobContext
 
 #: A job's thread that does not notice that it has to leave is cut short after this.
 LEAVE_SECONDS = 10.0
 
 
-class Leave(Exception):
+class DetachRequested(Exception):
     """The worker is to leave and let its workload run on."""
 
     def __init__(self, exit_code: WorkerExit) -> None:
@@ -25,7 +25,7 @@ class Leave(Exception):
         self.exit_code = exit_code
 
 
-class Mailbox:
+class EventSender:
     """Sends events from the job's thread and from the listener, one at a time."""
 
     def __init__(self, end: WorkerEnd) -> None:
@@ -38,78 +38,80 @@ class Mailbox:
             self._end.send(event)
 
 
-class Listener(threading.Thread):
+class ControlThread(threading.Thread):
     """Keeps what the supervisor said, for the job's thread to act on."""
 
-    def __init__(self, end: WorkerEnd, mailbox: Mailbox, context: JobContext, heartbeat_seconds: float) -> None:
+    def __init__(self, end: WorkerEnd, mailbox: EventSender, context: JobContext, heartbeat_seconds: float) -> None:
         super().__init__(name="listener", daemon=True)
         self._end = end
-        self._mailbox = mailbox
+        self._sender = mailbox
         self._context = context
         self._heartbeat_seconds = heartbeat_seconds
-        self._heard = threading.Condition()
-        self._recorded = False
-        self._leave: WorkerExit | None = None
-        self.cancel: Cancel | None = None
+        self._received = threading.Condition()
+        self._submit_approved = False
+        self._detach: WorkerExit | None = None
+        self.cancel: Stop | None = None
 
     def run(self) -> None:
         """Listen until the worker is to leave."""
         try:
             self._listen()
         except ChannelClosed:
-            self._tell_leave(WorkerExit.ORPHANED)
+            self._on_detach(WorkerExit.ORPHANED)
 
-    def wait_recorded(self) -> None:
-        """Wait until the external name is on disk; raises :class:`Leave` or ``JobCancelled`` if that is told first."""
-        with self._heard:
-            self._heard.wait_for(lambda: self._recorded or self.cancel is not None or self._leave is not None)
-        self.raise_if_leaving()
+    def wait_submit_approved(self) -> None:
+        """Wait until the workload name is on disk; raises :class:`Leave` or ``JobCancelled`` if that is told first."""
+        with self._received:
+            self._received.wait_for(
+                lambda: self._submit_approved or self.cancel is not None or self._detach is not None
+            )
+        self.raise_if_detaching()
         self._context.raise_if_cancelled()
 
-    def raise_if_leaving(self) -> None:
+    def raise_if_detaching(self) -> None:
         """Raise :class:`Leave` once the worker is to leave."""
-        if self._leave is not None:
-            raise Leave(self._leave)
+        if self._detach is not None:
+            raise DetachRequested(self._detach)
 
     def _listen(self) -> None:
         parent = parent_process()
         sources: list[int] = [self._end.fileno()]
         if parent is not None:
             sources.append(parent.sentinel)
-        while self._leave is None:
+        while self._detach is None:
             ready = connection.wait(sources, timeout=self._heartbeat_seconds)
             if self._end.fileno() in ready:
-                self._hear()
+                self._dispatch()
             elif ready:
                 raise ChannelClosed("the supervisor is gone")
             else:
-                self._mailbox.send(Heartbeat())
+                self._sender.send(Heartbeat())
 
-    def _hear(self) -> None:
+    def _dispatch(self) -> None:
         match self._end.receive():
-            case Recorded():
-                with self._heard:
-                    self._recorded = True
-                    self._heard.notify_all()
-            case Cancel() as cancel:
-                self._tell_cancel(cancel)
+            case SubmitApproved():
+                with self._received:
+                    self._submit_approved = True
+                    self._received.notify_all()
+            case Stop() as cancel:
+                self._on_stop(cancel)
             case Detach():
-                self._tell_leave(WorkerExit.DETACHED)
+                self._on_detach(WorkerExit.DETACHED)
             case _:
                 pass
 
-    def _tell_cancel(self, cancel: Cancel) -> None:
-        with self._heard:
+    def _on_stop(self, cancel: Stop) -> None:
+        with self._received:
             self.cancel = cancel
             self._context.cancel(cancel.reason)
-            self._heard.notify_all()
+            self._received.notify_all()
 
-    def _tell_leave(self, exit_code: WorkerExit) -> None:
-        with self._heard:
-            self._leave = exit_code
+    def _on_detach(self, exit_code: WorkerExit) -> None:
+        with self._received:
+            self._detach = exit_code
             # A phase that runs is ended the way a stopped one is.
             self._context.cancel("the agent is leaving")
-            self._heard.notify_all()
+            self._received.notify_all()
         _end_process_after(LEAVE_SECONDS, exit_code)
 
 

@@ -27,7 +27,7 @@ class PredecessorAlive(Exception):
 
 
 @contextmanager
-def take_over(directory: Path) -> Iterator[None]:
+def acquire_job_lock(directory: Path) -> Iterator[None]:
     """Hold the job in ``directory`` for this process, ending an earlier holder; raises :class:`PredecessorAlive`."""
     descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,7 +1,7 @@
 """The phases of one job: fetch, build, submit, monitor, finish.
 
 Owns their order and the intent-before-effect handshake: nothing is created
-outside before the supervisor has the external name on disk. Knows no kind of
+outside before the supervisor has the workload name on disk. Knows no kind of
 source, builder or runner.
 """
 
@@ -21,16 +21,16 @@ from ipc.messages import Finished, Submitted, Submitting, shorten
 from ipc.states import TERMINAL_STATES, JobState
 from workers.builders import Build, load_builder
 from workers.context import JobContext
-from workers.control_thread import Listener
+from workers.control_thread import ControlThread
 from workers.job_environment import job_environment
-from workers.runners import Launch, Runner, Status
+from workers.runners import LaunchRequest, Runner, Status
 from workers.sources import Project, load_source
 
 #: Pauses between questions to a target that does not answer.
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 #: A disk that is full, over its quota, read-only or broken: nobody's error but worth a sentence.
-HOST_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+HOST_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 #: How often a job that is being stopped is looked at, at least.
 CANCELLED_POLL_SECONDS = 1.0
@@ -41,39 +41,39 @@ log = logging.getLogger(__name__)
 class JobRunner:
     """Takes one job from its work order to its end."""
 
-    def __init__(self, context: JobContext, runner: Runner, listener: Listener) -> None:
+    def __init__(self, context: JobContext, runner: Runner, listener: ControlThread) -> None:
         self._context = context
         self._runner = runner
-        self._listener = listener
+        self._control = listener
         self._cancelled = False
         self._titled: JobState | None = None
         self._starting_since: float | None = None
 
     def start(self) -> None:
         """Run the job from its beginning; raises ``Leave`` when the worker is to leave it running."""
-        self._to_its_end(self._launch)
+        self._run(self._launch)
 
     def adopt(self, handle: Handle | None) -> None:
         """Go on with a job that may exist outside; raises ``Leave`` when the worker is to leave it running."""
-        self._to_its_end(self._find_or_launch if handle is None else lambda: handle)
+        self._run(self._find_or_launch if handle is None else lambda: handle)
 
-    def _to_its_end(self, begin: Callable[[], Handle]) -> None:
+    def _run(self, begin: Callable[[], Handle]) -> None:
         try:
             self._monitor(begin())
         except JobCancelled as error:
-            self._listener.raise_if_leaving()
+            self._control.raise_if_detaching()
             self._context.send(Finished(JobState.STOPPED, ExitResult(message=error.message)))
         except JobError as error:
             self._context.report_failure(error)
         except OSError as error:
-            if error.errno not in HOST_TROUBLE:
+            if error.errno not in HOST_ERRNOS:
                 raise
             self._context.report_failure(HostError(f"This host refused to go on with the job: {error.strerror}."))
 
     def _find_or_launch(self) -> Handle:
         handle = self._find()
         if handle is None:
-            self._tell(JobState.CLAIMED, "nothing was submitted before; starting over")
+            self._report_status(JobState.CLAIMED, "nothing was submitted before; starting over")
             return self._launch()
         self._context.send(Submitted(handle))
         return handle
@@ -82,7 +82,7 @@ class JobRunner:
         project = self._fetch()
         build = self._build(project)
         hit("worker.built")
-        launch = self._plan(project, build)
+        launch = self._launch_request(project, build)
         return self._submit(launch)
 
     def _fetch(self) -> Project:
@@ -106,26 +106,26 @@ class JobRunner:
         self._enter(JobState.BUILDING)
         return builder.build(project, self._context)
 
-    def _plan(self, project: Project, build: Build) -> Launch:
+    def _launch_request(self, project: Project, build: Build) -> LaunchRequest:
         order = self._context.order
         command = (*(order.spec.overrides.entry_point or project.entry_point), *order.spec.overrides.args)
         if not command or not command[0]:
             raise InvalidSpec("The job has no command to run.", hint="Give it an entry point.")
         environment = job_environment(order, self._context.api_key, build)
-        return Launch(order.name, command, environment, project.directory, build.image, build.holds)
+        return LaunchRequest(order.name, command, environment, project.directory, build.image, build.cache_locks)
 
-    def _submit(self, launch: Launch) -> Handle:
+    def _submit(self, launch: LaunchRequest) -> Handle:
         self._enter(JobState.SUBMITTING)
         hit("worker.before_submitting")
         self._context.send(Submitting(launch.name))
-        self._listener.wait_recorded()
+        self._control.wait_submit_approved()
         hit("worker.after_recorded")
         handle = self._submit_or_find(launch)
         hit("worker.after_submit")
         self._context.send(Submitted(handle))
         return handle
 
-    def _submit_or_find(self, launch: Launch) -> Handle:
+    def _submit_or_find(self, launch: LaunchRequest) -> Handle:
         try:
             return self._runner.submit(launch)
         except RunnerUnavailable as error:
@@ -151,7 +151,7 @@ class JobRunner:
             try:
                 status = self._runner.inspect(handle)
             except RunnerUnavailable as error:
-                self._tell(JobState.UNKNOWN, error.message)
+                self._report_status(JobState.UNKNOWN, error.message)
                 self._wait_for_target(error, failures)
                 failures += 1
                 continue
@@ -159,11 +159,11 @@ class JobRunner:
             if status.state in TERMINAL_STATES:
                 self._finish(handle, status)
                 return
-            self._look_after(handle, status)
+            self._poll_once(handle, status)
 
-    def _look_after(self, handle: Handle, status: Status) -> None:
+    def _poll_once(self, handle: Handle, status: Status) -> None:
         if not self._cancelled:
-            self._tell(status.state, status.message)
+            self._report_status(status.state, status.message)
         self._check_start(handle, status)
         self._act_on_cancel(handle)
         self._wait(self._runner.wait_fileno(handle), self._runner.capabilities.poll_seconds)
@@ -193,17 +193,17 @@ class JobRunner:
             raise StartTimeout(limit)
 
     def _act_on_cancel(self, handle: Handle) -> None:
-        self._listener.raise_if_leaving()
-        cancel = self._listener.cancel
+        self._control.raise_if_detaching()
+        cancel = self._control.cancel
         if cancel is not None and not self._cancelled:
-            self._tell(JobState.STOPPING, cancel.reason)
+            self._report_status(JobState.STOPPING, cancel.reason)
             self._runner.cancel(handle, cancel.grace_seconds)
             self._cancelled = True
 
     def _wait_for_target(self, error: RunnerUnavailable, failures: int) -> None:
         log.warning("The target does not answer; the job is left as it is.", extra={"error": error.message})
         self._wait(None, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
-        self._listener.raise_if_leaving()
+        self._control.raise_if_detaching()
 
     def _wait(self, descriptor: int | None, seconds: float) -> None:
         sources = [] if descriptor is None else [descriptor]
@@ -215,16 +215,16 @@ class JobRunner:
         connection.wait(sources, seconds)
 
     def _enter(self, phase: JobState) -> None:
-        self._listener.raise_if_leaving()
+        self._control.raise_if_detaching()
         self._context.raise_if_cancelled()
-        self._tell(phase)
+        self._report_status(phase)
 
-    def _tell(self, phase: JobState, message: str | None = None) -> None:
+    def _report_status(self, phase: JobState, message: str | None = None) -> None:
         if phase is not self._titled:
             self._titled = phase
             order = self._context.order
             setproctitle(f"launchd: worker {order.queue}/{order.item_id} {phase}")
-        self._context.enter(phase, message)
+        self._context.report_phase(phase, message)
 
 
 class StartTimeout(JobError):

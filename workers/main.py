@@ -24,10 +24,10 @@ from ipc.log_lines import TextFormatter
 from ipc.messages import Adopt, Command, Hello, Start
 from ipc.work_order import read_order
 from workers.context import JobContext
-from workers.control_thread import Leave, Listener, Mailbox
-from workers.job_lock import take_over
+from workers.control_thread import ControlThread, DetachRequested, EventSender
+from workers.job_lock import acquire_job_lock
 from workers.job_runner import JobRunner
-from workers.runners import prepare_ahead, take_runner
+from workers.runners import create_runner, warm_up
 
 #: A worker without a job for so long is a spare one.
 PREPARE_AHEAD_SECONDS = 0.03
@@ -41,12 +41,12 @@ def main(end: WorkerEnd) -> int:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle("launchd: worker idle")
-    mailbox = Mailbox(end)
+    mailbox = EventSender(end)
     try:
         hit("worker.hello")
         mailbox.send(Hello(os.getpid()))
         if not connection.wait([end.fileno()], PREPARE_AHEAD_SECONDS):
-            prepare_ahead(preloaded_resources())
+            warm_up(preloaded_resources())
         match _first_command(end):
             case Start() | Adopt() as assignment:
                 return _work(assignment, end, mailbox)
@@ -54,7 +54,7 @@ def main(end: WorkerEnd) -> int:
                 return WorkerExit.DETACHED
     except ChannelClosed:
         return WorkerExit.ORPHANED
-    except Leave as leave:
+    except DetachRequested as leave:
         return leave.exit_code
     except Exception:
         # An error of ours, not the job's: the exit code tells the supervisor, the log tells us.
@@ -71,22 +71,22 @@ def _first_command(end: WorkerEnd) -> Command:
     return end.receive()
 
 
-def _work(assignment: Start | Adopt, end: WorkerEnd, mailbox: Mailbox) -> int:
+def _work(assignment: Start | Adopt, end: WorkerEnd, mailbox: EventSender) -> int:
     directory = Path(assignment.directory)
     order = read_order(directory)
     _open_log(directory)
     setproctitle(f"launchd: worker {order.queue}/{order.item_id}")
     context = JobContext(order, assignment.api_key, mailbox.send)
     try:
-        runner = take_runner(order, preloaded_resources())
+        runner = create_runner(order, preloaded_resources())
         # Whatever forks does so now: from the listener on, this process has threads.
         runner.prepare()
     except JobError as error:
         context.report_failure(error)
         return WorkerExit.DONE
-    with take_over(directory):
+    with acquire_job_lock(directory):
         hit("worker.started")
-        listener = Listener(end, mailbox, context, order.heartbeat_seconds)
+        listener = ControlThread(end, mailbox, context, order.heartbeat_seconds)
         listener.start()
         job = JobRunner(context, runner, listener)
         match assignment:

@@ -8,10 +8,10 @@ import json
 import msgspec
 
 from ipc.errors import InvalidSpec, JobError, PolicyRefused
-from ipc.handles import external_name
+from ipc.handles import workload_name
 from ipc.run_spec import RunSpec, parse_run_spec
 from launchd.agent.job_record import JobRecord
-from launchd.agent.work_orders import Rules
+from launchd.agent.work_orders import AgentContext
 from launchd.client.queue_server import ClaimedItem
 
 #: W&B's key in a run spec that carries the submitter's own API key.
@@ -21,7 +21,7 @@ SUBMITTER_KEY = "_wandb_api_key"
 UNREADABLE = RunSpec(entity="", project="", run_id="", resource="")
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Admitted(msgspec.Struct, frozen=True):
     """A job for us, and the submitter's own API key, which must not reach any file but one of its own."""
 
     job: JobRecord
@@ -35,7 +35,7 @@ class Rejected(msgspec.Struct, frozen=True):
     error: JobError
 
 
-def take_in(item: ClaimedItem, agent_id: str, rules: Rules, now: float) -> Accepted | Rejected:
+def admit(item: ClaimedItem, agent_id: str, rules: AgentContext, now: float) -> Admitted | Rejected:
     """Return what becomes of ``item``, claimed by ``agent_id`` at ``now``."""
     raw = dict(item.run_spec)
     try:
@@ -49,7 +49,7 @@ def take_in(item: ClaimedItem, agent_id: str, rules: Rules, now: float) -> Accep
     refusal = rules.refusal(spec, item.queue)
     if refusal is not None:
         return Rejected(job, PolicyRefused(refusal))
-    return Accepted(job, submitter_key)
+    return Admitted(job, submitter_key)
 
 
 def _take_key(raw: dict[str, object]) -> str | None:
@@ -60,13 +60,13 @@ def _take_key(raw: dict[str, object]) -> str | None:
 
 
 def _record(
-    item: ClaimedItem, spec: RunSpec, raw: dict[str, object], agent_id: str, rules: Rules, now: float
+    item: ClaimedItem, spec: RunSpec, raw: dict[str, object], agent_id: str, rules: AgentContext, now: float
 ) -> JobRecord:
     return JobRecord(
         item_id=item.item_id,
         agent_id=agent_id,
         queue=item.queue,
-        name=external_name(rules.base_url, item.item_id, attempt=1),
+        name=workload_name(rules.base_url, item.item_id, attempt=1),
         attempt=1,
         spec=spec,
         raw_spec=json.dumps(raw),

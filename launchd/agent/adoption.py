@@ -14,18 +14,18 @@ which takes the lock of the job's directory (``workers.job_lock``).
 import logging
 
 from ipc.failpoints import hit
-from launchd.agent.job_controller import Care
+from launchd.agent.job_controller import JobController
 from launchd.agent.journal import Journal
 
 log = logging.getLogger(__name__)
 
 
-def adopt_all(journal: Journal, care: Care) -> int:
+def adopt_all(journal: Journal, controller: JobController) -> int:
     """Take all jobs of the journal that are not over into ``care``; returns how many. Comes before any claim."""
     jobs = journal.jobs_in_care()
     hit("supervisor.adopting")
     for job in jobs:
-        care.adopt(job)
+        controller.adopt(job)
     if jobs:
         log.info("The jobs of the agent before us are taken over.", extra={"jobs": len(jobs)})
     return len(jobs)

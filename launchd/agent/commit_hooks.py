@@ -5,7 +5,7 @@ from collections.abc import Callable
 Effect = Callable[[], None]
 
 
-class Effects:
+class CommitHooks:
     """Collects effects until :meth:`release`, which is called right after each successful commit."""
 
     def __init__(self) -> None:
@@ -16,16 +16,16 @@ class Effects:
         """Have ``effect`` done after the next commit."""
         self._waiting.append(effect)
 
-    def hurry(self) -> None:
+    def request_commit(self) -> None:
         """Ask for a commit now: nothing waits for it, but what changed must not be forgotten."""
         self._urgent = True
 
     @property
-    def are_due(self) -> bool:
+    def due(self) -> bool:
         """Whether the next commit must not wait."""
         return bool(self._waiting) or self._urgent
 
-    def release(self) -> None:
+    def run(self) -> None:
         """Do what waited for the journal."""
         self._urgent = False
         effects, self._waiting = self._waiting, []

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from launchd.client.queue_server import Capabilities, ClaimedItem, StopOrder
+from launchd.client.queue_server import Capabilities, ClaimedItem, StopRequest
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -36,14 +36,14 @@ class RegistrationRefused(msgspec.Struct, frozen=True):
     error: str
 
 
-class QueueTrouble(msgspec.Struct, frozen=True):
+class QueueError(msgspec.Struct, frozen=True):
     """The queue server refuses to give items of ``queue``, or gives them again (``error`` is None)."""
 
     queue: str
     error: str | None
 
 
-class Kind(StrEnum):
+class SlotKind(StrEnum):
     """What is counted apart: ``max_jobs`` for the one, ``max_schedulers`` for the other."""
 
     JOB = "job"
@@ -56,13 +56,13 @@ class Claimed(msgspec.Struct, frozen=True):
     items: tuple[ClaimedItem, ...]
     agent_id: str
     poller: int
-    kind: Kind
+    kind: SlotKind
 
 
-class Ordered(msgspec.Struct, frozen=True):
+class StopRequested(msgspec.Struct, frozen=True):
     """What the queue server wants stopped: jobs, or us."""
 
-    stops: tuple[StopOrder, ...]
+    stops: tuple[StopRequest, ...]
     stop_polling: bool
 
 
@@ -81,33 +81,33 @@ class Delivered(msgspec.Struct, frozen=True):
     refusal: str | None = None
 
 
-class Contact(msgspec.Struct, frozen=True):
+class ServerContact(msgspec.Struct, frozen=True):
     """The queue server was reached at ``at``, or was not (``error``)."""
 
     at: float
     error: str | None = None
 
 
-class Hired(msgspec.Struct, frozen=True):
+class WorkerSpawned(msgspec.Struct, frozen=True):
     """A worker process was started; ``worker`` is the pool's."""
 
     worker: Any
 
 
-class HireFailed(msgspec.Struct, frozen=True):
+class WorkerSpawnFailed(msgspec.Struct, frozen=True):
     """No worker process could be started."""
 
     error: str
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ControlRequest(msgspec.Struct, frozen=True):
     """Somebody asks through the control socket; ``reply`` takes one dict."""
 
     request: dict[str, Any]
     reply: Any
 
 
-class Signalled(msgspec.Struct, frozen=True):
+class SignalReceived(msgspec.Struct, frozen=True):
     """A signal arrived."""
 
     number: int
@@ -120,32 +120,34 @@ class ThreadDied(msgspec.Struct, frozen=True):
     error: str
 
 
-ServerLetter = Registered | RegistrationRefused | QueueTrouble | Claimed | Ordered | Acknowledged | Delivered | Contact
+ServerEvent = (
+    Registered | RegistrationRefused | QueueError | Claimed | StopRequested | Acknowledged | Delivered | ServerContact
+)
 
-Letter = ServerLetter | Hired | HireFailed | Asked | Signalled | ThreadDied
+Event = ServerEvent | WorkerSpawned | WorkerSpawnFailed | ControlRequest | SignalReceived | ThreadDied
 
 
-class Inbox:
+class EventQueue:
     """Letters to the main thread; ``put`` may be called from any thread and from a signal handler."""
 
     def __init__(self) -> None:
-        self._letters: deque[Letter] = deque()
+        self._events: deque[Event] = deque()
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def put(self, letter: Letter) -> None:
+    def put(self, event: Event) -> None:
         """Leave ``letter`` and wake the main thread."""
-        self._letters.append(letter)
+        self._events.append(event)
         with contextlib.suppress(BlockingIOError):  # Enough wake-ups are waiting already.
             os.write(self._writer, b".")
 
-    def take_all(self) -> list[Letter]:
+    def take_all(self) -> list[Event]:
         """Return what was left since the last call, in order."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._reader, 4096)
-        letters = []
-        while self._letters:
-            letters.append(self._letters.popleft())
-        return letters
+        events = []
+        while self._events:
+            events.append(self._events.popleft())
+        return events
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable with the next letter."""

@@ -28,10 +28,10 @@ def error_text(message: str, directory: Path, is_output: bool, secrets: tuple[st
     name = OUTPUT_FILE if is_output else WORKER_LOG_FILE
     tail = _tail(directory / name)
     text = f"{message}\n\nThe end of {name}:\n{tail}" if tail else f"{message}\n"
-    return masked(text, secrets).encode()
+    return redact(text, secrets).encode()
 
 
-def masked(text: str, secrets: tuple[str, ...]) -> str:
+def redact(text: str, secrets: tuple[str, ...]) -> str:
     """Return ``text`` without ``secrets``, and without the values of what is named like one."""
     for secret in filter(None, secrets):
         text = text.replace(secret, MASK)

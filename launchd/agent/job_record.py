@@ -24,7 +24,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     """One job. Times are seconds since the epoch.
 
     ``agent_id`` is the agent that claimed it: us, or us before our queues changed.
-    ``recorded`` says that the external name may exist outside; ``acknowledged``
+    ``recorded`` says that the workload name may exist outside; ``acknowledged``
     that the queue server confirmed the item as ours; ``losses`` counts the
     workers that died over this job since it last got ahead.
     """
@@ -74,12 +74,12 @@ class JobRecord(msgspec.Struct, frozen=True):
 
 
 def job_directory(state_dir: Path, name: str) -> str:
-    """Return the path of the directory of the job with this external name."""
+    """Return the path of the directory of the job with this workload name."""
     # A text, for a Path would intern the job's name: see `ipc.work_order`.
     return f"{state_dir}/jobs/{name}"
 
 
-def moved(job: JobRecord, state: JobState, now: float, message: str | None = None) -> JobRecord:
+def transition(job: JobRecord, state: JobState, now: float, message: str | None = None) -> JobRecord:
     """Return ``job`` in ``state``; the same state again only brings a new message.
 
     Raises:
@@ -96,22 +96,22 @@ def next_sequence(job: JobRecord, now: float) -> int:
     return max(job.sequence + 1, int((now - job.claimed_at) * 100))
 
 
-def ended(job: JobRecord, state: JobState, result: ExitResult, now: float) -> JobRecord:
+def finish(job: JobRecord, state: JobState, result: ExitResult, now: float) -> JobRecord:
     """Return ``job`` ended in ``state`` with ``result``, and a sentence that says why."""
     message = _outcome_sentence(job, state, result)
-    over = moved(job, state, now, message)
+    over = transition(job, state, now, message)
     return msgspec.structs.replace(over, result=result, stage="run" if state is JobState.FAILED else None)
 
 
-def failed(job: JobRecord, report: ErrorReport, now: float) -> JobRecord:
+def fail(job: JobRecord, report: ErrorReport, now: float) -> JobRecord:
     """Return ``job`` failed for the reason in ``report``."""
-    return msgspec.structs.replace(moved(job, JobState.FAILED, now, report.sentence()), stage=report.stage)
+    return msgspec.structs.replace(transition(job, JobState.FAILED, now, report.sentence()), stage=report.stage)
 
 
-def started_over(job: JobRecord, exit_code: int, now: float) -> JobRecord:
+def restart(job: JobRecord, exit_code: int, now: float) -> JobRecord:
     """Return ``job`` after the loss of a worker before anything could exist outside: waiting for another."""
     message = f"The worker {describe(exit_code)}; the job starts over."
-    waiting = job if job.state is JobState.CLAIMED else moved(job, JobState.CLAIMED, now, message)
+    waiting = job if job.state is JobState.CLAIMED else transition(job, JobState.CLAIMED, now, message)
     # The death of the fork server is not held against the job.
     losses = job.losses + (exit_code != WorkerExit.UNKNOWN)
     return msgspec.structs.replace(waiting, losses=losses)

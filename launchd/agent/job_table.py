@@ -11,7 +11,7 @@ from launchd.agent.job_record import JobRecord
 
 
 @dataclass
-class Charge:
+class ActiveJob:
     """One job. Times are monotonic seconds.
 
     ``staff_at`` says when it is to get a worker, and is ``None`` while it has one, which it got at ``staffed_at``.
@@ -19,9 +19,9 @@ class Charge:
     """
 
     job: JobRecord
-    staff_at: float | None = 0.0
-    staffed_at: float = 0.0
-    awaits_go_ahead: bool = False
-    is_being_adopted: bool = False
-    outcome: Finished | Failed | None = None
-    overdue: ErrorReport | None = None
+    assign_at: float | None = 0.0
+    assigned_at: float = 0.0
+    awaiting_submit: bool = False
+    adopting: bool = False
+    reported_outcome: Finished | Failed | None = None
+    timeout_error: ErrorReport | None = None

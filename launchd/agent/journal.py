@@ -44,7 +44,7 @@ INSERT INTO jobs VALUES (?, ?, ?, ?)
 ON CONFLICT (item_id) DO UPDATE SET over = excluded.over, ended_at = excluded.ended_at, record = excluded.record
 """
 
-#: Of whom a caller speaks by the id of its item or its run, or by its external name; of several attempts, the last.
+#: Of whom a caller speaks by the id of its item or its run, or by its workload name; of several attempts, the last.
 _FIND_JOB = """
 SELECT record FROM jobs
 WHERE item_id = ?1 OR json_extract(record, '$.name') = ?1 OR json_extract(record, '$.spec.run_id') = ?1
@@ -121,7 +121,7 @@ class Journal:
         return row and _record_decoder.decode(row[0])
 
     def find(self, word: str) -> JobRecord | None:
-        """Return the job of an item, run id or external name, over or not."""
+        """Return the job of an item, run id or workload name, over or not."""
         return find_job(self._db, word)
 
     def ended_jobs(self, limit: int) -> list[JobRecord]:
@@ -205,7 +205,7 @@ class Journal:
 
 
 def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:
-    """Return the job of an item, run id or external name, over or not, from an open journal."""
+    """Return the job of an item, run id or workload name, over or not, from an open journal."""
     row = db.execute(_FIND_JOB, (word,)).fetchone()
     return row and _record_decoder.decode(row[0])
 

@@ -15,7 +15,7 @@ from launchd.agent.journal import JOURNAL_FILE, LAYOUT, JournalError, find_job
 
 
 def read_job(state_dir: Path, word: str) -> JobRecord | None:
-    """Return the job of an item, run id or external name from the journal in ``state_dir``.
+    """Return the job of an item, run id or workload name from the journal in ``state_dir``.
 
     Raises:
         FileNotFoundError: no agent ever ran there.

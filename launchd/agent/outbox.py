@@ -9,11 +9,11 @@ import msgspec
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link.reporter import Acknowledgement, Reporter
-from launchd.agent.server_link.wandb_reports import Ending
+from launchd.agent.server_link.wandb_reports import JobEnd
 from launchd.client.queue_server import Report
 
 
-class Outlet:
+class Outbox:
     """What goes out. Before :meth:`connect` it only collects."""
 
     def __init__(self, undelivered: list[Delivery]) -> None:
@@ -47,10 +47,10 @@ class Outlet:
         for delivery_id in ids:
             self._undelivered.pop(delivery_id, None)
 
-    def show(self, job: JobRecord) -> None:
+    def publish_status(self, job: JobRecord) -> None:
         """Say how a job stands."""
         if self._reporter is not None:
-            self._reporter.show(job.agent_id, report_of(job))
+            self._reporter.publish_status(job.agent_id, report_of(job))
 
     @property
     def waiting(self) -> int:
@@ -81,6 +81,6 @@ def outcome_body(job: JobRecord, directory: str) -> dict[str, object]:
     """Return :func:`report_of` as the journal keeps it, with what W&B's servers ask for beside it."""
     spec = job.spec
     ran = job.may_exist_outside and job.result is not None
-    ending = Ending(spec.entity, spec.project, spec.run_id, directory, ran, spec.is_scheduler)
+    ending = JobEnd(spec.entity, spec.project, spec.run_id, directory, ran, spec.is_scheduler)
     body: dict[str, object] = msgspec.to_builtins(report_of(job))
     return body | {"ending": msgspec.to_builtins(ending)}

@@ -8,88 +8,90 @@ import msgspec
 
 from ipc.job_files import OUTPUT_FILE
 from launchd import __version__
-from launchd.agent.events import Contact, Registered
-from launchd.agent.job_controller import Care
+from launchd.agent.events import Registered, ServerContact
+from launchd.agent.job_controller import JobController
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Journal
-from launchd.agent.outbox import Outlet
-from launchd.agent.work_orders import Rules
-from launchd.agent.worker_pool.pool import Staff
+from launchd.agent.outbox import Outbox
+from launchd.agent.work_orders import AgentContext
+from launchd.agent.worker_pool.pool import WorkerPool
 from launchd.humanize import limit_in_words
 
 RECENT_JOBS = 20
 
 
-class Standing(msgspec.Struct, frozen=True):
+class AgentState(msgspec.Struct, frozen=True):
     """What the supervisor itself knows beside its jobs. ``state`` is starting, polling, draining or leaving."""
 
-    state: str
+    mode: str
     started_at: float
     config_path: str | None
     registered: Registered | None
-    contact: Contact | None
+    contact: ServerContact | None
     last_contact_at: float | None
-    trouble: str | None
+    problem: str | None
 
 
-def snapshot(standing: Standing, care: Care, staff: Staff, outlet: Outlet, journal: Journal) -> dict[str, Any]:
+def snapshot(
+    state: AgentState, controller: JobController, pool: WorkerPool, outbox: Outbox, journal: Journal
+) -> dict[str, Any]:
     """Return everything ``launchd status`` shows."""
     now = time.time()
     return {
-        "agent": _agent(standing, care.rules),
-        "server": _server(standing, care.rules, now),
-        "trouble": standing.trouble,
-        "jobs": [_job(job, care.rules, staff, now) for job in care.jobs()],
-        "recent": [_job(job, care.rules, staff, now) for job in journal.ended_jobs(RECENT_JOBS)],
-        "outbox": {"waiting": outlet.waiting, "oldest_seconds": outlet.oldest_at and now - outlet.oldest_at},
-        "counters": dict(care.counters),
+        "agent": _agent(state, controller.rules),
+        "server": _server(state, controller.rules, now),
+        "problem": state.problem,
+        "jobs": [_job(job, controller.rules, pool, now) for job in controller.jobs()],
+        "recent": [_job(job, controller.rules, pool, now) for job in journal.ended_jobs(RECENT_JOBS)],
+        "outbox": {"waiting": outbox.waiting, "oldest_seconds": outbox.oldest_at and now - outbox.oldest_at},
+        "counters": dict(controller.counters),
     }
 
 
-def describe_job(job: JobRecord, rules: Rules, staff: Staff) -> dict[str, Any]:
+def describe_job(job: JobRecord, rules: AgentContext, pool: WorkerPool) -> dict[str, Any]:
     """Return what is shown of one job."""
-    return _job(job, rules, staff, time.time())
+    return _job(job, rules, pool, time.time())
 
 
-def sentence(standing: Standing, care: Care) -> str:
+def status_line(state: AgentState, controller: JobController) -> str:
     """Return the agent's state in one line."""
-    jobs, limit = care.count(schedulers=False), limit_in_words(care.rules.config.max_jobs)
-    server = "" if standing.contact is None or standing.contact.error is None else "; the queue server does not answer"
-    trouble = f"; {standing.trouble}" if standing.trouble else ""
-    return f"{standing.state}, running {jobs} of {limit}{server}{trouble}"
+    jobs, limit = controller.count(schedulers=False), limit_in_words(controller.rules.config.max_jobs)
+    server = "" if state.contact is None or state.contact.error is None else "; the queue server does not answer"
+    problem = f"; {state.problem}" if state.problem else ""
+    return f"{state.mode}, running {jobs} of {limit}{server}{problem}"
 
 
-def _agent(standing: Standing, rules: Rules) -> dict[str, Any]:
-    registered = standing.registered
+def _agent(state: AgentState, rules: AgentContext) -> dict[str, Any]:
+    registered = state.registered
     return {
         "id": registered and registered.agent_id,
         "name": registered and registered.agent_name,
-        "state": standing.state,
+        "state": state.mode,
         "pid": os.getpid(),
         "version": __version__,
-        "started_at": standing.started_at,
+        "started_at": state.started_at,
         "queues": list(rules.config.queues),
         "entity": rules.entity,
         "max_jobs": rules.config.max_jobs,
         "max_schedulers": rules.config.max_schedulers,
         "hostname": rules.hostname,
-        "config_path": standing.config_path,
+        "config_path": state.config_path,
         "state_dir": str(rules.state_dir),
     }
 
 
-def _server(standing: Standing, rules: Rules, now: float) -> dict[str, Any]:
-    contact = standing.contact
+def _server(state: AgentState, rules: AgentContext, now: float) -> dict[str, Any]:
+    contact = state.contact
     return {
         "url": rules.base_url,
         "reachable": contact is not None and contact.error is None,
-        "last_contact_seconds": standing.last_contact_at and now - standing.last_contact_at,
+        "last_contact_seconds": state.last_contact_at and now - state.last_contact_at,
         "error": contact and contact.error,
     }
 
 
-def _job(job: JobRecord, rules: Rules, staff: Staff, now: float) -> dict[str, Any]:
-    worker = staff.worker_of(job.item_id)
+def _job(job: JobRecord, rules: AgentContext, pool: WorkerPool, now: float) -> dict[str, Any]:
+    worker = pool.worker_of(job.item_id)
     directory = rules.job_directory(job.name)
     return {
         "item_id": job.item_id,
@@ -105,7 +107,7 @@ def _job(job: JobRecord, rules: Rules, staff: Staff, now: float) -> dict[str, An
         "phase_seconds": now - job.state_at,
         "attempt": job.attempt,
         "worker_pid": worker and worker.pid,
-        "external_name": job.name,
+        "workload_name": job.name,
         "directory": directory,
         "log_path": f"{directory}/{OUTPUT_FILE}",
         "message": job.message,

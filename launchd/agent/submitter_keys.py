@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 
-class KeyRing:
+class SubmitterKeys:
     """The keys in ``directory``, a file per job."""
 
     def __init__(self, directory: Path, own_key: str) -> None:

@@ -24,38 +24,38 @@ from ipc.failpoints import hit
 from launchd.agent.adoption import adopt_all
 from launchd.agent.cleanup import remove_directories
 from launchd.agent.control.client import ControlError
-from launchd.agent.control.handler import Reception
+from launchd.agent.control.handler import ControlHandler
 from launchd.agent.control.server import ControlServer
 from launchd.agent.events import (
     Acknowledged,
-    Asked,
     Claimed,
-    Contact,
+    ControlRequest,
     Delivered,
-    Hired,
-    HireFailed,
-    Inbox,
-    Kind,
-    Letter,
-    Ordered,
-    QueueTrouble,
+    Event,
+    EventQueue,
+    QueueError,
     Registered,
     RegistrationRefused,
-    ServerLetter,
-    Signalled,
+    ServerContact,
+    ServerEvent,
+    SignalReceived,
+    SlotKind,
+    StopRequested,
     ThreadDied,
+    WorkerSpawned,
+    WorkerSpawnFailed,
 )
-from launchd.agent.job_controller import Care
+from launchd.agent.job_controller import JobController
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
-from launchd.agent.outbox import Outlet
-from launchd.agent.server_link.health import Relations
-from launchd.agent.server_link.session import Liaison
-from launchd.agent.status import Standing, sentence
-from launchd.agent.submitter_keys import KeyRing
-from launchd.agent.work_orders import Rules
-from launchd.agent.worker_pool.pool import SPARE_DELAY_SECONDS, Staff
-from launchd.agent.worker_pool.spawner import Pool
-from launchd.client.queue_server import QueueServer, StopOrder
+from launchd.agent.outbox import Outbox
+from launchd.agent.server_link.health import ServerHealth
+from launchd.agent.server_link.session import QueueServerSession
+from launchd.agent.status import AgentState, status_line
+from launchd.agent.submitter_keys import SubmitterKeys
+from launchd.agent.work_orders import AgentContext
+from launchd.agent.worker_pool.pool import SPARE_DELAY_SECONDS, WorkerPool
+from launchd.agent.worker_pool.spawner import WorkerSpawner
+from launchd.client.queue_server import QueueServer, StopRequest
 from launchd.config import AgentConfig, ConfigError, LoadedConfig
 from launchd.daemon.rlimits import raise_limit
 from launchd.daemon.systemd import Notifier
@@ -67,7 +67,7 @@ AGENT_ID = "agent_id"
 UMASK = 0o077
 
 #: The exit code of an agent that a new one should replace (EX_SOFTWARE).
-BROKEN = 70
+EXIT_BROKEN = 70
 
 #: How often deadlines are looked at, at least.
 TICK_SECONDS = 1.0
@@ -91,7 +91,7 @@ HOUSEKEEPING_SECONDS = 5.0
 FORGET_AT_ONCE = 500
 
 #: Keys of ``launchd`` that a reload does not change.
-NEXT_START = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format")
+RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format")
 
 log = logging.getLogger(__name__)
 
@@ -125,25 +125,25 @@ def run(
         CannotStart: another agent runs here, a directory cannot be used, or the
             queue server refuses us while no job is in our care.
     """
-    inbox = Inbox()
+    events = EventQueue()
     os.umask(UMASK)
     # Where a loop that hangs hangs, should the watchdog end us.
     faulthandler.enable()
     os.environ.pop("WANDB_API_KEY", None)
-    threading.excepthook = lambda death: _report_death(inbox, death)
+    threading.excepthook = lambda death: _report_death(events, death)
     # Before any thread, socket or secret: the fork server's copies go to every job.
-    pool = Pool(inbox, loaded.config.launchd.policy.resources)
+    pool = WorkerSpawner(events, loaded.config.launchd.policy.resources)
     raise_limit()
     freeze_imports()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        supervisor = Supervisor(loaded, connect(), api_key, pool, inbox, reload)
+        supervisor = Supervisor(loaded, connect(), api_key, pool, events, reload)
         return supervisor.run()
     except (JournalError, ControlError) as error:
         raise CannotStart(str(error)) from error
     except AgentBroken as error:
         log.critical("The agent cannot go on and is to be started anew; jobs run on.", extra={"why": str(error)})
-        return BROKEN
+        return EXIT_BROKEN
 
 
 class Supervisor:
@@ -154,25 +154,27 @@ class Supervisor:
         loaded: LoadedConfig,
         server: QueueServer,
         api_key: str,
-        pool: Pool,
-        inbox: Inbox,
+        pool: WorkerSpawner,
+        events: EventQueue,
         reload: Callable[[], LoadedConfig],
     ) -> None:
         config = loaded.config
         state_dir = Path(config.launchd.state_dir)
         self._loaded = loaded
         self._read_config = reload
-        self._inbox = inbox
+        self._events = events
         self._journal = Journal(state_dir / JOURNAL_FILE)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(inbox, selectors.EVENT_READ, None)
-        self._staff = Staff(pool, self._selector, config.launchd.supervision)
-        self._outlet = Outlet(self._journal.deliveries())
-        rules = Rules(config, server.base_url, config.entity or "")
-        self._care = Care(self._journal, self._staff, self._outlet, rules, KeyRing(state_dir / "keys", api_key))
-        self._liaison = Liaison(server, inbox, (api_key,))
-        self._control = ControlServer(Path(config.launchd.runtime_dir), inbox)
-        self._reception = Reception(self._care, self._staff, self._outlet, self._journal, self)
+        self._selector.register(events, selectors.EVENT_READ, None)
+        self._pool = WorkerPool(pool, self._selector, config.launchd.supervision)
+        self._outbox = Outbox(self._journal.deliveries())
+        rules = AgentContext(config, server.base_url, config.entity or "")
+        self._jobs = JobController(
+            self._journal, self._pool, self._outbox, rules, SubmitterKeys(state_dir / "keys", api_key)
+        )
+        self._session = QueueServerSession(server, events, (api_key,))
+        self._control = ControlServer(Path(config.launchd.runtime_dir), events)
+        self._handler = ControlHandler(self._jobs, self._pool, self._outbox, self._journal, self)
         self._notifier = Notifier(os.environ)
         self._mode = Mode.SERVING
         self._leave_by = 0.0
@@ -180,15 +182,15 @@ class Supervisor:
         self._ticked_at = 0.0
         self._committed_at = time.monotonic()
         self._cleaned_at = time.monotonic()
-        self._relations = Relations()
-        self._trouble: str | None = None
+        self._health = ServerHealth()
+        self._journal_problem: str | None = None
         self._published = -1
 
     def run(self) -> int:
         """Serve until told to leave."""
         self._start()
         while not self._has_left():
-            self._turn()
+            self._run_once()
         self._finish()
         return 0
 
@@ -196,14 +198,14 @@ class Supervisor:
 
     def _start(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda caught, _frame: self._inbox.put(Signalled(caught)))
-        adopt_all(self._journal, self._care)
+            signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
+        adopt_all(self._journal, self._jobs)
         self._control.open()
-        known = tuple(job.item_id for job in self._care.jobs())
-        self._liaison.start(self._config, self._journal.meta(AGENT_ID), known)
+        known = tuple(job.item_id for job in self._jobs.jobs())
+        self._session.start(self._config, self._journal.meta(AGENT_ID), known)
         self._notifier.ready()
         log.info(
-            "The agent has started.", extra={"queues": list(self._config.queues), "server": self._care.rules.base_url}
+            "The agent has started.", extra={"queues": list(self._config.queues), "server": self._jobs.rules.base_url}
         )
 
     def drain(self) -> None:
@@ -218,54 +220,54 @@ class Supervisor:
         if self._mode is mode or self._mode is Mode.LEAVING:
             return
         self._mode = mode
-        self._liaison.stop_claiming()
+        self._session.stop_claiming()
         log.info("The agent takes no more jobs.", extra={"mode": str(mode), "why": why})
         if mode is Mode.LEAVING:
             self._notifier.stopping()
             self._leave_by = time.monotonic() + LEAVE_SECONDS
-            self._staff.dismiss_all()
+            self._pool.detach_all()
 
     def _has_left(self) -> bool:
-        if self._mode is Mode.DRAINING and not any(self._care.jobs()) and not self._outlet.waiting:
+        if self._mode is Mode.DRAINING and not any(self._jobs.jobs()) and not self._outbox.waiting:
             self._leave(Mode.LEAVING, "all jobs are over")
         if self._mode is not Mode.LEAVING:
             return False
         now = time.monotonic()
-        if len(self._staff):
+        if len(self._pool):
             if now > self._leave_by:
-                self._staff.kill_all("the agent leaves")
+                self._pool.kill_all("the agent leaves")
             return False
-        return not self._outlet.waiting or now > self._leave_by - LEAVE_SECONDS + FLUSH_SECONDS
+        return not self._outbox.waiting or now > self._leave_by - LEAVE_SECONDS + FLUSH_SECONDS
 
     def _finish(self) -> None:
         self._control.close()
         self._commit()
-        self._liaison.leave()
+        self._session.close()
         self._journal.close()
-        jobs = sum(1 for _ in self._care.jobs())
+        jobs = sum(1 for _ in self._jobs.jobs())
         log.info("The agent has left.", extra={"jobs_running_on": jobs})
 
     # -- a turn of the loop
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         for key, _ in self._selector.select(self._pause()):
             if key.data is not None:
-                self._staff.mark_ready(key.data)
-        for letter in self._inbox.take_all():
-            self._read(letter)
-        for worker, events, exit_code in self._staff.news():
-            for event in events:
-                self._care.heard(worker, event)
+                self._pool.mark_ready(key.data)
+        for event in self._events.take_all():
+            self._dispatch(event)
+        for worker, events, exit_code in self._pool.poll_events():
+            for reported in events:
+                self._jobs.on_event(worker, reported)
             if exit_code is not None:
-                self._care.died(worker, exit_code)
+                self._jobs.on_exit(worker, exit_code)
         self._tick()
         if self._mode is not Mode.LEAVING:
-            self._care.staff_jobs(keep_spares=self._mode is Mode.SERVING)
+            self._jobs.assign_workers(keep_spares=self._mode is Mode.SERVING)
         self._commit()
         self._publish()
 
     def _pause(self) -> float:
-        if self._staff.is_short:
+        if self._pool.needs_spares:
             return SPARE_DELAY_SECONDS
         return LAZY_COMMIT_SECONDS if self._journal.has_changes or self._mode is Mode.LEAVING else TICK_SECONDS
 
@@ -274,135 +276,131 @@ class Supervisor:
         if now - self._ticked_at < TICK_SECONDS:
             return
         self._ticked_at = now
-        self._staff.check_silence()
-        self._care.check_deadlines()
+        self._pool.check_heartbeats()
+        self._jobs.check_deadlines()
         if now - self._cleaned_at > HOUSEKEEPING_SECONDS:
             self._cleaned_at = now
             self._clean_up()
-        self._notifier.status(sentence(self.standing(), self._care))
+        self._notifier.status(status_line(self.state(), self._jobs))
         # A client that hangs is as bad as a loop that does. A server that is away for longer than this
         # costs a restart now and then, and a restart costs no job.
-        if self._relations.was_reached_within(self._config.launchd.supervision.server_silence_seconds):
+        if self._health.was_reached_within(self._config.launchd.supervision.server_silence_seconds):
             self._notifier.feed_watchdog()
 
     def _commit(self) -> None:
         now = time.monotonic()
-        if (
-            not self._care.effects.are_due
-            and now - self._committed_at < LAZY_COMMIT_SECONDS
-            and self._mode is Mode.SERVING
-        ):
+        if not self._jobs.effects.due and now - self._committed_at < LAZY_COMMIT_SECONDS and self._mode is Mode.SERVING:
             return
         try:
             self._journal.commit()
         except JournalError as error:
-            self._note_trouble(str(error))
+            self._note_journal_problem(str(error))
             return
-        self._note_trouble(None)
+        self._note_journal_problem(None)
         self._committed_at = now
-        self._care.effects.release()
+        self._jobs.effects.run()
 
-    def _note_trouble(self, trouble: str | None) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            if trouble is not None:
-                log.error("The agent claims no jobs until its journal can be written.", extra={"why": trouble})
+    def _note_journal_problem(self, problem: str | None) -> None:
+        if problem != self._journal_problem:
+            self._journal_problem = problem
+            if problem is not None:
+                log.error("The agent claims no jobs until its journal can be written.", extra={"why": problem})
             else:
                 log.info("The journal can be written again.")
 
     def _publish(self) -> None:
         """Tell the threads how many slots are free and which jobs there are, where that has changed."""
-        if self._care.changes != self._published:
-            self._published = self._care.changes
-            self._liaison.watch_over(self._care)
-        for kind in Kind:
-            self._liaison.want(kind, self._free_slots(kind))
+        if self._jobs.version != self._published:
+            self._published = self._jobs.version
+            self._session.set_active_jobs(self._jobs)
+        for kind in SlotKind:
+            self._session.set_free_slots(kind, self._free_slots(kind))
 
-    def _free_slots(self, kind: Kind) -> int:
-        if self._mode is not Mode.SERVING or self._trouble is not None:
+    def _free_slots(self, kind: SlotKind) -> int:
+        if self._mode is not Mode.SERVING or self._journal_problem is not None:
             return 0
-        schedulers = kind is Kind.SCHEDULER
+        schedulers = kind is SlotKind.SCHEDULER
         limit = self._config.max_schedulers if schedulers else self._config.max_jobs
-        return self._care.rules.free_slots(self._care.count(schedulers), limit)
+        return self._jobs.rules.free_slots(self._jobs.count(schedulers), limit)
 
     def _clean_up(self) -> None:
         old = self._journal.ended_before_last(self._config.launchd.jobs.keep_finished, FORGET_AT_ONCE)
         for item_id in old:
             self._journal.forget(item_id)
         if old:
-            remove_directories([self._care.rules.job_directory(name) for name in old.values()])
+            remove_directories([self._jobs.rules.job_directory(name) for name in old.values()])
         # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
         # empties them.
         gc.collect()
 
     # -- letters
 
-    def _read(self, letter: Letter) -> None:
-        match letter:
-            case Hired():
-                self._staff.welcome(letter)
-            case HireFailed(error):
-                self._staff.no_show()
+    def _dispatch(self, event: Event) -> None:
+        match event:
+            case WorkerSpawned():
+                self._pool.add(event)
+            case WorkerSpawnFailed(error):
+                self._pool.spawn_failed()
                 log.error("No worker could be started; it is tried again.", extra={"error": error})
-            case Asked(request, reply):
-                reply.put(self._reception.answer(request))
-            case Signalled(number):
-                self._signalled(number)
+            case ControlRequest(request, reply):
+                reply.put(self._handler.answer(request))
+            case SignalReceived(number):
+                self._on_signal(number)
             case ThreadDied(thread, error):
                 raise AgentBroken(f"its thread {thread} died of {error}")
             case _:
-                self._read_from_server(letter)
+                self._dispatch_server_event(event)
 
-    def _read_from_server(self, letter: ServerLetter) -> None:
-        match letter:
+    def _dispatch_server_event(self, event: ServerEvent) -> None:
+        match event:
             case Claimed(items, agent_id):
-                self._liaison.count_claim(letter)
-                self._care.claimed(items, agent_id)
+                self._session.count_claim(event)
+                self._jobs.on_claimed(items, agent_id)
             case Acknowledged():
-                self._care.acknowledged(letter)
+                self._jobs.on_acknowledged(event)
             case Delivered(ids, refusal):
-                self._delivered(ids, refusal)
-            case Ordered(stops, stop_polling):
-                self._obey(stops, stop_polling)
-            case Contact():
-                self._relations.note_contact(letter)
+                self._on_delivered(ids, refusal)
+            case StopRequested(stops, stop_polling):
+                self._on_stop_requested(stops, stop_polling)
+            case ServerContact():
+                self._health.note_contact(event)
             case Registered():
-                self._join(letter)
+                self._on_registered(event)
             case RegistrationRefused(error):
-                self._refused(error)
-            case QueueTrouble(queue, error):
-                self._relations.note_queue(queue, error)
+                self._on_registration_refused(error)
+            case QueueError(queue, error):
+                self._health.note_queue(queue, error)
 
-    def _delivered(self, ids: tuple[int, ...], refusal: str | None) -> None:
+    def _on_delivered(self, ids: tuple[int, ...], refusal: str | None) -> None:
         hit("supervisor.reported")
         if refusal is not None:
             log.error(
                 "The queue server does not take what it was told.", extra={"why": refusal, "deliveries": list(ids)}
             )
-        self._outlet.delivered(ids)
+        self._outbox.delivered(ids)
         self._journal.remove_deliveries(ids)
 
-    def _obey(self, stops: tuple[StopOrder, ...], stop_polling: bool) -> None:
+    def _on_stop_requested(self, stops: tuple[StopRequest, ...], stop_polling: bool) -> None:
         for stop in stops:
-            self._care.stop(stop)
+            self._jobs.stop(stop)
         if stop_polling:
             self._leave(Mode.DRAINING, "the queue server asked for it")
 
-    def _join(self, registered: Registered) -> None:
-        self._relations.note_registration(registered)
-        self._care.rules = Rules(self._config, self._care.rules.base_url, registered.entity)
+    def _on_registered(self, registered: Registered) -> None:
+        self._health.note_registration(registered)
+        self._jobs.rules = AgentContext(self._config, self._jobs.rules.base_url, registered.entity)
         self._journal.set_meta(AGENT_ID, registered.agent_id)
         # In this turn, before anything is claimed: a successor that did not know who we were could not give it back.
         self._committed_at = 0.0
-        self._liaison.join(registered, self._config, self._outlet)
-        self._care.acknowledge_all()
+        self._session.on_registered(registered, self._config, self._outbox)
+        self._jobs.acknowledge_all()
 
-    def _refused(self, error: str) -> None:
-        if self._liaison.registered is None and not any(self._care.jobs()):
+    def _on_registration_refused(self, error: str) -> None:
+        if self._session.registered is None and not any(self._jobs.jobs()):
             raise CannotStart(error)
-        self._relations.note_refusal(error)
+        self._health.note_refusal(error)
 
-    def _signalled(self, number: int) -> None:
+    def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
             self.reload()
         else:
@@ -423,40 +421,40 @@ class Supervisor:
             log.error("The new configuration is wrong; the old one stays in force.", extra={"why": str(error)})
             self._notifier.ready()
             return str(error)
-        self._warn_of_what_waits(loaded.config)
+        self._warn_of_restart_only(loaded.config)
         queues_changed = loaded.config.queues != self._config.queues
         self._loaded = loaded
-        self._care.rules = Rules(loaded.config, self._care.rules.base_url, self._care.rules.entity)
-        self._staff.rules = loaded.config.launchd.supervision
+        self._jobs.rules = AgentContext(loaded.config, self._jobs.rules.base_url, self._jobs.rules.entity)
+        self._pool.config = loaded.config.launchd.supervision
         if queues_changed:
-            known = tuple(job.item_id for job in self._care.jobs())
-            self._liaison.start(loaded.config, self._journal.meta(AGENT_ID), known)
+            known = tuple(job.item_id for job in self._jobs.jobs())
+            self._session.start(loaded.config, self._journal.meta(AGENT_ID), known)
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()
         return None
 
-    def _warn_of_what_waits(self, config: AgentConfig) -> None:
+    def _warn_of_restart_only(self, config: AgentConfig) -> None:
         """Log which changes a reload cannot bring."""
         ours, theirs = self._config.launchd, config.launchd
-        waiting = [name for name in NEXT_START if getattr(ours, name) != getattr(theirs, name)]
+        waiting = [name for name in RESTART_ONLY_KEYS if getattr(ours, name) != getattr(theirs, name)]
         if waiting:
             log.warning("Some changes wait for the agent's next start.", extra={"keys": waiting})
 
-    def standing(self) -> Standing:
+    def state(self) -> AgentState:
         """Return what the supervisor knows beside its jobs."""
-        return Standing(
-            state="starting" if self._liaison.registered is None else str(self._mode),
+        return AgentState(
+            mode="starting" if self._session.registered is None else str(self._mode),
             started_at=self._started_at,
             config_path=str(self._loaded.path) if self._loaded.path else None,
-            registered=self._liaison.registered,
-            contact=self._relations.contact,
-            last_contact_at=self._relations.last_contact_at,
-            trouble=self._trouble or self._relations.trouble,
+            registered=self._session.registered,
+            contact=self._health.contact,
+            last_contact_at=self._health.last_contact_at,
+            problem=self._journal_problem or self._health.problem,
         )
 
 
-def _report_death(inbox: Inbox, death: threading.ExceptHookArgs) -> None:
+def _report_death(events: EventQueue, death: threading.ExceptHookArgs) -> None:
     name = death.thread.name if death.thread else "?"
     traceback = (death.exc_type, death.exc_value, death.exc_traceback)
     log.error("A thread of the agent died.", extra={"thread_name": name}, exc_info=traceback)  # type: ignore[arg-type]
-    inbox.put(ThreadDied(name, f"{death.exc_type.__name__}: {death.exc_value}"))
+    events.put(ThreadDied(name, f"{death.exc_type.__name__}: {death.exc_value}"))

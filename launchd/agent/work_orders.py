@@ -20,7 +20,7 @@ UNLIMITED = -1
 UNLIMITED_CLAIM = 64
 
 
-class Rules:
+class AgentContext:
     """The rules in force."""
 
     def __init__(self, config: AgentConfig, base_url: str, entity: str) -> None:
@@ -47,7 +47,7 @@ class Rules:
         return UNLIMITED_CLAIM if limit == UNLIMITED else max(0, limit - taken)
 
     def job_directory(self, name: str) -> str:
-        """Return the path of the directory of the job with this external name."""
+        """Return the path of the directory of the job with this workload name."""
         return job_directory(self.state_dir, name)
 
     def phase_limit(self, state: JobState) -> float | None:
@@ -59,7 +59,7 @@ class Rules:
             JobState.SUBMITTING: supervision.submit_timeout_seconds,
         }.get(state)
 
-    def order(self, job: JobRecord) -> WorkOrder:
+    def work_order(self, job: JobRecord) -> WorkOrder:
         """Return the work order for ``job``."""
         ours = self.config.launchd
         rights = ours.policy.for_queue(job.queue)

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from launchd.api.errors import LaunchError, suggestion, told
+from launchd.api.errors import LaunchError, suggestion, translate_errors
 from launchd.api.sources import DEFAULT_PROJECT
-from launchd.api.unknown_kwargs import known_names_only
+from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.client.credentials import find_setting
 from launchd.client.queue_server import QueueServer
-from launchd.local.endpoint import find_server
+from launchd.local.endpoint import resolve_endpoint
 from launchd.local.instance import ENVIRONMENT_VARIABLE
 
 DEFAULT_TIMEOUT_SECONDS = 20.0
@@ -24,8 +24,8 @@ OVERRIDES = ("base_url", "entity", "project")
 class Access:
     """A queue server, as one caller uses it; :class:`launchd.Api` says what the arguments mean."""
 
-    @known_names_only
-    @told()
+    @refuse_unknown_kwargs
+    @translate_errors()
     def __init__(
         self,
         overrides: Mapping[str, str] | None = None,
@@ -53,7 +53,7 @@ class Access:
     def default_entity(self) -> str:
         """Whose queues and runs are meant where a call does not say; raises :class:`LaunchError` if nobody's."""
         if self._entity is None:
-            with told():
+            with translate_errors():
                 self._entity = self.queue_server.viewer().entity
         if not self._entity:
             raise LaunchError("The API key belongs to no entity: name one with entity= or WANDB_ENTITY.")
@@ -77,7 +77,7 @@ class Access:
         return f"<{type(self).__name__} {self.base_url}>"
 
 
-class ForeignApi(Protocol):
+class WandbApi(Protocol):
     """What W&B's two `Api` objects have in common: `settings` is a mapping, or a method that returns one."""
 
     @property
@@ -91,7 +91,7 @@ class ForeignApi(Protocol):
         ...
 
 
-def as_access(api: ForeignApi | None) -> Access:
+def as_access(api: WandbApi | None) -> Access:
     """Return ``api`` as ours: itself, what it tells if it is W&B's, the defaults where it is ``None``.
 
     Raises:
@@ -106,7 +106,7 @@ def as_access(api: ForeignApi | None) -> Access:
             return _of_foreign(api)
 
 
-def _of_foreign(api: ForeignApi) -> Access:
+def _of_foreign(api: WandbApi) -> Access:
     try:
         settings = api.settings() if callable(api.settings) else api.settings
         values = {name: settings.get(name) or None for name in OVERRIDES}
@@ -118,5 +118,5 @@ def _of_foreign(api: ForeignApi) -> Access:
 
 def _find(base_url: str | None, api_key: str | None) -> tuple[str, str]:
     state_dir = os.environ.get(ENVIRONMENT_VARIABLE)
-    address, key = find_server(base_url, Path(state_dir) if state_dir else None, os.environ, api_key)
+    address, key = resolve_endpoint(base_url, Path(state_dir) if state_dir else None, os.environ, api_key)
     return address.url, key.key

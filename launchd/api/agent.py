@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from launchd.agent.failure_log import error_text
-from launchd.api.access import Access, ForeignApi, as_access
+from launchd.api.access import Access, WandbApi, as_access
 from launchd.api.coerce import as_mapping
-from launchd.api.embedded.agent_handle import HeldSupervisor
-from launchd.api.errors import LaunchError, suggestion, told
+from launchd.api.embedded.agent_handle import AgentHandle
+from launchd.api.errors import LaunchError, suggestion, translate_errors
 from launchd.api.item_status import OVER
 from launchd.api.sources import DEFAULT_QUEUE
-from launchd.api.unknown_kwargs import known_names_only
+from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.config import from_values
 
 #: W&B's words for how an agent does.
@@ -64,9 +64,9 @@ class LaunchAgent:
 
     _current: ClassVar["LaunchAgent | None"] = None
 
-    @known_names_only
-    @told()
-    def __init__(self, api: ForeignApi | None, config: Mapping[str, Any]) -> None:
+    @refuse_unknown_kwargs
+    @translate_errors()
+    def __init__(self, api: WandbApi | None, config: Mapping[str, Any]) -> None:
         self._access = as_access(api)
         self._document = _document(config, self._access)
         loaded = from_values(self._document, os.environ).config
@@ -74,7 +74,7 @@ class LaunchAgent:
         self.entity = loaded.entity or self._access.default_entity
         self.queues = list(loaded.queues)
         self._rotation = deque(self.queues)
-        self._supervisor = HeldSupervisor(self._document, loaded.launchd, self._access)
+        self._supervisor = AgentHandle(self._document, loaded.launchd, self._access)
         self._about = self._supervisor.wait_registered()
         type(self)._current = self
 
@@ -131,7 +131,7 @@ class LaunchAgent:
         maximum = "inf" if most < 0 else most
         sys.stdout.write(f"launch: agent {self._about['name']}{polling} running {running} of at most {maximum} jobs\n")
 
-    @told()
+    @translate_errors()
     def update_status(self, status: str) -> None:
         """Tell the server how the agent does: `POLLING`, `RUNNING` or `KILLED`; its next sign of life tells the truth.
 
@@ -160,7 +160,7 @@ class LaunchAgent:
             self.close()
             raise
 
-    @told()
+    @translate_errors()
     def pop_from_queue(self, queue: str) -> dict[str, Any] | None:
         """Take one item off a queue, `None` where it is empty; it has `runQueueItemId` and `runSpec`.
 
@@ -206,7 +206,7 @@ class LaunchAgent:
         launch_spec: Mapping[str, Any],
         job: Mapping[str, Any],
         default_config: Mapping[str, Any] | None = None,
-        api: ForeignApi | None = None,
+        api: WandbApi | None = None,
         job_tracker: Any = None,
     ) -> str:
         """Run an item that was popped and wait until it is over; returns how it ended.
@@ -248,8 +248,8 @@ class LaunchAgent:
                 text = error_text(job["message"], output.parent, output.is_file(), (self._access.api_key,))
                 file_saver.save_contents(text.decode(), "error.log", "error")
 
-    @told()
-    def check_sweep_state(self, launch_spec: Mapping[str, Any], api: ForeignApi | None = None) -> None:
+    @translate_errors()
+    def check_sweep_state(self, launch_spec: Mapping[str, Any], api: WandbApi | None = None) -> None:
         """Raise :class:`LaunchError` where the sweep of `launch_spec` is over, unknown, or cannot be looked up."""
         sweep = launch_spec.get("sweep_id")
         if sweep is None:
@@ -261,7 +261,7 @@ class LaunchAgent:
 
     # -- ending jobs, and itself
 
-    @told()
+    @translate_errors()
     def fail_run_queue_item(
         self, run_queue_item_id: str, message: str, phase: str, files: list[str] | None = None
     ) -> None:
@@ -298,8 +298,8 @@ class LaunchAgent:
         self._supervisor.leave()
 
 
-@known_names_only
-def create_and_run_agent(api: ForeignApi | None, config: Mapping[str, Any]) -> None:
+@refuse_unknown_kwargs
+def create_and_run_agent(api: WandbApi | None, config: Mapping[str, Any]) -> None:
     """Make a :class:`LaunchAgent` and run it until it is told to leave; Ctrl-C is one way to tell it.
 
     Args and Raises as for :class:`LaunchAgent`. Source: `wandb.sdk.launch.create_and_run_agent`.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launchd.api.access import Access
-from launchd.api.errors import told
+from launchd.api.errors import translate_errors
 from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
 from launchd.api.queues import (
@@ -16,7 +16,7 @@ from launchd.api.queues import (
     variables_document,
 )
 from launchd.api.sources import checked_resource
-from launchd.api.unknown_kwargs import known_names_only
+from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.client.queue_server import QUEUE_PROJECT
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Api(Access):
     Source: `wandb.apis.public.Api` and `wandb.apis.internal.Api`.
     """
 
-    @known_names_only
+    @refuse_unknown_kwargs
     def create_run_queue(
         self,
         name: str,
@@ -69,8 +69,8 @@ class Api(Access):
         """
         return RunQueue.create(name, type, entity, prioritization_mode, config, template_variables, api=self)
 
-    @known_names_only
-    @told()
+    @refuse_unknown_kwargs
+    @translate_errors()
     def upsert_run_queue(
         self,
         name: str,
@@ -111,7 +111,7 @@ class Api(Access):
             log.warning("The server finds something odd in a queue.", extra={"queue": name, "what": warning})
         return RunQueue(self, name, owner)
 
-    @known_names_only
+    @refuse_unknown_kwargs
     def run_queue(self, entity: str, name: str | None = None) -> RunQueue:
         """Return the queue `name` of `entity`; `run_queue("ENTITY/NAME")` and `run_queue("NAME")` say the same.
 
@@ -122,14 +122,14 @@ class Api(Access):
             owner, rest = entity, name
         return RunQueue(self, checked_name(rest), owner or self.default_entity)
 
-    @known_names_only
-    @told()
+    @refuse_unknown_kwargs
+    @translate_errors()
     def run_queues(self, entity: str | None = None) -> list[RunQueue]:
         """Return the queues of `entity`, by default of `default_entity`."""
         owner = entity or self.default_entity
         return [RunQueue(self, queue.name, owner) for queue in self.queue_server.queues(owner)]
 
-    @known_names_only
+    @refuse_unknown_kwargs
     def queued_run(
         self,
         entity: str,

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from launchd.client.errors import QueueServerError
 from launchd.config import ConfigError
-from launchd.config.diagnostics import nearest
-from launchd.local.instance import NotUp
+from launchd.config.diagnostics import nearest_name
+from launchd.local.instance import InstanceNotRunning
 
 
 class LaunchError(Exception):
@@ -32,16 +32,16 @@ class ExecutionError(Exception):
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn what the parts below raise, whose text is for people, into :class:`LaunchError`; also as a decorator."""
     try:
         yield
-    except (QueueServerError, NotUp, ConfigError) as error:
+    except (QueueServerError, InstanceNotRunning, ConfigError) as error:
         raise LaunchError(str(error)) from error
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the sentence that helps who wrote ``name``: the nearest of ``known``, or all of them."""
     names = sorted(known)
-    near = nearest(name, names)
+    near = nearest_name(name, names)
     return f"Did you mean {near!r}?" if near else f"There are: {', '.join(names)}."

@@ -35,7 +35,7 @@ class Submission(msgspec.Struct, frozen=True):
         return self.run_entity or self.entity
 
 
-class Standing(msgspec.Struct, frozen=True):
+class ItemStatus(msgspec.Struct, frozen=True):
     """How an item stands.
 
     `word`: queued, claimed, the agent's phase, or the outcome. `state`: W&B's word for the item's state, in lower case.
@@ -55,7 +55,7 @@ class Standing(msgspec.Struct, frozen=True):
         return self.word in OVER
 
 
-def ended(word: str, stage: str | None, message: str | None, otherwise: str = ".") -> str:
+def has_ended(word: str, stage: str | None, message: str | None, otherwise: str = ".") -> str:
     """Return how a sentence on an item or a run goes on, to its full stop, that did not end well.
 
     ``otherwise`` is its end where there is no ``message``.
@@ -70,21 +70,21 @@ def pause_after(waited: float) -> float:
     return QUICK_SECONDS if waited < QUICK_FOR_SECONDS else SLOW_SECONDS
 
 
-def look(server: QueueServer, submission: Submission) -> Standing | None:
+def fetch_status(server: QueueServer, submission: Submission) -> ItemStatus | None:
     """Return how the item stands, ``None`` where it was deleted; raises :class:`QueueServerError`."""
-    if not server.capabilities().native:
+    if not server.capabilities().launchd_protocol:
         return _look_at_wandb(server, submission)
     item = server.item(submission.item_id)
-    return None if item is None else standing_of(item)
+    return None if item is None else status_of(item)
 
 
-def standing_of(item: Item) -> Standing:
+def status_of(item: Item) -> ItemStatus:
     """Return how an item of our own server stands."""
     word = _word(item)
     reason = item.stop_reason if item.state == "STOPPED" else item.message
     ran = item.associated_run_id is not None and item.stage not in BEFORE_THE_RUN
     begun = item.started_at is not None or (word in OVER and ran)
-    return Standing(word, item.state.lower(), item.associated_run_id, begun, reason, item.stage)
+    return ItemStatus(word, item.state.lower(), item.associated_run_id, begun, reason, item.stage)
 
 
 def _word(item: Item) -> str:
@@ -97,14 +97,14 @@ def _word(item: Item) -> str:
             return item.state.lower()
 
 
-def _look_at_wandb(server: QueueServer, submission: Submission) -> Standing | None:
+def _look_at_wandb(server: QueueServer, submission: Submission) -> ItemStatus | None:
     """W&B's server tells the item's state, and that of the run it became."""
     item = server.queue_item(submission.entity, submission.queue, submission.item_id, submission.queue_project)
     if item is None:
         return None
     state = item.state.lower()
     if item.associated_run_id is None:
-        return Standing(QUEUED if state == "pending" else state, state)
+        return ItemStatus(QUEUED if state == "pending" else state, state)
     run = server.run_state(submission.owner, submission.project, item.associated_run_id)
     word = state if state == "failed" else run or state
-    return Standing(word, state, item.associated_run_id, run not in _NOT_STARTED)
+    return ItemStatus(word, state, item.associated_run_id, run not in _NOT_STARTED)

@@ -4,22 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipc.run_spec import draw_run_id
-from launchd.api.access import ForeignApi, as_access
+from launchd.api.access import WandbApi, as_access
 from launchd.api.coerce import as_mapping
-from launchd.api.embedded.launcher import INTERRUPTED, callers_agent
-from launchd.api.errors import LaunchError, told
+from launchd.api.embedded.launcher import INTERRUPTED, program_agent
+from launchd.api.errors import LaunchError, translate_errors
 from launchd.api.launch_add import complete_spec
-from launchd.api.rerun import resolved
-from launchd.api.run_spec import Asked, draft, image_of
+from launchd.api.rerun import resolve_rerun
+from launchd.api.run_spec import LaunchArgs, draft_spec, image_of
 from launchd.api.sources import DEFAULT_RESOURCE, OUR_RESOURCES
 from launchd.api.submitted_run import SubmittedRun
-from launchd.api.unknown_kwargs import known_names_only
+from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 
 
-@known_names_only
-@told()
+@refuse_unknown_kwargs
+@translate_errors()
 def launch(
-    api: ForeignApi | None = None,
+    api: WandbApi | None = None,
     job: str | None = None,
     entry_point: Sequence[str] | None = None,
     version: str | None = None,
@@ -68,7 +68,7 @@ def launch(
     synchronous run has failed.
     """
     access = as_access(api)
-    asked = Asked(
+    asked = LaunchArgs(
         job=job,
         entry_point=entry_point,
         version=version,
@@ -83,10 +83,10 @@ def launch(
         repository=repository,
         parameters=parameters,
     )
-    drafted = draft(resolved(access, asked), access.default_entity, access.default_project)
+    drafted = draft_spec(resolve_rerun(access, asked), access.default_entity, access.default_project)
     _check_target(drafted.spec)
     spec = complete_spec(access, drafted.spec, drafted.directory)
-    run = callers_agent(access, as_mapping(config, "config")).run({"run_id": draw_run_id(), **spec})
+    run = program_agent(access, as_mapping(config, "config")).run({"run_id": draw_run_id(), **spec})
     if synchronous:
         _wait(run)
     return run

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from ipc.run_spec import CODE_URI_PREFIX
-from launchd.api.access import Access, ForeignApi, as_access
+from launchd.api.access import Access, WandbApi, as_access
 from launchd.api.coerce import as_mapping
-from launchd.api.errors import LaunchError, suggestion, told
+from launchd.api.errors import LaunchError, suggestion, translate_errors
 from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
-from launchd.api.rerun import resolved
-from launchd.api.run_spec import Asked, draft
+from launchd.api.rerun import resolve_rerun
+from launchd.api.run_spec import LaunchArgs, draft_spec
 from launchd.api.sources import DEFAULT_QUEUE, DEFAULT_RESOURCE, OUR_RESOURCES, PRIORITIES, artifact_name
-from launchd.api.unknown_kwargs import known_names_only
+from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.job_file import parse_job_name
@@ -24,8 +24,8 @@ from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail, QueueServer
 log = logging.getLogger(__name__)
 
 
-@known_names_only
-@told()
+@refuse_unknown_kwargs
+@translate_errors()
 def launch_add(
     uri: str | None = None,
     job: str | None = None,
@@ -49,7 +49,7 @@ def launch_add(
     priority: int | str | None = None,
     *,
     parameters: Mapping[str, Any] | None = None,
-    api: ForeignApi | None = None,
+    api: WandbApi | None = None,
 ) -> QueuedRun:
     """Put a job into a queue and return at once: one of `uri`, `job`, `docker_image`, or a command alone.
 
@@ -88,7 +88,7 @@ def launch_add(
     access = as_access(api)
     if build:
         raise LaunchError("build=True is not possible yet. Leave it out: the agent builds what the job needs.")
-    asked = Asked(
+    asked = LaunchArgs(
         uri=uri,
         job=job,
         config=config,
@@ -107,7 +107,7 @@ def launch_add(
         parameters=parameters,
     )
     variables = as_mapping(template_variables, "template_variables")
-    drafted = draft(resolved(access, asked), entity or access.default_entity, access.default_project)
+    drafted = draft_spec(resolve_rerun(access, asked), entity or access.default_entity, access.default_project)
     said = drafted.spec.pop("priority", None) if priority is None else priority
     number = None if said is None else priority_number(said)
     spec = complete_spec(access, drafted.spec, drafted.directory)
@@ -150,7 +150,7 @@ def _push(
     queue = _queue(access, owner, queue_name, project_queue)
     variables = dict(spec.pop("template_variables", None) or {}) | template_variables
     _settle_resource(spec, queue)
-    if server.capabilities().native:
+    if server.capabilities().launchd_protocol:
         spec["author"] = _author(server, spec.get("author"))
     else:
         _fit_for_wandb(spec, variables)

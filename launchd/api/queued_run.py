@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from launchd.api.access import Access
-from launchd.api.errors import LaunchError, told
-from launchd.api.item_status import Standing, Submission, ended, look, pause_after
+from launchd.api.errors import LaunchError, translate_errors
+from launchd.api.item_status import ItemStatus, Submission, fetch_status, has_ended, pause_after
 from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.queue_server import RunDetail
 
@@ -53,13 +53,13 @@ class QueuedRun:
         return self._standing().message
 
     @property
-    @told()
+    @translate_errors()
     def run(self) -> RunDetail | None:
         """The run as it is now, `None` while the item has become none."""
         run_id = self._look().run_id
         return None if run_id is None else self._load(run_id)
 
-    @told()
+    @translate_errors()
     def delete(self) -> None:
         """Remove the item from its queue; a run that goes on already is not stopped.
 
@@ -69,14 +69,14 @@ class QueuedRun:
         if not self._server.delete_item(self.queue_entity, self.queue_name, self.id, self.project_queue):
             raise LaunchError(f"There is no item {self.id} in queue {self.queue_name!r}.")
 
-    @told()
+    @translate_errors()
     def stop(self, reason: str = "stopped by its submitter") -> None:
         """Stop the item or its run; `reason` is shown with it. Our server only.
 
         Raises:
             LaunchError: the item is over, or the server cannot stop items.
         """
-        if not self._server.capabilities().native:
+        if not self._server.capabilities().launchd_protocol:
             raise LaunchError(f"The server at {self._server.base_url} stops runs, not items: stop its run there.")
         self._server.stop_item(self.id, reason)
 
@@ -104,7 +104,7 @@ class QueuedRun:
         """
         return self._wait(lambda standing: standing.is_over, timeout, "to be over")
 
-    def _wait(self, reached: Callable[[Standing], bool], timeout: float | None, what: str) -> RunDetail:
+    def _wait(self, reached: Callable[[ItemStatus], bool], timeout: float | None, what: str) -> RunDetail:
         started = time.monotonic()
         deadline = started + (math.inf if timeout is None else timeout)
         while True:
@@ -116,8 +116,8 @@ class QueuedRun:
                 raise TimeoutError(f"Item {self.id} was waited for {what} for {timeout:g} s; it is {word}.")
             time.sleep(min(pause_after(now - started), deadline - now))
 
-    @told()
-    def _look_patiently(self, reached: Callable[[Standing], bool], deadline: float) -> tuple[str, RunDetail | None]:
+    @translate_errors()
+    def _look_patiently(self, reached: Callable[[ItemStatus], bool], deadline: float) -> tuple[str, RunDetail | None]:
         """Return the word for how it stands, and the run once that is ``reached`` and the server shows it."""
         try:
             with self._server.transport.until(deadline):
@@ -128,20 +128,20 @@ class QueuedRun:
             return "not known: the queue server does not answer", None
         return standing.word, run
 
-    @told()
-    def _standing(self) -> Standing:
+    @translate_errors()
+    def _standing(self) -> ItemStatus:
         return self._look()
 
-    def _look(self) -> Standing:
-        standing = look(self._server, self._submission)
+    def _look(self) -> ItemStatus:
+        standing = fetch_status(self._server, self._submission)
         if standing is None:
             raise LaunchError(f"Item {self.id} is not in queue {self.queue_name!r} any more: it was deleted.")
         return standing
 
-    def _run_of(self, standing: Standing) -> RunDetail | None:
+    def _run_of(self, standing: ItemStatus) -> RunDetail | None:
         """The run of an item that has begun or is over; ``None`` while the server does not show it yet."""
         if standing.is_over and not standing.has_begun:
-            how = ended(standing.word, standing.stage, standing.message, " before anything ran.")
+            how = has_ended(standing.word, standing.stage, standing.message, " before anything ran.")
             raise LaunchError(f"Item {self.id} {how}")
         return None if standing.run_id is None else self._load(standing.run_id)
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from launchd.api.access import Access, ForeignApi, as_access
-from launchd.api.errors import LaunchError, told
+from launchd.api.access import Access, WandbApi, as_access
+from launchd.api.errors import LaunchError, translate_errors
 from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
 from launchd.api.sources import checked_resource
-from launchd.api.unknown_kwargs import known_names_only
+from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.client.queue_server import QUEUE_PROJECT, Item, QueueSettings
 
 #: W&B's words for "items have priorities" and "they have none".
@@ -32,8 +32,8 @@ class RunQueue:
         self.project = project
 
     @classmethod
-    @known_names_only
-    @told()
+    @refuse_unknown_kwargs
+    @translate_errors()
     def create(
         cls,
         name: str,
@@ -43,7 +43,7 @@ class RunQueue:
         config: Mapping[str, Any] | None = None,
         template_variables: Mapping[str, Mapping[str, Any]] | None = None,
         *,
-        api: ForeignApi | None = None,
+        api: WandbApi | None = None,
     ) -> "RunQueue":
         """Create a queue at the server of `api`, by default `Api()`; the rest as in :meth:`Api.create_run_queue`."""
         access = as_access(api)
@@ -98,18 +98,18 @@ class RunQueue:
         """The youngest 100 items, the youngest first."""
         return self.list_items()
 
-    @told()
+    @translate_errors()
     def list_items(self, limit: int = 100) -> list[QueuedRun]:
         """Return the youngest `limit` items (1 to 1000), the youngest first."""
         found = self._server.queue_items(self.entity, self.name, limit, self.project)
         return [self._queued(item) for item in found]
 
-    @told()
+    @translate_errors()
     def delete(self) -> None:
         """Delete the queue with all its items; raises :class:`LaunchError` where there is none."""
         self._server.delete_queue(self.entity, self.name, self.project)
 
-    @told()
+    @translate_errors()
     def _settings(self) -> QueueSettings:
         found = self._server.queue_settings(self.entity, self.name, self.project)
         if found is None:

@@ -5,11 +5,11 @@ import msgspec
 from launchd.api.access import Access
 from launchd.api.coerce import as_mapping
 from launchd.api.errors import LaunchError
-from launchd.api.run_spec import Asked
+from launchd.api.run_spec import LaunchArgs
 from launchd.api.sources import run_address
 
 
-def resolved(access: Access, asked: Asked) -> Asked:
+def resolve_rerun(access: Access, asked: LaunchArgs) -> LaunchArgs:
     """Return ``asked`` with the repository, commit, command and project of the run that its uri is the address of.
 
     What was given beside it stays. Any other uri is returned as it is.

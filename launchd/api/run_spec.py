@@ -12,7 +12,7 @@ import msgspec
 
 from ipc.run_spec import CODE_URI_PREFIX
 from launchd.api.coerce import as_mapping
-from launchd.api.errors import LaunchError, told
+from launchd.api.errors import LaunchError, translate_errors
 from launchd.api.sources import checked_resource, has_default_script, is_repository
 from launchd.client.job_file import parse_job_name
 
@@ -35,7 +35,7 @@ _SCHEDULER_URI = "placeholder"
 _NAMES = {"name": "", "run_id": ":;,#?/'", "project": "/\\#?%:", "entity": "", "sweep_id": "", "author": ""}
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class LaunchArgs(msgspec.Struct, frozen=True, kw_only=True):
     """What `launch` and `launch_add` have in common, as their callers gave it."""
 
     uri: str | None = None
@@ -56,15 +56,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     author: str | None = None
 
 
-class Draft(msgspec.Struct, frozen=True):
+class SpecDraft(msgspec.Struct, frozen=True):
     """A run spec that lacks at most the artifact of ``directory``, which is still to be uploaded."""
 
     spec: dict[str, Any]
     directory: Path | None = None
 
 
-@told()
-def draft(asked: Asked, entity: str, project: str) -> Draft:
+@translate_errors()
+def draft_spec(asked: LaunchArgs, entity: str, project: str) -> SpecDraft:
     """Return the run spec for what was ``asked``; ``entity`` and ``project`` are taken where nothing else says.
 
     Raises:
@@ -87,7 +87,7 @@ def draft(asked: Asked, entity: str, project: str) -> Draft:
     directory = _set_source(spec, asked.version)
     _complete_names(spec, entity, project)
     _check_names(spec)
-    return Draft(spec, directory)
+    return SpecDraft(spec, directory)
 
 
 def _from_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _set(spec: dict[str, Any], key: str, value: object) -> None:
         spec[key] = value
 
 
-def _overrides(spec: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
+def _overrides(spec: Mapping[str, Any], asked: LaunchArgs) -> dict[str, Any]:
     overrides = as_mapping(spec.get("overrides"), "config['overrides']")
     if asked.entry_point is not None:
         overrides["entry_point"] = _words(asked.entry_point, "entry_point")

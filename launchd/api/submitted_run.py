@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launchd.agent.output_reader import OutputReader
 from launchd.api.errors import ExecutionError, LaunchError
-from launchd.api.item_status import OVER, ended
+from launchd.api.item_status import OVER, has_ended
 from launchd.client.queue_server import Report
 
 FINISHED = "finished"
@@ -62,7 +62,7 @@ class SubmittedRun(AbstractRun):
         self._stop = stop
         self._changed = threading.Condition()
         self._report: Report | None = None
-        self._trouble: str | None = None
+        self._problem: str | None = None
 
     @property
     def id(self) -> str:
@@ -72,7 +72,7 @@ class SubmittedRun(AbstractRun):
     @property
     def status(self) -> str:
         """starting, running, stopping, finished, failed, stopped, preempted or unknown."""
-        if self._trouble is not None:
+        if self._problem is not None:
             return "unknown"
         return self._report.status if self._report else "starting"
 
@@ -84,7 +84,7 @@ class SubmittedRun(AbstractRun):
     @property
     def message(self) -> str | None:
         """Why it ended as it did, or what is being done for it."""
-        return self._trouble or (self._report.message if self._report else None)
+        return self._problem or (self._report.message if self._report else None)
 
     @property
     def stage(self) -> str | None:
@@ -99,7 +99,7 @@ class SubmittedRun(AbstractRun):
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens to it."""
-        return self._trouble is not None or self.status in OVER
+        return self._problem is not None or self.status in OVER
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is over, at most `timeout` seconds; return whether it finished well.
@@ -115,14 +115,14 @@ class SubmittedRun(AbstractRun):
                 if left is not None and left <= 0:
                     raise TimeoutError(f"Run {self.id} is not over after {timeout:g} s; it is {self.status}.")
                 self._changed.wait(left)
-        if self._trouble is not None:
-            raise LaunchError(f"Run {self.id} was not run: {self._trouble}")
+        if self._problem is not None:
+            raise LaunchError(f"Run {self.id} was not run: {self._problem}")
         return self.status == FINISHED
 
     def wait_well(self) -> None:
         """Wait until it is over; raises :class:`ExecutionError` unless it finished well."""
         if not self.wait():
-            how = ended(self.status, self.stage, self.message)
+            how = has_ended(self.status, self.stage, self.message)
             raise ExecutionError(f"Run {self.id} {how} Its output: {self.output}", self.id, self.status)
 
     def cancel(self, reason: str = "cancelled by its caller") -> None:
@@ -138,18 +138,18 @@ class SubmittedRun(AbstractRun):
         finally:
             reader.close()
 
-    def heard(self, report: Report) -> None:
+    def on_report(self, report: Report) -> None:
         """Note what the agent's process tells. Not for users."""
         with self._changed:
             if not self.is_over:
                 self._report = report
             self._changed.notify_all()
 
-    def lost(self, trouble: str) -> None:
+    def on_agent_lost(self, trouble: str) -> None:
         """Note that nobody can tell any more how it stands. Not for users."""
         with self._changed:
             if not self.is_over:
-                self._trouble = trouble
+                self._problem = trouble
             self._changed.notify_all()
 
     def __repr__(self) -> str:

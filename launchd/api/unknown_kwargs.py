@@ -11,7 +11,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def known_names_only(function: Callable[P, R]) -> Callable[P, R]:
+def refuse_unknown_kwargs(function: Callable[P, R]) -> Callable[P, R]:
     """Have ``function`` refuse an unknown keyword argument with the nearest known name.
 
     The decorated function raises `TypeError` for it, as Python does.

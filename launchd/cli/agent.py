@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from launchd.agent.supervisor import CannotStart, run
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.client.credentials import find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
@@ -39,8 +39,8 @@ class Misconfigured(click.ClickException):
 @click.option("-l", "--log-file", metavar="FILE", help="Where the log goes; - for standard output [default: stderr].")
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, then the configuration].")
-@told(CannotStart, QueueServerError)
-@told(ConfigError, end=Misconfigured)
+@report_errors(CannotStart, QueueServerError)
+@report_errors(ConfigError, end=Misconfigured)
 def agent(
     queues: tuple[str, ...],
     entity: str | None,

@@ -4,37 +4,37 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import jobs_run_on
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, question, runtime_dir
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, ask_agent, runtime_dir
 from launchd.humanize import jobs_in_words
 
 
 @click.command()
 @agent_options
-@told(*LOCAL_ERRORS)
+@report_errors(*LOCAL_ERRORS)
 def drain(config_path: str | None, state_dir: Path | None) -> None:
     """Let the agent take no more jobs, and end when those it has are over."""
-    answer = question(runtime_dir(config_path, state_dir), command="drain")
+    answer = ask_agent(runtime_dir(config_path, state_dir), command="drain")
     jobs = int(answer.get("jobs") or 0)
     click.echo(f"The agent takes no more jobs and ends after {jobs_in_words(jobs)}." if jobs else "The agent ends.")
 
 
 @click.command()
 @agent_options
-@told(*LOCAL_ERRORS)
+@report_errors(*LOCAL_ERRORS)
 def detach(config_path: str | None, state_dir: Path | None) -> None:
     """Let the agent leave now; its jobs run on, and the next agent here takes them over."""
     directory = runtime_dir(config_path, state_dir)
-    jobs = len(question(directory, command="status")["status"]["jobs"])
-    question(directory, command="detach")
+    jobs = len(ask_agent(directory, command="status")["status"]["jobs"])
+    ask_agent(directory, command="detach")
     click.echo(f"The agent leaves; {jobs_run_on(jobs)}." if jobs else "The agent leaves.")
 
 
 @click.command()
 @agent_options
-@told(*LOCAL_ERRORS)
+@report_errors(*LOCAL_ERRORS)
 def reload(config_path: str | None, state_dir: Path | None) -> None:
     """Let the agent read its configuration again; if that is wrong, the old one stays in force."""
-    question(runtime_dir(config_path, state_dir), command="reload")
+    ask_agent(runtime_dir(config_path, state_dir), command="reload")
     click.echo("The agent has read its configuration again.")

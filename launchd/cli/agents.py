@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import joined, minute
 from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
 from launchd.cli.tables import Cell, table, terminal_width
@@ -17,7 +17,7 @@ HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
 @click.command()
 @entity_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def agents(entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the agents that the queue server knows: Polling (no job), Running, Killed (has left) or Lost (silent)."""
     with queue_server(url, state_dir) as server:

@@ -24,7 +24,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 LOG_BYTES = 16 * 1024 * 1024
 
 
-class Child:
+class ChildProcess:
     """`launchd ARGUMENTS...` in a session of its own, running from the start; what it prints goes to ``log``."""
 
     def __init__(self, arguments: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
@@ -61,7 +61,7 @@ class Child:
             self._process.kill()
             self._process.wait()
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the last line that it printed, without the ``Error:`` of a command."""
         lines = self._log.read_bytes()[self._log_start :].decode(errors="replace").strip().splitlines()
         return lines[-1].removeprefix("Error: ") if lines else f"It said nothing; its log is {self._log}."

@@ -7,7 +7,7 @@ import click
 
 
 @contextmanager
-def told(*errors: type[Exception], end: type[click.ClickException] = click.ClickException) -> Iterator[None]:
+def report_errors(*errors: type[Exception], end: type[click.ClickException] = click.ClickException) -> Iterator[None]:
     """Turn ``errors`` into the command's ``end``; also as a decorator. Those of ours have sentences for their text."""
     try:
         yield

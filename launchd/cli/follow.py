@@ -4,7 +4,7 @@ import time
 
 import click
 
-from launchd.api.item_status import QUEUED, Standing, Submission, ended, look, pause_after
+from launchd.api.item_status import QUEUED, ItemStatus, Submission, fetch_status, has_ended, pause_after
 from launchd.cli.agents import status_of
 from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
 from launchd.client.queue_server import QueueServer
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 5.0
 INTERRUPTED = 130
 
 #: What is seen of an item that somebody deleted.
-_DELETED = Standing("stopped", "deleted", message="its item was deleted")
+_DELETED = ItemStatus("stopped", "deleted", message="its item was deleted")
 
 
 def follow(server: QueueServer, submission: Submission) -> int:
@@ -33,7 +33,7 @@ def follow(server: QueueServer, submission: Submission) -> int:
     if last.word == "finished":
         _say_where_output_is(submission)
         return 0
-    click.echo(f"Error: The job {ended(last.word, last.stage, last.message)}", err=True)
+    click.echo(f"Error: The job {has_ended(last.word, last.stage, last.message)}", err=True)
     if last.stage == "run":
         _say_where_output_is(submission)
     return 1
@@ -53,7 +53,7 @@ class _Watch:
         self._shown = ""
         self._warned = False
 
-    def until_over(self) -> Standing:
+    def until_over(self) -> ItemStatus:
         """Print each change; returns the last."""
         while (standing := self._look()) is None or not standing.is_over:
             if standing is not None:
@@ -63,9 +63,9 @@ class _Watch:
         self._show(standing.word)
         return standing
 
-    def _look(self) -> Standing | None:
+    def _look(self) -> ItemStatus | None:
         try:
-            return look(self._server, self._submission) or _DELETED
+            return fetch_status(self._server, self._submission) or _DELETED
         except (ServerUnreachable, ServerBusy) as error:
             self._show("the queue server does not answer", str(error))
             return None

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
 from launchd.client.storage import collect_garbage
 
 
 @click.command()
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def gc(url: str | None, state_dir: Path | None) -> None:
     """Let the queue server remove the files of deleted and unfinished artifacts and of deleted runs.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from launchd.api.sources import DEFAULT_PROJECT
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import joined, one_line
 from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, NewJob, Options, of_directory, of_image, of_repository
 from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
@@ -57,7 +57,7 @@ def job() -> None:
 @project_option
 @entity_option
 @server_options
-@told(*REMOTE_ERRORS, OSError)
+@report_errors(*REMOTE_ERRORS, OSError)
 def create(
     kind: str,
     path: str,
@@ -141,7 +141,7 @@ def _of_directory(
 @project_option
 @entity_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def list_all(project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the jobs of a project, with all their versions."""
     with queue_server(url, state_dir) as server:
@@ -167,7 +167,7 @@ def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
 @project_option
 @entity_option
 @server_options
-@told(*REMOTE_ERRORS, OSError)
+@report_errors(*REMOTE_ERRORS, OSError)
 def describe(name: str, project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Show what the job NAME runs. NAME is [[ENTITY/]PROJECT/]NAME[:ALIAS]."""
     with queue_server(url, state_dir) as server, tempfile.TemporaryDirectory() as directory:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import minute, one_line
 from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
 from launchd.cli.tables import Cell, table, terminal_width
@@ -26,7 +26,7 @@ def key() -> None:
 @role_option
 @user_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def create(description: str, role: str, user: str | None, url: str | None, state_dir: Path | None) -> None:
     """Make an API key and print it: it is shown this once.
 
@@ -42,7 +42,7 @@ def create(description: str, role: str, user: str | None, url: str | None, state
 @key.command("list")
 @user_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None:
     """List API keys, without their secrets."""
     with queue_server(url, state_dir) as server:
@@ -58,7 +58,7 @@ def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None
 @key.command()
 @click.argument("key_id")
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def revoke(key_id: str, url: str | None, state_dir: Path | None) -> None:
     """Revoke the API key with this id: it stops working at once."""
     with queue_server(url, state_dir) as server:

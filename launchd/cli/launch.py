@@ -10,7 +10,7 @@ import click
 from ipc.run_spec import CODE_URI_PREFIX
 from launchd.api.item_status import Submission
 from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, DEFAULT_RESOURCE, PRIORITIES, artifact_name
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow
 from launchd.cli.json_args import json_mapping
 from launchd.cli.launch_target import Target, find_target, run_spec
@@ -72,7 +72,7 @@ class CommandAfterDashes(click.Command):
 @entity_option
 @server_options
 @click.pass_context
-@told(*REMOTE_ERRORS, OSError)
+@report_errors(*REMOTE_ERRORS, OSError)
 def launch(
     context: click.Context,
     target: str | None,

@@ -10,10 +10,10 @@ import click
 from launchd.agent.control.client import ControlError, NoAnswer, ask
 from launchd.cli.instance_option import state_dir_option
 from launchd.config import SYSTEM_STATE_DIR, ConfigError, Flags, default_runtime_dir, default_state_dir, load
-from launchd.local.instance import Home, NotUp, default_directory, living_note
+from launchd.local.instance import InstanceNotRunning, LocalInstance, default_directory, running_instance
 
 #: What a command that uses :func:`agent_options` may meet.
-LOCAL_ERRORS = (ControlError, ConfigError, NotUp)
+LOCAL_ERRORS = (ControlError, ConfigError, InstanceNotRunning)
 
 #: A configuration must name queues; which ones does not matter to who looks for a socket.
 _ANY_QUEUE = Flags(queues=("any",))
@@ -27,7 +27,7 @@ def agent_options(command: F) -> F:
     return config(state_dir_option(command))
 
 
-class Place(NamedTuple):
+class AgentLocation(NamedTuple):
     """Where an agent lives: its control socket lies in ``runtime_dir``, its journal in ``state_dir``."""
 
     runtime_dir: Path
@@ -40,27 +40,27 @@ def runtime_dir(config_path: str | None, state_dir: Path | None) -> Path:
     Raises:
         ConfigError: the configuration cannot be read. `NotUp`: no `up` runs where it should.
     """
-    note = None if config_path else living_note(state_dir)
+    note = None if config_path else running_instance(state_dir)
     return Path(note.runtime_dir) if note else _configured(config_path).runtime_dir
 
 
-def places(config_path: str | None, state_dir: Path | None) -> list[Place]:
+def agent_locations(config_path: str | None, state_dir: Path | None) -> list[AgentLocation]:
     """Where the agent that is meant may live, or have lived, the likeliest first. Raises `ConfigError`."""
     if config_path:
         return [_configured(config_path)]
-    home = Home(state_dir or default_directory(os.environ))
-    ours = Place(home.runtime_dir, home.agent_dir)
+    home = LocalInstance(state_dir or default_directory(os.environ))
+    ours = AgentLocation(home.runtime_dir, home.agent_dir)
     if state_dir or home.is_up():
         return [ours]
     return [_configured(None), ours]
 
 
-def _configured(config_path: str | None) -> Place:
+def _configured(config_path: str | None) -> AgentLocation:
     config = load(config_path, os.environ, _ANY_QUEUE).config.launchd
-    return Place(Path(config.runtime_dir), Path(config.state_dir))
+    return AgentLocation(Path(config.runtime_dir), Path(config.state_dir))
 
 
-def question(directory: Path, **request: str) -> dict[str, Any]:
+def ask_agent(directory: Path, **request: str) -> dict[str, Any]:
     """Return the agent's answer.
 
     Raises:

@@ -9,13 +9,13 @@ from ipc.states import TERMINAL_STATES
 from launchd.agent.control.client import ControlError, NoAnswer
 from launchd.agent.job_record import job_directory
 from launchd.agent.journal_reader import has_ended, phase, read_job
-from launchd.cli.local_agent import Place, question
+from launchd.cli.local_agent import AgentLocation, ask_agent
 
 
 class LocalJob(msgspec.Struct, frozen=True):
     """A job. ``silence`` says why its agent could not be asked, ``None`` where it was."""
 
-    place: Place
+    location: AgentLocation
     item_id: str
     phase: str
     directory: Path
@@ -23,8 +23,8 @@ class LocalJob(msgspec.Struct, frozen=True):
     silence: str | None = None
 
 
-def find_local_job(places: Sequence[Place], word: str) -> LocalJob:
-    """Return the job of an item, run id or external name at the first of ``places`` that knows it.
+def find_local_job(places: Sequence[AgentLocation], word: str) -> LocalJob:
+    """Return the job of an item, run id or workload name at the first of ``places`` that knows it.
 
     Raises:
         ControlError: none of them does. `JournalError`: it cannot be looked up.
@@ -32,23 +32,23 @@ def find_local_job(places: Sequence[Place], word: str) -> LocalJob:
     refusals: list[ControlError] = []
     for place in places:
         try:
-            return look(place, word)
+            return look_up_job(place, word)
         except ControlError as refusal:
             refusals.append(refusal)
     # That nobody is here says less than that somebody knows no such job.
     raise min(refusals, key=lambda refusal: type(refusal) is NoAnswer)
 
 
-def look(place: Place, word: str) -> LocalJob:
+def look_up_job(place: AgentLocation, word: str) -> LocalJob:
     """Return how a job is now; raises as :func:`find_local_job` does."""
     try:
-        job = question(place.runtime_dir, command="job", item=word)["job"]
+        job = ask_agent(place.runtime_dir, command="job", item=word)["job"]
     except NoAnswer as silence:
         return _unattended(place, word, silence)
     return LocalJob(place, job["item_id"], job["phase"], Path(job["directory"]), job["phase"] in TERMINAL_STATES)
 
 
-def _unattended(place: Place, word: str, silence: NoAnswer) -> LocalJob:
+def _unattended(place: AgentLocation, word: str, silence: NoAnswer) -> LocalJob:
     try:
         job = read_job(place.state_dir, word)
     except FileNotFoundError:

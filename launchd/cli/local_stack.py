@@ -11,11 +11,11 @@ import yaml
 
 from launchd.agent.control.client import ControlError, ask
 from launchd.api.sources import DEFAULT_QUEUE
-from launchd.cli.child_process import Child, Signals
+from launchd.cli.child_process import ChildProcess, Signals
 from launchd.cli.database_url import VARIABLE
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
-from launchd.local.instance import Home, NotUp
+from launchd.local.instance import InstanceNotRunning, LocalInstance
 
 HOST = "127.0.0.1"
 
@@ -37,17 +37,17 @@ _NOT_FOR_CHILDREN = (
 _CONFIG_HEAD = "# Written by `launchd up` at each start; what is changed here is lost.\n"
 
 
-class Machine:
+class LocalStack:
     """One queue server and one agent. ``port`` ``None``: that of the last time, if it is free."""
 
-    def __init__(self, home: Home, max_jobs: int, port: int | None) -> None:
+    def __init__(self, home: LocalInstance, max_jobs: int, port: int | None) -> None:
         self.max_jobs = max_jobs
-        self._home = home
+        self._instance = home
         self._port = _port(home, port)
         self._environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN}
         self._signals = Signals()
-        self._server: Child | None = None
-        self._agent: Child | None = None
+        self._server: ChildProcess | None = None
+        self._agent: ChildProcess | None = None
 
     @property
     def url(self) -> str:
@@ -77,7 +77,7 @@ class Machine:
     def jobs(self) -> int | None:
         """How many jobs the agent has, ``None`` where it does not say."""
         try:
-            return len(ask(self._home.runtime_dir, {"command": "status"})["status"]["jobs"])
+            return len(ask(self._instance.runtime_dir, {"command": "status"})["status"]["jobs"])
         except (ControlError, KeyError):
             return None
 
@@ -89,8 +89,8 @@ class Machine:
             self._server.end(SERVER_LEAVES_SECONDS)
 
     def _start_server(self) -> bool:
-        place = ("--data-dir", str(self._home.server_dir), "--host", HOST, "--port", str(self._port))
-        self._server = Child(["server", *place], self._home.server_log, self._environ)
+        place = ("--data-dir", str(self._instance.server_dir), "--host", HOST, "--port", str(self._port))
+        self._server = ChildProcess(["server", *place], self._instance.server_log, self._environ)
         return self._wait_for(self._server, self._server_answers, "The queue server")
 
     def _start_agent(self) -> bool:
@@ -99,26 +99,28 @@ class Machine:
             if client.queue(entity, DEFAULT_QUEUE) is None:
                 client.create_queue(entity, DEFAULT_QUEUE)
             self._write_config(entity, [queue.name for queue in client.queues(entity)])
-        self._agent = Child(["agent", "-c", str(self._home.config_path)], self._home.agent_log, self._environ)
+        self._agent = ChildProcess(
+            ["agent", "-c", str(self._instance.config_path)], self._instance.agent_log, self._environ
+        )
         started = self._wait_for(self._agent, self._agent_polls, "The agent")
         if started:
-            self._home.write_note(self.url)
+            self._instance.write_info(self.url)
         return started
 
-    def _wait_for(self, child: Child, ready: Callable[[], bool], who: str) -> bool:
+    def _wait_for(self, child: ChildProcess, ready: Callable[[], bool], who: str) -> bool:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
             if self._signals.asked_to_end:
                 return False
             if child.exit_code() is not None:
-                raise NotUp(f"{who} did not start: {child.last_words()}")
+                raise InstanceNotRunning(f"{who} did not start: {child.log_tail()}")
             if time.monotonic() > deadline:
-                raise NotUp(f"{who} did not start within {START_SECONDS:g} s. {child.last_words()}")
+                raise InstanceNotRunning(f"{who} did not start within {START_SECONDS:g} s. {child.log_tail()}")
             self._signals.wait(POLL_SECONDS)
         return True
 
     def _client(self) -> QueueServer:
-        return QueueServer(self.url, self._home.key_file.read_text().strip())
+        return QueueServer(self.url, self._instance.key_file.read_text().strip())
 
     def _server_answers(self) -> bool:
         try:
@@ -130,7 +132,7 @@ class Machine:
 
     def _agent_polls(self) -> bool:
         try:
-            status = ask(self._home.runtime_dir, {"command": "status"})
+            status = ask(self._instance.runtime_dir, {"command": "status"})
         except ControlError:
             return False
         return bool(status.get("ok") and status["status"]["agent"]["state"] == "polling")
@@ -138,20 +140,20 @@ class Machine:
     def _write_config(self, entity: str, queues: list[str]) -> None:
         ours = {
             "base_url": self.url,
-            "api_key_file": str(self._home.key_file),
-            "state_dir": str(self._home.agent_dir),
-            "runtime_dir": str(self._home.runtime_dir),
+            "api_key_file": str(self._instance.key_file),
+            "state_dir": str(self._instance.agent_dir),
+            "runtime_dir": str(self._instance.runtime_dir),
             "policy": {"resources": ["local-process"], "allow_local_git": True, "allow_venv": True},
         }
         config = {"entity": entity, "queues": queues, "max_jobs": self.max_jobs, "launchd": ours}
-        self._home.config_path.write_text(_CONFIG_HEAD + yaml.safe_dump(config, sort_keys=False))
+        self._instance.config_path.write_text(_CONFIG_HEAD + yaml.safe_dump(config, sort_keys=False))
 
 
-def _port(home: Home, wanted: int | None) -> int:
+def _port(home: LocalInstance, wanted: int | None) -> int:
     """The wanted port, else that of the last time if it is free, else any free one."""
     if wanted:
         return wanted
-    note = home.note()
+    note = home.info()
     last = urlsplit(note.url).port if note and wanted is None else None
     return (last and _free(last)) or _free(0) or 0
 

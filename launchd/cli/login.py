@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import joined
 from launchd.cli.login_files import write_base_url, write_key
 from launchd.cli.options import REMOTE_ERRORS, server_options
@@ -16,7 +16,7 @@ from launchd.client.credentials import find_base_url
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.models import Viewer
 from launchd.client.queue_server import QueueServer
-from launchd.local.endpoint import find_server
+from launchd.local.endpoint import resolve_endpoint
 
 EXAMPLES = """\b
 Examples:
@@ -31,7 +31,7 @@ _OVERRULING = ("WANDB_API_KEY", "WANDB_BASE_URL")
 @click.command(epilog=EXAMPLES)
 @click.argument("key", required=False)
 @click.option("--host", metavar="URL", help="Address of the server [default: WANDB_BASE_URL, W&B's settings].")
-@told(QueueServerError, OSError, configparser.Error)
+@report_errors(QueueServerError, OSError, configparser.Error)
 def login(key: str | None, host: str | None) -> None:
     """Keep an API key for a server, after asking the server whose it is.
 
@@ -52,10 +52,10 @@ def login(key: str | None, host: str | None) -> None:
 
 @click.command()
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def whoami(url: str | None, state_dir: Path | None) -> None:
     """Say whose API key is used, at which server, and where both were found."""
-    address, key = find_server(url, state_dir, os.environ)
+    address, key = resolve_endpoint(url, state_dir, os.environ)
     with closing(QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))) as server:
         viewer = server.viewer()
     for line in (_person(viewer), f"server  {address.url} (from {address.origin})", f"key     from {key.origin}"):

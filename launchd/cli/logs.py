@@ -10,9 +10,9 @@ from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
 from ipc.states import TERMINAL_STATES
 from launchd.agent.journal import JournalError
 from launchd.agent.output_reader import OutputReader
-from launchd.cli.errors import told
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, places
-from launchd.cli.local_jobs import LocalJob, find_local_job, look
+from launchd.cli.errors import report_errors
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations, agent_options
+from launchd.cli.local_jobs import LocalJob, find_local_job, look_up_job
 
 POLL_SECONDS = 0.2
 
@@ -28,13 +28,13 @@ Examples:
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
 @click.option("--worker", is_flag=True, help="What the job's worker has to say, instead of the job's output.")
 @agent_options
-@told(*LOCAL_ERRORS, JournalError, PermissionError)
+@report_errors(*LOCAL_ERRORS, JournalError, PermissionError)
 def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_dir: Path | None) -> None:
     """Print the output of a job of this host, named by its item or its run id. Nothing in it is changed.
 
     Where no agent runs, the agent's journal says where the output is.
     """
-    job = find_local_job(places(config_path, state_dir), item)
+    job = find_local_job(agent_locations(config_path, state_dir), item)
     _tell_silence(job)
     reader = OutputReader(job.directory / (WORKER_LOG_FILE if worker else OUTPUT_FILE))
     if _copy(reader) == 0 and not follow:
@@ -49,7 +49,7 @@ def _follow(reader: OutputReader, job: LocalJob) -> None:
     while not job.has_ended:
         time.sleep(POLL_SECONDS)
         # Asked before the last read: what a job wrote before its end is there when it is over.
-        before, job = job, look(job.place, job.item_id)
+        before, job = job, look_up_job(job.location, job.item_id)
         if before.silence is None:
             _tell_silence(job)
         _copy(reader)

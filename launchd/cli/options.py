@@ -11,8 +11,8 @@ import click
 from launchd.cli.instance_option import state_dir_option
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.queue_server import QueueServer
-from launchd.local.endpoint import find_server
-from launchd.local.instance import NotUp
+from launchd.local.endpoint import resolve_endpoint
+from launchd.local.instance import InstanceNotRunning
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +33,7 @@ def queue_server(url: str | None, state_dir: Path | None) -> Iterator[QueueServe
     Raises:
         QueueServerError: there is no key for it. `NotUp`: no `up` runs where it should.
     """
-    address, key = find_server(url, state_dir, os.environ)
+    address, key = resolve_endpoint(url, state_dir, os.environ)
     server = QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))
     try:
         yield server
@@ -56,4 +56,4 @@ def require_entity(server: QueueServer, entity: str) -> None:
 
 
 #: What a command that uses :func:`queue_server` may meet.
-REMOTE_ERRORS = (QueueServerError, NotUp)
+REMOTE_ERRORS = (QueueServerError, InstanceNotRunning)

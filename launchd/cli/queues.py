@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from launchd.api.sources import DEFAULT_RESOURCE, PRIORITIES
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import one_line
 from launchd.cli.json_args import json_mapping
 from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
@@ -26,7 +26,7 @@ def queue() -> None:
 @click.option("--priorities/--no-priorities", default=True, show_default=True, help="Whether items have priorities.")
 @entity_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def create(
     name: str, resource: str, config: str, priorities: bool, entity: str | None, url: str | None, state_dir: Path | None
 ) -> None:
@@ -44,7 +44,7 @@ def create(
 @queue.command("list")
 @entity_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the queues, with how many items wait and run."""
     with queue_server(url, state_dir) as server:
@@ -64,7 +64,7 @@ def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> 
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Items to show.")
 @entity_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Show a queue and its items, newest first."""
     with queue_server(url, state_dir) as server:
@@ -85,7 +85,7 @@ def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: 
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @entity_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def delete(name: str, yes: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Delete a queue with all its items."""
     with queue_server(url, state_dir) as server:

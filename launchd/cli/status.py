@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from launchd.agent.control.client import ControlError
-from launchd.cli.errors import told
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, question, runtime_dir
+from launchd.cli.errors import report_errors
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, ask_agent, runtime_dir
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import terminal_width
 
@@ -24,7 +24,7 @@ TOP, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 @click.option("--json", "as_json", is_flag=True, help="Print everything that is known, for programs.")
 @click.option("-w", "--watch", is_flag=True, help="Keep it on the screen until Ctrl-C.")
 @agent_options
-@told(*LOCAL_ERRORS)
+@report_errors(*LOCAL_ERRORS)
 def status(as_json: bool, watch: bool, config_path: str | None, state_dir: Path | None) -> None:
     """Show this host's agent, whether its queue server answers, its jobs, and those that ended last."""
     if as_json and watch:
@@ -33,7 +33,7 @@ def status(as_json: bool, watch: bool, config_path: str | None, state_dir: Path 
     if watch:
         _watch(directory)
         return
-    answer = question(directory, command="status")["status"]
+    answer = ask_agent(directory, command="status")["status"]
     click.echo(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(answer)))
 
 
@@ -55,6 +55,6 @@ def _watch(directory: Path) -> None:
 
 def _lines_or_why_not(directory: Path) -> list[str]:
     try:
-        return _lines(question(directory, command="status")["status"])
+        return _lines(ask_agent(directory, command="status")["status"])
     except ControlError as error:
         return [str(error)]

@@ -38,7 +38,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
         *_agent(status["agent"], now, width),
         *_server(status["server"], width),
         *_outbox(status["outbox"]),
-        *_sentence("trouble", status["trouble"], width, RED),
+        *_sentence("problem", status["problem"], width, RED),
         "",
         *(_jobs(jobs, width) if jobs else ["No job is running."]),
         *(["", *_recent(recent[:RECENT_JOBS], width)] if recent else []),

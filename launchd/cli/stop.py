@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from launchd.agent.control.client import ControlError
-from launchd.cli.errors import told
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, question, runtime_dir
+from launchd.cli.errors import report_errors
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, ask_agent, runtime_dir
 from launchd.cli.options import REMOTE_ERRORS, queue_server
 
 DEFAULT_REASON = "stopped from the command line"
@@ -23,7 +23,7 @@ Examples:
 @click.option("--reason", default=DEFAULT_REASON, show_default=True, help="What the submitter is told.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, `launchd up`].")
 @agent_options
-@told(*LOCAL_ERRORS, *REMOTE_ERRORS)
+@report_errors(*LOCAL_ERRORS, *REMOTE_ERRORS)
 def stop(item: str, reason: str, url: str | None, config_path: str | None, state_dir: Path | None) -> None:
     """Stop a job, named by its item or its run id, or an item that still waits in its queue (by its item id).
 
@@ -31,7 +31,7 @@ def stop(item: str, reason: str, url: str | None, config_path: str | None, state
     stopped through the queue server.
     """
     try:
-        answer = question(runtime_dir(config_path, state_dir), command="stop", item=item, reason=reason)
+        answer = ask_agent(runtime_dir(config_path, state_dir), command="stop", item=item, reason=reason)
     except ControlError as here:
         _stop_at_server(item, reason, url, state_dir, here)
     else:

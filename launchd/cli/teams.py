@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import one_line
 from launchd.cli.keys import role_option
 from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
@@ -24,7 +24,7 @@ def team() -> None:
 @click.argument("name")
 @click.option("--admin", metavar="USER", help="Who manages the team [default: you].")
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def create(name: str, admin: str | None, url: str | None, state_dir: Path | None) -> None:
     """Create a team."""
     with queue_server(url, state_dir) as server:
@@ -34,7 +34,7 @@ def create(name: str, admin: str | None, url: str | None, state_dir: Path | None
 
 @team.command("list")
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def list_teams(url: str | None, state_dir: Path | None) -> None:
     """List the entities you belong to, your own included."""
     with queue_server(url, state_dir) as server:
@@ -45,7 +45,7 @@ def list_teams(url: str | None, state_dir: Path | None) -> None:
 @team.command()
 @click.argument("name")
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def show(name: str, url: str | None, state_dir: Path | None) -> None:
     """List the members of a team."""
     with queue_server(url, state_dir) as server:
@@ -57,7 +57,7 @@ def show(name: str, url: str | None, state_dir: Path | None) -> None:
 @click.argument("user")
 @role_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def add(name: str, user: str, role: str, url: str | None, state_dir: Path | None) -> None:
     """Make a user a member of a team, or change their role.
 
@@ -72,7 +72,7 @@ def add(name: str, user: str, role: str, url: str | None, state_dir: Path | None
 @click.argument("name")
 @click.argument("user")
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def remove(name: str, user: str, url: str | None, state_dir: Path | None) -> None:
     """End a membership; a service account loses its keys too."""
     with queue_server(url, state_dir) as server:
@@ -90,7 +90,7 @@ def service_account() -> None:
 @click.argument("name")
 @role_option
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def create_service_account(team_name: str, name: str, role: str, url: str | None, state_dir: Path | None) -> None:
     """Create a service account of a team and print its first API key: it is shown this once.
 
@@ -106,7 +106,7 @@ def create_service_account(team_name: str, name: str, role: str, url: str | None
 @service_account.command("list")
 @click.argument("team_name", metavar="TEAM")
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def list_service_accounts(team_name: str, url: str | None, state_dir: Path | None) -> None:
     """List the service accounts of a team."""
     with queue_server(url, state_dir) as server:

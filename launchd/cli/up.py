@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import jobs_run_on
 from launchd.cli.instance_option import state_dir_option
-from launchd.cli.local_stack import Machine
+from launchd.cli.local_stack import LocalStack
 from launchd.client.errors import QueueServerError
 from launchd.humanize import limit_in_words
-from launchd.local.instance import Home, HomeInUse, NotUp, default_directory
+from launchd.local.instance import InstanceInUse, InstanceNotRunning, LocalInstance, default_directory
 
 LEAST_JOBS = 2
 
@@ -27,7 +27,7 @@ Then, in another terminal:
 @click.option("-j", "--max-jobs", type=click.IntRange(min=-1), help="Jobs at a time [default: half of the cores].")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the server [default: as last time].")
 @state_dir_option
-@told(HomeInUse, NotUp, QueueServerError, OSError)
+@report_errors(InstanceInUse, InstanceNotRunning, QueueServerError, OSError)
 def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
     """Run a queue server and an agent on this machine, in the foreground.
 
@@ -36,9 +36,9 @@ def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
 
     Ctrl-C and SIGTERM end both; jobs run on, and the next `launchd up` takes them over.
     """
-    home = Home((state_dir or default_directory(os.environ)).absolute())
+    home = LocalInstance((state_dir or default_directory(os.environ)).absolute())
     with home.lock():
-        machine = Machine(home, _jobs() if max_jobs is None else max_jobs, port)
+        machine = LocalStack(home, _jobs() if max_jobs is None else max_jobs, port)
         try:
             if machine.start():
                 _say_what_is_next(machine, home)
@@ -55,7 +55,7 @@ def _jobs() -> int:
     return max(LEAST_JOBS, len(os.sched_getaffinity(0)) // 2)
 
 
-def _say_what_is_next(machine: Machine, home: Home) -> None:
+def _say_what_is_next(machine: LocalStack, home: LocalInstance) -> None:
     title = click.style("launchd is up", fg="green", bold=True)
     click.echo(f"{title}: queue server at {machine.url}, agent for {limit_in_words(machine.max_jobs)}\n")
     click.echo("In another terminal:")

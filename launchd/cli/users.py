@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from launchd.cli.errors import told
+from launchd.cli.errors import report_errors
 from launchd.cli.format import one_line
 from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
 from launchd.cli.tables import Cell, table, terminal_width
@@ -21,7 +21,7 @@ def user() -> None:
 @click.option("--email", default="", help="Their email address.")
 @click.option("--admin", is_flag=True, help="Make them an administrator of the server.")
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def create(name: str, email: str, admin: bool, url: str | None, state_dir: Path | None) -> None:
     """Create a user, with an entity of the same name, and print their first API key: it is shown this once."""
     with queue_server(url, state_dir) as server:
@@ -32,7 +32,7 @@ def create(name: str, email: str, admin: bool, url: str | None, state_dir: Path 
 
 @user.command("list")
 @server_options
-@told(*REMOTE_ERRORS)
+@report_errors(*REMOTE_ERRORS)
 def list_users(url: str | None, state_dir: Path | None) -> None:
     """List the users: all of them for an administrator, else those of your teams."""
     with queue_server(url, state_dir) as server:

@@ -4,12 +4,12 @@ Owns the mapping of these operations to documents; one part of `QueueServer`.
 """
 
 from launchd.client.account_models import KeyDetail, Member, UserDetail
-from launchd.client.base import Calls
+from launchd.client.base import ClientBase
 from launchd.client.errors import Refused
 from launchd.client.operations import accounts
 
 
-class AccountCalls(Calls):
+class AccountOperations(ClientBase):
     """Operations on accounts. All are native but for their names; a W&B server refuses most of them."""
 
     def keys(self, username: str) -> list[KeyDetail]:

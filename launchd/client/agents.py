@@ -7,13 +7,13 @@ server only: ask `capabilities().native` first.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launchd.client.base import QUEUE_PROJECT, Calls, as_json
+from launchd.client.base import QUEUE_PROJECT, ClientBase, as_json
 from launchd.client.errors import Refused
-from launchd.client.models import Ack, Agent, Claim, ClaimedItem, Orders, Report
+from launchd.client.models import Ack, Agent, AgentCommands, Claim, ClaimedItem, Report
 from launchd.client.operations import launch, launchd_protocol
 
 
-class AgentCalls(Calls):
+class AgentOperations(ClientBase):
     """Operations of agents and on agents."""
 
     def create_agent(
@@ -43,12 +43,12 @@ class AgentCalls(Calls):
 
     def agent(self, agent_id: str) -> Agent | None:
         """One agent, or None where the server knows none of that id. Asking counts as a sign of life."""
-        operation = launchd_protocol.AGENT if self.capabilities().native else launch.AGENT
+        operation = launchd_protocol.AGENT if self.capabilities().launchd_protocol else launch.AGENT
         return self._call(operation, id=agent_id)
 
     def agents(self, entity: str) -> list[Agent]:
         """The entity's agents. Native: `Refused` by a W&B server, which shows them on its web page only."""
-        if not self.capabilities().native:
+        if not self.capabilities().launchd_protocol:
             raise Refused(f"The server at {self.base_url} shows its agents on its web page only.")
         return self._call(launchd_protocol.AGENTS, entity=entity)
 
@@ -66,7 +66,7 @@ class AgentCalls(Calls):
         """After a restart: give back what is leased to us and unknown to us. Returns the ids given back. Native."""
         return self._send(launchd_protocol.RESUME, launchAgentId=agent_id, knownItemIds=list(known_item_ids)).returned
 
-    def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> Orders:
+    def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> AgentCommands:
         """Wait for an order to stop, of the agent or of an item not in `seen_stops`. Counts as heartbeat. Native."""
         return self._send(
             launchd_protocol.WATCH,

@@ -14,7 +14,7 @@ from launchd.client.errors import Refused, ServerBusy
 from launchd.client.operations import artifacts
 from launchd.client.queue_server import QueueServer
 from launchd.client.responses import FileFields
-from launchd.client.upload_dir import IGNORED, CodeFile, code_files, digest_of
+from launchd.client.upload_dir import IGNORED, CodeFile, digest_of, list_code_files
 
 ARTIFACT_TYPE = "code"
 FILES_PER_PAGE = 1000
@@ -37,7 +37,7 @@ def upload_directory(
     A directory that the server has already, byte for byte, is not sent again. Raises the four errors of `errors.py`,
     `Refused` also for a directory without files, and `OSError` where a file cannot be read.
     """
-    files = list(code_files(path, ignore))
+    files = list(list_code_files(path, ignore))
     _check(files, path)
     executables = tuple(file.name for file in files if file.executable)
     artifact = NewArtifact(

@@ -25,7 +25,7 @@ CURRENT_WANDB: Capabilities = Capabilities(
     fail_details=True,
     item_warnings=True,
     push_priority=True,
-    native=False,
+    launchd_protocol=False,
     queue_config=True,
     item_by_id=True,
     run_files=True,
@@ -34,7 +34,7 @@ CURRENT_WANDB: Capabilities = Capabilities(
 )
 
 
-class Calls:
+class ClientBase:
     """A queue server's address and key, and the way to send it an operation."""
 
     def __init__(self, base_url: str, api_key: str, *, timeout: float = 20.0, author: str | None = None) -> None:
@@ -86,7 +86,7 @@ def _judged(found: Introspection) -> Capabilities:
         fail_details=bool(found.fail_item and "message" in found.fail_item.names()),
         item_warnings="updateRunQueueItemWarning" in mutations,
         push_priority=bool(found.push and "priority" in found.push.names()),
-        native="claimRunQueueItems" in mutations,
+        launchd_protocol="claimRunQueueItems" in mutations,
         queue_config="createDefaultResourceConfig" in mutations,
         item_by_id=bool(found.queue and "runQueueItem" in found.queue.names()),
         run_files={"upsertBucket", "createRunFiles"} <= mutations,

@@ -15,7 +15,7 @@ from launchd.client.base import QUEUE_PROJECT, as_json
 from launchd.client.errors import Refused, ServerBusy, ServerUnreachable
 from launchd.client.models import Item, RunDetail, RunSource
 from launchd.client.operations import launch, launchd_protocol, runs
-from launchd.client.queues import QueueCalls
+from launchd.client.queues import QueueOperations
 from launchd.client.responses import PushedItem, RunFields
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 2.0
 SWEEP_CANCELED = "CANCELED"
 
 
-class SubmissionCalls(QueueCalls):
+class ItemOperations(QueueOperations):
     """Operations on single items, and on the runs that they become."""
 
     def push(
@@ -68,7 +68,7 @@ class SubmissionCalls(QueueCalls):
 
     def item(self, item_id: str) -> Item | None:
         """One item by its id alone, in whatever queue. Native; `Refused` elsewhere: use `queue_item`."""
-        if not self.capabilities().native:
+        if not self.capabilities().launchd_protocol:
             raise Refused(f"The server at {self.base_url} finds an item in a named queue only: name the queue.")
         return self._call(launchd_protocol.ITEM, id=item_id)
 

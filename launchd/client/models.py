@@ -19,7 +19,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     fail_details: bool
     item_warnings: bool
     push_priority: bool
-    native: bool
+    launchd_protocol: bool
     queue_config: bool
     item_by_id: bool
     run_files: bool
@@ -119,18 +119,18 @@ class Claim(msgspec.Struct, frozen=True, rename="camel"):
     stop_polling: bool = False
 
 
-class StopOrder(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId"}):
+class StopRequest(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId"}):
     """Somebody wants this item stopped."""
 
     item_id: str
     reason: str | None = None
 
 
-class Orders(msgspec.Struct, frozen=True, rename="camel"):
+class AgentCommands(msgspec.Struct, frozen=True, rename="camel"):
     """The answer to a watch."""
 
     stop_polling: bool = False
-    stops: tuple[StopOrder, ...] = ()
+    stops: tuple[StopRequest, ...] = ()
 
 
 class Ack(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId", "run_id": "runName"}):

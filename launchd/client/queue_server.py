@@ -4,40 +4,40 @@ Owns nothing but the whole: queues, submissions and the agent's side in one obje
 repeats nothing but a push, and knows neither jobs nor workers.
 """
 
-from launchd.client.accounts import AccountCalls
-from launchd.client.agents import AgentCalls
+from launchd.client.accounts import AccountOperations
+from launchd.client.agents import AgentOperations
 from launchd.client.base import QUEUE_PROJECT
-from launchd.client.items import SubmissionCalls
+from launchd.client.items import ItemOperations
 from launchd.client.models import (
     Ack,
     Agent,
+    AgentCommands,
     Capabilities,
     Claim,
     ClaimedItem,
     Item,
     ItemWarning,
-    Orders,
     Queue,
     QueueDetail,
     QueueSettings,
     Report,
     RunDetail,
     RunSource,
-    StopOrder,
+    StopRequest,
     Viewer,
 )
-from launchd.client.runs import RunCalls
+from launchd.client.runs import RunOperations
 
 __all__ = [
     "QUEUE_PROJECT",
     "Ack",
     "Agent",
+    "AgentCommands",
     "Capabilities",
     "Claim",
     "ClaimedItem",
     "Item",
     "ItemWarning",
-    "Orders",
     "Queue",
     "QueueDetail",
     "QueueServer",
@@ -45,12 +45,12 @@ __all__ = [
     "Report",
     "RunDetail",
     "RunSource",
-    "StopOrder",
+    "StopRequest",
     "Viewer",
 ]
 
 
-class QueueServer(SubmissionCalls, AgentCalls, RunCalls, AccountCalls):
+class QueueServer(ItemOperations, AgentOperations, RunOperations, AccountOperations):
     """One W&B-compatible queue server, ours included.
 
     `base_url` is its address (`http://HOST:PORT` or `https://HOST`), `api_key` the key sent with HTTP Basic, `timeout`

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from launchd.client.base import QUEUE_PROJECT, Calls, as_json
+from launchd.client.base import QUEUE_PROJECT, ClientBase, as_json
 from launchd.client.errors import Refused
 from launchd.client.models import Item, Queue, QueueDetail, QueueSettings
 from launchd.client.operations import launch, launchd_protocol
 from launchd.client.responses import ResourceConfig
 
 
-class QueueCalls(Calls):
+class QueueOperations(ClientBase):
     """Operations on queues. `project` is W&B's fixed project of queues unless said otherwise."""
 
     def queues(self, entity: str, project: str = QUEUE_PROJECT) -> list[Queue]:
@@ -25,14 +25,14 @@ class QueueCalls(Calls):
 
     def queue_details(self, entity: str, project: str = QUEUE_PROJECT) -> list[QueueDetail]:
         """The entity's queues with what is in them, from our own server; a W&B server tells ids and names only."""
-        if not self.capabilities().native:
+        if not self.capabilities().launchd_protocol:
             return [QueueDetail(queue.id, queue.name, queue.access) for queue in self.queues(entity, project)]
         found = self._call(launchd_protocol.QUEUES, entity=entity, project=project)
         return found.run_queues if found else []
 
     def queue(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> QueueDetail | None:
         """One queue, or None where there is none of that name."""
-        if not self.capabilities().native:
+        if not self.capabilities().launchd_protocol:
             return self._wandb_queue(entity, name, project)
         found = self._call(launchd_protocol.QUEUE, entity=entity, project=project, queue=name)
         return found.run_queue if found else None
@@ -81,7 +81,7 @@ class QueueCalls(Calls):
         project: str = QUEUE_PROJECT,
     ) -> str:
         """Create a queue and return its id. `config` are the resource's arguments; `prioritization`: V0 or DISABLED."""
-        if not self.capabilities().native:
+        if not self.capabilities().launchd_protocol:
             self._call(launch.CREATE_PROJECT, entity=entity, project=project)
         if not self.capabilities().queue_config:
             target = {"entity": entity, "project": project, "queue": name}
@@ -120,7 +120,7 @@ class QueueCalls(Calls):
 
         `config` are the resource's arguments. `Refused` where the server says no.
         """
-        if not self.capabilities().native:
+        if not self.capabilities().launchd_protocol:
             self._call(launch.CREATE_PROJECT, entity=entity, project=project)
         answer = self._call(
             launch.UPSERT_QUEUE,
@@ -150,7 +150,7 @@ class QueueCalls(Calls):
 
     def queue_items(self, entity: str, name: str, limit: int = 100, project: str = QUEUE_PROJECT) -> list[Item]:
         """The items of a queue; none where there is no such queue."""
-        operation = launchd_protocol.QUEUE_ITEMS if self.capabilities().native else launch.QUEUE_ITEMS
+        operation = launchd_protocol.QUEUE_ITEMS if self.capabilities().launchd_protocol else launch.QUEUE_ITEMS
         found = self._call(operation, entity=entity, project=project, queue=name, limit=limit)
         if found is None or found.run_queue is None or found.run_queue.run_queue_items is None:
             return []

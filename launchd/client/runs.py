@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from launchd.client.base import Calls
+from launchd.client.base import ClientBase
 from launchd.client.operations import runs
 
 
-class RunCalls(Calls):
+class RunOperations(ClientBase):
     """Operations on runs of our own."""
 
     def open_run(self, entity: str, project: str, run_id: str, job_type: str) -> None:

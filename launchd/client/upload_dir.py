@@ -44,7 +44,7 @@ class CodeFile(msgspec.Struct, frozen=True):
     executable: bool
 
 
-def code_files(directory: Path, ignore: Sequence[str] = IGNORED) -> Iterator[CodeFile]:
+def list_code_files(directory: Path, ignore: Sequence[str] = IGNORED) -> Iterator[CodeFile]:
     """The regular files of a directory, in order of their names, less those whose name matches `ignore`.
 
     A link to a file counts as that file. Not taken: links to directories, which may lead anywhere; links to nothing;

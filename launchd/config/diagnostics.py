@@ -35,7 +35,7 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-class Report:
+class Diagnostics:
     """Collects what is found while a configuration is read.
 
     `places` says for each dotted name where its value stands: `file:line`, a variable or a flag. `origins` has the same
@@ -56,7 +56,7 @@ class Report:
     def refuse(self, name: str, value: Any, why: str, hint: str = "") -> None:
         """Note that the value at the dotted name cannot be used; `None` where there is no value."""
         self._refused.add(name)
-        self.problems.append(Problem(self._where(name), "" if value is None else shown(value), why, hint))
+        self.problems.append(Problem(self._where(name), "" if value is None else display_value(value), why, hint))
 
     def has_refused(self, name: str) -> bool:
         """Return whether the value at the dotted name was found wrong."""
@@ -75,7 +75,7 @@ class Report:
         return f"{place}: {name}" if place else name
 
 
-def shown(value: Any) -> str:
+def display_value(value: Any) -> str:
     """Return a value as people see it in a message, shortened."""
     if isinstance(value, dict):
         return "this mapping"
@@ -87,7 +87,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that the writer may have meant."""
     normal = {candidate.replace("-", "_").lower(): candidate for candidate in known}
     matches = get_close_matches(name.replace("-", "_").lower(), normal, n=1)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from launchd.config import schema
-from launchd.config.diagnostics import DEFAULT, ConfigError, Report
+from launchd.config.diagnostics import DEFAULT, ConfigError, Diagnostics
 from launchd.config.document import Document, read_document
 from launchd.config.model import AgentConfig, LaunchdConfig
 
@@ -74,7 +74,7 @@ def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_n
     if flags.queues:
         # A list on the command line stands for all queues; W&B's agent would add the file's `queue` to it.
         values.pop("queue", None)
-    report = Report(places)
+    report = Diagnostics(places)
     for name in document.repeated:
         report.warn(name, "this stands there more than once; the last one counts.")
     config = _build(report, values, environ)
@@ -87,11 +87,11 @@ def from_values(values: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded
     Raises:
         ConfigError: with every problem there is.
     """
-    report = Report({})
+    report = Diagnostics({})
     return _checked(report, _build(report, dict(values), environ), None, queues_needed=True)
 
 
-def _checked(report: Report, config: AgentConfig, path: Path | None, queues_needed: bool) -> LoadedConfig:
+def _checked(report: Diagnostics, config: AgentConfig, path: Path | None, queues_needed: bool) -> LoadedConfig:
     if queues_needed and not config.queues and not (report.has_refused("queues") or report.has_refused("queue")):
         report.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
     if report.problems:
@@ -131,12 +131,12 @@ def _overlay(values: dict[str, Any], name: str, value: Any) -> None:
     block[key] = value
 
 
-def _build(report: Report, values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
+def _build(report: Diagnostics, values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
     top = schema.fill(report, "", values, schema.TOP, blocks=("builder", "registry", "environment", "launchd"))
     # W&B's loader means to accept the singular key, and its check then refuses it.
     singular = top.pop("queue", None)
     named = (*top.pop("queues", ()), *((singular,) if singular else ()))
-    ours = _ours(report, values.get("launchd"), environ)
+    ours = _launchd_block(report, values.get("launchd"), environ)
     for queue in ours.policy.queues:
         if queue not in named:
             report.warn(
@@ -152,8 +152,8 @@ def _build(report: Report, values: dict[str, Any], environ: Mapping[str, str]) -
     )
 
 
-def _ours(report: Report, block: Any, environ: Mapping[str, str]) -> LaunchdConfig:
-    values = schema.fill(report, "launchd.", block, schema.OURS, blocks=schema.SECTIONS)
+def _launchd_block(report: Diagnostics, block: Any, environ: Mapping[str, str]) -> LaunchdConfig:
+    values = schema.fill(report, "launchd.", block, schema.LAUNCHD, blocks=schema.SECTIONS)
     sections = block if isinstance(block, dict) else {}
     state_dir = values.pop("state_dir", None) or default_state_dir(environ)
     runtime_dir = values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from launchd.config import validators
-from launchd.config.diagnostics import DEFAULT, Report, nearest
+from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
 from launchd.config.model import (
     BuilderConfig,
@@ -70,7 +70,7 @@ ENVIRONMENT: Table = {
     "region": validators.text,
 }
 
-OURS: Table = {
+LAUNCHD: Table = {
     "base_url": validators.url,
     "api_key_file": validators.absolute_path,
     "state_dir": validators.absolute_path,
@@ -121,7 +121,7 @@ SUPERVISION: Table = {
 SECTIONS = ("jobs", "venv", "policy", "supervision")
 
 
-def fill(report: Report, prefix: str, block: Any, table: Table, blocks: tuple[str, ...] = ()) -> dict[str, Any]:
+def fill(report: Diagnostics, prefix: str, block: Any, table: Table, blocks: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the usable values of `block` by field name; `blocks` are keys that the caller reads itself."""
     given = mapping(report, prefix.rstrip("."), block)
     for key in given:
@@ -139,7 +139,7 @@ def fill(report: Report, prefix: str, block: Any, table: Table, blocks: tuple[st
     return values
 
 
-def mapping(report: Report, name: str, block: Any) -> Mapping[Any, Any]:
+def mapping(report: Diagnostics, name: str, block: Any) -> Mapping[Any, Any]:
     """Return the block itself, or an empty one where nothing or something else stands."""
     if block is None:
         return {}
@@ -149,7 +149,7 @@ def mapping(report: Report, name: str, block: Any) -> Mapping[Any, Any]:
     return block
 
 
-def builder(report: Report, block: Any) -> BuilderConfig:
+def builder(report: Diagnostics, block: Any) -> BuilderConfig:
     """Read W&B's `builder`."""
     values = fill(report, "builder.", block, BUILDER)
     if ("secret_name" in values) != ("secret_key" in values):
@@ -160,7 +160,7 @@ def builder(report: Report, block: Any) -> BuilderConfig:
     return BuilderConfig(**values)
 
 
-def registry(report: Report, block: Any) -> RegistryConfig | None:
+def registry(report: Diagnostics, block: Any) -> RegistryConfig | None:
     """Read W&B's `registry`. ECR's repository is `repo_name` in its schema and `repository` in its code: both count."""
     values = fill(report, "registry.", block, REGISTRY)
     if "repo_name" in values:
@@ -169,7 +169,7 @@ def registry(report: Report, block: Any) -> RegistryConfig | None:
     return RegistryConfig(**values) if values else None
 
 
-def environment(report: Report, block: Any) -> EnvironmentConfig | None:
+def environment(report: Diagnostics, block: Any) -> EnvironmentConfig | None:
     """Read W&B's `environment`; other keys than ours are ignored there with a warning, and so they are here."""
     given = mapping(report, "environment", block)
     for key in given:
@@ -185,13 +185,13 @@ def environment(report: Report, block: Any) -> EnvironmentConfig | None:
     return EnvironmentConfig(**values)
 
 
-def _refuse_missing(report: Report, name: str, *why: str) -> None:
+def _refuse_missing(report: Diagnostics, name: str, *why: str) -> None:
     """Refuse what is not there, unless it is there and was refused itself."""
     if not report.has_refused(name):
         report.refuse(name, None, *why)
 
 
-def policy(report: Report, block: Any) -> PolicyConfig:
+def policy(report: Diagnostics, block: Any) -> PolicyConfig:
     """Read `launchd.policy`. What the rules of a queue do not say is as for all queues."""
     values = fill(report, "launchd.policy.", block, POLICY, blocks=("queues",))
     queues = block.get("queues") if isinstance(block, dict) else None
@@ -202,17 +202,17 @@ def policy(report: Report, block: Any) -> PolicyConfig:
     return PolicyConfig(**values, queues=rules)
 
 
-def jobs(report: Report, block: Any) -> JobsConfig:
+def jobs(report: Diagnostics, block: Any) -> JobsConfig:
     """Read `launchd.jobs`."""
     return JobsConfig(**fill(report, "launchd.jobs.", block, JOBS))
 
 
-def venv(report: Report, block: Any) -> VenvConfig:
+def venv(report: Diagnostics, block: Any) -> VenvConfig:
     """Read `launchd.venv`."""
     return VenvConfig(**fill(report, "launchd.venv.", block, VENV))
 
 
-def supervision(report: Report, block: Any) -> SupervisionConfig:
+def supervision(report: Diagnostics, block: Any) -> SupervisionConfig:
     """Read `launchd.supervision`."""
     read = SupervisionConfig(**fill(report, "launchd.supervision.", block, SUPERVISION))
     if read.worker_silence_seconds <= read.worker_heartbeat_seconds:
@@ -221,7 +221,7 @@ def supervision(report: Report, block: Any) -> SupervisionConfig:
     return read
 
 
-def _converted(report: Report, name: str, value: Any, kind: Kind) -> dict[str, Any]:
+def _converted(report: Diagnostics, name: str, value: Any, kind: Kind) -> dict[str, Any]:
     """Return the value by its field's name, or nothing where it cannot be used."""
     try:
         field = {name.rpartition(".")[2].replace("-", "_"): kind(value)}
@@ -232,15 +232,15 @@ def _converted(report: Report, name: str, value: Any, kind: Kind) -> dict[str, A
     return field
 
 
-def _refuse_key(report: Report, prefix: str, key: str, known: list[str]) -> None:
-    meant = nearest(key, known)
-    if not prefix and key in (*OURS, *SECTIONS):
+def _refuse_key(report: Diagnostics, prefix: str, key: str, known: list[str]) -> None:
+    meant = nearest_name(key, known)
+    if not prefix and key in (*LAUNCHD, *SECTIONS):
         hint = f"It stands below launchd: launchd.{key}."
     else:
         hint = f"Did you mean {meant}?" if meant else f"Known here: {', '.join(known)}."
     report.refuse(f"{prefix}{key}", None, "there is no such key", hint)
 
 
-def _warn_of_unknown_registry(report: Report, name: str, address: str | None) -> None:
+def _warn_of_unknown_registry(report: Diagnostics, name: str, address: str | None) -> None:
     if address and registry_of(address) is None:
         report.warn(name, "this is none of ECR, Artifact Registry and ACR: see to it that this host may push there.")

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launchd.client.credentials import ApiKey, ApiKeyNotFound, BaseUrl, find_api_key, find_base_url
-from launchd.local.instance import Home, Note, default_directory, living_note
+from launchd.local.instance import InstanceInfo, LocalInstance, default_directory, running_instance
 
 
-def find_server(
+def resolve_endpoint(
     url: str | None, state_dir: Path | None, environ: Mapping[str, str], api_key: str | None = None
 ) -> tuple[BaseUrl, ApiKey]:
     """Return the address of the queue server and the key for it, ``api_key`` if one was given.
@@ -21,7 +21,7 @@ def find_server(
         ApiKeyNotFound: there is no key for it. `NotUp`: no `up` runs in the ``state_dir`` that somebody named.
     """
     named = url or environ.get("WANDB_BASE_URL")
-    note = None if named else living_note(state_dir)
+    note = None if named else running_instance(state_dir)
     if note is not None:
         # Not WANDB_API_KEY: where only that is set, it is the key of W&B's cloud.
         key = _given(api_key) if api_key else find_api_key(note.url, {}, note.key_file)
@@ -35,7 +35,7 @@ def _given(api_key: str) -> ApiKey:
 
 
 def _key(address: str, named: bool, state_dir: Path | None, environ: Mapping[str, str]) -> ApiKey:
-    note: Note | None = Home(state_dir or default_directory(environ)).note()
+    note: InstanceInfo | None = LocalInstance(state_dir or default_directory(environ)).info()
     key_file = note.key_file if note and note.url == address else None
     try:
         return find_api_key(address, environ, key_file)

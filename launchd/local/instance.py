@@ -21,15 +21,15 @@ LOCK_TRIES = 5
 LOCK_PAUSE_SECONDS = 0.05
 
 
-class HomeInUse(Exception):
+class InstanceInUse(Exception):
     """Another `launchd up` runs over the same directory."""
 
 
-class NotUp(Exception):
+class InstanceNotRunning(Exception):
     """No `launchd up` serves a directory, or it could not be started; the message says which and why."""
 
 
-class Note(msgspec.Struct, frozen=True):
+class InstanceInfo(msgspec.Struct, frozen=True):
     """What an `up` tells other commands: the server's address, the file with its key, where its agent listens."""
 
     url: str
@@ -38,10 +38,10 @@ class Note(msgspec.Struct, frozen=True):
     pid: int
 
 
-_note_decoder = msgspec.json.Decoder(Note)
+_info_decoder = msgspec.json.Decoder(InstanceInfo)
 
 
-class Home:
+class LocalInstance:
     """The directory of one `launchd up`."""
 
     def __init__(self, directory: Path) -> None:
@@ -53,7 +53,7 @@ class Home:
         self.config_path = directory / "launch-config.yaml"
         self.server_log = directory / "server.log"
         self.agent_log = directory / "agent.log"
-        self._note_path = directory / "up.json"
+        self._info_path = directory / "up.json"
         self._lock_path = directory / "up.lock"
 
     def lock(self) -> IO[str]:
@@ -69,9 +69,9 @@ class Home:
                 return file
             time.sleep(LOCK_PAUSE_SECONDS)
         file.close()
-        note = self.note()
+        note = self.info()
         whose = f" (process {note.pid})" if note else ""
-        raise HomeInUse(
+        raise InstanceInUse(
             f"`launchd up` runs already over {self.directory}{whose}. See it with `launchd status`,"
             " or name another directory with --state-dir."
         )
@@ -84,19 +84,19 @@ class Home:
         except OSError:
             return False
 
-    def note(self) -> Note | None:
+    def info(self) -> InstanceInfo | None:
         """What the last `up` here noted, or ``None``; whether it still lives says :meth:`is_up`."""
         try:
-            return _note_decoder.decode(self._note_path.read_bytes())
+            return _info_decoder.decode(self._info_path.read_bytes())
         except (OSError, msgspec.DecodeError):
             return None
 
-    def write_note(self, url: str) -> None:
+    def write_info(self, url: str) -> None:
         """Note where everything is, for other commands and for the next `up`."""
-        note = Note(url, str(self.key_file), str(self.runtime_dir), os.getpid())
-        new = self._note_path.with_suffix(".new")
+        note = InstanceInfo(url, str(self.key_file), str(self.runtime_dir), os.getpid())
+        new = self._info_path.with_suffix(".new")
         new.write_bytes(msgspec.json.encode(note))
-        new.replace(self._note_path)
+        new.replace(self._info_path)
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
@@ -104,16 +104,16 @@ def default_directory(environ: Mapping[str, str]) -> Path:
     return Path(default_state_dir(environ), "up")
 
 
-def living_note(state_dir: Path | None) -> Note | None:
+def running_instance(state_dir: Path | None) -> InstanceInfo | None:
     """What the `up` that lives in ``state_dir`` (``None``: the default place) noted, or ``None`` where none lives.
 
     Raises:
         NotUp: none lives in a directory that somebody named.
     """
-    home = Home(state_dir or default_directory(os.environ))
-    note = home.note() if home.is_up() else None
+    home = LocalInstance(state_dir or default_directory(os.environ))
+    note = home.info() if home.is_up() else None
     if note is None and state_dir is not None:
-        raise NotUp(f"`launchd up` does not run over {state_dir}.")
+        raise InstanceNotRunning(f"`launchd up` does not run over {state_dir}.")
     return note
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server import bootstrap
-from launchd.server.container import Services, assemble
+from launchd.server.container import AppState, build_app_state
 from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
@@ -25,19 +25,19 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(settings: ServerSettings) -> Starlette:
-    """The queue server as an ASGI application, its data directory prepared. Its parts are at `app.state.services`.
+    """The queue server as an ASGI application, its data directory prepared. Its parts are at `app.state.app_state`.
 
     Raises:
         CannotStart: the data directory cannot be used.
     """
-    services = assemble(settings, bootstrap.prepare(settings))
+    state = build_app_state(settings, bootstrap.prepare(settings))
     app = Starlette(
         routes=[
             Route("/healthz", _healthz, methods=["GET"]),
-            Route("/graphql", _graphql(services), methods=["POST"]),
-            *storage_routes(services),
-            digest_route(services),
-            *run_routes(services),
+            Route("/graphql", _graphql(state), methods=["POST"]),
+            *storage_routes(state),
+            digest_route(state),
+            *run_routes(state),
         ],
         exception_handlers={
             ServerError: _server_error,
@@ -45,14 +45,14 @@ def create_app(settings: ServerSettings) -> Starlette:
             HTTPException: _http_error,
             Exception: _unexpected,
         },
-        lifespan=_lifespan(services),
+        lifespan=_lifespan(state),
     )
-    app.state.services = services
+    app.state.app_state = state
     return app
 
 
-def _graphql(services: Services) -> Callable[[Request], Awaitable[Response]]:
-    endpoint = GraphQLEndpoint(build_schema(), services)
+def _graphql(state: AppState) -> Callable[[Request], Awaitable[Response]]:
+    endpoint = GraphQLEndpoint(build_schema(), state)
 
     async def graphql(request: Request) -> Response:
         return await endpoint.answer(request)
@@ -60,13 +60,13 @@ def _graphql(services: Services) -> Callable[[Request], Awaitable[Response]]:
     return graphql
 
 
-def _lifespan(services: Services) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(state: AppState) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        services.start()
+        state.start()
         yield
-        services.release_waiting()
-        services.database.close()
+        state.release_waiting()
+        state.database.close()
 
     return lifespan
 

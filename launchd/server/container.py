@@ -3,80 +3,80 @@
 import math
 from dataclasses import dataclass
 
-from launchd.server.artifacts.multipart_assembly import Assembler
+from launchd.server.artifacts.multipart_assembly import MultipartAssembler
 from launchd.server.auth import Authenticator
-from launchd.server.files.blob_store import ContentStore
+from launchd.server.files.blob_store import BlobStore
 from launchd.server.files.gc import GarbageCollector, Known
-from launchd.server.files.quota import StoreBudget
-from launchd.server.files.signed_urls import LinkSigner
+from launchd.server.files.quota import StorageQuota
+from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
 from launchd.server.lease_timer import LeaseTimer
-from launchd.server.notifier import Wakeups
+from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.database import Database
-from launchd.server.store.factory import Companion, open_database, open_relay
+from launchd.server.store.factory import BackgroundTask, open_database, open_pubsub
 from launchd.server.store.runs import files as run_files
 
 
 @dataclass(frozen=True)
-class Services:
+class AppState:
     """The parts of one server."""
 
     settings: ServerSettings
     database: Database
     auth: Authenticator
-    wakeups: Wakeups
-    relay: Companion | None
+    notifier: Notifier
+    pubsub: BackgroundTask | None
     """To other servers on the same database; None: there are none."""
     leases: LeaseTimer
     heartbeats: HeartbeatTimer
-    contents: ContentStore
-    run_contents: ContentStore
-    collector: GarbageCollector
-    assembler: Assembler
-    links: LinkSigner
+    artifact_blobs: BlobStore
+    run_blobs: BlobStore
+    garbage_collector: GarbageCollector
+    multipart_assembler: MultipartAssembler
+    url_signer: UrlSigner
 
     def start(self) -> None:
         """Start what runs beside requests. Needs a running event loop."""
-        if self.relay is not None:
-            self.relay.start()
+        if self.pubsub is not None:
+            self.pubsub.start()
         self.leases.start()
         self.heartbeats.start()
-        self.collector.start()
+        self.garbage_collector.start()
 
     def release_waiting(self) -> None:
         """Answer all requests that wait for work or orders, with nothing."""
-        self.wakeups.close()
+        self.notifier.close()
         self.leases.stop()
         self.heartbeats.stop()
-        self.collector.stop()
-        if self.relay is not None:
-            self.relay.stop()
+        self.garbage_collector.stop()
+        if self.pubsub is not None:
+            self.pubsub.stop()
 
 
-def assemble(settings: ServerSettings, link_secret: bytes) -> Services:
+def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     """Open everything that the settings name; the database must be migrated."""
-    database, wakeups = open_database(settings), Wakeups()
+    database, notifier = open_database(settings), Notifier()
     shared = settings.database is not None
-    budget = StoreBudget(settings.max_store_bytes)
-    contents = ContentStore(settings.files_dir, settings.max_upload_bytes, budget)
-    run_contents = ContentStore(settings.run_files_dir, settings.max_upload_bytes, budget)
-    known: dict[ContentStore, Known] = {
+    quota = StorageQuota(settings.max_store_bytes)
+    contents = BlobStore(settings.files_dir, settings.max_upload_bytes, quota)
+    run_contents = BlobStore(settings.run_files_dir, settings.max_upload_bytes, quota)
+    known: dict[BlobStore, Known] = {
         contents: artifact_files.known_contents,
         run_contents: run_files.known_contents,
     }
-    return Services(
+    return AppState(
         settings=settings,
         database=database,
         auth=Authenticator(database),
-        wakeups=wakeups,
-        relay=open_relay(settings, wakeups),
-        leases=LeaseTimer(database, wakeups, settings.patrol_seconds if shared else math.inf),
-        heartbeats=HeartbeatTimer(database, settings.run_silence_seconds, shared=shared),
-        contents=contents,
-        run_contents=run_contents,
-        collector=GarbageCollector(settings, database, budget, known),
-        assembler=Assembler(contents, database, settings.assembly_patience_seconds),
-        links=LinkSigner(link_secret, settings.link_seconds),
+        notifier=notifier,
+        pubsub=open_pubsub(settings, notifier),
+        leases=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),
+        heartbeats=HeartbeatTimer(database, settings.run_timeout_seconds, shared=shared),
+        artifact_blobs=contents,
+        run_blobs=run_contents,
+        garbage_collector=GarbageCollector(settings, database, quota, known),
+        multipart_assembler=MultipartAssembler(contents, database, settings.assembly_timeout_seconds),
+        url_signer=UrlSigner(link_secret, settings.link_seconds),
     )

@@ -8,7 +8,7 @@ from graphql import GraphQLResolveInfo
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from launchd.server.container import Services
+from launchd.server.container import AppState
 from launchd.server.models import Viewer
 
 P = ParamSpec("P")
@@ -19,28 +19,28 @@ T = TypeVar("T")
 class Context:
     """One request: who sent it, and what it may use."""
 
-    services: Services
+    app: AppState
     viewer: Viewer
     request: Request
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(connection, ...)` in a reading transaction."""
-        return await self.services.database.read(lambda connection: work(connection, *args, **kwargs))
+        return await self.app.database.read(lambda connection: work(connection, *args, **kwargs))
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(connection, ...)` in a writing transaction; it is on disk when this returns."""
-        return await self.services.database.write(lambda connection: work(connection, *args, **kwargs))
+        return await self.app.database.write(lambda connection: work(connection, *args, **kwargs))
 
     async def write_guarded(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """As `write`, for work that may run beside others of its kind; see `Database.write_guarded`."""
-        return await self.services.database.write_guarded(lambda connection: work(connection, *args, **kwargs))
+        return await self.app.database.write_guarded(lambda connection: work(connection, *args, **kwargs))
 
     @property
     def base_url(self) -> str:
         """What absolute links start with, without a slash at the end."""
-        return (self.services.settings.public_url or str(self.request.base_url)).rstrip("/")
+        return (self.app.settings.public_url or str(self.request.base_url)).rstrip("/")
 
 
 Info = GraphQLResolveInfo[Context]

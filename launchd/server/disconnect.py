@@ -10,7 +10,7 @@ _TURNS = 5
 """Of the event loop, from the end of a connection to `gone`: read it, tell the protocol, the application, the watch."""
 
 
-class Presence:
+class DisconnectWatch:
     """`gone` turns true when the client's connection ends; it may be read from any thread."""
 
     def __init__(self) -> None:
@@ -26,9 +26,9 @@ class Presence:
 
 
 @asynccontextmanager
-async def watching(request: Request, on_gone: Callable[[], None]) -> AsyncIterator[Presence]:
+async def watch_disconnect(request: Request, on_gone: Callable[[], None]) -> AsyncIterator[DisconnectWatch]:
     """Watch the connection while inside. The request's body must have been read."""
-    presence = Presence()
+    presence = DisconnectWatch()
     task = asyncio.create_task(_watch(request, presence, on_gone))
     try:
         yield presence
@@ -36,7 +36,7 @@ async def watching(request: Request, on_gone: Callable[[], None]) -> AsyncIterat
         task.cancel()
 
 
-async def _watch(request: Request, presence: Presence, on_gone: Callable[[], None]) -> None:
+async def _watch(request: Request, presence: DisconnectWatch, on_gone: Callable[[], None]) -> None:
     message = await request.receive()
     while message["type"] != "http.disconnect":
         message = await request.receive()

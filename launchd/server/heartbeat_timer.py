@@ -22,17 +22,17 @@ _RETRY_SECONDS = 5.0
 class HeartbeatTimer:
     """One timer; none is set while no run is heard of, unless other servers on a `shared` database may hear of some."""
 
-    def __init__(self, database: Database, silence_seconds: float, *, shared: bool) -> None:
+    def __init__(self, database: Database, timeout_seconds: float, *, shared: bool) -> None:
         self._shared = shared
         self._database = database
-        self._silence = silence_seconds
+        self._timeout = timeout_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
         self._stopped = False
 
     def start(self) -> None:
         """Watch runs of an earlier life of the server."""
-        self._set(self._silence)
+        self._set(self._timeout)
 
     def stop(self) -> None:
         """Watch no more."""
@@ -43,7 +43,7 @@ class HeartbeatTimer:
     def heard(self) -> None:
         """Some run was heard of."""
         if self._timer is None and not self._stopped:
-            self._set(self._silence)
+            self._set(self._timeout)
 
     def _set(self, delay: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(delay + _SLACK, self._fire)
@@ -55,16 +55,16 @@ class HeartbeatTimer:
         try:
             crashed, longest_silent = await self._database.write(self._crash_silent)
         except StoreUnavailable:
-            crashed, longest_silent = 0, time.time() - self._silence + _RETRY_SECONDS
+            crashed, longest_silent = 0, time.time() - self._timeout + _RETRY_SECONDS
         if crashed:
             logger.info("Runs were not heard of any more; they count as crashed.", extra={"runs": crashed})
         self._timer = None
         if self._shared and longest_silent is None:
             longest_silent = time.time()
         if longest_silent is not None and not self._stopped:
-            self._set(max(0.0, longest_silent + self._silence - time.time()))
+            self._set(max(0.0, longest_silent + self._timeout - time.time()))
 
     def _crash_silent(self, connection: Connection) -> tuple[int, float | None]:
         now = time.time()
-        crashed = run_ends.crash_silent(connection, now - self._silence, now)
+        crashed = run_ends.crash_silent(connection, now - self._timeout, now)
         return crashed, run_ends.longest_silent(connection)

@@ -8,7 +8,7 @@ import time
 from sqlalchemy import Connection
 
 from launchd.server.errors import StoreUnavailable
-from launchd.server.notifier import Wakeups, work_topics
+from launchd.server.notifier import Notifier, work_topics
 from launchd.server.store.database import Database
 from launchd.server.store.launch import leases
 
@@ -19,12 +19,12 @@ _RETRY_SECONDS = 5.0
 
 
 class LeaseTimer:
-    """One timer, always set for the earliest end it was told of, and at most `patrol_seconds` ahead."""
+    """One timer, always set for the earliest end it was told of, and at most `scan_seconds` ahead."""
 
-    def __init__(self, database: Database, wakeups: Wakeups, patrol_seconds: float = math.inf) -> None:
-        self._patrol = patrol_seconds
+    def __init__(self, database: Database, notifier: Notifier, scan_seconds: float = math.inf) -> None:
+        self._scan_interval = scan_seconds
         self._database = database
-        self._wakeups = wakeups
+        self._wakeups = notifier
         self._timer: asyncio.TimerHandle | None = None
         self._ends_at = math.inf
         self._running: asyncio.Task[None] | None = None
@@ -59,7 +59,7 @@ class LeaseTimer:
         if queues:
             logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(queues)})
             self._wakeups.wake_all(work_topics(queues))
-        following = min(math.inf if following is None else following, time.time() + self._patrol)
+        following = min(math.inf if following is None else following, time.time() + self._scan_interval)
         if following < math.inf:
             self.leased_until(following)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from launchd.server.context import Context
-from launchd.server.disconnect import Presence, watching
+from launchd.server.disconnect import DisconnectWatch, watch_disconnect
 
 T = TypeVar("T")
 
@@ -14,22 +14,22 @@ async def wait_for(
     context: Context,
     topics: Iterable[str],
     seconds: float,
-    look: Callable[[Presence], Awaitable[T]],
+    look: Callable[[DisconnectWatch], Awaitable[T]],
     is_answer: Callable[[T], bool],
 ) -> T:
     """What `look` returned: an answer, or whatever it was when time ended, the server stopped or the client went.
 
     `seconds` is cut to the server's limit. `look` runs at once, and again whenever one of the topics is rung.
     """
-    wakeups = context.services.wakeups
-    limit = min(max(0.0, seconds), context.services.settings.max_wait_seconds)
+    notifier = context.app.notifier
+    limit = min(max(0.0, seconds), context.app.settings.max_wait_seconds)
     deadline = asyncio.get_running_loop().time() + limit
-    with wakeups.bell(topics) as bell:
-        async with watching(context.request, bell.ring) as presence:
+    with notifier.waiter(topics) as waiter:
+        async with watch_disconnect(context.request, waiter.notify) as presence:
             while True:
-                bell.silence()
+                waiter.clear()
                 found = await look(presence)
-                if is_answer(found) or presence.gone or wakeups.closed:
+                if is_answer(found) or presence.gone or notifier.closed:
                     return found
-                if not await bell.rung_before(deadline):
+                if not await waiter.notified_before(deadline):
                     return found

@@ -24,26 +24,26 @@ def work_topics(queue_ids: Iterable[str]) -> list[str]:
     return [work_topic(queue_id, scheduler=kind) for queue_id in queue_ids for kind in (False, True)]
 
 
-class Bell:
+class Waiter:
     """Rung when one of its topics changes, when its client has gone, or when the server stops."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     @property
-    def is_rung(self) -> bool:
+    def is_notified(self) -> bool:
         """Somebody rang since the last `silence`."""
         return self._event.is_set()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake who waits, or will."""
         self._event.set()
 
-    def silence(self) -> None:
+    def clear(self) -> None:
         """Forget earlier rings. Whoever looks must do so after this."""
         self._event.clear()
 
-    async def rung_before(self, deadline: float) -> bool:
+    async def notified_before(self, deadline: float) -> bool:
         """Wait until it rings; False at `deadline` (the loop's clock)."""
         try:
             async with asyncio.timeout_at(deadline):
@@ -53,70 +53,70 @@ class Bell:
         return True
 
 
-class Wakeups:
+class Notifier:
     """All bells, by topic. Used on the event loop only."""
 
     def __init__(self) -> None:
         self.closed = False
-        self.tell: Callable[[Sequence[str], bool], None] | None = None
+        self.publish: Callable[[Sequence[str], bool], None] | None = None
         """Tells other servers the topics, and whether all who wait for one of them are to be woken."""
         # A dict keeps the order of arrival.
-        self._bells: defaultdict[str, dict[Bell, None]] = defaultdict(dict)
+        self._waiters: defaultdict[str, dict[Waiter, None]] = defaultdict(dict)
 
     @contextmanager
-    def bell(self, topics: Iterable[str]) -> Iterator[Bell]:
+    def waiter(self, topics: Iterable[str]) -> Iterator[Waiter]:
         """A bell that hears these topics while inside; on leaving, the next who waits for one of them is woken."""
-        bell, names = Bell(), set(topics)
+        waiter, names = Waiter(), set(topics)
         for name in names:
-            self._bells[name][bell] = None
+            self._waiters[name][waiter] = None
         try:
-            yield bell
+            yield waiter
         finally:
             for name in names:
-                self._remove(name, bell)
-            self.ring_one(names)
+                self._remove(name, waiter)
+            self.notify_local_one(names)
 
     def wake_one(self, topics: Iterable[str]) -> None:
         """For each topic, wake the longest waiting of those who have not been woken already; on each server one."""
         names = list(topics)
-        self.ring_one(names)
-        self._tell_others(names, everybody=False)
+        self.notify_local_one(names)
+        self._publish(names, everybody=False)
 
     def wake_all(self, topics: Iterable[str]) -> None:
         """Wake everybody who waits for one of these, on every server."""
         names = list(topics)
-        self.ring_all(names)
-        self._tell_others(names, everybody=True)
+        self.notify_local_all(names)
+        self._publish(names, everybody=True)
 
-    def ring_one(self, topics: Iterable[str]) -> None:
+    def notify_local_one(self, topics: Iterable[str]) -> None:
         """As `wake_one`, here alone."""
         for name in topics:
-            for bell in self._bells.get(name, ()):
-                if not bell.is_rung:
-                    bell.ring()
+            for waiter in self._waiters.get(name, ()):
+                if not waiter.is_notified:
+                    waiter.notify()
                     break
 
-    def ring_all(self, topics: Iterable[str]) -> None:
+    def notify_local_all(self, topics: Iterable[str]) -> None:
         """As `wake_all`, here alone."""
         for name in topics:
-            for bell in self._bells.get(name, ()):
-                bell.ring()
+            for waiter in self._waiters.get(name, ()):
+                waiter.notify()
 
-    def ring_everybody(self) -> None:
+    def notify_everyone(self) -> None:
         """Wake all who wait here, whatever for."""
-        self.ring_all(list(self._bells))
+        self.notify_local_all(list(self._waiters))
 
     def close(self) -> None:
         """Wake all, for good: the server stops."""
         self.closed = True
-        self.ring_everybody()
+        self.notify_everyone()
 
-    def _tell_others(self, topics: Sequence[str], *, everybody: bool) -> None:
-        if self.tell is not None and topics:
-            self.tell(topics, everybody)
+    def _publish(self, topics: Sequence[str], *, everybody: bool) -> None:
+        if self.publish is not None and topics:
+            self.publish(topics, everybody)
 
-    def _remove(self, name: str, bell: Bell) -> None:
-        bells = self._bells[name]
-        del bells[bell]
-        if not bells:
-            del self._bells[name]
+    def _remove(self, name: str, waiter: Waiter) -> None:
+        waiters = self._waiters[name]
+        del waiters[waiter]
+        if not waiters:
+            del self._waiters[name]

@@ -10,7 +10,7 @@ from launchd.server.errors import Refused, TooSlow
 _LONGEST_NUMBER = 18
 
 
-async def read_body(request: Request, limit: int, silence_seconds: float) -> bytes:
+async def read_body(request: Request, limit: int, timeout_seconds: float) -> bytes:
     """The whole body.
 
     Raises:
@@ -20,14 +20,14 @@ async def read_body(request: Request, limit: int, silence_seconds: float) -> byt
     if (announced_size(request) or 0) > limit:
         raise Refused(_too_big(limit))
     body = bytearray()
-    async for piece in pieces_of(request, silence_seconds):
+    async for piece in pieces_of(request, timeout_seconds):
         body += piece
         if len(body) > limit:
             raise Refused(_too_big(limit))
     return bytes(body)
 
 
-async def pieces_of(request: Request, silence_seconds: float) -> AsyncIterator[bytes]:
+async def pieces_of(request: Request, timeout_seconds: float) -> AsyncIterator[bytes]:
     """The body as it comes.
 
     A sender whose machine or network went away says nothing more, and does not hang up either: what was received of
@@ -35,12 +35,12 @@ async def pieces_of(request: Request, silence_seconds: float) -> AsyncIterator[b
 
     Raises:
         Refused: the sender hung up before the end.
-        TooSlow: nothing came for `silence_seconds`.
+        TooSlow: nothing came for `timeout_seconds`.
     """
     stream = request.stream()
     while True:
         try:
-            async with asyncio.timeout(silence_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 piece = await anext(stream)
         except StopAsyncIteration:
             return
@@ -48,7 +48,7 @@ async def pieces_of(request: Request, silence_seconds: float) -> AsyncIterator[b
             raise Refused("The request ended before its body did; nothing of it was kept.") from error
         except TimeoutError as error:
             raise TooSlow(
-                f"Nothing more of the request came for {silence_seconds:g} s; nothing of it was kept."
+                f"Nothing more of the request came for {timeout_seconds:g} s; nothing of it was kept."
             ) from error
         yield piece
 

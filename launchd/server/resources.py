@@ -1,6 +1,6 @@
 """Which words for what runs its jobs a queue can be given. What a host grants is its own."""
 
-from launchd.config.diagnostics import nearest
+from launchd.config.diagnostics import nearest_name
 from launchd.resources import RESOURCES, VERTEX
 from launchd.server.errors import Refused
 
@@ -16,6 +16,6 @@ def check_resource(resource: str) -> None:
     """
     if resource in OTHERS or resource in RESOURCES:
         return
-    meant = nearest(resource[:80], RESOURCES)
+    meant = nearest_name(resource[:80], RESOURCES)
     hint = f"Did you mean {meant!r}? " if meant else ""
     raise Refused(f"There is no resource {resource[:80]!r}. {hint}Known are: {', '.join(RESOURCES)}.")

@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import FileResponse, Response
 
 from launchd.server.errors import NotFound
-from launchd.server.files.blob_store import ContentStore
+from launchd.server.files.blob_store import BlobStore
 
 
 def json_response(status: int, content: Any) -> Response:
@@ -21,7 +21,7 @@ def error_response(status: int, *messages: str) -> Response:
     return json_response(status, {"errors": [{"message": message} for message in messages]})
 
 
-def content_response(contents: ContentStore, content: str | None) -> Response:
+def content_response(contents: BlobStore, content: str | None) -> Response:
     """What is stored under the digest `content`, to be saved to a file.
 
     Raises:

@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
             )
         )
-        self._services = app.state.services
+        self._services = app.state.app_state
         self._ready = ready
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature

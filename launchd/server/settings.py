@@ -20,11 +20,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What upload and download links start with; None: whatever the request was sent to."""
     lease_seconds: float = 60.0
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
-    agent_silence_seconds: float = 120.0
+    agent_timeout_seconds: float = 120.0
     """An agent that has given no sign of life for so long is shown as LOST."""
-    run_silence_seconds: float = 300.0
+    run_timeout_seconds: float = 300.0
     """A run whose client is not heard of for so long has crashed (W&B's clients send something every 30 s)."""
-    patrol_seconds: float = 10.0
+    lease_scan_seconds: float = 10.0
     """With PostgreSQL: how often to look for leases that another server gave and did not live to end."""
     max_wait_seconds: float = 30.0
     request_seconds: float = 90.0
@@ -34,16 +34,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 10 * 1024 * 1024
     max_stream_bytes: int = 32 * 1024 * 1024
     """One `file_stream` request; W&B's clients send at most 10 MiB, not counting what JSON escapes add."""
-    body_silence_seconds: float = 120.0
+    body_timeout_seconds: float = 120.0
     """A request of whose body nothing more has come for so long is given up."""
     max_upload_bytes: int = 100 * 1024**3
-    assembly_patience_seconds: float = 20.0
+    assembly_timeout_seconds: float = 20.0
     """How long a client waits while a file is put together of its parts, before it is told to ask again."""
     max_store_bytes: int | None = None
     """All files of artifacts and runs together; None: as much as the disk holds."""
-    collection_seconds: float = 3600.0
+    gc_interval_seconds: float = 3600.0
     """How often files that nothing names any more are removed."""
-    collection_pause_seconds: float = 5.0
+    gc_pause_seconds: float = 5.0
     """How long a transaction may take that gives a stored content to another file."""
     abandoned_seconds: float = 7 * 24 * 3600.0
     """An artifact that nobody has worked at for so long is not going to be committed (W&B's clients try for a week)."""

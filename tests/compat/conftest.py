@@ -11,9 +11,9 @@ from tests.compat.clients import VERSIONS, WandbClient, find
 from tests.compat.jobs import code_directory
 from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
 from tests.compat.report import PROPERTY
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
-from tests.support.testbed import House, house
+from tests.support.testbed import Testbed, make_testbed
 
 HERE = Path(__file__).parent
 #: Longest time, in seconds, for one of these tests: a client takes seconds to start.
@@ -51,31 +51,31 @@ def directory(client: WandbClient, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def home(client: WandbClient, directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def testbed(client: WandbClient, directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A queue server with the queue `default`, and our agent serving it; its jobs have the client."""
-    with house(tmp_path_factory.mktemp(f"house-{client.version}")) as opened:
+    with make_testbed(tmp_path_factory.mktemp(f"house-{client.version}")) as opened:
         path = f"{client.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
         opened.start_agent(PATH=path, GIT_CONFIG_GLOBAL=str(directory / "gitconfig"))
         yield opened
 
 
 @pytest.fixture
-def api(home: House) -> Iterator[Api]:
+def api(testbed: Testbed) -> Iterator[Api]:
     """What the server knows, asked as the admin."""
-    with home.server.api() as opened:
+    with testbed.server.api() as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def desk(client: WandbClient, home: House, directory: Path) -> Desk:
-    return Desk.set_up(client, directory, home.server.url, home.server.key)
+def wandb_env(client: WandbClient, testbed: Testbed, directory: Path) -> WandbEnv:
+    return WandbEnv.set_up(client, directory, testbed.server.url, testbed.server.key)
 
 
 @pytest.fixture(scope="session")
-def job(desk: Desk) -> str:
+def job(wandb_env: WandbEnv) -> str:
     """Name of a job that was made from a directory."""
-    directory = code_directory(desk, "of-job")
-    desk.wandb("job", "create", "code", str(directory), "-p", "launched", "-n", "made", "-E", "python train.py")
+    directory = code_directory(wandb_env, "of-job")
+    wandb_env.wandb("job", "create", "code", str(directory), "-p", "launched", "-n", "made", "-E", "python train.py")
     return "me/launched/made:latest"
 
 
@@ -83,12 +83,12 @@ def job(desk: Desk) -> str:
 
 
 @pytest.fixture(scope="session")
-def logged_runs(desk: Desk) -> dict[str, Any]:
-    answer: dict[str, Any] = desk.script("runs", project=RUNS)
+def logged_runs(wandb_env: WandbEnv) -> dict[str, Any]:
+    answer: dict[str, Any] = wandb_env.script("runs", project=RUNS)
     return answer
 
 
 @pytest.fixture(scope="session")
-def logged_artifacts(desk: Desk) -> dict[str, Any]:
-    answer: dict[str, Any] = desk.script("artifacts", project=ARTIFACTS, name=ARTIFACT)
+def logged_artifacts(wandb_env: WandbEnv) -> dict[str, Any]:
+    answer: dict[str, Any] = wandb_env.script("artifacts", project=ARTIFACTS, name=ARTIFACT)
     return answer

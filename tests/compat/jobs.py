@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 
 #: Where the repository is said to be: git's settings lead from there to a directory, as newer clients take no file://.
 REMOTE = "https://git.example/team/demo.git"
@@ -19,9 +19,9 @@ with wandb.init(config={"lr": 1.0}) as run:
 """
 
 
-def code_directory(desk: Desk, name: str) -> Path:
+def code_directory(wandb_env: WandbEnv, name: str) -> Path:
     """Write a directory with a script and its requirements; returns it."""
-    directory = desk.work / name
+    directory = wandb_env.work / name
     directory.mkdir(exist_ok=True)
     (directory / "train.py").write_text(SCRIPT)
     (directory / "origin.txt").write_text(f"{name}\n")
@@ -29,11 +29,11 @@ def code_directory(desk: Desk, name: str) -> Path:
     return directory
 
 
-def git_repository(desk: Desk) -> str:
+def git_repository(wandb_env: WandbEnv) -> str:
     """Make a repository with one commit, reached at :data:`REMOTE`; returns its commit."""
-    directory = code_directory(desk, "demo.git")
+    directory = code_directory(wandb_env, "demo.git")
     if not (directory / ".git").exists():
-        desk.gitconfig.write_text(f'[url "file://{directory}"]\n    insteadOf = {REMOTE}\n')
+        wandb_env.gitconfig.write_text(f'[url "file://{directory}"]\n    insteadOf = {REMOTE}\n')
         _git(directory, "init", "--quiet", "--initial-branch=main")
         _git(directory, "add", ".")
         _git(directory, "-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "First")

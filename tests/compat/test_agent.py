@@ -12,9 +12,9 @@ import pytest
 
 from tests.compat.commands import AGENT_BESIDE, AGENT_FAILURE, AGENT_JOB, AGENT_STOP, command
 from tests.compat.test_runs import run_of
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
-from tests.support.testbed import OVER, House
+from tests.support.testbed import OVER, Testbed
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -28,14 +28,14 @@ PATIENCE = 75.0
 class TheirAgent:
     """A running ``wandb launch-agent``."""
 
-    def __init__(self, desk: Desk, *queues: str) -> None:
-        self.log = desk.work / f"{fresh_name('agent')}.log"
+    def __init__(self, wandb_env: WandbEnv, *queues: str) -> None:
+        self.log = wandb_env.work / f"{fresh_name('agent')}.log"
         options = [word for queue in queues for word in ("-q", queue)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [desk.client.command, "launch-agent", "-e", "me", "-j", "2", *options],
-                cwd=desk.work,
-                env=desk.environ,
+                [wandb_env.client.command, "launch-agent", "-e", "me", "-j", "2", *options],
+                cwd=wandb_env.work,
+                env=wandb_env.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -50,8 +50,8 @@ class TheirAgent:
 
 
 @contextmanager
-def their_agent(desk: Desk, *queues: str) -> Iterator[TheirAgent]:
-    agent = TheirAgent(desk, *queues)
+def their_agent(wandb_env: WandbEnv, *queues: str) -> Iterator[TheirAgent]:
+    agent = TheirAgent(wandb_env, *queues)
     try:
         yield agent
     finally:
@@ -81,12 +81,12 @@ def over(api: Api, item: str, agent: TheirAgent) -> dict[str, Any]:
 
 
 @command(AGENT_JOB, AGENT_FAILURE, AGENT_STOP)
-def test_their_agent_runs_jobs_reports_failures_and_leaves(desk: Desk, api: Api, queue: str, job: str) -> None:
+def test_their_agent_runs_jobs_reports_failures_and_leaves(wandb_env: WandbEnv, api: Api, queue: str, job: str) -> None:
     good = push(api, queue, job, run_config={"lr": 0.25}, args=["--of", "theirs"])
     # Their agent refuses an image where it is to start a process.
     bad = api.push(queue, {"entity": "me", "project": "theirs", "docker": {"docker_image": "alpine:3"}})
 
-    with their_agent(desk, queue) as agent:
+    with their_agent(wandb_env, queue) as agent:
         finished, failed = over(api, good, agent), over(api, bad, agent)
         (known,) = [found for found in _agents(api) if found["queueNames"] == [queue]]
         assert api.mutate("stopLaunchAgent", "success", launchAgentId=known["id"]) == {"success": True}
@@ -98,7 +98,7 @@ def test_their_agent_runs_jobs_reports_failures_and_leaves(desk: Desk, api: Api,
     assert '"lr":0.25' in run["history"][0].replace(" ", "")
     assert failed["state"] == "FAILED"
     assert "local-process" in failed["message"]
-    _assert_error_file(desk, api, known["name"], bad)
+    _assert_error_file(wandb_env, api, known["name"], bad)
     assert [found["agentStatus"] for found in _agents(api) if found["id"] == known["id"]] == ["KILLED"]
 
 
@@ -108,23 +108,25 @@ def _agents(api: Api) -> list[dict[str, Any]]:
     return agents
 
 
-def _assert_error_file(desk: Desk, api: Api, agent: str, item: str) -> None:
+def _assert_error_file(wandb_env: WandbEnv, api: Api, agent: str, item: str) -> None:
     query = "query($id: ID!) { launchRunQueueItem(id: $id) { filePaths } }"
     (path,) = api.run(query, {"id": item})["launchRunQueueItem"]["filePaths"]
     assert path == f"{item}/error/error.log"
     files = run_of(api, "model-registry", agent)["files"]["edges"]
     (link,) = [edge["node"]["directUrl"] for edge in files if edge["node"]["name"] == path]
-    assert b"Traceback" in desk.download(link)
+    assert b"Traceback" in wandb_env.download(link)
 
 
 @command(AGENT_BESIDE)
-def test_their_agent_and_ours_serve_one_queue(desk: Desk, home: House, api: Api, job: str, tmp_path: Path) -> None:
+def test_their_agent_and_ours_serve_one_queue(
+    wandb_env: WandbEnv, testbed: Testbed, api: Api, job: str, tmp_path: Path
+) -> None:
     api.create_queue(SHARED)
-    second = House(tmp_path, home.server, max_jobs=1, launchd={})
+    second = Testbed(tmp_path, testbed.server, max_jobs=1, launchd={})
     second.configure(max_jobs=1, queues=[SHARED])
     try:
-        second.start_agent(PATH=f"{desk.client.home / 'bin'}{os.pathsep}{os.environ['PATH']}")
-        with their_agent(desk, SHARED) as agent:
+        second.start_agent(PATH=f"{wandb_env.client.home / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        with their_agent(wandb_env, SHARED) as agent:
             items = [push(api, SHARED, job, run_config={"lr": float(number)}) for number in range(6)]
             found = [over(api, item, agent) for item in items]
     finally:

@@ -6,20 +6,20 @@ import pytest
 
 from tests.compat.commands import CHANGE_ARTIFACT, CHANGE_RUN, READ_ARTIFACT, READ_RUN, READ_RUNS, command
 from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 
 
 @pytest.fixture(scope="session")
-def of_runs(logged_runs: dict[str, Any], desk: Desk) -> dict[str, Any]:
-    answer: dict[str, Any] = desk.script(
+def of_runs(logged_runs: dict[str, Any], wandb_env: WandbEnv) -> dict[str, Any]:
+    answer: dict[str, Any] = wandb_env.script(
         "read_runs", project=RUNS, run=logged_runs["first"], failed=logged_runs["failed"]
     )
     return answer
 
 
 @pytest.fixture(scope="session")
-def of_artifacts(logged_artifacts: dict[str, Any], desk: Desk) -> dict[str, Any]:
-    answer: dict[str, Any] = desk.script(
+def of_artifacts(logged_artifacts: dict[str, Any], wandb_env: WandbEnv) -> dict[str, Any]:
+    answer: dict[str, Any] = wandb_env.script(
         "read_artifacts",
         project=ARTIFACTS,
         artifact=ARTIFACT,

@@ -7,7 +7,7 @@ import pytest
 
 from tests.compat.commands import DOWNLOAD, LOG_ARTIFACT, USE_ARTIFACT, VERSIONS_OF_ARTIFACT, command
 from tests.compat.names import ARTIFACT, ARTIFACTS
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
 
 CONTENTS = {"a.bin": bytes(range(256)) * 40, "deep/b c.txt": "grüße\n".encode(), "empty": b""}
@@ -27,12 +27,12 @@ def artifact_of(api: Api, name: str) -> dict[str, Any]:
 
 @command(LOG_ARTIFACT)
 @pytest.mark.usefixtures("logged_artifacts")
-def test_an_artifact_is_kept_byte_for_byte(api: Api, desk: Desk) -> None:
+def test_an_artifact_is_kept_byte_for_byte(api: Api, wandb_env: WandbEnv) -> None:
     artifact = artifact_of(api, f"{ARTIFACT}:v0")
 
     links = {edge["node"]["name"]: edge["node"]["directUrl"] for edge in artifact["files"]["edges"]}
     assert links.pop(REFERENCE).startswith("file:///")
-    assert {name: desk.download(link) for name, link in links.items()} == CONTENTS
+    assert {name: wandb_env.download(link) for name, link in links.items()} == CONTENTS
     assert (artifact["state"], artifact["artifactType"]["name"]) == ("COMMITTED", "dataset")
     assert (artifact["description"], json.loads(artifact["metadata"])) == ("what it is", {"rows": 7})
     assert artifact["size"] == sum(map(len, (REFERRED_TO, *CONTENTS.values())))

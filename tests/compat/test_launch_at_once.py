@@ -15,7 +15,7 @@ import pytest
 from tests.compat.commands import LAUNCH, ONLY_QUEUED, at_once, command
 from tests.compat.jobs import REMOTE, code_directory, git_repository
 from tests.compat.test_runs import run_of
-from tests.compat.wandb_env import SCRIPTS, Desk
+from tests.compat.wandb_env import SCRIPTS, WandbEnv
 from tests.support.server import Api, fresh_name
 
 PROJECT = "at-once"
@@ -29,27 +29,27 @@ def each_source(*options: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(scope="session")
-def images(desk: Desk) -> Path:
+def images(wandb_env: WandbEnv) -> Path:
     """Docker's images, of which there is one; and `docker` beside them."""
-    directory = desk.directory / "docker"
+    directory = wandb_env.directory / "docker"
     tool = directory / "bin" / "docker"
     tool.parent.mkdir(parents=True)
     tool.write_text(f'#!/bin/sh\nexec {sys.executable} {SCRIPTS / "docker_stand_in.py"} "$@"\n')
     tool.chmod(0o755)
-    shutil.copytree(code_directory(desk, "image"), directory / IMAGE)
+    shutil.copytree(code_directory(wandb_env, "image"), directory / IMAGE)
     # The client passes no command on to an image.
     (directory / IMAGE / "ENTRYPOINT").write_text("python\ntrain.py\n")
     return directory
 
 
 @pytest.fixture
-def environ(desk: Desk, images: Path) -> dict[str, str]:
-    path = f"{images / 'bin'}{os.pathsep}{desk.environ['PATH']}"
-    return desk.environ | {"PATH": path, "DOCKER_IMAGES": str(images)}
+def environ(wandb_env: WandbEnv, images: Path) -> dict[str, str]:
+    path = f"{images / 'bin'}{os.pathsep}{wandb_env.environ['PATH']}"
+    return wandb_env.environ | {"PATH": path, "DOCKER_IMAGES": str(images)}
 
 
 @pytest.fixture
-def launch(source: str, desk: Desk, request: pytest.FixtureRequest) -> tuple[str, ...]:
+def launch(source: str, wandb_env: WandbEnv, request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The words of a command that launches the source."""
     match source:
         case "-d":
@@ -57,10 +57,17 @@ def launch(source: str, desk: Desk, request: pytest.FixtureRequest) -> tuple[str
         case "-j":
             words = ("-j", request.getfixturevalue("job"))
         case "-u git":
-            git_repository(desk)
+            git_repository(wandb_env)
             words = ("-u", REMOTE, "-E", "python train.py", "--job-name", "once-from-git")
         case _:
-            words = ("-u", str(code_directory(desk, "dir")), "-E", "python train.py", "--job-name", "once-from-dir")
+            words = (
+                "-u",
+                str(code_directory(wandb_env, "dir")),
+                "-E",
+                "python train.py",
+                "--job-name",
+                "once-from-dir",
+            )
     return ("launch", *words, "-p", PROJECT)
 
 
@@ -76,11 +83,11 @@ def run_named(api: Api, name: str) -> dict[str, Any]:
 
 @each_source("")
 def test_what_is_launched_is_on_our_server(
-    launch: tuple[str, ...], desk: Desk, environ: dict[str, str], api: Api
+    launch: tuple[str, ...], wandb_env: WandbEnv, environ: dict[str, str], api: Api
 ) -> None:
     name = fresh_name("once")
 
-    desk.wandb(*launch, "--name", name, environ=environ)
+    wandb_env.wandb(*launch, "--name", name, environ=environ)
 
     run = run_named(api, name)
     assert (run["state"], run["row"]["lr"], run["row"]["arguments"]) == ("finished", 1.0, "")
@@ -88,14 +95,14 @@ def test_what_is_launched_is_on_our_server(
 
 @each_source("-c", "-R")
 def test_configuration_and_resource_arguments_are_heard(
-    launch: tuple[str, ...], desk: Desk, environ: dict[str, str], images: Path, api: Api
+    launch: tuple[str, ...], wandb_env: WandbEnv, environ: dict[str, str], images: Path, api: Api
 ) -> None:
     name = fresh_name("once")
     overrides = {"args": ["--fast"], "run_config": {"lr": 0.5}}
-    config = desk.file("at-once.json", {"overrides": overrides, "name": name})
-    resources = desk.file("container.json", {"local-container": {"memory": "4g", "env": ["COLOUR=red"]}})
+    config = wandb_env.file("at-once.json", {"overrides": overrides, "name": name})
+    resources = wandb_env.file("container.json", {"local-container": {"memory": "4g", "env": ["COLOUR=red"]}})
 
-    desk.wandb(*launch, "-c", config, "-R", resources, environ=environ)
+    wandb_env.wandb(*launch, "-c", config, "-R", resources, environ=environ)
 
     run = run_named(api, name)
     assert run["state"] == "finished"
@@ -111,9 +118,9 @@ def test_configuration_and_resource_arguments_are_heard(
 @command(ONLY_QUEUED)
 @pytest.mark.parametrize("option", [("--priority", "high"), ("--set-var", "mem=2g")], ids=lambda option: option[0])
 def test_what_needs_a_queue_is_refused_by_the_client(
-    option: tuple[str, str], desk: Desk, environ: dict[str, str]
+    option: tuple[str, str], wandb_env: WandbEnv, environ: dict[str, str]
 ) -> None:
     with pytest.raises(AssertionError, match=r"(?i)queue"):
-        desk.wandb("launch", "-d", IMAGE, "-p", PROJECT, *option, environ=environ)
+        wandb_env.wandb("launch", "-d", IMAGE, "-p", PROJECT, *option, environ=environ)
 
     pytest.xfail("The client takes these options with `-q` alone.")

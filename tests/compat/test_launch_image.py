@@ -4,7 +4,7 @@ import pytest
 
 from tests.compat.commands import command, queued
 from tests.compat.queues import Queue
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
 
 IMAGE = ("launch", "-d", "alpine:3", "-p", "Proj1", "-E", "echo 'two words'")
@@ -16,8 +16,8 @@ def queue(api: Api) -> Queue:
 
 
 @command(queued("-d", "-q"))
-def test_an_image_is_queued(desk: Desk, queue: Queue) -> None:
-    desk.wandb(*IMAGE, "-q", queue.name, "--name", "first")
+def test_an_image_is_queued(wandb_env: WandbEnv, queue: Queue) -> None:
+    wandb_env.wandb(*IMAGE, "-q", queue.name, "--name", "first")
 
     item = queue.only_item()
     assert (item["state"], item["priority"], item["associatedRunId"]) == ("PENDING", 2, None)
@@ -30,10 +30,12 @@ def test_an_image_is_queued(desk: Desk, queue: Queue) -> None:
 
 
 @command(queued("-d", "--priority"), queued("-d", "--set-var"), queued("-d", "-c"))
-def test_priority_variables_and_configuration_are_heard(desk: Desk, queue: Queue) -> None:
-    config = desk.file("config.json", {"overrides": {"args": ["--fast"], "run_config": {"lr": 0.1}}, "name": "second"})
+def test_priority_variables_and_configuration_are_heard(wandb_env: WandbEnv, queue: Queue) -> None:
+    config = wandb_env.file(
+        "config.json", {"overrides": {"args": ["--fast"], "run_config": {"lr": 0.1}}, "name": "second"}
+    )
 
-    desk.wandb(
+    wandb_env.wandb(
         *IMAGE, "-q", queue.name, "--priority", "critical", "--set-var", "mem=2g", "--set-var", "n=3", "-c", config
     )
 
@@ -47,18 +49,18 @@ def test_priority_variables_and_configuration_are_heard(desk: Desk, queue: Queue
 
 
 @command(queued("-d", "-R"))
-def test_resource_arguments_are_heard(desk: Desk, queue: Queue) -> None:
-    arguments = desk.file("resources.json", {"local-container": {"memory": "4g", "volume": ["/data"]}})
+def test_resource_arguments_are_heard(wandb_env: WandbEnv, queue: Queue) -> None:
+    arguments = wandb_env.file("resources.json", {"local-container": {"memory": "4g", "volume": ["/data"]}})
 
-    desk.wandb(*IMAGE, "-q", queue.name, "-R", arguments)
+    wandb_env.wandb(*IMAGE, "-q", queue.name, "-R", arguments)
 
     found = queue.only_item()["runSpec"]["resource_args"]["local-container"]
     assert (found["memory"], found["volume"]) == ("4g", ["/data"])
 
 
-def test_a_variable_out_of_its_range_is_refused_and_nothing_is_queued(desk: Desk, queue: Queue) -> None:
+def test_a_variable_out_of_its_range_is_refused_and_nothing_is_queued(wandb_env: WandbEnv, queue: Queue) -> None:
     with pytest.raises(AssertionError, match=r"maximum|at most"):
-        desk.wandb(*IMAGE, "-q", queue.name, "--set-var", "n=9")
+        wandb_env.wandb(*IMAGE, "-q", queue.name, "--set-var", "n=9")
 
     with pytest.raises(ValueError, match="not enough values"):
         queue.only_item()

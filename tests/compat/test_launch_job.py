@@ -8,9 +8,9 @@ from tests.compat.commands import command, queued
 from tests.compat.jobs import REMOTE, code_directory, git_repository
 from tests.compat.queues import Queue
 from tests.compat.test_runs import run_of
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
-from tests.support.testbed import OVER, House
+from tests.support.testbed import OVER, Testbed
 from tests.support.waiting import wait_until
 
 PROJECT = "launched"
@@ -24,13 +24,13 @@ def each_source(*options: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-def launch(source: str, desk: Desk, request: pytest.FixtureRequest) -> tuple[str, ...]:
+def launch(source: str, wandb_env: WandbEnv, request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The words of a command that launches the source."""
     if source == "-j":
         return ("launch", "-j", request.getfixturevalue("job"), "-p", PROJECT)
-    uri = REMOTE if source == "-u git" else str(code_directory(desk, "dir"))
+    uri = REMOTE if source == "-u git" else str(code_directory(wandb_env, "dir"))
     if source == "-u git":
-        git_repository(desk)
+        git_repository(wandb_env)
     name = f"from-{source[3:]}"
     return ("launch", "-u", uri, "-E", "python train.py", "-p", PROJECT, "--job-name", name)
 
@@ -48,25 +48,33 @@ def newest_item(api: Api, queue: str) -> dict[str, Any]:
 
 
 @each_source("-q")
-def test_what_is_queued_runs_on_our_agent(launch: tuple[str, ...], desk: Desk, home: House, api: Api) -> None:
-    config = desk.file("overrides.json", {"overrides": {"args": ["--fast"], "run_config": {"lr": 0.5}}})
+def test_what_is_queued_runs_on_our_agent(
+    launch: tuple[str, ...], wandb_env: WandbEnv, testbed: Testbed, api: Api
+) -> None:
+    config = wandb_env.file("overrides.json", {"overrides": {"args": ["--fast"], "run_config": {"lr": 0.5}}})
     name = fresh_name("launched")
 
-    desk.wandb(*launch, "-q", "default", "-c", config, "--name", name)
+    wandb_env.wandb(*launch, "-q", "default", "-c", config, "--name", name)
 
     wait_until(lambda: newest_item(api, "default")["state"] in OVER, 40, "the job ended")
     item = newest_item(api, "default")
-    assert (item["state"], item["exitCode"]) == ("FINISHED", 0), (item, home.log()[-3000:])
+    assert (item["state"], item["exitCode"]) == ("FINISHED", 0), (item, testbed.log()[-3000:])
     run = run_of(api, PROJECT, item["associatedRunId"])
     assert (run["state"], run["displayName"]) == ("finished", name)
     assert '"lr":0.5' in run["history"][0].replace(" ", "")
 
 
 @each_source("--priority", "--set-var", "-c")
-def test_priority_variables_and_configuration_are_heard(launch: tuple[str, ...], desk: Desk, queue: Queue) -> None:
-    config = desk.file("config.json", {"overrides": {"args": ["--fast"], "run_config": {"lr": 0.1}}, "name": "second"})
+def test_priority_variables_and_configuration_are_heard(
+    launch: tuple[str, ...], wandb_env: WandbEnv, queue: Queue
+) -> None:
+    config = wandb_env.file(
+        "config.json", {"overrides": {"args": ["--fast"], "run_config": {"lr": 0.1}}, "name": "second"}
+    )
 
-    desk.wandb(*launch, "-q", queue.name, "--priority", "low", "--set-var", "mem=2g", "--set-var", "n=3", "-c", config)
+    wandb_env.wandb(
+        *launch, "-q", queue.name, "--priority", "low", "--set-var", "mem=2g", "--set-var", "n=3", "-c", config
+    )
 
     item = queue.only_item()
     assert (item["state"], item["priority"]) == ("PENDING", 3)
@@ -78,10 +86,10 @@ def test_priority_variables_and_configuration_are_heard(launch: tuple[str, ...],
 
 
 @each_source("-R")
-def test_resource_arguments_are_heard(launch: tuple[str, ...], desk: Desk, queue: Queue) -> None:
-    arguments = desk.file("resources.json", {"local-process": {"memory": "4g"}})
+def test_resource_arguments_are_heard(launch: tuple[str, ...], wandb_env: WandbEnv, queue: Queue) -> None:
+    arguments = wandb_env.file("resources.json", {"local-process": {"memory": "4g"}})
 
-    desk.wandb(*launch, "-q", queue.name, "-R", arguments, "--priority", "high")
+    wandb_env.wandb(*launch, "-q", queue.name, "-R", arguments, "--priority", "high")
 
     item = queue.only_item()
     assert item["priority"] == 1

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import LINK_ARTIFACT, READ_LINKS, command
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 
 PROJECT, OTHER = "links", "links-elsewhere"
 
 
 @pytest.fixture(scope="session")
-def links(desk: Desk) -> dict[str, Any]:
-    answer: dict[str, Any] = desk.script("links", project=PROJECT, other=OTHER)
+def links(wandb_env: WandbEnv) -> dict[str, Any]:
+    answer: dict[str, Any] = wandb_env.script("links", project=PROJECT, other=OTHER)
     return answer
 
 

@@ -10,23 +10,23 @@ import pytest
 from tests.compat.clients import OLDEST
 from tests.compat.commands import LOGIN, STAY, VERIFY, command
 from tests.compat.queues import Queue
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
-from tests.support.testbed import House
+from tests.support.testbed import Testbed
 
 
 @pytest.fixture
-def newcomer(desk: Desk, tmp_path: Path, home: House) -> Desk:
+def newcomer(wandb_env: WandbEnv, tmp_path: Path, testbed: Testbed) -> WandbEnv:
     """A desk at which nobody has logged in yet."""
-    return Desk.set_up(desk.client, tmp_path, home.server.url, home.server.key)
+    return WandbEnv.set_up(wandb_env.client, tmp_path, testbed.server.url, testbed.server.key)
 
 
-def log_in(desk: Desk, key: str, *options: str) -> str:
-    return desk.wandb("login", "--host", desk.url, *options, key, environ=desk.strangers)
+def log_in(wandb_env: WandbEnv, key: str, *options: str) -> str:
+    return wandb_env.wandb("login", "--host", wandb_env.url, *options, key, environ=wandb_env.strangers)
 
 
 @command(LOGIN)
-def test_login_keeps_the_key_and_the_address(newcomer: Desk) -> None:
+def test_login_keeps_the_key_and_the_address(newcomer: WandbEnv) -> None:
     log_in(newcomer, newcomer.key)
 
     host = newcomer.url.removeprefix("http://")
@@ -37,7 +37,7 @@ def test_login_keeps_the_key_and_the_address(newcomer: Desk) -> None:
 
 
 @command(VERIFY)
-def test_login_tells_a_right_key_from_a_wrong_one(newcomer: Desk) -> None:
+def test_login_tells_a_right_key_from_a_wrong_one(newcomer: WandbEnv) -> None:
     wrong = "".join(secrets.choice(string.ascii_lowercase) for _ in range(40))
 
     assert "logged in as: me" in log_in(newcomer, newcomer.key, "--verify", "--relogin")
@@ -46,7 +46,7 @@ def test_login_tells_a_right_key_from_a_wrong_one(newcomer: Desk) -> None:
 
 
 @command(STAY)
-def test_a_command_after_login_needs_no_key_in_the_environment(newcomer: Desk, api: Api) -> None:
+def test_a_command_after_login_needs_no_key_in_the_environment(newcomer: WandbEnv, api: Api) -> None:
     queue = Queue.create(api)
     log_in(newcomer, newcomer.key)
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from tests.compat.commands import OUR_LOGIN, PEOPLE, command
 from tests.compat.queues import Queue
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
-from tests.support.testbed import House
+from tests.support.testbed import Testbed
 
 ROOT = Path(__file__).parents[2]
 
 
 @command(PEOPLE)
-def test_users_and_teams_are_managed(desk: Desk, api: Api) -> None:
-    names = {kind: f"{fresh_name(kind)}-{desk.client.version}" for kind in ("user", "team", "robot")}
-    answer = desk.script("people", **names)
+def test_users_and_teams_are_managed(wandb_env: WandbEnv, api: Api) -> None:
+    names = {kind: f"{fresh_name(kind)}-{wandb_env.client.version}" for kind in ("user", "team", "robot")}
+    answer = wandb_env.script("people", **names)
 
     assert answer["viewer"][:2] == ["me", "me"]
     assert "me" in answer["viewer"][2]
@@ -28,8 +28,10 @@ def test_users_and_teams_are_managed(desk: Desk, api: Api) -> None:
 
 
 @command(OUR_LOGIN)
-def test_a_login_with_our_command_line_is_found(desk: Desk, home: House, api: Api, tmp_path: Path) -> None:
-    newcomer = Desk.set_up(desk.client, tmp_path, home.server.url, home.server.key)
+def test_a_login_with_our_command_line_is_found(
+    wandb_env: WandbEnv, testbed: Testbed, api: Api, tmp_path: Path
+) -> None:
+    newcomer = WandbEnv.set_up(wandb_env.client, tmp_path, testbed.server.url, testbed.server.key)
     queue = Queue.create(api)
     login = [sys.executable, "-m", "launchd", "login", "--host", newcomer.url, newcomer.key]
     done = newcomer.run(login, newcomer.strangers | {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]})

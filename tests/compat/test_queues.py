@@ -6,7 +6,7 @@ import pytest
 
 from tests.compat.commands import CALL_JOB, CHANGE_QUEUE, CREATE_QUEUE, DELETE_ITEM, DELETE_QUEUE, LAUNCH_ADD, command
 from tests.compat.test_runs import run_of
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
 from tests.support.testbed import OVER
 from tests.support.waiting import wait_until
@@ -18,9 +18,9 @@ _QUEUE = """query($q: String!) { project(name: "model-registry") { runQueue(name
 
 
 @pytest.fixture(scope="session")
-def answers(desk: Desk) -> dict[str, Any]:
+def answers(wandb_env: WandbEnv) -> dict[str, Any]:
     """What the script `queues` answered."""
-    answer: dict[str, Any] = desk.script("queues", queues=QUEUES)
+    answer: dict[str, Any] = wandb_env.script("queues", queues=QUEUES)
     return answer
 
 
@@ -82,8 +82,8 @@ def test_a_queue_is_deleted(api: Api) -> None:
 
 
 @command(CALL_JOB)
-def test_a_job_is_called_and_waited_for(job: str, desk: Desk, api: Api) -> None:
-    answer = desk.script("call", job=job, project="called")
+def test_a_job_is_called_and_waited_for(job: str, wandb_env: WandbEnv, api: Api) -> None:
+    answer = wandb_env.script("call", job=job, project="called")
 
     assert (answer["job"], answer["state"], answer["lr"]) == (job, "finished", 1.0)
     assert any({"alias": "latest"} in aliases for aliases in answer["jobs"])

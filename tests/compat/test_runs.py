@@ -8,7 +8,7 @@ import pytest
 
 from tests.compat.commands import CONFIG, FILES, FINISH, INIT, LOG, RESUME, STOP, SYNC, command
 from tests.compat.names import RUNS
-from tests.compat.wandb_env import SCRIPTS, Desk
+from tests.compat.wandb_env import SCRIPTS, WandbEnv
 from tests.support.server import Api, fresh_name
 from tests.support.waiting import wait_until
 
@@ -58,13 +58,13 @@ def test_metrics_and_summary_are_kept(first: dict[str, Any]) -> None:
 
 
 @command(FILES)
-def test_console_and_files_are_kept(first: dict[str, Any], desk: Desk) -> None:
+def test_console_and_files_are_kept(first: dict[str, Any], wandb_env: WandbEnv) -> None:
     lines = [edge["node"]["line"] for edge in first["logLines"]["edges"]]
     files = {edge["node"]["name"]: edge["node"]["directUrl"] for edge in first["files"]["edges"]}
 
     assert any("hello from the console" in line for line in lines)
     assert {"notes.txt", "config.yaml", "requirements.txt", "wandb-metadata.json"} <= files.keys()
-    assert desk.download(files["notes.txt"]) == b"kept beside the run\n"
+    assert wandb_env.download(files["notes.txt"]) == b"kept beside the run\n"
 
 
 @command(FINISH)
@@ -80,10 +80,10 @@ def test_a_resumed_run_goes_on_where_it_was(logged_runs: dict[str, Any], first: 
 
 
 @command(SYNC)
-def test_a_run_that_was_offline_is_sent_later(desk: Desk, api: Api) -> None:
-    written = desk.script("offline", project=RUNS)
+def test_a_run_that_was_offline_is_sent_later(wandb_env: WandbEnv, api: Api) -> None:
+    written = wandb_env.script("offline", project=RUNS)
 
-    desk.wandb("sync", written["directory"])
+    wandb_env.wandb("sync", written["directory"])
 
     run = run_of(api, RUNS, written["run"])
     assert (run["state"], run["historyLineCount"]) == ("finished", 3)
@@ -92,15 +92,15 @@ def test_a_run_that_was_offline_is_sent_later(desk: Desk, api: Api) -> None:
 
 @command(STOP)
 @pytest.mark.timeout(180)
-def test_a_run_that_is_stopped_from_our_side_ends(desk: Desk, api: Api) -> None:
+def test_a_run_that_is_stopped_from_our_side_ends(wandb_env: WandbEnv, api: Api) -> None:
     name = fresh_name("endless")
     arguments = json.dumps({"project": RUNS, "run": name})
-    started = desk.work / "endless.json"
-    log = (desk.work / "endless.log").open("wb")
+    started = wandb_env.work / "endless.json"
+    log = (wandb_env.work / "endless.log").open("wb")
     process = subprocess.Popen(
-        [desk.client.python, SCRIPTS / "endless.py", arguments, started],
-        cwd=desk.work,
-        env=desk.environ,
+        [wandb_env.client.python, SCRIPTS / "endless.py", arguments, started],
+        cwd=wandb_env.work,
+        env=wandb_env.environ,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -8,9 +8,9 @@ import pytest
 
 from tests.compat.commands import LAUNCH_SWEEP, SWEEP, command
 from tests.compat.jobs import code_directory
-from tests.compat.wandb_env import Desk
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
-from tests.support.testbed import OVER, House
+from tests.support.testbed import OVER, Testbed
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -55,13 +55,13 @@ def name_in(said: str) -> str:
 
 
 @command(SWEEP)
-def test_a_sweep_is_made_and_its_agent_runs_it(desk: Desk, api: Api) -> None:
-    directory = code_directory(desk, "swept")
+def test_a_sweep_is_made_and_its_agent_runs_it(wandb_env: WandbEnv, api: Api) -> None:
+    directory = code_directory(wandb_env, "swept")
     config = GRID | {"program": "train.py", "command": ["python", "train.py"]}
-    path = desk.file("swept/sweep.json", config)
+    path = wandb_env.file("swept/sweep.json", config)
 
-    name = name_in(desk.wandb("sweep", "-e", "me", "-p", "swept", path))
-    done = desk.run(
+    name = name_in(wandb_env.wandb("sweep", "-e", "me", "-p", "swept", path))
+    done = wandb_env.run(
         ["sh", "-c", f"cd {directory} && exec wandb agent me/swept/{name}"],
         timeout=PATIENCE,
     )
@@ -72,14 +72,14 @@ def test_a_sweep_is_made_and_its_agent_runs_it(desk: Desk, api: Api) -> None:
 
 
 @command(LAUNCH_SWEEP)
-def test_a_sweep_is_launched_and_our_agent_runs_it(desk: Desk, home: House, api: Api, job: str) -> None:
+def test_a_sweep_is_launched_and_our_agent_runs_it(wandb_env: WandbEnv, testbed: Testbed, api: Api, job: str) -> None:
     launch = {"queue": "default", "resource": "local-process"}
-    path = desk.file("launched.json", GRID | {"job": job, "launch": launch, "scheduler": {"num_workers": 2}})
+    path = wandb_env.file("launched.json", GRID | {"job": job, "launch": launch, "scheduler": {"num_workers": 2}})
 
-    name = name_in(desk.wandb("launch-sweep", "-e", "me", "-p", "launched-swept", "-q", "default", path))
+    name = name_in(wandb_env.wandb("launch-sweep", "-e", "me", "-p", "launched-swept", "-q", "default", path))
 
     wait_until(lambda: set(states_by_run(api).values()) <= OVER, PATIENCE, f"the end of the scheduler of {name}")
     sweep, items = sweep_of(api, "launched-swept", name), states_by_run(api)
-    assert (sweep["state"], rates_of(sweep)) == ("FINISHED", RATES), home.log()[-3000:]
+    assert (sweep["state"], rates_of(sweep)) == ("FINISHED", RATES), testbed.log()[-3000:]
     runs = [edge["node"]["name"] for edge in sweep["runs"]["edges"]]
     assert [items[run] for run in (name, *runs)] == ["FINISHED"] * 3

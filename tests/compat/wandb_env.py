@@ -22,7 +22,7 @@ class CommandFailed(AssertionError):
 
 
 @dataclass(frozen=True)
-class Desk:
+class WandbEnv:
     """Starts the client's commands and scripts below ``directory``, with none of the tests' own settings."""
 
     client: WandbClient
@@ -31,12 +31,12 @@ class Desk:
     key: str
 
     @classmethod
-    def set_up(cls, client: WandbClient, directory: Path, url: str, key: str) -> "Desk":
+    def set_up(cls, client: WandbClient, directory: Path, url: str, key: str) -> "WandbEnv":
         """Make the home and the working directory, and return the desk."""
-        desk = cls(client, directory, url.replace("127.0.0.1", "localhost"), key)
-        for path in (desk.home, desk.work):
+        wandb_env = cls(client, directory, url.replace("127.0.0.1", "localhost"), key)
+        for path in (wandb_env.home, wandb_env.work):
             path.mkdir(parents=True)
-        return desk
+        return wandb_env
 
     @property
     def home(self) -> Path:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.local_stack import Up
+from tests.support.local_stack import LocalStackProcess
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    running = Up(tmp_path / "state of mine")
+def up(tmp_path: Path) -> Iterator[LocalStackProcess]:
+    running = LocalStackProcess(tmp_path / "state of mine")
     running.start()
     yield running
     if running.process.poll() is None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.local_stack import LEAVE_SECONDS, Up, make_repository
+from tests.support.local_stack import LEAVE_SECONDS, LocalStackProcess, make_repository
 from tests.support.waiting import wait_until
 
 
-def test_jobs_of_every_kind(up: Up, tmp_path: Path) -> None:
+def test_jobs_of_every_kind(up: LocalStackProcess, tmp_path: Path) -> None:
     command = up.run("launch", "--", "sh", "-c", "printf 'a\\377b'; exit 3")
     assert command.returncode == 1
     assert b"Error: The job failed at stage run: " in command.stderr
@@ -33,7 +33,7 @@ def test_jobs_of_every_kind(up: Up, tmp_path: Path) -> None:
     assert "default of" in up.output("status")
 
 
-def test_output_is_followed_until_the_job_is_stopped(up: Up, tmp_path: Path) -> None:
+def test_output_is_followed_until_the_job_is_stopped(up: LocalStackProcess, tmp_path: Path) -> None:
     go_on = tmp_path / "go-on"
     script = f"echo first; until [ -e {go_on} ]; do sleep 0.05; done; echo second; exec sleep 600"
     item_id = up.launch("--", "sh", "-c", script)
@@ -52,13 +52,13 @@ def test_output_is_followed_until_the_job_is_stopped(up: Up, tmp_path: Path) -> 
     assert "enough" in up.output("status")
 
 
-def test_what_is_said_of_a_job_that_finished_leads_to_its_output(up: Up) -> None:
+def test_what_is_said_of_a_job_that_finished_leads_to_its_output(up: LocalStackProcess) -> None:
     said = up.run("launch", "--", "echo", "hello").stderr.decode()
 
     assert up.output(*said.strip().split("launchd ")[1].split()) == "hello"
 
 
-def test_the_line_for_logging_in_works_as_it_is_printed(up: Up) -> None:
+def test_the_line_for_logging_in_works_as_it_is_printed(up: LocalStackProcess) -> None:
     line = up.said().split("once for all:\n")[1].splitlines()[0].strip()
     program = " ".join(up.command())
 
@@ -70,7 +70,7 @@ def test_the_line_for_logging_in_works_as_it_is_printed(up: Up) -> None:
     assert (up.directory / "server" / "admin.key").read_text().strip() in (up.directory.parent / ".netrc").read_text()
 
 
-def test_jobs_run_on_when_it_ends_and_are_taken_over(up: Up, tmp_path: Path) -> None:
+def test_jobs_run_on_when_it_ends_and_are_taken_over(up: LocalStackProcess, tmp_path: Path) -> None:
     go_on = tmp_path / "go-on"
     item_id = up.launch("--", "sh", "-c", f"echo begun; until [ -e {go_on} ]; do sleep 0.05; done; echo done")
     up.wait_running(item_id)
@@ -93,7 +93,7 @@ def test_jobs_run_on_when_it_ends_and_are_taken_over(up: Up, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["server", "agent"])
-def test_what_dies_is_started_again(name: str, up: Up) -> None:
+def test_what_dies_is_started_again(name: str, up: LocalStackProcess) -> None:
     up.child(name).kill()
 
     wait_until(lambda: "died (exit code -9) and was started again." in up.said(), 20, f"the {name} is started again")
@@ -102,7 +102,7 @@ def test_what_dies_is_started_again(name: str, up: Up) -> None:
     assert up.run("launch", "--", "true").returncode == 0
 
 
-def test_children_leave_when_it_is_killed(up: Up) -> None:
+def test_children_leave_when_it_is_killed(up: LocalStackProcess) -> None:
     children = up.processes()
 
     up.process.kill()
@@ -112,7 +112,7 @@ def test_children_leave_when_it_is_killed(up: Up) -> None:
     assert alive == []
 
 
-def test_it_ends_after_a_drain(up: Up, tmp_path: Path) -> None:
+def test_it_ends_after_a_drain(up: LocalStackProcess, tmp_path: Path) -> None:
     go_on = tmp_path / "go-on"
     item_id = up.launch("--", "sh", "-c", f"until [ -e {go_on} ]; do sleep 0.05; done")
     up.wait_running(item_id)
@@ -124,13 +124,13 @@ def test_it_ends_after_a_drain(up: Up, tmp_path: Path) -> None:
     assert "The agent has left." in up.said()
 
 
-def test_it_reads_its_configuration_again_and_detaches(up: Up) -> None:
+def test_it_reads_its_configuration_again_and_detaches(up: LocalStackProcess) -> None:
     assert up.output("reload") == "The agent has read its configuration again."
     assert up.output("detach") == "The agent leaves."
     assert up.process.wait(LEAVE_SECONDS) == 0
 
 
-def test_keys_and_state_are_for_their_owner_alone(up: Up) -> None:
+def test_keys_and_state_are_for_their_owner_alone(up: LocalStackProcess) -> None:
     key_file = up.directory / "server" / "admin.key"
 
     assert key_file.stat().st_mode & 0o777 == 0o600
@@ -145,7 +145,7 @@ def test_what_lies_where_it_is_started_is_not_imported(tmp_path: Path) -> None:
     project.mkdir()
     for module in ("queue", "logging", "ipc", "workers", "launchd"):
         (project / f"{module}.py").write_text("raise SystemExit('not meant for you')")
-    up = Up(tmp_path / "up")
+    up = LocalStackProcess(tmp_path / "up")
     up.start(project)
 
     assert up.output("launch", "--", "true").endswith("finished")
@@ -153,7 +153,7 @@ def test_what_lies_where_it_is_started_is_not_imported(tmp_path: Path) -> None:
 
 
 def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
-    broken = Up(tmp_path / "up")
+    broken = LocalStackProcess(tmp_path / "up")
     (tmp_path / "up" / "server").mkdir(parents=True)
     (tmp_path / "up" / "server" / "server.sqlite").write_text("this is no database" * 100)
 

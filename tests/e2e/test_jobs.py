@@ -3,21 +3,21 @@
 import json
 from pathlib import Path
 
-from tests.support.local_stack import Up, make_repository
+from tests.support.local_stack import LocalStackProcess, make_repository
 
 SCRIPT = (
     "import json, os, sys; print(sys.argv[1:], json.loads(os.environ['WANDB_ARTIFACTS']), os.environ['WANDB_CONFIG'])"
 )
 
 
-def launched(up: Up, *words: str) -> str:
+def launched(up: LocalStackProcess, *words: str) -> str:
     """What a job printed that was launched with these words, and waited for."""
     done = up.output("launch", *words)
     assert done.splitlines()[-1].endswith("finished"), done
     return up.output("logs", done.split()[1])
 
 
-def test_jobs_are_made_and_run(up: Up, tmp_path: Path) -> None:
+def test_jobs_are_made_and_run(up: LocalStackProcess, tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "repository")
     made = up.output("job", "create", "git", repository, "-g", "v1", "-n", "versions", "-p", "tries", "-a", "first")
     name = made.split()[1]
@@ -48,7 +48,7 @@ def test_jobs_are_made_and_run(up: Up, tmp_path: Path) -> None:
     assert "Entry point:   python train.py --fast" in described.splitlines()
 
 
-def test_an_image_is_made_and_not_run(up: Up) -> None:
+def test_an_image_is_made_and_not_run(up: LocalStackProcess) -> None:
     made = up.output("job", "create", "image", "registry:5000/me/tool:v2-rc", "-p", "tries")
     name = made.split()[1]
     assert name.endswith("/tries/job-registry_5000_me_tool:latest")
@@ -59,7 +59,7 @@ def test_an_image_is_made_and_not_run(up: Up) -> None:
     assert b"is the container image registry:5000/me/tool:v2-rc" in failed.stderr
 
 
-def test_mistakes_are_told(up: Up, tmp_path: Path) -> None:
+def test_mistakes_are_told(up: LocalStackProcess, tmp_path: Path) -> None:
     def refused(*words: str) -> str:
         done = up.run(*words)
         assert done.returncode in (1, 2), done.stdout

@@ -17,34 +17,34 @@ from launchd.client.errors import Refused
 from launchd.client.queue_server import Item
 from tests.support.gate import Gate
 from tests.support.small_disk import small_disk
-from tests.support.testbed import QUEUE, AgentProcess, House, house
+from tests.support.testbed import QUEUE, AgentProcess, Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
 
 LIMIT_BYTES = 5 * 1024 * 1024
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[House]:
-    with house(tmp_path, max_jobs=2) as opened:
+def testbed(tmp_path: Path) -> Iterator[Testbed]:
+    with make_testbed(tmp_path, max_jobs=2) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def running_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def running_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A house whose agent meets one bad run spec after the other and must outlive them all."""
-    with house(tmp_path_factory.mktemp("house"), max_jobs=2) as opened:
+    with make_testbed(tmp_path_factory.mktemp("house"), max_jobs=2) as opened:
         opened.start_agent()
         yield opened
 
 
 @pytest.fixture(scope="module")
-def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("house"), max_jobs=2) as opened:
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    with make_testbed(tmp_path_factory.mktemp("house"), max_jobs=2) as opened:
         yield opened
 
 
 @pytest.fixture
-def still_home(one_server: House) -> House:
+def still_home(one_server: Testbed) -> Testbed:
     """A house whose agent will not start; each test gets it as new."""
     one_server.configure(max_jobs=2)
     one_server.agent_log.unlink(missing_ok=True)
@@ -56,16 +56,16 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path / "gate")
 
 
-def run_to_end(home: House, *command: str, **spec: Any) -> Item:
-    (ended,) = home.wait_over([home.push(*command, **spec)], timeout=15.0)
+def run_to_end(testbed: Testbed, *command: str, **spec: Any) -> Item:
+    (ended,) = testbed.wait_over([testbed.push(*command, **spec)], timeout=15.0)
     return ended
 
 
-def sentence_of(home: House, agent: AgentProcess, exit_code: int = 1) -> str:
+def sentence_of(testbed: Testbed, agent: AgentProcess, exit_code: int = 1) -> str:
     """Return what an agent that could not start said; it must be for people."""
     assert agent.wait_gone() == exit_code
-    assert "Traceback" not in home.log()
-    return home.log()
+    assert "Traceback" not in testbed.log()
+    return testbed.log()
 
 
 # The configuration.
@@ -82,7 +82,7 @@ def sentence_of(home: House, agent: AgentProcess, exit_code: int = 1) -> str:
         ("queues:", "queues: {a: b}\nqueue:", "queues"),
     ],
 )
-def test_a_wrong_key_or_value_is_named(still_home: House, before: str, after: str, sentence: str) -> None:
+def test_a_wrong_key_or_value_is_named(still_home: Testbed, before: str, after: str, sentence: str) -> None:
     text = still_home.config_path.read_text()
     assert before in text
     still_home.config_path.write_text(text.replace(before, after, 1))
@@ -91,12 +91,12 @@ def test_a_wrong_key_or_value_is_named(still_home: House, before: str, after: st
     assert str(still_home.config_path) in said
 
 
-def test_a_list_for_the_whole_configuration_is_refused(still_home: House) -> None:
+def test_a_list_for_the_whole_configuration_is_refused(still_home: Testbed) -> None:
     still_home.config_path.write_text("- a\n- b\n")
     assert str(still_home.config_path) in sentence_of(still_home, still_home.start_agent(), Misconfigured.exit_code)
 
 
-def test_a_configuration_of_five_mebibytes_is_refused_at_once(still_home: House) -> None:
+def test_a_configuration_of_five_mebibytes_is_refused_at_once(still_home: Testbed) -> None:
     with still_home.config_path.open("a") as file:
         file.write("# padding\n" * (LIMIT_BYTES // 10))
     assert str(still_home.config_path) in sentence_of(still_home, still_home.start_agent(), Misconfigured.exit_code)
@@ -105,54 +105,54 @@ def test_a_configuration_of_five_mebibytes_is_refused_at_once(still_home: House)
 # The queue server.
 
 
-def test_a_wrong_key_is_said_once(still_home: House) -> None:
+def test_a_wrong_key_is_said_once(still_home: Testbed) -> None:
     said = sentence_of(still_home, still_home.start_agent(WANDB_API_KEY="x" * 40))
     assert said.count("does not accept the API key") == 1
 
 
-def test_a_missing_queue_is_named_beside_those_there_are(still_home: House) -> None:
+def test_a_missing_queue_is_named_beside_those_there_are(still_home: Testbed) -> None:
     still_home.configure(max_jobs=1, queues=["nowhere"])
     said = sentence_of(still_home, still_home.start_agent())
     assert "There is no queue nowhere of entity me" in said
     assert f"Its queues: {QUEUE}." in said
 
 
-def test_an_agent_waits_for_its_server_and_says_so(home: House) -> None:
-    home.server.kill()
-    agent = home.start_agent()
-    wait_until(lambda: home.status()["server"]["error"], what="the trouble is shown")
-    status = home.status()
+def test_an_agent_waits_for_its_server_and_says_so(testbed: Testbed) -> None:
+    testbed.server.kill()
+    agent = testbed.start_agent()
+    wait_until(lambda: testbed.status()["server"]["error"], what="the problem is shown")
+    status = testbed.status()
     assert status["agent"]["state"] == "starting"
     assert not status["server"]["reachable"]
     assert "connection refused" in status["server"]["error"]
-    home.server.start()
-    assert run_to_end(home, "true").state == "FINISHED"
+    testbed.server.start()
+    assert run_to_end(testbed, "true").state == "FINISHED"
     assert agent.exit_code() is None
-    assert home.status()["server"]["reachable"]
+    assert testbed.status()["server"]["reachable"]
 
 
 @pytest.mark.parametrize("outage", ["killed", "hung"])
-def test_what_happens_in_an_outage_is_told_after_it_once(home: House, gate: Gate, outage: str) -> None:
-    home.start_agent()
-    good = home.push("sh", "-c", gate.wait)
-    bad = home.push("sh", "-c", f"{gate.wait}; exit 3")
-    wait_until(lambda: home.phase(good) == home.phase(bad) == "running", what="both jobs run")
+def test_what_happens_in_an_outage_is_told_after_it_once(testbed: Testbed, gate: Gate, outage: str) -> None:
+    testbed.start_agent()
+    good = testbed.push("sh", "-c", gate.wait)
+    bad = testbed.push("sh", "-c", f"{gate.wait}; exit 3")
+    wait_until(lambda: testbed.phase(good) == testbed.phase(bad) == "running", what="both jobs run")
     if outage == "killed":
-        home.server.kill()
+        testbed.server.kill()
     else:
-        os.kill(home.server.process.pid, signal.SIGSTOP)
+        os.kill(testbed.server.process.pid, signal.SIGSTOP)
     gate.open()
-    wait_until(lambda: home.journal_states() == {good: "finished", bad: "failed"}, what="both jobs end")
-    assert home.outbox() == 2
-    assert home.status()["outbox"]["waiting"] == 2
+    wait_until(lambda: testbed.journal_states() == {good: "finished", bad: "failed"}, what="both jobs end")
+    assert testbed.outbox() == 2
+    assert testbed.status()["outbox"]["waiting"] == 2
     if outage == "killed":
-        home.server.start()
+        testbed.server.start()
     else:
-        os.kill(home.server.process.pid, signal.SIGCONT)
-    ended = home.wait_over([good, bad])
+        os.kill(testbed.server.process.pid, signal.SIGCONT)
+    ended = testbed.wait_over([good, bad])
     assert [(item.state, item.exit_code) for item in ended] == [("FINISHED", 0), ("FAILED", 3)]
-    wait_until(lambda: home.outbox() == 0, what="the outbox is empty")
-    told = [line for line in home.log().splitlines() if "A job is over." in line]
+    wait_until(lambda: testbed.outbox() == 0, what="the outbox is empty")
+    told = [line for line in testbed.log().splitlines() if "A job is over." in line]
     assert [sum(item in line for line in told) for item in (good, bad)] == [1, 1]
 
 
@@ -160,7 +160,7 @@ def test_what_happens_in_an_outage_is_told_after_it_once(home: House, gate: Gate
 
 
 @pytest.mark.parametrize("nulls", [("resource_args",), ("git", "job", "docker", "uri", "author", "name", "run_id")])
-def test_nulls_are_nothing(running_home: House, nulls: tuple[str, ...]) -> None:
+def test_nulls_are_nothing(running_home: Testbed, nulls: tuple[str, ...]) -> None:
     assert run_to_end(running_home, "true", **dict.fromkeys(nulls)).state == "FINISHED"
 
 
@@ -185,7 +185,7 @@ def test_nulls_are_nothing(running_home: House, nulls: tuple[str, ...]) -> None:
     ],
 )
 def test_a_run_spec_that_cannot_run_fails_with_a_sentence(
-    running_home: House, spec: dict[str, Any], sentence: str
+    running_home: Testbed, spec: dict[str, Any], sentence: str
 ) -> None:
     ended = run_to_end(running_home, "true", **spec)
     assert (ended.state, sentence in (ended.message or "")) == ("FAILED", True), ended.message
@@ -194,7 +194,7 @@ def test_a_run_spec_that_cannot_run_fails_with_a_sentence(
 
 
 @pytest.mark.parametrize(("key", "value"), [("git", "text"), ("docker", "text"), ("run_id", [1])])
-def test_a_wrong_type_fails_the_item_and_nothing_else(running_home: House, key: str, value: object) -> None:
+def test_a_wrong_type_fails_the_item_and_nothing_else(running_home: Testbed, key: str, value: object) -> None:
     ended = run_to_end(running_home, "true", **{key: value})
     assert (ended.state, key in (ended.message or "")) == ("FAILED", True), ended.message
     assert run_to_end(running_home, "true").state == "FINISHED"
@@ -205,14 +205,14 @@ def test_a_wrong_type_fails_the_item_and_nothing_else(running_home: House, key: 
     [("overrides", "text", "an object"), ("resource_args", "text", "an object"), ("resource", 7, "a string")],
 )
 def test_a_wrong_type_that_the_server_sees_is_refused_at_the_push(
-    running_home: House, key: str, value: object, wanted: str
+    running_home: Testbed, key: str, value: object, wanted: str
 ) -> None:
     spec = {"entity": running_home.entity, "project": "tests", key: value}
     with pytest.raises(Refused, match=f"{key} in the run spec must be {wanted}"):
         running_home.client.push(running_home.entity, QUEUE, spec)
 
 
-def test_an_unknown_git_ref_is_named(running_home: House, tmp_path: Path) -> None:
+def test_an_unknown_git_ref_is_named(running_home: Testbed, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     git = ["git", "-C", str(repository), "-c", "user.name=n", "-c", "user.email=e@example.org"]
     subprocess.run(["git", "init", "-q", str(repository)], check=True)
@@ -222,20 +222,20 @@ def test_an_unknown_git_ref_is_named(running_home: House, tmp_path: Path) -> Non
     assert "no-such-branch" in (ended.message or "")
 
 
-def test_what_a_tool_says_is_in_the_workers_log(running_home: House) -> None:
+def test_what_a_tool_says_is_in_the_workers_log(running_home: Testbed) -> None:
     ended = run_to_end(running_home, "true", git={"repo": "https://127.0.0.1:1/r", "version": None})
     said = (Path(running_home.ask(command="job", item=ended.id)["job"]["directory"]) / "worker.log").read_text()
     assert 'A tool said something. line="fatal: unable to access' in said
 
 
-def test_a_command_that_does_not_exist_is_named(running_home: House) -> None:
+def test_a_command_that_does_not_exist_is_named(running_home: Testbed) -> None:
     ended = run_to_end(running_home, "no-such-command", "--flag")
     assert (ended.state, ended.stage) == ("FAILED", "run")
     assert "no-such-command" in (ended.message or "")
     assert "not found" in (ended.message or "")
 
 
-def test_output_is_kept_byte_for_byte(running_home: House, tmp_path: Path) -> None:
+def test_output_is_kept_byte_for_byte(running_home: Testbed, tmp_path: Path) -> None:
     content = bytes(range(256)) * 64
     source = tmp_path / "bytes"
     source.write_bytes(content)
@@ -252,7 +252,7 @@ def test_output_is_kept_byte_for_byte(running_home: House, tmp_path: Path) -> No
     [b"\x00\xff\xfe garbage\n", b"[" * 60_000 + b"\n", b"[]\n", b"{}\n", b'{"command": {"a": []}}\n', b"", b"\n"],
     ids=["bytes", "deep", "list", "empty object", "object as command", "nothing", "newline"],
 )
-def test_garbage_at_the_control_socket_harms_nobody(running_home: House, garbage: bytes) -> None:
+def test_garbage_at_the_control_socket_harms_nobody(running_home: Testbed, garbage: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(8.0)
         client.connect(str(running_home.runtime_dir / SOCKET_NAME))
@@ -268,23 +268,23 @@ def test_garbage_at_the_control_socket_harms_nobody(running_home: House, garbage
 
 
 def test_a_full_disk_stops_claims_and_nothing_else(tmp_path: Path, gate: Gate) -> None:
-    with house(tmp_path, max_jobs=2) as home, small_disk(home.state_dir, 8) as disk:
-        agent = home.start_agent()
-        running = home.push("sh", "-c", f"{gate.wait}; echo done")
-        wait_until(lambda: home.phase(running) == "running", what="the job runs")
+    with make_testbed(tmp_path, max_jobs=2) as testbed, small_disk(testbed.state_dir, 8) as disk:
+        agent = testbed.start_agent()
+        running = testbed.push("sh", "-c", f"{gate.wait}; echo done")
+        wait_until(lambda: testbed.phase(running) == "running", what="the job runs")
         fill(disk / "filler")
         gate.open()
-        trouble = wait_until(lambda: home.status()["trouble"], 15.0, "the trouble is shown")
+        trouble = wait_until(lambda: testbed.status()["problem"], 15.0, "the problem is shown")
         assert "Make room on its disk" in trouble
-        queued = home.push("true")
-        assert_stays(lambda: home.item(queued).state in ("PENDING", "LEASED"), 1.0, "the queued item")
+        queued = testbed.push("true")
+        assert_stays(lambda: testbed.item(queued).state in ("PENDING", "LEASED"), 1.0, "the queued item")
         assert agent.exit_code() is None
-        assert "claims no jobs until its journal can be written" in home.log()
+        assert "claims no jobs until its journal can be written" in testbed.log()
 
         (disk / "filler").unlink()
-        assert {item.state for item in home.wait_over([running, queued], timeout=20.0)} == {"FINISHED"}
-        assert home.status()["trouble"] is None
-        home.close()
+        assert {item.state for item in testbed.wait_over([running, queued], timeout=20.0)} == {"FINISHED"}
+        assert testbed.status()["problem"] is None
+        testbed.close()
 
 
 def fill(path: Path) -> None:
@@ -302,14 +302,14 @@ def write_while_it_fits(descriptor: int, block: bytes) -> None:
         return
 
 
-def test_a_job_whose_directory_was_removed_comes_to_its_end(home: House, gate: Gate) -> None:
-    home.start_agent()
-    item = home.push("sh", "-c", gate.wait)
-    other = home.push("sh", "-c", gate.wait)
-    wait_until(lambda: home.phase(item) == home.phase(other) == "running", what="both jobs run")
-    shutil.rmtree(home.job(item)["directory"])
+def test_a_job_whose_directory_was_removed_comes_to_its_end(testbed: Testbed, gate: Gate) -> None:
+    testbed.start_agent()
+    item = testbed.push("sh", "-c", gate.wait)
+    other = testbed.push("sh", "-c", gate.wait)
+    wait_until(lambda: testbed.phase(item) == testbed.phase(other) == "running", what="both jobs run")
+    shutil.rmtree(testbed.job(item)["directory"])
     gate.open()
-    ended, beside = home.wait_over([item, other], timeout=18.0)
+    ended, beside = testbed.wait_over([item, other], timeout=18.0)
     assert ended.state == "FINISHED" or ended.message
     assert beside.state == "FINISHED"
-    assert run_to_end(home, "true").state == "FINISHED"
+    assert run_to_end(testbed, "true").state == "FINISHED"

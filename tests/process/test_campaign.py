@@ -13,7 +13,7 @@ from sqlalchemy import text
 from launchd.server.settings import ServerSettings
 from launchd.server.store.factory import preparing
 from tests.support.server import RunningServer, running_server, stored_in
-from tests.support.stress_clients import Claimer, Diligent, Killer, Pusher, WandbClaimer
+from tests.support.stress_clients import ChaosThread, Claimer, Pusher, RetryingClient, WandbClaimer
 from tests.support.waiting import wait_until
 
 ITEMS = 10_000
@@ -21,7 +21,7 @@ AGENTS, AS_WANDB = 16, 4
 KILLS = 10
 """About so many; when, is left to chance."""
 SECONDS = 480
-OPTIONS = ("--lease-seconds", "5", "--patrol-seconds", "1")
+OPTIONS = ("--lease-seconds", "5", "--lease-scan-seconds", "1")
 
 
 @contextmanager
@@ -42,7 +42,9 @@ def test_each_item_is_claimed_and_finished_exactly_once(
     with running(database, tmp_path) as servers:
         claimers, pushers = hire(servers, done)
         step = ITEMS * len(servers) // KILLS
-        killers = [Killer(server, done, seed, lambda: finished(claimers), step) for seed, server in enumerate(servers)]
+        killers = [
+            ChaosThread(server, done, seed, lambda: finished(claimers), step) for seed, server in enumerate(servers)
+        ]
         everybody: list[threading.Thread] = [*claimers, *pushers, *killers]
         for thread in everybody:
             thread.start()
@@ -95,5 +97,5 @@ def finished(claimers: list[Claimer]) -> int:
     return sum(len(claimer.runs) for claimer in claimers)
 
 
-def errors(threads: list[Diligent]) -> list[Exception]:
+def errors(threads: list[RetryingClient]) -> list[Exception]:
     return [thread.error for thread in threads if thread.error is not None]

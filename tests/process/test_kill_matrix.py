@@ -12,7 +12,7 @@ import pytest
 
 from ipc.failpoints import ACTIONS, FAILPOINTS
 from launchd.client.queue_server import Item
-from tests.support.testbed import AgentProcess, House, house
+from tests.support.testbed import AgentProcess, Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 #: A job writes its name here first thing; twice would be a job that ran twice.
@@ -26,14 +26,14 @@ KEEPER_REASONS = ("process that kept the job", "did not start", "failpoint")
 
 
 @pytest.fixture
-def quick_house(tmp_path: Path) -> Iterator[House]:
-    with house(tmp_path, max_jobs=2) as opened:
+def quick_house(tmp_path: Path) -> Iterator[Testbed]:
+    with make_testbed(tmp_path, max_jobs=2) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
-def test_any_process_may_die_anywhere(quick_house: House, failpoint: str, action: str) -> None:
+def test_any_process_may_die_anywhere(quick_house: Testbed, failpoint: str, action: str) -> None:
     fired = quick_house.directory / "fired"
     fired.mkdir()
     items = [leave_a_job_behind(quick_house)] if failpoint == "supervisor.adopting" else []
@@ -55,7 +55,7 @@ def test_any_process_may_die_anywhere(quick_house: House, failpoint: str, action
 
 @pytest.mark.parametrize("victim", ["fork server", "queue server"])
 @pytest.mark.parametrize("action", ["kill", "stop"])
-def test_the_servers_may_die_while_jobs_are_at_every_phase(quick_house: House, victim: str, action: str) -> None:
+def test_the_servers_may_die_while_jobs_are_at_every_phase(quick_house: Testbed, victim: str, action: str) -> None:
     quick_house.start_agent()
     runs = quick_house.directory / "runs"
     items = [quick_house.push("sh", "-c", RUN_SCRIPT, "job", str(runs), length) for length in LENGTHS]
@@ -74,7 +74,7 @@ def test_the_servers_may_die_while_jobs_are_at_every_phase(quick_house: House, v
     assert_nothing_left(quick_house)
 
 
-def test_an_end_that_the_fork_server_cannot_tell_is_noticed(quick_house: House) -> None:
+def test_an_end_that_the_fork_server_cannot_tell_is_noticed(quick_house: Testbed) -> None:
     """All slots taken and a spare worker ready: nothing is asked of the fork server, and it alone knows exit codes."""
     quick_house.configure(max_jobs=1)
     quick_house.start_agent()
@@ -90,12 +90,12 @@ def test_an_end_that_the_fork_server_cannot_tell_is_noticed(quick_house: House) 
     assert "The fork server does not answer and is replaced." in quick_house.log()
 
 
-def idle_workers(opened: House) -> int:
+def idle_workers(opened: Testbed) -> int:
     agent = psutil.Process(opened.agent.pid if opened.agent else 0)
     return sum("worker idle" in " ".join(process.cmdline()) for process in agent.children(recursive=True))
 
 
-def leave_a_job_behind(opened: House) -> str:
+def leave_a_job_behind(opened: Testbed) -> str:
     """Have a job that runs on after its supervisor was killed."""
     agent = opened.start_agent()
     item_id = opened.push("sh", "-c", RUN_SCRIPT, "job", str(opened.directory / "runs"), "1")
@@ -104,7 +104,7 @@ def leave_a_job_behind(opened: House) -> str:
     return item_id
 
 
-def keep_agent_alive(opened: House, agent: AgentProcess, environ: dict[str, str], fired: Path) -> None:
+def keep_agent_alive(opened: Testbed, agent: AgentProcess, environ: dict[str, str], fired: Path) -> None:
     """Do what systemd does when the failpoint hits the supervisor itself."""
     wait_until(fired.exists, timeout=20, what=f"the failpoint {fired.name}")
     if not fired.name.startswith("supervisor."):
@@ -114,7 +114,7 @@ def keep_agent_alive(opened: House, agent: AgentProcess, environ: dict[str, str]
     opened.start_agent(**environ)
 
 
-def disturb_queue_server(opened: House, action: str) -> None:
+def disturb_queue_server(opened: Testbed, action: str) -> None:
     process = psutil.Process(opened.server.process.pid)
     if action == "stop":
         process.suspend()
@@ -122,7 +122,7 @@ def disturb_queue_server(opened: House, action: str) -> None:
     opened.server.restart()
 
 
-def disturb_fork_server(opened: House, action: str) -> None:
+def disturb_fork_server(opened: Testbed, action: str) -> None:
     wait_until(lambda: opened.status()["jobs"], what="a job was claimed")
     agent = psutil.Process(opened.agent.pid if opened.agent else 0)
     titled = wait_until(
@@ -141,26 +141,26 @@ def assert_nothing_ran_twice(runs: Path) -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def assert_outcome_is_true(item: Item, failpoint: str, opened: House) -> None:
+def assert_outcome_is_true(item: Item, failpoint: str, opened: Testbed) -> None:
     if item.state == "FINISHED":
-        assert opened.job(item.id)["external_name"] in (opened.directory / "runs").read_text()
+        assert opened.job(item.id)["workload_name"] in (opened.directory / "runs").read_text()
         return
     assert failpoint.startswith("shim."), f"{item.state}: {item.message}"
     assert item.state == "FAILED"
     assert any(reason in (item.message or "") for reason in KEEPER_REASONS), item.message
 
 
-def assert_journal_and_server_agree(opened: House, items: list[Item]) -> None:
+def assert_journal_and_server_agree(opened: Testbed, items: list[Item]) -> None:
     wait_until(lambda: opened.outbox() == 0, what="the outbox is empty")
     states = opened.journal_states()
     assert {item.id: states[item.id].upper() for item in items} == {item.id: item.state for item in items}
 
 
-def assert_said_once(opened: House, items: list[Item]) -> None:
+def assert_said_once(opened: Testbed, items: list[Item]) -> None:
     lines = [line for line in opened.log().splitlines() if "A job is over." in line]
     for item in items:
         assert sum(item.id in line for line in lines) == 1
 
 
-def assert_nothing_left(opened: House) -> None:
+def assert_nothing_left(opened: Testbed) -> None:
     wait_until(lambda: not opened.processes(), what="no process of a job is left")

@@ -7,18 +7,18 @@ import psutil
 import pytest
 
 from tests.support.processes import is_gone
-from tests.support.testbed import AgentProcess, House, house
+from tests.support.testbed import AgentProcess, Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def agent_house(tmp_path: Path) -> Iterator[House]:
-    with house(tmp_path) as opened:
+def agent_house(tmp_path: Path) -> Iterator[Testbed]:
+    with make_testbed(tmp_path) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("stopped", ["fork server", "worker"])
-def test_a_stopped_process_goes_with_its_supervisor(agent_house: House, stopped: str) -> None:
+def test_a_stopped_process_goes_with_its_supervisor(agent_house: Testbed, stopped: str) -> None:
     agent = agent_house.start_agent()
     fork_server, worker = wait_until(lambda: spare_worker(agent), what="a spare worker is ready")
     {"fork server": fork_server, "worker": worker}[stopped].suspend()

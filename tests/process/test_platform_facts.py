@@ -18,7 +18,7 @@ import pytest
 
 from ipc.bootstrap import fork_server_pid, spawn_worker, start_fork_server
 from ipc.channel import ChannelClosed, SupervisorEnd, open_channel
-from ipc.messages import Hello, Recorded
+from ipc.messages import Hello, SubmitApproved
 from tests.support.channel_targets import LONG
 from tests.support.waiting import wait_until
 
@@ -135,7 +135,7 @@ def test_a_killed_worker_is_minus_nine_and_its_channel_closes() -> None:
     process.join()
     assert process.exitcode == -9
     with pytest.raises(ChannelClosed):
-        end.send(Recorded("x"))
+        end.send(SubmitApproved("x"))
 
 
 def test_when_the_fork_server_is_killed_living_workers_look_dead() -> None:
@@ -146,7 +146,7 @@ def test_when_the_fork_server_is_killed_living_workers_look_dead() -> None:
     connection.wait([process.sentinel], 10)
     assert process.exitcode == 255
     assert psutil.pid_exists(process.pid or 0)
-    end.send(Recorded("x"))
+    end.send(SubmitApproved("x"))
     wait_until(lambda: not psutil.pid_exists(process.pid or 0), what="the worker that was told to go on left")
 
 
@@ -154,7 +154,7 @@ def test_a_new_fork_server_takes_the_place_of_a_killed_one() -> None:
     kill_fork_server()
     end, process = start("wait_for_command")
     assert isinstance(receive(end), Hello)
-    end.send(Recorded("x"))
+    end.send(SubmitApproved("x"))
     process.join()
     assert process.exitcode == 0
 

@@ -17,7 +17,7 @@ from launchd.client.job_file import REPOSITORY as FROM_REPOSITORY
 from launchd.client.job_file import GitCommit, JobFile, JobSource, parse_job_name
 from launchd.client.jobs import create_job
 from launchd.client.queue_server import Item
-from tests.support.accounts import people
+from tests.support.accounts import make_accounts
 from tests.support.server import RunningServer, running_server
 
 QUEUES = "model-registry"
@@ -60,7 +60,7 @@ def setting(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> 
         patch.setenv("LAUNCHD_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         api = Api()
         make_queues(api)
-        with people(server) as accounts:
+        with make_accounts(server) as accounts:
             owner, _ = accounts.user()
             team = accounts.team(owner)
             _, key = accounts.service_account(team)

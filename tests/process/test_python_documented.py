@@ -10,9 +10,9 @@ from launchd import Api
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import CODE, JobFile, JobName, JobSource, code_reference
 from launchd.client.jobs import create_job
-from tests.support.accounts import people
+from tests.support.accounts import make_accounts
 from tests.support.program import program
-from tests.support.testbed import House, house
+from tests.support.testbed import Testbed, make_testbed
 
 #: `wandb`, as far as the examples use it; `Api` has the shape of theirs.
 MODULES = {
@@ -58,8 +58,8 @@ launch_add(uri=project_uri, parameters=params)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("house"), launchd={"policy": {"allow_local_git": True}}) as opened:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    with make_testbed(tmp_path_factory.mktemp("house"), launchd={"policy": {"allow_local_git": True}}) as opened:
         opened.start_agent(GIT_CONFIG_GLOBAL=str(instead_of_github(tmp_path_factory.mktemp("repository"))))
         yield opened
 
@@ -78,30 +78,30 @@ def instead_of_github(directory: Path) -> Path:
 
 
 @pytest.fixture
-def environ(home: House, tmp_path: Path) -> dict[str, str]:
+def environ(testbed: Testbed, tmp_path: Path) -> dict[str, str]:
     for name, text in MODULES.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return {
-        "WANDB_BASE_URL": home.server.url,
-        "WANDB_API_KEY": home.server.key,
+        "WANDB_BASE_URL": testbed.server.url,
+        "WANDB_API_KEY": testbed.server.key,
         "LAUNCHD_STATE_DIR": str(tmp_path / "state"),
     }
 
 
-def test_launch_add(home: House, environ: dict[str, str], tmp_path: Path) -> None:
+def test_launch_add(testbed: Testbed, environ: dict[str, str], tmp_path: Path) -> None:
     with program(LAUNCH_ADD, tmp_path, environ) as running:
         assert (running.wait(), running.text()) == (0, "")
 
-    (queued,) = Api(base_url=home.server.url, api_key=home.server.key).run_queue("default").items
+    (queued,) = Api(base_url=testbed.server.url, api_key=testbed.server.key).run_queue("default").items
     assert queued.wait_until_finished(40).state == "finished"
-    output = Path(home.job(queued.id)["log_path"]).read_text()
+    output = Path(testbed.job(queued.id)["log_path"]).read_text()
     assert output == '{"alpha": 0.5, "l1_ratio": 0.01}\n'
 
 
-def test_launch(home: House, environ: dict[str, str], tmp_path: Path) -> None:
-    make_hello_world(home, tmp_path / "hello")
+def test_launch(testbed: Testbed, environ: dict[str, str], tmp_path: Path) -> None:
+    make_hello_world(testbed, tmp_path / "hello")
 
     with program(LAUNCH, tmp_path, environ) as running:
         assert (running.wait(), running.text()) == (0, "")
@@ -110,12 +110,12 @@ def test_launch(home: House, environ: dict[str, str], tmp_path: Path) -> None:
     assert output.read_text() == '{"epochs": 5}\n'
 
 
-def make_hello_world(home: House, code: Path) -> None:
+def make_hello_world(testbed: Testbed, code: Path) -> None:
     """The job of the example: a code directory kept under its name."""
-    with people(home.server) as accounts:
-        accounts.admin.mutate("createTeam", "entity { id }", teamName="wandb", teamAdminUserName=home.entity)
+    with make_accounts(testbed.server) as accounts:
+        accounts.admin.mutate("createTeam", "entity { id }", teamName="wandb", teamAdminUserName=testbed.entity)
     code.mkdir()
     (code / "main.py").write_text("import os; print(os.environ['WANDB_CONFIG'])\n")
-    artifact = upload_directory(home.client, "wandb", "jobs", "code", code)
+    artifact = upload_directory(testbed.client, "wandb", "jobs", "code", code)
     source = JobSource(artifact=code_reference(artifact), entrypoint=("python", "main.py"))
-    create_job(home.client, JobName("wandb", "jobs", "Hello World"), JobFile(CODE, source))
+    create_job(testbed.client, JobName("wandb", "jobs", "Hello World"), JobFile(CODE, source))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import Program, program
-from tests.support.testbed import House, house
+from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -24,28 +24,28 @@ EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("house")) as opened:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    with make_testbed(tmp_path_factory.mktemp("house")) as opened:
         opened.start_agent()
         yield opened
 
 
 @pytest.fixture
-def environ(home: House, tmp_path: Path) -> dict[str, str]:
+def environ(testbed: Testbed, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     return {
-        "WANDB_BASE_URL": home.server.url,
-        "WANDB_API_KEY": home.server.key,
+        "WANDB_BASE_URL": testbed.server.url,
+        "WANDB_API_KEY": testbed.server.key,
         "LAUNCHD_STATE_DIR": str(tmp_path / "state"),
         "HOME": str(tmp_path),
     }
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_example_does_what_it_says(example: str, home: House, environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_example_does_what_it_says(example: str, testbed: Testbed, environ: dict[str, str], tmp_path: Path) -> None:
     with program(example, tmp_path, environ) as running:
         if ".loop()" in example:
-            send_away(home, running)
+            send_away(testbed, running)
         assert running.wait() == 0, running.text()
 
     rest = running.text()
@@ -54,17 +54,17 @@ def test_the_example_does_what_it_says(example: str, home: House, environ: dict[
         assert found, (promise, running.text())
 
 
-def send_away(home: House, running: Program) -> None:
+def send_away(testbed: Testbed, running: Program) -> None:
     """End the agents that the example started."""
-    ours = home.status()["agent"]["id"]
+    ours = testbed.status()["agent"]["id"]
 
     def others() -> list[str]:
-        return [one.id for one in home.client.agents(home.entity) if one.id != ours and one.status != "KILLED"]
+        return [one.id for one in testbed.client.agents(testbed.entity) if one.id != ours and one.status != "KILLED"]
 
     wait_until(lambda: others() or running.process.poll() is not None, END_SECONDS, "an agent came")
     running.wait_for("polling")
     for agent in others():
-        home.client.stop_agent(agent)
+        testbed.client.stop_agent(agent)
 
 
 def test_there_are_examples() -> None:

@@ -16,7 +16,7 @@ from launchd.client.base import CURRENT_WANDB
 from tests.support.runs import ClientRun
 from tests.support.server import Api as Wire
 from tests.support.server import fresh_name, running_server
-from tests.support.testbed import QUEUE, House, house
+from tests.support.testbed import QUEUE, Testbed, make_testbed
 from tests.support.waiting import wait_until
 from tests.support.wandb_faults import TRANSIENT, Fault
 from tests.support.wandb_server import wandb_server
@@ -25,8 +25,8 @@ END_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("house")) as opened, pytest.MonkeyPatch.context() as patch:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    with make_testbed(tmp_path_factory.mktemp("house")) as opened, pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_BASE_URL", opened.server.url)
         patch.setenv("WANDB_API_KEY", opened.server.key)
         opened.start_agent()
@@ -34,9 +34,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @pytest.fixture(params=["our server", "W&B's server"])
-def api(home: House, request: pytest.FixtureRequest) -> Iterator[Api]:
+def api(testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[Api]:
     """The same server; as W&B's, nothing that is ours is asked of it."""
-    api = Api(base_url=home.server.url, api_key=home.server.key)
+    api = Api(base_url=testbed.server.url, api_key=testbed.server.key)
     if request.param != "our server":
         api.queue_server._capabilities = CURRENT_WANDB
     yield api
@@ -79,7 +79,7 @@ def test_a_run_that_fails_ends_both_waits(api: Api) -> None:
     assert queued.wait_until_running(END_SECONDS).state == "failed"
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("testbed")
 def test_the_reason_of_a_failure_is_known(tmp_path: Path) -> None:
     ran = launch_add(entry_point=["sh", "-c", "exit 3"])
     ran.wait_until_finished(END_SECONDS)
@@ -124,7 +124,7 @@ def test_a_deleted_item_ends_a_wait(api: Api) -> None:
         _ = queued.state
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("testbed")
 def test_a_stopped_item_ends_a_wait() -> None:
     queued = parked(Api())
     queued.stop("not needed")
@@ -133,7 +133,7 @@ def test_a_stopped_item_ends_a_wait() -> None:
         queued.wait_until_running(END_SECONDS)
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("testbed")
 def test_items_cannot_be_stopped_at_wandbs_server() -> None:
     api = Api()
     queued = parked(api)
@@ -214,8 +214,8 @@ def test_a_push_whose_answer_is_lost_is_not_said_to_be_refused() -> None:
 # -- runs again
 
 
-def test_the_address_of_a_run_runs_it_again(api: Api, home: House) -> None:
-    with Wire(home.server.url, home.server.key) as wire:
+def test_the_address_of_a_run_runs_it_again(api: Api, testbed: Testbed) -> None:
+    with Wire(testbed.server.url, testbed.server.key) as wire:
         run = ClientRun(wire, name=fresh_name("run"), project="vision")
         git = {"remote": "https://h/x", "commit": "c0ffee"}
         run.upload("wandb-metadata.json", json.dumps({"program": "train.py", "args": ["--fast"], "git": git}).encode())
@@ -226,18 +226,18 @@ def test_the_address_of_a_run_runs_it_again(api: Api, home: House) -> None:
     again = launch_add(uri=address, queue_name="parked", api=api)
     changed = launch_add(uri=address, version="v2", entry_point=["true"], project="p", queue_name="parked", api=api)
 
-    spec = spec_of(home, again)
+    spec = spec_of(testbed, again)
     assert spec["git"] == {"repo": "https://h/x", "version": "c0ffee"}
     assert (spec["project"], spec["overrides"]["entry_point"]) == ("vision", ["python", "train.py", "--fast"])
-    spec = spec_of(home, changed)
+    spec = spec_of(testbed, changed)
     assert spec["git"] == {"repo": "https://h/x", "version": "v2"}
     assert (spec["project"], spec["overrides"]["entry_point"]) == ("p", ["true"])
     with pytest.raises(LaunchError, match="knows of no git repository that the run"):
         launch_add(uri=f"https://wandb.ai/me/vision/runs/{other.name}", api=api)
 
 
-def spec_of(home: House, queued: QueuedRun) -> dict[str, Any]:
-    spec = home.item(queued.id).run_spec
+def spec_of(testbed: Testbed, queued: QueuedRun) -> dict[str, Any]:
+    spec = testbed.item(queued.id).run_spec
     assert spec is not None
     return spec
 
@@ -285,7 +285,7 @@ def test_a_queue_has_its_items(api: Api) -> None:
     assert queue.list_items(1)[0].id == first.id
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("testbed")
 def test_a_queue_is_named_in_two_ways() -> None:
     api = Api()
 
@@ -303,7 +303,7 @@ def test_the_default_queue_is_made_where_it_is_missing(tmp_path: Path) -> None:
         assert [queue.name for queue in api.run_queues()] == ["default"]
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("testbed")
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -331,7 +331,7 @@ def test_a_server_that_does_not_answer_is_named() -> None:
         launch_add(entry_point=["true"], api=Api(base_url="http://127.0.0.1:9", api_key="k" * 40))
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("testbed")
 def test_an_agent_sees_what_was_queued_while_it_polls() -> None:
     queued = [launch_add(entry_point=["true"]) for _ in range(3)]
 

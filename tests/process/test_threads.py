@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from launchd.agent.control.client import ControlError
-from tests.support.testbed import ROOT, House, house
+from tests.support.testbed import ROOT, Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 #: Runs the real agent, in which the control socket's thread meets an error that nobody expected.
@@ -24,21 +24,21 @@ main(["agent", "-c", sys.argv[1]])
 """
 
 
-def ask_in_vain(home: House) -> None:
+def ask_in_vain(testbed: Testbed) -> None:
     with contextlib.suppress(ControlError):
-        home.ask(command="status")
+        testbed.ask(command="status")
 
 
 def test_a_thread_that_dies_ends_the_agent_for_a_new_one_to_begin(tmp_path: Path) -> None:
-    with house(tmp_path) as home:
-        environ = os.environ | {"WANDB_API_KEY": home.server.key, "WANDB_BASE_URL": home.server.url}
-        command = [sys.executable, "-c", BROKEN_AGENT, str(home.config_path)]
+    with make_testbed(tmp_path) as testbed:
+        environ = os.environ | {"WANDB_API_KEY": testbed.server.key, "WANDB_BASE_URL": testbed.server.url}
+        command = [sys.executable, "-c", BROKEN_AGENT, str(testbed.config_path)]
         with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as agent:
-            item = home.push("sh", "-c", "sleep 1; echo done")
-            wait_until(lambda: ask_in_vain(home) or agent.poll() is not None, what="the agent ended")
+            item = testbed.push("sh", "-c", "sleep 1; echo done")
+            wait_until(lambda: ask_in_vain(testbed) or agent.poll() is not None, what="the agent ended")
             assert agent.wait(10) == 70
             assert "its thread control died of RuntimeError: on purpose" in (
                 agent.stderr.read() if agent.stderr else ""
             )
-        home.start_agent()
-        assert [ended.state for ended in home.wait_over([item])] == ["FINISHED"]
+        testbed.start_agent()
+        assert [ended.state for ended in testbed.wait_over([item])] == ["FINISHED"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.plain_proxy import plain_proxy
-from tests.support.testbed import House, house
+from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
 from tests.support.wandb_faults import Fault
 from tests.support.wandb_server import KEY, Flavour, WandbServer, wandb_server
@@ -46,15 +46,15 @@ send(place, {"complete": True, "exitcode": 0})
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("house")) as opened:
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    with make_testbed(tmp_path_factory.mktemp("house")) as opened:
         yield opened
 
 
 @contextmanager
-def agent_at(server: WandbServer, ours: House, directory: Path, **top: object) -> Iterator[House]:
+def agent_at(server: WandbServer, ours: Testbed, directory: Path, **top: object) -> Iterator[Testbed]:
     """A house at W&B's server: the agent, and nothing else of ours."""
-    opened = House(directory, ours.server, max_jobs=1, launchd={})
+    opened = Testbed(directory, ours.server, max_jobs=1, launchd={})
     supervision = {"poll_seconds": 0.1, "worker_heartbeat_seconds": 0.3}
     jobs = {"init_grace_seconds": 0}
     settings = {"entity": "me", "queues": ["a", "b"], "stopped_run_timeout": 1, **top}
@@ -76,7 +76,7 @@ def wandb() -> Iterator[WandbServer]:
 
 
 @pytest.fixture
-def home(ours: House, wandb: WandbServer, tmp_path: Path) -> Iterator[House]:
+def testbed(ours: Testbed, wandb: WandbServer, tmp_path: Path) -> Iterator[Testbed]:
     with agent_at(wandb, ours, tmp_path) as opened:
         yield opened
 
@@ -89,37 +89,39 @@ def shared_wandb() -> Iterator[WandbServer]:
 
 
 @pytest.fixture(scope="module")
-def shared_home(ours: House, shared_wandb: WandbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def shared_home(
+    ours: Testbed, shared_wandb: WandbServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Testbed]:
     with agent_at(shared_wandb, ours, tmp_path_factory.mktemp("wandb")) as opened:
         wait_until(lambda: shared_wandb.asked["popFromRunQueue"], what="it polls")
         yield opened
 
 
-def push_recording(home: House, wandb: WandbServer, queue: str, name: str, then: str = "") -> str:
+def push_recording(testbed: Testbed, wandb: WandbServer, queue: str, name: str, then: str = "") -> str:
     """Queue a job that notes that it ran; twice would be a job that ran twice."""
-    script = f"echo {name} >> {home.directory}/ran; {then}"
+    script = f"echo {name} >> {testbed.directory}/ran; {then}"
     return wandb.push(queue, overrides={"entry_point": ["sh", "-c", script]})
 
 
-def ran(home: House) -> list[str]:
-    path = home.directory / "ran"
+def ran(testbed: Testbed) -> list[str]:
+    path = testbed.directory / "ran"
     return path.read_text().split() if path.exists() else []
 
 
-def test_queues_are_served_in_turn_and_items_taken_before_they_run(home: House, wandb: WandbServer) -> None:
+def test_queues_are_served_in_turn_and_items_taken_before_they_run(testbed: Testbed, wandb: WandbServer) -> None:
     init = f"{sys.executable} -c '{INIT}'"
-    items = [push_recording(home, wandb, queue, queue, init) for queue in "aabb"]
-    wait_until(lambda: len(ran(home)) == 4, 20.0, "all jobs ran")
-    wait_until(lambda: not home.status()["jobs"] and not home.outbox(), what="all jobs are over")
+    items = [push_recording(testbed, wandb, queue, queue, init) for queue in "aabb"]
+    wait_until(lambda: len(ran(testbed)) == 4, 20.0, "all jobs ran")
+    wait_until(lambda: not testbed.status()["jobs"] and not testbed.outbox(), what="all jobs are over")
     assert [(wandb.state(item), wandb.items[item].acks) for item in items] == [("CLAIMED", 1)] * 4
     assert wandb.popped_from == ["a", "b", "a", "b"]
     assert wandb.asked["failRunQueueItem"] == 0
 
 
-def test_a_failure_goes_to_the_item_with_message_stage_and_log(home: House, wandb: WandbServer) -> None:
-    run = push_recording(home, wandb, "a", "one", "echo no data; exit 3")
+def test_a_failure_goes_to_the_item_with_message_stage_and_log(testbed: Testbed, wandb: WandbServer) -> None:
+    run = push_recording(testbed, wandb, "a", "one", "echo no data; exit 3")
     agent = wandb.push("b", resource="kubernetes")
-    init = push_recording(home, wandb, "a", "two")
+    init = push_recording(testbed, wandb, "a", "two")
     wait_until(lambda: {wandb.state(item) for item in (run, agent, init)} == {"FAILED"}, 15.0, "all failed")
     sentence = "The submitted run was not successfully started: The command ended with exit code 3."
     assert wandb.items[run].failures == [(sentence, "run")]
@@ -131,28 +133,28 @@ def test_a_failure_goes_to_the_item_with_message_stage_and_log(home: House, wand
     (path,) = wandb.items[run].file_paths or ()
     files = wandb.runs["name-of-agent-1"].files
     assert f"{sentence}\n\nThe end of output.log:\nno data\n" == files[path].decode()
-    assert home.agent is not None
-    assert home.agent.terminate() == 0
+    assert testbed.agent is not None
+    assert testbed.agent.terminate() == 0
     assert wandb.runs["name-of-agent-1"].state == "finished"
 
 
-def test_a_run_stopped_on_the_web_page_is_stopped_here(home: House, wandb: WandbServer) -> None:
-    item = push_recording(home, wandb, "a", "one", "sleep 300")
-    wait_until(lambda: home.phase(item) == "running", what="the job runs")
+def test_a_run_stopped_on_the_web_page_is_stopped_here(testbed: Testbed, wandb: WandbServer) -> None:
+    item = push_recording(testbed, wandb, "a", "one", "sleep 300")
+    wait_until(lambda: testbed.phase(item) == "running", what="the job runs")
     wandb.start_run(str(wandb.items[item].run_id))
     wandb.stopped_runs.add(str(wandb.items[item].run_id))
-    wait_until(lambda: not home.status()["jobs"] and not home.outbox(), 15.0, "the job is over")
-    assert home.journal_states() == {item: "stopped"}
+    wait_until(lambda: not testbed.status()["jobs"] and not testbed.outbox(), 15.0, "the job is over")
+    assert testbed.journal_states() == {item: "stopped"}
     assert wandb.state(item) == "CLAIMED"
 
 
-def test_stop_polling_ends_the_agent_after_its_job(home: House, wandb: WandbServer) -> None:
-    item = push_recording(home, wandb, "a", "one", "sleep 1; echo end >> ran")
-    wait_until(lambda: ran(home) == ["one"], what="the job runs")
+def test_stop_polling_ends_the_agent_after_its_job(testbed: Testbed, wandb: WandbServer) -> None:
+    item = push_recording(testbed, wandb, "a", "one", "sleep 1; echo end >> ran")
+    wait_until(lambda: ran(testbed) == ["one"], what="the job runs")
     wandb.stop_polling = True
-    assert home.agent is not None
-    assert home.agent.wait_gone() == 0
-    assert home.journal_states() == {item: "finished"}
+    assert testbed.agent is not None
+    assert testbed.agent.wait_gone() == 0
+    assert testbed.journal_states() == {item: "finished"}
     (statuses,) = wandb.statuses.values()
     assert statuses[-1] == "KILLED"
 
@@ -160,7 +162,7 @@ def test_stop_polling_ends_the_agent_after_its_job(home: House, wandb: WandbServ
 @pytest.mark.parametrize("done", [False, True], ids=["question lost", "answer lost"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_fault_loses_a_job_or_runs_it_twice(
-    shared_home: House, shared_wandb: WandbServer, fault: Fault, done: bool
+    shared_home: Testbed, shared_wandb: WandbServer, fault: Fault, done: bool
 ) -> None:
     operations = ("popFromRunQueue", "ackRunQueueItem", "GetRunQueueItem", "RunState", "CreateRunFiles", "PUT")
     often = ("failRunQueueItem", "LaunchAgent", "updateLaunchAgent", "RunStoppedStatus")
@@ -174,7 +176,7 @@ def test_no_fault_loses_a_job_or_runs_it_twice(
     assert not any(shared_wandb.faults[operation].times for operation in ("popFromRunQueue", "failRunQueueItem"))
 
 
-def test_a_job_of_a_code_artifact_runs_in_spite_of_faults(shared_home: House, shared_wandb: WandbServer) -> None:
+def test_a_job_of_a_code_artifact_runs_in_spite_of_faults(shared_home: Testbed, shared_wandb: WandbServer) -> None:
     script = f"open({str(shared_home.directory / 'ran')!r}, 'a').write('job\\n'); raise SystemExit(3)"
     code = shared_wandb.keep("code", "demo", {"main.py": script.encode()})
     source = {"artifact": f"wandb-artifact://_id/{code}", "entrypoint": ["python", "main.py"]}
@@ -191,32 +193,32 @@ def test_a_job_of_a_code_artifact_runs_in_spite_of_faults(shared_home: House, sh
 
 
 @pytest.mark.parametrize("flavour", [Flavour.OLD, Flavour.HIDDEN])
-def test_an_agent_serves_other_kinds_of_servers(ours: House, tmp_path: Path, flavour: Flavour) -> None:
+def test_an_agent_serves_other_kinds_of_servers(ours: Testbed, tmp_path: Path, flavour: Flavour) -> None:
     with (
         wandb_server("a", "b", flavour=flavour) as server,
-        agent_at(server, ours, tmp_path) as home,
+        agent_at(server, ours, tmp_path) as testbed,
     ):
-        item = push_recording(home, server, "b", "one", "exit 3")
+        item = push_recording(testbed, server, "b", "one", "exit 3")
         wait_until(lambda: server.state(item) == "FAILED", 15.0, "the item is over")
-        wait_until(lambda: not home.outbox(), what="all is told")
-        assert ran(home) == ["one"]
-        assert home.agent is not None
-        assert home.agent.terminate() == 0
+        wait_until(lambda: not testbed.outbox(), what="all is told")
+        assert ran(testbed) == ["one"]
+        assert testbed.agent is not None
+        assert testbed.agent.terminate() == 0
         assert server.foreign == []
 
 
-def test_our_own_server_is_served_in_wandbs_words_alone(ours: House, tmp_path: Path) -> None:
+def test_our_own_server_is_served_in_wandbs_words_alone(ours: Testbed, tmp_path: Path) -> None:
     with plain_proxy(ours.server.url) as proxy:
-        home = House(tmp_path, ours.server, max_jobs=2, launchd={})
+        testbed = Testbed(tmp_path, ours.server, max_jobs=2, launchd={})
         supervision = {"poll_seconds": 0.1, "worker_heartbeat_seconds": 0.3}
-        home.configure(max_jobs=2, launchd={"supervision": supervision, "jobs": {"init_grace_seconds": 0}})
-        home.start_agent(WANDB_BASE_URL=proxy.url)
-        begun = home.push(sys.executable, "-c", INIT)
-        never = home.push("sh", "-c", "echo no data; exit 3")
-        ended = home.wait_over([begun, never])
-        assert home.agent is not None
-        home.agent.terminate()
-        home.close()
+        testbed.configure(max_jobs=2, launchd={"supervision": supervision, "jobs": {"init_grace_seconds": 0}})
+        testbed.start_agent(WANDB_BASE_URL=proxy.url)
+        begun = testbed.push(sys.executable, "-c", INIT)
+        never = testbed.push("sh", "-c", "echo no data; exit 3")
+        ended = testbed.wait_over([begun, never])
+        assert testbed.agent is not None
+        testbed.agent.terminate()
+        testbed.close()
     assert proxy.foreign == []
     assert {"popFromRunQueue", "ackRunQueueItem", "failRunQueueItem", "CreateRunFiles"} <= proxy.passed
     assert [item.state for item in ended] == ["FINISHED", "FAILED"]
@@ -227,48 +229,48 @@ def test_our_own_server_is_served_in_wandbs_words_alone(ours: House, tmp_path: P
 # Sweeps.
 
 
-def push_scheduler(home: House, wandb: WandbServer, sweep: str, then: str = "") -> str:
+def push_scheduler(testbed: Testbed, wandb: WandbServer, sweep: str, then: str = "") -> str:
     """Queue a scheduler as `wandb launch-sweep` does: its arguments in quotes, made for a shell."""
-    script = f'echo "$WANDB_RUN_ID" "$WANDB_LAUNCH" "$@" >> {home.directory}/schedulers; {then}'
+    script = f'echo "$WANDB_RUN_ID" "$WANDB_LAUNCH" "$@" >> {testbed.directory}/schedulers; {then}'
     overrides = {"entry_point": ["sh", "-c", script, "wandb"], "args": ["--queue", "'my q'", "--project", "'proj1'"]}
     spec = {"uri": "placeholder-uri-scheduler", "run_id": sweep, "overrides": overrides, "resource": "local-process"}
     return wandb.push("a", **spec)
 
 
-def schedulers(home: House) -> list[str]:
-    path = home.directory / "schedulers"
+def schedulers(testbed: Testbed) -> list[str]:
+    path = testbed.directory / "schedulers"
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_a_scheduler_runs_beside_jobs_and_a_second_one_waits(home: House, wandb: WandbServer) -> None:
+def test_a_scheduler_runs_beside_jobs_and_a_second_one_waits(testbed: Testbed, wandb: WandbServer) -> None:
     wandb.sweeps |= {"s1": "RUNNING", "s2": "RUNNING"}
-    end = home.directory / "end"
-    first = push_scheduler(home, wandb, "s1", f"until [ -e {end} ]; do sleep 0.1; done")
-    wait_until(lambda: len(schedulers(home)) == 1, what="the first runs")
-    second = push_scheduler(home, wandb, "s2")
-    job = push_recording(home, wandb, "b", "job")
-    wait_until(lambda: ran(home) == ["job"], what="a job runs beside it")
+    end = testbed.directory / "end"
+    first = push_scheduler(testbed, wandb, "s1", f"until [ -e {end} ]; do sleep 0.1; done")
+    wait_until(lambda: len(schedulers(testbed)) == 1, what="the first runs")
+    second = push_scheduler(testbed, wandb, "s2")
+    job = push_recording(testbed, wandb, "b", "job")
+    wait_until(lambda: ran(testbed) == ["job"], what="a job runs beside it")
     wait_until(lambda: wandb.state(second) == "LEASED", what="the second was seen")
-    assert_stays(lambda: len(schedulers(home)) == 1, 0.5, "one scheduler")
+    assert_stays(lambda: len(schedulers(testbed)) == 1, 0.5, "one scheduler")
     end.touch()
-    wait_until(lambda: len(schedulers(home)) == 2, 15.0, "the second runs once its lease is over")
-    assert schedulers(home) == [f"s{number} True --queue my q --project proj1" for number in (1, 2)]
+    wait_until(lambda: len(schedulers(testbed)) == 2, 15.0, "the second runs once its lease is over")
+    assert schedulers(testbed) == [f"s{number} True --queue my q --project proj1" for number in (1, 2)]
     wait_until(lambda: wandb.state(first) == wandb.state(second) == wandb.state(job) == "FAILED", what="no run began")
     assert wandb.sweeps == {"s1": "RUNNING", "s2": "RUNNING"}
 
 
-def test_the_sweep_of_a_failed_scheduler_is_cancelled(home: House, wandb: WandbServer) -> None:
+def test_the_sweep_of_a_failed_scheduler_is_cancelled(testbed: Testbed, wandb: WandbServer) -> None:
     wandb.sweeps["s1"] = "RUNNING"
-    push_scheduler(home, wandb, "s1", "exit 1")
+    push_scheduler(testbed, wandb, "s1", "exit 1")
     wait_until(lambda: wandb.sweeps["s1"] == "CANCELED", 15.0, "the sweep is cancelled")
 
 
 @pytest.mark.parametrize(("state", "runs"), [("RUNNING", True), ("FINISHED", False)])
-def test_a_run_of_a_sweep_needs_its_sweep(home: House, wandb: WandbServer, state: str, runs: bool) -> None:
+def test_a_run_of_a_sweep_needs_its_sweep(testbed: Testbed, wandb: WandbServer, state: str, runs: bool) -> None:
     wandb.sweeps["s1"] = state
-    overrides = {"entry_point": ["sh", "-c", f"echo $WANDB_SWEEP_ID >> {home.directory}/ran"]}
+    overrides = {"entry_point": ["sh", "-c", f"echo $WANDB_SWEEP_ID >> {testbed.directory}/ran"]}
     item = wandb.push("a", sweep_id="s1", overrides=overrides)
     wait_until(lambda: wandb.state(item) == "FAILED", 15.0, "the item is over")
-    assert ran(home) == (["s1"] if runs else [])
+    assert ran(testbed) == (["s1"] if runs else [])
     ((message, stage),) = wandb.items[item].failures
     assert (stage, "The sweep s1 is finished" in message) == (("run", False) if runs else ("agent", True))

@@ -8,7 +8,7 @@ from tests.support.server import Api, RunningServer, fresh_name
 AUTHOR_HEADER = "X-WANDB-USERNAME"
 
 
-class People:
+class Accounts:
     """Makes accounts as the server's administrator and closes their connections."""
 
     def __init__(self, server: RunningServer, closing: ExitStack) -> None:
@@ -50,7 +50,7 @@ class People:
 
 
 @contextmanager
-def people(server: RunningServer) -> Iterator[People]:
+def make_accounts(server: RunningServer) -> Iterator[Accounts]:
     """Accounts of this server, their connections closed at the end."""
     with ExitStack() as closing:
-        yield People(server, closing)
+        yield Accounts(server, closing)

@@ -6,10 +6,10 @@ from multiprocessing import connection, parent_process
 
 from ipc.channel import WorkerEnd
 from ipc.failpoints import FailpointReached
-from ipc.messages import MAX_MESSAGE_BYTES, Hello, PhaseChanged, Warned
+from ipc.messages import MAX_MESSAGE_BYTES, Hello, PhaseChanged, WarningRaised
 from ipc.states import JobState
 
-LONG = Warned("x" * (MAX_MESSAGE_BYTES - 60), "run")
+LONG = WarningRaised("x" * (MAX_MESSAGE_BYTES - 60), "run")
 
 
 def say_hello_and_exit(end: WorkerEnd) -> int:

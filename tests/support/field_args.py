@@ -9,204 +9,218 @@ from typing import Any
 
 from launchd.server.gql.schema import build_schema
 from tests.support.server import fresh_name
-from tests.support.tenant import QUEUE_PROJECT, World
+from tests.support.tenant import QUEUE_PROJECT, Tenant
 
 SCHEMA = build_schema()
-Arguments = Callable[[World], dict[str, Any]]
+Arguments = Callable[[Tenant], dict[str, Any]]
 
 
-def given(**values: Callable[[World], Any] | Any) -> Arguments:
+def given(**values: Callable[[Tenant], Any] | Any) -> Arguments:
     """Arguments of a mutation, all in `input`; a function gets the world."""
-    return lambda world: {"input": {name: value(world) if callable(value) else value for name, value in values.items()}}
-
-
-def entity(world: World) -> str:
-    return world.entity
-
-
-def in_queue(world: World) -> dict[str, Any]:
-    return {
-        "entityName": world.entity,
-        "projectName": QUEUE_PROJECT,
-        "queueName": world.queue if world.queue_id else "",
+    return lambda tenant: {
+        "input": {name: value(tenant) if callable(value) else value for name, value in values.items()}
     }
 
 
-def in_collection(world: World, **more: Any) -> dict[str, Any]:
-    names = {"entityName": world.entity, "projectName": world.project, "artifactCollectionName": world.collection}
+def entity(tenant: Tenant) -> str:
+    return tenant.entity
+
+
+def in_queue(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "entityName": tenant.entity,
+        "projectName": QUEUE_PROJECT,
+        "queueName": tenant.queue if tenant.queue_id else "",
+    }
+
+
+def in_collection(tenant: Tenant, **more: Any) -> dict[str, Any]:
+    names = {"entityName": tenant.entity, "projectName": tenant.project, "artifactCollectionName": tenant.collection}
     return names | more
 
 
 ROWS: dict[str, Arguments] = {
     # accounts
     "Query.viewer": lambda _: {},
-    "Query.users": lambda world: {"query": world.owner},
+    "Query.users": lambda tenant: {"query": tenant.owner},
     "Query.serverInfo": lambda _: {},
-    "Query.organization": lambda world: {"name": world.entity},
-    "Query.entity": lambda world: {"name": world.entity},
-    "Query.project": lambda world: {"name": world.project, "entityName": world.entity},
-    "Query.models": lambda world: {"entityName": world.entity if world.project else ""},
-    "Mutation.upsertModel": lambda world: {"input": {"entityName": world.entity, "name": fresh_name("project")}},
-    "Mutation.createUser": lambda world: {"input": {"email": f"{fresh_name('new')}@{world.entity}"}},
-    "Mutation.generateApiKey": given(username=lambda world: world.owner),
-    "Mutation.deleteApiKey": given(id=lambda world: world.key_id),
-    "Mutation.createTeam": lambda world: {"input": {"teamName": fresh_name("new"), "teamAdminUserName": world.owner}},
+    "Query.organization": lambda tenant: {"name": tenant.entity},
+    "Query.entity": lambda tenant: {"name": tenant.entity},
+    "Query.project": lambda tenant: {"name": tenant.project, "entityName": tenant.entity},
+    "Query.models": lambda tenant: {"entityName": tenant.entity if tenant.project else ""},
+    "Mutation.upsertModel": lambda tenant: {"input": {"entityName": tenant.entity, "name": fresh_name("project")}},
+    "Mutation.createUser": lambda tenant: {"input": {"email": f"{fresh_name('new')}@{tenant.entity}"}},
+    "Mutation.generateApiKey": given(username=lambda tenant: tenant.owner),
+    "Mutation.deleteApiKey": given(id=lambda tenant: tenant.key_id),
+    "Mutation.createTeam": lambda tenant: {"input": {"teamName": fresh_name("new"), "teamAdminUserName": tenant.owner}},
     # An admin may take anybody into their team whose name they know.
     "Mutation.createInvite": given(entityName=entity, username="me"),
-    "Mutation.deleteInvite": given(entityName=entity, id=lambda world: world.service_account_id),
-    "Mutation.createServiceAccount": lambda world: {
-        "input": {"entityName": world.entity, "description": "robot", "username": fresh_name("robot")}
+    "Mutation.deleteInvite": given(entityName=entity, id=lambda tenant: tenant.service_account_id),
+    "Mutation.createServiceAccount": lambda tenant: {
+        "input": {"entityName": tenant.entity, "description": "robot", "username": fresh_name("robot")}
     },
     # launch
-    "Query.launchAgent": lambda world: {"id": world.agent},
-    "Query.launchAgents": lambda world: {"entityName": world.entity if world.agent else ""},
-    "Query.launchRunQueueItem": lambda world: {"id": world.item},
+    "Query.launchAgent": lambda tenant: {"id": tenant.agent},
+    "Query.launchAgents": lambda tenant: {"entityName": tenant.entity if tenant.agent else ""},
+    "Query.launchRunQueueItem": lambda tenant: {"id": tenant.item},
     "Mutation.createDefaultResourceConfig": given(entityName=entity, resource="local-process", config="{}"),
-    "Mutation.createRunQueue": lambda world: {
-        "input": in_queue(world)
-        | {"queueName": fresh_name("new"), "access": "PROJECT", "defaultResourceConfigID": world.config_id}
+    "Mutation.createRunQueue": lambda tenant: {
+        "input": in_queue(tenant)
+        | {"queueName": fresh_name("new"), "access": "PROJECT", "defaultResourceConfigID": tenant.config_id}
     },
-    "Mutation.upsertRunQueue": lambda world: {
-        "input": in_queue(world) | {"resourceType": "local-container", "resourceConfig": "{}"}
+    "Mutation.upsertRunQueue": lambda tenant: {
+        "input": in_queue(tenant) | {"resourceType": "local-container", "resourceConfig": "{}"}
     },
-    "Mutation.deleteRunQueues": given(queueIDs=lambda world: [world.queue_id]),
-    "Mutation.pushToRunQueueByName": lambda world: {"input": in_queue(world) | {"runSpec": "{}"}},
-    "Mutation.pushToRunQueue": given(queueID=lambda world: world.queue_id, runSpec="{}"),
-    "Mutation.popFromRunQueue": lambda world: {
-        "input": (in_queue(world) if world.item else {}) | {"launchAgentId": world.agent}
+    "Mutation.deleteRunQueues": given(queueIDs=lambda tenant: [tenant.queue_id]),
+    "Mutation.pushToRunQueueByName": lambda tenant: {"input": in_queue(tenant) | {"runSpec": "{}"}},
+    "Mutation.pushToRunQueue": given(queueID=lambda tenant: tenant.queue_id, runSpec="{}"),
+    "Mutation.popFromRunQueue": lambda tenant: {
+        "input": (in_queue(tenant) if tenant.item else {}) | {"launchAgentId": tenant.agent}
     },
-    "Mutation.ackRunQueueItem": given(runQueueItemId=lambda world: world.leased_item, runName="mine"),
-    "Mutation.failRunQueueItem": given(runQueueItemId=lambda world: world.leased_item, message="m", stage="run"),
-    "Mutation.updateRunQueueItemWarning": given(runQueueItemId=lambda world: world.item, message="m", stage="s"),
-    "Mutation.deleteFromRunQueue": given(queueID=lambda world: world.queue_id, runQueueItemId=lambda world: world.item),
-    "Mutation.createLaunchAgent": given(
-        entityName=entity, projectName=QUEUE_PROJECT, runQueues=lambda world: [world.queue_id], hostname="h"
+    "Mutation.ackRunQueueItem": given(runQueueItemId=lambda tenant: tenant.leased_item, runName="mine"),
+    "Mutation.failRunQueueItem": given(runQueueItemId=lambda tenant: tenant.leased_item, message="m", stage="run"),
+    "Mutation.updateRunQueueItemWarning": given(runQueueItemId=lambda tenant: tenant.item, message="m", stage="s"),
+    "Mutation.deleteFromRunQueue": given(
+        queueID=lambda tenant: tenant.queue_id, runQueueItemId=lambda tenant: tenant.item
     ),
-    "Mutation.updateLaunchAgent": given(launchAgentId=lambda world: world.agent, agentStatus="KILLED"),
-    "Mutation.claimRunQueueItems": lambda world: {
+    "Mutation.createLaunchAgent": given(
+        entityName=entity, projectName=QUEUE_PROJECT, runQueues=lambda tenant: [tenant.queue_id], hostname="h"
+    ),
+    "Mutation.updateLaunchAgent": given(launchAgentId=lambda tenant: tenant.agent, agentStatus="KILLED"),
+    "Mutation.claimRunQueueItems": lambda tenant: {
         "input": {
-            "launchAgentId": world.agent,
-            "claimId": fresh_name("claim") if world.item else "",
+            "launchAgentId": tenant.agent,
+            "claimId": fresh_name("claim") if tenant.item else "",
             "maxItems": 5,
             "maxSchedulers": 5,
             "waitSeconds": 0,
         }
     },
     "Mutation.watchLaunchAgent": given(
-        launchAgentId=lambda world: world.agent, agentStatus="KILLED", seenStops=[], waitSeconds=0
+        launchAgentId=lambda tenant: tenant.agent, agentStatus="KILLED", seenStops=[], waitSeconds=0
     ),
     "Mutation.resumeLaunchAgent": given(
-        launchAgentId=lambda world: world.agent if world.leased_item else "", knownItemIds=[]
+        launchAgentId=lambda tenant: tenant.agent if tenant.leased_item else "", knownItemIds=[]
     ),
-    "Mutation.ackRunQueueItems": lambda world: {
+    "Mutation.ackRunQueueItems": lambda tenant: {
         "input": {
-            "acks": [{"runQueueItemId": world.leased_item, "runName": "mine"}],
-            "launchAgentId": world.agent,
+            "acks": [{"runQueueItemId": tenant.leased_item, "runName": "mine"}],
+            "launchAgentId": tenant.agent,
         }
     },
-    "Mutation.reportRunQueueItems": lambda world: {
+    "Mutation.reportRunQueueItems": lambda tenant: {
         "input": {
-            "reports": [{"runQueueItemId": world.claimed_item, "sequence": 99, "status": "failed", "message": "m"}],
-            "launchAgentId": world.agent,
+            "reports": [{"runQueueItemId": tenant.claimed_item, "sequence": 99, "status": "failed", "message": "m"}],
+            "launchAgentId": tenant.agent,
         }
     },
     "Mutation.returnRunQueueItems": given(
-        launchAgentId=lambda world: world.agent, runQueueItemIds=lambda world: [world.leased_item]
+        launchAgentId=lambda tenant: tenant.agent, runQueueItemIds=lambda tenant: [tenant.leased_item]
     ),
-    "Mutation.stopRunQueueItem": given(runQueueItemId=lambda world: world.item),
-    "Mutation.stopLaunchAgent": given(launchAgentId=lambda world: world.agent),
+    "Mutation.stopRunQueueItem": given(runQueueItemId=lambda tenant: tenant.item),
+    "Mutation.stopLaunchAgent": given(launchAgentId=lambda tenant: tenant.agent),
     # runs and sweeps
-    "Query.model": lambda world: {"name": world.project, "entityName": world.entity},
-    "Mutation.upsertBucket": lambda world: {
-        "input": {"entityName": world.entity, "modelName": world.project, "name": world.run_name, "notes": "mine"}
+    "Query.model": lambda tenant: {"name": tenant.project, "entityName": tenant.entity},
+    "Mutation.upsertBucket": lambda tenant: {
+        "input": {"entityName": tenant.entity, "modelName": tenant.project, "name": tenant.run_name, "notes": "mine"}
     },
-    "Mutation.deleteRun": given(id=lambda world: world.run),
-    "Mutation.updateRunState": given(id=lambda world: world.run, state="failed"),
-    "Mutation.deleteFiles": given(files=lambda world: [world.run_file]),
-    "Mutation.createRunFiles": lambda world: {
+    "Mutation.deleteRun": given(id=lambda tenant: tenant.run),
+    "Mutation.updateRunState": given(id=lambda tenant: tenant.run, state="failed"),
+    "Mutation.deleteFiles": given(files=lambda tenant: [tenant.run_file]),
+    "Mutation.createRunFiles": lambda tenant: {
         "input": {
-            "entityName": world.entity,
-            "projectName": world.project,
-            "runName": world.run_name,
+            "entityName": tenant.entity,
+            "projectName": tenant.project,
+            "runName": tenant.run_name,
             "files": ["mine"],
         }
     },
-    "Mutation.stopRun": given(id=lambda world: world.run),
-    "Mutation.upsertSweep": given(id=lambda world: world.sweep, state="PAUSED"),
-    "Mutation.createAgent": lambda world: {
-        "input": {"entityName": world.entity, "projectName": world.project, "sweep": world.sweep_name, "host": "mine"}
-    },
-    "Mutation.agentHeartbeat": given(id=lambda world: world.sweep_agent, runState="{}"),
-    # artifacts
-    "Query.artifact": lambda world: {"id": world.artifact},
-    "Mutation.createArtifact": lambda world: {
+    "Mutation.stopRun": given(id=lambda tenant: tenant.run),
+    "Mutation.upsertSweep": given(id=lambda tenant: tenant.sweep, state="PAUSED"),
+    "Mutation.createAgent": lambda tenant: {
         "input": {
-            "entityName": world.entity,
-            "projectName": world.project,
+            "entityName": tenant.entity,
+            "projectName": tenant.project,
+            "sweep": tenant.sweep_name,
+            "host": "mine",
+        }
+    },
+    "Mutation.agentHeartbeat": given(id=lambda tenant: tenant.sweep_agent, runState="{}"),
+    # artifacts
+    "Query.artifact": lambda tenant: {"id": tenant.artifact},
+    "Mutation.createArtifact": lambda tenant: {
+        "input": {
+            "entityName": tenant.entity,
+            "projectName": tenant.project,
             "artifactTypeName": "code",
             "artifactCollectionName": fresh_name("collection"),
             "digest": "d",
         }
     },
     "Mutation.createArtifactManifest": given(
-        artifactID=lambda world: world.artifact,
+        artifactID=lambda tenant: tenant.artifact,
         name="m",
         digest="",
         entityName=entity,
-        projectName=lambda world: world.project,
+        projectName=lambda tenant: tenant.project,
     ),
-    "Mutation.createArtifactFiles": lambda world: {
-        "input": {"artifactFiles": [{"artifactID": world.artifact, "name": "f", "md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}]}
+    "Mutation.createArtifactFiles": lambda tenant: {
+        "input": {"artifactFiles": [{"artifactID": tenant.artifact, "name": "f", "md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}]}
     },
-    "Mutation.completeMultipartUploadArtifact": lambda world: {
-        "input": {**world.upload_in_parts, "completeMultipartAction": "Complete", "storagePath": ""}
+    "Mutation.completeMultipartUploadArtifact": lambda tenant: {
+        "input": {**tenant.upload_in_parts, "completeMultipartAction": "Complete", "storagePath": ""}
     },
-    "Mutation.commitArtifact": given(artifactID=lambda world: world.ready_artifact),
+    "Mutation.commitArtifact": given(artifactID=lambda tenant: tenant.ready_artifact),
     "Mutation.useArtifact": given(
         entityName=entity,
-        projectName=lambda world: world.project,
-        runName=lambda world: world.run_name,
-        artifactID=lambda world: world.committed_artifact,
+        projectName=lambda tenant: tenant.project,
+        runName=lambda tenant: tenant.run_name,
+        artifactID=lambda tenant: tenant.committed_artifact,
     ),
     "Mutation.collectGarbage": given(),
-    "Query.artifactCollection": lambda world: {"id": world.collection_id},
-    "Query.clientIDMapping": lambda world: {"clientID": world.client_id if world.artifact else ""},
-    "Mutation.createArtifactType": given(entityName=entity, projectName=lambda world: world.project, name="kind"),
-    "Mutation.updateArtifactManifest": given(artifactManifestID=lambda world: world.manifest_id, digest=""),
-    "Mutation.updateArtifact": given(artifactID=lambda world: world.committed_artifact, description="mine"),
-    "Mutation.deleteArtifact": given(artifactID=lambda world: world.committed_artifact),
+    "Query.artifactCollection": lambda tenant: {"id": tenant.collection_id},
+    "Query.clientIDMapping": lambda tenant: {"clientID": tenant.client_id if tenant.artifact else ""},
+    "Mutation.createArtifactType": given(entityName=entity, projectName=lambda tenant: tenant.project, name="kind"),
+    "Mutation.updateArtifactManifest": given(artifactManifestID=lambda tenant: tenant.manifest_id, digest=""),
+    "Mutation.updateArtifact": given(artifactID=lambda tenant: tenant.committed_artifact, description="mine"),
+    "Mutation.deleteArtifact": given(artifactID=lambda tenant: tenant.committed_artifact),
     "Mutation.addAliases": given(
-        artifactID=lambda world: world.committed_artifact, aliases=lambda world: [in_collection(world, alias="mine")]
+        artifactID=lambda tenant: tenant.committed_artifact,
+        aliases=lambda tenant: [in_collection(tenant, alias="mine")],
     ),
     "Mutation.deleteAliases": given(
-        artifactID=lambda world: world.committed_artifact,
-        aliases=lambda world: [in_collection(world, alias=world.alias)],
+        artifactID=lambda tenant: tenant.committed_artifact,
+        aliases=lambda tenant: [in_collection(tenant, alias=tenant.alias)],
     ),
-    "Mutation.updateArtifactSequence": given(artifactSequenceID=lambda world: world.collection_id, description="mine"),
+    "Mutation.updateArtifactSequence": given(
+        artifactSequenceID=lambda tenant: tenant.collection_id, description="mine"
+    ),
     "Mutation.moveArtifactSequence": given(
-        artifactSequenceID=lambda world: world.collection_id, destinationArtifactTypeName="mine"
+        artifactSequenceID=lambda tenant: tenant.collection_id, destinationArtifactTypeName="mine"
     ),
-    "Mutation.deleteArtifactSequence": given(artifactSequenceID=lambda world: world.collection_id),
+    "Mutation.deleteArtifactSequence": given(artifactSequenceID=lambda tenant: tenant.collection_id),
     "Mutation.linkArtifact": given(
-        artifactID=lambda world: world.committed_artifact,
+        artifactID=lambda tenant: tenant.committed_artifact,
         artifactPortfolioName="links",
         entityName=entity,
-        projectName=lambda world: world.project,
+        projectName=lambda tenant: tenant.project,
     ),
     "Mutation.unlinkArtifact": given(
-        artifactID=lambda world: world.committed_artifact, artifactPortfolioID=lambda world: world.portfolio_id
+        artifactID=lambda tenant: tenant.committed_artifact, artifactPortfolioID=lambda tenant: tenant.portfolio_id
     ),
-    "Mutation.updateArtifactPortfolio": given(artifactPortfolioID=lambda world: world.portfolio_id, description="mine"),
-    "Mutation.deleteArtifactPortfolio": given(artifactPortfolioID=lambda world: world.portfolio_id),
-    "Mutation.createArtifactCollectionTagAssignments": lambda world: {
-        "input": in_collection(world, tags=[{"tagName": "mine"}])
+    "Mutation.updateArtifactPortfolio": given(
+        artifactPortfolioID=lambda tenant: tenant.portfolio_id, description="mine"
+    ),
+    "Mutation.deleteArtifactPortfolio": given(artifactPortfolioID=lambda tenant: tenant.portfolio_id),
+    "Mutation.createArtifactCollectionTagAssignments": lambda tenant: {
+        "input": in_collection(tenant, tags=[{"tagName": "mine"}])
     },
-    "Mutation.deleteArtifactCollectionTagAssignments": lambda world: {
-        "input": in_collection(world, tags=[{"tagName": "mine"}])
+    "Mutation.deleteArtifactCollectionTagAssignments": lambda tenant: {
+        "input": in_collection(tenant, tags=[{"tagName": "mine"}])
     },
 }
 
-SHOWN: dict[str, Callable[[World], str]] = {"Query.clientIDMapping": lambda world: world.artifact}
+SHOWN: dict[str, Callable[[Tenant], str]] = {"Query.clientIDMapping": lambda tenant: tenant.artifact}
 """What a field shows besides `World.hidden`, of itself no part of the arguments."""
 
 FIELDS = sorted(
@@ -222,15 +236,15 @@ LINKS_ALONE = {
 }
 """Routes that take no key: a signed link is the permission."""
 
-Reach = tuple[str, Callable[[World], str], object]
+Reach = tuple[str, Callable[[Tenant], str], object]
 """Method, path and JSON body of a request that reaches an object of a `World`."""
 
 ROUTES: dict[str, Reach] = {
     "/files/{entity}/{project}/{run}/file_stream": (
         "POST",
-        lambda world: f"/files/{world.entity}/{world.project}/{world.run_name}/file_stream",
+        lambda tenant: f"/files/{tenant.entity}/{tenant.project}/{tenant.run_name}/file_stream",
         {"files": {"output.log": {"offset": 0, "content": ["mine"]}}},
     ),
-    "/artifactsV2/{address:path}": ("GET", lambda world: world.digest_address, None),
+    "/artifactsV2/{address:path}": ("GET", lambda tenant: tenant.digest_address, None),
 }
 """Every other route but `/healthz` and `/graphql`."""

@@ -12,29 +12,29 @@ from graphql import GraphQLField, GraphQLNamedType, GraphQLUnionType, get_named_
 from graphql import is_required_argument as is_required
 
 from tests.support.field_args import ROWS, SCHEMA, Arguments
-from tests.support.tenant import QUEUE_PROJECT, World
+from tests.support.tenant import QUEUE_PROJECT, Tenant
 
 MOST_STEPS = 6
 
 BELOW: dict[str, Arguments] = {
-    "Entity.defaultResourceConfig": lambda world: {"id": world.config_id},
-    "Project.runQueue": lambda world: {"name": world.queue_name},
-    "Project.run": lambda world: {"name": world.logged_run},
-    "Project.bucket": lambda world: {"name": world.logged_run},
-    "Project.sweep": lambda world: {"sweepName": world.sweep_name},
-    "Project.artifact": lambda world: {"name": f"{world.collection}:{world.alias}"},
+    "Entity.defaultResourceConfig": lambda tenant: {"id": tenant.config_id},
+    "Project.runQueue": lambda tenant: {"name": tenant.queue_name},
+    "Project.run": lambda tenant: {"name": tenant.logged_run},
+    "Project.bucket": lambda tenant: {"name": tenant.logged_run},
+    "Project.sweep": lambda tenant: {"sweepName": tenant.sweep_name},
+    "Project.artifact": lambda tenant: {"name": f"{tenant.collection}:{tenant.alias}"},
     "Project.artifactType": lambda _: {"name": "code"},
-    "Project.artifactCollection": lambda world: {"name": world.collection},
-    "Project.artifactCollectionMembership": lambda world: {"name": f"{world.collection}:{world.alias}"},
-    "ArtifactType.artifact": lambda world: {"name": f"{world.collection}:{world.alias}"},
-    "ArtifactType.artifactCollection": lambda world: {"name": world.collection},
-    "ArtifactType.artifactSequence": lambda world: {"name": world.collection},
-    "ArtifactCollection.artifactMembership": lambda world: {"aliasName": world.alias},
-    "ArtifactSequence.artifactMembership": lambda world: {"aliasName": world.alias},
+    "Project.artifactCollection": lambda tenant: {"name": tenant.collection},
+    "Project.artifactCollectionMembership": lambda tenant: {"name": f"{tenant.collection}:{tenant.alias}"},
+    "ArtifactType.artifact": lambda tenant: {"name": f"{tenant.collection}:{tenant.alias}"},
+    "ArtifactType.artifactCollection": lambda tenant: {"name": tenant.collection},
+    "ArtifactType.artifactSequence": lambda tenant: {"name": tenant.collection},
+    "ArtifactCollection.artifactMembership": lambda tenant: {"aliasName": tenant.alias},
+    "ArtifactSequence.artifactMembership": lambda tenant: {"aliasName": tenant.alias},
     "Run.sampledHistory": lambda _: {"specs": ['{"keys": ["loss"], "samples": 10}']},
     "Run.parquetHistory": lambda _: {"liveKeys": ["loss"]},
-    "RunQueue.runQueueItem": lambda world: {"id": world.item},
-    "Sweep.agent": lambda world: {"agentName": world.sweep_agent_name},
+    "RunQueue.runQueueItem": lambda tenant: {"id": tenant.item},
+    "Sweep.agent": lambda tenant: {"agentName": tenant.sweep_agent_name},
 }
 """Arguments that reach an object of a world, from its parent; other fields need none."""
 
@@ -62,21 +62,21 @@ class Step:
     def needs_arguments(self) -> bool:
         return self.field is not None and any(is_required(told) for told in self.field.args.values())
 
-    def sane(self, world: World) -> dict[str, Any]:
+    def sane(self, tenant: Tenant) -> dict[str, Any]:
         """Arguments that reach an object of this world."""
         find = ROWS.get(self.name) or BELOW.get(self.name)
-        return find(world) if find else {}
+        return find(tenant) if find else {}
 
 
 Way = tuple[Step, ...]
 
 
-def sane(way: Way, world: World) -> list[dict[str, Any]]:
+def sane(way: Way, tenant: Tenant) -> list[dict[str, Any]]:
     """For each step the arguments with which the way leads to an object of this world."""
-    arguments = [step.sane(world) for step in way]
+    arguments = [step.sane(tenant) for step in way]
     if any(step.name in IN_THE_PROJECT_OF_QUEUES for step in way):
         return [
-            {**given, "name": QUEUE_PROJECT} if given.get("name") == world.project else given for given in arguments
+            {**given, "name": QUEUE_PROJECT} if given.get("name") == tenant.project else given for given in arguments
         ]
     return arguments
 

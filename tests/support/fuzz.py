@@ -14,7 +14,7 @@ from graphql import (
 from hypothesis import strategies as st
 
 from tests.support.field_paths import Way, sane
-from tests.support.tenant import World
+from tests.support.tenant import Tenant
 
 #: A request that waits is not what is tried here.
 WAITS = ("waitSeconds",)
@@ -54,9 +54,9 @@ _OF_ANY_TYPE = st.sampled_from([None, True, 7, 1.5, "x", [], {}, [[]], {"input":
 class Values:
     """Strategies of values; `worlds` are those whose ids and names are mixed in."""
 
-    def __init__(self, *worlds: World) -> None:
-        known = {value for world in worlds for value in vars(world).values() if isinstance(value, str)}
-        hidden = {world.hidden for world in worlds}
+    def __init__(self, *worlds: Tenant) -> None:
+        known = {value for tenant in worlds for value in vars(tenant).values() if isinstance(value, str)}
+        hidden = {tenant.hidden for tenant in worlds}
         self._texts = st.sampled_from([*sorted(known - hidden), *_TEXTS])
 
     def arguments(self, kinds: dict[str, GraphQLInputType]) -> st.SearchStrategy[dict[str, Any]]:
@@ -98,11 +98,13 @@ class Values:
             return st.booleans()
         return st.sampled_from(_BY_NAME[name]) | self._texts if name in _BY_NAME else self._texts
 
-    def along(self, ways: list[Way], own: World, theirs: World) -> st.SearchStrategy[tuple[Way, list[dict[str, Any]]]]:
+    def along(
+        self, ways: list[Way], own: Tenant, theirs: Tenant
+    ) -> st.SearchStrategy[tuple[Way, list[dict[str, Any]]]]:
         """One of the ways to a field, and the arguments of its steps: sane until the last, for the most part."""
         return st.sampled_from(ways).flatmap(lambda way: st.tuples(st.just(way), self._of_steps(way, own, theirs)))
 
-    def _of_steps(self, way: Way, own: World, theirs: World) -> st.SearchStrategy[list[dict[str, Any]]]:
+    def _of_steps(self, way: Way, own: Tenant, theirs: Tenant) -> st.SearchStrategy[list[dict[str, Any]]]:
         *on_the_way, _ = zip(way, sane(way, own), sane(way, theirs), strict=True)
         steps = [
             st.integers(0, 9).flatmap(

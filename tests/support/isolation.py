@@ -20,11 +20,10 @@ from graphql import (
     is_required_argument,
 )
 
-from tests.support.accounts import People
-from tests.support.accounts import people as make_people
+from tests.support.accounts import Accounts, make_accounts
 from tests.support.field_args import SCHEMA
 from tests.support.server import Api, RunningServer, running_server
-from tests.support.tenant import World, call
+from tests.support.tenant import Tenant, call
 
 IN_PASSING = {"last_used_at"}
 """Columns that every request may change."""
@@ -74,12 +73,12 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Isolation:
     """A team, everything it has, and the rows of that."""
 
     server: RunningServer
-    people: People
-    victim: World
+    accounts: Accounts
+    victim: Tenant
     theirs: Rows
     looking: Api
     """A member of the team who may only look."""
@@ -89,16 +88,16 @@ class Scene:
 
 
 @contextmanager
-def setting(directory: Path) -> Iterator[Scene]:
+def setting(directory: Path) -> Iterator[Isolation]:
     """A scene on a server of its own, with data below `directory`."""
-    with running_server(directory, "--lease-seconds", "3600") as server, make_people(server) as people:
+    with running_server(directory, "--lease-seconds", "3600") as server, make_accounts(server) as accounts:
         before = Snapshot.of(server.data_dir / "server.sqlite").rows
-        victim = World(people)
+        victim = Tenant(accounts)
         victim.build()
-        _, looking = people.member(victim.entity, "VIEWER")
+        _, looking = accounts.member(victim.entity, "VIEWER")
         after = Snapshot.of(server.data_dir / "server.sqlite").rows
         theirs = {key: row for key, row in after.items() if key not in before}
-        yield Scene(server, people, victim, theirs, looking)
+        yield Isolation(server, accounts, victim, theirs, looking)
 
 
 def selection(kind: GraphQLNamedType, depth: int = 4, above: frozenset[str] = frozenset()) -> str:

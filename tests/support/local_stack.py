@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 LEAVE_SECONDS = 30.0
 
 
-class Up:
+class LocalStackProcess:
     """A running `launchd up` over a directory of its own, and the commands beside it."""
 
     def __init__(self, directory: Path) -> None:

@@ -2,23 +2,23 @@
 
 from typing import TypeVar
 
-from launchd.agent.events import Inbox, Letter
+from launchd.agent.events import Event, EventQueue
 from tests.support.waiting import wait_until
 
 T = TypeVar("T")
 
 
-class Mail:
+class RecordedEvents:
     """Keeps every letter that came."""
 
     def __init__(self) -> None:
-        self.inbox = Inbox()
-        self._letters: list[Letter] = []
+        self.queue = EventQueue()
+        self._seen: list[Event] = []
 
     def of(self, kind: type[T]) -> list[T]:
         """Return the letters of a kind that came until now, in order."""
-        self._letters += self.inbox.take_all()
-        return [letter for letter in self._letters if isinstance(letter, kind)]
+        self._seen += self.queue.take_all()
+        return [event for event in self._seen if isinstance(event, kind)]
 
     def wait_for(self, kind: type[T], count: int = 1, timeout: float = 10.0) -> list[T]:
         """Wait for ``count`` letters of a kind; returns all of that kind."""

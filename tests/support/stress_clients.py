@@ -18,7 +18,7 @@ T = TypeVar("T")
 PATIENCE = 60.0
 
 
-class Diligent(threading.Thread):
+class RetryingClient(threading.Thread):
     """Does one turn after another, each request again and again until it is answered."""
 
     def __init__(self, server: RunningServer, done: threading.Event) -> None:
@@ -50,7 +50,7 @@ class Diligent(threading.Thread):
         return answers[0]
 
 
-class Pusher(Diligent):
+class Pusher(RetryingClient):
     """Pushes items in batches, under keys: a batch whose answer was lost is sent again as it was."""
 
     def __init__(self, server: RunningServer, done: threading.Event, queue: str, keys: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class Pusher(Diligent):
         return bool(self._keys)
 
 
-class Claimer(Diligent):
+class Claimer(RetryingClient):
     """An agent of ours: many items at a time, by requests that may be repeated."""
 
     def __init__(self, server: RunningServer, done: threading.Event, agent: str, name: str) -> None:
@@ -118,7 +118,7 @@ class WandbClaimer(Claimer):
         return found is not None and (found["state"], found["associatedRunId"]) == ("CLAIMED", run)
 
 
-class Killer(threading.Thread):
+class ChaosThread(threading.Thread):
     """Kills the server and starts it again: each time after some progress, at a random moment of the work."""
 
     def __init__(

@@ -12,21 +12,21 @@ from typing import Any
 
 import requests
 
-from tests.support.accounts import People
+from tests.support.accounts import Accounts
 from tests.support.server import Api, fresh_name
 
 PROJECT = "proj"
 QUEUE_PROJECT = "model-registry"
 
 
-class World:
+class Tenant:
     """One team with an admin, `owner`. Objects are made when they are first asked for; `build` makes all."""
 
-    def __init__(self, people: People) -> None:
+    def __init__(self, accounts: Accounts) -> None:
         self.hidden = f"{fresh_name('hidden')}x"
-        self.owner, self.api = people.user(email=f"{self.hidden}@example.org")
-        self.admin = people.admin
-        self.entity = people.team(self.owner)
+        self.owner, self.api = accounts.user(email=f"{self.hidden}@example.org")
+        self.admin = accounts.admin
+        self.entity = accounts.team(self.owner)
         self.queue = fresh_name("queue")
 
     def build(self) -> None:

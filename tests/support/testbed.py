@@ -38,13 +38,13 @@ QUICK = {
 class AgentProcess:
     """An agent as an operator runs it: ``launchd agent -c FILE``."""
 
-    def __init__(self, house: "House", environ: Mapping[str, str]) -> None:
-        self._house = house
-        self._log = house.agent_log.open("ab")
+    def __init__(self, testbed: "Testbed", environ: Mapping[str, str]) -> None:
+        self._testbed = testbed
+        self._log = testbed.agent_log.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "launchd", "agent", "-c", str(house.config_path)],
+            [sys.executable, "-m", "launchd", "agent", "-c", str(testbed.config_path)],
             cwd=ROOT,
-            env=os.environ | {"WANDB_API_KEY": house.server.key, "WANDB_BASE_URL": house.server.url} | environ,
+            env=os.environ | {"WANDB_API_KEY": testbed.server.key, "WANDB_BASE_URL": testbed.server.url} | environ,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -84,13 +84,13 @@ class AgentProcess:
 
     def _answers(self) -> bool:
         try:
-            self._house.ask(command="status")
+            self._testbed.ask(command="status")
         except ControlError:
             return False
         return True
 
 
-class House:
+class Testbed:
     """A queue server with one queue, and room for one agent at a time."""
 
     def __init__(self, directory: Path, server: RunningServer, *, max_jobs: int, launchd: Mapping[str, Any]) -> None:
@@ -193,11 +193,11 @@ class House:
 
 
 @contextmanager
-def house(directory: Path, *, max_jobs: int = 4, launchd: Mapping[str, Any] | None = None) -> Iterator[House]:
+def make_testbed(directory: Path, *, max_jobs: int = 4, launchd: Mapping[str, Any] | None = None) -> Iterator[Testbed]:
     """Open a house in ``directory``; everything started in it ends with it."""
     (directory / "server").mkdir()
     with running_server(directory / "server") as server:
-        opened = House(directory, server, max_jobs=max_jobs, launchd=launchd or {})
+        opened = Testbed(directory, server, max_jobs=max_jobs, launchd=launchd or {})
         try:
             yield opened
         finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ipc.bootstrap import PRELOAD_VARIABLE, spawn_worker, start_fork_server
 from ipc.channel import ChannelClosed, SupervisorEnd, WorkerEnd, open_channel
-from ipc.messages import Hello, Recorded, Start, Submitting
+from ipc.messages import Hello, Start, SubmitApproved, Submitting
 from ipc.run_spec import Overrides, RunSpec
 from ipc.work_order import WorkOrder, write_order
 
@@ -54,7 +54,7 @@ def _see_to_its_end(end: SupervisorEnd, order: WorkOrder) -> None:
                 case Hello():
                     end.send(Start(order.directory, order.name, ""))
                 case Submitting(name):
-                    end.send(Recorded(name))
+                    end.send(SubmitApproved(name))
     except ChannelClosed:
         return
 

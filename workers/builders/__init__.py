@@ -21,7 +21,7 @@ class Build(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
     path: tuple[str, ...] = ()
     image: str | None = None
-    holds: tuple[str, ...] = ()
+    cache_locks: tuple[str, ...] = ()
 
 
 class Builder(Protocol):

@@ -161,7 +161,7 @@ class VenvBuilder:
         for removed in trim(cache, context.order.venv.cache_max_bytes):
             log.info("An environment was removed from the cache.", extra={"key": removed})
         environment = {"VIRTUAL_ENV": str(entry.path)}
-        return Build(environment, (str(entry.path / "bin"),), holds=(str(entry.lock_path),))
+        return Build(environment, (str(entry.path / "bin"),), cache_locks=(str(entry.lock_path),))
 
 
 def _cache_directory(context: JobContext) -> Path:

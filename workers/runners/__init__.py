@@ -29,7 +29,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     poll_seconds: float = 5.0
 
 
-class Launch(msgspec.Struct, frozen=True):
+class LaunchRequest(msgspec.Struct, frozen=True):
     """What a runner is to start: ``command`` in ``work`` with exactly ``environment``, under ``name``.
 
     ``holds`` are files that whoever keeps the job locks (shared) while it lives; see :class:`workers.builders.Build`.
@@ -40,7 +40,7 @@ class Launch(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     work: Path
     image: str | None = None
-    holds: tuple[str, ...] = ()
+    cache_locks: tuple[str, ...] = ()
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -59,12 +59,12 @@ class Runner(Protocol):
     def __init__(self, order: WorkOrder) -> None: ...
 
     @classmethod
-    def prepare_ahead(cls) -> None:
+    def warm_up(cls) -> None:
         """Do in a spare worker what the next job would otherwise wait for; nothing exists outside afterwards."""
         ...
 
     @classmethod
-    def forget_ahead(cls) -> None:
+    def discard_warm(cls) -> None:
         """Undo :meth:`prepare_ahead`, if it was done: the job is another runner's."""
         ...
 
@@ -76,7 +76,7 @@ class Runner(Protocol):
         """Raise :class:`InvalidSpec` when ``spec`` asks for what this target cannot do."""
         ...
 
-    def submit(self, launch: Launch) -> Handle:
+    def submit(self, launch: LaunchRequest) -> Handle:
         """Create the workload; at most once under one name, whoever asks.
 
         Raises:
@@ -126,14 +126,14 @@ def runner_class(resource: str) -> type[Runner]:
     return found
 
 
-def prepare_ahead(resources: Iterable[str]) -> None:
+def warm_up(resources: Iterable[str]) -> None:
     """Let the runners of ``resources`` use the time that a spare worker has."""
     for resource in RUNNERS.keys() & set(resources):
-        runner_class(resource).prepare_ahead()
+        runner_class(resource).warm_up()
 
 
-def take_runner(order: WorkOrder, prepared: Iterable[str]) -> Runner:
+def create_runner(order: WorkOrder, prepared: Iterable[str]) -> Runner:
     """Return the runner for the job of ``order``; those of ``prepared`` that are not needed forget it."""
     for other in (RUNNERS.keys() & set(prepared)) - {order.spec.resource}:
-        runner_class(other).forget_ahead()
+        runner_class(other).discard_warm()
     return runner_class(order.spec.resource)(order)

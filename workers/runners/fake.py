@@ -19,7 +19,7 @@ from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
 from ipc.work_order import WorkOrder
-from workers.runners import Capabilities, Launch, Status
+from workers.runners import Capabilities, LaunchRequest, Status
 
 #: The fake's outside world, beside the jobs' directories.
 CLUSTER_DIRECTORY = "fake-cluster"
@@ -59,7 +59,7 @@ class _Workload(msgspec.Struct):
     output: str = ""
     deleted: bool = False
 
-    def create(self, launch: Launch) -> None:
+    def create(self, launch: LaunchRequest) -> None:
         """Come into being, unless it did before."""
         if self.created_at is None:
             self.created_at = time.time()
@@ -91,7 +91,7 @@ class FakeRunner:
         """Raise :class:`InvalidSpec` for knobs that do not exist."""
         _read_knobs(spec)
 
-    def submit(self, launch: Launch) -> Handle:
+    def submit(self, launch: LaunchRequest) -> Handle:
         """Create the workload unless it exists; refuse or stay silent as the knobs say."""
         with self._workload(launch.name) as workload:
             workload.submissions += 1

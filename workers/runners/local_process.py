@@ -22,11 +22,11 @@ from workers import processes
 from workers.file_ownership import hand_over
 from workers.job_environment import JOB_NAME_VARIABLE
 from workers.processes import ProcessKey
-from workers.runners import Capabilities, Launch, Status
+from workers.runners import Capabilities, LaunchRequest, Status
 from workers.shim import records
-from workers.shim.messages import Outcome, ShimLaunch
+from workers.shim.messages import LaunchOutcome, ShimLaunchRequest
 from workers.shim.output import read_output
-from workers.shim.prefork import ShimInWaiting, fork_shim
+from workers.shim.prefork import PreforkedShim, prefork_shim
 from workers.shim.records import ExitRecord, StopRecord
 from workers.shim.signals import STOP_SIGNAL
 
@@ -47,27 +47,27 @@ class LocalProcessRunner:
     def __init__(self, order: WorkOrder) -> None:
         self._order = order
         self._directory = Path(order.directory)
-        self._waiting: ShimInWaiting | None = None
+        self._waiting: PreforkedShim | None = None
         self._pidfd: int | None = None
 
     #: The shim of a spare worker, which was forked before there was a job.
-    _ahead: ClassVar[ShimInWaiting | None] = None
+    _ahead: ClassVar[PreforkedShim | None] = None
 
     @classmethod
     def prepare_ahead(cls) -> None:
         """Fork the shim that the next job will need."""
-        cls._ahead = fork_shim()
+        cls._ahead = prefork_shim()
 
     @classmethod
     def forget_ahead(cls) -> None:
         """End a shim that was forked ahead in vain."""
         if cls._ahead is not None:
-            cls._ahead.dismiss()
+            cls._ahead.discard()
             cls._ahead = None
 
     def prepare(self) -> None:
         """Have a shim, forked while this worker has no threads."""
-        self._waiting = type(self)._ahead or fork_shim()
+        self._waiting = type(self)._ahead or prefork_shim()
         type(self)._ahead = None
 
     def validate(self, spec: RunSpec) -> None:
@@ -78,7 +78,7 @@ class LocalProcessRunner:
                 hint="Launch it on a queue for containers, or launch its source code.",
             )
 
-    def submit(self, launch: Launch) -> Handle:
+    def submit(self, launch: LaunchRequest) -> Handle:
         """Start the command under a shim, unless it was started under this name before.
 
         Returns when the command runs, or when it is on disk why it does not.
@@ -95,17 +95,17 @@ class LocalProcessRunner:
             hint="See whether this host is out of memory, then launch the job again.",
         )
 
-    def _try_start(self, launch: Launch) -> Handle | None:
+    def _try_start(self, launch: LaunchRequest) -> Handle | None:
         # A second shim is forked from a process with threads: it takes none of the locks they may hold.
-        waiting = self._waiting or fork_shim()
+        waiting = self._waiting or prefork_shim()
         self._waiting = None
         answer = waiting.launch(self._shim_launch(launch), ANSWER_TIMEOUT_SECONDS)
-        if answer is not None and answer.outcome is Outcome.REFUSED:
+        if answer is not None and answer.outcome is LaunchOutcome.REFUSED:
             raise SubmitError(answer.message or "The job could not be started on this host.")
         return self.find(launch.name)
 
-    def _shim_launch(self, launch: Launch) -> ShimLaunch:
-        return ShimLaunch(
+    def _shim_launch(self, launch: LaunchRequest) -> ShimLaunchRequest:
+        return ShimLaunchRequest(
             name=launch.name,
             directory=str(self._directory),
             work=str(launch.work),
@@ -114,13 +114,13 @@ class LocalProcessRunner:
             output=self._order.output,
             stop_grace_seconds=self._order.stop_grace_seconds,
             user=self._order.run_as_user,
-            holds=launch.holds,
+            cache_locks=launch.cache_locks,
         )
 
     def _dismiss_waiting(self) -> None:
         """End a shim that waits in vain: the job has one already."""
         if self._waiting is not None:
-            self._waiting.dismiss()
+            self._waiting.discard()
             self._waiting = None
 
     def find(self, name: str) -> Handle | None:

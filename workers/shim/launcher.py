@@ -16,9 +16,9 @@ from ipc import failpoints
 from ipc.job_files import was_started
 from workers.processes import adopt_orphans, key_of_child
 from workers.shim import records
-from workers.shim.messages import Answer, Outcome, ShimLaunch
+from workers.shim.messages import LaunchOutcome, LaunchReply, ShimLaunchRequest
 from workers.shim.output import OutputWriter
-from workers.shim.process_monitor import Keeper
+from workers.shim.process_monitor import ProcessMonitor
 from workers.shim.records import ExitRecord, StartedRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
 from workers.shim.spawn import CannotSpawn, Plan, SpawnedCommand, find_user, spawn
@@ -27,7 +27,7 @@ from workers.shim.spawn import CannotSpawn, Plan, SpawnedCommand, find_user, spa
 _EXIT_RECORD_ATTEMPTS = 60
 
 
-class Start:
+class Launcher:
     """The start of one job. Made early: all that needs no launch is ready before one comes."""
 
     def __init__(self) -> None:
@@ -36,49 +36,53 @@ class Start:
         adopt_orphans()
         self._own_key = key_of_child(os.getpid())
 
-    def run(self, launch: ShimLaunch, answer: Callable[[Answer], None]) -> None:
+    def run(self, launch: ShimLaunchRequest, answer: Callable[[LaunchReply], None]) -> None:
         """Start the job, keep it, record its end; ``answer`` is called once, as soon as the start is decided."""
         try:
             plan = self._prepare(launch)
         except LookupError:
-            answer(Answer(Outcome.REFUSED, f"There is no user {launch.user} on this host to run the job as."))
+            answer(
+                LaunchReply(LaunchOutcome.REFUSED, f"There is no user {launch.user} on this host to run the job as.")
+            )
             return
         except OSError as error:
-            answer(Answer(Outcome.REFUSED, f"The job could not be started on this host: {error}."))
+            answer(LaunchReply(LaunchOutcome.REFUSED, f"The job could not be started on this host: {error}."))
             return
         if plan is None:
-            answer(Answer(Outcome.TAKEN))
+            answer(LaunchReply(LaunchOutcome.TAKEN))
             return
         failpoints.hit("shim.before_spawn")
-        record = self._start_and_keep(launch, plan, answer)
+        record = self._start_and_monitor(launch, plan, answer)
         failpoints.hit("shim.ended")
         _record_end(Path(launch.directory), record)
 
-    def _prepare(self, launch: ShimLaunch) -> Plan | None:
+    def _prepare(self, launch: ShimLaunchRequest) -> Plan | None:
         """Note on disk that the command is about to start; return ``None`` when it was started before."""
         directory = Path(launch.directory)
         user = find_user(launch.user) if launch.user else None
         if not records.take_lock(directory, self._own_key) or was_started(directory):
             return None
         failpoints.hit("shim.started")
-        _hold(launch.holds)
+        _hold(launch.cache_locks)
         records.reserve_exit(directory)
         records.write_started(directory, StartedRecord(self._own_key, time.time()))
         return Plan(launch.command, launch.environment, launch.work, user)
 
-    def _start_and_keep(self, launch: ShimLaunch, plan: Plan, answer: Callable[[Answer], None]) -> ExitRecord:
+    def _start_and_monitor(
+        self, launch: ShimLaunchRequest, plan: Plan, answer: Callable[[LaunchReply], None]
+    ) -> ExitRecord:
         """Start the command and keep it to its end, unless a stop came first; return how it ended."""
         directory = Path(launch.directory)
         if self._inbox.take(STOP_SIGNAL) or records.read_stop(directory) is not None:
-            answer(Answer(Outcome.STARTED))
+            answer(LaunchReply(LaunchOutcome.STARTED))
             return ExitRecord(time.time(), stopped=True, message="The job was stopped before its command started.")
         try:
             command = _spawn(plan, directory)
         except CannotSpawn as failure:
-            answer(Answer(Outcome.STARTED))
+            answer(LaunchReply(LaunchOutcome.STARTED))
             return ExitRecord(time.time(), code=failure.code, message=str(failure))
-        answer(Answer(Outcome.STARTED))
-        return Keeper(launch, command, self._inbox, OutputWriter(directory, launch.output)).keep()
+        answer(LaunchReply(LaunchOutcome.STARTED))
+        return ProcessMonitor(launch, command, self._inbox, OutputWriter(directory, launch.output)).run()
 
 
 def _spawn(plan: Plan, directory: Path) -> SpawnedCommand:

@@ -7,7 +7,7 @@ import msgspec
 from ipc.work_order import OutputLimits
 
 
-class ShimLaunch(msgspec.Struct, frozen=True):
+class ShimLaunchRequest(msgspec.Struct, frozen=True):
     """Start ``command`` in ``work`` with exactly ``environment``, as ``user`` where one is named.
 
     ``directory`` is the job's, ``stop_grace_seconds`` the grace of a stop whose
@@ -22,10 +22,10 @@ class ShimLaunch(msgspec.Struct, frozen=True):
     output: OutputLimits
     stop_grace_seconds: float
     user: str | None = None
-    holds: tuple[str, ...] = ()
+    cache_locks: tuple[str, ...] = ()
 
 
-class Outcome(StrEnum):
+class LaunchOutcome(StrEnum):
     """What became of a :class:`ShimLaunch`."""
 
     #: The command runs, or has its exit record already.
@@ -36,13 +36,13 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class LaunchReply(msgspec.Struct, frozen=True):
     """The shim's only word to its worker."""
 
-    outcome: Outcome
+    outcome: LaunchOutcome
     message: str | None = None
 
 
 #: Made once, where the process is that all workers are forked from: making them takes longer than using them.
-launch_decoder = msgspec.json.Decoder(ShimLaunch)
-answer_decoder = msgspec.json.Decoder(Answer)
+launch_decoder = msgspec.json.Decoder(ShimLaunchRequest)
+reply_decoder = msgspec.json.Decoder(LaunchReply)

@@ -18,20 +18,20 @@ import setproctitle
 
 from ipc.job_files import WORKER_LOG_FILE
 from workers.processes import key_of_child, send_signal
-from workers.shim.launcher import Start
-from workers.shim.messages import Answer, ShimLaunch, answer_decoder, launch_decoder
+from workers.shim.launcher import Launcher
+from workers.shim.messages import LaunchReply, ShimLaunchRequest, launch_decoder, reply_decoder
 
 _RECEIVE_BYTES = 256 * 1024
 
 
-class ShimInWaiting:
+class PreforkedShim:
     """The worker's side of a shim that has no launch yet."""
 
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self._key = key_of_child(pid)
         self._connection = connection
 
-    def launch(self, launch: ShimLaunch, timeout: float) -> Answer | None:
+    def launch(self, launch: ShimLaunchRequest, timeout: float) -> LaunchReply | None:
         """Send it its job and return its answer; ``None`` when it died or did not answer within ``timeout`` seconds.
 
         A shim that did not answer is dead afterwards: what it got done is on disk.
@@ -44,12 +44,12 @@ class ShimInWaiting:
         except OSError:
             answer = b""
         if not answer:
-            self.dismiss()
+            self.discard()
             return None
         self._connection.close()
-        return answer_decoder.decode(answer)
+        return reply_decoder.decode(answer)
 
-    def dismiss(self) -> None:
+    def discard(self) -> None:
         """End it: it is not needed, or does not answer."""
         self._connection.close()
         send_signal(self._key, signal.SIGKILL)
@@ -57,14 +57,14 @@ class ShimInWaiting:
             os.waitpid(self._key.pid, 0)
 
 
-def fork_shim() -> ShimInWaiting:
+def prefork_shim() -> PreforkedShim:
     """Fork a shim; it ends by itself when this process does before launching it."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
         _be_shim(theirs)
     theirs.close()
-    return ShimInWaiting(pid, ours)
+    return PreforkedShim(pid, ours)
 
 
 def _be_shim(connection: socket.socket) -> NoReturn:
@@ -92,7 +92,7 @@ def _leave_worker(connection: int) -> None:
     setproctitle.setproctitle("launchd: shim idle")
 
 
-def _belong_to(launch: ShimLaunch) -> None:
+def _belong_to(launch: ShimLaunchRequest) -> None:
     """Bear the job's name, and complain into its log."""
     setproctitle.setproctitle(f"launchd: shim {launch.name}")
     with suppress(OSError):
@@ -103,14 +103,14 @@ def _belong_to(launch: ShimLaunch) -> None:
 
 
 def _wait_and_run(connection: socket.socket) -> None:
-    start = Start()
+    start = Launcher()
     try:
         launch = launch_decoder.decode(_receive_all(connection))
     except (OSError, msgspec.DecodeError):
         return  # The worker left, perhaps in mid-sentence: there is nothing to do.
     _belong_to(launch)
 
-    def answer(word: Answer) -> None:
+    def answer(word: LaunchReply) -> None:
         # Nobody hears it when the worker died meanwhile; the job goes on.
         with suppress(OSError):
             connection.sendall(msgspec.json.encode(word))

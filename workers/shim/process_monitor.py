@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workers import processes
 from workers.shim import records
-from workers.shim.messages import ShimLaunch
+from workers.shim.messages import ShimLaunchRequest
 from workers.shim.output import OutputWriter
 from workers.shim.records import ExitRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
@@ -50,10 +50,12 @@ class Deadlines:
         return max(_KILL_AGAIN_SECONDS, self.kill_at - time.monotonic()) * 1000
 
 
-class Keeper:
+class ProcessMonitor:
     """Keeps one command that was spawned."""
 
-    def __init__(self, launch: ShimLaunch, command: SpawnedCommand, inbox: SignalInbox, output: OutputWriter) -> None:
+    def __init__(
+        self, launch: ShimLaunchRequest, command: SpawnedCommand, inbox: SignalInbox, output: OutputWriter
+    ) -> None:
         self._directory = Path(launch.directory)
         self._default_grace = launch.stop_grace_seconds
         self._main = command.pid
@@ -63,29 +65,29 @@ class Keeper:
         self._output = output
         self._deadlines = Deadlines()
         self._status: int | None = None
-        self._childless = False
+        self._no_children_left = False
         self._ending = False
         self._drained = False
         self._stopped = False
-        self._host_ended_it = False
+        self._ended_by_signal = False
         self._oom_kills_before = processes.oom_kills()
         self._poll = select.poll()
         self._poll.register(self._pipe, select.POLLIN)
         self._poll.register(inbox, select.POLLIN)
 
-    def keep(self) -> ExitRecord:
+    def run(self) -> ExitRecord:
         """Return how the command ended, once nothing of it is left."""
-        self._take_orders()
+        self._read_stop()
         while not self._is_over():
             self._wait()
-            self._take_orders()
+            self._read_stop()
             self._reap()
             self._end_the_rest()
         self._drain()
         return self._exit_record()
 
     def _is_over(self) -> bool:
-        return self._childless or time.monotonic() > self._deadlines.give_up_at
+        return self._no_children_left or time.monotonic() > self._deadlines.give_up_at
 
     def _wait(self) -> None:
         for descriptor, _ in self._poll.poll(self._deadlines.poll_milliseconds()):
@@ -107,13 +109,13 @@ class Keeper:
             self._poll.unregister(self._pipe)
         return len(data)
 
-    def _take_orders(self) -> None:
+    def _read_stop(self) -> None:
         if self._inbox.take(STOP_SIGNAL):
             order = records.read_stop(self._directory)
             self._stopped |= self._status is None
             self._begin_end(order.grace_seconds if order else self._default_grace)
         if self._inbox.take(signal.SIGTERM):
-            self._host_ended_it |= self._status is None
+            self._ended_by_signal |= self._status is None
             self._begin_end(self._default_grace)
 
     def _begin_end(self, grace_seconds: float) -> None:
@@ -126,11 +128,11 @@ class Keeper:
             processes.kill(everyone, signal.SIGCONT)
 
     def _reap(self) -> None:
-        while not self._childless:
+        while not self._no_children_left:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                self._childless = True
+                self._no_children_left = True
                 return
             if pid == 0:
                 return
@@ -139,7 +141,7 @@ class Keeper:
 
     def _end_the_rest(self) -> None:
         """Once the main process is gone, end what it left; kill whoever outstayed the grace."""
-        if self._status is not None and not self._childless and not self._ending:
+        if self._status is not None and not self._no_children_left and not self._ending:
             self._begin_end(LEFTOVER_GRACE_SECONDS)
         if time.monotonic() >= self._deadlines.kill_at:
             processes.kill(processes.descendants([os.getpid()]), signal.SIGKILL)
@@ -160,14 +162,14 @@ class Keeper:
             stopped=self._stopped,
             oom_killed=oom_killed,
             message=self._describe(code, number, oom_killed),
-            survivors=() if self._childless else tuple(sorted(processes.descendants([os.getpid()]))),
+            survivors=() if self._no_children_left else tuple(sorted(processes.descendants([os.getpid()]))),
         )
 
     def _was_oom_killed(self, number: int | None) -> bool:
         return number == signal.SIGKILL and not self._ending and processes.oom_kills() > self._oom_kills_before
 
     def _describe(self, code: int | None, number: int | None, oom_killed: bool) -> str | None:
-        if self._host_ended_it and not self._stopped:
+        if self._ended_by_signal and not self._stopped:
             return "The command was ended because this host was told to shut its processes down."
         if oom_killed:
             return "The command was killed (SIGKILL) while the host ran out of memory."

@@ -5,18 +5,18 @@ Reads what there is to read, and passes orders on; decides nothing. Main thread 
 
 from typing import Any, Protocol
 
-from launchd.agent.job_controller import Care
+from launchd.agent.job_controller import JobController
 from launchd.agent.journal import Journal
-from launchd.agent.outbox import Outlet
-from launchd.agent.status import Standing, describe_job, snapshot
-from launchd.agent.worker_pool.pool import Staff
-from launchd.client.queue_server import StopOrder
+from launchd.agent.outbox import Outbox
+from launchd.agent.status import AgentState, describe_job, snapshot
+from launchd.agent.worker_pool.pool import WorkerPool
+from launchd.client.queue_server import StopRequest
 
 
-class TakesOrders(Protocol):
+class AgentControl(Protocol):
     """What can be asked of the supervisor itself."""
 
-    def standing(self) -> Standing:
+    def state(self) -> AgentState:
         """Return what it knows beside its jobs."""
         ...
 
@@ -33,13 +33,15 @@ class TakesOrders(Protocol):
         ...
 
 
-class Reception:
+class ControlHandler:
     """Turns a request into an answer: ``{"ok": true, ...}`` or ``{"ok": false, "error": SENTENCE}``."""
 
-    def __init__(self, care: Care, staff: Staff, outlet: Outlet, journal: Journal, supervisor: TakesOrders) -> None:
-        self._care = care
-        self._staff = staff
-        self._outlet = outlet
+    def __init__(
+        self, controller: JobController, pool: WorkerPool, outbox: Outbox, journal: Journal, supervisor: AgentControl
+    ) -> None:
+        self._jobs = controller
+        self._pool = pool
+        self._outbox = outbox
         self._journal = journal
         self._supervisor = supervisor
 
@@ -53,28 +55,28 @@ class Reception:
             case {"command": "stop", "item": str(item)}:
                 return self._stop(item, str(request.get("reason") or "stopped from the command line"))
             case {"command": "drain" | "detach" | "reload" as order}:
-                return self._order(order)
+                return self._agent_command(order)
             case _:
                 return _refusal(f"The agent does not know the request {request.get('command')!r}.")
 
     def _status(self) -> dict[str, Any]:
-        status = snapshot(self._supervisor.standing(), self._care, self._staff, self._outlet, self._journal)
+        status = snapshot(self._supervisor.state(), self._jobs, self._pool, self._outbox, self._journal)
         return {"ok": True, "status": status}
 
     def _job(self, item: str) -> dict[str, Any]:
-        job = self._care.find(item) or self._journal.find(item)
+        job = self._jobs.find(item) or self._journal.find(item)
         if job is None:
             return _refusal(f"This agent knows no job {item}.")
-        return {"ok": True, "job": describe_job(job, self._care.rules, self._staff)}
+        return {"ok": True, "job": describe_job(job, self._jobs.rules, self._pool)}
 
     def _stop(self, item: str, reason: str) -> dict[str, Any]:
-        job = self._care.find(item)
+        job = self._jobs.find(item)
         if job is None:
             return _refusal(f"No job {item} is in this agent's care.")
-        self._care.stop(StopOrder(job.item_id, reason))
+        self._jobs.stop(StopRequest(job.item_id, reason))
         return {"ok": True, "item": job.item_id}
 
-    def _order(self, order: str) -> dict[str, Any]:
+    def _agent_command(self, order: str) -> dict[str, Any]:
         match order:
             case "drain":
                 self._supervisor.drain()
@@ -83,7 +85,7 @@ class Reception:
             case _:
                 problem = self._supervisor.reload()
                 return {"ok": True} if problem is None else _refusal(problem)
-        return {"ok": True, "jobs": sum(1 for _ in self._care.jobs())}
+        return {"ok": True, "jobs": sum(1 for _ in self._jobs.jobs())}
 
 
 def _refusal(sentence: str) -> dict[str, Any]:

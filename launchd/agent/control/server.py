@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from launchd.agent.control.client import ANSWER_SECONDS, CLIENT_SECONDS, SOCKET_NAME, ControlError, read_line
-from launchd.agent.events import Asked, Inbox
+from launchd.agent.events import ControlRequest, EventQueue
 
 #: The longest request.
 MAX_REQUEST_BYTES = 64 * 1024
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 class ControlServer(threading.Thread):
     """Serves the socket at ``directory / "control.sock"``."""
 
-    def __init__(self, directory: Path, inbox: Inbox) -> None:
+    def __init__(self, directory: Path, events: EventQueue) -> None:
         super().__init__(name="control", daemon=True)
         self._path = directory / SOCKET_NAME
-        self._inbox = inbox
+        self._events = events
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
     def open(self) -> None:
@@ -78,7 +78,7 @@ class ControlServer(threading.Thread):
         if not isinstance(request, dict):
             return {"ok": False, "error": "The request is no JSON object."}
         reply: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._inbox.put(Asked(request, reply))
+        self._events.put(ControlRequest(request, reply))
         try:
             return reply.get(timeout=ANSWER_SECONDS)
         except queue.Empty:

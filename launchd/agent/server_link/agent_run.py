@@ -17,7 +17,7 @@ from launchd.client.queue_server import QUEUE_PROJECT, QueueServer
 JOB_TYPE = "sweep-controller"
 
 #: How often the run shows that it lives; without that it is shown as crashed.
-BEAT_SECONDS = 30.0
+HEARTBEAT_SECONDS = 30.0
 
 
 class AgentRun:
@@ -29,18 +29,18 @@ class AgentRun:
         self._names = {registered.agent_id: registered.agent_name}
         self._lock = threading.Lock()
         self._open: set[str] = set()
-        self._beat_at = 0.0
+        self._heartbeat_at = 0.0
         #: Whether the server knows agents, runs and their files at all.
         self.is_possible = bool(registered.agent_name) and registered.capabilities.run_files
 
-    def keep(self, agent_id: str, path: str, content: bytes) -> None:
+    def upload_log(self, agent_id: str, path: str, content: bytes) -> None:
         """Store a file in the run of an agent, opening it if need be; raises ``QueueServerError``."""
         with self._lock:
             name = self._name_of(agent_id)
             if name not in self._open:
                 self._server.open_run(self._entity, QUEUE_PROJECT, name, JOB_TYPE)
                 self._open.add(name)
-                self._beat_at = time.monotonic()
+                self._heartbeat_at = time.monotonic()
         self._server.upload_run_file(self._entity, QUEUE_PROJECT, name, path, content)
 
     def _name_of(self, agent_id: str) -> str:
@@ -51,13 +51,13 @@ class AgentRun:
             self._names[agent_id] = agent.name
         return self._names[agent_id]
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Show that the run lives, if that is due. A beat that fails is left out."""
         with self._lock:
             now = time.monotonic()
-            if now - self._beat_at < BEAT_SECONDS:
+            if now - self._heartbeat_at < HEARTBEAT_SECONDS:
                 return
-            self._beat_at = now
+            self._heartbeat_at = now
             names = tuple(self._open)
         for name in names:
             with contextlib.suppress(QueueServerError):

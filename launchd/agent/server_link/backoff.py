@@ -13,14 +13,14 @@ GROWTH = 1.5
 JITTER = (0.8, 1.0)
 
 
-class Pace:
+class Backoff:
     """The pauses of one loop; ``longest`` is in seconds."""
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
         self._pause = min(FIRST_PAUSE_SECONDS, longest)
 
-    def quicken(self) -> None:
+    def reset(self) -> None:
         """Start over with short pauses: something has happened."""
         self._pause = min(FIRST_PAUSE_SECONDS, self._longest)
 

@@ -6,24 +6,24 @@ Notes what the threads that speak to it report, and logs each change once. Main 
 import logging
 import time
 
-from launchd.agent.events import Contact, Registered
+from launchd.agent.events import Registered, ServerContact
 
 log = logging.getLogger(__name__)
 
 
-class Relations:
+class ServerHealth:
     """The supervisor's view of its queue server."""
 
     def __init__(self) -> None:
-        self.contact: Contact | None = None
+        self.contact: ServerContact | None = None
         #: Seconds since the epoch.
         self.last_contact_at: float | None = None
         self._began_at = time.time()
         self._refusal: str | None = None
         self._warned_of_team: str | None = None
-        self._queue_troubles: dict[str, str] = {}
+        self._queue_problems: dict[str, str] = {}
 
-    def note_contact(self, contact: Contact) -> None:
+    def note_contact(self, contact: ServerContact) -> None:
         """Note that the server was reached, or was not."""
         before = self.contact.error if self.contact else None
         if contact.error is None:
@@ -41,7 +41,7 @@ class Relations:
     def note_registration(self, registered: Registered) -> None:
         """Note that the server knows us: what it refused before is over."""
         self._refusal = None
-        self._queue_troubles.clear()
+        self._queue_problems.clear()
         log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
         if registered.for_team and registered.entity != self._warned_of_team:
             # As W&B's agent does; once, however often we register.
@@ -59,13 +59,13 @@ class Relations:
     def note_queue(self, queue: str, error: str | None) -> None:
         """Note that the server refuses to give items of ``queue``, or gives them again (``error`` is ``None``)."""
         if error is None:
-            self._queue_troubles.pop(queue, None)
+            self._queue_problems.pop(queue, None)
             log.info("The queue server gives items of a queue again.", extra={"queue": queue})
         else:
-            self._queue_troubles[queue] = f"Queue {queue}: {error}"
+            self._queue_problems[queue] = f"Queue {queue}: {error}"
             log.error("The queue server refuses to give items of a queue.", extra={"queue": queue, "why": error})
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """What keeps the server from giving us work, as a sentence."""
-        return self._refusal or next(iter(self._queue_troubles.values()), None)
+        return self._refusal or next(iter(self._queue_problems.values()), None)

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import msgspec
 
-from launchd.agent.events import Inbox, Ordered, Registered
+from launchd.agent.events import EventQueue, Registered, StopRequested
 from launchd.agent.server_link.agent_run import AgentRun
-from launchd.agent.server_link.retry import Contacts, Ended
+from launchd.agent.server_link.retry import RetryingCaller, Stopped
 from launchd.client.errors import Refused
-from launchd.client.queue_server import QueueServer, StopOrder
+from launchd.client.queue_server import QueueServer, StopRequest
 
 T = TypeVar("T")
 
@@ -27,12 +27,12 @@ STOPPED_RUN_REASON = "its run was stopped on the queue server"
 STATUS_SECONDS = 20.0
 
 #: The pause before an order that still stands is heard again.
-REPEATED_ORDER_SECONDS = 0.2
+REPEATED_STOP_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
 
-class WatchedRun(msgspec.Struct, frozen=True):
+class MonitoredRun(msgspec.Struct, frozen=True):
     """A job that the queue server may want stopped; ``stopping`` once we know that it does."""
 
     item_id: str
@@ -42,14 +42,14 @@ class WatchedRun(msgspec.Struct, frozen=True):
     stopping: bool = False
 
 
-class Watcher(threading.Thread):
+class HeartbeatLoop(threading.Thread):
     """Asks for orders until told to end."""
 
     def __init__(
         self,
         server: QueueServer,
         registered: Registered,
-        inbox: Inbox,
+        events: EventQueue,
         agent_run: AgentRun,
         *,
         wait_seconds: float,
@@ -59,67 +59,67 @@ class Watcher(threading.Thread):
         super().__init__(name="watcher", daemon=True)
         self._server = server
         self._registered = registered
-        self._inbox = inbox
+        self._events = events
         self._agent_run = agent_run
         self._wait_seconds = wait_seconds
         self._poll_seconds = poll_seconds
         self._stopped_run_timeout = stopped_run_timeout
-        self._ended = threading.Event()
-        self._contacts = Contacts(inbox, self._ended)
-        self._runs: tuple[WatchedRun, ...] = ()
-        self._told_status: str | None = None
-        self._told_at = 0.0
+        self._stopped = threading.Event()
+        self._caller = RetryingCaller(events, self._stopped)
+        self._runs: tuple[MonitoredRun, ...] = ()
+        self._sent_status: str | None = None
+        self._sent_status_at = 0.0
         self._refusal: str | None = None
         self._stopped_since: dict[str, float] = {}
 
-    def watch_over(self, runs: tuple[WatchedRun, ...]) -> None:
+    def set_active_jobs(self, runs: tuple[MonitoredRun, ...]) -> None:
         """Say which jobs are in our care now."""
         self._runs = runs
 
     def end(self) -> None:
         """Stop asking; a question that is open is abandoned."""
-        self._ended.set()
+        self._stopped.set()
 
     def run(self) -> None:
         """Ask for orders for ever."""
-        ask = self._ask_native if self._registered.capabilities.native else self._ask_wandb
+        ask = self._poll_launchd if self._registered.capabilities.launchd_protocol else self._poll_wandb
         try:
-            while not self._ended.is_set():
+            while not self._stopped.is_set():
                 try:
                     ask()
                 except Refused as error:
                     self._note_refusal(str(error))
-                    self._contacts.wait(self._poll_seconds)
-        except Ended:
+                    self._caller.wait(self._poll_seconds)
+        except Stopped:
             pass
 
-    def _ask_native(self) -> None:
+    def _poll_launchd(self) -> None:
         seen = [run.item_id for run in self._runs if run.stopping]
         agent_id, status = self._registered.agent_id, self._status
-        orders = self._contacts.until_answered(lambda: self._server.watch(agent_id, status, seen, self._wait_seconds))
+        orders = self._caller.retry_forever(lambda: self._server.watch(agent_id, status, seen, self._wait_seconds))
         if orders.stops or orders.stop_polling:
-            self._inbox.put(Ordered(orders.stops, orders.stop_polling))
+            self._events.put(StopRequested(orders.stops, orders.stop_polling))
             # An order is given again until it is among `seen`: not in a tight circle.
-            self._contacts.wait(REPEATED_ORDER_SECONDS)
+            self._caller.wait(REPEATED_STOP_SECONDS)
 
-    def _ask_wandb(self) -> None:
-        stop_polling = self._look_after_agent() if self._registered.agent_id else False
-        stops = tuple(StopOrder(run.item_id, STOPPED_RUN_REASON) for run in self._runs if self._is_due(run))
+    def _poll_wandb(self) -> None:
+        stop_polling = self._poll_agent() if self._registered.agent_id else False
+        stops = tuple(StopRequest(run.item_id, STOPPED_RUN_REASON) for run in self._runs if self._is_due(run))
         if stops or stop_polling:
-            self._inbox.put(Ordered(stops, stop_polling))
-        self._agent_run.beat()
+            self._events.put(StopRequested(stops, stop_polling))
+        self._agent_run.heartbeat()
         questions = len(self._runs) + 1
-        self._contacts.wait(max(self._poll_seconds, self._server.transport.allowance.spacing() * questions))
+        self._caller.wait(max(self._poll_seconds, self._server.transport.allowance.spacing() * questions))
 
-    def _look_after_agent(self) -> bool:
+    def _poll_agent(self) -> bool:
         """Show a sign of life; returns whether somebody asked us to end."""
-        self._tell_status()
+        self._send_status()
         agent = self._asked(lambda: self._server.agent(self._registered.agent_id))
         return agent is not None and agent.stop_polling
 
-    def _tell_status(self) -> None:
+    def _send_status(self) -> None:
         status, now = self._status, time.monotonic()
-        if status == self._told_status and now - self._told_at < STATUS_SECONDS:
+        if status == self._sent_status and now - self._sent_status_at < STATUS_SECONDS:
             return
         agent_id = self._registered.agent_id
 
@@ -128,9 +128,9 @@ class Watcher(threading.Thread):
             return True
 
         if self._asked(tell):
-            self._told_status, self._told_at = status, now
+            self._sent_status, self._sent_status_at = status, now
 
-    def _is_due(self, run: WatchedRun) -> bool:
+    def _is_due(self, run: MonitoredRun) -> bool:
         """Whether ``run`` was asked to stop long enough ago to be stopped from here: W&B's ``stopped_run_timeout``."""
         if run.stopping:
             return False
@@ -146,7 +146,7 @@ class Watcher(threading.Thread):
     def _asked(self, ask: Callable[[], T]) -> T | None:
         """Return what ``ask`` returns, or ``None`` where the server refuses: the other questions are still asked."""
         try:
-            answer = self._contacts.until_answered(ask)
+            answer = self._caller.retry_forever(ask)
         except Refused as error:
             self._note_refusal(str(error))
             return None

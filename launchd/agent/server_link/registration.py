@@ -15,7 +15,7 @@ from launchd.client.errors import Refused
 from launchd.client.queue_server import Agent, Queue, QueueServer
 
 
-class Application(msgspec.Struct, frozen=True):
+class RegistrationRequest(msgspec.Struct, frozen=True):
     """What we register as.
 
     ``remembered_id`` is the agent we were before a restart; ``known_items`` are
@@ -35,7 +35,7 @@ def default_version() -> str:
     return f"launchd@{__version__}"
 
 
-def register(server: QueueServer, application: Application) -> Registered:
+def register(server: QueueServer, request: RegistrationRequest) -> Registered:
     """Register, or go on as the agent we were.
 
     Raises:
@@ -43,16 +43,16 @@ def register(server: QueueServer, application: Application) -> Registered:
         QueueServerError: the server did not answer.
     """
     capabilities = server.capabilities()
-    entity = application.entity or _default_entity(server)
-    queues = _find_queues(server, entity, application.queue_names)
+    entity = request.entity or _default_entity(server)
+    queues = _find_queues(server, entity, request.queue_names)
     for_team = _is_team(server, entity)
     if not capabilities.launch_agents:
         # W&B's servers from before launch agents: nobody can see us there, nor stop us; jobs are had all the same.
-        return Registered("", "", entity, application.queue_names, capabilities, for_team)
-    agent = _resume(server, application, queues, capabilities.native)
+        return Registered("", "", entity, request.queue_names, capabilities, for_team)
+    agent = _resume(server, request, queues, capabilities.launchd_protocol)
     if agent is None:
-        agent = _create(server, application, entity, queues)
-    return Registered(agent.id, agent.name, entity, application.queue_names, capabilities, for_team)
+        agent = _create(server, request, entity, queues)
+    return Registered(agent.id, agent.name, entity, request.queue_names, capabilities, for_team)
 
 
 def _default_entity(server: QueueServer) -> str:
@@ -91,20 +91,20 @@ def _queues_by_name(server: QueueServer, entity: str) -> dict[str, Queue]:
     return {queue.name: queue for queue in server.queues(entity)}
 
 
-def _resume(server: QueueServer, application: Application, queues: Sequence[Queue], native: bool) -> Agent | None:
-    if not native or application.remembered_id is None:
+def _resume(server: QueueServer, request: RegistrationRequest, queues: Sequence[Queue], native: bool) -> Agent | None:
+    if not native or request.remembered_id is None:
         return None
-    agent = server.agent(application.remembered_id)
+    agent = server.agent(request.remembered_id)
     if agent is None:
         return None
-    server.resume_agent(agent.id, application.known_items)
+    server.resume_agent(agent.id, request.known_items)
     same_queues = set(agent.queue_ids or ()) == {queue.id for queue in queues}
     return agent if same_queues and not agent.stop_polling else None
 
 
-def _create(server: QueueServer, application: Application, entity: str, queues: Sequence[Queue]) -> Agent:
+def _create(server: QueueServer, request: RegistrationRequest, entity: str, queues: Sequence[Queue]) -> Agent:
     agent_id = server.create_agent(
-        entity, [queue.id for queue in queues], socket.gethostname(), application.public_config, application.version
+        entity, [queue.id for queue in queues], socket.gethostname(), request.public_config, request.version
     )
     agent = server.agent(agent_id)
     if agent is None:

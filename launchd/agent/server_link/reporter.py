@@ -17,11 +17,11 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from launchd.agent.events import Acknowledged, Delivered, Inbox, Registered
+from launchd.agent.events import Acknowledged, Delivered, EventQueue, Registered
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link.agent_run import AgentRun
-from launchd.agent.server_link.retry import Contacts, Ended
-from launchd.agent.server_link.wandb_reports import WandbWords
+from launchd.agent.server_link.retry import RetryingCaller, Stopped
+from launchd.agent.server_link.wandb_reports import WandbReporter
 from launchd.client.errors import Refused
 from launchd.client.models import report_decoder
 from launchd.client.queue_server import Ack, QueueServer, Report
@@ -29,18 +29,18 @@ from launchd.client.queue_server import Ack, QueueServer, Report
 T = TypeVar("T")
 
 
-class _OfAgent(Protocol):
+class _HasAgent(Protocol):
     @property
     def agent_id(self) -> str: ...
 
 
-A = TypeVar("A", bound=_OfAgent)
+A = TypeVar("A", bound=_HasAgent)
 
 #: The most outcomes or acknowledgements in one request.
 BATCH = 64
 
 #: A state is told after this, if it still is one: to tell of each step of a job's start would delay that start.
-STATES_SECONDS = 0.2
+STATUS_DELAY_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -59,16 +59,16 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     sweep_id: str | None = None
 
 
-class _Later(msgspec.Struct, frozen=True, order=True):
+class _Deferred(msgspec.Struct, frozen=True, order=True):
     """A delivery that is not done yet: something has to be seen first. ``due_at`` is monotonic."""
 
     due_at: float
     id: int
     delivery: Delivery
-    looks: int
+    retries: int
 
 
-class _Standing(msgspec.Struct, frozen=True):
+class _StatusUpdate(msgspec.Struct, frozen=True):
     agent_id: str
     report: Report
 
@@ -80,7 +80,7 @@ class Reporter(threading.Thread):
         self,
         server: QueueServer,
         registered: Registered,
-        inbox: Inbox,
+        events: EventQueue,
         *,
         agent_run: AgentRun,
         secrets: tuple[str, ...],
@@ -89,92 +89,92 @@ class Reporter(threading.Thread):
         super().__init__(name="reporter", daemon=True)
         self._server = server
         self._registered = registered
-        self._native = registered.capabilities.native
-        self._inbox = inbox
-        self._ended = threading.Event()
-        self._contacts = Contacts(inbox, self._ended)
-        self._words = WandbWords(
-            server, registered, self._contacts, agent_run, secrets=secrets, init_grace_seconds=init_grace_seconds
+        self._native = registered.capabilities.launchd_protocol
+        self._events = events
+        self._stopped = threading.Event()
+        self._caller = RetryingCaller(events, self._stopped)
+        self._wandb = WandbReporter(
+            server, registered, self._caller, agent_run, secrets=secrets, init_grace_seconds=init_grace_seconds
         )
-        self._news = threading.Condition()
+        self._work_available = threading.Condition()
         self._acknowledgements: deque[Acknowledgement] = deque()
         self._deliveries: deque[Delivery] = deque()
-        self._later: list[_Later] = []
-        self._states: dict[str, _Standing] = {}
-        self._states_due_at = 0.0
+        self._deferred: list[_Deferred] = []
+        self._statuses: dict[str, _StatusUpdate] = {}
+        self._statuses_due_at = 0.0
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """Confirm an item; the answer arrives in the inbox as ``Acknowledged``."""
-        with self._news:
+        with self._work_available:
             self._acknowledgements.append(acknowledgement)
-            self._news.notify()
+            self._work_available.notify()
 
     def deliver(self, delivery: Delivery) -> None:
         """Deliver a row of the outbox; ``Delivered`` arrives when the server has it."""
-        with self._news:
+        with self._work_available:
             # The outcome replaces what was still to be said of the way to it.
-            self._states.pop(delivery.item_id, None)
+            self._statuses.pop(delivery.item_id, None)
             self._deliveries.append(delivery)
-            self._news.notify()
+            self._work_available.notify()
 
-    def show(self, agent_id: str, report: Report) -> None:
+    def publish_status(self, agent_id: str, report: Report) -> None:
         """Say how a job stands; only the latest word on each is sent, and lost with us."""
         if self._native:
-            with self._news:
-                if not self._states:
-                    self._states_due_at = time.monotonic() + STATES_SECONDS
-                self._states[report.item_id] = _Standing(agent_id, report)
-                self._news.notify()
+            with self._work_available:
+                if not self._statuses:
+                    self._statuses_due_at = time.monotonic() + STATUS_DELAY_SECONDS
+                self._statuses[report.item_id] = _StatusUpdate(agent_id, report)
+                self._work_available.notify()
 
     def end(self) -> None:
         """Stop after the request under way."""
-        self._ended.set()
-        with self._news:
-            self._news.notify()
+        self._stopped.set()
+        with self._work_available:
+            self._work_available.notify()
 
     def run(self) -> None:
         """Deliver for ever."""
         try:
-            while not self._ended.is_set():
-                self._work_once()
-        except Ended:
+            while not self._stopped.is_set():
+                self._run_once()
+        except Stopped:
             pass
 
-    def _work_once(self) -> None:
-        with self._news:
+    def _run_once(self) -> None:
+        with self._work_available:
             while not self._has_work():
-                self._news.wait(self._until_something_is_due())
+                self._work_available.wait(self._seconds_until_due())
             acknowledgements = _take(self._acknowledgements)
             deliveries = _take(self._deliveries)
-            states = self._take_due_states()
+            states = self._take_due_statuses()
         if acknowledgements:
             self._send_acknowledgements(acknowledgements)
         if deliveries:
             self._send_deliveries(deliveries)
         if states:
-            self._send_states(states)
-        self._look_again()
+            self._send_statuses(states)
+        self._send_deferred()
 
-    def _look_again(self) -> None:
-        while self._later and self._later[0].due_at <= time.monotonic() and not self._ended.is_set():
-            later = heapq.heappop(self._later)
-            self._send_one(later.delivery, later.looks)
+    def _send_deferred(self) -> None:
+        while self._deferred and self._deferred[0].due_at <= time.monotonic() and not self._stopped.is_set():
+            later = heapq.heappop(self._deferred)
+            self._send_one(later.delivery, later.retries)
 
     def _has_work(self) -> bool:
-        if self._ended.is_set() or self._acknowledgements or self._deliveries:
+        if self._stopped.is_set() or self._acknowledgements or self._deliveries:
             return True
-        return self._until_something_is_due() == 0
+        return self._seconds_until_due() == 0
 
-    def _until_something_is_due(self) -> float | None:
-        due = [later.due_at for later in self._later[:1]]
-        if self._states:
-            due.append(self._states_due_at)
+    def _seconds_until_due(self) -> float | None:
+        due = [later.due_at for later in self._deferred[:1]]
+        if self._statuses:
+            due.append(self._statuses_due_at)
         return max(0.0, min(due) - time.monotonic()) if due else None
 
-    def _take_due_states(self) -> tuple[_Standing, ...]:
-        if self._states_due_at > time.monotonic():
+    def _take_due_statuses(self) -> tuple[_StatusUpdate, ...]:
+        if self._statuses_due_at > time.monotonic():
             return ()
-        states, self._states = tuple(self._states.values()), {}
+        states, self._statuses = tuple(self._statuses.values()), {}
         return states
 
     # -- acknowledgements
@@ -183,7 +183,7 @@ class Reporter(threading.Thread):
         accepted = self._accepted(batch)
         for one in batch:
             refusal = self._sweep_refusal(one) if accepted.get(one.item_id) else None
-            self._inbox.put(Acknowledged(one.item_id, accepted.get(one.item_id, False), refusal))
+            self._events.put(Acknowledged(one.item_id, accepted.get(one.item_id, False), refusal))
 
     def _accepted(self, batch: Sequence[Acknowledgement]) -> dict[str, bool]:
         if not self._native:
@@ -191,16 +191,18 @@ class Reporter(threading.Thread):
         accepted: dict[str, bool] = {}
         for agent_id, group in _by_agent(batch):
             acks = [Ack(one.item_id, one.run_id) for one in group]
-            accepted |= self._taken(partial(self._server.ack_many, agent_id, acks))
+            accepted |= self._accepted_by_server(partial(self._server.ack_many, agent_id, acks))
         return accepted
 
     def _accepted_by_wandb(self, one: Acknowledgement) -> bool:
         try:
-            return self._contacts.insist(lambda: self._server.ack(one.item_id, one.run_id) or self._took_before(one))
+            return self._caller.retry_refusals(
+                lambda: self._server.ack(one.item_id, one.run_id) or self._acknowledged_before(one)
+            )
         except Refused:
             return False
 
-    def _took_before(self, one: Acknowledgement) -> bool:
+    def _acknowledged_before(self, one: Acknowledgement) -> bool:
         # W&B's server refuses a second acknowledgement, also where the answer to our first one got lost.
         item = self._server.queue_item(self._registered.entity, one.queue, one.item_id)
         return item is not None and item.state == "CLAIMED" and item.associated_run_id == one.run_id
@@ -210,7 +212,7 @@ class Reporter(threading.Thread):
         if sweep is None:
             return None
         try:
-            state = self._contacts.insist(lambda: self._server.sweep_state(one.entity, one.project, sweep))
+            state = self._caller.retry_refusals(lambda: self._server.sweep_state(one.entity, one.project, sweep))
         except Refused as error:
             return f"The sweep {sweep} could not be looked up: {error}"
         if state in SWEEP_ALIVE:
@@ -230,36 +232,36 @@ class Reporter(threading.Thread):
     def _send_outcomes(self, outcomes: Sequence[Delivery]) -> None:
         for agent_id, group in _by_agent(outcomes):
             reports = [report_decoder.decode(delivery.body) for delivery in group]
-            taken = self._taken(partial(self._server.report_many, agent_id, reports))
-            self._inbox.put(Delivered(tuple(one.id for one in group if taken.get(one.item_id))))
+            taken = self._accepted_by_server(partial(self._server.report_many, agent_id, reports))
+            self._events.put(Delivered(tuple(one.id for one in group if taken.get(one.item_id))))
             refused = tuple(one.id for one in group if not taken.get(one.item_id))
             if refused:
-                self._inbox.put(Delivered(refused, "it was deleted meanwhile, or is another agent's"))
+                self._events.put(Delivered(refused, "it was deleted meanwhile, or is another agent's"))
 
-    def _taken(self, ask: Callable[[], dict[str, bool]]) -> dict[str, bool]:
+    def _accepted_by_server(self, ask: Callable[[], dict[str, bool]]) -> dict[str, bool]:
         try:
-            return self._contacts.until_answered(ask)
+            return self._caller.retry_forever(ask)
         except Refused as error:
             log.error("The queue server refused what it was told.", extra={"error": str(error)})
             return {}
 
     def _send_one(self, delivery: Delivery, looks: int = 0) -> None:
         try:
-            pause = self._words.tell(delivery, looks)
+            pause = self._wandb.deliver(delivery, looks)
         except Refused as error:
-            self._inbox.put(Delivered((delivery.id,), str(error)))
+            self._events.put(Delivered((delivery.id,), str(error)))
             return
         if pause is None:
-            self._inbox.put(Delivered((delivery.id,)))
+            self._events.put(Delivered((delivery.id,)))
         else:
-            heapq.heappush(self._later, _Later(time.monotonic() + pause, delivery.id, delivery, looks + 1))
+            heapq.heappush(self._deferred, _Deferred(time.monotonic() + pause, delivery.id, delivery, looks + 1))
 
     # -- states on the way
 
-    def _send_states(self, states: Sequence[_Standing]) -> None:
+    def _send_statuses(self, states: Sequence[_StatusUpdate]) -> None:
         for agent_id, group in _by_agent(states):
             reports = [one.report for one in group]
-            self._taken(partial(self._server.report_many, agent_id, reports))
+            self._accepted_by_server(partial(self._server.report_many, agent_id, reports))
 
 
 def _take(waiting: deque[T]) -> list[T]:

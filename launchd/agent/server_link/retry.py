@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from launchd.agent.events import Contact, Inbox
+from launchd.agent.events import EventQueue, ServerContact
 from launchd.client.errors import QueueServerError, Refused, ServerBusy, Unauthorized
 
 T = TypeVar("T")
@@ -22,75 +22,75 @@ LONGEST_PAUSE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 300.0
 
 #: How often something that must not be lost is said before a refusal counts.
-INSISTENCE = 3
+REFUSAL_ATTEMPTS = 3
 
 #: A person has to mend a refused key; until then we ask no oftener than this.
 UNAUTHORIZED_PAUSE_SECONDS = 30.0
 
 #: News of an answer that follow each other faster than this are not worth a wake-up.
-NEWS_INTERVAL_SECONDS = 5.0
+CONTACT_INTERVAL_SECONDS = 5.0
 
 
-class Ended(Exception):
+class Stopped(Exception):
     """The thread was told to end while it waited."""
 
 
-class Contacts:
+class RetryingCaller:
     """One thread's standing with the queue server."""
 
-    def __init__(self, inbox: Inbox, ended: threading.Event) -> None:
-        self._inbox = inbox
-        self._ended = ended
+    def __init__(self, events: EventQueue, ended: threading.Event) -> None:
+        self._events = events
+        self._stopped = ended
         self._pause = FIRST_PAUSE_SECONDS
-        self._told_at = 0.0
+        self._reported_at = 0.0
         self._error: str | None = None
 
-    def until_answered(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
+    def retry_forever(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
         """Return what ``ask`` returns, asking for ever while the server is away, busy or refuses the key.
 
         Raises:
             QueueServerError: of a class in ``final``; as a rule ``Refused``, the server said no.
             Ended: the thread was told to end meanwhile.
         """
-        while not self._ended.is_set():
+        while not self._stopped.is_set():
             try:
-                return self.once(ask, final)
+                return self.call(ask, final)
             except final:
                 raise
             except QueueServerError as error:
                 self.wait(self.pause_after(error))
-        raise Ended
+        raise Stopped
 
-    def insist(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
+    def retry_refusals(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
         """Return what ``ask`` returns, as :meth:`until_answered`, taking no for an answer only the third time.
 
         For what would be lost by a refusal: a server that is being replaced, or a proxy before it, says no as well.
         """
-        for _ in range(INSISTENCE - 1):
+        for _ in range(REFUSAL_ATTEMPTS - 1):
             try:
-                return self.until_answered(ask, final)
+                return self.retry_forever(ask, final)
             except Refused as error:
                 self.wait(self.pause_after(error))
-        return self.until_answered(ask, final)
+        return self.retry_forever(ask, final)
 
-    def once(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
+    def call(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
         """Return what ``ask`` returns, telling the main thread whether there was an answer; raises what it raises."""
         try:
             answer = ask()
         except final:
-            self._tell(None)
+            self._report(None)
             raise
         except QueueServerError as error:
-            self._tell(str(error))
+            self._report(str(error))
             raise
         self._pause = FIRST_PAUSE_SECONDS
-        self._tell(None)
+        self._report(None)
         return answer
 
     def wait(self, seconds: float) -> None:
         """Wait; raises :class:`Ended` when the thread is told to end meanwhile."""
-        if self._ended.wait(seconds):
-            raise Ended
+        if self._stopped.wait(seconds):
+            raise Stopped
 
     def pause_after(self, error: QueueServerError) -> float:
         """Return how long to wait after ``error`` before asking again, in seconds."""
@@ -108,8 +108,8 @@ class Contacts:
         # Agents that lost the same server must not come back in step.
         return pause * random.uniform(0.8, 1.2)  # noqa: S311 - nobody gains by guessing it
 
-    def _tell(self, error: str | None) -> None:
+    def _report(self, error: str | None) -> None:
         now = time.time()
-        if error != self._error or now - self._told_at > NEWS_INTERVAL_SECONDS:
-            self._error, self._told_at = error, now
-            self._inbox.put(Contact(now, error))
+        if error != self._error or now - self._reported_at > CONTACT_INTERVAL_SECONDS:
+            self._error, self._reported_at = error, now
+            self._events.put(ServerContact(now, error))

@@ -17,7 +17,7 @@ from launchd.agent.events import Registered
 from launchd.agent.failure_log import error_text
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link.agent_run import AgentRun
-from launchd.agent.server_link.retry import INSISTENCE, Contacts
+from launchd.agent.server_link.retry import REFUSAL_ATTEMPTS, RetryingCaller
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.models import report_decoder
 from launchd.client.queue_server import Item, QueueServer, Report
@@ -30,7 +30,7 @@ NO_INIT = "The submitted job exited successfully but failed to call wandb.init"
 NOT_STARTED = "The submitted run was not successfully started"
 
 #: Pause before the second look at a run that has not begun; each further one is twice as long, as for W&B's agent.
-FIRST_LOOK_SECONDS = 1.0
+FIRST_RETRY_SECONDS = 1.0
 
 #: How often a log is offered to the server before the failure is told without it.
 LOG_TRIES = 3
@@ -39,7 +39,7 @@ LOG_TRIES = 3
 LOG_PAUSE_SECONDS = 5.0
 
 #: Pause before the next look whether an item of the queue is the run that we may have put there.
-REQUEUE_LOOK_SECONDS = 10.0
+REQUEUE_RETRY_SECONDS = 10.0
 
 #: How many items of a queue are looked through.
 QUEUE_LENGTH = 1000
@@ -47,7 +47,7 @@ QUEUE_LENGTH = 1000
 log = logging.getLogger(__name__)
 
 
-class Ending(msgspec.Struct, frozen=True):
+class JobEnd(msgspec.Struct, frozen=True):
     """What is to be known of a job that is over, beside the report: the run it was to become, and where its logs are.
 
     ``ran``: whether it had a process, or the like, that ended.
@@ -64,13 +64,13 @@ class Ending(msgspec.Struct, frozen=True):
 class _Outcome(msgspec.Struct, frozen=True):
     """The part of an outcome's body that our own server is not told."""
 
-    ending: Ending | None = None
+    ending: JobEnd | None = None
 
 
 _outcome_decoder = msgspec.json.Decoder(_Outcome)
 
 
-class WandbWords:
+class WandbReporter:
     """Tells one server. ``secrets`` appear in no log that is sent; ``init_grace_seconds`` is how long a run may take
     to appear after its job's end."""
 
@@ -78,7 +78,7 @@ class WandbWords:
         self,
         server: QueueServer,
         registered: Registered,
-        contacts: Contacts,
+        caller: RetryingCaller,
         agent_run: AgentRun,
         *,
         secrets: tuple[str, ...],
@@ -86,14 +86,14 @@ class WandbWords:
     ) -> None:
         self._server = server
         self._registered = registered
-        self._contacts = contacts
+        self._caller = caller
         self._agent_run = agent_run
         self._secrets = secrets
-        self._looks = look_pauses(init_grace_seconds)
+        self._retry_delays = retry_delays(init_grace_seconds)
         self._started_at = time.time()
-        self._queue_before: dict[int, frozenset[str]] = {}
+        self._queue_items_before: dict[int, frozenset[str]] = {}
 
-    def tell(self, delivery: Delivery, looks: int) -> float | None:
+    def deliver(self, delivery: Delivery, looks: int) -> float | None:
         """Tell the server of ``delivery``; returns ``None`` when it knows, or after how many seconds to call again.
 
         ``looks`` counts the calls that came before.
@@ -104,20 +104,20 @@ class WandbWords:
         """
         match delivery.kind:
             case "outcome":
-                return self._tell_outcome(delivery, looks)
+                return self._deliver_outcome(delivery, looks)
             case "warning":
                 self._warn(delivery)
                 return None
             case _:
-                return self._queue_again(delivery, looks, **json.loads(delivery.body))
+                return self._requeue(delivery, looks, **json.loads(delivery.body))
 
     # -- outcomes
 
-    def _tell_outcome(self, delivery: Delivery, looks: int) -> float | None:
+    def _deliver_outcome(self, delivery: Delivery, looks: int) -> float | None:
         report = report_decoder.decode(delivery.body)
         ending = _outcome_decoder.decode(delivery.body).ending
         if ending is not None and ending.ran and ending.entity == self._registered.entity:
-            pause = self._tell_unless_started(delivery, report, ending, looks)
+            pause = self._fail_unless_started(delivery, report, ending, looks)
         else:
             pause = None
             if _is_to_be_failed(report, ending):
@@ -126,10 +126,12 @@ class WandbWords:
             self._cancel_sweep_of(report, ending)
         return pause
 
-    def _tell_unless_started(self, delivery: Delivery, report: Report, ending: Ending, looks: int) -> float | None:
+    def _fail_unless_started(self, delivery: Delivery, report: Report, ending: JobEnd, looks: int) -> float | None:
         """Fail the item whose job ended without a run having begun: W&B's rule, and W&B's schedule."""
         try:
-            state = self._contacts.insist(lambda: self._server.run_state(ending.entity, ending.project, ending.run_id))
+            state = self._caller.retry_refusals(
+                lambda: self._server.run_state(ending.entity, ending.project, ending.run_id)
+            )
         except Refused as error:
             log.warning("The state of a run is not to be had.", extra={"run": ending.run_id, "why": str(error)})
             if report.status == "failed":
@@ -137,18 +139,18 @@ class WandbWords:
             return None
         if state not in (None, RUN_PENDING):
             return None
-        if looks < len(self._looks):
-            return self._looks[looks]
+        if looks < len(self._retry_delays):
+            return self._retry_delays[looks]
         self._fail(delivery, _not_started(report), "run", ending)
         return None
 
-    def _fail(self, delivery: Delivery, message: str, stage: str, ending: Ending | None) -> None:
-        paths = self._keep_log(delivery, message, ending) if ending else None
-        taken = self._contacts.insist(lambda: self._server.fail_item(delivery.item_id, message, stage, paths))
+    def _fail(self, delivery: Delivery, message: str, stage: str, ending: JobEnd | None) -> None:
+        paths = self._upload_log(delivery, message, ending) if ending else None
+        taken = self._caller.retry_refusals(lambda: self._server.fail_item(delivery.item_id, message, stage, paths))
         if not taken and self._registered.capabilities.fail_item:
             raise Refused(f"Item {delivery.item_id} is no longer ours to fail.")
 
-    def _keep_log(self, delivery: Delivery, message: str, ending: Ending) -> tuple[str, ...] | None:
+    def _upload_log(self, delivery: Delivery, message: str, ending: JobEnd) -> tuple[str, ...] | None:
         """Return the paths under which the failure's log lies on the server, or ``None`` where it does not."""
         if not self._agent_run.is_possible:
             return None
@@ -156,68 +158,68 @@ class WandbWords:
         content = error_text(message, Path(ending.directory), ending.ran, self._secrets)
         for _ in range(LOG_TRIES):
             try:
-                self._agent_run.keep(delivery.agent_id, path, content)
+                self._agent_run.upload_log(delivery.agent_id, path, content)
             except QueueServerError as error:
                 log.warning(
                     "The log of a failed item is not taken.", extra={"item": delivery.item_id, "why": str(error)}
                 )
-                self._contacts.wait(min(self._contacts.pause_after(error), LOG_PAUSE_SECONDS))
+                self._caller.wait(min(self._caller.pause_after(error), LOG_PAUSE_SECONDS))
             else:
                 return (path,)
         return None
 
-    def _cancel_sweep_of(self, report: Report, ending: Ending) -> None:
+    def _cancel_sweep_of(self, report: Report, ending: JobEnd) -> None:
         """Cancel the sweep whose scheduler failed, as W&B's agent does: nobody would ever run it."""
         if ending.is_scheduler and report.status == "failed":
-            self._contacts.insist(lambda: self._server.cancel_sweep(ending.entity, ending.project, ending.run_id))
+            self._caller.retry_refusals(lambda: self._server.cancel_sweep(ending.entity, ending.project, ending.run_id))
 
     # -- warnings and requeued runs
 
     def _warn(self, delivery: Delivery) -> None:
         body = json.loads(delivery.body)
-        self._contacts.insist(lambda: self._server.warn_item(delivery.item_id, body["message"], body["stage"]))
+        self._caller.retry_refusals(lambda: self._server.warn_item(delivery.item_id, body["message"], body["stage"]))
 
-    def _queue_again(
+    def _requeue(
         self, delivery: Delivery, looks: int, entity: str, queue: str, run_spec: dict[str, Any]
     ) -> float | None:
         if self._registered.capabilities.push_key:
             key = f"after-{delivery.item_id}"
-            self._contacts.insist(lambda: self._server.push(entity, queue, run_spec, key=key))
+            self._caller.retry_refusals(lambda: self._server.push(entity, queue, run_spec, key=key))
             return None
-        items = self._contacts.insist(lambda: self._server.queue_items(entity, queue, QUEUE_LENGTH))
-        if self._may_have_been_said(delivery):
+        items = self._caller.retry_refusals(lambda: self._server.queue_items(entity, queue, QUEUE_LENGTH))
+        if self._may_have_been_pushed(delivery):
             if _is_among(items, run_spec):
                 return None
-            if self._hides_a_run(delivery, items):
-                return REQUEUE_LOOK_SECONDS
-        self._queue_before[delivery.id] = frozenset(item.id for item in items)
+            if self._has_unidentified_item(delivery, items):
+                return REQUEUE_RETRY_SECONDS
+        self._queue_items_before[delivery.id] = frozenset(item.id for item in items)
         try:
-            self._contacts.once(lambda: self._server.push(entity, queue, run_spec))
+            self._caller.call(lambda: self._server.push(entity, queue, run_spec))
         except Refused as error:
-            if looks >= INSISTENCE - 1:
+            if looks >= REFUSAL_ATTEMPTS - 1:
                 raise
-            return self._contacts.pause_after(error)
+            return self._caller.pause_after(error)
         except QueueServerError as error:
             # A push cannot be repeated blindly: one that was heard and not answered would be a second run.
-            return self._contacts.pause_after(error)
+            return self._caller.pause_after(error)
         return None
 
-    def _may_have_been_said(self, delivery: Delivery) -> bool:
-        return delivery.id in self._queue_before or delivery.created_at < self._started_at
+    def _may_have_been_pushed(self, delivery: Delivery) -> bool:
+        return delivery.id in self._queue_items_before or delivery.created_at < self._started_at
 
-    def _hides_a_run(self, delivery: Delivery, items: list[Item]) -> bool:
+    def _has_unidentified_item(self, delivery: Delivery, items: list[Item]) -> bool:
         """Whether there is a new item of which nobody can tell yet whose run it will be: W&B shows no run spec."""
-        before = self._queue_before.get(delivery.id, frozenset())
+        before = self._queue_items_before.get(delivery.id, frozenset())
         return any(
             item.id not in before and item.associated_run_id is None and item.state in ("PENDING", "LEASED")
             for item in items
         )
 
 
-def look_pauses(seconds: float) -> tuple[float, ...]:
+def retry_delays(seconds: float) -> tuple[float, ...]:
     """Return the pauses between looks at a run, doubling, ``seconds`` long in all."""
     pauses: list[float] = []
-    pause, left = FIRST_LOOK_SECONDS, seconds
+    pause, left = FIRST_RETRY_SECONDS, seconds
     while left > 0:
         pauses.append(min(pause, left))
         left -= pause
@@ -225,7 +227,7 @@ def look_pauses(seconds: float) -> tuple[float, ...]:
     return tuple(pauses)
 
 
-def _is_to_be_failed(report: Report, ending: Ending | None) -> bool:
+def _is_to_be_failed(report: Report, ending: JobEnd | None) -> bool:
     """Whether nobody else tells the server: a job that failed, or was stopped before it had a process, has no run."""
     return report.status == "failed" or (report.status == "stopped" and ending is not None and not ending.ran)
 

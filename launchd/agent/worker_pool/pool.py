@@ -10,15 +10,15 @@ import time
 from collections.abc import Iterator
 
 from ipc.messages import Detach, Event, Hello
-from launchd.agent.events import Hired
-from launchd.agent.worker_pool.spawner import Pool, Worker
+from launchd.agent.events import WorkerSpawned
+from launchd.agent.worker_pool.spawner import Worker, WorkerSpawner
 from launchd.config import SupervisionConfig
 
 #: A spare worker is made ready when the job that took the last one is on its way: both at once would delay the job.
 SPARE_DELAY_SECONDS = 0.1
 
 #: After a worker that could not be started the next is tried this much later.
-FAILED_HIRE_SECONDS = 1.0
+SPAWN_RETRY_SECONDS = 1.0
 
 #: How long a worker that was told to write down where it hangs may take.
 ABORT_SECONDS = 5.0
@@ -26,43 +26,43 @@ ABORT_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-class Staff:
+class WorkerPool:
     """All living workers of this supervisor. Main thread only."""
 
-    def __init__(self, pool: Pool, selector: selectors.BaseSelector, rules: SupervisionConfig) -> None:
-        self._pool = pool
+    def __init__(self, pool: WorkerSpawner, selector: selectors.BaseSelector, rules: SupervisionConfig) -> None:
+        self._spawner = pool
         self._selector = selector
-        self.rules = rules
+        self.config = rules
         self._spares: list[Worker] = []
-        self._booting: set[Worker] = set()
+        self._starting: set[Worker] = set()
         self._busy: dict[str, Worker] = {}
         self._ready: dict[Worker, None] = {}
-        self._dismissed = False
+        self._detaching = False
         self._assigned_at = 0.0
         self._missing = 0
-        self._hire_after = 0.0
+        self._spawn_after = 0.0
 
     def __len__(self) -> int:
-        return len(self._spares) + len(self._booting) + len(self._busy)
+        return len(self._spares) + len(self._starting) + len(self._busy)
 
     def worker_of(self, item_id: str) -> Worker | None:
         """Return the worker that has the job of this item."""
         return self._busy.get(item_id)
 
-    def welcome(self, letter: Hired) -> None:
+    def add(self, event: WorkerSpawned) -> None:
         """Take on a worker the pool has hired; it becomes a spare one with its hello."""
-        self._pool.arrived()
-        worker: Worker = letter.worker
-        self._booting.add(worker)
+        self._spawner.spawn_done()
+        worker: Worker = event.worker
+        self._starting.add(worker)
         for descriptor in worker.filenos():
             self._selector.register(descriptor, selectors.EVENT_READ, worker)
-        if self._dismissed:
+        if self._detaching:
             worker.send(Detach())
 
-    def no_show(self) -> None:
+    def spawn_failed(self) -> None:
         """Note that an ordered worker will not come."""
-        self._pool.arrived()
-        self._hire_after = time.monotonic() + FAILED_HIRE_SECONDS
+        self._spawner.spawn_done()
+        self._spawn_after = time.monotonic() + SPAWN_RETRY_SECONDS
 
     def assign(self, item_id: str) -> Worker:
         """Return a spare worker, from now on that of this item's job; there must be one."""
@@ -76,19 +76,19 @@ class Staff:
         """Return whether a job could be given to a worker at once."""
         return bool(self._spares)
 
-    def hire_for(self, waiting: int, keep_spares: bool) -> None:
+    def scale_to(self, waiting: int, keep_spares: bool) -> None:
         """Order as many workers as ``waiting`` jobs need, and spare ones on top once the last job is on its way."""
-        wanted = waiting + (self.rules.spare_workers if keep_spares else 0)
-        self._missing = max(0, wanted - len(self._spares) - len(self._booting) - self._pool.ordered)
+        wanted = waiting + (self.config.spare_workers if keep_spares else 0)
+        self._missing = max(0, wanted - len(self._spares) - len(self._starting) - self._spawner.pending)
         now = time.monotonic()
-        if now < self._hire_after or (not waiting and now - self._assigned_at < SPARE_DELAY_SECONDS):
+        if now < self._spawn_after or (not waiting and now - self._assigned_at < SPARE_DELAY_SECONDS):
             return
         for _ in range(self._missing):
-            self._pool.hire()
+            self._spawner.spawn()
         self._missing = 0
 
     @property
-    def is_short(self) -> bool:
+    def needs_spares(self) -> bool:
         """Whether spare workers are to be ordered soon."""
         return self._missing > 0
 
@@ -96,7 +96,7 @@ class Staff:
         """Note that ``worker`` has something to read or is dead."""
         self._ready[worker] = None
 
-    def news(self) -> Iterator[tuple[Worker, list[Event], int | None]]:
+    def poll_events(self) -> Iterator[tuple[Worker, list[Event], int | None]]:
         """Yield each worker marked ready with its events and, if it is dead, its exit code.
 
         What it sent comes before its death, however the two became known.
@@ -111,30 +111,30 @@ class Staff:
                 self._remove(worker)
             yield worker, events, exit_code
 
-    def bury(self, worker: Worker, lost: bool) -> None:
+    def reap(self, worker: Worker, lost: bool) -> None:
         """Release a dead worker; one that was ``lost`` is first made sure to be dead, with what it ran."""
         if lost:
-            worker.make_sure_dead()
+            worker.ensure_dead()
         worker.close()
 
-    def check_silence(self) -> None:
+    def check_heartbeats(self) -> None:
         """End workers that have been silent for too long: first so that they say where they hang, then by force."""
         dead = {worker for worker in self._all() if worker.is_dead()}
         untold = any(worker.exit_code() is None for worker in dead)
-        self._pool.check_fork_server(untold, self.rules.fork_server_silence_seconds)
+        self._spawner.check_fork_server(untold, self.config.fork_server_silence_seconds)
         now = time.monotonic()
-        for worker in {*self._busy.values(), *self._booting} - dead:
+        for worker in {*self._busy.values(), *self._starting} - dead:
             if worker.aborted_at is not None:
-                if now - worker.aborted_at > min(ABORT_SECONDS, self.rules.worker_silence_seconds):
+                if now - worker.aborted_at > min(ABORT_SECONDS, self.config.worker_silence_seconds):
                     worker.kill("it hung")
-            elif now - worker.heard_at > self.rules.worker_silence_seconds:
+            elif now - worker.last_event_at > self.config.worker_silence_seconds:
                 log.error("A worker has fallen silent and is ended.", extra={"pid": worker.pid, "item": worker.item_id})
-                worker.kill_reason = f"it was silent for {self.rules.worker_silence_seconds:g} s"
+                worker.kill_reason = f"it was silent for {self.config.worker_silence_seconds:g} s"
                 worker.abort()
 
-    def dismiss_all(self) -> None:
+    def detach_all(self) -> None:
         """Send every worker away, those still to come included; what runs runs on."""
-        self._dismissed = True
+        self._detaching = True
         for worker in self._all():
             worker.send(Detach())
 
@@ -144,20 +144,20 @@ class Staff:
             worker.kill(reason)
 
     def _all(self) -> list[Worker]:
-        return [*self._busy.values(), *self._booting, *self._spares]
+        return [*self._busy.values(), *self._starting, *self._spares]
 
     def _note_hello(self, worker: Worker, events: list[Event]) -> None:
-        if worker in self._booting and Hello(worker.pid) in events:
-            self._booting.discard(worker)
+        if worker in self._starting and Hello(worker.pid) in events:
+            self._starting.discard(worker)
             self._spares.append(worker)
 
     def _remove(self, worker: Worker) -> None:
         for descriptor in worker.filenos():
             self._selector.unregister(descriptor)
-        if worker in self._booting:
+        if worker in self._starting:
             log.error("A worker died before it could say hello.", extra={"pid": worker.pid, "exit": worker.exit_code()})
-            self._booting.discard(worker)
-            self._hire_after = time.monotonic() + FAILED_HIRE_SECONDS
+            self._starting.discard(worker)
+            self._spawn_after = time.monotonic() + SPAWN_RETRY_SECONDS
         if worker in self._spares:
             self._spares.remove(worker)
         if worker.item_id is not None:

@@ -21,7 +21,7 @@ import psutil
 from ipc.bootstrap import PRELOAD_VARIABLE, fork_server_pid, spawn_worker, start_fork_server
 from ipc.channel import ChannelClosed, SupervisorEnd, open_channel
 from ipc.messages import Command, Event, MalformedMessage
-from launchd.agent.events import Hired, HireFailed, Inbox
+from launchd.agent.events import EventQueue, WorkerSpawned, WorkerSpawnFailed
 
 WORKER_TARGET = "workers.main:main"
 PRELOAD = "workers.preload"
@@ -41,7 +41,7 @@ class Worker:
         self.pid: int = process.pid or 0
         self._pidfd = os.pidfd_open(self.pid)
         self.item_id: str | None = None
-        self.heard_at = time.monotonic()
+        self.last_event_at = time.monotonic()
         self.aborted_at: float | None = None
         self.kill_reason: str | None = None
 
@@ -67,7 +67,7 @@ class Worker:
             )
             self.kill("it sent something that is no message")
         if events:
-            self.heard_at = time.monotonic()
+            self.last_event_at = time.monotonic()
         return events
 
     def filenos(self) -> tuple[int, int]:
@@ -92,7 +92,7 @@ class Worker:
         self.kill_reason = self.kill_reason or reason
         self._signal(signal.SIGKILL)
 
-    def make_sure_dead(self) -> None:
+    def ensure_dead(self) -> None:
         """End the worker and what it started in its session, and wait until it is gone."""
         self._signal(signal.SIGKILL)
         if not _is_readable(self._pidfd, KILL_SECONDS):
@@ -110,31 +110,31 @@ class Worker:
             signal.pidfd_send_signal(self._pidfd, number)
 
 
-class Pool:
+class WorkerSpawner:
     """Hires workers one at a time, each with a private channel; a hired one arrives in the inbox as ``Hired``."""
 
-    def __init__(self, inbox: Inbox, resources: Sequence[str]) -> None:
+    def __init__(self, events: EventQueue, resources: Sequence[str]) -> None:
         """Start the fork server, ready for jobs on ``resources``; first of all things, see ``ipc.bootstrap``."""
         os.environ[PRELOAD_VARIABLE] = ",".join(resources)
         start_fork_server([PRELOAD])
-        self._inbox = inbox
+        self._events = events
         self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._hiring_since: float | None = None
-        self._owed_since: float | None = None
-        self.ordered = 0
+        self._spawning_since: float | None = None
+        self._exit_owed_since: float | None = None
+        self.pending = 0
 
-    def hire(self) -> None:
+    def spawn(self) -> None:
         """Ask for one more worker."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._hire_for_ever, name="hiring", daemon=True)
+            self._thread = threading.Thread(target=self._spawn_requested, name="hiring", daemon=True)
             self._thread.start()
-        self.ordered += 1
+        self.pending += 1
         self._requests.put(None)
 
-    def arrived(self) -> None:
+    def spawn_done(self) -> None:
         """Note that an ordered worker, or the news that there will be none, has arrived."""
-        self.ordered -= 1
+        self.pending -= 1
 
     def check_fork_server(self, owes_an_exit_code: bool, patience: float) -> None:
         """Kill a fork server that has owed us something for more than ``patience`` seconds.
@@ -143,26 +143,26 @@ class Pool:
         new one.
         """
         now = time.monotonic()
-        self._owed_since = (self._owed_since or now) if owes_an_exit_code else None
-        waiting = [since for since in (self._hiring_since, self._owed_since) if since is not None]
+        self._exit_owed_since = (self._exit_owed_since or now) if owes_an_exit_code else None
+        waiting = [since for since in (self._spawning_since, self._exit_owed_since) if since is not None]
         pid = fork_server_pid()
         if pid is not None and waiting and now - min(waiting) > patience:
             log.error("The fork server does not answer and is replaced.", extra={"pid": pid})
-            self._hiring_since = self._owed_since = None
+            self._spawning_since = self._exit_owed_since = None
             os.kill(pid, signal.SIGKILL)
 
-    def _hire_for_ever(self) -> None:
+    def _spawn_requested(self) -> None:
         while True:
             self._requests.get()
-            self._hiring_since = time.monotonic()
+            self._spawning_since = time.monotonic()
             try:
-                self._inbox.put(Hired(_hire()))
+                self._events.put(WorkerSpawned(_spawn()))
             except (OSError, EOFError, ChannelClosed) as error:
-                self._inbox.put(HireFailed(f"{type(error).__name__}: {error}"))
-            self._hiring_since = None
+                self._events.put(WorkerSpawnFailed(f"{type(error).__name__}: {error}"))
+            self._spawning_since = None
 
 
-def _hire() -> Worker:
+def _spawn() -> Worker:
     end, worker_end = open_channel()
     try:
         process = spawn_worker(WORKER_TARGET, worker_end)

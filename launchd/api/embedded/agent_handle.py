@@ -11,8 +11,8 @@ from typing import Any
 
 from launchd.agent.control.client import ControlError, ask
 from launchd.api.access import Access
-from launchd.api.embedded.parent import AgentProcess
-from launchd.api.embedded.protocol import Begin, Claim, FromAgent, Refusal, Take
+from launchd.api.embedded.parent import ChildAgent
+from launchd.api.embedded.protocol import FromAgent, Refused, StartAgent, StartClaiming, TakeItem
 from launchd.api.errors import LaunchError
 from launchd.config import LaunchdConfig
 
@@ -28,11 +28,11 @@ POLL_SECONDS = 0.05
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 
 
-class HeldSupervisor:
+class AgentHandle:
     """One supervisor for a launch-config ``document``; it stands by until :meth:`serve`."""
 
     def __init__(self, document: dict[str, Any], ours: LaunchdConfig, access: Access) -> None:
-        self._begin = Begin(document, access.base_url, access.api_key, os.getpid(), own_queue=False)
+        self._begin = StartAgent(document, access.base_url, access.api_key, os.getpid(), own_queue=False)
         self._runtime_dir = Path(ours.runtime_dir)
         self._directory = Path(ours.state_dir)
         self._refusal: str | None = None
@@ -55,18 +55,18 @@ class HeldSupervisor:
 
     def serve(self) -> None:
         """Claim jobs, and return when the agent has left; where its process died, it is started again."""
-        self._process.send(Claim())
+        self._process.send(StartClaiming())
         pause = FIRST_PAUSE_SECONDS
         while self._process.wait() != 0:
             self._check_refusal()
             time.sleep(pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
             self._process = self._start()
-            self._process.send(Claim())
+            self._process.send(StartClaiming())
 
     def take(self, item_id: str, queue: str, run_spec: Mapping[str, Any]) -> None:
         """Hand an item over that is leased to the agent; raises :class:`LaunchError` where it is not taken."""
-        self._process.send(Take(item_id, queue, dict(run_spec)))
+        self._process.send(TakeItem(item_id, queue, dict(run_spec)))
         deadline = time.monotonic() + TAKE_SECONDS
         while not self._ask_once(command="job", item=item_id).get("ok"):
             if time.monotonic() > deadline:
@@ -85,16 +85,16 @@ class HeldSupervisor:
         if self._process.is_alive():
             self._process.terminate()
 
-    def _start(self) -> AgentProcess:
+    def _start(self) -> ChildAgent:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return AgentProcess(self._begin, self._directory, self._heard, lambda _: None)
+            return ChildAgent(self._begin, self._directory, self._heard, lambda _: None)
         except OSError as error:
             raise LaunchError(f"The state directory {self._directory} cannot be used: {error}.") from error
 
     def _heard(self, message: FromAgent) -> None:
         match message:
-            case Refusal(sentence):
+            case Refused(sentence):
                 self._refusal = sentence
             case _:
                 return

@@ -12,19 +12,19 @@ import threading
 
 from launchd.agent.supervisor import CannotStart, run
 from launchd.api.embedded.protocol import (
-    Begin,
-    Claim,
     FromAgent,
     Leave,
-    Refusal,
-    Stop,
-    Take,
-    Told,
+    Refused,
+    ReportSent,
+    StartAgent,
+    StartClaiming,
+    StopItem,
+    TakeItem,
     beginning,
     line_of,
     to_agent,
 )
-from launchd.api.embedded.server_adapters import CallersQueue, Handover, StandbyServer
+from launchd.api.embedded.server_adapters import ItemHandover, ProgramQueue, StandbyServer
 from launchd.client.queue_server import ClaimedItem, QueueServer, Report
 from launchd.config import ConfigError, from_values
 from launchd.daemon import logging as logs
@@ -71,13 +71,13 @@ class Channel:
         return line
 
 
-class Host:
+class AgentHost:
     """Does for the agent's process what its caller says."""
 
-    def __init__(self, begin: Begin, channel: Channel) -> None:
+    def __init__(self, begin: StartAgent, channel: Channel) -> None:
         self._begin = begin
         self._channel = channel
-        self._handover = Handover()
+        self._handover = ItemHandover()
         self._items: dict[str, None] = {}
 
     def connect(self) -> QueueServer:
@@ -85,7 +85,7 @@ class Host:
         threading.Thread(target=self._listen, name="caller", daemon=True).start()
         address, key = self._begin.base_url, self._begin.api_key
         if self._begin.own_queue:
-            return CallersQueue(address, key, self._handover, self._told)
+            return ProgramQueue(address, key, self._handover, self._told)
         return StandbyServer(address, key, self._handover)
 
     def _listen(self) -> None:
@@ -96,12 +96,12 @@ class Host:
             return
         while line := self._channel.next_line(caller):
             match to_agent(line):
-                case Take(item_id, queue, run_spec):
+                case TakeItem(item_id, queue, run_spec):
                     self._items[item_id] = None
                     self._handover.offer(ClaimedItem(item_id, queue, run_spec))
-                case Stop(item_id, reason):
+                case StopItem(item_id, reason):
                     self._handover.stop(item_id, reason)
-                case Claim():
+                case StartClaiming():
                     self._handover.start_claiming()
                 case Leave():
                     self._leave(None)
@@ -117,7 +117,7 @@ class Host:
         self._handover.end()
 
     def _told(self, report: Report) -> None:
-        self._channel.tell(Told(report))
+        self._channel.tell(ReportSent(report))
 
 
 def main() -> int:
@@ -127,9 +127,9 @@ def main() -> int:
     try:
         loaded = from_values(begin.config, os.environ)
         logs.set_up(loaded.config.launchd.log_format, loaded.config.verbosity)
-        return run(loaded, Host(begin, channel).connect, begin.api_key, lambda: loaded)
+        return run(loaded, AgentHost(begin, channel).connect, begin.api_key, lambda: loaded)
     except (ConfigError, CannotStart) as error:
-        channel.tell(Refusal(str(error)))
+        channel.tell(Refused(str(error)))
         return REFUSED
 
 

@@ -24,7 +24,7 @@ def launches_dir(environ: Mapping[str, str]) -> Path:
     return Path(environ.get(ENVIRONMENT_VARIABLE) or default_state_dir(environ), "launches")
 
 
-def new_place(parent: Path) -> tuple[Path, int]:
+def new_directory(parent: Path) -> tuple[Path, int]:
     """Make a directory for a program; it is kept as long as the returned descriptor is open. Raises ``OSError``."""
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_old(parent)

@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ipc.handles import external_name
+from ipc.handles import workload_name
 from ipc.job_files import OUTPUT_FILE
 from launchd.api.access import Access
-from launchd.api.embedded.directories import launches_dir, new_place, socket_dir
-from launchd.api.embedded.parent import LEAVE_SECONDS, AgentProcess
-from launchd.api.embedded.protocol import Begin, FromAgent, Leave, Refusal, Stop, Take, Told
+from launchd.api.embedded.directories import launches_dir, new_directory, socket_dir
+from launchd.api.embedded.parent import LEAVE_SECONDS, ChildAgent
+from launchd.api.embedded.protocol import FromAgent, Leave, Refused, ReportSent, StartAgent, StopItem, TakeItem
 from launchd.api.embedded.server_adapters import CALLER
 from launchd.api.errors import LaunchError
 from launchd.api.run_spec import AGENT_KEYS
@@ -41,22 +41,22 @@ INTERRUPTED = "the program that launched it was interrupted"
 log = logging.getLogger(__name__)
 
 
-class CallersAgent:
+class ProgramAgent:
     """One agent of this program. Any thread may call."""
 
     def __init__(self, access: Access, config: Mapping[str, Any]) -> None:
         self.owner = os.getpid()
         self._lock = threading.RLock()
         try:
-            self.directory, self._place = new_place(launches_dir(os.environ))
+            self.directory, self._place = new_directory(launches_dir(os.environ))
         except OSError as error:
             raise LaunchError(f"The directory for launches cannot be used: {error}.") from error
         self._sockets = socket_dir(self.directory)
         document = agent_config(config, access.default_entity, self.directory, self._sockets)
         self._jobs_dir = Path(from_values(document, os.environ).config.launchd.state_dir, "jobs")
-        self._begin = Begin(document, access.base_url, access.api_key, self.owner, own_queue=True)
+        self._begin = StartAgent(document, access.base_url, access.api_key, self.owner, own_queue=True)
         self._runs: dict[str, SubmittedRun] = {}
-        self._taken: dict[str, Take] = {}
+        self._taken: dict[str, TakeItem] = {}
         self._restarts = 0
         self._leaving = False
         self._refusal: str | None = None
@@ -71,16 +71,16 @@ class CallersAgent:
     def run(self, spec: dict[str, Any]) -> SubmittedRun:
         """Begin to run ``spec``, which names its run id; raises :class:`LaunchError` where that cannot be."""
         item_id = os.urandom(10).hex()
-        output = self._jobs_dir / external_name(self._begin.base_url, item_id, attempt=1) / OUTPUT_FILE
+        output = self._jobs_dir / workload_name(self._begin.base_url, item_id, attempt=1) / OUTPUT_FILE
         run = SubmittedRun(
             spec["run_id"],
             spec["entity"],
             spec["project"],
             spec.get("name"),
             output,
-            lambda reason: self._process.send(Stop(item_id, reason)),
+            lambda reason: self._process.send(StopItem(item_id, reason)),
         )
-        take = Take(item_id, "", spec)
+        take = TakeItem(item_id, "", spec)
         with self._lock:
             if self._refusal is not None:
                 raise LaunchError(self._refusal)
@@ -110,18 +110,18 @@ class CallersAgent:
         shutil.rmtree(self._sockets, ignore_errors=True)
         os.close(self._place)
 
-    def _start(self) -> AgentProcess:
-        return AgentProcess(self._begin, self.directory, self._heard, self._ended)
+    def _start(self) -> ChildAgent:
+        return ChildAgent(self._begin, self.directory, self._heard, self._ended)
 
     def _heard(self, message: FromAgent) -> None:
         match message:
-            case Told(report):
+            case ReportSent(report):
                 with self._lock:
                     run = self._runs[report.item_id]
-                    run.heard(report)
+                    run.on_report(report)
                     if run.is_over:
                         self._taken.pop(report.item_id, None)
-            case Refusal(sentence):
+            case Refused(sentence):
                 self._refusal = sentence
 
     def _ended(self, code: int) -> None:
@@ -138,14 +138,14 @@ class CallersAgent:
             words = f"its agent died again and again (exit code {code}): {self._process.last_words()}"
             self._refusal = self._refusal or words
             for run in self._runs.values():
-                run.lost(self._refusal)
+                run.on_agent_lost(self._refusal)
 
 
-_agents: dict[str, CallersAgent] = {}
+_agents: dict[str, ProgramAgent] = {}
 _agents_lock = threading.Lock()
 
 
-def callers_agent(access: Access, config: Mapping[str, Any]) -> CallersAgent:
+def program_agent(access: Access, config: Mapping[str, Any]) -> ProgramAgent:
     """Return the agent of this program for a server and for the blocks of ``config`` that are an agent's.
 
     Raises:
@@ -156,7 +156,7 @@ def callers_agent(access: Access, config: Mapping[str, Any]) -> CallersAgent:
     with _agents_lock:
         agent = _agents.get(name)
         if agent is None or not agent.is_usable():
-            _agents[name] = agent = CallersAgent(access, blocks)
+            _agents[name] = agent = ProgramAgent(access, blocks)
         return agent
 
 
@@ -170,7 +170,7 @@ def agent_config(blocks: Mapping[str, Any], entity: str, directory: Path, socket
     return {**blocks, "entity": entity, "queues": [CALLER], **limits, "launchd": ours | {"venv": venv}}
 
 
-def agents() -> list[CallersAgent]:
+def agents() -> list[ProgramAgent]:
     """Return the agents of this program."""
     return [agent for agent in _agents.values() if agent.owner == os.getpid()]
 
@@ -190,7 +190,7 @@ def end_all() -> None:
         agent.leave()
 
 
-def _stop_all(agents: list[CallersAgent]) -> None:
+def _stop_all(agents: list[ProgramAgent]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     unfinished = _unfinished(agents)
     for run in unfinished:
@@ -204,7 +204,7 @@ def _wait_for(run: SubmittedRun, seconds: float | None) -> None:
         run.wait(seconds)
 
 
-def _unfinished(agents: list[CallersAgent]) -> list[SubmittedRun]:
+def _unfinished(agents: list[ProgramAgent]) -> list[SubmittedRun]:
     return [run for agent in agents for run in agent.unfinished()]
 
 

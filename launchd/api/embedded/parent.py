@@ -11,7 +11,7 @@ from typing import IO
 
 import msgspec
 
-from launchd.api.embedded.protocol import Begin, FromAgent, ToAgent, from_agent, line_of
+from launchd.api.embedded.protocol import FromAgent, StartAgent, ToAgent, from_agent, line_of
 
 LOG_FILE = "agent.log"
 
@@ -21,11 +21,11 @@ LEAVE_SECONDS = 20.0
 log = logging.getLogger(__name__)
 
 
-class AgentProcess:
+class ChildAgent:
     """A supervisor in a process of its own. ``heard`` gets what it says, ``ended`` its exit code, in another thread."""
 
     def __init__(
-        self, begin: Begin, directory: Path, heard: Callable[[FromAgent], None], ended: Callable[[int], None]
+        self, begin: StartAgent, directory: Path, heard: Callable[[FromAgent], None], ended: Callable[[int], None]
     ) -> None:
         self._writing = threading.Lock()
         self._gone = threading.Event()

@@ -11,7 +11,7 @@ import msgspec
 from launchd.client.queue_server import Report
 
 
-class Begin(msgspec.Struct, frozen=True, tag=True):
+class StartAgent(msgspec.Struct, frozen=True, tag=True):
     """The first message: what the agent is to be. `config` is a launch-config document.
 
     `caller` is the program's process id: where that is gone, so is whoever wanted the agent. `own_queue`: the agent
@@ -25,7 +25,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     own_queue: bool
 
 
-class Take(msgspec.Struct, frozen=True, tag=True):
+class TakeItem(msgspec.Struct, frozen=True, tag=True):
     """Run this item."""
 
     item_id: str
@@ -33,14 +33,14 @@ class Take(msgspec.Struct, frozen=True, tag=True):
     run_spec: dict[str, Any]
 
 
-class Stop(msgspec.Struct, frozen=True, tag=True):
+class StopItem(msgspec.Struct, frozen=True, tag=True):
     """Stop the job of this item."""
 
     item_id: str
     reason: str
 
 
-class Claim(msgspec.Struct, frozen=True, tag=True):
+class StartClaiming(msgspec.Struct, frozen=True, tag=True):
     """Take jobs off the queues from now on."""
 
 
@@ -48,32 +48,32 @@ class Leave(msgspec.Struct, frozen=True, tag=True):
     """Leave: once all jobs are over (the caller's own queue), or at once, while they run on."""
 
 
-class Told(msgspec.Struct, frozen=True, tag=True):
+class ReportSent(msgspec.Struct, frozen=True, tag=True):
     """How a job of the caller's own queue stands."""
 
     report: Report
 
 
-class Refusal(msgspec.Struct, frozen=True, tag=True):
+class Refused(msgspec.Struct, frozen=True, tag=True):
     """The agent cannot start; the process ends. The message says why."""
 
     message: str
 
 
-ToAgent = Take | Stop | Claim | Leave
-FromAgent = Told | Refusal
+ToAgent = TakeItem | StopItem | StartClaiming | Leave
+FromAgent = ReportSent | Refused
 
-_begin: msgspec.json.Decoder[Begin] = msgspec.json.Decoder(Begin)
+_begin: msgspec.json.Decoder[StartAgent] = msgspec.json.Decoder(StartAgent)
 _to_agent: msgspec.json.Decoder[ToAgent] = msgspec.json.Decoder(ToAgent)
 _from_agent: msgspec.json.Decoder[FromAgent] = msgspec.json.Decoder(FromAgent)
 
 
-def line_of(message: Begin | ToAgent | FromAgent) -> bytes:
+def line_of(message: StartAgent | ToAgent | FromAgent) -> bytes:
     """Return ``message`` as it is sent."""
     return msgspec.json.encode(message) + b"\n"
 
 
-def beginning(line: bytes) -> Begin:
+def beginning(line: bytes) -> StartAgent:
     """Return what the agent is to be, which ``line`` says; raises `msgspec.DecodeError`."""
     return _begin.decode(line)
 

@@ -19,14 +19,14 @@ from launchd.client.queue_server import (
     QUEUE_PROJECT,
     Ack,
     Agent,
+    AgentCommands,
     Capabilities,
     Claim,
     ClaimedItem,
-    Orders,
     Queue,
     QueueServer,
     Report,
-    StopOrder,
+    StopRequest,
 )
 
 #: The one queue of a caller, and the one agent that serves it.
@@ -36,10 +36,10 @@ CALLER = "caller"
 HANDED_OVER_SECONDS = 5.0
 
 #: It does what our server does for its agent, and keeps nothing.
-_CALLERS = msgspec.structs.replace(CURRENT_WANDB, native=True, run_files=False, artifact_memberships=False)
+_CALLERS = msgspec.structs.replace(CURRENT_WANDB, launchd_protocol=True, run_files=False, artifact_memberships=False)
 
 
-class Handover:
+class ItemHandover:
     """Items on their way from a caller to its agent, and the caller's orders. Any thread may call."""
 
     def __init__(self) -> None:
@@ -89,16 +89,16 @@ class Handover:
             self._items = [item for item in self._items if item not in taken]
         return tuple(taken)
 
-    def orders(self, seen: Sequence[str], seconds: float) -> Orders:
+    def orders(self, seen: Sequence[str], seconds: float) -> AgentCommands:
         """Return the orders to stop that are not among those ``seen``; waits for one for at most ``seconds``."""
         deadline = time.monotonic() + seconds
         with self._changed:
             while not (self._is_ending or self._orders(seen)) and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
-            return Orders(self._is_ending, self._orders(seen))
+            return AgentCommands(self._is_ending, self._orders(seen))
 
-    def _orders(self, seen: Sequence[str]) -> tuple[StopOrder, ...]:
-        return tuple(StopOrder(item_id, reason) for item_id, reason in self._stops.items() if item_id not in seen)
+    def _orders(self, seen: Sequence[str]) -> tuple[StopRequest, ...]:
+        return tuple(StopRequest(item_id, reason) for item_id, reason in self._stops.items() if item_id not in seen)
 
     def _wanted(self, jobs: int, schedulers: int) -> list[ClaimedItem]:
         kinds = {False: jobs, True: schedulers}
@@ -114,7 +114,7 @@ class Handover:
 class StandbyServer(QueueServer):
     """A real queue server, of which nothing is claimed before the caller says so."""
 
-    def __init__(self, base_url: str, api_key: str, handover: Handover) -> None:
+    def __init__(self, base_url: str, api_key: str, handover: ItemHandover) -> None:
         super().__init__(base_url, api_key)
         self._handover = handover
 
@@ -133,10 +133,10 @@ class StandbyServer(QueueServer):
         return super().pop(entity, queue, agent_id, project) if self._handover.claims else None
 
 
-class CallersQueue(QueueServer):
+class ProgramQueue(QueueServer):
     """A server with one queue and one agent; ``tell`` hears every report. Sweeps are asked for at the real server."""
 
-    def __init__(self, base_url: str, api_key: str, handover: Handover, tell: Callable[[Report], None]) -> None:
+    def __init__(self, base_url: str, api_key: str, handover: ItemHandover, tell: Callable[[Report], None]) -> None:
         super().__init__(base_url, api_key)
         self._handover = handover
         self._tell = tell
@@ -176,7 +176,7 @@ class CallersQueue(QueueServer):
         """Nothing is leased: whoever launches hands over again what is not over."""
         return ()
 
-    def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> Orders:  # noqa: ARG002
+    def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> AgentCommands:  # noqa: ARG002
         """Wait for the caller's orders."""
         return self._handover.orders(seen_stops, wait_seconds)
 

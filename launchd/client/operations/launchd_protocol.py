@@ -1,7 +1,7 @@
 """What only our server knows."""
 
 from launchd.client.artifact_models import CollectedGarbage
-from launchd.client.models import Agent, Claim, Item, Orders
+from launchd.client.models import Agent, AgentCommands, Claim, Item
 from launchd.client.operations.launch import AGENT_FIELDS
 from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, native_mutation, query
 from launchd.client.responses import (
@@ -58,7 +58,9 @@ QUEUE_ITEMS: Root[ProjectFields | None] = query(
 CLAIM: Root[Claim] = native_mutation(
     "claimRunQueueItems", "items { runQueueItemId queueName runSpec } stopPolling", Claim
 )
-WATCH: Root[Orders] = native_mutation("watchLaunchAgent", "stopPolling stops { runQueueItemId reason }", Orders)
+WATCH: Root[AgentCommands] = native_mutation(
+    "watchLaunchAgent", "stopPolling stops { runQueueItemId reason }", AgentCommands
+)
 RESUME: Root[Returned] = native_mutation("resumeLaunchAgent", "success returned", Returned)
 ACK_MANY: Root[ItemResults] = native_mutation("ackRunQueueItems", "results { runQueueItemId success }", ItemResults)
 REPORT_MANY: Root[ItemResults] = native_mutation(

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from launchd.server.errors import Refused, StoreUnavailable
-from launchd.server.files.blob_store import Content, ContentStore
+from launchd.server.files.blob_store import Blob, BlobStore
 from launchd.server.models import ArtifactFile, FilePart
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.database import Database
@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 _PIECE = 4 * 1024 * 1024
 
 
-class Assembler:
+class MultipartAssembler:
     """Puts the parts of files together in `contents`. `patience_seconds`: how long somebody who asks is let wait."""
 
-    def __init__(self, contents: ContentStore, database: Database, patience_seconds: float) -> None:
+    def __init__(self, contents: BlobStore, database: Database, patience_seconds: float) -> None:
         self._contents = contents
         self._database = database
-        self._patience = patience_seconds
+        self._timeout = patience_seconds
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def assemble(self, file: ArtifactFile, parts: Sequence[FilePart]) -> None:
@@ -42,7 +42,7 @@ class Assembler:
         if task is None:
             task = self._tasks[file.id] = asyncio.create_task(self._put_together(file, parts))
             task.add_done_callback(lambda ended: self._note_end(file, ended))
-        done, _ = await asyncio.wait([task], timeout=self._patience)
+        done, _ = await asyncio.wait([task], timeout=self._timeout)
         if not done:
             raise StoreUnavailable(f"The parts of {file.name!r} are still being put together. Ask again soon.")
         task.result()
@@ -61,7 +61,7 @@ class Assembler:
             await self._database.write(lambda connection: _keep(connection, file, content))
 
 
-def _keep(connection: Connection, file: ArtifactFile, content: Content) -> None:
+def _keep(connection: Connection, file: ArtifactFile, content: Blob) -> None:
     if not artifact_files.arrived(connection, file, content.sha256, content.size):
         raise Refused("The artifact of this file has been deleted, or was announced with another content.")
 

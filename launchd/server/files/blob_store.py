@@ -14,13 +14,13 @@ from typing import IO, BinaryIO
 import msgspec
 
 from launchd.server.errors import Refused, StoreUnavailable
-from launchd.server.files.quota import Reservation, StoreBudget
+from launchd.server.files.quota import Reservation, StorageQuota
 
 _BUFFER = 1024 * 1024
 _SHELF_DIGITS = 2
 
 
-class Content(msgspec.Struct, frozen=True):
+class Blob(msgspec.Struct, frozen=True):
     """What was stored: SHA-256 in hex, MD5 in base64, size in bytes."""
 
     sha256: str
@@ -28,7 +28,7 @@ class Content(msgspec.Struct, frozen=True):
     size: int
 
 
-class ContentStore:
+class BlobStore:
     """Contents under `directory`: `<two digits>/<sha256>`, and `incoming/` for those that are still being received.
 
     Several servers may share the directory, and any may die at any time. So a file on its way in is locked by who
@@ -37,10 +37,10 @@ class ContentStore:
     The kernel lets go of the locks of the dead.
     """
 
-    def __init__(self, directory: Path, max_bytes: int, budget: StoreBudget) -> None:
+    def __init__(self, directory: Path, max_bytes: int, quota: StorageQuota) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
-        self._budget = budget
+        self._budget = quota
         self._incoming = directory / "incoming"
         self._locks = directory / "locks"
         for part in (self._incoming, self._locks):
@@ -54,7 +54,7 @@ class ContentStore:
     @asynccontextmanager
     async def receiving(
         self, chunks: AsyncIterator[bytes], md5: str | None, announced: int | None = None
-    ) -> AsyncIterator[Content]:
+    ) -> AsyncIterator[Blob]:
         """Store what arrives, if its MD5 (base64) is the expected one (None: any); inside, it is on disk.
 
         Nobody removes it while inside: there the database must be told of it. `announced`: how many bytes will come.
@@ -73,7 +73,7 @@ class ContentStore:
 
     async def _receive(
         self, chunks: AsyncIterator[bytes], md5: str | None, reserved: Reservation
-    ) -> tuple[Content, IO[bytes]]:
+    ) -> tuple[Blob, IO[bytes]]:
         try:
             file, path = await asyncio.to_thread(self._open_incoming)
         except OSError as error:
@@ -100,7 +100,7 @@ class ContentStore:
                 return file, Path(name)
             file.close()
 
-    def _keep(self, file: BinaryIO, received: Path, content: Content, reserved: Reservation) -> IO[bytes]:
+    def _keep(self, file: BinaryIO, received: Path, content: Blob, reserved: Reservation) -> IO[bytes]:
         """Put a received file into its place. Returns the lock that keeps it there."""
         os.fsync(file.fileno())
         place = self.path(content.sha256)
@@ -121,7 +121,7 @@ class ContentStore:
         """Names of the shelves."""
         return sorted(entry.name for entry in self._directory.iterdir() if len(entry.name) == _SHELF_DIGITS)
 
-    def contents_on(self, shelf: str) -> dict[str, int]:
+    def blobs_on(self, shelf: str) -> dict[str, int]:
         """SHA-256 and size of each content on a shelf."""
         with os.scandir(self._directory / shelf) as entries:
             return {entry.name: entry.stat().st_size for entry in entries}
@@ -180,11 +180,11 @@ class _Incoming:
         while rest:
             rest = rest[self._file.write(rest) :]
 
-    def finish(self, md5: str | None) -> Content:
+    def finish(self, md5: str | None) -> Blob:
         found = base64.b64encode(self._md5.digest()).decode()
         if md5 is not None and found != md5:
             raise Refused(f"The content does not match its digest: MD5 {md5!r} was promised, {found!r} has arrived.")
-        return Content(self._sha256.hexdigest(), found, self._size)
+        return Blob(self._sha256.hexdigest(), found, self._size)
 
 
 async def _drain(chunks: AsyncIterator[bytes], incoming: _Incoming) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from launchd.server.errors import ServerError
-from launchd.server.files.blob_store import ContentStore
-from launchd.server.files.quota import StoreBudget
+from launchd.server.files.blob_store import BlobStore
+from launchd.server.files.quota import StorageQuota
 from launchd.server.settings import ServerSettings
 from launchd.server.store.artifacts import expiry
 from launchd.server.store.database import Database
@@ -37,18 +37,18 @@ class Collected:
 
 
 class GarbageCollector:
-    """Collects every `collection_seconds`, one collection at a time. `stores`: each with what knows its contents."""
+    """Collects every `gc_interval_seconds`, one collection at a time. `stores`: each with what knows its contents."""
 
     def __init__(
         self,
         settings: ServerSettings,
         database: Database,
-        budget: StoreBudget,
-        stores: Mapping[ContentStore, Known],
+        quota: StorageQuota,
+        stores: Mapping[BlobStore, Known],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._budget = budget
+        self._budget = quota
         self._stores = stores
         self._one = asyncio.Lock()
         self._hurry = asyncio.Event()
@@ -72,7 +72,7 @@ class GarbageCollector:
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._settings.collection_seconds)
+                await asyncio.wait_for(self._hurry.wait(), self._settings.gc_interval_seconds)
             self._hurry.clear()
             try:
                 await self.collect()
@@ -85,7 +85,7 @@ class GarbageCollector:
             await self._forget()
             candidates = {store: await self._unknown(store, known) for store, known in self._stores.items()}
             if any(candidates.values()):
-                await asyncio.sleep(self._settings.collection_pause_seconds)
+                await asyncio.sleep(self._settings.gc_pause_seconds)
             removed = [
                 size
                 for store, shelves in candidates.items()
@@ -105,12 +105,12 @@ class GarbageCollector:
         while await self._database.write(lambda connection: expiry.forget_expired(connection, now)):
             pass
 
-    async def _unknown(self, store: ContentStore, known: Known) -> dict[str, dict[str, int]]:
+    async def _unknown(self, store: BlobStore, known: Known) -> dict[str, dict[str, int]]:
         """Contents by shelf that the database does not know; what died on its way in goes at once."""
         await asyncio.to_thread(store.sweep)
         found = {}
         for shelf in await asyncio.to_thread(store.shelves):
-            contents = await asyncio.to_thread(store.contents_on, shelf)
+            contents = await asyncio.to_thread(store.blobs_on, shelf)
             unknown = await self._not_known(known, contents)
             if unknown:
                 found[shelf] = unknown
@@ -125,7 +125,7 @@ class GarbageCollector:
         found = await self._database.read(work) if names else set()
         return {name: size for name, size in contents.items() if name not in found}
 
-    async def _clear(self, store: ContentStore, shelf: str, contents: Mapping[str, int]) -> list[int]:
+    async def _clear(self, store: BlobStore, shelf: str, contents: Mapping[str, int]) -> list[int]:
         """Sizes of what was removed."""
         with store.clearing(shelf) as alone:
             if not alone:
@@ -140,8 +140,8 @@ class GarbageCollector:
         self._budget.start_from(sum(map(_size_of, self._stores)))
 
 
-def _size_of(store: ContentStore) -> int:
-    return sum(sum(store.contents_on(shelf).values()) for shelf in store.shelves())
+def _size_of(store: BlobStore) -> int:
+    return sum(sum(store.blobs_on(shelf).values()) for shelf in store.shelves())
 
 
 def _batches(names: list[str]) -> Iterator[list[str]]:

@@ -10,8 +10,8 @@ from launchd.server.errors import Refused
 class Reservation:
     """Bytes of one upload. Given back at its end, unless they are kept."""
 
-    def __init__(self, budget: "StoreBudget") -> None:
-        self._budget = budget
+    def __init__(self, quota: "StorageQuota") -> None:
+        self._budget = quota
         self.size = 0
 
     def take(self, size: int) -> None:
@@ -24,7 +24,7 @@ class Reservation:
         self.size = 0
 
 
-class StoreBudget:
+class StorageQuota:
     """Counts what is stored and what is on its way. `limit`: bytes; None: none is kept to. For any thread."""
 
     def __init__(self, limit: int | None) -> None:

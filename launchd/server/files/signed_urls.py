@@ -15,14 +15,14 @@ RUN_UPLOAD, RUN_DOWNLOAD = "run-upload", "run-download"
 _TOKEN = re.compile(r"(\d{1,18})-(\d{1,12})-([0-9a-f]{64})", re.ASCII)
 
 
-class LinkSigner:
+class UrlSigner:
     """Makes and checks links. `valid_seconds` is how long a link works."""
 
     def __init__(self, secret: bytes, valid_seconds: float) -> None:
         self._secret = secret
         self._valid_seconds = valid_seconds
 
-    def link(self, base_url: str, action: str, file_id: int) -> str:
+    def sign(self, base_url: str, action: str, file_id: int) -> str:
         """An absolute link, to `/storage/<action>/`, to take this action on one file."""
         ends_at = int(time.time() + self._valid_seconds)
         return f"{base_url}/storage/{action}/{file_id}-{ends_at}-{self._sign(action, file_id, ends_at)}"

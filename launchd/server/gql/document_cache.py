@@ -29,7 +29,7 @@ class InvalidDocument(Refused):
         self.errors = errors
 
 
-class Documents:
+class DocumentCache:
     """The last few hundred documents, ready to execute."""
 
     def __init__(self, schema: GraphQLSchema) -> None:

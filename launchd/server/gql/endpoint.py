@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from launchd.server.auth import may_write
-from launchd.server.container import Services
+from launchd.server.container import AppState
 from launchd.server.context import Context
 from launchd.server.errors import Refused
-from launchd.server.gql.document_cache import Documents, InvalidDocument, operation_of
+from launchd.server.gql.document_cache import DocumentCache, InvalidDocument, operation_of
 from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.gql.input_limits import check_variables
-from launchd.server.gql.query_cost import Costs
+from launchd.server.gql.query_cost import QueryCost
 from launchd.server.request_body import read_body
 from launchd.server.responses import error_response, json_response
 
@@ -26,10 +26,10 @@ _BUG = "The queue server failed on this request; its log says why."
 class GraphQLEndpoint:
     """Executes the documents that clients send, each as the viewer whose key came with it."""
 
-    def __init__(self, schema: GraphQLSchema, services: Services) -> None:
+    def __init__(self, schema: GraphQLSchema, app: AppState) -> None:
         self._schema = schema
-        self._documents = Documents(schema)
-        self._services = services
+        self._documents = DocumentCache(schema)
+        self._services = app
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; see `launchd.server.errors` for the statuses of failures.
@@ -39,7 +39,7 @@ class GraphQLEndpoint:
         """
         viewer = await self._services.auth.viewer(request.headers)
         settings = self._services.settings
-        envelope = read_envelope(await read_body(request, settings.max_body_bytes, settings.body_silence_seconds))
+        envelope = read_envelope(await read_body(request, settings.max_body_bytes, settings.body_timeout_seconds))
         try:
             document = self._documents.get(envelope.query)
         except InvalidDocument as invalid:
@@ -47,7 +47,7 @@ class GraphQLEndpoint:
         operation = operation_of(document, envelope.operation_name)
         variables = envelope.variables or {}
         check_variables(self._schema, operation, variables)
-        Costs(self._schema, document, operation, variables).check()
+        QueryCost(self._schema, document, operation, variables).check()
         if operation.operation is OperationType.MUTATION:
             viewer = may_write(viewer)
         context = Context(self._services, viewer, request)

@@ -43,7 +43,7 @@ _PARTS = ("edges", "nodes")
 """Of a page, whose length was counted above them."""
 
 
-class Costs:
+class QueryCost:
     """Counts what one operation of a document reads. `variables` are those sent, of any form."""
 
     def __init__(

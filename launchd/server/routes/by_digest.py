@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from launchd.server.container import Services
+from launchd.server.container import AppState
 from launchd.server.errors import NotFound
 from launchd.server.models import ArtifactFile, Viewer
 from launchd.server.responses import content_response
@@ -51,14 +51,14 @@ def read_address(path: str) -> Address:
     raise NotFound("No file of an artifact is meant by this address.")
 
 
-def digest_route(services: Services) -> Route:
+def digest_route(app: AppState) -> Route:
     """The route."""
 
     async def download(request: Request) -> Response:
-        viewer = await services.auth.viewer(request.headers)
+        viewer = await app.auth.viewer(request.headers)
         address = read_address(request.path_params["address"])
-        found = await services.database.read(lambda connection: _find(connection, viewer, address))
-        return content_response(services.contents, found.content)
+        found = await app.database.read(lambda connection: _find(connection, viewer, address))
+        return content_response(app.artifact_blobs, found.content)
 
     return Route("/artifactsV2/{address:path}", download, methods=["GET"])
 

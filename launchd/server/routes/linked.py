@@ -6,36 +6,34 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from launchd.server.container import Services
+from launchd.server.container import AppState
 from launchd.server.errors import NotFound
-from launchd.server.files.blob_store import Content, ContentStore
+from launchd.server.files.blob_store import Blob, BlobStore
 from launchd.server.request_body import announced_size, pieces_of
 
 T = TypeVar("T")
 
 
-async def linked_file(
-    services: Services, action: str, request: Request, find: Callable[[Connection, int], T | None]
-) -> T:
+async def linked_file(app: AppState, action: str, request: Request, find: Callable[[Connection, int], T | None]) -> T:
     """The file that the request's link lets its holder take this action on, as `find` has it by its id.
 
     Raises:
         NotAllowed: not a link of this server for this action, or too old.
         NotFound: the file was deleted.
     """
-    file_id = services.links.file_id(action, request.path_params["token"])
-    found = await services.database.read(lambda connection: find(connection, file_id))
+    file_id = app.url_signer.file_id(action, request.path_params["token"])
+    found = await app.database.read(lambda connection: find(connection, file_id))
     if found is None:
         raise NotFound("This file does not exist any more.")
     return found
 
 
 async def receive(
-    services: Services,
+    app: AppState,
     request: Request,
-    contents: ContentStore,
+    contents: BlobStore,
     md5: str | None,
-    arrived: Callable[[Connection, Content], bool],
+    arrived: Callable[[Connection, Blob], bool],
     otherwise: str,
 ) -> None:
     """Keep the request's body, whose MD5 is `md5` if that is known, and note with `arrived` that it is here.
@@ -45,8 +43,8 @@ async def receive(
         NotFound: it is not awaited any more, as `arrived` says; `otherwise` is the sentence for it.
         TooSlow, StoreUnavailable: it can be sent again.
     """
-    pieces = pieces_of(request, services.settings.body_silence_seconds)
+    pieces = pieces_of(request, app.settings.body_timeout_seconds)
     async with contents.receiving(pieces, md5, announced_size(request)) as content:
-        kept = await services.database.write(lambda connection: arrived(connection, content))
+        kept = await app.database.write(lambda connection: arrived(connection, content))
     if not kept:
         raise NotFound(otherwise)

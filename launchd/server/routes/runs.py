@@ -9,8 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from launchd.server.auth import may_write
-from launchd.server.container import Services
-from launchd.server.files.blob_store import Content
+from launchd.server.container import AppState
+from launchd.server.files.blob_store import Blob
 from launchd.server.files.signed_urls import RUN_DOWNLOAD, RUN_UPLOAD
 from launchd.server.models import Run, Viewer
 from launchd.server.request_body import read_body
@@ -22,17 +22,17 @@ from launchd.server.store.runs import runs
 from launchd.server.store.runs import stream as run_stream
 
 
-def run_routes(services: Services) -> list[Route]:
+def run_routes(app: AppState) -> list[Route]:
     """The routes of runs beside GraphQL."""
-    return [_stream_route(services), _upload_route(services), _download_route(services)]
+    return [_stream_route(app), _upload_route(app), _download_route(app)]
 
 
-def _stream_route(services: Services) -> Route:
-    settings = services.settings
+def _stream_route(app: AppState) -> Route:
+    settings = app.settings
 
     async def stream(request: Request) -> Response:
-        viewer = may_write(await services.auth.viewer(request.headers))
-        body = await read_body(request, settings.max_stream_bytes, settings.body_silence_seconds)
+        viewer = may_write(await app.auth.viewer(request.headers))
+        body = await read_body(request, settings.max_stream_bytes, settings.body_timeout_seconds)
         said = await asyncio.to_thread(read_update, body)
         path = request.path_params
 
@@ -41,10 +41,10 @@ def _stream_route(services: Services) -> Route:
             run_stream.take_in(connection, found, said, time.time())
             return run_stream.stop_early(connection, viewer, found, said)
 
-        stopped, agent_id = await services.database.write(work)
-        services.heartbeats.heard()
+        stopped, agent_id = await app.database.write(work)
+        app.heartbeats.heard()
         if agent_id is not None:
-            services.wakeups.wake_all([agent_id])
+            app.notifier.wake_all([agent_id])
         return json_response(200, {"exitcode": None, "limits": {}, "stopped": stopped})
 
     return Route("/files/{entity}/{project}/{run}/file_stream", stream, methods=["POST"])
@@ -54,23 +54,23 @@ def _run(connection: Connection, viewer: Viewer, path: dict[str, str]) -> Run:
     return runs.require_run(connection, viewer, path["entity"], path["project"], path["run"])
 
 
-def _upload_route(services: Services) -> Route:
+def _upload_route(app: AppState) -> Route:
     async def upload(request: Request) -> Response:
-        found = await linked_file(services, RUN_UPLOAD, request, run_files.find_file)
+        found = await linked_file(app, RUN_UPLOAD, request, run_files.find_file)
 
-        def arrived(connection: Connection, content: Content) -> bool:
+        def arrived(connection: Connection, content: Blob) -> bool:
             return run_files.arrived(connection, found.id, content.sha256, content.md5, content.size)
 
         gone = "The run of this file has been deleted."
-        await receive(services, request, services.run_contents, None, arrived, gone)
+        await receive(app, request, app.run_blobs, None, arrived, gone)
         return json_response(200, {})
 
     return Route("/storage/run-upload/{token}", upload, methods=["PUT"])
 
 
-def _download_route(services: Services) -> Route:
+def _download_route(app: AppState) -> Route:
     async def download(request: Request) -> Response:
-        found = await linked_file(services, RUN_DOWNLOAD, request, run_files.find_file)
-        return content_response(services.run_contents, found.content)
+        found = await linked_file(app, RUN_DOWNLOAD, request, run_files.find_file)
+        return content_response(app.run_blobs, found.content)
 
     return Route("/storage/run-download/{token}", download, methods=["GET"])

@@ -40,7 +40,7 @@ def column_of(path: str) -> str | None:
     return COLUMNS.get(path.replace("_", "").lower())
 
 
-class RunDocument:
+class RunFields:
     """One run. What is JSON is decoded when it is first asked for."""
 
     def __init__(self, run: Run) -> None:

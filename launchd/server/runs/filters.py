@@ -15,7 +15,7 @@ from launchd.server.errors import Refused
 from launchd.server.runs.field_access import TEXTS, TIMES, column_of, time_of
 
 
-class Document(Protocol):
+class FieldSource(Protocol):
     """What a filter is asked about: values by path, None where there is none."""
 
     def value(self, path: str) -> Any:
@@ -23,7 +23,7 @@ class Document(Protocol):
         ...
 
 
-Predicate = Callable[[Document], bool]
+Predicate = Callable[[FieldSource], bool]
 _Test = Callable[[Any], bool]
 
 _LONGEST = 1024 * 1024

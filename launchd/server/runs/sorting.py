@@ -16,7 +16,7 @@ class OrderKey(NamedTuple):
     descending: bool
 
 
-def read_order(text: str | None) -> list[OrderKey]:
+def parse_order(text: str | None) -> list[OrderKey]:
     """The keys, the most important first; without a sign, upwards.
 
     Raises:

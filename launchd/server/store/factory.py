@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
 from launchd.server.errors import CannotStart
-from launchd.server.notifier import Wakeups
+from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store import sqlite
 from launchd.server.store.database import Database
@@ -18,7 +18,7 @@ from launchd.server.store.database import Database
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
-class Companion(Protocol):
+class BackgroundTask(Protocol):
     """Something that runs beside requests."""
 
     def start(self) -> None:
@@ -39,12 +39,12 @@ def open_database(settings: ServerSettings) -> Database:
     return database
 
 
-def open_relay(settings: ServerSettings, wakeups: Wakeups) -> Companion | None:
+def open_pubsub(settings: ServerSettings, notifier: Notifier) -> BackgroundTask | None:
     """What carries wake-ups between servers; None: there is only this one."""
     url = database_url(settings)
     if url is None:
         return None
-    relay: Companion = _load("relay").Relay(url, wakeups)
+    relay: BackgroundTask = _load("relay").Relay(url, notifier)
     return relay
 
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL
 
-from launchd.server.notifier import Wakeups
+from launchd.server.notifier import Notifier
 
 logger = logging.getLogger(__name__)
 
@@ -33,43 +33,43 @@ _SESSION: Mapping[str, str | int] = {
 }
 
 
-class Word(msgspec.Struct, frozen=True, array_like=True):
+class Notification(msgspec.Struct, frozen=True, array_like=True):
     """What one server tells the others."""
 
-    speaker: str
-    everybody: bool
+    sender: str
+    everyone: bool
     """Wake all who wait for one of the topics, not one for each."""
     topics: Sequence[str]
 
 
-_word_decoder = msgspec.json.Decoder(Word)
+_word_decoder = msgspec.json.Decoder(Notification)
 
 
-class Relay:
+class PubSub:
     """Tells what is rung here, and rings what is told. Used on the event loop only."""
 
-    def __init__(self, url: URL, wakeups: Wakeups) -> None:
+    def __init__(self, url: URL, notifier: Notifier) -> None:
         address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._address = make_conninfo(address, **_SESSION)
-        self._wakeups = wakeups
+        self._wakeups = notifier
         self._name = secrets.token_hex(8)
-        self._untold: dict[tuple[bool, str], None] = {}
-        self._something_to_tell = asyncio.Event()
+        self._unsent: dict[tuple[bool, str], None] = {}
+        self._has_unsent = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Connect, and stay connected."""
-        self._wakeups.tell = self._tell
-        self._tasks = [asyncio.create_task(self._persist(act)) for act in (self._listen, self._speak)]
+        self._wakeups.publish = self._enqueue
+        self._tasks = [asyncio.create_task(self._persist(act)) for act in (self._listen, self._send)]
 
     def stop(self) -> None:
         """Tell and hear no more."""
         for task in self._tasks:
             task.cancel()
 
-    def _tell(self, topics: Sequence[str], everybody: bool) -> None:
-        self._untold.update({(everybody, topic): None for topic in topics})
-        self._something_to_tell.set()
+    def _enqueue(self, topics: Sequence[str], everybody: bool) -> None:
+        self._unsent.update({(everybody, topic): None for topic in topics})
+        self._has_unsent.set()
 
     async def _persist(self, act: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
         while True:
@@ -84,33 +84,33 @@ class Relay:
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(f"LISTEN {_CHANNEL}")
         # Whatever was told before.
-        self._wakeups.ring_everybody()
+        self._wakeups.notify_everyone()
         async for notice in connection.notifies():
-            self._hear(notice.payload.encode())
+            self._dispatch(notice.payload.encode())
 
-    def _hear(self, text: bytes) -> None:
+    def _dispatch(self, text: bytes) -> None:
         word = _word_decoder.decode(text)
-        if word.speaker != self._name:
-            ring = self._wakeups.ring_all if word.everybody else self._wakeups.ring_one
+        if word.sender != self._name:
+            ring = self._wakeups.notify_local_all if word.everyone else self._wakeups.notify_local_one
             ring(word.topics)
 
-    async def _speak(self, connection: psycopg.AsyncConnection) -> None:
+    async def _send(self, connection: psycopg.AsyncConnection) -> None:
         while True:
-            if not self._untold:
-                self._something_to_tell.clear()
-                await self._something_to_tell.wait()
-            untold, self._untold = self._untold, {}
+            if not self._unsent:
+                self._has_unsent.clear()
+                await self._has_unsent.wait()
+            untold, self._unsent = self._unsent, {}
             try:
-                for word in self._words(list(untold)):
+                for word in self._notifications(list(untold)):
                     await connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, msgspec.json.encode(word).decode()))
             except psycopg.Error:
-                self._untold = untold | self._untold
+                self._unsent = untold | self._unsent
                 raise
 
-    def _words(self, untold: Sequence[tuple[bool, str]]) -> list[Word]:
+    def _notifications(self, untold: Sequence[tuple[bool, str]]) -> list[Notification]:
         kinds = {kind: [topic for other, topic in untold if other is kind] for kind in (False, True)}
         return [
-            Word(self._name, kind, topics[start : start + _MOST_TOPICS])
+            Notification(self._name, kind, topics[start : start + _MOST_TOPICS])
             for kind, topics in kinds.items()
             for start in range(0, len(topics), _MOST_TOPICS)
         ]

@@ -18,7 +18,7 @@ from ipc.run_spec import RunSpec
 from ipc.states import TERMINAL_STATES
 from ipc.work_order import OutputLimits, WorkOrder, write_order
 from tests.support.waiting import wait_until
-from workers.runners import Launch, Runner, Status, take_runner
+from workers.runners import LaunchRequest, Runner, Status, create_runner
 
 #: Of this process alone: a lost job is looked for by its name on the whole host, where other tests may run.
 NAME = f"launchd-{secrets.token_hex(8)}-1"
@@ -62,17 +62,17 @@ class Job:
         )
 
     @property
-    def launch(self) -> Launch:
+    def launch(self) -> LaunchRequest:
         environment = {
             "PATH": os.environ["PATH"],
             "LAUNCHD_JOB_NAME": NAME,
             "LAUNCHD_TEST_SESSION": os.environ.get("LAUNCHD_TEST_SESSION", ""),
         }
-        return Launch(NAME, self.command, environment, self.work)
+        return LaunchRequest(NAME, self.command, environment, self.work)
 
     def runner(self) -> Runner:
         """Return a runner as a new worker would make it."""
-        return take_runner(self.order, ())
+        return create_runner(self.order, ())
 
     def submit(self) -> tuple[Runner, Handle]:
         """Start the job from this process."""

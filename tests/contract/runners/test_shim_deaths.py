@@ -13,8 +13,8 @@ from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.waiting import wait_until
 from workers.runners import local_process
 from workers.runners.local_process import LocalProcessRunner
-from workers.shim.messages import Outcome
-from workers.shim.prefork import fork_shim
+from workers.shim.messages import LaunchOutcome
+from workers.shim.prefork import prefork_shim
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_two_workers_racing_for_one_job_start_it_once(job: Job) -> None:
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_shim_whose_launch_comes_late_starts_nothing(ended: bool, job: Job) -> None:
-    late = fork_shim()
+    late = prefork_shim()
     runner, handle = job.submit()
     if ended:
         let_end(job)
@@ -118,7 +118,7 @@ def test_a_shim_whose_launch_comes_late_starts_nothing(ended: bool, job: Job) ->
     answer = late.launch(LocalProcessRunner(job.order)._shim_launch(job.launch), timeout=10)
 
     assert answer is not None
-    assert answer.outcome is Outcome.TAKEN
+    assert answer.outcome is LaunchOutcome.TAKEN
     let_end(job)
     wait_for_end(runner, handle)
     wait_until(lambda: shims(job) == [], what="the end of the late shim")

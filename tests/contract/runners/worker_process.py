@@ -14,7 +14,7 @@ import msgspec
 
 from ipc.errors import JobError
 from ipc.work_order import read_order
-from workers.runners import Launch, local_process, take_runner
+from workers.runners import LaunchRequest, create_runner, local_process
 from workers.runners.local_process import LocalProcessRunner
 
 
@@ -22,10 +22,10 @@ def main(directory: Path, mode: str) -> None:
     local_process.ANSWER_TIMEOUT_SECONDS = float(os.environ["TEST_ANSWER_TIMEOUT"])
     order = read_order(directory)
     data = (directory / "launch.json").read_bytes()
-    launch = msgspec.json.decode(data, type=Launch, dec_hook=lambda kind, value: kind(value))
+    launch = msgspec.json.decode(data, type=LaunchRequest, dec_hook=lambda kind, value: kind(value))
     if mode in ("send", "half"):
         send_and_die(LocalProcessRunner(order), launch, whole=mode == "send")
-    runner = take_runner(order, ())
+    runner = create_runner(order, ())
     runner.prepare()
     if mode == "prepare":
         say({"done": "prepared"})
@@ -37,7 +37,7 @@ def main(directory: Path, mode: str) -> None:
     sys.stdin.read()
 
 
-def send_and_die(runner: LocalProcessRunner, launch: Launch, *, whole: bool) -> None:
+def send_and_die(runner: LocalProcessRunner, launch: LaunchRequest, *, whole: bool) -> None:
     runner.prepare()
     assert runner._waiting is not None
     data = msgspec.json.encode(runner._shim_launch(launch))

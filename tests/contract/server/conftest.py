@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.accounts import People
-from tests.support.accounts import people as make_people
+from tests.support.accounts import Accounts
+from tests.support.accounts import make_accounts as make_people
 from tests.support.postgres import Cluster
 from tests.support.server import Api, RunningServer, fresh_name, running_server, stored_in
 
@@ -37,13 +37,13 @@ def api(server: RunningServer) -> Iterator[Api]:
 
 
 @pytest.fixture
-def people(server: RunningServer) -> Iterator[People]:
+def accounts(server: RunningServer) -> Iterator[Accounts]:
     with make_people(server) as made:
         yield made
 
 
 @dataclass(frozen=True)
-class Stage:
+class QueueAndAgent:
     """A queue, and an agent that serves it."""
 
     queue: str
@@ -52,7 +52,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(api: Api) -> Stage:
+def queue_and_agent(api: Api) -> QueueAndAgent:
     queue = fresh_name("queue")
     queue_id = api.create_queue(queue)
-    return Stage(queue, queue_id, api.create_agent(queue_id))
+    return QueueAndAgent(queue, queue_id, api.create_agent(queue_id))

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, fresh_name
 
 PROJECT = "proj1"
@@ -23,12 +23,12 @@ def md5(content: bytes) -> str:
     return base64.b64encode(hashlib.md5(content).digest()).decode()
 
 
-class World:
+class RecordedObjects:
     """Names and ids to put in the place of the recorded ones."""
 
-    def __init__(self, api: Api, stage: Stage) -> None:
+    def __init__(self, api: Api, queue_and_agent: QueueAndAgent) -> None:
         self.api = api
-        self.stage = stage
+        self.queue_and_agent = queue_and_agent
         self._add_template_variables()
 
     def _add_template_variables(self) -> None:
@@ -40,7 +40,7 @@ class World:
             "success",
             entityName="me",
             projectName="model-registry",
-            queueName=self.stage.queue,
+            queueName=self.queue_and_agent.queue,
             resourceType="local-container",
             resourceConfig=json.dumps({"resource_args": arguments}),
             templateVariables=json.dumps(variables),
@@ -51,12 +51,12 @@ class World:
 
     @cached_property
     def waiting_item(self) -> str:
-        return self.api.push(self.stage.queue, {"project": PROJECT})
+        return self.api.push(self.queue_and_agent.queue, {"project": PROJECT})
 
     @cached_property
     def leased_item(self) -> str:
         item = self.waiting_item
-        assert self.api.claim(self.stage.agent, fresh_name("claim")) == [item]
+        assert self.api.claim(self.queue_and_agent.agent, fresh_name("claim")) == [item]
         return item
 
     @cached_property
@@ -180,62 +180,62 @@ def put(url: str, content: bytes, headers: Mapping[str, str] | None = None) -> N
     assert answer.status_code == 200, answer.text
 
 
-Name = Callable[[World], object]
+Name = Callable[[RecordedObjects], object]
 
 
-def _project(_: World) -> str:
+def _project(_: RecordedObjects) -> str:
     return PROJECT
 
 
-def _new_queue(_: World) -> str:
+def _new_queue(_: RecordedObjects) -> str:
     return fresh_name("new")
 
 
-def _run(world: World) -> str:
-    return world.run
+def _run(objects: RecordedObjects) -> str:
+    return objects.run
 
 
-def _run_id(world: World) -> str:
-    return world.run_id
+def _run_id(objects: RecordedObjects) -> str:
+    return objects.run_id
 
 
-def _artifact(world: World) -> str:
-    return world.artifact
+def _artifact(objects: RecordedObjects) -> str:
+    return objects.artifact
 
 
-def _pending_artifact(world: World) -> str:
-    return world.pending_artifact
+def _pending_artifact(objects: RecordedObjects) -> str:
+    return objects.pending_artifact
 
 
-def _reference(world: World) -> str:
-    assert world.artifact
-    return f"{world.collection}:latest"
+def _reference(objects: RecordedObjects) -> str:
+    assert objects.artifact
+    return f"{objects.collection}:latest"
 
 
-def _type(world: World) -> str:
-    assert world.artifact
+def _type(objects: RecordedObjects) -> str:
+    assert objects.artifact
     return TYPE
 
 
-def _collection(world: World) -> str:
-    assert world.artifact
-    return world.collection
+def _collection(objects: RecordedObjects) -> str:
+    assert objects.artifact
+    return objects.collection
 
 
 #: What stands for a variable, by its name in the recorded requests.
 NAMES: dict[str, Name] = {
     **dict.fromkeys(("entity", "entityName", "artifactEntityName"), lambda _: "me"),
-    **dict.fromkeys(("queueName", "runQueue", "runQueueName"), lambda world: world.stage.queue),
-    **dict.fromkeys(("agentId", "launchAgentId"), lambda world: world.stage.agent),
-    **dict.fromkeys(("itemId", "runQueueItemId"), lambda world: world.leased_item),
+    **dict.fromkeys(("queueName", "runQueue", "runQueueName"), lambda objects: objects.queue_and_agent.queue),
+    **dict.fromkeys(("agentId", "launchAgentId"), lambda objects: objects.queue_and_agent.agent),
+    **dict.fromkeys(("itemId", "runQueueItemId"), lambda objects: objects.leased_item),
     **dict.fromkeys(("run", "runName", "runId"), _run),
     **dict.fromkeys(("artifactName", "collection"), _collection),
-    "queueID": lambda world: world.stage.queue_id,
-    "queues": lambda world: [world.stage.queue_id],
-    "defaultResourceConfigID": lambda world: world.config,
+    "queueID": lambda objects: objects.queue_and_agent.queue_id,
+    "queues": lambda objects: [objects.queue_and_agent.queue_id],
+    "defaultResourceConfigID": lambda objects: objects.config,
     "artifactID": _artifact,
     "baseArtifactID": lambda _: None,
-    "sweep": lambda world: world.sweep,
+    "sweep": lambda objects: objects.sweep,
 }
 
 
@@ -249,29 +249,29 @@ NAMES_OF: tuple[tuple[tuple[str, ...], dict[str, Name]], ...] = (
     (("ArtifactByID", "ArtifactByIDShort", "ArtifactFileURLs", "FetchArtifactManifest"), {"id": _artifact}),
     (("CommitArtifact", "CreateArtifactManifest", "CreateArtifactFiles"), {"artifactID": _pending_artifact}),
     (("ArtifactOfType",), {"artifactTypeName": _type}),
-    (("Heartbeat",), {"id": lambda world: world.sweep_agent}),
-    (("UpsertSweep",), {"id": lambda world: world.sweep_id}),
-    (("GetDefaultResourceConfig",), {"id": lambda world: world.config}),
-    (("DeleteRunQueue",), {"id": lambda world: world.stage.queue_id}),
-    (("DeleteFromRunQueue",), {"runQueueItemId": lambda world: world.waiting_item}),
+    (("Heartbeat",), {"id": lambda objects: objects.sweep_agent}),
+    (("UpsertSweep",), {"id": lambda objects: objects.sweep_id}),
+    (("GetDefaultResourceConfig",), {"id": lambda objects: objects.config}),
+    (("DeleteRunQueue",), {"id": lambda objects: objects.queue_and_agent.queue_id}),
+    (("DeleteFromRunQueue",), {"runQueueItemId": lambda objects: objects.waiting_item}),
 )
 NAMES_IN = {operation: names for operations, names in NAMES_OF for operation in operations}
 
 
-def put_in(value: Any, operation: str, world: World) -> Any:
+def put_in(value: Any, operation: str, objects: RecordedObjects) -> Any:
     """Return the recorded ``value`` of an operation's variables with our ids and names in it; null stays null."""
     if isinstance(value, dict):
-        return {key: _renamed(key, inner, operation, world) for key, inner in value.items()}
+        return {key: _renamed(key, inner, operation, objects) for key, inner in value.items()}
     if isinstance(value, list):
-        return [put_in(inner, operation, world) for inner in value]
-    return _inside(value, world) if isinstance(value, str) else value
+        return [put_in(inner, operation, objects) for inner in value]
+    return _inside(value, objects) if isinstance(value, str) else value
 
 
-def _inside(text: str, world: World) -> str:
+def _inside(text: str, objects: RecordedObjects) -> str:
     # JSON texts name queues and entities too.
-    return RECORDED_QUEUE.sub(world.stage.queue, text).replace("mockuser", "me")
+    return RECORDED_QUEUE.sub(objects.queue_and_agent.queue, text).replace("mockuser", "me")
 
 
-def _renamed(key: str, recorded: Any, operation: str, world: World) -> Any:
+def _renamed(key: str, recorded: Any, operation: str, objects: RecordedObjects) -> Any:
     name = NAMES_IN.get(operation, {}).get(key) or NAMES.get(key)
-    return put_in(recorded, operation, world) if name is None or recorded is None else name(world)
+    return put_in(recorded, operation, objects) if name is None or recorded is None else name(objects)

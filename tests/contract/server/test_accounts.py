@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.accounts import People
+from tests.support.accounts import Accounts
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 
@@ -28,8 +28,8 @@ def refusal(api: Api, field: str, selection: str, **values: object) -> RefusedBy
     return refused.value
 
 
-def test_a_key_from_its_making_to_its_revocation(people: People) -> None:
-    _, api = people.user()
+def test_a_key_from_its_making_to_its_revocation(accounts: Accounts) -> None:
+    _, api = accounts.user()
     made = api.mutate("generateApiKey", "apiKey { id name description role } key", description="for ci")
 
     assert re.fullmatch("[a-z0-9]{40}", made["key"])
@@ -38,7 +38,7 @@ def test_a_key_from_its_making_to_its_revocation(people: People) -> None:
     listed = next(key for key in keys_of(api) if key["id"] == key_id)
     assert (listed["name"], listed["lastUsedAt"]) == ("", None), "a key is shown once"
 
-    other = people.with_key(made["key"])
+    other = accounts.with_key(made["key"])
     assert other.run("{ viewer { id } }") == api.run("{ viewer { id } }")
     wait_until(lambda: next(key for key in keys_of(api) if key["id"] == listed["id"])["lastUsedAt"], 5)
 
@@ -49,8 +49,8 @@ def test_a_key_from_its_making_to_its_revocation(people: People) -> None:
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_no_key_is_stored_as_it_is(people: People, server: RunningServer) -> None:
-    _, api = people.user()
+def test_no_key_is_stored_as_it_is(accounts: Accounts, server: RunningServer) -> None:
+    _, api = accounts.user()
     key = api.mutate("generateApiKey", "key")["key"].encode()
 
     stored = [path for path in server.data_dir.iterdir() if path.name.startswith("server.sqlite")]
@@ -58,10 +58,10 @@ def test_no_key_is_stored_as_it_is(people: People, server: RunningServer) -> Non
     assert not any(key in path.read_bytes() for path in stored)
 
 
-def test_a_key_may_be_for_looking_alone_or_for_work_alone(people: People) -> None:
-    name, api = people.user()
+def test_a_key_may_be_for_looking_alone_or_for_work_alone(accounts: Accounts) -> None:
+    name, api = accounts.user()
     keys = {role: api.mutate("generateApiKey", "key", role=role)["key"] for role in ("VIEWER", "MEMBER")}
-    looking, working = people.with_key(keys["VIEWER"]), people.with_key(keys["MEMBER"])
+    looking, working = accounts.with_key(keys["VIEWER"]), accounts.with_key(keys["MEMBER"])
 
     assert looking.run("query($n: String) { entity(name: $n) { name } }", {"n": name}) == {"entity": {"name": name}}
     refused = refusal(looking, "upsertModel", "inserted", name="p", entityName=name)
@@ -73,12 +73,12 @@ def test_a_key_may_be_for_looking_alone_or_for_work_alone(people: People) -> Non
     assert keys_of(working), "the owner's keys are no secret to their own"
 
 
-def test_roles_in_a_team(people: People) -> None:
-    boss, as_boss = people.user()
-    team = people.team(boss)
-    viewer, as_viewer = people.member(team, "VIEWER")
-    member, as_member = people.member(team, "MEMBER")
-    _, as_stranger = people.user()
+def test_roles_in_a_team(accounts: Accounts) -> None:
+    boss, as_boss = accounts.user()
+    team = accounts.team(boss)
+    viewer, as_viewer = accounts.member(team, "VIEWER")
+    member, as_member = accounts.member(team, "MEMBER")
+    _, as_stranger = accounts.user()
     queue = fresh_name("queue")
     as_member.create_queue(queue, entity=team)
     as_member.push(queue, entity=team)
@@ -95,10 +95,10 @@ def test_roles_in_a_team(people: People) -> None:
     assert as_viewer.mutate("upsertModel", "inserted", name="p", entityName=team) == {"inserted": True}
 
 
-def test_who_leaves_a_team_sees_nothing_of_it_and_takes_no_more_items(people: People) -> None:
-    boss, as_boss = people.user()
-    team = people.team(boss)
-    leaving, as_leaving = people.member(team, "MEMBER")
+def test_who_leaves_a_team_sees_nothing_of_it_and_takes_no_more_items(accounts: Accounts) -> None:
+    boss, as_boss = accounts.user()
+    team = accounts.team(boss)
+    leaving, as_leaving = accounts.member(team, "MEMBER")
     queue = fresh_name("queue")
     queue_id = as_boss.create_queue(queue, entity=team)
     agent = as_leaving.create_agent(queue_id, entity=leaving)
@@ -112,9 +112,9 @@ def test_who_leaves_a_team_sees_nothing_of_it_and_takes_no_more_items(people: Pe
     assert as_leaving.claim(agent, "c1") == []
 
 
-def test_a_team_keeps_an_admin(people: People) -> None:
-    boss, as_boss = people.user()
-    team = people.team(boss)
+def test_a_team_keeps_an_admin(accounts: Accounts) -> None:
+    boss, as_boss = accounts.user()
+    team = accounts.team(boss)
     boss_id = as_boss.run("{ viewer { id } }")["viewer"]["id"]
 
     assert "only admin" in str(refusal(as_boss, "deleteInvite", "success", entityName=team, id=boss_id))
@@ -122,11 +122,11 @@ def test_a_team_keeps_an_admin(people: People) -> None:
     assert "only admin" in str(demoted)
 
 
-def test_an_administrator_manages_people_but_sees_no_entity_of_others(people: People) -> None:
-    boss, as_boss = people.user()
-    team = people.team(boss)
+def test_an_administrator_manages_people_but_sees_no_entity_of_others(accounts: Accounts) -> None:
+    boss, as_boss = accounts.user()
+    team = accounts.team(boss)
     as_boss.create_queue("secret", entity=team)
-    admin, as_admin = people.user(admin=True)
+    admin, as_admin = accounts.user(admin=True)
 
     find = 'query($e: String) { project(name: "model-registry", entityName: $e) { runQueues { name } } }'
     assert as_admin.run(find, {"e": team}) == {"project": None}
@@ -146,48 +146,48 @@ def test_an_administrator_manages_people_but_sees_no_entity_of_others(people: Pe
         ("generateApiKey", "key", {"username": "me"}),
     ],
 )
-def test_what_takes_an_administrator(people: People, field: str, selection: str, values: dict[str, str]) -> None:
-    _, api = people.user()
+def test_what_takes_an_administrator(accounts: Accounts, field: str, selection: str, values: dict[str, str]) -> None:
+    _, api = accounts.user()
     api.send_header("Use-Admin-Privileges", "true")
     assert refusal(api, field, selection, **values).status == 403
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "é", "x" * 65, "-x", "me", "ME", "a\nb", "a/b"])
-def test_names_that_no_account_gets(people: People, name: str) -> None:
-    boss, _ = people.user()
-    team = people.team(boss)
+def test_names_that_no_account_gets(accounts: Accounts, name: str) -> None:
+    boss, _ = accounts.user()
+    team = accounts.team(boss)
     for field, selection, values in (
         ("createTeam", "entity { id }", {"teamName": name}),
         ("createServiceAccount", "user { id }", {"entityName": team, "description": "d", "username": name or "-"}),
         ("createUser", "key", {"email": "x@example.org", "username": name or "-"}),
     ):
-        assert refusal(people.admin, field, selection, **values).status == 400
+        assert refusal(accounts.admin, field, selection, **values).status == 400
 
 
-def test_a_user_named_by_an_email_address_alone(people: People) -> None:
+def test_a_user_named_by_an_email_address_alone(accounts: Accounts) -> None:
     local = fresh_name("first.last")
     address = f"{local}@example.org"
-    made = [people.admin.mutate("createUser", "user { username }", email=address)["user"] for _ in range(2)]
+    made = [accounts.admin.mutate("createUser", "user { username }", email=address)["user"] for _ in range(2)]
     assert [found["username"] for found in made] == [local, f"{local}-2"]
 
 
-def test_users_are_found_by_those_who_share_a_team(people: People) -> None:
-    boss, as_boss = people.user()
-    member, _ = people.member(people.team(boss), "MEMBER")
-    stranger, as_stranger = people.user()
+def test_users_are_found_by_those_who_share_a_team(accounts: Accounts) -> None:
+    boss, as_boss = accounts.user()
+    member, _ = accounts.member(accounts.team(boss), "MEMBER")
+    stranger, as_stranger = accounts.user()
     find = "query($q: String) { users(query: $q) { edges { node { username apiKeys { edges { node { id } } } } } } }"
 
     found = as_boss.run(find, {"q": member.upper()})["users"]["edges"]
     assert found == [{"node": {"username": member, "apiKeys": {"edges": []}}}]
     assert as_stranger.run(find, {"q": member})["users"]["edges"] == []
-    everybody = people.admin.run(find)["users"]["edges"]
+    everybody = accounts.admin.run(find)["users"]["edges"]
     assert {boss, member, stranger} <= {edge["node"]["username"] for edge in everybody}
-    with_keys = people.admin.run(find, {"q": member})["users"]["edges"][0]["node"]
+    with_keys = accounts.admin.run(find, {"q": member})["users"]["edges"][0]["node"]
     assert with_keys["apiKeys"]["edges"], "an administrator can revoke what has leaked"
 
 
-def test_projects_are_listed_by_pages(people: People) -> None:
-    name, api = people.user()
+def test_projects_are_listed_by_pages(accounts: Accounts) -> None:
+    name, api = accounts.user()
     for project in ("one", "two", "three"):
         api.mutate("upsertModel", "inserted", name=project, entityName=name)
     pages = """query($e: String, $after: String) { models(entityName: $e, after: $after, first: 3) {
@@ -198,7 +198,7 @@ def test_projects_are_listed_by_pages(people: People) -> None:
     assert [edge["node"]["name"] for edge in first["edges"]] == ["model-registry", "one", "two"]
     assert (first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasNextPage"]) == (True, False)
     assert [edge["node"]["name"] for edge in second["edges"]] == ["three"]
-    assert people.admin.run(pages, {"e": name}) == {"models": None}
+    assert accounts.admin.run(pages, {"e": name}) == {"models": None}
 
 
 def test_the_first_key_works_again_after_its_file_is_lost(tmp_path: Path) -> None:

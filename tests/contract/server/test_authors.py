@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.accounts import People
+from tests.support.accounts import Accounts
 from tests.support.server import Api, RefusedByServer, fresh_name
 
 RUN = """query($e: String!, $p: String!, $r: String!) {
@@ -24,12 +24,12 @@ class Team:
 
 
 @pytest.fixture
-def team(people: People) -> Team:
-    boss, as_boss = people.user()
-    name, queue = people.team(boss), fresh_name("queue")
+def team(accounts: Accounts) -> Team:
+    boss, as_boss = accounts.user()
+    name, queue = accounts.team(boss), fresh_name("queue")
     queue_id = as_boss.create_queue(queue, entity=name)
-    service, key = people.service_account(name)
-    as_agent = people.with_key(key)
+    service, key = accounts.service_account(name)
+    as_agent = accounts.with_key(key)
     return Team(name, queue, boss, as_boss, service, key, as_agent.create_agent(queue_id, entity=name), as_agent)
 
 
@@ -44,42 +44,42 @@ def authors(team: Team, item_id: str) -> tuple[str, str, str]:
     return found["author"], found["runSpec"]["author"], run["user"]["username"]
 
 
-def test_the_submitter_is_the_author_whoever_runs_the_job(people: People, team: Team) -> None:
-    member, as_member = people.member(team.name, "MEMBER")
+def test_the_submitter_is_the_author_whoever_runs_the_job(accounts: Accounts, team: Team) -> None:
+    member, as_member = accounts.member(team.name, "MEMBER")
     item_id = as_member.push(team.queue, {"project": "p"}, entity=team.name)
     assert authors(team, item_id) == (member, member, member)
 
 
-def test_nobody_submits_in_the_name_of_another(people: People, team: Team) -> None:
-    member, as_member = people.member(team.name, "MEMBER")
+def test_nobody_submits_in_the_name_of_another(accounts: Accounts, team: Team) -> None:
+    member, as_member = accounts.member(team.name, "MEMBER")
     as_member.send_header("X-WANDB-USERNAME", team.boss)
     item_id = as_member.push(team.queue, {"project": "p", "author": team.boss}, entity=team.name)
     assert authors(team, item_id) == (member, member, member)
 
 
-def test_a_service_account_names_a_member_in_the_header(people: People, team: Team) -> None:
-    as_service = people.with_key(team.service_key, author=team.boss)
+def test_a_service_account_names_a_member_in_the_header(accounts: Accounts, team: Team) -> None:
+    as_service = accounts.with_key(team.service_key, author=team.boss)
     item_id = as_service.push(team.queue, {"project": "p", "author": team.service}, entity=team.name)
     assert authors(team, item_id) == (team.boss, team.boss, team.boss)
 
 
-def test_a_service_account_names_a_member_in_the_run_spec(people: People, team: Team) -> None:
+def test_a_service_account_names_a_member_in_the_run_spec(accounts: Accounts, team: Team) -> None:
     """As the scheduler of a sweep and an agent that queues a preempted run again do."""
-    as_service = people.with_key(team.service_key, author="")
+    as_service = accounts.with_key(team.service_key, author="")
     item_id = as_service.push(team.queue, {"project": "p", "author": team.boss}, entity=team.name)
     assert authors(team, item_id) == (team.boss, team.boss, team.boss)
 
 
 @pytest.mark.parametrize("name", ["nobody", "me", "", "' OR 1=1 --", "x" * 5000, "\u00ff"])
-def test_a_service_account_names_somebody_who_is_no_member(people: People, team: Team, name: str) -> None:
-    as_service = people.with_key(team.service_key)
+def test_a_service_account_names_somebody_who_is_no_member(accounts: Accounts, team: Team, name: str) -> None:
+    as_service = accounts.with_key(team.service_key)
     as_service.send_header("X-WANDB-USERNAME", name)
     item_id = as_service.push(team.queue, {"project": "p", "author": name}, entity=team.name)
     assert authors(team, item_id) == (team.service, team.service, team.service)
 
 
-def test_a_service_account_stays_in_its_team(people: People, team: Team) -> None:
-    other = people.team(team.boss)
+def test_a_service_account_stays_in_its_team(accounts: Accounts, team: Team) -> None:
+    other = accounts.team(team.boss)
     assert team.as_agent.run("query($e: String) { entity(name: $e) { id } }", {"e": other}) == {"entity": None}
     with pytest.raises(RefusedByServer, match="cannot join another team"):
         team.as_boss.mutate("createInvite", "invite { id }", entityName=other, username=team.service)
@@ -99,8 +99,8 @@ def test_a_service_account_that_is_removed_has_no_key_any_more(team: Team) -> No
         team.as_agent.run("{ viewer { id } }")
 
 
-def test_a_run_goes_to_no_entity_that_its_submitter_may_not_change(people: People, team: Team) -> None:
-    stranger, _ = people.user()
+def test_a_run_goes_to_no_entity_that_its_submitter_may_not_change(accounts: Accounts, team: Team) -> None:
+    stranger, _ = accounts.user()
     with pytest.raises(RefusedByServer, match="no entity"):
         team.as_boss.push(team.queue, {"project": "p", "entity": stranger}, entity=team.name)
     item_id = team.as_boss.push(team.queue, {"project": "p", "entity": team.boss}, entity=team.name)
@@ -120,20 +120,20 @@ def start(api: Api, team: Team, run: str) -> None:
     api.mutate("upsertBucket", "inserted", entityName=team.name, modelName="p", name=run)
 
 
-def test_the_run_stays_its_submitters_when_the_job_starts_it(people: People, team: Team) -> None:
-    member, as_member = people.member(team.name, "MEMBER")
+def test_the_run_stays_its_submitters_when_the_job_starts_it(accounts: Accounts, team: Team) -> None:
+    member, as_member = accounts.member(team.name, "MEMBER")
     item_id = as_member.push(team.queue, {"project": "p"}, entity=team.name)
     team.as_agent.claim(team.agent, fresh_name("claim"))
     team.as_agent.ack(team.agent, item_id, run=f"run-{item_id}")
     for key in (team.service_key, team.as_boss.key):
-        start(people.with_key(key, author=team.boss), team, f"run-{item_id}")
+        start(accounts.with_key(key, author=team.boss), team, f"run-{item_id}")
     assert user_of(team, f"run-{item_id}") == member
 
 
-def test_a_run_without_an_item_is_whoevers_the_client_names(people: People, team: Team) -> None:
-    member, as_member = people.member(team.name, "MEMBER")
-    start(people.with_key(team.service_key, author=member), team, "named")
-    start(people.with_key(team.service_key), team, "unnamed")
+def test_a_run_without_an_item_is_whoevers_the_client_names(accounts: Accounts, team: Team) -> None:
+    member, as_member = accounts.member(team.name, "MEMBER")
+    start(accounts.with_key(team.service_key, author=member), team, "named")
+    start(accounts.with_key(team.service_key), team, "unnamed")
     as_member.send_header("X-WANDB-USERNAME", team.boss)
     start(as_member, team, "own")
     assert [user_of(team, run) for run in ("named", "unnamed", "own")] == [member, team.service, member]

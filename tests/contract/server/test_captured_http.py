@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.server.conftest import Stage
-from tests.contract.server.recorded_objects import FILE, PROJECT, World, put
+from tests.contract.server.conftest import QueueAndAgent
+from tests.contract.server.recorded_objects import FILE, PROJECT, RecordedObjects, put
 from tests.contract.server.test_captures import CAPTURES
 from tests.support.server import Api, RunningServer
 
@@ -21,13 +21,15 @@ def recorded(request: str) -> Any:
 
 
 @pytest.fixture
-def world(api: Api, stage: Stage) -> World:
-    return World(api, stage)
+def objects(api: Api, queue_and_agent: QueueAndAgent) -> RecordedObjects:
+    return RecordedObjects(api, queue_and_agent)
 
 
 @recorded("file_stream")
-def test_a_recorded_part_of_a_stream_is_heard(server: RunningServer, world: World, capture: dict[str, Any]) -> None:
-    url = f"{server.url}/files/me/{PROJECT}/{world.run}/file_stream"
+def test_a_recorded_part_of_a_stream_is_heard(
+    server: RunningServer, objects: RecordedObjects, capture: dict[str, Any]
+) -> None:
+    url = f"{server.url}/files/me/{PROJECT}/{objects.run}/file_stream"
 
     answer = requests.post(
         url, json=capture["request_body"], headers=capture["headers"], auth=("api", server.key), timeout=20
@@ -40,22 +42,22 @@ def test_a_recorded_part_of_a_stream_is_heard(server: RunningServer, world: Worl
 
 
 @recorded("PUT-run-file")
-def test_a_recorded_run_file_is_stored(world: World, capture: dict[str, Any]) -> None:
-    put_run_file(world, "wandb-metadata.json", capture)
+def test_a_recorded_run_file_is_stored(objects: RecordedObjects, capture: dict[str, Any]) -> None:
+    put_run_file(objects, "wandb-metadata.json", capture)
 
 
 @recorded("PUT-error-log")
-def test_a_recorded_error_log_is_stored(world: World, capture: dict[str, Any]) -> None:
-    put_run_file(world, "UnVuUXVldWVJdGVtOjE=/error/error.log", capture)
+def test_a_recorded_error_log_is_stored(objects: RecordedObjects, capture: dict[str, Any]) -> None:
+    put_run_file(objects, "UnVuUXVldWVJdGVtOjE=/error/error.log", capture)
 
 
-def put_run_file(world: World, name: str, capture: dict[str, Any]) -> None:
-    made = world.api.mutate(
+def put_run_file(objects: RecordedObjects, name: str, capture: dict[str, Any]) -> None:
+    made = objects.api.mutate(
         "createRunFiles",
         "uploadHeaders files { name uploadUrl }",
         entityName="me",
         projectName=PROJECT,
-        runName=world.run,
+        runName=objects.run,
         files=[name],
     )
     headers = dict(header.split(":", 1) for header in made["uploadHeaders"])
@@ -64,21 +66,21 @@ def put_run_file(world: World, name: str, capture: dict[str, Any]) -> None:
 
     put(file["uploadUrl"], capture["body"].encode(), capture["headers"] | headers)
 
-    url = file_url(world, name)
+    url = file_url(objects, name)
     assert requests.get(url, timeout=20).text == capture["body"]
 
 
-def file_url(world: World, name: str) -> str:
+def file_url(objects: RecordedObjects, name: str) -> str:
     query = """query($p: String!, $r: String!, $n: [String]) { project(name: $p) { run(name: $r) {
         files(names: $n) { edges { node { directUrl } } } } } }"""
-    run = world.api.run(query, {"p": PROJECT, "r": world.run, "n": [name]})["project"]["run"]
+    run = objects.api.run(query, {"p": PROJECT, "r": objects.run, "n": [name]})["project"]["run"]
     return str(run["files"]["edges"][0]["node"]["directUrl"])
 
 
 @recorded("GET-manifest")
-def test_a_manifest_is_had_from_its_link_alone(world: World, capture: dict[str, Any]) -> None:
+def test_a_manifest_is_had_from_its_link_alone(objects: RecordedObjects, capture: dict[str, Any]) -> None:
     query = "query($id: ID!) { artifact(id: $id) { currentManifest { file { directUrl } } } }"
-    url = world.api.run(query, {"id": world.artifact})["artifact"]["currentManifest"]["file"]["directUrl"]
+    url = objects.api.run(query, {"id": objects.artifact})["artifact"]["currentManifest"]["file"]["directUrl"]
 
     answer = requests.get(url, headers=capture["headers"], timeout=20)
 
@@ -87,33 +89,33 @@ def test_a_manifest_is_had_from_its_link_alone(world: World, capture: dict[str, 
 
 
 @recorded("GET-artifact-file")
-def test_a_file_of_an_artifact_is_had_from_its_link_alone(world: World, capture: dict[str, Any]) -> None:
+def test_a_file_of_an_artifact_is_had_from_its_link_alone(objects: RecordedObjects, capture: dict[str, Any]) -> None:
     query = "query($id: ID!) { artifact(id: $id) { files { edges { node { name directUrl } } } } }"
-    (edge,) = world.api.run(query, {"id": world.artifact})["artifact"]["files"]["edges"]
+    (edge,) = objects.api.run(query, {"id": objects.artifact})["artifact"]["files"]["edges"]
 
     answer = requests.get(edge["node"]["directUrl"], headers=capture["headers"], timeout=20)
 
-    assert (answer.status_code, answer.content) == (200, world.content)
+    assert (answer.status_code, answer.content) == (200, objects.content)
 
 
 @recorded("GET-artifactsV2-fallback")
-def test_a_file_is_had_without_a_link(server: RunningServer, world: World, capture: dict[str, Any]) -> None:
-    digest = hashlib.md5(world.content).hexdigest()
+def test_a_file_is_had_without_a_link(server: RunningServer, objects: RecordedObjects, capture: dict[str, Any]) -> None:
+    digest = hashlib.md5(objects.content).hexdigest()
     # Both forms begin alike: region, entity, project, collection; the newer one names the artifact besides its birth.
-    ids = [world.artifact] * capture["path"].count("QXJ0aWZhY3Q6")
-    path = "/".join(["artifactsV2", "default", "me", PROJECT, world.collection, *ids, digest, FILE])
+    ids = [objects.artifact] * capture["path"].count("QXJ0aWZhY3Q6")
+    path = "/".join(["artifactsV2", "default", "me", PROJECT, objects.collection, *ids, digest, FILE])
 
     answer = requests.get(f"{server.url}/{path}", headers=capture["headers"], auth=("api", server.key), timeout=20)
 
-    assert (answer.status_code, answer.content) == (200, world.content)
+    assert (answer.status_code, answer.content) == (200, objects.content)
     assert requests.get(f"{server.url}/{path}", headers=capture["headers"], timeout=20).status_code == 401
 
 
 @recorded("PUT-artifact")
-def test_a_recorded_upload_of_an_artifact_is_stored(world: World, capture: dict[str, Any]) -> None:
+def test_a_recorded_upload_of_an_artifact_is_stored(objects: RecordedObjects, capture: dict[str, Any]) -> None:
     content = capture["body"].encode()
     is_manifest = "manifest" in capture["request"]
-    url = world.link_to_manifest(content) if is_manifest else world.link_to_file("wandb-job.json", content)
+    url = objects.link_to_manifest(content) if is_manifest else objects.link_to_file("wandb-job.json", content)
 
     put(url, content, capture["headers"])
 

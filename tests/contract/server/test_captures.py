@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server.conftest import Stage
-from tests.contract.server.recorded_objects import World, put_in
+from tests.contract.server.conftest import QueueAndAgent
+from tests.contract.server.recorded_objects import RecordedObjects, put_in
 from tests.contract.server.shapes import misfits
 from tests.support.server import Api
 
@@ -51,8 +51,8 @@ LOOKED_FOR = {
 
 
 @pytest.fixture
-def world(api: Api, stage: Stage) -> World:
-    return World(api, stage)
+def objects(api: Api, queue_and_agent: QueueAndAgent) -> RecordedObjects:
+    return RecordedObjects(api, queue_and_agent)
 
 
 def answered(api: Api, body: dict[str, Any]) -> dict[str, Any]:
@@ -70,12 +70,12 @@ def test_every_recorded_request_is_here() -> None:
 
 @pytest.mark.parametrize("capture", REQUESTS.values(), ids=REQUESTS)
 def test_a_recorded_request_is_answered_in_the_shape_that_the_client_reads(
-    api: Api, world: World, capture: dict[str, Any]
+    api: Api, objects: RecordedObjects, capture: dict[str, Any]
 ) -> None:
     body, operation = capture["request_body"], capture["operation"]
-    variables = put_in(body.get("variables") or {}, operation, world)
+    variables = put_in(body.get("variables") or {}, operation, objects)
     if operation == "popFromRunQueue":
-        assert world.waiting_item
+        assert objects.waiting_item
 
     data = answered(api, body | {"variables": variables})
 

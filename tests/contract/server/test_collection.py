@@ -23,7 +23,7 @@ ROOM = 400_000
 @pytest.fixture(scope="module")
 def small(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     """A server without much room, which collects when it is told to, at once."""
-    options = ("--max-store-bytes", str(ROOM), "--collection-pause-seconds", "0")
+    options = ("--max-store-bytes", str(ROOM), "--gc-pause-seconds", "0")
     with running_server(tmp_path_factory.mktemp("small"), *options) as server:
         yield server
 
@@ -166,7 +166,7 @@ def test_an_upload_that_announces_less_than_it_sends_is_refused(api: Api, small:
 
 
 def test_unfinished_artifacts_go(tmp_path: Path) -> None:
-    options = ("--abandoned-seconds", "0", "--collection-pause-seconds", "0")
+    options = ("--abandoned-seconds", "0", "--gc-pause-seconds", "0")
     with running_server(tmp_path, *options) as server, server.api() as api:
         logged = Logging(api, {"a": content()})
         link = str(logged.announce()[0]["uploadUrl"])
@@ -183,7 +183,7 @@ def test_unfinished_artifacts_go(tmp_path: Path) -> None:
 
 
 def test_it_collects_by_itself(tmp_path: Path) -> None:
-    options = ("--collection-seconds", "0.1", "--collection-pause-seconds", "0")
+    options = ("--gc-interval-seconds", "0.1", "--gc-pause-seconds", "0")
     with running_server(tmp_path, *options) as server, server.api() as api:
         delete(api, Logging(api, {"a": content()}).log())
         wait_until(lambda: not files_of(server), what="the removal of all files")
@@ -206,7 +206,7 @@ def test_what_a_killed_upload_left_is_removed(tmp_path: Path) -> None:
 def test_collecting_takes_nothing_from_those_who_log(tmp_path: Path) -> None:
     """The same few contents are logged, deleted and collected at once, and the server dies again and again."""
     contents = [content() for _ in range(4)]
-    with running_server(tmp_path, "--collection-pause-seconds", "0.05") as server:
+    with running_server(tmp_path, "--gc-pause-seconds", "0.05") as server:
         over = threading.Event()
 
         def keep_collecting() -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.contract.server.test_sweeps import ClientSweep
 from tests.support.runs import ClientRun
 from tests.support.server import Api, fresh_name
@@ -116,15 +116,15 @@ def test_a_sweep_that_is_finished_lets_every_run_end(api: Api) -> None:
     assert not bad.log(3, 3)
 
 
-def test_a_scheduler_is_not_told_but_the_item_of_the_run_is_stopped(api: Api, stage: Stage) -> None:
+def test_a_scheduler_is_not_told_but_the_item_of_the_run_is_stopped(api: Api, queue_and_agent: QueueAndAgent) -> None:
     """A scheduler of W&B's takes the stop of a run for one of the whole sweep."""
     spec = {"resource": "local-process", "project": "proj", "run_id": "WANDB_SWEEP_ID", "overrides": {}}
-    scheduler = {"queue": stage.queue, "run_queue_project": "model-registry", "run_spec": json.dumps(spec)}
+    scheduler = {"queue": queue_and_agent.queue, "run_queue_project": "model-registry", "run_spec": json.dumps(spec)}
     sweep = ClientSweep(api, CONFIG, launchScheduler=json.dumps(scheduler), state="PENDING")
     good, fair, bad = (Racer(sweep) for _ in range(3))
-    item = api.push(stage.queue, {"project": "proj", "resource": "local-process"})
-    assert item in api.claim(stage.agent, fresh_name("claim"), items=2)
-    assert api.ack(stage.agent, item, run=bad.run.name) == [True]
+    item = api.push(queue_and_agent.queue, {"project": "proj", "resource": "local-process"})
+    assert item in api.claim(queue_and_agent.agent, fresh_name("claim"), items=2)
+    assert api.ack(queue_and_agent.agent, item, run=bad.run.name) == [True]
     assert not good.log(1, 1)
     assert not fair.log(2, 2)
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.support.field_args import FIELDS, ROWS, SHOWN
-from tests.support.isolation import Scene, ask, setting
+from tests.support.isolation import Isolation, ask, setting
 from tests.support.server import Api
-from tests.support.tenant import World
+from tests.support.tenant import Tenant
 
 # It compares all rows of the database before and after, and reads them from the file.
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -41,7 +41,7 @@ TRIED = [field for field in FIELDS if field in ROWS]
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Isolation]:
     with setting(tmp_path_factory.mktemp("server")) as made:
         yield made
 
@@ -60,57 +60,57 @@ def mixtures(own: Any, theirs: Any) -> Iterator[Any]:
         yield theirs
 
 
-def check(scene: Scene, api: Api, field: str, arguments: dict[str, Any], *, may_look: bool = False) -> None:
-    before = scene.snapshot()
+def check(isolation: Isolation, api: Api, field: str, arguments: dict[str, Any], *, may_look: bool = False) -> None:
+    before = isolation.snapshot()
     answer = ask(api, field, arguments)
-    assert scene.snapshot().changes_of(scene.theirs, before) == [], f"{field} {arguments}: {answer}"
-    assert may_look or told_of(scene.victim, field, answer) == [], f"{field} {arguments} shows too much: {answer}"
+    assert isolation.snapshot().changes_of(isolation.theirs, before) == [], f"{field} {arguments}: {answer}"
+    assert may_look or told_of(isolation.victim, field, answer) == [], f"{field} {arguments} shows too much: {answer}"
 
 
-def told_of(world: World, field: str, answer: str) -> list[str]:
+def told_of(tenant: Tenant, field: str, answer: str) -> list[str]:
     """What an answer says of a world that nobody else may hear."""
-    secrets = [world.hidden, *(show(world) for name, show in SHOWN.items() if name == field)]
+    secrets = [tenant.hidden, *(show(tenant) for name, show in SHOWN.items() if name == field)]
     return [secret for secret in secrets if secret in answer]
 
 
 @pytest.mark.parametrize("field", TRIED)
-def test_a_stranger_sees_and_changes_nothing(scene: Scene, field: str) -> None:
-    stranger = World(scene.people)
+def test_a_stranger_sees_and_changes_nothing(isolation: Isolation, field: str) -> None:
+    stranger = Tenant(isolation.accounts)
     stranger.api.send_header("Use-Admin-Privileges", "true")
-    stranger.api.send_header("X-WANDB-USERNAME", scene.victim.owner)
-    theirs = ROWS[field](scene.victim)
+    stranger.api.send_header("X-WANDB-USERNAME", isolation.victim.owner)
+    theirs = ROWS[field](isolation.victim)
     own = ROWS[field](stranger)
-    check(scene, stranger.api, field, theirs)
+    check(isolation, stranger.api, field, theirs)
     for mixed in mixtures(own, theirs):
-        check(scene, stranger.api, field, mixed)
+        check(isolation, stranger.api, field, mixed)
 
 
 @pytest.mark.parametrize("field", [field for field in TRIED if field not in MANAGE_PEOPLE | ADMINISTRATORS])
-def test_an_administrator_sees_and_changes_nothing(scene: Scene, field: str) -> None:
-    check(scene, scene.people.admin, field, ROWS[field](scene.victim))
+def test_an_administrator_sees_and_changes_nothing(isolation: Isolation, field: str) -> None:
+    check(isolation, isolation.accounts.admin, field, ROWS[field](isolation.victim))
 
 
 @pytest.mark.parametrize("field", [field for field in TRIED if field not in NEED_NO_ENTITY])
-def test_a_member_who_may_only_look_changes_nothing(scene: Scene, field: str) -> None:
-    check(scene, scene.looking, field, ROWS[field](scene.victim), may_look=True)
+def test_a_member_who_may_only_look_changes_nothing(isolation: Isolation, field: str) -> None:
+    check(isolation, isolation.looking, field, ROWS[field](isolation.victim), may_look=True)
 
 
 @pytest.mark.parametrize("field", [field for field in TRIED if field not in LOOKS_AT_THE_SERVER])
-def test_the_owner_sees_or_changes_it(scene: Scene, field: str) -> None:
+def test_the_owner_sees_or_changes_it(isolation: Isolation, field: str) -> None:
     """Or the tests above would prove nothing: their arguments would reach nothing."""
-    world = World(scene.people)
-    arguments = ROWS[field](world)
-    before = scene.snapshot()
-    answer = ask(world.admin if field in ADMINISTRATORS else world.api, field, arguments)
+    tenant = Tenant(isolation.accounts)
+    arguments = ROWS[field](tenant)
+    before = isolation.snapshot()
+    answer = ask(tenant.admin if field in ADMINISTRATORS else tenant.api, field, arguments)
     if field.startswith("Query."):
-        assert told_of(world, field, answer), f"{field} {arguments} shows nothing of its owner's: {answer}"
+        assert told_of(tenant, field, answer), f"{field} {arguments} shows nothing of its owner's: {answer}"
     elif field not in KEEP_NOTHING:
-        assert scene.snapshot().rows != before.rows, f"{field} {arguments} changes nothing of its owner's: {answer}"
+        assert isolation.snapshot().rows != before.rows, f"{field} {arguments} changes nothing of its owner's: {answer}"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 40, "api", "\u00fc" * 20])
-def test_nobody_gets_anything_without_a_key(scene: Scene, key: str) -> None:
-    with Api(scene.server.url, key) as api:
+def test_nobody_gets_anything_without_a_key(isolation: Isolation, key: str) -> None:
+    with Api(isolation.server.url, key) as api:
         for field in TRIED:
             kind, _, name = field.partition(".")
             response = api.post({"query": f"{kind.lower()} {{ {name} {{ __typename }} }}"})

@@ -5,10 +5,10 @@ import requests
 
 from launchd.server.app import create_app
 from launchd.server.settings import ServerSettings
-from tests.support.accounts import People
+from tests.support.accounts import Accounts
 from tests.support.field_args import LINKS_ALONE, ROUTES, Reach
 from tests.support.server import RunningServer
-from tests.support.tenant import World
+from tests.support.tenant import Tenant
 
 FOR_EVERYBODY = {"/healthz", "/graphql"}
 
@@ -16,7 +16,7 @@ FOR_EVERYBODY = {"/healthz", "/graphql"}
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     app = create_app(ServerSettings(data_dir=tmp_path_factory.mktemp("app")))
-    app.state.services.database.close()
+    app.state.app_state.database.close()
     return {getattr(route, "path", "") for route in app.routes}
 
 
@@ -24,31 +24,31 @@ def test_every_route_has_a_row(paths: set[str]) -> None:
     assert paths - FOR_EVERYBODY - LINKS_ALONE == set(ROUTES), "see ROUTES in tests/support/field_args.py"
 
 
-def send(server: RunningServer, key: str | None, reach: Reach, world: World) -> requests.Response:
+def send(server: RunningServer, key: str | None, reach: Reach, tenant: Tenant) -> requests.Response:
     method, path, body = reach
     with requests.Session() as session:
         session.trust_env = False
         auth = ("api", key) if key else None
-        return session.request(method, f"{server.url}{path(world)}", json=body, auth=auth, timeout=10)
+        return session.request(method, f"{server.url}{path(tenant)}", json=body, auth=auth, timeout=10)
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_a_route_serves_those_who_may(people: People, server: RunningServer, path: str) -> None:
-    world = World(people)
-    looking = people.member(world.entity, "VIEWER")[1].mutate("generateApiKey", "key", role="ADMIN")["key"]
-    stranger = people.user()[1].mutate("generateApiKey", "key")["key"]
-    owner = world.api.mutate("generateApiKey", "key")["key"]
+def test_a_route_serves_those_who_may(accounts: Accounts, server: RunningServer, path: str) -> None:
+    tenant = Tenant(accounts)
+    looking = accounts.member(tenant.entity, "VIEWER")[1].mutate("generateApiKey", "key", role="ADMIN")["key"]
+    stranger = accounts.user()[1].mutate("generateApiKey", "key")["key"]
+    owner = tenant.api.mutate("generateApiKey", "key")["key"]
 
     may_not = [(None, 401), ("x" * 40, 401), (stranger, 404), (server.key, 404)]
     if ROUTES[path][0] == "GET":
-        assert send(server, looking, ROUTES[path], world).status_code == 200
+        assert send(server, looking, ROUTES[path], tenant).status_code == 200
     else:
         may_not.append((looking, 404))
     for key, status in may_not:
-        answer = send(server, key, ROUTES[path], world)
+        answer = send(server, key, ROUTES[path], tenant)
         assert answer.status_code in (status, 403), answer.text
-        assert world.hidden not in answer.text
-    assert send(server, owner, ROUTES[path], world).status_code == 200
+        assert tenant.hidden not in answer.text
+    assert send(server, owner, ROUTES[path], tenant).status_code == 200
 
 
 @pytest.mark.parametrize("path", sorted(LINKS_ALONE))

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.support.field_args import FIELDS, SCHEMA
 from tests.support.field_paths import WAYS, Way, query_along, reached, sane
 from tests.support.fuzz import Values
-from tests.support.isolation import Scene, ask, selection, setting
+from tests.support.isolation import Isolation, ask, selection, setting
 from tests.support.server import RefusedByServer, RunningServer
-from tests.support.tenant import World
+from tests.support.tenant import Tenant
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
@@ -32,16 +32,16 @@ SCALARS_OF_TEXT = ("String", "ID")
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Isolation]:
     with setting(tmp_path_factory.mktemp("server")) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def stranger(scene: Scene) -> World:
-    world = World(scene.people)
-    world.build()
-    return world
+def stranger(isolation: Isolation) -> Tenant:
+    tenant = Tenant(isolation.accounts)
+    tenant.build()
+    return tenant
 
 
 def kinds_of(field: str) -> dict[str, GraphQLInputType]:
@@ -56,7 +56,7 @@ QUIET = settings(
 )
 
 
-def check(answer: str, started: float, victim: World) -> None:
+def check(answer: str, started: float, victim: Tenant) -> None:
     assert time.monotonic() - started < SECONDS
     assert victim.hidden not in answer
     errors = json.loads(answer).get("errors", [])
@@ -64,27 +64,27 @@ def check(answer: str, started: float, victim: World) -> None:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_no_argument_breaks_a_field(scene: Scene, stranger: World, field: str) -> None:
-    before = scene.snapshot()
+def test_no_argument_breaks_a_field(isolation: Isolation, stranger: Tenant, field: str) -> None:
+    before = isolation.snapshot()
 
     @QUIET
-    @given(arguments=Values(scene.victim, stranger).arguments(kinds_of(field)))
+    @given(arguments=Values(isolation.victim, stranger).arguments(kinds_of(field)))
     def answered(arguments: dict[str, object]) -> None:
         started = time.monotonic()
-        check(ask(stranger.api, field, arguments), started, scene.victim)
+        check(ask(stranger.api, field, arguments), started, isolation.victim)
 
     answered()
-    assert scene.snapshot().changes_of(scene.theirs, before) == []
+    assert isolation.snapshot().changes_of(isolation.theirs, before) == []
 
 
 @pytest.mark.parametrize("field", WAYS)
-def test_a_way_leads_to_a_field_below_the_root(scene: Scene, field: str) -> None:
+def test_a_way_leads_to_a_field_below_the_root(isolation: Isolation, field: str) -> None:
     """Or the test below would prove nothing: it would reach nothing."""
-    assert any(leads_there(way, scene.victim) for way in WAYS[field])
+    assert any(leads_there(way, isolation.victim) for way in WAYS[field])
 
 
-def leads_there(way: Way, world: World) -> bool:
-    answer = world.api.post(query_along(way, sane(way, world), selection_of(way, 1))).json()
+def leads_there(way: Way, tenant: Tenant) -> bool:
+    answer = tenant.api.post(query_along(way, sane(way, tenant), selection_of(way, 1))).json()
     return "errors" not in answer and reached(answer["data"], way) != []
 
 
@@ -94,20 +94,22 @@ def selection_of(way: Way, depth: int) -> str:
 
 
 @pytest.mark.parametrize("field", WAYS)
-def test_no_argument_breaks_a_field_below_the_root(scene: Scene, stranger: World, field: str) -> None:
-    before = scene.snapshot()
+def test_no_argument_breaks_a_field_below_the_root(isolation: Isolation, stranger: Tenant, field: str) -> None:
+    before = isolation.snapshot()
 
     @QUIET
-    @given(asked=Values(scene.victim, stranger).along(WAYS[field], stranger, scene.victim), depth=st.integers(1, 3))
+    @given(
+        asked=Values(isolation.victim, stranger).along(WAYS[field], stranger, isolation.victim), depth=st.integers(1, 3)
+    )
     def answered(asked: tuple[Way, list[dict[str, object]]], depth: int) -> None:
         way, arguments = asked
         started = time.monotonic()
         response = stranger.api.post(query_along(way, arguments, selection_of(way, depth)))
         assert response.status_code < 500, response.text
-        check(response.text, started, scene.victim)
+        check(response.text, started, isolation.victim)
 
     answered()
-    assert scene.snapshot().changes_of(scene.theirs, before) == []
+    assert isolation.snapshot().changes_of(isolation.theirs, before) == []
 
 
 def nested(opening: str, inside: str, closing: str, times: int) -> str:
@@ -157,13 +159,13 @@ def peak_memory(server: RunningServer) -> int:
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_is_refused_soon(scene: Scene, stranger: World, flood: str) -> None:
-    before, started = peak_memory(scene.server), time.monotonic()
+def test_a_flood_is_refused_soon(isolation: Isolation, stranger: Tenant, flood: str) -> None:
+    before, started = peak_memory(isolation.server), time.monotonic()
     response = stranger.api.post({"query": FLOODS[flood]})
     assert time.monotonic() - started < SECONDS
     assert response.status_code == 400
     assert all(error["message"] for error in response.json()["errors"])
-    assert peak_memory(scene.server) - before < MOST_MEMORY
+    assert peak_memory(isolation.server) - before < MOST_MEMORY
 
 
 def put_long(kind: object, text: str) -> object:
@@ -181,7 +183,7 @@ WITH_TEXT = [field for field in FIELDS if "x" in json.dumps([put_long(kind, "x")
 
 
 @pytest.mark.parametrize("field", WITH_TEXT)
-def test_long_strings_are_refused(stranger: World, field: str) -> None:
+def test_long_strings_are_refused(stranger: Tenant, field: str) -> None:
     arguments = {name: put_long(kind, "x" * 300_000) for name, kind in kinds_of(field).items()}
     answer = json.loads(ask(stranger.api, field, arguments))
     assert "300000 characters; at most" in answer["errors"][0]["message"]
@@ -201,18 +203,18 @@ WITH_LISTS = [field for field in FIELDS if any(put_many(kind) for kind in kinds_
 
 
 @pytest.mark.parametrize("field", WITH_LISTS)
-def test_long_lists_are_refused(stranger: World, field: str) -> None:
+def test_long_lists_are_refused(stranger: Tenant, field: str) -> None:
     answer = json.loads(ask(stranger.api, field, {name: put_many(kind) for name, kind in kinds_of(field).items()}))
     assert answer["errors"][0]["message"] == "A list of 10001 values is too long; at most 10000 are taken at once."
 
 
-def test_many_reports_at_once_are_refused(stranger: World) -> None:
+def test_many_reports_at_once_are_refused(stranger: Tenant) -> None:
     acks = [{"runQueueItemId": stranger.item, "runName": "x"}] * 1001
     with pytest.raises(RefusedByServer, match="At most 1000 items"):
         stranger.api.mutate("ackRunQueueItems", "results { success }", launchAgentId=stranger.agent, acks=acks)
 
 
-def test_what_is_given_again_and_again_counts_each_time(stranger: World) -> None:
+def test_what_is_given_again_and_again_counts_each_time(stranger: Tenant) -> None:
     filters = json.dumps({"state": {"$in": ["x" * 90] * 2500}})
     counts = listed("a{}: runCount(filters: $f)", 150)
     query = f"query($p: String, $e: String, $f: JSONString) {{ project(name: $p, entityName: $e) {{ {counts} }} }}"
@@ -234,28 +236,30 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_big_and_odd_bodies_four_at_a_time(scene: Scene, stranger: World, body: str) -> None:
-    before, started = peak_memory(scene.server), time.monotonic()
+def test_big_and_odd_bodies_four_at_a_time(isolation: Isolation, stranger: Tenant, body: str) -> None:
+    before, started = peak_memory(isolation.server), time.monotonic()
 
     def send(_: int) -> requests.Response:
-        return requests.post(f"{scene.server.url}/graphql", BODIES[body], auth=("api", stranger.api.key), timeout=30)
+        return requests.post(
+            f"{isolation.server.url}/graphql", BODIES[body], auth=("api", stranger.api.key), timeout=30
+        )
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(send, range(4)))
     assert time.monotonic() - started < 4 * SECONDS
     assert {answer.status_code for answer in answers} <= {200, 400}
     assert all("errors" in answer.json() or "data" in answer.json() for answer in answers)
-    assert peak_memory(scene.server) - before < MOST_MEMORY
+    assert peak_memory(isolation.server) - before < MOST_MEMORY
 
 
 @pytest.mark.parametrize(
     "kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x" * 5000]
 )
-def test_the_content_type_does_not_matter(scene: Scene, stranger: World, kind: str) -> None:
+def test_the_content_type_does_not_matter(isolation: Isolation, stranger: Tenant, kind: str) -> None:
     sent = {"Content-Type": kind, "Content-Encoding": kind[:20] or "gzip"}
     body = json.dumps({"query": "{ viewer { username } }"})
     answer = requests.post(
-        f"{scene.server.url}/graphql", body, headers=sent, auth=("api", stranger.api.key), timeout=10
+        f"{isolation.server.url}/graphql", body, headers=sent, auth=("api", stranger.api.key), timeout=10
     )
     assert answer.json() == {"data": {"viewer": {"username": stranger.owner}}}
 
@@ -264,6 +268,6 @@ def test_the_content_type_does_not_matter(scene: Scene, stranger: World, kind: s
 @pytest.mark.parametrize(
     "path", ["/graphql", "/files/a/b/c/file_stream", "/storage/upload/x", "/%00", "/" + "x" * 9000, "//"]
 )
-def test_odd_methods_and_paths(scene: Scene, stranger: World, method: str, path: str) -> None:
-    answer = requests.request(method, f"{scene.server.url}{path}", auth=("api", stranger.api.key), timeout=10)
+def test_odd_methods_and_paths(isolation: Isolation, stranger: Tenant, method: str, path: str) -> None:
+    answer = requests.request(method, f"{isolation.server.url}{path}", auth=("api", stranger.api.key), timeout=10)
     assert 400 <= answer.status_code < 500

@@ -4,19 +4,19 @@ import json
 
 import pytest
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, RefusedByServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 
 
-def test_an_item_goes_from_push_to_finished(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue, {"project": "Mnist", "name": "first"})
+def test_an_item_goes_from_push_to_finished(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue, {"project": "Mnist", "name": "first"})
     assert api.state(item) == "PENDING"
-    assert api.claim(stage.agent, "c1") == [item]
+    assert api.claim(queue_and_agent.agent, "c1") == [item]
     assert api.state(item) == "LEASED"
-    assert api.ack(stage.agent, item, run="run1") == [True]
-    assert api.report(stage.agent, item, 1, "running", phase="running")
-    assert api.report(stage.agent, item, 2, "finished", exitCode=0)
+    assert api.ack(queue_and_agent.agent, item, run="run1") == [True]
+    assert api.report(queue_and_agent.agent, item, 1, "running", phase="running")
+    assert api.report(queue_and_agent.agent, item, 2, "finished", exitCode=0)
     found = api.item(item)
     assert found is not None
     assert (found["state"], found["status"], found["exitCode"]) == ("FINISHED", "finished", 0)
@@ -26,11 +26,11 @@ def test_an_item_goes_from_push_to_finished(api: Api, stage: Stage) -> None:
     assert api.run(query)["project"]["run"] == {"state": "finished", "displayName": "first"}
 
 
-def test_items_come_by_priority_and_then_by_age(api: Api, stage: Stage) -> None:
-    late = api.push(stage.queue, priority=3)
-    middle = [api.push(stage.queue), api.push(stage.queue, priority=2)]
-    first = api.push(stage.queue, priority=0)
-    assert api.claim(stage.agent, "all", items=10) == [first, *middle, late]
+def test_items_come_by_priority_and_then_by_age(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    late = api.push(queue_and_agent.queue, priority=3)
+    middle = [api.push(queue_and_agent.queue), api.push(queue_and_agent.queue, priority=2)]
+    first = api.push(queue_and_agent.queue, priority=0)
+    assert api.claim(queue_and_agent.agent, "all", items=10) == [first, *middle, late]
 
 
 def test_a_queue_without_priorities_refuses_one_that_is_not_the_default(api: Api) -> None:
@@ -42,9 +42,9 @@ def test_a_queue_without_priorities_refuses_one_that_is_not_the_default(api: Api
     assert refused.value.status == 400
 
 
-def test_a_priority_out_of_range_is_refused(api: Api, stage: Stage) -> None:
+def test_a_priority_out_of_range_is_refused(api: Api, queue_and_agent: QueueAndAgent) -> None:
     with pytest.raises(RefusedByServer, match="Priority 4 is out of range"):
-        api.push(stage.queue, priority=4)
+        api.push(queue_and_agent.queue, priority=4)
 
 
 def test_an_agent_takes_from_its_queues_in_turn(api: Api) -> None:
@@ -57,50 +57,54 @@ def test_an_agent_takes_from_its_queues_in_turn(api: Api) -> None:
     assert api.claim(agent, "rest", items=10) == [two[1], one[2], two[2]]
 
 
-def test_schedulers_of_sweeps_are_counted_apart(api: Api, stage: Stage) -> None:
-    scheduler = api.push(stage.queue, {"uri": "placeholder-uri-scheduler"})
-    ordinary = api.push(stage.queue)
-    assert api.claim(stage.agent, "c1", items=5, schedulers=0) == [ordinary]
-    assert api.claim(stage.agent, "c2", items=0, schedulers=1) == [scheduler]
+def test_schedulers_of_sweeps_are_counted_apart(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    scheduler = api.push(queue_and_agent.queue, {"uri": "placeholder-uri-scheduler"})
+    ordinary = api.push(queue_and_agent.queue)
+    assert api.claim(queue_and_agent.agent, "c1", items=5, schedulers=0) == [ordinary]
+    assert api.claim(queue_and_agent.agent, "c2", items=0, schedulers=1) == [scheduler]
 
 
-def test_the_same_claim_again_answers_the_same_items(api: Api, stage: Stage) -> None:
-    items = [api.push(stage.queue) for _ in range(3)]
-    assert api.claim(stage.agent, "lost", items=2) == items[:2]
-    assert api.claim(stage.agent, "lost", items=2) == items[:2]
-    assert api.ack(stage.agent, items[0]) == [True]
-    assert api.claim(stage.agent, "lost", items=2) == items[1:2]
+def test_the_same_claim_again_answers_the_same_items(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    items = [api.push(queue_and_agent.queue) for _ in range(3)]
+    assert api.claim(queue_and_agent.agent, "lost", items=2) == items[:2]
+    assert api.claim(queue_and_agent.agent, "lost", items=2) == items[:2]
+    assert api.ack(queue_and_agent.agent, items[0]) == [True]
+    assert api.claim(queue_and_agent.agent, "lost", items=2) == items[1:2]
 
 
-def test_an_acknowledgement_repeated_by_its_agent_succeeds_and_by_others_not(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue)
-    other = api.create_agent(stage.queue_id)
-    assert api.ack(stage.agent, item) == [False]
-    api.claim(stage.agent, "c1")
+def test_an_acknowledgement_repeated_by_its_agent_succeeds_and_by_others_not(
+    api: Api, queue_and_agent: QueueAndAgent
+) -> None:
+    item = api.push(queue_and_agent.queue)
+    other = api.create_agent(queue_and_agent.queue_id)
+    assert api.ack(queue_and_agent.agent, item) == [False]
+    api.claim(queue_and_agent.agent, "c1")
     assert api.ack(other, item) == [False]
-    assert api.ack(stage.agent, item, "no-such-item", run="r") == [True, False]
-    assert api.ack(stage.agent, item, run="r") == [True]
-    assert api.ack(stage.agent, item, run="another") == [False]
+    assert api.ack(queue_and_agent.agent, item, "no-such-item", run="r") == [True, False]
+    assert api.ack(queue_and_agent.agent, item, run="r") == [True]
+    assert api.ack(queue_and_agent.agent, item, run="another") == [False]
 
 
-def test_the_single_acknowledgement_refuses_a_second_one(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue)
-    assert api.pop(stage.queue) == item
+def test_the_single_acknowledgement_refuses_a_second_one(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue)
+    assert api.pop(queue_and_agent.queue) == item
     for expected in (True, False):
         said = api.mutate("ackRunQueueItem", "success", runQueueItemId=item, runName="r1")
         assert said == {"success": expected}
 
 
-def test_reports_are_taken_once_and_never_overwrite_an_end(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue)
-    api.claim(stage.agent, "c1")
-    api.ack(stage.agent, item)
-    assert api.report(stage.agent, item, 5, "running")
-    assert api.report(stage.agent, item, 4, "starting"), "an older report is ignored, with success"
+def test_reports_are_taken_once_and_never_overwrite_an_end(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue)
+    api.claim(queue_and_agent.agent, "c1")
+    api.ack(queue_and_agent.agent, item)
+    assert api.report(queue_and_agent.agent, item, 5, "running")
+    assert api.report(queue_and_agent.agent, item, 4, "starting"), "an older report is ignored, with success"
     assert api.item(item)["status"] == "running"  # type: ignore[index]
-    assert api.report(stage.agent, item, 6, "failed", message="out of memory", stage="run", exitCode=137)
-    assert api.report(stage.agent, item, 6, "failed", message="again")
-    assert not api.report(stage.agent, item, 7, "finished")
+    assert api.report(
+        queue_and_agent.agent, item, 6, "failed", message="out of memory", queue_and_agent="run", exitCode=137
+    )
+    assert api.report(queue_and_agent.agent, item, 6, "failed", message="again")
+    assert not api.report(queue_and_agent.agent, item, 7, "finished")
     found = api.item(item)
     assert found is not None
     assert (found["state"], found["message"], found["stage"], found["exitCode"]) == (
@@ -111,24 +115,26 @@ def test_reports_are_taken_once_and_never_overwrite_an_end(api: Api, stage: Stag
     )
 
 
-def test_an_unknown_status_is_refused(api: Api, stage: Stage) -> None:
+def test_an_unknown_status_is_refused(api: Api, queue_and_agent: QueueAndAgent) -> None:
     with pytest.raises(RefusedByServer, match="'exploded' is no status"):
-        api.report(stage.agent, "x", 1, "exploded")
+        api.report(queue_and_agent.agent, "x", 1, "exploded")
 
 
-def test_failing_works_before_and_after_the_acknowledgement(api: Api, stage: Stage) -> None:
-    leased, claimed, waiting = (api.push(stage.queue) for _ in range(3))
-    api.claim(stage.agent, "c1", items=2)
-    api.ack(stage.agent, claimed)
+def test_failing_works_before_and_after_the_acknowledgement(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    leased, claimed, waiting = (api.push(queue_and_agent.queue) for _ in range(3))
+    api.claim(queue_and_agent.agent, "c1", items=2)
+    api.ack(queue_and_agent.agent, claimed)
     for item, expected in ((leased, True), (claimed, True), (claimed, False), (waiting, False)):
-        said = api.mutate("failRunQueueItem", "success", runQueueItemId=item, message="bad spec", stage="agent")
+        said = api.mutate(
+            "failRunQueueItem", "success", runQueueItemId=item, message="bad spec", queue_and_agent="agent"
+        )
         assert said == {"success": expected}
     assert api.item(leased)["message"] == "bad spec"  # type: ignore[index]
     assert api.state(waiting) == "PENDING"
 
 
-def test_warnings_add_up(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue)
+def test_warnings_add_up(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue)
     for message in ("image pull", "again"):
         warning: dict[str, object] = {
             "runQueueItemId": item,
@@ -142,30 +148,32 @@ def test_warnings_add_up(api: Api, stage: Stage) -> None:
     assert [warning["message"] for warning in found["warnings"]] == ["image pull", "again"]
 
 
-def test_unstarted_work_can_be_given_back_and_keeps_its_place(api: Api, stage: Stage) -> None:
-    items = [api.push(stage.queue) for _ in range(3)]
-    api.claim(stage.agent, "c1", items=2)
-    api.ack(stage.agent, items[1])
-    given = {"launchAgentId": stage.agent, "runQueueItemIds": items}
+def test_unstarted_work_can_be_given_back_and_keeps_its_place(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    items = [api.push(queue_and_agent.queue) for _ in range(3)]
+    api.claim(queue_and_agent.agent, "c1", items=2)
+    api.ack(queue_and_agent.agent, items[1])
+    given = {"launchAgentId": queue_and_agent.agent, "runQueueItemIds": items}
     assert api.mutate("returnRunQueueItems", "returned", **given) == {"returned": [items[0]]}
-    assert api.claim(stage.agent, "c2", items=5) == [items[0], items[2]]
+    assert api.claim(queue_and_agent.agent, "c2", items=5) == [items[0], items[2]]
 
 
-def test_an_agent_that_comes_back_returns_what_it_does_not_know(api: Api, stage: Stage) -> None:
-    known, unknown, acknowledged = (api.push(stage.queue) for _ in range(3))
-    api.claim(stage.agent, "c1", items=3)
-    api.ack(stage.agent, acknowledged)
+def test_an_agent_that_comes_back_returns_what_it_does_not_know(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    known, unknown, acknowledged = (api.push(queue_and_agent.queue) for _ in range(3))
+    api.claim(queue_and_agent.agent, "c1", items=3)
+    api.ack(queue_and_agent.agent, acknowledged)
     answer = api.mutate(
-        "resumeLaunchAgent", "success returned", launchAgentId=stage.agent, knownItemIds=[known, acknowledged]
+        "resumeLaunchAgent", "success returned", launchAgentId=queue_and_agent.agent, knownItemIds=[known, acknowledged]
     )
     assert answer == {"success": True, "returned": [unknown]}
     assert [api.state(item) for item in (known, unknown, acknowledged)] == ["LEASED", "PENDING", "CLAIMED"]
 
 
-def test_a_waiting_item_is_stopped_at_once_and_a_running_one_is_asked_to(api: Api, stage: Stage) -> None:
-    running, waiting = api.push(stage.queue), api.push(stage.queue)
-    api.claim(stage.agent, "c1")
-    api.ack(stage.agent, running)
+def test_a_waiting_item_is_stopped_at_once_and_a_running_one_is_asked_to(
+    api: Api, queue_and_agent: QueueAndAgent
+) -> None:
+    running, waiting = api.push(queue_and_agent.queue), api.push(queue_and_agent.queue)
+    api.claim(queue_and_agent.agent, "c1")
+    api.ack(queue_and_agent.agent, running)
     stopped = api.mutate("stopRunQueueItem", "success state", runQueueItemId=waiting, reason="not needed")
     assert stopped == {"success": True, "state": "STOPPED"}
     asked = api.mutate("stopRunQueueItem", "success state", runQueueItemId=running, reason="too slow")
@@ -173,21 +181,21 @@ def test_a_waiting_item_is_stopped_at_once_and_a_running_one_is_asked_to(api: Ap
     orders = api.mutate(
         "watchLaunchAgent",
         "stopPolling stops { runQueueItemId reason }",
-        launchAgentId=stage.agent,
+        launchAgentId=queue_and_agent.agent,
         agentStatus="RUNNING",
         seenStops=[],
         waitSeconds=5,
     )
     assert orders == {"stopPolling": False, "stops": [{"runQueueItemId": running, "reason": "too slow"}]}
-    assert api.report(stage.agent, running, 1, "stopped")
+    assert api.report(queue_and_agent.agent, running, 1, "stopped")
     refused = api.mutate("stopRunQueueItem", "success state", runQueueItemId=running)
     assert refused == {"success": True, "state": "STOPPED"}
 
 
-def test_stopping_the_run_stops_the_item(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue, {"project": "stops"})
-    api.claim(stage.agent, "c1")
-    api.ack(stage.agent, item, run="r1")
+def test_stopping_the_run_stops_the_item(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue, {"project": "stops"})
+    api.claim(queue_and_agent.agent, "c1")
+    api.ack(queue_and_agent.agent, item, run="r1")
     query = 'query { project(name: "stops") { run(name: "r1") { id stopped } } }'
     run = api.run(query)["project"]["run"]
     assert run["stopped"] is False
@@ -196,12 +204,12 @@ def test_stopping_the_run_stops_the_item(api: Api, stage: Stage) -> None:
     assert api.item(item)["stopRequested"] is True  # type: ignore[index]
 
 
-def test_a_deleted_item_is_gone_but_a_claimed_one_stays(api: Api, stage: Stage) -> None:
-    waiting, claimed = api.push(stage.queue), api.push(stage.queue, priority=0)
-    api.claim(stage.agent, "c1")
-    api.ack(stage.agent, claimed)
+def test_a_deleted_item_is_gone_but_a_claimed_one_stays(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    waiting, claimed = api.push(queue_and_agent.queue), api.push(queue_and_agent.queue, priority=0)
+    api.claim(queue_and_agent.agent, "c1")
+    api.ack(queue_and_agent.agent, claimed)
     for item, expected in ((waiting, True), (waiting, False), (claimed, False)):
-        said = api.mutate("deleteFromRunQueue", "success", queueID=stage.queue_id, runQueueItemId=item)
+        said = api.mutate("deleteFromRunQueue", "success", queueID=queue_and_agent.queue_id, runQueueItemId=item)
         assert said == {"success": expected}
     assert api.item(waiting) is None
 
@@ -223,8 +231,8 @@ def test_the_queue_fills_in_what_the_submitter_left_out(api: Api) -> None:
 
 
 @pytest.mark.parametrize("text", ["[1]", "7", '"x"', "{", '{"overrides": []}', '{"resource_args": "no"}'])
-def test_a_spec_that_is_no_object_is_refused(api: Api, stage: Stage, text: str) -> None:
-    named = {"entityName": "me", "projectName": "model-registry", "queueName": stage.queue}
+def test_a_spec_that_is_no_object_is_refused(api: Api, queue_and_agent: QueueAndAgent, text: str) -> None:
+    named = {"entityName": "me", "projectName": "model-registry", "queueName": queue_and_agent.queue}
     with pytest.raises(RefusedByServer) as refused:
         api.mutate("pushToRunQueueByName", "runQueueItemId", **named, runSpec=text)
     assert refused.value.status == 400
@@ -236,25 +244,25 @@ def test_a_push_to_a_queue_that_does_not_exist_says_so(api: Api) -> None:
         api.push("nowhere")
 
 
-def test_deleting_a_queue_spares_what_runs(api: Api, stage: Stage) -> None:
-    running, waiting = api.push(stage.queue), api.push(stage.queue)
-    api.claim(stage.agent, "c1")
-    api.ack(stage.agent, running)
-    assert api.mutate("deleteRunQueues", "success", queueIDs=[stage.queue_id]) == {"success": True}
+def test_deleting_a_queue_spares_what_runs(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    running, waiting = api.push(queue_and_agent.queue), api.push(queue_and_agent.queue)
+    api.claim(queue_and_agent.agent, "c1")
+    api.ack(queue_and_agent.agent, running)
+    assert api.mutate("deleteRunQueues", "success", queueIDs=[queue_and_agent.queue_id]) == {"success": True}
     assert api.item(waiting) is None
-    assert api.report(stage.agent, running, 1, "finished")
-    assert api.create_queue(stage.queue) != stage.queue_id
+    assert api.report(queue_and_agent.agent, running, 1, "finished")
+    assert api.create_queue(queue_and_agent.queue) != queue_and_agent.queue_id
 
 
-def test_counts_and_configuration_of_a_queue(api: Api, stage: Stage) -> None:
+def test_counts_and_configuration_of_a_queue(api: Api, queue_and_agent: QueueAndAgent) -> None:
     for _ in range(3):
-        api.push(stage.queue)
-    api.claim(stage.agent, "c1", items=2)
+        api.push(queue_and_agent.queue)
+    api.claim(queue_and_agent.agent, "c1", items=2)
     query = """query($q: String!) { project(name: "model-registry") { runQueue(name: $q) {
         entityName resourceType resourceConfig pendingCount claimedCount prioritizationMode access
         runQueueItems(first: 2) { edges { node { state } } }
     } } }"""
-    queue = api.run(query, {"q": stage.queue})["project"]["runQueue"]
+    queue = api.run(query, {"q": queue_and_agent.queue})["project"]["runQueue"]
     assert (queue["pendingCount"], queue["claimedCount"], queue["resourceType"]) == (1, 2, "local-process")
     assert [edge["node"]["state"] for edge in queue["runQueueItems"]["edges"]] == ["PENDING", "LEASED"]
 
@@ -298,11 +306,11 @@ def test_a_lease_that_is_not_acknowledged_ends_by_itself(tmp_path_factory: pytes
             assert later.claim(agent, "c3", wait=5) == [item], "a lease from before a death ends too"
 
 
-def test_a_stop_asked_for_during_a_lease_holds_when_the_lease_ends(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue)
-    api.claim(stage.agent, "c1")
+def test_a_stop_asked_for_during_a_lease_holds_when_the_lease_ends(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue)
+    api.claim(queue_and_agent.agent, "c1")
     api.mutate("stopRunQueueItem", "success", runQueueItemId=item, reason="enough")
-    api.mutate("returnRunQueueItems", "returned", launchAgentId=stage.agent, runQueueItemIds=[item])
+    api.mutate("returnRunQueueItems", "returned", launchAgentId=queue_and_agent.agent, runQueueItemIds=[item])
     found = api.item(item)
     assert found is not None
     assert (found["state"], found["stopReason"]) == ("STOPPED", "enough")

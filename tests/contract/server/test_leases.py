@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, running_server
 from tests.support.waiting import wait_until
 
@@ -15,7 +15,7 @@ LEASE_SECONDS = 0.5
 def hasty(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:  # noqa: ARG001
     """A server whose leases end, and whose agents are lost, after half a second."""
     seconds = str(LEASE_SECONDS)
-    options = ("--lease-seconds", seconds, "--agent-silence-seconds", seconds)
+    options = ("--lease-seconds", seconds, "--agent-timeout-seconds", seconds)
     with running_server(tmp_path_factory.mktemp("hasty"), *options) as server, server.api() as api:
         yield api
 
@@ -66,18 +66,20 @@ def test_an_agent_that_has_left_is_not_lost(hasty: Api) -> None:
     assert agent_of(hasty, agent)["agentStatus"] == "KILLED"
 
 
-def test_what_an_agent_that_leaves_has_not_acknowledged_goes_back_at_once(api: Api, stage: Stage) -> None:
+def test_what_an_agent_that_leaves_has_not_acknowledged_goes_back_at_once(
+    api: Api, queue_and_agent: QueueAndAgent
+) -> None:
     """Under a lease of a minute."""
-    kept, returned = api.push(stage.queue), api.push(stage.queue)
-    assert api.claim(stage.agent, "c1", items=2) == [kept, returned]
-    assert api.ack(stage.agent, kept) == [True]
-    api.mutate("updateLaunchAgent", "success", launchAgentId=stage.agent, agentStatus="KILLED")
+    kept, returned = api.push(queue_and_agent.queue), api.push(queue_and_agent.queue)
+    assert api.claim(queue_and_agent.agent, "c1", items=2) == [kept, returned]
+    assert api.ack(queue_and_agent.agent, kept) == [True]
+    api.mutate("updateLaunchAgent", "success", launchAgentId=queue_and_agent.agent, agentStatus="KILLED")
     assert (api.state(kept), api.state(returned)) == ("CLAIMED", "PENDING")
 
 
-def test_a_second_acknowledgement_of_w_and_bs_is_refused(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue)
-    assert api.pop(stage.queue, stage.agent) == item
+def test_a_second_acknowledgement_of_w_and_bs_is_refused(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue)
+    assert api.pop(queue_and_agent.queue, queue_and_agent.agent) == item
     values = {"runQueueItemId": item, "runName": "r"}
     assert api.mutate("ackRunQueueItem", "success", **values) == {"success": True}
     assert api.mutate("ackRunQueueItem", "success", **values) == {"success": False}

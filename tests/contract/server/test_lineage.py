@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.contract.server.test_artifacts import Logging
-from tests.support.accounts import People, people
+from tests.support.accounts import Accounts, make_accounts
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name
 
 
@@ -73,11 +73,11 @@ def test_what_is_not_there_cannot_be_used(api: Api) -> None:
 
 @pytest.fixture
 def others(server: RunningServer) -> Any:
-    with people(server) as found:
+    with make_accounts(server) as found:
         yield found
 
 
-def test_a_run_of_others_is_not_seen(api: Api, others: People) -> None:
+def test_a_run_of_others_is_not_seen(api: Api, others: Accounts) -> None:
     """The admin of a server is a member of no team but their own."""
     owner, theirs = others.user()
     team = others.team(owner)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.server.test_artifact_reading import in_project, versions
 from tests.contract.server.test_artifacts import Logging
-from tests.support.accounts import People
+from tests.support.accounts import Accounts
 from tests.support.server import Api, RefusedByServer, fresh_name
 
 MEMBERSHIP = "versionIndex aliases { alias } artifactCollection { __typename name } artifact { id versionIndex }"
@@ -195,11 +195,11 @@ def test_what_cannot_be_linked_is_refused_with_a_sentence(api: Api) -> None:
         link(api, one, "a/b")
 
 
-def test_a_link_shares_nothing_with_those_who_may_not_see_the_version(people: People) -> None:
-    owner, both = people.user()
-    source, target = people.team(owner), people.team(owner)
-    _, stranger = people.member(target, "MEMBER")
-    _, looking = people.member(source, "VIEWER")
+def test_a_link_shares_nothing_with_those_who_may_not_see_the_version(accounts: Accounts) -> None:
+    owner, both = accounts.user()
+    source, target = accounts.team(owner), accounts.team(owner)
+    _, stranger = accounts.member(target, "MEMBER")
+    _, looking = accounts.member(source, "VIEWER")
     logged = Logging(both, {"a": b"a"}, entityName=source).log()
     link(both, logged, "links", entity=target)
     query = """query($e: String!) { project(name: "proj1", entityName: $e) { artifact(name: "links:v0") { id }

@@ -22,7 +22,7 @@ LEASE_SECONDS = 3.0
 def servers(tmp_path: Path, store: Callable[[], str]) -> Iterator[tuple[RunningServer, RunningServer]]:
     """Two servers over one database and one data directory."""
     database = store()
-    options = ("--lease-seconds", str(LEASE_SECONDS), "--patrol-seconds", "0.2")
+    options = ("--lease-seconds", str(LEASE_SECONDS), "--lease-scan-seconds", "0.2")
     with (
         stored_in(lambda: database),
         running_server(tmp_path, *options) as one,

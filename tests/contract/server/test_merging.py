@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, RefusedByServer, fresh_name
 
 ARGS = {
@@ -158,24 +158,24 @@ def test_a_placeholder_of_no_variable_is_told_and_left_alone(api: Api) -> None:
     ]
 
 
-def test_the_same_key_again_is_the_same_push(api: Api, stage: Stage) -> None:
-    first = push(api, stage.queue, {"project": "p"}, idempotencyKey="k")
-    assert push(api, stage.queue, {"project": "p"}, idempotencyKey="k") == first
-    other = push(api, stage.queue, {"project": "p"}, idempotencyKey="l")
-    without = [push(api, stage.queue, {"project": "p"}) for _ in range(2)]
+def test_the_same_key_again_is_the_same_push(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    first = push(api, queue_and_agent.queue, {"project": "p"}, idempotencyKey="k")
+    assert push(api, queue_and_agent.queue, {"project": "p"}, idempotencyKey="k") == first
+    other = push(api, queue_and_agent.queue, {"project": "p"}, idempotencyKey="l")
+    without = [push(api, queue_and_agent.queue, {"project": "p"}) for _ in range(2)]
     made = [first, other, *without]
-    assert api.claim(stage.agent, "c1", items=9) == [item["runQueueItemId"] for item in made]
-    assert push(api, stage.queue, {"project": "p"}, idempotencyKey="k") == first, "also when it runs already"
+    assert api.claim(queue_and_agent.agent, "c1", items=9) == [item["runQueueItemId"] for item in made]
+    assert push(api, queue_and_agent.queue, {"project": "p"}, idempotencyKey="k") == first, "also when it runs already"
 
 
-def test_a_key_belongs_to_its_queue(api: Api, stage: Stage) -> None:
+def test_a_key_belongs_to_its_queue(api: Api, queue_and_agent: QueueAndAgent) -> None:
     elsewhere = fresh_name("queue")
     api.create_queue(elsewhere)
-    one, two = (push(api, queue, {"project": "p"}, idempotencyKey="k") for queue in (stage.queue, elsewhere))
+    one, two = (push(api, queue, {"project": "p"}, idempotencyKey="k") for queue in (queue_and_agent.queue, elsewhere))
     assert one["runQueueItemId"] != two["runQueueItemId"]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 129])
-def test_a_key_of_unfit_length_is_refused(api: Api, stage: Stage, key: str) -> None:
+def test_a_key_of_unfit_length_is_refused(api: Api, queue_and_agent: QueueAndAgent, key: str) -> None:
     with pytest.raises(RefusedByServer, match="An idempotencyKey has 1 to 128 characters"):
-        push(api, stage.queue, {"project": "p"}, idempotencyKey=key)
+        push(api, queue_and_agent.queue, {"project": "p"}, idempotencyKey=key)

@@ -23,7 +23,7 @@ UPLOAD = "uploadID uploadUrlParts { partNumber uploadUrl }"
 def small(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     """A server without much room, of which parts take some until the file is put together."""
     with running_server(
-        tmp_path_factory.mktemp("small"), "--max-store-bytes", "900000", "--collection-pause-seconds", "0"
+        tmp_path_factory.mktemp("small"), "--max-store-bytes", "900000", "--gc-pause-seconds", "0"
     ) as server:
         yield server
 
@@ -196,7 +196,7 @@ def test_another_artifacts_upload_is_not_found(api: Api) -> None:
 
 
 def test_what_was_received_outlives_the_server(tmp_path: Path) -> None:
-    with running_server(tmp_path, "--collection-pause-seconds", "0") as server, server.api() as api:
+    with running_server(tmp_path, "--gc-pause-seconds", "0") as server, server.api() as api:
         sent = Parts(api, three(300_000))
         sent.put(1)
         sent.put(2)
@@ -209,7 +209,7 @@ def test_what_was_received_outlives_the_server(tmp_path: Path) -> None:
 
 
 def test_who_must_wait_is_told_to_ask_again(tmp_path: Path) -> None:
-    with running_server(tmp_path, "--assembly-patience-seconds", "0") as server, server.api() as api:
+    with running_server(tmp_path, "--assembly-timeout-seconds", "0") as server, server.api() as api:
         sent = Parts(api, three())
         sent.put_all()
         answers: list[str] = []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, fresh_name
 
@@ -78,10 +78,10 @@ def test_a_filter_that_cannot_be_used_is_refused(api: Api, project: str) -> None
         listed(api, project, {"state": {"$where": "x"}})
 
 
-def test_a_deleted_run_is_gone_and_its_item_stays(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue, {"project": "proj"})
-    api.claim(stage.agent, fresh_name("claim"))
-    api.ack(stage.agent, item, run=f"of-{item}")
+def test_a_deleted_run_is_gone_and_its_item_stays(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue, {"project": "proj"})
+    api.claim(queue_and_agent.agent, fresh_name("claim"))
+    api.ack(queue_and_agent.agent, item, run=f"of-{item}")
     run = ClientRun(api, name=f"of-{item}")
     run.log({"_step": step} for step in range(50))
     run.upload("a.txt", b"a")
@@ -91,7 +91,7 @@ def test_a_deleted_run_is_gone_and_its_item_stays(api: Api, stage: Stage) -> Non
         run.stream({})
     with pytest.raises(RefusedByServer, match="404"):
         api.mutate("deleteRun", "clientMutationId", id=run.id)
-    assert api.report(stage.agent, item, 1, "finished")
+    assert api.report(queue_and_agent.agent, item, 1, "finished")
     assert api.state(item) == "FINISHED"
     run.upsert()
     assert run.ask("historyLineCount fileCount") == {"historyLineCount": 0, "fileCount": 0}

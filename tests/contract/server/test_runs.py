@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
@@ -85,10 +85,12 @@ def test_a_resuming_client_learns_where_to_go_on(api: Api) -> None:
     assert bucket["tags"] == ["x"]
 
 
-def test_a_run_made_by_an_acknowledgement_is_pending_until_its_client_speaks(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue, {"project": "proj", "name": "from the queue"})
-    api.claim(stage.agent, fresh_name("claim"))
-    api.ack(stage.agent, item, run=f"of-{item}")
+def test_a_run_made_by_an_acknowledgement_is_pending_until_its_client_speaks(
+    api: Api, queue_and_agent: QueueAndAgent
+) -> None:
+    item = api.push(queue_and_agent.queue, {"project": "proj", "name": "from the queue"})
+    api.claim(queue_and_agent.agent, fresh_name("claim"))
+    api.ack(queue_and_agent.agent, item, run=f"of-{item}")
     assert api.run(RESUME, {"name": f"of-{item}"})["model"]["bucket"] is None
     run = ClientRun(api, name=f"of-{item}")
     assert run.ask("state displayName") == {"state": "running", "displayName": "from the queue"}
@@ -104,17 +106,19 @@ def test_an_ended_run_is_started_again_by_its_client(api: Api) -> None:
     assert run.ask("state exitcode stopped") == {"state": "running", "exitcode": None, "stopped": False}
 
 
-def _served_by_wandbs_agent(api: Api, stage: Stage) -> tuple[str, str]:
-    item = api.push(stage.queue, {"project": "proj"})
-    assert api.pop(stage.queue, stage.agent) == item
+def _served_by_wandbs_agent(api: Api, queue_and_agent: QueueAndAgent) -> tuple[str, str]:
+    item = api.push(queue_and_agent.queue, {"project": "proj"})
+    assert api.pop(queue_and_agent.queue, queue_and_agent.agent) == item
     name = f"of-{item}"
     assert api.mutate("ackRunQueueItem", "success", runQueueItemId=item, runName=name) == {"success": True}
     return item, name
 
 
 @pytest.mark.parametrize(("exit_code", "state"), [(0, "FINISHED"), (3, "FAILED")])
-def test_an_item_of_wandbs_agent_follows_its_run(api: Api, stage: Stage, exit_code: int, state: str) -> None:
-    item, name = _served_by_wandbs_agent(api, stage)
+def test_an_item_of_wandbs_agent_follows_its_run(
+    api: Api, queue_and_agent: QueueAndAgent, exit_code: int, state: str
+) -> None:
+    item, name = _served_by_wandbs_agent(api, queue_and_agent)
     run = ClientRun(api, name=name)
     assert api.state(item) == "CLAIMED"
     run.stream({"complete": True, "exitcode": exit_code})
@@ -123,21 +127,21 @@ def test_an_item_of_wandbs_agent_follows_its_run(api: Api, stage: Stage, exit_co
     assert (found["state"], found["exitCode"]) == (state, exit_code)
 
 
-def test_an_item_of_our_agent_is_what_its_process_did(api: Api, stage: Stage) -> None:
-    item = api.push(stage.queue, {"project": "proj"})
-    api.claim(stage.agent, fresh_name("claim"))
-    api.ack(stage.agent, item, run=f"of-{item}")
+def test_an_item_of_our_agent_is_what_its_process_did(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue, {"project": "proj"})
+    api.claim(queue_and_agent.agent, fresh_name("claim"))
+    api.ack(queue_and_agent.agent, item, run=f"of-{item}")
     run = ClientRun(api, name=f"of-{item}")
     run.stream({"complete": True, "exitcode": 0})
     assert api.state(item) == "CLAIMED"
-    assert api.report(stage.agent, item, 1, "running")
+    assert api.report(queue_and_agent.agent, item, 1, "running")
     assert run.state == "finished"
-    assert api.report(stage.agent, item, 2, "failed", exitCode=5)
+    assert api.report(queue_and_agent.agent, item, 2, "failed", exitCode=5)
     assert (api.state(item), run.state) == ("FAILED", "finished")
 
 
-def test_a_stop_of_the_item_reaches_the_run_by_both_channels(api: Api, stage: Stage) -> None:
-    item, name = _served_by_wandbs_agent(api, stage)
+def test_a_stop_of_the_item_reaches_the_run_by_both_channels(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item, name = _served_by_wandbs_agent(api, queue_and_agent)
     run = ClientRun(api, name=name)
     assert run.stream({})["stopped"] is False
     api.mutate("stopRunQueueItem", "success", runQueueItemId=item, reason="enough")
@@ -147,15 +151,15 @@ def test_a_stop_of_the_item_reaches_the_run_by_both_channels(api: Api, stage: St
 
 @pytest.fixture(scope="module")
 def impatient(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
-    with running_server(tmp_path_factory.mktemp("impatient"), "--run-silence-seconds", "1") as running:
+    with running_server(tmp_path_factory.mktemp("impatient"), "--run-timeout-seconds", "1") as running:
         yield running
 
 
 def test_a_silent_run_crashes_with_its_item_and_lives_again_when_heard_of(impatient: RunningServer) -> None:
     with impatient.api() as api:
         queue = fresh_name("queue")
-        stage = Stage(queue, queue_id := api.create_queue(queue), api.create_agent(queue_id))
-        item, name = _served_by_wandbs_agent(api, stage)
+        queue_and_agent = QueueAndAgent(queue, queue_id := api.create_queue(queue), api.create_agent(queue_id))
+        item, name = _served_by_wandbs_agent(api, queue_and_agent)
         run = ClientRun(api, name=name)
         wait_until(lambda: run.state == "crashed", what="the crash")
         found = api.item(item)
@@ -168,7 +172,7 @@ def test_a_silent_run_crashes_with_its_item_and_lives_again_when_heard_of(impati
 
 
 def test_runs_get_the_whole_time_again_after_a_start_of_the_server(tmp_path: Path) -> None:
-    with running_server(tmp_path, "--run-silence-seconds", "2") as server, server.api() as api:
+    with running_server(tmp_path, "--run-timeout-seconds", "2") as server, server.api() as api:
         run = ClientRun(api)
         server.restart()
         assert run.state == "running"

@@ -22,7 +22,7 @@ SOME = b"z" * 20_000
 @pytest.fixture(scope="module")
 def impatient(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
     """A server that waits for a second, and has room for one of the files."""
-    options = ("--body-silence-seconds", "1", "--max-store-bytes", str(SIZE + 100_000))
+    options = ("--body-timeout-seconds", "1", "--max-store-bytes", str(SIZE + 100_000))
     with running_server(tmp_path_factory.mktemp("impatient"), *options) as server:
         yield server
 

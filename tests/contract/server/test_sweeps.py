@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name
 
@@ -195,7 +195,7 @@ def test_a_bayesian_sweep_learns_from_its_runs(api: Api) -> None:
     assert 0.5 < sweep.ask("bestLoss")["bestLoss"] <= 1
 
 
-def _scheduler(stage: Stage, **more: object) -> str:
+def _scheduler(queue_and_agent: QueueAndAgent, **more: object) -> str:
     spec = {
         "uri": "placeholder-uri-scheduler",
         "resource": "local-process",
@@ -205,15 +205,19 @@ def _scheduler(stage: Stage, **more: object) -> str:
         "overrides": {"entry_point": ["wandb", "scheduler", "WANDB_SWEEP_ID"], "args": []},
     }
     return json.dumps(
-        {"queue": stage.queue, "run_queue_project": "model-registry", "run_spec": json.dumps(spec), **more}
+        {"queue": queue_and_agent.queue, "run_queue_project": "model-registry", "run_spec": json.dumps(spec), **more}
     )
 
 
 def test_a_launched_sweep_queues_its_scheduler(api: Api) -> None:
     queue = fresh_name("queue")
-    stage = Stage(queue, api.create_queue(queue, config={"resource_args": {"local-process": {"e": "{{v}}"}}}), "")
-    agent = api.create_agent(stage.queue_id)
-    sweep = ClientSweep(api, launchScheduler=_scheduler(stage), templateVariableValues="null", state="PENDING")
+    queue_and_agent = QueueAndAgent(
+        queue, api.create_queue(queue, config={"resource_args": {"local-process": {"e": "{{v}}"}}}), ""
+    )
+    agent = api.create_agent(queue_and_agent.queue_id)
+    sweep = ClientSweep(
+        api, launchScheduler=_scheduler(queue_and_agent), templateVariableValues="null", state="PENDING"
+    )
     answer = api.claim_all(agent, fresh_name("claim"), items=1, schedulers=1)
     (item,) = answer["items"]
     spec = item["runSpec"]
@@ -228,14 +232,14 @@ def test_a_launched_sweep_queues_its_scheduler(api: Api) -> None:
     assert run.state == "running"
 
 
-def test_a_sweep_that_cannot_be_leaves_nothing_behind(api: Api, stage: Stage) -> None:
+def test_a_sweep_that_cannot_be_leaves_nothing_behind(api: Api, queue_and_agent: QueueAndAgent) -> None:
     count = 'query { project(name: "proj") { totalSweeps } }'
     ClientSweep(api)
     before = api.run(count)
     for values, complaint in (
         ({"config": "method: grid"}, "has no parameters"),
-        ({"config": GRID, "launchScheduler": _scheduler(stage, queue="nowhere")}, "404"),
-        ({"config": GRID, "launchScheduler": _scheduler(stage, run_spec="[]")}, "no JSON object"),
+        ({"config": GRID, "launchScheduler": _scheduler(queue_and_agent, queue="nowhere")}, "404"),
+        ({"config": GRID, "launchScheduler": _scheduler(queue_and_agent, run_spec="[]")}, "no JSON object"),
         ({"config": GRID, "launchScheduler": "[]"}, "launchScheduler is wrong"),
         ({"config": GRID, "state": "ASLEEP"}, "'ASLEEP' is no state of a sweep"),
         ({"config": GRID, "priorRunsFilters": "[]"}, "must be a JSON object"),

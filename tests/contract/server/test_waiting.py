@@ -11,66 +11,74 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.contract.server.conftest import Stage
+from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, RunningServer, running_server
 from tests.support.waiting import wait_until
 
 
-def test_a_claim_that_waits_is_answered_by_a_push(server: RunningServer, api: Api, stage: Stage) -> None:
+def test_a_claim_that_waits_is_answered_by_a_push(
+    server: RunningServer, api: Api, queue_and_agent: QueueAndAgent
+) -> None:
     with ThreadPoolExecutor(1) as pool, server.api() as waiting:
-        claim = pool.submit(waiting.claim, stage.agent, "c1", wait=20)
-        item = api.push(stage.queue)
+        claim = pool.submit(waiting.claim, queue_and_agent.agent, "c1", wait=20)
+        item = api.push(queue_and_agent.queue)
         assert claim.result(5) == [item]
 
 
-def test_a_claim_that_waits_in_vain_is_answered_empty(api: Api, stage: Stage) -> None:
+def test_a_claim_that_waits_in_vain_is_answered_empty(api: Api, queue_and_agent: QueueAndAgent) -> None:
     started = time.monotonic()
-    assert api.claim_all(stage.agent, "c1", wait=0.3) == {"items": [], "stopPolling": False}
+    assert api.claim_all(queue_and_agent.agent, "c1", wait=0.3) == {"items": [], "stopPolling": False}
     assert 0.3 <= time.monotonic() - started < 3
 
 
-def test_a_claim_that_waits_is_answered_by_work_given_back(server: RunningServer, api: Api, stage: Stage) -> None:
-    other = api.create_agent(stage.queue_id)
-    item = api.push(stage.queue)
+def test_a_claim_that_waits_is_answered_by_work_given_back(
+    server: RunningServer, api: Api, queue_and_agent: QueueAndAgent
+) -> None:
+    other = api.create_agent(queue_and_agent.queue_id)
+    item = api.push(queue_and_agent.queue)
     assert api.claim(other, "o1") == [item]
     with ThreadPoolExecutor(1) as pool, server.api() as waiting:
-        claim = pool.submit(waiting.claim, stage.agent, "c1", wait=20)
+        claim = pool.submit(waiting.claim, queue_and_agent.agent, "c1", wait=20)
         api.mutate("returnRunQueueItems", "returned", launchAgentId=other, runQueueItemIds=[item])
         assert claim.result(5) == [item]
 
 
-def test_stopping_an_agent_ends_its_claims_and_watches(server: RunningServer, api: Api, stage: Stage) -> None:
+def test_stopping_an_agent_ends_its_claims_and_watches(
+    server: RunningServer, api: Api, queue_and_agent: QueueAndAgent
+) -> None:
     def watch(client: Api) -> object:
         return client.mutate(
             "watchLaunchAgent",
             "stopPolling",
-            launchAgentId=stage.agent,
+            launchAgentId=queue_and_agent.agent,
             agentStatus="POLLING",
             seenStops=[],
             waitSeconds=20,
         )
 
     with ThreadPoolExecutor(2) as pool, server.api() as one, server.api() as two:
-        claim = pool.submit(one.claim_all, stage.agent, "c1", wait=20)
+        claim = pool.submit(one.claim_all, queue_and_agent.agent, "c1", wait=20)
         orders = pool.submit(watch, two)
-        assert api.mutate("stopLaunchAgent", "success", launchAgentId=stage.agent) == {"success": True}
+        assert api.mutate("stopLaunchAgent", "success", launchAgentId=queue_and_agent.agent) == {"success": True}
         assert claim.result(5) == {"items": [], "stopPolling": True}
         assert orders.result(5) == {"stopPolling": True}
-    api.push(stage.queue)
-    assert api.claim_all(stage.agent, "c2", wait=5) == {"items": [], "stopPolling": True}
-    assert api.pop(stage.queue, stage.agent) is None
+    api.push(queue_and_agent.queue)
+    assert api.claim_all(queue_and_agent.agent, "c2", wait=5) == {"items": [], "stopPolling": True}
+    assert api.pop(queue_and_agent.queue, queue_and_agent.agent) is None
 
 
-def test_a_watch_is_answered_by_a_new_stop_and_not_by_a_seen_one(server: RunningServer, api: Api, stage: Stage) -> None:
-    items = [api.push(stage.queue) for _ in range(2)]
-    api.claim(stage.agent, "c1", items=2)
+def test_a_watch_is_answered_by_a_new_stop_and_not_by_a_seen_one(
+    server: RunningServer, api: Api, queue_and_agent: QueueAndAgent
+) -> None:
+    items = [api.push(queue_and_agent.queue) for _ in range(2)]
+    api.claim(queue_and_agent.agent, "c1", items=2)
     api.mutate("stopRunQueueItem", "success", runQueueItemId=items[0], reason="old")
 
     def watch(client: Api, wait: float) -> object:
         return client.mutate(
             "watchLaunchAgent",
             "stops { runQueueItemId reason }",
-            launchAgentId=stage.agent,
+            launchAgentId=queue_and_agent.agent,
             agentStatus="RUNNING",
             seenStops=[items[0]],
             waitSeconds=wait,
@@ -95,13 +103,15 @@ def _send_claim_and_leave(server: RunningServer, agent: str) -> socket.socket:
     return connection.sock
 
 
-def test_nothing_is_leased_for_a_client_that_has_gone(server: RunningServer, api: Api, stage: Stage) -> None:
+def test_nothing_is_leased_for_a_client_that_has_gone(
+    server: RunningServer, api: Api, queue_and_agent: QueueAndAgent
+) -> None:
     for turn in range(20):
-        _send_claim_and_leave(server, stage.agent).close()
+        _send_claim_and_leave(server, queue_and_agent.agent).close()
         # Another claim of the same agent, so that the push finds both waiting.
         with ThreadPoolExecutor(1) as pool, server.api() as waiting:
-            claim = pool.submit(waiting.claim, stage.agent, f"here{turn}", wait=20)
-            item = api.push(stage.queue)
+            claim = pool.submit(waiting.claim, queue_and_agent.agent, f"here{turn}", wait=20)
+            item = api.push(queue_and_agent.queue)
             assert claim.result(5) == [item], "the item went to the client that had left"
 
 

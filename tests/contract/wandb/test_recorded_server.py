@@ -132,7 +132,7 @@ def test_a_client_finds_out_what_it_can_do(flavour: Flavour) -> None:
         client = QueueServer(server.url, KEY)
         able = client.capabilities()
         client.close()
-        assert able.native is False
+        assert able.launchd_protocol is False
         modern = flavour is not Flavour.OLD
         assert able.launch_agents is able.fail_details is able.item_warnings is able.item_by_id is modern
         assert able.fail_item

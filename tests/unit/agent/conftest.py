@@ -6,7 +6,7 @@ import pytest
 
 from launchd.agent.server_link import poller, retry, wandb_reports
 from launchd.client.queue_server import QueueServer
-from tests.support.recorded_events import Mail
+from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, running_server
 from tests.support.wandb_server import WandbServer, wandb_server
 
@@ -23,12 +23,12 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
         (poller, "REFUSED_PAUSE_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.01)
-    monkeypatch.setattr(wandb_reports, "REQUEUE_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(wandb_reports, "REQUEUE_RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture
-def mail() -> Mail:
-    return Mail()
+def recorded_events() -> RecordedEvents:
+    return RecordedEvents()
 
 
 @pytest.fixture

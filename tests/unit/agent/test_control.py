@@ -12,22 +12,22 @@ import pytest
 from launchd.agent.control import client as control_client
 from launchd.agent.control.client import SOCKET_NAME, ControlError, NoAnswer, ask
 from launchd.agent.control.server import MAX_REQUEST_BYTES, ControlServer
-from launchd.agent.events import Asked, Inbox
+from launchd.agent.events import ControlRequest, EventQueue
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def socket_directory(tmp_path: Path) -> Iterator[Path]:
-    inbox = Inbox()
-    server = ControlServer(tmp_path, inbox)
+    events = EventQueue()
+    server = ControlServer(tmp_path, events)
     server.open()
     ended = threading.Event()
 
     def answer_for_ever() -> None:
         while not ended.is_set():
-            for letter in inbox.take_all():
-                assert isinstance(letter, Asked)
-                letter.reply.put({"ok": True, "heard": letter.request})
+            for event in events.take_all():
+                assert isinstance(event, ControlRequest)
+                event.reply.put({"ok": True, "heard": event.request})
 
     threading.Thread(target=answer_for_ever, daemon=True).start()
     yield tmp_path
@@ -97,7 +97,7 @@ def test_a_dead_agents_socket_is_no_agent(tmp_path: Path) -> None:
     dead.close()
     with pytest.raises(ControlError, match="No agent runs here"):
         ask(tmp_path, {"command": "status"})
-    server = ControlServer(tmp_path, Inbox())
+    server = ControlServer(tmp_path, EventQueue())
     server.open()
     wait_until(server.is_alive, what="the server took the dead one's place")
     server.close()

@@ -4,13 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from launchd.agent.events import Claimed, Kind, QueueTrouble, Registered, RegistrationRefused
+from launchd.agent.events import Claimed, QueueError, Registered, RegistrationRefused, SlotKind
 from launchd.agent.server_link.backoff import FIRST_PAUSE_SECONDS
 from launchd.agent.server_link.poller import Poller
-from launchd.agent.server_link.registration import Application
+from launchd.agent.server_link.registration import RegistrationRequest
 from launchd.client.queue_server import QueueServer
 from tests.support.lossy_proxy import lossy_proxy
-from tests.support.recorded_events import Mail
+from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, fresh_name
 from tests.support.threads import claimed_ids, polling, want_one_at_a_time
 from tests.support.waiting import assert_stays, wait_until
@@ -18,125 +18,135 @@ from tests.support.wandb_server import Fault, Flavour, WandbServer, wandb_server
 
 
 @contextmanager
-def registered(server: QueueServer, mail: Mail, *queues: str) -> Iterator[Poller]:
-    with polling(server, mail, *queues) as poller:
-        mail.wait_for(Registered)
+def registered(server: QueueServer, recorded_events: RecordedEvents, *queues: str) -> Iterator[Poller]:
+    with polling(server, recorded_events, *queues) as poller:
+        recorded_events.wait_for(Registered)
         yield poller
 
 
-def test_no_queue_starves_another(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_no_queue_starves_another(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     for queue in ("a", "a", "a", "b", "b", "b"):
         wandb.push(queue)
-    with registered(wandb_client, mail, "a", "b") as poller:
-        want_one_at_a_time(poller, mail, 6)
+    with registered(wandb_client, recorded_events, "a", "b") as poller:
+        want_one_at_a_time(poller, recorded_events, 6)
     assert wandb.popped_from == ["a", "b", "a", "b", "a", "b"]
 
 
-def test_nothing_is_claimed_while_nothing_is_wanted(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_nothing_is_claimed_while_nothing_is_wanted(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     wandb.push("a")
-    with registered(wandb_client, mail, "a"):
+    with registered(wandb_client, recorded_events, "a"):
         assert_stays(lambda: not wandb.asked["popFromRunQueue"], 0.3, "an unasked queue")
 
 
 def test_what_was_claimed_is_counted_before_more_is_claimed(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
 ) -> None:
     first, second = wandb.push("a"), wandb.push("a")
-    with registered(wandb_client, mail, "a") as poller:
-        poller.want(Kind.JOB, 1, 0)
-        mail.wait_for(Claimed)
+    with registered(wandb_client, recorded_events, "a") as poller:
+        poller.set_free_slots(SlotKind.JOB, 1, 0)
+        recorded_events.wait_for(Claimed)
         # The main thread has not read that claim yet, so its number is out of date.
-        poller.want(Kind.JOB, 1, 0)
-        assert_stays(lambda: claimed_ids(mail) == [first], 0.3, "one claim")
-        poller.want(Kind.JOB, 1, 1)
-        mail.wait_for(Claimed, 2)
-    assert claimed_ids(mail) == [first, second]
+        poller.set_free_slots(SlotKind.JOB, 1, 0)
+        assert_stays(lambda: claimed_ids(recorded_events) == [first], 0.3, "one claim")
+        poller.set_free_slots(SlotKind.JOB, 1, 1)
+        recorded_events.wait_for(Claimed, 2)
+    assert claimed_ids(recorded_events) == [first, second]
 
 
-def test_a_freed_slot_is_a_reason_to_look_at_once(wandb_client: QueueServer, wandb: WandbServer, mail: Mail) -> None:
-    application = Application("me", ("a",), {}, "launchd@test")
-    poller = Poller(wandb_client, application, mail.inbox, wait_seconds=2.0, poll_seconds=60.0)
+def test_a_freed_slot_is_a_reason_to_look_at_once(
+    wandb_client: QueueServer, wandb: WandbServer, recorded_events: RecordedEvents
+) -> None:
+    request = RegistrationRequest("me", ("a",), {}, "launchd@test")
+    poller = Poller(wandb_client, request, recorded_events.queue, wait_seconds=2.0, poll_seconds=60.0)
     poller.start()
-    mail.wait_for(Registered)
-    poller.want(Kind.JOB, 1, 0)
+    recorded_events.wait_for(Registered)
+    poller.set_free_slots(SlotKind.JOB, 1, 0)
     wait_until(lambda: wandb.asked["popFromRunQueue"] == 1, what="the first look")
     wandb.push("a")
-    poller.want(Kind.JOB, 2, 0)
-    assert len(mail.wait_for(Claimed, timeout=5.0)) == 1
+    poller.set_free_slots(SlotKind.JOB, 2, 0)
+    assert len(recorded_events.wait_for(Claimed, timeout=5.0)) == 1
     poller.end()
 
 
 def test_a_queue_that_is_refused_does_not_stop_the_others(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
 ) -> None:
     wandb.broken_queues.add("a")
     items = [wandb.push(queue) for queue in "abb"]
-    with registered(wandb_client, mail, "a", "b") as poller:
-        assert want_one_at_a_time(poller, mail, 2) == items[1:]
-        assert mail.of(QueueTrouble) == [QueueTrouble("a", "this queue's configuration is broken")]
+    with registered(wandb_client, recorded_events, "a", "b") as poller:
+        assert want_one_at_a_time(poller, recorded_events, 2) == items[1:]
+        assert recorded_events.of(QueueError) == [QueueError("a", "this queue's configuration is broken")]
         wandb.broken_queues.clear()
-        poller.want(Kind.JOB, 1, 2)
-        mail.wait_for(Claimed, 3)
-    assert mail.of(QueueTrouble)[-1] == QueueTrouble("a", None)
+        poller.set_free_slots(SlotKind.JOB, 1, 2)
+        recorded_events.wait_for(Claimed, 3)
+    assert recorded_events.of(QueueError)[-1] == QueueError("a", None)
 
 
-def test_after_a_job_the_next_is_asked_for_at_once(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_after_a_job_the_next_is_asked_for_at_once(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     for _ in range(5):
         wandb.push("a")
-    application = Application("me", ("a",), {}, "launchd@test")
-    poller = Poller(wandb_client, application, mail.inbox, wait_seconds=2.0, poll_seconds=60.0)
+    request = RegistrationRequest("me", ("a",), {}, "launchd@test")
+    poller = Poller(wandb_client, request, recorded_events.queue, wait_seconds=2.0, poll_seconds=60.0)
     poller.start()
-    mail.wait_for(Registered)
+    recorded_events.wait_for(Registered)
     begun = time.monotonic()
-    want_one_at_a_time(poller, mail, 5)
+    want_one_at_a_time(poller, recorded_events, 5)
     poller.end()
     # Four pauses would be longer, shortened by chance as they are.
     assert time.monotonic() - begun < 3 * FIRST_PAUSE_SECONDS
 
 
 def test_a_server_that_names_a_time_is_not_asked_before(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
 ) -> None:
     wandb.push("a")
     wandb.break_operations(Fault.RETRY_AFTER, "popFromRunQueue")
-    with registered(wandb_client, mail, "a") as poller:
+    with registered(wandb_client, recorded_events, "a") as poller:
         begun = time.monotonic()
-        poller.want(Kind.JOB, 1, 0)
-        mail.wait_for(Claimed)
+        poller.set_free_slots(SlotKind.JOB, 1, 0)
+        recorded_events.wait_for(Claimed)
     assert time.monotonic() - begun >= wandb.retry_after
 
 
 def test_a_server_that_limits_requests_is_asked_less_often(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
 ) -> None:
     wandb.headers = {"RateLimit-Remaining": "2", "RateLimit-Reset": "10"}
-    with registered(wandb_client, mail, "a") as poller:
-        poller.want(Kind.JOB, 1, 0)
+    with registered(wandb_client, recorded_events, "a") as poller:
+        poller.set_free_slots(SlotKind.JOB, 1, 0)
         wait_until(lambda: wandb.asked["popFromRunQueue"] == 1, what="the first look")
         assert_stays(lambda: wandb.asked["popFromRunQueue"] == 1, 1.5, "the number of looks")
 
 
-def test_an_old_server_is_polled_without_an_agent(mail: Mail) -> None:
+def test_an_old_server_is_polled_without_an_agent(recorded_events: RecordedEvents) -> None:
     with wandb_server("a", flavour=Flavour.OLD) as server:
         client = QueueServer(server.url, server.key)
         item = server.push("a")
-        with registered(client, mail, "a") as poller:
-            assert want_one_at_a_time(poller, mail, 1) == [item]
+        with registered(client, recorded_events, "a") as poller:
+            assert want_one_at_a_time(poller, recorded_events, 1) == [item]
         assert server.foreign == []
         client.close()
 
 
-def test_a_missing_queue_is_refused_in_a_sentence(wandb_client: QueueServer, mail: Mail) -> None:
-    with polling(wandb_client, mail, "a", "nowhere"):
-        refused = mail.wait_for(RegistrationRefused)[0]
+def test_a_missing_queue_is_refused_in_a_sentence(wandb_client: QueueServer, recorded_events: RecordedEvents) -> None:
+    with polling(wandb_client, recorded_events, "a", "nowhere"):
+        refused = recorded_events.wait_for(RegistrationRefused)[0]
     assert "There is no queue nowhere of entity me" in refused.error
     assert "Its queues: a, b." in refused.error
-    assert mail.of(Registered) == []
+    assert recorded_events.of(Registered) == []
 
 
-def test_a_poller_that_is_told_to_end_claims_no_more(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
-    with registered(wandb_client, mail, "a") as poller:
-        poller.want(Kind.JOB, 1, 0)
+def test_a_poller_that_is_told_to_end_claims_no_more(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
+    with registered(wandb_client, recorded_events, "a") as poller:
+        poller.set_free_slots(SlotKind.JOB, 1, 0)
         wait_until(lambda: wandb.asked["popFromRunQueue"] > 0, what="the first look")
     asked = wandb.asked["popFromRunQueue"] + 1
     wandb.push("a")
@@ -147,44 +157,48 @@ def test_a_poller_that_is_told_to_end_claims_no_more(wandb: WandbServer, wandb_c
 # Our own server.
 
 
-def test_our_server_is_asked_for_all_free_slots_at_once(api: Api, client: QueueServer, mail: Mail) -> None:
+def test_our_server_is_asked_for_all_free_slots_at_once(
+    api: Api, client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     queue = fresh_name("queue")
     api.create_queue(queue)
     items = [api.push(queue) for _ in range(3)]
-    with registered(client, mail, queue) as poller:
-        poller.want(Kind.JOB, 2, 0)
-        mail.wait_for(Claimed)
-        assert claimed_ids(mail) == items[:2]
-        poller.want(Kind.JOB, 1, 1)
-        mail.wait_for(Claimed, 2)
-    assert claimed_ids(mail) == items
+    with registered(client, recorded_events, queue) as poller:
+        poller.set_free_slots(SlotKind.JOB, 2, 0)
+        recorded_events.wait_for(Claimed)
+        assert claimed_ids(recorded_events) == items[:2]
+        poller.set_free_slots(SlotKind.JOB, 1, 1)
+        recorded_events.wait_for(Claimed, 2)
+    assert claimed_ids(recorded_events) == items
 
 
-def test_jobs_and_schedulers_are_claimed_apart(api: Api, client: QueueServer, mail: Mail) -> None:
+def test_jobs_and_schedulers_are_claimed_apart(api: Api, client: QueueServer, recorded_events: RecordedEvents) -> None:
     queue = fresh_name("queue")
     api.create_queue(queue)
     scheduler = api.push(queue, {"project": "p", "uri": "placeholder-uri-scheduler"})
     job = api.push(queue)
-    with registered(client, mail, queue) as poller:
-        poller.want(Kind.JOB, 2, 0)
-        assert [item.item_id for item in mail.wait_for(Claimed)[0].items] == [job]
-        poller.want(Kind.SCHEDULER, 1, 0)
-        mail.wait_for(Claimed, 2)
-    assert [(letter.kind, letter.items[0].item_id) for letter in mail.of(Claimed)] == [
-        (Kind.JOB, job),
-        (Kind.SCHEDULER, scheduler),
+    with registered(client, recorded_events, queue) as poller:
+        poller.set_free_slots(SlotKind.JOB, 2, 0)
+        assert [item.item_id for item in recorded_events.wait_for(Claimed)[0].items] == [job]
+        poller.set_free_slots(SlotKind.SCHEDULER, 1, 0)
+        recorded_events.wait_for(Claimed, 2)
+    assert [(event.kind, event.items[0].item_id) for event in recorded_events.of(Claimed)] == [
+        (SlotKind.JOB, job),
+        (SlotKind.SCHEDULER, scheduler),
     ]
 
 
-def test_an_answer_of_our_server_that_got_lost_is_given_again(native: RunningServer, api: Api, mail: Mail) -> None:
+def test_an_answer_of_our_server_that_got_lost_is_given_again(
+    native: RunningServer, api: Api, recorded_events: RecordedEvents
+) -> None:
     queue = fresh_name("queue")
     api.create_queue(queue)
     item = api.push(queue)
     with lossy_proxy(native.url) as proxy:
         proxy.to_lose["ClaimRunQueueItems"] = 2
         client = QueueServer(proxy.url, native.key)
-        with registered(client, mail, queue) as poller:
-            assert want_one_at_a_time(poller, mail, 1) == [item]
+        with registered(client, recorded_events, queue) as poller:
+            assert want_one_at_a_time(poller, recorded_events, 1) == [item]
         assert proxy.lost["ClaimRunQueueItems"] == 2
         wait_until(lambda: not poller.is_alive(), what="the poller has ended")
         client.close()

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from launchd.agent.events import Acknowledged, Contact, Delivered, Registered
+from launchd.agent.events import Acknowledged, Delivered, Registered, ServerContact
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link.agent_run import AgentRun
 from launchd.agent.server_link.reporter import Acknowledgement, Reporter
 from launchd.client.queue_server import QueueServer, Report
 from tests.support.lossy_proxy import lossy_proxy
-from tests.support.recorded_events import Mail
+from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, fresh_name
 from tests.support.threads import reporting
 from tests.support.waiting import wait_until
@@ -40,47 +40,55 @@ def leased_item(wandb: WandbServer, client: QueueServer) -> str:
 # W&B's server.
 
 
-def test_an_item_is_acknowledged_with_its_run(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_an_item_is_acknowledged_with_its_run(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     item = leased_item(wandb, wandb_client)
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         reporter.acknowledge(ask_for(item))
-        assert mail.wait_for(Acknowledged) == [Acknowledged(item, accepted=True)]
+        assert recorded_events.wait_for(Acknowledged) == [Acknowledged(item, accepted=True)]
     assert (wandb.items[item].state, wandb.items[item].run_id) == ("CLAIMED", f"run-{item}")
 
 
-def test_an_item_that_another_agent_took_is_not_ours(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_an_item_that_another_agent_took_is_not_ours(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     item = leased_item(wandb, wandb_client)
     wandb_client.ack(item, "somebody-elses-run")
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         reporter.acknowledge(ask_for(item))
-        assert mail.wait_for(Acknowledged) == [Acknowledged(item, accepted=False)]
+        assert recorded_events.wait_for(Acknowledged) == [Acknowledged(item, accepted=False)]
 
 
 @pytest.mark.parametrize("status", ["finished", "stopped", "preempted"])
 def test_wandbs_server_learns_of_success_from_the_run_itself(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, status: str
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, status: str
 ) -> None:
     item = leased_item(wandb, wandb_client)
     delivery = outcome(item, status)
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         reporter.deliver(delivery)
-        assert mail.wait_for(Delivered) == [Delivered((delivery.id,))]
+        assert recorded_events.wait_for(Delivered) == [Delivered((delivery.id,))]
     assert wandb.asked["failRunQueueItem"] == 0
 
 
-def test_a_warning_goes_to_the_item(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_a_warning_goes_to_the_item(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     delivery = Delivery(next(_ids), "item", "agent-1", "warning", '{"message": "m", "stage": "run"}', 0.0)
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         reporter.deliver(delivery)
-        mail.wait_for(Delivered)
+        recorded_events.wait_for(Delivered)
     assert wandb.asked["updateRunQueueItemWarning"] == 1
 
 
-def test_a_preempted_run_is_queued_again(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_a_preempted_run_is_queued_again(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     body = {"entity": ENTITY, "queue": "b", "run_spec": {"run_id": "r", "_resume_count": 1}}
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         reporter.deliver(Delivery(next(_ids), "item", "agent-1", "requeue", json.dumps(body), 0.0))
-        mail.wait_for(Delivered)
+        recorded_events.wait_for(Delivered)
     (item,) = wandb.items.values()
     assert (item.queue, item.run_spec["run_id"], item.run_spec["_resume_count"]) == ("b", "r", 1)
 
@@ -90,26 +98,32 @@ def test_a_preempted_run_is_queued_again(wandb: WandbServer, wandb_client: Queue
     [("RUNNING", None), ("PAUSED", None), ("FINISHED", "The sweep s is finished"), (None, "The sweep s is unknown")],
 )
 def test_a_run_of_a_sweep_needs_a_living_sweep(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, state: str | None, sentence: str | None
+    wandb: WandbServer,
+    wandb_client: QueueServer,
+    recorded_events: RecordedEvents,
+    state: str | None,
+    sentence: str | None,
 ) -> None:
     item = leased_item(wandb, wandb_client)
     if state:
         wandb.sweeps["s"] = state
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         reporter.acknowledge(ask_for(item, sweep="s"))
-        (answer,) = mail.wait_for(Acknowledged)
+        (answer,) = recorded_events.wait_for(Acknowledged)
     assert answer.accepted
     assert (answer.refusal or "").startswith(sentence or "")
     assert bool(answer.refusal) is bool(sentence)
 
 
-def test_acknowledgements_go_before_outcomes(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_acknowledgements_go_before_outcomes(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     items = [leased_item(wandb, wandb_client) for _ in range(3)]
     known = Registered("agent-1", "name", ENTITY, ("a",), wandb_client.capabilities())
     reporter = Reporter(
         wandb_client,
         known,
-        mail.inbox,
+        recorded_events.queue,
         agent_run=AgentRun(wandb_client, known),
         secrets=(KEY,),
         init_grace_seconds=1.0,
@@ -118,20 +132,22 @@ def test_acknowledgements_go_before_outcomes(wandb: WandbServer, wandb_client: Q
     reporter.acknowledge(ask_for(items[1]))
     reporter.acknowledge(ask_for(items[2]))
     reporter.start()
-    mail.wait_for(Delivered)
+    recorded_events.wait_for(Delivered)
     reporter.end()
     told = [operation for operation in wandb.history if operation in ("ackRunQueueItem", "failRunQueueItem")]
     assert told == ["ackRunQueueItem", "ackRunQueueItem", "failRunQueueItem"]
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_an_outage_is_told_once_and_so_is_its_end(wandb: WandbServer, wandb_client: QueueServer, mail: Mail) -> None:
+def test_an_outage_is_told_once_and_so_is_its_end(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
     item = leased_item(wandb, wandb_client)
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         wandb.break_operations(Fault.STATUS_500, "failRunQueueItem", times=4)
         reporter.deliver(outcome(item, "failed", message="m", stage="run"))
-        mail.wait_for(Delivered)
-    assert [contact.error is None for contact in mail.of(Contact)] == [False, True]
+        recorded_events.wait_for(Delivered)
+    assert [contact.error is None for contact in recorded_events.of(ServerContact)] == [False, True]
 
 
 # Our own server.
@@ -156,64 +172,68 @@ def agent_with_items(api: Api, queue: str, count: int) -> tuple[str, list[str]]:
 
 @pytest.mark.parametrize("lost", [0, 2])
 def test_everything_arrives_once_at_our_server(
-    native: RunningServer, api: Api, queue: str, mail: Mail, lost: int
+    native: RunningServer, api: Api, queue: str, recorded_events: RecordedEvents, lost: int
 ) -> None:
     agent, items = agent_with_items(api, queue, 5)
     with lossy_proxy(native.url) as proxy:
         proxy.to_lose.update({"AckRunQueueItems": lost, "ReportRunQueueItems": lost})
         client = QueueServer(proxy.url, native.key)
-        with reporting(client, mail, agent) as reporter:
+        with reporting(client, recorded_events, agent) as reporter:
             for item in items:
                 reporter.acknowledge(ask_for(item, agent))
-            answers = mail.wait_for(Acknowledged, 5)
+            answers = recorded_events.wait_for(Acknowledged, 5)
             for item in items:
                 reporter.deliver(outcome(item, "finished", agent))
-            wait_until(lambda: sum(len(one.ids) for one in mail.of(Delivered)) == 5, what="all were delivered")
+            wait_until(
+                lambda: sum(len(one.ids) for one in recorded_events.of(Delivered)) == 5, what="all were delivered"
+            )
         wait_until(lambda: not reporter.is_alive(), what="the reporter has ended")
         client.close()
     assert all(answer.accepted for answer in answers)
-    assert all(one.refusal is None for one in mail.of(Delivered))
+    assert all(one.refusal is None for one in recorded_events.of(Delivered))
     assert [api.state(item) for item in items] == ["FINISHED"] * 5
 
 
 def test_what_our_server_does_not_know_is_dropped_with_a_reason(
-    api: Api, client: QueueServer, queue: str, mail: Mail
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
 ) -> None:
     agent, (item,) = agent_with_items(api, queue, 1)
     api.ack(agent, item)
-    with reporting(client, mail, agent) as reporter:
+    with reporting(client, recorded_events, agent) as reporter:
         reporter.deliver(outcome("no-such-item", "finished", agent))
         reporter.deliver(outcome(item, "finished", agent))
-        wait_until(lambda: sum(len(one.ids) for one in mail.of(Delivered)) == 2, what="both are off our hands")
-    refused = [one for one in mail.of(Delivered) if one.refusal]
+        wait_until(
+            lambda: sum(len(one.ids) for one in recorded_events.of(Delivered)) == 2, what="both are off our hands"
+        )
+    refused = [one for one in recorded_events.of(Delivered) if one.refusal]
     assert len(refused) == 1
     assert api.state(item) == "FINISHED"
 
 
 def test_states_on_the_way_are_shown_and_never_after_the_outcome(
-    api: Api, client: QueueServer, queue: str, mail: Mail
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
 ) -> None:
     agent, (item,) = agent_with_items(api, queue, 1)
     api.ack(agent, item)
-    with reporting(client, mail, agent) as reporter:
-        reporter.show(agent, Report(item, 1, "running", "running"))
+    with reporting(client, recorded_events, agent) as reporter:
+        reporter.publish_status(agent, Report(item, 1, "running", "running"))
         wait_until(lambda: (api.item(item) or {})["status"] == "running", what="the state is shown")
-        reporter.show(agent, Report(item, 2, "starting", "fetching"))
+        reporter.publish_status(agent, Report(item, 2, "starting", "fetching"))
         reporter.deliver(outcome(item, "finished", agent))
-        mail.wait_for(Delivered)
+        recorded_events.wait_for(Delivered)
     assert (api.item(item) or {})["status"] == "finished"
 
 
 def test_each_item_is_reported_by_the_agent_that_claimed_it(
-    api: Api, client: QueueServer, queue: str, mail: Mail
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
 ) -> None:
     """After a change of queues an agent has a new id; what it claimed before is still the old one's."""
     before, (old_item,) = agent_with_items(api, queue, 1)
     api.ack(before, old_item)
     now, (new_item,) = agent_with_items(api, queue, 1)
     api.ack(now, new_item)
-    with reporting(client, mail, now) as reporter:
+    with reporting(client, recorded_events, now) as reporter:
         reporter.deliver(outcome(old_item, "finished", before))
         reporter.deliver(outcome(new_item, "finished", now))
-        wait_until(lambda: sum(len(one.ids) for one in mail.of(Delivered)) == 2, what="both were delivered")
+        wait_until(lambda: sum(len(one.ids) for one in recorded_events.of(Delivered)) == 2, what="both were delivered")
     assert [api.state(item) for item in (old_item, new_item)] == ["FINISHED", "FINISHED"]

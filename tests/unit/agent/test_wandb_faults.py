@@ -9,15 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from launchd.agent.events import Acknowledged, Contact, Delivered, Ordered, Registered
+from launchd.agent.events import Acknowledged, Delivered, Registered, ServerContact, StopRequested
 from launchd.agent.journal import Delivery
-from launchd.agent.server_link.heartbeat import STOPPED_RUN_REASON, WatchedRun
+from launchd.agent.server_link.heartbeat import STOPPED_RUN_REASON, MonitoredRun
 from launchd.agent.server_link.reporter import Acknowledgement
-from launchd.agent.server_link.wandb_reports import Ending
+from launchd.agent.server_link.wandb_reports import JobEnd
 from launchd.client.operations import accounts, launch, runs
 from launchd.client.operations.operation import Operation
-from launchd.client.queue_server import QueueServer, StopOrder
-from tests.support.recorded_events import Mail
+from launchd.client.queue_server import QueueServer, StopRequest
+from tests.support.recorded_events import RecordedEvents
 from tests.support.threads import polling, reporting, want_until_all_came, watching
 from tests.support.waiting import wait_until
 from tests.support.wandb_faults import Fault
@@ -89,7 +89,7 @@ def taken_item(wandb: WandbServer, run: str | None = None) -> str:
 
 def outcome(item_id: str, run: str, status: str, *, scheduler: bool = False) -> Delivery:
     report = {"runQueueItemId": item_id, "sequence": 1, "status": status, "message": "It broke.", "stage": "run"}
-    ending = Ending(ENTITY, "tests", run, "/nonexistent", ran=True, is_scheduler=scheduler)
+    ending = JobEnd(ENTITY, "tests", run, "/nonexistent", ran=True, is_scheduler=scheduler)
     body = {**report, "ending": {name: getattr(ending, name) for name in ending.__struct_fields__}}
     return delivery(item_id, "outcome", body)
 
@@ -108,30 +108,30 @@ def test_no_operation_of_an_agent_is_left_out() -> None:
 @FAULTS
 @SIDES
 def test_a_poller_registers_and_gets_every_item(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, fault: Fault, done: bool
 ) -> None:
     items = [wandb.push("a"), wandb.push("b"), wandb.push("b")]
     wandb.break_operations(fault, *REGISTERING, done=done)
-    with polling(wandb_client, mail, "a", "b", entity=None) as poller:
-        mail.wait_for(Registered, timeout=SCENE_SECONDS)
-        want_until_all_came(poller, mail, items, SCENE_SECONDS)
+    with polling(wandb_client, recorded_events, "a", "b", entity=None) as poller:
+        recorded_events.wait_for(Registered, timeout=SCENE_SECONDS)
+        want_until_all_came(poller, recorded_events, items, SCENE_SECONDS)
     assert set(wandb.met) == set(REGISTERING)
-    assert mail.of(Contact)[-1].error is None
+    assert recorded_events.of(ServerContact)[-1].error is None
 
 
 @FAULTS
 @SIDES
 def test_items_are_taken_once(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, fault: Fault, done: bool
 ) -> None:
     wandb_client.capabilities()
     wandb.sweeps["s"] = "RUNNING"
     items = [taken_item(wandb) for _ in range(3)]
     wandb.break_operations(fault, *TAKING, done=done)
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         for item in items:
             reporter.acknowledge(Acknowledgement(item, "agent-1", f"run-{item}", ENTITY, "tests", "a", "s"))
-        answers = mail.wait_for(Acknowledged, 3, SCENE_SECONDS)
+        answers = recorded_events.wait_for(Acknowledged, 3, SCENE_SECONDS)
     assert answers == [Acknowledged(item, accepted=True) for item in items]
     assert [(wandb.items[item].acks, wandb.items[item].run_id) for item in items] == [
         (1, f"run-{item}") for item in items
@@ -142,20 +142,20 @@ def test_items_are_taken_once(
 @FAULTS
 @SIDES
 def test_what_became_of_items_arrives(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, fault: Fault, done: bool
 ) -> None:
     wandb_client.capabilities()
     wandb.sweeps["scheduler"] = "RUNNING"
     wandb.start_run("begun")
     never, begun, scheduler = (taken_item(wandb, run) for run in ("never", "begun", "scheduler"))
     wandb.break_operations(fault, *TELLING, *KEEPING, done=done)
-    with reporting(wandb_client, mail, grace=0.05) as reporter:
+    with reporting(wandb_client, recorded_events, grace=0.05) as reporter:
         reporter.deliver(delivery(begun, "warning", {"message": "m", "stage": "Kubernetes"}))
         reporter.deliver(outcome(never, "never", "finished"))
         reporter.deliver(outcome(begun, "begun", "failed"))
         reporter.deliver(outcome(scheduler, "scheduler", "failed", scheduler=True))
-        delivered = mail.wait_for(Delivered, 4, SCENE_SECONDS)
-    assert [letter.refusal for letter in delivered] == [None] * 4
+        delivered = recorded_events.wait_for(Delivered, 4, SCENE_SECONDS)
+    assert [event.refusal for event in delivered] == [None] * 4
     assert [wandb.state(item) for item in (never, begun, scheduler)] == ["FAILED", "CLAIMED", "FAILED"]
     assert [stage for _, stage in wandb.items[never].failures] == ["run"]
     assert set(wandb.items[begun].warnings) == {("m", "Kubernetes")}
@@ -167,37 +167,45 @@ def test_what_became_of_items_arrives(
 @FAULTS
 @SIDES
 def test_a_preempted_run_is_queued_once(
-    wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, fault: Fault, done: bool
 ) -> None:
     wandb_client.capabilities()
     first = taken_item(wandb, "r")
     wandb.break_operations(fault, *REQUEUEING, done=done)
     body = {"entity": ENTITY, "queue": "a", "run_spec": {"run_id": "r", "_resume_count": 1}}
-    with reporting(wandb_client, mail) as reporter:
+    with reporting(wandb_client, recorded_events) as reporter:
         reporter.deliver(delivery(first, "requeue", body))
         wait_until(lambda: len(wandb.items) == 2, SCENE_SECONDS, "it is queued")
         (second,) = set(wandb.items) - {first}
         # Another agent takes it: only then can anybody tell whose run it is.
         wandb.items[second].state, wandb.items[second].run_id = "CLAIMED", "r"
-        assert mail.wait_for(Delivered, 1, SCENE_SECONDS)[0].refusal is None
+        assert recorded_events.wait_for(Delivered, 1, SCENE_SECONDS)[0].refusal is None
     assert set(wandb.items) == {first, second}
     assert set(wandb.met) == set(REQUEUEING)
 
 
 @FAULTS
 @SIDES
-def test_orders_are_heard(wandb: WandbServer, wandb_client: QueueServer, mail: Mail, fault: Fault, done: bool) -> None:
+def test_orders_are_heard(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, fault: Fault, done: bool
+) -> None:
     agent_id = wandb_client.create_agent(ENTITY, ["queue-a"], "host", {}, "launchd@test")
     wandb.break_operations(fault, *WATCHING, done=done)
     wandb.stopped_runs.add("run")
     wandb.stop_polling = True
-    with watching(wandb_client, mail, agent_id) as watcher:
-        watcher.watch_over((WatchedRun("item", ENTITY, "tests", "run"),))
-        wait_until(lambda: _ordered(mail) == {StopOrder("item", STOPPED_RUN_REASON)}, SCENE_SECONDS, "the stop")
-        wait_until(lambda: any(one.stop_polling for one in mail.of(Ordered)), SCENE_SECONDS, "the end of polling")
+    with watching(wandb_client, recorded_events, agent_id) as watcher:
+        watcher.set_active_jobs((MonitoredRun("item", ENTITY, "tests", "run"),))
+        wait_until(
+            lambda: _ordered(recorded_events) == {StopRequest("item", STOPPED_RUN_REASON)}, SCENE_SECONDS, "the stop"
+        )
+        wait_until(
+            lambda: any(one.stop_polling for one in recorded_events.of(StopRequested)),
+            SCENE_SECONDS,
+            "the end of polling",
+        )
         wait_until(lambda: "RUNNING" in wandb.statuses[agent_id], SCENE_SECONDS, "the status")
     assert set(wandb.met) == set(WATCHING)
 
 
-def _ordered(mail: Mail) -> set[StopOrder]:
-    return {stop for letter in mail.of(Ordered) for stop in letter.stops}
+def _ordered(recorded_events: RecordedEvents) -> set[StopRequest]:
+    return {stop for event in recorded_events.of(StopRequested) for stop in event.stops}

@@ -77,7 +77,7 @@ def a_status(**values: Any) -> dict[str, Any]:
     }
     server = {"url": "http://host:8780", "reachable": True, "last_contact_seconds": 2.0, "error": None}
     outbox = {"waiting": 0, "oldest_seconds": None}
-    return {"agent": agent, "server": server, "outbox": outbox, "trouble": None, "jobs": [], "recent": []} | values
+    return {"agent": agent, "server": server, "outbox": outbox, "problem": None, "jobs": [], "recent": []} | values
 
 
 def shown(status: dict[str, Any], width: int = 80) -> list[str]:
@@ -132,14 +132,14 @@ def test_what_is_wrong_is_said() -> None:
     status = a_status(
         server={"url": "http://host:8780", "reachable": False, "last_contact_seconds": None, "error": "Nobody\nthere."},
         outbox={"waiting": 3, "oldest_seconds": 65.0},
-        trouble="The journal cannot be written, for the disk is full; what runs goes on, and nothing new is begun.",
+        problem="The journal cannot be written, for the disk is full; what runs goes on, and nothing new is begun.",
     )
 
     assert shown(status)[2:7] == [
         "server   away  http://host:8780, never heard",
         "         Nobody there.",
         "outbox   3 waiting, the oldest for 1m05s",
-        "trouble  The journal cannot be written, for the disk is full; what runs goes on,",
+        "problem  The journal cannot be written, for the disk is full; what runs goes on,",
         "         and nothing new is begun.",
     ]
 

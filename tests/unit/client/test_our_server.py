@@ -9,7 +9,7 @@ from tests.support.server import RunningServer, fresh_name
 from tests.unit.client.conftest import ENTITY
 
 
-def stage(server: QueueServer) -> tuple[str, str]:
+def queue_and_agent(server: QueueServer) -> tuple[str, str]:
     """A queue, and an agent that serves it."""
     queue = fresh_name("queue")
     queue_id = server.create_queue(ENTITY, queue)
@@ -25,7 +25,7 @@ def item_of(server: QueueServer, item_id: str) -> Item:
 def test_our_server_can_do_everything(ours: QueueServer) -> None:
     found = ours.capabilities()
 
-    assert found.native
+    assert found.launchd_protocol
     assert found.agent_config
     assert found.fail_details
     assert found.push_priority
@@ -64,7 +64,7 @@ def test_a_queue_of_the_same_name_is_refused(ours: QueueServer) -> None:
 
 
 def test_an_agent_is_registered_seen_and_asked_to_stop(ours: QueueServer) -> None:
-    queue, agent_id = stage(ours)
+    queue, agent_id = queue_and_agent(ours)
     ours.update_agent(agent_id, "RUNNING")
 
     agent = ours.agent(agent_id)
@@ -78,7 +78,7 @@ def test_an_agent_is_registered_seen_and_asked_to_stop(ours: QueueServer) -> Non
 
 
 def test_an_item_goes_from_push_to_its_end(ours: QueueServer) -> None:
-    queue, agent_id = stage(ours)
+    queue, agent_id = queue_and_agent(ours)
     item_id = ours.push(ENTITY, queue, {"project": "p", "overrides": {"entry_point": ["true"]}}, priority=1)
     assert (item_of(ours, item_id).state, item_of(ours, item_id).priority) == ("PENDING", 1)
 
@@ -107,7 +107,7 @@ def test_an_item_goes_from_push_to_its_end(ours: QueueServer) -> None:
 
 
 def test_a_stop_reaches_the_agent_once(ours: QueueServer) -> None:
-    queue, agent_id = stage(ours)
+    queue, agent_id = queue_and_agent(ours)
     item_id = ours.push(ENTITY, queue, {"project": "p"})
     ours.claim(agent_id, "claim1", 1, 0, wait_seconds=0.0)
     assert ours.ack(item_id, "run1") is True
@@ -122,7 +122,7 @@ def test_a_stop_reaches_the_agent_once(ours: QueueServer) -> None:
 
 
 def test_an_item_that_waits_is_stopped_or_deleted_at_once(ours: QueueServer) -> None:
-    queue, _ = stage(ours)
+    queue, _ = queue_and_agent(ours)
     stopped, deleted = (ours.push(ENTITY, queue, {"project": "p"}) for _ in range(2))
 
     assert ours.stop_item(stopped, "not needed") == "STOPPED"
@@ -131,7 +131,7 @@ def test_an_item_that_waits_is_stopped_or_deleted_at_once(ours: QueueServer) -> 
 
 
 def test_items_are_returned_and_resumed(ours: QueueServer) -> None:
-    queue, agent_id = stage(ours)
+    queue, agent_id = queue_and_agent(ours)
     items = {ours.push(ENTITY, queue, {"project": "p"}) for _ in range(2)}
     claim = ours.claim(agent_id, "claim1", 2, 0, wait_seconds=0.0)
     first, second = (claimed.item_id for claimed in claim.items)
@@ -143,7 +143,7 @@ def test_items_are_returned_and_resumed(ours: QueueServer) -> None:
 
 
 def test_an_item_is_failed_and_warned_of(ours: QueueServer) -> None:
-    queue, agent_id = stage(ours)
+    queue, agent_id = queue_and_agent(ours)
     item_id = ours.push(ENTITY, queue, {"project": "p"})
     popped = ours.pop(ENTITY, queue, agent_id)
     assert popped is not None
@@ -162,7 +162,7 @@ def test_an_item_is_failed_and_warned_of(ours: QueueServer) -> None:
 def test_a_push_whose_answer_is_lost_is_repeated_and_queues_one_item(running: RunningServer) -> None:
     with lossy_proxy(running.url) as proxy:
         server = QueueServer(proxy.url, running.key)
-        queue, _ = stage(server)
+        queue, _ = queue_and_agent(server)
         proxy.to_lose["pushToRunQueueByName"] = 2
 
         item_id = server.push(ENTITY, queue, {"project": "p"})
@@ -173,7 +173,7 @@ def test_a_push_whose_answer_is_lost_is_repeated_and_queues_one_item(running: Ru
 
 
 def test_the_same_key_is_the_same_push(ours: QueueServer) -> None:
-    queue, _ = stage(ours)
+    queue, _ = queue_and_agent(ours)
     one, again, other = (ours.push(ENTITY, queue, {"project": "p"}, key=key) for key in ("k", "k", "l"))
     assert one == again != other
 

@@ -66,7 +66,7 @@ def server(wandb: Wandb) -> Iterator[QueueServer]:
 def test_what_the_server_can_do_is_asked_once(server: QueueServer, wandb: Wandb) -> None:
     assert server.capabilities() is server.capabilities()
     assert len(wandb.asked) == 1
-    assert not server.capabilities().native
+    assert not server.capabilities().launchd_protocol
 
 
 def test_an_old_server_can_do_little(server: QueueServer, wandb: Wandb) -> None:

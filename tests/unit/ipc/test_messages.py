@@ -11,7 +11,6 @@ from ipc.handles import ExitResult, Handle
 from ipc.messages import (
     MAX_MESSAGE_BYTES,
     Adopt,
-    Cancel,
     Command,
     Detach,
     Event,
@@ -22,11 +21,12 @@ from ipc.messages import (
     MalformedMessage,
     MessageTooLong,
     PhaseChanged,
-    Recorded,
     Start,
+    Stop,
+    SubmitApproved,
     Submitted,
     Submitting,
-    Warned,
+    WarningRaised,
     decode_command,
     decode_event,
     encode,
@@ -41,8 +41,8 @@ COMMANDS: list[Command] = [
     Start("/jobs/a", "launchd-0123-1", "key"),
     Adopt("/jobs/a", "launchd-0123-1", "key", HANDLE),
     Adopt("/jobs/a", "launchd-0123-1", "key", None),
-    Recorded("launchd-0123-1"),
-    Cancel("because", 1.5),
+    SubmitApproved("launchd-0123-1"),
+    Stop("because", 1.5),
     Detach(),
 ]
 EVENTS: list[Event] = [
@@ -51,7 +51,7 @@ EVENTS: list[Event] = [
     PhaseChanged(JobState.BUILDING, "pip"),
     Submitting("launchd-0123-1"),
     Submitted(HANDLE),
-    Warned("slow", "run"),
+    WarningRaised("slow", "run"),
     Finished(JobState.FAILED, ExitResult(signal=9)),
     Failed(ErrorReport("build", "BuildError", "no", "do", "/jobs/a/failure.txt")),
 ]
@@ -69,7 +69,7 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
 
 def test_a_message_that_does_not_fit_into_one_write_is_refused() -> None:
     with pytest.raises(MessageTooLong):
-        encode(Warned("x" * MAX_MESSAGE_BYTES, "run"))
+        encode(WarningRaised("x" * MAX_MESSAGE_BYTES, "run"))
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"type":"hullo"}', b'{"type":"hello","pid":"x"}', b"\xff\xfe", b"[]"])

@@ -8,9 +8,9 @@ import pytest
 
 from launchd.server.errors import Refused
 from launchd.server.models import Run
-from launchd.server.runs.field_access import RunDocument
+from launchd.server.runs.field_access import RunFields
 from launchd.server.runs.filters import equalities, predicate, read_filter
-from launchd.server.runs.sorting import OrderKey, read_order, sort_key
+from launchd.server.runs.sorting import OrderKey, parse_order, sort_key
 from launchd.server.store.runs.lists import in_time
 
 RUN = Run(
@@ -83,7 +83,7 @@ RUN = Run(
     ],
 )
 def test_a_filter(given: dict[str, Any], through: bool) -> None:
-    assert predicate(read_filter(json.dumps(given)))(RunDocument(RUN)) is through
+    assert predicate(read_filter(json.dumps(given)))(RunFields(RUN)) is through
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_filter_that_cannot_be_used_says_why(text: str, complaint: str) -> Non
 
 
 def test_a_costly_pattern_costs_nothing() -> None:
-    run = RunDocument(RUN)
+    run = RunFields(RUN)
     assert predicate({"name": {"$regex": "(a|a|b|c)*(a|a|b|c)*$"}})(run)
     assert not predicate({"displayName": {"$regex": "(.*)*(.*)*x$"}})(run)
 
@@ -119,7 +119,7 @@ def test_a_costly_pattern_costs_nothing() -> None:
 def test_a_long_list_costs_no_more_than_a_short_one() -> None:
     started = time.monotonic()
     wanted = predicate({"config.lr": {"$in": list(range(200_000))}})
-    assert [wanted(RunDocument(RUN)) for _ in range(1000)] == [False] * 1000
+    assert [wanted(RunFields(RUN)) for _ in range(1000)] == [False] * 1000
     assert time.monotonic() - started < 5
 
 
@@ -136,7 +136,7 @@ def test_the_quick_choice_takes_only_what_must_hold() -> None:
 
 
 def test_an_order_has_missing_values_last_in_both_directions() -> None:
-    assert read_order("-summary_metrics.loss, +created_at") == [
+    assert parse_order("-summary_metrics.loss, +created_at") == [
         OrderKey("summary_metrics.loss", descending=True),
         OrderKey("created_at", descending=False),
     ]

@@ -7,9 +7,9 @@ import pytest
 
 from launchd.server import bootstrap, keys
 from launchd.server.errors import CannotStart, NotAllowed, Refused
-from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, LinkSigner
+from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, UrlSigner
 from launchd.server.gql.schema import build_schema
-from launchd.server.notifier import Wakeups, work_topics
+from launchd.server.notifier import Notifier, work_topics
 from launchd.server.settings import ServerSettings
 from launchd.server.store.ids import HIGHEST_NUMBER, new_id, parse_storage_id, row_number, storage_id
 
@@ -21,20 +21,20 @@ def test_keys_have_the_form_that_wandb_accepts() -> None:
 
 
 def test_a_link_is_for_one_action_on_one_file() -> None:
-    signer = LinkSigner(b"secret", 60)
-    token = signer.link("http://host", UPLOAD, 7).rpartition("/")[2]
+    signer = UrlSigner(b"secret", 60)
+    token = signer.sign("http://host", UPLOAD, 7).rpartition("/")[2]
     assert signer.file_id(UPLOAD, token) == 7
     for action, text in ((DOWNLOAD, token), (UPLOAD, f"8{token[1:]}"), (UPLOAD, ""), (UPLOAD, "\u0667-1-" + "0" * 64)):
         with pytest.raises(NotAllowed):
             signer.file_id(action, text)
     with pytest.raises(NotAllowed):
-        LinkSigner(b"other", 60).file_id(UPLOAD, token)
+        UrlSigner(b"other", 60).file_id(UPLOAD, token)
 
 
 def test_an_old_link_is_refused() -> None:
-    signer = LinkSigner(b"secret", -1)
+    signer = UrlSigner(b"secret", -1)
     with pytest.raises(NotAllowed, match="has ended"):
-        signer.file_id(DOWNLOAD, signer.link("http://host", DOWNLOAD, 7).rpartition("/")[2])
+        signer.file_id(DOWNLOAD, signer.sign("http://host", DOWNLOAD, 7).rpartition("/")[2])
 
 
 def test_ids_are_fit_for_paths_and_labels() -> None:
@@ -67,28 +67,28 @@ def test_the_number_of_a_row_is_one_that_a_database_can_look_for(text: str, numb
 
 
 def test_one_of_those_who_wait_for_work_is_woken_and_wakes_the_next_when_it_leaves() -> None:
-    wakeups = Wakeups()
+    notifier = Notifier()
     work = work_topics(["q"])
-    with wakeups.bell(work) as second_to_come:
-        with wakeups.bell(work) as last:
-            wakeups.wake_one(work[:1])
-            assert (second_to_come.is_rung, last.is_rung) == (True, False)
-            wakeups.wake_one(work[:1])
-            assert last.is_rung, "the first is awake already"
-            last.silence()
-            second_to_come.silence()
-        assert second_to_come.is_rung, "whoever leaves wakes the next"
-    assert not wakeups._bells, "nothing is kept of those who left"
+    with notifier.waiter(work) as second_to_come:
+        with notifier.waiter(work) as last:
+            notifier.wake_one(work[:1])
+            assert (second_to_come.is_notified, last.is_notified) == (True, False)
+            notifier.wake_one(work[:1])
+            assert last.is_notified, "the first is awake already"
+            last.clear()
+            second_to_come.clear()
+        assert second_to_come.is_notified, "whoever leaves wakes the next"
+    assert not notifier._waiters, "nothing is kept of those who left"
 
 
 def test_a_bell_that_rang_before_the_wait_is_heard() -> None:
     async def run() -> tuple[bool, bool]:
-        wakeups = Wakeups()
+        notifier = Notifier()
         deadline = asyncio.get_running_loop().time() + 0.05
-        with wakeups.bell(["agent"]) as bell:
-            silent = await bell.rung_before(deadline)
-            wakeups.wake_all(["agent", "another"])
-            return silent, await bell.rung_before(deadline)
+        with notifier.waiter(["agent"]) as waiter:
+            silent = await waiter.notified_before(deadline)
+            notifier.wake_all(["agent", "another"])
+            return silent, await waiter.notified_before(deadline)
 
     assert asyncio.run(run()) == (False, True)
 

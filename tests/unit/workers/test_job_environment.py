@@ -144,7 +144,7 @@ def test_what_was_built_comes_first_on_the_path(context: JobContext) -> None:
     assert environment["VIRTUAL_ENV"] == "/venvs/a"
 
 
-def test_every_job_carries_its_external_name(context: JobContext) -> None:
+def test_every_job_carries_its_workload_name(context: JobContext) -> None:
     environment = job_environment(context.order, context.api_key, Build(), HOST)
 
     assert environment["LAUNCHD_JOB_NAME"] == context.order.name

@@ -56,7 +56,7 @@ async def delete_key(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
         return api_keys.revoke(connection, found.id)
 
     success = await context.write(work)
-    context.services.auth.forget()
+    context.app.auth.forget()
     return {"success": success}
 
 
@@ -88,7 +88,7 @@ async def add_member(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
         return person
 
     person = await context.write(work)
-    context.services.auth.forget()
+    context.app.auth.forget()
     return {"invite": {"id": str(person.user_id), "name": person.name, "email": person.email, "to_user": person}}
 
 
@@ -105,7 +105,7 @@ async def remove_member(_: object, info: Info, input: dict[str, Any]) -> dict[st
         return accounts.remove_member(connection, team, leaving)
 
     success = await context.write(work)
-    context.services.auth.forget()
+    context.app.auth.forget()
     return {"success": success}
 
 

@@ -27,7 +27,7 @@ async def commit(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         return {"artifact": found}
     if content is None:
         raise Refused(f"Artifact {found.title!r} has no manifest yet, so it cannot be committed.")
-    entries = await asyncio.to_thread(read_manifest, context.services.contents.path(content))
+    entries = await asyncio.to_thread(read_manifest, context.app.artifact_blobs.path(content))
     return {"artifact": await context.write(_commit, context.viewer, input["artifact_id"], entries)}
 
 

@@ -16,4 +16,4 @@ bindables = [mutation]
 async def collect(_: object, info: Info, input: dict[str, Any]) -> Collected:
     if not info.context.viewer.admin:
         raise NotAllowed("Only an administrator of the server may collect its garbage; it also happens by itself.")
-    return await info.context.services.collector.collect()
+    return await info.context.app.garbage_collector.collect()

@@ -51,7 +51,7 @@ def resolve_queue_ids(found: LaunchAgent, info: Info) -> tuple[str, ...]:
 @agent.field("agentStatus")
 def resolve_status(found: LaunchAgent, info: Info) -> str:
     """What the agent said last, or LOST where it is not heard of any more and has not said that it leaves."""
-    silence = info.context.services.settings.agent_silence_seconds
+    silence = info.context.app.settings.agent_timeout_seconds
     lost = found.status != agents.KILLED and time.time() - found.heartbeat_at > silence
     return agents.LOST if lost else found.status
 
@@ -100,7 +100,7 @@ async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         return True, leases.return_unknown(connection, found.id, []) if status == agents.KILLED else []
 
     success, returned = await context.write_guarded(work)
-    context.services.wakeups.wake_all(work_topics(queue_id for _, queue_id in returned))
+    context.app.notifier.wake_all(work_topics(queue_id for _, queue_id in returned))
     return {"success": success}
 
 
@@ -113,5 +113,5 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         agents.stop_polling(connection, found.id)
         return found.id
 
-    context.services.wakeups.wake_all([await context.write(work)])
+    context.app.notifier.wake_all([await context.write(work)])
     return {"success": True}

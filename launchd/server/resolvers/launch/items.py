@@ -119,5 +119,5 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
 
     found, state = await context.write(work)
     if found.agent_id is not None:
-        context.services.wakeups.wake_all([found.agent_id])
+        context.app.notifier.wake_all([found.agent_id])
     return {"success": state in (STOPPED, *IN_CARE), "state": state}

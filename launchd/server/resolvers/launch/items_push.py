@@ -56,7 +56,7 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
 
     queue_id, item_id, text = await context.write_guarded(work)
     # Also for one that is there already: its first push may have died before it could wake anybody.
-    context.services.wakeups.wake_one([work_topic(queue_id, scheduler=run_specs.is_scheduler(spec))])
+    context.app.notifier.wake_one([work_topic(queue_id, scheduler=run_specs.is_scheduler(spec))])
     return {"run_queue_item_id": item_id, "run_spec": text}
 
 

@@ -8,7 +8,7 @@ from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
-from launchd.server.disconnect import Presence
+from launchd.server.disconnect import DisconnectWatch
 from launchd.server.long_poll import wait_for
 from launchd.server.models import LeasedItem, StopOrder
 from launchd.server.notifier import work_topic, work_topics
@@ -29,7 +29,7 @@ def resolve_item_id(item: LeasedItem, info: Info) -> str:
 
 def _lease(context: Context, agent_id: str | None, claim_id: str | None = None) -> leases.Lease:
     now = time.time()
-    ends_at = now + context.services.settings.lease_seconds
+    ends_at = now + context.app.settings.lease_seconds
     return leases.Lease(agent_id=agent_id, claim_id=claim_id, now=now, ends_at=ends_at)
 
 
@@ -48,10 +48,10 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
         return returned, None if stopping else leases.pop(connection, queue, lease)
 
     returned, item = await context.write_guarded(work)
-    context.services.wakeups.wake_all(work_topics(returned))
+    context.app.notifier.wake_all(work_topics(returned))
     if item is None:
         return None
-    context.services.leases.leased_until(lease.ends_at)
+    context.app.leases.leased_until(lease.ends_at)
     return {"run_queue_item_id": item.item_id, "run_spec": item.run_spec}
 
 
@@ -61,14 +61,14 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     agent_id: str = input["launch_agent_id"]
     agent = await context.read(agents.require_agent, context.viewer, agent_id)
 
-    async def look(presence: Presence) -> dict[str, Any]:
+    async def look(presence: DisconnectWatch) -> dict[str, Any]:
         if await presence.has_gone():
             return _NOTHING
         lease = _lease(context, agent_id, input["claim_id"])
         returned, answer = await context.write_guarded(_claim(context, input, lease, lambda: presence.gone))
-        context.services.wakeups.wake_all(work_topics(returned))
+        context.app.notifier.wake_all(work_topics(returned))
         if answer["items"]:
-            context.services.leases.leased_until(lease.ends_at)
+            context.app.leases.leased_until(lease.ends_at)
             if await presence.has_gone():
                 await _take_back(context, agent_id, answer["items"])
         return answer
@@ -126,7 +126,7 @@ async def watch(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         ]
         return {"stop_polling": agent.stop_polling, "stops": wishes}
 
-    async def look(_: Presence) -> dict[str, Any]:
+    async def look(_: DisconnectWatch) -> dict[str, Any]:
         return await context.read(orders)
 
     await context.write_guarded(beat)
@@ -159,5 +159,5 @@ async def give_back(_: object, info: Info, input: dict[str, Any]) -> dict[str, A
 
 async def _give_back(context: Context, work: Callable[[Connection], list[tuple[str, str]]]) -> list[str]:
     returned = await context.write_guarded(work)
-    context.services.wakeups.wake_all(work_topics(queue_id for _, queue_id in returned))
+    context.app.notifier.wake_all(work_topics(queue_id for _, queue_id in returned))
     return [item_id for item_id, _ in returned]

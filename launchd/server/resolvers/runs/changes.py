@@ -28,7 +28,7 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     agent_id = await context.write(_stop, context.viewer, input["id"])
     if agent_id is not None:
-        context.services.wakeups.wake_all([agent_id])
+        context.app.notifier.wake_all([agent_id])
     return {"success": True}
 
 

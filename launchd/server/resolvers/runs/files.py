@@ -66,7 +66,7 @@ async def resolve_files(
 
 
 def _link(info: Info, action: str, row: RunFile) -> str:
-    return info.context.services.links.link(info.context.base_url, action, row.id)
+    return info.context.app.url_signer.sign(info.context.base_url, action, row.id)
 
 
 def _file_node(info: Info, row: RunFile) -> dict[str, Any]:

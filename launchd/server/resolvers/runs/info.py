@@ -49,7 +49,7 @@ async def resolve_run_info(found: Run, info: Info) -> _Metadata | None:
     files = await info.context.read(run_files.page, found.id, 0, 1, [_FILE], None)
     if not files or files[0].content is None or (files[0].size or 0) > _MOST_BYTES:
         return None
-    path = info.context.services.run_contents.path(files[0].content)
+    path = info.context.app.run_blobs.path(files[0].content)
     try:
         return _decoder.decode(path.read_bytes())
     except msgspec.DecodeError:

@@ -42,7 +42,7 @@ async def resolve_runs(
 
 def query_of(project_id: int, filter_text: str | None, order: str | None) -> RunQuery:
     """What is asked for. Raises `Refused` where the filter or the order cannot be used."""
-    return RunQuery(project_id, filters.read_filter(filter_text), sorting.read_order(order))
+    return RunQuery(project_id, filters.read_filter(filter_text), sorting.parse_order(order))
 
 
 async def page_of_runs(info: Info, query: RunQuery, after: str | None, first: int | None) -> dict[str, Any]:

@@ -15,5 +15,5 @@ bindables = [mutation]
 async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     found, inserted = await context.write(run_upserts.upsert, context.viewer, input)
-    context.services.heartbeats.heard()
+    context.app.heartbeats.heard()
     return {"bucket": found, "inserted": inserted, "server_settings": {"server_messages": []}}

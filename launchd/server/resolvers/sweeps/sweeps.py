@@ -134,7 +134,7 @@ async def resolve_runs(
 def runs_of(found: Sweep, whose: Mapping[str, Any], filter_text: str | None, order: str | None) -> RunQuery:
     """Runs of the sweep that are also in `whose`."""
     given = {"$and": [dict(whose), dict(filters.read_filter(filter_text))]}
-    return RunQuery(found.project_id, given, sorting.read_order(order))
+    return RunQuery(found.project_id, given, sorting.parse_order(order))
 
 
 @sweep.field("project")
@@ -159,8 +159,8 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
     made, queue_id, agent_ids = await context.write(work)
     if queue_id is not None:
-        context.services.wakeups.wake_one([work_topic(queue_id, scheduler=True)])
-    context.services.wakeups.wake_all(agent_ids)
+        context.app.notifier.wake_one([work_topic(queue_id, scheduler=True)])
+    context.app.notifier.wake_all(agent_ids)
     warnings = (await _read(made.config)).warnings
     return {"sweep": made, "config_validation_warnings": list(warnings)}
 

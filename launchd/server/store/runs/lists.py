@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 from launchd.server.errors import Refused
 from launchd.server.models import Run
 from launchd.server.runs import filters, sorting
-from launchd.server.runs.field_access import RunDocument, column_of
+from launchd.server.runs.field_access import RunFields, column_of
 from launchd.server.store.runs.runs import COLUMNS
 from launchd.server.store.tables import runs, sweeps
 
@@ -83,7 +83,7 @@ def _matching(connection: Connection, query: RunQuery) -> Iterator[Run]:
     rows = connection.execute(query.select(), execution_options={"yield_per": _FETCHED_AT_ONCE})
     found = (Run(**row._mapping) for row in rows)
     predicate = query.predicate
-    return found if predicate is None else (run for run in in_time(found) if predicate(RunDocument(run)))
+    return found if predicate is None else (run for run in in_time(found) if predicate(RunFields(run)))
 
 
 def in_time(found: Iterable[T], seconds: float = _LONGEST_WALK_SECONDS) -> Iterator[T]:
@@ -108,5 +108,5 @@ def _sorted_page(connection: Connection, query: RunQuery, offset: int, limit: in
 
 
 def _values(run: Run, order: Sequence[sorting.OrderKey]) -> list[Any]:
-    document = RunDocument(run)
+    document = RunFields(run)
     return [document.value(key.path) for key in order]

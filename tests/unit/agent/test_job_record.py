@@ -7,25 +7,25 @@ from ipc.errors import ErrorReport
 from ipc.exits import WorkerExit
 from ipc.handles import ExitResult
 from ipc.states import IllegalTransition, JobState
-from launchd.agent.job_record import MAX_RESUMES, ended, failed, moved, next_sequence, requeued_spec, started_over
+from launchd.agent.job_record import MAX_RESUMES, fail, finish, next_sequence, requeued_spec, restart, transition
 from tests.support.jobs import a_job
 
 NOW = 105.0
 
 
 def test_a_move_notes_state_time_and_message() -> None:
-    job = moved(a_job(), JobState.FETCHING, NOW, "cloning")
+    job = transition(a_job(), JobState.FETCHING, NOW, "cloning")
     assert (job.state, job.state_at, job.message) == (JobState.FETCHING, NOW, "cloning")
 
 
 def test_the_same_state_again_brings_a_message_and_keeps_the_time() -> None:
-    job = moved(moved(a_job(), JobState.FETCHING, NOW), JobState.FETCHING, NOW + 9, "90 %")
+    job = transition(transition(a_job(), JobState.FETCHING, NOW), JobState.FETCHING, NOW + 9, "90 %")
     assert (job.state_at, job.message) == (NOW, "90 %")
 
 
 def test_a_move_the_table_forbids_raises() -> None:
     with pytest.raises(IllegalTransition):
-        moved(a_job(), JobState.RUNNING, NOW)
+        transition(a_job(), JobState.RUNNING, NOW)
 
 
 def test_sequences_grow_even_when_the_clock_goes_back() -> None:
@@ -34,7 +34,7 @@ def test_sequences_grow_even_when_the_clock_goes_back() -> None:
 
 
 def test_a_sequence_after_a_restart_is_above_forgotten_ones() -> None:
-    before_crash = moved(a_job(), JobState.FETCHING, NOW)
+    before_crash = transition(a_job(), JobState.FETCHING, NOW)
     assert next_sequence(a_job(), NOW + 1) > before_crash.sequence
 
 
@@ -48,33 +48,33 @@ def test_a_sequence_after_a_restart_is_above_forgotten_ones() -> None:
     ],
 )
 def test_a_failed_job_says_why(result: ExitResult, sentence: str) -> None:
-    job = ended(msgspec.structs.replace(a_job(), state=JobState.RUNNING), JobState.FAILED, result, NOW)
+    job = finish(msgspec.structs.replace(a_job(), state=JobState.RUNNING), JobState.FAILED, result, NOW)
     assert (job.message, job.stage) == (sentence, "run")
 
 
 def test_a_stopped_job_says_who_wanted_it() -> None:
     job = msgspec.structs.replace(a_job(), state=JobState.RUNNING, stop_reason="too slow")
-    assert ended(job, JobState.STOPPED, ExitResult(), NOW).message == "The job was stopped: too slow."
+    assert finish(job, JobState.STOPPED, ExitResult(), NOW).message == "The job was stopped: too slow."
 
 
 def test_a_killed_process_has_the_exit_code_of_a_shell() -> None:
-    job = ended(msgspec.structs.replace(a_job(), state=JobState.RUNNING), JobState.FAILED, ExitResult(signal=9), NOW)
+    job = finish(msgspec.structs.replace(a_job(), state=JobState.RUNNING), JobState.FAILED, ExitResult(signal=9), NOW)
     assert job.exit_code == 137
 
 
 def test_a_report_becomes_stage_and_message_with_the_hint() -> None:
-    job = failed(a_job(), ErrorReport("build", "BuildError", "It broke.", "Mend it."), NOW)
+    job = fail(a_job(), ErrorReport("build", "BuildError", "It broke.", "Mend it."), NOW)
     assert (job.state, job.stage, job.message) == (JobState.FAILED, "build", "It broke. Mend it.")
 
 
 def test_after_a_lost_worker_a_job_waits_and_counts() -> None:
-    job = started_over(moved(a_job(), JobState.FETCHING, NOW), -9, NOW)
+    job = restart(transition(a_job(), JobState.FETCHING, NOW), -9, NOW)
     assert (job.state, job.losses) == (JobState.CLAIMED, 1)
     assert "SIGKILL" in (job.message or "")
 
 
 def test_the_fork_servers_death_is_not_held_against_a_job() -> None:
-    assert started_over(moved(a_job(), JobState.FETCHING, NOW), WorkerExit.UNKNOWN, NOW).losses == 0
+    assert restart(transition(a_job(), JobState.FETCHING, NOW), WorkerExit.UNKNOWN, NOW).losses == 0
 
 
 def test_a_preempted_run_goes_back_without_its_sweep() -> None:

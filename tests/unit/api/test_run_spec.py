@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from launchd.api.errors import LaunchError
-from launchd.api.run_spec import Asked, draft
+from launchd.api.run_spec import LaunchArgs, draft_spec
 
 
 def spec_of(**said: Any) -> dict[str, Any]:
-    return draft(Asked(**said), "me", "uncategorized").spec
+    return draft_spec(LaunchArgs(**said), "me", "uncategorized").spec
 
 
 def run_config(spec: dict[str, Any]) -> Any:
@@ -78,10 +78,10 @@ def test_the_version_of_a_repository_in_the_config() -> None:
 
 def test_a_directory_runs_its_main_script(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match=r"has no main\.py"):
-        draft(Asked(uri=str(tmp_path)), "me", "p")
+        draft_spec(LaunchArgs(uri=str(tmp_path)), "me", "p")
     (tmp_path / "main.py").touch()
 
-    made = draft(Asked(uri=str(tmp_path)), "me", "p")
+    made = draft_spec(LaunchArgs(uri=str(tmp_path)), "me", "p")
 
     assert made.directory == tmp_path
     assert "entry_point" not in made.spec["overrides"]

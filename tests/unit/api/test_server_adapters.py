@@ -2,7 +2,7 @@
 
 import threading
 
-from launchd.api.embedded.server_adapters import CallersQueue, Handover
+from launchd.api.embedded.server_adapters import ItemHandover, ProgramQueue
 from launchd.client.queue_server import Ack, ClaimedItem, Report
 
 JOB, OTHER = ClaimedItem("job", "", {"project": "p"}), ClaimedItem("other", "", {"project": "p"})
@@ -10,7 +10,7 @@ SCHEDULER = ClaimedItem("scheduler", "", {"uri": "placeholder-uri-scheduler"})
 
 
 def test_each_kind_is_taken_as_far_as_there_is_room() -> None:
-    handover = Handover()
+    handover = ItemHandover()
     for item in (JOB, SCHEDULER, OTHER):
         handover.offer(item)
 
@@ -21,7 +21,7 @@ def test_each_kind_is_taken_as_far_as_there_is_room() -> None:
 
 
 def test_who_waits_is_woken() -> None:
-    handover = Handover()
+    handover = ItemHandover()
     taken: list[tuple[ClaimedItem, ...]] = []
     waiting = threading.Thread(target=lambda: taken.append(handover.take(1, 0, 30)))
     waiting.start()
@@ -34,7 +34,7 @@ def test_who_waits_is_woken() -> None:
 
 
 def test_an_order_to_stop_stands_until_it_is_seen_or_the_job_is_over() -> None:
-    handover = Handover()
+    handover = ItemHandover()
     handover.stop("job", "enough")
 
     assert [(order.item_id, order.reason) for order in handover.orders([], 0).stops] == [("job", "enough")]
@@ -46,7 +46,7 @@ def test_an_order_to_stop_stands_until_it_is_seen_or_the_job_is_over() -> None:
 
 
 def test_the_end_is_an_order_too() -> None:
-    handover = Handover()
+    handover = ItemHandover()
     assert not handover.orders([], 0).stop_polling
 
     handover.end()
@@ -55,7 +55,7 @@ def test_the_end_is_an_order_too() -> None:
 
 
 def test_what_is_handed_over_waits_for_the_permission_to_claim_no_longer_than_that() -> None:
-    handover = Handover()
+    handover = ItemHandover()
     waiting = threading.Thread(target=lambda: handover.take(1, 1, 30))
     waiting.start()
 
@@ -67,10 +67,10 @@ def test_what_is_handed_over_waits_for_the_permission_to_claim_no_longer_than_th
 
 def test_a_callers_queue_passes_reports_on() -> None:
     heard: list[Report] = []
-    queue = CallersQueue("http://127.0.0.1:9", "k" * 40, Handover(), heard.append)
+    queue = ProgramQueue("http://127.0.0.1:9", "k" * 40, ItemHandover(), heard.append)
     report = Report("job", 1, "running")
 
-    assert queue.capabilities().native
+    assert queue.capabilities().launchd_protocol
     assert queue.ack_many("caller", [Ack("job", "run1")]) == {"job": True}
     assert queue.report_many("caller", [report]) == {"job": True}
     assert heard == [report]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from launchd.agent.events import Registered
-from launchd.agent.server_link.health import Relations
+from launchd.agent.server_link.health import ServerHealth
 from launchd.client.base import CURRENT_WANDB
 
 TEAM = Registered("agent-1", "name", "vision", ("a",), CURRENT_WANDB, for_team=True)
@@ -17,7 +17,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_team_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    relations = Relations()
+    relations = ServerHealth()
     relations.note_registration(TEAM)
     relations.note_registration(TEAM)
 
@@ -27,6 +27,6 @@ def test_a_team_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_persons_own_entity_is_nothing_to_warn_of(caplog: pytest.LogCaptureFixture) -> None:
-    Relations().note_registration(msgspec.structs.replace(TEAM, for_team=False))
+    ServerHealth().note_registration(msgspec.structs.replace(TEAM, for_team=False))
 
     assert warnings(caplog) == []

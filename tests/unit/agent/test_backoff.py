@@ -4,26 +4,26 @@ import itertools
 
 import pytest
 
-from launchd.agent.server_link.backoff import Pace
+from launchd.agent.server_link.backoff import Backoff
 from launchd.client.ratelimit import LONGEST_SPACING_SECONDS, Allowance
 
 
 def test_pauses_grow_to_the_longest_and_start_over_after_a_job() -> None:
-    pace = Pace(10.0)
+    pace = Backoff(10.0)
     pauses = [pace.next_pause() for _ in range(9)]
     assert 0.8 <= pauses[0] <= 1.0
     assert all(after > before * 0.9 for before, after in itertools.pairwise(pauses[:6]))
     assert 8.0 <= pauses[-1] <= 10.0
-    pace.quicken()
+    pace.reset()
     assert pace.next_pause() <= 1.0
 
 
 def test_agents_do_not_ask_in_step() -> None:
-    assert len({Pace(10.0).next_pause() for _ in range(20)}) == 20
+    assert len({Backoff(10.0).next_pause() for _ in range(20)}) == 20
 
 
 def test_a_short_longest_pause_is_the_longest() -> None:
-    pace = Pace(0.1)
+    pace = Backoff(0.1)
     assert max(pace.next_pause() for _ in range(5)) <= 0.1
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.client.upload_dir import code_files
+from launchd.client.upload_dir import list_code_files
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def put(root: Path, *names: str) -> None:
 
 
 def names(root: Path) -> list[str]:
-    return [file.name for file in code_files(root)]
+    return [file.name for file in list_code_files(root)]
 
 
 def test_histories_caches_and_environments_are_left_out(root: Path) -> None:
@@ -47,9 +47,9 @@ def test_only_what_its_owner_may_execute_is_executable(root: Path) -> None:
     put(root, "a", "b")
     (root / "a").chmod(0o744)
 
-    assert [file.executable for file in code_files(root)] == [True, False]
+    assert [file.executable for file in list_code_files(root)] == [True, False]
 
 
 def test_a_directory_that_cannot_be_read_is_an_error(root: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        list(code_files(root / "missing"))
+        list(list_code_files(root / "missing"))

@@ -4,16 +4,16 @@ import os
 from pathlib import Path
 
 from launchd.api.embedded import directories
-from launchd.api.embedded.directories import KEPT, new_place, socket_dir
+from launchd.api.embedded.directories import KEPT, new_directory, socket_dir
 
 
 def test_old_places_go_and_those_in_use_stay(tmp_path: Path) -> None:
-    used, lock = new_place(tmp_path)
+    used, lock = new_directory(tmp_path)
     used = used.rename(tmp_path / "00-oldest")
     for number in range(KEPT + 5):
         (tmp_path / f"1{number:02}-old").mkdir()
 
-    newest, other = new_place(tmp_path)
+    newest, other = new_directory(tmp_path)
 
     left = sorted(path.name for path in tmp_path.iterdir())
     assert len(left) == KEPT + 1

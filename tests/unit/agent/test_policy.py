@@ -9,17 +9,17 @@ import yaml
 
 from ipc.run_spec import SCHEDULER_URI, GitSource, Overrides, RunSpec
 from ipc.states import JobState
-from launchd.agent.work_orders import UNLIMITED_CLAIM, Rules
+from launchd.agent.work_orders import UNLIMITED_CLAIM, AgentContext
 from launchd.config import Flags, load
 from tests.support.jobs import a_job
 
 
-def rules(directory: Path, top: dict[str, Any] | None = None, **launchd: Any) -> Rules:
+def rules(directory: Path, top: dict[str, Any] | None = None, **launchd: Any) -> AgentContext:
     """Return the rules of a configuration file with these keys."""
     ours = {"state_dir": str(directory / "state"), "runtime_dir": str(directory / "run")} | launchd
     file = directory / "launch-config.yaml"
     file.write_text(yaml.safe_dump({"entity": "me", "queues": ["default", "gpu"], "launchd": ours, **(top or {})}))
-    return Rules(load(str(file), {}, Flags()).config, "http://server", "me")
+    return AgentContext(load(str(file), {}, Flags()).config, "http://server", "me")
 
 
 def spec(resource: str = "local-process", repo: str | None = None) -> RunSpec:
@@ -39,8 +39,8 @@ def test_a_queue_may_grant_more_than_the_host(tmp_path: Path) -> None:
     assert found.refusal(spec("fake"), "gpu") is None
     assert "grants: local-process" in (found.refusal(spec("fake"), "default") or "")
     job = a_job()
-    assert found.order(job).run_as_user is None
-    assert found.order(msgspec.structs.replace(job, queue="gpu")).run_as_user == "nobody"
+    assert found.work_order(job).run_as_user is None
+    assert found.work_order(msgspec.structs.replace(job, queue="gpu")).run_as_user == "nobody"
 
 
 @pytest.mark.parametrize("repo", ["-u", "/srv/repo", "file:///srv/repo", "../repo"])
@@ -82,14 +82,14 @@ def test_only_phases_that_can_hang_have_limits(tmp_path: Path) -> None:
 
 
 def test_an_order_holds_no_key_and_lies_below_the_state_directory(tmp_path: Path) -> None:
-    order = rules(tmp_path).order(a_job())
+    order = rules(tmp_path).work_order(a_job())
     assert order.directory == str(tmp_path / "state" / "jobs" / order.name)
     assert [name for name in type(order).__struct_fields__ if "key" in name] == ["submitter_key"]
 
 
 def test_an_order_carries_the_limits_of_the_configuration(tmp_path: Path) -> None:
     jobs = {"stop_grace_seconds": 3, "start_timeout_seconds": 4, "output_max_bytes": 5000, "output_files": 2}
-    order = rules(tmp_path, jobs=jobs, venv={"pip_args": ["--no-deps"]}).order(a_job())
+    order = rules(tmp_path, jobs=jobs, venv={"pip_args": ["--no-deps"]}).work_order(a_job())
     assert (order.stop_grace_seconds, order.start_timeout_seconds) == (3, 4)
     assert (order.output.file_bytes, order.output.files) == (5000, 2)
     assert order.venv.pip_args == ("--no-deps",)
