@@ -93,6 +93,8 @@ class AgentProcess:
 class Testbed:
     """A queue server with one queue, and room for one agent at a time."""
 
+    __test__ = False  # not a class of tests, whatever its name begins with
+
     def __init__(self, directory: Path, server: RunningServer, *, max_jobs: int, launchd: Mapping[str, Any]) -> None:
         self.directory = directory
         self.server = server

@@ -65,7 +65,7 @@ class Runner(Protocol):
 
     @classmethod
     def discard_warm(cls) -> None:
-        """Undo :meth:`prepare_ahead`, if it was done: the job is another runner's."""
+        """Undo :meth:`warm_up`, if it was done: the job is another runner's."""
         ...
 
     def prepare(self) -> None:

@@ -77,11 +77,11 @@ class FakeRunner:
         self._knobs = _read_knobs(order.spec)
 
     @classmethod
-    def prepare_ahead(cls) -> None:
+    def warm_up(cls) -> None:
         """Do nothing: a fake needs no process."""
 
     @classmethod
-    def forget_ahead(cls) -> None:
+    def discard_warm(cls) -> None:
         """Do nothing."""
 
     def prepare(self) -> None:

@@ -54,12 +54,12 @@ class LocalProcessRunner:
     _ahead: ClassVar[PreforkedShim | None] = None
 
     @classmethod
-    def prepare_ahead(cls) -> None:
+    def warm_up(cls) -> None:
         """Fork the shim that the next job will need."""
         cls._ahead = prefork_shim()
 
     @classmethod
-    def forget_ahead(cls) -> None:
+    def discard_warm(cls) -> None:
         """End a shim that was forked ahead in vain."""
         if cls._ahead is not None:
             cls._ahead.discard()
