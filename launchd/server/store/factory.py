@@ -44,7 +44,7 @@ def open_pubsub(settings: ServerSettings, notifier: Notifier) -> BackgroundTask 
     url = database_url(settings)
     if url is None:
         return None
-    relay: BackgroundTask = _load("pubsub").Relay(url, notifier)
+    relay: BackgroundTask = _load("pubsub").PubSub(url, notifier)
     return relay
 
 
