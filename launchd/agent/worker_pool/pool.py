@@ -111,12 +111,6 @@ class WorkerPool:
                 self._remove(worker)
             yield worker, events, exit_code
 
-    def reap(self, worker: Worker, lost: bool) -> None:
-        """Release a dead worker; one that was ``lost`` is first made sure to be dead, with what it ran."""
-        if lost:
-            worker.ensure_dead()
-        worker.close()
-
     def check_heartbeats(self) -> None:
         """End workers that have been silent for too long: first so that they say where they hang, then by force."""
         dead = {worker for worker in self._all() if worker.is_dead()}

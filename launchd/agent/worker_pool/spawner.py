@@ -92,18 +92,19 @@ class Worker:
         self.kill_reason = self.kill_reason or reason
         self._signal(signal.SIGKILL)
 
-    def ensure_dead(self) -> None:
-        """End the worker and what it started in its session, and wait until it is gone."""
+    def reap(self, *, lost: bool) -> None:
+        """Release a dead worker; one that was ``lost`` is first made sure to be dead, with what it started."""
+        if lost:
+            self._ensure_dead()
+        self._end.close()
+        os.close(self._pidfd)
+        self._process.close()
+
+    def _ensure_dead(self) -> None:
         self._signal(signal.SIGKILL)
         if not _is_readable(self._pidfd, KILL_SECONDS):
             log.error("A killed worker is still there; it hangs in the kernel.", extra={"pid": self.pid})
         _kill_session(self.pid)
-
-    def close(self) -> None:
-        """Release what belongs to a dead worker."""
-        self._end.close()
-        os.close(self._pidfd)
-        self._process.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
