@@ -14,7 +14,7 @@ import msgspec
 from ipc.errors import ErrorReport
 from ipc.exits import WorkerExit, describe
 from ipc.failpoints import hit
-from ipc.handles import ExitResult, workload_name
+from ipc.handles import ExitResult
 from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import (
     Adopt,
@@ -102,7 +102,7 @@ class JobController:
 
     def _restore(self, job: JobRecord) -> None:
         if not job.may_exist_outside and job.state is not JobState.CLAIMED:
-            job = self._next_attempt(job, "The agent was restarted; the job starts over.")
+            job = restart(job, self._clock.now(), "The agent was restarted; the job starts over.")
         self._save(msgspec.structs.replace(job, losses=0))
 
     # -- from the queue server
@@ -365,20 +365,16 @@ class JobController:
             self._finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
         elif exit_code == WorkerExit.UNKNOWN:
             # The death of the fork server is not held against the job.
-            self._reassign(active, self._next_attempt(job, f"The worker {how}; the job starts over."))
+            self._reassign(active, restart(job, self._clock.now(), f"The worker {how}; the job starts over."))
         elif job.losses + 1 >= self.context.config.launchd.jobs.max_attempts:
             self._finish(fail(job, self._worker_lost_report(job, how), self._clock.now()))
         else:
-            again = self._next_attempt(job, f"The worker {how}; the job starts over.")
+            again = restart(job, self._clock.now(), f"The worker {how}; the job starts over.")
             self._reassign(active, msgspec.structs.replace(again, losses=job.losses + 1))
 
     def _losses_in_a_row(self, active: ActiveJob) -> int:
         was_healthy = self._clock.monotonic() - active.assigned_at > HEALTHY_WORKER_SECONDS
         return 1 if was_healthy else active.job.losses + 1
-
-    def _next_attempt(self, job: JobRecord, message: str) -> JobRecord:
-        name = workload_name(self.context.base_url, job.item_id, job.attempt + 1)
-        return restart(job, name, self._clock.now(), message)
 
     def _worker_lost_report(self, job: JobRecord, how: str) -> ErrorReport:
         worker_log = f"{self.context.job_directory(job.name)}/{WORKER_LOG_FILE}"

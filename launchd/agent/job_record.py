@@ -121,13 +121,14 @@ def fail(job: JobRecord, report: ErrorReport, now: float) -> JobRecord:
     return msgspec.structs.replace(transition(job, JobState.FAILED, now, report.sentence()), stage=report.stage)
 
 
-def restart(job: JobRecord, name: str, now: float, message: str) -> JobRecord:
-    """Return ``job`` waiting for its next attempt under the workload name ``name``; ``message`` says why.
+def restart(job: JobRecord, now: float, message: str) -> JobRecord:
+    """Return ``job`` waiting for its next attempt, under a workload name of its own; ``message`` says why.
 
     Only for a job whose workload cannot exist outside.
     """
     waiting = job if job.state is JobState.CLAIMED else transition(job, JobState.CLAIMED, now, message)
-    return msgspec.structs.replace(waiting, attempt=job.attempt + 1, name=name)
+    attempt = job.attempt + 1
+    return msgspec.structs.replace(waiting, attempt=attempt, name=attempt_names(job.name, attempt)[-1])
 
 
 def attempt_names(name: str, attempt: int) -> tuple[str, ...]:

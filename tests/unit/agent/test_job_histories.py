@@ -1,7 +1,7 @@
 """Random histories of jobs against the job controller: what must hold at every step, whoever dies when.
 
-The model has what the controller cannot see: workloads that exist outside, and workers that behave as real ones do until
-they die or report the impossible. The agent may die and start again at any step, and its disk may be full.
+The model has what the controller cannot see: workloads outside, and workers that behave as real ones do until they die
+or report the impossible. The agent may die and start again at any step, and its disk may be full.
 """
 
 import sqlite3
@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ipc.errors import ErrorReport
 from ipc.exits import WorkerExit
 from ipc.handles import ExitResult, Handle
-from ipc.messages import Adopt, Failed, Finished, PhaseChanged, Start, Stop, SubmitApproved, Submitted, Submitting
+from ipc.messages import Adopt, Failed, Finished, PhaseChanged, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import TERMINAL_STATES, JobState
 from launchd.agent.events import Acknowledged
 from launchd.agent.job_controller import REASSIGN_BACKOFF_SECONDS

@@ -76,7 +76,7 @@ def test_a_report_becomes_stage_and_message_with_the_hint() -> None:
 
 
 def test_the_next_attempt_waits_under_its_own_name() -> None:
-    job = restart(transition(a_job("a"), JobState.FETCHING, NOW), "launchd-a-2", NOW, "The worker died.")
+    job = restart(transition(a_job("a"), JobState.FETCHING, NOW), NOW, "The worker died.")
     assert (job.state, job.attempt, job.name, job.message) == (JobState.CLAIMED, 2, "launchd-a-2", "The worker died.")
     assert job.key_name == "launchd-a-1"
 
