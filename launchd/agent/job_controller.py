@@ -150,7 +150,7 @@ class JobController:
                 self._finish(fail(job, error.report(), self._clock.now()))
 
     def _reject_unexpectedly(self, item: ClaimedItem, agent_id: str, error: Exception) -> None:
-        # Whatever was done for it, no worker has it yet. Its own record may be what cannot be written.
+        # No worker has it yet. Its own record may be what cannot be written.
         self._table.remove(item.item_id)
         try:
             job = unreadable(item, agent_id, self.context, self._clock.now())
@@ -323,7 +323,7 @@ class JobController:
     def _on_exit(self, active: ActiveJob, worker: JobWorker, exit_code: int) -> None:
         outcome, active.reported_outcome = active.reported_outcome, None
         active.awaiting_submit = False
-        # Until something better is decided it gets another worker, whatever handling its end raises.
+        # It gets another worker unless it ends here, also where handling the end raises.
         active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF_SECONDS[1]
         if exit_code == WorkerExit.DONE and outcome is not None:
             self._on_outcome(active, outcome)

@@ -39,7 +39,7 @@ class JobTable:
         self.version = 0
 
     def __iter__(self) -> Iterator[ActiveJob]:
-        # A copy: whoever goes through the jobs may end some of them.
+        # A copy: jobs may end while they are gone through.
         return iter(tuple(self._active.values()))
 
     def __len__(self) -> int:

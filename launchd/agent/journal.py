@@ -1,7 +1,7 @@
 """The agent's jobs on disk: SQLite with full sync.
 
 Changes are collected and written by one :meth:`Journal.commit`, so that an iteration of the supervisor's loop costs one
-sync whatever happened in it; what depends on a change is a hook that runs after that commit.
+sync; what depends on a change is a hook that runs after that commit.
 """
 
 import fcntl
@@ -43,7 +43,7 @@ INSERT INTO jobs VALUES (?, ?, ?, ?)
 ON CONFLICT (item_id) DO UPDATE SET over = excluded.over, ended_at = excluded.ended_at, record = excluded.record
 """
 
-#: Of whom a caller speaks by the id of its item or its run, or by its workload name; of several attempts, the last.
+#: The job with this item id, run id or workload name; of several with one run id, the one claimed last.
 _FIND_JOB = """
 SELECT record FROM jobs
 WHERE item_id = ?1 OR json_extract(record, '$.name') = ?1 OR json_extract(record, '$.spec.run_id') = ?1

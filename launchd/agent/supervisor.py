@@ -393,7 +393,7 @@ class Supervisor:
         self._health.note_registration(registered)
         self._controller.context = AgentContext(self._config, self._context.base_url, registered.entity)
         self._journal.set_meta(AGENT_ID, registered.agent_id)
-        # In this turn, before anything is claimed: a successor that did not know who we were could not give it back.
+        # Committed before anything is claimed: an agent that does not know the id it claimed under cannot give it back.
         self._committed_at = 0.0
         self._session.on_registered(registered, self._config, self._outbox)
         self._controller.acknowledge_all()
@@ -442,8 +442,8 @@ class Supervisor:
 
     def _warn_of_restart_only(self, config: AgentConfig) -> None:
         """Log which changes a reload cannot bring."""
-        ours, theirs = self._config.launchd, config.launchd
-        waiting = [name for name in RESTART_ONLY_KEYS if getattr(ours, name) != getattr(theirs, name)]
+        before, after = self._config.launchd, config.launchd
+        waiting = [name for name in RESTART_ONLY_KEYS if getattr(before, name) != getattr(after, name)]
         if waiting:
             log.warning("Some changes wait for the agent's next start.", extra={"keys": waiting})
 
