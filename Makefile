@@ -35,7 +35,7 @@ check: $(VENV)/.dev ## Lint, check the types and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.dev ## Measure performance, and print each figure beside the limit of this machine
+bench: $(VENV)/.dev ## Measure performance, and print each figure beside the baseline of this machine
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-faults: $(VENV)/.dev ## Run jobs while killing processes at random; count lost jobs, jobs run twice and processes left
