@@ -15,7 +15,7 @@ from launchd.server.container import AppState, build_app_state
 from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
-from launchd.server.responses import error_response, json_response
+from launchd.server.http.responses import error_response, json_response
 from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
 from launchd.server.routes.runs import run_routes

@@ -10,7 +10,7 @@ from launchd.server.files.gc import GarbageCollector, Known
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
-from launchd.server.lease_timer import LeaseTimer
+from launchd.server.launch.lease_timer import LeaseTimer
 from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store.artifacts import files as artifact_files

@@ -15,7 +15,7 @@ from launchd.daemon.rlimits import raise_limit
 from launchd.server import bootstrap
 from launchd.server.app import create_app
 from launchd.server.errors import CannotStart
-from launchd.server.http_connection import Connection
+from launchd.server.http.connection import Connection
 from launchd.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from launchd.server.gql.document_cache import DocumentCache, InvalidDocument, op
 from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.gql.input_limits import check_variables
 from launchd.server.gql.query_cost import QueryCost
-from launchd.server.request_body import read_body
-from launchd.server.responses import error_response, json_response
+from launchd.server.http.request_body import read_body
+from launchd.server.http.responses import error_response, json_response
 
 logger = logging.getLogger(__name__)
 

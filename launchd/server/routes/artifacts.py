@@ -14,7 +14,7 @@ from launchd.server.container import AppState
 from launchd.server.errors import Refused
 from launchd.server.files.blob_store import Blob
 from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, UPLOAD_PART
-from launchd.server.responses import content_response, json_response
+from launchd.server.http.responses import content_response, json_response
 from launchd.server.routes.linked import linked_file, receive
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.artifacts import parts as artifact_parts

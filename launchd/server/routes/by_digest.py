@@ -20,8 +20,8 @@ from starlette.routing import Route
 
 from launchd.server.container import AppState
 from launchd.server.errors import NotFound
+from launchd.server.http.responses import content_response
 from launchd.server.models import ArtifactFile, Viewer
-from launchd.server.responses import content_response
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
 

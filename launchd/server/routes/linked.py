@@ -9,7 +9,7 @@ from starlette.requests import Request
 from launchd.server.container import AppState
 from launchd.server.errors import NotFound
 from launchd.server.files.blob_store import Blob, BlobStore
-from launchd.server.request_body import announced_size, pieces_of
+from launchd.server.http.request_body import announced_size, pieces_of
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from launchd.server.auth import may_write
 from launchd.server.container import AppState
 from launchd.server.files.blob_store import Blob
 from launchd.server.files.signed_urls import RUN_DOWNLOAD, RUN_UPLOAD
+from launchd.server.http.request_body import read_body
+from launchd.server.http.responses import content_response, json_response
 from launchd.server.models import Run, Viewer
-from launchd.server.request_body import read_body
-from launchd.server.responses import content_response, json_response
 from launchd.server.routes.linked import linked_file, receive
 from launchd.server.runs.file_stream import read_update
 from launchd.server.store.runs import files as run_files

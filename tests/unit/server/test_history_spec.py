@@ -2,7 +2,7 @@
 
 import pytest
 
-from launchd.server.history import LAST_STEP, read_specs
+from launchd.server.resolvers.runs.sampled_history import LAST_STEP, read_specs
 
 
 @pytest.mark.parametrize(

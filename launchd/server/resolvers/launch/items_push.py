@@ -7,9 +7,9 @@ import msgspec
 from ariadne import MutationType
 from sqlalchemy import Connection
 
-from launchd.server import run_specs, submitters
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
+from launchd.server.launch import run_specs, submitters
 from launchd.server.models import Queue, Viewer
 from launchd.server.notifier import work_topic
 from launchd.server.store.launch import items, queues

@@ -8,10 +8,10 @@ from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
-from launchd.server.disconnect import DisconnectWatch
-from launchd.server.long_poll import wait_for
+from launchd.server.http.disconnect import DisconnectWatch
 from launchd.server.models import LeasedItem, StopOrder
 from launchd.server.notifier import work_topic, work_topics
+from launchd.server.resolvers.long_poll import wait_for
 from launchd.server.store.launch import agents, items, leases, queues
 
 mutation = MutationType()

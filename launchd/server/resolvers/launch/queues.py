@@ -9,14 +9,14 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import NotFound
+from launchd.server.launch.run_specs import check_config, parse_object
+from launchd.server.launch.templates import check_declarations, undeclared
 from launchd.server.models import Item, Queue, ResourceConfig, Viewer
 from launchd.server.resolvers.pagination import size_of
 from launchd.server.resources import check_resource
-from launchd.server.run_specs import check_config, parse_object
 from launchd.server.store.accounts import principals
 from launchd.server.store.ids import row_number
 from launchd.server.store.launch import items, queues
-from launchd.server.templates import check_declarations, undeclared
 
 mutation = MutationType()
 queue = ObjectType("RunQueue")

@@ -4,9 +4,9 @@ from typing import Any
 
 from ariadne import ObjectType
 
-from launchd.server import history
 from launchd.server.context import Info
 from launchd.server.models import EVENTS, HISTORY, Run
+from launchd.server.resolvers.runs import sampled_history as history
 from launchd.server.store.runs import lines as run_lines
 
 run = ObjectType("Run")

@@ -7,9 +7,9 @@ from typing import Any
 from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
-from launchd.server import run_specs
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
+from launchd.server.launch import run_specs
 from launchd.server.models import Sweep, SweepAgent
 from launchd.server.resolvers.runs.lists import page_of_runs
 from launchd.server.runs import lenient_json

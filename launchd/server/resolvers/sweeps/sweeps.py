@@ -8,8 +8,8 @@ from ariadne import MutationType, ObjectType
 from graphql import GRAPHQL_MAX_INT
 from sqlalchemy import Connection
 
-from launchd.server import run_specs
 from launchd.server.context import Info
+from launchd.server.launch import run_specs
 from launchd.server.models import ProjectRecord, Sweep, Viewer
 from launchd.server.notifier import work_topic
 from launchd.server.resolvers.launch.items_push import enqueue

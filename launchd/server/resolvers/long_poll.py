@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from launchd.server.context import Context
-from launchd.server.disconnect import DisconnectWatch, watch_disconnect
+from launchd.server.http.disconnect import DisconnectWatch, watch_disconnect
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from launchd.server.errors import Refused
+from launchd.server.launch.templates import fill_in
 from launchd.server.models import ResourceConfig
 from launchd.server.store.launch.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from launchd.server.templates import fill_in
 
 SCHEDULER_URI = "placeholder-uri-scheduler"
 """Start of the `uri` that marks the scheduler of a sweep (W&B's word)."""
