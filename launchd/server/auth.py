@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 
 from launchd.server.errors import NotAllowed, ServerError, Unauthorized
-from launchd.server.keys import digest_of
 from launchd.server.models import Role, Viewer
 from launchd.server.store.accounts import api_keys
 from launchd.server.store.database import Database
@@ -39,7 +38,7 @@ class Authenticator:
         Unauthorized: no key, or none of this server.
         StoreUnavailable: it cannot be told at present.
         """
-        digest, author = digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
+        digest, author = api_keys.digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
         until, viewer = self._known.get((digest, author), (0.0, None))
         if viewer is not None and time.monotonic() < until:
             return viewer

@@ -10,7 +10,6 @@ from typing import IO
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from launchd.server import keys
 from launchd.server.errors import CannotStart
 from launchd.server.models import Role
 from launchd.server.settings import ServerSettings
@@ -67,14 +66,14 @@ def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:
     if _key_works(connection, settings.admin_key_path):
         return
     owner = accounts.first_user(connection, settings.entity or getpass.getuser())
-    _, key = keys.issue(connection, owner, "admin", Role.ADMIN)
+    _, key = api_keys.issue(connection, owner, "admin", Role.ADMIN)
     write_secret(settings.admin_key_path, key)
 
 
 def _key_works(connection: Connection, path: Path) -> bool:
     if not path.exists():
         return False
-    return api_keys.viewer_of_key(connection, keys.digest_of(path.read_text().strip())) is not None
+    return api_keys.viewer_of_key(connection, api_keys.digest_of(path.read_text().strip())) is not None
 
 
 def _link_secret(path: Path) -> bytes:

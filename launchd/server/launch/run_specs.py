@@ -9,34 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
+from ipc.run_spec import SCHEDULER_URI
 from launchd.server.errors import Refused
 from launchd.server.launch.templates import fill_in
 from launchd.server.models import ResourceConfig
 from launchd.server.store.launch.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
-
-SCHEDULER_URI = "placeholder-uri-scheduler"
-"""Start of the `uri` that marks the scheduler of a sweep (W&B's word)."""
-
-
-def parse_object(text: str | None, what: str) -> dict[str, Any]:
-    """The JSON object in `text`; {} for None and for null.
-
-    Raises:
-        Refused: not JSON, or not an object; `what` names it to the caller.
-    """
-    try:
-        value = msgspec.json.decode(text) if text else None
-    except RecursionError as error:
-        raise Refused(f"{what} is nested too deeply.") from error
-    except msgspec.DecodeError as error:
-        raise Refused(f"{what} is not JSON: {error}.") from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Refused(f"{what} must be a JSON object, not {json.dumps(value)[:60]}.")
-    return value
 
 
 def normalise(

@@ -44,8 +44,8 @@ def open_pubsub(settings: ServerSettings, notifier: Notifier) -> BackgroundTask 
     url = database_url(settings)
     if url is None:
         return None
-    relay: BackgroundTask = _load("relay").Relay(url, notifier)
-    return relay
+    pubsub: BackgroundTask = _load("pubsub").PubSub(url, notifier)
+    return pubsub
 
 
 @contextmanager

@@ -12,8 +12,7 @@ import msgspec
 import yaml
 
 from launchd.server.errors import Refused
-from launchd.server.sweeps.hyperband import Hyperband, read_early_terminate, unknown_keys
-from launchd.server.sweeps.numbers import is_number
+from launchd.server.sweeps.hyperband import Hyperband, is_number, read_early_terminate, unknown_keys
 
 METHODS = ("grid", "random", "bayes")
 _LONGEST = 1024 * 1024

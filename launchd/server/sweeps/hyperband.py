@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from launchd.server.errors import Refused
-from launchd.server.sweeps.numbers import is_number
 
 _DEFAULT_ETA = 3
 _MOST_BANDS = 100
@@ -133,3 +132,8 @@ def _whole(given: Mapping[str, Any], key: str) -> int:
     if not is_number(value) or value != int(value) or not 1 <= value <= _MOST_ITERATIONS:
         raise Refused(f"{key} of early_terminate must be a whole number of at least 1, not {str(value)[:40]!r}.")
     return int(value)
+
+
+def is_number(value: object) -> bool:
+    """Whether the value is a number to calculate with: no boolean, no infinity, nothing above 1e300 in size."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launchd.server.errors import Refused
-from launchd.server.launch.run_specs import check_config, check_priority, is_scheduler, merge, normalise, parse_object
+from launchd.server.launch.run_specs import check_config, check_priority, is_scheduler, merge, normalise
 from launchd.server.models import ResourceConfig
+from launchd.server.resolvers.json_args import parse_object
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),

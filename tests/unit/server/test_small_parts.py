@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from launchd.server import bootstrap, keys
+from launchd.server import bootstrap
 from launchd.server.errors import CannotStart, NotAllowed, Refused
 from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, UrlSigner
 from launchd.server.gql.schema import build_schema
 from launchd.server.notifier import Notifier, work_topics
 from launchd.server.settings import ServerSettings
+from launchd.server.store.accounts.api_keys import new_key
 from launchd.server.store.ids import HIGHEST_NUMBER, new_id, parse_storage_id, row_number, storage_id
 
 
 def test_keys_have_the_form_that_wandb_accepts() -> None:
-    made = {keys.new_key() for _ in range(100)}
+    made = {new_key() for _ in range(100)}
     assert len(made) == 100
     assert all(len(key) == 40 and key.isalnum() and key == key.lower() for key in made)
 

@@ -6,7 +6,6 @@ import msgspec
 from ariadne import MutationType
 from sqlalchemy import Connection
 
-from launchd.server import keys
 from launchd.server.context import Info
 from launchd.server.errors import NotFound, Refused
 from launchd.server.models import ApiKey, EntityRecord, Person, Role
@@ -27,7 +26,7 @@ async def create_user(_: object, info: Info, input: dict[str, Any]) -> dict[str,
     def work(connection: Connection) -> tuple[Person, str]:
         name = input.get("username") or accounts.unused_name(connection, email)
         made = accounts.create_user(connection, name, email, admin=bool(input.get("admin")))
-        return made, keys.issue(connection, made, "first key", Role.ADMIN)[1]
+        return made, api_keys.issue(connection, made, "first key", Role.ADMIN)[1]
 
     made, key = await info.context.write(work)
     return {"user": made, "key": key}
@@ -41,7 +40,7 @@ async def generate_key(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
     def work(connection: Connection) -> tuple[ApiKey, str]:
         owner = roles.require_owner(connection, context.viewer, input.get("username"))
-        return keys.issue(connection, owner, description, role)
+        return api_keys.issue(connection, owner, description, role)
 
     made, key = await context.write(work)
     return {"api_key": msgspec.structs.replace(made, name=key), "key": key}

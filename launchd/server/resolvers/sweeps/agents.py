@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
-from launchd.server.launch import run_specs
 from launchd.server.models import Sweep, SweepAgent
+from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.runs.lists import page_of_runs
 from launchd.server.runs import lenient_json
 from launchd.server.store.runs import lists as run_lists
@@ -49,7 +49,7 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 @mutation.field("agentHeartbeat")
 async def heartbeat(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
-    states = run_specs.parse_object(input.get("run_state"), "runState")
+    states = parse_object(input.get("run_state"), "runState")
     if len(states) > _MOST_ALIVE:
         raise Refused(f"runState has {len(states)} runs; an agent can have at most {_MOST_ALIVE}.")
     # The scheduler may name its runs by their whole path.

@@ -9,10 +9,10 @@ from graphql import GRAPHQL_MAX_INT
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.launch import run_specs
+from launchd.server.launch.enqueue import enqueue
 from launchd.server.models import ProjectRecord, Sweep, Viewer
 from launchd.server.notifier import work_topic
-from launchd.server.resolvers.launch.items_push import enqueue
+from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.pagination import size_of, start_of
 from launchd.server.resolvers.runs.lists import page_of_runs
 from launchd.server.runs import filters, sorting
@@ -146,7 +146,7 @@ async def resolve_project(found: Sweep, info: Info) -> ProjectRecord:
 async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     scheduler = sweep_upserts.read_scheduler(input.get("launch_scheduler"))
-    values = run_specs.parse_object(input.get("template_variable_values"), "templateVariableValues")
+    values = parse_object(input.get("template_variable_values"), "templateVariableValues")
     if input.get("config") is not None:
         # Before the others who write have to wait for it; it is remembered.
         await _read(input["config"])

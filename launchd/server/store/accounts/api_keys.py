@@ -1,5 +1,8 @@
-"""API keys: whose they are, what they may, when they were used. Owns their rows; the keys themselves are not kept."""
+"""API keys: owner, role, last use. Keys are generated here; only their digests are stored."""
 
+import hashlib
+import secrets
+import string
 import time
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -38,6 +41,25 @@ _KEYS = select(
     api_keys.c.last_used_at,
 )
 _USED = update(api_keys).where(api_keys.c.digest == bindparam("of_digest"))
+
+_ALPHABET = string.ascii_lowercase + string.digits
+_LENGTH = 40
+
+
+def new_key() -> str:
+    """40 characters of a-z and 0-9, the form W&B's clients accept (206 bits)."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+
+
+def digest_of(key: str) -> str:
+    """SHA-256 in hex. Enough without salt or stretching: keys are random, not chosen."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def issue(connection: Connection, owner: Person, description: str, role: Role) -> tuple[ApiKey, str]:
+    """Generate a key for `owner` and store its digest. Returns the record and the key, which cannot be read again."""
+    key = new_key()
+    return add(connection, owner, digest_of(key), description, role), key
 
 
 def viewer_of_key(connection: Connection, digest: str, author: str = "") -> Viewer | None:
