@@ -65,7 +65,7 @@ def _lifespan(state: AppState) -> Callable[[Starlette], AbstractAsyncContextMana
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.start()
         yield
-        state.release_waiting()
+        state.stop()
         state.database.close()
 
     return lifespan

@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 AUTHOR_HEADER = "x-wandb-username"
 """Whom a service account acts for; W&B's clients send WANDB_USERNAME in it. Other keys speak for their owner alone."""
 
-_REMEMBER_SECONDS = 5.0
-_MOST_REMEMBERED = 1000
-_NOTE_USE_SECONDS = 60.0
+_CACHE_SECONDS = 5.0
+_MOST_CACHED = 1000
+_RECORD_USE_SECONDS = 60.0
 
 
 class Authenticator:
@@ -27,9 +27,9 @@ class Authenticator:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[tuple[str, str], tuple[float, Viewer]] = {}
-        self._noted: dict[str, float] = {}
-        self._notes: set[asyncio.Task[None]] = set()
+        self._cache: dict[tuple[str, str], tuple[float, Viewer]] = {}
+        self._recorded_at: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def viewer(self, headers: Mapping[str, str]) -> Viewer:
         """Whose key is in these headers, and in whose name they act.
@@ -39,7 +39,7 @@ class Authenticator:
         StoreUnavailable: it cannot be told at present.
         """
         digest, author = api_keys.digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
-        until, viewer = self._known.get((digest, author), (0.0, None))
+        until, viewer = self._cache.get((digest, author), (0.0, None))
         if viewer is not None and time.monotonic() < until:
             return viewer
         viewer = await self._database.read(lambda connection: api_keys.viewer_of_key(connection, digest, author))
@@ -47,32 +47,32 @@ class Authenticator:
             raise Unauthorized(
                 "This API key is not known to this queue server. Check WANDB_API_KEY and WANDB_BASE_URL."
             )
-        self._remember(digest, author, viewer)
+        self._cache_viewer(digest, author, viewer)
         return viewer
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Keys, members or roles have changed: look everything up again."""
-        self._known.clear()
+        self._cache.clear()
 
-    def _remember(self, digest: str, author: str, viewer: Viewer) -> None:
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
+    def _cache_viewer(self, digest: str, author: str, viewer: Viewer) -> None:
+        if len(self._cache) >= _MOST_CACHED:
+            self._cache.clear()
         now = time.monotonic()
-        self._known[digest, author] = (now + _REMEMBER_SECONDS, viewer)
-        if now - self._noted.get(digest, -_NOTE_USE_SECONDS) >= _NOTE_USE_SECONDS:
-            self._note_use(digest, now)
+        self._cache[digest, author] = (now + _CACHE_SECONDS, viewer)
+        if now - self._recorded_at.get(digest, -_RECORD_USE_SECONDS) >= _RECORD_USE_SECONDS:
+            self._record_use(digest, now)
 
-    def _note_use(self, digest: str, now: float) -> None:
-        if len(self._noted) >= _MOST_REMEMBERED:
-            self._noted.clear()
-        self._noted[digest] = now
+    def _record_use(self, digest: str, now: float) -> None:
+        if len(self._recorded_at) >= _MOST_CACHED:
+            self._recorded_at.clear()
+        self._recorded_at[digest] = now
         note = asyncio.create_task(self._write_use(digest))
-        self._notes.add(note)
-        note.add_done_callback(self._notes.discard)
+        self._tasks.add(note)
+        note.add_done_callback(self._tasks.discard)
 
     async def _write_use(self, digest: str) -> None:
         try:
-            await self._database.write(lambda connection: api_keys.note_use(connection, digest))
+            await self._database.write(lambda connection: api_keys.record_use(connection, digest))
         except ServerError as error:
             logger.warning("The use of an API key could not be noted.", extra={"error": str(error)})
 

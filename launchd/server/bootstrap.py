@@ -14,7 +14,7 @@ from launchd.server.errors import CannotStart
 from launchd.server.models import Role
 from launchd.server.settings import ServerSettings
 from launchd.server.store.accounts import accounts, api_keys
-from launchd.server.store.factory import name_of_database, preparing
+from launchd.server.store.factory import database_name, migration_transaction
 from launchd.server.store.migrate import migrate
 
 _SECRET_BYTES = 32
@@ -34,8 +34,8 @@ def lock(settings: ServerSettings) -> IO[str]:
     except OSError as error:
         raise CannotStart(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.") from error
     try:
-        manner = fcntl.LOCK_EX if settings.database is None else fcntl.LOCK_SH
-        fcntl.flock(file, manner | fcntl.LOCK_NB)
+        mode = fcntl.LOCK_EX if settings.database is None else fcntl.LOCK_SH
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
         raise CannotStart(f"Another queue server uses the data directory {settings.data_dir}.") from error
@@ -48,9 +48,9 @@ def prepare(settings: ServerSettings) -> bytes:
     Raises:
         CannotStart: the database cannot be used, or is a newer server's.
     """
-    database = name_of_database(settings)
+    database = database_name(settings)
     try:
-        with preparing(settings) as connection:
+        with migration_transaction(settings) as connection:
             migrate(connection, database)
             _ensure_admin(connection, settings)
             secret = _link_secret(settings.data_dir / "links.key")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from launchd.server.artifacts.multipart_assembly import MultipartAssembler
 from launchd.server.auth import Authenticator
 from launchd.server.files.blob_store import BlobStore
-from launchd.server.files.gc import GarbageCollector, Known
+from launchd.server.files.gc import FindKnown, GarbageCollector
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
@@ -29,8 +29,8 @@ class AppState:
     notifier: Notifier
     pubsub: BackgroundTask | None
     """To other servers on the same database; None: there are none."""
-    leases: LeaseTimer
-    heartbeats: HeartbeatTimer
+    lease_timer: LeaseTimer
+    heartbeat_timer: HeartbeatTimer
     artifact_blobs: BlobStore
     run_blobs: BlobStore
     garbage_collector: GarbageCollector
@@ -41,15 +41,15 @@ class AppState:
         """Start what runs beside requests. Needs a running event loop."""
         if self.pubsub is not None:
             self.pubsub.start()
-        self.leases.start()
-        self.heartbeats.start()
+        self.lease_timer.start()
+        self.heartbeat_timer.start()
         self.garbage_collector.start()
 
-    def release_waiting(self) -> None:
+    def stop(self) -> None:
         """Answer all requests that wait for work or orders, with nothing."""
         self.notifier.close()
-        self.leases.stop()
-        self.heartbeats.stop()
+        self.lease_timer.stop()
+        self.heartbeat_timer.stop()
         self.garbage_collector.stop()
         if self.pubsub is not None:
             self.pubsub.stop()
@@ -60,11 +60,11 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     database, notifier = open_database(settings), Notifier()
     shared = settings.database is not None
     quota = StorageQuota(settings.max_store_bytes)
-    contents = BlobStore(settings.files_dir, settings.max_upload_bytes, quota)
-    run_contents = BlobStore(settings.run_files_dir, settings.max_upload_bytes, quota)
-    known: dict[BlobStore, Known] = {
-        contents: artifact_files.known_contents,
-        run_contents: run_files.known_contents,
+    artifact_blobs = BlobStore(settings.files_dir, settings.max_upload_bytes, quota)
+    run_blobs = BlobStore(settings.run_files_dir, settings.max_upload_bytes, quota)
+    find_known: dict[BlobStore, FindKnown] = {
+        artifact_blobs: artifact_files.known_blobs,
+        run_blobs: run_files.known_blobs,
     }
     return AppState(
         settings=settings,
@@ -72,11 +72,11 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         auth=Authenticator(database),
         notifier=notifier,
         pubsub=open_pubsub(settings, notifier),
-        leases=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),
-        heartbeats=HeartbeatTimer(database, settings.run_timeout_seconds, shared=shared),
-        artifact_blobs=contents,
-        run_blobs=run_contents,
-        garbage_collector=GarbageCollector(settings, database, quota, known),
-        multipart_assembler=MultipartAssembler(contents, database, settings.assembly_timeout_seconds),
+        lease_timer=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),
+        heartbeat_timer=HeartbeatTimer(database, settings.run_timeout_seconds, shared=shared),
+        artifact_blobs=artifact_blobs,
+        run_blobs=run_blobs,
+        garbage_collector=GarbageCollector(settings, database, quota, find_known),
+        multipart_assembler=MultipartAssembler(artifact_blobs, database, settings.assembly_timeout_seconds),
         url_signer=UrlSigner(link_secret, settings.link_seconds),
     )

@@ -40,7 +40,7 @@ class HeartbeatTimer:
         if self._timer is not None:
             self._timer.cancel()
 
-    def heard(self) -> None:
+    def on_heartbeat(self) -> None:
         """Some run was heard of."""
         if self._timer is None and not self._stopped:
             self._set(self._timeout)
@@ -49,11 +49,11 @@ class HeartbeatTimer:
         self._timer = asyncio.get_running_loop().call_later(delay + _SLACK, self._fire)
 
     def _fire(self) -> None:
-        self._running = asyncio.get_running_loop().create_task(self._look())
+        self._running = asyncio.get_running_loop().create_task(self._check())
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
-            crashed, longest_silent = await self._database.write(self._crash_silent)
+            crashed, longest_silent = await self._database.write(self._crash_timed_out)
         except StoreUnavailable:
             crashed, longest_silent = 0, time.time() - self._timeout + _RETRY_SECONDS
         if crashed:
@@ -64,7 +64,7 @@ class HeartbeatTimer:
         if longest_silent is not None and not self._stopped:
             self._set(max(0.0, longest_silent + self._timeout - time.time()))
 
-    def _crash_silent(self, connection: Connection) -> tuple[int, float | None]:
+    def _crash_timed_out(self, connection: Connection) -> tuple[int, float | None]:
         now = time.time()
-        crashed = run_ends.crash_silent(connection, now - self._timeout, now)
-        return crashed, run_ends.longest_silent(connection)
+        crashed = run_ends.crash_timed_out(connection, now - self._timeout, now)
+        return crashed, run_ends.oldest_heartbeat(connection)

@@ -80,13 +80,13 @@ class Notifier:
         """For each topic, wake the longest waiting of those who have not been woken already; on each server one."""
         names = list(topics)
         self.notify_local_one(names)
-        self._publish(names, everybody=False)
+        self._publish(names, everyone=False)
 
     def wake_all(self, topics: Iterable[str]) -> None:
         """Wake everybody who waits for one of these, on every server."""
         names = list(topics)
         self.notify_local_all(names)
-        self._publish(names, everybody=True)
+        self._publish(names, everyone=True)
 
     def notify_local_one(self, topics: Iterable[str]) -> None:
         """As `wake_one`, here alone."""
@@ -111,9 +111,9 @@ class Notifier:
         self.closed = True
         self.notify_everyone()
 
-    def _publish(self, topics: Sequence[str], *, everybody: bool) -> None:
+    def _publish(self, topics: Sequence[str], *, everyone: bool) -> None:
         if self.publish is not None and topics:
-            self.publish(topics, everybody)
+            self.publish(topics, everyone)
 
     def _remove(self, name: str, waiter: Waiter) -> None:
         waiters = self._waiters[name]

@@ -15,7 +15,7 @@ from launchd.daemon.rlimits import raise_limit
 from launchd.server import bootstrap
 from launchd.server.app import create_app
 from launchd.server.errors import CannotStart
-from launchd.server.http.connection import Connection
+from launchd.server.http.connection import HttpConnection
 from launchd.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
-                http=Connection,
+                http=HttpConnection,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
             )
         )
-        self._services = app.state.app_state
+        self._app = app.state.app_state
         self._ready = ready
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -92,6 +92,6 @@ class _Server(uvicorn.Server):
                 self._ready(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._services.release_waiting()
+        self._app.stop()
         await super().shutdown(sockets)
         logger.info("The queue server has stopped.")

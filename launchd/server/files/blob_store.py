@@ -40,7 +40,7 @@ class BlobStore:
     def __init__(self, directory: Path, max_bytes: int, quota: StorageQuota) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
-        self._budget = quota
+        self._quota = quota
         self._incoming = directory / "incoming"
         self._locks = directory / "locks"
         for part in (self._incoming, self._locks):
@@ -63,16 +63,16 @@ class BlobStore:
             Refused: too big, no room, or another content than promised. Nothing is left of it.
             StoreUnavailable: the disk is full or failed. Nothing is left of it.
         """
-        self._budget.check(announced or 0)
-        with self._budget.reservation() as reserved:
-            content, shelf = await self._receive(chunks, md5, reserved)
+        self._quota.check(announced or 0)
+        with self._quota.reservation() as reservation:
+            blob, shelf = await self._receive(chunks, md5, reservation)
         try:
-            yield content
+            yield blob
         finally:
             shelf.close()
 
     async def _receive(
-        self, chunks: AsyncIterator[bytes], md5: str | None, reserved: Reservation
+        self, chunks: AsyncIterator[bytes], md5: str | None, reservation: Reservation
     ) -> tuple[Blob, IO[bytes]]:
         try:
             file, path = await asyncio.to_thread(self._open_incoming)
@@ -80,10 +80,10 @@ class BlobStore:
             raise _disk_failed(error) from error
         try:
             with file:
-                incoming = _Incoming(file, self._max_bytes, reserved)
+                incoming = _Incoming(file, self._max_bytes, reservation)
                 await _drain(chunks, incoming)
-                content = incoming.finish(md5)
-                return content, await asyncio.to_thread(self._keep, file, path, content, reserved)
+                blob = incoming.finish(md5)
+                return blob, await asyncio.to_thread(self._store, file, path, blob, reservation)
         except OSError as error:
             raise _disk_failed(error) from error
         finally:
@@ -100,15 +100,15 @@ class BlobStore:
                 return file, Path(name)
             file.close()
 
-    def _keep(self, file: BinaryIO, received: Path, content: Blob, reserved: Reservation) -> IO[bytes]:
+    def _store(self, file: BinaryIO, received: Path, blob: Blob, reservation: Reservation) -> IO[bytes]:
         """Put a received file into its place. Returns the lock that keeps it there."""
         os.fsync(file.fileno())
-        place = self.path(content.sha256)
+        place = self.path(blob.sha256)
         shelf = self._lock_of(place.parent.name)
         fcntl.flock(shelf, fcntl.LOCK_SH)
         place.parent.mkdir(exist_ok=True)
         if not place.exists():
-            reserved.keep()
+            reservation.commit()
         received.rename(place)
         for directory in (place.parent, self._directory):
             _sync_directory(directory)
@@ -140,14 +140,14 @@ class BlobStore:
     def remove(self, sha256: str, size: int) -> None:
         """Remove a content; only while its shelf is being cleared."""
         self.path(sha256).unlink(missing_ok=True)
-        self._budget.give_back(size)
+        self._quota.release(size)
 
     def sweep(self) -> int:
         """Remove what uploads that died have left. Returns how many there were."""
-        return sum(map(_remove_if_left, list(self._incoming.iterdir())))
+        return sum(map(_remove_if_unlocked, list(self._incoming.iterdir())))
 
 
-def _remove_if_left(path: Path) -> bool:
+def _remove_if_unlocked(path: Path) -> bool:
     """A file that nobody has locked is not being written any more."""
     try:
         with path.open("rb") as file:
@@ -161,10 +161,10 @@ def _remove_if_left(path: Path) -> bool:
 class _Incoming:
     """One file on its way in."""
 
-    def __init__(self, file: BinaryIO, max_bytes: int, reserved: Reservation) -> None:
+    def __init__(self, file: BinaryIO, max_bytes: int, reservation: Reservation) -> None:
         self._file = file
         self._max_bytes = max_bytes
-        self._reserved = reserved
+        self._reserved = reservation
         self._size = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
@@ -173,7 +173,7 @@ class _Incoming:
         self._size += len(data)
         if self._size > self._max_bytes:
             raise Refused(f"The file is bigger than {self._max_bytes} bytes, the most this server takes.")
-        self._reserved.take(len(data))
+        self._reserved.reserve(len(data))
         self._md5.update(data)
         self._sha256.update(data)
         rest = memoryview(data)

@@ -23,12 +23,12 @@ from launchd.server.store.database import Database
 
 logger = logging.getLogger(__name__)
 
-Known = Callable[[Connection, Sequence[str]], set[str]]
+FindKnown = Callable[[Connection, Sequence[str]], set[str]]
 _BATCH = 5_000
 
 
 @dataclass(frozen=True)
-class Collected:
+class GcResult:
     """What one collection removed, and what is left: files and bytes."""
 
     removed_files: int
@@ -44,14 +44,14 @@ class GarbageCollector:
         settings: ServerSettings,
         database: Database,
         quota: StorageQuota,
-        stores: Mapping[BlobStore, Known],
+        stores: Mapping[BlobStore, FindKnown],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._budget = quota
+        self._quota = quota
         self._stores = stores
-        self._one = asyncio.Lock()
-        self._hurry = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         if settings.max_store_bytes is not None:
             self._measure()
@@ -65,79 +65,81 @@ class GarbageCollector:
         if self._task is not None:
             self._task.cancel()
 
-    def hurry(self) -> None:
+    def collect_soon(self) -> None:
         """There is much to be removed: collect soon. Only while it runs."""
-        self._hurry.set()
+        self._due.set()
 
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._settings.gc_interval_seconds)
-            self._hurry.clear()
+                await asyncio.wait_for(self._due.wait(), self._settings.gc_interval_seconds)
+            self._due.clear()
             try:
                 await self.collect()
             except (ServerError, OSError) as error:
                 logger.warning("Garbage could not be collected; it is tried again.", extra={"error": str(error)})
 
-    async def collect(self) -> Collected:
+    async def collect(self) -> GcResult:
         """Let go of abandoned and expired artifacts, and remove what nobody has any more."""
-        async with self._one:
-            await self._forget()
-            candidates = {store: await self._unknown(store, known) for store, known in self._stores.items()}
+        async with self._lock:
+            await self._delete_expired()
+            candidates = {
+                store: await self._unknown_by_shelf(store, find_known) for store, find_known in self._stores.items()
+            }
             if any(candidates.values()):
                 await asyncio.sleep(self._settings.gc_pause_seconds)
             removed = [
                 size
                 for store, shelves in candidates.items()
-                for shelf, contents in shelves.items()
-                for size in await self._clear(store, shelf, contents)
+                for shelf, digests in shelves.items()
+                for size in await self._remove_unknown(store, shelf, digests)
             ]
             await asyncio.to_thread(self._measure)
         if removed:
             logger.info("Garbage was collected.", extra={"files": len(removed), "bytes": sum(removed)})
-        return Collected(len(removed), sum(removed), self._budget.used)
+        return GcResult(len(removed), sum(removed), self._quota.used)
 
-    async def _forget(self) -> None:
+    async def _delete_expired(self) -> None:
         now = time.time()
         before = now - self._settings.abandoned_seconds
-        while await self._database.write(lambda connection: expiry.forget_abandoned(connection, before)):
+        while await self._database.write(lambda connection: expiry.delete_abandoned(connection, before)):
             pass
-        while await self._database.write(lambda connection: expiry.forget_expired(connection, now)):
+        while await self._database.write(lambda connection: expiry.delete_expired(connection, now)):
             pass
 
-    async def _unknown(self, store: BlobStore, known: Known) -> dict[str, dict[str, int]]:
+    async def _unknown_by_shelf(self, store: BlobStore, find_known: FindKnown) -> dict[str, dict[str, int]]:
         """Contents by shelf that the database does not know; what died on its way in goes at once."""
         await asyncio.to_thread(store.sweep)
         found = {}
         for shelf in await asyncio.to_thread(store.shelves):
-            contents = await asyncio.to_thread(store.blobs_on, shelf)
-            unknown = await self._not_known(known, contents)
+            digests = await asyncio.to_thread(store.blobs_on, shelf)
+            unknown = await self._unknown(find_known, digests)
             if unknown:
                 found[shelf] = unknown
         return found
 
-    async def _not_known(self, known: Known, contents: Mapping[str, int]) -> dict[str, int]:
-        names = list(contents)
+    async def _unknown(self, find_known: FindKnown, digests: Mapping[str, int]) -> dict[str, int]:
+        names = list(digests)
 
         def work(connection: Connection) -> set[str]:
-            return set().union(*(known(connection, batch) for batch in _batches(names)))
+            return set().union(*(find_known(connection, batch) for batch in _batches(names)))
 
         found = await self._database.read(work) if names else set()
-        return {name: size for name, size in contents.items() if name not in found}
+        return {name: size for name, size in digests.items() if name not in found}
 
-    async def _clear(self, store: BlobStore, shelf: str, contents: Mapping[str, int]) -> list[int]:
+    async def _remove_unknown(self, store: BlobStore, shelf: str, digests: Mapping[str, int]) -> list[int]:
         """Sizes of what was removed."""
         with store.clearing(shelf) as alone:
             if not alone:
                 return []
-            unknown = await self._not_known(self._stores[store], contents)
+            unknown = await self._unknown(self._stores[store], digests)
             for name, size in unknown.items():
                 await asyncio.to_thread(store.remove, name, size)
             return list(unknown.values())
 
     def _measure(self) -> None:
         """With several servers on one directory, what the others stored is counted here."""
-        self._budget.start_from(sum(map(_size_of, self._stores)))
+        self._quota.set_used(sum(map(_size_of, self._stores)))
 
 
 def _size_of(store: BlobStore) -> int:

@@ -11,15 +11,15 @@ class Reservation:
     """Bytes of one upload. Given back at its end, unless they are kept."""
 
     def __init__(self, quota: "StorageQuota") -> None:
-        self._budget = quota
+        self._quota = quota
         self.size = 0
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Count more bytes. Raises `Refused` where there is no room for them."""
-        self._budget.add(size)
+        self._quota.add(size)
         self.size += size
 
-    def keep(self) -> None:
+    def commit(self) -> None:
         """The bytes are stored now."""
         self.size = 0
 
@@ -37,7 +37,7 @@ class StorageQuota:
         """Bytes that are stored or on their way."""
         return self._used
 
-    def start_from(self, used: int) -> None:
+    def set_used(self, used: int) -> None:
         """What was measured takes the place of what was counted."""
         with self._lock:
             self._used = used
@@ -57,7 +57,7 @@ class StorageQuota:
         with self._lock:
             self._check(size)
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """So many bytes are not stored any more."""
         with self._lock:
             self._used = max(0, self._used - size)
@@ -69,7 +69,7 @@ class StorageQuota:
         try:
             yield reserved
         finally:
-            self.give_back(reserved.size)
+            self.release(reserved.size)
 
     def _check(self, size: int) -> None:
         if self._limit is not None and size and self._used + size > self._limit:

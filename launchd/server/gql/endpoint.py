@@ -29,7 +29,7 @@ class GraphQLEndpoint:
     def __init__(self, schema: GraphQLSchema, app: AppState) -> None:
         self._schema = schema
         self._documents = DocumentCache(schema)
-        self._services = app
+        self._app = app
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; see `launchd.server.errors` for the statuses of failures.
@@ -37,8 +37,8 @@ class GraphQLEndpoint:
         Raises:
             ServerError: it did not come so far as to be executed.
         """
-        viewer = await self._services.auth.viewer(request.headers)
-        settings = self._services.settings
+        viewer = await self._app.auth.viewer(request.headers)
+        settings = self._app.settings
         envelope = read_envelope(await read_body(request, settings.max_body_bytes, settings.body_timeout_seconds))
         try:
             document = self._documents.get(envelope.query)
@@ -50,11 +50,11 @@ class GraphQLEndpoint:
         QueryCost(self._schema, document, operation, variables).check()
         if operation.operation is OperationType.MUTATION:
             viewer = may_write(viewer)
-        context = Context(self._services, viewer, request)
+        context = Context(self._app, viewer, request)
         return _answer(envelope, await self._execute(document, envelope, context))
 
     async def _execute(self, document: DocumentNode, envelope: Envelope, context: Context) -> ExecutionResult:
-        limit = self._services.settings.request_seconds
+        limit = self._app.settings.request_seconds
         result = execute(
             self._schema,
             document,

@@ -26,7 +26,7 @@ MAX_TEXT = 256 * 1024
 MAX_LIST = 10_000
 """Several times what W&B's clients send; most of them cost a statement each, and all writers wait for those."""
 
-_ENDLESS = ("JSONString", "JSON")
+_UNLIMITED_TYPES = ("JSONString", "JSON")
 
 
 def check_literals(document: DocumentNode) -> None:
@@ -52,7 +52,7 @@ def check_variables(schema: GraphQLSchema, operation: OperationDefinitionNode, v
     for declared in operation.variable_definitions or ():
         name = declared.variable.name.value
         for text, kind in _texts(variables.get(name), type_from_ast(schema, declared.type)):
-            _check(f"A string in the variable {name!r}", text, None if kind in _ENDLESS else MAX_TEXT)
+            _check(f"A string in the variable {name!r}", text, None if kind in _UNLIMITED_TYPES else MAX_TEXT)
 
 
 def _texts(value: Any, kind: Any) -> Iterator[tuple[str, str]]:

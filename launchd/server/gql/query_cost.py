@@ -108,8 +108,8 @@ class QueryCost:
         return LIST if is_list and node.name.value not in _PARTS else 1
 
     def _page_length(self, node: FieldNode) -> int:
-        said = (self._number(argument.value) for argument in node.arguments or () if argument.name.value in _LENGTHS)
-        return min(MOST, max((abs(number) for number in said if number is not None), default=PAGE))
+        given = (self._number(argument.value) for argument in node.arguments or () if argument.name.value in _LENGTHS)
+        return min(MOST, max((abs(number) for number in given if number is not None), default=PAGE))
 
     def _number(self, value: object) -> int | None:
         if isinstance(value, IntValueNode):

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 MAX_HEADER_BYTES = 64 * 1024
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """Uvicorn's connection, closed when it takes too long to make a request.
 
     It may be without a request for `timeout_keep_alive` seconds: idle, in the middle of a header, or sending the rest
@@ -39,7 +39,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The header of the request is longer than {MAX_HEADER_BYTES} bytes.")
-        if _is_in_work(self.cycle):
+        if _is_answering(self.cycle):
             self._end_deadline()
         else:
             self._set_deadline()
@@ -72,5 +72,5 @@ class Connection(HttpToolsProtocol):
             self._deadline = None
 
 
-def _is_in_work(cycle: RequestResponseCycle | None) -> bool:
+def _is_answering(cycle: RequestResponseCycle | None) -> bool:
     return cycle is not None and not cycle.response_complete

@@ -28,17 +28,17 @@ class DisconnectWatch:
 @asynccontextmanager
 async def watch_disconnect(request: Request, on_gone: Callable[[], None]) -> AsyncIterator[DisconnectWatch]:
     """Watch the connection while inside. The request's body must have been read."""
-    presence = DisconnectWatch()
-    task = asyncio.create_task(_watch(request, presence, on_gone))
+    watch = DisconnectWatch()
+    task = asyncio.create_task(_watch(request, watch, on_gone))
     try:
-        yield presence
+        yield watch
     finally:
         task.cancel()
 
 
-async def _watch(request: Request, presence: DisconnectWatch, on_gone: Callable[[], None]) -> None:
+async def _watch(request: Request, watch: DisconnectWatch, on_gone: Callable[[], None]) -> None:
     message = await request.receive()
     while message["type"] != "http.disconnect":
         message = await request.receive()
-    presence.gone = True
+    watch.gone = True
     on_gone()

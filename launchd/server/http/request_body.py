@@ -17,17 +17,17 @@ async def read_body(request: Request, limit: int, timeout_seconds: float) -> byt
         Refused: longer than `limit` bytes, or cut off. Status 400, not 413, which wandb 0.20 retries for days.
         TooSlow: see `pieces_of`.
     """
-    if (announced_size(request) or 0) > limit:
+    if (content_length(request) or 0) > limit:
         raise Refused(_too_big(limit))
     body = bytearray()
-    async for piece in pieces_of(request, timeout_seconds):
-        body += piece
+    async for chunk in iter_body(request, timeout_seconds):
+        body += chunk
         if len(body) > limit:
             raise Refused(_too_big(limit))
     return bytes(body)
 
 
-async def pieces_of(request: Request, timeout_seconds: float) -> AsyncIterator[bytes]:
+async def iter_body(request: Request, timeout_seconds: float) -> AsyncIterator[bytes]:
     """The body as it comes.
 
     A sender whose machine or network went away says nothing more, and does not hang up either: what was received of
@@ -41,7 +41,7 @@ async def pieces_of(request: Request, timeout_seconds: float) -> AsyncIterator[b
     while True:
         try:
             async with asyncio.timeout(timeout_seconds):
-                piece = await anext(stream)
+                chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except ClientDisconnect as error:
@@ -50,10 +50,10 @@ async def pieces_of(request: Request, timeout_seconds: float) -> AsyncIterator[b
             raise TooSlow(
                 f"Nothing more of the request came for {timeout_seconds:g} s; nothing of it was kept."
             ) from error
-        yield piece
+        yield chunk
 
 
-def announced_size(request: Request) -> int | None:
+def content_length(request: Request) -> int | None:
     """Bytes that the request says will come; None where it does not say."""
     declared = request.headers.get("content-length", "")
     return int(declared) if declared.isascii() and declared.isdigit() and len(declared) <= _LONGEST_NUMBER else None

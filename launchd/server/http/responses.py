@@ -21,7 +21,7 @@ def error_response(status: int, *messages: str) -> Response:
     return json_response(status, {"errors": [{"message": message} for message in messages]})
 
 
-def content_response(contents: BlobStore, content: str | None) -> Response:
+def blob_response(blobs: BlobStore, content: str | None) -> Response:
     """What is stored under the digest `content`, to be saved to a file.
 
     Raises:
@@ -31,4 +31,4 @@ def content_response(contents: BlobStore, content: str | None) -> Response:
         raise NotFound("This file has not been uploaded.")
     # Whatever is in it, a browser must not take it for a page of this server.
     headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
-    return FileResponse(contents.path(content), headers=headers, media_type="application/octet-stream")
+    return FileResponse(blobs.path(content), headers=headers, media_type="application/octet-stream")

@@ -19,7 +19,7 @@ class Role(enum.IntEnum):
     """Manage members, service accounts and keys."""
 
 
-class Person(Record, frozen=True, kw_only=True):
+class User(Record, frozen=True, kw_only=True):
     """A user or a service account."""
 
     user_id: int
@@ -32,7 +32,7 @@ class Person(Record, frozen=True, kw_only=True):
     """Default entity; of a service account, its team."""
 
 
-class Viewer(Person, frozen=True, kw_only=True):
+class Viewer(User, frozen=True, kw_only=True):
     """Who sent a request, with which rights, and in whose name."""
 
     key_role: Role
@@ -71,7 +71,7 @@ class ApiKey(Record, frozen=True, kw_only=True):
 class Member(Record, frozen=True, kw_only=True):
     """A person in an entity."""
 
-    person: Person
+    user: User
     role: Role
 
 

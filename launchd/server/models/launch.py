@@ -98,14 +98,14 @@ class LeasedItem(Record, frozen=True, kw_only=True):
     run_spec: msgspec.Raw
 
 
-class StopOrder(Record, frozen=True, kw_only=True):
+class StopRequest(Record, frozen=True, kw_only=True):
     """An item that its agent shall stop."""
 
     item_id: str
     reason: str
 
 
-class Report(Record, frozen=True, kw_only=True):
+class ItemReport(Record, frozen=True, kw_only=True):
     """What an agent says about an item; see `reportRunQueueItems`."""
 
     item_id: str

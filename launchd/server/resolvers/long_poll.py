@@ -14,7 +14,7 @@ async def wait_for(
     context: Context,
     topics: Iterable[str],
     seconds: float,
-    look: Callable[[DisconnectWatch], Awaitable[T]],
+    poll: Callable[[DisconnectWatch], Awaitable[T]],
     is_answer: Callable[[T], bool],
 ) -> T:
     """What `look` returned: an answer, or whatever it was when time ended, the server stopped or the client went.
@@ -25,11 +25,11 @@ async def wait_for(
     limit = min(max(0.0, seconds), context.app.settings.max_wait_seconds)
     deadline = asyncio.get_running_loop().time() + limit
     with notifier.waiter(topics) as waiter:
-        async with watch_disconnect(context.request, waiter.notify) as presence:
+        async with watch_disconnect(context.request, waiter.notify) as watch:
             while True:
                 waiter.clear()
-                found = await look(presence)
-                if is_answer(found) or presence.gone or notifier.closed:
+                found = await poll(watch)
+                if is_answer(found) or watch.gone or notifier.closed:
                     return found
                 if not await waiter.notified_before(deadline):
                     return found

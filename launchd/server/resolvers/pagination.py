@@ -36,6 +36,6 @@ def page_of(nodes: Iterable[tuple[int, Any]], *, more: bool) -> dict[str, Any]:
     return {"edges": edges, "page_info": {"has_next_page": more, "end_cursor": edges[-1]["cursor"] if edges else None}}
 
 
-def whole(rows: Sequence[Any]) -> dict[str, Any]:
+def single_page(rows: Sequence[Any]) -> dict[str, Any]:
     """All of a short list, in one page."""
     return page_of(enumerate(rows), more=False) | {"total_count": len(rows)}

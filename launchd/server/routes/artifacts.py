@@ -14,7 +14,7 @@ from launchd.server.container import AppState
 from launchd.server.errors import Refused
 from launchd.server.files.blob_store import Blob
 from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, UPLOAD_PART
-from launchd.server.http.responses import content_response, json_response
+from launchd.server.http.responses import blob_response, json_response
 from launchd.server.routes.linked import linked_file, receive
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.artifacts import parts as artifact_parts
@@ -28,18 +28,18 @@ def storage_routes(app: AppState) -> list[Route]:
         if not found.md5:
             raise Refused("The digest of this file was not announced yet, so it cannot be uploaded.")
 
-        def arrived(connection: Connection, content: Blob) -> bool:
-            return artifact_files.arrived(connection, found, content.sha256, content.size)
+        def arrived(connection: Connection, blob: Blob) -> bool:
+            return artifact_files.arrived(connection, found, blob.sha256, blob.size)
 
-        gone = "The artifact of this file has been deleted, or was announced with another content."
-        await receive(app, request, app.artifact_blobs, found.md5, arrived, gone)
+        missing_message = "The artifact of this file has been deleted, or was announced with another content."
+        await receive(app, request, app.artifact_blobs, found.md5, arrived, missing_message)
         return json_response(200, {})
 
     async def upload_part(request: Request) -> Response:
         found = await linked_file(app, UPLOAD_PART, request, artifact_parts.find_part)
 
-        def arrived(connection: Connection, content: Blob) -> bool:
-            return artifact_parts.arrived(connection, found.id, content.sha256, content.size)
+        def arrived(connection: Connection, blob: Blob) -> bool:
+            return artifact_parts.arrived(connection, found.id, blob.sha256, blob.size)
 
         await receive(app, request, app.artifact_blobs, found.md5, arrived, "This part is not awaited any more.")
         response = json_response(200, {})
@@ -49,7 +49,7 @@ def storage_routes(app: AppState) -> list[Route]:
 
     async def download(request: Request) -> Response:
         found = await linked_file(app, DOWNLOAD, request, artifact_files.find_file)
-        return content_response(app.artifact_blobs, found.content)
+        return blob_response(app.artifact_blobs, found.content)
 
     return [
         Route("/storage/upload/{token}", upload, methods=["PUT"]),

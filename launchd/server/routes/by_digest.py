@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from launchd.server.container import AppState
 from launchd.server.errors import NotFound
-from launchd.server.http.responses import content_response
+from launchd.server.http.responses import blob_response
 from launchd.server.models import ArtifactFile, Viewer
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
@@ -58,7 +58,7 @@ def digest_route(app: AppState) -> Route:
         viewer = await app.auth.viewer(request.headers)
         address = read_address(request.path_params["address"])
         found = await app.database.read(lambda connection: _find(connection, viewer, address))
-        return content_response(app.artifact_blobs, found.content)
+        return blob_response(app.artifact_blobs, found.content)
 
     return Route("/artifactsV2/{address:path}", download, methods=["GET"])
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from launchd.server.container import AppState
 from launchd.server.errors import NotFound
 from launchd.server.files.blob_store import Blob, BlobStore
-from launchd.server.http.request_body import announced_size, pieces_of
+from launchd.server.http.request_body import content_length, iter_body
 
 T = TypeVar("T")
 
@@ -31,10 +31,10 @@ async def linked_file(app: AppState, action: str, request: Request, find: Callab
 async def receive(
     app: AppState,
     request: Request,
-    contents: BlobStore,
+    blobs: BlobStore,
     md5: str | None,
     arrived: Callable[[Connection, Blob], bool],
-    otherwise: str,
+    missing_message: str,
 ) -> None:
     """Keep the request's body, whose MD5 is `md5` if that is known, and note with `arrived` that it is here.
 
@@ -43,8 +43,8 @@ async def receive(
         NotFound: it is not awaited any more, as `arrived` says; `otherwise` is the sentence for it.
         TooSlow, StoreUnavailable: it can be sent again.
     """
-    pieces = pieces_of(request, app.settings.body_timeout_seconds)
-    async with contents.receiving(pieces, md5, announced_size(request)) as content:
-        kept = await app.database.write(lambda connection: arrived(connection, content))
+    chunks = iter_body(request, app.settings.body_timeout_seconds)
+    async with blobs.receiving(chunks, md5, content_length(request)) as blob:
+        kept = await app.database.write(lambda connection: arrived(connection, blob))
     if not kept:
-        raise NotFound(otherwise)
+        raise NotFound(missing_message)

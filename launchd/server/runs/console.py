@@ -31,12 +31,12 @@ class _Structured(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Structured)
 
 
-def take_apart(line: Line) -> ConsoleLine:
+def parse_line(line: Line) -> ConsoleLine:
     """What stands in a line."""
     if line.content.startswith("{"):
         try:
-            said = _decoder.decode(line.content)
-            return ConsoleLine(line.number, said.content, said.level or _PLAIN, said.ts, said.label)
+            decoded = _decoder.decode(line.content)
+            return ConsoleLine(line.number, decoded.content, decoded.level or _PLAIN, decoded.ts, decoded.label)
         except msgspec.DecodeError:
             pass
     found = _LINE.fullmatch(line.content)

@@ -83,7 +83,7 @@ class RunFields:
         return history_keys.value_at(value, inner) if isinstance(value, dict) else None
 
     def _of_keys(self, key: str) -> Any:
-        return history_keys.read(self._run.history_keys).count(key) or None
+        return history_keys.decode(self._run.history_keys).count(key) or None
 
 
 def time_of(value: Any) -> Any:

@@ -54,10 +54,10 @@ def read_update(body: bytes) -> StreamUpdate:
         Refused: not such a body, or a line is too long.
     """
     try:
-        said = _decoder.decode(body or b"{}")
+        decoded = _decoder.decode(body or b"{}")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refused(f"The body is not a file_stream request: {error}.") from error
-    files = said.files or {}
+    files = decoded.files or {}
     objects: dict[int, dict[str, object]] = {}
     lines = {_STREAMS[name]: _lines(name, chunk, objects) for name, chunk in files.items() if name in _STREAMS}
     summary = files[SUMMARY_FILE].content if SUMMARY_FILE in files else []
@@ -65,14 +65,14 @@ def read_update(body: bytes) -> StreamUpdate:
         lines=lines,
         kinds={number: history_keys.kinds_of(line) for number, line in objects.items()},
         summary=_clean(summary[-1]) if summary else None,
-        preempting=bool(said.preempting),
-        exit_code=_exit_code(said),
+        preempting=bool(decoded.preempting),
+        exit_code=_exit_code(decoded),
     )
 
 
-def _exit_code(said: _Body) -> int | None:
+def _exit_code(decoded: _Body) -> int | None:
     """Kept within what the database can: whatever is not 0 is a failure anyway."""
-    return max(-_MOST_EXIT_CODE, min(said.exitcode or 0, _MOST_EXIT_CODE)) if said.complete else None
+    return max(-_MOST_EXIT_CODE, min(decoded.exitcode or 0, _MOST_EXIT_CODE)) if decoded.complete else None
 
 
 def _lines(name: str, chunk: _Chunk, objects: dict[int, dict[str, object]]) -> list[Line]:

@@ -94,7 +94,7 @@ class _Compiler:
             raise Refused(f"The filter is nested more than {_DEEPEST} levels deep.")
         self._count()
         parts = [self._part(key, wanted, depth) for key, wanted in given.items()]
-        return lambda document: all(part(document) for part in parts)
+        return lambda fields: all(part(fields) for part in parts)
 
     def _count(self) -> None:
         self._conditions += 1
@@ -105,7 +105,7 @@ class _Compiler:
         self._count()
         if key == "$not":
             inner = self.all_of(wanted, depth + 1)
-            return lambda document: not inner(document)
+            return lambda fields: not inner(fields)
         if key in _GROUPS:
             if not isinstance(wanted, list):
                 raise Refused(f"{key} in a filter needs a list.")
@@ -116,7 +116,7 @@ class _Compiler:
 
     def _condition(self, path: str, wanted: Any, depth: int) -> Predicate:
         test = self._test(wanted, depth, as_time=column_of(path) in TIMES)
-        return lambda document: test(document.value(path))
+        return lambda fields: test(fields.value(path))
 
     def _test(self, wanted: Any, depth: int, *, as_time: bool) -> _Test:
         if not isinstance(wanted, dict) or not any(key.startswith("$") for key in wanted):
@@ -140,9 +140,9 @@ def _times(operand: Any) -> Any:
 
 
 _GROUPS: Mapping[str, Callable[[list[Predicate]], Predicate]] = {
-    "$and": lambda parts: lambda document: all(part(document) for part in parts),
-    "$or": lambda parts: lambda document: any(part(document) for part in parts),
-    "$nor": lambda parts: lambda document: not any(part(document) for part in parts),
+    "$and": lambda parts: lambda fields: all(part(fields) for part in parts),
+    "$or": lambda parts: lambda fields: any(part(fields) for part in parts),
+    "$nor": lambda parts: lambda fields: not any(part(fields) for part in parts),
 }
 
 
@@ -177,7 +177,7 @@ def _members(value: Any) -> list[Any]:
 def _one_of(wanted: Any) -> _Test:
     if not isinstance(wanted, list):
         raise Refused("$in and $nin in a filter need a list.")
-    plain = frozenset(_told_apart(one) for one in wanted if _is_plain(one))
+    plain = frozenset(_typed(one) for one in wanted if _is_plain(one))
     tests = [_equals(one) for one in wanted if not _is_plain(one)]
     if len(tests) > _MOST_CONDITIONS:
         raise Refused(f"$in and $nin in a filter take at most {_MOST_CONDITIONS} lists and objects.")
@@ -185,7 +185,7 @@ def _one_of(wanted: Any) -> _Test:
     def test(value: Any) -> bool:
         members = value if isinstance(value, list) else [value]
         # However many are wanted: clients name whole lists of runs.
-        found = any(_told_apart(one) in plain for one in members if _is_plain(one))
+        found = any(_typed(one) in plain for one in members if _is_plain(one))
         return found or any(test(value) for test in tests)
 
     return test
@@ -195,7 +195,7 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, dict | list)
 
 
-def _told_apart(value: Any) -> tuple[bool, Any]:
+def _typed(value: Any) -> tuple[bool, Any]:
     return type(value) is bool, value
 
 

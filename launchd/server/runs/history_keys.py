@@ -31,7 +31,7 @@ class HistoryKeys(msgspec.Struct):
     keys: dict[str, KeyInfo] = {}
     last_step: int = -1
 
-    def note(self, kinds: Kinds) -> None:
+    def add_line(self, kinds: Kinds) -> None:
         """Take one more line in."""
         for key, (kind, number) in kinds.items():
             info = self.keys.get(key)
@@ -54,7 +54,7 @@ class HistoryKeys(msgspec.Struct):
             return None if len(self.keys) >= _MOST_KEYS else 0
         return sum(info.counts.values())
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As clients read it."""
         keys = {
             key: {
@@ -70,12 +70,12 @@ class HistoryKeys(msgspec.Struct):
 _decoder = msgspec.json.Decoder(HistoryKeys)
 
 
-def read(text: str | None) -> HistoryKeys:
+def decode(text: str | None) -> HistoryKeys:
     """What was kept with `written`; nothing known where it is None."""
     return _decoder.decode(text) if text else HistoryKeys(keys={})
 
 
-def written(keys: HistoryKeys) -> str:
+def encode(keys: HistoryKeys) -> str:
     """For the run's row."""
     return msgspec.json.encode(keys).decode()
 

@@ -33,12 +33,12 @@ def dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def proper(value: Any) -> Any:
+def stringify_non_finite(value: Any) -> Any:
     """The same with strings for the numbers that JSON does not have: "NaN", "Infinity", "-Infinity", as W&B has it."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {key: proper(inner) for key, inner in value.items()}
+        return {key: stringify_non_finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [proper(inner) for inner in value]
+        return [stringify_non_finite(inner) for inner in value]
     return value

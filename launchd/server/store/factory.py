@@ -49,18 +49,18 @@ def open_pubsub(settings: ServerSettings, notifier: Notifier) -> BackgroundTask 
 
 
 @contextmanager
-def preparing(settings: ServerSettings) -> Iterator[Connection]:
+def migration_transaction(settings: ServerSettings) -> Iterator[Connection]:
     """A transaction in which tables may be changed, while no other server writes."""
     url = database_url(settings)
     if url is None:
         # A table that is built anew loses what refers to it where keys are enforced; they are checked at the end.
         engine = sqlite.open_engine(settings.database_path, "BEGIN IMMEDIATE", foreign_keys=False)
     else:
-        engine = _load("postgresql").open_engine(url, hurried=False)
+        engine = _load("postgresql").open_engine(url, timeouts=False)
     try:
         with engine.begin() as connection:
             if url is not None:
-                _load("postgresql").take_lock(connection, "alone")
+                _load("postgresql").take_lock(connection, "exclusive")
             yield connection
             if url is None:
                 sqlite.check_foreign_keys(connection)
@@ -68,7 +68,7 @@ def preparing(settings: ServerSettings) -> Iterator[Connection]:
         engine.dispose()
 
 
-def name_of_database(settings: ServerSettings) -> str:
+def database_name(settings: ServerSettings) -> str:
     """For messages: the file, or the address without its password."""
     url = database_url(settings)
     return str(settings.database_path) if url is None else url.render_as_string(hide_password=True)

@@ -42,7 +42,7 @@ class Notification(msgspec.Struct, frozen=True, array_like=True):
     topics: Sequence[str]
 
 
-_word_decoder = msgspec.json.Decoder(Notification)
+_notification_decoder = msgspec.json.Decoder(Notification)
 
 
 class PubSub:
@@ -51,7 +51,7 @@ class PubSub:
     def __init__(self, url: URL, notifier: Notifier) -> None:
         address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._address = make_conninfo(address, **_SESSION)
-        self._wakeups = notifier
+        self._notifier = notifier
         self._name = secrets.token_hex(8)
         self._unsent: dict[tuple[bool, str], None] = {}
         self._has_unsent = asyncio.Event()
@@ -59,19 +59,19 @@ class PubSub:
 
     def start(self) -> None:
         """Connect, and stay connected."""
-        self._wakeups.publish = self._enqueue
-        self._tasks = [asyncio.create_task(self._persist(act)) for act in (self._listen, self._send)]
+        self._notifier.publish = self._enqueue
+        self._tasks = [asyncio.create_task(self._stay_connected(act)) for act in (self._listen, self._send)]
 
     def stop(self) -> None:
         """Tell and hear no more."""
         for task in self._tasks:
             task.cancel()
 
-    def _enqueue(self, topics: Sequence[str], everybody: bool) -> None:
-        self._unsent.update({(everybody, topic): None for topic in topics})
+    def _enqueue(self, topics: Sequence[str], everyone: bool) -> None:
+        self._unsent.update({(everyone, topic): None for topic in topics})
         self._has_unsent.set()
 
-    async def _persist(self, act: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
+    async def _stay_connected(self, act: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
@@ -84,31 +84,33 @@ class PubSub:
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(f"LISTEN {_CHANNEL}")
         # Whatever was told before.
-        self._wakeups.notify_everyone()
+        self._notifier.notify_everyone()
         async for notice in connection.notifies():
             self._dispatch(notice.payload.encode())
 
     def _dispatch(self, text: bytes) -> None:
-        word = _word_decoder.decode(text)
-        if word.sender != self._name:
-            ring = self._wakeups.notify_local_all if word.everyone else self._wakeups.notify_local_one
-            ring(word.topics)
+        notification = _notification_decoder.decode(text)
+        if notification.sender != self._name:
+            notify = self._notifier.notify_local_all if notification.everyone else self._notifier.notify_local_one
+            notify(notification.topics)
 
     async def _send(self, connection: psycopg.AsyncConnection) -> None:
         while True:
             if not self._unsent:
                 self._has_unsent.clear()
                 await self._has_unsent.wait()
-            untold, self._unsent = self._unsent, {}
+            unsent, self._unsent = self._unsent, {}
             try:
-                for word in self._notifications(list(untold)):
-                    await connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, msgspec.json.encode(word).decode()))
+                for notification in self._notifications(list(unsent)):
+                    await connection.execute(
+                        "SELECT pg_notify(%s, %s)", (_CHANNEL, msgspec.json.encode(notification).decode())
+                    )
             except psycopg.Error:
-                self._unsent = untold | self._unsent
+                self._unsent = unsent | self._unsent
                 raise
 
-    def _notifications(self, untold: Sequence[tuple[bool, str]]) -> list[Notification]:
-        kinds = {kind: [topic for other, topic in untold if other is kind] for kind in (False, True)}
+    def _notifications(self, unsent: Sequence[tuple[bool, str]]) -> list[Notification]:
+        kinds = {kind: [topic for other, topic in unsent if other is kind] for kind in (False, True)}
         return [
             Notification(self._name, kind, topics[start : start + _MOST_TOPICS])
             for kind, topics in kinds.items()

@@ -43,7 +43,7 @@ def suggest(config: SweepConfig, seen: Sequence[Observation]) -> dict[str, Any]:
     optuna = importlib.import_module("optuna")
     distributions = {parameter.name: _distribution(optuna, parameter) for parameter in config.parameters}
     chosen = study_of(config, seen).ask(distributions).params
-    return {parameter.name: outside(parameter, chosen[parameter.name]) for parameter in config.parameters}
+    return {parameter.name: from_optuna(parameter, chosen[parameter.name]) for parameter in config.parameters}
 
 
 def study_of(config: SweepConfig, seen: Sequence[Observation]) -> Any:
@@ -55,16 +55,18 @@ def study_of(config: SweepConfig, seen: Sequence[Observation]) -> Any:
         direction="maximize" if config.maximize else "minimize", sampler=optuna.samplers.TPESampler(multivariate=True)
     )
     for one in seen[-MOST_OBSERVATIONS:]:
-        _tell(optuna, study, config, distributions, one)
+        _add_trial(optuna, study, config, distributions, one)
     return study
 
 
-def _tell(optuna: Any, study: Any, config: SweepConfig, distributions: Mapping[str, Any], one: Observation) -> None:
+def _add_trial(
+    optuna: Any, study: Any, config: SweepConfig, distributions: Mapping[str, Any], one: Observation
+) -> None:
     """A run that was given other values than this sweep can give teaches nothing."""
     if not math.isfinite(one.metric) or one.values.keys() != distributions.keys():
         return
     try:
-        within = {parameter.name: inside(parameter, one.values[parameter.name]) for parameter in config.parameters}
+        within = {parameter.name: to_optuna(parameter, one.values[parameter.name]) for parameter in config.parameters}
         trial = optuna.trial.create_trial(params=within, distributions=dict(distributions), value=one.metric)
     except (ValueError, TypeError):
         return
@@ -79,10 +81,10 @@ def _distribution(optuna: Any, parameter: Parameter) -> Any:
         return kinds.IntDistribution(math.ceil(parameter.low), math.floor(parameter.high))
     if parameter.distribution == "q_uniform":
         return kinds.FloatDistribution(parameter.low, parameter.high, step=parameter.q)
-    return kinds.FloatDistribution(*_reach(parameter), log="log_uniform" in parameter.distribution)
+    return kinds.FloatDistribution(*_range(parameter), log="log_uniform" in parameter.distribution)
 
 
-def _reach(parameter: Parameter) -> tuple[float, float]:
+def _range(parameter: Parameter) -> tuple[float, float]:
     """The range in which Optuna searches: of a normal distribution that of its quantiles, else that of the values."""
     match parameter.family:
         case "log_uniform":
@@ -101,7 +103,7 @@ _LEAST_QUANTILE = 1e-6
 _LEAST_VALUE = 1e-300
 
 
-def inside(parameter: Parameter, value: Any) -> Any:
+def to_optuna(parameter: Parameter, value: Any) -> Any:
     """A value as Optuna knows it: text for one of a list, as Optuna compares no objects; a quantile; or itself.
 
     Raises:
@@ -111,7 +113,7 @@ def inside(parameter: Parameter, value: Any) -> Any:
         return samplers.canonical(value)
     if parameter.distribution in ("int_uniform", "q_uniform"):
         return value
-    low, high = _reach(parameter)
+    low, high = _range(parameter)
     if "normal" in parameter.family:
         value = math.log(max(value, _LEAST_VALUE)) if parameter.family == "log_normal" else value
         return min(max(NormalDist(parameter.mu, parameter.sigma).cdf(value), low), high)
@@ -119,7 +121,7 @@ def inside(parameter: Parameter, value: Any) -> Any:
     return min(max(value, low), high) if low - rounded <= value <= high + rounded else value
 
 
-def outside(parameter: Parameter, value: Any) -> Any:
+def from_optuna(parameter: Parameter, value: Any) -> Any:
     """What `inside` made of a value, turned back."""
     if parameter.values:
         return next(one for one in parameter.values if samplers.canonical(one) == value)

@@ -36,16 +36,16 @@ def _axis_value(parameter: Parameter, place: int) -> Any:
     return parameter.low + place * (parameter.q if parameter.distribution == "q_uniform" else 1)
 
 
-def draw(config: SweepConfig, random: Random) -> dict[str, Any]:
+def sample(config: SweepConfig, random: Random) -> dict[str, Any]:
     """Values at random, by name of the parameter."""
-    return {parameter.name: draw_one(parameter, random) for parameter in config.parameters}
+    return {parameter.name: sample_one(parameter, random) for parameter in config.parameters}
 
 
-def draw_one(parameter: Parameter, random: Random) -> Any:
+def sample_one(parameter: Parameter, random: Random) -> Any:
     """One value of a parameter."""
     if parameter.values:
         return random.choices(parameter.values, parameter.probabilities)[0]
-    return quantized(parameter, _DRAWN[parameter.family](parameter, random))
+    return quantized(parameter, _SAMPLERS[parameter.family](parameter, random))
 
 
 def quantized(parameter: Parameter, value: float) -> float:
@@ -53,7 +53,7 @@ def quantized(parameter: Parameter, value: float) -> float:
     return round(value / parameter.q) * parameter.q if parameter.family != parameter.distribution else value
 
 
-_DRAWN: Mapping[str, Callable[[Parameter, Random], float]] = {
+_SAMPLERS: Mapping[str, Callable[[Parameter, Random], float]] = {
     "int_uniform": lambda it, random: random.randint(math.ceil(it.low), math.floor(it.high)),
     "uniform": lambda it, random: random.uniform(it.low, it.high),
     "log_uniform": lambda it, random: math.exp(random.uniform(it.low, it.high)),

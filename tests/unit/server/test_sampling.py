@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launchd.server.runs.sampling import Sieve, spread
+from launchd.server.runs.sampling import EvenSampler, spread
 
 
 @given(total=st.integers(0, 5000), most=st.integers(1, 700))
@@ -21,7 +21,7 @@ def test_a_spread_is_even_and_has_both_ends(total: int, most: int) -> None:
 
 @given(total=st.integers(1, 5000), most=st.integers(2, 300))
 def test_a_sieve_keeps_both_ends_in_order(total: int, most: int) -> None:
-    sieve = Sieve[int](most)
+    sieve = EvenSampler[int](most)
     for value in range(total):
         sieve.add(value)
     chosen = sieve.chosen()

@@ -14,7 +14,7 @@ from launchd.server.errors import CannotStart, Refused, StoreUnavailable
 from launchd.server.settings import ServerSettings
 from launchd.server.store import postgresql
 from launchd.server.store.database import Database
-from launchd.server.store.factory import database_url, name_of_database, open_database, preparing
+from launchd.server.store.factory import database_name, database_url, migration_transaction, open_database
 from launchd.server.store.migrate import migrate
 from launchd.server.store.sqlite import open_engine
 from launchd.server.store.tables import entities, projects
@@ -136,7 +136,7 @@ def test_what_was_submitted_is_done_before_closing(settings: ServerSettings) -> 
         return await asyncio.gather(*futures)
 
     assert len(asyncio.run(run())) == 300
-    with preparing(settings) as connection:
+    with migration_transaction(settings) as connection:
         assert len(names(connection)) == 300
 
 
@@ -246,7 +246,7 @@ def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: Serv
     assert url is not None
     engine = postgresql.open_engine(url)
     with pytest.raises(DBAPIError, match="idle-in-transaction timeout"), engine.begin() as hanging:  # noqa: PT012
-        postgresql.take_lock(hanging, "alone")
+        postgresql.take_lock(hanging, "exclusive")
         assert hanging.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "15s"
         hanging.exec_driver_sql("SET idle_in_transaction_session_timeout = '200ms'")
         add("lost")(hanging)
@@ -259,7 +259,7 @@ def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: Serv
 @postgresql_only
 def test_a_password_is_shown_to_nobody(empty: ServerSettings) -> None:
     settings = ServerSettings(data_dir=empty.data_dir, database="postgresql://me:geheim@db.example/launchd")
-    assert name_of_database(settings) == "postgresql://me:***@db.example/launchd"
+    assert database_name(settings) == "postgresql://me:***@db.example/launchd"
     wrong = ServerSettings(data_dir=empty.data_dir, database="mysql://me:geheim@db.example/launchd")
     with pytest.raises(CannotStart) as refused:
         database_url(wrong)
@@ -267,7 +267,7 @@ def test_a_password_is_shown_to_nobody(empty: ServerSettings) -> None:
 
 
 def test_a_database_of_a_newer_server_is_refused(settings: ServerSettings) -> None:
-    with preparing(settings) as connection:
+    with migration_transaction(settings) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         with pytest.raises(CannotStart, match="here was written by a newer queue server"):
             migrate(connection, "here")
@@ -277,5 +277,5 @@ def test_a_database_of_a_newer_server_is_refused(settings: ServerSettings) -> No
 def test_a_migration_may_not_leave_a_row_that_refers_to_nothing(settings: ServerSettings) -> None:
     row = {"entity_id": 7, "name": "p", "folded_name": "p", "created_at": 0.0}
     with pytest.raises(CannotStart, match="A row of table projects refers to one of entities"):  # noqa: SIM117
-        with preparing(settings) as connection:
+        with migration_transaction(settings) as connection:
             connection.execute(insert(projects), row)

@@ -7,7 +7,7 @@ from ariadne import ObjectType, QueryType
 from launchd.server.context import Info
 from launchd.server.models import Artifact, ArtifactMembership, ArtifactTypeRecord, Collection, ProjectRecord
 from launchd.server.resolvers.artifacts.nodes import alias_nodes, files_of, manifest_node, tag_nodes
-from launchd.server.resolvers.pagination import whole
+from launchd.server.resolvers.pagination import single_page
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.artifacts import members as artifact_members
@@ -87,7 +87,7 @@ async def resolve_aliases(found: Artifact, info: Info) -> list[dict[str, Any]]:
 
 @artifact.field("artifactMemberships")
 async def resolve_memberships(found: Artifact, info: Info) -> dict[str, Any]:
-    return whole(await _memberships_of(found, info))
+    return single_page(await _memberships_of(found, info))
 
 
 async def _memberships_of(found: Artifact, info: Info) -> list[ArtifactMembership]:

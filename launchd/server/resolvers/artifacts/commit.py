@@ -41,6 +41,6 @@ def _commit(connection: Connection, viewer: Viewer, artifact_id: str, entries: l
     found = artifacts.require_artifact(connection, viewer, artifact_id)
     if found.state != artifacts.COMMITTED:
         found = artifacts.require_pending(connection, viewer, artifact_id)
-        size = artifact_files.settle(connection, found, entries)
+        size = artifact_files.match_manifest(connection, found, entries)
         artifact_logging.commit(connection, found, size=size, file_count=len(entries))
     return artifacts.require_artifact(connection, viewer, artifact_id)

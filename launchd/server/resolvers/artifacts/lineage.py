@@ -32,7 +32,7 @@ async def use(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         if found.state != artifacts.COMMITTED:
             raise Refused(f"Artifact {found.title!r} is {found.state}, so it cannot be used.")
         names = (input["entity_name"], input["project_name"], input["run_name"])
-        lineage.note(connection, runs.require_run(connection, context.viewer, *names), found, INPUT)
+        lineage.record(connection, runs.require_run(connection, context.viewer, *names), found, INPUT)
         return found
 
     return {"artifact": await context.write(work)}

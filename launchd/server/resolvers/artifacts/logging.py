@@ -49,7 +49,7 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         made = artifact_logging.create(connection, entity, input)
         run = runs.find_run(connection, made.collection.project_id, input.get("run_name") or "")
         if run is not None:
-            artifact_lineage.note(connection, run, made, artifact_lineage.OUTPUT)
+            artifact_lineage.record(connection, run, made, artifact_lineage.OUTPUT)
         return made
 
     return {"artifact": await context.write(work)}

@@ -39,12 +39,12 @@ def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict
 
 def _links_of(info: Info, row: ArtifactFile) -> tuple[str | None, str | None]:
     """To download it and to upload it, where there is something to download or to upload."""
-    links, base_url = info.context.app.url_signer, info.context.base_url
+    signer, base_url = info.context.app.url_signer, info.context.base_url
     if row.reference is not None:
         return row.reference, None
     if row.content is not None:
-        return links.sign(base_url, DOWNLOAD, row.id), None
-    return None, links.sign(base_url, UPLOAD, row.id) if row.md5 else None
+        return signer.sign(base_url, DOWNLOAD, row.id), None
+    return None, signer.sign(base_url, UPLOAD, row.id) if row.md5 else None
 
 
 def manifest_node(info: Info, row: ArtifactFile) -> dict[str, Any]:

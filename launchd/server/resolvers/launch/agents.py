@@ -26,7 +26,7 @@ async def resolve_agent(_: object, info: Info, id: str) -> LaunchAgent | None:
 
     def work(connection: Connection) -> LaunchAgent | None:
         if context.viewer.key_role >= Role.MEMBER and agents.find_agent(connection, writing, id):
-            agents.beat(connection, id)
+            agents.record_heartbeat(connection, id)
         return agents.find_agent(connection, context.viewer, id)
 
     return await context.write_guarded(work)
@@ -62,7 +62,7 @@ def resolve_config(found: LaunchAgent, info: Info) -> str | None:
 
 
 @agent.field("secondsSinceHeartbeat")
-def resolve_silence(found: LaunchAgent, info: Info) -> float:
+def resolve_seconds_since_heartbeat(found: LaunchAgent, info: Info) -> float:
     return max(0.0, time.time() - found.heartbeat_at)
 
 
@@ -95,7 +95,7 @@ async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         found = agents.find_agent(connection, context.viewer, input["launch_agent_id"])
         if found is None:
             return False, []
-        agents.beat(connection, found.id, status)
+        agents.record_heartbeat(connection, found.id, status)
         # Whoever leaves acknowledges nothing any more.
         return True, leases.return_unknown(connection, found.id, []) if status == agents.KILLED else []
 

@@ -67,8 +67,8 @@ async def resolve_pending_count(found: Queue, info: Info) -> int:
 
 @queue.field("claimedCount")
 async def resolve_claimed_count(found: Queue, info: Info) -> int:
-    _, in_care = await info.context.read(queues.count_items, found.id)
-    return in_care
+    _, held = await info.context.read(queues.count_items, found.id)
+    return held
 
 
 @mutation.field("createDefaultResourceConfig")

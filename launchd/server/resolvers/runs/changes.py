@@ -43,7 +43,7 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     found = await context.read(runs.require_by_storage_id, context.viewer, input["id"])
     if input.get("delete_artifacts"):
         await context.write(_delete_artifacts, context.viewer, found)
-    while not await context.write(run_removal.remove_piece, found.id):
+    while not await context.write(run_removal.delete_batch, found.id):
         pass
     return {}
 

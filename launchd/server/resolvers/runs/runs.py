@@ -6,7 +6,7 @@ import msgspec
 from ariadne import ObjectType, QueryType
 
 from launchd.server.context import Info
-from launchd.server.models import EVENTS, Person, ProjectRecord, Run
+from launchd.server.models import EVENTS, ProjectRecord, Run, User
 from launchd.server.runs import history_keys, lenient_json
 from launchd.server.store.accounts import accounts, principals
 from launchd.server.store.ids import names_id
@@ -112,7 +112,7 @@ async def resolve_system_metrics(found: Run, info: Info) -> str:
 
 @run.field("historyKeys")
 def resolve_history_keys(found: Run, info: Info) -> dict[str, Any] | None:
-    return history_keys.read(found.history_keys).shown() if found.history_keys else None
+    return history_keys.decode(found.history_keys).to_json() if found.history_keys else None
 
 
 @run.field("projectId")
@@ -121,9 +121,9 @@ def resolve_project_id(found: Run, info: Info) -> str:
 
 
 @run.field("user")
-async def resolve_user(found: Run, info: Info) -> Person:
+async def resolve_user(found: Run, info: Info) -> User:
     """Who submitted or started it; the viewer where nobody is known, for W&B's clients fail on null."""
-    return await info.context.read(accounts.person_by_id, found.author_id) or info.context.viewer
+    return await info.context.read(accounts.user_by_id, found.author_id) or info.context.viewer
 
 
 @run.field("project")

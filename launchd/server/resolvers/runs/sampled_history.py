@@ -16,7 +16,7 @@ from launchd.server.context import Context
 from launchd.server.errors import Refused
 from launchd.server.models import HISTORY, Line, Run
 from launchd.server.runs import history_keys, lenient_json
-from launchd.server.runs.sampling import Sieve, spread
+from launchd.server.runs.sampling import EvenSampler, spread
 from launchd.server.store.runs import lines as run_lines
 
 DEFAULT_SAMPLES = 500
@@ -80,13 +80,13 @@ async def sampled_lines(context: Context, found: Run, stream: int, samples: int)
 
 async def lines_of_steps(context: Context, found: Run, first: int, end: int, samples: int) -> list[str]:
     """Lines of the history whose step is in this range, the end not included; sampled where there are more."""
-    wanted = _Wanted[str](lambda line: [line.content])
-    return (await _walk_steps(context, found, (first, end), wanted, Sieve(bounded(samples)))).chosen()
+    wanted = _Extraction[str](lambda line: [line.content])
+    return (await _walk_steps(context, found, (first, end), wanted, EvenSampler(bounded(samples)))).chosen()
 
 
 async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[str, Any]]:
     """Of each chosen line the keys of the spec; only lines that have them all. Without keys: whole lines."""
-    keys = history_keys.read(found.history_keys)
+    keys = history_keys.decode(found.history_keys)
     counts = [keys.count(key) for key in spec.keys]
     if 0 in counts:
         return []
@@ -94,15 +94,15 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
     if not by_step and all(count == found.history_lines for count in counts):
         lines = await sampled_lines(context, found, HISTORY, spec.samples)
         return list(values_of(lines, spec.keys))
-    wanted = _Wanted(lambda line: values_of([line.content], spec.keys), _words(spec.keys))
-    sieve = Sieve[dict[str, Any]](bounded(spec.samples))
+    wanted = _Extraction(lambda line: values_of([line.content], spec.keys), _words(spec.keys))
+    sampler = EvenSampler[dict[str, Any]](bounded(spec.samples))
     if by_step:
-        return (await _walk_steps(context, found, spec.steps(), wanted, sieve)).chosen()
-    return (await _walk_numbers(context, found, wanted, sieve)).chosen()
+        return (await _walk_steps(context, found, spec.steps(), wanted, sampler)).chosen()
+    return (await _walk_numbers(context, found, wanted, sampler)).chosen()
 
 
 @dataclass(frozen=True)
-class _Wanted(Generic[T]):
+class _Extraction(Generic[T]):
     """What is taken from a line, and words without which a line is not even looked at."""
 
     extract: Callable[[Line], Iterable[T]]
@@ -120,7 +120,7 @@ def values_of(lines: list[str], keys: list[str]) -> Iterator[dict[str, Any]]:
         line = lenient_json.load_object(text)
         values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
         if not keys or all(value is not None for value in values.values()):
-            yield lenient_json.proper(values)
+            yield lenient_json.stringify_non_finite(values)
 
 
 def bounded(samples: int | None) -> int:
@@ -128,42 +128,46 @@ def bounded(samples: int | None) -> int:
     return min(max(1, samples if samples is not None else DEFAULT_SAMPLES), _MOST_SAMPLES)
 
 
-async def _walk_numbers(context: Context, found: Run, wanted: _Wanted[T], sieve: Sieve[T]) -> Sieve[T]:
+async def _walk_numbers(
+    context: Context, found: Run, wanted: _Extraction[T], sampler: EvenSampler[T]
+) -> EvenSampler[T]:
     for first in range(0, found.history_lines, _PIECE):
 
-        def piece(connection: Connection, first: int = first, before: Sieve[T] = sieve) -> Sieve[T]:
+        def piece(connection: Connection, first: int = first, before: EvenSampler[T] = sampler) -> EvenSampler[T]:
             end = first + _PIECE
             lines = run_lines.by_number(connection, found.id, HISTORY, first, end, wanted.words)
-            return _sift(lines, before, wanted)[0]
+            return _sample(lines, before, wanted)[0]
 
-        sieve = await context.read(piece)
-    return sieve
+        sampler = await context.read(piece)
+    return sampler
 
 
 async def _walk_steps(
-    context: Context, found: Run, steps: tuple[int, int], wanted: _Wanted[T], sieve: Sieve[T]
-) -> Sieve[T]:
+    context: Context, found: Run, steps: tuple[int, int], wanted: _Extraction[T], sampler: EvenSampler[T]
+) -> EvenSampler[T]:
     """Steps may have holes, so each piece goes on behind the last line of the one before."""
     first, end = (max(-LAST_STEP, min(step, LAST_STEP)) for step in steps)
     after: Line | None = Line(-1, "", first)
     while after is not None:
 
         def piece(
-            connection: Connection, after: Line = after, before: Sieve[T] = sieve
-        ) -> tuple[Sieve[T], Line | None]:
+            connection: Connection, after: Line = after, before: EvenSampler[T] = sampler
+        ) -> tuple[EvenSampler[T], Line | None]:
             lines = run_lines.by_step(connection, found.id, after.step or 0, end, wanted.words)
             behind = (line for line in lines if (line.step, line.number) > (after.step, after.number))
-            return _sift(islice(behind, _PIECE), before, wanted)
+            return _sample(islice(behind, _PIECE), before, wanted)
 
-        sieve, after = await context.read(piece)
-    return sieve
+        sampler, after = await context.read(piece)
+    return sampler
 
 
-def _sift(lines: Iterable[Line], before: Sieve[T], wanted: _Wanted[T]) -> tuple[Sieve[T], Line | None]:
+def _sample(
+    lines: Iterable[Line], before: EvenSampler[T], wanted: _Extraction[T]
+) -> tuple[EvenSampler[T], Line | None]:
     """The sieve with these lines in it, and the last line if there may be more. A copy: a read may be run again."""
-    sieve, last, taken = before.copy(), None, 0
+    sampler, last, taken = before.copy(), None, 0
     for line in lines:
         for value in wanted.extract(line):
-            sieve.add(value)
+            sampler.add(value)
         last, taken = line, taken + 1
-    return sieve, last if taken == _PIECE else None
+    return sampler, last if taken == _PIECE else None

@@ -15,5 +15,5 @@ bindables = [mutation]
 async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     found, inserted = await context.write(run_upserts.upsert, context.viewer, input)
-    context.app.heartbeats.heard()
+    context.app.heartbeat_timer.on_heartbeat()
     return {"bucket": found, "inserted": inserted, "server_settings": {"server_messages": []}}

@@ -55,7 +55,7 @@ async def resolve_sweeps(
     wanted = _predicate(filters)
     size, start = size_of(first, most=_MOST_SWEEPS), start_of(after, 0)
     rows = await info.context.read(sweeps.sweeps_of, found.id, start, size + 1)
-    shown = [(place, row) for place, row in enumerate(rows[:size], start + 1) if wanted(_SweepDocument(row))]
+    shown = [(place, row) for place, row in enumerate(rows[:size], start + 1) if wanted(_SweepFields(row))]
     return {
         "edges": [{"node": row, "cursor": str(place)} for place, row in shown],
         "page_info": {"has_next_page": len(rows) > size, "end_cursor": str(start + size)},
@@ -66,7 +66,7 @@ def _predicate(text: str | None) -> filters.Predicate:
     return filters.predicate(filters.read_filter(text))
 
 
-class _SweepDocument:
+class _SweepFields:
     """A sweep as filters see it."""
 
     def __init__(self, found: Sweep) -> None:

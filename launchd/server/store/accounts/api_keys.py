@@ -7,11 +7,11 @@ import time
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from launchd.server.models import ApiKey, Person, Role, Viewer
+from launchd.server.models import ApiKey, Role, User, Viewer
 from launchd.server.store.database import insert_row
 from launchd.server.store.tables import api_keys, entities, memberships, users
 
-PERSON = (
+USER_COLUMNS = (
     users.c.id.label("user_id"),
     users.c.name,
     users.c.email,
@@ -22,7 +22,13 @@ PERSON = (
 """Columns of a `Person`, of users joined with their default entity."""
 
 _OWNER = (
-    select(*PERSON, users.c.default_entity_id, api_keys.c.role, api_keys.c.id.label("key_id"), api_keys.c.last_used_at)
+    select(
+        *USER_COLUMNS,
+        users.c.default_entity_id,
+        api_keys.c.role,
+        api_keys.c.id.label("key_id"),
+        api_keys.c.last_used_at,
+    )
     .join(api_keys, api_keys.c.user_id == users.c.id)
     .join(entities, entities.c.id == users.c.default_entity_id)
     .where(api_keys.c.digest == bindparam("of_digest"))
@@ -56,7 +62,7 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def issue(connection: Connection, owner: Person, description: str, role: Role) -> tuple[ApiKey, str]:
+def issue(connection: Connection, owner: User, description: str, role: Role) -> tuple[ApiKey, str]:
     """Generate a key for `owner` and store its digest. Returns the record and the key, which cannot be read again."""
     key = new_key()
     return add(connection, owner, digest_of(key), description, role), key
@@ -72,9 +78,9 @@ def viewer_of_key(connection: Connection, digest: str, author: str = "") -> View
         return None
     named = {"of_team": row.default_entity_id, "of_name": author}
     member = connection.execute(_MEMBER, named).first() if row.is_service and author else None
-    person = {column.name: row._mapping[column.name] for column in PERSON}
+    user = {column.name: row._mapping[column.name] for column in USER_COLUMNS}
     return Viewer(
-        **person,
+        **user,
         key_role=Role(row.role),
         author_id=member.id if member else row.user_id,
         author=member.name if member else row.name,
@@ -86,12 +92,12 @@ def member_named(connection: Connection, team_id: int, name: str) -> int | None:
     return connection.execute(_MEMBER, {"of_team": team_id, "of_name": name}).scalar()
 
 
-def note_use(connection: Connection, digest: str) -> None:
+def record_use(connection: Connection, digest: str) -> None:
     """The key is being used now."""
     connection.execute(_USED, {"of_digest": digest, "last_used_at": time.time()})
 
 
-def add(connection: Connection, owner: Person, digest: str, description: str, role: Role) -> ApiKey:
+def add(connection: Connection, owner: User, digest: str, description: str, role: Role) -> ApiKey:
     """Keep the digest of a new key."""
     now = time.time()
     row = {"user_id": owner.user_id, "description": description, "role": int(role), "created_at": now}

@@ -8,7 +8,7 @@ that the key in a job's environment cannot make itself at home.
 from sqlalchemy import Connection
 
 from launchd.server.errors import NotAllowed, NotFound, Refused
-from launchd.server.models import ApiKey, EntityRecord, Person, Role, Viewer
+from launchd.server.models import ApiKey, EntityRecord, Role, User, Viewer
 from launchd.server.store.accounts import accounts, api_keys, principals
 from launchd.server.store.ids import row_number
 
@@ -17,7 +17,7 @@ def require_administrator(viewer: Viewer) -> None:
     """Raises:
     NotAllowed: the viewer is no administrator of the server, or the key may not manage.
     """
-    _require_strong_key(viewer)
+    _require_admin_key(viewer)
     if not viewer.admin:
         raise NotAllowed("Only an administrator of this queue server may do this.")
 
@@ -30,7 +30,7 @@ def require_team(connection: Connection, viewer: Viewer, name: str) -> EntityRec
         NotAllowed: the viewer may not manage it.
         Refused: it is a person.
     """
-    _require_strong_key(viewer)
+    _require_admin_key(viewer)
     found = principals.entity_named(connection, name) if viewer.admin else None
     team = found or principals.require_entity(connection, viewer.managing(), name)
     if not team.is_team:
@@ -38,14 +38,14 @@ def require_team(connection: Connection, viewer: Viewer, name: str) -> EntityRec
     return team
 
 
-def require_owner(connection: Connection, viewer: Viewer, name: str | None) -> Person:
+def require_owner(connection: Connection, viewer: Viewer, name: str | None) -> User:
     """Whose keys are meant, if the viewer may manage them. None stands for the viewer.
 
     Raises:
         NotFound: nobody has this name.
         NotAllowed: they are another's.
     """
-    owner = accounts.require_person(connection, name or viewer.name)
+    owner = accounts.require_user(connection, name or viewer.name)
     if not may_manage_keys(connection, viewer, owner):
         raise NotAllowed(f"You may not manage the API keys of {owner.name!r}.")
     return owner
@@ -57,16 +57,16 @@ def require_key(connection: Connection, viewer: Viewer, key_id: str) -> ApiKey:
     Raises:
         NotFound: no such key that the viewer may manage.
     """
-    _require_strong_key(viewer)
+    _require_admin_key(viewer)
     number = row_number(key_id)
     found = None if number is None else api_keys.find_key(connection, number)
-    owner = accounts.person_by_id(connection, found.user_id) if found else None
+    owner = accounts.user_by_id(connection, found.user_id) if found else None
     if found is None or owner is None or not may_manage_keys(connection, viewer, owner):
         raise NotFound(f"There is no API key {key_id[:40]!r} that you may manage.")
     return found
 
 
-def may_manage_keys(connection: Connection, viewer: Viewer, owner: Person) -> bool:
+def may_manage_keys(connection: Connection, viewer: Viewer, owner: User) -> bool:
     """Their own, everybody's for an administrator, and those of service accounts for an admin of their team."""
     if viewer.key_role != Role.ADMIN:
         return False
@@ -75,7 +75,7 @@ def may_manage_keys(connection: Connection, viewer: Viewer, owner: Person) -> bo
     return owner.is_service and principals.find_entity(connection, viewer.managing(), owner.entity) is not None
 
 
-def _require_strong_key(viewer: Viewer) -> None:
+def _require_admin_key(viewer: Viewer) -> None:
     if viewer.key_role != Role.ADMIN:
         word = Role(viewer.key_role).name.lower()
         raise NotAllowed(f"This API key has the role {word}: managing users, teams and keys takes one of role admin.")

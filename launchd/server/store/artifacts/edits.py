@@ -69,7 +69,7 @@ def delete_version(connection: Connection, found: Artifact, *, with_aliases: boo
     if not with_aliases:
         _check_no_aliases(connection, found)
     artifact_links.unlink_everywhere(connection, found.number)
-    forget(connection, found.number)
+    mark_deleted(connection, found.number)
     artifact_aliases.remove_all(connection, found.number)
 
 
@@ -87,7 +87,7 @@ def _check_no_aliases(connection: Connection, found: Artifact) -> None:
         raise Refused(f"Artifact {found.title!r} has aliases in portfolios: delete them too, or move them.")
 
 
-def forget(connection: Connection, number: int) -> None:
+def mark_deleted(connection: Connection, number: int) -> None:
     """Mark a version deleted and let go of its files."""
     connection.execute(_FILES, {"of_number": number})
     connection.execute(_DELETE, {"of_number": number, "updated_at": time.time()})

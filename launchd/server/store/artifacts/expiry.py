@@ -21,18 +21,18 @@ _EXPIRED = SELECTED.where(
 ).limit(_AT_ONCE)
 
 
-def forget_abandoned(connection: Connection, before: float) -> int:
+def delete_abandoned(connection: Connection, before: float) -> int:
     """Delete some of the artifacts that nobody has worked at since then and never committed. Returns how many."""
     found = connection.execute(_ABANDONED, {"before": before}).all()
     for abandoned in found:
-        artifact_edits.forget(connection, abandoned.number)
+        artifact_edits.mark_deleted(connection, abandoned.number)
     return len(found)
 
 
-def forget_expired(connection: Connection, now: float) -> int:
+def delete_expired(connection: Connection, now: float) -> int:
     """Delete some of the versions that were to live until now. Returns how many."""
     found = [from_row(expired) for expired in connection.execute(_EXPIRED, {"before": now})]
     for expired in found:
-        artifact_edits.forget(connection, expired.number)
+        artifact_edits.mark_deleted(connection, expired.number)
         artifact_aliases.remove_all(connection, expired.number)
     return len(found)

@@ -147,25 +147,25 @@ def arrived(connection: Connection, found: ArtifactFile, content: str, size: int
     return kept
 
 
-def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
+def known_blobs(connection: Connection, contents: Sequence[str]) -> set[str]:
     """Those of these contents that some file has, or some part of one."""
     found = connection.execute(select(file.content).where(file.content.in_(contents))).scalars()
-    return {content for content in found if content} | artifact_parts.known_contents(connection, contents)
+    return {content for content in found if content} | artifact_parts.known_blobs(connection, contents)
 
 
-def settle(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> int:
+def match_manifest(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> int:
     """Make the artifact's files exactly those of its manifest. Returns their size in bytes, references included.
 
     Raises:
         Refused: one of them is not here, or is not what the manifest says.
     """
-    _settle_files(connection, artifact, [entry for entry in entries if entry.reference is None])
+    _match_files(connection, artifact, [entry for entry in entries if entry.reference is None])
     _add_references(connection, artifact, [entry for entry in entries if entry.reference is not None])
     artifact_parts.remove_all(connection, artifact.number)
     return sum(entry.size for entry in entries)
 
 
-def _settle_files(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> None:
+def _match_files(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> None:
     announce(connection, artifact, FILE, [FileSpec(name=entry.name, md5=entry.md5) for entry in entries])
     which = {"of_artifact": artifact.number, "of_kind": FILE}
     files = {row.name: ArtifactFile(**row._mapping) for row in connection.execute(_OF_ARTIFACT, which)}

@@ -40,7 +40,7 @@ _OF_RUN = SELECTED.join(artifact_runs, column.artifact_number == artifacts.c.num
 _PAGE = _OF_RUN.where(artifacts.c.number > bindparam("after")).order_by(artifacts.c.number).limit(bindparam("most"))
 
 
-def note(connection: Connection, run: Run, artifact: Artifact, relation: str) -> None:
+def record(connection: Connection, run: Run, artifact: Artifact, relation: str) -> None:
     """Tie a run and a version; once is enough."""
     row = {"run_id": run.id, "artifact_number": artifact.number, "relation": relation, "noted_at": time.time()}
     insert_missing(connection, artifact_runs, [row], keys=_KEYS)

@@ -42,16 +42,16 @@ def create(connection: Connection, entity: EntityRecord, given: Mapping[str, Any
     collection = ensure_collection(connection, entity, given["project_name"], given["artifact_type_name"], name)
     words = list(dict.fromkeys(wish["alias"] for wish in given.get("aliases") or ()))
     artifact_aliases.check_aliases(words)
-    found = _made_before(connection, collection, given)
+    found = _find_existing(connection, collection, given)
     if found is None:
         return _insert(connection, collection, given, words)
     if found.state == COMMITTED:
         artifact_aliases.move(connection, found.membership, words)
         return found
-    return _fill_in(connection, found, given, words)
+    return _complete(connection, found, given, words)
 
 
-def _made_before(connection: Connection, collection: Collection, given: Mapping[str, Any]) -> Artifact | None:
+def _find_existing(connection: Connection, collection: Collection, given: Mapping[str, Any]) -> Artifact | None:
     found = None
     if given.get("client_id"):
         which = {"of_collection": collection.id, "of_client": given["client_id"]}
@@ -92,7 +92,7 @@ def ttl_of(given: int | None) -> int | None:
     return given if given is not None and given > 0 else None
 
 
-def _fill_in(connection: Connection, found: Artifact, given: Mapping[str, Any], aliases: Sequence[str]) -> Artifact:
+def _complete(connection: Connection, found: Artifact, given: Mapping[str, Any], aliases: Sequence[str]) -> Artifact:
     """Nothing that the first call said is lost."""
     missing = {key: given.get(key) for key in ("description", "metadata") if getattr(found, key) is None}
     wanted = dict.fromkeys([*_wanted_aliases(connection, found), *aliases])

@@ -63,7 +63,7 @@ def remove_all(connection: Connection, artifact_number: int) -> None:
     connection.execute(_REMOVE_ALL, {"of_artifact": artifact_number})
 
 
-def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
+def known_blobs(connection: Connection, contents: Sequence[str]) -> set[str]:
     """Those of these contents that some part has."""
     found = connection.execute(select(part.content).where(part.content.in_(contents))).scalars()
     return {content for content in found if content}

@@ -84,11 +84,11 @@ def create_agent(
         "next_queue": 0,
     }
     connection.execute(insert(launch_agents), row)
-    _serve(connection, agent_id, queue_ids)
+    _add_queues(connection, agent_id, queue_ids)
     return agent_id
 
 
-def _serve(connection: Connection, agent_id: str, queue_ids: Sequence[str]) -> None:
+def _add_queues(connection: Connection, agent_id: str, queue_ids: Sequence[str]) -> None:
     places = [
         {"agent_id": agent_id, "place": place, "queue_id": queue_id}
         for place, queue_id in enumerate(dict.fromkeys(queue_ids))
@@ -128,7 +128,7 @@ def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> l
     return [_agent(connection, viewer, row) for row in rows]
 
 
-def beat(connection: Connection, agent_id: str, status: str | None = None) -> None:
+def record_heartbeat(connection: Connection, agent_id: str, status: str | None = None) -> None:
     """Note a sign of life, and the status if one came with it."""
     values: dict[str, Any] = {"of_id": agent_id, "heartbeat_at": time.time()}
     if status is not None:

@@ -12,7 +12,7 @@ from launchd.server.models import EntityRecord, Item, ItemWarning, Queue, Role, 
 from launchd.server.store.accounts import principals
 from launchd.server.store.accounts.authorization import binds, may_use
 from launchd.server.store.ids import new_id
-from launchd.server.store.launch.states import CLAIMED, FAILED, IN_CARE, LEASED, PENDING, STOPPED
+from launchd.server.store.launch.states import CLAIMED, FAILED, HELD, LEASED, PENDING, STOPPED
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.runs import states as run_states
@@ -83,7 +83,7 @@ _ACKNOWLEDGE = update(run_queue_items).where(
 )
 _SET_RUN = update(run_queue_items).where(item.id == bindparam("of_id"))
 _STOPS = select(item.id, item.stop_reason).where(
-    item.agent_id == bindparam("of_agent"), item.state.in_(IN_CARE), item.stop_requested
+    item.agent_id == bindparam("of_agent"), item.state.in_(HELD), item.stop_requested
 )
 
 
@@ -182,7 +182,7 @@ def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_r
     )
     run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")), found.author_id)
     if found.stop_requested:
-        runs.ask_to_stop(connection, run_id)
+        runs.request_stop(connection, run_id)
     connection.execute(_SET_RUN, {"of_id": found.id, "run_id": run_id})
     return True
 
@@ -215,7 +215,7 @@ def fail(
     done = _change(
         connection,
         found.id,
-        IN_CARE,
+        HELD,
         {
             "state": FAILED,
             "status": "failed",
@@ -261,10 +261,10 @@ def stop(connection: Connection, found: Item, reason: str | None) -> str:
     ended = {"state": STOPPED, "status": "stopped", "message": reason, "finished_at": time.time()}
     if _change(connection, found.id, (PENDING,), wish | ended):
         return STOPPED
-    if _change(connection, found.id, IN_CARE, wish):
+    if _change(connection, found.id, HELD, wish):
         run_id = _run_of(connection, found)
         if run_id is not None:
-            runs.ask_to_stop(connection, run_id)
+            runs.request_stop(connection, run_id)
     return found.state
 
 

@@ -61,14 +61,14 @@ class Lease(Record, frozen=True, kw_only=True):
     ends_at: float
 
 
-class Wanted(Record, frozen=True, kw_only=True):
+class Capacity(Record, frozen=True, kw_only=True):
     """How much an agent can take; schedulers of sweeps are counted apart."""
 
     items: int
     schedulers: int
 
 
-def claim(connection: Connection, agent: LaunchAgent, wanted: Wanted, lease: Lease) -> list[LeasedItem]:
+def claim(connection: Connection, agent: LaunchAgent, wanted: Capacity, lease: Lease) -> list[LeasedItem]:
     """Lease what the agent can take now. The same claim id again answers what is still leased under it."""
     # A client that repeats itself must not be faster than its first request.
     connection.execute(_SAME_AGENT, {"of_agent": agent.id})
@@ -168,7 +168,7 @@ def return_expired(connection: Connection, now: float) -> set[str]:
         return set()
     # Not those that are being acknowledged at this very moment.
     expired = select(item.number).where(IS_LEASED, item.lease_ends_at <= now).with_for_update(skip_locked=True)
-    return {queue_id for _, queue_id in _give_back(connection, item.number.in_(expired))}
+    return {queue_id for _, queue_id in _return(connection, item.number.in_(expired))}
 
 
 def next_lease_end(connection: Connection) -> float | None:
@@ -178,21 +178,21 @@ def next_lease_end(connection: Connection) -> float | None:
 
 def return_items(connection: Connection, agent_id: str, item_ids: Sequence[str]) -> list[tuple[str, str]]:
     """Give back those of the items that are leased to the agent. Returns their ids and queues."""
-    return _give_back(connection, item.agent_id == agent_id, item.id.in_(item_ids))
+    return _return(connection, item.agent_id == agent_id, item.id.in_(item_ids))
 
 
 def return_unknown(connection: Connection, agent_id: str, known: Sequence[str]) -> list[tuple[str, str]]:
     """Give back what is leased to the agent without its knowing. Returns ids and queues."""
-    return _give_back(connection, item.agent_id == agent_id, item.id.not_in(known))
+    return _return(connection, item.agent_id == agent_id, item.id.not_in(known))
 
 
-def _give_back(connection: Connection, *conditions: Any) -> list[tuple[str, str]]:
+def _return(connection: Connection, *conditions: Any) -> list[tuple[str, str]]:
     now = time.time()
     rows = connection.execute(
         update(run_queue_items)
         .where(IS_LEASED, *conditions)
         .values(
-            **_FRESH,
+            **_UNLEASED,
             # Somebody may have asked for a stop while an agent had it.
             state=case((item.stop_requested, STOPPED), else_=PENDING),
             finished_at=case((item.stop_requested, now)),
@@ -202,7 +202,7 @@ def _give_back(connection: Connection, *conditions: Any) -> list[tuple[str, str]
     return [(row.id, row.queue_id) for row in rows]
 
 
-_FRESH: dict[str, Any] = {
+_UNLEASED: dict[str, Any] = {
     "agent_id": None,
     "claim_id": None,
     "leased_at": None,

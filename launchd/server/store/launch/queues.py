@@ -13,7 +13,7 @@ from launchd.server.store.accounts import principals
 from launchd.server.store.accounts.authorization import binds, may_use
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import new_id
-from launchd.server.store.launch.states import DEFAULT_PRIORITY, IN_CARE, PENDING
+from launchd.server.store.launch.states import DEFAULT_PRIORITY, HELD, PENDING
 from launchd.server.store.tables import entities, projects, resource_configs, run_queue_items, run_queues
 
 DISABLED, BY_PRIORITY = "DISABLED", "V0"
@@ -53,7 +53,7 @@ _CONFIG = select(resource_configs).where(
 )
 _COUNTS = (
     select(run_queue_items.c.state, func.count())
-    .where(run_queue_items.c.queue_id == bindparam("of_id"), run_queue_items.c.state.in_((PENDING, *IN_CARE)))
+    .where(run_queue_items.c.queue_id == bindparam("of_id"), run_queue_items.c.state.in_((PENDING, *HELD)))
     .group_by(run_queue_items.c.state)
 )
 
@@ -194,4 +194,4 @@ def find_config(connection: Connection, entity_id: int, config_id: int | None) -
 def count_items(connection: Connection, queue_id: str) -> tuple[int, int]:
     """How many wait, and how many are in the care of agents."""
     counts = {state: count for state, count in connection.execute(_COUNTS, {"of_id": queue_id})}  # noqa: C416 - rows are no pairs to mypy
-    return counts.get(PENDING, 0), sum(counts.get(state, 0) for state in IN_CARE)
+    return counts.get(PENDING, 0), sum(counts.get(state, 0) for state in HELD)

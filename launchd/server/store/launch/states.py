@@ -14,7 +14,7 @@ FAILED = "FAILED"
 STOPPED = "STOPPED"
 PREEMPTED = "PREEMPTED"
 
-IN_CARE = (LEASED, CLAIMED)
+HELD = (LEASED, CLAIMED)
 """States in which an agent answers for the item."""
 
 STATE_OF_STATUS = {"finished": FINISHED, "failed": FAILED, "stopped": STOPPED, "preempted": PREEMPTED}

@@ -23,7 +23,7 @@ _SET = update(runs_table).where(
 
 def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> str | None:
     """Ask a run to stop, and the agent that serves its item. Returns that agent's id, to be woken."""
-    runs.ask_to_stop(connection, run_id)
+    runs.request_stop(connection, run_id)
     item_id = items.item_of_run(connection, run_id)
     item = items.find_item(connection, viewer, item_id) if item_id else None
     if item is None:

@@ -85,6 +85,6 @@ def remove(connection: Connection, viewer: Viewer, file_ids: Sequence[int]) -> i
     return connection.execute(gone, which).rowcount
 
 
-def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
+def known_blobs(connection: Connection, contents: Sequence[str]) -> set[str]:
     """Those of these contents that some file has."""
     return set(connection.execute(select(file.content).where(file.content.in_(contents))).scalars())

@@ -108,5 +108,5 @@ def _sorted_page(connection: Connection, query: RunQuery, offset: int, limit: in
 
 
 def _values(run: Run, order: Sequence[sorting.OrderKey]) -> list[Any]:
-    document = RunFields(run)
-    return [document.value(key.path) for key in order]
+    fields = RunFields(run)
+    return [fields.value(key.path) for key in order]

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from launchd.server.store.tables import run_lines, run_queue_items, runs
 
-_PIECE = 20_000
+_BATCH = 20_000
 
 line = run_lines.c
 _STREAMS = select(line.stream, func.min(line.number)).where(line.run_id == bindparam("of_run")).group_by(line.stream)
@@ -13,11 +13,11 @@ _LINES = delete(run_lines).where(
 )
 
 
-def remove_piece(connection: Connection, run_id: int) -> bool:
+def delete_batch(connection: Connection, run_id: int) -> bool:
     """Delete some of the run's lines, or, where none are left, the run. True when it is gone."""
     first = connection.execute(_STREAMS, {"of_run": run_id}).first()
     if first is not None:
-        which = {"of_run": run_id, "of_stream": first[0], "end": first[1] + _PIECE}
+        which = {"of_run": run_id, "of_stream": first[0], "end": first[1] + _BATCH}
         connection.execute(_LINES, which)
         return False
     # What became of an item stays known, also without its run.

@@ -98,12 +98,12 @@ def change(connection: Connection, run_id: int, values: Mapping[str, Any]) -> No
         connection.execute(_UPDATE, {"of_id": run_id, **values})
 
 
-def started(connection: Connection, run_id: int) -> None:
+def mark_started(connection: Connection, run_id: int) -> None:
     """Its process runs, as far as an agent knows; nothing where the run's client has said more already."""
     connection.execute(_STARTED, {"of_id": run_id, "state": RUNNING})
 
 
-def ask_to_stop(connection: Connection, run_id: int) -> None:
+def request_stop(connection: Connection, run_id: int) -> None:
     """Note that the run shall stop; W&B's clients look."""
     change(connection, run_id, {"stopped": True})
 

@@ -17,7 +17,7 @@ from launchd.server.models import ProjectRecord, Run, Viewer
 from launchd.server.runs import lenient_json, names
 from launchd.server.store.accounts import principals
 from launchd.server.store.runs import runs
-from launchd.server.store.runs.states import HEARD_OF, NOT_ENDED, PENDING, RUNNING, STATES
+from launchd.server.store.runs.states import HEARTBEAT_STATES, NOT_ENDED, PENDING, RUNNING, STATES
 from launchd.server.store.sweeps import sweeps
 
 _COLUMNS = {
@@ -66,7 +66,7 @@ def _add(connection: Connection, viewer: Viewer, project: ProjectRecord, name: s
     state = _state(given) or RUNNING
     shown = names.display_name(runs.count(connection, project.id) + 1)
     defaults: dict[str, Any] = {"display_name": shown, "author_id": viewer.author_id, "state": state}
-    if state in HEARD_OF:
+    if state in HEARTBEAT_STATES:
         defaults["heartbeat_at"] = time.time()
     return runs.insert_run(connection, project.id, name, defaults | _given(given) | _replaced_config(given))
 
@@ -76,9 +76,9 @@ def _restart(connection: Connection, before: Run, given: Mapping[str, Any]) -> i
     if given.get("config") is not None:
         config = lenient_json.load_object(before.config) | _config(given)
         values["config"] = lenient_json.dumps(config)
-    state = _state(given) or (before.state if before.state in HEARD_OF else RUNNING)
+    state = _state(given) or (before.state if before.state in HEARTBEAT_STATES else RUNNING)
     values |= {"state": state, "heartbeat_at": time.time()}
-    if before.state not in NOT_ENDED and state in HEARD_OF:
+    if before.state not in NOT_ENDED and state in HEARTBEAT_STATES:
         values |= {"stopped": False, "exit_code": None}
     if before.display_name is None:
         values.setdefault("display_name", names.display_name(runs.count(connection, before.project_id)))

@@ -11,7 +11,7 @@ from launchd.server.models import HISTORY, Run, Sweep
 from launchd.server.runs import history_keys, lenient_json
 from launchd.server.store.runs import lines as run_lines
 from launchd.server.store.sweeps import sweeps
-from launchd.server.store.sweeps.states import OVER
+from launchd.server.store.sweeps.states import ENDED
 from launchd.server.store.tables import runs, sweep_bands, sweep_progress
 from launchd.server.store.upserts import insert_or_update
 from launchd.server.sweeps.config import read_config
@@ -47,26 +47,28 @@ def falls_behind(connection: Connection, found: Run) -> bool:
     rule = read_config(sweep.config).early_terminate if sweep else None
     if sweep is None or rule is None:
         return False
-    progress, _ = _read_on(connection, sweep.id, rule, found.id, _MOST_LINES)
-    return sweep.state not in OVER and _is_worse(connection, sweep.id, rule, found.id, progress)
+    progress, _ = _read_new_lines(connection, sweep.id, rule, found.id, _MOST_LINES)
+    return sweep.state not in ENDED and _is_worse(connection, sweep.id, rule, found.id, progress)
 
 
 def catch_up(connection: Connection, sweep: Sweep, rule: Hyperband) -> None:
     """Read some of what no run's own request has read: of runs that joined later, or that ended under another rule."""
     left = _MOST_LINES
     for run_id in connection.execute(_UNREAD, {"of_sweep": sweep.id}).scalars().all():
-        left -= _read_on(connection, sweep.id, rule, run_id, left)[1]
+        left -= _read_new_lines(connection, sweep.id, rule, run_id, left)[1]
         if left <= 0:
             return
 
 
-def forget(connection: Connection, sweep: Sweep) -> None:
+def reset(connection: Connection, sweep: Sweep) -> None:
     """Everything will be read anew, by another rule."""
     for table in (sweep_bands, sweep_progress):
         connection.execute(delete(table).where(table.c.sweep_id == sweep.id))
 
 
-def _read_on(connection: Connection, sweep_id: int, rule: Hyperband, run_id: int, most: int) -> tuple[Progress, int]:
+def _read_new_lines(
+    connection: Connection, sweep_id: int, rule: Hyperband, run_id: int, most: int
+) -> tuple[Progress, int]:
     """How far the run has come by now, and how many lines were read to know that."""
     row = connection.execute(_OF_RUN, {"of_sweep": sweep_id, "of_run": run_id}).one()
     before = Progress() if row.iterations is None else Progress(row.iterations, row.best)
@@ -75,7 +77,7 @@ def _read_on(connection: Connection, sweep_id: int, rule: Hyperband, run_id: int
         return before, 0
     losses = _losses(connection, rule, run_id, row.lines_read, end)
     progress, at_bands = before.after(losses, rule.bands)
-    _keep(connection, sweep_id, run_id, end, progress, at_bands)
+    _save(connection, sweep_id, run_id, end, progress, at_bands)
     return progress, end - row.lines_read
 
 
@@ -86,7 +88,7 @@ def _losses(connection: Connection, rule: Hyperband, run_id: int, first: int, en
             yield rule.loss_of(value)
 
 
-def _keep(
+def _save(
     connection: Connection, sweep_id: int, run_id: int, end: int, progress: Progress, at_bands: dict[int, float]
 ) -> None:
     keys = {"sweep_id": sweep_id, "run_id": run_id}

@@ -9,10 +9,10 @@ PENDING, RUNNING, PAUSED = "PENDING", "RUNNING", "PAUSED"
 FINISHED, CANCELED = "FINISHED", "CANCELED"
 
 STATES = (PENDING, RUNNING, PAUSED, FINISHED, CANCELED)
-OVER = (FINISHED, CANCELED)
+ENDED = (FINISHED, CANCELED)
 
 
-def check(state: str) -> str:
+def check_state(state: str) -> str:
     """Raises:
     Refused: no such state.
     """
