@@ -1,4 +1,4 @@
-"""The web application: routes, and what each kind of error becomes. Owns no state beyond the services it is given."""
+"""The web application: its routes, its lifespan and the response to each kind of error."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(settings: ServerSettings) -> Starlette:
-    """The queue server as an ASGI application, its data directory prepared. Its parts are at `app.state.app_state`.
+    """The queue server as an ASGI application over a prepared data directory. `app.state.app_state` holds its parts.
 
     Raises:
         CannotStart: the data directory cannot be used.

@@ -1,4 +1,4 @@
-"""Who sent a request: HTTP Basic, user `api`, an API key, as W&B's clients send it. Owns the memory of known keys."""
+"""Authentication: HTTP Basic with user `api` and an API key as the password, as W&B's clients send it."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from launchd.server.store.database import Database
 logger = logging.getLogger(__name__)
 
 AUTHOR_HEADER = "x-wandb-username"
-"""Whom a service account acts for; W&B's clients send WANDB_USERNAME in it. Other keys speak for their owner alone."""
+"""The user for whom a service account acts; W&B's clients send WANDB_USERNAME in it. Other keys ignore it."""
 
 _CACHE_SECONDS = 5.0
 _MOST_CACHED = 1000
@@ -23,7 +23,7 @@ _RECORD_USE_SECONDS = 60.0
 
 
 class Authenticator:
-    """Looks keys up. A known key is remembered for 5 s: so long may one still work that another server revoked."""
+    """Looks keys up. A known key is cached for 5 s, so a key revoked on another server works that much longer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,11 +32,11 @@ class Authenticator:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def viewer(self, headers: Mapping[str, str]) -> Viewer:
-        """Whose key is in these headers, and in whose name they act.
+        """The user of the key in these headers, and the user in whose name it acts.
 
         Raises:
-        Unauthorized: no key, or none of this server.
-        StoreUnavailable: it cannot be told at present.
+            Unauthorized: no key, or one that this server does not know.
+            StoreUnavailable: the database cannot be asked at present.
         """
         digest, author = api_keys.digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
         until, viewer = self._cache.get((digest, author), (0.0, None))
@@ -51,7 +51,7 @@ class Authenticator:
         return viewer
 
     def clear_cache(self) -> None:
-        """Keys, members or roles have changed: look everything up again."""
+        """Drop all cached keys, after keys, members or roles have changed."""
         self._cache.clear()
 
     def _cache_viewer(self, digest: str, author: str, viewer: Viewer) -> None:
@@ -74,14 +74,14 @@ class Authenticator:
         try:
             await self._database.write(lambda connection: api_keys.record_use(connection, digest))
         except ServerError as error:
-            logger.warning("The use of an API key could not be noted.", extra={"error": str(error)})
+            logger.warning("The use of an API key could not be recorded.", extra={"error": str(error)})
 
 
 def may_write(viewer: Viewer) -> Viewer:
-    """The viewer, who sees from now on only what they may change.
+    """The viewer, restricted from now on to what they may change.
 
     Raises:
-        NotAllowed: the key is for looking alone.
+        NotAllowed: the key is read-only.
     """
     if viewer.key_role < Role.MEMBER:
         raise NotAllowed("This API key has the role viewer: it may look, but not change anything.")

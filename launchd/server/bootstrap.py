@@ -1,4 +1,4 @@
-"""What happens before the server can listen. Owns the data directory: its lock, its keys, its database."""
+"""Preparation before the server listens: the data directory with its lock, keys and database."""
 
 import fcntl
 import getpass
@@ -21,9 +21,9 @@ _SECRET_BYTES = 32
 
 
 def lock(settings: ServerSettings) -> IO[str]:
-    """Make the data directory ours until the file is closed or the process ends.
+    """Lock the data directory until the file is closed or the process ends.
 
-    Servers on one PostgreSQL share it: they keep contents of artifacts there, and nothing that only one may write.
+    Servers on one PostgreSQL share it: it holds the blobs of artifacts, and nothing that only one of them may write.
 
     Raises:
         CannotStart: another server has it, or it cannot be made.
@@ -43,10 +43,10 @@ def lock(settings: ServerSettings) -> IO[str]:
 
 
 def prepare(settings: ServerSettings) -> bytes:
-    """Migrate the database; make user, entity and admin key if there are none. Returns the secret that signs links.
+    """Migrate the database; create user, entity and admin key if missing. Returns the secret that signs links.
 
     Raises:
-        CannotStart: the database cannot be used, or is a newer server's.
+        CannotStart: the database cannot be used, or was written by a newer server.
     """
     database = database_name(settings)
     try:
@@ -62,7 +62,7 @@ def prepare(settings: ServerSettings) -> bytes:
 
 
 def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:
-    """The file is written before the database knows the key: after a crash between, the next start replaces it."""
+    """The file is written before the row: after a crash between the two, the next start replaces the file."""
     if _key_works(connection, settings.admin_key_path):
         return
     owner = accounts.first_user(connection, settings.entity or getpass.getuser())
@@ -83,7 +83,7 @@ def _link_secret(path: Path) -> bytes:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read (0600), whole or not at all."""
+    """Write a file that only its owner may read (0600), completely or not at all."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""What a request may use, in one frozen value. Owns the assembly of the server's parts, not their work."""
+"""The server's parts, built once from its settings and handed to every request."""
 
 import math
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class AppState:
     auth: Authenticator
     notifier: Notifier
     pubsub: BackgroundTask | None
-    """To other servers on the same database; None: there are none."""
+    """Wake-ups to other servers on the same database; None with SQLite."""
     lease_timer: LeaseTimer
     heartbeat_timer: HeartbeatTimer
     artifact_blobs: BlobStore
@@ -38,7 +38,7 @@ class AppState:
     url_signer: UrlSigner
 
     def start(self) -> None:
-        """Start what runs beside requests. Needs a running event loop."""
+        """Start the background tasks. Needs a running event loop."""
         if self.pubsub is not None:
             self.pubsub.start()
         self.lease_timer.start()
@@ -46,7 +46,7 @@ class AppState:
         self.garbage_collector.start()
 
     def stop(self) -> None:
-        """Answer all requests that wait for work or orders, with nothing."""
+        """Answer all waiting requests with nothing and stop the background tasks."""
         self.notifier.close()
         self.lease_timer.stop()
         self.heartbeat_timer.stop()

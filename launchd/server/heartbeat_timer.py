@@ -1,6 +1,6 @@
-"""Notices runs that are not heard of any more. Owns one timer, set for the earliest moment a run may have crashed.
+"""Marks runs without heartbeats as crashed, by one timer set for the earliest moment at which a run may time out.
 
-After a start of the server all runs get the whole time again: they could not have been heard of while it was away.
+After a start of the server every run has the full timeout again, because no heartbeat could arrive while it was down.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _RETRY_SECONDS = 5.0
 
 
 class HeartbeatTimer:
-    """One timer; none is set while no run is heard of, unless other servers on a `shared` database may hear of some."""
+    """One timer. It is not set while no run sends heartbeats, unless other servers share the database (`shared`)."""
 
     def __init__(self, database: Database, timeout_seconds: float, *, shared: bool) -> None:
         self._shared = shared
@@ -31,17 +31,17 @@ class HeartbeatTimer:
         self._stopped = False
 
     def start(self) -> None:
-        """Watch runs of an earlier life of the server."""
+        """Watch runs from before the start of the server."""
         self._set(self._timeout)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop the timer."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
 
     def on_heartbeat(self) -> None:
-        """Some run was heard of."""
+        """Note that a run sent a heartbeat: set the timer if it is not set."""
         if self._timer is None and not self._stopped:
             self._set(self._timeout)
 
@@ -57,7 +57,7 @@ class HeartbeatTimer:
         except StoreUnavailable:
             crashed, longest_silent = 0, time.time() - self._timeout + _RETRY_SECONDS
         if crashed:
-            logger.info("Runs were not heard of any more; they count as crashed.", extra={"runs": crashed})
+            logger.info("Runs sent no heartbeat any more; they count as crashed.", extra={"runs": crashed})
         self._timer = None
         if self._shared and longest_silent is None:
             longest_silent = time.time()

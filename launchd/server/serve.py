@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _SWITCH_SECONDS = 0.0005
-"""The event loop and the store's threads hand each other work; Python's 5 ms would be most of a claim's latency."""
+"""The event loop and the store's threads take turns; with Python's 5 ms that would be most of a claim's latency."""
 
 
 def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) -> None:
@@ -57,7 +57,7 @@ def base_url(listening: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, but it says when it is ready, answers waiting requests when asked to stop, and ends with exit code 0."""
+    """Uvicorn that announces readiness, answers waiting requests on a stop, and exits with code 0."""
 
     def __init__(self, app: Starlette, settings: ServerSettings, ready: Callable[[str], None] | None) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
-"""Files that came in parts, put together. Owns which of them are at it; knows neither GraphQL nor keys.
+"""Assembly of files that were uploaded in parts, by one task per file.
 
-It takes as long as reading and writing the file does, which may be longer than a client waits for an answer. So it goes
-on when the request that began it has been given up, and who asks again joins it.
+It takes as long as reading and writing the file does, which may be longer than a client waits for a response. The task
+continues when the request that started it has ended, and a repeated request joins it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _PIECE = 4 * 1024 * 1024
 
 
 class MultipartAssembler:
-    """Puts the parts of files together in `contents`. `patience_seconds`: how long somebody who asks is let wait."""
+    """Assembles files in `blobs`. A request waits at most `timeout_seconds` for it."""
 
     def __init__(self, blobs: BlobStore, database: Database, timeout_seconds: float) -> None:
         self._blobs = blobs
@@ -32,11 +32,11 @@ class MultipartAssembler:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def assemble(self, file: ArtifactFile, parts: Sequence[FilePart]) -> None:
-        """Have a file put together of its parts, all of which have arrived; it is stored when this returns.
+        """Assemble a file from its parts, all of which have arrived; it is stored when this returns.
 
         Raises:
-            Refused: together they are not the file that was announced, or there is no room for it.
-            StoreUnavailable: the disk failed, or it takes longer; it goes on, and who asks again waits for it.
+            Refused: the parts are not the announced file, or there is no room for it.
+            StoreUnavailable: the disk failed, or the time is over; the task continues, and a repeated call joins it.
         """
         task = self._tasks.get(file.id)
         if task is None:
@@ -48,11 +48,11 @@ class MultipartAssembler:
         task.result()
 
     def _on_done(self, file: ArtifactFile, task: asyncio.Task[None]) -> None:
-        """Whoever asks after a failure begins anew; the request that saw it may be long gone, so the log tells it."""
+        """The next call after a failure starts again. The failure is logged, as its request may have ended before."""
         del self._tasks[file.id]
         if not task.cancelled() and task.exception():
             fields = {"file": file.name, "error": str(task.exception())}
-            logger.warning("A file could not be put together of its parts.", extra=fields)
+            logger.warning("A file could not be assembled from its parts.", extra=fields)
 
     async def _join_parts(self, file: ArtifactFile, parts: Sequence[FilePart]) -> None:
         size = sum(part.size or 0 for part in parts)

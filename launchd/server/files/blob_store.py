@@ -1,4 +1,4 @@
-"""Contents on disk, each under the SHA-256 of its bytes. Owns the directory; a content is there whole or not at all."""
+"""Blobs on disk, each under the SHA-256 of its bytes, stored completely or not at all."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ _SHELF_DIGITS = 2
 
 
 class Blob(msgspec.Struct, frozen=True):
-    """What was stored: SHA-256 in hex, MD5 in base64, size in bytes."""
+    """A stored blob: SHA-256 in hex, MD5 in base64, size in bytes."""
 
     sha256: str
     md5: str
@@ -29,12 +29,12 @@ class Blob(msgspec.Struct, frozen=True):
 
 
 class BlobStore:
-    """Contents under `directory`: `<two digits>/<sha256>`, and `incoming/` for those that are still being received.
+    """Blobs under `directory`: `<two digits>/<sha256>`, and `incoming/` for those that are still being received.
 
-    Several servers may share the directory, and any may die at any time. So a file on its way in is locked by who
-    writes it, and the contents that begin with the same two digits, a shelf, have a lock in `locks/`: shared by those
-    who put something there until the database knows of it, held alone by who removes what the database does not know.
-    The kernel lets go of the locks of the dead.
+    Several servers may share the directory, and each may die at any time. So an incoming file is locked by its writer,
+    and a shelf, the blobs whose digests begin with the same two digits, has a lock in `locks/`: held shared while a
+    blob is stored there until the database refers to it, held exclusively to remove blobs without a reference. The
+    kernel releases the locks of a process that dies.
     """
 
     def __init__(self, directory: Path, max_bytes: int, quota: StorageQuota) -> None:
@@ -48,20 +48,20 @@ class BlobStore:
         self.sweep()
 
     def path(self, sha256: str) -> Path:
-        """Where the content is, or would be."""
+        """Path of the blob, whether or not it exists."""
         return self._directory / sha256[:2] / sha256
 
     @asynccontextmanager
     async def receiving(
         self, chunks: AsyncIterator[bytes], md5: str | None, announced: int | None = None
     ) -> AsyncIterator[Blob]:
-        """Store what arrives, if its MD5 (base64) is the expected one (None: any); inside, it is on disk.
+        """Store what arrives, if its MD5 (base64) is the expected one (None: any). Inside, it is on disk.
 
-        Nobody removes it while inside: there the database must be told of it. `announced`: how many bytes will come.
+        It is not removed while inside: the database must refer to it before the end. `announced`: bytes that will come.
 
         Raises:
-            Refused: too big, no room, or another content than promised. Nothing is left of it.
-            StoreUnavailable: the disk is full or failed. Nothing is left of it.
+                Refused: too big, no room, or not the promised content. Nothing is kept.
+                StoreUnavailable: the disk is full or failed. Nothing is kept.
         """
         self._quota.check(announced or 0)
         with self._quota.reservation() as reservation:
@@ -90,18 +90,18 @@ class BlobStore:
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def _open_incoming(self) -> tuple[BinaryIO, Path]:
-        """A new file that nobody takes for a left one."""
+        """A new file in `incoming/`, locked."""
         while True:
             descriptor, name = tempfile.mkstemp(dir=self._incoming)
             file = os.fdopen(descriptor, "wb", buffering=0)
             fcntl.flock(file, fcntl.LOCK_EX)
-            # Somebody may have swept it away before it was locked.
+            # `sweep`, here or on another server, may have removed it before it was locked.
             if os.fstat(descriptor).st_nlink:
                 return file, Path(name)
             file.close()
 
     def _store(self, file: BinaryIO, received: Path, blob: Blob, reservation: Reservation) -> IO[bytes]:
-        """Put a received file into its place. Returns the lock that keeps it there."""
+        """Move a received file into its place. Returns the lock that keeps it there."""
         os.fsync(file.fileno())
         place = self.path(blob.sha256)
         shelf = self._lock_of(place.parent.name)
@@ -122,13 +122,13 @@ class BlobStore:
         return sorted(entry.name for entry in self._directory.iterdir() if len(entry.name) == _SHELF_DIGITS)
 
     def blobs_on(self, shelf: str) -> dict[str, int]:
-        """SHA-256 and size of each content on a shelf."""
+        """SHA-256 and size of each blob on a shelf."""
         with os.scandir(self._directory / shelf) as entries:
             return {entry.name: entry.stat().st_size for entry in entries}
 
     @contextmanager
     def clearing(self, shelf: str) -> Iterator[bool]:
-        """Inside, contents may be removed from a shelf; False: not now, somebody is putting something there."""
+        """Inside, blobs may be removed from a shelf. False: not now, because a blob is being stored there."""
         with self._lock_of(shelf) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,17 +138,17 @@ class BlobStore:
                 yield True
 
     def remove(self, sha256: str, size: int) -> None:
-        """Remove a content; only while its shelf is being cleared."""
+        """Remove a blob; only inside `clearing` of its shelf."""
         self.path(sha256).unlink(missing_ok=True)
         self._quota.release(size)
 
     def sweep(self) -> int:
-        """Remove what uploads that died have left. Returns how many there were."""
+        """Remove what interrupted uploads left behind. Returns how many files."""
         return sum(map(_remove_if_unlocked, list(self._incoming.iterdir())))
 
 
 def _remove_if_unlocked(path: Path) -> bool:
-    """A file that nobody has locked is not being written any more."""
+    """An unlocked file has no writer any more."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,7 +159,7 @@ def _remove_if_unlocked(path: Path) -> bool:
 
 
 class _Incoming:
-    """One file on its way in."""
+    """One file that is being received."""
 
     def __init__(self, file: BinaryIO, max_bytes: int, reservation: Reservation) -> None:
         self._file = file
@@ -188,7 +188,7 @@ class _Incoming:
 
 
 async def _drain(chunks: AsyncIterator[bytes], incoming: _Incoming) -> None:
-    """Write in another thread, and in pieces that are worth the trip there."""
+    """Write in another thread, in pieces large enough to be worth the switch."""
     buffer = bytearray()
     async for chunk in chunks:
         buffer += chunk

@@ -1,8 +1,8 @@
-"""Garbage collection: contents that no file of the database has, by timer and when asked. Owns the order of the steps.
+"""Garbage collection: removes blobs without a reference in the database, by timer and on request.
 
-A content may go if the database does not know it, twice: once without a lock, and once more some seconds later, under
-the lock of its shelf. The lock keeps those out who are bringing it just now; the seconds are for a transaction that
-has seen a file with this content, is not yet committed, and gives it to another file.
+A blob is removed if the database does not know it, twice: once without a lock, and some seconds later under the lock of
+its shelf. The lock excludes uploads that are storing it just now; the pause is for a transaction that has seen a file
+with this blob, is not committed yet, and refers to the blob from another file.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _BATCH = 5_000
 
 @dataclass(frozen=True)
 class GcResult:
-    """What one collection removed, and what is left: files and bytes."""
+    """What one collection removed, and what is left, in files and bytes."""
 
     removed_files: int
     removed_bytes: int
@@ -37,7 +37,7 @@ class GcResult:
 
 
 class GarbageCollector:
-    """Collects every `gc_interval_seconds`, one collection at a time. `stores`: each with what knows its contents."""
+    """Collects every `gc_interval_seconds`, one collection at a time. `stores`: each with its query for known blobs."""
 
     def __init__(
         self,
@@ -57,16 +57,16 @@ class GarbageCollector:
             self._measure()
 
     def start(self) -> None:
-        """Collect from time to time. Needs a running event loop."""
+        """Start collecting by timer. Needs a running event loop."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
-        """Collect no more."""
+        """Stop collecting by timer."""
         if self._task is not None:
             self._task.cancel()
 
     def collect_soon(self) -> None:
-        """There is much to be removed: collect soon. Only while it runs."""
+        """Collect soon, because much can be removed. Has no effect unless the timer runs."""
         self._due.set()
 
     async def _run(self) -> None:
@@ -77,10 +77,10 @@ class GarbageCollector:
             try:
                 await self.collect()
             except (ServerError, OSError) as error:
-                logger.warning("Garbage could not be collected; it is tried again.", extra={"error": str(error)})
+                logger.warning("Garbage collection failed and will be repeated.", extra={"error": str(error)})
 
     async def collect(self) -> GcResult:
-        """Let go of abandoned and expired artifacts, and remove what nobody has any more."""
+        """Delete abandoned and expired artifacts, and remove unreferenced blobs."""
         async with self._lock:
             await self._delete_expired()
             candidates = {
@@ -108,7 +108,7 @@ class GarbageCollector:
             pass
 
     async def _unknown_by_shelf(self, store: BlobStore, find_known: FindKnown) -> dict[str, dict[str, int]]:
-        """Contents by shelf that the database does not know; what died on its way in goes at once."""
+        """Unknown blobs by shelf; the leftovers of interrupted uploads are removed at once."""
         await asyncio.to_thread(store.sweep)
         found = {}
         for shelf in await asyncio.to_thread(store.shelves):
@@ -128,7 +128,7 @@ class GarbageCollector:
         return {name: size for name, size in digests.items() if name not in found}
 
     async def _remove_unknown(self, store: BlobStore, shelf: str, digests: Mapping[str, int]) -> list[int]:
-        """Sizes of what was removed."""
+        """Sizes of the removed blobs."""
         with store.clearing(shelf) as alone:
             if not alone:
                 return []
@@ -138,7 +138,7 @@ class GarbageCollector:
             return list(unknown.values())
 
     def _measure(self) -> None:
-        """With several servers on one directory, what the others stored is counted here."""
+        """Measure the disk, which includes what other servers stored in the same directory."""
         self._quota.set_used(sum(map(_size_of, self._stores)))
 
 

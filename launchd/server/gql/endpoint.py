@@ -1,4 +1,4 @@
-"""`POST /graphql`. Owns the way from a request to an answer and the status of each kind of failure."""
+"""`POST /graphql`: from a request to its response, and the status of each kind of failure."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ _BUG = "The queue server failed on this request; its log says why."
 
 
 class GraphQLEndpoint:
-    """Executes the documents that clients send, each as the viewer whose key came with it."""
+    """Executes the documents that clients send, each as the viewer of its API key."""
 
     def __init__(self, schema: GraphQLSchema, app: AppState) -> None:
         self._schema = schema
@@ -35,7 +35,7 @@ class GraphQLEndpoint:
         """Answer one request; see `launchd.server.errors` for the statuses of failures.
 
         Raises:
-            ServerError: it did not come so far as to be executed.
+            ServerError: the request was refused before execution.
         """
         viewer = await self._app.auth.viewer(request.headers)
         settings = self._app.settings
@@ -81,7 +81,7 @@ def _answer(envelope: Envelope, result: ExecutionResult) -> Response:
 
 
 def _status(error: GraphQLError) -> int:
-    """What GraphQL itself complains about (a variable's type) is the caller's fault; other exceptions are ours."""
+    """Errors of GraphQL itself (a variable's type) are the caller's, 400; exceptions of resolvers are the server's."""
     original = error.original_error
     if original is None or isinstance(original, GraphQLError | RecursionError):
         return 400

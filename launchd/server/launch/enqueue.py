@@ -21,10 +21,10 @@ def enqueue(
     priority: int | None = None,
     key: str | None = None,
 ) -> tuple[str, str]:
-    """Append an item with what the queue adds to its spec. Returns its id and the spec. `key` is one that no other has.
+    """Append an item with what the queue adds to its spec. Returns its id and the spec as stored. `key` must be unused.
 
     Raises:
-        Refused: something in the spec, a template variable or the priority cannot be.
+        Refused: the spec, a template variable or the priority is not valid.
     """
     scheduler = run_specs.is_scheduler(spec)
     rank = run_specs.check_priority(
@@ -32,7 +32,7 @@ def enqueue(
     )
     config = queues.find_config(connection, queue.entity_id, queue.resource_config_id)
     if scheduler and config is not None and spec.get("resource") not in (None, config.resource):
-        # The scheduler of a sweep runs beside the agent, whatever the queue's jobs run on.
+        # The scheduler of a sweep runs beside the agent, independently of the queue's resource.
         config, values = None, {}
     submitters.check_target(connection, viewer, spec)
     author_id, author = submitters.author_of(connection, viewer, spec)

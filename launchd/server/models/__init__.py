@@ -1,4 +1,4 @@
-"""Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
+"""Records: the store's rows as frozen values. JSON that is only passed on stays encoded."""
 
 from launchd.server.models.accounts import ApiKey, EntityRecord, Member, ProjectRecord, Role, User, Viewer
 from launchd.server.models.artifacts import (

@@ -1,4 +1,4 @@
-"""Resolvers by topic. Owns the list; each module translates between GraphQL and the store."""
+"""Resolvers by topic; each module translates between GraphQL and the store."""
 
 from launchd.server.resolvers.accounts import accounts, organizations, projects, users
 from launchd.server.resolvers.artifacts import artifacts, commit, gc, multipart

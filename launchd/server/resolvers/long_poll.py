@@ -1,4 +1,4 @@
-"""Requests that wait: for work, for orders. Owns the loop of looking, sleeping until a bell, and looking again."""
+"""Long polling: requests that wait for work or for stop requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,9 +17,10 @@ async def wait_for(
     poll: Callable[[DisconnectWatch], Awaitable[T]],
     is_answer: Callable[[T], bool],
 ) -> T:
-    """What `look` returned: an answer, or whatever it was when time ended, the server stopped or the client went.
+    """Call `poll` at once, and again whenever one of the topics is notified, until it returns an answer.
 
-    `seconds` is cut to the server's limit. `look` runs at once, and again whenever one of the topics is rung.
+    Returns its last result when the time is over, the server stops or the client disconnects. `seconds` is limited by
+    the server's `max_wait_seconds`.
     """
     notifier = context.app.notifier
     limit = min(max(0.0, seconds), context.app.settings.max_wait_seconds)

@@ -1,7 +1,4 @@
-"""`PUT /storage/upload/...`, `PUT /storage/upload-part/...` and `GET /storage/download/...`: files of artifacts.
-
-Owns what a signed link may do.
-"""
+"""`PUT /storage/upload/...`, `PUT /storage/upload-part/...` and `GET /storage/download/...`: files of artifacts."""
 
 import base64
 
@@ -21,7 +18,7 @@ from launchd.server.store.artifacts import parts as artifact_parts
 
 
 def storage_routes(app: AppState) -> list[Route]:
-    """The routes. None asks for a key: the link is the permission."""
+    """The routes. They need no API key: the signed link is the permission."""
 
     async def upload(request: Request) -> Response:
         found = await linked_file(app, UPLOAD, request, artifact_files.find_file)
@@ -41,9 +38,9 @@ def storage_routes(app: AppState) -> list[Route]:
         def arrived(connection: Connection, blob: Blob) -> bool:
             return artifact_parts.arrived(connection, found.id, blob.sha256, blob.size)
 
-        await receive(app, request, app.artifact_blobs, found.md5, arrived, "This part is not awaited any more.")
+        await receive(app, request, app.artifact_blobs, found.md5, arrived, "This part is not expected any more.")
         response = json_response(200, {})
-        # Clients give it back when they say that all parts are here.
+        # Clients send it back when they complete the upload.
         response.headers["ETag"] = f'"{base64.b64decode(found.md5).hex()}"'
         return response
 

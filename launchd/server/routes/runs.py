@@ -1,4 +1,4 @@
-"""`POST /files/.../file_stream` and the links of run files. Owns what each of them may do."""
+"""`POST /files/.../file_stream`, and upload and download of run files by signed links."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from launchd.server.store.runs import stream as run_stream
 
 
 def run_routes(app: AppState) -> list[Route]:
-    """The routes of runs beside GraphQL."""
+    """The HTTP routes of runs."""
     return [_stream_route(app), _upload_route(app), _download_route(app)]
 
 

@@ -1,4 +1,4 @@
-"""Lines of the console as clients send them: `[ERROR ]<time> <text>`, or JSON. Owns taking them apart."""
+"""Parsing of console lines as clients send them: `[ERROR ]<time> <text>`, or JSON."""
 
 import re
 
@@ -12,7 +12,7 @@ _ERROR, _PLAIN = "error", ""
 
 
 class ConsoleLine(msgspec.Struct, frozen=True):
-    """One line; `timestamp` is what the client's clock said, in its words."""
+    """One line; `timestamp` is the client's clock, as the client wrote it."""
 
     number: int
     line: str
@@ -32,7 +32,7 @@ _decoder = msgspec.json.Decoder(_Structured)
 
 
 def parse_line(line: Line) -> ConsoleLine:
-    """What stands in a line."""
+    """The parts of a line."""
     if line.content.startswith("{"):
         try:
             decoded = _decoder.decode(line.content)

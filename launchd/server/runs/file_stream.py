@@ -1,4 +1,4 @@
-"""The body of a `file_stream` request, taken apart. Owns which file is which stream, and the limit on one line."""
+"""Decoding of `file_stream` requests: lines by stream, summary, exit code; a line's length is limited."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,12 +32,12 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 class StreamUpdate(msgspec.Struct, frozen=True):
-    """What one request says of a run. Without anything it is a heartbeat."""
+    """What one request reports of a run. An empty one is a heartbeat."""
 
     lines: Mapping[int, Sequence[Line]]
-    """By stream."""
+    """Lines by stream."""
     kinds: Mapping[int, history_keys.Kinds]
-    """Of the lines of the history, by number."""
+    """Kinds of values of the lines of the history, by line number."""
     summary: str | None
     preempting: bool
     exit_code: int | None
@@ -48,10 +48,10 @@ _decoder = msgspec.json.Decoder(_Body)
 
 
 def read_update(body: bytes) -> StreamUpdate:
-    """Take a body apart. Files this server knows no stream for are left out.
+    """Decode a body. Files that are no stream of this server are ignored.
 
     Raises:
-        Refused: not such a body, or a line is too long.
+        Refused: the body is malformed, or a line is too long.
     """
     try:
         decoded = _decoder.decode(body or b"{}")
@@ -71,7 +71,7 @@ def read_update(body: bytes) -> StreamUpdate:
 
 
 def _exit_code(decoded: _Body) -> int | None:
-    """Kept within what the database can: whatever is not 0 is a failure anyway."""
+    """Clamped to what the database can store; any value but 0 is a failure."""
     return max(-_MOST_EXIT_CODE, min(decoded.exitcode or 0, _MOST_EXIT_CODE)) if decoded.complete else None
 
 
@@ -101,5 +101,5 @@ def _step(line: Mapping[str, object]) -> int | None:
 
 
 def _clean(text: str) -> str:
-    """PostgreSQL keeps no NUL."""
+    """PostgreSQL stores no NUL."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

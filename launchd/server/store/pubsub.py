@@ -1,8 +1,8 @@
-"""Word between servers that share a PostgreSQL: what is rung on one is rung on the others, by LISTEN and NOTIFY.
+"""Wake-ups across servers that share a PostgreSQL, by LISTEN and NOTIFY.
 
-Owns two connections of its own, and looks into no table. A word may be lost, when a server dies between its commit and
-its word, or the network breaks: requests that wait look again when their time is over, and all of them as soon as there
-is a connection again.
+Uses two connections of its own and reads no table. A notification is lost when a server dies between its commit and its
+NOTIFY, or when the network breaks. So waiting requests look again when their time is over, and all of them look as soon
+as the connection is back.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _CHANNEL = "launchd_wakeups"
 _RETRY_SECONDS = 1.0
 # PostgreSQL takes 8,000 bytes at a time; a topic has about 30.
 _MOST_TOPICS = 100
-# A network that is gone without a word must be noticed: this side only listens.
+# A silent failure of the network must be noticed, because this side only listens.
 _SESSION: Mapping[str, str | int] = {
     "application_name": "launchd server, wake-ups",
     "connect_timeout": 5,
@@ -34,11 +34,11 @@ _SESSION: Mapping[str, str | int] = {
 
 
 class Notification(msgspec.Struct, frozen=True, array_like=True):
-    """What one server tells the others."""
+    """A notification from one server to the others."""
 
     sender: str
     everyone: bool
-    """Wake all who wait for one of the topics, not one for each."""
+    """Wake all waiters of each topic, not one."""
     topics: Sequence[str]
 
 
@@ -46,7 +46,7 @@ _notification_decoder = msgspec.json.Decoder(Notification)
 
 
 class PubSub:
-    """Tells what is rung here, and rings what is told. Used on the event loop only."""
+    """Sends local notifications to the other servers and delivers theirs. Used on the event loop only."""
 
     def __init__(self, url: URL, notifier: Notifier) -> None:
         address = url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -58,12 +58,12 @@ class PubSub:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Connect, and stay connected."""
+        """Connect, and reconnect whenever the connection is lost."""
         self._notifier.publish = self._enqueue
         self._tasks = [asyncio.create_task(self._stay_connected(act)) for act in (self._listen, self._send)]
 
     def stop(self) -> None:
-        """Tell and hear no more."""
+        """Disconnect."""
         for task in self._tasks:
             task.cancel()
 
@@ -83,7 +83,7 @@ class PubSub:
 
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(f"LISTEN {_CHANNEL}")
-        # Whatever was told before.
+        # Notifications may have been lost before.
         self._notifier.notify_everyone()
         async for notice in connection.notifies():
             self._dispatch(notice.payload.encode())

@@ -1,6 +1,6 @@
-"""Choosing values by what earlier runs reached. Owns the use of Optuna (its TPE sampler), which is an extra package.
+"""Bayesian search: values chosen by the results of earlier runs, with Optuna's TPE sampler, an optional package.
 
-Nothing is kept between two choices: the runs are the memory, so that a restarted server goes on where it was.
+Nothing is stored between two choices: each study is rebuilt from the runs, so a restarted server continues seamlessly.
 """
 
 import importlib
@@ -17,11 +17,11 @@ from launchd.server.sweeps import samplers
 from launchd.server.sweeps.config import Parameter, SweepConfig
 
 MOST_OBSERVATIONS = 500
-"""So many of the youngest runs are learned from: TPE takes time in proportion."""
+"""The newest runs that are learned from: TPE takes time in proportion to their number."""
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What a run was given, and what it reached."""
+    """The parameters of a run and the metric that it reached."""
 
     values: Mapping[str, Any]
     metric: float
@@ -47,7 +47,7 @@ def suggest(config: SweepConfig, seen: Sequence[Observation]) -> dict[str, Any]:
 
 
 def study_of(config: SweepConfig, seen: Sequence[Observation]) -> Any:
-    """Optuna's study of a sweep, with what it can learn from these runs."""
+    """Optuna's study of a sweep, with these runs as its trials."""
     optuna = importlib.import_module("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions = {parameter.name: _distribution(optuna, parameter) for parameter in config.parameters}
@@ -62,7 +62,7 @@ def study_of(config: SweepConfig, seen: Sequence[Observation]) -> Any:
 def _add_trial(
     optuna: Any, study: Any, config: SweepConfig, distributions: Mapping[str, Any], one: Observation
 ) -> None:
-    """A run that was given other values than this sweep can give teaches nothing."""
+    """Add a run as a trial, unless its values are not among those of this sweep."""
     if not math.isfinite(one.metric) or one.values.keys() != distributions.keys():
         return
     try:
@@ -85,7 +85,7 @@ def _distribution(optuna: Any, parameter: Parameter) -> Any:
 
 
 def _range(parameter: Parameter) -> tuple[float, float]:
-    """The range in which Optuna searches: of a normal distribution that of its quantiles, else that of the values."""
+    """The range in which Optuna searches: quantiles for a normal distribution, otherwise values."""
     match parameter.family:
         case "log_uniform":
             return math.exp(parameter.low), math.exp(parameter.high)
@@ -104,7 +104,7 @@ _LEAST_VALUE = 1e-300
 
 
 def to_optuna(parameter: Parameter, value: Any) -> Any:
-    """A value as Optuna knows it: text for one of a list, as Optuna compares no objects; a quantile; or itself.
+    """A value in Optuna's form: text for one of a list, because Optuna compares no objects; a quantile; or itself.
 
     Raises:
         TypeError: not a number.
@@ -122,7 +122,7 @@ def to_optuna(parameter: Parameter, value: Any) -> Any:
 
 
 def from_optuna(parameter: Parameter, value: Any) -> Any:
-    """What `inside` made of a value, turned back."""
+    """The inverse of `to_optuna`."""
     if parameter.values:
         return next(one for one in parameter.values if samplers.canonical(one) == value)
     if "normal" in parameter.family:

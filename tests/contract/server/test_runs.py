@@ -164,7 +164,7 @@ def test_a_silent_run_crashes_with_its_item_and_lives_again_when_heard_of(impati
         wait_until(lambda: run.state == "crashed", what="the crash")
         found = api.item(item)
         assert found is not None
-        assert (found["state"], found["message"]) == ("FAILED", "The run was not heard of any more.")
+        assert (found["state"], found["message"]) == ("FAILED", "The run sent no heartbeat any more.")
         run.stream({})
         assert run.state == "running"
         run.stream({"complete": True, "exitcode": 0})

@@ -101,7 +101,7 @@ def test_a_change_that_breaks_a_rule_is_refused_for_good_and_alone(database: Dat
 
 
 def test_a_value_that_no_column_can_hold_is_refused(database: Database) -> None:
-    with pytest.raises(Refused, match="a value that the database cannot keep"):
+    with pytest.raises(Refused, match="a value that the database cannot store"):
         asyncio.run(
             database.read(lambda connection: connection.execute(select(projects.c.id).where(projects.c.id == 10**20)))
         )

@@ -1,4 +1,4 @@
-"""Changing users, teams, members, service accounts and keys, under W&B's names where W&B has one."""
+"""Mutations of users, teams, members, service accounts and keys, under W&B's names where W&B has one."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _LONGEST_TEXT = 256
 
 @mutation.field("createUser")
 async def create_user(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """W&B's clients name no user, only an email address."""
+    """W&B's clients send only an email address, from which the name is made."""
     email = _short(input["email"], "email address")
     roles.require_administrator(info.context.viewer)
 
@@ -67,7 +67,7 @@ async def create_team(_: object, info: Info, input: dict[str, Any]) -> dict[str,
     def work(connection: Connection) -> EntityRecord:
         admin = accounts.require_user(connection, input.get("team_admin_user_name") or context.viewer.name)
         if admin.is_service:
-            raise Refused(f"{admin.name!r} is a service account: the admin of a team is a person.")
+            raise Refused(f"{admin.name!r} is a service account: the admin of a team must be a user.")
         return accounts.create_team(connection, input["team_name"], admin)
 
     return {"entity": await context.write(work)}
@@ -75,7 +75,7 @@ async def create_team(_: object, info: Info, input: dict[str, Any]) -> dict[str,
 
 @mutation.field("createInvite")
 async def add_member(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Nobody is asked: the user is a member at once."""
+    """Add a member at once, without asking the user."""
     context = info.context
     name = input.get("username") or input.get("email") or ""
     role = Role[input.get("role") or ("ADMIN" if input.get("admin") else "MEMBER")]

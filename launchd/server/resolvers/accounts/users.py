@@ -1,4 +1,4 @@
-"""The viewer and other people, server info, entities."""
+"""The viewer, other users, server info, entities."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ bindables = [query, user, api_key, entity, member, resource_config]
 _USER_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None, "organizations": []}
 """Wandb 0.20 fails where flags are null."""
 _CLIENT_VERSIONS = {"min_cli_version": "0.20.1", "max_cli_version": "0.99.0"}
-"""The newest that the server knows stands for all that come: wandb 0.20 takes from it what the server can do."""
+"""The highest version stands for all later ones: wandb 0.20 derives from it what the server can do."""
 _ENTITY_CONSTANTS: dict[str, Any] = {
     "available": True,
     "readOnlyAdmin": False,
@@ -83,7 +83,7 @@ def resolve_is_service(found: User, info: Info) -> bool:
 
 @user.field("teams")
 async def resolve_teams(found: User, info: Info) -> dict[str, Any]:
-    """Of others, those teams alone that the viewer is in too."""
+    """The user's teams; of other users only the teams that the viewer shares with them."""
     context = info.context
 
     def work(connection: Connection) -> list[EntityRecord]:
@@ -96,7 +96,7 @@ async def resolve_teams(found: User, info: Info) -> dict[str, Any]:
 
 @user.field("apiKeys")
 async def resolve_api_keys(found: User, info: Info) -> dict[str, Any]:
-    """The viewer's own, and of others for those alone who may manage them."""
+    """The viewer's keys; those of other users only if the viewer may manage them."""
     context = info.context
 
     def work(connection: Connection) -> list[ApiKey]:
@@ -110,7 +110,7 @@ async def resolve_api_keys(found: User, info: Info) -> dict[str, Any]:
 
 @api_key.field("name")
 def resolve_key_name(key: ApiKey, info: Info) -> str:
-    """Wandb 0.31 fails on null; 0.20 takes what stands here for a key to make another with, so it cannot."""
+    """Wandb 0.31 fails on null. Wandb 0.20 takes this value for a key to create another with, which fails."""
     return key.name or ""
 
 

@@ -27,7 +27,7 @@ _PER_PAGE = 1000
 
 
 class _Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What versions can be asked for by."""
+    """Filters on the versions of a collection."""
 
     state: str = artifacts.COMMITTED
     tags: list[str] | str = []
@@ -202,10 +202,10 @@ def _filters(text: str | None) -> _Filters:
 
 
 def _oldest_first(order: str | None) -> bool:
-    """W&B's orders; it has one of its own for none, the newest first."""
+    """Decode W&B's order; the default is the newest first."""
     if order is None:
         return False
-    word = order.lstrip("+-")
-    if word not in ("createdAt", "versionIndex"):
+    field = order.lstrip("+-")
+    if field not in ("createdAt", "versionIndex"):
         raise Refused(f"Artifacts can be ordered by 'createdAt' and 'versionIndex', not by {order[:40]!r}.")
     return not order.startswith("-")

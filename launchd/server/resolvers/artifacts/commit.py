@@ -20,7 +20,7 @@ bindables = [mutation]
 
 @mutation.field("commitArtifact")
 async def commit(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Idempotent. The manifest is read outside of the transaction: it is stored by its content, so it cannot change."""
+    """Idempotent. The manifest is read outside of the transaction, because a blob cannot change."""
     context = info.context
     found, content = await context.read(_manifest_content, context.viewer, input["artifact_id"])
     if found.state == artifacts.COMMITTED:

@@ -1,4 +1,4 @@
-"""Collecting garbage when an administrator asks for it."""
+"""Garbage collection at the request of an administrator."""
 
 from typing import Any
 

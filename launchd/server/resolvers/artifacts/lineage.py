@@ -24,7 +24,7 @@ _MOST_RUNS = 1000
 
 @mutation.field("useArtifact")
 async def use(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Of whatever entity the version is: it is enough that the caller may use both."""
+    """The version may belong to any entity, if the caller may use both."""
     context = info.context
 
     def work(connection: Connection) -> Artifact:

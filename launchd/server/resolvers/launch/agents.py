@@ -20,7 +20,7 @@ bindables = [query, mutation, agent]
 
 @query.field("launchAgent")
 async def resolve_agent(_: object, info: Info, id: str) -> LaunchAgent | None:
-    """W&B's agent sends no heartbeat of its own: asking after itself is one, if whoever asks may serve queues."""
+    """W&B's agent sends no heartbeats: its query for itself counts as one, if the caller may serve queues."""
     context = info.context
     writing = context.viewer.writing()
 
@@ -50,9 +50,9 @@ def resolve_queue_ids(found: LaunchAgent, info: Info) -> tuple[str, ...]:
 
 @agent.field("agentStatus")
 def resolve_status(found: LaunchAgent, info: Info) -> str:
-    """What the agent said last, or LOST where it is not heard of any more and has not said that it leaves."""
-    silence = info.context.app.settings.agent_timeout_seconds
-    lost = found.status != agents.KILLED and time.time() - found.heartbeat_at > silence
+    """The agent's last status, or LOST where its heartbeats stopped and it has not left."""
+    timeout = info.context.app.settings.agent_timeout_seconds
+    lost = found.status != agents.KILLED and time.time() - found.heartbeat_at > timeout
     return agents.LOST if lost else found.status
 
 
@@ -96,7 +96,7 @@ async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         if found is None:
             return False, []
         agents.record_heartbeat(connection, found.id, status)
-        # Whoever leaves acknowledges nothing any more.
+        # An agent that leaves acknowledges nothing any more.
         return True, leases.return_unknown(connection, found.id, []) if status == agents.KILLED else []
 
     success, returned = await context.write_guarded(work)

@@ -1,4 +1,4 @@
-"""Run queue items: reading, and W&B's operations on one of them (acknowledge, fail, warn, delete) and stopping."""
+"""Run queue items: reading, stopping, and W&B's operations on one of them (acknowledge, fail, warn, delete)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,7 @@ def resolve_stopped_item(stop_request: StopRequest, info: Info) -> str:
 
 
 async def _on_item(context: Context, item_id: str, change: Callable[[Connection, Item], bool]) -> dict[str, Any]:
-    """Change an item the viewer may see. A missing item is a "no", not an error: W&B's agent reads `success`."""
+    """Change an item. A missing one gives `success: false`, not an error, because W&B's agent reads `success`."""
 
     def work(connection: Connection) -> bool:
         found = items.find_item(connection, context.viewer, item_id)

@@ -1,4 +1,4 @@
-"""Pushing items."""
+"""Pushing items into queues, by the names or the id of the queue."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +55,7 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
         return queue.id, *pushed
 
     queue_id, item_id, text = await context.write_guarded(work)
-    # Also for one that is there already: its first push may have died before it could wake anybody.
+    # Also for an item that existed: its first push may have been interrupted before the wake-up.
     context.app.notifier.wake_one([work_topic(queue_id, scheduler=is_scheduler(spec))])
     return {"run_queue_item_id": item_id, "run_spec": text}
 

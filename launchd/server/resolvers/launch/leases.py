@@ -1,4 +1,4 @@
-"""Handing work to agents: W&B's pop, our waiting claim, giving back, and waiting for orders."""
+"""Leasing items to agents: W&B's pop, the waiting claim, returning items, and waiting for stop requests."""
 
 import time
 from collections.abc import Callable
@@ -86,7 +86,7 @@ def _claim(
     )
 
     def work(connection: Connection) -> tuple[set[str], dict[str, Any]]:
-        # Asked as late as can be: nobody must lease for a client that has gone away.
+        # Checked as late as possible: no item must be leased to a client that has disconnected.
         if gone():
             return set(), _NOTHING
         agent = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
@@ -99,9 +99,9 @@ def _claim(
 
 
 async def _return_undelivered(context: Context, agent_id: str, leased: list[LeasedItem]) -> None:
-    """The client went while the lease was being written.
+    """Return items to their queues, because the client disconnected while the lease was being written.
 
-    Should it ask again at this very moment, its acknowledgement fails: a wasted claim, and no harm.
+    If the client reconnects at this moment, its acknowledgement fails, which costs one claim and does no harm.
     """
     item_ids = [item.item_id for item in leased]
     await _return_items(context, lambda connection: leases.return_items(connection, agent_id, item_ids))

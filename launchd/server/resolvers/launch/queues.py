@@ -1,4 +1,4 @@
-"""Run queues: reading, creating, replacing, deleting."""
+"""Run queues: reading, creating, changing, deleting."""
 
 from collections.abc import Mapping
 from typing import Any

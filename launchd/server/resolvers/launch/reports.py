@@ -1,4 +1,4 @@
-"""What agents send in batches: acknowledgements and reports."""
+"""Acknowledgements and reports of items, which agents send in batches."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ bindables = [mutation]
 T = TypeVar("T")
 
 _MOST_AT_ONCE = 1000
-"""Each costs some statements, and they share a transaction."""
+"""Each costs some statements in one shared transaction."""
 
 
 @mutation.field("ackRunQueueItems")
@@ -54,9 +54,9 @@ def _parse(given: dict[str, Any]) -> ItemReport:
 async def _each(
     context: Context, agent_id: str, inputs: Sequence[T], one: Callable[[Connection, T], tuple[str, bool]]
 ) -> dict[str, Any]:
-    """All in one transaction, each with an answer of its own."""
+    """Process all inputs in one transaction, each with its own result."""
     if len(inputs) > _MOST_AT_ONCE:
-        raise Refused(f"At most {_MOST_AT_ONCE} items can be told of at once.")
+        raise Refused(f"At most {_MOST_AT_ONCE} items can be reported at once.")
 
     def work(connection: Connection) -> list[tuple[str, bool]]:
         agents.require_agent(connection, context.viewer, agent_id)

@@ -1,4 +1,4 @@
-"""Changing runs from outside: stopping, deleting, setting their state, deleting their files."""
+"""Changes of runs by others than their client: stopping, deleting, setting their state, deleting their files."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
 
 def _delete_artifacts(connection: Connection, viewer: Viewer, found: Run) -> None:
-    """Versions that this run alone has made, with their aliases."""
+    """Delete the versions that only this run has made, with their aliases."""
     for made in artifact_lineage.artifacts_of(connection, viewer, found, OUTPUT, 0, _MOST_ARTIFACTS):
         if len(artifact_lineage.runs_of(connection, viewer, made, OUTPUT, 2)) == 1:
             artifact_edits.delete_version(connection, made, with_aliases=True)
@@ -68,7 +68,7 @@ async def update_state(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
 @mutation.field("deleteFiles")
 async def delete_files(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """What is not a file of a run, or not the viewer's, makes it a "no"; the others are deleted all the same."""
+    """Unknown files and those the viewer may not use give `success: false`; the others are deleted all the same."""
     context = info.context
     if len(input["files"]) > run_files.MOST_AT_ONCE:
         raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be deleted at once.")

@@ -1,4 +1,4 @@
-"""Runs: what one is."""
+"""Runs: finding one, and its fields."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ async def resolve_run(found: ProjectRecord, info: Info, name: str) -> Run | None
 
 @project.field("bucket")
 async def resolve_bucket(found: ProjectRecord, info: Info, name: str, missing_ok: bool | None = None) -> Run | None:
-    """A run that was only announced has nothing to be resumed, so whoever asks whether there is one hears no."""
+    """With `missing_ok` (a client about to resume), a run that was only announced counts as missing."""
     bucket = await info.context.read(runs.find_run, found.id, name)
     return None if bucket is not None and bucket.state == PENDING and missing_ok else bucket
 
@@ -122,7 +122,7 @@ def resolve_project_id(found: Run, info: Info) -> str:
 
 @run.field("user")
 async def resolve_user(found: Run, info: Info) -> User:
-    """Who submitted or started it; the viewer where nobody is known, for W&B's clients fail on null."""
+    """The run's author; the viewer where none is known, because W&B's clients fail on null."""
     return await info.context.read(accounts.user_by_id, found.author_id) or info.context.viewer
 
 

@@ -1,4 +1,4 @@
-"""Making and changing runs: W&B's `upsertBucket`."""
+"""Creating and changing runs: W&B's `upsertBucket`."""
 
 from typing import Any
 

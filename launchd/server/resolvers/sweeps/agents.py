@@ -1,4 +1,4 @@
-"""Agents of sweeps: registering, and the heartbeat by which they get their runs."""
+"""Agents of sweeps: registration, and the heartbeat that hands out runs."""
 
 import asyncio
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ async def agent_heartbeat(_: object, info: Info, input: dict[str, Any]) -> dict[
 
 
 async def _suggestion(context: Context, heartbeat: AgentHeartbeat) -> Mapping[str, Any] | None:
-    """Thinking takes a while, so it is done before the decision, and only where it will be needed."""
+    """Values suggested by Optuna, where they will be needed. Slow, so computed before the transaction."""
     wanted = heartbeat.sweep.state == RUNNING and not heartbeat.alive
     if heartbeat.config.method != "bayes" or not wanted:
         return None
@@ -115,7 +115,7 @@ async def resolve_runs(
     before: str | None = None,
     last: int | None = None,
 ) -> dict[str, Any]:
-    """In the order in which they were made; `before` and `last` are not used by any client."""
+    """In order of creation; no client uses `before` and `last`."""
     return await page_of_runs(info, await _query(info, found), after, first)
 
 

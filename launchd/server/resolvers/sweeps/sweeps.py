@@ -1,4 +1,4 @@
-"""Sweeps: reading, making, changing."""
+"""Sweeps: reading, creating, changing."""
 
 import asyncio
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ def _predicate(text: str | None) -> filters.Predicate:
 
 
 class _SweepFields:
-    """A sweep as filters see it."""
+    """The fields of a sweep that filters can use."""
 
     def __init__(self, found: Sweep) -> None:
         self._values = {
@@ -148,7 +148,7 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     scheduler = sweep_upserts.read_scheduler(input.get("launch_scheduler"))
     values = parse_object(input.get("template_variable_values"), "templateVariableValues")
     if input.get("config") is not None:
-        # Before the others who write have to wait for it; it is remembered.
+        # Outside of the transaction, so that other writers do not wait for it; the result is cached.
         await _read(input["config"])
 
     def work(connection: Connection) -> tuple[Sweep, str | None, list[str]]:
@@ -166,14 +166,14 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
 
 async def _read(config: str) -> SweepConfig:
-    """Long YAML takes seconds, which the event loop does not have."""
+    """Parse in another thread: long YAML takes seconds, which must not block the event loop."""
     return await asyncio.to_thread(read_config, config)
 
 
 def _queue_scheduler(
     connection: Connection, viewer: Viewer, made: Sweep, scheduler: Scheduler, values: Mapping[str, Any]
 ) -> str:
-    """Id of the queue that got the scheduler's item."""
+    """Queue the scheduler's item. Returns the id of the queue."""
     entity = scheduler.run_queue_entity or made.entity_name
     queue = queues.require_queue(connection, viewer, entity, scheduler.run_queue_project, scheduler.queue)
     enqueue(connection, viewer, queue, scheduler.spec_for(made), values)

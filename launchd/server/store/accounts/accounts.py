@@ -1,4 +1,4 @@
-"""Users, teams, members and service accounts. Owns their rows; `administration` says who may change them."""
+"""Users, teams, members and service accounts: rows and statements. `roles` decides who may change them."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _USERS = select(*USER_COLUMNS).join(entities, entities.c.id == users.c.default_e
 
 
 def first_user(connection: Connection, name: str) -> User:
-    """The administrator of the server who was made first; where there is none, a new one of this name."""
+    """The server's first administrator, created with this name if there is none."""
     found = _users(connection, _USERS.where(users.c.admin).order_by(users.c.id).limit(1))
     if found:
         return found[0]
@@ -37,7 +37,7 @@ def first_user(connection: Connection, name: str) -> User:
 
 
 def create_user(connection: Connection, name: str, email: str, *, admin: bool) -> User:
-    """A user with an entity of the same name and, in it, the project for queues.
+    """Create a user with an entity of the same name and, in it, the project for queues.
 
     Raises:
         Refused: the name is unfit or taken.
@@ -47,7 +47,7 @@ def create_user(connection: Connection, name: str, email: str, *, admin: bool) -
 
 
 def create_team(connection: Connection, name: str, admin: User) -> EntityRecord:
-    """A team with one member, its admin, and the project for queues.
+    """Create a team with one member, its admin, and the project for queues.
 
     Raises:
         Refused: the name is unfit or taken.
@@ -59,7 +59,7 @@ def create_team(connection: Connection, name: str, admin: User) -> EntityRecord:
 
 
 def create_service_account(connection: Connection, team: EntityRecord, name: str) -> User:
-    """A service account of a team: a member without an entity of its own.
+    """Create a service account of a team: a member without an entity of its own.
 
     Raises:
         Refused: the name is unfit or taken.
@@ -71,7 +71,7 @@ def create_service_account(connection: Connection, team: EntityRecord, name: str
 
 
 def set_member(connection: Connection, team: EntityRecord, user: User, role: Role) -> None:
-    """Make somebody a member of a team, or change their role.
+    """Make a user a member of a team, or change the member's role.
 
     Raises:
         Refused: a service account, which stays with its team; or the team would be left without an admin.
@@ -104,7 +104,7 @@ def remove_member(connection: Connection, team: EntityRecord, user: User) -> boo
 def _require_other_admin(team: EntityRecord, held: Sequence[Member], leaving: User) -> None:
     admins = [member.user.user_id for member in held if member.role == Role.ADMIN]
     if admins == [leaving.user_id]:
-        raise Refused(f"{leaving.name!r} is the only admin of team {team.name!r}: make somebody else an admin first.")
+        raise Refused(f"{leaving.name!r} is the only admin of team {team.name!r}: make another member an admin first.")
 
 
 def members_of(connection: Connection, entity: EntityRecord) -> list[Member]:
@@ -121,7 +121,7 @@ def members_of(connection: Connection, entity: EntityRecord) -> list[Member]:
 
 
 def stored_bytes(connection: Connection, entity: EntityRecord) -> int:
-    """Sizes of the files that are stored of the artifacts of an entity, taken together."""
+    """Total size in bytes of the stored files of an entity's artifacts."""
     wanted = (
         select(func.coalesce(func.sum(artifact_files.c.size), 0))
         .join(artifacts, artifacts.c.number == artifact_files.c.artifact_number)
@@ -141,7 +141,7 @@ def require_user(connection: Connection, name: str) -> User:
     """As `find_person`.
 
     Raises:
-        NotFound: nobody has this name.
+        NotFound: no user has this name.
     """
     found = find_user(connection, name)
     if found is None:
@@ -150,26 +150,26 @@ def require_user(connection: Connection, name: str) -> User:
 
 
 def user_by_id(connection: Connection, user_id: int | None) -> User | None:
-    """The person of this number."""
+    """The user or service account with this number."""
     return next(iter(_users(connection, _USERS.where(users.c.id == user_id))), None)
 
 
-def find_users(connection: Connection, viewer: Viewer, words: str | None) -> list[User]:
-    """People whom the viewer shares an entity with, all of them for an administrator; `words`: in name or email."""
+def find_users(connection: Connection, viewer: Viewer, text: str | None) -> list[User]:
+    """Users who share an entity with the viewer, or all for an administrator; `text`: part of name or email."""
     wanted = _USERS.order_by(users.c.name).limit(_MOST_USERS)
     if not viewer.admin:
         mine = select(memberships.c.entity_id).where(memberships.c.user_id == viewer.user_id)
         fellows = select(memberships.c.user_id).where(memberships.c.entity_id.in_(mine))
         wanted = wanted.where(users.c.id.in_(fellows))
-    if words:
-        part = func.lower(words)
+    if text:
+        part = func.lower(text)
         found = (func.lower(column).contains(part, autoescape=False) for column in (users.c.name, users.c.email))
         wanted = wanted.where(or_(*found))
     return _users(connection, wanted)
 
 
 def unused_name(connection: Connection, wish: str) -> str:
-    """A name for an account, made of `wish` (an email address or a description), that nobody has."""
+    """A free name for an account, made from `wish` (an email address or a description)."""
     plain = _NOT_IN_A_NAME.sub("-", wish.partition("@")[0]).strip("-._")[:50] or "user"
     numbered = (plain if number == 1 else f"{plain}-{number}" for number in range(1, _MOST_USERS))
     return next((name for name in numbered if not _is_taken(connection, name)), plain)
@@ -186,7 +186,7 @@ def _is_taken(connection: Connection, name: str) -> bool:
 
 
 def _check_new_name(connection: Connection, kind: str, name: str) -> None:
-    """People and teams share their names, which become entities; names travel in HTTP headers and paths."""
+    """Users and teams share one set of names, which become entities; names travel in HTTP headers and paths."""
     if not _ACCOUNT_NAME.fullmatch(name):
         rule = "1 to 64 letters, digits and . _ - are needed, of which a letter or digit comes first."
         raise Refused(f"{name[:80]!r} is no name for a {kind}: {rule}")

@@ -69,9 +69,9 @@ def issue(connection: Connection, owner: User, description: str, role: Role) -> 
 
 
 def viewer_of_key(connection: Connection, digest: str, author: str = "") -> Viewer | None:
-    """Whose key has this digest. `author` names, under a service account's key, the member of its team to act for.
+    """The viewer of the key with this digest. `author` names, for a service account, the member of its team to act for.
 
-    A name that is no member's is passed over, so that the jobs of somebody who has left the team can still end.
+    The name of no member is ignored, so that the jobs of a user who has left the team can still end.
     """
     row = connection.execute(_OWNER, {"of_digest": digest}).first()
     if row is None:
@@ -88,17 +88,17 @@ def viewer_of_key(connection: Connection, digest: str, author: str = "") -> View
 
 
 def member_named(connection: Connection, team_id: int, name: str) -> int | None:
-    """Number of the member of an entity who has this name."""
+    """Number of the entity's member with this name."""
     return connection.execute(_MEMBER, {"of_team": team_id, "of_name": name}).scalar()
 
 
 def record_use(connection: Connection, digest: str) -> None:
-    """The key is being used now."""
+    """Record that the key is used now."""
     connection.execute(_USED, {"of_digest": digest, "last_used_at": time.time()})
 
 
 def add(connection: Connection, owner: User, digest: str, description: str, role: Role) -> ApiKey:
-    """Keep the digest of a new key."""
+    """Store the digest of a new key."""
     now = time.time()
     row = {"user_id": owner.user_id, "description": description, "role": int(role), "created_at": now}
     key_id = insert_row(connection, insert(api_keys), row | {"digest": digest})
@@ -108,17 +108,17 @@ def add(connection: Connection, owner: User, digest: str, description: str, role
 
 
 def keys_of(connection: Connection, user_id: int) -> list[ApiKey]:
-    """Keys of one person, the oldest first."""
+    """Keys of one user, the oldest first."""
     found = connection.execute(_KEYS.where(api_keys.c.user_id == user_id).order_by(api_keys.c.id))
     return [ApiKey(**{**row._mapping, "role": Role(row.role)}) for row in found]
 
 
 def find_key(connection: Connection, key_id: int) -> ApiKey | None:
-    """The key of this number, whosever it is."""
+    """The key with this number, of any user."""
     row = connection.execute(_KEYS.where(api_keys.c.id == key_id)).first()
     return ApiKey(**{**row._mapping, "role": Role(row.role)}) if row else None
 
 
 def revoke(connection: Connection, key_id: int) -> bool:
-    """Forget a key. False: it is gone already."""
+    """Delete a key. False: it does not exist."""
     return connection.execute(delete(api_keys).where(api_keys.c.id == key_id)).rowcount > 0

@@ -1,4 +1,4 @@
-"""What agents report about their items. Owns idempotence (by sequence); an end is never overwritten."""
+"""Agents' reports about items: idempotent by sequence number; an end is never overwritten."""
 
 import time
 from typing import Any
@@ -25,9 +25,9 @@ _APPLY = update(run_queue_items).where(
 
 
 def record(connection: Connection, agent_id: str, report: ItemReport) -> bool:
-    """Take one report in.
+    """Apply one report.
 
-    True also for one that was seen before; false where the item is not the agent's (any more) or has ended otherwise.
+    True also for one that was applied before; false where the item is not the agent's (any more) or has ended already.
     """
     which = {"of_id": report.item_id, "of_agent": agent_id}
     found = connection.execute(_REPORTED, which).first()
@@ -44,7 +44,7 @@ def record(connection: Connection, agent_id: str, report: ItemReport) -> bool:
 
 
 def _update_run(connection: Connection, run_id: int, report: ItemReport) -> None:
-    """What the process does says something of its run, unless the run's own client has said more already."""
+    """Update the run by the state of its process, unless the run's own client has reported more."""
     if report.status in RUN_END_OF_STATUS:
         state = RUN_END_OF_STATUS[report.status]
         run_ends.end(connection, run_id, state, _when(report), report.exit_code)

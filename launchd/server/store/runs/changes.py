@@ -1,4 +1,4 @@
-"""What is done to a run from outside: asked to stop, or its state set by hand. Owns which changes are allowed."""
+"""Changes of a run by others than its client: stop requests and setting its state."""
 
 import time
 
@@ -22,7 +22,7 @@ _SET = update(runs_table).where(
 
 
 def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> str | None:
-    """Ask a run to stop, and the agent that serves its item. Returns that agent's id, to be woken."""
+    """Request a stop of a run, and of its item. Returns the id of the agent to be woken."""
     runs.request_stop(connection, run_id)
     item_id = items.item_of_run(connection, run_id)
     item = items.find_item(connection, viewer, item_id) if item_id else None
@@ -33,10 +33,10 @@ def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> st
 
 
 def set_state(connection: Connection, found: Run, state: str) -> bool:
-    """To pending, so that it can be started again, or to failed, where it was lost. False: it has just changed.
+    """Set a lost run to failed, or to pending, so that it can start again. False: it has just changed.
 
     Raises:
-        Refused: not from the state the run is in.
+        Refused: not allowed from the run's current state.
     """
     before = _ALLOWED.get(state, ())
     if found.state not in before:

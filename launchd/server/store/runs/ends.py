@@ -1,7 +1,7 @@
-"""How runs end: by their client's word, by our agent's, or in silence. Owns those changes of state.
+"""Ends of runs: reported by their client or by an agent, or by timeout of their heartbeats.
 
-An item that W&B's own agent serves follows its run, because that agent never reports an end. An item that our agent
-serves does not: what its process did is its outcome.
+An item that W&B's own agent serves follows its run, because that agent never reports an end. An item that launchd's
+agent serves does not: its outcome is that of its process.
 """
 
 from sqlalchemy import Connection, bindparam, func, literal_column, select, update
@@ -27,7 +27,7 @@ _FOLLOW = update(run_queue_items).where(
 
 
 def end(connection: Connection, run_id: int, state: str, now: float, exit_code: int | None = None) -> bool:
-    """The run is over. False where it was over already: an end is never overwritten."""
+    """End a run. False: it has ended already, and an end is never overwritten."""
     values = {"of_id": run_id, "state": state}
     if exit_code is not None:
         values["exit_code"] = exit_code
@@ -38,7 +38,7 @@ def end(connection: Connection, run_id: int, state: str, now: float, exit_code: 
 
 
 def crash_timed_out(connection: Connection, heard_before: float, now: float) -> int:
-    """Runs not heard of since then are crashed, or killed if they were asked to stop. Returns how many."""
+    """Mark runs without a heartbeat since then as crashed, or as killed if a stop was requested. Returns how many."""
     crashed = 0
     for row in connection.execute(_TIMED_OUT, {"heard_before": heard_before}).all():
         state = KILLED if row.stopped else CRASHED
@@ -50,14 +50,14 @@ def crash_timed_out(connection: Connection, heard_before: float, now: float) -> 
 
 
 def oldest_heartbeat(connection: Connection) -> float | None:
-    """When the run that has been silent longest was heard of."""
+    """The oldest last heartbeat of all runs that send heartbeats."""
     return connection.execute(_OLDEST_HEARTBEAT).scalar()
 
 
 def _end_followers(connection: Connection, run_id: int, state: str, now: float, exit_code: int | None) -> None:
-    """End the item that follows this run, if one does, and the sweep that waited for it."""
+    """End the item that follows this run, and the sweep if it waited only for this run."""
     values = {"state": ITEM_STATE[state], "status": ITEM_STATUS[state], "exit_code": exit_code, "finished_at": now}
     if state == CRASHED:
-        values["message"] = "The run was not heard of any more."
+        values["message"] = "The run sent no heartbeat any more."
     connection.execute(_FOLLOW, {"of_run": run_id, **values})
     sweep_ends.after_run(connection, run_id)

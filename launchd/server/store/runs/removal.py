@@ -1,4 +1,4 @@
-"""Deleting runs. Owns the order: the many lines in pieces, so that others can write in between, then the rest."""
+"""Deleting runs: the many lines in batches, so that others can write in between, then the rest."""
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
@@ -20,7 +20,7 @@ def delete_batch(connection: Connection, run_id: int) -> bool:
         which = {"of_run": run_id, "of_stream": first[0], "end": first[1] + _BATCH}
         connection.execute(_LINES, which)
         return False
-    # What became of an item stays known, also without its run.
+    # The item keeps its outcome, also without its run.
     connection.execute(update(run_queue_items).where(run_queue_items.c.run_id == run_id).values(run_id=None))
     connection.execute(delete(runs).where(runs.c.id == run_id))
     return True

@@ -1,4 +1,4 @@
-"""Taking in what a run's client streams. Owns the order: the lines, what is known of them, the state."""
+"""Applying file stream updates to a run: lines, key statistics, summary, state."""
 
 from sqlalchemy import Connection, bindparam, case, literal_column, update
 
@@ -26,7 +26,7 @@ _PREEMPTING = update(runs_table).where(runs_table.c.id == bindparam("of_id"), _s
 
 
 def apply(connection: Connection, found: Run, received: StreamUpdate, now: float) -> None:
-    """Keep what was said; it counts as a heartbeat, and a run that was taken for dead lives again."""
+    """Store an update; it counts as a heartbeat, and a crashed run is running again."""
     connection.execute(_HEARTBEAT, {"of_id": found.id, "now": now})
     for stream, lines in received.lines.items():
         run_lines.write(connection, found.id, stream, lines)
@@ -40,7 +40,7 @@ def apply(connection: Connection, found: Run, received: StreamUpdate, now: float
 
 
 def stop_early(connection: Connection, viewer: Viewer, found: Run, received: StreamUpdate) -> tuple[bool, str | None]:
-    """Whether the run shall stop, after what it said, and the launch agent that has to be woken for it."""
+    """Whether the run is to stop, after this update, and the launch agent to be woken for that."""
     behind = HISTORY in received.lines and sweep_progress.falls_behind(connection, found)
     if not behind or found.stopped or received.exit_code is not None:
         return found.stopped, None
@@ -48,7 +48,7 @@ def stop_early(connection: Connection, viewer: Viewer, found: Run, received: Str
 
 
 def _logged(found: Run, received: StreamUpdate) -> dict[str, str]:
-    """Columns that sum up what was logged. Lines sent again are not counted again."""
+    """Columns that summarise the logged lines. Lines sent again are not counted again."""
     values = {}
     new = [kinds for number, kinds in received.kinds.items() if number >= found.history_lines]
     if new:

@@ -1,8 +1,8 @@
-"""Making and changing runs as W&B's `upsertBucket` does. Owns what null, `id` and `name` mean in it.
+"""Creating and changing runs as W&B's `upsertBucket` does, with its meaning of null, `id` and `name`.
 
-Null leaves a column as it is. By `name` it is the run's own client that speaks: it starts the run, and its config is
-merged key by key, because a sweep or a second writer may have set other keys. By `id` it is somebody who edits the run
-from outside: the state stays, and the configuration is replaced, so that a key can be taken away.
+Null leaves a column unchanged. A request by `name` is from the run's own client: it starts the run, and its config is
+merged key by key, because a sweep or a second writer may have set other keys. A request by `id` edits the run from
+outside: the state stays, and the config is replaced, so that keys can be removed.
 """
 
 import time
@@ -39,7 +39,7 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> 
 
     Raises:
         NotFound: entity or run (by `id`) do not exist for the viewer.
-        Refused: a name or a state that cannot be, or a configuration that is no object.
+        Refused: an invalid name or state, or a config that is not an object.
     """
     if given.get("id"):
         found = runs.require_by_storage_id(connection, viewer, given["id"])
@@ -55,7 +55,7 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> 
 
 
 def _join_sweep(connection: Connection, project: ProjectRecord, run_id: int, name: str | None) -> None:
-    """A run names its sweep; one that is not there is no reason to refuse the run."""
+    """Add the run to the sweep that it names; an unknown sweep is ignored."""
     sweep = sweeps.find_sweep(connection, project.id, name) if name else None
     if sweep is not None:
         runs.change(connection, run_id, {"sweep_id": sweep.id})

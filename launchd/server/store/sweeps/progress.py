@@ -1,6 +1,6 @@
-"""How far the runs of a sweep have come, where it stops runs early. Owns that each line of a history is read only once.
+"""Progress of the runs of a sweep with early stopping; each line of a history is read only once.
 
-What was read is kept beside the runs, so that the price is that of the new lines, however long the history is.
+The progress is stored beside the runs, so that the cost is that of the new lines, however long the history is.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from launchd.server.sweeps.config import read_config
 from launchd.server.sweeps.hyperband import Hyperband, Progress
 
 _MOST_LINES = 2_000
-"""So many lines are read in one transaction; the rest follows in the next."""
+"""Lines read in one transaction; the rest follows in the next."""
 _MOST_RUNS = 100
 
 seen = sweep_progress.c
@@ -42,7 +42,7 @@ _LOSS = select(sweep_bands.c.loss).where(*_AT_BAND, sweep_bands.c.run_id == bind
 
 
 def falls_behind(connection: Connection, found: Run) -> bool:
-    """Read what the run has logged since the last time. True where it is too bad for its sweep to go on with it."""
+    """Read the run's new lines. True where it is too bad for its sweep to continue it."""
     sweep = sweeps.sweep_by_number(connection, found.sweep_id) if found.sweep_id is not None else None
     rule = read_config(sweep.config).early_terminate if sweep else None
     if sweep is None or rule is None:
@@ -52,7 +52,7 @@ def falls_behind(connection: Connection, found: Run) -> bool:
 
 
 def catch_up(connection: Connection, sweep: Sweep, rule: Hyperband) -> None:
-    """Read some of what no run's own request has read: of runs that joined later, or that ended under another rule."""
+    """Read lines that no run's own request has read: of runs that joined later, or ended under another rule."""
     left = _MOST_LINES
     for run_id in connection.execute(_UNREAD, {"of_sweep": sweep.id}).scalars().all():
         left -= _read_new_lines(connection, sweep.id, rule, run_id, left)[1]
@@ -61,7 +61,7 @@ def catch_up(connection: Connection, sweep: Sweep, rule: Hyperband) -> None:
 
 
 def reset(connection: Connection, sweep: Sweep) -> None:
-    """Everything will be read anew, by another rule."""
+    """Delete the progress, so that everything is read again by another rule."""
     for table in (sweep_bands, sweep_progress):
         connection.execute(delete(table).where(table.c.sweep_id == sweep.id))
 
@@ -69,7 +69,7 @@ def reset(connection: Connection, sweep: Sweep) -> None:
 def _read_new_lines(
     connection: Connection, sweep_id: int, rule: Hyperband, run_id: int, most: int
 ) -> tuple[Progress, int]:
-    """How far the run has come by now, and how many lines were read to know that."""
+    """Read new lines of a run. Returns its progress and how many lines were read."""
     row = connection.execute(_OF_RUN, {"of_sweep": sweep_id, "of_run": run_id}).one()
     before = Progress() if row.iterations is None else Progress(row.iterations, row.best)
     end = min(row.lines_read + most, row.history_lines)
@@ -99,7 +99,7 @@ def _save(
 
 
 def _is_worse(connection: Connection, sweep_id: int, rule: Hyperband, run_id: int, progress: Progress) -> bool:
-    """Whether the run is behind the best of those that came to its last band."""
+    """Whether the run is worse than the threshold at the last band that it reached."""
     band = rule.band_of(progress.iterations)
     if band is None:
         return False

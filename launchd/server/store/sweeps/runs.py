@@ -1,8 +1,8 @@
-"""Runs of sweeps: handing them out, once each. Owns the order of commands to agents.
+"""Runs of sweeps: handing them out to agents, once each.
 
 One command at a time, decided in one writing transaction: two agents never get the same point of a grid. A run that an
-agent was told to start and does not speak of is offered once more, because the answer may have been lost; then it has
-failed.
+agent was told to start and does not report alive is offered once more, because the response may have been lost; after
+that it has failed.
 """
 
 import time
@@ -36,7 +36,7 @@ Command = dict[str, Any]
 
 
 class AgentHeartbeat(msgspec.Struct, frozen=True):
-    """An agent's heartbeat: who asks, for which sweep, and which runs it says are alive."""
+    """A heartbeat of an agent: the agent, its sweep, and the runs that it reports alive."""
 
     agent: SweepAgent
     sweep: Sweep
@@ -45,7 +45,7 @@ class AgentHeartbeat(msgspec.Struct, frozen=True):
 
 
 def commands(connection: Connection, heartbeat: AgentHeartbeat, suggested: Mapping[str, Any] | None) -> list[Command]:
-    """What the agent shall do. `suggested` are the values of the next run where the method needs thinking before."""
+    """The commands for the agent. `suggested`: values of the next run where the method computes them beforehand."""
     now = time.time()
     sweeps.change_agent(connection, heartbeat.agent.id, {"heartbeat_at": now})
     sweeps.change(connection, heartbeat.sweep.id, {"heartbeat_at": now})
@@ -61,10 +61,10 @@ def commands(connection: Connection, heartbeat: AgentHeartbeat, suggested: Mappi
 
 
 def _end_commands(connection: Connection, heartbeat: AgentHeartbeat, now: float) -> list[Command]:
-    """A scheduler looks at the sweep's state by itself, and takes an exit before that for a cancellation."""
+    """Commands after the sweep's end. A scheduler reads the state itself and takes an exit for a cancellation."""
     if heartbeat.sweep.state != CANCELED and (heartbeat.sweep.launched or heartbeat.alive):
         return []
-    # At this word W&B's agent kills what still runs.
+    # On this command W&B's agent kills what still runs.
     _end_stopped_runs(connection, heartbeat, frozenset(), now)
     return [{"type": "exit"}]
 
@@ -79,7 +79,7 @@ def _to_stop(connection: Connection, heartbeat: AgentHeartbeat) -> list[str]:
 
 
 def _end_stopped_runs(connection: Connection, heartbeat: AgentHeartbeat, alive: frozenset[str], now: float) -> None:
-    """Stopped runs that the agent does not speak of any more: it has killed them, perhaps before they said a word."""
+    """End stopped runs that the agent no longer reports: it has killed them, perhaps before they sent anything."""
     if heartbeat.sweep.launched:
         return
     gone = select(runs_table.c.id).where(
@@ -134,7 +134,7 @@ def _offer(connection: Connection, heartbeat: AgentHeartbeat, values: Mapping[st
 
 
 def _next_point(connection: Connection, heartbeat: AgentHeartbeat) -> dict[str, Any] | None:
-    """The next point of the grid that no run has, moving on; None where all have been given out."""
+    """The next point of the grid that no run has; None where all have been given out."""
     place, size = heartbeat.sweep.grid_place, samplers.grid_size(heartbeat.config)
     taken = _points_taken(connection, heartbeat)
     while place < size and taken and samplers.point_key(samplers.grid_point(heartbeat.config, place)) in taken:
@@ -144,25 +144,25 @@ def _next_point(connection: Connection, heartbeat: AgentHeartbeat) -> dict[str, 
 
 
 def _points_taken(connection: Connection, heartbeat: AgentHeartbeat) -> frozenset[str]:
-    """Points of runs; none while all runs are of points that are behind, as they are unless some joined later."""
+    """Points of the sweep's runs. Not read unless runs joined later: all others are before the current place."""
     if sweep_results.count(connection, heartbeat.sweep.id) <= heartbeat.sweep.grid_place:
         return frozenset()
     return sweep_results.points(connection, heartbeat.sweep, heartbeat.config)
 
 
 def _finish(connection: Connection, heartbeat: AgentHeartbeat) -> list[Command]:
-    """Nothing is left to start; while runs go on the agent waits, for its scheduler would stop them."""
+    """Finish the sweep, as nothing is left to start. A scheduler gets no exit, because it would stop its runs."""
     sweep_ends.finish(connection, heartbeat.sweep)
     return [] if heartbeat.sweep.launched else [{"type": "exit"}]
 
 
 def _command(heartbeat: AgentHeartbeat, name: str, arguments: Mapping[str, Any]) -> Command:
-    """W&B's agent needs the key of the program also where its command names none."""
+    """The command to start a run. W&B's agent needs the key `program` even if it is null."""
     return {"type": "run", "run_id": name, "program": heartbeat.config.program, "args": arguments}
 
 
 def cancel_runs(connection: Connection, viewer: Viewer, sweep: Sweep) -> list[str]:
-    """Ask all runs of the sweep to stop. Returns the launch agents that have to be told."""
+    """Request a stop of all runs of the sweep. Returns the ids of the launch agents to be woken."""
     wanted = select(runs_table.c.id).where(runs_table.c.sweep_id == sweep.id, runs_table.c.state.in_(NOT_ENDED))
     alive = list(connection.execute(wanted.limit(_MOST_RUNS)).scalars())
     agents = [run_changes.stop(connection, viewer, run_id, "The sweep was canceled.") for run_id in alive]
@@ -170,6 +170,6 @@ def cancel_runs(connection: Connection, viewer: Viewer, sweep: Sweep) -> list[st
 
 
 def adopt(connection: Connection, sweep: Sweep, found: list[Run]) -> None:
-    """Make runs that exist already runs of the sweep."""
+    """Add existing runs to the sweep."""
     numbers = [run.id for run in found]
     connection.execute(update(runs_table).where(runs_table.c.id.in_(numbers)).values(sweep_id=sweep.id))

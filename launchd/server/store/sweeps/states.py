@@ -1,4 +1,4 @@
-"""States of a sweep, in W&B's words. Owns which of them somebody may ask for.
+"""States of a sweep, under W&B's names.
 
 PENDING -> RUNNING (its first agent) <-> PAUSED -> FINISHED (no new runs) | CANCELED (running ones are stopped too)
 """

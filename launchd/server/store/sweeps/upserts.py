@@ -1,4 +1,4 @@
-"""Making and changing sweeps as W&B's `upsertSweep` does, all of it or nothing. Owns what each of its inputs means."""
+"""Creating and changing sweeps as W&B's `upsertSweep` does, in one transaction."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ _MOST_ADOPTED = 1000
 
 
 class Scheduler(msgspec.Struct, frozen=True):
-    """Where the scheduler of a launched sweep goes, and its run spec, which is JSON in a string."""
+    """Queue and run spec (JSON in a string) of the scheduler of a launched sweep."""
 
     queue: str
     run_spec: str
@@ -31,14 +31,14 @@ class Scheduler(msgspec.Struct, frozen=True):
     run_queue_entity: str | None = None
 
     def to_json(self) -> str:
-        """What the sweep shows of it to whoever resumes it."""
+        """The JSON that the sweep shows to a client that resumes it."""
         return msgspec.json.encode({"run_spec": self.run_spec}).decode()
 
     def spec_for(self, sweep: Sweep) -> dict[str, Any]:
-        """The run spec, with the name of the sweep in it.
+        """The run spec, with the name of the sweep filled in.
 
         Raises:
-            Refused: it is no JSON object.
+            Refused: it is not a JSON object.
         """
         try:
             return msgspec.json.decode(self.run_spec.replace(_PLACEHOLDER, sweep.name), type=dict[str, Any])
@@ -54,7 +54,7 @@ _PLACEHOLDER = "WANDB_SWEEP_ID"
 
 def read_scheduler(text: str | None) -> Scheduler | None:
     """Raises:
-    Refused: not what W&B's clients send.
+    Refused: malformed.
     """
     try:
         return _scheduler_decoder.decode(text) if text else None
@@ -63,11 +63,11 @@ def read_scheduler(text: str | None) -> Scheduler | None:
 
 
 def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], scheduler: Scheduler | None) -> Sweep:
-    """The sweep, made or changed.
+    """Create or change a sweep.
 
     Raises:
         NotFound: entity or sweep do not exist for the viewer.
-        Refused: something in it cannot be.
+        Refused: a value in it is not valid.
     """
     config = read_config(given["config"]) if given.get("config") is not None else None
     if config is not None:
@@ -88,7 +88,7 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], sch
 
 
 def _reset(connection: Connection, found: Sweep, config: SweepConfig) -> dict[str, Any]:
-    """What was reckoned by the configuration before does not hold any more. Returns what changes with it."""
+    """Discard what the previous configuration implied. Returns the columns that change with it."""
     before = read_config(found.config)
     if config.early_terminate != before.early_terminate:
         sweep_progress.reset(connection, found)
