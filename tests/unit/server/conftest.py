@@ -1,4 +1,4 @@
-"""The store over each database that it can be in."""
+"""Fixtures: an empty and a migrated store on each database."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which steps a client means that asks for a part of a history."""
+"""The steps that a spec of `sampledHistory` selects, per client version."""
 
 import pytest
 

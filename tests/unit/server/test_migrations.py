@@ -1,4 +1,4 @@
-"""Migrations, both ways, on each database: the tables they make, and what becomes of the rows."""
+"""Migrations up and down, on each database: the tables they make, and the rows they keep."""
 
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ FIRST_TABLES = [line.split()[2] for line in FIRST_ROWS.splitlines() if "INSERT I
 
 @pytest.fixture
 def old(empty: ServerSettings) -> ServerSettings:
-    """A database that the first version made and filled, now migrated."""
+    """A database created and filled by the first version, now migrated."""
     with migration_transaction(empty) as connection:
         run_migrations(connection, "upgrade", "0001")
         for statement in FIRST_ROWS.split(";")[:-1]:
@@ -71,7 +71,7 @@ def old(empty: ServerSettings) -> ServerSettings:
 
 
 def rows(connection: Connection) -> list[dict[str, Any]]:
-    """All that is in the tables of the first version, in the columns that they have now."""
+    """All rows in the tables of the first version, with today's columns."""
     return [
         {"its table": name, **row}
         for name in FIRST_TABLES
@@ -80,7 +80,7 @@ def rows(connection: Connection) -> list[dict[str, Any]]:
 
 
 def have_survived(some: list[dict[str, Any]], all_of_them: list[dict[str, Any]]) -> bool:
-    """Whether the rows are the same, as far as the first have columns for them."""
+    """Whether the rows agree in the columns of the first ones."""
     return [{name: other[name] for name in row} for row, other in zip(some, all_of_them, strict=True)] == some
 
 
@@ -109,7 +109,7 @@ def test_rows_survive_every_step_back_and_forth(old: ServerSettings, version: st
         assert have_survived(between, rows(connection))
 
 
-def test_whoever_was_there_before_there_were_roles_may_do_what_they_could(old: ServerSettings) -> None:
+def test_users_from_before_roles_keep_their_rights(old: ServerSettings) -> None:
     with migration_transaction(old) as connection:
         assert [row["role"] for row in rows(connection) if "role" in row] == [3, 3]
 

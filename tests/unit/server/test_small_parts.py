@@ -1,4 +1,4 @@
-"""Keys, links, ids, names, bells, the first start."""
+"""API keys, signed links, ids, names, waiters, the first start."""
 
 import asyncio
 from pathlib import Path
@@ -78,11 +78,11 @@ def test_one_of_those_who_wait_for_work_is_woken_and_wakes_the_next_when_it_leav
             assert last.is_notified, "the first is awake already"
             last.clear()
             second_to_come.clear()
-        assert second_to_come.is_notified, "whoever leaves wakes the next"
-    assert not notifier._waiters, "nothing is kept of those who left"
+        assert second_to_come.is_notified, "a waiter that leaves wakes the next"
+    assert not notifier._waiters, "waiters that left are removed"
 
 
-def test_a_bell_that_rang_before_the_wait_is_heard() -> None:
+def test_a_notification_before_the_wait_is_not_lost() -> None:
     async def run() -> tuple[bool, bool]:
         notifier = Notifier()
         deadline = asyncio.get_running_loop().time() + 0.05

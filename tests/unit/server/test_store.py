@@ -1,4 +1,4 @@
-"""The store without HTTP, over each database: transactions, errors, and what is particular to one of them."""
+"""The store without HTTP, on each database: transactions, errors, and the peculiarities of each."""
 
 import asyncio
 import logging
@@ -60,7 +60,7 @@ GUARDED_WAIT = text(
 
 
 @postgresql_only
-def test_a_claim_waits_for_one_who_writes_alone_and_not_for_all_of_them(database: Database) -> None:
+def test_a_claim_waits_for_one_exclusive_writer_and_not_for_all_of_them(database: Database) -> None:
     order = []
     at_work = threading.Event()
 
@@ -170,7 +170,7 @@ def test_the_hot_queries_use_indexes(settings: ServerSettings) -> None:
 
 @postgresql_only
 def test_plain_writing_is_done_by_one_at_a_time_on_all_servers(settings: ServerSettings, database: Database) -> None:
-    """Looking and then acting on it is safe, as in SQLite."""
+    """Reading first and then acting on it is safe, as in SQLite."""
 
     def count_up(connection: Connection) -> None:
         (name,) = names(connection)
@@ -188,7 +188,7 @@ def test_plain_writing_is_done_by_one_at_a_time_on_all_servers(settings: ServerS
 
 @postgresql_only
 def test_guarded_writing_that_gets_in_the_way_of_another_is_done_again(database: Database) -> None:
-    """Both find the name missing; one of them makes it, and the other finds it at its second look."""
+    """Both find the name missing; one creates it, and the other finds it when repeated."""
 
     def ensure(connection: Connection) -> bool:
         if names(connection):
@@ -236,12 +236,12 @@ def test_a_restart_of_the_database_is_survived(
     assert [record.getMessage() for record in caplog.records] == [
         "The database does not answer.",
         "The database answers again.",
-    ], "told once each"
+    ], "each logged once"
 
 
 @postgresql_only
 def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: ServerSettings, database: Database) -> None:
-    """Its transaction is ended for it; what it had changed is undone."""
+    """PostgreSQL ends its transaction and rolls it back."""
     url = database_url(settings)
     assert url is not None
     engine = postgresql.open_engine(url)
@@ -257,7 +257,7 @@ def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: Serv
 
 
 @postgresql_only
-def test_a_password_is_shown_to_nobody(empty: ServerSettings) -> None:
+def test_a_password_is_never_shown(empty: ServerSettings) -> None:
     settings = ServerSettings(data_dir=empty.data_dir, database="postgresql://me:geheim@db.example/launchd")
     assert database_name(settings) == "postgresql://me:***@db.example/launchd"
     wrong = ServerSettings(data_dir=empty.data_dir, database="mysql://me:geheim@db.example/launchd")

@@ -1,4 +1,4 @@
-"""Configurations of sweeps, and the values that are chosen by them."""
+"""Configurations of sweeps, and the values that the samplers choose."""
 
 import json
 import math
@@ -153,7 +153,7 @@ def test_bayes_suggests_and_learns_from_values_of_every_distribution(distributio
     config = config_of(parameters, "bayes", **LOSS)
     bayes.check_available(config)
     random = Random(1)
-    # As runs tell it: in JSON of W&B's, 1.0 becomes 1.
+    # As runs report it: in W&B's JSON 1.0 becomes 1.
     texts = [samplers.canonical(samplers.arguments(config, samplers.sample(config, random))) for _ in range(50)]
     runs = [json.loads(text) for text in texts]
     seen = [Observation(samplers.values_of(config, run), float(place)) for place, run in enumerate(runs)]
