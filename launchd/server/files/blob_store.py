@@ -17,7 +17,7 @@ from launchd.server.errors import Refused, StoreUnavailable
 from launchd.server.files.quota import Reservation, StorageQuota
 
 _BUFFER = 1024 * 1024
-_SHELF_DIGITS = 2
+_SHARD_DIGITS = 2
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class BlobStore:
     """Blobs under `directory`: `<two digits>/<sha256>`, and `incoming/` for those that are still being received.
 
     Several servers may share the directory, and each may die at any time. So an incoming file is locked by its writer,
-    and a shelf, the blobs whose digests begin with the same two digits, has a lock in `locks/`: held shared while a
+    and a shard, the blobs whose digests begin with the same two digits, has a lock in `locks/`: held shared while a
     blob is stored there until the database refers to it, held exclusively to remove blobs without a reference. The
     kernel releases the locks of a process that dies.
     """
@@ -45,7 +45,7 @@ class BlobStore:
         self._locks = directory / "locks"
         for part in (self._incoming, self._locks):
             part.mkdir(parents=True, exist_ok=True)
-        self.sweep()
+        self.remove_leftovers()
 
     def path(self, sha256: str) -> Path:
         """Path of the blob, whether or not it exists."""
@@ -65,11 +65,11 @@ class BlobStore:
         """
         self._quota.check(announced or 0)
         with self._quota.reservation() as reservation:
-            blob, shelf = await self._receive(chunks, md5, reservation)
+            blob, shard = await self._receive(chunks, md5, reservation)
         try:
             yield blob
         finally:
-            shelf.close()
+            shard.close()
 
     async def _receive(
         self, chunks: AsyncIterator[bytes], md5: str | None, reservation: Reservation
@@ -95,7 +95,7 @@ class BlobStore:
             descriptor, name = tempfile.mkstemp(dir=self._incoming)
             file = os.fdopen(descriptor, "wb", buffering=0)
             fcntl.flock(file, fcntl.LOCK_EX)
-            # `sweep`, here or on another server, may have removed it before it was locked.
+            # `remove_leftovers`, here or on another server, may have removed it before it was locked.
             if os.fstat(descriptor).st_nlink:
                 return file, Path(name)
             file.close()
@@ -104,32 +104,32 @@ class BlobStore:
         """Move a received file into its place. Returns the lock that keeps it there."""
         os.fsync(file.fileno())
         place = self.path(blob.sha256)
-        shelf = self._lock_of(place.parent.name)
-        fcntl.flock(shelf, fcntl.LOCK_SH)
+        shard = self._lock_of(place.parent.name)
+        fcntl.flock(shard, fcntl.LOCK_SH)
         place.parent.mkdir(exist_ok=True)
         if not place.exists():
             reservation.commit()
         received.rename(place)
         for directory in (place.parent, self._directory):
             _sync_directory(directory)
-        return shelf
+        return shard
 
-    def _lock_of(self, shelf: str) -> IO[bytes]:
-        return (self._locks / shelf).open("ab")
+    def _lock_of(self, shard: str) -> IO[bytes]:
+        return (self._locks / shard).open("ab")
 
-    def shelves(self) -> list[str]:
-        """Names of the shelves."""
-        return sorted(entry.name for entry in self._directory.iterdir() if len(entry.name) == _SHELF_DIGITS)
+    def shards(self) -> list[str]:
+        """Names of the shards."""
+        return sorted(entry.name for entry in self._directory.iterdir() if len(entry.name) == _SHARD_DIGITS)
 
-    def blobs_on(self, shelf: str) -> dict[str, int]:
-        """SHA-256 and size of each blob on a shelf."""
-        with os.scandir(self._directory / shelf) as entries:
+    def blobs_in(self, shard: str) -> dict[str, int]:
+        """SHA-256 and size of each blob on a shard."""
+        with os.scandir(self._directory / shard) as entries:
             return {entry.name: entry.stat().st_size for entry in entries}
 
     @contextmanager
-    def clearing(self, shelf: str) -> Iterator[bool]:
-        """Inside, blobs may be removed from a shelf. False: not now, because a blob is being stored there."""
-        with self._lock_of(shelf) as lock:
+    def exclusive_shard(self, shard: str) -> Iterator[bool]:
+        """Inside, blobs may be removed from a shard. False: not now, because a blob is being stored there."""
+        with self._lock_of(shard) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -138,11 +138,11 @@ class BlobStore:
                 yield True
 
     def remove(self, sha256: str, size: int) -> None:
-        """Remove a blob; only inside `clearing` of its shelf."""
+        """Remove a blob; only inside `exclusive_shard` of its shard."""
         self.path(sha256).unlink(missing_ok=True)
         self._quota.release(size)
 
-    def sweep(self) -> int:
+    def remove_leftovers(self) -> int:
         """Remove what interrupted uploads left behind. Returns how many files."""
         return sum(map(_remove_if_unlocked, list(self._incoming.iterdir())))
 

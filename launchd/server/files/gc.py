@@ -1,7 +1,7 @@
 """Garbage collection: removes blobs without a reference in the database, by timer and on request.
 
 A blob is removed if the database does not know it, twice: once without a lock, and some seconds later under the lock of
-its shelf. The lock excludes uploads that are storing it just now; the pause is for a transaction that has seen a file
+its shard. The lock excludes uploads that are storing it just now; the pause is for a transaction that has seen a file
 with this blob, is not committed yet, and refers to the blob from another file.
 """
 
@@ -84,15 +84,15 @@ class GarbageCollector:
         async with self._lock:
             await self._delete_expired()
             candidates = {
-                store: await self._unknown_by_shelf(store, find_known) for store, find_known in self._stores.items()
+                store: await self._unknown_by_shard(store, find_known) for store, find_known in self._stores.items()
             }
             if any(candidates.values()):
                 await asyncio.sleep(self._settings.gc_pause_seconds)
             removed = [
                 size
-                for store, shelves in candidates.items()
-                for shelf, digests in shelves.items()
-                for size in await self._remove_unknown(store, shelf, digests)
+                for store, shards in candidates.items()
+                for shard, digests in shards.items()
+                for size in await self._remove_unknown(store, shard, digests)
             ]
             await asyncio.to_thread(self._measure)
         if removed:
@@ -107,15 +107,15 @@ class GarbageCollector:
         while await self._database.write(lambda connection: expiry.delete_expired(connection, now)):
             pass
 
-    async def _unknown_by_shelf(self, store: BlobStore, find_known: FindKnown) -> dict[str, dict[str, int]]:
-        """Unknown blobs by shelf; the leftovers of interrupted uploads are removed at once."""
-        await asyncio.to_thread(store.sweep)
+    async def _unknown_by_shard(self, store: BlobStore, find_known: FindKnown) -> dict[str, dict[str, int]]:
+        """Unknown blobs by shard; the leftovers of interrupted uploads are removed at once."""
+        await asyncio.to_thread(store.remove_leftovers)
         found = {}
-        for shelf in await asyncio.to_thread(store.shelves):
-            digests = await asyncio.to_thread(store.blobs_on, shelf)
+        for shard in await asyncio.to_thread(store.shards):
+            digests = await asyncio.to_thread(store.blobs_in, shard)
             unknown = await self._unknown(find_known, digests)
             if unknown:
-                found[shelf] = unknown
+                found[shard] = unknown
         return found
 
     async def _unknown(self, find_known: FindKnown, digests: Mapping[str, int]) -> dict[str, int]:
@@ -127,9 +127,9 @@ class GarbageCollector:
         found = await self._database.read(work) if names else set()
         return {name: size for name, size in digests.items() if name not in found}
 
-    async def _remove_unknown(self, store: BlobStore, shelf: str, digests: Mapping[str, int]) -> list[int]:
+    async def _remove_unknown(self, store: BlobStore, shard: str, digests: Mapping[str, int]) -> list[int]:
         """Sizes of the removed blobs."""
-        with store.clearing(shelf) as alone:
+        with store.exclusive_shard(shard) as alone:
             if not alone:
                 return []
             unknown = await self._unknown(self._stores[store], digests)
@@ -143,7 +143,7 @@ class GarbageCollector:
 
 
 def _size_of(store: BlobStore) -> int:
-    return sum(sum(store.blobs_on(shelf).values()) for shelf in store.shelves())
+    return sum(sum(store.blobs_in(shard).values()) for shard in store.shards())
 
 
 def _batches(names: list[str]) -> Iterator[list[str]]:

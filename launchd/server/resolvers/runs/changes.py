@@ -1,4 +1,4 @@
-"""Changes of runs by others than their client: stopping, deleting, setting their state, deleting their files."""
+"""Mutations of runs: upsert, stopping, deleting, setting their state, deleting their files."""
 
 from typing import Any
 
@@ -14,13 +14,21 @@ from launchd.server.store.artifacts.lineage import OUTPUT
 from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.runs import changes as run_changes
 from launchd.server.store.runs import files as run_files
-from launchd.server.store.runs import removal as run_removal
 from launchd.server.store.runs import runs
+from launchd.server.store.runs import upserts as run_upserts
 
 mutation = MutationType()
 bindables = [mutation]
 
 _MOST_ARTIFACTS = 10_000
+
+
+@mutation.field("upsertBucket")
+async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    found, inserted = await context.write(run_upserts.upsert, context.viewer, input)
+    context.app.heartbeat_timer.on_heartbeat()
+    return {"bucket": found, "inserted": inserted, "server_settings": {"server_messages": []}}
 
 
 @mutation.field("stopRun")
@@ -43,7 +51,7 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     found = await context.read(runs.require_by_storage_id, context.viewer, input["id"])
     if input.get("delete_artifacts"):
         await context.write(_delete_artifacts, context.viewer, found)
-    while not await context.write(run_removal.delete_batch, found.id):
+    while not await context.write(run_changes.delete_batch, found.id):
         pass
     return {}
 
