@@ -11,10 +11,11 @@ from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from launchd.server.errors import CannotStart, Refused, StoreUnavailable
+from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store import postgresql
 from launchd.server.store.database import Database
-from launchd.server.store.factory import database_name, database_url, migration_transaction, open_database
+from launchd.server.store.factory import database_name, database_url, migration_transaction, open_database, open_pubsub
 from launchd.server.store.migrate import migrate
 from launchd.server.store.sqlite import open_engine
 from launchd.server.store.tables import entities, projects
@@ -254,6 +255,10 @@ def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: Serv
         names(hanging)
     engine.dispose()
     assert asyncio.run(database.read(names)) == ["kept"]
+
+
+def test_wake_ups_go_between_servers_only_where_they_share_a_database(empty: ServerSettings) -> None:
+    assert (open_pubsub(empty, Notifier()) is None) == (empty.database is None)
 
 
 @postgresql_only
