@@ -174,7 +174,7 @@ def test_a_waiting_item_is_stopped_at_once_and_a_running_one_is_asked_to(
     assert stopped == {"success": True, "state": "STOPPED"}
     asked = api.mutate("stopRunQueueItem", "success state", runQueueItemId=running, reason="too slow")
     assert asked == {"success": True, "state": "CLAIMED"}
-    orders = api.mutate(
+    stops = api.mutate(
         "watchLaunchAgent",
         "stopPolling stops { runQueueItemId reason }",
         launchAgentId=queue_and_agent.agent,
@@ -182,7 +182,7 @@ def test_a_waiting_item_is_stopped_at_once_and_a_running_one_is_asked_to(
         seenStops=[],
         waitSeconds=5,
     )
-    assert orders == {"stopPolling": False, "stops": [{"runQueueItemId": running, "reason": "too slow"}]}
+    assert stops == {"stopPolling": False, "stops": [{"runQueueItemId": running, "reason": "too slow"}]}
     assert api.report(queue_and_agent.agent, running, 1, "stopped")
     refused = api.mutate("stopRunQueueItem", "success state", runQueueItemId=running)
     assert refused == {"success": True, "state": "STOPPED"}
