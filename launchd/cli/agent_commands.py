@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import jobs_run_on
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, ask_agent, runtime_dir
-from launchd.humanize import jobs_in_words
+from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
+from launchd.cli.options import agent_options
+from launchd.humanize import jobs_in_words, jobs_run_on
 
 
 @click.command()

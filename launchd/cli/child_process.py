@@ -17,11 +17,11 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 #: A child that lived for less is started again only after a pause, each time twice as long.
-SHORT_LIFE_SECONDS = 10.0
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+MIN_UPTIME_SECONDS = 10.0
+FIRST_RESTART_DELAY_SECONDS, LONGEST_RESTART_DELAY_SECONDS = 0.5, 30.0
 
 #: A log that is longer than this at a start is put aside, in place of the one put aside before.
-LOG_BYTES = 16 * 1024 * 1024
+MAX_LOG_BYTES = 16 * 1024 * 1024
 
 
 class ChildProcess:
@@ -31,26 +31,26 @@ class ChildProcess:
         self._arguments = arguments
         self._log = log
         self._environ = environ
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pause = FIRST_RESTART_DELAY_SECONDS
         self._start()
 
     def exit_code(self) -> int | None:
         """Return how it ended, ``None`` while it lives."""
         return self._process.poll()
 
-    def start_again(self) -> bool:
+    def restart(self) -> bool:
         """Start a dead child again, unless it died too quickly to do that now; says whether it did."""
         lived = time.monotonic() - self._started_at
-        if lived > SHORT_LIFE_SECONDS:
-            self._pause = FIRST_PAUSE_SECONDS
+        if lived > MIN_UPTIME_SECONDS:
+            self._pause = FIRST_RESTART_DELAY_SECONDS
         elif lived < self._pause:
             return False
         else:
-            self._pause = min(LONGEST_PAUSE_SECONDS, self._pause * 2)
+            self._pause = min(LONGEST_RESTART_DELAY_SECONDS, self._pause * 2)
         self._start()
         return True
 
-    def end(self, seconds: float) -> None:
+    def stop(self, seconds: float) -> None:
         """Ask it to end; kill it if that takes longer than ``seconds``."""
         if self._process.poll() is not None:
             return
@@ -67,7 +67,7 @@ class ChildProcess:
         return lines[-1].removeprefix("Error: ") if lines else f"It said nothing; its log is {self._log}."
 
     def _start(self) -> None:
-        if self._log.exists() and self._log.stat().st_size > LOG_BYTES:
+        if self._log.exists() and self._log.stat().st_size > MAX_LOG_BYTES:
             self._log.replace(self._log.with_name(f"{self._log.name}.1"))
         with self._log.open("ab") as log:
             self._log_start = log.tell()
@@ -93,17 +93,17 @@ class Signals:
     """SIGINT, SIGTERM, SIGHUP and the deaths of children, as something to wait for."""
 
     def __init__(self) -> None:
-        self.asked_to_end = False
+        self.stop_requested = False
         self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note)
+            signal.signal(number, self._on_signal)
 
     def wait(self, seconds: float) -> None:
         """Return at the next signal, at the latest after ``seconds``."""
         if select.select([self._read], [], [], seconds)[0]:
             os.read(self._read, 4096)
 
-    def _note(self, _number: int, _frame: object) -> None:
-        self.asked_to_end = True
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self.stop_requested = True

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 VARIABLE = "LAUNCHD_DATABASE_URL"
 
 
-def without_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+def refuse_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
     """Callback of the option: everybody on the machine can read a command line.
 
     Raises:

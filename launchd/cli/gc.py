@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
-from launchd.client.storage import collect_garbage
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
+from launchd.client.artifacts import collect_garbage
 
 
 @click.command()

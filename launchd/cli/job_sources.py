@@ -22,7 +22,7 @@ _DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")
 _TAG = re.compile(r"(?P<image>.+?)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@[^@]+)?", re.ASCII)
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says of a job besides its source."""
 
     entry_point: tuple[str, ...] = DEFAULT_ENTRY_POINT
@@ -41,7 +41,7 @@ class NewJob(msgspec.Struct, frozen=True):
     requirements: str = ""
 
 
-def of_repository(url: str, version: str | None, options: Options) -> NewJob:
+def repository_job(url: str, version: str | None, options: JobOptions) -> NewJob:
     """A job of a repository at the commit that `version` (a branch, tag or commit) is now.
 
     Raises:
@@ -49,20 +49,20 @@ def of_repository(url: str, version: str | None, options: Options) -> NewJob:
     """
     if any(".." in Path(word).parts for word in options.entry_point):
         raise Refused("The entry point leads out of the repository.")
-    commit = _resolved(url, version)
-    source = _source(options, git=GitCommit(url, commit))
-    return NewJob(safe_name(f"job-{url}_{_program(options.entry_point)}"), _file(REPOSITORY, source, options))
+    commit = _resolve_commit(url, version)
+    source = _job_source(options, git=GitCommit(url, commit))
+    return NewJob(safe_name(f"job-{url}_{_program(options.entry_point)}"), _job_file(REPOSITORY, source, options))
 
 
-def of_directory(directory: Path, artifact_reference: str, code_name: str, options: Options) -> NewJob:
+def directory_job(directory: Path, artifact_reference: str, code_name: str, options: JobOptions) -> NewJob:
     """A job of a directory whose code artifact is there already."""
     requirements = directory / "requirements.txt"
     text = requirements.read_text(errors="replace") if requirements.is_file() else ""
     name = code_name.replace("code", "job", 1)
-    return NewJob(name, _file(CODE, _source(options, artifact=artifact_reference), options), requirements=text)
+    return NewJob(name, _job_file(CODE, _job_source(options, artifact=artifact_reference), options), requirements=text)
 
 
-def of_image(image: str) -> NewJob:
+def image_job(image: str) -> NewJob:
     """A job of an image; its tag becomes an alias. Raises :class:`Refused` for what is no image."""
     found = _TAG.fullmatch(image)
     if found is None or any(sign.isspace() for sign in image) or image.startswith("-"):
@@ -71,7 +71,7 @@ def of_image(image: str) -> NewJob:
     return NewJob(safe_name(f"job-{found['image']}"), JobFile(IMAGE, JobSource(image=image), ""), aliases)
 
 
-def _source(options: Options, git: GitCommit | None = None, artifact: str | None = None) -> JobSource:
+def _job_source(options: JobOptions, git: GitCommit | None = None, artifact: str | None = None) -> JobSource:
     return JobSource(
         git=git,
         artifact=artifact,
@@ -83,7 +83,7 @@ def _source(options: Options, git: GitCommit | None = None, artifact: str | None
     )
 
 
-def _file(kind: str, source: JobSource, options: Options) -> JobFile:
+def _job_file(kind: str, source: JobSource, options: JobOptions) -> JobFile:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     return JobFile(kind, source, options.runtime or here)
 
@@ -94,7 +94,7 @@ def _program(entry_point: Sequence[str]) -> str:
     return scripts[0] if scripts else entry_point[-1]
 
 
-def _resolved(url: str, version: str | None) -> str:
+def _resolve_commit(url: str, version: str | None) -> str:
     if version is not None and _COMMIT.fullmatch(version):
         return version.lower()
     wanted = (
@@ -102,7 +102,7 @@ def _resolved(url: str, version: str | None) -> str:
         if version is None
         else (f"refs/heads/{version}", f"refs/tags/{version}^{{}}", f"refs/tags/{version}")
     )
-    advertised = _advertised(url, wanted)
+    advertised = _list_refs(url, wanted)
     found = next((advertised[ref] for ref in wanted if ref in advertised), None)
     if found is None:
         what = "is empty" if version is None else f"has no branch or tag {version!r}"
@@ -110,7 +110,7 @@ def _resolved(url: str, version: str | None) -> str:
     return found
 
 
-def _advertised(url: str, refs: Sequence[str]) -> dict[str, str]:
+def _list_refs(url: str, refs: Sequence[str]) -> dict[str, str]:
     """Commit by ref, of those refs that the repository has."""
     command = ["git", "ls-remote", "--quiet", "--", url, *refs]
     try:

@@ -9,16 +9,17 @@ import click
 
 from launchd.api.sources import DEFAULT_PROJECT
 from launchd.cli.errors import report_errors
-from launchd.cli.format import joined, one_line
-from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, NewJob, Options, of_directory, of_image, of_repository
-from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
+from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, JobOptions, NewJob, directory_job, image_job, repository_job
+from launchd.cli.options import entity_option, server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.client.artifact_models import ArtifactVersion
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
 from launchd.client.jobs import create_job, download_job, list_jobs
+from launchd.client.models import ArtifactVersion
 from launchd.client.queue_server import QueueServer
 from launchd.client.upload_dir import IGNORED
+from launchd.humanize import join_names, one_line
 
 #: What W&B's command leaves out of a code job, besides what is never code.
 _NOT_CODE = ("wandb",)
@@ -83,21 +84,21 @@ def create(
         raise click.BadParameter(f"{runtime!r} is no version of Python 3, such as 3.11.", param_hint="--runtime")
     given = (entry_point, git_hash, runtime, build_context, dockerfile, base_image)
     _check(kind, path, name, given)
-    options = Options(
-        entry_point=_words(entry_point),
+    options = JobOptions(
+        entry_point=_split_command(entry_point),
         runtime=runtime,
         build_context=build_context,
         dockerfile=dockerfile,
         base_image=base_image,
     )
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         if kind == "git":
-            new = of_repository(path, git_hash, options)
+            new = repository_job(path, git_hash, options)
         elif kind == "code":
-            new = _of_directory(server, owner, project, Path(path), name, options)
+            new = _upload_job(server, owner, project, Path(path), name, options)
         else:
-            new = of_image(path)
+            new = image_job(path)
         made = create_job(
             server,
             JobName(owner, project, name or new.name),
@@ -122,19 +123,19 @@ def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]
         raise click.UsageError("--git-hash is for jobs of a git repository.")
 
 
-def _words(entry_point: str | None) -> tuple[str, ...]:
+def _split_command(entry_point: str | None) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(entry_point)) if entry_point else DEFAULT_ENTRY_POINT
     except ValueError as error:
         raise click.BadParameter(f"{error}.", param_hint="--entry-point") from error
 
 
-def _of_directory(
-    server: QueueServer, entity: str, project: str, directory: Path, name: str | None, options: Options
+def _upload_job(
+    server: QueueServer, entity: str, project: str, directory: Path, name: str | None, options: JobOptions
 ) -> NewJob:
     code_name = f"code-{name or safe_name(directory.resolve().name)}"
     artifact_id = upload_directory(server, entity, project, code_name, directory, (*IGNORED, *_NOT_CODE))
-    return of_directory(directory, code_reference(artifact_id), code_name, options)
+    return directory_job(directory, code_reference(artifact_id), code_name, options)
 
 
 @job.command("list")
@@ -145,7 +146,7 @@ def _of_directory(
 def list_all(project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the jobs of a project, with all their versions."""
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         found = list_jobs(server, owner, project)
         if not found:
             require_entity(server, owner)
@@ -159,7 +160,7 @@ def list_all(project: str, entity: str | None, url: str | None, state_dir: Path 
 def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
     number = f"v{version.version_index}"
     aliases = [alias.alias for alias in version.aliases if alias.alias != number]
-    return version.artifact_sequence.name, number, joined(aliases), one_line(version.description)
+    return version.artifact_sequence.name, number, join_names(aliases), one_line(version.description)
 
 
 @job.command()
@@ -171,7 +172,7 @@ def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
 def describe(name: str, project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Show what the job NAME runs. NAME is [[ENTITY/]PROJECT/]NAME[:ALIAS]."""
     with queue_server(url, state_dir) as server, tempfile.TemporaryDirectory() as directory:
-        owner = entity_of(server, entity) if name.count("/") < 2 else entity
+        owner = resolve_entity(server, entity) if name.count("/") < 2 else entity
         known = parse_job_name(name, owner, project)
         found = download_job(server, known, Path(directory))
         packages = Path(directory, FROZEN_FILE)

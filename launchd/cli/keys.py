@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import minute, one_line
-from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.client.account_models import KeyDetail
+from launchd.client.models import KeyDetail
+from launchd.humanize import format_minute, one_line
 
 role_option = click.option(
     "-r", "--role", type=click.Choice(["viewer", "member", "admin"]), default="member", show_default=True
@@ -34,7 +35,7 @@ def create(description: str, role: str, user: str | None, url: str | None, state
     keys as far as its owner may.
     """
     with queue_server(url, state_dir) as server:
-        made = server.make_key(description, role.upper(), user)
+        made = server.create_key(description, role.upper(), user)
     click.echo("Keep this key well; it cannot be shown again.", err=True)
     click.echo(made)
 
@@ -67,5 +68,11 @@ def revoke(key_id: str, url: str | None, state_dir: Path | None) -> None:
 
 
 def _row(one: KeyDetail) -> list[Cell]:
-    texts = (one.id, one.role.lower(), minute(one.created_at), minute(one.last_used_at), one_line(one.description))
+    texts = (
+        one.id,
+        one.role.lower(),
+        format_minute(one.created_at),
+        format_minute(one.last_used_at),
+        one_line(one.description),
+    )
     return [Cell(text) for text in texts]

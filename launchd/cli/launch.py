@@ -13,8 +13,9 @@ from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, DEFAULT_RESOURCE
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow
 from launchd.cli.json_args import json_mapping
-from launchd.cli.launch_target import Target, find_target, run_spec
-from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
+from launchd.cli.launch_target import Target, build_run_spec, find_target
+from launchd.cli.options import entity_option, server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
 from launchd.client.job_file import parse_job_name
@@ -102,10 +103,10 @@ def launch(
         raise click.UsageError("Give either TARGET or --job.")
     wanted = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
     flags = {"project": project, "name": name, "resource": resource, "job": job}
-    spec = run_spec(wanted, json_mapping(config, "--config"), flags)
+    spec = build_run_spec(wanted, json_mapping(config, "--config"), flags)
     number = None if priority is None else PRIORITIES[priority]
     with queue_server(url, state_dir) as server:
-        submission = _submit(server, queue, entity_of(server, entity), spec, wanted, number)
+        submission = _push(server, queue, resolve_entity(server, entity), spec, wanted, number)
         if at_once:
             click.echo(submission.item_id)
             return
@@ -127,7 +128,7 @@ def _entry_point(given: str | None, command: tuple[str, ...]) -> tuple[str, ...]
     return words
 
 
-def _submit(
+def _push(
     server: QueueServer, queue: str, entity: str, spec: dict[str, Any], target: Target, priority: int | None
 ) -> Submission:
     detail = server.queue(entity, queue)
@@ -135,7 +136,7 @@ def _submit(
         there = f"There is no queue {queue!r} of {entity!r} at {server.base_url}."
         raise Refused(f"{there} Create it with: launchd queue create {queue}")
     if spec.get("job"):
-        spec |= _of_job(server, spec, entity)
+        spec |= _job_keys(server, spec, entity)
     defaults = {"entity": entity, "project": DEFAULT_PROJECT, "author": server.viewer().username}
     spec = defaults | spec | {"resource": spec.get("resource") or detail.resource_type or DEFAULT_RESOURCE}
     if target.directory is not None:
@@ -145,7 +146,7 @@ def _submit(
     return Submission(server.push(entity, queue, spec, priority=priority), entity, queue, spec["project"])
 
 
-def _of_job(server: QueueServer, spec: Mapping[str, Any], entity: str) -> dict[str, Any]:
+def _job_keys(server: QueueServer, spec: Mapping[str, Any], entity: str) -> dict[str, Any]:
     """The whole name of the job, which must exist, and its project where no other was named."""
     name = parse_job_name(spec["job"], entity, spec.get("project") or DEFAULT_PROJECT)
     require_version(server, name, JOB_TYPE)

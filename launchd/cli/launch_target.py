@@ -11,10 +11,10 @@ import msgspec
 from launchd.api.sources import DEFAULT_SCRIPT, has_default_script, is_repository
 
 #: A configuration with one of these is W&B's launch config, part of a run spec; any other is the run's own.
-SPEC_KEYS = frozenset({"overrides", "resource", "resource_args"})
+LAUNCH_CONFIG_KEYS = frozenset({"overrides", "resource", "resource_args"})
 
 #: A run spec with one of these has something to run without our saying so.
-_SOURCES = frozenset({"job", "docker", "image_uri", "git", "uri"})
+_SOURCE_KEYS = frozenset({"job", "docker", "image_uri", "git", "uri"})
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -47,13 +47,13 @@ def find_target(name: str | None, version: str | None, entry_point: tuple[str, .
     return Target(directory=directory, entry_point=entry_point)
 
 
-def run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+def build_run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
     """Return the run spec, but for the artifact of a directory; ``flags`` are keys of it that the command line set.
 
     Raises:
         click.UsageError: there is nothing to run, or the configuration's ``overrides`` are no object.
     """
-    base = dict(config) if SPEC_KEYS & config.keys() else {"overrides": {"run_config": dict(config)}}
+    base = dict(config) if LAUNCH_CONFIG_KEYS & config.keys() else {"overrides": {"run_config": dict(config)}}
     spec = base | {key: value for key, value in flags.items() if value is not None}
     if target.repository is not None:
         spec["git"] = {"repo": target.repository, "version": target.version}
@@ -76,5 +76,5 @@ def _require_source(target: Target, spec: Mapping[str, Any]) -> None:
         if not has_default_script(target.directory):
             what = f"{target.directory} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'."
             raise click.UsageError(what)
-    elif not _SOURCES & spec.keys():
+    elif not _SOURCE_KEYS & spec.keys():
         raise click.UsageError("Say what to launch: a directory, the URL of a git repository, or a command after --.")

@@ -1,30 +1,18 @@
 """This host's agent, as commands speak to it: where its control socket is, and one question to it."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-import click
+from typing import Any, NamedTuple
 
 from launchd.agent.control.client import ControlError, NoAnswer, ask
-from launchd.cli.instance_option import state_dir_option
 from launchd.config import SYSTEM_STATE_DIR, ConfigError, Flags, default_runtime_dir, default_state_dir, load
 from launchd.local.instance import InstanceNotRunning, LocalInstance, default_directory, running_instance
 
-#: What a command that uses :func:`agent_options` may meet.
+#: What a command that uses :func:`runtime_dir` or :func:`ask_agent` may meet.
 LOCAL_ERRORS = (ControlError, ConfigError, InstanceNotRunning)
 
 #: A configuration must name queues; which ones does not matter to who looks for a socket.
 _ANY_QUEUE = Flags(queues=("any",))
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def agent_options(command: F) -> F:
-    """Give a command the options that say which agent is meant: ``config_path`` and ``state_dir``."""
-    config = click.option("-c", "--config", "config_path", metavar="FILE", help="Configuration file of the agent.")
-    return config(state_dir_option(command))
 
 
 class AgentLocation(NamedTuple):
@@ -69,7 +57,7 @@ def ask_agent(directory: Path, **request: str) -> dict[str, Any]:
     try:
         answer = ask(directory, dict(request))
     except NoAnswer as silence:
-        if _is_beside_the_service(directory):
+        if _service_agent_may_be_meant(directory):
             raise NoAnswer(f"{silence} That of the system service is root's: ask it with sudo.") from None
         raise
     if not answer.get("ok"):
@@ -77,7 +65,7 @@ def ask_agent(directory: Path, **request: str) -> dict[str, Any]:
     return answer
 
 
-def _is_beside_the_service(directory: Path) -> bool:
+def _service_agent_may_be_meant(directory: Path) -> bool:
     """Whether somebody but root looks where their own agent would be, on a host with a system service."""
     usual = default_runtime_dir(os.environ, default_state_dir(os.environ))
     return os.geteuid() != 0 and directory == Path(usual) and Path(SYSTEM_STATE_DIR).exists()

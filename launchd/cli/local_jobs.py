@@ -20,7 +20,7 @@ class LocalJob(msgspec.Struct, frozen=True):
     phase: str
     directory: Path
     has_ended: bool
-    silence: str | None = None
+    no_answer: str | None = None
 
 
 def find_local_job(places: Sequence[AgentLocation], word: str) -> LocalJob:
@@ -32,23 +32,23 @@ def find_local_job(places: Sequence[AgentLocation], word: str) -> LocalJob:
     refusals: list[ControlError] = []
     for place in places:
         try:
-            return look_up_job(place, word)
+            return fetch_job(place, word)
         except ControlError as refusal:
             refusals.append(refusal)
     # That nobody is here says less than that somebody knows no such job.
     raise min(refusals, key=lambda refusal: type(refusal) is NoAnswer)
 
 
-def look_up_job(place: AgentLocation, word: str) -> LocalJob:
+def fetch_job(place: AgentLocation, word: str) -> LocalJob:
     """Return how a job is now; raises as :func:`find_local_job` does."""
     try:
         job = ask_agent(place.runtime_dir, command="job", item=word)["job"]
     except NoAnswer as silence:
-        return _unattended(place, word, silence)
+        return _job_from_journal(place, word, silence)
     return LocalJob(place, job["item_id"], job["phase"], Path(job["directory"]), job["phase"] in TERMINAL_STATES)
 
 
-def _unattended(place: AgentLocation, word: str, silence: NoAnswer) -> LocalJob:
+def _job_from_journal(place: AgentLocation, word: str, silence: NoAnswer) -> LocalJob:
     try:
         job = read_job(place.state_dir, word)
     except FileNotFoundError:

@@ -21,11 +21,11 @@ HOST = "127.0.0.1"
 
 START_SECONDS = 30.0
 POLL_SECONDS = 0.05
-LOOK_SECONDS = 1.0
-AGENT_LEAVES_SECONDS, SERVER_LEAVES_SECONDS = 20.0, 5.0
+CHECK_SECONDS = 1.0
+AGENT_STOP_SECONDS, SERVER_STOP_SECONDS = 20.0, 5.0
 
 #: Would overrule the configuration that is written for the agent.
-_NOT_FOR_CHILDREN = (
+_REMOVED_VARIABLES = (
     "WANDB_API_KEY",
     "WANDB_BASE_URL",
     "WANDB_ENTITY",
@@ -44,7 +44,7 @@ class LocalStack:
         self.max_jobs = max_jobs
         self._instance = home
         self._port = _port(home, port)
-        self._environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN}
+        self._environ = {name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES}
         self._signals = Signals()
         self._server: ChildProcess | None = None
         self._agent: ChildProcess | None = None
@@ -62,16 +62,16 @@ class LocalStack:
         """
         return self._start_server() and self._start_agent()
 
-    def keep_up(self, say: Callable[[str], None]) -> None:
+    def supervise(self, say: Callable[[str], None]) -> None:
         """Start again what dies, until we are asked to end or the agent has left in good order (drained, detached)."""
-        while not self._signals.asked_to_end:
-            self._signals.wait(LOOK_SECONDS)
+        while not self._signals.stop_requested:
+            self._signals.wait(CHECK_SECONDS)
             if self._agent is not None and self._agent.exit_code() == 0:
                 say("The agent has left.")
                 return
             for name, child in (("queue server", self._server), ("agent", self._agent)):
                 code = child.exit_code() if child else None
-                if child is not None and code is not None and child.start_again():
+                if child is not None and code is not None and child.restart():
                     say(f"The {name} died (exit code {code}) and was started again.")
 
     def jobs(self) -> int | None:
@@ -81,12 +81,12 @@ class LocalStack:
         except (ControlError, KeyError):
             return None
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """End the agent, then the server: what the agent has to report is heard."""
         if self._agent is not None:
-            self._agent.end(AGENT_LEAVES_SECONDS)
+            self._agent.stop(AGENT_STOP_SECONDS)
         if self._server is not None:
-            self._server.end(SERVER_LEAVES_SECONDS)
+            self._server.stop(SERVER_STOP_SECONDS)
 
     def _start_server(self) -> bool:
         place = ("--data-dir", str(self._instance.server_dir), "--host", HOST, "--port", str(self._port))
@@ -110,7 +110,7 @@ class LocalStack:
     def _wait_for(self, child: ChildProcess, ready: Callable[[], bool], who: str) -> bool:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
-            if self._signals.asked_to_end:
+            if self._signals.stop_requested:
                 return False
             if child.exit_code() is not None:
                 raise InstanceNotRunning(f"{who} did not start: {child.log_tail()}")

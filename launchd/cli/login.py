@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import joined
 from launchd.cli.login_files import write_base_url, write_key
-from launchd.cli.options import REMOTE_ERRORS, server_options
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS
 from launchd.client.credentials import find_base_url
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.models import Viewer
 from launchd.client.queue_server import QueueServer
+from launchd.humanize import join_names
 from launchd.local.endpoint import resolve_endpoint
 
 EXAMPLES = """\b
@@ -25,7 +26,7 @@ Examples:
 """
 
 #: They go before what is written; whoever logs in should know.
-_OVERRULING = ("WANDB_API_KEY", "WANDB_BASE_URL")
+_OVERRIDING_VARIABLES = ("WANDB_API_KEY", "WANDB_BASE_URL")
 
 
 @click.command(epilog=EXAMPLES)
@@ -45,7 +46,7 @@ def login(key: str | None, host: str | None) -> None:
         viewer = server.viewer()
     places = f"{write_key(address, key, os.environ)} and {write_base_url(address, os.environ)}"
     click.echo(f"Logged in at {address} as {viewer.username}. Key and address are in {places}.")
-    for name in _OVERRULING:
+    for name in _OVERRIDING_VARIABLES:
         if os.environ.get(name):
             click.echo(f"{name} is set and goes before them.", err=True)
 
@@ -58,13 +59,17 @@ def whoami(url: str | None, state_dir: Path | None) -> None:
     address, key = resolve_endpoint(url, state_dir, os.environ)
     with closing(QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))) as server:
         viewer = server.viewer()
-    for line in (_person(viewer), f"server  {address.url} (from {address.origin})", f"key     from {key.origin}"):
+    for line in (
+        _identity_lines(viewer),
+        f"server  {address.url} (from {address.origin})",
+        f"key     from {key.origin}",
+    ):
         click.echo(line)
 
 
-def _person(viewer: Viewer) -> str:
+def _identity_lines(viewer: Viewer) -> str:
     # The server lists everybody's own entity among them.
-    teams = joined(team for team in viewer.teams if team != viewer.username)
+    teams = join_names(team for team in viewer.teams if team != viewer.username)
     return f"user    {viewer.username}\nentity  {viewer.entity or '-'}\nteams   {teams}"
 
 

@@ -11,8 +11,9 @@ from ipc.states import TERMINAL_STATES
 from launchd.agent.journal import JournalError
 from launchd.agent.output_reader import OutputReader
 from launchd.cli.errors import report_errors
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations, agent_options
-from launchd.cli.local_jobs import LocalJob, find_local_job, look_up_job
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations
+from launchd.cli.local_jobs import LocalJob, fetch_job, find_local_job
+from launchd.cli.options import agent_options
 
 POLL_SECONDS = 0.2
 
@@ -35,12 +36,12 @@ def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_d
     Where no agent runs, the agent's journal says where the output is.
     """
     job = find_local_job(agent_locations(config_path, state_dir), item)
-    _tell_silence(job)
+    _warn_without_agent(job)
     reader = OutputReader(job.directory / (WORKER_LOG_FILE if worker else OUTPUT_FILE))
     if _copy(reader) == 0 and not follow:
         yet = "" if job.has_ended else " yet"
         nothing = "The job's worker had nothing to say" if worker else "The job has no output"
-        click.echo(f"{nothing}{yet} (the job {_standing(job)}).", err=True)
+        click.echo(f"{nothing}{yet} (the job {_state_phrase(job)}).", err=True)
     if follow:
         _follow(reader, job)
 
@@ -49,21 +50,21 @@ def _follow(reader: OutputReader, job: LocalJob) -> None:
     while not job.has_ended:
         time.sleep(POLL_SECONDS)
         # Asked before the last read: what a job wrote before its end is there when it is over.
-        before, job = job, look_up_job(job.location, job.item_id)
-        if before.silence is None:
-            _tell_silence(job)
+        before, job = job, fetch_job(job.location, job.item_id)
+        if before.no_answer is None:
+            _warn_without_agent(job)
         _copy(reader)
-        if job.has_ended and job.silence is not None:
-            click.echo(f"The job {_standing(job)}.", err=True)
+        if job.has_ended and job.no_answer is not None:
+            click.echo(f"The job {_state_phrase(job)}.", err=True)
 
 
-def _tell_silence(job: LocalJob) -> None:
+def _warn_without_agent(job: LocalJob) -> None:
     """Say that the agent was not asked: to who looks into a job that hangs, that matters."""
-    if job.silence is not None:
-        click.echo(f"{job.silence} What follows is from the job's files; the job {_standing(job)}.", err=True)
+    if job.no_answer is not None:
+        click.echo(f"{job.no_answer} What follows is from the job's files; the job {_state_phrase(job)}.", err=True)
 
 
-def _standing(job: LocalJob) -> str:
+def _state_phrase(job: LocalJob) -> str:
     if job.has_ended and job.phase not in TERMINAL_STATES:
         return "has ended, and the next agent here reports how"
     return f"is {job.phase}"

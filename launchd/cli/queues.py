@@ -6,12 +6,13 @@ import click
 
 from launchd.api.sources import DEFAULT_RESOURCE, PRIORITIES
 from launchd.cli.errors import report_errors
-from launchd.cli.format import one_line
 from launchd.cli.json_args import json_mapping
-from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
+from launchd.cli.options import entity_option, server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import Cell, table, terminal_width
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail
+from launchd.humanize import one_line
 
 
 @click.group()
@@ -33,7 +34,7 @@ def create(
     """Create a queue."""
     arguments = json_mapping(config, "--config")
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         if server.queue(owner, name) is not None:
             raise Refused(f"There is a queue {name!r} of {owner!r} already.")
         mode = "V0" if priorities else "DISABLED"
@@ -48,7 +49,7 @@ def create(
 def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the queues, with how many items wait and run."""
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         found = server.queue_details(owner)
         if not found:
             require_entity(server, owner)
@@ -68,7 +69,7 @@ def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> 
 def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Show a queue and its items, newest first."""
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         detail = server.queue(owner, name)
         if detail is None:
             raise Refused(f"There is no queue {name!r} of {owner!r}.")
@@ -89,7 +90,7 @@ def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: 
 def delete(name: str, yes: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Delete a queue with all its items."""
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         if not yes:
             click.confirm(f"Delete queue {name!r} of {owner!r} with all its items?", abort=True)
         server.delete_queue(owner, name)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from launchd.cli.database_url import VARIABLE, read_url, without_password
+from launchd.cli.database_url import VARIABLE, read_url, refuse_password
 from launchd.daemon import logging as logs
 
 EXAMPLES = """\b
@@ -27,7 +27,7 @@ Example:
     "--database",
     envvar=VARIABLE,
     show_envvar=True,
-    callback=without_password,
+    callback=refuse_password,
     metavar="URL",
     help="postgresql://[USER@]HOST/NAME, for many hosts [default: SQLite in DATA_DIR].",
 )

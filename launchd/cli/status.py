@@ -10,7 +10,8 @@ import click
 
 from launchd.agent.control.client import ControlError
 from launchd.cli.errors import report_errors
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, ask_agent, runtime_dir
+from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
+from launchd.cli.options import agent_options
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import terminal_width
 
@@ -45,7 +46,7 @@ def _watch(directory: Path) -> None:
     click.clear()
     try:
         while True:
-            lines = _lines_or_why_not(directory)[: shutil.get_terminal_size().lines - 1]
+            lines = _lines_or_error(directory)[: shutil.get_terminal_size().lines - 1]
             end = f"{END_OF_LINE}\n"
             click.echo(f"{TOP}{end.join(lines)}{END_OF_LINE}\n{END_OF_SCREEN}", nl=False)
             time.sleep(WATCH_SECONDS)
@@ -53,7 +54,7 @@ def _watch(directory: Path) -> None:
         click.echo()
 
 
-def _lines_or_why_not(directory: Path) -> list[str]:
+def _lines_or_error(directory: Path) -> list[str]:
     try:
         return _lines(ask_agent(directory, command="status")["status"])
     except ControlError as error:

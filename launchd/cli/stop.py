@@ -6,8 +6,9 @@ import click
 
 from launchd.agent.control.client import ControlError
 from launchd.cli.errors import report_errors
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, ask_agent, runtime_dir
-from launchd.cli.options import REMOTE_ERRORS, queue_server
+from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
+from launchd.cli.options import agent_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 
 DEFAULT_REASON = "stopped from the command line"
 

@@ -13,16 +13,16 @@ import click
 GAP = "  "
 
 #: The last column is no narrower than this, however narrow the terminal is.
-LEAST_WIDTH = 12
+MIN_LAST_WIDTH = 12
 
 #: A sentence cut off before this many characters says nothing.
 READABLE_WIDTH = 50
 
 #: Before what is on a line of its own because its column is too narrow.
-OWN_LINE = "    "
+OWN_LINE_INDENT = "    "
 
 #: Where output goes to a file or another program, nothing is cut off.
-ENDLESS = 100_000
+UNLIMITED_WIDTH = 100_000
 
 
 class Cell(NamedTuple):
@@ -34,14 +34,14 @@ class Cell(NamedTuple):
 
 def terminal_width() -> int:
     """Columns of the terminal; endless where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else ENDLESS
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED_WIDTH
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], width: int, indent: str = "") -> list[str]:
     """Return the lines of a table. What is too long for ``width`` is cut off in the last column."""
     widths = [max(len(cell.text) for cell in column) for column in zip(_cells(headers), *rows, strict=True)]
     taken = len(indent) + sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
-    widths[-1] = max(LEAST_WIDTH, width - taken)
+    widths[-1] = max(MIN_LAST_WIDTH, width - taken)
     lines = [_line([Cell(text, "bright_black") for text in headers], widths)]
     for row in rows:
         lines += _lines(row, widths, width - len(indent))
@@ -56,7 +56,10 @@ def _lines(cells: Sequence[Cell], widths: Sequence[int], width: int) -> list[str
     *front, last = cells
     if len(last.text) <= widths[-1] or widths[-1] >= READABLE_WIDTH:
         return [_line(cells, widths)]
-    return [_line([*front, Cell("")], widths), OWN_LINE + styled(cut(last.text, width - len(OWN_LINE)), last.colour)]
+    return [
+        _line([*front, Cell("")], widths),
+        OWN_LINE_INDENT + styled(cut(last.text, width - len(OWN_LINE_INDENT)), last.colour),
+    ]
 
 
 def _line(cells: Sequence[Cell], widths: Sequence[int]) -> str:

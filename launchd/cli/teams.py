@@ -6,11 +6,12 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import one_line
 from launchd.cli.keys import role_option
-from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.client.account_models import Member
+from launchd.client.models import Member
+from launchd.humanize import one_line
 
 SERVICE = "SERVICE"
 
@@ -98,7 +99,7 @@ def create_service_account(team_name: str, name: str, role: str, url: str | None
     """
     with queue_server(url, state_dir) as server:
         server.create_service_account(team_name, name)
-        key = server.make_key("first key", role.upper(), name)
+        key = server.create_key("first key", role.upper(), name)
     click.echo(f"Service account {name!r} of team {team_name!r} was created. Its key:", err=True)
     click.echo(key)
 

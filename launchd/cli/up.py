@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import jobs_run_on
-from launchd.cli.instance_option import state_dir_option
 from launchd.cli.local_stack import LocalStack
+from launchd.cli.options import state_dir_option
 from launchd.client.errors import QueueServerError
-from launchd.humanize import limit_in_words
+from launchd.humanize import jobs_run_on, limit_in_words
 from launchd.local.instance import InstanceInUse, InstanceNotRunning, LocalInstance, default_directory
 
-LEAST_JOBS = 2
+MIN_JOBS = 2
 
 EXAMPLES = """\b
 Then, in another terminal:
@@ -41,21 +40,21 @@ def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
         machine = LocalStack(home, _jobs() if max_jobs is None else max_jobs, port)
         try:
             if machine.start():
-                _say_what_is_next(machine, home)
-            machine.keep_up(click.echo)
+                _print_next_steps(machine, home)
+            machine.supervise(click.echo)
             jobs = machine.jobs()
             click.echo("Leaving ...")
         finally:
-            machine.end()
+            machine.stop()
     if jobs:
         click.echo(f"{jobs_run_on(jobs)}; the next `launchd up` takes over.")
 
 
 def _jobs() -> int:
-    return max(LEAST_JOBS, len(os.sched_getaffinity(0)) // 2)
+    return max(MIN_JOBS, len(os.sched_getaffinity(0)) // 2)
 
 
-def _say_what_is_next(machine: LocalStack, home: LocalInstance) -> None:
+def _print_next_steps(machine: LocalStack, home: LocalInstance) -> None:
     title = click.style("launchd is up", fg="green", bold=True)
     click.echo(f"{title}: queue server at {machine.url}, agent for {limit_in_words(machine.max_jobs)}\n")
     click.echo("In another terminal:")

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import one_line
-from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.client.account_models import UserDetail
+from launchd.client.models import UserDetail
+from launchd.humanize import one_line
 
 
 @click.group()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 
-class Notifier:
+class SystemdNotifier:
     """The ``sd_notify`` protocol over ``$NOTIFY_SOCKET``."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

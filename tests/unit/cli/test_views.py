@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 from click import unstyle
 
-from launchd.cli.agents import status_of
-from launchd.cli.format import age, one_line
+from launchd.cli.agents import agent_status
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import Cell, cut, table
 from launchd.client.queue_server import Agent
-from launchd.humanize import jobs_in_words
+from launchd.humanize import format_age, jobs_in_words, one_line
 
 NOW = 1_000_000.0
 
@@ -20,7 +19,7 @@ NOW = 1_000_000.0
     [(None, "-"), (-3, "0s"), (7.9, "7s"), (60, "1m00s"), (125, "2m05s"), (11400, "3h10m"), (352800, "4d02h")],
 )
 def test_ages(seconds: float | None, shown: str) -> None:
-    assert age(seconds) == shown
+    assert format_age(seconds) == shown
 
 
 def test_small_words() -> None:
@@ -149,4 +148,4 @@ def test_what_is_wrong_is_said() -> None:
     [("POLLING", "Polling"), ("RUNNING", "Running"), ("KILLED", "Killed"), ("LOST", "Lost"), (None, "Unknown")],
 )
 def test_the_status_of_an_agent_is_the_servers_word(status: str | None, expected: str) -> None:
-    assert status_of(Agent("1", "agent1", status)) == expected
+    assert agent_status(Agent("1", "agent1", status)) == expected

@@ -105,7 +105,7 @@ def test_an_old_server_fails_items_without_details(server: QueueServer, wandb: W
 
 def test_a_viewer_of_null_is_an_unknown_key(server: QueueServer, wandb: Wandb) -> None:
     wandb.answers["Viewer"] = data(None)
-    with pytest.raises(Unauthorized, match="knows nobody by this API key"):
+    with pytest.raises(Unauthorized, match="knows no user of this API key"):
         server.viewer()
 
     teams = {"edges": [{"node": {"name": "team"}}]}

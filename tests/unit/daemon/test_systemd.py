@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.daemon.systemd import Notifier
+from launchd.daemon.systemd import SystemdNotifier
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
     listener.close()
 
 
-def notifier(systemd: socket.socket, watchdog_usec: str = "0") -> Notifier:
-    return Notifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": watchdog_usec})
+def notifier(systemd: socket.socket, watchdog_usec: str = "0") -> SystemdNotifier:
+    return SystemdNotifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": watchdog_usec})
 
 
 def heard(systemd: socket.socket) -> list[str]:
@@ -62,8 +62,8 @@ def test_a_reload_carries_its_time(systemd: socket.socket) -> None:
 
 
 def test_without_systemd_it_is_silent() -> None:
-    Notifier({}).ready()
+    SystemdNotifier({}).ready()
 
 
 def test_a_systemd_that_is_away_for_a_moment_does_no_harm(tmp_path: Path) -> None:
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
+    SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
