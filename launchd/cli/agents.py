@@ -1,4 +1,4 @@
-"""`launchd agents`: the agents as the queue server knows them."""
+"""`launchd agents`: lists the agents of the queue server."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def agents(entity: str | None, url: str | None, state_dir: Path | None) -> None:
-    """List the agents that the queue server knows: Polling (no job), Running, Killed (has left) or Lost (silent)."""
+    """List the agents of the queue server: Polling (no job), Running, Killed (ended) or Lost (no heartbeat)."""
     with queue_server(url, state_dir) as server:
-        found = server.agents(resolve_entity(server, entity))
-    if not found:
+        registered = server.agents(resolve_entity(server, entity))
+    if not registered:
         click.echo("The queue server knows no agents.")
         return
-    click.echo("\n".join(table(HEADERS, [_row(agent) for agent in found], terminal_width())))
+    click.echo("\n".join(table(HEADERS, [_row(agent) for agent in registered], terminal_width())))
 
 
 def _row(agent: Agent) -> list[Cell]:
@@ -42,5 +42,5 @@ def _row(agent: Agent) -> list[Cell]:
 
 
 def agent_status(agent: Agent) -> str:
-    """W&B's word for the agent's status, or the server's ``Lost`` for one that was to be heard and was not."""
+    """Return the agent's status, capitalized: W&B's, or ``Lost`` where the server misses its heartbeat."""
     return (agent.status or "unknown").capitalize()

@@ -1,4 +1,4 @@
-"""Waiting for an item that was launched: a line per change, then its outcome."""
+"""Follows a launched item to its end: prints a line per change of its status, then the outcome."""
 
 import time
 
@@ -9,20 +9,20 @@ from launchd.cli.agents import agent_status
 from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
 from launchd.client.queue_server import QueueServer
 
-#: After this time in the queue, say so if nobody can be taking the item.
+#: After this time in the queue, a warning is printed if no agent serves the queue.
 UNSERVED_WARNING_SECONDS = 5.0
 
 INTERRUPTED = 130
 
-#: What is seen of an item that somebody deleted.
+#: Status of a deleted item.
 _DELETED = ItemStatus("stopped", "deleted", message="its item was deleted")
 
 
 def follow(server: QueueServer, submission: Submission) -> int:
-    """Print what becomes of the item until it is over; returns the exit code. Ctrl-C stops the job.
+    """Print the changes of an item's status until it is over; returns the exit code. Ctrl-C stops the job.
 
     Raises:
-        QueueServerError: the server refuses us. While it is away, we wait.
+        QueueServerError: the server refuses. While it does not answer, the wait goes on.
     """
     try:
         last = _Follower(server, submission).until_over()
@@ -44,7 +44,7 @@ def _print_output_hint(submission: Submission) -> None:
 
 
 class _Follower:
-    """Looks at one item again and again."""
+    """Polls the status of one item."""
 
     def __init__(self, server: QueueServer, submission: Submission) -> None:
         self._server = server
@@ -54,14 +54,14 @@ class _Follower:
         self._warned = False
 
     def until_over(self) -> ItemStatus:
-        """Print each change; returns the last."""
-        while (standing := self._poll()) is None or not standing.is_over:
-            if standing is not None:
-                self._show(standing.status)
-                self._warn_if_unserved(standing.status)
+        """Print each change; returns the last status."""
+        while (current := self._poll()) is None or not current.is_over:
+            if current is not None:
+                self._show(current.status)
+                self._warn_if_unserved(current.status)
             time.sleep(poll_interval(self._seconds()))
-        self._show(standing.status)
-        return standing
+        self._show(current.status)
+        return current
 
     def _poll(self) -> ItemStatus | None:
         try:
@@ -70,13 +70,13 @@ class _Follower:
             self._show("the queue server does not answer", str(error))
             return None
 
-    def _show(self, word: str, detail: str = "") -> None:
-        if word != self._shown:
-            self._shown = word
-            click.echo(f"{self._seconds():7.1f} s  {word}" + (f" ({detail})" if detail else ""))
+    def _show(self, status: str, detail: str = "") -> None:
+        if status != self._shown:
+            self._shown = status
+            click.echo(f"{self._seconds():7.1f} s  {status}" + (f" ({detail})" if detail else ""))
 
-    def _warn_if_unserved(self, word: str) -> None:
-        if word != QUEUED or self._warned or self._seconds() < UNSERVED_WARNING_SECONDS:
+    def _warn_if_unserved(self, status: str) -> None:
+        if status != QUEUED or self._warned or self._seconds() < UNSERVED_WARNING_SECONDS:
             return
         self._warned = True
         if not _is_served(self._server, self._submission):
@@ -90,7 +90,7 @@ def _is_served(server: QueueServer, submission: Submission) -> bool:
     try:
         agents = server.agents(submission.entity)
     except QueueServerError:
-        return True  # Not known to be otherwise.
+        return True  # Not known: no warning.
     return any(
         submission.queue in agent.queue_names and agent_status(agent) in ("Polling", "Running") for agent in agents
     )

@@ -1,4 +1,4 @@
-"""`launchd gc`: lets the queue server remove files that nothing names any more."""
+"""`launchd gc`: has the queue server remove files that nothing names any more."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from launchd.client.artifacts import collect_garbage
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def gc(url: str | None, state_dir: Path | None) -> None:
-    """Let the queue server remove the files of deleted and unfinished artifacts and of deleted runs.
+    """Have the queue server remove the files of deleted and unfinished artifacts and of deleted runs.
 
-    It does so by itself every hour. Takes the key of an administrator of the server.
+    The server does so by itself every hour. The API key must be that of an administrator of the server.
     """
     with queue_server(url, state_dir) as server:
         done = collect_garbage(server)

@@ -1,6 +1,6 @@
-"""What `launchd job create` makes a job of: a git repository, a directory or an image, as the file of a job says it.
+"""Job files for `launchd job create`, of a git repository, a directory or an image.
 
-The names and the entry point's default are W&B's, so that both command lines make the same jobs.
+Names of jobs and the default entry point are W&B's, so that both command lines create the same jobs.
 """
 
 import re
@@ -23,7 +23,7 @@ _TAG = re.compile(r"(?P<image>.+?)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@[^@]+)?", 
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says of a job besides its source."""
+    """Options of a job beside its source."""
 
     entry_point: tuple[str, ...] = DEFAULT_ENTRY_POINT
     runtime: str | None = None
@@ -33,7 +33,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewJob(msgspec.Struct, frozen=True):
-    """A job that is to be made; `name` is what it is called where nobody names it."""
+    """A job to create; `name` is its default name."""
 
     name: str
     job: JobFile
@@ -42,12 +42,12 @@ class NewJob(msgspec.Struct, frozen=True):
 
 
 def repository_job(url: str, version: str | None, options: JobOptions) -> NewJob:
-    """A job of a repository at the commit that `version` (a branch, tag or commit) is now.
+    """Return a job of a repository at the present commit of `version`, a branch, tag or commit.
 
     Raises:
         Refused: there is no such repository or version.
     """
-    if any(".." in Path(word).parts for word in options.entry_point):
+    if any(".." in Path(argument).parts for argument in options.entry_point):
         raise Refused("The entry point leads out of the repository.")
     commit = _resolve_commit(url, version)
     source = _job_source(options, git=GitCommit(url, commit))
@@ -55,7 +55,7 @@ def repository_job(url: str, version: str | None, options: JobOptions) -> NewJob
 
 
 def directory_job(directory: Path, artifact_reference: str, code_name: str, options: JobOptions) -> NewJob:
-    """A job of a directory whose code artifact is there already."""
+    """Return a job of a directory that was uploaded as a code artifact."""
     requirements = directory / "requirements.txt"
     text = requirements.read_text(errors="replace") if requirements.is_file() else ""
     name = code_name.replace("code", "job", 1)
@@ -63,9 +63,9 @@ def directory_job(directory: Path, artifact_reference: str, code_name: str, opti
 
 
 def image_job(image: str) -> NewJob:
-    """A job of an image; its tag becomes an alias. Raises :class:`Refused` for what is no image."""
+    """Return a job of an image, with its tag as an alias. Raises :class:`Refused` for what is no image."""
     found = _TAG.fullmatch(image)
-    if found is None or any(sign.isspace() for sign in image) or image.startswith("-"):
+    if found is None or any(character.isspace() for character in image) or image.startswith("-"):
         raise Refused(f"{image!r} is no image.")
     aliases = (found["tag"],) if found["tag"] else ()
     return NewJob(safe_name(f"job-{found['image']}"), JobFile(IMAGE, JobSource(image=image), ""), aliases)
@@ -89,8 +89,8 @@ def _job_file(kind: str, source: JobSource, options: JobOptions) -> JobFile:
 
 
 def _program(entry_point: Sequence[str]) -> str:
-    """What a command runs: its first script, or else its last word."""
-    scripts = [word for word in entry_point if word.endswith((".py", ".sh"))]
+    """Return the program of a command: its first script, else its last argument."""
+    scripts = [argument for argument in entry_point if argument.endswith((".py", ".sh"))]
     return scripts[0] if scripts else entry_point[-1]
 
 
@@ -111,7 +111,7 @@ def _resolve_commit(url: str, version: str | None) -> str:
 
 
 def _list_refs(url: str, refs: Sequence[str]) -> dict[str, str]:
-    """Commit by ref, of those refs that the repository has."""
+    """Return the commit of each of ``refs`` that the repository has."""
     command = ["git", "ls-remote", "--quiet", "--", url, *refs]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)

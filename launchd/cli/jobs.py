@@ -1,4 +1,4 @@
-"""`launchd job`: make, list and describe jobs, kept as artifacts in W&B's form at the queue server."""
+"""`launchd job`: create, list and describe jobs, which are artifacts of the queue server in W&B's form."""
 
 import re
 import shlex
@@ -21,10 +21,10 @@ from launchd.client.queue_server import QueueServer
 from launchd.client.upload_dir import IGNORED
 from launchd.humanize import join_names, one_line
 
-#: What W&B's command leaves out of a code job, besides what is never code.
+#: Names that W&B's command leaves out of a code job, beside those that are never code.
 _NOT_CODE = ("wandb",)
 
-#: What W&B's clients take.
+#: Versions of Python that W&B's clients accept.
 _RUNTIME = re.compile(r"3\.[0-9]+")
 
 _OUTCOMES = {"created": "was created", "updated": "has a new version", "unchanged": "is unchanged"}
@@ -36,7 +36,7 @@ project_option = click.option(
 
 @click.group()
 def job() -> None:
-    """Make, list and describe jobs: what to run, kept at the queue server under a name."""
+    """Create, list and describe jobs: sources with an entry point, kept at the queue server under a name."""
 
 
 @job.command(
@@ -47,9 +47,9 @@ def job() -> None:
 @click.argument("kind", type=click.Choice(["git", "code", "image"]))
 @click.argument("path")
 @click.option("-n", "--name", help="Name of the job [default: made from PATH].")
-@click.option("-d", "--description", help="What it is for.")
+@click.option("-d", "--description", help="Description of the job.")
 @click.option("-a", "--alias", "aliases", multiple=True, help="Alias of the new version, beside `latest`.")
-@click.option("-E", "--entry-point", metavar="COMMAND", help="What to run, as one text [default: python main.py].")
+@click.option("-E", "--entry-point", metavar="COMMAND", help="Command to run, as one text [default: python main.py].")
 @click.option("-g", "--git-hash", metavar="REF", help="Branch, tag or commit of the repository.")
 @click.option("-r", "--runtime", metavar="3.N", help="Version of Python [default: the one that runs this].")
 @click.option("-b", "--build-context", help="Directory that an image is built in.")
@@ -76,9 +76,9 @@ def create(
     url: str | None,
     state_dir: Path | None,
 ) -> None:
-    """Make a job of PATH: the URL of a git repository, a directory, or a container image.
+    """Create a job of PATH: the URL of a git repository, a directory, or a container image.
 
-    Made again, a job gets a new version, unless nothing changed.
+    If the job exists, it gets a new version, unless nothing has changed.
     """
     if runtime is not None and not _RUNTIME.fullmatch(runtime):
         raise click.BadParameter(f"{runtime!r} is no version of Python 3, such as 3.11.", param_hint="--runtime")
@@ -170,7 +170,7 @@ def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
 @server_options
 @report_errors(*REMOTE_ERRORS, OSError)
 def describe(name: str, project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
-    """Show what the job NAME runs. NAME is [[ENTITY/]PROJECT/]NAME[:ALIAS]."""
+    """Show source and entry point of the job NAME, which is [[ENTITY/]PROJECT/]NAME[:ALIAS]."""
     with queue_server(url, state_dir) as server, tempfile.TemporaryDirectory() as directory:
         owner = resolve_entity(server, entity) if name.count("/") < 2 else entity
         known = parse_job_name(name, owner, project)

@@ -1,4 +1,4 @@
-"""`launchd login` and `launchd whoami`: keep a key where every client finds it, and say whose key that is."""
+"""`launchd login` and `launchd whoami`: store a key where every client finds it, and show its owner."""
 
 import configparser
 import os
@@ -25,7 +25,7 @@ Examples:
   launchd login --host http://127.0.0.1:8780 < admin.key
 """
 
-#: They go before what is written; whoever logs in should know.
+#: Variables that win over the files that are written; a warning names those that are set.
 _OVERRIDING_VARIABLES = ("WANDB_API_KEY", "WANDB_BASE_URL")
 
 
@@ -34,18 +34,18 @@ _OVERRIDING_VARIABLES = ("WANDB_API_KEY", "WANDB_BASE_URL")
 @click.option("--host", metavar="URL", help="Address of the server [default: WANDB_BASE_URL, W&B's settings].")
 @report_errors(QueueServerError, OSError, configparser.Error)
 def login(key: str | None, host: str | None) -> None:
-    """Keep an API key for a server, after asking the server whose it is.
+    """Store an API key for a server, after a check at the server.
 
-    The key is asked for, or read from standard input where that is no terminal. As an argument, KEY, anybody on this
-    host can read it in the list of processes. It is written to netrc and the address to W&B's settings, where this
-    program and W&B's clients of every version look for them.
+    The key is prompted for, or read from standard input where that is no terminal. As the argument KEY, it can be read
+    in the list of processes by all users of this host. It is written to netrc and the address to W&B's settings, where
+    this program and W&B's clients of every version look for them.
     """
     address = (host or find_base_url(os.environ).url).rstrip("/")
     key = key or _read_key(address)
     with closing(QueueServer(address, key)) as server:
         viewer = server.viewer()
-    places = f"{write_key(address, key, os.environ)} and {write_base_url(address, os.environ)}"
-    click.echo(f"Logged in at {address} as {viewer.username}. Key and address are in {places}.")
+    files = f"{write_key(address, key, os.environ)} and {write_base_url(address, os.environ)}"
+    click.echo(f"Logged in at {address} as {viewer.username}. Key and address are in {files}.")
     for name in _OVERRIDING_VARIABLES:
         if os.environ.get(name):
             click.echo(f"{name} is set and goes before them.", err=True)
@@ -55,7 +55,7 @@ def login(key: str | None, host: str | None) -> None:
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def whoami(url: str | None, state_dir: Path | None) -> None:
-    """Say whose API key is used, at which server, and where both were found."""
+    """Show the owner of the API key, the server, and where both were found."""
     address, key = resolve_endpoint(url, state_dir, os.environ)
     with closing(QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))) as server:
         viewer = server.viewer()
@@ -68,7 +68,7 @@ def whoami(url: str | None, state_dir: Path | None) -> None:
 
 
 def _identity_lines(viewer: Viewer) -> str:
-    # The server lists everybody's own entity among them.
+    # The server lists the user's own entity among the teams.
     teams = join_names(team for team in viewer.teams if team != viewer.username)
     return f"user    {viewer.username}\nentity  {viewer.entity or '-'}\nteams   {teams}"
 

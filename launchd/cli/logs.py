@@ -1,4 +1,4 @@
-"""`launchd logs`: a job's output from its files, bytes as they are."""
+"""`launchd logs`: prints a job's output from its files, unchanged."""
 
 import sys
 import time
@@ -27,20 +27,20 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("item", metavar="ITEM|RUN")
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
-@click.option("--worker", is_flag=True, help="What the job's worker has to say, instead of the job's output.")
+@click.option("--worker", is_flag=True, help="Print the log of the job's worker instead of the job's output.")
 @agent_options
 @report_errors(*LOCAL_ERRORS, JournalError, PermissionError)
 def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_dir: Path | None) -> None:
-    """Print the output of a job of this host, named by its item or its run id. Nothing in it is changed.
+    """Print the output of a job of this host, named by its item or its run id, unchanged.
 
-    Where no agent runs, the agent's journal says where the output is.
+    Where no agent runs, the output is found by the agent's journal.
     """
     job = find_local_job(agent_locations(config_path, state_dir), item)
     _warn_without_agent(job)
     reader = OutputReader(job.directory / (WORKER_LOG_FILE if worker else OUTPUT_FILE))
     if _copy(reader) == 0 and not follow:
         yet = "" if job.has_ended else " yet"
-        nothing = "The job's worker had nothing to say" if worker else "The job has no output"
+        nothing = "The log of the job's worker is empty" if worker else "The job has no output"
         click.echo(f"{nothing}{yet} (the job {_state_phrase(job)}).", err=True)
     if follow:
         _follow(reader, job)
@@ -49,7 +49,7 @@ def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_d
 def _follow(reader: OutputReader, job: LocalJob) -> None:
     while not job.has_ended:
         time.sleep(POLL_SECONDS)
-        # Asked before the last read: what a job wrote before its end is there when it is over.
+        # Fetched before the last read, so that all output up to the job's end is copied.
         before, job = job, fetch_job(job.location, job.item_id)
         if before.no_answer is None:
             _warn_without_agent(job)
@@ -59,7 +59,7 @@ def _follow(reader: OutputReader, job: LocalJob) -> None:
 
 
 def _warn_without_agent(job: LocalJob) -> None:
-    """Say that the agent was not asked: to who looks into a job that hangs, that matters."""
+    """Print that the agent did not answer, which matters to a user who examines a job that hangs."""
     if job.no_answer is not None:
         click.echo(f"{job.no_answer} What follows is from the job's files; the job {_state_phrase(job)}.", err=True)
 

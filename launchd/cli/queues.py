@@ -22,8 +22,10 @@ def queue() -> None:
 
 @queue.command(epilog="\b\nExample:\n  launchd queue create nightly --resource local-process")
 @click.argument("name")
-@click.option("-r", "--resource", default=DEFAULT_RESOURCE, show_default=True, help="What runs the jobs of this queue.")
-@click.option("-c", "--config", default="{}", metavar="JSON|FILE", help="Resource arguments of all its jobs.")
+@click.option(
+    "-r", "--resource", default=DEFAULT_RESOURCE, show_default=True, help="Resource that runs the queue's jobs."
+)
+@click.option("-c", "--config", default="{}", metavar="JSON|FILE", help="Resource arguments of all jobs of the queue.")
 @click.option("--priorities/--no-priorities", default=True, show_default=True, help="Whether items have priorities.")
 @entity_option
 @server_options
@@ -47,16 +49,16 @@ def create(
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> None:
-    """List the queues, with how many items wait and run."""
+    """List the queues, with the numbers of items that wait and that are taken."""
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
-        found = server.queue_details(owner)
-        if not found:
+        details = server.queue_details(owner)
+        if not details:
             require_entity(server, owner)
-    if not found:
+    if not details:
         click.echo(f"There are no queues of {owner!r}. Create one with: launchd queue create NAME")
         return
-    rows = [[Cell(text) for text in _summary(detail)] for detail in found]
+    rows = [[Cell(text) for text in _summary(detail)] for detail in details]
     click.echo("\n".join(table(("NAME", "RESOURCE", "WAITING", "TAKEN", "PRIORITIES"), rows, terminal_width())))
 
 
@@ -108,9 +110,9 @@ def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str]:
 
 
 def _item_row(item: Item) -> list[Cell]:
-    word = next((word for word, number in PRIORITIES.items() if number == item.priority), "-")
+    priority = next((name for name, number in PRIORITIES.items() if number == item.priority), "-")
     created = item.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if item.created_at else "-"
-    texts = (item.id, item.state.lower(), word, item.associated_run_id or "-", created, one_line(item.message))
+    texts = (item.id, item.state.lower(), priority, item.associated_run_id or "-", created, one_line(item.message))
     return [Cell(text) for text in texts]
 
 

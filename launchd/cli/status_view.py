@@ -1,4 +1,4 @@
-"""What `launchd status` shows, from the control socket's answer to lines of text. Prints nothing, asks nobody."""
+"""The view of `launchd status`: lines of text from the control socket's response. Pure functions."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ COLOURS = {
 
 _LABEL_WIDTH = 9
 
-#: How many of those that ended last are shown; `--json` has more.
+#: Number of the jobs shown that ended last; `--json` has more.
 RECENT_JOBS = 10
 
 
@@ -49,7 +49,7 @@ def _labelled(label: str, text: str, colour: str | None = PLAIN) -> str:
 
 
 def _labelled_lines(label: str, sentence: str | None, width: int, colour: str | None = PLAIN) -> list[str]:
-    """The whole of a sentence, over as many lines as it takes; none where there is none."""
+    """Return the lines of a sentence, wrapped; none where there is no sentence."""
     lines = textwrap.wrap(one_line(sentence), max(MIN_LAST_WIDTH, width - _LABEL_WIDTH))
     return [_labelled(label if number == 0 else "", line, colour) for number, line in enumerate(lines)]
 
@@ -129,6 +129,6 @@ def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
 
 
 def _reason(job: Mapping[str, Any]) -> str | None:
-    """Why it ended as it did; for one that was stopped, that is what the one who stopped it said."""
+    """Return the reason of the outcome; of a stopped job, the reason that the stop was requested with."""
     reason: str | None = job["stop_reason"] if job["phase"] == "stopped" else None
     return reason or job["message"]

@@ -52,8 +52,8 @@ def test_its_log_says_where_each_setting_comes_from(
 
     launchd("agent", "-q", "default", "-c", str(config), "-l", str(log), "--url", "http://127.0.0.1:1")
 
-    places = {"entity": f"{config}:1", "queues": "--queue", "max_jobs": "$WANDB_LAUNCH_MAX_JOBS"}
-    assert log.read_text().rstrip().endswith(f"The configuration was read. places={json.dumps(places)}")
+    origins = {"entity": f"{config}:1", "queues": "--queue", "max_jobs": "$WANDB_LAUNCH_MAX_JOBS"}
+    assert log.read_text().rstrip().endswith(f"The configuration was read. origins={json.dumps(origins)}")
 
 
 def test_a_log_file_that_cannot_be_opened(launchd: Launchd) -> None:

@@ -54,7 +54,7 @@ def test_version() -> None:
 
 
 def test_the_server_says_which_package_it_lacks(launchd: Launchd, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith(("launchd.server", "launchd.cli.server_main"))]:
+    for name in [name for name in sys.modules if name.startswith("launchd.server")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
 

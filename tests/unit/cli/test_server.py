@@ -12,7 +12,7 @@ def test_a_password_in_the_command_line_is_refused(launchd: Launchd, tmp_path: P
     answer = launchd("server", "--data-dir", str(tmp_path), "--database", url)
 
     assert answer.exit_code == 2
-    assert "everybody on this machine can read a password there" in answer.stderr
+    assert "all users of this machine can read a password there" in answer.stderr
     assert "geheim" not in answer.output
 
 
