@@ -1,4 +1,4 @@
-"""`launchd agent`: what it says when it cannot start."""
+"""`launchd agent`: its messages when it cannot start."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_without_queues_it_says_where_to_name_them(launchd: Launchd) -> None:
     assert "no queue is named" in answer.stderr
 
 
-def test_every_mistake_in_the_configuration_is_told_at_once(launchd: Launchd, tmp_path: Path) -> None:
+def test_every_mistake_in_the_configuration_is_reported_at_once(launchd: Launchd, tmp_path: Path) -> None:
     config = tmp_path / "launch-config.yaml"
     config.write_text("queue: [default]\nmax_jobs: -5\nmax_job: 3\n")
 

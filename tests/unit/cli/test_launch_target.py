@@ -1,4 +1,4 @@
-"""From what was typed after `launchd launch` to a run spec."""
+"""Run specs from the arguments of `launchd launch`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is shown, from values to text."""
+"""Views: text for the terminal from values."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def test_ages(seconds: float | None, shown: str) -> None:
     assert format_age(seconds) == shown
 
 
-def test_small_words() -> None:
+def test_numbers_of_jobs_and_single_lines() -> None:
     assert (jobs_in_words(0), jobs_in_words(1), jobs_in_words(2)) == ("0 jobs", "1 job", "2 jobs")
     assert one_line("a\nb\x1b[31m  c\t") == "a b [31m c"
     assert one_line(None) == ""
@@ -94,11 +94,13 @@ def test_an_idle_agent() -> None:
     ]
 
 
-@pytest.mark.parametrize(("limit", "said"), [(1, "at most 1 job"), (2, "at most 2 jobs"), (-1, "any number of jobs")])
-def test_how_many_jobs_an_agent_takes(limit: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(1, "at most 1 job"), (2, "at most 2 jobs"), (-1, "any number of jobs")]
+)
+def test_how_many_jobs_an_agent_takes(limit: int, expected: str) -> None:
     agent = a_status()["agent"] | {"max_jobs": limit}
 
-    assert shown(a_status(agent=agent))[1] == f"queues   default, gpu of me, {said}"
+    assert shown(a_status(agent=agent))[1] == f"queues   default, gpu of me, {expected}"
 
 
 def test_jobs_and_outcomes_fit_into_80_columns() -> None:
@@ -127,7 +129,7 @@ def test_jobs_and_outcomes_fit_into_80_columns() -> None:
     assert "demo/a run; attempt 2; Collecting torch Collecting" in shown(a_status(jobs=jobs), width=200)[8]
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_problems_are_shown() -> None:
     status = a_status(
         server={"url": "http://host:8780", "reachable": False, "last_contact_seconds": None, "error": "Nobody\nthere."},
         outbox={"waiting": 3, "oldest_seconds": 65.0},
