@@ -7,19 +7,19 @@ from datetime import datetime
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
-def jobs_in_words(number: int) -> str:
+def format_jobs(number: int) -> str:
     """Return ``1 job``, ``2 jobs``."""
     return f"{number} job" if number == 1 else f"{number} jobs"
 
 
-def limit_in_words(max_jobs: int) -> str:
+def format_job_limit(max_jobs: int) -> str:
     """Return ``at most 3 jobs``; ``any number of jobs`` where there is no limit (-1)."""
-    return "any number of jobs" if max_jobs < 0 else f"at most {jobs_in_words(max_jobs)}"
+    return "any number of jobs" if max_jobs < 0 else f"at most {format_jobs(max_jobs)}"
 
 
 def jobs_run_on(number: int) -> str:
     """Return ``1 job runs on``, ``2 jobs run on``."""
-    return f"{jobs_in_words(number)} {'runs' if number == 1 else 'run'} on"
+    return f"{format_jobs(number)} {'runs' if number == 1 else 'run'} on"
 
 
 def format_age(seconds: float | None) -> str:

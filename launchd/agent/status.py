@@ -15,7 +15,7 @@ from launchd.agent.journal import Journal
 from launchd.agent.outbox import Outbox
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_pool.pool import WorkerPool
-from launchd.humanize import limit_in_words
+from launchd.humanize import format_job_limit
 
 RECENT_JOBS = 20
 
@@ -55,7 +55,7 @@ def describe_job(job: JobRecord, rules: AgentContext, pool: WorkerPool) -> dict[
 
 def status_line(state: AgentState, controller: JobController) -> str:
     """Return the agent's state in one line."""
-    jobs, limit = controller.count(schedulers=False), limit_in_words(controller.rules.config.max_jobs)
+    jobs, limit = controller.count(schedulers=False), format_job_limit(controller.rules.config.max_jobs)
     server = "" if state.contact is None or state.contact.error is None else "; the queue server does not answer"
     problem = f"; {state.problem}" if state.problem else ""
     return f"{state.mode}, running {jobs} of {limit}{server}{problem}"

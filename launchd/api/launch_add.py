@@ -140,8 +140,8 @@ def priority_number(priority: int | str) -> int:
     """Return the number of a priority, given as a number or as W&B's word; raises :class:`LaunchError`."""
     number = PRIORITIES.get(priority) if isinstance(priority, str) else priority
     if number is None or number not in PRIORITIES.values():
-        words = ", ".join(f"{number} ({word})" for word, number in PRIORITIES.items())
-        raise LaunchError(f"There is no priority {priority!r}. There are: {words}.")
+        choices = ", ".join(f"{number} ({name})" for name, number in PRIORITIES.items())
+        raise LaunchError(f"There is no priority {priority!r}. There are: {choices}.")
     return int(number)
 
 

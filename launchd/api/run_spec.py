@@ -128,7 +128,7 @@ def _overrides(spec: Mapping[str, Any], args: LaunchArgs) -> dict[str, Any]:
 
 
 def _string_list(value: Sequence[str], what: str) -> list[str]:
-    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
         raise LaunchError(f"{what} is a list of words, as in ['python', 'train.py'], not {value!r}.")
     return list(value)
 

@@ -7,7 +7,7 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
-from launchd.humanize import jobs_in_words, jobs_run_on
+from launchd.humanize import format_jobs, jobs_run_on
 
 
 @click.command()
@@ -17,7 +17,7 @@ def drain(config_path: str | None, state_dir: Path | None) -> None:
     """Drain the agent: it takes no more jobs, and ends when its jobs are over."""
     response = ask_agent(runtime_dir(config_path, state_dir), command="drain")
     jobs = int(response.get("jobs") or 0)
-    click.echo(f"The agent takes no more jobs and ends after {jobs_in_words(jobs)}." if jobs else "The agent ends.")
+    click.echo(f"The agent takes no more jobs and ends after {format_jobs(jobs)}." if jobs else "The agent ends.")
 
 
 @click.command()

@@ -84,8 +84,8 @@ def _job_source(options: JobOptions, git: GitCommit | None = None, artifact: str
 
 
 def _job_file(kind: str, source: JobSource, options: JobOptions) -> JobFile:
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return JobFile(kind, source, options.runtime or here)
+    running_version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return JobFile(kind, source, options.runtime or running_version)
 
 
 def _program(entry_point: Sequence[str]) -> str:
@@ -97,13 +97,13 @@ def _program(entry_point: Sequence[str]) -> str:
 def _resolve_commit(url: str, version: str | None) -> str:
     if version is not None and _COMMIT.fullmatch(version):
         return version.lower()
-    wanted = (
+    refs = (
         _DEFAULT_REFS
         if version is None
         else (f"refs/heads/{version}", f"refs/tags/{version}^{{}}", f"refs/tags/{version}")
     )
-    advertised = _list_refs(url, wanted)
-    found = next((advertised[ref] for ref in wanted if ref in advertised), None)
+    advertised = _list_refs(url, refs)
+    found = next((advertised[ref] for ref in refs if ref in advertised), None)
     if found is None:
         what = "is empty" if version is None else f"has no branch or tag {version!r}"
         raise Refused(f"The repository {url} {what}. Name a branch, a tag or a whole commit.")

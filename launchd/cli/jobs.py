@@ -99,7 +99,7 @@ def create(
             new = _upload_job(server, owner, project, Path(path), name, options)
         else:
             new = image_job(path)
-        made = create_job(
+        created = create_job(
             server,
             JobName(owner, project, name or new.name),
             new.job,
@@ -107,7 +107,7 @@ def create(
             aliases=(*aliases, *new.aliases),
             description=description,
         )
-    click.echo(f"Job {made.name} {_OUTCOMES[made.outcome]}.")
+    click.echo(f"Job {created.name} {_OUTCOMES[created.outcome]}.")
 
 
 def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]) -> None:

@@ -35,9 +35,9 @@ def create(description: str, role: str, user: str | None, url: str | None, state
     keys as far as its owner may.
     """
     with queue_server(url, state_dir) as server:
-        made = server.create_key(description, role.upper(), user)
+        secret = server.create_key(description, role.upper(), user)
     click.echo("Keep this key well; it cannot be shown again.", err=True)
-    click.echo(made)
+    click.echo(secret)
 
 
 @key.command("list")
@@ -67,12 +67,12 @@ def revoke(key_id: str, url: str | None, state_dir: Path | None) -> None:
     click.echo(f"API key {key_id} was revoked.")
 
 
-def _row(one: KeyDetail) -> list[Cell]:
+def _row(detail: KeyDetail) -> list[Cell]:
     texts = (
-        one.id,
-        one.role.lower(),
-        format_minute(one.created_at),
-        format_minute(one.last_used_at),
-        one_line(one.description),
+        detail.id,
+        detail.role.lower(),
+        format_minute(detail.created_at),
+        format_minute(detail.last_used_at),
+        one_line(detail.description),
     )
     return [Cell(text) for text in texts]

@@ -16,7 +16,7 @@ from launchd.client.credentials import global_settings_file, netrc_files
 
 #: Entries of netrc begin with one of these keywords.
 _ENTRY_STARTS = re.compile(r"^(?=[ \t]*(?:machine|default|macdef)\b)", re.MULTILINE)
-_MACHINE = re.compile(r"[ \t]*machine\s+(\S+)")
+_MACHINE_ENTRY = re.compile(r"[ \t]*machine\s+(\S+)")
 
 
 def write_key(base_url: str, key: str, environ: Mapping[str, str]) -> Path:
@@ -60,7 +60,7 @@ def _without(text: str, machines: list[str]) -> str:
 
 
 def _machine_of(entry: str) -> str | None:
-    found = _MACHINE.match(entry)
+    found = _MACHINE_ENTRY.match(entry)
     return found[1] if found else None
 
 

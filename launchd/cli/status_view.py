@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from launchd.cli.tables import MIN_LAST_WIDTH, Cell, cut, styled, table
-from launchd.humanize import format_age, jobs_in_words, join_names, limit_in_words, one_line
+from launchd.humanize import format_age, format_job_limit, format_jobs, join_names, one_line
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
 
@@ -59,7 +59,7 @@ def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[str]:
     name = agent["name"] or agent["hostname"]
     known = f"{agent['id']}, " if agent["id"] else ""
     about = f"{name} ({known}process {agent['pid']}), for {format_age(now - agent['started_at'])}"
-    queues = f"{join_names(agent['queues'])} of {agent['entity'] or '-'}, {limit_in_words(agent['max_jobs'])}"
+    queues = f"{join_names(agent['queues'])} of {agent['entity'] or '-'}, {format_job_limit(agent['max_jobs'])}"
     return [
         _labelled("agent", "") + state + cut(f"  {about}", width - _LABEL_WIDTH - len(agent["state"])),
         _labelled("queues", cut(queues, width - _LABEL_WIDTH)),
@@ -101,7 +101,7 @@ def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
         ]
         for job in jobs
     ]
-    title = click.style(jobs_in_words(len(jobs)), bold=True)
+    title = click.style(format_jobs(len(jobs)), bold=True)
     return [title, *table(["ITEM", "QUEUE", "RUN", "PHASE", "AGE", "ABOUT"], rows, width, "  ")]
 
 

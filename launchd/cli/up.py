@@ -10,7 +10,7 @@ from launchd.cli.errors import report_errors
 from launchd.cli.local_stack import LocalStack
 from launchd.cli.options import state_dir_option
 from launchd.client.errors import QueueServerError
-from launchd.humanize import jobs_run_on, limit_in_words
+from launchd.humanize import format_job_limit, jobs_run_on
 from launchd.local.instance import InstanceInUse, InstanceNotRunning, LocalInstance, default_directory
 
 MIN_JOBS = 2
@@ -57,7 +57,7 @@ def _default_max_jobs() -> int:
 
 def _print_next_steps(stack: LocalStack, instance: LocalInstance) -> None:
     title = click.style("launchd is up", fg="green", bold=True)
-    click.echo(f"{title}: queue server at {stack.url}, agent for {limit_in_words(stack.max_jobs)}\n")
+    click.echo(f"{title}: queue server at {stack.url}, agent for {format_job_limit(stack.max_jobs)}\n")
     click.echo("In another terminal:")
     if instance.directory != default_directory(os.environ):
         click.echo(f"  export LAUNCHD_STATE_DIR={shlex.quote(str(instance.directory))}")

@@ -42,6 +42,6 @@ def list_users(url: str | None, state_dir: Path | None) -> None:
     click.echo("\n".join(table(("NAME", "KIND", "ENTITY", "EMAIL"), rows, terminal_width())))
 
 
-def _texts(one: UserDetail) -> tuple[str, ...]:
-    kind = "service" if one.is_service_account else "administrator" if one.admin else "user"
-    return one.username, kind, one.entity or "-", one_line(one.email) or "-"
+def _texts(user: UserDetail) -> tuple[str, ...]:
+    kind = "service" if user.is_service_account else "administrator" if user.admin else "user"
+    return user.username, kind, user.entity or "-", one_line(user.email) or "-"

@@ -50,15 +50,15 @@ def log_artifact(server: QueueServer, artifact: NewArtifact, files: Sequence[Cod
     """
     digests = {file.name: digest_of(file.path) for file in files}
     created = _create(server, artifact, digests)
-    made = LoggedArtifact(created.id, created.state == COMMITTED, created.artifact_sequence.latest_artifact is None)
-    if made.known:
-        return made
-    manifest_id = _put_manifest(server, artifact, made.id, None)
+    logged = LoggedArtifact(created.id, created.state == COMMITTED, created.artifact_sequence.latest_artifact is None)
+    if logged.known:
+        return logged
+    manifest_id = _put_manifest(server, artifact, logged.id, None)
     for batch in _batches(files, FILES_PER_REQUEST):
-        _put_files(server, made.id, manifest_id, batch, digests)
-    _put_manifest(server, artifact, made.id, _manifest(made.id, files, digests))
-    server.transport.call(artifacts.COMMIT_ARTIFACT, {"id": made.id})
-    return made
+        _put_files(server, logged.id, manifest_id, batch, digests)
+    _put_manifest(server, artifact, logged.id, _manifest(logged.id, files, digests))
+    server.transport.call(artifacts.COMMIT_ARTIFACT, {"id": logged.id})
+    return logged
 
 
 def _create(server: QueueServer, artifact: NewArtifact, digests: Mapping[str, str]) -> CreatedVersion:

@@ -42,8 +42,8 @@ def error_of_exception(error: Exception, address: str, timeout: float) -> Server
     chain = list(_causes(error))
     if any(isinstance(cause, TIMEOUTS) for cause in chain):
         return ServerUnreachable(f"The server at {address} did not answer within {timeout:g} s.")
-    for kind, reason in REASONS:
-        if any(isinstance(cause, kind) for cause in chain):
+    for error_type, reason in REASONS:
+        if any(isinstance(cause, error_type) for cause in chain):
             return ServerUnreachable(f"The server at {address} cannot be reached: {reason}.")
     return ServerUnreachable(f"The server at {address} cannot be reached ({type(error).__name__}).")
 
@@ -61,8 +61,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def error_of_response(response: requests.Response, body: bytes, address: str) -> QueueServerError:
     """Return the error for a response that is no success. A 4xx without JSON comes from a proxy: try again."""
     status = response.status_code
-    answer = _decoded(body)
-    text = _error_text(answer)
+    decoded = _decoded(body)
+    text = _error_text(decoded)
     if status in (401, 403):
         return Unauthorized(f"The server at {address} does not accept the API key (HTTP {status}){_colon(text)}.")
     if status >= 500 or status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT):
@@ -72,7 +72,7 @@ def error_of_response(response: requests.Response, body: bytes, address: str) ->
     if 300 <= status < 400:
         target = response.headers.get("Location", "elsewhere")
         return Refused(f"The server at {address} redirects to {target}: use that address as the base URL.")
-    if answer is None:
+    if decoded is None:
         return ServerBusy(
             f"What answers at {address} is no queue server, or a proxy before one (HTTP {status}). Check the address.",
             _retry_after(response),
@@ -94,9 +94,9 @@ def _decoded(body: bytes) -> Any:
         return None
 
 
-def _error_text(answer: Any) -> str:
+def _error_text(decoded: Any) -> str:
     """Return the text of an error body as W&B's servers send it: `errors`, or the older `error`."""
-    errors = (answer.get("errors") or answer.get("error")) if isinstance(answer, dict) else None
+    errors = (decoded.get("errors") or decoded.get("error")) if isinstance(decoded, dict) else None
     return message_of(errors) if errors else ""
 
 

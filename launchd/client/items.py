@@ -59,8 +59,8 @@ class ItemOperations(QueueOperations):
 
     def submits_for_others(self) -> bool:
         """Return whether the key is a service account's, whose items may name another author. Launchd protocol."""
-        kind = self._call(launchd_protocol.VIEWER_KIND)
-        return bool(kind and kind.is_service_account)
+        account = self._call(launchd_protocol.VIEWER_KIND)
+        return bool(account and account.is_service_account)
 
     def item(self, item_id: str) -> Item | None:
         """Return an item by its id alone, or None. Launchd protocol; `Refused` elsewhere: use `queue_item`."""

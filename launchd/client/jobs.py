@@ -104,8 +104,8 @@ def create_job(
     )
     contents = {JOB_FILE: encoded(job), FROZEN_FILE: requirements.encode()}
     with tempfile.TemporaryDirectory() as directory:
-        made = log_artifact(server, artifact, [_written(Path(directory), *file) for file in contents.items()])
-    outcome = "unchanged" if made.known else "created" if made.first else "updated"
+        logged = log_artifact(server, artifact, [_written(Path(directory), *file) for file in contents.items()])
+    outcome = "unchanged" if logged.known else "created" if logged.first else "updated"
     return CreatedJob(name, outcome)
 
 

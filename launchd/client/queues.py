@@ -53,7 +53,9 @@ class QueueOperations(ClientBase):
             return None
         queue = found.run_queue
         config = self._resource_config(entity, queue.default_resource_config_id)
-        schemas = {one.name: msgspec.json.decode(one.schema or "{}") for one in config.template_variables or []}
+        schemas = {
+            variable.name: msgspec.json.decode(variable.schema or "{}") for variable in config.template_variables or []
+        }
         return QueueSettings(
             queue.id,
             queue.access,

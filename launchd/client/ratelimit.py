@@ -19,7 +19,7 @@ class RateLimit:
         self._spacing = 0.0
         self._ends_at = 0.0
 
-    def note(self, headers: Mapping[str, str]) -> None:
+    def update(self, headers: Mapping[str, str]) -> None:
         """Read the headers of a response; one without both of them, or with other values than numbers, is ignored."""
         remaining, reset = _number(headers.get("RateLimit-Remaining")), _number(headers.get("RateLimit-Reset"))
         if remaining is None or reset is None:

@@ -12,7 +12,7 @@ from launchd.client.models import ArtifactVersion, Item, KeyDetail, Member, Queu
 T = TypeVar("T")
 
 
-class Answer(msgspec.Struct, Generic[T]):
+class GraphQLResponse(msgspec.Struct, Generic[T]):
     """A whole GraphQL response. `errors` holds objects with a `message`, or strings."""
 
     data: T | None = None

@@ -77,7 +77,10 @@ class RunOperations(ClientBase):
 def _detail(run: RunFields) -> RunDetail:
     config = _values(run.config, "_wandb")
     # W&B's client keeps each value as {"value": ..., "desc": ...}.
-    plain = {name: one["value"] if isinstance(one, dict) and "value" in one else one for name, one in config.items()}
+    plain = {
+        name: value["value"] if isinstance(value, dict) and "value" in value else value
+        for name, value in config.items()
+    }
     summary = _values(run.summary_metrics, "_wandb")
     return RunDetail(run.name, run.display_name or run.name, run.state or "pending", bool(run.stopped), plain, summary)
 

@@ -23,14 +23,14 @@ from launchd.client.error_mapping import EXCHANGE_ERRORS, error_of_exception, er
 from launchd.client.errors import Refused, ServerBusy
 from launchd.client.operations.operation import Operation
 from launchd.client.ratelimit import RateLimit
-from launchd.client.responses import Answer
+from launchd.client.responses import GraphQLResponse
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 MIN_TIMEOUT_SECONDS = 1.0  # the least time for a response, also where a deadline leaves less
 CHUNK_BYTES = 1 << 20
-_ANY_ANSWER = msgspec.json.Decoder(Answer[Any])
+_any_response_decoder = msgspec.json.Decoder(GraphQLResponse[Any])
 AUTHOR_HEADER = "X-WANDB-USERNAME"
 BASIC_USER = "api"  # W&B's fixed user name of HTTP Basic; the key is the password
 
@@ -48,7 +48,7 @@ class Transport:
             "User-Agent": f"launchd {__version__}",
         }
         #: The server's rate limit, for callers that poll.
-        self.allowance = RateLimit()
+        self.rate_limit = RateLimit()
         if author:
             self._headers[AUTHOR_HEADER] = _checked_header(author)
         self._timeout = timeout
@@ -65,7 +65,7 @@ class Transport:
             response = session.send(request, timeout=limits, allow_redirects=False, stream=True)
             with response:
                 content = _content(response, timeout)
-        self.allowance.note(response.headers)
+        self.rate_limit.update(response.headers)
         if response.status_code != 200:
             raise error_of_response(response, content, self.base_url)
         return self._data(operation, content)
@@ -74,7 +74,7 @@ class Transport:
         answer = decoded(operation.decode, body)
         if answer is None:
             # `data` has another shape where a field that must not be null failed; `errors` has the reason.
-            failed = decoded(_ANY_ANSWER.decode, body)
+            failed = decoded(_any_response_decoder.decode, body)
             errors = failed.errors if failed else None
         else:
             errors = answer.errors

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from launchd.client.responses import Answer, Result
+from launchd.client.responses import GraphQLResponse, Result
 
 T = TypeVar("T")
 
@@ -19,19 +19,19 @@ _decoder_lock = threading.Lock()
 class Operation(Generic[T]):
     """One operation: its name, its text, and the decoder of its response, which is made at first use."""
 
-    __slots__ = ("_answer", "_decoder", "name", "text")
+    __slots__ = ("_decoder", "_shape", "name", "text")
 
     def __init__(self, name: str, text: str, shape: Any) -> None:
         self.name = name
         self.text = text
-        self._answer: Any = Answer[shape]
-        self._decoder: msgspec.json.Decoder[Answer[T]] | None = None
+        self._shape: Any = GraphQLResponse[shape]
+        self._decoder: msgspec.json.Decoder[GraphQLResponse[T]] | None = None
 
-    def decode(self, body: bytes) -> Answer[T]:
+    def decode(self, body: bytes) -> GraphQLResponse[T]:
         """Decode a response. Raises `msgspec.DecodeError`, or its subclass `ValidationError`, for anything else."""
         if self._decoder is None:
             with _decoder_lock:
-                self._decoder = msgspec.json.Decoder(self._answer)
+                self._decoder = msgspec.json.Decoder(self._shape)
         return self._decoder.decode(body)
 
 

@@ -43,12 +43,12 @@ def test_a_short_longest_pause_is_the_longest() -> None:
 )
 def test_the_servers_limit_is_spread_over_its_time(remaining: str, reset: str | None, spacing: float) -> None:
     allowance = RateLimit()
-    allowance.note({"RateLimit-Remaining": remaining} | ({"RateLimit-Reset": reset} if reset else {}))
+    allowance.update({"RateLimit-Remaining": remaining} | ({"RateLimit-Reset": reset} if reset else {}))
     assert allowance.spacing() == pytest.approx(spacing)
 
 
 def test_an_answer_without_a_limit_leaves_it_as_it_was() -> None:
     allowance = RateLimit()
-    allowance.note({"RateLimit-Remaining": "10", "RateLimit-Reset": "20"})
-    allowance.note({})
+    allowance.update({"RateLimit-Remaining": "10", "RateLimit-Reset": "20"})
+    allowance.update({})
     assert allowance.spacing() == 2.0

@@ -9,7 +9,7 @@ from launchd.cli.agents import agent_status
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import Cell, cut, table
 from launchd.client.queue_server import Agent
-from launchd.humanize import format_age, jobs_in_words, one_line
+from launchd.humanize import format_age, format_jobs, one_line
 
 NOW = 1_000_000.0
 
@@ -23,7 +23,7 @@ def test_ages(seconds: float | None, shown: str) -> None:
 
 
 def test_numbers_of_jobs_and_single_lines() -> None:
-    assert (jobs_in_words(0), jobs_in_words(1), jobs_in_words(2)) == ("0 jobs", "1 job", "2 jobs")
+    assert (format_jobs(0), format_jobs(1), format_jobs(2)) == ("0 jobs", "1 job", "2 jobs")
     assert one_line("a\nb\x1b[31m  c\t") == "a b [31m c"
     assert one_line(None) == ""
 
