@@ -257,7 +257,7 @@ class CreatedKey(msgspec.Struct):
     key: str
 
     def __repr__(self) -> str:
-        return "MadeKey(key=...)"
+        return "CreatedKey(key=...)"
 
 
 class Name(msgspec.Struct, frozen=True):
