@@ -1,6 +1,6 @@
-"""Shows real jobs on their way through a queue, an agent and its workers, and checks that each ends as it should.
+"""Runs the examples through a queue, an agent and its workers, prints their progress and checks their outcomes.
 
-Everything it starts lives in a temporary directory and is gone at the end. Exit code 0 only if all was as expected.
+All its processes run over a temporary directory and are ended. The exit code is 0 only if all was as expected.
 """
 
 import json
@@ -18,31 +18,31 @@ from typing import Any
 import psutil
 
 EXAMPLES = Path("examples")
-#: How long things may take, in seconds. The jobs' limit leaves time to download scikit-learn.
-START_SECONDS, JOBS_SECONDS, LEAVE_SECONDS = 30.0, 300.0, 30.0
-LOOK_SECONDS, LAST_BREATH_SECONDS = 0.3, 2.0
-#: After so long without news the installer's latest word is shown.
-PATIENCE_SECONDS = 4.0
+#: Time limits. That of the jobs leaves time to download scikit-learn.
+START_SECONDS, JOBS_SECONDS, STOP_SECONDS = 30.0, 300.0, 30.0
+POLL_SECONDS, CLEANUP_SECONDS = 0.3, 2.0
+#: After this time without a change of phase, the installer's last message is shown.
+QUIET_SECONDS = 4.0
 WIDTH = 110
-OVER = ("finished", "failed", "stopped", "preempted")
+TERMINAL_PHASES = ("finished", "failed", "stopped", "preempted")
 STUBBORN = "stubborn"
-#: So many lines from the end of an output are shown.
+#: Number of lines shown from the end of an output.
 SHOWN_LINES = 4
 
 
 @dataclass(frozen=True)
 class Example:
-    """A job to launch, and what is to come of it: its outcome, its exit code, and a text in its output."""
+    """A job to launch, with its expected outcome, exit code, and a text in its output."""
 
     name: str
     arguments: Sequence[str]
     outcome: str
     exit_code: int | None
-    says: str
+    text: str
 
 
 class Failure(Exception):
-    """The demonstration did not go as it should."""
+    """The demonstration cannot go on."""
 
 
 def examples(repository: str) -> list[Example]:
@@ -58,26 +58,28 @@ def examples(repository: str) -> list[Example]:
 
 
 class Launchd:
-    """The command line, over a directory of our own."""
+    """The command line, over a directory of its own."""
 
     def __init__(self, directory: Path) -> None:
-        # What the caller has set up for W&B is not meant here.
+        # Settings of the user for W&B must have no effect.
         others = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "LAUNCHD_"))}
         self._environment = others | {"LAUNCHD_STATE_DIR": str(directory), "COLUMNS": str(WIDTH)}
         self._directory = directory
 
-    def run(self, *words: str) -> str:
-        """Return what a command prints."""
-        command = _command(words)
+    def run(self, *arguments: str) -> str:
+        """Return the output of a command."""
+        command = _command(arguments)
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
-            raise Failure(f"`launchd {' '.join(words)}` ended with exit code {done.returncode}: {done.stderr.strip()}")
+            raise Failure(
+                f"`launchd {' '.join(arguments)}` ended with exit code {done.returncode}: {done.stderr.strip()}"
+            )
         return done.stdout
 
-    def show(self, *words: str) -> str:
-        """Print a command and what it prints, as in a terminal."""
-        output = self.run(*words)
-        print(f"$ launchd {' '.join(_quoted(word) for word in words)}\n{output}", flush=True)
+    def show(self, *arguments: str) -> str:
+        """Print a command and its output, as in a terminal."""
+        output = self.run(*arguments)
+        print(f"$ launchd {' '.join(_quoted(argument) for argument in arguments)}\n{output}", flush=True)
         return output
 
     def status(self) -> Mapping[str, Any]:
@@ -86,23 +88,23 @@ class Launchd:
         return status
 
     def jobs(self) -> dict[str, Mapping[str, Any]]:
-        """Return all jobs, over or not, by their items."""
+        """Return all jobs, active and ended, by their items."""
         status = self.status()
         return {job["item_id"]: job for job in [*status["recent"], *status["jobs"]]}
 
     @contextmanager
     def up(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Keep a queue server and an agent running."""
-        words = ("up", "--max-jobs", "4")
-        print(f"$ launchd {' '.join(words)} &", flush=True)
+        """Run a queue server and an agent."""
+        arguments = ("up", "--max-jobs", "4")
+        print(f"$ launchd {' '.join(arguments)} &", flush=True)
         with (self._directory / "up.log").open("wb") as log:
-            process = subprocess.Popen(_command(words), env=self._environment, stdout=log, stderr=log)
+            process = subprocess.Popen(_command(arguments), env=self._environment, stdout=log, stderr=log)
         try:
             _wait_until(lambda: self._is_up(process), START_SECONDS, "server and agent are up")
             yield process
         finally:
             process.terminate()
-            process.wait(LEAVE_SECONDS)
+            process.wait(STOP_SECONDS)
 
     def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
         if process.poll() is not None:
@@ -113,19 +115,19 @@ class Launchd:
             return False
 
 
-class Watch:
-    """Follows the jobs to their end, printing a line per change."""
+class Follower:
+    """Follows the jobs to their end, and prints a line per change."""
 
     def __init__(self, launchd: Launchd, launched: Mapping[str, Example]) -> None:
         self._launchd = launchd
         self._launched = launched
         self._phases: dict[str, str] = {}
-        self._started = self._said_at = time.monotonic()
+        self._started = self._printed_at = time.monotonic()
         self._is_shown = False
         self._is_stopped = False
 
     def until_over(self) -> dict[str, Mapping[str, Any]]:
-        """Return all jobs once they are over."""
+        """Return all jobs once they have ended."""
         _wait_until(self._all_are_over, JOBS_SECONDS, "all jobs are over")
         return self._launchd.jobs()
 
@@ -133,16 +135,16 @@ class Watch:
         jobs = self._launchd.jobs()
         for item, example in self._launched.items():
             if item in jobs:
-                self._note(item, example, jobs[item])
-        return all(self._phases.get(item) in OVER for item in self._launched)
+                self._update(item, example, jobs[item])
+        return all(self._phases.get(item) in TERMINAL_PHASES for item in self._launched)
 
-    def _note(self, item: str, example: Example, job: Mapping[str, Any]) -> None:
+    def _update(self, item: str, example: Example, job: Mapping[str, Any]) -> None:
         phase = job["phase"]
         if self._phases.get(item) != phase:
             self._phases[item] = phase
-            self._say(example, phase)
-        elif phase == "building" and time.monotonic() - self._said_at > PATIENCE_SECONDS:
-            self._say(example, f"{phase}: {job['message']}")
+            self._print(example, phase)
+        elif phase == "building" and time.monotonic() - self._printed_at > QUIET_SECONDS:
+            self._print(example, f"{phase}: {job['message']}")
         if phase == "building" and not self._is_shown:
             self._is_shown = True
             print()
@@ -150,12 +152,12 @@ class Watch:
         if example.name == STUBBORN and phase == "running" and not self._is_stopped:
             self._stop(item, example)
 
-    def _say(self, example: Example, what: str) -> None:
-        self._said_at = time.monotonic()
-        print(f"{self._said_at - self._started:6.1f} s  {example.name:14} {what}"[:WIDTH], flush=True)
+    def _print(self, example: Example, text: str) -> None:
+        self._printed_at = time.monotonic()
+        print(f"{self._printed_at - self._started:6.1f} s  {example.name:14} {text}"[:WIDTH], flush=True)
 
     def _stop(self, item: str, example: Example) -> None:
-        if example.says in self._launchd.run("logs", item):
+        if example.text in self._launchd.run("logs", item):
             self._is_stopped = True
             print()
             self._launchd.show("stop", item, "--reason", "the demonstration goes on")
@@ -169,7 +171,7 @@ def main() -> int:
             problems = _demonstrate(Path(name))
         except (Failure, subprocess.SubprocessError) as error:
             problems = [str(error)]
-        problems += _end_what_is_left(Path(name))
+        problems += _kill_remaining(Path(name))
     for problem in problems:
         print(f"NOT AS EXPECTED: {problem}", file=sys.stderr)
     if not problems:
@@ -183,7 +185,7 @@ def _demonstrate(directory: Path) -> list[str]:
     with launchd.up() as process:
         print()
         launched = {_launch(launchd, example): example for example in examples(repository)}
-        jobs = Watch(launchd, launched).until_over()
+        jobs = Follower(launchd, launched).until_over()
         print()
         outputs = {item: _show_output(launchd, item, example) for item, example in launched.items()}
         launchd.show("status")
@@ -218,32 +220,32 @@ def _problems(example: Example, job: Mapping[str, Any], output: str) -> Iterator
         yield f"{example.name} {job['phase']} and should have {example.outcome}: {job['message']}"
     if example.exit_code is not None and job["exit_code"] != example.exit_code:
         yield f"{example.name} ended with exit code {job['exit_code']} and not {example.exit_code}"
-    if example.says not in output:
-        yield f"{example.name} does not say {example.says!r} in its output"
+    if example.text not in output:
+        yield f"{example.name} does not print {example.text!r}"
 
 
-def _end_what_is_left(directory: Path) -> list[str]:
-    """End every process that belongs to the demonstration; returns a sentence about each, for there should be none."""
-    there = [process for process in psutil.process_iter() if _title_if_ours(process, directory)]
-    psutil.wait_procs(there, timeout=LAST_BREATH_SECONDS)
-    titles = {process: _title_if_ours(process, directory) for process in there}
-    left = {process: title for process, title in titles.items() if title}
-    for process in left:
+def _kill_remaining(directory: Path) -> list[str]:
+    """Kill every process of the demonstration that is left; returns a sentence about each, for there should be none."""
+    found = [process for process in psutil.process_iter() if _title_in(process, directory)]
+    psutil.wait_procs(found, timeout=CLEANUP_SECONDS)
+    titles = {process: _title_in(process, directory) for process in found}
+    remaining = {process: title for process, title in titles.items() if title}
+    for process in remaining:
         process.kill()
-    return [f"process {process.pid} was left behind: {title}" for process, title in left.items()]
+    return [f"process {process.pid} was left behind: {title}" for process, title in remaining.items()]
 
 
-def _title_if_ours(process: psutil.Process, directory: Path) -> str | None:
-    """Return what the process calls itself if anything of it points into ``directory``."""
+def _title_in(process: psutil.Process, directory: Path) -> str | None:
+    """Return the title of a process that has a path below ``directory``, else ``None``."""
     try:
         title = " ".join(process.cmdline()).strip()
         # A process that has set its title has lost its environment; it still holds files.
         files = [file.path for file in process.open_files()]
-        places = [title, process.cwd(), *process.environ().values(), *files]
+        texts = [title, process.cwd(), *process.environ().values(), *files]
     except psutil.Error:
         return None
-    is_ours = process.pid != os.getpid() and any(str(directory) in place for place in places)
-    return title if is_ours else None
+    is_inside = process.pid != os.getpid() and any(str(directory) in text for text in texts)
+    return title if is_inside else None
 
 
 def _wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -251,15 +253,15 @@ def _wait_until(condition: Callable[[], bool], seconds: float, what: str) -> Non
     while not condition():
         if time.monotonic() > deadline:
             raise Failure(f"it takes more than {seconds:g} s until {what}")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
-def _command(words: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "launchd", *words]
+def _command(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "launchd", *arguments]
 
 
-def _quoted(word: str) -> str:
-    return f"'{word}'" if " " in word else word
+def _quoted(argument: str) -> str:
+    return f"'{argument}'" if " " in argument else argument
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A launch agent for hosts with GPUs, and a queue server of its own, speaking the protocol of W&B Launch.
 
-Owns the version, and the names that programs import; `__init__.pyi` has their types. Importing it must stay free: it
-imports no other module, least of all `workers` or `ipc`, whose names are common in other people's code; what a name
-stands for is loaded when the name is first used.
+Owns the version, and the names that programs import; `__init__.pyi` has their types. `import launchd` loads no other
+module, least of all `workers` or `ipc`, whose names are common in users' code: each name is loaded when it is first
+used.
 """
 
 __version__ = "0.1.0"
@@ -22,8 +22,8 @@ __all__ = [
     "launch_add",
 ]
 
-#: Where the names are.
-_WHERE = {
+#: The module and attribute of each name.
+_LOCATIONS = {
     "AbstractRun": "launchd.api.submitted_run:AbstractRun",
     "Api": "launchd.api.client:Api",
     "ExecutionError": "launchd.api.errors:ExecutionError",
@@ -40,15 +40,15 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> object:
-    """Load what ``name`` stands for."""
-    if name not in _WHERE:
+    """Load the object of a name at its first use."""
+    if name not in _LOCATIONS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - a registry: nothing is imported before it is asked for
+    import importlib  # noqa: PLC0415 - `import launchd` loads nothing
 
-    module, _, attribute = _WHERE[name].partition(":")
+    module, _, attribute = _LOCATIONS[name].partition(":")
     return globals().setdefault(name, getattr(importlib.import_module(module), attribute))
 
 
 def __dir__() -> list[str]:
-    """Return the names that can be imported from here."""
-    return sorted({*globals(), *_WHERE})
+    """Return the names that can be imported from `launchd`."""
+    return sorted({*globals(), *_LOCATIONS})

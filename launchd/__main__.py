@@ -1,4 +1,4 @@
-"""`python -m launchd`: the same as the command `launchd`. Owns nothing but this entry."""
+"""`python -m launchd`: the same as the command `launchd`."""
 
 from launchd.cli import main
 

@@ -1,11 +1,48 @@
-"""Numbers of jobs in words, for the command line and for systemd's status line alike. Pure functions."""
+"""Numbers, times and names as text for people, for the command line and for systemd's status line. Pure functions."""
+
+import itertools
+from collections.abc import Iterable
+from datetime import datetime
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
-def jobs_in_words(number: int) -> str:
-    """``1 job``, ``2 jobs``."""
+def format_jobs(number: int) -> str:
+    """Return ``1 job``, ``2 jobs``."""
     return f"{number} job" if number == 1 else f"{number} jobs"
 
 
-def limit_in_words(max_jobs: int) -> str:
-    """``at most 3 jobs``; ``any number of jobs`` where there is no limit (-1)."""
-    return "any number of jobs" if max_jobs < 0 else f"at most {jobs_in_words(max_jobs)}"
+def format_job_limit(max_jobs: int) -> str:
+    """Return ``at most 3 jobs``; ``any number of jobs`` where there is no limit (-1)."""
+    return "any number of jobs" if max_jobs < 0 else f"at most {format_jobs(max_jobs)}"
+
+
+def jobs_run_on(number: int) -> str:
+    """Return ``1 job runs on``, ``2 jobs run on``."""
+    return f"{format_jobs(number)} {'runs' if number == 1 else 'run'} on"
+
+
+def format_age(seconds: float | None) -> str:
+    """Return a time in its two largest units: ``7s``, ``2m05s``, ``3h10m``, ``4d02h``; ``-`` for ``None``."""
+    if seconds is None:
+        return "-"
+    rounded = max(0, int(seconds))
+    for (unit, size), (smaller, part) in itertools.pairwise(_UNITS):
+        if rounded >= size:
+            return f"{rounded // size}{unit}{rounded % size // part:02d}{smaller}"
+    return f"{rounded}s"
+
+
+def format_minute(moment: datetime | None) -> str:
+    """Return a moment in local time, to the minute; ``-`` for ``None``."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else "-"
+
+
+def one_line(text: str | None) -> str:
+    """Return ``text`` without line breaks and other characters that would break a table."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Return names separated by commas, ``-`` for none."""
+    return ", ".join(names) or "-"

@@ -1,4 +1,4 @@
-"""The smallest job: says where it runs and with what configuration."""
+"""The smallest job: prints its host, directory, run and configuration."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""A job that does not want to stop: it ignores SIGTERM, and so do its children, one of them in a session of its own."""
+"""A job that ignores SIGTERM, as do its children, one of which is in a session of its own."""
 
 import os
 import signal

@@ -20,7 +20,7 @@ DEFAULTS = {"epochs": 8, "hidden": 64, "learning_rate": 0.002, "batch_size": 64,
 
 
 def read_config(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the defaults overlaid with what the run was launched with."""
+    """Return the run's configuration over the defaults."""
     names = takewhile(environ.__contains__, (f"WANDB_CONFIG_{number}" for number in count()))
     text = environ.get("WANDB_CONFIG") or "".join(environ[name] for name in names) or "{}"
     return DEFAULTS | json.loads(text)
@@ -46,7 +46,7 @@ def train(config: Mapping[str, Any]) -> MLPClassifier:
 
 
 def main() -> None:
-    """Train as configured and keep the result."""
+    """Train with the run's configuration and save the result."""
     config = read_config(os.environ)
     print(f"configuration {json.dumps(config)}", flush=True)
     joblib.dump(train(config), "model.joblib")

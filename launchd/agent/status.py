@@ -16,7 +16,7 @@ from launchd.agent.journal import Journal
 from launchd.agent.outbox import Outbox
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_pool.pool import WorkerPool
-from launchd.humanize import limit_in_words
+from launchd.humanize import format_job_limit
 
 RECENT_JOBS = 20
 
@@ -59,7 +59,7 @@ def describe_job(job: JobRecord, context: AgentContext, pool: WorkerPool) -> dic
 
 def status_line(state: AgentState, table: JobTable, context: AgentContext) -> str:
     """Return the agent's state in one line."""
-    jobs, limit = table.count(schedulers=False), limit_in_words(context.config.max_jobs)
+    jobs, limit = table.count(schedulers=False), format_job_limit(context.config.max_jobs)
     server = "" if state.contact is None or state.contact.error is None else "; the queue server does not answer"
     problem = f"; {state.problem}" if state.problem else ""
     return f"{state.mode}, running {jobs} of {limit}{server}{problem}"

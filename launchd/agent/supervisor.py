@@ -57,7 +57,7 @@ from launchd.agent.worker_pool.spawner import WorkerSpawner
 from launchd.client.queue_server import QueueServer, StopRequest
 from launchd.config import AgentConfig, ConfigError, LoadedConfig
 from launchd.daemon.rlimits import raise_limit
-from launchd.daemon.systemd import Notifier
+from launchd.daemon.systemd import SystemdNotifier
 
 #: The key of the journal's meta table under which the agent id is kept.
 AGENT_ID = "agent_id"
@@ -179,7 +179,7 @@ class Supervisor:
         self._session = QueueServerSession(server, events, (api_key,))
         self._control = ControlServer(Path(config.launchd.runtime_dir), events)
         self._handler = ControlHandler(self._controller, self._table, self._pool, self._outbox, self._journal, self)
-        self._notifier = Notifier(os.environ)
+        self._notifier = SystemdNotifier(os.environ)
         self._mode = Mode.SERVING
         self._leave_by = 0.0
         self._started_at = time.time()

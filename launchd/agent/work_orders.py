@@ -12,8 +12,7 @@ from ipc.work_order import GitOptions, OutputLimits, VenvOptions, WorkOrder
 from launchd.agent import policy
 from launchd.agent.job_record import JobRecord, job_directory
 from launchd.config import AgentConfig
-
-UNLIMITED = -1
+from launchd.config.model import UNLIMITED
 
 #: With ``max_jobs: -1`` this many jobs are asked for at a time.
 UNLIMITED_CLAIM = 64

@@ -1,6 +1,6 @@
-"""What programs import as `launchd`: launching jobs, queueing them, running an agent, looking after queues.
+"""The Python API, imported as `launchd`: launch jobs, queue them, run an agent, manage queues.
 
-Names, signatures and behaviour are those of W&B's documents for `wandb.sdk.launch` 0.20.1, except where that does
-nothing with an argument. Every run goes through the one engine there is, a supervisor with its workers, in a process
-of its own. Nothing here parses a command line or prints.
+Names, signatures and behaviour are those of W&B's documentation for `wandb.sdk.launch` 0.20.1, except where W&B ignores
+an argument. Every run is a job of a supervisor with its workers, in a process of its own (`embedded`). Nothing here
+parses a command line.
 """

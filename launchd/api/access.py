@@ -1,7 +1,7 @@
-"""Access to a queue server: whose, where, with which key. Owns the defaults, and the reading of other people's objects.
+"""Access to a queue server: its address, the key, the default entity and project. Owns where these are found.
 
-`Api` stands where W&B's documents have `wandb.Api()` or `wandb.apis.internal.Api()`; those two are taken as well,
-by what they tell (`settings`, `api_key`). Queues are in `queues.py`.
+`launchd.Api` takes the place of `wandb.Api()` and `wandb.apis.internal.Api()` in W&B's documentation; W&B's two objects
+are accepted too, through their `settings` and `api_key`. Queues are in `queues.py`.
 """
 
 import os
@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from launchd.api.errors import LaunchError, suggestion, translate_errors
+from launchd.api.errors import LaunchError, refuse_unknown_kwargs, suggestion, translate_errors
 from launchd.api.sources import DEFAULT_PROJECT
-from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.client.credentials import find_setting
 from launchd.client.queue_server import QueueServer
 from launchd.local.endpoint import resolve_endpoint
@@ -22,7 +21,7 @@ OVERRIDES = ("base_url", "entity", "project")
 
 
 class Access:
-    """A queue server, as one caller uses it; :class:`launchd.Api` says what the arguments mean."""
+    """A queue server with a key, a default entity and a default project; the arguments are :class:`launchd.Api`'s."""
 
     @refuse_unknown_kwargs
     @translate_errors()
@@ -39,7 +38,7 @@ class Access:
         given = dict(overrides or {})
         for name in given.keys() - set(OVERRIDES):
             raise LaunchError(f"overrides has no key {name!r}. {suggestion(name, OVERRIDES)}")
-        self.base_url, self._api_key = _find(base_url or given.get("base_url"), api_key)
+        self.base_url, self._api_key = _resolve(base_url or given.get("base_url"), api_key)
         self._entity = entity or given.get("entity") or find_setting("entity", os.environ)
         self._project = project or given.get("project") or find_setting("project", os.environ)
         self.queue_server = QueueServer(self.base_url, self._api_key, timeout=timeout or DEFAULT_TIMEOUT_SECONDS)
@@ -51,7 +50,7 @@ class Access:
 
     @property
     def default_entity(self) -> str:
-        """Whose queues and runs are meant where a call does not say; raises :class:`LaunchError` if nobody's."""
+        """Owner of queues and runs where a call names none; raises :class:`LaunchError` if the key has no entity."""
         if self._entity is None:
             with translate_errors():
                 self._entity = self.queue_server.viewer().entity
@@ -61,16 +60,16 @@ class Access:
 
     @property
     def default_project(self) -> str:
-        """Where runs go where neither the call nor the job says."""
+        """The project of runs where neither the call nor the job names one."""
         return self._project or DEFAULT_PROJECT
 
     @property
     def settings(self) -> dict[str, str | None]:
-        """`base_url`, `entity` and `project` as they were given, under W&B's names."""
+        """`base_url`, and `entity` and `project` where they are set, under W&B's names."""
         return {"base_url": self.base_url, "entity": self._entity, "project": self._project}
 
     def close(self) -> None:
-        """Drop idle connections. The object may be used again."""
+        """Close idle connections. The object can still be used."""
         self.queue_server.close()
 
     def __repr__(self) -> str:
@@ -78,24 +77,24 @@ class Access:
 
 
 class WandbApi(Protocol):
-    """What W&B's two `Api` objects have in common: `settings` is a mapping, or a method that returns one."""
+    """The common part of W&B's two `Api` classes: `settings` is a mapping, or a method that returns one."""
 
     @property
     def api_key(self) -> str | None:
-        """The key, where one was found."""
+        """The API key, `None` where there is none."""
         ...
 
     @property
     def settings(self) -> Any:
-        """Has `base_url`, `entity` and `project`."""
+        """A mapping with `base_url`, `entity` and `project`, or a method that returns it."""
         ...
 
 
 def as_access(api: WandbApi | None) -> Access:
-    """Return ``api`` as ours: itself, what it tells if it is W&B's, the defaults where it is ``None``.
+    """Return ``api`` itself, or the access that one of W&B's two objects describes, or the default for ``None``.
 
     Raises:
-        LaunchError: it is none of these, or there is no key.
+        LaunchError: it is another object, or there is no key.
     """
     match api:
         case None:
@@ -103,10 +102,10 @@ def as_access(api: WandbApi | None) -> Access:
         case Access():
             return api
         case _:
-            return _of_foreign(api)
+            return _from_wandb_api(api)
 
 
-def _of_foreign(api: WandbApi) -> Access:
+def _from_wandb_api(api: WandbApi) -> Access:
     try:
         settings = api.settings() if callable(api.settings) else api.settings
         values = {name: settings.get(name) or None for name in OVERRIDES}
@@ -116,7 +115,7 @@ def _of_foreign(api: WandbApi) -> Access:
     return Access(api_key=key, base_url=values["base_url"], entity=values["entity"], project=values["project"])
 
 
-def _find(base_url: str | None, api_key: str | None) -> tuple[str, str]:
+def _resolve(base_url: str | None, api_key: str | None) -> tuple[str, str]:
     state_dir = os.environ.get(ENVIRONMENT_VARIABLE)
     address, key = resolve_endpoint(base_url, Path(state_dir) if state_dir else None, os.environ, api_key)
     return address.url, key.key

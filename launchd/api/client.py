@@ -1,39 +1,38 @@
-"""`launchd.Api`: a queue server as an object, with its queues. Owns what W&B's `wandb.Api` offers on queues."""
+"""`launchd.Api`: access to a queue server with the methods of W&B's `wandb.Api` for queues."""
 
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 from launchd.api.access import Access
-from launchd.api.errors import translate_errors
+from launchd.api.errors import refuse_unknown_kwargs, translate_errors
 from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
 from launchd.api.queues import (
     RunQueue,
     checked_mode,
     checked_name,
-    links_document,
-    variables_document,
+    links_value,
+    template_variables_value,
 )
 from launchd.api.sources import checked_resource
-from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.client.queue_server import QUEUE_PROJECT
 
 log = logging.getLogger(__name__)
 
 
 class Api(Access):
-    """A queue server, ours or W&B's, and its queues. All arguments are optional.
+    """Access to a queue server, launchd's or W&B's, and to its queues. All arguments are optional.
 
     Args:
         overrides: `base_url`, `entity` and `project` in one mapping, as for `wandb.Api`.
-        timeout: seconds to wait for each answer of the server; 20 by default.
-        api_key: the key; by default `WANDB_API_KEY`, netrc, W&B's settings file, in this order.
+        timeout: seconds to wait for each response of the server; 20 by default.
+        api_key: the API key; by default from `WANDB_API_KEY`, netrc, W&B's settings file, in this order.
         base_url: address of the server; by default `WANDB_BASE_URL`, the `launchd up` of this machine, W&B's settings
-            file, W&B's cloud.
-        entity: whose queues and runs are meant where a call does not say; by default `WANDB_ENTITY`, the settings
-            file, whoever the key belongs to.
-        project: where runs go where a call does not say; by default `WANDB_PROJECT`, the settings file,
+            file, W&B's cloud, in this order.
+        entity: owner of queues and runs where a call names none; by default `WANDB_ENTITY`, the settings file, the
+            entity of the key.
+        project: project of runs where a call names none; by default `WANDB_PROJECT`, the settings file,
             `uncategorized`.
 
     Raises:
@@ -57,13 +56,13 @@ class Api(Access):
         Args:
             name: 1 to 64 characters.
             type: the resource that runs its jobs: local-process, local-container, kubernetes, sagemaker, gcp-vertex.
-            entity: whose queue; by default `default_entity`.
+            entity: owner of the queue; by default `default_entity`.
             prioritization_mode: `"V0"` for priorities, `"DISABLED"` (the default) for none.
-            config: arguments of the resource that lie under those of every job.
-            template_variables: schemas of the `{{variables}}` in `config`.
+            config: arguments of the resource; a job's own arguments win over them.
+            template_variables: JSON schemas of the `{{variables}}` in `config`, by name.
 
         Raises:
-            LaunchError: there is one of that name already, or the server refuses.
+            LaunchError: there is a queue of that name already, or the server refuses or does not answer.
 
         Source: `wandb.Api.create_run_queue`.
         """
@@ -85,17 +84,18 @@ class Api(Access):
 
         Args:
             name: 1 to 64 characters.
-            resource_config: arguments of the resource that lie under those of every job.
-            resource_type: the resource that runs its jobs.
-            entity: whose queue; by default `default_entity`.
-            template_variables: schemas of the `{{variables}}` in `resource_config`.
-            external_links: links to show with the queue: label to URL.
+            resource_config: arguments of the resource; a job's own arguments win over them.
+            resource_type: the resource that runs its jobs: local-process, local-container, kubernetes, sagemaker,
+                gcp-vertex.
+            entity: owner of the queue; by default `default_entity`.
+            template_variables: JSON schemas of the `{{variables}}` in `resource_config`, by name.
+            external_links: links that are shown with the queue: label to URL.
             prioritization_mode: `"V0"` for priorities, `"DISABLED"` (the default) for none.
 
         Raises:
-            LaunchError: the server refuses.
+            LaunchError: the server refuses or does not answer.
 
-        Source: `wandb.Api.upsert_run_queue`. What the server finds odd in the configuration is logged.
+        Source: `wandb.Api.upsert_run_queue`. The server's warnings about the configuration are logged.
         """
         owner = entity or self.default_entity
         warnings = self.queue_server.upsert_queue(
@@ -104,18 +104,20 @@ class Api(Access):
             resource=checked_resource(resource_type),
             config=resource_config,
             prioritization=checked_mode(prioritization_mode),
-            template_variables=variables_document(template_variables),
-            external_links=links_document(external_links),
+            template_variables=template_variables_value(template_variables),
+            external_links=links_value(external_links),
         )
         for warning in warnings:
-            log.warning("The server finds something odd in a queue.", extra={"queue": name, "what": warning})
+            log.warning("The server has a warning about a queue.", extra={"queue": name, "warning": warning})
         return RunQueue(self, name, owner)
 
     @refuse_unknown_kwargs
     def run_queue(self, entity: str, name: str | None = None) -> RunQueue:
-        """Return the queue `name` of `entity`; `run_queue("ENTITY/NAME")` and `run_queue("NAME")` say the same.
+        """Return the queue `name` of `entity`; `run_queue("ENTITY/NAME")` and `run_queue("NAME")` work too.
 
-        Source: `wandb.Api.run_queue`. Nothing is asked before the queue is used.
+        No request is made before the queue is used.
+
+        Source: `wandb.Api.run_queue`.
         """
         owner, _, rest = entity.rpartition("/")
         if name is not None:
@@ -125,7 +127,11 @@ class Api(Access):
     @refuse_unknown_kwargs
     @translate_errors()
     def run_queues(self, entity: str | None = None) -> list[RunQueue]:
-        """Return the queues of `entity`, by default of `default_entity`."""
+        """Return the queues of `entity`, by default of `default_entity`.
+
+        Raises:
+            LaunchError: the server refuses or does not answer.
+        """
         owner = entity or self.default_entity
         return [RunQueue(self, queue.name, owner) for queue in self.queue_server.queues(owner)]
 
@@ -139,17 +145,17 @@ class Api(Access):
         project_queue: str | None = None,
         priority: int | None = None,
     ) -> QueuedRun:
-        """Return an item that was queued before.
+        """Return an item that was queued before. No request is made before it is used.
 
         Args:
-            entity: who owns the queue and the run.
-            project: where the run goes.
-            queue_name: the queue it stands in.
-            run_queue_item_id: the item's id.
-            project_queue: the project of the queue; by default `model-registry`.
-            priority: what its `priority` is to say.
+            entity: owner of the queue and of the run.
+            project: project of the run.
+            queue_name: name of the queue.
+            run_queue_item_id: id of the item.
+            project_queue: project of the queue; by default `model-registry`.
+            priority: value of the result's `priority`, 0 (critical) to 3 (low).
 
         Source: `wandb.Api.queued_run`.
         """
-        place = Submission(run_queue_item_id, entity, queue_name, project, project_queue or QUEUE_PROJECT)
-        return QueuedRun(self, place, priority)
+        submission = Submission(run_queue_item_id, entity, queue_name, project, project_queue or QUEUE_PROJECT)
+        return QueuedRun(self, submission, priority)

@@ -1,6 +1,6 @@
-"""What callers pass as configuration, made of JSON's own types: numbers of numpy, paths, other mappings.
+"""Converts a configuration from a caller to JSON's types: numpy's numbers and arrays, paths, other mappings.
 
-Owns which types count as which; what JSON cannot hold is refused with its place, before anything is sent.
+Owns which type becomes which; a value that JSON cannot hold is refused with its location, before anything is sent.
 """
 
 import math
@@ -12,10 +12,10 @@ from launchd.api.errors import LaunchError
 
 
 def as_mapping(value: object, what: str) -> dict[str, Any]:
-    """Return a deep copy of ``value`` in JSON's types, empty for ``None``; W&B changes its caller's.
+    """Return a deep copy of ``value`` in JSON's types, empty for ``None``; ``what`` is its name in an error.
 
     Raises:
-        LaunchError: it is no mapping, or JSON cannot hold it; ``what`` is its name.
+        LaunchError: it is no mapping, or JSON cannot hold it.
     """
     match value:
         case None:
@@ -39,11 +39,11 @@ def _plain(value: Any, what: str) -> Any:
         case Mapping():
             return as_mapping(value, what)
         case list() | tuple():
-            return [_plain(inner, f"{what}[{place}]") for place, inner in enumerate(value)]
+            return [_plain(inner, f"{what}[{index}]") for index, inner in enumerate(value)]
         case os.PathLike():
             return os.fspath(value)
         case _ if hasattr(value, "tolist"):
-            # numpy's numbers and arrays, and most others' tensors.
+            # numpy's numbers and arrays, and the tensors of most libraries.
             return _plain(value.tolist(), what)
         case _:
             raise LaunchError(f"{what} is {value!r}, which JSON cannot hold.")

@@ -1,4 +1,4 @@
-"""How an item that somebody queued stands, at our server and at W&B's. Owns the words for it; it waits for nothing."""
+"""The status of a queued item, from launchd's server and from W&B's. Owns the status words; it does not wait."""
 
 import msgspec
 
@@ -6,21 +6,21 @@ from launchd.client.queue_server import QUEUE_PROJECT, Item, QueueServer
 
 QUEUED = "queued"
 
-#: Between two looks: often while things are new, then less.
+#: The interval of polls: short at first, then longer.
 QUICK_SECONDS, SLOW_SECONDS, QUICK_FOR_SECONDS = 0.1, 1.0, 10.0
 
-#: Words after which nothing more happens; those of runs (W&B's server) included.
-OVER = frozenset({"finished", "failed", "stopped", "preempted", "crashed", "killed"})
+#: Statuses after which nothing more happens; those of runs (W&B's server) included.
+TERMINAL_STATUSES = frozenset({"finished", "failed", "stopped", "preempted", "crashed", "killed"})
 
-#: Stages of a failure at which nothing of the job has run yet.
-BEFORE_THE_RUN = frozenset({"agent", "build"})
+#: Stages of a failure before the job has run.
+STAGES_BEFORE_RUN = frozenset({"agent", "build"})
 
-#: States of a run that nobody has started yet.
+#: States of a run before its start.
 _NOT_STARTED = frozenset({None, "pending"})
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """An item that stands in a queue. `project` and `run_entity` (by default `entity`) are those of its run."""
+    """An item that was put into a queue of `entity`. `project` and `run_entity` (by default `entity`) are its run's."""
 
     item_id: str
     entity: str
@@ -36,13 +36,13 @@ class Submission(msgspec.Struct, frozen=True):
 
 
 class ItemStatus(msgspec.Struct, frozen=True):
-    """How an item stands.
+    """The status of an item at one moment.
 
-    `word`: queued, claimed, the agent's phase, or the outcome. `state`: W&B's word for the item's state, in lower case.
-    `has_begun`: its run runs or has run. `message` and `stage` are known of an end alone.
+    `status`: queued, claimed, the agent's phase, or the outcome. `state`: W&B's state of the item, in lower case.
+    `has_begun`: its run runs or has run. `message` and `stage` are set after the end alone.
     """
 
-    word: str
+    status: str
     state: str
     run_id: str | None = None
     has_begun: bool = False
@@ -52,53 +52,53 @@ class ItemStatus(msgspec.Struct, frozen=True):
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens."""
-        return self.word in OVER
+        return self.status in TERMINAL_STATUSES
 
 
-def has_ended(word: str, stage: str | None, message: str | None, otherwise: str = ".") -> str:
-    """Return how a sentence on an item or a run goes on, to its full stop, that did not end well.
+def describe_ending(status: str, stage: str | None, message: str | None, otherwise: str = ".") -> str:
+    """Return the rest of a sentence about an item or a run that ended without success, with its full stop.
 
-    ``otherwise`` is its end where there is no ``message``.
+    ``otherwise`` ends the sentence where there is no ``message``.
     """
-    verb = word if word in ("failed", "crashed") else f"was {word}"
+    verb = status if status in ("failed", "crashed") else f"was {status}"
     where = f" at stage {stage}" if stage else ""
     return verb + where + (f": {message.rstrip('.')}." if message else otherwise)
 
 
-def pause_after(waited: float) -> float:
-    """Return the seconds until the next look, of somebody who has waited so many."""
+def poll_interval(waited: float) -> float:
+    """Return the seconds until the next poll after ``waited`` seconds of polling."""
     return QUICK_SECONDS if waited < QUICK_FOR_SECONDS else SLOW_SECONDS
 
 
 def fetch_status(server: QueueServer, submission: Submission) -> ItemStatus | None:
-    """Return how the item stands, ``None`` where it was deleted; raises :class:`QueueServerError`."""
+    """Return the status of an item, ``None`` where it was deleted; raises :class:`QueueServerError`."""
     if not server.capabilities().launchd_protocol:
-        return _look_at_wandb(server, submission)
+        return _fetch_from_wandb(server, submission)
     item = server.item(submission.item_id)
-    return None if item is None else status_of(item)
+    return None if item is None else status_from_item(item)
 
 
-def status_of(item: Item) -> ItemStatus:
-    """Return how an item of our own server stands."""
-    word = _word(item)
+def status_from_item(item: Item) -> ItemStatus:
+    """Return the status of an item of launchd's server."""
+    status = _status_word(item)
     reason = item.stop_reason if item.state == "STOPPED" else item.message
-    ran = item.associated_run_id is not None and item.stage not in BEFORE_THE_RUN
-    begun = item.started_at is not None or (word in OVER and ran)
-    return ItemStatus(word, item.state.lower(), item.associated_run_id, begun, reason, item.stage)
+    ran = item.associated_run_id is not None and item.stage not in STAGES_BEFORE_RUN
+    begun = item.started_at is not None or (status in TERMINAL_STATUSES and ran)
+    return ItemStatus(status, item.state.lower(), item.associated_run_id, begun, reason, item.stage)
 
 
-def _word(item: Item) -> str:
+def _status_word(item: Item) -> str:
     match item.state:
         case "PENDING":
             return QUEUED
         case "LEASED" | "CLAIMED":
-            return item.phase if item.phase and item.phase not in OVER else "claimed"
+            return item.phase if item.phase and item.phase not in TERMINAL_STATUSES else "claimed"
         case _:
             return item.state.lower()
 
 
-def _look_at_wandb(server: QueueServer, submission: Submission) -> ItemStatus | None:
-    """W&B's server tells the item's state, and that of the run it became."""
+def _fetch_from_wandb(server: QueueServer, submission: Submission) -> ItemStatus | None:
+    """Return the status of an item of W&B's server, from the item's state and that of its run."""
     item = server.queue_item(submission.entity, submission.queue, submission.item_id, submission.queue_project)
     if item is None:
         return None
@@ -106,5 +106,5 @@ def _look_at_wandb(server: QueueServer, submission: Submission) -> ItemStatus | 
     if item.associated_run_id is None:
         return ItemStatus(QUEUED if state == "pending" else state, state)
     run = server.run_state(submission.owner, submission.project, item.associated_run_id)
-    word = state if state == "failed" else run or state
-    return ItemStatus(word, state, item.associated_run_id, run not in _NOT_STARTED)
+    status = state if state == "failed" else run or state
+    return ItemStatus(status, state, item.associated_run_id, run not in _NOT_STARTED)

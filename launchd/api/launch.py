@@ -1,4 +1,4 @@
-"""`launchd.launch`: runs a job now, on this machine, without a queue. Owns what is refused before, and the waiting."""
+"""`launchd.launch`: runs a job at once, on this machine, without a queue. Owns its checks, and the wait for its end."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,13 +7,12 @@ from ipc.run_spec import draw_run_id
 from launchd.api.access import WandbApi, as_access
 from launchd.api.coerce import as_mapping
 from launchd.api.embedded.launcher import INTERRUPTED, program_agent
-from launchd.api.errors import LaunchError, translate_errors
+from launchd.api.errors import LaunchError, refuse_unknown_kwargs, translate_errors
 from launchd.api.launch_add import complete_spec
 from launchd.api.rerun import resolve_rerun
 from launchd.api.run_spec import LaunchArgs, draft_spec, image_of
 from launchd.api.sources import DEFAULT_RESOURCE, OUR_RESOURCES
 from launchd.api.submitted_run import SubmittedRun
-from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 
 
 @refuse_unknown_kwargs
@@ -36,39 +35,43 @@ def launch(
     *,
     parameters: Mapping[str, Any] | None = None,
 ) -> SubmittedRun:
-    """Run a job now, on this machine: one of `job`, `docker_image`, `config["uri"]`, or a command alone.
+    """Run a job at once, on this machine: one of `job`, `docker_image`, `config["uri"]`, or a command alone.
 
-    The run is a job of an agent of this program's own, in a process of its own, and reports to the server as any
-    other. A program that is interrupted (Ctrl-C, SIGTERM, its death) takes its runs with it; one that comes to its end
-    waits for them.
+    The run is a job of an agent that this program has in a process of its own, and reports to the server as any other
+    run. If the program is interrupted (Ctrl-C, SIGTERM) or dies, its runs are stopped; at its normal end, it waits for
+    them.
 
     Args:
-        api: the server that the run reports to: `launchd.Api()`, one of W&B's two, or `None` for the defaults.
-        job: a job artifact, `ENTITY/PROJECT/NAME:ALIAS`; what is left out of it is filled in.
-        entry_point: the command, word by word; by default the job's own, `python main.py` for `uri`.
+        api: the server that the run reports to: `launchd.Api()`, `wandb.Api()`, `wandb.apis.internal.Api()`, or `None`
+            for `launchd.Api()`.
+        job: a job artifact, `ENTITY/PROJECT/NAME:ALIAS`; entity, project and alias have defaults.
+        entry_point: the command as a list of words; by default the job's own, `python main.py` for `uri`.
         version: branch, tag or commit of the job's repository.
         name: name of the run.
-        resource: what runs the job; `local-process` by default, the only one that there is yet.
+        resource: the resource that runs the job; `local-process` by default, the only one supported yet.
         resource_args: arguments by resource. `local-process` takes none.
-        project: where the run goes; by default that of `config`, of the job, of `api`.
-        entity: whose run it is; by default that of `config`, of `api`.
-        docker_image: the image to run. Not possible yet.
-        config: keys of a run spec (`overrides`, `uri`, `git`, ...), blocks of an agent's configuration (`builder`,
+        project: project of the run; by default that of `config`, of the job, of `api`, in this order.
+        entity: owner of the run; by default that of `config`, of `api`, in this order.
+        docker_image: the image to run. Not supported yet.
+        config: keys of a run spec (`overrides`, `uri`, `git`, ...) and sections of an agent's configuration (`builder`,
             `registry`, `environment`, `launchd`); any other key is the run's configuration.
-        synchronous: wait until the run is over.
-        run_id: id of the run; drawn by default.
-        repository: where a built image is pushed. Not possible yet.
+        synchronous: wait for the end of the run; true by default.
+        run_id: id of the run; random by default.
+        repository: the repository that a built image is pushed to. Not supported yet.
         parameters: the run's configuration; wins over `config`.
 
+    Returns:
+        The run, which has ended if `synchronous`.
+
     Raises:
-        ExecutionError: `synchronous`, and the run did not finish well.
+        ExecutionError: `synchronous`, and the run ended without success.
         LaunchError: nothing was run; the message says why and what to do.
 
-    Source: `wandb.sdk.launch.launch`, which ignores `version` and `repository` and returns as if all were well when a
+    Source: `wandb.sdk.launch.launch`, which ignores `version` and `repository`, and returns without an error when a
     synchronous run has failed.
     """
     access = as_access(api)
-    asked = LaunchArgs(
+    args = LaunchArgs(
         job=job,
         entry_point=entry_point,
         version=version,
@@ -83,23 +86,23 @@ def launch(
         repository=repository,
         parameters=parameters,
     )
-    drafted = draft_spec(resolve_rerun(access, asked), access.default_entity, access.default_project)
-    _check_target(drafted.spec)
-    spec = complete_spec(access, drafted.spec, drafted.directory)
+    draft = draft_spec(resolve_rerun(access, args), access.default_entity, access.default_project)
+    _settle_resource(draft.spec)
+    spec = complete_spec(access, draft.spec, draft.directory)
     run = program_agent(access, as_mapping(config, "config")).run({"run_id": draw_run_id(), **spec})
     if synchronous:
         _wait(run)
     return run
 
 
-def _check_target(spec: dict[str, Any]) -> None:
-    """Settle the resource; raises :class:`LaunchError` for what cannot be run here yet, or would have no effect."""
+def _settle_resource(spec: dict[str, Any]) -> None:
+    """Set the default resource; raises :class:`LaunchError` for a resource and for arguments that are not supported."""
     has_image = bool(image_of(spec))
     resource = spec.setdefault("resource", "local-container" if has_image else DEFAULT_RESOURCE)
-    there = " and ".join(OUR_RESOURCES)
+    supported = " and ".join(OUR_RESOURCES)
     if resource not in OUR_RESOURCES:
         raise LaunchError(
-            f"The resource {resource!r} cannot be launched on yet; there is: {there}, for jobs with source code,"
+            f"The resource {resource!r} cannot be launched on yet; there is: {supported}, for jobs with source code,"
             " repositories, directories and commands. launch_add() queues it for an agent that can."
         )
     if has_image:

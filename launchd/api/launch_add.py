@@ -1,4 +1,4 @@
-"""`launchd.launch_add`: puts a job into a queue. Owns the push and what is settled before it; it waits for nothing."""
+"""`launchd.launch_add`: puts a job into a queue. Owns the push and the checks before it; it does not wait."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,12 @@ from typing import Any
 from ipc.run_spec import CODE_URI_PREFIX
 from launchd.api.access import Access, WandbApi, as_access
 from launchd.api.coerce import as_mapping
-from launchd.api.errors import LaunchError, suggestion, translate_errors
+from launchd.api.errors import LaunchError, refuse_unknown_kwargs, suggestion, translate_errors
 from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
 from launchd.api.rerun import resolve_rerun
 from launchd.api.run_spec import LaunchArgs, draft_spec
 from launchd.api.sources import DEFAULT_QUEUE, DEFAULT_RESOURCE, OUR_RESOURCES, PRIORITIES, artifact_name
-from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.job_file import parse_job_name
@@ -54,41 +53,45 @@ def launch_add(
     """Put a job into a queue and return at once: one of `uri`, `job`, `docker_image`, or a command alone.
 
     Args:
-        uri: URL of a git repository, a directory of this machine, whose files are uploaded, or the address of a run
-            that ran in a git repository, which is run again as it was.
-        job: a job artifact, `ENTITY/PROJECT/NAME:ALIAS`; what is left out of it is filled in.
+        uri: URL of a git repository; a directory of this machine, whose files are uploaded; or the address of a run
+            that ran in a git repository, which is repeated with its commit and command.
+        job: a job artifact, `ENTITY/PROJECT/NAME:ALIAS`; entity, project and alias have defaults.
         config: keys of a run spec (`resource_args`, `overrides`, ...); any other key is the run's configuration.
         template_variables: values of the queue's template variables; they win over `config["template_variables"]`.
-        project: where the run goes; by default that of `config`, of the job, of `api`.
-        entity: whose run it is, and whose queue if `config["queue_entity"]` does not say; by default that of `config`,
-            of `api`.
-        queue_name: the queue; `default` by default, which is made where it is missing.
-        resource: what runs the job; by default as the queue says.
-        entry_point: the command, word by word; by default the job's own, `python main.py` for `uri`.
+        project: project of the run; by default that of `config`, of the job, of `api`, in this order.
+        entity: owner of the run, and of the queue unless `config["queue_entity"]` names another; by default that of
+            `config`, of `api`, in this order.
+        queue_name: name of the queue; by default `default`, which is created where it is missing.
+        resource: the resource that runs the job; by default the queue's.
+        entry_point: the command as a list of words; by default the job's own, `python main.py` for `uri`.
         name: name of the run.
         version: branch, tag or commit of the repository.
         docker_image: the image to run.
         project_queue: project of the queue; by default `model-registry`.
-        resource_args: arguments by resource, laid over those of the queue.
-        run_id: id of the run; drawn by the agent by default.
-        build: have an image built before. Not possible yet: the agent builds what a job needs.
-        repository: where an agent that builds an image pushes it.
-        sweep_id: the sweep that the run belongs to; it is not started once the sweep is over.
-        author: on whose behalf; by default whoever the API key belongs to. On our server only service accounts may name
-            another, a member of their team.
-        priority: 0 (critical), 1 (high), 2 (medium), 3 (low), or the word.
+        resource_args: arguments by resource; they win over the queue's.
+        run_id: id of the run; by default the agent draws one.
+        build: build an image before queueing. Not supported yet: the agent builds what a job needs.
+        repository: the repository to which an agent that builds an image pushes it.
+        sweep_id: the sweep of the run; the run is not started once the sweep is over.
+        author: user name of the submitter; by default the owner of the API key. At launchd's server only service
+            accounts may name another, a member of their team.
+        priority: 0 or `"critical"`, 1 or `"high"`, 2 or `"medium"`, 3 or `"low"`.
         parameters: the run's configuration; wins over `config`.
-        api: the server; by default `Api()`.
+        api: the server: `launchd.Api()`, `wandb.Api()`, `wandb.apis.internal.Api()`; by default `launchd.Api()`.
+
+    Returns:
+        The queued item.
 
     Raises:
-        LaunchError: nothing was queued; the message says why and what to do, and where that is not known, says so.
+        LaunchError: nothing was queued, or the server did not answer the push and the item may be queued all the same;
+            the message says which, why, and what to do.
 
     Source: `wandb.sdk.launch.launch_add`, which ignores `uri`, `version`, `repository` and `build`.
     """
     access = as_access(api)
     if build:
         raise LaunchError("build=True is not possible yet. Leave it out: the agent builds what the job needs.")
-    asked = LaunchArgs(
+    args = LaunchArgs(
         uri=uri,
         job=job,
         config=config,
@@ -107,16 +110,20 @@ def launch_add(
         parameters=parameters,
     )
     variables = as_mapping(template_variables, "template_variables")
-    drafted = draft_spec(resolve_rerun(access, asked), entity or access.default_entity, access.default_project)
-    said = drafted.spec.pop("priority", None) if priority is None else priority
-    number = None if said is None else priority_number(said)
-    spec = complete_spec(access, drafted.spec, drafted.directory)
+    draft = draft_spec(resolve_rerun(access, args), entity or access.default_entity, access.default_project)
+    given = draft.spec.pop("priority", None) if priority is None else priority
+    number = None if given is None else priority_number(given)
+    spec = complete_spec(access, draft.spec, draft.directory)
     queue = (queue_name or DEFAULT_QUEUE, project_queue or QUEUE_PROJECT)
     return _push(access, spec, queue, variables, number)
 
 
 def complete_spec(access: Access, spec: dict[str, Any], directory: Path | None) -> dict[str, Any]:
-    """Return ``spec`` with the files of ``directory`` uploaded, if there is one, or its job seen to be there."""
+    """Check that the job of ``spec`` exists, if it names one, and upload the files of ``directory``, if there is one.
+
+    Returns:
+        The complete run spec.
+    """
     if spec.get("job"):
         require_version(access.queue_server, parse_job_name(spec["job"]), JOB_TYPE)
     if directory is None:
@@ -130,22 +137,22 @@ def complete_spec(access: Access, spec: dict[str, Any], directory: Path | None) 
 
 
 def priority_number(priority: int | str) -> int:
-    """Return the number of a priority that is given as one or as W&B's word; raises :class:`LaunchError`."""
+    """Return the number of a priority, given as a number or as W&B's word; raises :class:`LaunchError`."""
     number = PRIORITIES.get(priority) if isinstance(priority, str) else priority
     if number is None or number not in PRIORITIES.values():
-        words = ", ".join(f"{number} ({word})" for word, number in PRIORITIES.items())
-        raise LaunchError(f"There is no priority {priority!r}. There are: {words}.")
+        choices = ", ".join(f"{number} ({name})" for name, number in PRIORITIES.items())
+        raise LaunchError(f"There is no priority {priority!r}. There are: {choices}.")
     return int(number)
 
 
 def _push(
     access: Access,
     spec: dict[str, Any],
-    named: tuple[str, str],
+    queue_and_project: tuple[str, str],
     template_variables: dict[str, Any],
     priority: int | None,
 ) -> QueuedRun:
-    (queue_name, project_queue), server = named, access.queue_server
+    (queue_name, project_queue), server = queue_and_project, access.queue_server
     owner = spec.get("queue_entity") or spec["entity"]
     queue = _queue(access, owner, queue_name, project_queue)
     variables = dict(spec.pop("template_variables", None) or {}) | template_variables
@@ -153,7 +160,7 @@ def _push(
     if server.capabilities().launchd_protocol:
         spec["author"] = _author(server, spec.get("author"))
     else:
-        _fit_for_wandb(spec, variables)
+        _adapt_to_wandb(spec, variables)
     try:
         item_id = server.push(
             owner, queue_name, spec, project=project_queue, priority=priority, template_variables=variables
@@ -161,21 +168,21 @@ def _push(
     except (ServerUnreachable, ServerBusy) as error:
         unknown = f"It may be in queue {queue_name!r} all the same: look there before you launch it again."
         raise LaunchError(f"{error} {unknown}") from error
-    place = Submission(item_id, owner, queue_name, spec["project"], project_queue, spec["entity"])
+    submission = Submission(item_id, owner, queue_name, spec["project"], project_queue, spec["entity"])
     log.info("A job was queued.", extra={"item": item_id, "queue": queue_name, "entity": owner})
-    return QueuedRun(access, place, priority)
+    return QueuedRun(access, submission, priority)
 
 
 def _queue(access: Access, owner: str, name: str, project: str) -> QueueDetail:
     server = access.queue_server
     queue = server.queue(owner, name, project)
     if queue is None and name == DEFAULT_QUEUE:
-        # As W&B's client does for this name alone.
+        # As W&B's client does, for this name alone.
         server.create_queue(owner, name, resource=DEFAULT_RESOURCE, prioritization="DISABLED", project=project)
         queue = server.queue(owner, name, project)
     if queue is None:
-        there = [one.name for one in server.queues(owner, project)]
-        hint = suggestion(name, there) if there else "There is none at all: create it with Api().create_run_queue()."
+        names = [queue.name for queue in server.queues(owner, project)]
+        hint = suggestion(name, names) if names else "There is none at all: create it with Api().create_run_queue()."
         raise LaunchError(f"There is no queue {name!r} of {owner!r} at {server.base_url}. {hint}")
     return queue
 
@@ -194,7 +201,7 @@ def _author(server: QueueServer, named: str | None) -> str | None:
     return named or own
 
 
-def _fit_for_wandb(spec: dict[str, Any], variables: Mapping[str, Any]) -> None:
-    # W&B's server takes one or the other; its client drops the same one.
+def _adapt_to_wandb(spec: dict[str, Any], variables: Mapping[str, Any]) -> None:
+    # W&B's server takes either of them, and W&B's client drops resource_args too.
     if variables and spec.pop("resource_args", None):
         log.warning("The queue has template variables, so resource_args are left out (W&B's rule).")

@@ -1,27 +1,26 @@
-"""Queues as objects: what they are set up to be, what stands in them, how they end. Owns no state but their names."""
+"""Queues as objects: their settings, their items, their deletion. They keep no state but their names."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from launchd.api.access import Access, WandbApi, as_access
-from launchd.api.errors import LaunchError, translate_errors
+from launchd.api.errors import LaunchError, refuse_unknown_kwargs, translate_errors
 from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
 from launchd.api.sources import checked_resource
-from launchd.api.unknown_kwargs import refuse_unknown_kwargs
 from launchd.client.queue_server import QUEUE_PROJECT, Item, QueueSettings
 
-#: W&B's words for "items have priorities" and "they have none".
+#: W&B's prioritization modes: items have priorities, items have none.
 BY_PRIORITY, IN_ORDER = "V0", "DISABLED"
 
-LONGEST_NAME = 64
+MAX_NAME_LENGTH = 64
 
 
 class RunQueue:
-    """One queue (W&B: `wandb.apis.public.RunQueue`). Made by :meth:`Api.run_queue`; nothing is asked before it is used.
+    """A queue, as :meth:`Api.run_queue` returns it (W&B: `wandb.apis.public.RunQueue`).
 
-    `name` and `entity` say which; `project` is `model-registry`, W&B's project of queues. What can be read of it may
-    raise :class:`LaunchError`: there is no such queue, or the server refuses us.
+    `entity` and `name` identify it; `project` is `model-registry`, W&B's project of queues. Each property is read from
+    the server, and raises :class:`LaunchError` where there is no such queue, or the server refuses or does not answer.
     """
 
     def __init__(self, access: Access, name: str, entity: str, project: str = QUEUE_PROJECT) -> None:
@@ -45,13 +44,16 @@ class RunQueue:
         *,
         api: WandbApi | None = None,
     ) -> "RunQueue":
-        """Create a queue at the server of `api`, by default `Api()`; the rest as in :meth:`Api.create_run_queue`."""
+        """Create a queue at the server of `api`, by default `launchd.Api()`.
+
+        The other arguments, and Raises, as for :meth:`Api.create_run_queue`.
+        """
         access = as_access(api)
         owner, server = entity or access.default_entity, access.queue_server
         mode, resource = checked_mode(prioritization_mode), checked_resource(resource)
         if server.queue_settings(owner, checked_name(name)) is not None:
             raise LaunchError(f"There is a queue {name!r} of {owner!r} already. Change it with upsert_run_queue().")
-        variables = variables_document(template_variables)
+        variables = template_variables_value(template_variables)
         server.create_queue(
             owner, name, resource=resource, config=config, prioritization=mode, template_variables=variables
         )
@@ -59,12 +61,12 @@ class RunQueue:
 
     @property
     def id(self) -> str:
-        """The server's id of the queue."""
+        """Id of the queue."""
         return self._settings().id
 
     @property
     def access(self) -> str | None:
-        """Who may use it: `PROJECT` (the entity) or `USER`."""
+        """Users who may use the queue: `PROJECT` (those of the entity) or `USER`."""
         return self._settings().access
 
     @property
@@ -79,34 +81,42 @@ class RunQueue:
 
     @property
     def default_resource_config(self) -> dict[str, Any]:
-        """What lies under every job's own settings: `{"resource_args": {TYPE: {...}}}`."""
+        """Default arguments of its jobs: `{"resource_args": {TYPE: {...}}}`."""
         return self._settings().config or {}
 
     @property
     def template_variables(self) -> dict[str, dict[str, Any]]:
-        """For each variable of the configuration its JSON schema (type, default, minimum, maximum, enum)."""
+        """JSON schemas of the configuration's variables, by name (type, default, minimum, maximum, enum)."""
         return self._settings().template_variables
 
     @property
     def external_links(self) -> dict[str, str]:
-        """Links shown with the queue: label to URL."""
+        """Links that are shown with the queue: label to URL."""
         links = (self._settings().external_links or {}).get("links") or []
         return {link["label"]: link["url"] for link in links}
 
     @property
     def items(self) -> list[QueuedRun]:
-        """The youngest 100 items, the youngest first."""
+        """The newest 100 items, the newest first."""
         return self.list_items()
 
     @translate_errors()
     def list_items(self, limit: int = 100) -> list[QueuedRun]:
-        """Return the youngest `limit` items (1 to 1000), the youngest first."""
-        found = self._server.queue_items(self.entity, self.name, limit, self.project)
-        return [self._queued(item) for item in found]
+        """Return the newest `limit` items (1 to 1000), the newest first; none where there is no such queue.
+
+        Raises:
+            LaunchError: the server refuses or does not answer.
+        """
+        items = self._server.queue_items(self.entity, self.name, limit, self.project)
+        return [self._queued(item) for item in items]
 
     @translate_errors()
     def delete(self) -> None:
-        """Delete the queue with all its items; raises :class:`LaunchError` where there is none."""
+        """Delete the queue with all its items.
+
+        Raises:
+            LaunchError: there is no such queue, or the server refuses or does not answer.
+        """
         self._server.delete_queue(self.entity, self.name, self.project)
 
     @translate_errors()
@@ -120,22 +130,22 @@ class RunQueue:
         spec = item.run_spec or {}
         project = str(spec.get("project") or self._access.default_project)
         run_entity = str(spec.get("entity") or self.entity)
-        place = Submission(item.id, self.entity, self.name, project, self.project, run_entity)
-        return QueuedRun(self._access, place, item.priority)
+        submission = Submission(item.id, self.entity, self.name, project, self.project, run_entity)
+        return QueuedRun(self._access, submission, item.priority)
 
     def __repr__(self) -> str:
         return f"<RunQueue {self.entity}/{self.name}>"
 
 
 def checked_name(name: str) -> str:
-    """Return ``name`` if a queue can have it; raises :class:`LaunchError`."""
-    if not 1 <= len(name) <= LONGEST_NAME:
-        raise LaunchError(f"The name of a queue has 1 to {LONGEST_NAME} characters, not {len(name)}.")
+    """Return ``name`` if it is a valid name of a queue; raises :class:`LaunchError`."""
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise LaunchError(f"The name of a queue has 1 to {MAX_NAME_LENGTH} characters, not {len(name)}.")
     return name
 
 
 def checked_mode(mode: str | None) -> str:
-    """Return the server's word for ``mode``, by default without priorities; raises :class:`LaunchError`."""
+    """Return ``mode`` in capitals, by default the one without priorities; raises :class:`LaunchError`."""
     if mode is None:
         return IN_ORDER
     if mode.upper() not in (BY_PRIORITY, IN_ORDER):
@@ -143,13 +153,13 @@ def checked_mode(mode: str | None) -> str:
     return mode.upper()
 
 
-def links_document(links: Mapping[str, str] | None) -> dict[str, Any] | None:
-    """Return ``links`` (label to URL) as the server keeps them."""
+def links_value(links: Mapping[str, str] | None) -> dict[str, Any] | None:
+    """Return ``links`` (label to URL) in the server's form."""
     if links is None:
         return None
     return {"links": [{"label": label, "url": url} for label, url in links.items()]}
 
 
-def variables_document(variables: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
-    """Return template variables as the server keeps them; each may be given as its schema or as `{"schema": ...}`."""
-    return {name: one if "schema" in one else {"schema": one} for name, one in (variables or {}).items()}
+def template_variables_value(variables: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Return template variables in the server's form; each is given as its JSON schema or as `{"schema": ...}`."""
+    return {name: value if "schema" in value else {"schema": value} for name, value in (variables or {}).items()}

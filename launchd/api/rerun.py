@@ -1,4 +1,4 @@
-"""Launching what a run ran: `uri` may be a run's address. Owns what then stands in for it; asks the server once."""
+"""Repeats a run: a `uri` that is the address of a run is replaced by the run's repository, commit and command."""
 
 import msgspec
 
@@ -9,19 +9,20 @@ from launchd.api.run_spec import LaunchArgs
 from launchd.api.sources import run_address
 
 
-def resolve_rerun(access: Access, asked: LaunchArgs) -> LaunchArgs:
-    """Return ``asked`` with the repository, commit, command and project of the run that its uri is the address of.
+def resolve_rerun(access: Access, args: LaunchArgs) -> LaunchArgs:
+    """Return ``args`` with the repository, commit, command and project of the run whose address its uri is.
 
-    What was given beside it stays. Any other uri is returned as it is.
+    Version, entry point and project that were given win over the run's. With any other uri, ``args`` is unchanged.
 
     Raises:
-        LaunchError: there is no such run, or it did not run in a git repository. `QueueServerError`: as always.
+        LaunchError: there is no such run, or it did not run in a git repository.
+        QueueServerError: the server refuses or does not answer.
     """
-    config = as_mapping(asked.config, "config")
-    uri = str(asked.uri or config.get("uri") or "")
+    config = as_mapping(args.config, "config")
+    uri = str(args.uri or config.get("uri") or "")
     run = run_address(uri)
     if run is None:
-        return asked
+        return args
     source = access.queue_server.run_source(*run)
     if source is None:
         raise LaunchError(
@@ -29,9 +30,9 @@ def resolve_rerun(access: Access, asked: LaunchArgs) -> LaunchArgs:
             " Launch its job (job=) or its directory (uri=)."
         )
     return msgspec.structs.replace(
-        asked,
+        args,
         uri=source.remote,
-        version=asked.version or source.commit,
-        entry_point=asked.entry_point or source.command,
-        project=asked.project or config.get("project") or run.project,
+        version=args.version or source.commit,
+        entry_point=args.entry_point or source.command,
+        project=args.project or config.get("project") or run.project,
     )

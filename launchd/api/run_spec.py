@@ -1,7 +1,8 @@
-"""From what a caller of `launch` or `launch_add` says to a run spec, W&B's JSON. Pure but for a look at the disk.
+"""Builds a run spec, W&B's JSON, from the arguments of `launch` and `launch_add`. It reads the disk alone.
 
-Owns which argument goes where, and which of them exclude each other. An argument wins over `config`. In `config`, the
-keys of a run spec are the spec's and all others are the run's configuration, so both readings of W&B's documents work.
+Owns which argument becomes which key, and which of them exclude each other. An argument wins over `config`. The keys of
+a run spec in `config` are the spec's, and all others are the run's configuration: W&B's documentation can be read as
+either.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,17 +27,25 @@ SPEC_KEYS = frozenset(
     }
 )
 
-#: Of W&B's `config` for a launch: about the agent that runs it, not about the run.
+#: Keys of `launch`'s `config` that configure the agent, not the run.
 AGENT_KEYS = frozenset({"builder", "registry", "environment", "launchd"})
 
-_SCHEDULER_URI = "placeholder"
+#: W&B's clients set such a `uri` where there is no source to fetch, as for a sweep scheduler.
+_PLACEHOLDER_URI_PREFIX = "placeholder"
 
-#: What is text in a run spec, with the characters that W&B's client refuses in it.
-_NAMES = {"name": "", "run_id": ":;,#?/'", "project": "/\\#?%:", "entity": "", "sweep_id": "", "author": ""}
+#: Keys of a run spec that are text, with the characters that W&B's client refuses in each.
+_RESERVED_CHARACTERS = {
+    "name": "",
+    "run_id": ":;,#?/'",
+    "project": "/\\#?%:",
+    "entity": "",
+    "sweep_id": "",
+    "author": "",
+}
 
 
 class LaunchArgs(msgspec.Struct, frozen=True, kw_only=True):
-    """What `launch` and `launch_add` have in common, as their callers gave it."""
+    """The common arguments of `launch` and `launch_add`."""
 
     uri: str | None = None
     job: str | None = None
@@ -57,34 +66,34 @@ class LaunchArgs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpecDraft(msgspec.Struct, frozen=True):
-    """A run spec that lacks at most the artifact of ``directory``, which is still to be uploaded."""
+    """A run spec; it lacks the code artifact of ``directory``, if there is one, which has to be uploaded."""
 
     spec: dict[str, Any]
     directory: Path | None = None
 
 
 @translate_errors()
-def draft_spec(asked: LaunchArgs, entity: str, project: str) -> SpecDraft:
-    """Return the run spec for what was ``asked``; ``entity`` and ``project`` are taken where nothing else says.
+def draft_spec(args: LaunchArgs, entity: str, project: str) -> SpecDraft:
+    """Return the run spec for ``args``; ``entity`` and ``project`` are the defaults.
 
     Raises:
-        LaunchError: nothing is to be run, or two things, or an argument is wrong or would have no effect.
+        LaunchError: there is no source or command, or more than one, or an argument is wrong or would have no effect.
     """
-    spec = _from_config(as_mapping(asked.config, "config"))
-    _set(spec, "uri", asked.uri)
-    _set(spec, "job", asked.job)
+    spec = _from_config(as_mapping(args.config, "config"))
+    _set(spec, "uri", args.uri)
+    _set(spec, "job", args.job)
     for key in ("name", "run_id", "sweep_id", "author", "resource", "entity", "project"):
-        _set(spec, key, getattr(asked, key))
-    if asked.resource_args is not None:
-        spec["resource_args"] = as_mapping(asked.resource_args, "resource_args")
-    if asked.docker_image:
-        spec["docker"] = as_mapping(spec.get("docker"), "config['docker']") | {"docker_image": asked.docker_image}
-    if asked.repository:
-        spec["registry"] = as_mapping(spec.get("registry"), "config['registry']") | {"url": asked.repository}
+        _set(spec, key, getattr(args, key))
+    if args.resource_args is not None:
+        spec["resource_args"] = as_mapping(args.resource_args, "resource_args")
+    if args.docker_image:
+        spec["docker"] = as_mapping(spec.get("docker"), "config['docker']") | {"docker_image": args.docker_image}
+    if args.repository:
+        spec["registry"] = as_mapping(spec.get("registry"), "config['registry']") | {"url": args.repository}
     if spec.get("resource") is not None:
         checked_resource(spec["resource"])
-    spec["overrides"] = _overrides(spec, asked)
-    directory = _set_source(spec, asked.version)
+    spec["overrides"] = _overrides(spec, args)
+    directory = _set_source(spec, args.version)
     _complete_names(spec, entity, project)
     _check_names(spec)
     return SpecDraft(spec, directory)
@@ -92,10 +101,11 @@ def draft_spec(asked: LaunchArgs, entity: str, project: str) -> SpecDraft:
 
 def _from_config(config: Mapping[str, Any]) -> dict[str, Any]:
     spec = {key: value for key, value in config.items() if key in SPEC_KEYS and value is not None}
-    own = {key: value for key, value in config.items() if key not in SPEC_KEYS | AGENT_KEYS}
-    if own:
+    run_config = {key: value for key, value in config.items() if key not in SPEC_KEYS | AGENT_KEYS}
+    if run_config:
         overrides = as_mapping(spec.get("overrides"), "config['overrides']")
-        overrides["run_config"] = own | as_mapping(overrides.get("run_config"), "config['overrides']['run_config']")
+        given = as_mapping(overrides.get("run_config"), "config['overrides']['run_config']")
+        overrides["run_config"] = run_config | given
         spec["overrides"] = overrides
     return spec
 
@@ -105,29 +115,29 @@ def _set(spec: dict[str, Any], key: str, value: object) -> None:
         spec[key] = value
 
 
-def _overrides(spec: Mapping[str, Any], asked: LaunchArgs) -> dict[str, Any]:
+def _overrides(spec: Mapping[str, Any], args: LaunchArgs) -> dict[str, Any]:
     overrides = as_mapping(spec.get("overrides"), "config['overrides']")
-    if asked.entry_point is not None:
-        overrides["entry_point"] = _words(asked.entry_point, "entry_point")
+    if args.entry_point is not None:
+        overrides["entry_point"] = _string_list(args.entry_point, "entry_point")
     if overrides.get("args") is not None:
-        overrides["args"] = _words(overrides["args"], "config['overrides']['args']")
-    if asked.parameters:
+        overrides["args"] = _string_list(overrides["args"], "config['overrides']['args']")
+    if args.parameters:
         run_config = as_mapping(overrides.get("run_config"), "config['overrides']['run_config']")
-        overrides["run_config"] = run_config | as_mapping(asked.parameters, "parameters")
+        overrides["run_config"] = run_config | as_mapping(args.parameters, "parameters")
     return overrides
 
 
-def _words(value: Sequence[str], what: str) -> list[str]:
-    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+def _string_list(value: Sequence[str], what: str) -> list[str]:
+    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
         raise LaunchError(f"{what} is a list of words, as in ['python', 'train.py'], not {value!r}.")
     return list(value)
 
 
-# -- what is to be run
+# -- the source
 
 
 def _set_source(spec: dict[str, Any], version: str | None) -> Path | None:
-    """Find the one thing that is to be run; returns its directory where it is one of this machine's."""
+    """Check that there is one source or a command; returns the directory where the source is one of this machine."""
     directory = _set_uri(spec)
     sources = _sources(spec)
     if directory is not None:
@@ -145,7 +155,7 @@ def _set_source(spec: dict[str, Any], version: str | None) -> Path | None:
 
 def _set_uri(spec: dict[str, Any]) -> Path | None:
     uri = str(spec.get("uri") or "")
-    if not uri or uri.startswith((CODE_URI_PREFIX, _SCHEDULER_URI)):
+    if not uri or uri.startswith((CODE_URI_PREFIX, _PLACEHOLDER_URI_PREFIX)):
         return None
     del spec["uri"]
     if is_repository(uri):
@@ -157,7 +167,7 @@ def _set_uri(spec: dict[str, Any]) -> Path | None:
 
 
 def image_of(spec: Mapping[str, Any]) -> str | None:
-    """Return the image that a run spec names, ``None`` or empty where it names none."""
+    """Return the image of a run spec, ``None`` or empty where it has none."""
     image: str | None = as_mapping(spec.get("docker"), "config['docker']").get("docker_image")
     return image or spec.get("image_uri")
 
@@ -198,7 +208,7 @@ def _complete_names(spec: dict[str, Any], entity: str, project: str) -> None:
 
 
 def _check_names(spec: Mapping[str, Any]) -> None:
-    for key, reserved in _NAMES.items():
+    for key, reserved in _RESERVED_CHARACTERS.items():
         name = spec.get(key)
         if name is not None and not isinstance(name, str):
             raise LaunchError(f"{key} is text, not {name!r}.")

@@ -1,6 +1,6 @@
-"""What `uri` can be (a git repository, a directory, a code artifact), and W&B's words for resources and priorities.
+"""Sources that a `uri` can name (repository, directory, run), and W&B's names of resources, queues and priorities.
 
-Owns how they are told apart. It only looks at the disk.
+Owns how sources are told apart. It reads the disk, and asks no server.
 """
 
 import re
@@ -12,17 +12,17 @@ from launchd.api.errors import LaunchError, suggestion
 
 DEFAULT_SCRIPT = "main.py"
 
-#: W&B's names for the queue, and for the project of a run, where nobody names one.
+#: W&B's default names of a queue, and of the project of a run.
 DEFAULT_QUEUE, DEFAULT_PROJECT = "default", "uncategorized"
 
-#: W&B's names for what can run a job (its server takes no others).
+#: W&B's names of resources (its server takes no others).
 RESOURCES = (*resources.RESOURCES, resources.VERTEX)
 
-#: Those that an agent of ours runs.
+#: Resources that launchd's agent can run.
 OUR_RESOURCES = ("local-process",)
 DEFAULT_RESOURCE = "local-process"
 
-#: W&B's words for priorities, with the number that the queue server sorts by.
+#: W&B's names of priorities, with the number that the queue server sorts by.
 PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 _URL = re.compile(r"(https?|ssh|git|file|git\+ssh)://\S+", re.IGNORECASE)
@@ -31,19 +31,19 @@ _RUN_URL = re.compile(r"https?://[^/]+/(?P<entity>[^/]+)/(?P<project>[^/]+)/runs
 
 
 def is_repository(uri: str) -> bool:
-    """Whether ``uri`` is the URL of a git repository, `user@host:path` included."""
+    """Return whether ``uri`` is the URL of a git repository, also in the form `user@host:path`."""
     return not uri.startswith("-") and bool(_URL.fullmatch(uri) or _SCP_LIKE.fullmatch(uri))
 
 
 def checked_resource(resource: str) -> str:
-    """Return ``resource`` if W&B knows it; raises :class:`LaunchError` with the nearest that it knows."""
+    """Return ``resource`` if it is one of W&B's; raises :class:`LaunchError` with the nearest of them."""
     if resource not in RESOURCES:
         raise LaunchError(f"There is no resource {resource!r}. {suggestion(resource, RESOURCES)}")
     return resource
 
 
 class RunAddress(NamedTuple):
-    """A run, as the address of its web page names it."""
+    """The parts of a run's address, the URL of its web page."""
 
     entity: str
     project: str
@@ -51,19 +51,19 @@ class RunAddress(NamedTuple):
 
 
 def run_address(uri: str) -> RunAddress | None:
-    """Return the run whose web page ``uri`` is, as W&B shows it."""
+    """Return the parts of ``uri`` if it is the address of a run's page in W&B's form, else ``None``."""
     found = _RUN_URL.match(uri)
     return RunAddress(*found.groups()) if found else None
 
 
 def has_default_script(directory: Path) -> bool:
-    """Return whether a directory has what the agent runs (``python main.py``) where nobody names a command.
+    """Return whether a directory has ``main.py``, which the agent runs where a job names no command.
 
-    It is left to the agent, which in secure mode takes no command from a submitter.
+    The command is not filled in here: in secure mode, the agent refuses one from a submitter.
     """
     return (directory / DEFAULT_SCRIPT).is_file()
 
 
 def artifact_name(directory: Path) -> str:
-    """Name of the code artifact of a directory: W&B takes letters, digits, dash, dot and underscore."""
+    """Return the name of a directory's code artifact: letters, digits, dash, dot and underscore, W&B's rule."""
     return f"code-{re.sub(r'[^A-Za-z0-9._-]+', '-', directory.resolve().name) or 'root'}"

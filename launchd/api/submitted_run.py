@@ -1,4 +1,4 @@
-"""A run that `launch` started, as its caller holds it. Owns its status; the agent's process tells it what happens."""
+"""A run that `launch` started. Owns its status, which is updated from the reports of the agent's process."""
 
 import abc
 import threading
@@ -8,47 +8,47 @@ from pathlib import Path
 
 from launchd.agent.output_reader import OutputReader
 from launchd.api.errors import ExecutionError, LaunchError
-from launchd.api.item_status import OVER, has_ended
+from launchd.api.item_status import TERMINAL_STATUSES, describe_ending
 from launchd.client.queue_server import Report
 
 FINISHED = "finished"
 
 
 class AbstractRun(abc.ABC):
-    """Something that runs, or did (W&B: `wandb.sdk.launch.runner.abstract.AbstractRun`)."""
+    """A run, active or ended (W&B: `wandb.sdk.launch.runner.abstract.AbstractRun`)."""
 
     @property
     @abc.abstractmethod
     def id(self) -> str:
-        """The run id, which the run has at the server as well."""
+        """Id of the run, at the server too."""
 
     @property
     @abc.abstractmethod
     def status(self) -> str:
-        """starting, running, stopping, finished, failed, stopped, preempted or unknown."""
+        """Status: starting, running, stopping, finished, failed, stopped, preempted or unknown."""
 
     @abc.abstractmethod
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is over, at most `timeout` seconds; return whether it finished well.
+        """Wait for the end of the run, at most `timeout` seconds; return whether its status is finished.
 
         Raises:
-            TimeoutError: it took longer.
+            TimeoutError: the run is not over after `timeout` seconds.
         """
 
     @abc.abstractmethod
     def cancel(self, reason: str = "") -> None:
-        """Have it stopped, and return at once."""
+        """Request the stop of the run, and return at once."""
 
     @abc.abstractmethod
     def logs(self) -> str:
-        """What it has printed so far."""
+        """Return the output so far."""
 
 
 class SubmittedRun(AbstractRun):
-    """A run of this machine (W&B: `wandb.launch.SubmittedRun`).
+    """A run on this machine, as `launch` returns it (W&B: `wandb.launch.SubmittedRun`).
 
-    `entity`, `project` and `name` are those of the run; `output` is the file with what it prints, the newest of several
-    where it prints much. `message`, `stage` and `exit_code` say how it ended, where that is known.
+    `entity`, `project` and `name` are those of the run; `output` is the path of the file with its output, the newest
+    file of several where there is much output.
     """
 
     def __init__(
@@ -66,47 +66,47 @@ class SubmittedRun(AbstractRun):
 
     @property
     def id(self) -> str:
-        """The run id, which the run has at the server as well."""
+        """Id of the run, at the server too."""
         return self._id
 
     @property
     def status(self) -> str:
-        """starting, running, stopping, finished, failed, stopped, preempted or unknown."""
+        """Status: starting, running, stopping, finished, failed, stopped, preempted or unknown."""
         if self._problem is not None:
             return "unknown"
         return self._report.status if self._report else "starting"
 
     @property
     def phase(self) -> str | None:
-        """What is being done for it, such as `building`."""
+        """Phase of the job, such as `building`; `None` before the first report."""
         return self._report.phase if self._report else None
 
     @property
     def message(self) -> str | None:
-        """Why it ended as it did, or what is being done for it."""
+        """Reason of the outcome, or a note on the phase; `None` where there is none."""
         return self._problem or (self._report.message if self._report else None)
 
     @property
     def stage(self) -> str | None:
-        """Where it failed: agent, build or run."""
+        """W&B's stage of a failure: agent, build or run; else `None`."""
         return self._report.stage if self._report else None
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code of its command; 128 + the number of the signal that killed it."""
+        """Exit code of the command, 128 + the number of the signal that killed it; `None` where it is not known."""
         return self._report.exit_code if self._report else None
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more happens to it."""
-        return self._problem is not None or self.status in OVER
+        """Whether the run has ended, or its agent is lost."""
+        return self._problem is not None or self.status in TERMINAL_STATUSES
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is over, at most `timeout` seconds; return whether it finished well.
+        """Wait for the end of the run, at most `timeout` seconds; return whether its status is finished.
 
         Raises:
-            TimeoutError: it took longer.
-            LaunchError: what runs it cannot go on.
+            TimeoutError: the run is not over after `timeout` seconds.
+            LaunchError: the agent that runs it cannot go on.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
@@ -120,36 +120,45 @@ class SubmittedRun(AbstractRun):
         return self.status == FINISHED
 
     def wait_well(self) -> None:
-        """Wait until it is over; raises :class:`ExecutionError` unless it finished well."""
+        """Wait for the end of the run.
+
+        Raises:
+            ExecutionError: its status is not finished.
+            LaunchError: the agent that runs it cannot go on.
+        """
         if not self.wait():
-            how = has_ended(self.status, self.stage, self.message)
-            raise ExecutionError(f"Run {self.id} {how} Its output: {self.output}", self.id, self.status)
+            ending = describe_ending(self.status, self.stage, self.message)
+            raise ExecutionError(f"Run {self.id} {ending} Its output: {self.output}", self.id, self.status)
 
     def cancel(self, reason: str = "cancelled by its caller") -> None:
-        """Have it stopped, with all it started; `reason` is told with it. Returns at once, :meth:`wait` for its end."""
+        """Request the stop of the run with all its processes, and return at once; :meth:`wait` waits for the end.
+
+        Args:
+            reason: reported to the server with the outcome.
+        """
         if not self.is_over:
             self._stop(reason)
 
     def logs(self) -> str:
-        """What it has printed so far; of very much, the end."""
+        """Return the output so far; where there is much, its last part."""
         reader = OutputReader(self.output)
         try:
             return b"".join(reader.read()).decode(errors="replace")
         finally:
             reader.close()
 
-    def on_report(self, report: Report) -> None:
-        """Note what the agent's process tells. Not for users."""
+    def _on_report(self, report: Report) -> None:
+        """Update the status from a report of the agent's process."""
         with self._changed:
             if not self.is_over:
                 self._report = report
             self._changed.notify_all()
 
-    def on_agent_lost(self, trouble: str) -> None:
-        """Note that nobody can tell any more how it stands. Not for users."""
+    def _on_agent_lost(self, problem: str) -> None:
+        """End the run with status unknown: its agent is lost."""
         with self._changed:
             if not self.is_over:
-                self._problem = trouble
+                self._problem = problem
             self._changed.notify_all()
 
     def __repr__(self) -> str:

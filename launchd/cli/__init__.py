@@ -1,7 +1,7 @@
-"""The command line: parse, call one function, print.
+"""The command line. Each command parses its arguments, calls one function and prints.
 
-Owns the list of commands; each stands in a module of its own that is loaded when it is called, so that `launchd --help`
-and `launchd status` load no more than they need.
+Owns the list of commands; the module of each is loaded when it is called, so that `launchd --help` and `launchd status`
+load no more than they need.
 """
 
 import click
@@ -17,21 +17,21 @@ COMMANDS = {
     "status": ("launchd.cli.status:status", "Show this host's agent, its jobs and its queue server."),
     "logs": ("launchd.cli.logs:logs", "Print the output of a job of this host."),
     "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
-    "drain": ("launchd.cli.agent_commands:drain", "Let the agent end after the jobs it has."),
+    "drain": ("launchd.cli.agent_commands:drain", "Drain the agent: it ends after the jobs it has."),
     "detach": (
         "launchd.cli.agent_commands:detach",
-        "Let the agent leave; its jobs run on and the next agent adopts them.",
+        "Detach the agent: it ends, its jobs run on and the next agent adopts them.",
     ),
-    "reload": ("launchd.cli.agent_commands:reload", "Let the agent read its configuration again."),
-    "agents": ("launchd.cli.agents:agents", "List the agents that the queue server knows."),
-    "login": ("launchd.cli.login:login", "Keep an API key for a server, where W&B's clients find it too."),
-    "whoami": ("launchd.cli.login:whoami", "Say whose API key is used, and at which server."),
-    "key": ("launchd.cli.keys:key", "Make, list and revoke API keys."),
+    "reload": ("launchd.cli.agent_commands:reload", "Make the agent read its configuration again."),
+    "agents": ("launchd.cli.agents:agents", "List the agents of the queue server."),
+    "login": ("launchd.cli.login:login", "Store an API key for a server, where W&B's clients find it too."),
+    "whoami": ("launchd.cli.login:whoami", "Show the owner of the API key, and the server."),
+    "key": ("launchd.cli.keys:key", "Create, list and revoke API keys."),
     "user": ("launchd.cli.users:user", "Create and list users of the queue server."),
-    "team": ("launchd.cli.teams:team", "Create teams, and say who belongs to them."),
+    "team": ("launchd.cli.teams:team", "Create teams, and manage their members."),
     "service-account": ("launchd.cli.teams:service_account", "Create and list programs that are members of a team."),
-    "job": ("launchd.cli.jobs:job", "Make, list and describe jobs, kept under a name at the queue server."),
-    "gc": ("launchd.cli.gc:gc", "Let the queue server remove files that nothing names any more."),
+    "job": ("launchd.cli.jobs:job", "Create, list and describe jobs, kept under a name at the queue server."),
+    "gc": ("launchd.cli.gc:gc", "Have the queue server remove files that nothing names any more."),
     "queue": ("launchd.cli.queues:queue", "Create, list, show and delete queues."),
 }
 
@@ -46,6 +46,6 @@ COMMANDS = {
 def main() -> None:
     """A launch agent for hosts with GPUs, with a queue server of its own.
 
-    It speaks the protocol of W&B Launch: set WANDB_BASE_URL and WANDB_API_KEY to use another queue server than the one
-    that `launchd up` runs on this machine.
+    It speaks the protocol of W&B Launch: set WANDB_BASE_URL and WANDB_API_KEY to use another queue server than that of
+    `launchd up` on this machine.
     """

@@ -1,4 +1,4 @@
-"""`launchd agent`: finds configuration, server and key, sets up the log, and becomes the supervisor."""
+"""`launchd agent`: reads the configuration, finds server and key, configures the log, and runs the supervisor."""
 
 import logging
 import os
@@ -25,9 +25,9 @@ Examples:
 
 
 class Misconfigured(click.ClickException):
-    """Somebody has to mend the configuration first; no new agent should take this one's place."""
+    """The configuration cannot be used: a restart of the agent does not help."""
 
-    #: EX_CONFIG, which systemd knows.
+    #: EX_CONFIG, after which the systemd unit does not restart the agent.
     exit_code = 78
 
 
@@ -36,7 +36,7 @@ class Misconfigured(click.ClickException):
 @click.option("-e", "--entity", help="Owner of the queues [default: that of the API key].")
 @click.option("-j", "--max-jobs", type=int, help="Jobs at a time; -1 for no limit [default: 1].")
 @click.option("-c", "--config", "config_path", metavar="FILE", help="Configuration file (launch-config.yaml).")
-@click.option("-l", "--log-file", metavar="FILE", help="Where the log goes; - for standard output [default: stderr].")
+@click.option("-l", "--log-file", metavar="FILE", help="File of the log; - for standard output [default: stderr].")
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, then the configuration].")
 @report_errors(CannotStart, QueueServerError)
@@ -50,28 +50,28 @@ def agent(
     verbosity: int,
     url: str | None,
 ) -> None:
-    """Take jobs off queues and run them on this host, until told to leave.
+    """Take jobs off queues and run them on this host, until a signal or a command ends the agent.
 
-    The flags are those of `wandb launch-agent`, and so is the configuration file. The server's address and the API key
-    come from WANDB_BASE_URL and WANDB_API_KEY, from the configuration, or from what `wandb login` left.
+    Flags and configuration file are those of `wandb launch-agent`. The server's address and the API key come from
+    WANDB_BASE_URL and WANDB_API_KEY, from the configuration, or from the files of `wandb login`.
 
-    SIGTERM makes the agent leave: its jobs run on, and the next agent takes them over. SIGHUP reads the configuration
+    SIGTERM ends the agent: its jobs run on, and the next agent adopts them. SIGHUP makes it read the configuration
     again.
     """
     flags = Flags(queues=queues, entity=entity, max_jobs=max_jobs, verbosity=verbosity)
-    read = _reader(config_path, flags)
-    loaded = read()
+    reload = _loader(config_path, flags)
+    loaded = reload()
     config = loaded.config
     _open_log(loaded, log_file)
-    log.info("The configuration was read.", extra={"places": loaded.given})
+    log.info("The configuration was read.", extra={"origins": loaded.given})
     base_url = url or find_base_url(os.environ, config.launchd.base_url).url
     api_key = find_api_key(base_url, os.environ, config.launchd.api_key_file)
     for warning in loaded.warnings:
-        log.warning("Something in the configuration needs a look.", extra={"what": warning})
-    sys.exit(run(loaded, lambda: QueueServer(base_url.rstrip("/"), api_key.key), api_key.key, read))
+        log.warning("The configuration has a questionable setting.", extra={"warning": warning})
+    sys.exit(run(loaded, lambda: QueueServer(base_url.rstrip("/"), api_key.key), api_key.key, reload))
 
 
-def _reader(path: str | None, flags: Flags) -> Callable[[], LoadedConfig]:
+def _loader(path: str | None, flags: Flags) -> Callable[[], LoadedConfig]:
     environ = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
     return lambda: load(path, environ, flags)
 

@@ -1,40 +1,40 @@
-"""`launchd drain`, `detach` and `reload`: one order to this host's agent each."""
+"""`launchd drain`, `detach` and `reload`: requests to this host's agent."""
 
 from pathlib import Path
 
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import jobs_run_on
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, ask_agent, runtime_dir
-from launchd.humanize import jobs_in_words
+from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
+from launchd.cli.options import agent_options
+from launchd.humanize import format_jobs, jobs_run_on
 
 
 @click.command()
 @agent_options
 @report_errors(*LOCAL_ERRORS)
 def drain(config_path: str | None, state_dir: Path | None) -> None:
-    """Let the agent take no more jobs, and end when those it has are over."""
-    answer = ask_agent(runtime_dir(config_path, state_dir), command="drain")
-    jobs = int(answer.get("jobs") or 0)
-    click.echo(f"The agent takes no more jobs and ends after {jobs_in_words(jobs)}." if jobs else "The agent ends.")
+    """Drain the agent: it takes no more jobs, and ends when its jobs are over."""
+    response = ask_agent(runtime_dir(config_path, state_dir), command="drain")
+    jobs = int(response.get("jobs") or 0)
+    click.echo(f"The agent takes no more jobs and ends after {format_jobs(jobs)}." if jobs else "The agent ends.")
 
 
 @click.command()
 @agent_options
 @report_errors(*LOCAL_ERRORS)
 def detach(config_path: str | None, state_dir: Path | None) -> None:
-    """Let the agent leave now; its jobs run on, and the next agent here takes them over."""
+    """Detach the agent: it ends now, its jobs run on, and the next agent here adopts them."""
     directory = runtime_dir(config_path, state_dir)
     jobs = len(ask_agent(directory, command="status")["status"]["jobs"])
     ask_agent(directory, command="detach")
-    click.echo(f"The agent leaves; {jobs_run_on(jobs)}." if jobs else "The agent leaves.")
+    click.echo(f"The agent ends; {jobs_run_on(jobs)}." if jobs else "The agent ends.")
 
 
 @click.command()
 @agent_options
 @report_errors(*LOCAL_ERRORS)
 def reload(config_path: str | None, state_dir: Path | None) -> None:
-    """Let the agent read its configuration again; if that is wrong, the old one stays in force."""
+    """Make the agent read its configuration again; if it cannot be used, the old one stays in force."""
     ask_agent(runtime_dir(config_path, state_dir), command="reload")
     click.echo("The agent has read its configuration again.")

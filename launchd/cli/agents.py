@@ -1,14 +1,15 @@
-"""`launchd agents`: the agents as the queue server knows them."""
+"""`launchd agents`: lists the agents of the queue server."""
 
 from pathlib import Path
 
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import joined, minute
-from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, server_options
+from launchd.cli.options import entity_option, server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.cli.tables import Cell, table, terminal_width
 from launchd.client.queue_server import Agent
+from launchd.humanize import format_minute, join_names
 
 COLOURS = {"Polling": "green", "Running": "green", "Killed": "bright_black", "Lost": "red"}
 HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
@@ -19,27 +20,27 @@ HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def agents(entity: str | None, url: str | None, state_dir: Path | None) -> None:
-    """List the agents that the queue server knows: Polling (no job), Running, Killed (has left) or Lost (silent)."""
+    """List the agents of the queue server: Polling (no job), Running, Killed (ended) or Lost (no heartbeat)."""
     with queue_server(url, state_dir) as server:
-        found = server.agents(entity_of(server, entity))
-    if not found:
+        registered = server.agents(resolve_entity(server, entity))
+    if not registered:
         click.echo("The queue server knows no agents.")
         return
-    click.echo("\n".join(table(HEADERS, [_row(agent) for agent in found], terminal_width())))
+    click.echo("\n".join(table(HEADERS, [_row(agent) for agent in registered], terminal_width())))
 
 
 def _row(agent: Agent) -> list[Cell]:
-    status = status_of(agent)
+    status = agent_status(agent)
     return [
         Cell(agent.id),
         Cell(agent.name),
         Cell(status, COLOURS.get(status)),
-        Cell(minute(agent.created_at)),
+        Cell(format_minute(agent.created_at)),
         Cell(agent.hostname or "-"),
-        Cell(joined(agent.queue_names)),
+        Cell(join_names(agent.queue_names)),
     ]
 
 
-def status_of(agent: Agent) -> str:
-    """W&B's word for the agent's status, or the server's ``Lost`` for one that was to be heard and was not."""
+def agent_status(agent: Agent) -> str:
+    """Return the agent's status, capitalized: W&B's, or ``Lost`` where the server misses its heartbeat."""
     return (agent.status or "unknown").capitalize()

@@ -1,4 +1,4 @@
-"""Where `launchd server` keeps its store: an option, a variable, a file. Owns the rule that no option is a password."""
+"""The database URL of `launchd server`, from an option, a variable or a file; refuses passwords in an option."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -9,26 +9,26 @@ from click.core import ParameterSource
 VARIABLE = "LAUNCHD_DATABASE_URL"
 
 
-def without_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
-    """Callback of the option: everybody on the machine can read a command line.
+def refuse_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """Return the URL; the callback of the option. All users of the machine can read a command line.
 
     Raises:
-        click.BadParameter: the password stands in it.
+        click.BadParameter: it has a password, and was given on the command line.
     """
     on_command_line = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
     if url and on_command_line and _has_password(url):
         raise click.BadParameter(
-            f"everybody on this machine can read a password there. Give it in ~/.pgpass, in PGPASSWORD, in {VARIABLE},"
+            f"all users of this machine can read a password there. Give it in ~/.pgpass, in PGPASSWORD, in {VARIABLE},"
             " or with --database-file."
         )
     return url
 
 
 def read_url(path: Path) -> str:
-    """The address that stands in a file.
+    """Return the database URL in a file.
 
     Raises:
-        click.ClickException: it cannot be read, or there is nothing in it.
+        click.ClickException: the file cannot be read, or is empty.
     """
     try:
         url = path.read_text().strip()

@@ -1,4 +1,4 @@
-"""Errors for people: what a command may meet becomes one sentence on standard error and an exit code."""
+"""Reports the errors of a command: one sentence on standard error, and an exit code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ import click
 
 @contextmanager
 def report_errors(*errors: type[Exception], end: type[click.ClickException] = click.ClickException) -> Iterator[None]:
-    """Turn ``errors`` into the command's ``end``; also as a decorator. Those of ours have sentences for their text."""
+    """Raise ``errors`` as the click exception ``end``, with a sentence for people; also as a decorator."""
     try:
         yield
     except BrokenPipeError:
-        # Whoever read our output has had enough; click knows what to do then.
+        # The reader of the output has closed it, which click handles; it is an OSError too.
         raise
     except errors as error:
         raise end(_sentence(error)) from error

@@ -1,50 +1,50 @@
-"""Waiting for an item that was launched: a line per change, then its outcome."""
+"""Follows a launched item to its end: prints a line per change of its status, then the outcome."""
 
 import time
 
 import click
 
-from launchd.api.item_status import QUEUED, ItemStatus, Submission, fetch_status, has_ended, pause_after
-from launchd.cli.agents import status_of
+from launchd.api.item_status import QUEUED, ItemStatus, Submission, describe_ending, fetch_status, poll_interval
+from launchd.cli.agents import agent_status
 from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
 from launchd.client.queue_server import QueueServer
 
-#: After this time in the queue, say so if nobody can be taking the item.
-PATIENCE_SECONDS = 5.0
+#: After this time in the queue, a warning is printed if no agent serves the queue.
+UNSERVED_WARNING_SECONDS = 5.0
 
 INTERRUPTED = 130
 
-#: What is seen of an item that somebody deleted.
+#: Status of a deleted item.
 _DELETED = ItemStatus("stopped", "deleted", message="its item was deleted")
 
 
 def follow(server: QueueServer, submission: Submission) -> int:
-    """Print what becomes of the item until it is over; returns the exit code. Ctrl-C stops the job.
+    """Print the changes of an item's status until it is over; returns the exit code. Ctrl-C stops the job.
 
     Raises:
-        QueueServerError: the server refuses us. While it is away, we wait.
+        QueueServerError: the server refuses. While it does not answer, the wait goes on.
     """
     try:
-        last = _Watch(server, submission).until_over()
+        last = _Follower(server, submission).until_over()
     except KeyboardInterrupt:
         server.stop_item(submission.item_id, "stopped by its submitter with Ctrl-C")
         click.echo(f"\nThe job is being stopped. See how it ends with: launchd logs -f {submission.item_id}", err=True)
         return INTERRUPTED
-    if last.word == "finished":
-        _say_where_output_is(submission)
+    if last.status == "finished":
+        _print_output_hint(submission)
         return 0
-    click.echo(f"Error: The job {has_ended(last.word, last.stage, last.message)}", err=True)
+    click.echo(f"Error: The job {describe_ending(last.status, last.stage, last.message)}", err=True)
     if last.stage == "run":
-        _say_where_output_is(submission)
+        _print_output_hint(submission)
     return 1
 
 
-def _say_where_output_is(submission: Submission) -> None:
+def _print_output_hint(submission: Submission) -> None:
     click.echo(f"Its output, on the host that ran it: launchd logs {submission.item_id}", err=True)
 
 
-class _Watch:
-    """Looks at one item again and again."""
+class _Follower:
+    """Polls the status of one item."""
 
     def __init__(self, server: QueueServer, submission: Submission) -> None:
         self._server = server
@@ -54,29 +54,29 @@ class _Watch:
         self._warned = False
 
     def until_over(self) -> ItemStatus:
-        """Print each change; returns the last."""
-        while (standing := self._look()) is None or not standing.is_over:
-            if standing is not None:
-                self._show(standing.word)
-                self._warn_if_nobody_comes(standing.word)
-            time.sleep(pause_after(self._seconds()))
-        self._show(standing.word)
-        return standing
+        """Print each change; returns the last status."""
+        while (current := self._poll()) is None or not current.is_over:
+            if current is not None:
+                self._show(current.status)
+                self._warn_if_unserved(current.status)
+            time.sleep(poll_interval(self._seconds()))
+        self._show(current.status)
+        return current
 
-    def _look(self) -> ItemStatus | None:
+    def _poll(self) -> ItemStatus | None:
         try:
             return fetch_status(self._server, self._submission) or _DELETED
         except (ServerUnreachable, ServerBusy) as error:
             self._show("the queue server does not answer", str(error))
             return None
 
-    def _show(self, word: str, detail: str = "") -> None:
-        if word != self._shown:
-            self._shown = word
-            click.echo(f"{self._seconds():7.1f} s  {word}" + (f" ({detail})" if detail else ""))
+    def _show(self, status: str, detail: str = "") -> None:
+        if status != self._shown:
+            self._shown = status
+            click.echo(f"{self._seconds():7.1f} s  {status}" + (f" ({detail})" if detail else ""))
 
-    def _warn_if_nobody_comes(self, word: str) -> None:
-        if word != QUEUED or self._warned or self._seconds() < PATIENCE_SECONDS:
+    def _warn_if_unserved(self, status: str) -> None:
+        if status != QUEUED or self._warned or self._seconds() < UNSERVED_WARNING_SECONDS:
             return
         self._warned = True
         if not _is_served(self._server, self._submission):
@@ -90,5 +90,7 @@ def _is_served(server: QueueServer, submission: Submission) -> bool:
     try:
         agents = server.agents(submission.entity)
     except QueueServerError:
-        return True  # Not known to be otherwise.
-    return any(submission.queue in agent.queue_names and status_of(agent) in ("Polling", "Running") for agent in agents)
+        return True  # Not known: no warning.
+    return any(
+        submission.queue in agent.queue_names and agent_status(agent) in ("Polling", "Running") for agent in agents
+    )

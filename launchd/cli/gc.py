@@ -1,21 +1,22 @@
-"""`launchd gc`: lets the queue server remove files that nothing names any more."""
+"""`launchd gc`: has the queue server remove files that nothing names any more."""
 
 from pathlib import Path
 
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
-from launchd.client.storage import collect_garbage
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
+from launchd.client.artifacts import collect_garbage
 
 
 @click.command()
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def gc(url: str | None, state_dir: Path | None) -> None:
-    """Let the queue server remove the files of deleted and unfinished artifacts and of deleted runs.
+    """Have the queue server remove the files of deleted and unfinished artifacts and of deleted runs.
 
-    It does so by itself every hour. Takes the key of an administrator of the server.
+    The server does so by itself every hour. The API key must be that of an administrator of the server.
     """
     with queue_server(url, state_dir) as server:
         done = collect_garbage(server)

@@ -1,6 +1,6 @@
-"""What `launchd job create` makes a job of: a git repository, a directory or an image, as the file of a job says it.
+"""Job files for `launchd job create`, of a git repository, a directory or an image.
 
-The names and the entry point's default are W&B's, so that both command lines make the same jobs.
+Names of jobs and the default entry point are W&B's, so that both command lines create the same jobs.
 """
 
 import re
@@ -22,8 +22,8 @@ _DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")
 _TAG = re.compile(r"(?P<image>.+?)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@[^@]+)?", re.ASCII)
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says of a job besides its source."""
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a job beside its source."""
 
     entry_point: tuple[str, ...] = DEFAULT_ENTRY_POINT
     runtime: str | None = None
@@ -33,7 +33,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewJob(msgspec.Struct, frozen=True):
-    """A job that is to be made; `name` is what it is called where nobody names it."""
+    """A job to create; `name` is its default name."""
 
     name: str
     job: JobFile
@@ -41,37 +41,37 @@ class NewJob(msgspec.Struct, frozen=True):
     requirements: str = ""
 
 
-def of_repository(url: str, version: str | None, options: Options) -> NewJob:
-    """A job of a repository at the commit that `version` (a branch, tag or commit) is now.
+def repository_job(url: str, version: str | None, options: JobOptions) -> NewJob:
+    """Return a job of a repository at the present commit of `version`, a branch, tag or commit.
 
     Raises:
         Refused: there is no such repository or version.
     """
-    if any(".." in Path(word).parts for word in options.entry_point):
+    if any(".." in Path(argument).parts for argument in options.entry_point):
         raise Refused("The entry point leads out of the repository.")
-    commit = _resolved(url, version)
-    source = _source(options, git=GitCommit(url, commit))
-    return NewJob(safe_name(f"job-{url}_{_program(options.entry_point)}"), _file(REPOSITORY, source, options))
+    commit = _resolve_commit(url, version)
+    source = _job_source(options, git=GitCommit(url, commit))
+    return NewJob(safe_name(f"job-{url}_{_program(options.entry_point)}"), _job_file(REPOSITORY, source, options))
 
 
-def of_directory(directory: Path, artifact_reference: str, code_name: str, options: Options) -> NewJob:
-    """A job of a directory whose code artifact is there already."""
+def directory_job(directory: Path, artifact_reference: str, code_name: str, options: JobOptions) -> NewJob:
+    """Return a job of a directory that was uploaded as a code artifact."""
     requirements = directory / "requirements.txt"
     text = requirements.read_text(errors="replace") if requirements.is_file() else ""
     name = code_name.replace("code", "job", 1)
-    return NewJob(name, _file(CODE, _source(options, artifact=artifact_reference), options), requirements=text)
+    return NewJob(name, _job_file(CODE, _job_source(options, artifact=artifact_reference), options), requirements=text)
 
 
-def of_image(image: str) -> NewJob:
-    """A job of an image; its tag becomes an alias. Raises :class:`Refused` for what is no image."""
+def image_job(image: str) -> NewJob:
+    """Return a job of an image, with its tag as an alias. Raises :class:`Refused` for what is no image."""
     found = _TAG.fullmatch(image)
-    if found is None or any(sign.isspace() for sign in image) or image.startswith("-"):
+    if found is None or any(character.isspace() for character in image) or image.startswith("-"):
         raise Refused(f"{image!r} is no image.")
     aliases = (found["tag"],) if found["tag"] else ()
     return NewJob(safe_name(f"job-{found['image']}"), JobFile(IMAGE, JobSource(image=image), ""), aliases)
 
 
-def _source(options: Options, git: GitCommit | None = None, artifact: str | None = None) -> JobSource:
+def _job_source(options: JobOptions, git: GitCommit | None = None, artifact: str | None = None) -> JobSource:
     return JobSource(
         git=git,
         artifact=artifact,
@@ -83,35 +83,35 @@ def _source(options: Options, git: GitCommit | None = None, artifact: str | None
     )
 
 
-def _file(kind: str, source: JobSource, options: Options) -> JobFile:
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return JobFile(kind, source, options.runtime or here)
+def _job_file(kind: str, source: JobSource, options: JobOptions) -> JobFile:
+    running_version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return JobFile(kind, source, options.runtime or running_version)
 
 
 def _program(entry_point: Sequence[str]) -> str:
-    """What a command runs: its first script, or else its last word."""
-    scripts = [word for word in entry_point if word.endswith((".py", ".sh"))]
+    """Return the program of a command: its first script, else its last argument."""
+    scripts = [argument for argument in entry_point if argument.endswith((".py", ".sh"))]
     return scripts[0] if scripts else entry_point[-1]
 
 
-def _resolved(url: str, version: str | None) -> str:
+def _resolve_commit(url: str, version: str | None) -> str:
     if version is not None and _COMMIT.fullmatch(version):
         return version.lower()
-    wanted = (
+    refs = (
         _DEFAULT_REFS
         if version is None
         else (f"refs/heads/{version}", f"refs/tags/{version}^{{}}", f"refs/tags/{version}")
     )
-    advertised = _advertised(url, wanted)
-    found = next((advertised[ref] for ref in wanted if ref in advertised), None)
+    advertised = _list_refs(url, refs)
+    found = next((advertised[ref] for ref in refs if ref in advertised), None)
     if found is None:
         what = "is empty" if version is None else f"has no branch or tag {version!r}"
         raise Refused(f"The repository {url} {what}. Name a branch, a tag or a whole commit.")
     return found
 
 
-def _advertised(url: str, refs: Sequence[str]) -> dict[str, str]:
-    """Commit by ref, of those refs that the repository has."""
+def _list_refs(url: str, refs: Sequence[str]) -> dict[str, str]:
+    """Return the commit of each of ``refs`` that the repository has."""
     command = ["git", "ls-remote", "--quiet", "--", url, *refs]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)

@@ -1,4 +1,4 @@
-"""`launchd job`: make, list and describe jobs, kept as artifacts in W&B's form at the queue server."""
+"""`launchd job`: create, list and describe jobs, which are artifacts of the queue server in W&B's form."""
 
 import re
 import shlex
@@ -9,21 +9,22 @@ import click
 
 from launchd.api.sources import DEFAULT_PROJECT
 from launchd.cli.errors import report_errors
-from launchd.cli.format import joined, one_line
-from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, NewJob, Options, of_directory, of_image, of_repository
-from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
+from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, JobOptions, NewJob, directory_job, image_job, repository_job
+from launchd.cli.options import entity_option, server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.client.artifact_models import ArtifactVersion
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
 from launchd.client.jobs import create_job, download_job, list_jobs
+from launchd.client.models import ArtifactVersion
 from launchd.client.queue_server import QueueServer
 from launchd.client.upload_dir import IGNORED
+from launchd.humanize import join_names, one_line
 
-#: What W&B's command leaves out of a code job, besides what is never code.
+#: Names that W&B's command leaves out of a code job, beside those that are never code.
 _NOT_CODE = ("wandb",)
 
-#: What W&B's clients take.
+#: Versions of Python that W&B's clients accept.
 _RUNTIME = re.compile(r"3\.[0-9]+")
 
 _OUTCOMES = {"created": "was created", "updated": "has a new version", "unchanged": "is unchanged"}
@@ -35,7 +36,7 @@ project_option = click.option(
 
 @click.group()
 def job() -> None:
-    """Make, list and describe jobs: what to run, kept at the queue server under a name."""
+    """Create, list and describe jobs: sources with an entry point, kept at the queue server under a name."""
 
 
 @job.command(
@@ -46,9 +47,9 @@ def job() -> None:
 @click.argument("kind", type=click.Choice(["git", "code", "image"]))
 @click.argument("path")
 @click.option("-n", "--name", help="Name of the job [default: made from PATH].")
-@click.option("-d", "--description", help="What it is for.")
+@click.option("-d", "--description", help="Description of the job.")
 @click.option("-a", "--alias", "aliases", multiple=True, help="Alias of the new version, beside `latest`.")
-@click.option("-E", "--entry-point", metavar="COMMAND", help="What to run, as one text [default: python main.py].")
+@click.option("-E", "--entry-point", metavar="COMMAND", help="Command to run, as one text [default: python main.py].")
 @click.option("-g", "--git-hash", metavar="REF", help="Branch, tag or commit of the repository.")
 @click.option("-r", "--runtime", metavar="3.N", help="Version of Python [default: the one that runs this].")
 @click.option("-b", "--build-context", help="Directory that an image is built in.")
@@ -75,30 +76,30 @@ def create(
     url: str | None,
     state_dir: Path | None,
 ) -> None:
-    """Make a job of PATH: the URL of a git repository, a directory, or a container image.
+    """Create a job of PATH: the URL of a git repository, a directory, or a container image.
 
-    Made again, a job gets a new version, unless nothing changed.
+    If the job exists, it gets a new version, unless nothing has changed.
     """
     if runtime is not None and not _RUNTIME.fullmatch(runtime):
         raise click.BadParameter(f"{runtime!r} is no version of Python 3, such as 3.11.", param_hint="--runtime")
     given = (entry_point, git_hash, runtime, build_context, dockerfile, base_image)
     _check(kind, path, name, given)
-    options = Options(
-        entry_point=_words(entry_point),
+    options = JobOptions(
+        entry_point=_split_command(entry_point),
         runtime=runtime,
         build_context=build_context,
         dockerfile=dockerfile,
         base_image=base_image,
     )
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         if kind == "git":
-            new = of_repository(path, git_hash, options)
+            new = repository_job(path, git_hash, options)
         elif kind == "code":
-            new = _of_directory(server, owner, project, Path(path), name, options)
+            new = _upload_job(server, owner, project, Path(path), name, options)
         else:
-            new = of_image(path)
-        made = create_job(
+            new = image_job(path)
+        created = create_job(
             server,
             JobName(owner, project, name or new.name),
             new.job,
@@ -106,7 +107,7 @@ def create(
             aliases=(*aliases, *new.aliases),
             description=description,
         )
-    click.echo(f"Job {made.name} {_OUTCOMES[made.outcome]}.")
+    click.echo(f"Job {created.name} {_OUTCOMES[created.outcome]}.")
 
 
 def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]) -> None:
@@ -122,19 +123,19 @@ def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]
         raise click.UsageError("--git-hash is for jobs of a git repository.")
 
 
-def _words(entry_point: str | None) -> tuple[str, ...]:
+def _split_command(entry_point: str | None) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(entry_point)) if entry_point else DEFAULT_ENTRY_POINT
     except ValueError as error:
         raise click.BadParameter(f"{error}.", param_hint="--entry-point") from error
 
 
-def _of_directory(
-    server: QueueServer, entity: str, project: str, directory: Path, name: str | None, options: Options
+def _upload_job(
+    server: QueueServer, entity: str, project: str, directory: Path, name: str | None, options: JobOptions
 ) -> NewJob:
     code_name = f"code-{name or safe_name(directory.resolve().name)}"
     artifact_id = upload_directory(server, entity, project, code_name, directory, (*IGNORED, *_NOT_CODE))
-    return of_directory(directory, code_reference(artifact_id), code_name, options)
+    return directory_job(directory, code_reference(artifact_id), code_name, options)
 
 
 @job.command("list")
@@ -145,7 +146,7 @@ def _of_directory(
 def list_all(project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the jobs of a project, with all their versions."""
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         found = list_jobs(server, owner, project)
         if not found:
             require_entity(server, owner)
@@ -159,7 +160,7 @@ def list_all(project: str, entity: str | None, url: str | None, state_dir: Path 
 def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
     number = f"v{version.version_index}"
     aliases = [alias.alias for alias in version.aliases if alias.alias != number]
-    return version.artifact_sequence.name, number, joined(aliases), one_line(version.description)
+    return version.artifact_sequence.name, number, join_names(aliases), one_line(version.description)
 
 
 @job.command()
@@ -169,9 +170,9 @@ def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
 @server_options
 @report_errors(*REMOTE_ERRORS, OSError)
 def describe(name: str, project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
-    """Show what the job NAME runs. NAME is [[ENTITY/]PROJECT/]NAME[:ALIAS]."""
+    """Show source and entry point of the job NAME, which is [[ENTITY/]PROJECT/]NAME[:ALIAS]."""
     with queue_server(url, state_dir) as server, tempfile.TemporaryDirectory() as directory:
-        owner = entity_of(server, entity) if name.count("/") < 2 else entity
+        owner = resolve_entity(server, entity) if name.count("/") < 2 else entity
         known = parse_job_name(name, owner, project)
         found = download_job(server, known, Path(directory))
         packages = Path(directory, FROZEN_FILE)

@@ -1,4 +1,4 @@
-"""JSON given on the command line, as text or as a file."""
+"""JSON arguments of the command line, given as text or as a file."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ def json_mapping(given: str, flag: str) -> dict[str, Any]:
     """Return the JSON object in ``given``, which is its text, or the path of a file with it.
 
     Raises:
-        click.BadParameter: it is neither, or no object; names ``flag``.
+        click.BadParameter: it is neither, or no object; the message names ``flag``.
     """
     text = given if given.lstrip().startswith("{") else _content(given, flag)
     try:

@@ -1,42 +1,43 @@
-"""`launchd key`: make, list and revoke API keys of the queue server."""
+"""`launchd key`: create, list and revoke API keys of the queue server."""
 
 from pathlib import Path
 
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import minute, one_line
-from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.client.account_models import KeyDetail
+from launchd.client.models import KeyDetail
+from launchd.humanize import format_minute, one_line
 
 role_option = click.option(
     "-r", "--role", type=click.Choice(["viewer", "member", "admin"]), default="member", show_default=True
 )
-user_option = click.option("--user", metavar="NAME", help="Whose keys are meant [default: yours].")
+user_option = click.option("--user", metavar="NAME", help="Owner of the keys [default: you].")
 
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 @key.command(epilog="\b\nExample:\n  launchd key create --description ci > ci.key")
-@click.option("-d", "--description", default="", help="What the key is for.")
+@click.option("-d", "--description", default="", help="Purpose of the key.")
 @role_option
 @user_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def create(description: str, role: str, user: str | None, url: str | None, state_dir: Path | None) -> None:
-    """Make an API key and print it: it is shown this once.
+    """Create an API key and print it; it cannot be shown again.
 
-    A key of role viewer can look, one of role member also change things, one of role admin also manage users, teams and
+    A key of role viewer can read, one of role member also change things, one of role admin also manage users, teams and
     keys as far as its owner may.
     """
     with queue_server(url, state_dir) as server:
-        made = server.make_key(description, role.upper(), user)
+        secret = server.create_key(description, role.upper(), user)
     click.echo("Keep this key well; it cannot be shown again.", err=True)
-    click.echo(made)
+    click.echo(secret)
 
 
 @key.command("list")
@@ -47,12 +48,12 @@ def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None
     """List API keys, without their secrets."""
     with queue_server(url, state_dir) as server:
         owner = user or server.viewer().username or ""
-        found = server.keys(owner)
-    if not found:
+        keys = server.keys(owner)
+    if not keys:
         click.echo(f"There are no API keys of {owner!r} that you may see.")
         return
     headers = ("ID", "ROLE", "CREATED", "LAST USED", "DESCRIPTION")
-    click.echo("\n".join(table(headers, [_row(one) for one in found], terminal_width())))
+    click.echo("\n".join(table(headers, [_row(detail) for detail in keys], terminal_width())))
 
 
 @key.command()
@@ -60,12 +61,18 @@ def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def revoke(key_id: str, url: str | None, state_dir: Path | None) -> None:
-    """Revoke the API key with this id: it stops working at once."""
+    """Revoke the API key with the id KEY_ID: it stops working at once."""
     with queue_server(url, state_dir) as server:
         server.revoke_key(key_id)
     click.echo(f"API key {key_id} was revoked.")
 
 
-def _row(one: KeyDetail) -> list[Cell]:
-    texts = (one.id, one.role.lower(), minute(one.created_at), minute(one.last_used_at), one_line(one.description))
+def _row(detail: KeyDetail) -> list[Cell]:
+    texts = (
+        detail.id,
+        detail.role.lower(),
+        format_minute(detail.created_at),
+        format_minute(detail.last_used_at),
+        one_line(detail.description),
+    )
     return [Cell(text) for text in texts]

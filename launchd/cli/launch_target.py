@@ -1,4 +1,4 @@
-"""What `launchd launch` was told to launch, and the run spec that says so. It only looks at the disk."""
+"""The target of `launchd launch`, and its run spec. It reads the disk, and asks no server."""
 
 import json
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ import msgspec
 
 from launchd.api.sources import DEFAULT_SCRIPT, has_default_script, is_repository
 
-#: A configuration with one of these is W&B's launch config, part of a run spec; any other is the run's own.
-SPEC_KEYS = frozenset({"overrides", "resource", "resource_args"})
+#: A configuration with one of these keys is W&B's launch config; any other is the run's configuration.
+LAUNCH_CONFIG_KEYS = frozenset({"overrides", "resource", "resource_args"})
 
-#: A run spec with one of these has something to run without our saying so.
-_SOURCES = frozenset({"job", "docker", "image_uri", "git", "uri"})
+#: A run spec with one of these keys has a source of its own.
+_SOURCE_KEYS = frozenset({"job", "docker", "image_uri", "git", "uri"})
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What to launch: one of ``directory`` and ``repository``, or neither; ``entry_point`` is the command to run."""
+    """The source to launch: ``directory``, ``repository`` or neither; ``entry_point`` is the command to run."""
 
     directory: Path | None = None
     repository: str | None = None
@@ -27,7 +27,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def find_target(name: str | None, version: str | None, entry_point: tuple[str, ...]) -> Target:
-    """Return what ``name`` means: a git repository, a directory of this machine, or nothing but a command.
+    """Return the target ``name``: a git repository, a directory of this machine, or, for ``None``, a command alone.
 
     Raises:
         click.UsageError: it is neither.
@@ -47,13 +47,13 @@ def find_target(name: str | None, version: str | None, entry_point: tuple[str, .
     return Target(directory=directory, entry_point=entry_point)
 
 
-def run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the run spec, but for the artifact of a directory; ``flags`` are keys of it that the command line set.
+def build_run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the run spec without the artifact of a directory; ``flags`` are its keys that the command line sets.
 
     Raises:
-        click.UsageError: there is nothing to run, or the configuration's ``overrides`` are no object.
+        click.UsageError: there is no source or command, or the configuration's ``overrides`` are no object.
     """
-    base = dict(config) if SPEC_KEYS & config.keys() else {"overrides": {"run_config": dict(config)}}
+    base = dict(config) if LAUNCH_CONFIG_KEYS & config.keys() else {"overrides": {"run_config": dict(config)}}
     spec = base | {key: value for key, value in flags.items() if value is not None}
     if target.repository is not None:
         spec["git"] = {"repo": target.repository, "version": target.version}
@@ -74,7 +74,7 @@ def _object(value: object, what: str) -> dict[str, Any]:
 def _require_source(target: Target, spec: Mapping[str, Any]) -> None:
     if target.directory is not None:
         if not has_default_script(target.directory):
-            what = f"{target.directory} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'."
-            raise click.UsageError(what)
-    elif not _SOURCES & spec.keys():
+            problem = f"{target.directory} has no {DEFAULT_SCRIPT}: say what to run, as in -E 'python train.py'."
+            raise click.UsageError(problem)
+    elif not _SOURCE_KEYS & spec.keys():
         raise click.UsageError("Say what to launch: a directory, the URL of a git repository, or a command after --.")

@@ -1,4 +1,4 @@
-"""Commands that are loaded when they are called. Owns the group that finds them by dotted path."""
+"""A group of commands whose modules are loaded when they are called."""
 
 import pkgutil
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group whose ``paths`` hold for each command where it is and what the list of commands says of it."""
+    """A group whose ``paths`` have the dotted path and the summary of each command."""
 
     def __init__(self, *args: Any, paths: Mapping[str, tuple[str, str]], **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._paths = paths
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names, in the order in which they are given."""
+        """Return the names of the commands, in the order of ``paths``."""
         return list(self._paths)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature

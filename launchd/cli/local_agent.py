@@ -1,58 +1,46 @@
-"""This host's agent, as commands speak to it: where its control socket is, and one question to it."""
+"""The agent of this host: its directories, and requests to its control socket."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-import click
+from typing import Any, NamedTuple
 
 from launchd.agent.control.client import ControlError, NoAnswer, ask
-from launchd.cli.instance_option import state_dir_option
 from launchd.config import SYSTEM_STATE_DIR, ConfigError, Flags, default_runtime_dir, default_state_dir, load
 from launchd.local.instance import InstanceNotRunning, LocalInstance, default_directory, running_instance
 
-#: What a command that uses :func:`agent_options` may meet.
+#: The exceptions of :func:`runtime_dir`, :func:`agent_locations` and :func:`ask_agent`.
 LOCAL_ERRORS = (ControlError, ConfigError, InstanceNotRunning)
 
-#: A configuration must name queues; which ones does not matter to who looks for a socket.
+#: A configuration must name queues, which do not matter for finding a socket.
 _ANY_QUEUE = Flags(queues=("any",))
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def agent_options(command: F) -> F:
-    """Give a command the options that say which agent is meant: ``config_path`` and ``state_dir``."""
-    config = click.option("-c", "--config", "config_path", metavar="FILE", help="Configuration file of the agent.")
-    return config(state_dir_option(command))
 
 
 class AgentLocation(NamedTuple):
-    """Where an agent lives: its control socket lies in ``runtime_dir``, its journal in ``state_dir``."""
+    """The directories of an agent: its control socket is in ``runtime_dir``, its journal in ``state_dir``."""
 
     runtime_dir: Path
     state_dir: Path
 
 
 def runtime_dir(config_path: str | None, state_dir: Path | None) -> Path:
-    """Where the agent's socket lies: as the named configuration says, that of the living `up`, as the usual one says.
+    """Return the directory of the agent's socket: the named configuration's, the running `up`'s, or the usual one.
 
     Raises:
-        ConfigError: the configuration cannot be read. `NotUp`: no `up` runs where it should.
+        ConfigError: the configuration cannot be used. `InstanceNotRunning`: no `up` runs over ``state_dir``.
     """
-    note = None if config_path else running_instance(state_dir)
-    return Path(note.runtime_dir) if note else _configured(config_path).runtime_dir
+    info = None if config_path else running_instance(state_dir)
+    return Path(info.runtime_dir) if info else _configured(config_path).runtime_dir
 
 
 def agent_locations(config_path: str | None, state_dir: Path | None) -> list[AgentLocation]:
-    """Where the agent that is meant may live, or have lived, the likeliest first. Raises `ConfigError`."""
+    """Return the possible locations of an agent, running or ended, the likeliest first. Raises `ConfigError`."""
     if config_path:
         return [_configured(config_path)]
-    home = LocalInstance(state_dir or default_directory(os.environ))
-    ours = AgentLocation(home.runtime_dir, home.agent_dir)
-    if state_dir or home.is_up():
-        return [ours]
-    return [_configured(None), ours]
+    instance = LocalInstance(state_dir or default_directory(os.environ))
+    local = AgentLocation(instance.runtime_dir, instance.agent_dir)
+    if state_dir or instance.is_up():
+        return [local]
+    return [_configured(None), local]
 
 
 def _configured(config_path: str | None) -> AgentLocation:
@@ -61,23 +49,23 @@ def _configured(config_path: str | None) -> AgentLocation:
 
 
 def ask_agent(directory: Path, **request: str) -> dict[str, Any]:
-    """Return the agent's answer.
+    """Return the agent's response to a request.
 
     Raises:
-        ControlError: it cannot be reached, or it answers that it cannot do that.
+        ControlError: the agent cannot be reached, or refuses the request.
     """
     try:
-        answer = ask(directory, dict(request))
-    except NoAnswer as silence:
-        if _is_beside_the_service(directory):
-            raise NoAnswer(f"{silence} That of the system service is root's: ask it with sudo.") from None
+        response = ask(directory, dict(request))
+    except NoAnswer as error:
+        if _service_agent_may_be_meant(directory):
+            raise NoAnswer(f"{error} That of the system service is root's: ask it with sudo.") from None
         raise
-    if not answer.get("ok"):
-        raise ControlError(str(answer.get("error") or "The agent refused without a reason."))
-    return answer
+    if not response.get("ok"):
+        raise ControlError(str(response.get("error") or "The agent refused without a reason."))
+    return response
 
 
-def _is_beside_the_service(directory: Path) -> bool:
-    """Whether somebody but root looks where their own agent would be, on a host with a system service."""
+def _service_agent_may_be_meant(directory: Path) -> bool:
+    """Return whether a user other than root asks their own agent, on a host with the system service."""
     usual = default_runtime_dir(os.environ, default_state_dir(os.environ))
     return os.geteuid() != 0 and directory == Path(usual) and Path(SYSTEM_STATE_DIR).exists()

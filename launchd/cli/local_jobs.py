@@ -1,4 +1,4 @@
-"""One job of this host, as its agent tells it; where none answers, as the agent's journal and the job's files do."""
+"""Looks up a job of this host: from its agent, else from the agent's journal and the job's files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,48 +13,48 @@ from launchd.cli.local_agent import AgentLocation, ask_agent
 
 
 class LocalJob(msgspec.Struct, frozen=True):
-    """A job. ``silence`` says why its agent could not be asked, ``None`` where it was."""
+    """A job of this host. ``no_answer`` is the reason why its agent was not asked, ``None`` where it was."""
 
     location: AgentLocation
     item_id: str
     phase: str
     directory: Path
     has_ended: bool
-    silence: str | None = None
+    no_answer: str | None = None
 
 
-def find_local_job(places: Sequence[AgentLocation], word: str) -> LocalJob:
-    """Return the job of an item, run id or workload name at the first of ``places`` that knows it.
+def find_local_job(locations: Sequence[AgentLocation], name: str) -> LocalJob:
+    """Return the job with this item id, run id or workload name from the first of ``locations`` that has it.
 
     Raises:
-        ControlError: none of them does. `JournalError`: it cannot be looked up.
+        ControlError: none of them has it. `JournalError`: a journal cannot be read.
     """
-    refusals: list[ControlError] = []
-    for place in places:
+    errors: list[ControlError] = []
+    for location in locations:
         try:
-            return look_up_job(place, word)
-        except ControlError as refusal:
-            refusals.append(refusal)
-    # That nobody is here says less than that somebody knows no such job.
-    raise min(refusals, key=lambda refusal: type(refusal) is NoAnswer)
+            return fetch_job(location, name)
+        except ControlError as error:
+            errors.append(error)
+    # An answer that there is no such job says more than no answer.
+    raise min(errors, key=lambda error: type(error) is NoAnswer)
 
 
-def look_up_job(place: AgentLocation, word: str) -> LocalJob:
-    """Return how a job is now; raises as :func:`find_local_job` does."""
+def fetch_job(location: AgentLocation, name: str) -> LocalJob:
+    """Return the present state of a job; raises as :func:`find_local_job` does."""
     try:
-        job = ask_agent(place.runtime_dir, command="job", item=word)["job"]
-    except NoAnswer as silence:
-        return _unattended(place, word, silence)
-    return LocalJob(place, job["item_id"], job["phase"], Path(job["directory"]), job["phase"] in TERMINAL_STATES)
+        job = ask_agent(location.runtime_dir, command="job", item=name)["job"]
+    except NoAnswer as error:
+        return _job_from_journal(location, name, error)
+    return LocalJob(location, job["item_id"], job["phase"], Path(job["directory"]), job["phase"] in TERMINAL_STATES)
 
 
-def _unattended(place: AgentLocation, word: str, silence: NoAnswer) -> LocalJob:
+def _job_from_journal(location: AgentLocation, name: str, no_answer: NoAnswer) -> LocalJob:
     try:
-        job = read_job(place.state_dir, word)
+        job = read_job(location.state_dir, name)
     except FileNotFoundError:
-        raise silence from None
+        raise no_answer from None
     if job is None:
-        raise ControlError(f"{silence} The journal in {place.state_dir} knows no job {word}.")
-    directory = Path(job_directory(place.state_dir, job.name))
+        raise ControlError(f"{no_answer} The journal in {location.state_dir} knows no job {name}.")
+    directory = Path(job_directory(location.state_dir, job.name))
     is_over = job.is_over or has_ended(directory)
-    return LocalJob(place, job.item_id, phase(job, directory), directory, is_over, str(silence))
+    return LocalJob(location, job.item_id, phase(job, directory), directory, is_over, str(no_answer))

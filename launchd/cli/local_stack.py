@@ -1,4 +1,4 @@
-"""What `launchd up` runs: one queue server and one agent over one directory, in which order they come and go."""
+"""The queue server and the agent of `launchd up`: their order of start and stop, restarts, configuration and port."""
 
 import os
 import socket
@@ -21,11 +21,11 @@ HOST = "127.0.0.1"
 
 START_SECONDS = 30.0
 POLL_SECONDS = 0.05
-LOOK_SECONDS = 1.0
-AGENT_LEAVES_SECONDS, SERVER_LEAVES_SECONDS = 20.0, 5.0
+CHECK_SECONDS = 1.0
+AGENT_STOP_SECONDS, SERVER_STOP_SECONDS = 20.0, 5.0
 
-#: Would overrule the configuration that is written for the agent.
-_NOT_FOR_CHILDREN = (
+#: Variables that would override the configuration written for the agent.
+_REMOVED_VARIABLES = (
     "WANDB_API_KEY",
     "WANDB_BASE_URL",
     "WANDB_ENTITY",
@@ -38,13 +38,13 @@ _CONFIG_HEAD = "# Written by `launchd up` at each start; what is changed here is
 
 
 class LocalStack:
-    """One queue server and one agent. ``port`` ``None``: that of the last time, if it is free."""
+    """One queue server and one agent. ``port`` ``None``: the last one, if it is free."""
 
-    def __init__(self, home: LocalInstance, max_jobs: int, port: int | None) -> None:
+    def __init__(self, instance: LocalInstance, max_jobs: int, port: int | None) -> None:
         self.max_jobs = max_jobs
-        self._instance = home
-        self._port = _port(home, port)
-        self._environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_CHILDREN}
+        self._instance = instance
+        self._port = _choose_port(instance, port)
+        self._environ = {name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES}
         self._signals = Signals()
         self._server: ChildProcess | None = None
         self._agent: ChildProcess | None = None
@@ -55,42 +55,42 @@ class LocalStack:
         return f"http://{HOST}:{self._port}"
 
     def start(self) -> bool:
-        """Start both and wait until they serve; false where we were asked to end meanwhile.
+        """Start both and wait until they serve; returns false where a signal asked to stop meanwhile.
 
         Raises:
-            NotUp: one of them did not start.
+            InstanceNotRunning: one of them did not start.
         """
         return self._start_server() and self._start_agent()
 
-    def keep_up(self, say: Callable[[str], None]) -> None:
-        """Start again what dies, until we are asked to end or the agent has left in good order (drained, detached)."""
-        while not self._signals.asked_to_end:
-            self._signals.wait(LOOK_SECONDS)
+    def supervise(self, echo: Callable[[str], None]) -> None:
+        """Restart processes that die, until a signal asks to stop or the agent ends by itself (drained, detached)."""
+        while not self._signals.stop_requested:
+            self._signals.wait(CHECK_SECONDS)
             if self._agent is not None and self._agent.exit_code() == 0:
-                say("The agent has left.")
+                echo("The agent has ended.")
                 return
             for name, child in (("queue server", self._server), ("agent", self._agent)):
                 code = child.exit_code() if child else None
-                if child is not None and code is not None and child.start_again():
-                    say(f"The {name} died (exit code {code}) and was started again.")
+                if child is not None and code is not None and child.restart():
+                    echo(f"The {name} died (exit code {code}) and was started again.")
 
     def jobs(self) -> int | None:
-        """How many jobs the agent has, ``None`` where it does not say."""
+        """Return the number of the agent's jobs, ``None`` where it does not answer."""
         try:
             return len(ask(self._instance.runtime_dir, {"command": "status"})["status"]["jobs"])
         except (ControlError, KeyError):
             return None
 
-    def end(self) -> None:
-        """End the agent, then the server: what the agent has to report is heard."""
+    def stop(self) -> None:
+        """Stop the agent, then the server, so that the agent's last reports are delivered."""
         if self._agent is not None:
-            self._agent.end(AGENT_LEAVES_SECONDS)
+            self._agent.stop(AGENT_STOP_SECONDS)
         if self._server is not None:
-            self._server.end(SERVER_LEAVES_SECONDS)
+            self._server.stop(SERVER_STOP_SECONDS)
 
     def _start_server(self) -> bool:
-        place = ("--data-dir", str(self._instance.server_dir), "--host", HOST, "--port", str(self._port))
-        self._server = ChildProcess(["server", *place], self._instance.server_log, self._environ)
+        options = ("--data-dir", str(self._instance.server_dir), "--host", HOST, "--port", str(self._port))
+        self._server = ChildProcess(["server", *options], self._instance.server_log, self._environ)
         return self._wait_for(self._server, self._server_answers, "The queue server")
 
     def _start_agent(self) -> bool:
@@ -110,7 +110,7 @@ class LocalStack:
     def _wait_for(self, child: ChildProcess, ready: Callable[[], bool], who: str) -> bool:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
-            if self._signals.asked_to_end:
+            if self._signals.stop_requested:
                 return False
             if child.exit_code() is not None:
                 raise InstanceNotRunning(f"{who} did not start: {child.log_tail()}")
@@ -138,29 +138,29 @@ class LocalStack:
         return bool(status.get("ok") and status["status"]["agent"]["state"] == "polling")
 
     def _write_config(self, entity: str, queues: list[str]) -> None:
-        ours = {
+        settings = {
             "base_url": self.url,
             "api_key_file": str(self._instance.key_file),
             "state_dir": str(self._instance.agent_dir),
             "runtime_dir": str(self._instance.runtime_dir),
             "policy": {"resources": ["local-process"], "allow_local_git": True, "allow_venv": True},
         }
-        config = {"entity": entity, "queues": queues, "max_jobs": self.max_jobs, "launchd": ours}
+        config = {"entity": entity, "queues": queues, "max_jobs": self.max_jobs, "launchd": settings}
         self._instance.config_path.write_text(_CONFIG_HEAD + yaml.safe_dump(config, sort_keys=False))
 
 
-def _port(home: LocalInstance, wanted: int | None) -> int:
-    """The wanted port, else that of the last time if it is free, else any free one."""
-    if wanted:
-        return wanted
-    note = home.info()
-    last = urlsplit(note.url).port if note and wanted is None else None
-    return (last and _free(last)) or _free(0) or 0
+def _choose_port(instance: LocalInstance, given: int | None) -> int:
+    """Return the given port, else the last one if it is free, else any free one."""
+    if given:
+        return given
+    info = instance.info()
+    last = urlsplit(info.url).port if info and given is None else None
+    return (last and _free_port(last)) or _free_port(0) or 0
 
 
-def _free(port: int) -> int | None:
+def _free_port(port: int) -> int | None:
     with socket.socket() as listening:
-        # As the server will: a port whose last connections are still ending is free.
+        # As the server does: a port with connections in TIME_WAIT is free.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((HOST, port))

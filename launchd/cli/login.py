@@ -1,4 +1,4 @@
-"""`launchd login` and `launchd whoami`: keep a key where every client finds it, and say whose key that is."""
+"""`launchd login` and `launchd whoami`: store a key where every client finds it, and show its owner."""
 
 import configparser
 import os
@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import joined
 from launchd.cli.login_files import write_base_url, write_key
-from launchd.cli.options import REMOTE_ERRORS, server_options
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS
 from launchd.client.credentials import find_base_url
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.models import Viewer
 from launchd.client.queue_server import QueueServer
+from launchd.humanize import join_names
 from launchd.local.endpoint import resolve_endpoint
 
 EXAMPLES = """\b
@@ -24,8 +25,8 @@ Examples:
   launchd login --host http://127.0.0.1:8780 < admin.key
 """
 
-#: They go before what is written; whoever logs in should know.
-_OVERRULING = ("WANDB_API_KEY", "WANDB_BASE_URL")
+#: Variables that win over the files that are written; a warning names those that are set.
+_OVERRIDING_VARIABLES = ("WANDB_API_KEY", "WANDB_BASE_URL")
 
 
 @click.command(epilog=EXAMPLES)
@@ -33,19 +34,19 @@ _OVERRULING = ("WANDB_API_KEY", "WANDB_BASE_URL")
 @click.option("--host", metavar="URL", help="Address of the server [default: WANDB_BASE_URL, W&B's settings].")
 @report_errors(QueueServerError, OSError, configparser.Error)
 def login(key: str | None, host: str | None) -> None:
-    """Keep an API key for a server, after asking the server whose it is.
+    """Store an API key for a server, after a check at the server.
 
-    The key is asked for, or read from standard input where that is no terminal. As an argument, KEY, anybody on this
-    host can read it in the list of processes. It is written to netrc and the address to W&B's settings, where this
-    program and W&B's clients of every version look for them.
+    The key is prompted for, or read from standard input where that is no terminal. As the argument KEY, it can be read
+    in the list of processes by all users of this host. It is written to netrc and the address to W&B's settings, where
+    this program and W&B's clients of every version look for them.
     """
     address = (host or find_base_url(os.environ).url).rstrip("/")
     key = key or _read_key(address)
     with closing(QueueServer(address, key)) as server:
         viewer = server.viewer()
-    places = f"{write_key(address, key, os.environ)} and {write_base_url(address, os.environ)}"
-    click.echo(f"Logged in at {address} as {viewer.username}. Key and address are in {places}.")
-    for name in _OVERRULING:
+    files = f"{write_key(address, key, os.environ)} and {write_base_url(address, os.environ)}"
+    click.echo(f"Logged in at {address} as {viewer.username}. Key and address are in {files}.")
+    for name in _OVERRIDING_VARIABLES:
         if os.environ.get(name):
             click.echo(f"{name} is set and goes before them.", err=True)
 
@@ -54,17 +55,21 @@ def login(key: str | None, host: str | None) -> None:
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def whoami(url: str | None, state_dir: Path | None) -> None:
-    """Say whose API key is used, at which server, and where both were found."""
+    """Show the owner of the API key, the server, and where both were found."""
     address, key = resolve_endpoint(url, state_dir, os.environ)
     with closing(QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))) as server:
         viewer = server.viewer()
-    for line in (_person(viewer), f"server  {address.url} (from {address.origin})", f"key     from {key.origin}"):
+    for line in (
+        _identity_lines(viewer),
+        f"server  {address.url} (from {address.origin})",
+        f"key     from {key.origin}",
+    ):
         click.echo(line)
 
 
-def _person(viewer: Viewer) -> str:
-    # The server lists everybody's own entity among them.
-    teams = joined(team for team in viewer.teams if team != viewer.username)
+def _identity_lines(viewer: Viewer) -> str:
+    # The server lists the user's own entity among the teams.
+    teams = join_names(team for team in viewer.teams if team != viewer.username)
     return f"user    {viewer.username}\nentity  {viewer.entity or '-'}\nteams   {teams}"
 
 

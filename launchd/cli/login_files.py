@@ -1,7 +1,7 @@
-"""Where `launchd login` writes a key and an address, so that W&B's clients of every version and ours find them.
+"""Writes a key and an address for `launchd login`, where W&B's clients of every version and launchd find them.
 
-Owns the writing; `launchd.client.credentials` reads, and says where. W&B 0.20 looks in netrc for the host alone and
-0.31 for the host with its port, so both are written. Files are replaced whole, with mode 0600.
+`launchd.client.credentials` has the paths, and reads the files. W&B 0.20 looks in netrc for the host alone and 0.31 for
+the host with its port, so both are written. Files are replaced as a whole, with mode 0600.
 """
 
 import configparser
@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from launchd.client.credentials import global_settings_file, netrc_files
 
-#: netrc knows entries by their first words; a comment stays where it is.
+#: Entries of netrc begin with one of these keywords.
 _ENTRY_STARTS = re.compile(r"^(?=[ \t]*(?:machine|default|macdef)\b)", re.MULTILINE)
-_MACHINE = re.compile(r"[ \t]*machine\s+(\S+)")
+_MACHINE_ENTRY = re.compile(r"[ \t]*machine\s+(\S+)")
 
 
 def write_key(base_url: str, key: str, environ: Mapping[str, str]) -> Path:
-    """Put the key into netrc, in place of any other for this host. Returns the file.
+    """Write the key to netrc, in place of others for this host; returns the path.
 
     Raises:
         OSError: the file cannot be read or written.
@@ -30,13 +30,13 @@ def write_key(base_url: str, key: str, environ: Mapping[str, str]) -> Path:
     machines = list(dict.fromkeys([parts.netloc.rpartition("@")[2], parts.hostname or ""]))
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     new = "".join(f"machine {machine}\n  login user\n  password {key}\n" for machine in machines)
-    # In front: what follows `default` is read by nobody.
+    # In front: entries after `default` are not read.
     _replace(path, new + _without(before, machines))
     return path
 
 
 def write_base_url(base_url: str, environ: Mapping[str, str]) -> Path:
-    """Put the server's address into W&B's settings file. Returns the file.
+    """Write the server's address to W&B's settings file; returns the path.
 
     Raises:
         OSError: the file cannot be read or written; `configparser.Error`: it is not a settings file.
@@ -55,12 +55,12 @@ def write_base_url(base_url: str, environ: Mapping[str, str]) -> Path:
 
 
 def _without(text: str, machines: list[str]) -> str:
-    """The text of a netrc without the entries of these machines; comments that stand among them are kept."""
+    """Return the text of a netrc without the entries of these machines; comments inside them are kept."""
     return "".join(_comments(entry) if _machine_of(entry) in machines else entry for entry in _ENTRY_STARTS.split(text))
 
 
 def _machine_of(entry: str) -> str | None:
-    found = _MACHINE.match(entry)
+    found = _MACHINE_ENTRY.match(entry)
     return found[1] if found else None
 
 
@@ -69,12 +69,12 @@ def _comments(entry: str) -> str:
 
 
 def _netrc_file(environ: Mapping[str, str]) -> Path:
-    places = list(netrc_files(environ))
-    return next((path for path in places if path.exists()), places[0])
+    candidates = list(netrc_files(environ))
+    return next((path for path in candidates if path.exists()), candidates[0])
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file that its owner alone may read, whole or not at all; through a link, where it leads."""
+    """Write a file atomically, with mode 0600; a link is followed, not replaced."""
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}.new")

@@ -1,4 +1,4 @@
-"""`launchd logs`: a job's output from its files, bytes as they are."""
+"""`launchd logs`: prints a job's output from its files, unchanged."""
 
 import sys
 import time
@@ -11,8 +11,9 @@ from ipc.states import TERMINAL_STATES
 from launchd.agent.journal import JournalError
 from launchd.agent.output_reader import OutputReader
 from launchd.cli.errors import report_errors
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations, agent_options
-from launchd.cli.local_jobs import LocalJob, find_local_job, look_up_job
+from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations
+from launchd.cli.local_jobs import LocalJob, fetch_job, find_local_job
+from launchd.cli.options import agent_options
 
 POLL_SECONDS = 0.2
 
@@ -26,21 +27,21 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("item", metavar="ITEM|RUN")
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
-@click.option("--worker", is_flag=True, help="What the job's worker has to say, instead of the job's output.")
+@click.option("--worker", is_flag=True, help="Print the log of the job's worker instead of the job's output.")
 @agent_options
 @report_errors(*LOCAL_ERRORS, JournalError, PermissionError)
 def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_dir: Path | None) -> None:
-    """Print the output of a job of this host, named by its item or its run id. Nothing in it is changed.
+    """Print the output of a job of this host, named by its item or its run id, unchanged.
 
-    Where no agent runs, the agent's journal says where the output is.
+    Where no agent runs, the output is found by the agent's journal.
     """
     job = find_local_job(agent_locations(config_path, state_dir), item)
-    _tell_silence(job)
+    _warn_without_agent(job)
     reader = OutputReader(job.directory / (WORKER_LOG_FILE if worker else OUTPUT_FILE))
     if _copy(reader) == 0 and not follow:
         yet = "" if job.has_ended else " yet"
-        nothing = "The job's worker had nothing to say" if worker else "The job has no output"
-        click.echo(f"{nothing}{yet} (the job {_standing(job)}).", err=True)
+        nothing = "The log of the job's worker is empty" if worker else "The job has no output"
+        click.echo(f"{nothing}{yet} (the job {_state_phrase(job)}).", err=True)
     if follow:
         _follow(reader, job)
 
@@ -48,22 +49,22 @@ def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_d
 def _follow(reader: OutputReader, job: LocalJob) -> None:
     while not job.has_ended:
         time.sleep(POLL_SECONDS)
-        # Asked before the last read: what a job wrote before its end is there when it is over.
-        before, job = job, look_up_job(job.location, job.item_id)
-        if before.silence is None:
-            _tell_silence(job)
+        # Fetched before the last read, so that all output up to the job's end is copied.
+        before, job = job, fetch_job(job.location, job.item_id)
+        if before.no_answer is None:
+            _warn_without_agent(job)
         _copy(reader)
-        if job.has_ended and job.silence is not None:
-            click.echo(f"The job {_standing(job)}.", err=True)
+        if job.has_ended and job.no_answer is not None:
+            click.echo(f"The job {_state_phrase(job)}.", err=True)
 
 
-def _tell_silence(job: LocalJob) -> None:
-    """Say that the agent was not asked: to who looks into a job that hangs, that matters."""
-    if job.silence is not None:
-        click.echo(f"{job.silence} What follows is from the job's files; the job {_standing(job)}.", err=True)
+def _warn_without_agent(job: LocalJob) -> None:
+    """Print that the agent did not answer, which matters to a user who examines a job that hangs."""
+    if job.no_answer is not None:
+        click.echo(f"{job.no_answer} What follows is from the job's files; the job {_state_phrase(job)}.", err=True)
 
 
-def _standing(job: LocalJob) -> str:
+def _state_phrase(job: LocalJob) -> str:
     if job.has_ended and job.phase not in TERMINAL_STATES:
         return "has ended, and the next agent here reports how"
     return f"is {job.phase}"

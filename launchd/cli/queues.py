@@ -6,12 +6,13 @@ import click
 
 from launchd.api.sources import DEFAULT_RESOURCE, PRIORITIES
 from launchd.cli.errors import report_errors
-from launchd.cli.format import one_line
 from launchd.cli.json_args import json_mapping
-from launchd.cli.options import REMOTE_ERRORS, entity_of, entity_option, queue_server, require_entity, server_options
+from launchd.cli.options import entity_option, server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import Cell, table, terminal_width
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail
+from launchd.humanize import one_line
 
 
 @click.group()
@@ -21,8 +22,10 @@ def queue() -> None:
 
 @queue.command(epilog="\b\nExample:\n  launchd queue create nightly --resource local-process")
 @click.argument("name")
-@click.option("-r", "--resource", default=DEFAULT_RESOURCE, show_default=True, help="What runs the jobs of this queue.")
-@click.option("-c", "--config", default="{}", metavar="JSON|FILE", help="Resource arguments of all its jobs.")
+@click.option(
+    "-r", "--resource", default=DEFAULT_RESOURCE, show_default=True, help="Resource that runs the queue's jobs."
+)
+@click.option("-c", "--config", default="{}", metavar="JSON|FILE", help="Resource arguments of all jobs of the queue.")
 @click.option("--priorities/--no-priorities", default=True, show_default=True, help="Whether items have priorities.")
 @entity_option
 @server_options
@@ -33,7 +36,7 @@ def create(
     """Create a queue."""
     arguments = json_mapping(config, "--config")
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         if server.queue(owner, name) is not None:
             raise Refused(f"There is a queue {name!r} of {owner!r} already.")
         mode = "V0" if priorities else "DISABLED"
@@ -46,16 +49,16 @@ def create(
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> None:
-    """List the queues, with how many items wait and run."""
+    """List the queues, with the numbers of items that wait and that are taken."""
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
-        found = server.queue_details(owner)
-        if not found:
+        owner = resolve_entity(server, entity)
+        details = server.queue_details(owner)
+        if not details:
             require_entity(server, owner)
-    if not found:
+    if not details:
         click.echo(f"There are no queues of {owner!r}. Create one with: launchd queue create NAME")
         return
-    rows = [[Cell(text) for text in _summary(detail)] for detail in found]
+    rows = [[Cell(text) for text in _summary(detail)] for detail in details]
     click.echo("\n".join(table(("NAME", "RESOURCE", "WAITING", "TAKEN", "PRIORITIES"), rows, terminal_width())))
 
 
@@ -68,7 +71,7 @@ def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> 
 def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Show a queue and its items, newest first."""
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         detail = server.queue(owner, name)
         if detail is None:
             raise Refused(f"There is no queue {name!r} of {owner!r}.")
@@ -89,7 +92,7 @@ def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: 
 def delete(name: str, yes: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Delete a queue with all its items."""
     with queue_server(url, state_dir) as server:
-        owner = entity_of(server, entity)
+        owner = resolve_entity(server, entity)
         if not yes:
             click.confirm(f"Delete queue {name!r} of {owner!r} with all its items?", abort=True)
         server.delete_queue(owner, name)
@@ -107,9 +110,9 @@ def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str]:
 
 
 def _item_row(item: Item) -> list[Cell]:
-    word = next((word for word, number in PRIORITIES.items() if number == item.priority), "-")
+    priority = next((name for name, number in PRIORITIES.items() if number == item.priority), "-")
     created = item.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if item.created_at else "-"
-    texts = (item.id, item.state.lower(), word, item.associated_run_id or "-", created, one_line(item.message))
+    texts = (item.id, item.state.lower(), priority, item.associated_run_id or "-", created, one_line(item.message))
     return [Cell(text) for text in texts]
 
 

@@ -1,12 +1,13 @@
-"""`launchd server`: parses, sets up the log, and becomes the queue server, if its packages are installed."""
+"""`launchd server`: configures the log and runs the queue server, if its packages are installed."""
 
-import pkgutil
+import importlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
-from launchd.cli.database_url import VARIABLE, read_url, without_password
+from launchd.cli.database_url import VARIABLE, read_url, refuse_password
+from launchd.cli.errors import report_errors
 from launchd.daemon import logging as logs
 
 EXAMPLES = """\b
@@ -18,21 +19,21 @@ Example:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Where the server keeps everything.")
+@click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Directory of all data of the server.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8780, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
-@click.option("--public-url", help="Address in links to files, where it differs from the one that requests go to.")
+@click.option("--public-url", help="Address in links to files, where it differs from that of the requests.")
 @click.option(
     "--database",
     envvar=VARIABLE,
     show_envvar=True,
-    callback=without_password,
+    callback=refuse_password,
     metavar="URL",
     help="postgresql://[USER@]HOST/NAME, for many hosts [default: SQLite in DATA_DIR].",
 )
 @click.option("--database-file", type=click.Path(path_type=Path), help="File with the URL, which may hold a password.")
-@click.option("--max-store-bytes", type=click.IntRange(0), help="All files together [default: what the disk holds].")
+@click.option("--max-store-bytes", type=click.IntRange(0), help="Limit of all files together [default: none].")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 def server(
@@ -49,23 +50,17 @@ def server(
 ) -> None:
     """Run the queue server: queues, API keys and code directories, below one directory.
 
-    It prints its address when it is ready, and makes an API key at its first start (DATA_DIR/admin.key, readable by you
-    alone). It speaks plain HTTP: put a proxy with TLS in front of it before it listens on more than this machine.
+    It prints its address when it is ready, and creates an API key at its first start (DATA_DIR/admin.key, readable by
+    you alone). It speaks plain HTTP: put a proxy with TLS in front of it before it listens on more than this machine.
 
     With a database in PostgreSQL several servers may share it, and DATA_DIR. A password belongs into ~/.pgpass,
     PGPASSWORD, LAUNCHD_DATABASE_URL or the file, never into the command line.
     """
     logs.set_up(log_format, verbosity)
-    try:
-        run_server = pkgutil.resolve_name("launchd.cli.server_main:run_server")
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"The queue server needs the Python package {error.name}, which is not installed here."
-            " Install all it needs with: pip install '.[server]' in the repository"
-        ) from error
+    _require_packages()
     if database_file is not None:
         database = read_url(database_file)
-    run_server(
+    _serve(
         data_dir=data_dir,
         host=host,
         port=port,
@@ -74,3 +69,24 @@ def server(
         database=database,
         max_store_bytes=max_store_bytes,
     )
+
+
+def _require_packages() -> None:
+    try:
+        importlib.import_module("launchd.server.serve")
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"The queue server needs the Python package {error.name}, which is not installed here."
+            " Install all it needs with: pip install '.[server]' in the repository"
+        ) from error
+
+
+def _serve(**options: Any) -> None:
+    """Serve until SIGTERM, with options named as in `ServerSettings`; prints the address once requests are answered."""
+    # Here: the server's packages are an extra, and the help of the command must work without them.
+    from launchd.server.errors import CannotStart  # noqa: PLC0415
+    from launchd.server.serve import serve  # noqa: PLC0415
+    from launchd.server.settings import ServerSettings  # noqa: PLC0415
+
+    with report_errors(CannotStart):
+        serve(ServerSettings(**options), ready=click.echo)

@@ -1,4 +1,4 @@
-"""What `launchd status` shows, from the control socket's answer to lines of text. Prints nothing, asks nobody."""
+"""The view of `launchd status`: lines of text from the control socket's response. Pure functions."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from launchd.cli.format import age, joined, one_line
-from launchd.cli.tables import LEAST_WIDTH, Cell, cut, styled, table
-from launchd.humanize import jobs_in_words, limit_in_words
+from launchd.cli.tables import MIN_LAST_WIDTH, Cell, cut, styled, table
+from launchd.humanize import format_age, format_job_limit, format_jobs, join_names, one_line
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
 
@@ -27,7 +26,7 @@ COLOURS = {
 
 _LABEL_WIDTH = 9
 
-#: How many of those that ended last are shown; `--json` has more.
+#: Number of the jobs shown that ended last; `--json` has more.
 RECENT_JOBS = 10
 
 
@@ -38,48 +37,56 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
         *_agent(status["agent"], now, width),
         *_server(status["server"], width),
         *_outbox(status["outbox"]),
-        *_sentence("problem", status["problem"], width, RED),
+        *_labelled_lines("problem", status["problem"], width, RED),
         "",
         *(_jobs(jobs, width) if jobs else ["No job is running."]),
         *(["", *_recent(recent[:RECENT_JOBS], width)] if recent else []),
     ]
 
 
-def _fact(label: str, text: str, colour: str | None = PLAIN) -> str:
+def _labelled(label: str, text: str, colour: str | None = PLAIN) -> str:
     return click.style(label.ljust(_LABEL_WIDTH), fg="bright_black") + styled(text, colour)
 
 
-def _sentence(label: str, sentence: str | None, width: int, colour: str | None = PLAIN) -> list[str]:
-    """The whole of a sentence, over as many lines as it takes; none where there is none."""
-    lines = textwrap.wrap(one_line(sentence), max(LEAST_WIDTH, width - _LABEL_WIDTH))
-    return [_fact(label if number == 0 else "", line, colour) for number, line in enumerate(lines)]
+def _labelled_lines(label: str, sentence: str | None, width: int, colour: str | None = PLAIN) -> list[str]:
+    """Return the lines of a sentence, wrapped; none where there is no sentence."""
+    lines = textwrap.wrap(one_line(sentence), max(MIN_LAST_WIDTH, width - _LABEL_WIDTH))
+    return [_labelled(label if number == 0 else "", line, colour) for number, line in enumerate(lines)]
 
 
 def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[str]:
     state = styled(agent["state"], COLOURS.get(agent["state"]))
     name = agent["name"] or agent["hostname"]
     known = f"{agent['id']}, " if agent["id"] else ""
-    about = f"{name} ({known}process {agent['pid']}), for {age(now - agent['started_at'])}"
-    queues = f"{joined(agent['queues'])} of {agent['entity'] or '-'}, {limit_in_words(agent['max_jobs'])}"
+    about = f"{name} ({known}process {agent['pid']}), for {format_age(now - agent['started_at'])}"
+    queues = f"{join_names(agent['queues'])} of {agent['entity'] or '-'}, {format_job_limit(agent['max_jobs'])}"
     return [
-        _fact("agent", "") + state + cut(f"  {about}", width - _LABEL_WIDTH - len(agent["state"])),
-        _fact("queues", cut(queues, width - _LABEL_WIDTH)),
+        _labelled("agent", "") + state + cut(f"  {about}", width - _LABEL_WIDTH - len(agent["state"])),
+        _labelled("queues", cut(queues, width - _LABEL_WIDTH)),
     ]
 
 
 def _server(server: Mapping[str, Any], width: int) -> list[str]:
     last = server["last_contact_seconds"]
     if server["reachable"]:
-        return [_fact("server", "") + click.style("reachable", fg=GREEN) + f"  {server['url']}, heard {age(last)} ago"]
-    since = "never heard" if last is None else f"last heard {age(last)} ago"
-    first = _fact("server", "") + click.style("away", fg=RED) + f"  {server['url']}, {since}"
-    return [first, *_sentence("", server["error"], width)]
+        return [
+            _labelled("server", "")
+            + click.style("reachable", fg=GREEN)
+            + f"  {server['url']}, heard {format_age(last)} ago"
+        ]
+    since = "never heard" if last is None else f"last heard {format_age(last)} ago"
+    first = _labelled("server", "") + click.style("away", fg=RED) + f"  {server['url']}, {since}"
+    return [first, *_labelled_lines("", server["error"], width)]
 
 
 def _outbox(outbox: Mapping[str, Any]) -> list[str]:
     if not outbox["waiting"]:
-        return [_fact("outbox", "empty")]
-    return [_fact("outbox", f"{outbox['waiting']} waiting, the oldest for {age(outbox['oldest_seconds'])}", YELLOW)]
+        return [_labelled("outbox", "empty")]
+    return [
+        _labelled(
+            "outbox", f"{outbox['waiting']} waiting, the oldest for {format_age(outbox['oldest_seconds'])}", YELLOW
+        )
+    ]
 
 
 def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
@@ -88,13 +95,13 @@ def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
             Cell(job["item_id"]),
             Cell(job["queue"]),
             Cell(job["run_id"]),
-            Cell(f"{job['phase']} {age(job['phase_seconds'])}", COLOURS.get(job["phase"])),
-            Cell(age(job["age_seconds"])),
+            Cell(f"{job['phase']} {format_age(job['phase_seconds'])}", COLOURS.get(job["phase"])),
+            Cell(format_age(job["age_seconds"])),
             Cell(_about(job)),
         ]
         for job in jobs
     ]
-    title = click.style(jobs_in_words(len(jobs)), bold=True)
+    title = click.style(format_jobs(len(jobs)), bold=True)
     return [title, *table(["ITEM", "QUEUE", "RUN", "PHASE", "AGE", "ABOUT"], rows, width, "  ")]
 
 
@@ -112,7 +119,7 @@ def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
             Cell(job["run_id"]),
             Cell(job["phase"], COLOURS.get(job["phase"])),
             Cell("-" if job["exit_code"] is None else str(job["exit_code"])),
-            Cell(age(job["phase_seconds"])),
+            Cell(format_age(job["phase_seconds"])),
             Cell(one_line(_reason(job))),
         ]
         for job in jobs
@@ -122,6 +129,6 @@ def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
 
 
 def _reason(job: Mapping[str, Any]) -> str | None:
-    """Why it ended as it did; for one that was stopped, that is what the one who stopped it said."""
+    """Return the reason of the outcome; of a stopped job, the reason that the stop was requested with."""
     reason: str | None = job["stop_reason"] if job["phase"] == "stopped" else None
     return reason or job["message"]

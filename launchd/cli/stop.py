@@ -1,4 +1,4 @@
-"""`launchd stop`: at this host's agent if it has the job, else through the queue server."""
+"""`launchd stop`: requests a stop from this host's agent if it has the job, else from the queue server."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import click
 
 from launchd.agent.control.client import ControlError
 from launchd.cli.errors import report_errors
-from launchd.cli.local_agent import LOCAL_ERRORS, agent_options, ask_agent, runtime_dir
-from launchd.cli.options import REMOTE_ERRORS, queue_server
+from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
+from launchd.cli.options import agent_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 
 DEFAULT_REASON = "stopped from the command line"
 
@@ -20,29 +21,29 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("item", metavar="ITEM|RUN")
-@click.option("--reason", default=DEFAULT_REASON, show_default=True, help="What the submitter is told.")
+@click.option("--reason", default=DEFAULT_REASON, show_default=True, help="Reason that is reported to the submitter.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, `launchd up`].")
 @agent_options
 @report_errors(*LOCAL_ERRORS, *REMOTE_ERRORS)
 def stop(item: str, reason: str, url: str | None, config_path: str | None, state_dir: Path | None) -> None:
     """Stop a job, named by its item or its run id, or an item that still waits in its queue (by its item id).
 
-    A job is told to stop (SIGTERM to everything it started) and killed after its grace. A job of another host is
-    stopped through the queue server.
+    All processes of a job get SIGTERM, and after the grace SIGKILL. A job of another host is stopped through the queue
+    server.
     """
     try:
-        answer = ask_agent(runtime_dir(config_path, state_dir), command="stop", item=item, reason=reason)
-    except ControlError as here:
-        _stop_at_server(item, reason, url, state_dir, here)
+        response = ask_agent(runtime_dir(config_path, state_dir), command="stop", item=item, reason=reason)
+    except ControlError as error:
+        _stop_at_server(item, reason, url, state_dir, error)
     else:
-        click.echo(f"Job {answer['item']} is being stopped.")
+        click.echo(f"Job {response['item']} is being stopped.")
 
 
-def _stop_at_server(item: str, reason: str, url: str | None, state_dir: Path | None, here: ControlError) -> None:
+def _stop_at_server(item: str, reason: str, url: str | None, state_dir: Path | None, local: ControlError) -> None:
     with queue_server(url, state_dir) as server:
         found = server.item(item)
         if found is None:
-            raise click.ClickException(f"{here} The queue server at {server.base_url} knows no item {item} either.")
+            raise click.ClickException(f"{local} The queue server at {server.base_url} knows no item {item} either.")
         if found.finished_at is not None:
             raise click.ClickException(f"Item {item} is over already: {found.status or found.state.lower()}.")
         state = server.stop_item(item, reason)

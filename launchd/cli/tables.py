@@ -1,6 +1,6 @@
-"""Tables for a terminal: columns as wide as what is in them, the last one as wide as there is room. Prints nothing.
+"""Tables for a terminal, as lines of text: columns as wide as their content, the last one cut to the terminal's width.
 
-Where that room is too small for the end of a row, it has the next line to itself.
+Where the last column would be too narrow to read, its text has the next line to itself.
 """
 
 import shutil
@@ -13,35 +13,35 @@ import click
 GAP = "  "
 
 #: The last column is no narrower than this, however narrow the terminal is.
-LEAST_WIDTH = 12
+MIN_LAST_WIDTH = 12
 
-#: A sentence cut off before this many characters says nothing.
+#: A last column of less width than this is too narrow for a sentence.
 READABLE_WIDTH = 50
 
-#: Before what is on a line of its own because its column is too narrow.
-OWN_LINE = "    "
+#: Indent of a last column on a line of its own.
+OWN_LINE_INDENT = "    "
 
-#: Where output goes to a file or another program, nothing is cut off.
-ENDLESS = 100_000
+#: Width where the output goes to a file or another program: nothing is cut.
+UNLIMITED_WIDTH = 100_000
 
 
 class Cell(NamedTuple):
-    """A text and its colour."""
+    """A text and its colour, one of click's names."""
 
     text: str
     colour: str | None = None
 
 
 def terminal_width() -> int:
-    """Columns of the terminal; endless where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else ENDLESS
+    """Return the columns of the terminal, :data:`UNLIMITED_WIDTH` where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED_WIDTH
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], width: int, indent: str = "") -> list[str]:
-    """Return the lines of a table. What is too long for ``width`` is cut off in the last column."""
+    """Return the lines of a table; the last column is cut so that no line is longer than ``width``."""
     widths = [max(len(cell.text) for cell in column) for column in zip(_cells(headers), *rows, strict=True)]
-    taken = len(indent) + sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
-    widths[-1] = max(LEAST_WIDTH, width - taken)
+    used = len(indent) + sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
+    widths[-1] = max(MIN_LAST_WIDTH, width - used)
     lines = [_line([Cell(text, "bright_black") for text in headers], widths)]
     for row in rows:
         lines += _lines(row, widths, width - len(indent))
@@ -56,7 +56,10 @@ def _lines(cells: Sequence[Cell], widths: Sequence[int], width: int) -> list[str
     *front, last = cells
     if len(last.text) <= widths[-1] or widths[-1] >= READABLE_WIDTH:
         return [_line(cells, widths)]
-    return [_line([*front, Cell("")], widths), OWN_LINE + styled(cut(last.text, width - len(OWN_LINE)), last.colour)]
+    return [
+        _line([*front, Cell("")], widths),
+        OWN_LINE_INDENT + styled(cut(last.text, width - len(OWN_LINE_INDENT)), last.colour),
+    ]
 
 
 def _line(cells: Sequence[Cell], widths: Sequence[int]) -> str:
@@ -66,7 +69,7 @@ def _line(cells: Sequence[Cell], widths: Sequence[int]) -> str:
 
 
 def styled(text: str, colour: str | None) -> str:
-    """Return ``text`` in ``colour``, or as it is."""
+    """Return ``text`` in ``colour``, unchanged for ``None``."""
     return click.style(text, fg=colour) if colour else text
 
 

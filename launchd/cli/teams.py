@@ -1,4 +1,4 @@
-"""`launchd team` and `launchd service-account`: who belongs to a team, and which programs act for it."""
+"""`launchd team` and `launchd service-account`: teams, their members, and service accounts of a team."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,23 +6,24 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import one_line
 from launchd.cli.keys import role_option
-from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.client.account_models import Member
+from launchd.client.models import Member
+from launchd.humanize import one_line
 
 SERVICE = "SERVICE"
 
 
 @click.group()
 def team() -> None:
-    """Create teams, and say who belongs to them."""
+    """Create teams, and manage their members."""
 
 
 @team.command()
 @click.argument("name")
-@click.option("--admin", metavar="USER", help="Who manages the team [default: you].")
+@click.option("--admin", metavar="USER", help="Administrator of the team [default: you].")
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def create(name: str, admin: str | None, url: str | None, state_dir: Path | None) -> None:
@@ -61,7 +62,7 @@ def show(name: str, url: str | None, state_dir: Path | None) -> None:
 def add(name: str, user: str, role: str, url: str | None, state_dir: Path | None) -> None:
     """Make a user a member of a team, or change their role.
 
-    A viewer can look, a member also push, run agents and change what the team has, an admin also manage members.
+    A viewer can read, a member also push, run agents and change the team's data, an admin also manage members.
     """
     with queue_server(url, state_dir) as server:
         server.set_member(name, user, role.upper())
@@ -92,13 +93,13 @@ def service_account() -> None:
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def create_service_account(team_name: str, name: str, role: str, url: str | None, state_dir: Path | None) -> None:
-    """Create a service account of a team and print its first API key: it is shown this once.
+    """Create a service account of a team and print its first API key; the key cannot be shown again.
 
-    An agent of the team should have such a key. With WANDB_USERNAME a client says for which member it acts.
+    An agent of the team should have such a key. WANDB_USERNAME names the member for whom a client with it acts.
     """
     with queue_server(url, state_dir) as server:
         server.create_service_account(team_name, name)
-        key = server.make_key("first key", role.upper(), name)
+        key = server.create_key("first key", role.upper(), name)
     click.echo(f"Service account {name!r} of team {team_name!r} was created. Its key:", err=True)
     click.echo(key)
 
@@ -110,11 +111,11 @@ def create_service_account(team_name: str, name: str, role: str, url: str | None
 def list_service_accounts(team_name: str, url: str | None, state_dir: Path | None) -> None:
     """List the service accounts of a team."""
     with queue_server(url, state_dir) as server:
-        found = [member for member in server.members(team_name) if member.account_type == SERVICE]
-    if not found:
+        accounts = [member for member in server.members(team_name) if member.account_type == SERVICE]
+    if not accounts:
         click.echo(f"Team {team_name!r} has no service accounts.")
         return
-    _print(found)
+    _print(accounts)
 
 
 def _print(members: Sequence[Member]) -> None:

@@ -1,4 +1,4 @@
-"""`launchd up`: a queue server and an agent for this machine, as two child processes, until Ctrl-C."""
+"""`launchd up`: runs a queue server and an agent for this machine, as two child processes, until Ctrl-C."""
 
 import os
 import shlex
@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import jobs_run_on
-from launchd.cli.instance_option import state_dir_option
 from launchd.cli.local_stack import LocalStack
+from launchd.cli.options import state_dir_option
 from launchd.client.errors import QueueServerError
-from launchd.humanize import limit_in_words
+from launchd.humanize import format_job_limit, jobs_run_on
 from launchd.local.instance import InstanceInUse, InstanceNotRunning, LocalInstance, default_directory
 
-LEAST_JOBS = 2
+MIN_JOBS = 2
 
 EXAMPLES = """\b
 Then, in another terminal:
@@ -31,42 +30,43 @@ Then, in another terminal:
 def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
     """Run a queue server and an agent on this machine, in the foreground.
 
-    The first start makes an API key and the queue `default`. The other commands find this server by themselves, as long
-    as WANDB_BASE_URL is not set. Jobs are processes of yours; git repositories of this machine are allowed.
+    The first start creates an API key and the queue `default`. The other commands find this server by themselves, as
+    long as WANDB_BASE_URL is not set. Jobs are processes of your user; git repositories of this machine are allowed.
 
-    Ctrl-C and SIGTERM end both; jobs run on, and the next `launchd up` takes them over.
+    Ctrl-C and SIGTERM end both; jobs run on, and the next `launchd up` adopts them.
     """
-    home = LocalInstance((state_dir or default_directory(os.environ)).absolute())
-    with home.lock():
-        machine = LocalStack(home, _jobs() if max_jobs is None else max_jobs, port)
+    instance = LocalInstance((state_dir or default_directory(os.environ)).absolute())
+    with instance.lock():
+        stack = LocalStack(instance, _default_max_jobs() if max_jobs is None else max_jobs, port)
         try:
-            if machine.start():
-                _say_what_is_next(machine, home)
-            machine.keep_up(click.echo)
-            jobs = machine.jobs()
-            click.echo("Leaving ...")
+            if stack.start():
+                _print_next_steps(stack, instance)
+            stack.supervise(click.echo)
+            jobs = stack.jobs()
+            click.echo("Stopping ...")
         finally:
-            machine.end()
+            stack.stop()
     if jobs:
-        click.echo(f"{jobs_run_on(jobs)}; the next `launchd up` takes over.")
+        pronoun = "it" if jobs == 1 else "them"
+        click.echo(f"{jobs_run_on(jobs)}; the next `launchd up` adopts {pronoun}.")
 
 
-def _jobs() -> int:
-    return max(LEAST_JOBS, len(os.sched_getaffinity(0)) // 2)
+def _default_max_jobs() -> int:
+    return max(MIN_JOBS, len(os.sched_getaffinity(0)) // 2)
 
 
-def _say_what_is_next(machine: LocalStack, home: LocalInstance) -> None:
+def _print_next_steps(stack: LocalStack, instance: LocalInstance) -> None:
     title = click.style("launchd is up", fg="green", bold=True)
-    click.echo(f"{title}: queue server at {machine.url}, agent for {limit_in_words(machine.max_jobs)}\n")
+    click.echo(f"{title}: queue server at {stack.url}, agent for {format_job_limit(stack.max_jobs)}\n")
     click.echo("In another terminal:")
-    if home.directory != default_directory(os.environ):
-        click.echo(f"  export LAUNCHD_STATE_DIR={shlex.quote(str(home.directory))}")
+    if instance.directory != default_directory(os.environ):
+        click.echo(f"  export LAUNCHD_STATE_DIR={shlex.quote(str(instance.directory))}")
     click.echo("  launchd launch -- echo hello     run a command")
     click.echo("  launchd launch DIRECTORY         run main.py of a directory")
     click.echo("  launchd status --watch           see the jobs\n")
-    key_file = shlex.quote(str(home.key_file))
-    click.echo(f"For W&B's own client, once for all:\n  launchd login --host {machine.url} < {key_file}")
-    click.echo(f"or in one terminal:\n  export WANDB_BASE_URL={machine.url}")
+    key_file = shlex.quote(str(instance.key_file))
+    click.echo(f"For W&B's own client, once for all:\n  launchd login --host {stack.url} < {key_file}")
+    click.echo(f"or in one terminal:\n  export WANDB_BASE_URL={stack.url}")
     click.echo(f"  export WANDB_API_KEY=$(cat {key_file})\n")
-    click.echo(f"Logs:\n  {home.server_log}\n  {home.agent_log}\n")
-    click.echo("Ctrl-C to leave.")
+    click.echo(f"Logs:\n  {instance.server_log}\n  {instance.agent_log}\n")
+    click.echo("Ctrl-C to stop.")

@@ -1,14 +1,15 @@
-"""`launchd user`: the users of the queue server."""
+"""`launchd user`: creates and lists users of the queue server."""
 
 from pathlib import Path
 
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.format import one_line
-from launchd.cli.options import REMOTE_ERRORS, queue_server, server_options
+from launchd.cli.options import server_options
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import Cell, table, terminal_width
-from launchd.client.account_models import UserDetail
+from launchd.client.models import UserDetail
+from launchd.humanize import one_line
 
 
 @click.group()
@@ -18,12 +19,12 @@ def user() -> None:
 
 @user.command(epilog="\b\nExample:\n  launchd user create ada --email ada@example.org > ada.key")
 @click.argument("name")
-@click.option("--email", default="", help="Their email address.")
-@click.option("--admin", is_flag=True, help="Make them an administrator of the server.")
+@click.option("--email", default="", help="Email address of the user.")
+@click.option("--admin", is_flag=True, help="Make the user an administrator of the server.")
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def create(name: str, email: str, admin: bool, url: str | None, state_dir: Path | None) -> None:
-    """Create a user, with an entity of the same name, and print their first API key: it is shown this once."""
+    """Create a user, with an entity of the same name, and print their first API key; it cannot be shown again."""
     with queue_server(url, state_dir) as server:
         key = server.create_user(name, email, admin=admin)
     click.echo(f"User {name!r} was created. Hand over this key, for `launchd login`:", err=True)
@@ -37,10 +38,10 @@ def list_users(url: str | None, state_dir: Path | None) -> None:
     """List the users: all of them for an administrator, else those of your teams."""
     with queue_server(url, state_dir) as server:
         found = server.users()
-    rows = [[Cell(text) for text in _texts(one)] for one in found]
+    rows = [[Cell(text) for text in _texts(detail)] for detail in found]
     click.echo("\n".join(table(("NAME", "KIND", "ENTITY", "EMAIL"), rows, terminal_width())))
 
 
-def _texts(one: UserDetail) -> tuple[str, ...]:
-    kind = "service" if one.is_service_account else "administrator" if one.admin else "user"
-    return one.username, kind, one.entity or "-", one_line(one.email) or "-"
+def _texts(user: UserDetail) -> tuple[str, ...]:
+    kind = "service" if user.is_service_account else "administrator" if user.admin else "user"
+    return user.username, kind, user.entity or "-", one_line(user.email) or "-"

@@ -1,4 +1,4 @@
-"""What may be the address of a queue server. Owns the sentence about what may not; it asks no server."""
+"""Checks the address of a queue server, without a request to it."""
 
 from urllib.parse import urlsplit
 
@@ -6,7 +6,7 @@ from launchd.client.errors import Refused
 
 
 def checked_address(base_url: str) -> str:
-    """Return the address without a slash at its end; raises `Refused` where it is none of HTTP."""
+    """Return the address without a slash at its end; raises `Refused` where it is no address of HTTP."""
     if not _is_address(base_url):
         raise Refused(
             f"{base_url!r} is not the address of a queue server: write it as http://HOST:PORT or https://HOST."
@@ -15,8 +15,8 @@ def checked_address(base_url: str) -> str:
 
 
 def _is_address(text: str) -> bool:
-    # Looked at first, for urlsplit passes over line breaks.
-    if any(sign.isspace() or not sign.isprintable() for sign in text):
+    # Checked first, for urlsplit removes line breaks.
+    if any(character.isspace() or not character.isprintable() for character in text):
         return False
     try:
         parts = urlsplit(text)

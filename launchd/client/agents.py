@@ -1,7 +1,7 @@
-"""The agent's side: register, claim, take, report, give back.
+"""Operations of agents: register, claim, acknowledge, report, return; one part of `QueueServer`.
 
-Owns the mapping of these operations to documents; one part of `QueueServer`. "Native" operations exist on our own
-server only: ask `capabilities().native` first.
+Owns which operation each method sends. What is marked "launchd protocol" exists on launchd's own server only: ask
+`capabilities().launchd_protocol` first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class AgentOperations(ClientBase):
         version: str,
         project: str = QUEUE_PROJECT,
     ) -> str:
-        """Register an agent for these queues and return its id. `config` is shown to people: no secrets in it."""
+        """Register an agent for these queues and return its id. `config` is shown to users: it must hold no secret."""
         target = {"entity": entity, "project": project, "queues": list(queue_ids), "hostname": hostname}
         if not self.capabilities().agent_config:
             return self._call(launch.CREATE_AGENT_WITHOUT_CONFIG, **target).launch_agent_id
@@ -33,42 +33,47 @@ class AgentOperations(ClientBase):
         return created.launch_agent_id
 
     def knows_entity(self, entity: str) -> bool:
-        """Whether there is an entity of that name which the key may use."""
+        """Return whether there is an entity of that name which the key may use."""
         return self._call(launch.ENTITY_IS_TEAM, entity=entity) is not None
 
     def is_team(self, entity: str) -> bool:
-        """Whether the entity is a team. False where the server does not know it."""
+        """Return whether the entity is a team; false for an unknown entity."""
         found = self._call(launch.ENTITY_IS_TEAM, entity=entity)
         return found is not None and found.is_team
 
     def agent(self, agent_id: str) -> Agent | None:
-        """One agent, or None where the server knows none of that id. Asking counts as a sign of life."""
+        """Return an agent, or None for an unknown id. The request counts as the agent's heartbeat."""
         operation = launchd_protocol.AGENT if self.capabilities().launchd_protocol else launch.AGENT
         return self._call(operation, id=agent_id)
 
     def agents(self, entity: str) -> list[Agent]:
-        """The entity's agents. Native: `Refused` by a W&B server, which shows them on its web page only."""
+        """Return the entity's agents. Launchd protocol; `Refused` elsewhere: W&B shows them on its web page only."""
         if not self.capabilities().launchd_protocol:
             raise Refused(f"The server at {self.base_url} shows its agents on its web page only.")
         return self._call(launchd_protocol.AGENTS, entity=entity)
 
     def update_agent(self, agent_id: str, status: str) -> None:
-        """Say how the agent does: POLLING, RUNNING or KILLED."""
+        """Set the agent's status: POLLING, RUNNING or KILLED."""
         if not self._call(launch.UPDATE_AGENT, id=agent_id, status=status).success:
             raise Refused(f"The server did not take status {status} of agent {agent_id}.")
 
     def stop_agent(self, agent_id: str) -> None:
-        """Ask an agent to end. Native."""
-        if not self._send(launchd_protocol.STOP_AGENT, launchAgentId=agent_id).success:
+        """Ask an agent to end. Launchd protocol."""
+        if not self._call_launchd(launchd_protocol.STOP_AGENT, launchAgentId=agent_id).success:
             raise Refused(f"The server knows no agent {agent_id}.")
 
     def resume_agent(self, agent_id: str, known_item_ids: Sequence[str]) -> tuple[str, ...]:
-        """After a restart: give back what is leased to us and unknown to us. Returns the ids given back. Native."""
-        return self._send(launchd_protocol.RESUME, launchAgentId=agent_id, knownItemIds=list(known_item_ids)).returned
+        """Return items that are leased to a restarted agent and unknown to it; returns their ids. Launchd protocol."""
+        return self._call_launchd(
+            launchd_protocol.RESUME, launchAgentId=agent_id, knownItemIds=list(known_item_ids)
+        ).returned
 
     def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> AgentCommands:
-        """Wait for an order to stop, of the agent or of an item not in `seen_stops`. Counts as heartbeat. Native."""
-        return self._send(
+        """Wait up to `wait_seconds` for a request to stop the agent, or an item that is not in `seen_stops`.
+
+        The request counts as the agent's heartbeat. Launchd protocol.
+        """
+        return self._call_launchd(
             launchd_protocol.WATCH,
             wait_seconds,
             launchAgentId=agent_id,
@@ -78,8 +83,11 @@ class AgentOperations(ClientBase):
         )
 
     def claim(self, agent_id: str, claim_id: str, max_items: int, max_schedulers: int, wait_seconds: float) -> Claim:
-        """Wait for work and lease it. After a lost answer, the same `claim_id` brings the same items. Native."""
-        return self._send(
+        """Wait up to `wait_seconds` for items and lease them.
+
+        After a lost response, the same `claim_id` returns the same items. Launchd protocol.
+        """
+        return self._call_launchd(
             launchd_protocol.CLAIM,
             wait_seconds,
             launchAgentId=agent_id,
@@ -90,40 +98,40 @@ class AgentOperations(ClientBase):
         )
 
     def pop(self, entity: str, queue: str, agent_id: str | None, project: str = QUEUE_PROJECT) -> ClaimedItem | None:
-        """Lease one item, or None where the queue is empty."""
+        """Lease one item; returns None where the queue is empty."""
         popped = self._call(launch.POP, entity=entity, project=project, queue=queue, agentId=agent_id)
         return ClaimedItem(popped.run_queue_item_id, queue, popped.run_spec) if popped else None
 
     def ack(self, item_id: str, run_id: str) -> bool:
-        """Take a leased item as run `run_id`. False: the lease is gone, or it was taken before."""
+        """Acknowledge a leased item as run `run_id`. False: the lease has expired, or it was acknowledged before."""
         return bool(self._call(launch.ACK, itemId=item_id, runId=run_id).success)
 
     def ack_many(self, agent_id: str, acks: Sequence[Ack]) -> dict[str, bool]:
-        """Take items; by item id, whether each is ours. The same ack again is True again. Native."""
-        return self._send(launchd_protocol.ACK_MANY, launchAgentId=agent_id, acks=list(acks)).by_item()
+        """Acknowledge items; returns by item id whether the agent has it. Idempotent. Launchd protocol."""
+        return self._call_launchd(launchd_protocol.ACK_MANY, launchAgentId=agent_id, acks=list(acks)).by_item()
 
     def report_many(self, agent_id: str, reports: Sequence[Report]) -> dict[str, bool]:
-        """Deliver reports; by item id, whether each was taken. Sending one again does no harm. Native."""
-        return self._send(launchd_protocol.REPORT_MANY, launchAgentId=agent_id, reports=list(reports)).by_item()
+        """Deliver reports; returns by item id whether the server accepted it. Idempotent. Launchd protocol."""
+        return self._call_launchd(launchd_protocol.REPORT_MANY, launchAgentId=agent_id, reports=list(reports)).by_item()
 
     def return_items(self, agent_id: str, item_ids: Sequence[str]) -> None:
-        """Give leased, not yet taken items back to their queues. Native."""
-        self._send(launchd_protocol.RETURN_ITEMS, launchAgentId=agent_id, runQueueItemIds=list(item_ids))
+        """Return leased items that are not acknowledged to their queues. Launchd protocol."""
+        self._call_launchd(launchd_protocol.RETURN_ITEMS, launchAgentId=agent_id, runQueueItemIds=list(item_ids))
 
     def fail_item(self, item_id: str, message: str, stage: str, file_paths: Sequence[str] | None = None) -> bool:
-        """Fail an item at W&B's stage agent, build or run. False where the server does not take it, or never could."""
+        """Fail an item at W&B's stage agent, build or run. False where the server refuses it or lacks the operation."""
         capabilities = self.capabilities()
         if not capabilities.fail_item:
             return False
         if not capabilities.fail_details:
             return bool(self._call(launch.FAIL_ITEM_WITHOUT_DETAILS, itemId=item_id).success)
         paths = None if file_paths is None else list(file_paths)
-        answer = self._call(launch.FAIL_ITEM, itemId=item_id, message=message, stage=stage, filePaths=paths)
-        return bool(answer.success)
+        result = self._call(launch.FAIL_ITEM, itemId=item_id, message=message, stage=stage, filePaths=paths)
+        return bool(result.success)
 
     def warn_item(self, item_id: str, message: str, stage: str) -> bool:
-        """Attach a warning to an item. False where the server does not take it, or never could."""
+        """Attach a warning to an item. False where the server refuses it or lacks the operation."""
         if not self.capabilities().item_warnings:
             return False
-        answer = self._call(launch.WARN_ITEM, itemId=item_id, message=message, stage=stage, filePaths=[])
-        return bool(answer.success)
+        result = self._call(launch.WARN_ITEM, itemId=item_id, message=message, stage=stage, filePaths=[])
+        return bool(result.success)

@@ -1,4 +1,4 @@
-"""Logging an artifact: W&B's operations in their order, and the manifest. What the files are is the caller's to say."""
+"""Logs a new version of an artifact: W&B's operations in their order, the manifest and the upload of the files."""
 
 import hashlib
 import secrets
@@ -22,7 +22,7 @@ FILES_PER_REQUEST = 500
 
 
 class NewArtifact(msgspec.Struct, frozen=True, kw_only=True):
-    """What to log. `aliases` are beside `latest`; `digest_words` go into the digest beside names and contents."""
+    """A version to log. `aliases` are added to `latest`; `digest_extra` is hashed after names and contents of files."""
 
     entity: str
     project: str
@@ -31,11 +31,11 @@ class NewArtifact(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any]
     description: str | None = None
     aliases: tuple[str, ...] = ()
-    digest_words: tuple[str, ...] = ()
+    digest_extra: tuple[str, ...] = ()
 
 
 class LoggedArtifact(msgspec.Struct, frozen=True):
-    """What became of it: its id; whether the server had just this already; whether it had any version before."""
+    """A logged version: its id; `known`: the server had the same content; `first`: there was no version before."""
 
     id: str
     known: bool
@@ -43,21 +43,22 @@ class LoggedArtifact(msgspec.Struct, frozen=True):
 
 
 def log_artifact(server: QueueServer, artifact: NewArtifact, files: Sequence[CodeFile]) -> LoggedArtifact:
-    """Store the files as a new version; what the server has already, byte for byte, is not sent again.
+    """Store the files as a new version; content that the server has already is not sent again.
 
-    Raises the four errors of `errors.py`, and `OSError` where a file cannot be read.
+    Raises:
+        QueueServerError: as `errors.py` says. `OSError`: a file cannot be read.
     """
     digests = {file.name: digest_of(file.path) for file in files}
     created = _create(server, artifact, digests)
-    made = LoggedArtifact(created.id, created.state == COMMITTED, created.artifact_sequence.latest_artifact is None)
-    if made.known:
-        return made
-    manifest_id = _put_manifest(server, artifact, made.id, None)
+    logged = LoggedArtifact(created.id, created.state == COMMITTED, created.artifact_sequence.latest_artifact is None)
+    if logged.known:
+        return logged
+    manifest_id = _put_manifest(server, artifact, logged.id, None)
     for batch in _batches(files, FILES_PER_REQUEST):
-        _put_files(server, made.id, manifest_id, batch, digests)
-    _put_manifest(server, artifact, made.id, _manifest(made.id, files, digests))
-    server.transport.call(artifacts.COMMIT_ARTIFACT, {"id": made.id})
-    return made
+        _put_files(server, logged.id, manifest_id, batch, digests)
+    _put_manifest(server, artifact, logged.id, _manifest(logged.id, files, digests))
+    server.transport.call(artifacts.COMMIT_ARTIFACT, {"id": logged.id})
+    return logged
 
 
 def _create(server: QueueServer, artifact: NewArtifact, digests: Mapping[str, str]) -> CreatedVersion:
@@ -67,7 +68,7 @@ def _create(server: QueueServer, artifact: NewArtifact, digests: Mapping[str, st
         "projectName": artifact.project,
         "artifactTypeName": artifact.type,
         "artifactCollectionName": artifact.name,
-        "digest": _artifact_digest(digests, artifact.digest_words),
+        "digest": _artifact_digest(digests, artifact.digest_extra),
         "digestAlgorithm": "MANIFEST_MD5",
         "description": artifact.description,
         "aliases": [{"artifactCollectionName": artifact.name, "alias": alias} for alias in aliases],
@@ -79,18 +80,18 @@ def _create(server: QueueServer, artifact: NewArtifact, digests: Mapping[str, st
     return server.transport.call(artifacts.CREATE_ARTIFACT, {"input": values}).result.artifact
 
 
-def _artifact_digest(digests: Mapping[str, str], words: Sequence[str]) -> str:
-    """W&B's digest of a manifest, over names and contents, and over words of ours where there are any."""
+def _artifact_digest(digests: Mapping[str, str], extra: Sequence[str]) -> str:
+    """Return W&B's digest of a manifest, over names and contents, and over the `extra` lines where there are any."""
     md5 = hashlib.md5(b"wandb-artifact-manifest-v1\n", usedforsecurity=False)
     for name in sorted(digests):
         md5.update(f"{name}:{digests[name]}\n".encode())
-    for word in words:
-        md5.update(f"{word}\n".encode())
+    for line in extra:
+        md5.update(f"{line}\n".encode())
     return md5.hexdigest()
 
 
 def _put_manifest(server: QueueServer, artifact: NewArtifact, artifact_id: str, content: bytes | None) -> str:
-    """Announce the manifest (no `content` yet) or deliver it; returns its id."""
+    """Create the manifest (`content` None) or upload it; returns its id."""
     digest = "" if content is None else b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
     values = {
         "artifactID": artifact_id,
@@ -138,7 +139,7 @@ def _put_files(
 
 
 def _put_unchanged(server: QueueServer, url: str, headers: Mapping[str, str], file: CodeFile, digest: str) -> None:
-    """Upload a file; where storage refuses it because somebody wrote to it meanwhile, say that."""
+    """Upload a file; where storage refuses it because its content has changed meanwhile, the error says so."""
     try:
         _put_file(server, url, headers, file)
     except Refused as refusal:

@@ -1,7 +1,7 @@
-"""Code directories as artifacts of a queue server: uploaded file by file, and brought back byte for byte.
+"""Directories as artifacts of a queue server: upload, download, and removal of files that are no longer needed.
 
-What it writes stays inside the directory it was given, whatever names a server sends. Permission to execute, which
-artifacts do not carry, travels in the artifact's metadata.
+A download writes inside its directory alone, whatever names a server sends. Artifacts do not carry the permission to
+execute; it is kept in the artifact's metadata.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,8 @@ import msgspec
 
 from launchd.client.artifact_logging import NewArtifact, log_artifact
 from launchd.client.errors import Refused, ServerBusy
-from launchd.client.operations import artifacts
+from launchd.client.models import CollectedGarbage
+from launchd.client.operations import artifacts, launchd_protocol
 from launchd.client.queue_server import QueueServer
 from launchd.client.responses import FileFields
 from launchd.client.upload_dir import IGNORED, CodeFile, digest_of, list_code_files
@@ -19,7 +20,10 @@ from launchd.client.upload_dir import IGNORED, CodeFile, digest_of, list_code_fi
 ARTIFACT_TYPE = "code"
 FILES_PER_PAGE = 1000
 _STORED = ("http://", "https://")
-EXECUTABLES = "executables"  # our key in the artifact's metadata
+EXECUTABLES = "executables"  # key in the artifact's metadata: names of the files that may be executed
+
+#: How long the server may take to collect garbage.
+COLLECTION_SECONDS = 600.0
 
 
 class _Metadata(msgspec.Struct):
@@ -34,8 +38,11 @@ def upload_directory(
 ) -> str:
     """Store the files of `path` as a new version of the code artifact `name`; returns the artifact's id.
 
-    A directory that the server has already, byte for byte, is not sent again. Raises the four errors of `errors.py`,
-    `Refused` also for a directory without files, and `OSError` where a file cannot be read.
+    Content that the server has already is not sent again.
+
+    Raises:
+        QueueServerError: as `errors.py` says; `Refused` also for a directory without files.
+        OSError: a file cannot be read.
     """
     files = list(list_code_files(path, ignore))
     _check(files, path)
@@ -46,7 +53,7 @@ def upload_directory(
         type=ARTIFACT_TYPE,
         name=name,
         metadata={EXECUTABLES: executables},
-        digest_words=tuple(f"{file}:x" for file in executables),
+        digest_extra=tuple(f"{file}:x" for file in executables),
     )
     return log_artifact(server, artifact, files).id
 
@@ -60,11 +67,12 @@ def _check(files: Sequence[CodeFile], path: Path) -> None:
 
 
 def download_artifact(server: QueueServer, artifact_id: str, into: Path) -> None:
-    """Bring all files of an artifact into the directory `into`, which is made if missing.
+    """Download all files of an artifact into the directory `into`, which is made if missing, and check their digests.
 
-    Every file is checked against its digest. Raises the four errors of `errors.py`: `Refused` for an unknown artifact
-    and for a name that leads out of `into`, `ServerBusy` for content that arrived damaged; and `OSError` where a file
-    cannot be written.
+    Raises:
+        QueueServerError: as `errors.py` says; `Refused` also for an unknown artifact and for a name that leads out of
+            `into`, `ServerBusy` for content that arrived damaged.
+        OSError: a file cannot be written.
     """
     into.mkdir(parents=True, exist_ok=True)
     root = into.resolve()
@@ -77,7 +85,7 @@ def download_artifact(server: QueueServer, artifact_id: str, into: Path) -> None
 
 
 def _stored_files(server: QueueServer, artifact_id: str) -> Iterator[tuple[FileFields, bool]]:
-    """All files of an artifact, page by page, each with whether it may be executed."""
+    """Yield all files of an artifact, page by page, each with whether it may be executed."""
     after: str | None = None
     while True:
         variables = {"id": artifact_id, "after": after, "first": FILES_PER_PAGE}
@@ -93,7 +101,7 @@ def _stored_files(server: QueueServer, artifact_id: str) -> Iterator[tuple[FileF
 
 
 def _executables(metadata: str | None) -> list[str]:
-    """What our own uploads note in the metadata; that of others may be anything."""
+    """Return the names that :func:`upload_directory` left in the metadata; other clients' metadata has any form."""
     try:
         return _metadata_decoder.decode(metadata or "{}").executables
     except msgspec.DecodeError:
@@ -101,7 +109,7 @@ def _executables(metadata: str | None) -> list[str]:
 
 
 def _inside(root: Path, name: str) -> Path:
-    """The place of a file below `root`; refuses names and links that lead elsewhere."""
+    """Return the path of a file below `root`; raises `Refused` for names and links that lead elsewhere."""
     parts = PurePosixPath(name).parts
     target = root.joinpath(*parts)
     if not parts or ".." in parts or "\0" in name or not target.resolve().is_relative_to(root) or target == root:
@@ -120,3 +128,10 @@ def _get_file(server: QueueServer, file: FileFields, target: Path) -> None:
     if file.digest and digest_of(target) != file.digest:
         target.unlink()
         raise ServerBusy(f"The file {file.name!r} arrived damaged: its content does not have the digest {file.digest}.")
+
+
+def collect_garbage(server: QueueServer) -> CollectedGarbage:
+    """Have the server remove the files that nothing names any more. Raises `QueueServerError`. Launchd protocol."""
+    if not server.capabilities().launchd_protocol:
+        raise Refused(f"The server at {server.base_url} is not launchd's: it removes unused files in its own way.")
+    return server.transport.call(launchd_protocol.COLLECT_GARBAGE, {"input": {}}, COLLECTION_SECONDS).result

@@ -1,7 +1,6 @@
-"""What all groups of operations share: sending one, and knowing what the server can do.
+"""The base of all groups of operations: it sends one, and finds out what the server can do.
 
-Owns the base class of `queues.py`, `agents.py`, `submissions.py`, `runs.py` and `accounts.py`; `queue_server.py` puts
-them together.
+`queues.py`, `items.py`, `agents.py`, `runs.py` and `accounts.py` derive from it; `queue_server.py` composes them.
 """
 
 from collections.abc import Mapping
@@ -16,8 +15,10 @@ from launchd.client.transport import Transport, encoded
 
 T = TypeVar("T")
 
-QUEUE_PROJECT = "model-registry"  # the project in which W&B keeps an entity's queues
+#: The project in which W&B keeps an entity's queues.
+QUEUE_PROJECT = "model-registry"
 
+#: Capabilities of a current W&B server.
 CURRENT_WANDB: Capabilities = Capabilities(
     launch_agents=True,
     agent_config=True,
@@ -35,7 +36,7 @@ CURRENT_WANDB: Capabilities = Capabilities(
 
 
 class ClientBase:
-    """A queue server's address and key, and the way to send it an operation."""
+    """The connection to a queue server: its address, the key, the transport."""
 
     def __init__(self, base_url: str, api_key: str, *, timeout: float = 20.0, author: str | None = None) -> None:
         self.transport = Transport(base_url, api_key, timeout, author)
@@ -47,37 +48,40 @@ class ClientBase:
         self.transport.close()
 
     def capabilities(self) -> Capabilities:
-        """What the server can do; asked once. A server that hides its schema is taken for a current W&B server,
-        as W&B's own clients take every server since 0.26.0."""
+        """Return what the server can do, found once by introspection.
+
+        A server that hides its schema counts as a current W&B server, as every server does for W&B's clients since
+        0.26.0.
+        """
         if self._capabilities is None:
             try:
-                self._capabilities = _judged(self.transport.call(accounts.CAPABILITIES, {}))
+                self._capabilities = _capabilities_from(self.transport.call(accounts.CAPABILITIES, {}))
             except Refused:
                 self._capabilities = CURRENT_WANDB
         return self._capabilities
 
     def viewer(self) -> Viewer:
-        """Whose key this is. `Unauthorized` also where the server knows nobody by it, which W&B's answers with null."""
+        """Return the owner of the key. `Unauthorized` also where there is none: W&B's server then answers null."""
         viewer = self._call(accounts.VIEWER)
         if viewer is None:
-            raise Unauthorized(f"The server at {self.base_url} knows nobody by this API key.")
+            raise Unauthorized(f"The server at {self.base_url} knows no user of this API key.")
         teams = tuple(team.name for team in viewer.teams.nodes) if viewer.teams else ()
         return Viewer(viewer.username, viewer.entity, teams)
 
     def _call(self, operation: Root[T], **variables: Any) -> T:
         return self.transport.call(operation, variables).result
 
-    def _send(self, operation: Root[T], wait_seconds: float = 0.0, **values: Any) -> T:
-        """Send one of our own operations, which all take a single `input`."""
+    def _call_launchd(self, operation: Root[T], wait_seconds: float = 0.0, **values: Any) -> T:
+        """Send a mutation of the launchd protocol, whose values are the fields of a single `input`."""
         return self.transport.call(operation, {"input": values}, wait_seconds).result
 
 
 def as_json(value: Mapping[str, Any]) -> str:
-    """W&B's scalar JSONString: JSON inside a string."""
+    """Return a value of W&B's scalar JSONString: JSON inside a string."""
     return encoded(value).decode()
 
 
-def _judged(found: Introspection) -> Capabilities:
+def _capabilities_from(found: Introspection) -> Capabilities:
     mutations = found.mutation.names() if found.mutation else set()
     return Capabilities(
         launch_agents="createLaunchAgent" in mutations,

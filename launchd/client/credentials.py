@@ -1,4 +1,4 @@
-"""Where the API key and the address of the queue server come from, as for W&B's clients.
+"""Finds the API key and the address of the queue server where W&B's clients find them.
 
 Owns the look-up order and the reading of netrc and of W&B's settings files. It never writes, and never logs a key.
 """
@@ -16,12 +16,12 @@ from launchd.client.errors import QueueServerError
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 
-#: Under what name netrc may have the key of a host that was renamed, as W&B's clients look it up.
+#: Former names of hosts, under which netrc may still have the key; W&B's clients look there too.
 FORMER_HOSTS = {"api.forge.coreweave.com": "api.wandb.ai"}
 
 
 class ApiKeyNotFound(QueueServerError):
-    """No API key anywhere; the message says where it was looked for."""
+    """There is no API key for the server; the message names the places that were searched."""
 
 
 class ApiKeyFileError(QueueServerError):
@@ -46,7 +46,7 @@ class BaseUrl(msgspec.Struct, frozen=True):
 
 
 def find_base_url(environ: Mapping[str, str], configured: str | None = None) -> BaseUrl:
-    """The server's address: `WANDB_BASE_URL`, the configuration (`launchd.base_url`), W&B's settings, W&B's cloud."""
+    """Return the server's address: `WANDB_BASE_URL`, `configured` (`launchd.base_url`), W&B's settings, W&B's cloud."""
     if environ.get("WANDB_BASE_URL"):
         return BaseUrl(environ["WANDB_BASE_URL"].rstrip("/"), "WANDB_BASE_URL")
     if configured:
@@ -59,16 +59,17 @@ def find_base_url(environ: Mapping[str, str], configured: str | None = None) -> 
 
 
 def find_setting(name: str, environ: Mapping[str, str]) -> str | None:
-    """W&B's setting `name` (`entity`, `project`): `WANDB_<NAME>`, the local settings file, the global one, or None."""
+    """Return W&B's setting `name` (`entity`, `project`): `WANDB_<NAME>`, the local settings file, the global one."""
     named = environ.get(f"WANDB_{name.upper()}", "").strip()
     return named or next((value for path in _settings_files(environ) if (value := _setting(path, name))), None)
 
 
 def find_api_key(base_url: str, environ: Mapping[str, str], key_file: str | None = None) -> ApiKey:
-    """The key for the server: `WANDB_API_KEY`, the key file (`launchd.api_key_file`), netrc, W&B's settings.
+    """Return the key for the server: `WANDB_API_KEY`, the key file (`launchd.api_key_file`), netrc, W&B's settings.
 
-    Raises `ApiKeyNotFound`, `Refused` for what is no address, and `ApiKeyFileError` for a named file that is missing,
-    unreadable or empty: a wrong name must not be answered by silently using another key.
+    Raises:
+        ApiKeyNotFound: none of them has one. `Refused`: `base_url` is no address.
+        ApiKeyFileError: the key file is missing, unreadable or empty; no other key is tried then.
     """
     if environ.get("WANDB_API_KEY", "").strip():
         return ApiKey(environ["WANDB_API_KEY"].strip(), "WANDB_API_KEY")
@@ -102,7 +103,7 @@ def _read_key_file(path: Path) -> str:
 
 
 def netrc_files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Where a netrc may be, the first of them first."""
+    """Yield the paths where a netrc may be, in the order of the search."""
     if environ.get("NETRC"):
         yield Path(environ["NETRC"]).expanduser()
         return
@@ -111,7 +112,7 @@ def netrc_files(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _netrc_password(path: Path, base_url: str) -> str | None:
-    """The password of the host with its port, else without: W&B 0.31 reads the first form, 0.20 the second."""
+    """Return the password of the host with its port, else without: W&B 0.31 reads the first form, 0.20 the second."""
     try:
         hosts = netrc.netrc(path).hosts
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
@@ -125,12 +126,12 @@ def _netrc_password(path: Path, base_url: str) -> str | None:
 
 
 def _settings_files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """W&B's local settings, which win, then the global ones."""
+    """Yield W&B's local settings files, which win, then the global one."""
     yield from (Path(".wandb/settings"), Path("wandb/settings"), global_settings_file(environ))
 
 
 def global_settings_file(environ: Mapping[str, str]) -> Path:
-    """W&B's settings of this user."""
+    """Return the path of W&B's global settings of this user."""
     if environ.get("WANDB_CONFIG_DIR"):
         return Path(environ["WANDB_CONFIG_DIR"]).expanduser() / "settings"
     return Path(environ.get("HOME") or Path.home()) / ".config/wandb/settings"

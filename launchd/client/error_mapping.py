@@ -1,6 +1,6 @@
-"""Turns a failed HTTP exchange into one of the four errors, with a sentence for people.
+"""Maps a failed HTTP exchange to one of the four errors of `errors.py`, with a sentence for people.
 
-Owns the classification, by exception type and status code alone. Texts of answers are only passed on, never compared.
+Owns the classification, by exception type and status code alone. Texts of responses are passed on, never compared.
 """
 
 import socket
@@ -17,13 +17,13 @@ from launchd.client.errors import QueueServerError, Refused, ServerBusy, ServerU
 
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
-LONGEST_MESSAGE = 2000
+MAX_MESSAGE_LENGTH = 2000
 
-# The first of these found in the chain of causes says what happened.
+#: Reasons by type of exception: the first type that occurs in the chain of causes counts.
 REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "its host name is not known"),
     (requests.exceptions.SSLError, "the TLS connection could not be made (certificate or protocol)"),
-    (requests.exceptions.ProxyError, "the proxy between us did not pass it on"),
+    (requests.exceptions.ProxyError, "the proxy in between did not pass it on"),
     (ConnectionRefusedError, "nothing listens there (connection refused)"),
     (urllib3.exceptions.IncompleteRead, "the connection was cut in the middle of an answer"),
     (requests.exceptions.ChunkedEncodingError, "the connection was cut in the middle of an answer"),
@@ -33,23 +33,23 @@ REASONS: tuple[tuple[type[BaseException], str], ...] = (
 
 TIMEOUTS = (requests.Timeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)
 
-#: What requests, and urllib3 below it, raise where an exchange fails.
-EXCHANGE_FAILED = (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError)
+#: Exceptions of requests and of urllib3 for an exchange that failed.
+EXCHANGE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError)
 
 
 def error_of_exception(error: Exception, address: str, timeout: float) -> ServerUnreachable:
-    """The sentence for a request that got no answer. `timeout` is in seconds."""
+    """Return the error for a request that got no response. `timeout` is in seconds."""
     chain = list(_causes(error))
     if any(isinstance(cause, TIMEOUTS) for cause in chain):
         return ServerUnreachable(f"The server at {address} did not answer within {timeout:g} s.")
-    for kind, reason in REASONS:
-        if any(isinstance(cause, kind) for cause in chain):
+    for error_type, reason in REASONS:
+        if any(isinstance(cause, error_type) for cause in chain):
             return ServerUnreachable(f"The server at {address} cannot be reached: {reason}.")
     return ServerUnreachable(f"The server at {address} cannot be reached ({type(error).__name__}).")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception and all below it; urllib3 hides the system's error in `reason` and in `args`."""
+    """Yield the exception and all its causes; urllib3 keeps the system's error in `reason` and in `args`."""
     while error is not None:
         yield error
         for inner in (getattr(error, "reason", None), *error.args):
@@ -59,30 +59,32 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def error_of_response(response: requests.Response, body: bytes, address: str) -> QueueServerError:
-    """The error for any answer but a success. A 4xx without JSON is a proxy's word, not the server's: try again."""
+    """Return the error for a response that is no success. A 4xx without JSON comes from a proxy: try again."""
     status = response.status_code
-    answer = _decoded(body)
-    said = _said(answer)
+    decoded = _decoded(body)
+    text = _error_text(decoded)
     if status in (401, 403):
-        return Unauthorized(f"The server at {address} does not accept the API key (HTTP {status}){_colon(said)}.")
+        return Unauthorized(f"The server at {address} does not accept the API key (HTTP {status}){_colon(text)}.")
     if status >= 500 or status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT):
-        return ServerBusy(f"The server at {address} cannot serve now (HTTP {status}){_colon(said)}.", _wait(response))
+        return ServerBusy(
+            f"The server at {address} cannot serve now (HTTP {status}){_colon(text)}.", _retry_after(response)
+        )
     if 300 <= status < 400:
         target = response.headers.get("Location", "elsewhere")
         return Refused(f"The server at {address} redirects to {target}: use that address as the base URL.")
-    if answer is None:
+    if decoded is None:
         return ServerBusy(
             f"What answers at {address} is no queue server, or a proxy before one (HTTP {status}). Check the address.",
-            _wait(response),
+            _retry_after(response),
         )
-    return Refused(said or f"The server at {address} refused the request (HTTP {status}).")
+    return Refused(text or f"The server at {address} refused the request (HTTP {status}).")
 
 
 def message_of(errors: Any) -> str:
-    """The sentences of GraphQL's `errors`, W&B's way: objects with a `message`, or bare strings."""
+    """Return the messages in GraphQL's `errors`: objects with a `message`, or strings, as W&B's server sends them."""
     entries = errors if isinstance(errors, list) else [errors]
     texts = [entry.get("message") if isinstance(entry, dict) else entry for entry in entries]
-    return "; ".join(str(text) for text in texts if text)[:LONGEST_MESSAGE] or "The server refused without a reason."
+    return "; ".join(str(text) for text in texts if text)[:MAX_MESSAGE_LENGTH] or "The server refused without a reason."
 
 
 def _decoded(body: bytes) -> Any:
@@ -92,18 +94,18 @@ def _decoded(body: bytes) -> Any:
         return None
 
 
-def _said(answer: Any) -> str:
-    """What an error body as W&B's servers send it says: `errors`, or the older `error`."""
-    errors = (answer.get("errors") or answer.get("error")) if isinstance(answer, dict) else None
+def _error_text(decoded: Any) -> str:
+    """Return the text of an error body as W&B's servers send it: `errors`, or the older `error`."""
+    errors = (decoded.get("errors") or decoded.get("error")) if isinstance(decoded, dict) else None
     return message_of(errors) if errors else ""
 
 
-def _colon(said: str) -> str:
-    return f": {said.rstrip('.')}" if said else ""
+def _colon(text: str) -> str:
+    return f": {text.rstrip('.')}" if text else ""
 
 
-def _wait(response: requests.Response) -> float | None:
-    """Seconds of a Retry-After header, which may also be a date."""
+def _retry_after(response: requests.Response) -> float | None:
+    """Return the seconds in a Retry-After header, which may also be a date."""
     value = response.headers.get("Retry-After", "").strip()
     if not value:
         return None

@@ -1,22 +1,21 @@
-"""What can go wrong between us and a queue server, sorted by what the caller can do about it.
+"""Errors of requests to a queue server, one class for each reaction of a caller.
 
-Owns the error tree alone. Nothing here looks at the text of an answer: the class is chosen by status and type
-(`transport.py`), and the message is a sentence for people.
+Owns the classes alone; `error_mapping.py` chooses between them by status and type of exception, never by a text.
 """
 
 
 class QueueServerError(Exception):
-    """Root of everything a queue server can do to us. `str(error)` is one sentence for people."""
+    """Base of all errors of a queue server. `str(error)` is one sentence for people."""
 
 
 class ServerUnreachable(QueueServerError):
-    """No answer came: refused, reset, not resolved, timed out, or TLS failed. Try again."""
+    """There was no response: refused, reset, not resolved, timed out, or TLS failed. Try again."""
 
 
 class ServerBusy(QueueServerError):
-    """The server answered that it cannot serve now (5xx, 429), or with something that is not an answer. Try again.
+    """The server cannot serve now (5xx, 429), or its response is no GraphQL answer. Try again.
 
-    `retry_after` is the number of seconds the server asked us to wait, or None where it named none.
+    `retry_after` is the number of seconds that the server asked to wait, or None where it named none.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -25,8 +24,8 @@ class ServerBusy(QueueServerError):
 
 
 class Unauthorized(QueueServerError):
-    """The API key is not accepted (401, 403). Try again slowly, and tell the operator: only a person can mend it."""
+    """The API key is not accepted (401, 403). Try again slowly, and report it: only a person can replace the key."""
 
 
 class Refused(QueueServerError):
-    """The server understood and said no (any other 4xx, or GraphQL errors). Asking again gives the same answer."""
+    """The server refused the request (any other 4xx, or GraphQL errors). The same request is refused again."""

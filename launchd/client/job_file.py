@@ -1,4 +1,4 @@
-"""`wandb-job.json`, the one file that makes an artifact a job. Owns its form and its names; no I/O but for the file.
+"""`wandb-job.json`, the file that makes an artifact a job: its content, and the names of jobs.
 
 The form is W&B's: https://docs.wandb.ai/guides/launch (job artifacts). Keys that only W&B's job builder reads
 (`input_types`, `output_types`) are written as it writes them for a job that never ran.
@@ -21,24 +21,24 @@ REPOSITORY, CODE, IMAGE = "repo", "artifact", "image"
 
 CODE_REFERENCE = "wandb-artifact://"
 _BY_ID = "wandb-artifact://_id/"
-# Jobs of W&B's own are named with spaces: "wandb/jobs/Hello World:latest".
+# Names of W&B's example jobs have spaces: "wandb/jobs/Hello World:latest".
 _NAME = re.compile(
     r"(?P<entity>[^/:\s]+)/(?P<project>[^/:\s]+)/(?P<name>[^/:\s]+(?: [^/:\s]+)*)(?::(?P<alias>[^/:\s]+))?"
 )
 _UNSAFE = re.compile(r"[^a-zA-Z0-9_\-.]")
-_LONGEST_NAME = 128
+_MAX_NAME_LENGTH = 128
 _ANY_TYPE: dict[str, Any] = {"wb_type": "typedDict", "params": {"type_map": {}}}
 
 
 class GitCommit(msgspec.Struct, frozen=True):
-    """Where the code of a job lies in git."""
+    """The repository and commit of a job's code."""
 
     remote: str
     commit: str | None = None
 
 
 class JobSource(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a job runs; which of the keys are there depends on the job's source type."""
+    """The source of a job; which of the fields are set depends on the job's source type."""
 
     git: GitCommit | None = None
     artifact: str | None = None
@@ -51,7 +51,7 @@ class JobSource(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class JobFile(msgspec.Struct, frozen=True):
-    """The content of the file. `runtime` is a version of Python, as `3.11`; empty for images."""
+    """The content of the file. `runtime` is a version of Python, such as `3.11`; empty for images."""
 
     source_type: str
     source: JobSource
@@ -65,7 +65,7 @@ _decoder = msgspec.json.Decoder(JobFile)
 
 
 class JobName(msgspec.Struct, frozen=True):
-    """`ENTITY/PROJECT/NAME:ALIAS`, taken apart."""
+    """The parts of `ENTITY/PROJECT/NAME:ALIAS`."""
 
     entity: str
     project: str
@@ -77,15 +77,15 @@ class JobName(msgspec.Struct, frozen=True):
 
     @property
     def in_project(self) -> str:
-        """What a server finds it by, in its project."""
+        """`NAME:ALIAS`, by which a server finds the job in its project."""
         return f"{self.name}:{self.alias}"
 
 
 def parse_job_name(text: str, entity: str | None = None, project: str | None = None) -> JobName:
-    """Take the name of a job apart. Without an alias it is the latest version; `entity` and `project` fill in.
+    """Parse the name of a job. The default alias is `latest`; `entity` and `project` are the defaults of these parts.
 
     Raises:
-        Refused: it is no such name.
+        Refused: it is no name of a job.
     """
     left_out = max(0, 2 - text.count("/"))
     found = _NAME.fullmatch("/".join([*(part or "" for part in (entity, project)[:left_out]), text]))
@@ -98,7 +98,7 @@ def read_job_file(path: Path) -> JobFile:
     """Read the file of a job.
 
     Raises:
-        Refused: it is none that can be understood.
+        Refused: its content is no job.
         OSError: it cannot be read.
     """
     try:
@@ -108,26 +108,26 @@ def read_job_file(path: Path) -> JobFile:
 
 
 def code_reference(artifact_id: str) -> str:
-    """How a job names its code artifact."""
+    """Return the reference by which a job names its code artifact."""
     return f"{_BY_ID}{artifact_id}"
 
 
 def code_of(reference: str) -> str | JobName:
-    """The code artifact that a job names: its id, or its name.
+    """Return the code artifact that a job refers to: its id, or its name.
 
     Raises:
-        Refused: it names none.
+        Refused: it is no reference to an artifact.
     """
     if reference.startswith(_BY_ID):
         return reference.removeprefix(_BY_ID)
     if not reference.startswith(CODE_REFERENCE):
         raise Refused(f"The job's code, {reference[:200]!r}, is no artifact.")
-    # A server's address may stand before the name; the job's own server is the one that is asked.
+    # A server's address may precede the name; the artifact is looked up at the job's server all the same.
     path = reference.removeprefix(CODE_REFERENCE).split("/")
     return parse_job_name("/".join(path[-3:]))
 
 
 def safe_name(text: str) -> str:
-    """A name that W&B takes for an artifact: of letters, digits, dash, dot and underscore, at most 128."""
+    """Return a name that W&B accepts for an artifact: letters, digits, dash, dot, underscore, at most 128 of them."""
     safe = _UNSAFE.sub("_", text)
-    return safe if len(safe) <= _LONGEST_NAME else f"{safe[:63]}..{safe[-63:]}"
+    return safe if len(safe) <= _MAX_NAME_LENGTH else f"{safe[:63]}..{safe[-63:]}"

@@ -1,4 +1,4 @@
-"""Jobs at a queue server: found by name, listed, made from a job file. Owns the two files of a job artifact."""
+"""Jobs at a queue server: look up, list, download, create. Owns the two files of a job artifact."""
 
 import tempfile
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 
 from launchd.client.artifact_logging import NewArtifact, log_artifact
-from launchd.client.artifact_models import ArtifactVersion
 from launchd.client.artifacts import download_artifact
 from launchd.client.errors import Refused
 from launchd.client.job_file import FROZEN_FILE, JOB_FILE, JobFile, JobName, read_job_file
+from launchd.client.models import ArtifactVersion
 from launchd.client.operations import artifacts
 from launchd.client.queue_server import QueueServer
 from launchd.client.transport import encoded
@@ -21,15 +21,15 @@ _NEVER_RAN = {"_partial": True}
 """Metadata of a job that no run of it has described yet."""
 
 
-class MadeJob(msgspec.Struct, frozen=True):
-    """A job that was made: its name, and whether it is new (`created`, `updated`) or was there (`unchanged`)."""
+class CreatedJob(msgspec.Struct, frozen=True):
+    """The result of :func:`create_job`: the job's name, and `created`, `updated` (a new version) or `unchanged`."""
 
     name: JobName
     outcome: str
 
 
 def find_version(server: QueueServer, name: JobName) -> ArtifactVersion | None:
-    """The version of an artifact that a name stands for, asked for in the server's own way."""
+    """Return the version of an artifact of that name, or None."""
     variables = {"entity": name.entity, "project": name.project, "name": name.in_project}
     if server.capabilities().artifact_memberships:
         found = server.transport.call(artifacts.MEMBERSHIP_BY_NAME, variables).result
@@ -40,7 +40,7 @@ def find_version(server: QueueServer, name: JobName) -> ArtifactVersion | None:
 
 
 def require_version(server: QueueServer, name: JobName, type_name: str) -> ArtifactVersion:
-    """As `find_version`. `Refused` where there is none of this type."""
+    """Return the version of an artifact of that name; raises `Refused` where there is none of this type."""
     found = find_version(server, name)
     if found is None or found.state == "DELETED":
         raise Refused(f"The server at {server.base_url} has no {type_name} {name}.")
@@ -50,10 +50,11 @@ def require_version(server: QueueServer, name: JobName, type_name: str) -> Artif
 
 
 def download_job(server: QueueServer, name: JobName, into: Path) -> JobFile:
-    """Bring the files of a job into a directory and read the one that says what it runs.
+    """Download the files of a job into a directory and return the content of its job file.
 
-    Raises the four errors of `errors.py`, `Refused` also where there is no such job or its file cannot be understood,
-    and `OSError`.
+    Raises:
+        QueueServerError: as `errors.py` says; `Refused` also for an unknown job and a job file that is none.
+        OSError: a file cannot be written.
     """
     download_artifact(server, require_version(server, name, JOB_TYPE).id, into)
     if not (into / JOB_FILE).is_file():
@@ -62,7 +63,7 @@ def download_job(server: QueueServer, name: JobName, into: Path) -> JobFile:
 
 
 def list_jobs(server: QueueServer, entity: str, project: str) -> list[ArtifactVersion]:
-    """All versions of all jobs of a project, as the server orders them."""
+    """Return all versions of all jobs of a project, in the server's order."""
     found: list[ArtifactVersion] = []
     after: str | None = None
     while True:
@@ -86,10 +87,11 @@ def create_job(
     requirements: str = "",
     aliases: tuple[str, ...] = (),
     description: str | None = None,
-) -> MadeJob:
-    """Make a job, or a new version of one; `requirements` are its frozen packages, a line each.
+) -> CreatedJob:
+    """Create a job, or a new version of one; `requirements` are its frozen packages, a line each.
 
-    Raises the four errors of `errors.py`.
+    Raises:
+        QueueServerError: as `errors.py` says.
     """
     artifact = NewArtifact(
         entity=name.entity,
@@ -102,9 +104,9 @@ def create_job(
     )
     contents = {JOB_FILE: encoded(job), FROZEN_FILE: requirements.encode()}
     with tempfile.TemporaryDirectory() as directory:
-        made = log_artifact(server, artifact, [_written(Path(directory), *file) for file in contents.items()])
-    outcome = "unchanged" if made.known else "created" if made.first else "updated"
-    return MadeJob(name, outcome)
+        logged = log_artifact(server, artifact, [_written(Path(directory), *file) for file in contents.items()])
+    outcome = "unchanged" if logged.known else "created" if logged.first else "updated"
+    return CreatedJob(name, outcome)
 
 
 def _written(directory: Path, name: str, content: bytes) -> CodeFile:

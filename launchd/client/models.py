@@ -1,7 +1,7 @@
-"""What a queue server tells us and what we report to it, as frozen values.
+"""Values that a queue server sends and receives, frozen.
 
-Owns the shapes and their names on the wire; `queue_server.py` re-exports the public ones. No behaviour, no I/O.
-"Native" fields exist only on our own server: against a W&B server they keep their defaults.
+Owns the fields, their names and nullability on the wire; `queue_server.py` re-exports the common ones. No behaviour, no
+I/O. Fields marked "launchd protocol" are sent by launchd's own server only; a W&B server leaves their defaults.
 """
 
 from datetime import datetime
@@ -11,7 +11,10 @@ import msgspec
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What a server can do, found by introspection. `native`: it is our own server, with waiting claims and reports."""
+    """The operations and arguments that a server has, found by introspection.
+
+    `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports.
+    """
 
     launch_agents: bool
     agent_config: bool
@@ -28,7 +31,7 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """Whose API key it is. `entity` is the default entity; `teams` are the other entities that the key may act for."""
+    """The owner of an API key. `entity` is the default entity; `teams` are the other entities that the key may use."""
 
     username: str | None = None
     entity: str | None = None
@@ -36,7 +39,7 @@ class Viewer(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """A queue, as an agent needs it."""
+    """A queue, with the fields that an agent needs."""
 
     id: str
     name: str
@@ -44,7 +47,7 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class QueueDetail(msgspec.Struct, frozen=True, rename="camel"):
-    """A queue, as a person wants to see it. The counts, entity and creation time are native."""
+    """A queue, with the fields that are shown to users. Counts, entity and creation time: launchd protocol."""
 
     id: str
     name: str = ""
@@ -59,7 +62,7 @@ class QueueDetail(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class QueueSettings(msgspec.Struct, frozen=True):
-    """A queue, as whoever made it set it up.
+    """The settings of a queue.
 
     `config` is `{"resource_args": {resource: {...}}}`; `template_variables` has for each name its JSON schema;
     `external_links` is `{"links": [{"label": ..., "url": ...}]}`.
@@ -87,7 +90,7 @@ class Agent(
         "queue_names": "queueNames",
     },
 ):
-    """A registered agent. `status` is W&B's word: POLLING, RUNNING or KILLED. What follows `queue_ids` is native."""
+    """A registered agent. `status` is W&B's: POLLING, RUNNING or KILLED. Fields after `queue_ids`: launchd protocol."""
 
     id: str
     name: str
@@ -105,7 +108,7 @@ class Agent(
 class ClaimedItem(
     msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId", "queue": "queueName", "run_spec": "runSpec"}
 ):
-    """A run queue item that is leased to us, with its run spec as the server resolved it."""
+    """A run queue item that is leased to the agent, with its run spec as the server resolved it."""
 
     item_id: str
     queue: str
@@ -113,37 +116,37 @@ class ClaimedItem(
 
 
 class Claim(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a claim. `stop_polling`: somebody asked this agent to end."""
+    """The result of a claim. `stop_polling`: the agent was asked to end."""
 
     items: tuple[ClaimedItem, ...] = ()
     stop_polling: bool = False
 
 
 class StopRequest(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId"}):
-    """Somebody wants this item stopped."""
+    """A request to stop an item; `reason` is the requester's."""
 
     item_id: str
     reason: str | None = None
 
 
 class AgentCommands(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a watch."""
+    """The result of a watch: requests to stop the agent (`stop_polling`) or items."""
 
     stop_polling: bool = False
     stops: tuple[StopRequest, ...] = ()
 
 
 class Ack(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId", "run_id": "runName"}):
-    """We take this item; it becomes the run `run_id` (W&B calls the run id a name)."""
+    """An acknowledgement: the agent runs this item as the run `run_id` (W&B calls the run id a name)."""
 
     item_id: str
     run_id: str
 
 
 class Report(msgspec.Struct, frozen=True, rename="camel"):
-    """One change of an item in our care. `sequence` grows per item; the server ignores what it has seen.
+    """One change of a job, for the server. `sequence` grows per item; the server ignores one that it has seen.
 
-    `occurred_at` is in seconds since the epoch, by this host's clock.
+    `occurred_at` is in seconds since the epoch, by the agent's clock.
     """
 
     item_id: str = msgspec.field(name="runQueueItemId")
@@ -156,12 +159,12 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     occurred_at: float | None = None
 
 
-#: Reads what was written of a report until the server has it.
+#: Decodes a report that was stored until its delivery.
 report_decoder = msgspec.json.Decoder(Report)
 
 
 class RunDetail(msgspec.Struct, frozen=True):
-    """A run. `name` is the run id; `config` and `summary` are its values, without what W&B's client notes there."""
+    """A run. `name` is the run id; `config` and `summary` are its values, without the keys that W&B's client adds."""
 
     name: str
     display_name: str
@@ -177,7 +180,7 @@ class RunDetail(msgspec.Struct, frozen=True):
 
 
 class RunSource(msgspec.Struct, frozen=True):
-    """What a run ran: a repository at a commit, and its command there."""
+    """The source of a run: a repository, a commit, and the command there."""
 
     remote: str
     commit: str | None
@@ -185,7 +188,7 @@ class RunSource(msgspec.Struct, frozen=True):
 
 
 class ItemWarning(msgspec.Struct, frozen=True, rename="camel"):
-    """A warning about an item; `stage` says who gave it."""
+    """A warning about an item; `stage` is W&B's agent, build or run."""
 
     message: str
     stage: str | None = None
@@ -193,7 +196,7 @@ class ItemWarning(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Item(msgspec.Struct, frozen=True, rename="camel"):
-    """A run queue item. A W&B server tells `id`, `state` and `associated_run_id` only; the others are native."""
+    """A run queue item. Fields after `associated_run_id`: launchd protocol."""
 
     id: str
     state: str
@@ -215,3 +218,77 @@ class Item(msgspec.Struct, frozen=True, rename="camel"):
     warnings: tuple[ItemWarning, ...] = ()
     stop_requested: bool = False
     stop_reason: str | None = None
+
+
+class KeyDetail(msgspec.Struct, frozen=True, rename="camel"):
+    """An API key without its secret. `role` is VIEWER, MEMBER or ADMIN."""
+
+    id: str
+    description: str | None = None
+    role: str = ""
+    created_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class UserDetail(msgspec.Struct, frozen=True, rename="camel"):
+    """A user or a service account, whose `entity` is its team. `admin`: administrator of the server."""
+
+    id: str
+    username: str
+    email: str | None = None
+    entity: str | None = None
+    admin: bool | None = None
+    is_service_account: bool = False
+
+
+class Member(msgspec.Struct, frozen=True, rename="camel"):
+    """A member of a team. `account_type` is MEMBER or SERVICE, `role` VIEWER, MEMBER or ADMIN."""
+
+    id: str
+    username: str
+    role: str
+    email: str | None = None
+    account_type: str | None = None
+
+
+class CreatedKey(msgspec.Struct):
+    """A new key, which the server sends once."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return "CreatedKey(key=...)"
+
+
+class Name(msgspec.Struct, frozen=True):
+    """The name of an object that belongs to a version, such as its type or collection."""
+
+    name: str = ""
+
+
+class Alias(msgspec.Struct, frozen=True):
+    """An alias of a version; `v0` and the like are aliases too."""
+
+    alias: str
+
+
+class ArtifactVersion(msgspec.Struct, frozen=True, rename="camel"):
+    """A version of an artifact. `state` is PENDING, COMMITTED or DELETED; `artifact_sequence` is its collection."""
+
+    id: str
+    state: str = ""
+    version_index: int | None = None
+    description: str | None = None
+    metadata: str | None = None
+    created_at: str | None = None
+    artifact_type: Name = Name()
+    artifact_sequence: Name = Name()
+    aliases: tuple[Alias, ...] = ()
+
+
+class CollectedGarbage(msgspec.Struct, frozen=True, rename="camel"):
+    """The result of a collection of garbage: what it removed, and the bytes that are left. Launchd protocol."""
+
+    removed_files: int = 0
+    removed_bytes: int = 0
+    used_bytes: int = 0

@@ -1,7 +1,7 @@
-"""One queue server, as the rest of the program sees it: a method per operation, values in and values out.
+"""The client of a queue server: a method per operation, frozen values in and out.
 
-Owns nothing but the whole: queues, submissions and the agent's side in one object, and the names callers import. It
-repeats nothing but a push, and knows neither jobs nor workers.
+Composes the operations of `queues.py`, `items.py`, `agents.py`, `runs.py` and `accounts.py` into one class, and has the
+names that callers import. It retries nothing but a push.
 """
 
 from launchd.client.accounts import AccountOperations
@@ -51,14 +51,14 @@ __all__ = [
 
 
 class QueueServer(ItemOperations, AgentOperations, RunOperations, AccountOperations):
-    """One W&B-compatible queue server, ours included.
+    """The client of one queue server, W&B's or launchd's.
 
     `base_url` is its address (`http://HOST:PORT` or `https://HOST`), `api_key` the key sent with HTTP Basic, `timeout`
-    the seconds to wait for an answer, on top of the seconds that a waiting call asks the server to wait. `author` names
-    the member of its team for whom a service account acts (W&B's clients: `WANDB_USERNAME`); other keys speak for their
-    owner alone.
+    the seconds to wait for a response, added to those that a waiting call asks the server to wait. `author` names the
+    member of its team for whom a service account acts (W&B's clients: `WANDB_USERNAME`); it has no effect with other
+    keys.
 
     Thread-safe: every thread has its own HTTP session. Any call may raise `ServerUnreachable`, `ServerBusy`,
-    `Unauthorized` or `Refused`, and nothing else. "Native" operations exist on our own server only, and
-    `capabilities().native` says whether this is one.
+    `Unauthorized` or `Refused`, and nothing else. Methods marked "launchd protocol" work at launchd's own server only:
+    `capabilities().launchd_protocol` says whether this is one.
     """

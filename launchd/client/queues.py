@@ -1,6 +1,6 @@
-"""Queues: list, look at, create and delete them.
+"""Operations on queues: list, look up, create, change, delete; one part of `QueueServer`.
 
-Owns the mapping of these operations to documents; one part of `QueueServer`.
+Owns which operation each method sends.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,22 @@ from launchd.client.responses import ResourceConfig
 
 
 class QueueOperations(ClientBase):
-    """Operations on queues. `project` is W&B's fixed project of queues unless said otherwise."""
+    """Operations on queues. `project` is by default W&B's fixed project of queues."""
 
     def queues(self, entity: str, project: str = QUEUE_PROJECT) -> list[Queue]:
-        """The entity's queues; none where the entity has no such project."""
+        """Return the entity's queues; none where the entity has no such project."""
         found = self._call(launch.QUEUES, entity=entity, project=project)
         return found.run_queues if found else []
 
     def queue_details(self, entity: str, project: str = QUEUE_PROJECT) -> list[QueueDetail]:
-        """The entity's queues with what is in them, from our own server; a W&B server tells ids and names only."""
+        """Return the entity's queues with their counts; a W&B server sends ids and names only."""
         if not self.capabilities().launchd_protocol:
             return [QueueDetail(queue.id, queue.name, queue.access) for queue in self.queues(entity, project)]
         found = self._call(launchd_protocol.QUEUES, entity=entity, project=project)
         return found.run_queues if found else []
 
     def queue(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> QueueDetail | None:
-        """One queue, or None where there is none of that name."""
+        """Return a queue, or None where there is none of that name."""
         if not self.capabilities().launchd_protocol:
             return self._wandb_queue(entity, name, project)
         found = self._call(launchd_protocol.QUEUE, entity=entity, project=project, queue=name)
@@ -47,13 +47,15 @@ class QueueOperations(ClientBase):
         return msgspec.structs.replace(detail, resource_type=config.resource, resource_config=config.config)
 
     def queue_settings(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> QueueSettings | None:
-        """What a queue is set up to be, as any W&B server tells it, or None where there is none of that name."""
+        """Return the settings of a queue, or None where there is none of that name."""
         found = self._call(launch.QUEUE, entity=entity, project=project, queue=name)
         if found is None or found.run_queue is None:
             return None
         queue = found.run_queue
         config = self._resource_config(entity, queue.default_resource_config_id)
-        schemas = {one.name: msgspec.json.decode(one.schema or "{}") for one in config.template_variables or []}
+        schemas = {
+            variable.name: msgspec.json.decode(variable.schema or "{}") for variable in config.template_variables or []
+        }
         return QueueSettings(
             queue.id,
             queue.access,
@@ -65,7 +67,7 @@ class QueueOperations(ClientBase):
         )
 
     def _resource_config(self, entity: str, config_id: str | None) -> ResourceConfig:
-        """The configuration behind a queue; an empty one where it has none."""
+        """Return the resource configuration of a queue; an empty one where it has none."""
         holder = None if config_id is None else self._call(launch.RESOURCE_CONFIG, entity=entity, id=config_id)
         return (holder and holder.default_resource_config) or ResourceConfig()
 
@@ -80,7 +82,7 @@ class QueueOperations(ClientBase):
         template_variables: Mapping[str, Any] | None = None,
         project: str = QUEUE_PROJECT,
     ) -> str:
-        """Create a queue and return its id. `config` are the resource's arguments; `prioritization`: V0 or DISABLED."""
+        """Create a queue and return its id. `config`: the resource's arguments; `prioritization`: V0 or DISABLED."""
         if not self.capabilities().launchd_protocol:
             self._call(launch.CREATE_PROJECT, entity=entity, project=project)
         if not self.capabilities().queue_config:
@@ -118,11 +120,11 @@ class QueueOperations(ClientBase):
     ) -> list[str]:
         """Create a queue, or replace all settings of the one of that name; returns the server's warnings.
 
-        `config` are the resource's arguments. `Refused` where the server says no.
+        `config`: the resource's arguments. `Refused` where the server does not save it.
         """
         if not self.capabilities().launchd_protocol:
             self._call(launch.CREATE_PROJECT, entity=entity, project=project)
-        answer = self._call(
+        result = self._call(
             launch.UPSERT_QUEUE,
             entity=entity,
             project=project,
@@ -133,9 +135,9 @@ class QueueOperations(ClientBase):
             prioritizationMode=prioritization,
             externalLinks=None if external_links is None else as_json(external_links),
         )
-        if not answer.success:
+        if not result.success:
             raise Refused(f"The server did not save queue {name!r} of {entity!r}.")
-        return answer.config_schema_validation_errors or []
+        return result.config_schema_validation_errors or []
 
     def delete_queue(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> None:
         """Delete a queue with its items. `Refused` where there is none of that name."""
@@ -149,7 +151,7 @@ class QueueOperations(ClientBase):
         return found.run_queue.id
 
     def queue_items(self, entity: str, name: str, limit: int = 100, project: str = QUEUE_PROJECT) -> list[Item]:
-        """The items of a queue; none where there is no such queue."""
+        """Return at most `limit` items of a queue, the newest first; none where there is no such queue."""
         operation = launchd_protocol.QUEUE_ITEMS if self.capabilities().launchd_protocol else launch.QUEUE_ITEMS
         found = self._call(operation, entity=entity, project=project, queue=name, limit=limit)
         if found is None or found.run_queue is None or found.run_queue.run_queue_items is None:

@@ -1,29 +1,26 @@
-"""The shapes of answers that callers of `launchd.client` never see; the public shapes are in the modules of
-models: `models.py`, `account_models.py`, `artifact_models.py`.
+"""Shapes of GraphQL responses that are internal to `launchd.client`; the values for callers are in `models.py`.
 
-Owns names and nullability as W&B's servers have them. A field that a caller does not need is not declared. No I/O.
+Owns names and nullability as W&B's servers have them. A field that no caller needs is not declared. No I/O.
 """
 
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from launchd.client.account_models import KeyDetail, Member
-from launchd.client.artifact_models import ArtifactVersion
-from launchd.client.models import Item, Queue, QueueDetail
+from launchd.client.models import ArtifactVersion, Item, KeyDetail, Member, Queue, QueueDetail
 
 T = TypeVar("T")
 
 
-class Answer(msgspec.Struct, Generic[T]):
-    """A whole GraphQL answer. `errors` holds objects with a `message`, or bare strings."""
+class GraphQLResponse(msgspec.Struct, Generic[T]):
+    """A whole GraphQL response. `errors` holds objects with a `message`, or strings."""
 
     data: T | None = None
     errors: list[Any] | None = None
 
 
 class Result(msgspec.Struct, Generic[T]):
-    """`data` of nearly all our documents: their one root field has the alias `result`."""
+    """`data` of nearly all operations: their one root field has the alias `result`."""
 
     result: T
 
@@ -49,17 +46,17 @@ class Connection(msgspec.Struct, Generic[T], rename="camel"):
 
     @property
     def nodes(self) -> list[T]:
-        """What is on this page."""
+        """The objects on this page."""
         return [edge.node for edge in self.edges]
 
     @property
     def next_page(self) -> str | None:
-        """The cursor behind which the next page begins; None: this is the last."""
+        """The cursor after which the next page begins; None for the last page."""
         return self.page_info.end_cursor if self.page_info.has_next_page else None
 
 
 class TypeInfo(msgspec.Struct, rename="camel"):
-    """One `__type` of an introspection."""
+    """A `__type` of an introspection."""
 
     fields: list[Named] | None = None
     input_fields: list[Named] | None = None
@@ -70,7 +67,7 @@ class TypeInfo(msgspec.Struct, rename="camel"):
 
 
 class Introspection(msgspec.Struct):
-    """The types that tell what a server can do; a type it does not have is null."""
+    """The types that :class:`Capabilities` are read from; a type that the server does not have is null."""
 
     mutation: TypeInfo | None = None
     create_agent: TypeInfo | None = None
@@ -114,7 +111,7 @@ class ItemResults(msgspec.Struct):
     results: list[ItemResult] = []
 
     def by_item(self) -> dict[str, bool]:
-        """Return for each item whether it worked."""
+        """Return by item id whether the operation succeeded."""
         return {result.run_queue_item_id: result.success for result in self.results}
 
 
@@ -135,7 +132,7 @@ class CreatedQueue(msgspec.Struct):
 
 
 class UpsertedQueue(msgspec.Struct, rename="camel"):
-    """`config_schema_validation_errors` are warnings: the queue is there all the same."""
+    """`config_schema_validation_errors` are warnings: the queue is saved all the same."""
 
     success: bool | None = None
     config_schema_validation_errors: list[str] | None = None
@@ -151,7 +148,7 @@ class PoppedItem(msgspec.Struct, rename="camel"):
 
 
 class StateFields(msgspec.Struct):
-    """A run, or a sweep."""
+    """The state of a run or a sweep."""
 
     id: str = ""
     state: str | None = None
@@ -159,7 +156,7 @@ class StateFields(msgspec.Struct):
 
 
 class QueueFields(msgspec.Struct, rename="camel"):
-    """A queue as W&B shows it; its resource stands apart, under `default_resource_config_id`."""
+    """A queue of W&B's schema; its resource is a separate object, `default_resource_config_id`."""
 
     id: str = ""
     access: str | None = None
@@ -198,7 +195,7 @@ class RunGit(msgspec.Struct):
 
 
 class RunInfo(msgspec.Struct):
-    """What a run's client said of its program; `git` where it ran in a repository."""
+    """A run's program as its client reported it; `git` where it ran in a repository."""
 
     program: str | None = None
     args: list[str] | None = None
@@ -245,7 +242,7 @@ class CommittedArtifact(msgspec.Struct):
 
 
 class NewestVersion(msgspec.Struct, rename="camel"):
-    """Of the collection that a version was made in, as it was before; null where there was none."""
+    """The latest version of a collection before the new one; null for the first version."""
 
     latest_artifact: ArtifactFields | None = None
 
@@ -265,7 +262,7 @@ class Membership(msgspec.Struct):
 
 
 class FoundVersion(msgspec.Struct, rename="camel"):
-    """A project, as far as it leads to one version."""
+    """The fields of a project that lead to one version."""
 
     artifact: ArtifactVersion | None = None
     artifact_collection_membership: Membership | None = None
@@ -284,7 +281,7 @@ class ProjectArtifactType(msgspec.Struct, rename="camel"):
 
 
 class UploadHeaders(msgspec.Struct, rename="camel"):
-    """What a file must be PUT with; each header is written `Name:Value`."""
+    """Headers of an upload by PUT; each is written `Name:Value`."""
 
     upload_headers: list[str] | None = None
 
@@ -295,7 +292,7 @@ class UploadHeaders(msgspec.Struct, rename="camel"):
 
 
 class UploadTarget(UploadHeaders, rename="camel"):
-    """Where to PUT a file. No `upload_url`: the server has the content already."""
+    """The target of an upload by PUT. No `upload_url`: the server has the content already."""
 
     upload_url: str | None = None
 
@@ -306,7 +303,7 @@ class RunFile(msgspec.Struct, rename="camel"):
 
 
 class CreatedRunFiles(UploadHeaders, kw_only=True):
-    """Where to PUT files of a run; all with the same headers."""
+    """The targets of files of a run; all have the same headers."""
 
     files: list[RunFile]
 
@@ -325,7 +322,7 @@ class CreatedManifest(msgspec.Struct, rename="camel"):
 
 
 class FileFields(msgspec.Struct, rename="camel"):
-    """A stored file. `digest` is the base64 text of its MD5; no `direct_url`: its content never arrived."""
+    """A stored file. `digest` is its MD5 in base64; no `direct_url`: its content was never uploaded."""
 
     name: str
     direct_url: str | None = None

@@ -1,8 +1,7 @@
-"""HTTP to a queue server: sessions, time limits, and the one place where a failure gets its class.
+"""HTTP to a queue server: sessions and timeouts.
 
-Owns the `requests` sessions, kept per thread, and the translation of statuses and exceptions into `errors.py`: by
-type and status, never by text; which statuses mean "again" follows W&B's clients. It retries nothing: whoever calls
-knows how long it may wait.
+Owns the `requests` sessions, one per thread, and raises the errors of `errors.py` alone; which statuses may be retried
+follows W&B's clients. It retries nothing itself: the caller decides how long to try.
 """
 
 import math
@@ -20,24 +19,24 @@ import requests
 
 from launchd import __version__
 from launchd.client.address import checked_address
-from launchd.client.error_mapping import EXCHANGE_FAILED, error_of_exception, error_of_response, message_of
+from launchd.client.error_mapping import EXCHANGE_ERRORS, error_of_exception, error_of_response, message_of
 from launchd.client.errors import Refused, ServerBusy
 from launchd.client.operations.operation import Operation
-from launchd.client.ratelimit import Allowance
-from launchd.client.responses import Answer
+from launchd.client.ratelimit import RateLimit
+from launchd.client.responses import GraphQLResponse
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT = 10.0
-LEAST_PATIENCE = 1.0  # what a server gets to answer, however little time is left
+CONNECT_TIMEOUT_SECONDS = 10.0
+MIN_TIMEOUT_SECONDS = 1.0  # the least time for a response, also where a deadline leaves less
 CHUNK_BYTES = 1 << 20
-_ANY_ANSWER = msgspec.json.Decoder(Answer[Any])
+_any_response_decoder = msgspec.json.Decoder(GraphQLResponse[Any])
 AUTHOR_HEADER = "X-WANDB-USERNAME"
 BASIC_USER = "api"  # W&B's fixed user name of HTTP Basic; the key is the password
 
 
 class Transport:
-    """Sends operations and moves files. Thread-safe. `timeout` is in seconds and limits each wait for the server."""
+    """Sends operations, uploads and downloads files. Thread-safe. `timeout`: seconds of each wait for the server."""
 
     def __init__(self, base_url: str, api_key: str, timeout: float, author: str | None = None) -> None:
         self.base_url = checked_address(base_url)
@@ -48,25 +47,25 @@ class Transport:
             "Content-Type": "application/json",
             "User-Agent": f"launchd {__version__}",
         }
-        #: How many requests the server still allows; whoever asks again and again heeds it.
-        self.allowance = Allowance()
+        #: The server's rate limit, for callers that poll.
+        self.rate_limit = RateLimit()
         if author:
-            self._headers[AUTHOR_HEADER] = _fit_for_a_header(author)
+            self._headers[AUTHOR_HEADER] = _checked_header(author)
         self._timeout = timeout
         self._local = threading.local()
         self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
 
     def call(self, operation: Operation[T], variables: Mapping[str, Any], wait_seconds: float = 0.0) -> T:
-        """Send one operation and return its `data`. `wait_seconds`: how long the server may think before it answers."""
+        """Send an operation and return its `data`. `wait_seconds` is added to the timeout, for operations that wait."""
         body = encoded({"operationName": operation.name, "query": operation.text, "variables": variables})
         session, request = self._graphql()
         request.prepare_body(body, None)
-        with self._exchange() as patience:
-            limits = _limits(patience, wait_seconds)
+        with self._exchange() as timeout:
+            limits = _timeouts(timeout, wait_seconds)
             response = session.send(request, timeout=limits, allow_redirects=False, stream=True)
             with response:
-                content = _content(response, patience)
-        self.allowance.note(response.headers)
+                content = _content(response, timeout)
+        self.rate_limit.update(response.headers)
         if response.status_code != 200:
             raise error_of_response(response, content, self.base_url)
         return self._data(operation, content)
@@ -74,8 +73,8 @@ class Transport:
     def _data(self, operation: Operation[T], body: bytes) -> T:
         answer = decoded(operation.decode, body)
         if answer is None:
-            # Where a field that must not be null failed, `data` has another shape, and `errors` says why.
-            failed = decoded(_ANY_ANSWER.decode, body)
+            # `data` has another shape where a field that must not be null failed; `errors` has the reason.
+            failed = decoded(_any_response_decoder.decode, body)
             errors = failed.errors if failed else None
         else:
             errors = answer.errors
@@ -86,38 +85,44 @@ class Transport:
         return answer.data
 
     def post(self, path: str, value: Mapping[str, Any]) -> None:
-        """POST `value` as JSON to `path` of the server, which is no GraphQL; the answer is not read."""
+        """POST `value` as JSON to a `path` of the server that is not GraphQL; the response is not decoded."""
         self._send_file("POST", f"{self.base_url}/{path}", self._headers, encoded(value), self.base_url)
 
     def upload(self, url: str, headers: Mapping[str, str], content: bytes | BinaryIO) -> None:
-        """PUT `content` to a storage URL that the server handed out. No key is sent: such a URL authorises itself."""
-        self._send_file("PUT", url, headers, content, _site(url))
+        """PUT `content` to a storage URL from the server. No key is sent: the URL is signed."""
+        self._send_file("PUT", url, headers, content, _origin_of(url))
 
     def _send_file(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | BinaryIO, address: str
     ) -> None:
-        with self._exchange() as patience:
+        with self._exchange() as timeout:
             response = self._file_session().request(
-                method, url, data=content, headers=dict(headers), auth=_no_auth, timeout=_limits(patience), stream=True
+                method,
+                url,
+                data=content,
+                headers=dict(headers),
+                auth=_no_auth,
+                timeout=_timeouts(timeout),
+                stream=True,
             )
             with response:
-                answer = _content(response, patience)
+                answer = _content(response, timeout)
         if not response.ok:
             raise error_of_response(response, answer, address)
 
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
         """GET a storage URL without a key; yields the content in pieces."""
-        with self._exchange() as patience:
-            response = self._file_session().get(url, auth=_no_auth, stream=True, timeout=_limits(patience))
+        with self._exchange() as timeout:
+            response = self._file_session().get(url, auth=_no_auth, stream=True, timeout=_timeouts(timeout))
             with response:
                 if not response.ok:
-                    raise error_of_response(response, response.content, _site(url))
+                    raise error_of_response(response, response.content, _origin_of(url))
                 yield response.iter_content(CHUNK_BYTES)
 
     @contextmanager
     def until(self, deadline: float) -> Iterator[None]:
-        """Have this thread's calls wait for the server until `deadline` at most, in seconds of the monotonic clock."""
+        """Limit the waits of this thread's calls to `deadline`, in seconds of the monotonic clock."""
         self._local.deadline = deadline
         try:
             yield
@@ -131,16 +136,16 @@ class Transport:
 
     @contextmanager
     def _exchange(self) -> Iterator[float]:
-        """Translate what goes wrong; yields for how many seconds at most to wait for the server."""
+        """Translate exceptions of an exchange; yields its timeout in seconds."""
         left = getattr(self._local, "deadline", math.inf) - time.monotonic()
-        patience = min(self._timeout, max(left, LEAST_PATIENCE))
+        timeout = min(self._timeout, max(left, MIN_TIMEOUT_SECONDS))
         try:
-            yield patience
-        except EXCHANGE_FAILED as error:
-            raise error_of_exception(error, self.base_url, patience) from error
+            yield timeout
+        except EXCHANGE_ERRORS as error:
+            raise error_of_exception(error, self.base_url, timeout) from error
 
     def _graphql(self) -> tuple[requests.Session, requests.PreparedRequest]:
-        """This thread's session and its request, prepared once: only the body changes from call to call."""
+        """Return this thread's session and its request, prepared once: only the body changes from call to call."""
         pair: tuple[requests.Session, requests.PreparedRequest] | None = getattr(self._local, "graphql", None)
         if pair is None:
             session = self._open(requests.Session())
@@ -164,13 +169,13 @@ class Transport:
         return session
 
 
-def _limits(patience: float, wait_seconds: float = 0.0) -> tuple[float, float]:
-    """The time limits of a request, for `requests`: to connect, and for each wait for the answer."""
-    return min(CONNECT_TIMEOUT, patience), patience + wait_seconds
+def _timeouts(timeout: float, wait_seconds: float = 0.0) -> tuple[float, float]:
+    """Return the timeouts of a request, for `requests`: to connect, and for each wait for the response."""
+    return min(CONNECT_TIMEOUT_SECONDS, timeout), timeout + wait_seconds
 
 
 def _content(response: requests.Response, seconds: float) -> bytes:
-    """The whole body, also of a server that sends a byte now and then; raises `TimeoutError` after `seconds`."""
+    """Return the whole body; raises `TimeoutError` after `seconds`, also where bytes keep trickling in."""
     give_up_at = time.monotonic() + seconds
     pieces: list[bytes] = []
     while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
@@ -181,7 +186,7 @@ def _content(response: requests.Response, seconds: float) -> bytes:
 
 
 def encoded(value: object) -> bytes:
-    """JSON. Raises `Refused` for what JSON cannot hold, such as text that is not Unicode."""
+    """Return `value` as JSON. Raises `Refused` for a value that JSON cannot hold, such as text that is not Unicode."""
     try:
         return msgspec.json.encode(value)
     except (TypeError, ValueError) as error:
@@ -189,7 +194,7 @@ def encoded(value: object) -> bytes:
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes) -> T | None:
-    """The decoded body, or None for anything that is not what `decode` expects."""
+    """Return the decoded body, or None where `decode` cannot read it."""
     try:
         return decode(body)
     except (ValueError, RecursionError):
@@ -197,17 +202,17 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T | None:
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from adding what netrc has for the host: a signed URL must come with its signature alone."""
+    """Keep requests from adding credentials from netrc: a signed URL must be sent with its signature alone."""
     return request
 
 
-def _fit_for_a_header(author: str) -> str:
+def _checked_header(author: str) -> str:
     if not author.isascii() or not author.isprintable():
         raise Refused(f"{author!r} is no user name that a queue server knows: check WANDB_USERNAME.")
     return author
 
 
-def _site(url: str) -> str:
-    """Scheme and host alone: the rest of a storage URL is a credential."""
+def _origin_of(url: str) -> str:
+    """Return scheme and host alone: the rest of a storage URL is a credential."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"

@@ -1,6 +1,6 @@
-"""Which files of a directory belong to it as code, and what they are.
+"""The files of a directory that are uploaded as code, and their digests.
 
-Owns the list of names that are never code, and the digests. It reads; it neither writes nor speaks to a server.
+Owns the list of names that are never code. It reads files alone.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import msgspec
 
 CHUNK_BYTES = 1 << 20
 
-# Names that are never code: histories, caches, and what a build or an editor leaves.
+#: Names that are never code: histories, caches, files of builds and editors.
 IGNORED = (
     ".git",
     ".hg",
@@ -45,10 +45,10 @@ class CodeFile(msgspec.Struct, frozen=True):
 
 
 def list_code_files(directory: Path, ignore: Sequence[str] = IGNORED) -> Iterator[CodeFile]:
-    """The regular files of a directory, in order of their names, less those whose name matches `ignore`.
+    """Yield the regular files of a directory, in order of their names, without those whose name matches `ignore`.
 
-    A link to a file counts as that file. Not taken: links to directories, which may lead anywhere; links to nothing;
-    sockets, devices and pipes; virtual environments. Raises `OSError` where something cannot be read.
+    A link to a file counts as that file. Left out are links to directories, which may lead anywhere, dangling links,
+    sockets, devices, pipes and virtual environments. Raises `OSError` where something cannot be read.
     """
     for folder, folders, names in os.walk(directory, onerror=_raise):
         if VENV_MARK in names and Path(folder) != directory:
@@ -73,7 +73,7 @@ def _code_file(directory: Path, path: Path) -> Iterator[CodeFile]:
 
 
 def digest_of(path: Path) -> str:
-    """The MD5 of a file as W&B writes it: in base64. It detects damage; it is no defence."""
+    """Return the MD5 of a file in base64, W&B's form. It detects damage, not manipulation."""
     md5 = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as content:
         while chunk := content.read(CHUNK_BYTES):

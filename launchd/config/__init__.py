@@ -1,6 +1,6 @@
-"""An agent's configuration: W&B's `launch-config.yaml`, and what is ours under the key `launchd`.
+"""An agent's configuration: W&B's `launch-config.yaml`, with further settings under the key `launchd`.
 
-Import from here. `document.py` reads the file, `blocks.py` knows every key, `loading.py` the order of precedence.
+Import from here. `yaml_file.py` reads the file, `schema.py` has every key, `loader.py` the order of precedence.
 """
 
 from launchd.config.diagnostics import ConfigError, Problem

@@ -1,7 +1,6 @@
-"""What is wrong with a configuration, in words for the person who wrote it.
+"""Problems, warnings and origins of the values of a configuration, in sentences for its writer.
 
-Owns the error and the report that collects problems, warnings and origins while the configuration is read: everything
-that is wrong is told at once.
+Owns the error, and the collector that is filled while the configuration is read, so that one error has every problem.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-LONGEST_VALUE = 60
+MAX_VALUE_LENGTH = 60
 DEFAULT = "default"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong: where it stands, what stands there, why that cannot be, and what would help."""
+    """One wrong setting: its location and name, its value, why it cannot be used, and what would help."""
 
     where: str
     what: str
@@ -28,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. `problems` has all of them; `str(error)` is one line for each."""
+    """The configuration cannot be used. `problems` has every problem; `str(error)` is one line for each."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -36,25 +35,25 @@ class ConfigError(Exception):
 
 
 class Diagnostics:
-    """Collects what is found while a configuration is read.
+    """Collects problems, warnings and origins while a configuration is read.
 
-    `places` says for each dotted name where its value stands: `file:line`, a variable or a flag. `origins` has the same
-    for the values that are used, and `default` for those that nobody gave.
+    `locations` has for each dotted name where its value comes from: `file:line`, a variable or a flag. `origins` has
+    the same for the values that are used, and `default` for those that were not given.
     """
 
-    def __init__(self, places: Mapping[str, str]) -> None:
-        self._places = places
+    def __init__(self, locations: Mapping[str, str]) -> None:
+        self._locations = locations
         self._refused: set[str] = set()
         self.origins: dict[str, str] = {}
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
     def accept(self, name: str) -> None:
-        """Note that the value given at the dotted name is used."""
-        self.origins[name] = self._places.get(name, DEFAULT)
+        """Record that the value given at the dotted name is used."""
+        self.origins[name] = self._locations.get(name, DEFAULT)
 
     def refuse(self, name: str, value: Any, why: str, hint: str = "") -> None:
-        """Note that the value at the dotted name cannot be used; `None` where there is no value."""
+        """Record that the value at the dotted name cannot be used; `None` where there is no value."""
         self._refused.add(name)
         self.problems.append(Problem(self._where(name), "" if value is None else display_value(value), why, hint))
 
@@ -63,20 +62,20 @@ class Diagnostics:
         return name in self._refused
 
     def warn(self, name: str, sentence: str) -> None:
-        """Note something that works, but not as its writer may think."""
+        """Record a setting that can be used, but has another effect than its writer may expect."""
         self.warnings.append(f"{self._where(name)}: {sentence}")
 
     def _where(self, name: str) -> str:
-        """Return the name and its place; what is missing is looked for where the block that lacks it stands."""
+        """Return the location and the name; a missing setting has the location of the section that lacks it."""
         outer = name
-        while outer not in self._places and "." in outer:
+        while outer not in self._locations and "." in outer:
             outer = outer.rpartition(".")[0]
-        place = self._places.get(outer)
-        return f"{place}: {name}" if place else name
+        location = self._locations.get(outer)
+        return f"{location}: {name}" if location else name
 
 
 def display_value(value: Any) -> str:
-    """Return a value as people see it in a message, shortened."""
+    """Return a value as it is shown in a message, shortened."""
     if isinstance(value, dict):
         return "this mapping"
     if isinstance(value, list):
@@ -84,7 +83,7 @@ def display_value(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 64:
         return "a number of that many digits"  # Python itself refuses to print the longest of them
     text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}..."
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:

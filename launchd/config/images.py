@@ -1,7 +1,7 @@
-"""Image repositories: whose registry an address belongs to, and whether images can be pushed there.
+"""Addresses of image repositories: which registry one belongs to, and whether images can be pushed there.
 
-Owns the shapes of the addresses of ECR, Artifact Registry and ACR. Unlike W&B's, they may have nested paths, a port,
-and lie in China. Pure functions.
+Owns the patterns for addresses of ECR, Artifact Registry and ACR. Unlike W&B's patterns, they accept nested paths, a
+port, and the regions in China. Pure functions.
 """
 
 import re
@@ -13,9 +13,9 @@ _ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
 _GAR = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev", re.IGNORECASE)
 _ACR = re.compile(r"[a-z0-9-]+\.azurecr\.(io|cn|us)", re.IGNORECASE)
 
-ECR, GAR, ACR = "ecr", "gcr", "acr"  # W&B's words for the types
+ECR, GAR, ACR = "ecr", "gcr", "acr"  # W&B's names of the types
 
-#: How many parts a path has at least in each registry, and what it looks like.
+#: The least number of parts of a path in each registry, and an example.
 _PATHS: dict[str | None, tuple[int, str]] = {
     ECR: (1, "a repository: https://ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY"),
     GAR: (3, "an image: https://REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE"),
@@ -24,14 +24,14 @@ _PATHS: dict[str | None, tuple[int, str]] = {
 
 
 def registry_of(address: str) -> str | None:
-    """`ecr`, `gcr` (Artifact Registry) or `acr`; None for any other registry."""
+    """Return `ecr`, `gcr` (Artifact Registry) or `acr`; None for any other registry."""
     host = _host(address)
-    kinds = ((ECR, _ECR), (GAR, _GAR), (ACR, _ACR))
-    return next((kind for kind, shape in kinds if shape.fullmatch(host)), None)
+    registries = ((ECR, _ECR), (GAR, _GAR), (ACR, _ACR))
+    return next((name for name, pattern in registries if pattern.fullmatch(host)), None)
 
 
 def image_repository(value: Any) -> str:
-    """A repository to push images to, without a tag: the agent tags by the hash of the source."""
+    """Return the address of a repository to push images to, without a tag: images are tagged by their source's hash."""
     address = text(value).removeprefix("https://").rstrip("/")
     host, *path = address.split("/")
     if path and (":" in path[-1] or "@" in path[-1]):

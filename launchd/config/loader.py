@@ -1,6 +1,6 @@
-"""From file, environment and flags to one frozen configuration.
+"""Builds one frozen configuration from the file, the environment and the flags.
 
-Owns the order of precedence: defaults, file, environment, flags. What is wrong anywhere is told in one error.
+Owns the order of precedence: defaults, file, environment, flags. One error reports every problem.
 """
 
 import os
@@ -12,12 +12,12 @@ import msgspec
 
 from launchd.config import schema
 from launchd.config.diagnostics import DEFAULT, ConfigError, Diagnostics
-from launchd.config.document import Document, read_document
 from launchd.config.model import AgentConfig, LaunchdConfig
+from launchd.config.yaml_file import YamlFile, read_yaml
 
 FILE_NAME = "launch-config.yaml"
 
-#: W&B's variables, and one of its own that our file can say better.
+#: W&B's environment variables, and the setting that each of them sets.
 VARIABLES = {
     "WANDB_ENTITY": "entity",
     "WANDB_LAUNCH_MAX_JOBS": "max_jobs",
@@ -28,16 +28,16 @@ VARIABLES = {
 
 FLAGS = {"queues": "--queue", "entity": "--entity", "max_jobs": "--max-jobs", "verbosity": "--verbose"}
 
-#: Longest path of a unix socket (`sun_path`), without the zero at its end.
+#: Longest path of a unix socket in bytes (`sun_path`), without the zero at its end.
 MAX_SOCKET_PATH = 107
 
 
-#: Where root's agent, which the system service is, keeps its state.
+#: State directory of the system service, which runs as root.
 SYSTEM_STATE_DIR = "/var/lib/launch-agent"
 
 
 class Flags(msgspec.Struct, frozen=True):
-    """What the command line said; nothing, where it said nothing."""
+    """Settings from the command line; the default of a field means that its flag was not given."""
 
     queues: tuple[str, ...] = ()
     entity: str | None = None
@@ -46,7 +46,7 @@ class Flags(msgspec.Struct, frozen=True):
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):
-    """A configuration, where each value came from, the file it was read from, and what deserves a look."""
+    """A configuration, the origin of each value by dotted name, the file it was read from, and warnings."""
 
     config: AgentConfig
     origins: dict[str, str]
@@ -55,48 +55,56 @@ class LoadedConfig(msgspec.Struct, frozen=True):
 
     @property
     def given(self) -> dict[str, str]:
-        """Where each setting stands that somebody gave: a line of the file, a variable or a flag."""
-        return {name: place for name, place in self.origins.items() if place != DEFAULT}
+        """Origins of the settings that are not defaults: `file:line`, a variable or a flag."""
+        return {name: origin for name, origin in self.origins.items() if origin != DEFAULT}
 
 
 def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_needed: bool = True) -> LoadedConfig:
-    """Return the configuration of an agent. Only a command that takes no jobs can do without `queues_needed`.
+    """Return the configuration of an agent from the file at `path`, else from the usual files.
+
+    `queues_needed` is false for a command that takes no jobs: no queue has to be named then.
 
     Raises:
-        ConfigError: with every problem there is.
+        ConfigError: the configuration cannot be used; it has every problem.
     """
     found = _find(path, environ)
-    document = read_document(found) if found else Document()
-    values, places = dict(document.values), dict(document.places)
-    for name, (value, place) in (_from_environment(environ) | _from_flags(flags)).items():
+    file = read_yaml(found) if found else YamlFile()
+    values, locations = dict(file.values), dict(file.locations)
+    for name, (value, origin) in (_from_environment(environ) | _from_flags(flags)).items():
         _overlay(values, name, value)
-        places[name] = place
+        locations[name] = origin
     if flags.queues:
-        # A list on the command line stands for all queues; W&B's agent would add the file's `queue` to it.
+        # Queues on the command line replace all of the file's; W&B's agent would add the file's `queue` to them.
         values.pop("queue", None)
-    report = Diagnostics(places)
-    for name in document.repeated:
-        report.warn(name, "this stands there more than once; the last one counts.")
-    config = _build(report, values, environ)
-    return _checked(report, config, found, queues_needed)
+    diagnostics = Diagnostics(locations)
+    for name in file.repeated:
+        diagnostics.warn(name, "this stands there more than once; the last one counts.")
+    config = _build(diagnostics, values, environ)
+    return _checked(diagnostics, config, found, queues_needed)
 
 
 def from_values(values: Mapping[str, Any], environ: Mapping[str, str]) -> LoadedConfig:
-    """Return the configuration in `values`, a document that stands in no file; no variable or flag is laid over it.
+    """Return the configuration in `values`, keys of `launch-config.yaml`; variables of the environment do not count.
+
+    `environ` gives the defaults of directories alone.
 
     Raises:
-        ConfigError: with every problem there is.
+        ConfigError: the configuration cannot be used; it has every problem.
     """
-    report = Diagnostics({})
-    return _checked(report, _build(report, dict(values), environ), None, queues_needed=True)
+    diagnostics = Diagnostics({})
+    return _checked(diagnostics, _build(diagnostics, dict(values), environ), None, queues_needed=True)
 
 
-def _checked(report: Diagnostics, config: AgentConfig, path: Path | None, queues_needed: bool) -> LoadedConfig:
-    if queues_needed and not config.queues and not (report.has_refused("queues") or report.has_refused("queue")):
-        report.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
-    if report.problems:
-        raise ConfigError(*report.problems)
-    return LoadedConfig(config, report.origins, path, tuple(report.warnings))
+def _checked(diagnostics: Diagnostics, config: AgentConfig, path: Path | None, queues_needed: bool) -> LoadedConfig:
+    if (
+        queues_needed
+        and not config.queues
+        and not (diagnostics.has_refused("queues") or diagnostics.has_refused("queue"))
+    ):
+        diagnostics.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
+    if diagnostics.problems:
+        raise ConfigError(*diagnostics.problems)
+    return LoadedConfig(config, diagnostics.origins, path, tuple(diagnostics.warnings))
 
 
 def _find(path: str | None, environ: Mapping[str, str]) -> Path | None:
@@ -104,8 +112,8 @@ def _find(path: str | None, environ: Mapping[str, str]) -> Path | None:
     if named:
         return Path(named)
     home = Path(environ.get("HOME") or "/")
-    usual = (home / ".config" / "wandb" / FILE_NAME, Path("/etc/launch-agent") / FILE_NAME)
-    return next((candidate for candidate in usual if os.path.lexists(candidate)), None)
+    candidates = (home / ".config" / "wandb" / FILE_NAME, Path("/etc/launch-agent") / FILE_NAME)
+    return next((candidate for candidate in candidates if os.path.lexists(candidate)), None)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
@@ -113,65 +121,65 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
 
 
 def _from_flags(flags: Flags) -> dict[str, tuple[Any, str]]:
-    said = {"queues": list(flags.queues) or None, "entity": flags.entity, "max_jobs": flags.max_jobs}
-    said["verbosity"] = flags.verbosity or None
-    return {name: (value, FLAGS[name]) for name, value in said.items() if value is not None}
+    values = {"queues": list(flags.queues) or None, "entity": flags.entity, "max_jobs": flags.max_jobs}
+    values["verbosity"] = flags.verbosity or None
+    return {name: (value, FLAGS[name]) for name, value in values.items() if value is not None}
 
 
 def _overlay(values: dict[str, Any], name: str, value: Any) -> None:
-    """Put a value over that of the file; what stands in its way is left, and reported as no mapping."""
+    """Set the value at a dotted name in place of the file's; where a parent is no mapping, that is reported later."""
     *parents, key = name.split(".")
-    block = values
+    section = values
     for parent in parents:
-        inner = block.get(parent)
+        inner = section.get(parent)
         if not isinstance(inner, dict | None):
             return
-        block[parent] = dict(inner or {})
-        block = block[parent]
-    block[key] = value
+        section[parent] = dict(inner or {})
+        section = section[parent]
+    section[key] = value
 
 
-def _build(report: Diagnostics, values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
-    top = schema.fill(report, "", values, schema.TOP, blocks=("builder", "registry", "environment", "launchd"))
+def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
+    top = schema.fill(diagnostics, "", values, schema.TOP, sections=("builder", "registry", "environment", "launchd"))
     # W&B's loader means to accept the singular key, and its check then refuses it.
     singular = top.pop("queue", None)
-    named = (*top.pop("queues", ()), *((singular,) if singular else ()))
-    ours = _launchd_block(report, values.get("launchd"), environ)
-    for queue in ours.policy.queues:
-        if queue not in named:
-            report.warn(
+    queues = (*top.pop("queues", ()), *((singular,) if singular else ()))
+    settings = _launchd_section(diagnostics, values.get("launchd"), environ)
+    for queue in settings.policy.queues:
+        if queue not in queues:
+            diagnostics.warn(
                 f"launchd.policy.queues.{queue}", "this agent does not serve the queue: its rules have no effect."
             )
     return AgentConfig(
         **top,
-        queues=tuple(dict.fromkeys(named)),
-        builder=schema.builder(report, values.get("builder")),
-        registry=schema.registry(report, values.get("registry")),
-        environment=schema.environment(report, values.get("environment")),
-        launchd=ours,
+        queues=tuple(dict.fromkeys(queues)),
+        builder=schema.builder(diagnostics, values.get("builder")),
+        registry=schema.registry(diagnostics, values.get("registry")),
+        environment=schema.environment(diagnostics, values.get("environment")),
+        launchd=settings,
     )
 
 
-def _launchd_block(report: Diagnostics, block: Any, environ: Mapping[str, str]) -> LaunchdConfig:
-    values = schema.fill(report, "launchd.", block, schema.LAUNCHD, blocks=schema.SECTIONS)
-    sections = block if isinstance(block, dict) else {}
+def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[str, str]) -> LaunchdConfig:
+    values = schema.fill(diagnostics, "launchd.", section, schema.LAUNCHD, sections=schema.SECTIONS)
+    sections = section if isinstance(section, dict) else {}
     state_dir = values.pop("state_dir", None) or default_state_dir(environ)
     runtime_dir = values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)
     if len(os.fsencode(f"{runtime_dir}/control.sock")) > MAX_SOCKET_PATH:
-        report.refuse("launchd.runtime_dir", runtime_dir, "is too long a path to hold the control socket")
+        diagnostics.refuse("launchd.runtime_dir", runtime_dir, "is too long a path to hold the control socket")
     return LaunchdConfig(
         **values,
         state_dir=state_dir,
         runtime_dir=runtime_dir,
-        jobs=schema.jobs(report, sections.get("jobs")),
-        venv=schema.venv(report, sections.get("venv")),
-        policy=schema.policy(report, sections.get("policy")),
-        supervision=schema.supervision(report, sections.get("supervision")),
+        jobs=schema.jobs(diagnostics, sections.get("jobs")),
+        venv=schema.venv(diagnostics, sections.get("venv")),
+        policy=schema.policy(diagnostics, sections.get("policy")),
+        supervision=schema.supervision(diagnostics, sections.get("supervision")),
     )
 
 
 def default_state_dir(environ: Mapping[str, str]) -> str:
-    """Where an agent keeps its state when nobody says otherwise: the system's place for root, the user's for others."""
+    """Return the state directory of an agent by default: the system's for root, one of the user's for others."""
     if os.geteuid() == 0:
         return SYSTEM_STATE_DIR
     home = environ.get("HOME") or "/"
@@ -179,7 +187,7 @@ def default_state_dir(environ: Mapping[str, str]) -> str:
 
 
 def default_runtime_dir(environ: Mapping[str, str], state_dir: str) -> str:
-    """Where an agent's control socket lies when nobody says otherwise."""
+    """Return the directory of an agent's control socket by default."""
     if os.geteuid() == 0 and state_dir == default_state_dir(environ):
         return "/run/launch-agent"
     runtime = environ.get("XDG_RUNTIME_DIR")

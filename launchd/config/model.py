@@ -1,7 +1,8 @@
 """The configuration of an agent, as frozen values with their defaults.
 
-Owns names, units and defaults; `blocks.py` fills them and says what is wrong. The top level is W&B's
-`launch-config.yaml` (hyphens in its keys become underscores here); what is ours stands in `LaunchdConfig`. No I/O.
+Owns names, units and defaults; `schema.py` fills them and reports problems. The top level is W&B's
+`launch-config.yaml` (hyphens in its keys become underscores here); the settings that W&B's agent does not have are in
+`LaunchdConfig`. Fields that end in `_seconds` are in seconds, in `_bytes` in bytes. No I/O.
 """
 
 from collections.abc import Mapping
@@ -11,11 +12,13 @@ import msgspec
 
 MIB = 1 << 20
 GIB = 1 << 30
+
+#: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
 UNLIMITED = -1
 
 
 class BuilderConfig(msgspec.Struct, frozen=True):
-    """W&B's `builder`. `type` None: the block is absent, and what the host has decides."""
+    """W&B's `builder`. `type` None: the section is absent, and the builder is chosen by what the host has."""
 
     type: str | None = None
     destination: str | None = None
@@ -48,9 +51,11 @@ class EnvironmentConfig(msgspec.Struct, frozen=True):
 
 
 class JobsConfig(msgspec.Struct, frozen=True):
-    """Limits of every job. Seconds and bytes; `start_timeout_seconds` of 0 means no limit.
+    """Limits of every job. `start_timeout_seconds` of 0 means no limit.
 
     `init_grace_seconds` is for W&B's servers, where a job's run may begin a moment after its process has ended.
+    `max_attempts` is how often in a row a job may lose its worker before submission. `keep_finished` is the number of
+    finished jobs whose record and directory are kept.
     """
 
     stop_grace_seconds: float = 10.0
@@ -63,7 +68,10 @@ class JobsConfig(msgspec.Struct, frozen=True):
 
 
 class VenvConfig(msgspec.Struct, frozen=True):
-    """The builder of virtual environments. `cache_dir` None: below the state directory; `python` None: ours."""
+    """The builder of virtual environments.
+
+    `cache_dir` None: below the state directory; `python` None: the interpreter of the agent.
+    """
 
     cache_dir: str | None = None
     cache_max_bytes: int = 20 * GIB
@@ -73,7 +81,7 @@ class VenvConfig(msgspec.Struct, frozen=True):
 
 
 class PolicyRules(msgspec.Struct, frozen=True):
-    """What submitters may ask of this host. The defaults are strict; the administrator opens what the host needs."""
+    """What submitters may ask of this host. The defaults are strict; the administrator grants what the host needs."""
 
     resources: tuple[str, ...] = ("local-process",)
     run_as_user: str | None = None
@@ -83,17 +91,20 @@ class PolicyRules(msgspec.Struct, frozen=True):
 
 
 class PolicyConfig(PolicyRules, frozen=True):
-    """The rules for all queues, and complete rules for the queues that have their own."""
+    """The rules for all queues, and complete rules for each queue that has its own."""
 
     queues: Mapping[str, PolicyRules] = {}
 
     def for_queue(self, queue: str) -> PolicyRules:
-        """The rules that hold for items of `queue`."""
+        """Return the rules that hold for items of `queue`."""
         return self.queues.get(queue, self)
 
 
 class SupervisionConfig(msgspec.Struct, frozen=True):
-    """How the supervisor watches its workers and asks for work. Seconds; `poll_seconds` is for W&B's servers."""
+    """How the supervisor watches its workers and polls the queue server.
+
+    `poll_seconds` is the interval at W&B's servers; `wait_seconds` how long one claim waits at launchd's own server.
+    """
 
     worker_heartbeat_seconds: float = 10.0
     worker_silence_seconds: float = 60.0
@@ -108,7 +119,7 @@ class SupervisionConfig(msgspec.Struct, frozen=True):
 
 
 class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What W&B's file cannot say: the key `launchd`."""
+    """The section `launchd`: settings that W&B's agent does not have."""
 
     base_url: str | None = None
     api_key_file: str | None = None
@@ -122,10 +133,10 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One agent's whole configuration. `max_jobs` and `max_schedulers` of -1 mean no limit.
+    """The whole configuration of an agent. `max_jobs` and `max_schedulers` of -1 mean no limit.
 
-    `entity` None: the default entity of whoever the API key belongs to. `stopped_run_timeout`: seconds between a
-    request to stop, made through the run, and the end of the job.
+    `entity` None: the default entity of the API key. `stopped_run_timeout`: seconds between a request to stop, made
+    through the run, and the end of the job.
     """
 
     entity: str | None = None
@@ -141,7 +152,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     launchd: LaunchdConfig
 
     def public(self) -> dict[str, Any]:
-        """What the server and its users may see of it: no paths, no policy, nothing of builders' secrets."""
+        """Return the part that is sent to the server for its users to see: no paths, no policy, no secrets."""
         return {
             "entity": self.entity,
             "queues": list(self.queues),

@@ -1,6 +1,7 @@
-"""Kinds of values: each takes what YAML, a variable or a flag gave, and returns the value or says why it cannot be.
+"""Validators: each takes a value from YAML, a variable or a flag, and returns it converted.
 
-Owns conversions, as functions that raise `ValueError` with the end of a sentence ("must be ..."). They know no keys.
+Owns the conversions, as functions that raise `ValueError` with the end of a sentence ("must be ..."). They have no
+knowledge of keys.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MAX_COUNT = 1_000_000
-MAX_WHOLE = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
+MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
 MAX_SECONDS = 10 * 365 * 86400.0
 UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
@@ -22,7 +23,7 @@ _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/\s]+(/\S*)?"
 
 
 def text(value: Any) -> str:
-    """Text that is not empty."""
+    """Return text that is not empty, without space around it."""
     if not isinstance(value, str):
         raise ValueError("must be text")
     if not value.strip():
@@ -30,50 +31,50 @@ def text(value: Any) -> str:
     return value.strip()
 
 
-def flag(value: Any) -> bool:
-    """True or false. The quoted words count as what they say; for W&B's agent every text that is not empty is true."""
+def boolean(value: Any) -> bool:
+    """Return true or false, also given in quotes; for W&B's agent every text that is not empty is true."""
     if isinstance(value, bool):
         return value
-    words = {"true": True, "false": False}
-    if isinstance(value, str) and value.strip().lower() in words:
-        return words[value.strip().lower()]
+    quoted = {"true": True, "false": False}
+    if isinstance(value, str) and value.strip().lower() in quoted:
+        return quoted[value.strip().lower()]
     raise ValueError("must be true or false")
 
 
-def whole(value: Any) -> int:
-    """A whole number; digits in quotes count, as for W&B."""
+def integer(value: Any) -> int:
+    """Return a whole number; digits in quotes count, as for W&B."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be a whole number")
-    if abs(value) > MAX_WHOLE:
+    if abs(value) > MAX_INTEGER:
         raise ValueError("must be a whole number of reasonable size")
     return value
 
 
 def at_least(minimum: int) -> Callable[[Any], int]:
-    """A whole number that is not smaller than `minimum`."""
+    """Return a validator of whole numbers that are not smaller than `minimum`."""
 
-    def kind(value: Any) -> int:
-        number = whole(value)
+    def validate(value: Any) -> int:
+        number = integer(value)
         if number < minimum:
             raise ValueError(f"must be {minimum} or more")
         return number
 
-    return kind
+    return validate
 
 
-def limit(value: Any) -> int:
-    """A number of jobs; -1 is no limit, as for W&B."""
-    number = whole(value)
+def job_limit(value: Any) -> int:
+    """Return a number of jobs; -1 is no limit, as for W&B."""
+    number = integer(value)
     if not -1 <= number <= MAX_COUNT:
         raise ValueError(f"must be between 0 and {MAX_COUNT}, or -1 for no limit")
     return number
 
 
-def _seconds(value: Any) -> float:
+def _parse_seconds(value: Any) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -83,29 +84,29 @@ def _seconds(value: Any) -> float:
     return number
 
 
-def seconds(value: Any) -> float:
-    """A time that is longer than nothing."""
-    number = _seconds(value)
+def positive_seconds(value: Any) -> float:
+    """Return a number of seconds above 0."""
+    number = _parse_seconds(value)
     if number <= 0:
         raise ValueError("must be more than 0 seconds")
     return number
 
 
-def seconds_or_none(value: Any) -> float:
-    """A time, or 0 for none at all."""
-    number = _seconds(value)
+def seconds_or_zero(value: Any) -> float:
+    """Return a number of seconds, 0 or more."""
+    number = _parse_seconds(value)
     if number < 0:
         raise ValueError("must be 0 seconds or more")
     return number
 
 
 def seconds_or_never(value: Any) -> float:
-    """A time, or 0 for "no limit"; for that, W&B also takes any number below 0."""
-    return max(0.0, _seconds(value))
+    """Return a number of seconds, or 0 for "no limit", which any number below 0 means too, as for W&B."""
+    return max(0.0, _parse_seconds(value))
 
 
 def size(value: Any) -> int:
-    """A number of bytes: 1048576, "1 MiB" or "20GiB"."""
+    """Return a number of bytes, given as 1048576, "1 MiB" or "20GiB"."""
     match = _SIZE.fullmatch(str(value).strip()) if isinstance(value, str) else None
     if match and match[2] in UNITS:
         value = int(match[1]) * UNITS[match[2]]
@@ -115,18 +116,18 @@ def size(value: Any) -> int:
 
 
 def choice(*allowed: str) -> Callable[[Any], str]:
-    """One of some words."""
+    """Return a validator that takes one of the allowed texts."""
 
-    def kind(value: Any) -> str:
+    def validate(value: Any) -> str:
         if value not in allowed:
             raise ValueError(f"must be {_either(allowed)}")
         return str(value)
 
-    return kind
+    return validate
 
 
 def names(value: Any) -> tuple[str, ...]:
-    """A list of names; what stands in it twice counts once."""
+    """Return a list of names without duplicates."""
     if isinstance(value, str):
         raise ValueError(f"must be a list: write [{value}]")
     if not isinstance(value, list):
@@ -138,33 +139,33 @@ def names(value: Any) -> tuple[str, ...]:
 
 
 def choices(*allowed: str) -> Callable[[Any], tuple[str, ...]]:
-    """A list of some words."""
+    """Return a validator that takes a list of the allowed texts."""
 
-    def kind(value: Any) -> tuple[str, ...]:
+    def validate(value: Any) -> tuple[str, ...]:
         for name in names(value):
             if name not in allowed:
                 raise ValueError(f"has {name!r}: each must be {_either(allowed)}")
         return names(value)
 
-    return kind
+    return validate
 
 
-def words(value: Any) -> tuple[str, ...]:
-    """A list of arguments, kept as they are."""
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+def strings(value: Any) -> tuple[str, ...]:
+    """Return a list of texts, such as the arguments of a command, unchanged."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError("must be a list of texts")
     return tuple(value)
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """Anything with keys that are text."""
+    """Return a mapping whose keys are text."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ValueError("must be a mapping")
     return value
 
 
 def url(value: Any) -> str:
-    """The address of a server."""
+    """Return the address of a server, without a slash at its end."""
     address = text(value).rstrip("/")
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -173,7 +174,7 @@ def url(value: Any) -> str:
 
 
 def absolute_path(value: Any) -> str:
-    """A path from the root; `~` is the home directory."""
+    """Return an absolute path; `~` is the home directory."""
     try:
         path = Path(text(value)).expanduser()
     except RuntimeError:
@@ -184,7 +185,7 @@ def absolute_path(value: Any) -> str:
 
 
 def user(value: Any) -> str:
-    """A user of this host, by name."""
+    """Return the name of a user of this host."""
     name = text(value)
     try:
         pwd.getpwnam(name)
@@ -194,7 +195,7 @@ def user(value: Any) -> str:
 
 
 def object_store(value: Any) -> str:
-    """A place in S3, Google Cloud Storage or Azure Blob Storage."""
+    """Return the address of a prefix in S3, Google Cloud Storage or Azure Blob Storage."""
     address = text(value)
     if not _BUCKET.fullmatch(address) and not _BLOB.fullmatch(address):
         raise ValueError(

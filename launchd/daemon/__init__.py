@@ -1,1 +1,1 @@
-"""What every long-running process of launchd needs from its host: logging, systemd, limits."""
+"""Services of the host for long-running processes of launchd: logging, systemd, resource limits."""

@@ -1,7 +1,6 @@
-"""How a daemon of ours writes its log: one handler, as lines of text or as JSON.
+"""Logging of the agent and the server: one handler, with lines of text or JSON.
 
-Owns the handler, the levels and the JSON; lines of text are ``ipc.log_lines``'s. It decides nothing about what is
-logged.
+Owns the handler, the levels and the JSON; ``ipc.log_lines`` formats the lines of text.
 """
 
 import json
@@ -20,7 +19,7 @@ STDOUT = "-"
 def set_up(form: Literal["text", "json"], verbosity: int = 0, log_file: str | None = None) -> None:
     """Send all records to ``log_file``: ``None`` is standard error, ``"-"`` standard output, else a path to append to.
 
-    ``verbosity`` 0 shows what happens, 1 also our own details, 2 also those of libraries. A file that is moved away
+    ``verbosity`` 0 shows events, 1 also launchd's debug records, 2 also those of libraries. A file that is moved away
     (logrotate) is made again. Raises ``OSError`` where it cannot be opened.
     """
     handler = _handler(log_file)
@@ -40,7 +39,7 @@ def _handler(log_file: str | None) -> logging.Handler:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per record: time, level, logger, message and the fields beside them."""
+    """Formats a record as a JSON object: time, level, logger, message and its extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
@@ -50,11 +49,11 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        entry |= _free_names(fields(record), entry)
+        entry |= _without_conflicts(fields(record), entry)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, default=str)
 
 
-def _free_names(values: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{name}_" if name in taken else name: value for name, value in values.items()}
+def _without_conflicts(values: Mapping[str, Any], reserved: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{name}_" if name in reserved else name: value for name, value in values.items()}

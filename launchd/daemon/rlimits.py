@@ -1,12 +1,12 @@
-"""How many files a daemon of ours may have open. Owns the process's limit."""
+"""The limit of open files of the agent and the server."""
 
 import resource
 
 
 def raise_limit() -> None:
-    """Allow as many open files as this process may have: the usual soft limit is 1,024.
+    """Raise the soft limit of open files, usually 1,024, to the hard limit.
 
-    The agent has four for each running job, the queue server two for each agent and one for each run.
+    The agent has four open files for each running job, the queue server two for each agent and one for each run.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

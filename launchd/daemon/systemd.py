@@ -1,4 +1,4 @@
-"""Talks to systemd: ready, status line, watchdog. A datagram each; silent where there is no systemd."""
+"""Notifications to systemd: ready, status line, watchdog. One datagram each; none where there is no systemd."""
 
 import socket
 import time
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 
-class Notifier:
-    """The ``sd_notify`` protocol over ``$NOTIFY_SOCKET``."""
+class SystemdNotifier:
+    """The client of the ``sd_notify`` protocol over ``$NOTIFY_SOCKET``."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
@@ -17,15 +17,15 @@ class Notifier:
         self._status = ""
 
     def ready(self) -> None:
-        """Say that start-up, or a reload, is complete."""
+        """Notify that start-up, or a reload, is complete."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Say that the configuration is being read again."""
+        """Notify that the configuration is being read again."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that we are leaving."""
+        """Notify that the process is about to end."""
         self._send("STOPPING=1")
 
     def status(self, sentence: str) -> None:
@@ -35,7 +35,7 @@ class Notifier:
             self._send(f"STATUS={sentence}")
 
     def feed_watchdog(self) -> None:
-        """Say that all is well, at most four times per watchdog interval."""
+        """Reset systemd's watchdog timer, at most four times per interval."""
         now = time.monotonic()
         if self._watchdog_seconds and now - self._fed_at >= self._watchdog_seconds / 4:
             self._fed_at = now
@@ -44,6 +44,6 @@ class Notifier:
     def _send(self, message: str) -> None:
         if not self._address:
             return
-        # systemd may be restarting itself; then the next message will do.
+        # systemd may be restarting itself; the next message will arrive.
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
             out.sendto(message.encode(), self._address)

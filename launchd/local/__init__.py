@@ -1,1 +1,1 @@
-"""The `launchd up` of this machine, and which queue server is meant where nothing says so."""
+"""The `launchd up` of this machine, and the queue server that is used by default."""

@@ -1,6 +1,6 @@
-"""Where `launchd up` keeps its state, and how commands and programs find what runs there.
+"""The directory of `launchd up`, by which commands and programs find its server and agent.
 
-Owns the names below its directory, the note `up.json`, and the lock that says whether an `up` lives.
+Owns the paths below the directory, the file `up.json`, and the lock that shows whether an `up` runs.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from launchd.config import default_state_dir
 
 ENVIRONMENT_VARIABLE = "LAUNCHD_STATE_DIR"
 
-#: A command that looks whether we live holds the lock for an instant: try again before we believe it.
+#: A command that checks whether an `up` runs holds the lock for an instant, so one failure proves nothing.
 LOCK_TRIES = 5
 LOCK_PAUSE_SECONDS = 0.05
 
@@ -26,11 +26,11 @@ class InstanceInUse(Exception):
 
 
 class InstanceNotRunning(Exception):
-    """No `launchd up` serves a directory, or it could not be started; the message says which and why."""
+    """No `launchd up` runs over a directory, or it could not be started; the message says which and why."""
 
 
 class InstanceInfo(msgspec.Struct, frozen=True):
-    """What an `up` tells other commands: the server's address, the file with its key, where its agent listens."""
+    """The content of `up.json`: the server's address, the file with its key, the directory of the agent's socket."""
 
     url: str
     key_file: str
@@ -57,10 +57,10 @@ class LocalInstance:
         self._lock_path = directory / "up.lock"
 
     def lock(self) -> IO[str]:
-        """Make the directory ours until the file is closed.
+        """Lock the directory until the returned file is closed.
 
         Raises:
-            HomeInUse: another `up` has it. `OSError`: it cannot be made or written.
+            InstanceInUse: another `up` has it. `OSError`: it cannot be made or written.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self._lock_path.open("a")
@@ -69,15 +69,15 @@ class LocalInstance:
                 return file
             time.sleep(LOCK_PAUSE_SECONDS)
         file.close()
-        note = self.info()
-        whose = f" (process {note.pid})" if note else ""
+        info = self.info()
+        process = f" (process {info.pid})" if info else ""
         raise InstanceInUse(
-            f"`launchd up` runs already over {self.directory}{whose}. See it with `launchd status`,"
+            f"`launchd up` runs already over {self.directory}{process}. See it with `launchd status`,"
             " or name another directory with --state-dir."
         )
 
     def is_up(self) -> bool:
-        """Whether an `up` lives here."""
+        """Return whether an `up` runs over the directory."""
         try:
             with self._lock_path.open() as file:
                 return not _try_lock(file, fcntl.LOCK_SH)
@@ -85,41 +85,41 @@ class LocalInstance:
             return False
 
     def info(self) -> InstanceInfo | None:
-        """What the last `up` here noted, or ``None``; whether it still lives says :meth:`is_up`."""
+        """Return what the last `up` wrote, or ``None``; :meth:`is_up` says whether it still runs."""
         try:
             return _info_decoder.decode(self._info_path.read_bytes())
         except (OSError, msgspec.DecodeError):
             return None
 
     def write_info(self, url: str) -> None:
-        """Note where everything is, for other commands and for the next `up`."""
-        note = InstanceInfo(url, str(self.key_file), str(self.runtime_dir), os.getpid())
+        """Write `up.json`, for other commands and for the next `up`."""
+        info = InstanceInfo(url, str(self.key_file), str(self.runtime_dir), os.getpid())
         new = self._info_path.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(note))
+        new.write_bytes(msgspec.json.encode(info))
         new.replace(self._info_path)
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
-    """Where `up` keeps its state unless told otherwise; the system service's state is another."""
+    """Return the default directory of `up`; the system service has another one."""
     return Path(default_state_dir(environ), "up")
 
 
 def running_instance(state_dir: Path | None) -> InstanceInfo | None:
-    """What the `up` that lives in ``state_dir`` (``None``: the default place) noted, or ``None`` where none lives.
+    """Return the info of the `up` that runs over ``state_dir`` (``None``: the default), or ``None`` where none runs.
 
     Raises:
-        NotUp: none lives in a directory that somebody named.
+        InstanceNotRunning: none runs over a directory that was given.
     """
-    home = LocalInstance(state_dir or default_directory(os.environ))
-    note = home.info() if home.is_up() else None
-    if note is None and state_dir is not None:
+    instance = LocalInstance(state_dir or default_directory(os.environ))
+    info = instance.info() if instance.is_up() else None
+    if info is None and state_dir is not None:
         raise InstanceNotRunning(f"`launchd up` does not run over {state_dir}.")
-    return note
+    return info
 
 
-def _try_lock(file: IO[str], how: int) -> bool:
+def _try_lock(file: IO[str], operation: int) -> bool:
     try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
+        fcntl.flock(file, operation | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -79,7 +79,7 @@ def test_jobs_run_on_when_it_ends_and_are_taken_over(up: LocalStackProcess, tmp_
     assert up.run("up").stderr.startswith(b"Error: `launchd up` runs already over ")
 
     assert up.end(signal.SIGINT) == 0
-    assert up.said().endswith("1 job runs on; the next `launchd up` takes over.\n")
+    assert up.said().endswith("1 job runs on; the next `launchd up` adopts it.\n")
     assert not any(child.is_running() for child in children)
     assert up.run("status").stderr.decode() == f"Error: `launchd up` does not run over {up.directory}.\n"
     assert up.output("logs", item_id) == "begun"
@@ -121,12 +121,12 @@ def test_it_ends_after_a_drain(up: LocalStackProcess, tmp_path: Path) -> None:
     assert up.status()["agent"]["state"] == "draining"
     go_on.touch()
     assert up.process.wait(LEAVE_SECONDS) == 0
-    assert "The agent has left." in up.said()
+    assert "The agent has ended." in up.said()
 
 
 def test_it_reads_its_configuration_again_and_detaches(up: LocalStackProcess) -> None:
     assert up.output("reload") == "The agent has read its configuration again."
-    assert up.output("detach") == "The agent leaves."
+    assert up.output("detach") == "The agent ends."
     assert up.process.wait(LEAVE_SECONDS) == 0
 
 

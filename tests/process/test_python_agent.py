@@ -234,7 +234,7 @@ def test_care_for_a_job_is_ended(looping: LaunchAgent) -> None:
     second.wait_until_finished(END_SECONDS)
     assert (second.state, second.message) == ("failed", "out of luck")
     wait_until(lambda: looping.thread_ids == [], END_SECONDS, "both jobs ended")
-    with pytest.raises(LaunchError, match="No job nothing is in this agent's care"):
+    with pytest.raises(LaunchError, match="This agent has no job nothing"):
         looping.finish_thread_id("nothing")
 
 

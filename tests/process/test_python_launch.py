@@ -63,7 +63,7 @@ def test_a_run_that_cannot_start_says_where_and_why() -> None:
 
 
 def test_a_run_that_cannot_be_told_is_refused_and_not_waited_for() -> None:
-    with pytest.raises(LaunchError, match=r"The run cannot be told to its agent: .* surrogates not allowed"):
+    with pytest.raises(LaunchError, match=r"The run cannot be sent to its agent: .* surrogates not allowed"):
         launch(entry_point=["echo", "\udce4"])
     assert [run for agent in launcher.agents() for run in agent.unfinished()] == []
 

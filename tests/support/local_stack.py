@@ -39,7 +39,7 @@ class LocalStackProcess:
             command = self.command("up", "-j", "4")
             self.process = subprocess.Popen(command, env=self.environ, cwd=cwd, stdout=log, stderr=log)
         wait_until(
-            lambda: "Ctrl-C to leave" in self.said(position) or self.process.poll() is not None, 30, "launchd is up"
+            lambda: "Ctrl-C to stop" in self.said(position) or self.process.poll() is not None, 30, "launchd is up"
         )
         assert self.process.poll() is None, self.said()
 

@@ -61,11 +61,11 @@ class AgentRun:
             names = tuple(self._open)
         for name in names:
             with contextlib.suppress(QueueServerError):
-                self._server.tell_run(self._entity, QUEUE_PROJECT, name, {})
+                self._server.post_file_stream(self._entity, QUEUE_PROJECT, name, {})
 
     def end(self) -> None:
         """End the run, if it was opened; raises ``QueueServerError``."""
         with self._lock:
             names, self._open = self._open, set()
         for name in names:
-            self._server.tell_run(self._entity, QUEUE_PROJECT, name, {"complete": True, "exitcode": 0})
+            self._server.post_file_stream(self._entity, QUEUE_PROJECT, name, {"complete": True, "exitcode": 0})

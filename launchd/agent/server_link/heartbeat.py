@@ -109,7 +109,7 @@ class HeartbeatLoop(threading.Thread):
             self._events.put(StopRequested(stops, stop_polling))
         self._agent_run.heartbeat()
         questions = len(self._runs) + 1
-        self._caller.wait(max(self._poll_seconds, self._server.transport.allowance.spacing() * questions))
+        self._caller.wait(max(self._poll_seconds, self._server.transport.rate_limit.spacing() * questions))
 
     def _poll_agent(self) -> bool:
         """Show a sign of life; returns whether somebody asked us to end."""

@@ -200,7 +200,7 @@ class Poller(threading.Thread):
                 self._rotation.append(queue)
                 self._backoff.reset()
                 return (item,)
-        spaced = self._server.transport.allowance.spacing() * len(self._rotation)
+        spaced = self._server.transport.rate_limit.spacing() * len(self._rotation)
         # A slot that becomes free is a reason to look at once.
         if pause(max(wait, spaced, self._backoff.next_pause())):
             self._backoff.reset()

@@ -25,6 +25,7 @@ from launchd.agent.server_link.wandb_reports import WandbReporter
 from launchd.client.errors import Refused
 from launchd.client.models import report_decoder
 from launchd.client.queue_server import Ack, QueueServer, Report
+from launchd.client.runs import ACTIVE_SWEEP_STATES
 
 T = TypeVar("T")
 
@@ -43,8 +44,6 @@ BATCH = 64
 STATUS_DELAY_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
-
-SWEEP_ALIVE = frozenset({"RUNNING", "PAUSED"})
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
@@ -215,7 +214,7 @@ class Reporter(threading.Thread):
             state = self._caller.retry_refusals(lambda: self._server.sweep_state(one.entity, one.project, sweep))
         except Refused as error:
             return f"The sweep {sweep} could not be looked up: {error}"
-        if state in SWEEP_ALIVE:
+        if state in ACTIVE_SWEEP_STATES:
             return None
         return f"The sweep {sweep} is {(state or 'unknown').lower()}, so its run was not started."
 

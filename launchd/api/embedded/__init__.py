@@ -1,1 +1,1 @@
-"""An agent that a program runs for itself, in a child process with an unchanged supervisor."""
+"""Agents of a program: the supervisor of `launchd agent`, unchanged, in a child process."""

@@ -1,6 +1,6 @@
-"""The supervisor of a `LaunchAgent`, in a process of its own: started, waited for, asked, started again, told to leave.
+"""The supervisor of a `LaunchAgent` in a process of its own: its start, restarts and end, and requests to it.
 
-Owns the process and the questions at its control socket. What it is asked for is the face's business.
+Owns the process, and the client of its control socket.
 """
 
 import os
@@ -12,89 +12,89 @@ from typing import Any
 from launchd.agent.control.client import ControlError, ask
 from launchd.api.access import Access
 from launchd.api.embedded.parent import ChildAgent
-from launchd.api.embedded.protocol import FromAgent, Refused, StartAgent, StartClaiming, TakeItem
+from launchd.api.embedded.protocol import FromAgent, RunItem, StartAgent, StartClaiming, StartRefused
 from launchd.api.errors import LaunchError
 from launchd.config import LaunchdConfig
 
-#: How long the server may take to know a new agent.
+#: How long the registration of a new agent may take.
 REGISTER_SECONDS = 60.0
 
-#: How long the supervisor may take to take in what it is handed.
-TAKE_SECONDS = 30.0
+#: How long the supervisor may take to accept an item.
+ACCEPT_SECONDS = 30.0
 
 POLL_SECONDS = 0.05
 
-#: After an unexpected death the next start waits, each time twice as long.
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+#: Delays before the restarts of a process that died; each is twice the one before.
+FIRST_RESTART_DELAY_SECONDS, LONGEST_RESTART_DELAY_SECONDS = 0.5, 30.0
 
 
 class AgentHandle:
-    """One supervisor for a launch-config ``document``; it stands by until :meth:`serve`."""
+    """A supervisor with the configuration ``config``; it claims nothing before :meth:`serve`."""
 
-    def __init__(self, document: dict[str, Any], ours: LaunchdConfig, access: Access) -> None:
-        self._begin = StartAgent(document, access.base_url, access.api_key, os.getpid(), own_queue=False)
-        self._runtime_dir = Path(ours.runtime_dir)
-        self._directory = Path(ours.state_dir)
+    def __init__(self, config: dict[str, Any], settings: LaunchdConfig, access: Access) -> None:
+        self._start_message = StartAgent(config, access.base_url, access.api_key, os.getpid(), own_queue=False)
+        self._runtime_dir = Path(settings.runtime_dir)
+        self._state_dir = Path(settings.state_dir)
         self._refusal: str | None = None
         self._process = self._start()
 
     def wait_registered(self) -> dict[str, Any]:
-        """Return what the server calls the agent, once it does; raises :class:`LaunchError` where that fails."""
+        """Return the agent's part of the status once it is registered; raises :class:`LaunchError` where that fails."""
         deadline = time.monotonic() + REGISTER_SECONDS
-        while (about := self._about()) is None:
+        while (agent := self._agent_status()) is None:
             if not self._process.is_alive():
                 self._process.wait()
                 self._check_refusal()
-                raise LaunchError(f"The agent did not start: {self._process.last_words()}")
+                raise LaunchError(f"The agent did not start: {self._process.last_log_line()}")
             if time.monotonic() > deadline:
-                self.leave()
-                url = self._begin.base_url
+                self.detach()
+                url = self._start_message.base_url
                 raise LaunchError(f"The server at {url} did not take the agent within {REGISTER_SECONDS:g} s.")
             time.sleep(POLL_SECONDS)
-        return about
+        return agent
 
     def serve(self) -> None:
-        """Claim jobs, and return when the agent has left; where its process died, it is started again."""
+        """Claim jobs, and return when the agent has ended; a process that dies is started again."""
         self._process.send(StartClaiming())
-        pause = FIRST_PAUSE_SECONDS
+        delay = FIRST_RESTART_DELAY_SECONDS
         while self._process.wait() != 0:
             self._check_refusal()
-            time.sleep(pause)
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+            time.sleep(delay)
+            delay = min(LONGEST_RESTART_DELAY_SECONDS, delay * 2)
             self._process = self._start()
             self._process.send(StartClaiming())
 
-    def take(self, item_id: str, queue: str, run_spec: Mapping[str, Any]) -> None:
-        """Hand an item over that is leased to the agent; raises :class:`LaunchError` where it is not taken."""
-        self._process.send(TakeItem(item_id, queue, dict(run_spec)))
-        deadline = time.monotonic() + TAKE_SECONDS
+    def run_item(self, item_id: str, queue: str, run_spec: Mapping[str, Any]) -> None:
+        """Run an item that is leased to the agent; raises :class:`LaunchError` where the agent does not accept it."""
+        self._process.send(RunItem(item_id, queue, dict(run_spec)))
+        deadline = time.monotonic() + ACCEPT_SECONDS
         while not self._ask_once(command="job", item=item_id).get("ok"):
             if time.monotonic() > deadline:
-                raise LaunchError(f"Item {item_id} was not taken within {TAKE_SECONDS:g} s: are all slots taken?")
+                raise LaunchError(f"Item {item_id} was not taken within {ACCEPT_SECONDS:g} s: are all slots taken?")
             time.sleep(POLL_SECONDS)
 
     def ask(self, **request: str) -> dict[str, Any]:
-        """Return the answer to a question at the control socket; raises :class:`LaunchError` where there is none."""
-        answer = self._ask_once(**request)
-        if not answer.get("ok"):
-            raise LaunchError(str(answer.get("error") or "The agent refused without a reason."))
-        return answer
+        """Return the response to a request at the control socket; raises :class:`LaunchError` for none or an error."""
+        response = self._ask_once(**request)
+        if not response.get("ok"):
+            raise LaunchError(str(response.get("error") or "The agent refused without a reason."))
+        return response
 
-    def leave(self) -> None:
-        """Have the agent leave; its jobs run on."""
+    def detach(self) -> None:
+        """End the agent; its jobs run on."""
         if self._process.is_alive():
             self._process.terminate()
 
     def _start(self) -> ChildAgent:
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return ChildAgent(self._begin, self._directory, self._heard, lambda _: None)
+            self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return ChildAgent(self._start_message, self._state_dir, self._on_message, lambda _: None)
         except OSError as error:
-            raise LaunchError(f"The state directory {self._directory} cannot be used: {error}.") from error
+            raise LaunchError(f"The state directory {self._state_dir} cannot be used: {error}.") from error
 
-    def _heard(self, message: FromAgent) -> None:
+    def _on_message(self, message: FromAgent) -> None:
         match message:
-            case Refused(sentence):
+            case StartRefused(sentence):
                 self._refusal = sentence
             case _:
                 return
@@ -103,12 +103,12 @@ class AgentHandle:
         if self._refusal is not None:
             raise LaunchError(self._refusal)
 
-    def _about(self) -> dict[str, Any] | None:
+    def _agent_status(self) -> dict[str, Any] | None:
         try:
             agent: dict[str, Any] = ask(self._runtime_dir, {"command": "status"})["status"]["agent"]
         except (ControlError, KeyError):
             return None
-        # An agent that answers here and is not ours: ours is about to be refused.
+        # Another agent may answer over the same directory: this one is then about to be refused.
         return agent if agent["name"] and agent["pid"] == self._process.pid else None
 
     def _ask_once(self, **request: str) -> dict[str, Any]:

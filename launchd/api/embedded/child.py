@@ -1,7 +1,7 @@
-"""`python -m launchd.api.embedded.child`: an agent for the program that started it, the same supervisor as every other.
+"""`python -m launchd.api.embedded.child`: the agent's process of a program, with the supervisor of `launchd agent`.
 
-Owns what is special about it: where its orders come from, and that it ends with its caller. Jobs of the caller's own
-queue are then stopped; those of a server's queues run on, and the next agent over the same state takes them back.
+Owns the messages from the program, and the end of the agent when the program ends. Jobs of the program's own queue are
+then stopped; those of a server's queues run on, and the next agent over the same state directory adopts them.
 """
 
 import os
@@ -13,32 +13,32 @@ import threading
 from launchd.agent.supervisor import CannotStart, run
 from launchd.api.embedded.protocol import (
     FromAgent,
-    Leave,
-    Refused,
     ReportSent,
+    RunItem,
+    Shutdown,
     StartAgent,
     StartClaiming,
+    StartRefused,
     StopItem,
-    TakeItem,
-    beginning,
-    line_of,
-    to_agent,
+    decode_start,
+    decode_to_agent,
+    encode_line,
 )
-from launchd.api.embedded.server_adapters import ItemHandover, ProgramQueue, StandbyServer
+from launchd.api.embedded.server_adapters import ProgramQueue, ProgramRequests, StandbyServer
 from launchd.client.queue_server import ClaimedItem, QueueServer, Report
 from launchd.config import ConfigError, from_values
 from launchd.daemon import logging as logs
 
-#: Exit code of an agent that could not start; the reason was told.
-REFUSED = 1
+#: Exit code of an agent that could not start; the reason was sent to the program.
+EXIT_REFUSED = 1
 
-CALLER_GONE = "the program that launched it has ended"
+PROGRAM_ENDED = "the program that launched it has ended"
 
 _CHUNK_BYTES = 1 << 16
 
 
 class Channel:
-    """The way to the caller and from it, out of the reach of every process that we start."""
+    """The pipes from and to the program, moved off standard input and output, which child processes inherit."""
 
     def __init__(self) -> None:
         self._in = os.dup(sys.stdin.fileno())
@@ -46,91 +46,91 @@ class Channel:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - for its descriptor
             os.dup2(nothing.fileno(), sys.stdin.fileno())
-        self._writing = threading.Lock()
-        self._read = b""
+        self._write_lock = threading.Lock()
+        self._buffer = b""
 
-    def tell(self, message: FromAgent) -> None:
-        """Send ``message``; where nobody listens any more, the end of the caller is noticed elsewhere."""
-        with self._writing:
+    def send(self, message: FromAgent) -> None:
+        """Send ``message``. A closed pipe is ignored: :meth:`next_line` detects the end of the program."""
+        with self._write_lock:
             try:
-                self._out.write(line_of(message))
+                self._out.write(encode_line(message))
                 self._out.flush()
             except BrokenPipeError:
                 return
 
-    def next_line(self, caller: int | None = None) -> bytes:
-        """Return the caller's next line, ``b""`` once it or the process of the descriptor ``caller`` is gone."""
-        while b"\n" not in self._read:
-            waiting = [self._in] if caller is None else [self._in, caller]
-            ready, _, _ = select.select(waiting, [], [])
-            piece = os.read(self._in, _CHUNK_BYTES) if self._in in ready else b""
-            if not piece:
+    def next_line(self, pidfd: int | None = None) -> bytes:
+        """Return the next line, ``b""`` once the pipe is closed or the process of ``pidfd`` has ended."""
+        while b"\n" not in self._buffer:
+            descriptors = [self._in] if pidfd is None else [self._in, pidfd]
+            ready, _, _ = select.select(descriptors, [], [])
+            chunk = os.read(self._in, _CHUNK_BYTES) if self._in in ready else b""
+            if not chunk:
                 return b""
-            self._read += piece
-        line, _, self._read = self._read.partition(b"\n")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
 
 class AgentHost:
-    """Does for the agent's process what its caller says."""
+    """Carries out the program's messages in the agent's process."""
 
-    def __init__(self, begin: StartAgent, channel: Channel) -> None:
-        self._begin = begin
+    def __init__(self, start_message: StartAgent, channel: Channel) -> None:
+        self._start = start_message
         self._channel = channel
-        self._handover = ItemHandover()
+        self._requests = ProgramRequests()
         self._items: dict[str, None] = {}
 
     def connect(self) -> QueueServer:
-        """Make the agent's queue server, and begin to listen."""
-        threading.Thread(target=self._listen, name="caller", daemon=True).start()
-        address, key = self._begin.base_url, self._begin.api_key
-        if self._begin.own_queue:
-            return ProgramQueue(address, key, self._handover, self._told)
-        return StandbyServer(address, key, self._handover)
+        """Return the agent's queue server, and start the thread that reads the program's messages."""
+        threading.Thread(target=self._listen, name="program", daemon=True).start()
+        address, key = self._start.base_url, self._start.api_key
+        if self._start.own_queue:
+            return ProgramQueue(address, key, self._requests, self._send_report)
+        return StandbyServer(address, key, self._requests)
 
     def _listen(self) -> None:
         try:
-            caller = os.pidfd_open(self._begin.caller)
+            pidfd = os.pidfd_open(self._start.program_pid)
         except ProcessLookupError:
-            self._leave(CALLER_GONE)
+            self._shut_down(PROGRAM_ENDED)
             return
-        while line := self._channel.next_line(caller):
-            match to_agent(line):
-                case TakeItem(item_id, queue, run_spec):
+        while line := self._channel.next_line(pidfd):
+            match decode_to_agent(line):
+                case RunItem(item_id, queue, run_spec):
                     self._items[item_id] = None
-                    self._handover.offer(ClaimedItem(item_id, queue, run_spec))
+                    self._requests.add(ClaimedItem(item_id, queue, run_spec))
                 case StopItem(item_id, reason):
-                    self._handover.stop(item_id, reason)
+                    self._requests.stop(item_id, reason)
                 case StartClaiming():
-                    self._handover.start_claiming()
-                case Leave():
-                    self._leave(None)
-        self._leave(CALLER_GONE)
+                    self._requests.start_claiming()
+                case Shutdown():
+                    self._shut_down(None)
+        self._shut_down(PROGRAM_ENDED)
 
-    def _leave(self, stop_reason: str | None) -> None:
-        if not self._begin.own_queue:
+    def _shut_down(self, stop_reason: str | None) -> None:
+        if not self._start.own_queue:
             os.kill(os.getpid(), signal.SIGTERM)
             return
         if stop_reason is not None:
             for item_id in list(self._items):
-                self._handover.stop(item_id, stop_reason)
-        self._handover.end()
+                self._requests.stop(item_id, stop_reason)
+        self._requests.shut_down()
 
-    def _told(self, report: Report) -> None:
-        self._channel.tell(ReportSent(report))
+    def _send_report(self, report: Report) -> None:
+        self._channel.send(ReportSent(report))
 
 
 def main() -> int:
-    """Be the agent that the first line on standard input describes; returns the exit code."""
+    """Run the agent that the first line on standard input describes; returns the exit code."""
     channel = Channel()
-    begin = beginning(channel.next_line())
+    start_message = decode_start(channel.next_line())
     try:
-        loaded = from_values(begin.config, os.environ)
+        loaded = from_values(start_message.config, os.environ)
         logs.set_up(loaded.config.launchd.log_format, loaded.config.verbosity)
-        return run(loaded, AgentHost(begin, channel).connect, begin.api_key, lambda: loaded)
+        return run(loaded, AgentHost(start_message, channel).connect, start_message.api_key, lambda: loaded)
     except (ConfigError, CannotStart) as error:
-        channel.tell(Refused(str(error)))
-        return REFUSED
+        channel.send(StartRefused(str(error)))
+        return EXIT_REFUSED
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where the agents of programs keep their state. Owns the names, and the removal of what is old."""
+"""State directories of programs' agents. Owns their names, their locks and the removal of old ones."""
 
 import fcntl
 import os
@@ -13,45 +13,45 @@ from launchd.config import default_state_dir
 from launchd.config.loader import MAX_SOCKET_PATH
 from launchd.local.instance import ENVIRONMENT_VARIABLE
 
-#: So many launches can be looked at after their end.
-KEPT = 20
+#: Number of directories that are kept, so that ended launches can be examined.
+KEPT_DIRECTORIES = 20
 
 _LOCK = "caller.lock"
 
 
 def launches_dir(environ: Mapping[str, str]) -> Path:
-    """Where the launches of programs are, each in a directory of its own."""
+    """Return the parent of the state directories of all programs."""
     return Path(environ.get(ENVIRONMENT_VARIABLE) or default_state_dir(environ), "launches")
 
 
 def new_directory(parent: Path) -> tuple[Path, int]:
-    """Make a directory for a program; it is kept as long as the returned descriptor is open. Raises ``OSError``."""
+    """Make a directory for a program; it is not removed while the returned descriptor is open. Raises ``OSError``."""
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_old(parent)
-    place = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
-    place.mkdir(mode=0o700)
-    lock = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    directory = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
+    directory.mkdir(mode=0o700)
+    lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_SH)
-    return place, lock
+    return directory, lock
 
 
-def socket_dir(place: Path) -> Path:
-    """Return the directory for the control socket of the agent in ``place``; one that is short enough a path."""
-    usual = place / "run"
+def socket_dir(state_dir: Path) -> Path:
+    """Return the directory for the agent's control socket; a temporary one where the path would be too long."""
+    usual = state_dir / "run"
     if len(os.fsencode(usual / SOCKET_NAME)) <= MAX_SOCKET_PATH:
         return usual
     return Path(tempfile.mkdtemp(prefix="launchd-"))
 
 
 def _remove_old(parent: Path) -> None:
-    for place in sorted(parent.iterdir())[: -KEPT + 1]:
-        if not _is_in_use(place):
-            shutil.rmtree(place, ignore_errors=True)
+    for directory in sorted(parent.iterdir())[: -KEPT_DIRECTORIES + 1]:
+        if not _is_in_use(directory):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
-def _is_in_use(place: Path) -> bool:
+def _is_in_use(directory: Path) -> bool:
     try:
-        descriptor = os.open(place / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:

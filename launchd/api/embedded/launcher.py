@@ -1,7 +1,7 @@
-"""The agent of this program: runs what `launch` starts, and ends with the program. Owns which agents there are.
+"""The agents of this program, which run the jobs of `launch` and end with the program. Owns the list of them.
 
-One agent per server, key and configuration, started with the first launch. The runs of a program that is interrupted
-are stopped; a program that comes to its end waits for them, as W&B's documents say.
+There is one agent per server, key and configuration, started by the first launch. If the program is interrupted, its
+runs are stopped; at its normal end, it waits for them, as W&B's documentation says.
 """
 
 import atexit
@@ -22,18 +22,18 @@ from ipc.job_files import OUTPUT_FILE
 from launchd.api.access import Access
 from launchd.api.embedded.directories import launches_dir, new_directory, socket_dir
 from launchd.api.embedded.parent import LEAVE_SECONDS, ChildAgent
-from launchd.api.embedded.protocol import FromAgent, Leave, Refused, ReportSent, StartAgent, StopItem, TakeItem
-from launchd.api.embedded.server_adapters import CALLER
+from launchd.api.embedded.protocol import FromAgent, ReportSent, RunItem, Shutdown, StartAgent, StartRefused, StopItem
+from launchd.api.embedded.server_adapters import PROGRAM
 from launchd.api.errors import LaunchError
 from launchd.api.run_spec import AGENT_KEYS
 from launchd.api.submitted_run import SubmittedRun
 from launchd.config import from_values
 from launchd.config.model import UNLIMITED
 
-#: An agent's process that dies is started again, and adopts what runs; so often, then its runs are given up.
+#: How often an agent's process that died is started again to adopt its jobs, before its runs are given up.
 RESTARTS = 3
 
-#: How long runs that are stopped at the end of the program may take: their grace, and the end of their agent.
+#: How long stopped runs may take at the end of the program: their grace, and the end of their agent.
 STOP_SECONDS = 30.0
 
 INTERRUPTED = "the program that launched it was interrupted"
@@ -42,36 +42,36 @@ log = logging.getLogger(__name__)
 
 
 class ProgramAgent:
-    """One agent of this program. Any thread may call."""
+    """One agent of this program. Thread-safe."""
 
     def __init__(self, access: Access, config: Mapping[str, Any]) -> None:
-        self.owner = os.getpid()
+        self.owner_pid = os.getpid()
         self._lock = threading.RLock()
         try:
-            self.directory, self._place = new_directory(launches_dir(os.environ))
+            self.directory, self._lock_fd = new_directory(launches_dir(os.environ))
         except OSError as error:
             raise LaunchError(f"The directory for launches cannot be used: {error}.") from error
         self._sockets = socket_dir(self.directory)
-        document = agent_config(config, access.default_entity, self.directory, self._sockets)
-        self._jobs_dir = Path(from_values(document, os.environ).config.launchd.state_dir, "jobs")
-        self._begin = StartAgent(document, access.base_url, access.api_key, self.owner, own_queue=True)
+        complete = agent_config(config, access.default_entity, self.directory, self._sockets)
+        self._jobs_dir = Path(from_values(complete, os.environ).config.launchd.state_dir, "jobs")
+        self._start_message = StartAgent(complete, access.base_url, access.api_key, self.owner_pid, own_queue=True)
         self._runs: dict[str, SubmittedRun] = {}
-        self._taken: dict[str, TakeItem] = {}
+        self._unfinished_items: dict[str, RunItem] = {}
         self._restarts = 0
-        self._leaving = False
+        self._closing = False
         self._refusal: str | None = None
         with self._lock:
             self._process = self._start()
 
     @property
     def pid(self) -> int:
-        """The process id of the agent."""
+        """Process id of the agent."""
         return self._process.pid
 
     def run(self, spec: dict[str, Any]) -> SubmittedRun:
-        """Begin to run ``spec``, which names its run id; raises :class:`LaunchError` where that cannot be."""
+        """Start the run of ``spec``, which has its run id; raises :class:`LaunchError` where the agent is lost."""
         item_id = os.urandom(10).hex()
-        output = self._jobs_dir / workload_name(self._begin.base_url, item_id, attempt=1) / OUTPUT_FILE
+        output = self._jobs_dir / workload_name(self._start_message.base_url, item_id, attempt=1) / OUTPUT_FILE
         run = SubmittedRun(
             spec["run_id"],
             spec["entity"],
@@ -80,65 +80,65 @@ class ProgramAgent:
             output,
             lambda reason: self._process.send(StopItem(item_id, reason)),
         )
-        take = TakeItem(item_id, "", spec)
+        message = RunItem(item_id, "", spec)
         with self._lock:
             if self._refusal is not None:
                 raise LaunchError(self._refusal)
             try:
-                self._process.send(take)
+                self._process.send(message)
             except (TypeError, ValueError) as error:
-                raise LaunchError(f"The run cannot be told to its agent: {error}.") from error
-            self._runs[item_id], self._taken[item_id] = run, take
+                raise LaunchError(f"The run cannot be sent to its agent: {error}.") from error
+            self._runs[item_id], self._unfinished_items[item_id] = run, message
         return run
 
     def unfinished(self) -> list[SubmittedRun]:
-        """Return the runs that are not over."""
+        """Return the runs that have not ended."""
         with self._lock:
             return [run for run in self._runs.values() if not run.is_over]
 
     def is_usable(self) -> bool:
-        """Whether more can be run."""
-        return self._refusal is None and not self._leaving and self.owner == os.getpid()
+        """Return whether the agent can run more jobs, for this process."""
+        return self._refusal is None and not self._closing and self.owner_pid == os.getpid()
 
-    def leave(self) -> None:
-        """End the agent; its runs should be over."""
+    def close(self) -> None:
+        """End the agent, whose runs should have ended."""
         with self._lock:
-            self._leaving = True
-        self._process.send(Leave())
+            self._closing = True
+        self._process.send(Shutdown())
         if self._process.wait(LEAVE_SECONDS) is None:
             self._process.terminate()
         shutil.rmtree(self._sockets, ignore_errors=True)
-        os.close(self._place)
+        os.close(self._lock_fd)
 
     def _start(self) -> ChildAgent:
-        return ChildAgent(self._begin, self.directory, self._heard, self._ended)
+        return ChildAgent(self._start_message, self.directory, self._on_message, self._on_exit)
 
-    def _heard(self, message: FromAgent) -> None:
+    def _on_message(self, message: FromAgent) -> None:
         match message:
             case ReportSent(report):
                 with self._lock:
                     run = self._runs[report.item_id]
-                    run.on_report(report)
+                    run._on_report(report)
                     if run.is_over:
-                        self._taken.pop(report.item_id, None)
-            case Refused(sentence):
+                        self._unfinished_items.pop(report.item_id, None)
+            case StartRefused(sentence):
                 self._refusal = sentence
 
-    def _ended(self, code: int) -> None:
+    def _on_exit(self, code: int) -> None:
         with self._lock:
-            if self._leaving:
+            if self._closing:
                 return
             if self._refusal is None and self._restarts < RESTARTS:
                 self._restarts += 1
                 log.warning("The agent's process died and is started again.", extra={"exit_code": code})
                 self._process = self._start()
-                for take in self._taken.values():
-                    self._process.send(take)
+                for message in self._unfinished_items.values():
+                    self._process.send(message)
                 return
-            words = f"its agent died again and again (exit code {code}): {self._process.last_words()}"
-            self._refusal = self._refusal or words
+            problem = f"its agent died again and again (exit code {code}): {self._process.last_log_line()}"
+            self._refusal = self._refusal or problem
             for run in self._runs.values():
-                run.on_agent_lost(self._refusal)
+                run._on_agent_lost(self._refusal)
 
 
 _agents: dict[str, ProgramAgent] = {}
@@ -146,48 +146,51 @@ _agents_lock = threading.Lock()
 
 
 def program_agent(access: Access, config: Mapping[str, Any]) -> ProgramAgent:
-    """Return the agent of this program for a server and for the blocks of ``config`` that are an agent's.
+    """Return the agent of this program for a server and for the sections of ``config`` that configure an agent.
 
     Raises:
-        LaunchError: it cannot keep its state anywhere. `ConfigError`: a block is wrong.
+        LaunchError: its state directory cannot be used. `ConfigError`: a section is wrong.
     """
-    blocks = {key: config[key] for key in sorted(AGENT_KEYS & config.keys())}
-    name = json.dumps([access.base_url, access.api_key, access.default_entity, blocks], default=str)
+    sections = {key: config[key] for key in sorted(AGENT_KEYS & config.keys())}
+    name = json.dumps([access.base_url, access.api_key, access.default_entity, sections], default=str)
     with _agents_lock:
         agent = _agents.get(name)
         if agent is None or not agent.is_usable():
-            _agents[name] = agent = ProgramAgent(access, blocks)
+            _agents[name] = agent = ProgramAgent(access, sections)
         return agent
 
 
-def agent_config(blocks: Mapping[str, Any], entity: str, directory: Path, sockets: Path) -> dict[str, Any]:
-    """Return the launch-config document of a program's own agent. What its user may do anyway, its jobs may ask for."""
-    given: dict[str, Any] = dict(blocks.get("launchd") or {})
-    places = {"state_dir": str(directory), "runtime_dir": str(sockets)}
-    ours: dict[str, Any] = {**places, "policy": {"allow_local_git": True}, **given}
-    venv = {"cache_dir": str(directory.parent.parent / "venvs")} | dict(ours.get("venv") or {})
+def agent_config(sections: Mapping[str, Any], entity: str, directory: Path, sockets: Path) -> dict[str, Any]:
+    """Return the configuration of a program's agent, with the keys of `launch-config.yaml`.
+
+    Its policy allows git repositories of this machine, since its jobs have the rights of the program's user anyway.
+    """
+    given: dict[str, Any] = dict(sections.get("launchd") or {})
+    directories = {"state_dir": str(directory), "runtime_dir": str(sockets)}
+    settings: dict[str, Any] = {**directories, "policy": {"allow_local_git": True}, **given}
+    venv = {"cache_dir": str(directory.parent.parent / "venvs")} | dict(settings.get("venv") or {})
     limits = {"max_jobs": UNLIMITED, "max_schedulers": UNLIMITED}
-    return {**blocks, "entity": entity, "queues": [CALLER], **limits, "launchd": ours | {"venv": venv}}
+    return {**sections, "entity": entity, "queues": [PROGRAM], **limits, "launchd": settings | {"venv": venv}}
 
 
 def agents() -> list[ProgramAgent]:
-    """Return the agents of this program."""
-    return [agent for agent in _agents.values() if agent.owner == os.getpid()]
+    """Return the agents of this process; a fork inherits the list and none of them."""
+    return [agent for agent in _agents.values() if agent.owner_pid == os.getpid()]
 
 
 def end_all() -> None:
-    """Wait for all runs of this program, or stop them where it was interrupted, and end its agents."""
-    ours = agents()
+    """Wait for all runs of this program, or stop them if it was interrupted, and end its agents."""
+    own_agents = agents()
     try:
         _agents.clear()
         if getattr(sys, "last_type", None) is KeyboardInterrupt:
-            _stop_all(ours)
-        for run in _unfinished(ours):
+            _stop_all(own_agents)
+        for run in _unfinished(own_agents):
             _wait_for(run, None)
     except KeyboardInterrupt:
-        _stop_all(ours)
-    for agent in ours:
-        agent.leave()
+        _stop_all(own_agents)
+    for agent in own_agents:
+        agent.close()
 
 
 def _stop_all(agents: list[ProgramAgent]) -> None:

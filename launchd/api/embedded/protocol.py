@@ -1,7 +1,7 @@
-"""What a program and the agent's process that it started say to each other: one JSON object per line, each way.
+"""Messages between a program and its agent's process, in both directions: one JSON object per line.
 
-Owns the messages. The program writes to the process's standard input and reads its standard output; the API key goes
-this way, so that it stands in no command line and no environment.
+The program writes to the process's standard input and reads its standard output. The API key is sent this way, so that
+it is in no command line and no environment.
 """
 
 from typing import Any
@@ -12,20 +12,20 @@ from launchd.client.queue_server import Report
 
 
 class StartAgent(msgspec.Struct, frozen=True, tag=True):
-    """The first message: what the agent is to be. `config` is a launch-config document.
+    """The first message: the configuration of the agent, `config`, with the keys of `launch-config.yaml`.
 
-    `caller` is the program's process id: where that is gone, so is whoever wanted the agent. `own_queue`: the agent
-    serves the caller's items and no queue of the server; its jobs end with the caller.
+    `program_pid` is the program's process id: the agent ends with that process. `own_queue`: the agent serves the
+    program's items and no queue of the server, and its jobs are stopped when the program ends.
     """
 
     config: dict[str, Any]
     base_url: str
     api_key: str
-    caller: int
+    program_pid: int
     own_queue: bool
 
 
-class TakeItem(msgspec.Struct, frozen=True, tag=True):
+class RunItem(msgspec.Struct, frozen=True, tag=True):
     """Run this item."""
 
     item_id: str
@@ -44,45 +44,45 @@ class StartClaiming(msgspec.Struct, frozen=True, tag=True):
     """Take jobs off the queues from now on."""
 
 
-class Leave(msgspec.Struct, frozen=True, tag=True):
-    """Leave: once all jobs are over (the caller's own queue), or at once, while they run on."""
+class Shutdown(msgspec.Struct, frozen=True, tag=True):
+    """End once all jobs have ended (`own_queue`), or at once, while they run on."""
 
 
 class ReportSent(msgspec.Struct, frozen=True, tag=True):
-    """How a job of the caller's own queue stands."""
+    """A report on a job of the program's own queue."""
 
     report: Report
 
 
-class Refused(msgspec.Struct, frozen=True, tag=True):
-    """The agent cannot start; the process ends. The message says why."""
+class StartRefused(msgspec.Struct, frozen=True, tag=True):
+    """The agent cannot start, for the reason in `message`; the process ends."""
 
     message: str
 
 
-ToAgent = TakeItem | StopItem | StartClaiming | Leave
-FromAgent = ReportSent | Refused
+ToAgent = RunItem | StopItem | StartClaiming | Shutdown
+FromAgent = ReportSent | StartRefused
 
 _begin: msgspec.json.Decoder[StartAgent] = msgspec.json.Decoder(StartAgent)
 _to_agent: msgspec.json.Decoder[ToAgent] = msgspec.json.Decoder(ToAgent)
 _from_agent: msgspec.json.Decoder[FromAgent] = msgspec.json.Decoder(FromAgent)
 
 
-def line_of(message: StartAgent | ToAgent | FromAgent) -> bytes:
-    """Return ``message`` as it is sent."""
+def encode_line(message: StartAgent | ToAgent | FromAgent) -> bytes:
+    """Return ``message`` as one line of JSON."""
     return msgspec.json.encode(message) + b"\n"
 
 
-def beginning(line: bytes) -> StartAgent:
-    """Return what the agent is to be, which ``line`` says; raises `msgspec.DecodeError`."""
+def decode_start(line: bytes) -> StartAgent:
+    """Decode the first message; raises `msgspec.DecodeError`."""
     return _begin.decode(line)
 
 
-def to_agent(line: bytes) -> ToAgent:
-    """Return what the program said in ``line``; raises `msgspec.DecodeError`."""
+def decode_to_agent(line: bytes) -> ToAgent:
+    """Decode a message of the program; raises `msgspec.DecodeError`."""
     return _to_agent.decode(line)
 
 
-def from_agent(line: bytes) -> FromAgent:
-    """Return what the agent's process said in ``line``; raises `msgspec.DecodeError`."""
+def decode_from_agent(line: bytes) -> FromAgent:
+    """Decode a message of the agent's process; raises `msgspec.DecodeError`."""
     return _from_agent.decode(line)

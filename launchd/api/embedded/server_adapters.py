@@ -1,8 +1,8 @@
-"""The queue server as an agent's process of a program sees it: with items that the program hands over.
+"""Queue servers for the agent of a program: clients that also hand out the items that the program sends.
 
-Two of them. `CallersQueue` stands for a server with one queue, which holds what its caller launches and nothing else;
-`StandbyServer` is the real one, whose queues are served once the caller says so. All else that a job's worker or the
-supervisor asks goes to the real server. The supervisor knows nothing of this: it claims, acknowledges and reports.
+`ProgramQueue` acts as a server with one queue, of the program's items alone; `StandbyServer` is the client of the real
+server, whose queues are served once the program asks for it. All other requests go to the real server. The supervisor
+claims, acknowledges and reports through them as it does with any server.
 """
 
 import threading
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ipc.run_spec import SCHEDULER_URI
-from launchd.api.item_status import OVER
+from launchd.api.item_status import TERMINAL_STATUSES
 from launchd.client.base import CURRENT_WANDB
 from launchd.client.queue_server import (
     QUEUE_PROJECT,
@@ -29,128 +29,134 @@ from launchd.client.queue_server import (
     StopRequest,
 )
 
-#: The one queue of a caller, and the one agent that serves it.
-CALLER = "caller"
+#: Name and id of the program's one queue, and of the one agent that serves it.
+PROGRAM = "caller"
 
-#: While queues are served, what is handed over waits no longer than this for an open question to be answered.
-HANDED_OVER_SECONDS = 5.0
+#: While queues are served, a claim waits no longer at the server, since the program's items wait for its response.
+LONGEST_CLAIM_SECONDS = 5.0
 
-#: It does what our server does for its agent, and keeps nothing.
-_CALLERS = msgspec.structs.replace(CURRENT_WANDB, launchd_protocol=True, run_files=False, artifact_memberships=False)
+#: The launchd protocol, without operations that store anything.
+_CAPABILITIES = msgspec.structs.replace(
+    CURRENT_WANDB, launchd_protocol=True, run_files=False, artifact_memberships=False
+)
 
 
-class ItemHandover:
-    """Items on their way from a caller to its agent, and the caller's orders. Any thread may call."""
+class ProgramRequests:
+    """Requests of the program: items to run and to stop, the start of claims, the end. Thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._items: list[ClaimedItem] = []
         self._stops: dict[str, str] = {}
-        self._over: set[str] = set()
-        self._is_ending = False
-        self.claims = False
+        self._finished: set[str] = set()
+        self._is_shutting_down = False
+        self.is_claiming = False
 
-    def offer(self, item: ClaimedItem) -> None:
-        """Hand an item over."""
+    def add(self, item: ClaimedItem) -> None:
+        """Add an item to run."""
         with self._changed:
             self._items.append(item)
             self._changed.notify_all()
 
     def stop(self, item_id: str, reason: str) -> None:
-        """Order a job stopped, also one that is still to be claimed: what an earlier agent started may run."""
+        """Request the stop of a job, also of one that is not claimed: an earlier process may have started it."""
         with self._changed:
-            if item_id not in self._over:
+            if item_id not in self._finished:
                 self._stops[item_id] = reason
                 self._changed.notify_all()
 
-    def note_end(self, item_id: str) -> None:
-        """Note that this job is over."""
+    def mark_finished(self, item_id: str) -> None:
+        """Record the end of a job: it needs no stop any more."""
         with self._changed:
-            self._over.add(item_id)
+            self._finished.add(item_id)
             self._stops.pop(item_id, None)
 
     def start_claiming(self) -> None:
-        """Let the agent serve its queues."""
+        """Have the agent serve its queues."""
         with self._changed:
-            self.claims = True
+            self.is_claiming = True
             self._changed.notify_all()
 
-    def end(self) -> None:
-        """Order the agent to leave once all its jobs are over."""
+    def shut_down(self) -> None:
+        """Have the agent end once all its jobs are over."""
         with self._changed:
-            self._is_ending = True
+            self._is_shutting_down = True
             self._changed.notify_all()
 
-    def take(self, jobs: int, schedulers: int, seconds: float) -> tuple[ClaimedItem, ...]:
-        """Return at most so many items of each kind; waits for one for at most ``seconds``."""
+    def take_items(self, jobs: int, schedulers: int, seconds: float) -> tuple[ClaimedItem, ...]:
+        """Remove and return at most ``jobs`` and ``schedulers`` items; waits at most ``seconds`` for the first."""
         with self._changed:
-            self._changed.wait_for(lambda: self._wanted(jobs, schedulers) or self.claims, seconds)
-            taken = self._wanted(jobs, schedulers)
-            self._items = [item for item in self._items if item not in taken]
-        return tuple(taken)
+            self._changed.wait_for(lambda: self._select(jobs, schedulers) or self.is_claiming, seconds)
+            selected = self._select(jobs, schedulers)
+            self._items = [item for item in self._items if item not in selected]
+        return tuple(selected)
 
-    def orders(self, seen: Sequence[str], seconds: float) -> AgentCommands:
-        """Return the orders to stop that are not among those ``seen``; waits for one for at most ``seconds``."""
+    def wait_commands(self, seen: Sequence[str], seconds: float) -> AgentCommands:
+        """Return the requests to stop that are not in ``seen``; waits at most ``seconds`` for one."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            while not (self._is_ending or self._orders(seen)) and (left := deadline - time.monotonic()) > 0:
+            while (
+                not (self._is_shutting_down or self._stop_requests(seen)) and (left := deadline - time.monotonic()) > 0
+            ):
                 self._changed.wait(left)
-            return AgentCommands(self._is_ending, self._orders(seen))
+            return AgentCommands(self._is_shutting_down, self._stop_requests(seen))
 
-    def _orders(self, seen: Sequence[str]) -> tuple[StopRequest, ...]:
+    def _stop_requests(self, seen: Sequence[str]) -> tuple[StopRequest, ...]:
         return tuple(StopRequest(item_id, reason) for item_id, reason in self._stops.items() if item_id not in seen)
 
-    def _wanted(self, jobs: int, schedulers: int) -> list[ClaimedItem]:
-        kinds = {False: jobs, True: schedulers}
-        wanted = []
+    def _select(self, jobs: int, schedulers: int) -> list[ClaimedItem]:
+        free = {False: jobs, True: schedulers}
+        selected = []
         for item in self._items:
-            kind = item.run_spec.get("uri") == SCHEDULER_URI
-            if kinds[kind] > 0:
-                kinds[kind] -= 1
-                wanted.append(item)
-        return wanted
+            is_scheduler = item.run_spec.get("uri") == SCHEDULER_URI
+            if free[is_scheduler] > 0:
+                free[is_scheduler] -= 1
+                selected.append(item)
+        return selected
 
 
 class StandbyServer(QueueServer):
-    """A real queue server, of which nothing is claimed before the caller says so."""
+    """The client of the real server, which claims its items only after the program's request."""
 
-    def __init__(self, base_url: str, api_key: str, handover: ItemHandover) -> None:
+    def __init__(self, base_url: str, api_key: str, requests: ProgramRequests) -> None:
         super().__init__(base_url, api_key)
-        self._handover = handover
+        self._requests = requests
 
     def claim(self, agent_id: str, claim_id: str, max_items: int, max_schedulers: int, wait_seconds: float) -> Claim:
-        """Return what was handed over; nothing there: wait for work at the server, if we may."""
-        handed = self._handover.take(max_items, max_schedulers, wait_seconds)
-        if handed or not self._handover.claims:
-            return Claim(handed)
-        return super().claim(agent_id, claim_id, max_items, max_schedulers, min(wait_seconds, HANDED_OVER_SECONDS))
+        """Return items of the program; without any, claim at the server once the program has asked for it."""
+        items = self._requests.take_items(max_items, max_schedulers, wait_seconds)
+        if items or not self._requests.is_claiming:
+            return Claim(items)
+        return super().claim(agent_id, claim_id, max_items, max_schedulers, min(wait_seconds, LONGEST_CLAIM_SECONDS))
 
     def pop(self, entity: str, queue: str, agent_id: str | None, project: str = QUEUE_PROJECT) -> ClaimedItem | None:
-        """As :meth:`claim`, at W&B's server."""
-        handed = self._handover.take(1, 0, 0.0) or self._handover.take(0, 1, 0.0)
-        if handed:
-            return handed[0]
-        return super().pop(entity, queue, agent_id, project) if self._handover.claims else None
+        """Return one item as :meth:`claim` does, from W&B's server."""
+        items = self._requests.take_items(1, 0, 0.0) or self._requests.take_items(0, 1, 0.0)
+        if items:
+            return items[0]
+        return super().pop(entity, queue, agent_id, project) if self._requests.is_claiming else None
 
 
 class ProgramQueue(QueueServer):
-    """A server with one queue and one agent; ``tell`` hears every report. Sweeps are asked for at the real server."""
+    """A server with one queue and one agent; ``on_report`` gets every report. Sweeps are read from the real server."""
 
-    def __init__(self, base_url: str, api_key: str, handover: ItemHandover, tell: Callable[[Report], None]) -> None:
+    def __init__(
+        self, base_url: str, api_key: str, requests: ProgramRequests, on_report: Callable[[Report], None]
+    ) -> None:
         super().__init__(base_url, api_key)
-        self._handover = handover
-        self._tell = tell
+        self._requests = requests
+        self._on_report = on_report
 
     def capabilities(self) -> Capabilities:
-        """It can do what our own server can for an agent."""
-        return _CALLERS
+        """Return the launchd protocol's operations for agents."""
+        return _CAPABILITIES
 
-    def queues(self, entity: str, project: str = QUEUE_PROJECT) -> list[Queue]:  # noqa: ARG002 - of whomever
-        """The one queue."""
-        return [Queue(CALLER, CALLER)]
+    def queues(self, entity: str, project: str = QUEUE_PROJECT) -> list[Queue]:  # noqa: ARG002 - there is one queue
+        """Return the one queue."""
+        return [Queue(PROGRAM, PROGRAM)]
 
     def is_team(self, entity: str) -> bool:  # noqa: ARG002
-        """No matter: nobody but the caller can push to the queue."""
+        """Return false: only the program can put items into the queue."""
         return False
 
     def create_agent(
@@ -163,42 +169,42 @@ class ProgramQueue(QueueServer):
         project: str = QUEUE_PROJECT,  # noqa: ARG002
     ) -> str:
         """Return the id of the one agent."""
-        return CALLER
+        return PROGRAM
 
     def agent(self, agent_id: str) -> Agent:
-        """The one agent."""
-        return Agent(agent_id, CALLER, queue_ids=(CALLER,))
+        """Return the one agent."""
+        return Agent(agent_id, PROGRAM, queue_ids=(PROGRAM,))
 
     def update_agent(self, agent_id: str, status: str) -> None:
-        """Nobody asks how it does."""
+        """Do nothing: the status is not shown anywhere."""
 
     def resume_agent(self, agent_id: str, known_item_ids: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002
-        """Nothing is leased: whoever launches hands over again what is not over."""
+        """Return no items: nothing is leased, and the program sends items again that have not ended."""
         return ()
 
     def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> AgentCommands:  # noqa: ARG002
-        """Wait for the caller's orders."""
-        return self._handover.orders(seen_stops, wait_seconds)
+        """Wait for requests of the program to stop a job or to end."""
+        return self._requests.wait_commands(seen_stops, wait_seconds)
 
     def claim(self, agent_id: str, claim_id: str, max_items: int, max_schedulers: int, wait_seconds: float) -> Claim:  # noqa: ARG002
-        """Wait for what is launched."""
-        return Claim(self._handover.take(max_items, max_schedulers, wait_seconds))
+        """Wait for items of the program."""
+        return Claim(self._requests.take_items(max_items, max_schedulers, wait_seconds))
 
     def ack_many(self, agent_id: str, acks: Sequence[Ack]) -> dict[str, bool]:  # noqa: ARG002
-        """Nobody else could have taken them."""
+        """Return true for all items: there is no other agent."""
         return {ack.item_id: True for ack in acks}
 
     def report_many(self, agent_id: str, reports: Sequence[Report]) -> dict[str, bool]:  # noqa: ARG002
-        """Pass reports on to the caller."""
+        """Pass reports on to the program."""
         for report in reports:
-            if report.status in OVER:
-                self._handover.note_end(report.item_id)
-            self._tell(report)
+            if report.status in TERMINAL_STATUSES:
+                self._requests.mark_finished(report.item_id)
+            self._on_report(report)
         return {report.item_id: True for report in reports}
 
     def return_items(self, agent_id: str, item_ids: Sequence[str]) -> None:
-        """What came too late is nobody's: the agent leaves, and so does the caller."""
+        """Do nothing: the agent ends, and the program too."""
 
     def warn_item(self, item_id: str, message: str, stage: str) -> bool:  # noqa: ARG002
-        """The agent's log has it."""
+        """Return true: the agent's log has the warning."""
         return True

@@ -1,4 +1,5 @@
-"""The GraphQL documents we send, by topic, each with the type its answer is decoded into.
+"""The GraphQL operations by topic, each with the type that its response is decoded into.
 
-Owns the texts; it does no I/O. Fields and arguments are W&B's, as its clients send them; `native` is our server's own.
+Owns the texts; it does no I/O. Fields and arguments are W&B's, as its clients send them, but those of
+`launchd_protocol`.
 """

@@ -1,9 +1,9 @@
-"""Who we are, what the server can do, and the accounts of our own server, under W&B's names where W&B has one."""
+"""The owner of the key, the server's capabilities, users, teams and keys, under W&B's names where W&B has one."""
 
 from typing import Any
 
-from launchd.client.account_models import MadeKey, UserDetail
-from launchd.client.operations.operation import Operation, Root, native_mutation, query
+from launchd.client.models import CreatedKey, UserDetail
+from launchd.client.operations.operation import Operation, Root, launchd_mutation, query
 from launchd.client.responses import Connection, EntityMembers, Introspection, Success, UserWithKeys, ViewerFields
 
 CAPABILITIES: Operation[Introspection] = Operation(
@@ -42,10 +42,10 @@ MEMBERS: Root[EntityMembers | None] = query(
     "entity(name: $entity) { name members { id username email role accountType } }",
     EntityMembers | None,
 )
-MAKE_KEY: Root[MadeKey] = native_mutation("generateApiKey", "key", MadeKey)
-REVOKE_KEY: Root[Success] = native_mutation("deleteApiKey", "success", Success)
-CREATE_USER: Root[MadeKey] = native_mutation("createUser", "key", MadeKey)
-CREATE_TEAM: Root[Any] = native_mutation("createTeam", "entity { name }", Any)
-ADD_MEMBER: Root[Any] = native_mutation("createInvite", "invite { id }", Any)
-REMOVE_MEMBER: Root[Success] = native_mutation("deleteInvite", "success", Success)
-CREATE_SERVICE_ACCOUNT: Root[Any] = native_mutation("createServiceAccount", "user { id }", Any)
+CREATE_KEY: Root[CreatedKey] = launchd_mutation("generateApiKey", "key", CreatedKey)
+REVOKE_KEY: Root[Success] = launchd_mutation("deleteApiKey", "success", Success)
+CREATE_USER: Root[CreatedKey] = launchd_mutation("createUser", "key", CreatedKey)
+CREATE_TEAM: Root[Any] = launchd_mutation("createTeam", "entity { name }", Any)
+ADD_MEMBER: Root[Any] = launchd_mutation("createInvite", "invite { id }", Any)
+REMOVE_MEMBER: Root[Success] = launchd_mutation("deleteInvite", "success", Success)
+CREATE_SERVICE_ACCOUNT: Root[Any] = launchd_mutation("createServiceAccount", "user { id }", Any)

@@ -57,7 +57,7 @@ ARTIFACT_BY_NAME: Root[FoundVersion | None] = query(
     FoundVersion | None,
 )
 
-# The way of current servers, which also leads to what is linked from elsewhere.
+# For current servers; it also finds artifacts that are linked from another collection.
 MEMBERSHIP_BY_NAME: Root[FoundVersion | None] = query(
     "ArtifactMembershipByName",
     f"{PROJECT}, $name: String!",

@@ -1,4 +1,4 @@
-"""Queues, agents and items, as W&B's clients ask for them."""
+"""Queues, agents and items: W&B's operations, as its clients send them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -181,7 +181,7 @@ OPTIONS_OF_PUSH = {"priority": "Int", "templateVariableValues": "JSONString", "i
 
 
 def push(options: Iterable[str]) -> Root[PushedItem]:
-    """The push, declaring only the options that are used: an older W&B server does not know them."""
+    """Return the push, with only the options that are used: older W&B servers do not have all of them."""
     parameters = f"{PROJECT}, $queue: String!, $runSpec: JSONString!"
     arguments = "entityName: $entity projectName: $project queueName: $queue runSpec: $runSpec"
     for option in options:

@@ -1,9 +1,8 @@
-"""What only our server knows."""
+"""Operations of the launchd protocol, which launchd's own server alone has."""
 
-from launchd.client.artifact_models import CollectedGarbage
-from launchd.client.models import Agent, AgentCommands, Claim, Item
+from launchd.client.models import Agent, AgentCommands, Claim, CollectedGarbage, Item
 from launchd.client.operations.launch import AGENT_FIELDS
-from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, native_mutation, query
+from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, launchd_mutation, query
 from launchd.client.responses import (
     AccountKind,
     ItemResults,
@@ -55,20 +54,20 @@ QUEUE_ITEMS: Root[ProjectFields | None] = query(
     ProjectFields | None,
 )
 
-CLAIM: Root[Claim] = native_mutation(
+CLAIM: Root[Claim] = launchd_mutation(
     "claimRunQueueItems", "items { runQueueItemId queueName runSpec } stopPolling", Claim
 )
-WATCH: Root[AgentCommands] = native_mutation(
+WATCH: Root[AgentCommands] = launchd_mutation(
     "watchLaunchAgent", "stopPolling stops { runQueueItemId reason }", AgentCommands
 )
-RESUME: Root[Returned] = native_mutation("resumeLaunchAgent", "success returned", Returned)
-ACK_MANY: Root[ItemResults] = native_mutation("ackRunQueueItems", "results { runQueueItemId success }", ItemResults)
-REPORT_MANY: Root[ItemResults] = native_mutation(
+RESUME: Root[Returned] = launchd_mutation("resumeLaunchAgent", "success returned", Returned)
+ACK_MANY: Root[ItemResults] = launchd_mutation("ackRunQueueItems", "results { runQueueItemId success }", ItemResults)
+REPORT_MANY: Root[ItemResults] = launchd_mutation(
     "reportRunQueueItems", "results { runQueueItemId success }", ItemResults
 )
-RETURN_ITEMS: Root[Returned] = native_mutation("returnRunQueueItems", "returned", Returned)
-STOP_ITEM: Root[Success] = native_mutation("stopRunQueueItem", "success state", Success)
-STOP_AGENT: Root[Success] = native_mutation("stopLaunchAgent", "success", Success)
-COLLECT_GARBAGE: Root[CollectedGarbage] = native_mutation(
+RETURN_ITEMS: Root[Returned] = launchd_mutation("returnRunQueueItems", "returned", Returned)
+STOP_ITEM: Root[Success] = launchd_mutation("stopRunQueueItem", "success state", Success)
+STOP_AGENT: Root[Success] = launchd_mutation("stopLaunchAgent", "success", Success)
+COLLECT_GARBAGE: Root[CollectedGarbage] = launchd_mutation(
     "collectGarbage", "removedFiles removedBytes usedBytes", CollectedGarbage
 )

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from launchd.agent.server_link.backoff import Backoff
-from launchd.client.ratelimit import LONGEST_SPACING_SECONDS, Allowance
+from launchd.client.ratelimit import LONGEST_SPACING_SECONDS, RateLimit
 
 
 def test_pauses_grow_to_the_longest_and_start_over_after_a_job() -> None:
@@ -42,13 +42,13 @@ def test_a_short_longest_pause_is_the_longest() -> None:
     ],
 )
 def test_the_servers_limit_is_spread_over_its_time(remaining: str, reset: str | None, spacing: float) -> None:
-    allowance = Allowance()
-    allowance.note({"RateLimit-Remaining": remaining} | ({"RateLimit-Reset": reset} if reset else {}))
+    allowance = RateLimit()
+    allowance.update({"RateLimit-Remaining": remaining} | ({"RateLimit-Reset": reset} if reset else {}))
     assert allowance.spacing() == pytest.approx(spacing)
 
 
 def test_an_answer_without_a_limit_leaves_it_as_it_was() -> None:
-    allowance = Allowance()
-    allowance.note({"RateLimit-Remaining": "10", "RateLimit-Reset": "20"})
-    allowance.note({})
+    allowance = RateLimit()
+    allowance.update({"RateLimit-Remaining": "10", "RateLimit-Reset": "20"})
+    allowance.update({})
     assert allowance.spacing() == 2.0

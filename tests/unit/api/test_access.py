@@ -1,4 +1,4 @@
-"""Which server, whose key, whose entity and project; and W&B's own objects in place of ours."""
+"""Server, key, entity and project of an `Api`, and W&B's objects in its place."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ KEY, OTHER = "k" * 40, "o" * 40
 
 @pytest.fixture(autouse=True)
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A user who has nothing set."""
+    """The environment of a user without any settings."""
     for name in ("BASE_URL", "API_KEY", "ENTITY", "PROJECT"):
         monkeypatch.delenv(f"WANDB_{name}", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -29,7 +29,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_the_environment_says_all(environ: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_everything(environ: pytest.MonkeyPatch) -> None:
     for name, value in {"BASE_URL": URL, "API_KEY": KEY, "ENTITY": "me", "PROJECT": "vision"}.items():
         environ.setenv(f"WANDB_{name}", value)
     api = Api()
@@ -37,7 +37,7 @@ def test_the_environment_says_all(environ: pytest.MonkeyPatch) -> None:
     assert (api.base_url, api.api_key, api.default_entity, api.default_project) == (URL, KEY, "me", "vision")
 
 
-def test_netrc_and_settings_say_the_rest(tmp_path: Path) -> None:
+def test_netrc_and_settings_files_set_everything(tmp_path: Path) -> None:
     write(tmp_path / ".netrc", f"machine 127.0.0.1:9\n  login user\n  password {KEY}\n")
     (tmp_path / ".netrc").chmod(0o600)
     write(tmp_path / ".config/wandb/settings", f"[default]\nbase_url = {URL}\nentity = me\nproject = vision\n")
@@ -63,7 +63,7 @@ def test_the_key_stays_out_of_sight() -> None:
     assert KEY not in repr(Api(base_url=URL, api_key=KEY))
 
 
-def test_no_key_is_said_at_once() -> None:
+def test_a_missing_key_is_an_error_at_once() -> None:
     with pytest.raises(LaunchError, match=f"There is no API key for {URL}"):
         Api(base_url=URL)
 
@@ -86,7 +86,7 @@ class PublicApi:
 
 
 class InternalApi:
-    """As `wandb.apis.internal.Api`: settings are asked for by name, or all at once."""
+    """As `wandb.apis.internal.Api`: `settings` is a method that returns one value or all."""
 
     api_key: str | None = KEY
 
@@ -95,26 +95,26 @@ class InternalApi:
         return values if key is None else values[key]
 
 
-@pytest.mark.parametrize("theirs", [PublicApi(), InternalApi()], ids=["public", "internal"])
-def test_wandbs_objects_are_taken(theirs: PublicApi | InternalApi) -> None:
-    access = as_access(theirs)
+@pytest.mark.parametrize("wandb_api", [PublicApi(), InternalApi()], ids=["public", "internal"])
+def test_wandbs_objects_are_accepted(wandb_api: PublicApi | InternalApi) -> None:
+    access = as_access(wandb_api)
 
     assert (access.base_url, access.api_key, access.default_project) == (URL, KEY, "vision")
 
 
-def test_their_missing_key_is_looked_for(environ: pytest.MonkeyPatch) -> None:
+def test_the_missing_key_of_wandbs_object_is_searched(environ: pytest.MonkeyPatch) -> None:
     environ.setenv("WANDB_API_KEY", OTHER)
-    theirs = PublicApi()
-    theirs.api_key = None
+    wandb_api = PublicApi()
+    wandb_api.api_key = None
 
-    assert as_access(theirs).api_key == OTHER
+    assert as_access(wandb_api).api_key == OTHER
 
 
-def test_ours_is_taken_as_it_is(environ: pytest.MonkeyPatch) -> None:
-    ours = Api(base_url=URL, api_key=KEY)
+def test_an_api_of_launchd_is_used_unchanged(environ: pytest.MonkeyPatch) -> None:
+    api = Api(base_url=URL, api_key=KEY)
     environ.setenv("WANDB_API_KEY", OTHER)
 
-    assert as_access(ours) is ours
+    assert as_access(api) is api
     assert type(as_access(None)) is Access
 
 

@@ -1,4 +1,4 @@
-"""What callers mean by a configuration, in JSON's types."""
+"""Conversion of a caller's configuration to JSON's types."""
 
 import math
 from pathlib import Path
@@ -28,7 +28,7 @@ class Rate(float):
         ({8: {"deep": np.int8(1)}}, {"8": {"deep": 1}}),
     ],
 )
-def test_what_numbers_and_paths_stand_for(value: Any, plain: Any) -> None:
+def test_numbers_arrays_and_paths_become_json(value: Any, plain: Any) -> None:
     found = as_mapping({"x": value}, "config")
 
     assert found == {"x": plain}
@@ -36,7 +36,7 @@ def test_what_numbers_and_paths_stand_for(value: Any, plain: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, object(), {1, 2}, np.array([math.nan])])
-def test_what_json_cannot_hold_is_named_with_its_place(value: Any) -> None:
+def test_what_json_cannot_hold_is_named_with_its_location(value: Any) -> None:
     with pytest.raises(LaunchError, match=r"parameters\['model'\]\[1\](\[0\])? is .* which JSON cannot hold"):
         as_mapping({"model": [0, value]}, "parameters")
 

@@ -1,22 +1,22 @@
-"""Where the agents of programs keep their state, and what is removed of it."""
+"""State directories of programs' agents: removal of old ones, and the path of the control socket."""
 
 import os
 from pathlib import Path
 
 from launchd.api.embedded import directories
-from launchd.api.embedded.directories import KEPT, new_directory, socket_dir
+from launchd.api.embedded.directories import KEPT_DIRECTORIES, new_directory, socket_dir
 
 
-def test_old_places_go_and_those_in_use_stay(tmp_path: Path) -> None:
+def test_old_directories_are_removed_and_those_in_use_stay(tmp_path: Path) -> None:
     used, lock = new_directory(tmp_path)
     used = used.rename(tmp_path / "00-oldest")
-    for number in range(KEPT + 5):
+    for number in range(KEPT_DIRECTORIES + 5):
         (tmp_path / f"1{number:02}-old").mkdir()
 
     newest, other = new_directory(tmp_path)
 
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert len(left) == KEPT + 1
+    assert len(left) == KEPT_DIRECTORIES + 1
     assert {used.name, newest.name} <= set(left)
     assert "100-old" not in left
     os.close(lock)

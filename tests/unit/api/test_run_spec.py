@@ -1,4 +1,4 @@
-"""From what a caller says to a run spec: which argument goes where, and what is refused."""
+"""Run specs from arguments: which key each argument sets, and what is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from launchd.api.errors import LaunchError
 from launchd.api.run_spec import LaunchArgs, draft_spec
 
 
-def spec_of(**said: Any) -> dict[str, Any]:
-    return draft_spec(LaunchArgs(**said), "me", "uncategorized").spec
+def spec_of(**args: Any) -> dict[str, Any]:
+    return draft_spec(LaunchArgs(**args), "me", "uncategorized").spec
 
 
 def run_config(spec: dict[str, Any]) -> Any:
@@ -55,7 +55,7 @@ def test_arguments_win_over_config() -> None:
     assert spec["docker"] == {"docker_image": "b", "user_id": 1}
 
 
-def test_the_agents_blocks_are_not_the_runs() -> None:
+def test_the_agents_sections_are_not_the_runs_configuration() -> None:
     spec = spec_of(
         entry_point=["x"], config={"builder": {"type": "noop"}, "environment": {"type": "aws"}, "launchd": {}}
     )
@@ -81,11 +81,11 @@ def test_a_directory_runs_its_main_script(tmp_path: Path) -> None:
         draft_spec(LaunchArgs(uri=str(tmp_path)), "me", "p")
     (tmp_path / "main.py").touch()
 
-    made = draft_spec(LaunchArgs(uri=str(tmp_path)), "me", "p")
+    draft = draft_spec(LaunchArgs(uri=str(tmp_path)), "me", "p")
 
-    assert made.directory == tmp_path
-    assert "entry_point" not in made.spec["overrides"]
-    assert "uri" not in made.spec
+    assert draft.directory == tmp_path
+    assert "entry_point" not in draft.spec["overrides"]
+    assert "uri" not in draft.spec
 
 
 def test_what_is_stored_already_or_runs_a_sweep_is_passed_on() -> None:
@@ -112,7 +112,7 @@ def test_a_run_goes_to_the_project_of_its_job() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "sentence"),
+    ("args", "sentence"),
     [
         ({}, "Say what to run"),
         ({"job": "a/b/c:d", "docker_image": "x"}, "not job and docker_image"),
@@ -137,6 +137,6 @@ def test_a_run_goes_to_the_project_of_its_job() -> None:
         ({"entry_point": ["x"], "config": {"resource": "kubernets"}}, "Did you mean 'kubernetes'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(said: dict[str, Any], sentence: str) -> None:
+def test_what_makes_no_sense_is_refused(args: dict[str, Any], sentence: str) -> None:
     with pytest.raises(LaunchError, match=sentence):
-        spec_of(**said)
+        spec_of(**args)

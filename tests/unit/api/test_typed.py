@@ -16,7 +16,7 @@ from launchd import (
 )
 
 
-class TheirApi:
+class WandbLikeApi:
     api_key: str | None = None
 
     def settings(self) -> dict[str, str]:
@@ -31,7 +31,7 @@ finished: Run = queued.wait_until_finished(timeout=1.5)
 state: str = finished.state
 config: dict[str, object] = finished.config
 try:
-    run: SubmittedRun = launch(TheirApi(), entry_point=("echo", "hello"), synchronous=False)
+    run: SubmittedRun = launch(WandbLikeApi(), entry_point=("echo", "hello"), synchronous=False)
     anything: AbstractRun = run
     ended: bool = anything.wait(timeout=1)
     text: str = run.logs() + run.id + run.status
@@ -79,9 +79,9 @@ def test_a_program_that_uses_it_all_is_clean(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(180)
 def test_what_is_wrong_is_seen(tmp_path: Path) -> None:
-    code, said = mypy(WRONG, tmp_path)
+    code, output = mypy(WRONG, tmp_path)
 
     assert code == 1
-    assert 'Unexpected keyword argument "synchronus" for "launch"' in said
-    assert 'Argument "docker_image" to "launch_add" has incompatible type "int"' in said
-    assert 'Argument "timeout" to "wait_until_finished"' in said
+    assert 'Unexpected keyword argument "synchronus" for "launch"' in output
+    assert 'Argument "docker_image" to "launch_add" has incompatible type "int"' in output
+    assert 'Argument "timeout" to "wait_until_finished"' in output

@@ -13,7 +13,7 @@ from tests.support.server import RunningServer, running_server
 
 Launchd = Callable[..., Result]
 
-#: What the developer's own settings must not say to the tests.
+#: Prefixes of variables that the tests must not see.
 FOREIGN = ("WANDB_", "LAUNCHD_STATE_DIR", "LAUNCHD_CONFIG", "LAUNCHD_DATABASE_URL", "XDG_", "NETRC")
 
 
@@ -28,23 +28,23 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("launchd")
-    before = (root.handlers[:], root.level, ours.level)
+    root, launchd_logger = logging.getLogger(), logging.getLogger("launchd")
+    before = (root.handlers[:], root.level, launchd_logger.level)
     root.handlers[:] = []
     yield
     for handler in root.handlers:
         handler.close()
-    root.handlers[:], root_level, our_level = before
+    root.handlers[:], root_level, launchd_level = before
     root.setLevel(root_level)
-    ours.setLevel(our_level)
+    launchd_logger.setLevel(launchd_level)
 
 
 @pytest.fixture
 def launchd() -> Launchd:
     """``launchd("status", "--json")``; values by name are environment variables."""
 
-    def run(*words: str, **environ: str) -> Result:
-        return CliRunner().invoke(main, words, env=environ, prog_name="launchd")
+    def run(*arguments: str, **environ: str) -> Result:
+        return CliRunner().invoke(main, arguments, env=environ, prog_name="launchd")
 
     return run
 
@@ -59,4 +59,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def at_server(server: RunningServer, launchd: Launchd) -> Launchd:
     """The command line with this server's address and key in the environment."""
     access: Mapping[str, str] = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": server.key}
-    return lambda *words, **environ: launchd(*words, **{**access, **environ})
+    return lambda *arguments, **environ: launchd(*arguments, **{**access, **environ})

@@ -23,8 +23,8 @@ Login = Callable[..., Result]
 def login(server: RunningServer) -> Login:
     """`launchd login` with a key on standard input."""
 
-    def run(*words: str, key: str = server.key, host: str = server.url) -> Result:
-        return CliRunner().invoke(main, ["login", "--host", host, *words], input=key, prog_name="launchd")
+    def run(*arguments: str, key: str = server.key, host: str = server.url) -> Result:
+        return CliRunner().invoke(main, ["login", "--host", host, *arguments], input=key, prog_name="launchd")
 
     return run
 
@@ -53,11 +53,11 @@ def test_after_login_no_variable_is_needed(
     environ = {"HOME": str(tmp_path)}
 
     assert (find_base_url(environ).url, find_api_key(server.url, environ).key) == (server.url, server.key)
-    said = launchd("whoami").output
-    assert "user    me\nentity  me\nteams   -\n" in said
-    assert f"server  {server.url} (from {tmp_path / '.config/wandb/settings'})" in said
-    assert f"key     from {tmp_path / '.netrc'}" in said
-    assert server.key not in said
+    expected = launchd("whoami").output
+    assert "user    me\nentity  me\nteams   -\n" in expected
+    assert f"server  {server.url} (from {tmp_path / '.config/wandb/settings'})" in expected
+    assert f"key     from {tmp_path / '.netrc'}" in expected
+    assert server.key not in expected
     assert f"server  {server.url} (from --url)" in launchd("whoami", "--url", server.url).output
     assert f"server  {server.url} (from WANDB_BASE_URL)" in launchd("whoami", WANDB_BASE_URL=server.url).output
 
@@ -85,7 +85,7 @@ def test_login_keeps_what_else_is_in_the_files(login: Login, server: RunningServ
 
 
 @pytest.mark.parametrize(
-    ("key", "host", "code", "said"),
+    ("key", "host", "code", "expected"),
     [
         ("x" * 40, None, 1, "does not accept the API key"),
         ("", None, 1, "An API key is one word"),
@@ -95,13 +95,13 @@ def test_login_keeps_what_else_is_in_the_files(login: Login, server: RunningServ
     ],
 )
 def test_a_login_that_fails_writes_nothing(
-    login: Login, tmp_path: Path, key: str | None, host: str | None, code: int, said: str
+    login: Login, tmp_path: Path, key: str | None, host: str | None, code: int, expected: str
 ) -> None:
     given = {name: value for name, value in (("key", key), ("host", host)) if value is not None}
     answer = login(**given)
 
     assert (answer.exit_code, answer.stderr.count("\n")) == (code, 1)
-    assert said in answer.stderr
+    assert expected in answer.stderr
     assert list(tmp_path.iterdir()) == []
 
 

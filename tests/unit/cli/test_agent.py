@@ -1,4 +1,4 @@
-"""`launchd agent`: what it says when it cannot start."""
+"""`launchd agent`: its messages when it cannot start."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_without_queues_it_says_where_to_name_them(launchd: Launchd) -> None:
     assert "no queue is named" in answer.stderr
 
 
-def test_every_mistake_in_the_configuration_is_told_at_once(launchd: Launchd, tmp_path: Path) -> None:
+def test_every_mistake_in_the_configuration_is_reported_at_once(launchd: Launchd, tmp_path: Path) -> None:
     config = tmp_path / "launch-config.yaml"
     config.write_text("queue: [default]\nmax_jobs: -5\nmax_job: 3\n")
 
@@ -52,8 +52,8 @@ def test_its_log_says_where_each_setting_comes_from(
 
     launchd("agent", "-q", "default", "-c", str(config), "-l", str(log), "--url", "http://127.0.0.1:1")
 
-    places = {"entity": f"{config}:1", "queues": "--queue", "max_jobs": "$WANDB_LAUNCH_MAX_JOBS"}
-    assert log.read_text().rstrip().endswith(f"The configuration was read. places={json.dumps(places)}")
+    origins = {"entity": f"{config}:1", "queues": "--queue", "max_jobs": "$WANDB_LAUNCH_MAX_JOBS"}
+    assert log.read_text().rstrip().endswith(f"The configuration was read. origins={json.dumps(origins)}")
 
 
 def test_a_log_file_that_cannot_be_opened(launchd: Launchd) -> None:

@@ -57,7 +57,7 @@ def test_an_entity_that_is_not_there_is_not_one_that_has_nothing(at_server: Laun
     assert listed.stderr.startswith("Error: There is no entity 'nobody' at http://")
 
 
-def test_a_queue_for_a_resource_that_nobody_knows(at_server: Launchd) -> None:
+def test_a_queue_for_an_unknown_resource_is_refused(at_server: Launchd) -> None:
     made = at_server("queue", "create", "odd", "-r", "Kubernets")
 
     assert made.exit_code == 1
@@ -65,9 +65,9 @@ def test_a_queue_for_a_resource_that_nobody_knows(at_server: Launchd) -> None:
     assert at_server("queue", "show", "odd").exit_code == 1
 
 
-def test_a_command_stands_in_its_queue(at_server: Launchd, server: RunningServer, queue: str) -> None:
-    words = ("--async", "-q", queue, "--priority", "high", "--name", "first", "-c", '{"epochs": 3}')
-    launched = at_server("launch", *words, "--", "sh", "-c", "echo $HOME", "--", "-q")
+def test_a_command_is_queued(at_server: Launchd, server: RunningServer, queue: str) -> None:
+    arguments = ("--async", "-q", queue, "--priority", "high", "--name", "first", "-c", '{"epochs": 3}')
+    launched = at_server("launch", *arguments, "--", "sh", "-c", "echo $HOME", "--", "-q")
 
     assert launched.exit_code == 0
     found = item(server, launched.output.strip())
@@ -89,13 +89,13 @@ def test_a_command_stands_in_its_queue(at_server: Launchd, server: RunningServer
 
 def test_a_directory_is_uploaded(at_server: Launchd, server: RunningServer, queue: str, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print('hello')")
-    words = ("launch", str(tmp_path), "--async", "-q", queue)
+    arguments = ("launch", str(tmp_path), "--async", "-q", queue)
 
-    without_script = at_server(*words)
+    without_script = at_server(*arguments)
     assert without_script.exit_code == 2
     assert "has no main.py: say what to run, as in -E 'python train.py'." in without_script.stderr
 
-    launched = at_server(*words, "-E", "python train.py 'two words'", WANDB_PROJECT="mine")
+    launched = at_server(*arguments, "-E", "python train.py 'two words'", WANDB_PROJECT="mine")
     spec = item(server, launched.output.strip()).run_spec
     assert spec is not None
     assert spec["uri"].startswith("wandb-artifact://_id/")
@@ -111,7 +111,7 @@ def test_a_git_repository_is_named(at_server: Launchd, server: RunningServer, qu
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "expected"),
     [
         (("--", ), "There is no command after --."),
         (("-E", "'", "."), "No closing quotation."),
@@ -123,11 +123,13 @@ def test_a_git_repository_is_named(at_server: Launchd, server: RunningServer, qu
         (("--priority", "urgent", "--", "make"), "'urgent' is not one of"),
     ],
 )  # fmt: skip
-def test_mistakes_in_the_command_are_usage_errors(words: tuple[str, ...], said: str, at_server: Launchd) -> None:
-    answer = at_server("launch", *words)
+def test_mistakes_in_the_command_are_usage_errors(
+    arguments: tuple[str, ...], expected: str, at_server: Launchd
+) -> None:
+    answer = at_server("launch", *arguments)
 
     assert answer.exit_code == 2
-    assert said in answer.stderr
+    assert expected in answer.stderr
 
 
 def test_a_configuration_file(at_server: Launchd, server: RunningServer, queue: str, tmp_path: Path) -> None:
@@ -147,8 +149,8 @@ def test_a_queue_that_does_not_exist(at_server: Launchd, server: RunningServer) 
     answer = at_server("launch", "-q", "nowhere", "--", "true")
 
     assert answer.exit_code == 1
-    said = f"There is no queue 'nowhere' of 'me' at {server.url}. Create it with: launchd queue create nowhere"
-    assert answer.stderr == f"Error: {said}\n"
+    expected = f"There is no queue 'nowhere' of 'me' at {server.url}. Create it with: launchd queue create nowhere"
+    assert answer.stderr == f"Error: {expected}\n"
 
 
 def test_a_waiting_item_is_stopped_at_the_server(at_server: Launchd, server: RunningServer, queue: str) -> None:
@@ -162,7 +164,7 @@ def test_a_waiting_item_is_stopped_at_the_server(at_server: Launchd, server: Run
     assert (again.exit_code, again.stderr) == (1, f"Error: Item {item_id} is over already: stopped.\n")
 
 
-def test_nobody_knows_the_item(at_server: Launchd) -> None:
+def test_a_stop_of_an_unknown_item_is_refused(at_server: Launchd) -> None:
     answer = at_server("stop", "nothing")
 
     assert answer.exit_code == 1
@@ -173,9 +175,9 @@ def test_nobody_knows_the_item(at_server: Launchd) -> None:
 @pytest.fixture
 def waiting(server: RunningServer, queue: str) -> Iterator[subprocess.Popen[str]]:
     """`launchd launch` in a process of its own, waiting for an item that no agent takes."""
-    words = [sys.executable, "-m", "launchd", "launch", "-q", queue, "--", "true"]
+    arguments = [sys.executable, "-m", "launchd", "launch", "-q", queue, "--", "true"]
     environ = os.environ | {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": server.key, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(arguments, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
 

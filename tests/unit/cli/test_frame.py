@@ -1,4 +1,4 @@
-"""What holds for the command line as a whole: help, exit codes, and what is loaded for it."""
+"""The command line as a whole: help, exit codes, and the modules that it loads."""
 
 import json
 import pkgutil
@@ -54,7 +54,7 @@ def test_version() -> None:
 
 
 def test_the_server_says_which_package_it_lacks(launchd: Launchd, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith(("launchd.server", "launchd.cli.server_main"))]:
+    for name in [name for name in sys.modules if name.startswith("launchd.server")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
 
@@ -64,7 +64,7 @@ def test_the_server_says_which_package_it_lacks(launchd: Launchd, monkeypatch: p
     assert answer.stderr.startswith("Error: The queue server needs the Python package uvicorn")
 
 
-def test_a_reader_that_has_had_enough_is_no_traceback() -> None:
+def test_a_closed_pipe_is_no_traceback() -> None:
     command = f"{sys.executable} -m launchd --help | true"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
 

@@ -1,4 +1,4 @@
-"""From what was typed after `launchd launch` to a run spec."""
+"""Run specs from the arguments of `launchd launch`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 import pytest
 
 from launchd.api.sources import artifact_name
-from launchd.cli.launch_target import Target, find_target, run_spec
+from launchd.cli.launch_target import Target, build_run_spec, find_target
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_version_is_for_repositories_and_no_option(tmp_path: Path) -> None:
 
 
 def test_a_repository_runs_what_it_runs_by_default() -> None:
-    spec = run_spec(Target(repository="https://host/x"), {}, {})
+    spec = build_run_spec(Target(repository="https://host/x"), {}, {})
 
     assert spec["git"] == {"repo": "https://host/x", "version": None}
     assert "entry_point" not in spec["overrides"]
@@ -46,31 +46,31 @@ def test_a_repository_runs_what_it_runs_by_default() -> None:
 
 def test_a_directory_runs_its_main_script(tmp_path: Path) -> None:
     with pytest.raises(click.UsageError, match=r"has no main\.py"):
-        run_spec(Target(directory=tmp_path), {}, {})
+        build_run_spec(Target(directory=tmp_path), {}, {})
     (tmp_path / "main.py").touch()
 
-    assert "entry_point" not in run_spec(Target(directory=tmp_path), {}, {})["overrides"]
+    assert "entry_point" not in build_run_spec(Target(directory=tmp_path), {}, {})["overrides"]
 
 
 @pytest.mark.parametrize("value", [3, "x", [1]])
 def test_overrides_that_are_no_object_are_refused(value: object) -> None:
     with pytest.raises(click.UsageError, match="overrides in --config must be a JSON object, not"):
-        run_spec(Target(entry_point=("x",)), {"overrides": value}, {})
+        build_run_spec(Target(entry_point=("x",)), {"overrides": value}, {})
 
 
 def test_a_directory_without_main_script_runs_what_it_is_told(tmp_path: Path) -> None:
-    spec = run_spec(Target(directory=tmp_path, entry_point=("make",)), {}, {})
+    spec = build_run_spec(Target(directory=tmp_path, entry_point=("make",)), {}, {})
 
     assert spec["overrides"]["entry_point"] == ["make"]
 
 
 def test_nothing_to_run() -> None:
     with pytest.raises(click.UsageError, match="Say what to launch"):
-        run_spec(Target(), {"epochs": 3}, {})
+        build_run_spec(Target(), {"epochs": 3}, {})
 
 
 def test_a_plain_configuration_is_that_of_the_run() -> None:
-    spec = run_spec(Target(entry_point=("true",)), {"epochs": 3, "name": "kept"}, {"name": "the run's"})
+    spec = build_run_spec(Target(entry_point=("true",)), {"epochs": 3, "name": "kept"}, {"name": "the run's"})
 
     assert spec["name"] == "the run's"
     assert spec["overrides"] == {"run_config": {"epochs": 3, "name": "kept"}, "entry_point": ["true"]}
@@ -79,13 +79,15 @@ def test_a_plain_configuration_is_that_of_the_run() -> None:
 def test_a_launch_config_of_wandb_is_the_base_of_the_run_spec() -> None:
     config = {"overrides": {"args": ["--fast"], "entry_point": ["python"]}, "resource": "fake", "project": "theirs"}
 
-    spec = run_spec(Target(), config, {"resource": "local-process", "project": None})
+    spec = build_run_spec(Target(), config, {"resource": "local-process", "project": None})
 
     assert spec == config | {"resource": "local-process"}
 
 
 def test_a_launch_config_may_have_null_overrides() -> None:
-    assert run_spec(Target(entry_point=("true",)), {"overrides": None}, {})["overrides"] == {"entry_point": ["true"]}
+    assert build_run_spec(Target(entry_point=("true",)), {"overrides": None}, {})["overrides"] == {
+        "entry_point": ["true"]
+    }
 
 
 @pytest.mark.parametrize(("name", "expected"), [("my code (2)", "code-my-code-2-"), ("train", "code-train")])

@@ -1,4 +1,4 @@
-"""How log records look."""
+"""Log records as lines of text and as JSON."""
 
 import json
 import logging
@@ -44,10 +44,10 @@ def test_a_field_cannot_be_misread(value: object, shown: str) -> None:
 
 
 def test_json_has_the_fields_beside_the_sentence() -> None:
-    entry = json.loads(logs.JsonFormatter().format(record(item="d63e", level="a field of ours", where=Path("/x"))))
+    entry = json.loads(logs.JsonFormatter().format(record(item="d63e", level="a field", where=Path("/x"))))
 
     assert entry["message"] == "A job is over."
-    assert (entry["item"], entry["level"], entry["level_"], entry["where"]) == ("d63e", "INFO", "a field of ours", "/x")
+    assert (entry["item"], entry["level"], entry["level_"], entry["where"]) == ("d63e", "INFO", "a field", "/x")
 
 
 def test_a_traceback_is_kept() -> None:
@@ -60,7 +60,7 @@ def test_a_traceback_is_kept() -> None:
     assert "no good" in json.loads(logs.JsonFormatter().format(failed))["exception"]
 
 
-def test_verbosity_opens_our_details_first_and_those_of_libraries_then(tmp_path: Path) -> None:
+def test_verbosity_shows_debug_records_of_launchd_first_and_of_libraries_then(tmp_path: Path) -> None:
     path = tmp_path / "log"
     for verbosity in (0, 1, 2):
         logs.set_up("text", verbosity, str(path))
@@ -68,8 +68,8 @@ def test_verbosity_opens_our_details_first_and_those_of_libraries_then(tmp_path:
         log.debug("A detail.", extra={"verbosity": verbosity})
         logging.getLogger("library").debug("Of a library.", extra={"verbosity": verbosity})
 
-    said = [line.split(": ", 1)[1] for line in path.read_text().splitlines()]
-    assert said == [
+    expected = [line.split(": ", 1)[1] for line in path.read_text().splitlines()]
+    assert expected == [
         "What happened. verbosity=0",
         "What happened. verbosity=1",
         "A detail. verbosity=1",
@@ -79,7 +79,7 @@ def test_verbosity_opens_our_details_first_and_those_of_libraries_then(tmp_path:
     ]
 
 
-def test_a_log_that_is_moved_away_is_made_again(tmp_path: Path) -> None:
+def test_a_log_file_that_is_moved_away_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / "log"
     logs.set_up("json", 0, str(path))
     log.info("Before.")
@@ -89,10 +89,12 @@ def test_a_log_that_is_moved_away_is_made_again(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["message"] == "After."
 
 
-@pytest.mark.parametrize(("name", "said"), [(None, ("", "Hello.")), ("-", ("Hello.", ""))])
-def test_standard_error_and_output(name: str | None, said: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("name", "expected"), [(None, ("", "Hello.")), ("-", ("Hello.", ""))])
+def test_standard_error_and_output(
+    name: str | None, expected: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     logs.set_up("text", 0, name)
     log.info("Hello.")
 
     captured = capsys.readouterr()
-    assert [text[-7:-1] for text in (captured.out, captured.err)] == list(said)
+    assert [text[-7:-1] for text in (captured.out, captured.err)] == list(expected)

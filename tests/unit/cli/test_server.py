@@ -1,4 +1,4 @@
-"""`launchd server`: where its store is, and what it says when it cannot start."""
+"""`launchd server`: its database, and its messages when it cannot start."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ def test_a_password_in_the_command_line_is_refused(launchd: Launchd, tmp_path: P
     answer = launchd("server", "--data-dir", str(tmp_path), "--database", url)
 
     assert answer.exit_code == 2
-    assert "everybody on this machine can read a password there" in answer.stderr
+    assert "all users of this machine can read a password there" in answer.stderr
     assert "geheim" not in answer.output
 
 
 @pytest.mark.parametrize("given", ["option", "variable", "file"])
 def test_the_address_of_the_database_is_taken_from(launchd: Launchd, tmp_path: Path, given: str) -> None:
-    """Nothing answers there, and the complaint names the address without the password."""
+    """No database answers, and the error names the address without the password."""
     url = "postgresql://me@127.0.0.1:1/launchd"
     secret = "postgresql://me:geheim@127.0.0.1:1/launchd"
     file = tmp_path / "url"

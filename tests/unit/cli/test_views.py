@@ -1,16 +1,15 @@
-"""What is shown, from values to text."""
+"""Views: text for the terminal from values."""
 
 from typing import Any
 
 import pytest
 from click import unstyle
 
-from launchd.cli.agents import status_of
-from launchd.cli.format import age, one_line
+from launchd.cli.agents import agent_status
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import Cell, cut, table
 from launchd.client.queue_server import Agent
-from launchd.humanize import jobs_in_words
+from launchd.humanize import format_age, format_jobs, one_line
 
 NOW = 1_000_000.0
 
@@ -20,11 +19,11 @@ NOW = 1_000_000.0
     [(None, "-"), (-3, "0s"), (7.9, "7s"), (60, "1m00s"), (125, "2m05s"), (11400, "3h10m"), (352800, "4d02h")],
 )
 def test_ages(seconds: float | None, shown: str) -> None:
-    assert age(seconds) == shown
+    assert format_age(seconds) == shown
 
 
-def test_small_words() -> None:
-    assert (jobs_in_words(0), jobs_in_words(1), jobs_in_words(2)) == ("0 jobs", "1 job", "2 jobs")
+def test_numbers_of_jobs_and_single_lines() -> None:
+    assert (format_jobs(0), format_jobs(1), format_jobs(2)) == ("0 jobs", "1 job", "2 jobs")
     assert one_line("a\nb\x1b[31m  c\t") == "a b [31m c"
     assert one_line(None) == ""
 
@@ -95,11 +94,13 @@ def test_an_idle_agent() -> None:
     ]
 
 
-@pytest.mark.parametrize(("limit", "said"), [(1, "at most 1 job"), (2, "at most 2 jobs"), (-1, "any number of jobs")])
-def test_how_many_jobs_an_agent_takes(limit: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(1, "at most 1 job"), (2, "at most 2 jobs"), (-1, "any number of jobs")]
+)
+def test_how_many_jobs_an_agent_takes(limit: int, expected: str) -> None:
     agent = a_status()["agent"] | {"max_jobs": limit}
 
-    assert shown(a_status(agent=agent))[1] == f"queues   default, gpu of me, {said}"
+    assert shown(a_status(agent=agent))[1] == f"queues   default, gpu of me, {expected}"
 
 
 def test_jobs_and_outcomes_fit_into_80_columns() -> None:
@@ -128,7 +129,7 @@ def test_jobs_and_outcomes_fit_into_80_columns() -> None:
     assert "demo/a run; attempt 2; Collecting torch Collecting" in shown(a_status(jobs=jobs), width=200)[8]
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_problems_are_shown() -> None:
     status = a_status(
         server={"url": "http://host:8780", "reachable": False, "last_contact_seconds": None, "error": "Nobody\nthere."},
         outbox={"waiting": 3, "oldest_seconds": 65.0},
@@ -149,4 +150,4 @@ def test_what_is_wrong_is_said() -> None:
     [("POLLING", "Polling"), ("RUNNING", "Running"), ("KILLED", "Killed"), ("LOST", "Lost"), (None, "Unknown")],
 )
 def test_the_status_of_an_agent_is_the_servers_word(status: str | None, expected: str) -> None:
-    assert status_of(Agent("1", "agent1", status)) == expected
+    assert agent_status(Agent("1", "agent1", status)) == expected

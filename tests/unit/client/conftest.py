@@ -1,4 +1,4 @@
-"""One real queue server for all tests here, and a client of it."""
+"""One real queue server for all tests of the client, and a client of it."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
 
 
 @pytest.fixture
-def ours(running: RunningServer) -> Iterator[QueueServer]:
+def launchd_server(running: RunningServer) -> Iterator[QueueServer]:
     client = QueueServer(running.url, running.key)
     yield client
     client.close()

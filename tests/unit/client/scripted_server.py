@@ -1,4 +1,4 @@
-"""A real HTTP server on a real socket that does what a test tells it to, faults included."""
+"""A real HTTP server on a real socket whose responses and faults are scripted by a test."""
 
 import json
 import socket
@@ -16,8 +16,8 @@ KEY = "k" * 40
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request that came in."""
+class Request:
+    """A request that the server received."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer."""
+    """A whole response."""
 
     status: int = 200
     body: bytes = b""
@@ -48,25 +48,25 @@ class Reply:
 
 
 class Fault(Exception):
-    """What happens instead of an answer; acts on the connection."""
+    """A fault in place of a response; acts on the connection."""
 
     def __init__(self, act: Callable[[socket.socket], None]) -> None:
         super().__init__()
         self.act = act
 
 
-Script = Callable[[Seen], Reply]
+Script = Callable[[Request], Reply]
 
 
 class ScriptedServer(LocalServer):
-    """Answers by its script; `seen` has all requests."""
+    """Answers by its script; `requests` has all requests."""
 
     daemon_threads = False
 
     def __init__(self, script: Script) -> None:
         super().__init__(_Handler)
         self.script = script
-        self.seen: list[Seen] = []
+        self.requests: list[Request] = []
         self.ending = threading.Event()
         self._open: set[socket.socket] = set()
 
@@ -93,10 +93,10 @@ class _Handler(QuietHandler):
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        seen = Seen(self.command, self.path, self.headers, body)
-        self.server.seen.append(seen)
+        request = Request(self.command, self.path, self.headers, body)
+        self.server.requests.append(request)
         try:
-            reply = self.server.script(seen)
+            reply = self.server.script(request)
             self.answer(reply.status, reply.body, reply.headers)
         except Fault as fault:
             fault.act(self.connection)
@@ -113,12 +113,12 @@ def scripted_server(script: Script) -> Iterator[ScriptedServer]:
 
 
 def data(result: object) -> Reply:
-    """An answer to one of our documents."""
+    """The response to an operation, whose root field has the alias `result`."""
     return Reply(body=json.dumps({"data": {"result": result}}).encode())
 
 
 def errors(status: int, *messages: str, **headers: str) -> Reply:
-    """A refusal as servers of W&B send it."""
+    """A refusal in the form of W&B's servers."""
     body = json.dumps({"errors": [{"message": message} for message in messages]}).encode()
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
@@ -130,11 +130,11 @@ def reset(connection: socket.socket) -> None:
 
 
 def hang_up(connection: socket.socket) -> None:
-    """End the connection without a word."""
+    """End the connection without a response."""
     connection.shutdown(socket.SHUT_RDWR)
 
 
 def half_an_answer(connection: socket.socket) -> None:
-    """Promise more than comes."""
+    """Send a part of the announced body, then end the connection."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
     connection.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Where the API key and the address come from, in W&B's order; and that a key is never shown."""
+"""The sources of the API key and the address, in W&B's order; and that a key is never shown."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ URL = "http://localhost:8080"
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """W&B's local settings are looked for where we are."""
+    """W&B's local settings are read from the working directory."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -31,7 +31,7 @@ def write(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def everywhere(tmp_path: Path) -> dict[str, str]:
-    """A home with a key in every place."""
+    """A home directory with a key in every source."""
     write(tmp_path / ".netrc", "machine localhost:8080 login user password from-netrc\n")
     write(tmp_path / ".config/wandb/settings", "[default]\napi_key = from-settings\n")
     write(tmp_path / "key", "from-file\n")

@@ -1,4 +1,4 @@
-"""Whatever a server or the way to it does, the caller gets one of four errors with a sentence, and nothing else."""
+"""Every failure of a server or a connection becomes one of four errors with a sentence."""
 
 import socket
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.unit.client.scripted_server import (
     KEY,
     Fault,
     Reply,
-    Seen,
+    Request,
     data,
     errors,
     half_an_answer,
@@ -23,7 +23,7 @@ from tests.unit.client.scripted_server import (
 )
 
 
-def failure_of(script: Callable[[Seen], Reply], timeout: float = 5.0) -> QueueServerError:
+def failure_of(script: Callable[[Request], Reply], timeout: float = 5.0) -> QueueServerError:
     with scripted_server(script) as running, pytest.raises(QueueServerError) as caught:
         QueueServer(running.url, KEY, timeout=timeout).run_state("e", "p", "r")
     return caught.value
@@ -74,7 +74,7 @@ def test_every_answer_that_is_none_has_its_class(reply: Reply, kind: type[QueueS
     ],
 )
 def test_a_connection_that_breaks_is_unreachable(act: Callable[[socket.socket], None], sentence: str) -> None:
-    def script(_: Seen) -> Reply:
+    def script(_: Request) -> Reply:
         raise Fault(act)
 
     error = failure_of(script)
@@ -86,7 +86,7 @@ def test_a_connection_that_breaks_is_unreachable(act: Callable[[socket.socket], 
 def test_a_server_that_hangs_is_unreachable_after_the_time_limit() -> None:
     with scripted_server(lambda _: data(None)) as running:
 
-        def hang(_: Seen) -> Reply:
+        def hang(_: Request) -> Reply:
             running.ending.wait(10)
             return data(None)
 
@@ -98,7 +98,7 @@ def test_a_server_that_hangs_is_unreachable_after_the_time_limit() -> None:
 def test_a_call_that_waits_has_more_time() -> None:
     with scripted_server(lambda _: data(None)) as running:
 
-        def wait(_: Seen) -> Reply:
+        def wait(_: Request) -> Reply:
             running.ending.wait(0.5)
             return data({"items": [], "stopPolling": False})
 
@@ -160,13 +160,13 @@ def test_text_that_is_no_unicode_is_refused_before_it_is_sent() -> None:
     with scripted_server(lambda _: data(None)) as running:
         with pytest.raises(Refused, match="cannot be sent"):
             QueueServer(running.url, KEY).run_state("e", "p", "\udcff")
-        assert running.seen == []
+        assert running.requests == []
 
 
 def test_after_a_failure_the_next_call_works() -> None:
     replies = iter([reset, None])
 
-    def script(_: Seen) -> Reply:
+    def script(_: Request) -> Reply:
         if act := next(replies):
             raise Fault(act)
         return data({"run": {"state": "running"}})
@@ -187,7 +187,7 @@ def test_the_key_is_sent_and_netrc_does_not_get_in_between(tmp_path: Path, monke
         server = QueueServer(f"{running.url}/prefix/", "abc")
         server.run_state("e", "p", "r")
         server.transport.upload(f"{running.url}/put", {"X-One": "1"}, b"content")
-        asked, put = running.seen
+        asked, put = running.requests
 
     assert (asked.path, asked.headers["Authorization"]) == ("/prefix/graphql", "Basic YXBpOmFiYw==")
     assert (put.path, put.headers["Authorization"], put.headers["X-One"]) == ("/put", None, "1")

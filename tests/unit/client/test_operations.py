@@ -1,4 +1,4 @@
-"""Every document we send is one that the server's schema knows, and W&B's parts declare W&B's arguments."""
+"""Every operation is valid in the server's schema."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ PUSHES = {f"push{options}": push(options) for options in [(), ("priority",), ("p
 
 
 @pytest.mark.parametrize("operation", (NAMED | PUSHES).values(), ids=(NAMED | PUSHES).keys())
-def test_the_schema_knows_the_document(operation: Operation[object]) -> None:
+def test_the_operation_is_valid(operation: Operation[object]) -> None:
     assert validate(SCHEMA, parse(operation.text)) == []
 
 
-def test_there_are_documents_to_check() -> None:
+def test_there_are_operations_to_check() -> None:
     assert len(NAMED) > 35

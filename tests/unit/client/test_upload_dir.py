@@ -1,4 +1,4 @@
-"""Which files of a directory are code."""
+"""The files of a directory that are uploaded as code."""
 
 import os
 from pathlib import Path

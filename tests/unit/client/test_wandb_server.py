@@ -1,4 +1,4 @@
-"""Against a server that has only what W&B's has: the calls that exist there work, and the others say so."""
+"""Operations against a server with W&B's schema: those that exist there work, the others are refused."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from launchd.client.base import CURRENT_WANDB
 from launchd.client.errors import Refused, Unauthorized
 from launchd.client.queue_server import Capabilities, QueueServer
-from tests.unit.client.scripted_server import KEY, Reply, Seen, data, errors, scripted_server
+from tests.unit.client.scripted_server import KEY, Reply, Request, data, errors, scripted_server
 
 OLD_MUTATIONS = ["popFromRunQueue", "ackRunQueueItem", "pushToRunQueueByName"]
 NEW_MUTATIONS = [
@@ -23,18 +23,18 @@ Start = Callable[..., QueueServer]
 
 
 class Wandb:
-    """What it answers, by operation, and what it was asked."""
+    """Scripted answers by operation, and the requests that came."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Reply] = {"Capabilities": capabilities(NEW_MUTATIONS, ["agentConfig"], ["message"])}
-        self.asked: list[Seen] = []
+        self.requests: list[Request] = []
 
-    def __call__(self, seen: Seen) -> Reply:
-        self.asked.append(seen)
-        return self.answers[seen.operation]
+    def __call__(self, request: Request) -> Reply:
+        self.requests.append(request)
+        return self.answers[request.operation]
 
     def last(self) -> tuple[str, dict[str, Any]]:
-        return self.asked[-1].operation, self.asked[-1].variables
+        return self.requests[-1].operation, self.requests[-1].variables
 
 
 def capabilities(mutations: list[str], agent: list[str], fail: list[str], push: list[str] | None = None) -> Reply:
@@ -65,7 +65,7 @@ def server(wandb: Wandb) -> Iterator[QueueServer]:
 
 def test_what_the_server_can_do_is_asked_once(server: QueueServer, wandb: Wandb) -> None:
     assert server.capabilities() is server.capabilities()
-    assert len(wandb.asked) == 1
+    assert len(wandb.requests) == 1
     assert not server.capabilities().launchd_protocol
 
 
@@ -105,7 +105,7 @@ def test_an_old_server_fails_items_without_details(server: QueueServer, wandb: W
 
 def test_a_viewer_of_null_is_an_unknown_key(server: QueueServer, wandb: Wandb) -> None:
     wandb.answers["Viewer"] = data(None)
-    with pytest.raises(Unauthorized, match="knows nobody by this API key"):
+    with pytest.raises(Unauthorized, match="knows no user of this API key"):
         server.viewer()
 
     teams = {"edges": [{"node": {"name": "team"}}]}
@@ -113,7 +113,7 @@ def test_a_viewer_of_null_is_an_unknown_key(server: QueueServer, wandb: Wandb) -
     assert (server.viewer().entity, server.viewer().teams) == ("mine", ("team",))
 
 
-def test_a_queues_resource_stands_apart_from_it(server: QueueServer, wandb: Wandb) -> None:
+def test_a_queues_resource_is_a_separate_object(server: QueueServer, wandb: Wandb) -> None:
     queue = {"id": "q1", "access": "PROJECT", "defaultResourceConfigID": "c1", "prioritizationMode": "V0"}
     wandb.answers["GetRunQueueMetadata"] = data({"runQueue": queue})
     config = {"resource": "kubernetes", "config": {"resource_args": {}}}
@@ -132,7 +132,7 @@ def test_making_a_queue_takes_three_steps(server: QueueServer, wandb: Wandb) -> 
 
     assert server.create_queue("e", "q", resource="kubernetes", config={"a": 1}) == "q1"
 
-    sent = {seen.operation: seen.variables for seen in wandb.asked}
+    sent = {request.operation: request.variables for request in wandb.requests}
     assert sent["CreateProject"] == {"entity": "e", "project": "model-registry"}
     assert sent["CreateDefaultResourceConfig"]["config"] == '{"resource_args":{"kubernetes":{"a":1}}}'
     assert sent["CreateRunQueue"]["configId"] == "c1"
@@ -152,7 +152,7 @@ def test_a_push_declares_only_what_it_sends(server: QueueServer, wandb: Wandb) -
     wandb.answers["pushToRunQueueByName"] = data({"runQueueItemId": "i"})
 
     server.push("e", "q", {"a": 1})
-    assert "priority" not in wandb.asked[-1].query
+    assert "priority" not in wandb.requests[-1].query
     assert wandb.last()[1]["runSpec"] == '{"a":1}'
 
     server.push("e", "q", {}, priority=0, template_variables={"x": 2})
@@ -182,7 +182,7 @@ def test_a_project_without_queues_has_none(server: QueueServer, wandb: Wandb) ->
     assert server.queue_details("e") == []
 
 
-def test_what_only_our_server_can_do_is_refused_in_words(server: QueueServer) -> None:
+def test_operations_of_the_launchd_protocol_are_refused_with_a_hint(server: QueueServer) -> None:
     with pytest.raises(Refused, match="shows its agents on its web page only"):
         server.agents("e")
     with pytest.raises(Refused, match="name the queue"):

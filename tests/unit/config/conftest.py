@@ -1,4 +1,4 @@
-"""A home of its own for every test, in which configuration files are written."""
+"""Fixtures that load a text as a configuration file, each in a home directory of its own."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every key of W&B's file and of ours is read; wrong ones are told in one sentence each, all of them at once."""
+"""Every key is read, W&B's and those below `launchd`; each wrong one is reported in a sentence, all at once."""
 
 import pytest
 
@@ -28,7 +28,7 @@ registry: {type: gcr, region: r, repository: o, image-name: i, project: p}
 environment: {type: aws, region: eu-west-1}
 """
 
-OURS = """
+LAUNCHD = """
 launchd:
   base_url: http://queues.example:8080/
   api_key_file: ~/key
@@ -64,23 +64,24 @@ def test_all_keys_of_wandb_are_read(read: Read) -> None:
     assert config.environment == EnvironmentConfig("aws", "eu-west-1")
 
 
-def test_all_sections_of_ours_are_read(read: Read) -> None:
-    ours = read(OURS, HOME="/root").config.launchd
+def test_all_sections_of_launchd_are_read(read: Read) -> None:
+    settings = read(LAUNCHD, HOME="/root").config.launchd
 
-    assert (ours.base_url, ours.state_dir, ours.log_format) == ("http://queues.example:8080", "/data", "json")
-    assert (ours.jobs.stop_grace_seconds, ours.jobs.output_max_bytes) == (0, 1 << 20)
-    assert (ours.venv.cache_max_bytes, ours.venv.pip_args) == (2 << 30, ("--index-url", "https://pypi.example"))
-    assert ours.supervision.spare_workers == 0
+    assert (settings.base_url, settings.state_dir) == ("http://queues.example:8080", "/data")
+    assert settings.log_format == "json"
+    assert (settings.jobs.stop_grace_seconds, settings.jobs.output_max_bytes) == (0, 1 << 20)
+    assert (settings.venv.cache_max_bytes, settings.venv.pip_args) == (2 << 30, ("--index-url", "https://pypi.example"))
+    assert settings.supervision.spare_workers == 0
 
 
-def test_the_rules_of_a_queue_stand_on_those_of_all(read: Read) -> None:
-    policy = read(OURS).config.launchd.policy
+def test_the_rules_of_a_queue_have_those_of_all_as_defaults(read: Read) -> None:
+    policy = read(LAUNCHD).config.launchd.policy
 
     assert policy.for_queue("q") == PolicyRules(("local-process", "fake"), "root", allow_local_git=True)
     assert not policy.for_queue("other").allow_local_git
 
 
-def test_an_empty_file_and_empty_blocks_are_the_defaults(read: Read) -> None:
+def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
     empty = "builder: {}\nregistry: {}\nenvironment: {}\nlaunchd:\n  jobs:\n"
 
     assert read(empty).config == read("").config
@@ -133,14 +134,14 @@ def test_an_empty_file_and_empty_blocks_are_the_defaults(read: Read) -> None:
         ("launchd: {supervision: {worker_silence_seconds: 5}}", "must be more than worker_heartbeat_seconds (10)."),
     ],
 )
-def test_what_is_wrong_is_told_in_one_sentence(refuse: Refuse, text: str, sentence: str) -> None:
+def test_a_wrong_setting_is_reported_in_one_sentence(refuse: Refuse, text: str, sentence: str) -> None:
     [line] = refuse(text, Flags() if text.startswith("queue") else SERVING)
 
     assert line.startswith("launch-config.yaml:1: ")
     assert sentence in line
 
 
-def test_everything_that_is_wrong_is_told_at_once(refuse: Refuse) -> None:
+def test_all_wrong_settings_are_reported_at_once(refuse: Refuse) -> None:
     lines = refuse(
         "max_jobs: x\nqueue_s: [a]\nlaunchd:\n  jobs:\n    max_attempts: 0\n", WANDB_LAUNCH_START_TIMEOUT="x"
     )
@@ -153,7 +154,7 @@ def test_everything_that_is_wrong_is_told_at_once(refuse: Refuse) -> None:
     ]
 
 
-def test_a_block_is_told_with_the_line_of_its_key_also_for_what_it_lacks(refuse: Refuse) -> None:
+def test_a_section_is_reported_with_the_line_of_its_key_also_for_a_missing_key(refuse: Refuse) -> None:
     lines = refuse("max_jobs: 1\nbuilder:\n  destination: x/y\nregistry:\n  - a\n")
 
     assert lines == [
@@ -186,7 +187,7 @@ def test_secure_mode_in_quotes_means_what_it_says(read: Read, text: str, meant: 
         ("launchd: {policy: {queues: {z: {}}}}", "queues.z: this agent does not serve the queue"),
     ],
 )
-def test_what_works_otherwise_than_it_looks_gives_a_warning(read: Read, text: str, warning: str) -> None:
+def test_settings_with_an_unexpected_effect_give_a_warning(read: Read, text: str, warning: str) -> None:
     [said] = read(text).warnings
 
     assert warning in said
@@ -200,7 +201,7 @@ def test_azure_needs_no_region_and_ecr_takes_both_names_of_its_repository(read: 
 
 
 def test_what_the_server_sees_holds_no_paths_and_no_secrets(read: Read) -> None:
-    shown = read(WANDB + OURS).config.public()
+    shown = read(WANDB + LAUNCHD).config.public()
 
     assert shown["queues"] == ["q"]
     assert not {"launchd", "builder", "registry", "environment"} & shown.keys()

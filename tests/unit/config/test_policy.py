@@ -1,4 +1,4 @@
-"""What a host grants: resources, git transports, local repositories, and W&B's secure mode."""
+"""The policy of a host: resources, git transports, local repositories, and W&B's secure mode."""
 
 from typing import Any
 
@@ -89,5 +89,5 @@ def test_secure_mode_refuses_a_containers_command() -> None:
 @pytest.mark.parametrize(
     "args", [{"kubernetes": None}, {"kubernetes": {"spec": []}}, pod(containers="all"), pod(containers=[1, None])]
 )
-def test_secure_mode_stands_arguments_of_any_shape(args: Any) -> None:
+def test_secure_mode_accepts_arguments_of_any_shape(args: Any) -> None:
     assert decide(resource_args=args, secure=True) is None

@@ -1,4 +1,4 @@
-"""Which of defaults, file, environment and flags wins, and that every value knows where it came from."""
+"""The order of precedence of defaults, file, environment and flags, and the origin of every value."""
 
 from pathlib import Path
 
@@ -48,12 +48,13 @@ def test_flags_win_over_everything(read: Read) -> None:
     }
 
 
-def test_variables_reach_our_own_section(read: Read) -> None:
+def test_variables_set_keys_of_the_section_launchd(read: Read) -> None:
     text = "launchd: {base_url: 'https://file.example', jobs: {start_timeout_seconds: 5, max_attempts: 7}}"
 
-    ours = read(text, WANDB_BASE_URL="http://localhost:8080/", WANDB_LAUNCH_START_TIMEOUT="-1").config.launchd
+    settings = read(text, WANDB_BASE_URL="http://localhost:8080/", WANDB_LAUNCH_START_TIMEOUT="-1").config.launchd
 
-    assert (ours.base_url, ours.jobs.start_timeout_seconds, ours.jobs.max_attempts) == ("http://localhost:8080", 0, 7)
+    assert settings.base_url == "http://localhost:8080"
+    assert (settings.jobs.start_timeout_seconds, settings.jobs.max_attempts) == (0, 7)
 
 
 def test_an_empty_variable_says_nothing(read: Read) -> None:
@@ -94,17 +95,17 @@ def test_state_lies_below_the_users_directories(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     environ = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/1000"}
 
-    ours = load(None, environ, Flags(queues=("q",))).config.launchd
+    settings = load(None, environ, Flags(queues=("q",))).config.launchd
     elsewhere = load(None, environ | {"XDG_STATE_HOME": "/data"}, Flags(queues=("q",))).config.launchd
 
-    assert (ours.state_dir, ours.runtime_dir) == ("/home/me/.local/state/launchd", "/run/user/1000/launchd")
+    assert (settings.state_dir, settings.runtime_dir) == ("/home/me/.local/state/launchd", "/run/user/1000/launchd")
     assert elsewhere.state_dir == "/data/launchd"
 
 
 def test_a_state_directory_of_ones_own_holds_the_socket_too(read: Read) -> None:
-    ours = read("launchd: {state_dir: /data/agent}", XDG_RUNTIME_DIR="/run/user/1000").config.launchd
+    settings = read("launchd: {state_dir: /data/agent}", XDG_RUNTIME_DIR="/run/user/1000").config.launchd
 
-    assert ours.runtime_dir == "/data/agent/run"
+    assert settings.runtime_dir == "/data/agent/run"
 
 
 def test_a_command_that_takes_no_jobs_needs_no_queue(tmp_path: Path) -> None:

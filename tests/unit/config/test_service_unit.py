@@ -64,5 +64,5 @@ def test_every_directive_of_the_sandbox_has_its_reason() -> None:
     assert without == []
 
 
-def test_an_agent_that_somebody_has_to_mend_first_is_not_started_again() -> None:
+def test_an_agent_with_a_wrong_configuration_is_not_restarted() -> None:
     assert settings()["RestartPreventExitStatus"] == str(Misconfigured.exit_code)

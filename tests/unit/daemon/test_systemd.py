@@ -1,4 +1,4 @@
-"""What systemd is told, over a real datagram socket."""
+"""Notifications to systemd, over a real datagram socket."""
 
 import socket
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launchd.daemon.systemd import Notifier
+from launchd.daemon.systemd import SystemdNotifier
 
 
 @pytest.fixture
@@ -18,11 +18,11 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
     listener.close()
 
 
-def notifier(systemd: socket.socket, watchdog_usec: str = "0") -> Notifier:
-    return Notifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": watchdog_usec})
+def notifier(systemd: socket.socket, watchdog_usec: str = "0") -> SystemdNotifier:
+    return SystemdNotifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": watchdog_usec})
 
 
-def heard(systemd: socket.socket) -> list[str]:
+def received(systemd: socket.socket) -> list[str]:
     messages = []
     try:
         while True:
@@ -33,37 +33,37 @@ def heard(systemd: socket.socket) -> list[str]:
 
 def test_it_says_when_it_is_ready(systemd: socket.socket) -> None:
     notifier(systemd).ready()
-    assert heard(systemd) == ["READY=1"]
+    assert received(systemd) == ["READY=1"]
 
 
 def test_the_same_status_is_told_once(systemd: socket.socket) -> None:
-    one = notifier(systemd)
-    one.status("polling")
-    one.status("polling")
-    one.status("draining")
-    assert heard(systemd) == ["STATUS=polling", "STATUS=draining"]
+    systemd_notifier = notifier(systemd)
+    systemd_notifier.status("polling")
+    systemd_notifier.status("polling")
+    systemd_notifier.status("draining")
+    assert received(systemd) == ["STATUS=polling", "STATUS=draining"]
 
 
 def test_the_watchdog_is_fed_no_oftener_than_needed(systemd: socket.socket) -> None:
-    one = notifier(systemd, "60000000")
-    one.feed_watchdog()
-    one.feed_watchdog()
-    assert heard(systemd) == ["WATCHDOG=1"]
+    systemd_notifier = notifier(systemd, "60000000")
+    systemd_notifier.feed_watchdog()
+    systemd_notifier.feed_watchdog()
+    assert received(systemd) == ["WATCHDOG=1"]
 
 
 def test_without_a_watchdog_none_is_fed(systemd: socket.socket) -> None:
     notifier(systemd).feed_watchdog()
-    assert heard(systemd) == []
+    assert received(systemd) == []
 
 
 def test_a_reload_carries_its_time(systemd: socket.socket) -> None:
     notifier(systemd).reloading()
-    assert heard(systemd)[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert received(systemd)[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
 
 
 def test_without_systemd_it_is_silent() -> None:
-    Notifier({}).ready()
+    SystemdNotifier({}).ready()
 
 
 def test_a_systemd_that_is_away_for_a_moment_does_no_harm(tmp_path: Path) -> None:
-    Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()
+    SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready()

@@ -1,4 +1,4 @@
-"""Whatever stands in the file, reading it ends quickly, with values or with one sentence."""
+"""Reading a file ends quickly for any content, with values or with one sentence."""
 
 from pathlib import Path
 

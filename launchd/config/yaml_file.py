@@ -1,6 +1,7 @@
-"""A configuration file as plain values, and where each of them stands.
+"""Reads a configuration file: its values, and the line of each.
 
-Owns reading and YAML; knows no key. Whatever the file holds ends in values or in one sentence.
+Owns the limits on size, depth and number of values; has no knowledge of keys. Any content ends in values or in one
+:class:`ConfigError`.
 """
 
 import errno
@@ -17,45 +18,45 @@ from launchd.config.diagnostics import ConfigError, Problem
 
 MAX_BYTES = 1 << 20
 
-# A file of people's making has far fewer values; one made to be unfolded (aliases of aliases) has more.
+# Far more than a file written by hand has; an alias bomb (aliases of aliases) has more.
 MAX_VALUES = 20_000
 
-# libyaml's composer calls itself for each level, and the process dies of 100,000 of them.
+# libyaml's composer recurses for each level, and 100,000 of them overflow the stack of the process.
 MAX_DEPTH = 50
 
 _OPENING = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
-class Document(msgspec.Struct, frozen=True):
-    """The settings of a file; `places` has `file:line` by dotted name, `repeated` the names that stand there twice."""
+class YamlFile(msgspec.Struct, frozen=True):
+    """The settings of a file; `locations` has `file:line` by dotted name, `repeated` the names that occur twice."""
 
     values: dict[str, Any] = {}
-    places: dict[str, str] = {}
+    locations: dict[str, str] = {}
     repeated: tuple[str, ...] = ()
 
 
-def read_document(path: Path) -> Document:
-    """Return the mapping in the file.
+def read_yaml(path: Path) -> YamlFile:
+    """Return the settings in the file at `path`.
 
     Raises:
-        ConfigError: it cannot be read, is too large, is no YAML, or is no mapping.
+        ConfigError: it cannot be read, is too large, is not YAML, or is not a mapping.
     """
     text = _read(path)
     try:
         _check_depth(text)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
         if node is None:
-            return Document()
-        named = list(_places(node, path))
+            return YamlFile()
+        names = list(_locations(node, path))
         values = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_yaml_problem(path, error)) from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(Problem(str(path), "", f"this is no usable YAML ({_one_line(error)})")) from error
-    counts = Counter(name for name, _ in named)
+    counts = Counter(name for name, _ in names)
     repeated = tuple(name for name, count in counts.items() if count > 1)
-    return Document(_mapping(path, values), dict(named), repeated)
+    return YamlFile(_mapping(path, values), dict(names), repeated)
 
 
 def _mapping(path: Path, values: Any) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _read(path: Path) -> str:
 
 
 def _check_depth(text: str) -> None:
-    """Raise `ValueError` where values are nested so deep that reading them would be the end of us."""
+    """Raise `ValueError` where values are nested so deep that composing them would overflow the stack."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
@@ -89,8 +90,8 @@ def _check_depth(text: str) -> None:
             raise ValueError(f"its values are nested deeper than {MAX_DEPTH} levels")
 
 
-def _places(node: yaml.Node, path: Path) -> Iterator[tuple[str, str]]:
-    """All dotted names with their places; an alias counts as often as it is used. `ValueError` for too many."""
+def _locations(node: yaml.Node, path: Path) -> Iterator[tuple[str, str]]:
+    """Yield every dotted name with its location; an alias counts each time it is used. `ValueError` for too many."""
     waiting = [("", node, node)]
     seen = 0
     while waiting:
@@ -104,7 +105,7 @@ def _places(node: yaml.Node, path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _children(name: str, node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """Name, value and beginning of what `node` holds: a setting begins with its key, which may be lines before it."""
+    """Yield name, value and first node of each child: a setting begins with its key, which may be lines before it."""
     prefix = f"{name}." if name else ""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:

@@ -1,0 +1,43 @@
+"""The client of the queue server that a command uses: its address and key, and the entity that is meant."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from launchd.client.errors import QueueServerError, Refused
+from launchd.client.queue_server import QueueServer
+from launchd.local.endpoint import resolve_endpoint
+from launchd.local.instance import InstanceNotRunning
+
+#: The exceptions of :func:`queue_server` and of the calls on what it yields.
+REMOTE_ERRORS = (QueueServerError, InstanceNotRunning)
+
+
+@contextmanager
+def queue_server(url: str | None, state_dir: Path | None) -> Iterator[QueueServer]:
+    """Yield a client of the server at ``url``, else of the running `launchd up`, else of the one in W&B's settings.
+
+    Raises:
+        QueueServerError: there is no key for it. `InstanceNotRunning`: no `launchd up` runs over ``state_dir``.
+    """
+    address, key = resolve_endpoint(url, state_dir, os.environ)
+    server = QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def resolve_entity(server: QueueServer, entity: str | None) -> str:
+    """Return ``entity``, else `WANDB_ENTITY`, else the entity of the key; raises :class:`QueueServerError`."""
+    found = entity or os.environ.get("WANDB_ENTITY") or server.viewer().entity
+    if not found:
+        raise Refused("The API key belongs to no entity: name one with --entity.")
+    return found
+
+
+def require_entity(server: QueueServer, entity: str) -> None:
+    """Raise :class:`QueueServerError` for an entity that does not exist: its lists are empty like those of others."""
+    if not server.knows_entity(entity):
+        raise Refused(f"There is no entity {entity!r} at {server.base_url} that you may use.")
