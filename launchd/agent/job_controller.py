@@ -37,11 +37,12 @@ from ipc.states import IllegalTransition, JobState
 from ipc.work_order import write_order
 from launchd.agent.admission import Admitted, Rejected, admit
 from launchd.agent.commit_hooks import CommitHooks
+from launchd.agent.deliveries import DeliveryBody, JobWarning, RequeuedRun, body_fields
 from launchd.agent.events import Acknowledged
 from launchd.agent.job_record import JobRecord, fail, finish, requeued_spec, restart, transition
 from launchd.agent.job_table import ActiveJob
 from launchd.agent.journal import Journal
-from launchd.agent.outbox import Outbox, outcome_body
+from launchd.agent.outbox import Outbox, outcome_of
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_pool.pool import WorkerPool
@@ -230,7 +231,7 @@ class JobController:
                 self._forget_key(job)
             case WarningRaised(message, stage):
                 log.warning("A job has a warning.", extra=_fields(job) | {"warning": message})
-                self._deliver(job, "warning", {"message": message, "stage": stage})
+                self._deliver(job, JobWarning(message, stage))
             case Finished() | Failed():
                 # Not the truth before its sender has left with exit code 0.
                 active.reported_outcome = event
@@ -411,14 +412,14 @@ class JobController:
             self._keys.forget(job.name)
 
     def _send_outcome(self, job: JobRecord) -> None:
-        self._deliver(job, "outcome", outcome_body(job, self.rules.job_directory(job.name)))
+        self._deliver(job, outcome_of(job, self.rules.job_directory(job.name)))
 
     def _requeue(self, job: JobRecord) -> None:
         spec = requeued_spec(job, self.rules.entity)
         if spec is None:
             log.warning("A preempted job is not put back into its queue.", extra=_fields(job))
             return
-        self._deliver(job, "requeue", {"entity": self.rules.entity, "queue": job.queue, "run_spec": spec})
+        self._deliver(job, RequeuedRun(self.rules.entity, job.queue, spec))
 
     def _remove(self, job: JobRecord) -> None:
         self.version += 1
@@ -431,8 +432,8 @@ class JobController:
         self._active[job.item_id] = active
         self._journal.save(job)
 
-    def _deliver(self, job: JobRecord, kind: str, body: dict[str, object]) -> None:
-        delivery = self._journal.add_delivery(job, kind, body, time.time())
+    def _deliver(self, job: JobRecord, body: DeliveryBody) -> None:
+        delivery = self._journal.add_delivery(job, body.kind, body_fields(body), time.time())
         self.effects.add(lambda: self._outbox.deliver(delivery))
 
 

@@ -312,7 +312,7 @@ class Supervisor:
         """Tell the threads how many slots are free and which jobs there are, where that has changed."""
         if self._jobs.version != self._published:
             self._published = self._jobs.version
-            self._session.set_active_jobs(self._jobs)
+            self._session.set_active_jobs(self._jobs.jobs())
         for kind in SlotKind:
             self._session.set_free_slots(kind, self._free_slots(kind))
 
