@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from launchd.agent.deliveries import decode_outcome, decode_requeue
+from launchd.agent.deliveries import decode_outcome
 from launchd.agent.events import SlotKind
 from launchd.agent.server_link.item_reports import CommonItemReporter
 from launchd.agent.server_link.protocol import (
@@ -30,6 +30,7 @@ from launchd.agent.server_link.protocol import (
     MonitoredRun,
     StatusUpdate,
 )
+from launchd.agent.server_link.requeue import KeyedRequeue, UnkeyedRequeue
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.queue_server import Ack, Agent, ClaimedItem, QueueServer
 
@@ -133,6 +134,12 @@ class LaunchdHeartbeat:
 class LaunchdItemReporter(CommonItemReporter):
     """Reports on items in batches, each in the name of the agent that claimed it."""
 
+    def __init__(self, server: QueueServer, context: LinkContext) -> None:
+        super().__init__(server, context)
+        # Early versions of the server, and the queue of a program, know no keys.
+        knows_keys = context.registered.capabilities.push_key
+        self._requeues = (KeyedRequeue if knows_keys else UnkeyedRequeue)(server, context.caller)
+
     def acknowledge(self, batch: Sequence[Acknowledgement]) -> Mapping[str, bool]:
         """Acknowledge items in one request for each agent."""
         accepted: dict[str, bool] = {}
@@ -160,11 +167,8 @@ class LaunchdItemReporter(CommonItemReporter):
                 yield DeliveryResult(refused, NOT_TAKEN)
 
     def requeue(self, attempt: DeliveryAttempt) -> float | None:
-        """Put a run back into its queue, under a key that makes a repeated push harmless."""
-        run = decode_requeue(attempt.delivery.body)
-        key = f"after-{attempt.delivery.item_id}"
-        self._caller.retry_refusals(lambda: self._server.push(run.entity, run.queue, run.run_spec, key=key))
-        return None
+        """Put a run back into its queue."""
+        return self._requeues.requeue(attempt)
 
     def _accepted(self, ask: Callable[[], dict[str, bool]]) -> dict[str, bool]:
         try:

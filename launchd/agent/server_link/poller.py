@@ -1,11 +1,11 @@
 """Claims items while there are permits for them.
 
-One thread for each kind of slot that the server's protocol claims for apart. It gives what it claimed to the main
-thread. An item without a permit, which came after slots had gone or after the poller was stopped, is given back.
+One thread for each kind of slot that the server's protocol claims for apart. It hands claimed items over to the main
+thread. An item whose slot has gone during the claim waits for a permit; its lease may end meanwhile, and then its
+acknowledgement is refused. What is left when the poller is stopped is given back.
 """
 
 import contextlib
-import logging
 import threading
 from collections.abc import Sequence
 
@@ -15,8 +15,6 @@ from launchd.agent.server_link.protocol import LinkContext, LinkSettings, Server
 from launchd.agent.server_link.retry import RetryingCaller, Stopped
 from launchd.client.errors import Refused
 from launchd.client.queue_server import ClaimedItem
-
-log = logging.getLogger(__name__)
 
 
 class Poller(threading.Thread):
@@ -64,10 +62,15 @@ class Poller(threading.Thread):
             self._claimer.reset_pause()
 
     def _hand_over(self, items: Sequence[ClaimedItem]) -> None:
-        taken = self._permits.take(len(items), self._stopped)
-        if taken:
-            self._events.put(Claimed(tuple(items[:taken]), self._agent_id, self._kind))
-        if left := items[taken:]:
-            given_back = [item.item_id for item in left]
-            log.info("Claimed items are given back, for lack of a slot.", extra={"items": given_back})
+        left = items
+        try:
+            while left:
+                taken = self._permits.take(len(left), self._stopped)
+                if taken:
+                    self._events.put(Claimed(tuple(left[:taken]), self._agent_id, self._kind))
+                    left = left[taken:]
+                else:
+                    self._permits.wait(self._stopped)
+        except Stopped:
             self._claimer.give_back(left)
+            raise

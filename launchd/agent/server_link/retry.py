@@ -78,7 +78,7 @@ class RetryingCaller:
         """Return the result of ``ask``, called once, and tell the main thread whether there was an answer.
 
         Raises:
-            QueueServerError: whatever ``ask`` raises; one of a class in ``final`` is an answer.
+            QueueServerError: raised by ``ask``; one of a class in ``final`` is an answer.
         """
         try:
             answer = ask()

@@ -102,6 +102,9 @@ class QueueServerSession:
             goodbye.join(DEREGISTER_SECONDS)
 
     def _start_pollers(self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings) -> None:
+        for permits in self._permits.values():
+            # Nothing is claimed before the main thread has committed the agent's id: it grants permits after that.
+            permits.grant(0)
         self._pollers = tuple(
             Poller(protocol, kind, self._permits[kind], registered, settings, self._events)
             for kind in protocol.claim_kinds

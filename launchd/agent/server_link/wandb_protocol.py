@@ -30,8 +30,8 @@ from launchd.agent.server_link.protocol import (
     StatusUpdate,
     deliver_each,
 )
+from launchd.agent.server_link.requeue import UnkeyedRequeue
 from launchd.agent.server_link.wandb_reports import OutcomeReports
-from launchd.agent.server_link.wandb_requeue import UnkeyedRequeue
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.queue_server import Agent, ClaimedItem, QueueServer, StopRequest
 

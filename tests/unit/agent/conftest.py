@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launchd.agent.server_link import retry, wandb_requeue
+from launchd.agent.server_link import requeue, retry
 from launchd.client.queue_server import QueueServer
 from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, running_server
@@ -19,7 +19,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pauses between retries grow from a hundredth of a second, and the long ones be as short."""
     for name in ("FIRST_PAUSE_SECONDS", "MISCONFIGURED_PAUSE_SECONDS"):
         monkeypatch.setattr(retry, name, 0.01)
-    monkeypatch.setattr(wandb_requeue, "REQUEUE_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(requeue, "REQUEUE_RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture

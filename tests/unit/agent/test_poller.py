@@ -1,4 +1,4 @@
-"""The poller: claims as much as there are permits for, from all queues in turn, whatever the server does."""
+"""The poller: claims as much as there are permits for, from all queues in turn, through all faults of a server."""
 
 import time
 
@@ -151,6 +151,38 @@ def test_the_launchd_server_is_asked_for_all_free_slots_at_once(
         agent.set_free_slots(SlotKind.JOB, 1)
         recorded_events.wait_for(Claimed, 2)
     assert claimed_ids(recorded_events) == items
+
+
+def test_an_item_whose_slot_has_gone_during_the_claim_waits_for_another(
+    api: Api, client: QueueServer, recorded_events: RecordedEvents
+) -> None:
+    queue = fresh_name("queue")
+    api.create_queue(queue)
+    with polling(client, recorded_events, queue) as agent:
+        agent.set_free_slots(SlotKind.JOB, 1)
+        time.sleep(0.3)  # The request for one item waits at the server.
+        agent.set_free_slots(SlotKind.JOB, 0)
+        item = api.push(queue)
+        wait_until(lambda: api.state(item) == "LEASED", what="the claim")
+        assert_stays(lambda: not recorded_events.of(Claimed), 0.3, "the item")
+        agent.set_free_slots(SlotKind.JOB, 1)
+        recorded_events.wait_for(Claimed)
+    assert claimed_ids(recorded_events) == [item]
+
+
+def test_an_item_whose_slot_has_gone_is_given_back_at_the_end(
+    api: Api, client: QueueServer, recorded_events: RecordedEvents
+) -> None:
+    queue = fresh_name("queue")
+    api.create_queue(queue)
+    with polling(client, recorded_events, queue) as agent:
+        agent.set_free_slots(SlotKind.JOB, 1)
+        time.sleep(0.3)
+        agent.set_free_slots(SlotKind.JOB, 0)
+        item = api.push(queue)
+        wait_until(lambda: api.state(item) == "LEASED", what="the claim")
+    wait_until(lambda: api.state(item) == "PENDING", what="the return")
+    assert recorded_events.of(Claimed) == []
 
 
 def test_jobs_and_schedulers_are_claimed_apart(api: Api, client: QueueServer, recorded_events: RecordedEvents) -> None:

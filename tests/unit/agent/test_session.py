@@ -43,7 +43,7 @@ def register(session: QueueServerSession, recorded_events: RecordedEvents, *queu
     return recorded_events.wait_for(Registered, before + 1)[-1]
 
 
-def test_nothing_is_claimed_before_the_main_thread_knows_of_the_registration(
+def test_nothing_is_claimed_before_the_main_thread_has_committed_the_registration(
     session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
 ) -> None:
     item = wandb.push("a")
@@ -51,6 +51,9 @@ def test_nothing_is_claimed_before_the_main_thread_knows_of_the_registration(
     registered = register(session, recorded_events, "a")
     assert_stays(lambda: not wandb.asked["popFromRunQueue"], 0.3, "the queue")
     session.on_registered(registered, config("a"), Outbox([]))
+    # The slots of an earlier turn do not count: the agent's id is not on disk yet.
+    assert_stays(lambda: not wandb.asked["popFromRunQueue"], 0.3, "the queue")
+    session.set_free_slots(SlotKind.JOB, 1)
     recorded_events.wait_for(Claimed)
     assert claimed_ids(recorded_events) == [item]
     assert session.registered is registered
@@ -63,9 +66,9 @@ def test_a_registration_that_a_reload_superseded_is_ignored(
     second = register(session, recorded_events, "b")
     item = wandb.push("b")
     wandb.push("a")
-    session.set_free_slots(SlotKind.JOB, 2)
     for registered in (first, second):
         session.on_registered(registered, config("b"), Outbox([]))
+    session.set_free_slots(SlotKind.JOB, 2)
     recorded_events.wait_for(Claimed)
     assert_stays(lambda: claimed_ids(recorded_events) == [item], 0.3, "the other queue")
     assert session.registered is second

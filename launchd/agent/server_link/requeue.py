@@ -1,7 +1,8 @@
-"""Puts a preempted run back into a queue of a server whose pushes cannot be repeated.
+"""Puts a preempted run back into its queue: under a key, or where the server knows no keys after a look.
 
-A push whose answer was lost may have been heard, and a second one would be a second run. So the queue is looked through
-before each push but the first. Runs on the reporter's thread.
+A push whose answer was lost may have been heard, and a second one would be a second run. A server that knows keys takes
+the second for the first. At another one the queue is looked through before a push is repeated. Runs on the reporter's
+thread.
 """
 
 import time
@@ -21,8 +22,23 @@ REQUEUE_RETRY_SECONDS = 10.0
 QUEUE_LENGTH = 1000
 
 
+class KeyedRequeue:
+    """Requeues runs at a server that knows keys of pushes."""
+
+    def __init__(self, server: QueueServer, caller: RetryingCaller) -> None:
+        self._server = server
+        self._caller = caller
+
+    def requeue(self, attempt: DeliveryAttempt) -> float | None:
+        """Push the run; returns ``None``. Raises ``Refused`` and ``Stopped``."""
+        run = decode_requeue(attempt.delivery.body)
+        key = f"after-{attempt.delivery.item_id}"
+        self._caller.retry_refusals(lambda: self._server.push(run.entity, run.queue, run.run_spec, key=key))
+        return None
+
+
 class UnkeyedRequeue:
-    """Requeues runs at one server."""
+    """Requeues runs at a server that knows no keys of pushes."""
 
     def __init__(self, server: QueueServer, caller: RetryingCaller) -> None:
         self._server = server
