@@ -156,10 +156,6 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     occurred_at: float | None = None
 
 
-#: Reads what was written of a report until the server has it.
-report_decoder = msgspec.json.Decoder(Report)
-
-
 class RunDetail(msgspec.Struct, frozen=True):
     """A run. `name` is the run id; `config` and `summary` are its values, without what W&B's client notes there."""
 

@@ -52,7 +52,7 @@ def test_a_job_goes_its_way(harness: ControllerHarness) -> None:
 
     assert harness.pool.workers[0].commands() == [Start, SubmitApproved]
     assert (harness.job().state, harness.job().attempt, harness.job().exit_code) == (JobState.FINISHED, 1, 0)
-    assert [outcome["status"] for outcome in harness.outbox.outcomes("a")] == ["finished"]
+    assert [outcome.status for outcome in harness.outbox.outcomes("a")] == ["finished"]
     assert [str(job.state) for job in harness.outbox.statuses] == [
         "fetching",
         "building",
@@ -114,7 +114,7 @@ def test_an_item_that_is_over_and_leased_again_has_its_outcome_sent_again(harnes
     end(harness)
     harness.claim()
     assert len(harness.pool.workers) == 1
-    assert [outcome["status"] for outcome in harness.outbox.outcomes("a")] == ["finished", "finished"]
+    assert [outcome.status for outcome in harness.outbox.outcomes("a")] == ["finished", "finished"]
 
 
 def test_workers_wait_for_their_jobs(harness: ControllerHarness) -> None:
@@ -263,7 +263,7 @@ def test_an_outcome_is_told_once(
     harness.bring_to("running")
     end(harness, outcome)
     [told] = harness.outbox.outcomes("a")
-    assert (told["status"], told["message"]) == (status, message)
+    assert (told.status, told.message) == (status, message)
 
 
 def test_a_preempted_job_goes_back_into_its_queue(harness: ControllerHarness) -> None:

@@ -192,7 +192,7 @@ class JobHistories(RuleBasedStateMachine):
     def _collect_outcomes(self) -> None:
         for item in ITEMS:
             for outcome in self.harness.outbox.outcomes(item):
-                self.outcomes.setdefault(item, []).append(outcome["status"])
+                self.outcomes.setdefault(item, []).append(outcome.status)
         self.harness.outbox.deliveries.clear()
 
     def _on_disk(self) -> dict[str, tuple[str, bool]]:
