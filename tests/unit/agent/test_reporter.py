@@ -213,6 +213,20 @@ def test_states_on_the_way_are_shown_and_never_after_the_outcome(
     assert (api.item(item) or {})["status"] == "finished"
 
 
+def test_a_preempted_run_is_queued_once_however_often_it_is_delivered(
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
+) -> None:
+    agent, (item,) = agent_with_items(api, queue, 1)
+    body = {"entity": ENTITY, "queue": queue, "run_spec": {"project": "p", "run_id": "r", "_resume_count": 1}}
+    delivery = Delivery(next(_ids), item, agent, "requeue", json.dumps(body), 0.0)
+    with reporting(client, recorded_events, agent) as reporter:
+        reporter.deliver(delivery)
+        reporter.deliver(delivery)
+        assert recorded_events.wait_for(Delivered, 2) == [Delivered((delivery.id,))] * 2
+    queued = [one.id for one in client.queue_items(ENTITY, queue, 10)]
+    assert len(set(queued) - {item}) == 1
+
+
 def test_each_item_is_reported_by_the_agent_that_claimed_it(
     api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
 ) -> None:
