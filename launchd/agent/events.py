@@ -1,7 +1,7 @@
-"""How the other threads speak to the main thread: frozen values and a wake-up.
+"""Events: what the other threads tell the main thread.
 
-The main thread owns all mutable state; a thread that learnt something puts a
-value here and goes on.
+The main thread owns all mutable state. A thread that learnt something puts a frozen value into the queue, which wakes
+the main thread, and goes on.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from launchd.client.queue_server import Capabilities, ClaimedItem, StopRequest
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """The queue server knows us; ``queue_names`` are the queues we serve.
+    """The agent is registered at the queue server, for the queues ``queue_names`` of ``entity``.
 
     ``agent_id`` and ``agent_name`` are empty at an old W&B server, which keeps no record of agents.
     ``for_team`` says that the entity is a team.
@@ -31,43 +31,42 @@ class Registered(msgspec.Struct, frozen=True):
 
 
 class RegistrationRefused(msgspec.Struct, frozen=True):
-    """The queue server will not have us as configured; ``error`` says why."""
+    """The queue server refuses the registration, or claims after it; ``error`` says why."""
 
     error: str
 
 
 class QueueError(msgspec.Struct, frozen=True):
-    """The queue server refuses to give items of ``queue``, or gives them again (``error`` is None)."""
+    """The queue server refuses to give items of ``queue``, or gives them again (``error`` is ``None``)."""
 
     queue: str
     error: str | None
 
 
 class SlotKind(StrEnum):
-    """What is counted apart: ``max_jobs`` for the one, ``max_schedulers`` for the other."""
+    """The kinds of slot that are counted apart: ``max_jobs`` of the one, ``max_schedulers`` of the other."""
 
     JOB = "job"
     SCHEDULER = "scheduler"
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """Items that are leased to us, as ``agent_id``, by the loop of ``poller`` that claims ``kind``."""
+    """Items were leased to the agent ``agent_id``, with permits for slots of ``kind``."""
 
     items: tuple[ClaimedItem, ...]
     agent_id: str
-    poller: int
     kind: SlotKind
 
 
 class StopRequested(msgspec.Struct, frozen=True):
-    """What the queue server wants stopped: jobs, or us."""
+    """The queue server wants jobs stopped (``stops``), or the agent drained (``stop_polling``)."""
 
     stops: tuple[StopRequest, ...]
     stop_polling: bool
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """The queue server's answer to our acknowledgement; ``refusal`` says why the item is not to be run."""
+    """The queue server answered an acknowledgement; ``refusal`` says why the item must not run although accepted."""
 
     item_id: str
     accepted: bool
@@ -75,21 +74,21 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """These rows of the outbox have reached the queue server, or it will never have them (``refusal``)."""
+    """These rows of the outbox were delivered, or refused for good (``refusal``)."""
 
     ids: tuple[int, ...]
     refusal: str | None = None
 
 
 class ServerContact(msgspec.Struct, frozen=True):
-    """The queue server was reached at ``at``, or was not (``error``)."""
+    """The queue server answered at ``at`` (seconds since the epoch), or did not (``error``)."""
 
     at: float
     error: str | None = None
 
 
 class WorkerSpawned(msgspec.Struct, frozen=True):
-    """A worker process was started; ``worker`` is the pool's."""
+    """A worker process was started; ``worker`` is the spawner's."""
 
     worker: Any
 
@@ -101,7 +100,7 @@ class WorkerSpawnFailed(msgspec.Struct, frozen=True):
 
 
 class ControlRequest(msgspec.Struct, frozen=True):
-    """Somebody asks through the control socket; ``reply`` takes one dict."""
+    """A request came through the control socket; ``reply`` is a queue that takes one dict."""
 
     request: dict[str, Any]
     reply: Any
@@ -114,7 +113,7 @@ class SignalReceived(msgspec.Struct, frozen=True):
 
 
 class ThreadDied(msgspec.Struct, frozen=True):
-    """A thread of ours met an error that nobody expected; its traceback is in the log."""
+    """A thread of the agent met an unexpected error; the log has its traceback."""
 
     thread: str
     error: str
@@ -128,20 +127,20 @@ Event = ServerEvent | WorkerSpawned | WorkerSpawnFailed | ControlRequest | Signa
 
 
 class EventQueue:
-    """Letters to the main thread; ``put`` may be called from any thread and from a signal handler."""
+    """Events for the main thread; ``put`` may be called from any thread and from a signal handler."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def put(self, event: Event) -> None:
-        """Leave ``letter`` and wake the main thread."""
+        """Add ``event`` and wake the main thread."""
         self._events.append(event)
-        with contextlib.suppress(BlockingIOError):  # Enough wake-ups are waiting already.
+        with contextlib.suppress(BlockingIOError):  # The pipe is full of wake-ups already.
             os.write(self._writer, b".")
 
     def take_all(self) -> list[Event]:
-        """Return what was left since the last call, in order."""
+        """Return the events since the last call, in order."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._reader, 4096)
         events = []
@@ -150,5 +149,5 @@ class EventQueue:
         return events
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable with the next letter."""
+        """Return the descriptor that is readable while there are events."""
         return self._reader

@@ -35,19 +35,21 @@ from ipc.run_spec import SCHEDULER_URI
 from ipc.states import TERMINAL_STATES, IllegalTransition, JobState
 from ipc.work_order import write_order
 from launchd.agent.admission import Admitted, Rejected, admit, unreadable
+from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock, SystemClock
+from launchd.agent.deliveries import DeliveryBody, JobWarning, RequeuedRun, body_fields
 from launchd.agent.events import Acknowledged
 from launchd.agent.job_record import JobRecord, fail, finish, requeued_spec, restart, transition
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
-from launchd.agent.outbox import outcome_body
+from launchd.agent.outbox import outcome_of
 from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
 from launchd.client.queue_server import ClaimedItem, StopRequest
 
-#: Pauses in seconds before a job whose worker died gets another one, by the number of losses in a row.
-REASSIGN_BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+#: Pauses before a job gets another worker, from the second loss in a row on; after the first it gets one at once.
+REASSIGN_BACKOFF = Backoff(0.5, 60.0)
 
 #: Pause in seconds before a job whose directory cannot be written is given to a worker again.
 UNWRITABLE_DIRECTORY_SECONDS = 5.0
@@ -262,7 +264,7 @@ class JobController:
                 self._forget_key(job)
             case WarningRaised(message, stage):
                 log.warning("A job has a warning.", extra=_fields(job) | {"warning": message})
-                self._deliver(job, "warning", {"message": message, "stage": stage})
+                self._deliver(job, JobWarning(message, stage))
             case Finished() | Failed():
                 # It counts once its sender has left with exit code 0.
                 active.reported_outcome = event
@@ -324,7 +326,7 @@ class JobController:
         outcome, active.reported_outcome = active.reported_outcome, None
         active.awaiting_submit = False
         # It gets another worker unless it ends here, also where handling the end raises.
-        active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF_SECONDS[1]
+        active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF.pause_after(0)
         if exit_code == WorkerExit.DONE and outcome is not None:
             self._on_outcome(active, outcome)
         elif was_lost(exit_code, outcome is not None):
@@ -386,7 +388,7 @@ class JobController:
         )
 
     def _reassign(self, active: ActiveJob, job: JobRecord) -> None:
-        pause = REASSIGN_BACKOFF_SECONDS[min(max(job.losses, 1), len(REASSIGN_BACKOFF_SECONDS)) - 1]
+        pause = REASSIGN_BACKOFF.pause_after(job.losses - 2) if job.losses > 1 else 0.0
         active.assign_at = self._clock.monotonic() + pause
         self._save(job)
 
@@ -494,14 +496,14 @@ class JobController:
             self._keys.forget(job.key_name)
 
     def _send_outcome(self, job: JobRecord) -> None:
-        self._deliver(job, "outcome", outcome_body(job, self.context.job_directory(job.name)))
+        self._deliver(job, outcome_of(job, self.context.job_directory(job.name)))
 
     def _requeue(self, job: JobRecord) -> None:
         spec = requeued_spec(job, self.context.entity)
         if spec is None:
             log.warning("A preempted job is not put back into its queue.", extra=_fields(job))
             return
-        self._deliver(job, "requeue", {"entity": self.context.entity, "queue": job.queue, "run_spec": spec})
+        self._deliver(job, RequeuedRun(self.context.entity, job.queue, spec))
 
     # -- errors of one job
 
@@ -538,8 +540,8 @@ class JobController:
             self._table.put(active)
         self._journal.save(job)
 
-    def _deliver(self, job: JobRecord, kind: str, body: dict[str, object]) -> None:
-        delivery = self._journal.add_delivery(job, kind, body, self._clock.now())
+    def _deliver(self, job: JobRecord, body: DeliveryBody) -> None:
+        delivery = self._journal.add_delivery(job, body.kind, body_fields(body), self._clock.now())
         self._after_commit(job.item_id, lambda: self._outbox.deliver(delivery))
 
     def _after_commit(self, item_id: str, action: Callable[[], None], *, lazy: bool = False) -> None:

@@ -90,6 +90,8 @@ class Journal:
         self.path = path
         self._lock = _lock_beside(path)
         self._pending: list[tuple[str, tuple[object, ...]]] = []
+        #: The jobs among the pending changes as they will be, None for one that is to be forgotten.
+        self._pending_jobs: dict[str, JobRecord | None] = {}
         self._hooks: list[Callable[[], None]] = []
         self._commit_requested = False
         try:
@@ -117,7 +119,9 @@ class Journal:
         return sorted((_record_decoder.decode(row[0]) for row in rows), key=lambda job: job.claimed_at)
 
     def job(self, item_id: str) -> JobRecord | None:
-        """Return the job of an item, over or not."""
+        """Return the job of an item, over or not, as it was last saved: it may not be on disk yet."""
+        if item_id in self._pending_jobs:
+            return self._pending_jobs[item_id]
         row = self._db.execute("SELECT record FROM jobs WHERE item_id = ?", (item_id,)).fetchone()
         return row and _record_decoder.decode(row[0])
 
@@ -156,11 +160,13 @@ class Journal:
 
     def save(self, job: JobRecord) -> None:
         """Keep ``job`` as it is now."""
+        self._pending_jobs[job.item_id] = job
         values = (job.item_id, job.is_over, job.state_at if job.is_over else None, _encode(job).decode())
         self._pending.append((_SAVE_JOB, values))
 
     def forget(self, item_id: str) -> None:
         """Forget the job of an item."""
+        self._pending_jobs[item_id] = None
         self._pending.append(("DELETE FROM jobs WHERE item_id = ?", (item_id,)))
 
     def add_delivery(self, job: JobRecord, kind: str, body: dict[str, object], now: float) -> Delivery:
@@ -211,6 +217,7 @@ class Journal:
                 sentence = f"The journal {self.path} cannot be written: {error}. Make room on its disk."
                 raise JournalError(sentence) from error
             self._pending.clear()
+            self._pending_jobs.clear()
         self._commit_requested = False
         hooks, self._hooks = self._hooks, []
         for hook in hooks:

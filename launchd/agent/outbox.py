@@ -1,33 +1,31 @@
-"""The way out to the queue server, also while there is none.
+"""What the queue server still has to be told.
 
-Holds what the server still has to be told until a reporter can tell it; mirrors
-the journal's outbox. Main thread only.
+Mirrors the outbox of the journal and hands its rows to the reporter once there is one. Main thread only.
 """
 
-import msgspec
-
+from launchd.agent.deliveries import JobEnd, JobOutcome
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Delivery
-from launchd.agent.server_link.reporter import Acknowledgement, Reporter
-from launchd.agent.server_link.wandb_reports import JobEnd
+from launchd.agent.server_link.protocol import Acknowledgement
+from launchd.agent.server_link.reporter import Reporter
 from launchd.client.queue_server import Report
 
 
 class Outbox:
-    """What goes out. Before :meth:`connect` it only collects."""
+    """Undelivered rows, and the way to the reporter. Until :meth:`connect` it only collects."""
 
     def __init__(self, undelivered: list[Delivery]) -> None:
         self._undelivered = {delivery.id: delivery for delivery in undelivered}
         self._reporter: Reporter | None = None
 
     def connect(self, reporter: Reporter) -> None:
-        """Send through ``reporter`` from now on, beginning with what has collected."""
+        """Send through ``reporter`` from now on, beginning with the rows that have collected."""
         self._reporter = reporter
         for delivery in self._undelivered.values():
             reporter.deliver(delivery)
 
     def acknowledge(self, job: JobRecord) -> None:
-        """Confirm the item of ``job`` as ours; unsent ones are the caller's to repeat after :meth:`connect`."""
+        """Acknowledge the item of ``job``. Before :meth:`connect` nothing is sent; the caller repeats it afterwards."""
         if self._reporter is not None:
             spec = job.spec
             self._reporter.acknowledge(
@@ -43,28 +41,28 @@ class Outbox:
             self._reporter.deliver(delivery)
 
     def delivered(self, ids: tuple[int, ...]) -> None:
-        """Forget rows that have arrived."""
+        """Forget rows that were delivered, or refused for good."""
         for delivery_id in ids:
             self._undelivered.pop(delivery_id, None)
 
     def publish_status(self, job: JobRecord) -> None:
-        """Say how a job stands."""
+        """Report the present state of ``job``; such a report is not kept."""
         if self._reporter is not None:
             self._reporter.publish_status(job.agent_id, report_of(job))
 
     @property
     def waiting(self) -> int:
-        """How many rows have not arrived."""
+        """How many rows are undelivered."""
         return len(self._undelivered)
 
     @property
     def oldest_at(self) -> float | None:
-        """Since when the oldest row waits, in seconds since the epoch."""
+        """When the oldest undelivered row was made, in seconds since the epoch."""
         return min((delivery.created_at for delivery in self._undelivered.values()), default=None)
 
 
 def report_of(job: JobRecord) -> Report:
-    """Return what the queue server is told of ``job`` as it stands."""
+    """Return the report on ``job`` in its present state."""
     return Report(
         item_id=job.item_id,
         sequence=job.sequence,
@@ -77,10 +75,9 @@ def report_of(job: JobRecord) -> Report:
     )
 
 
-def outcome_body(job: JobRecord, directory: str) -> dict[str, object]:
-    """Return :func:`report_of` as the journal keeps it, with what W&B's servers ask for beside it."""
+def outcome_of(job: JobRecord, directory: str) -> JobOutcome:
+    """Return the outcome of ``job``, which is over; ``directory`` is the job's."""
     spec = job.spec
     ran = job.may_exist_outside and job.result is not None
-    ending = JobEnd(spec.entity, spec.project, spec.run_id, directory, ran, spec.is_scheduler)
-    body: dict[str, object] = msgspec.to_builtins(report_of(job))
-    return body | {"ending": msgspec.to_builtins(ending)}
+    end = JobEnd(spec.entity, spec.project, spec.run_id, directory, ran, spec.is_scheduler)
+    return JobOutcome(report_of(job), end)

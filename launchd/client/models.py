@@ -159,10 +159,6 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     occurred_at: float | None = None
 
 
-#: Decodes a report that was stored until its delivery.
-report_decoder = msgspec.json.Decoder(Report)
-
-
 class RunDetail(msgspec.Struct, frozen=True):
     """A run. `name` is the run id; `config` and `summary` are its values, without the keys that W&B's client adds."""
 

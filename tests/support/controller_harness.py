@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ipc.exits import WorkerExit
 from ipc.handles import Handle
 from ipc.messages import Command, Event, PhaseChanged, Start, SubmitApproved, Submitted, Submitting
 from ipc.states import JobState
+from launchd.agent.deliveries import decode_outcome
 from launchd.agent.events import Acknowledged
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_record import JobRecord
@@ -20,7 +19,7 @@ from launchd.agent.job_table import JobTable
 from launchd.agent.journal import JOURNAL_FILE, Delivery, Journal, JournalError, find_job
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
-from launchd.client.queue_server import ClaimedItem, StopRequest
+from launchd.client.queue_server import ClaimedItem, Report, StopRequest
 from launchd.config import AgentConfig, LaunchdConfig
 
 AGENT = "agent-1"
@@ -120,10 +119,10 @@ class StubOutbox:
         self._check(job.item_id)
         self.statuses.append(job)
 
-    def outcomes(self, item_id: str) -> list[dict[str, Any]]:
-        """Return the bodies of the outcomes told for an item."""
+    def outcomes(self, item_id: str) -> list[Report]:
+        """Return the reports of the outcomes told for an item."""
         return [
-            msgspec.json.decode(delivery.body)
+            decode_outcome(delivery.body).report
             for delivery in self.deliveries
             if delivery.kind == "outcome" and delivery.item_id == item_id
         ]

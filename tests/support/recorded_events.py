@@ -1,4 +1,4 @@
-"""The supervisor's inbox without a supervisor: what the threads under test told it."""
+"""The event queue of an agent without its main thread: keeps what the threads under test reported."""
 
 from typing import TypeVar
 
@@ -9,18 +9,18 @@ T = TypeVar("T")
 
 
 class RecordedEvents:
-    """Keeps every letter that came."""
+    """All events so far."""
 
     def __init__(self) -> None:
         self.queue = EventQueue()
         self._seen: list[Event] = []
 
     def of(self, kind: type[T]) -> list[T]:
-        """Return the letters of a kind that came until now, in order."""
+        """Return the events of a kind so far, in order."""
         self._seen += self.queue.take_all()
         return [event for event in self._seen if isinstance(event, kind)]
 
     def wait_for(self, kind: type[T], count: int = 1, timeout: float = 10.0) -> list[T]:
-        """Wait for ``count`` letters of a kind; returns all of that kind."""
-        wait_until(lambda: len(self.of(kind)) >= count, timeout, f"{count} letters {kind.__name__}")
+        """Wait for ``count`` events of a kind; returns all of that kind."""
+        wait_until(lambda: len(self.of(kind)) >= count, timeout, f"{count} events {kind.__name__}")
         return self.of(kind)

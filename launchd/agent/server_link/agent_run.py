@@ -1,8 +1,7 @@
-"""The agent's own run at W&B's server, in which the logs of failed items lie.
+"""The agent's own run at a W&B server, whose files are the logs of failed items.
 
-W&B shows a failed item's log from the files of a run named after the agent that took the item: us, or us before a
-restart. It is opened with the first such file, lives as long as we do, and is ended with us. Used by the reporter's and
-the watcher's threads.
+W&B shows the log of a failed item from the files of a run that is named after the agent which claimed the item. Such a
+run is opened with the first log and ends with the agent. Used by the threads of the reporter and of the heartbeat.
 """
 
 import contextlib
@@ -16,32 +15,34 @@ from launchd.client.queue_server import QUEUE_PROJECT, QueueServer
 #: W&B's type of such runs.
 JOB_TYPE = "sweep-controller"
 
-#: How often the run shows that it lives; without that it is shown as crashed.
+#: How often the run sends a heartbeat; without any, W&B shows it as crashed.
 HEARTBEAT_SECONDS = 30.0
 
 
 class AgentRun:
-    """The run, and those of the agents that we were; any thread may call."""
+    """The runs of this agent and of those before it, whose items it has; any thread may call."""
 
-    def __init__(self, server: QueueServer, registered: Registered) -> None:
+    def __init__(self, server: QueueServer) -> None:
         self._server = server
-        self._entity = registered.entity
-        self._names = {registered.agent_id: registered.agent_name}
         self._lock = threading.Lock()
-        self._open: set[str] = set()
+        self._names: dict[str, str] = {}
+        self._open: dict[str, str] = {}
         self._heartbeat_at = 0.0
-        #: Whether the server knows agents, runs and their files at all.
-        self.is_possible = bool(registered.agent_name) and registered.capabilities.run_files
 
-    def upload_log(self, agent_id: str, path: str, content: bytes) -> None:
-        """Store a file in the run of an agent, opening it if need be; raises ``QueueServerError``."""
+    def note_agent(self, registered: Registered) -> None:
+        """Note the name of an agent, which saves the request for it."""
+        with self._lock:
+            self._names[registered.agent_id] = registered.agent_name
+
+    def upload_log(self, entity: str, agent_id: str, path: str, content: bytes) -> None:
+        """Store a file in the run of an agent, which is opened if need be; raises ``QueueServerError``."""
         with self._lock:
             name = self._name_of(agent_id)
             if name not in self._open:
-                self._server.open_run(self._entity, QUEUE_PROJECT, name, JOB_TYPE)
-                self._open.add(name)
+                self._server.open_run(entity, QUEUE_PROJECT, name, JOB_TYPE)
+                self._open[name] = entity
                 self._heartbeat_at = time.monotonic()
-        self._server.upload_run_file(self._entity, QUEUE_PROJECT, name, path, content)
+        self._server.upload_run_file(entity, QUEUE_PROJECT, name, path, content)
 
     def _name_of(self, agent_id: str) -> str:
         if agent_id not in self._names:
@@ -52,20 +53,20 @@ class AgentRun:
         return self._names[agent_id]
 
     def heartbeat(self) -> None:
-        """Show that the run lives, if that is due. A beat that fails is left out."""
+        """Send heartbeats of the open runs, if they are due. One that fails is not repeated."""
         with self._lock:
             now = time.monotonic()
             if now - self._heartbeat_at < HEARTBEAT_SECONDS:
                 return
             self._heartbeat_at = now
-            names = tuple(self._open)
-        for name in names:
+            runs = tuple(self._open.items())
+        for name, entity in runs:
             with contextlib.suppress(QueueServerError):
-                self._server.post_file_stream(self._entity, QUEUE_PROJECT, name, {})
+                self._server.post_file_stream(entity, QUEUE_PROJECT, name, {})
 
     def end(self) -> None:
-        """End the run, if it was opened; raises ``QueueServerError``."""
+        """End the open runs; raises ``QueueServerError``."""
         with self._lock:
-            names, self._open = self._open, set()
-        for name in names:
-            self._server.post_file_stream(self._entity, QUEUE_PROJECT, name, {"complete": True, "exitcode": 0})
+            runs, self._open = self._open, {}
+        for name, entity in runs.items():
+            self._server.post_file_stream(entity, QUEUE_PROJECT, name, {"complete": True, "exitcode": 0})

@@ -1,6 +1,6 @@
-"""How we stand with the queue server: whether it answers, whether it takes us, which queues it gives us items of.
+"""The connection to the queue server: whether it answers, accepts the agent, and gives items of each queue.
 
-Notes what the threads that speak to it report, and logs each change once. Main thread only.
+Keeps what the threads of the server link report, and logs each change once. Main thread only.
 """
 
 import logging
@@ -16,7 +16,7 @@ class ServerHealth:
 
     def __init__(self) -> None:
         self.contact: ServerContact | None = None
-        #: Seconds since the epoch.
+        #: Seconds since the epoch; ``None`` before the first answer.
         self.last_contact_at: float | None = None
         self._began_at = time.time()
         self._refusal: str | None = None
@@ -24,7 +24,7 @@ class ServerHealth:
         self._queue_problems: dict[str, str] = {}
 
     def note_contact(self, contact: ServerContact) -> None:
-        """Note that the server was reached, or was not."""
+        """Note that the server answered, or did not."""
         before = self.contact.error if self.contact else None
         if contact.error is None:
             self.last_contact_at = contact.at
@@ -35,24 +35,27 @@ class ServerHealth:
         self.contact = contact
 
     def was_reached_within(self, seconds: float) -> bool:
-        """Return whether the server was heard, or we began, less than ``seconds`` ago."""
+        """Return whether the last answer, or without any the agent's start, is less than ``seconds`` ago."""
         return time.time() - (self.last_contact_at or self._began_at) < seconds
 
     def note_registration(self, registered: Registered) -> None:
-        """Note that the server knows us: what it refused before is over."""
+        """Note that the agent is registered, which ends all earlier refusals."""
         self._refusal = None
         self._queue_problems.clear()
-        log.info("The queue server knows us.", extra={"agent": registered.agent_name, "entity": registered.entity})
+        log.info(
+            "The agent is registered at the queue server.",
+            extra={"agent": registered.agent_name, "entity": registered.entity},
+        )
         if registered.for_team and registered.entity != self._warned_of_team:
-            # As W&B's agent does; once, however often we register.
+            # As W&B's agent does, but once, however often the agent registers.
             self._warned_of_team = registered.entity
             log.warning(
-                "The entity is a team: whoever may push to its queues can run code on this host.",
+                "The entity is a team: everyone who may push to its queues can run code on this host.",
                 extra={"entity": registered.entity},
             )
 
     def note_refusal(self, error: str) -> None:
-        """Note that the server will not have us as configured."""
+        """Note that the server refuses the agent as configured."""
         self._refusal = error
         log.error("The queue server refuses this agent; running jobs go on.", extra={"why": error})
 
@@ -67,5 +70,5 @@ class ServerHealth:
 
     @property
     def problem(self) -> str | None:
-        """What keeps the server from giving us work, as a sentence."""
+        """Why the server gives no items, as a sentence; ``None`` where it does."""
         return self._refusal or next(iter(self._queue_problems.values()), None)

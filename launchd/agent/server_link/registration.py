@@ -1,25 +1,28 @@
-"""Makes us known to the queue server: whose key, which queues, which agent.
-
-Plain calls, one after the other; the poller's thread makes them.
-"""
+"""Registers the agent at the queue server: by which protocol, for which queues, as which agent."""
 
 import socket
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from launchd import __version__
-from launchd.agent.events import Registered
-from launchd.client.errors import Refused
+from launchd.agent.events import EventQueue, Registered, RegistrationRefused
+from launchd.agent.server_link.launchd_protocol import LaunchdProtocol
+from launchd.agent.server_link.protocol import ServerProtocol
+from launchd.agent.server_link.retry import RetryingCaller, Stopped
+from launchd.agent.server_link.wandb_protocol import WandbProtocol
+from launchd.client.errors import Refused, Unauthorized
 from launchd.client.queue_server import Agent, Queue, QueueServer
 
 
 class RegistrationRequest(msgspec.Struct, frozen=True):
-    """What we register as.
+    """What to register as.
 
-    ``remembered_id`` is the agent we were before a restart; ``known_items`` are
-    the items in our care: whatever else is leased to that agent goes back to its queue.
+    ``entity`` is ``None`` for the key's default entity. ``public_config`` is shown to the users of the server.
+    ``remembered_id`` is the id of the agent before a restart, and ``known_items`` are the items of the active jobs:
+    what else is leased to that agent goes back to its queue.
     """
 
     entity: str | None
@@ -30,13 +33,61 @@ class RegistrationRequest(msgspec.Struct, frozen=True):
     known_items: tuple[str, ...] = ()
 
 
+class RegistrationThread(threading.Thread):
+    """Registers once, repeating it until the server accepts or the thread is told to end.
+
+    The event ``Registered`` says that it is done; then ``registered`` is that very event, and ``protocol`` the protocol
+    that the server speaks. Each refusal is an event ``RegistrationRefused``.
+    """
+
+    def __init__(
+        self, server: QueueServer, request: RegistrationRequest, events: EventQueue, protocol: ServerProtocol | None
+    ) -> None:
+        """``protocol`` is that of an earlier registration, ``None`` before the first."""
+        super().__init__(name="registration", daemon=True)
+        self.protocol = protocol
+        self.registered: Registered | None = None
+        self.stopped = threading.Event()
+        self._server = server
+        self._request = request
+        self._events = events
+        self._caller = RetryingCaller(events, self.stopped)
+
+    def run(self) -> None:
+        """Register, and say so."""
+        try:
+            registered = self._register()
+        except Stopped:
+            return
+        if not self.stopped.is_set():
+            self.registered = registered
+            self._events.put(registered)
+
+    def _register(self) -> Registered:
+        while True:
+            try:
+                return self._caller.retry_refusals(self._register_once, final=(Refused, Unauthorized))
+            except (Refused, Unauthorized) as error:
+                self._events.put(RegistrationRefused(str(error)))
+                self._caller.wait_for_correction()
+
+    def _register_once(self) -> Registered:
+        self.protocol = self.protocol or choose_protocol(self._server)
+        return register(self._server, self.protocol, self._request)
+
+
+def choose_protocol(server: QueueServer) -> ServerProtocol:
+    """Return the protocol that ``server`` speaks; raises ``QueueServerError`` where it does not answer."""
+    return LaunchdProtocol(server) if server.capabilities().launchd_protocol else WandbProtocol(server)
+
+
 def default_version() -> str:
-    """Return the version that agents report: ``launchd@`` and ours."""
+    """Return the version that agents report: ``launchd@`` and the package's."""
     return f"launchd@{__version__}"
 
 
-def register(server: QueueServer, request: RegistrationRequest) -> Registered:
-    """Register, or go on as the agent we were.
+def register(server: QueueServer, protocol: ServerProtocol, request: RegistrationRequest) -> Registered:
+    """Register anew, or as the agent before a restart.
 
     Raises:
         Refused: a queue does not exist, or the server says no.
@@ -47,18 +98,16 @@ def register(server: QueueServer, request: RegistrationRequest) -> Registered:
     queues = _find_queues(server, entity, request.queue_names)
     for_team = _is_team(server, entity)
     if not capabilities.launch_agents:
-        # W&B's servers from before launch agents: nobody can see us there, nor stop us; jobs are had all the same.
+        # A W&B server from before launch agents: it cannot show or stop the agent, and gives it items all the same.
         return Registered("", "", entity, request.queue_names, capabilities, for_team)
-    agent = _resume(server, request, queues, capabilities.launchd_protocol)
-    if agent is None:
-        agent = _create(server, request, entity, queues)
+    agent = _resume(protocol, request, queues) or _create(server, request, entity, queues)
     return Registered(agent.id, agent.name, entity, request.queue_names, capabilities, for_team)
 
 
 def _default_entity(server: QueueServer) -> str:
     entity = server.viewer().entity
     if not entity:
-        raise Refused("The API key belongs to nobody's default entity. Name one with --entity or in the configuration.")
+        raise Refused("The API key has no default entity. Name one with --entity or in the configuration.")
     return entity
 
 
@@ -66,7 +115,7 @@ def _is_team(server: QueueServer, entity: str) -> bool:
     try:
         return server.is_team(entity)
     except Refused:
-        # What hangs on it is a warning: no reason to do without an agent.
+        # Only a warning depends on it.
         return False
 
 
@@ -91,15 +140,10 @@ def _queues_by_name(server: QueueServer, entity: str) -> dict[str, Queue]:
     return {queue.name: queue for queue in server.queues(entity)}
 
 
-def _resume(server: QueueServer, request: RegistrationRequest, queues: Sequence[Queue], native: bool) -> Agent | None:
-    if not native or request.remembered_id is None:
+def _resume(protocol: ServerProtocol, request: RegistrationRequest, queues: Sequence[Queue]) -> Agent | None:
+    if request.remembered_id is None:
         return None
-    agent = server.agent(request.remembered_id)
-    if agent is None:
-        return None
-    server.resume_agent(agent.id, request.known_items)
-    same_queues = set(agent.queue_ids or ()) == {queue.id for queue in queues}
-    return agent if same_queues and not agent.stop_polling else None
+    return protocol.resume_agent(request.remembered_id, [queue.id for queue in queues], request.known_items)
 
 
 def _create(server: QueueServer, request: RegistrationRequest, entity: str, queues: Sequence[Queue]) -> Agent:

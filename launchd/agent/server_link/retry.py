@@ -1,15 +1,15 @@
-"""Asking the queue server again and again until it answers.
+"""Repeats a request to the queue server until there is an answer.
 
-Shared by the threads that speak to the server: they wait, tell the main thread
-how it stands, and stop waiting when they are told to end.
+Each thread that speaks to the server has one caller. It waits between attempts, tells the main thread whether the
+server answers, and stops waiting when the thread is told to end.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from launchd.agent.backoff import Backoff
 from launchd.agent.events import EventQueue, ServerContact
 from launchd.client.errors import QueueServerError, Refused, ServerBusy, Unauthorized
 
@@ -17,17 +17,18 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
+JITTER = (0.8, 1.2)
 
-#: The longest that a server's Retry-After is heeded: longer, and somebody would think that we are gone.
+#: The longest that a server's Retry-After is heeded: after more the agent would be taken for dead.
 LONGEST_RETRY_AFTER_SECONDS = 300.0
 
-#: How often something that must not be lost is said before a refusal counts.
+#: How often a request whose refusal loses something is refused before that counts.
 REFUSAL_ATTEMPTS = 3
 
-#: A person has to mend a refused key; until then we ask no oftener than this.
-UNAUTHORIZED_PAUSE_SECONDS = 30.0
+#: The pause after a refusal that only an administrator can end: a wrong key, a missing queue.
+MISCONFIGURED_PAUSE_SECONDS = 30.0
 
-#: News of an answer that follow each other faster than this are not worth a wake-up.
+#: The shortest time between two events that both say that the server answers.
 CONTACT_INTERVAL_SECONDS = 5.0
 
 
@@ -36,21 +37,21 @@ class Stopped(Exception):
 
 
 class RetryingCaller:
-    """One thread's standing with the queue server."""
+    """Repeats the requests of one thread; ``stopped`` is set when the thread is to end."""
 
-    def __init__(self, events: EventQueue, ended: threading.Event) -> None:
+    def __init__(self, events: EventQueue, stopped: threading.Event) -> None:
         self._events = events
-        self._stopped = ended
-        self._pause = FIRST_PAUSE_SECONDS
+        self._stopped = stopped
+        self._backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, jitter=JITTER)
         self._reported_at = 0.0
         self._error: str | None = None
 
     def retry_forever(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
-        """Return what ``ask`` returns, asking for ever while the server is away, busy or refuses the key.
+        """Return the result of ``ask``, repeated for as long as the server is away, busy or refuses the key.
 
         Raises:
-            QueueServerError: of a class in ``final``; as a rule ``Refused``, the server said no.
-            Ended: the thread was told to end meanwhile.
+            QueueServerError: of a class in ``final``; by default ``Refused``.
+            Stopped: the thread was told to end meanwhile.
         """
         while not self._stopped.is_set():
             try:
@@ -62,9 +63,9 @@ class RetryingCaller:
         raise Stopped
 
     def retry_refusals(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
-        """Return what ``ask`` returns, as :meth:`until_answered`, taking no for an answer only the third time.
+        """Return the result of ``ask`` as :meth:`retry_forever` does; the third refusal is the first that counts.
 
-        For what would be lost by a refusal: a server that is being replaced, or a proxy before it, says no as well.
+        For requests whose refusal loses something: a server that is being replaced, or a proxy before it, refuses too.
         """
         for _ in range(REFUSAL_ATTEMPTS - 1):
             try:
@@ -74,7 +75,11 @@ class RetryingCaller:
         return self.retry_forever(ask, final)
 
     def call(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
-        """Return what ``ask`` returns, telling the main thread whether there was an answer; raises what it raises."""
+        """Return the result of ``ask``, called once, and tell the main thread whether there was an answer.
+
+        Raises:
+            QueueServerError: raised by ``ask``; one of a class in ``final`` is an answer.
+        """
         try:
             answer = ask()
         except final:
@@ -83,30 +88,28 @@ class RetryingCaller:
         except QueueServerError as error:
             self._report(str(error))
             raise
-        self._pause = FIRST_PAUSE_SECONDS
+        self._backoff.reset()
         self._report(None)
         return answer
 
     def wait(self, seconds: float) -> None:
-        """Wait; raises :class:`Ended` when the thread is told to end meanwhile."""
+        """Wait; raises :class:`Stopped` when the thread is told to end meanwhile."""
         if self._stopped.wait(seconds):
             raise Stopped
 
+    def wait_for_correction(self) -> None:
+        """Wait before repeating what only an administrator can correct; raises :class:`Stopped` as :meth:`wait`."""
+        self.wait(MISCONFIGURED_PAUSE_SECONDS)
+
     def pause_after(self, error: QueueServerError) -> float:
-        """Return how long to wait after ``error`` before asking again, in seconds."""
+        """Return how long to wait after ``error`` before the next attempt, in seconds."""
         match error:
             case Unauthorized():
-                return UNAUTHORIZED_PAUSE_SECONDS
+                return MISCONFIGURED_PAUSE_SECONDS
             case ServerBusy(retry_after=float() as seconds):
                 return min(seconds, LONGEST_RETRY_AFTER_SECONDS)
             case _:
-                return self._growing_pause()
-
-    def _growing_pause(self) -> float:
-        pause = self._pause
-        self._pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        # Agents that lost the same server must not come back in step.
-        return pause * random.uniform(0.8, 1.2)  # noqa: S311 - nobody gains by guessing it
+                return self._backoff.next_pause()
 
     def _report(self, error: str | None) -> None:
         now = time.time()

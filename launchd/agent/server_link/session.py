@@ -1,122 +1,116 @@
-"""Our threads at the queue server, as one thing: started, told, ended.
+"""The threads that speak to the queue server, started and stopped as a whole.
 
-The poller registers and claims; once the server knows us, the watcher and the
-reporter join it. Main thread only.
+A registration comes first; pollers, the heartbeat loop and the reporter start once the agent is registered. Main thread
+only.
 """
 
 import threading
-from collections import Counter
 from collections.abc import Iterable
 
 from launchd.agent.events import Claimed, EventQueue, Registered, SlotKind
 from launchd.agent.job_record import JobRecord
 from launchd.agent.outbox import Outbox
-from launchd.agent.server_link.agent_run import AgentRun
-from launchd.agent.server_link.heartbeat import HeartbeatLoop, MonitoredRun
+from launchd.agent.server_link.heartbeat import HeartbeatLoop
+from launchd.agent.server_link.permits import SlotPermits
 from launchd.agent.server_link.poller import Poller
-from launchd.agent.server_link.registration import RegistrationRequest, default_version
+from launchd.agent.server_link.protocol import LinkSettings, MonitoredRun, ServerProtocol
+from launchd.agent.server_link.registration import RegistrationRequest, RegistrationThread, default_version
 from launchd.agent.server_link.reporter import Reporter
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
 from launchd.config import AgentConfig
 
-#: How long saying goodbye may take: it is a courtesy.
+#: How long the agent waits at its end for the server to hear of it.
 DEREGISTER_SECONDS = 2.0
 
 
 class QueueServerSession:
-    """Speaks to one queue server for the supervisor."""
+    """The agent at one queue server, from its first registration to its end."""
 
     def __init__(self, server: QueueServer, events: EventQueue, secrets: tuple[str, ...]) -> None:
-        """``secrets`` are in nothing that is sent as a text."""
+        """``secrets`` are masked in every text that is sent."""
+        self.registered: Registered | None = None
         self._server = server
         self._events = events
         self._secrets = secrets
-        self._agent_run: AgentRun | None = None
-        self._poller: Poller | None = None
+        self._permits = {kind: SlotPermits() for kind in SlotKind}
+        self._registration: RegistrationThread | None = None
+        self._protocol: ServerProtocol | None = None
+        self._pollers: tuple[Poller, ...] = ()
         self._heartbeat: HeartbeatLoop | None = None
+        self._active_jobs: tuple[MonitoredRun, ...] = ()
         self._reporter: Reporter | None = None
-        self._claims_read: Counter[SlotKind] = Counter()
-        self.registered: Registered | None = None
 
     def start(self, config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]) -> None:
-        """Register with the queues of ``config`` and claim from them; ends what was started before."""
+        """Register for the queues of ``config`` and claim from them; ends an earlier registration."""
         self._stop_loops()
-        supervision = config.launchd.supervision
-        self._claims_read = Counter()
-        self._poller = Poller(
-            self._server,
-            _registration_request(config, remembered_id, known_items),
-            self._events,
-            wait_seconds=supervision.wait_seconds,
-            poll_seconds=supervision.poll_seconds,
+        request = RegistrationRequest(
+            config.entity, config.queues, config.public(), default_version(), remembered_id, known_items
         )
-        self._poller.start()
+        self._registration = RegistrationThread(self._server, request, self._events, self._protocol)
+        self._registration.start()
 
     def on_registered(self, registered: Registered, config: AgentConfig, outbox: Outbox) -> None:
-        """Go on once the server knows us: hear its orders, and report."""
-        supervision = config.launchd.supervision
-        # Its owner is the reporter, which stays the same whatever we register as later.
-        agent_run = self._agent_run = self._agent_run or AgentRun(self._server, registered)
+        """Start claiming, sending heartbeats and reporting; a registration that was superseded is ignored."""
+        registration = self._registration
+        if registration is None or registration.protocol is None or registration.registered is not registered:
+            return
+        protocol = self._protocol = registration.protocol
+        settings = self._settings(config)
         self.registered = registered
-        self._heartbeat = HeartbeatLoop(
-            self._server,
-            registered,
-            self._events,
-            agent_run,
-            wait_seconds=supervision.wait_seconds,
-            poll_seconds=supervision.poll_seconds,
-            stopped_run_timeout=config.stopped_run_timeout,
-        )
+        self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events)
+        self._heartbeat.set_active_jobs(self._active_jobs)
         self._heartbeat.start()
         if self._reporter is None:
-            self._reporter = Reporter(
-                self._server,
-                registered,
-                self._events,
-                agent_run=agent_run,
-                secrets=self._secrets,
-                init_grace_seconds=config.launchd.jobs.init_grace_seconds,
-            )
+            self._reporter = Reporter(protocol, registered, settings, self._events)
             self._reporter.start()
             outbox.connect(self._reporter)
+        if not registration.stopped.is_set():
+            self._start_pollers(protocol, registered, settings)
 
     def count_claim(self, claimed: Claimed) -> None:
-        """Note that the main thread has counted the items of one more claim."""
-        if self._poller is not None and claimed.poller == self._poller.number:
-            self._claims_read[claimed.kind] += 1
+        """Note that the main thread counts the slots of these items from now on."""
+        self._permits[claimed.kind].count(len(claimed.items))
 
     def stop_claiming(self) -> None:
-        """Claim no more; orders are still heard and outcomes still told."""
-        if self._poller is not None:
-            self._poller.end()
+        """Claim no more; stop requests are still heard and outcomes still reported."""
+        if self._registration is not None:
+            self._registration.stopped.set()
+        for poller in self._pollers:
+            poller.end()
+        self._pollers = ()
 
     def set_free_slots(self, kind: SlotKind, slots: int) -> None:
-        """Say how many slots are free for items of ``kind``."""
-        if self._poller is not None:
-            self._poller.set_free_slots(kind, slots, self._claims_read[kind])
+        """Permit claims for the free slots of ``kind``, as the main thread counts them now."""
+        self._permits[kind].grant(slots)
 
     def set_active_jobs(self, jobs: Iterable[JobRecord]) -> None:
-        """Say which jobs may be ordered to stop."""
+        """Set the jobs that the server may want stopped."""
+        self._active_jobs = tuple(_monitored(job) for job in jobs)
         if self._heartbeat is not None:
-            self._heartbeat.set_active_jobs(
-                tuple(
-                    MonitoredRun(
-                        job.item_id, job.spec.entity, job.spec.project, job.spec.run_id, job.stop_reason is not None
-                    )
-                    for job in jobs
-                )
-            )
+            self._heartbeat.set_active_jobs(self._active_jobs)
 
     def close(self) -> None:
-        """End all threads and tell the server, if it listens, that we are gone."""
+        """End all threads and tell the server, if it answers soon, that the agent has ended."""
         self._stop_loops()
         if self._reporter is not None:
             self._reporter.end()
-        if self.registered is not None and self.registered.agent_id:
-            goodbye = threading.Thread(target=self._deregister, args=(self.registered.agent_id,), daemon=True)
+        if self._protocol is not None and self.registered is not None and self.registered.agent_id:
+            arguments = (self._protocol, self.registered.agent_id)
+            goodbye = threading.Thread(target=_deregister, args=arguments, daemon=True)
             goodbye.start()
             goodbye.join(DEREGISTER_SECONDS)
+
+    def _start_pollers(self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings) -> None:
+        for permits in self._permits.values():
+            # Nothing is claimed before the main thread has committed the agent's id: it grants permits after that.
+            permits.grant(0)
+        self._pollers = tuple(
+            Poller(protocol, kind, self._permits[kind], registered, settings, self._events)
+            for kind in protocol.claim_kinds
+        )
+        for poller in self._pollers:
+            poller.start()
 
     def _stop_loops(self) -> None:
         self.stop_claiming()
@@ -124,19 +118,25 @@ class QueueServerSession:
             self._heartbeat.end()
         self._heartbeat = None
 
-    def _deregister(self, agent_id: str) -> None:
-        try:
-            self._server.update_agent(agent_id, "KILLED")
-            if self._agent_run is not None:
-                self._agent_run.end()
-        except QueueServerError:
-            # It will notice by our silence.
-            return
+    def _settings(self, config: AgentConfig) -> LinkSettings:
+        supervision = config.launchd.supervision
+        return LinkSettings(
+            wait_seconds=supervision.wait_seconds,
+            poll_seconds=supervision.poll_seconds,
+            stopped_run_timeout=config.stopped_run_timeout,
+            init_grace_seconds=config.launchd.jobs.init_grace_seconds,
+            secrets=self._secrets,
+        )
 
 
-def _registration_request(
-    config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]
-) -> RegistrationRequest:
-    return RegistrationRequest(
-        config.entity, config.queues, config.public(), default_version(), remembered_id, known_items
-    )
+def _monitored(job: JobRecord) -> MonitoredRun:
+    spec = job.spec
+    return MonitoredRun(job.item_id, spec.entity, spec.project, spec.run_id, job.stop_reason is not None)
+
+
+def _deregister(protocol: ServerProtocol, agent_id: str) -> None:
+    try:
+        protocol.deregister(agent_id)
+    except QueueServerError:
+        # The server notices the silence.
+        return

@@ -1,10 +1,10 @@
-"""Queue servers for the threads that speak to one: W&B's kind and ours, both on real sockets."""
+"""Queue servers for the threads that speak to one, both kinds on real sockets."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from launchd.agent.server_link import poller, retry, wandb_reports
+from launchd.agent.server_link import requeue, retry
 from launchd.client.queue_server import QueueServer
 from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, running_server
@@ -17,13 +17,9 @@ PATIENCE_SECONDS = 0.5
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pauses between retries grow from a hundredth of a second, and the long ones be as short."""
-    for module, name in (
-        (retry, "FIRST_PAUSE_SECONDS"),
-        (retry, "UNAUTHORIZED_PAUSE_SECONDS"),
-        (poller, "REFUSED_PAUSE_SECONDS"),
-    ):
-        monkeypatch.setattr(module, name, 0.01)
-    monkeypatch.setattr(wandb_reports, "REQUEUE_RETRY_SECONDS", 0.05)
+    for name in ("FIRST_PAUSE_SECONDS", "MISCONFIGURED_PAUSE_SECONDS"):
+        monkeypatch.setattr(retry, name, 0.01)
+    monkeypatch.setattr(requeue, "REQUEUE_RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture

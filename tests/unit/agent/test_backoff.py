@@ -1,30 +1,35 @@
-"""How often an idle agent asks: soon after a job, then less and less often, never slower than W&B's agent."""
-
-import itertools
+"""Growing pauses, and the rate that a server allows."""
 
 import pytest
 
-from launchd.agent.server_link.backoff import Backoff
+from launchd.agent.backoff import Backoff
 from launchd.client.ratelimit import LONGEST_SPACING_SECONDS, RateLimit
 
 
-def test_pauses_grow_to_the_longest_and_start_over_after_a_job() -> None:
-    pace = Backoff(10.0)
-    pauses = [pace.next_pause() for _ in range(9)]
-    assert 0.8 <= pauses[0] <= 1.0
-    assert all(after > before * 0.9 for before, after in itertools.pairwise(pauses[:6]))
-    assert 8.0 <= pauses[-1] <= 10.0
-    pace.reset()
-    assert pace.next_pause() <= 1.0
+def test_pauses_grow_to_the_longest_and_start_over_after_a_success() -> None:
+    backoff = Backoff(0.5, 3.0)
+    assert [backoff.next_pause() for _ in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    backoff.reset()
+    assert backoff.next_pause() == 0.5
 
 
-def test_agents_do_not_ask_in_step() -> None:
-    assert len({Backoff(10.0).next_pause() for _ in range(20)}) == 20
+def test_pauses_with_jitter_stay_within_it_and_differ() -> None:
+    pauses = [Backoff(10.0, 10.0, jitter=(0.8, 1.2)).next_pause() for _ in range(20)]
+    assert all(8.0 <= pause <= 12.0 for pause in pauses)
+    assert len(set(pauses)) == 20
 
 
-def test_a_short_longest_pause_is_the_longest() -> None:
-    pace = Backoff(0.1)
-    assert max(pace.next_pause() for _ in range(5)) <= 0.1
+def test_a_growth_of_its_own() -> None:
+    assert [Backoff(1.0, 60.0, growth=1.5).pause_after(failures) for failures in range(3)] == [1.0, 1.5, 2.25]
+
+
+def test_a_longest_pause_below_the_first_is_the_longest() -> None:
+    assert Backoff(1.0, 0.1).next_pause() == 0.1
+
+
+def test_an_outage_of_any_length_is_no_overflow() -> None:
+    backoff = Backoff(0.2, 30.0)
+    assert [backoff.next_pause() for _ in range(5000)][-1] == 30.0
 
 
 @pytest.mark.parametrize(
@@ -42,13 +47,13 @@ def test_a_short_longest_pause_is_the_longest() -> None:
     ],
 )
 def test_the_servers_limit_is_spread_over_its_time(remaining: str, reset: str | None, spacing: float) -> None:
-    allowance = RateLimit()
-    allowance.update({"RateLimit-Remaining": remaining} | ({"RateLimit-Reset": reset} if reset else {}))
-    assert allowance.spacing() == pytest.approx(spacing)
+    rate_limit = RateLimit()
+    rate_limit.update({"RateLimit-Remaining": remaining} | ({"RateLimit-Reset": reset} if reset else {}))
+    assert rate_limit.spacing() == pytest.approx(spacing)
 
 
 def test_an_answer_without_a_limit_leaves_it_as_it_was() -> None:
-    allowance = RateLimit()
-    allowance.update({"RateLimit-Remaining": "10", "RateLimit-Reset": "20"})
-    allowance.update({})
-    assert allowance.spacing() == 2.0
+    rate_limit = RateLimit()
+    rate_limit.update({"RateLimit-Remaining": "10", "RateLimit-Reset": "20"})
+    rate_limit.update({})
+    assert rate_limit.spacing() == 2.0

@@ -9,6 +9,7 @@ import pytest
 
 from ipc.messages import Adopt, Start
 from ipc.states import JobState
+from launchd.agent.deliveries import decode_outcome
 from launchd.agent.journal import JOURNAL_FILE
 from tests.support.controller_harness import ControllerHarness
 
@@ -45,7 +46,7 @@ def test_its_ended_jobs_are_listed(harness: ControllerHarness) -> None:
 
 def test_what_it_had_not_told_is_still_to_be_told(harness: ControllerHarness) -> None:
     [delivery] = harness.journal.deliveries()
-    assert (delivery.kind, msgspec.json.decode(delivery.body)["status"]) == ("outcome", "failed")
+    assert (delivery.kind, decode_outcome(delivery.body).report.status) == ("outcome", "failed")
 
 
 def test_the_name_of_its_agent_is_known(harness: ControllerHarness) -> None:

@@ -1,4 +1,4 @@
-"""What is logged of how we stand with the queue server."""
+"""What is logged of the connection to the queue server."""
 
 import logging
 
@@ -17,12 +17,12 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_team_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    relations = ServerHealth()
-    relations.note_registration(TEAM)
-    relations.note_registration(TEAM)
+    health = ServerHealth()
+    health.note_registration(TEAM)
+    health.note_registration(TEAM)
 
     assert warnings(caplog) == ["vision"]
-    relations.note_registration(msgspec.structs.replace(TEAM, entity="audio"))
+    health.note_registration(msgspec.structs.replace(TEAM, entity="audio"))
     assert warnings(caplog) == ["vision", "audio"]
 
 

@@ -52,7 +52,7 @@ def test_a_job_goes_its_way(harness: ControllerHarness) -> None:
 
     assert harness.pool.workers[0].commands() == [Start, SubmitApproved]
     assert (harness.job().state, harness.job().attempt, harness.job().exit_code) == (JobState.FINISHED, 1, 0)
-    assert [outcome["status"] for outcome in harness.outbox.outcomes("a")] == ["finished"]
+    assert [outcome.status for outcome in harness.outbox.outcomes("a")] == ["finished"]
     assert [str(job.state) for job in harness.outbox.statuses] == [
         "fetching",
         "building",
@@ -114,7 +114,15 @@ def test_an_item_that_is_over_and_leased_again_has_its_outcome_sent_again(harnes
     end(harness)
     harness.claim()
     assert len(harness.pool.workers) == 1
-    assert [outcome["status"] for outcome in harness.outbox.outcomes("a")] == ["finished", "finished"]
+    assert [outcome.status for outcome in harness.outbox.outcomes("a")] == ["finished", "finished"]
+
+
+def test_an_item_whose_refusal_is_not_on_disk_yet_is_not_admitted_anew(harness: ControllerHarness) -> None:
+    with harness.unwritable_journal():
+        harness.claim(resource="kubernetes")
+        harness.claim()
+    harness.turn()
+    assert (harness.job().state, len(harness.table)) == (JobState.FAILED, 0)
 
 
 def test_workers_wait_for_their_jobs(harness: ControllerHarness) -> None:
@@ -196,7 +204,7 @@ def test_the_third_loss_in_a_row_fails_the_job_and_says_where_to_look(harness: C
 
 def test_each_loss_waits_longer_for_the_next_worker(harness: ControllerHarness) -> None:
     harness.bring_to("running")
-    for pause in (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 60.0):
+    for pause in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0):
         harness.exit(SIGKILLED)
         if pause:
             harness.wait(pause - 0.01)
@@ -263,7 +271,7 @@ def test_an_outcome_is_told_once(
     harness.bring_to("running")
     end(harness, outcome)
     [told] = harness.outbox.outcomes("a")
-    assert (told["status"], told["message"]) == (status, message)
+    assert (told.status, told.message) == (status, message)
 
 
 def test_a_preempted_job_goes_back_into_its_queue(harness: ControllerHarness) -> None:

@@ -18,11 +18,13 @@ from ipc.handles import ExitResult, Handle
 from ipc.messages import Adopt, Failed, Finished, PhaseChanged, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import TERMINAL_STATES, JobState
 from launchd.agent.events import Acknowledged
-from launchd.agent.job_controller import REASSIGN_BACKOFF_SECONDS
 from launchd.client.queue_server import ClaimedItem, StopRequest
 from tests.support.controller_harness import AGENT, SPEC, ControllerHarness, StubWorker
 
 ITEMS = ("a", "b", "c")
+
+#: The longest that a job may wait for its next worker.
+LONGEST_PAUSE_SECONDS = 60.0
 EXIT_CODES = (WorkerExit.DETACHED, WorkerExit.ORPHANED, WorkerExit.UNKNOWN, WorkerExit.CRASHED, -9, 1)
 
 
@@ -192,7 +194,7 @@ class JobHistories(RuleBasedStateMachine):
     def _collect_outcomes(self) -> None:
         for item in ITEMS:
             for outcome in self.harness.outbox.outcomes(item):
-                self.outcomes.setdefault(item, []).append(outcome["status"])
+                self.outcomes.setdefault(item, []).append(outcome.status)
         self.harness.outbox.deliveries.clear()
 
     def _on_disk(self) -> dict[str, tuple[str, bool]]:
@@ -231,7 +233,7 @@ class JobHistories(RuleBasedStateMachine):
 
     @invariant()
     def every_active_job_has_a_worker_or_will_get_one(self) -> None:
-        latest = self.harness.clock.monotonic() + max(REASSIGN_BACKOFF_SECONDS)
+        latest = self.harness.clock.monotonic() + LONGEST_PAUSE_SECONDS
         for active in self.harness.table:
             has_worker = active.job.item_id in self.harness.pool.busy
             assert has_worker or (active.assign_at is not None and active.assign_at <= latest)

@@ -3,7 +3,11 @@
 import msgspec
 import pytest
 
-from launchd.agent.server_link.registration import RegistrationRequest, default_version, register
+from launchd.agent.events import Registered
+from launchd.agent.server_link import registration
+from launchd.agent.server_link.launchd_protocol import LaunchdProtocol
+from launchd.agent.server_link.registration import RegistrationRequest, choose_protocol, default_version
+from launchd.agent.server_link.wandb_protocol import WandbProtocol
 from launchd.client.errors import Refused
 from launchd.client.queue_server import QueueServer
 from tests.support.server import Api, fresh_name
@@ -25,13 +29,22 @@ def again(first: RegistrationRequest, agent_id: str, *items: str) -> Registratio
     return msgspec.structs.replace(first, remembered_id=agent_id, known_items=items)
 
 
+def register(server: QueueServer, what: RegistrationRequest) -> Registered:
+    return registration.register(server, choose_protocol(server), what)
+
+
+def test_the_protocol_is_the_one_that_the_server_speaks(client: QueueServer, wandb_client: QueueServer) -> None:
+    assert type(choose_protocol(client)) is LaunchdProtocol
+    assert type(choose_protocol(wandb_client)) is WandbProtocol
+
+
 def test_the_entity_is_the_keys_own_where_none_is_named(client: QueueServer, queue: str) -> None:
     registered = register(client, request(queue, entity=None))
     assert registered.entity == "me"
     assert registered.queue_names == (queue,)
 
 
-def test_the_server_knows_what_we_are(client: QueueServer, queue: str) -> None:
+def test_the_server_shows_what_was_registered(client: QueueServer, queue: str) -> None:
     registered = register(client, request(queue))
     agent = client.agent(registered.agent_id)
     assert agent is not None

@@ -1,21 +1,20 @@
-"""The reporter: everything arrives, once, in W&B's words at W&B's server and in ours at ours."""
+"""The reporter: everything arrives, once, by the protocol of W&B's servers and by the launchd protocol."""
 
 import itertools
 import json
 
 import pytest
 
-from launchd.agent.events import Acknowledged, Delivered, Registered, ServerContact
+from launchd.agent.events import Acknowledged, Delivered, ServerContact
 from launchd.agent.journal import Delivery
-from launchd.agent.server_link.agent_run import AgentRun
-from launchd.agent.server_link.reporter import Acknowledgement, Reporter
+from launchd.agent.server_link.protocol import Acknowledgement
 from launchd.client.queue_server import QueueServer, Report
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, fresh_name
-from tests.support.threads import reporting
+from tests.support.threads import make_reporter, reporting
 from tests.support.waiting import wait_until
-from tests.support.wandb_server import ENTITY, KEY, Fault, WandbServer
+from tests.support.wandb_server import ENTITY, Fault, WandbServer
 
 _ids = itertools.count(1)
 
@@ -50,11 +49,11 @@ def test_an_item_is_acknowledged_with_its_run(
     assert (wandb.items[item].state, wandb.items[item].run_id) == ("CLAIMED", f"run-{item}")
 
 
-def test_an_item_that_another_agent_took_is_not_ours(
+def test_an_item_that_another_agent_took_is_not_accepted(
     wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
 ) -> None:
     item = leased_item(wandb, wandb_client)
-    wandb_client.ack(item, "somebody-elses-run")
+    wandb_client.ack(item, "another-agents-run")
     with reporting(wandb_client, recorded_events) as reporter:
         reporter.acknowledge(ask_for(item))
         assert recorded_events.wait_for(Acknowledged) == [Acknowledged(item, accepted=False)]
@@ -119,15 +118,7 @@ def test_acknowledgements_go_before_outcomes(
     wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
 ) -> None:
     items = [leased_item(wandb, wandb_client) for _ in range(3)]
-    known = Registered("agent-1", "name", ENTITY, ("a",), wandb_client.capabilities())
-    reporter = Reporter(
-        wandb_client,
-        known,
-        recorded_events.queue,
-        agent_run=AgentRun(wandb_client, known),
-        secrets=(KEY,),
-        init_grace_seconds=1.0,
-    )
+    reporter = make_reporter(wandb_client, recorded_events)
     reporter.deliver(outcome(items[0], "failed", message="m", stage="run"))
     reporter.acknowledge(ask_for(items[1]))
     reporter.acknowledge(ask_for(items[2]))
@@ -150,7 +141,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(
     assert [contact.error is None for contact in recorded_events.of(ServerContact)] == [False, True]
 
 
-# Our own server.
+# The launchd server.
 
 
 @pytest.fixture
@@ -171,7 +162,7 @@ def agent_with_items(api: Api, queue: str, count: int) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("lost", [0, 2])
-def test_everything_arrives_once_at_our_server(
+def test_everything_arrives_once_at_the_launchd_server(
     native: RunningServer, api: Api, queue: str, recorded_events: RecordedEvents, lost: int
 ) -> None:
     agent, items = agent_with_items(api, queue, 5)
@@ -194,7 +185,7 @@ def test_everything_arrives_once_at_our_server(
     assert [api.state(item) for item in items] == ["FINISHED"] * 5
 
 
-def test_what_our_server_does_not_know_is_dropped_with_a_reason(
+def test_what_the_launchd_server_does_not_know_is_dropped_with_a_reason(
     api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
 ) -> None:
     agent, (item,) = agent_with_items(api, queue, 1)
@@ -202,9 +193,7 @@ def test_what_our_server_does_not_know_is_dropped_with_a_reason(
     with reporting(client, recorded_events, agent) as reporter:
         reporter.deliver(outcome("no-such-item", "finished", agent))
         reporter.deliver(outcome(item, "finished", agent))
-        wait_until(
-            lambda: sum(len(one.ids) for one in recorded_events.of(Delivered)) == 2, what="both are off our hands"
-        )
+        wait_until(lambda: sum(len(one.ids) for one in recorded_events.of(Delivered)) == 2, what="both are settled")
     refused = [one for one in recorded_events.of(Delivered) if one.refusal]
     assert len(refused) == 1
     assert api.state(item) == "FINISHED"
@@ -222,6 +211,20 @@ def test_states_on_the_way_are_shown_and_never_after_the_outcome(
         reporter.deliver(outcome(item, "finished", agent))
         recorded_events.wait_for(Delivered)
     assert (api.item(item) or {})["status"] == "finished"
+
+
+def test_a_preempted_run_is_queued_once_however_often_it_is_delivered(
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
+) -> None:
+    agent, (item,) = agent_with_items(api, queue, 1)
+    body = {"entity": ENTITY, "queue": queue, "run_spec": {"project": "p", "run_id": "r", "_resume_count": 1}}
+    delivery = Delivery(next(_ids), item, agent, "requeue", json.dumps(body), 0.0)
+    with reporting(client, recorded_events, agent) as reporter:
+        reporter.deliver(delivery)
+        reporter.deliver(delivery)
+        assert recorded_events.wait_for(Delivered, 2) == [Delivered((delivery.id,))] * 2
+    queued = [one.id for one in client.queue_items(ENTITY, queue, 10)]
+    assert len(set(queued) - {item}) == 1
 
 
 def test_each_item_is_reported_by_the_agent_that_claimed_it(

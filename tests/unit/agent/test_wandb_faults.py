@@ -9,16 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from launchd.agent.events import Acknowledged, Delivered, Registered, ServerContact, StopRequested
+from launchd.agent.deliveries import DeliveryBody, JobEnd, JobOutcome, JobWarning, RequeuedRun, body_fields
+from launchd.agent.events import Acknowledged, Delivered, ServerContact, StopRequested
 from launchd.agent.journal import Delivery
-from launchd.agent.server_link.heartbeat import STOPPED_RUN_REASON, MonitoredRun
-from launchd.agent.server_link.reporter import Acknowledgement
-from launchd.agent.server_link.wandb_reports import JobEnd
+from launchd.agent.server_link.protocol import Acknowledgement, MonitoredRun
+from launchd.agent.server_link.wandb_protocol import STOPPED_RUN_REASON
 from launchd.client.operations import accounts, launch, runs
 from launchd.client.operations.operation import Operation
-from launchd.client.queue_server import QueueServer, StopRequest
+from launchd.client.queue_server import QueueServer, Report, StopRequest
 from tests.support.recorded_events import RecordedEvents
-from tests.support.threads import polling, reporting, want_until_all_came, watching
+from tests.support.threads import polling, reporting, sending_heartbeats
 from tests.support.waiting import wait_until
 from tests.support.wandb_faults import Fault
 from tests.support.wandb_server import ENTITY, WandbServer, wandb_server
@@ -88,21 +88,20 @@ def taken_item(wandb: WandbServer, run: str | None = None) -> str:
 
 
 def outcome(item_id: str, run: str, status: str, *, scheduler: bool = False) -> Delivery:
-    report = {"runQueueItemId": item_id, "sequence": 1, "status": status, "message": "It broke.", "stage": "run"}
-    ending = JobEnd(ENTITY, "tests", run, "/nonexistent", ran=True, is_scheduler=scheduler)
-    body = {**report, "ending": {name: getattr(ending, name) for name in ending.__struct_fields__}}
-    return delivery(item_id, "outcome", body)
+    report = Report(item_id, 1, status, message="It broke.", stage="run")
+    end = JobEnd(ENTITY, "tests", run, "/nonexistent", ran=True, is_scheduler=scheduler)
+    return delivery(item_id, JobOutcome(report, end))
 
 
-def delivery(item_id: str, kind: str, body: object) -> Delivery:
-    return Delivery(next(_ids), item_id, "agent-1", kind, json.dumps(body), float("inf"))
+def delivery(item_id: str, body: DeliveryBody) -> Delivery:
+    return Delivery(next(_ids), item_id, "agent-1", body.kind, json.dumps(body_fields(body)), float("inf"))
 
 
 def test_no_operation_of_an_agent_is_left_out() -> None:
-    ours = {one.name for topic in (launch, runs) for one in vars(topic).values() if isinstance(one, Operation)}
-    ours |= {accounts.CAPABILITIES.name, accounts.VIEWER.name}
+    sent = {one.name for topic in (launch, runs) for one in vars(topic).values() if isinstance(one, Operation)}
+    sent |= {accounts.CAPABILITIES.name, accounts.VIEWER.name}
     met = {*REGISTERING, *TAKING, *TELLING, *KEEPING, *REQUEUEING, *WATCHING}
-    assert ours - NOT_OF_AGENTS == met - {"PUT", "file_stream", "pushToRunQueueByName"}
+    assert sent - NOT_OF_AGENTS == met - {"PUT", "file_stream", "pushToRunQueueByName"}
 
 
 @FAULTS
@@ -112,9 +111,8 @@ def test_a_poller_registers_and_gets_every_item(
 ) -> None:
     items = [wandb.push("a"), wandb.push("b"), wandb.push("b")]
     wandb.break_operations(fault, *REGISTERING, done=done)
-    with polling(wandb_client, recorded_events, "a", "b", entity=None) as poller:
-        recorded_events.wait_for(Registered, timeout=SCENE_SECONDS)
-        want_until_all_came(poller, recorded_events, items, SCENE_SECONDS)
+    with polling(wandb_client, recorded_events, "a", "b", entity=None, timeout=SCENE_SECONDS) as agent:
+        agent.want_until_all_came(items, SCENE_SECONDS)
     assert set(wandb.met) == set(REGISTERING)
     assert recorded_events.of(ServerContact)[-1].error is None
 
@@ -150,7 +148,7 @@ def test_what_became_of_items_arrives(
     never, begun, scheduler = (taken_item(wandb, run) for run in ("never", "begun", "scheduler"))
     wandb.break_operations(fault, *TELLING, *KEEPING, done=done)
     with reporting(wandb_client, recorded_events, grace=0.05) as reporter:
-        reporter.deliver(delivery(begun, "warning", {"message": "m", "stage": "Kubernetes"}))
+        reporter.deliver(delivery(begun, JobWarning("m", "Kubernetes")))
         reporter.deliver(outcome(never, "never", "finished"))
         reporter.deliver(outcome(begun, "begun", "failed"))
         reporter.deliver(outcome(scheduler, "scheduler", "failed", scheduler=True))
@@ -172,12 +170,12 @@ def test_a_preempted_run_is_queued_once(
     wandb_client.capabilities()
     first = taken_item(wandb, "r")
     wandb.break_operations(fault, *REQUEUEING, done=done)
-    body = {"entity": ENTITY, "queue": "a", "run_spec": {"run_id": "r", "_resume_count": 1}}
+    run = RequeuedRun(ENTITY, "a", {"run_id": "r", "_resume_count": 1})
     with reporting(wandb_client, recorded_events) as reporter:
-        reporter.deliver(delivery(first, "requeue", body))
+        reporter.deliver(delivery(first, run))
         wait_until(lambda: len(wandb.items) == 2, SCENE_SECONDS, "it is queued")
         (second,) = set(wandb.items) - {first}
-        # Another agent takes it: only then can anybody tell whose run it is.
+        # Another agent takes it: only then does the server say whose run it is.
         wandb.items[second].state, wandb.items[second].run_id = "CLAIMED", "r"
         assert recorded_events.wait_for(Delivered, 1, SCENE_SECONDS)[0].refusal is None
     assert set(wandb.items) == {first, second}
@@ -186,17 +184,19 @@ def test_a_preempted_run_is_queued_once(
 
 @FAULTS
 @SIDES
-def test_orders_are_heard(
+def test_stop_requests_are_heard(
     wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, fault: Fault, done: bool
 ) -> None:
     agent_id = wandb_client.create_agent(ENTITY, ["queue-a"], "host", {}, "launchd@test")
     wandb.break_operations(fault, *WATCHING, done=done)
     wandb.stopped_runs.add("run")
     wandb.stop_polling = True
-    with watching(wandb_client, recorded_events, agent_id) as watcher:
-        watcher.set_active_jobs((MonitoredRun("item", ENTITY, "tests", "run"),))
+    with sending_heartbeats(wandb_client, recorded_events, agent_id) as heartbeat:
+        heartbeat.set_active_jobs((MonitoredRun("item", ENTITY, "tests", "run"),))
         wait_until(
-            lambda: _ordered(recorded_events) == {StopRequest("item", STOPPED_RUN_REASON)}, SCENE_SECONDS, "the stop"
+            lambda: _stop_requests(recorded_events) == {StopRequest("item", STOPPED_RUN_REASON)},
+            SCENE_SECONDS,
+            "the stop",
         )
         wait_until(
             lambda: any(one.stop_polling for one in recorded_events.of(StopRequested)),
@@ -207,5 +207,5 @@ def test_orders_are_heard(
     assert set(wandb.met) == set(WATCHING)
 
 
-def _ordered(recorded_events: RecordedEvents) -> set[StopRequest]:
+def _stop_requests(recorded_events: RecordedEvents) -> set[StopRequest]:
     return {stop for event in recorded_events.of(StopRequested) for stop in event.stops}

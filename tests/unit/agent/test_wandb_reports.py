@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from launchd.agent.events import Delivered, Registered
+from launchd.agent.events import Delivered
 from launchd.agent.failure_log import TAIL_BYTES, error_text, redact
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link import agent_run, wandb_reports
@@ -17,7 +17,7 @@ from launchd.agent.server_link.agent_run import AgentRun
 from launchd.agent.server_link.wandb_reports import NO_INIT, NOT_STARTED, retry_delays
 from launchd.client.queue_server import QueueServer
 from tests.support.recorded_events import RecordedEvents
-from tests.support.threads import reporting
+from tests.support.threads import known_agent, reporting
 from tests.support.waiting import assert_stays, wait_until
 from tests.support.wandb_server import ENTITY, KEY, Flavour, StoredItem, WandbServer, wandb_server
 
@@ -25,7 +25,7 @@ _ids = itertools.count(1)
 
 
 def taken(wandb: WandbServer) -> StoredItem:
-    """Return an item in our care, which is to become the run ``run``."""
+    """Return an item that the agent acknowledged as the run ``run``."""
     item = wandb.items[wandb.push("a")]
     item.state, item.run_id = "CLAIMED", "run"
     return item
@@ -147,7 +147,7 @@ def test_an_item_that_is_gone_is_given_up(
     del wandb.items[item.id]
     with reporting(wandb_client, recorded_events) as reporter:
         reporter.deliver(ended(item, "failed", message="m", stage="agent", ran=False))
-        assert "no longer ours to fail" in (recorded_events.wait_for(Delivered)[0].refusal or "")
+        assert "no longer this agent's to fail" in (recorded_events.wait_for(Delivered)[0].refusal or "")
 
 
 @pytest.mark.parametrize(("status", "state"), [("failed", "CANCELED"), ("finished", "RUNNING"), ("stopped", "RUNNING")])
@@ -212,12 +212,12 @@ def test_the_agents_run_lives_as_long_as_the_agent(
     wandb: WandbServer, wandb_client: QueueServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agent_run, "HEARTBEAT_SECONDS", 0.05)
-    known = Registered("agent-1", "agent", ENTITY, ("a",), wandb_client.capabilities())
-    run = AgentRun(wandb_client, known)
+    run = AgentRun(wandb_client)
+    run.note_agent(msgspec.structs.replace(known_agent(wandb_client, "agent-1"), agent_name="agent"))
     run.heartbeat()
     run.end()
     assert wandb.runs == {}
-    run.upload_log("agent-1", "a/error/error.log", b"why")
+    run.upload_log(ENTITY, "agent-1", "a/error/error.log", b"why")
     beats = wandb.runs["agent"].beats
     wait_until(lambda: run.heartbeat() or wandb.runs["agent"].beats > beats + 1, what="two beats")
     run.end()

@@ -1,0 +1,95 @@
+"""What the queue server has to be told of a job, and how the rows of the journal's outbox keep it.
+
+A row has a kind and a body. The body is one of the structs below, encoded as JSON.
+"""
+
+import json
+from typing import Any, ClassVar
+
+import msgspec
+
+from launchd.client.queue_server import Report
+
+
+class JobEnd(msgspec.Struct, frozen=True):
+    """Facts about a job that is over, beside its report; a W&B server is told of some outcomes only.
+
+    ``entity``, ``project`` and ``run_id`` name the run that the job was to become. ``directory`` is the job's, with its
+    logs. ``ran`` says whether the job had a process, or the like, that ended.
+    """
+
+    entity: str
+    project: str
+    run_id: str
+    directory: str
+    ran: bool
+    is_scheduler: bool = False
+
+
+class JobOutcome(msgspec.Struct, frozen=True):
+    """The outcome of a job. ``end`` is missing in rows of early versions only."""
+
+    kind: ClassVar[str] = "outcome"
+
+    report: Report
+    end: JobEnd | None = None
+
+
+class JobWarning(msgspec.Struct, frozen=True):
+    """A warning about a job that goes on; ``stage`` is W&B's word for where it arose."""
+
+    kind: ClassVar[str] = "warning"
+
+    message: str
+    stage: str
+
+
+class RequeuedRun(msgspec.Struct, frozen=True):
+    """The run of a preempted job, which goes back into ``queue`` of ``entity``."""
+
+    kind: ClassVar[str] = "requeue"
+
+    entity: str
+    queue: str
+    run_spec: dict[str, Any]
+
+
+DeliveryBody = JobOutcome | JobWarning | RequeuedRun
+
+
+class _StoredOutcome(msgspec.Struct, frozen=True):
+    """Both layouts of an outcome's row: ``report`` and ``end``, or ``ending`` among the fields of the report."""
+
+    report: Report | None = None
+    end: JobEnd | None = None
+    ending: JobEnd | None = None
+
+
+_outcome_decoder = msgspec.json.Decoder(_StoredOutcome)
+_report_decoder = msgspec.json.Decoder(Report)
+_warning_decoder = msgspec.json.Decoder(JobWarning)
+
+
+def body_fields(body: DeliveryBody) -> dict[str, object]:
+    """Return ``body`` as the JSON object that a row keeps."""
+    fields: dict[str, object] = msgspec.to_builtins(body)
+    return fields
+
+
+def decode_outcome(body: str) -> JobOutcome:
+    """Return the outcome in the body of a row, in the layout of this version or of an earlier one."""
+    stored = _outcome_decoder.decode(body)
+    if stored.report is not None:
+        return JobOutcome(stored.report, stored.end)
+    return JobOutcome(_report_decoder.decode(body), stored.ending)
+
+
+def decode_warning(body: str) -> JobWarning:
+    """Return the warning in the body of a row."""
+    return _warning_decoder.decode(body)
+
+
+def decode_requeue(body: str) -> RequeuedRun:
+    """Return the requeued run in the body of a row."""
+    # Not by msgspec: run specs may hold NaN and numbers of any length.
+    return RequeuedRun(**json.loads(body))
