@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from launchd.agent.job_record import JobRecord
 from launchd.client.queue_server import Report
 
 
@@ -68,6 +69,28 @@ class _StoredOutcome(msgspec.Struct, frozen=True):
 _outcome_decoder = msgspec.json.Decoder(_StoredOutcome)
 _report_decoder = msgspec.json.Decoder(Report)
 _warning_decoder = msgspec.json.Decoder(JobWarning)
+
+
+def report_of(job: JobRecord) -> Report:
+    """Return the report on ``job`` in its present state."""
+    return Report(
+        item_id=job.item_id,
+        sequence=job.sequence,
+        status=job.status,
+        phase=str(job.state),
+        message=job.message,
+        stage=job.stage,
+        exit_code=job.exit_code,
+        occurred_at=job.state_at,
+    )
+
+
+def outcome_of(job: JobRecord, directory: str) -> JobOutcome:
+    """Return the outcome of ``job``, which is over; ``directory`` is the job's."""
+    spec = job.spec
+    ran = job.may_exist_outside and job.result is not None
+    end = JobEnd(spec.entity, spec.project, spec.run_id, directory, ran, spec.is_scheduler)
+    return JobOutcome(report_of(job), end)
 
 
 def body_fields(body: DeliveryBody) -> dict[str, object]:

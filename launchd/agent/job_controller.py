@@ -37,12 +37,11 @@ from ipc.work_order import write_order
 from launchd.agent.admission import Admitted, Rejected, admit, unreadable
 from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock, SystemClock
-from launchd.agent.deliveries import DeliveryBody, JobWarning, RequeuedRun, body_fields
+from launchd.agent.deliveries import DeliveryBody, JobWarning, RequeuedRun, body_fields, outcome_of
 from launchd.agent.events import Acknowledged
 from launchd.agent.job_record import JobRecord, fail, finish, requeued_spec, restart, transition
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
-from launchd.agent.outbox import outcome_of
 from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext

@@ -160,9 +160,9 @@ class Journal:
 
     def save(self, job: JobRecord) -> None:
         """Keep ``job`` as it is now."""
-        self._pending_jobs[job.item_id] = job
         values = (job.item_id, job.is_over, job.state_at if job.is_over else None, _encode(job).decode())
         self._pending.append((_SAVE_JOB, values))
+        self._pending_jobs[job.item_id] = job
 
     def forget(self, item_id: str) -> None:
         """Forget the job of an item."""

@@ -3,12 +3,11 @@
 Mirrors the outbox of the journal and hands its rows to the reporter once there is one. Main thread only.
 """
 
-from launchd.agent.deliveries import JobEnd, JobOutcome
+from launchd.agent.deliveries import report_of
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link.protocol import Acknowledgement
 from launchd.agent.server_link.reporter import Reporter
-from launchd.client.queue_server import Report
 
 
 class Outbox:
@@ -19,7 +18,9 @@ class Outbox:
         self._reporter: Reporter | None = None
 
     def connect(self, reporter: Reporter) -> None:
-        """Send through ``reporter`` from now on, beginning with the rows that have collected."""
+        """Send through ``reporter`` from now on, beginning with the rows that have collected; once for each reporter."""
+        if reporter is self._reporter:
+            return
         self._reporter = reporter
         for delivery in self._undelivered.values():
             reporter.deliver(delivery)
@@ -59,25 +60,3 @@ class Outbox:
     def oldest_at(self) -> float | None:
         """When the oldest undelivered row was made, in seconds since the epoch."""
         return min((delivery.created_at for delivery in self._undelivered.values()), default=None)
-
-
-def report_of(job: JobRecord) -> Report:
-    """Return the report on ``job`` in its present state."""
-    return Report(
-        item_id=job.item_id,
-        sequence=job.sequence,
-        status=job.status,
-        phase=str(job.state),
-        message=job.message,
-        stage=job.stage,
-        exit_code=job.exit_code,
-        occurred_at=job.state_at,
-    )
-
-
-def outcome_of(job: JobRecord, directory: str) -> JobOutcome:
-    """Return the outcome of ``job``, which is over; ``directory`` is the job's."""
-    spec = job.spec
-    ran = job.may_exist_outside and job.result is not None
-    end = JobEnd(spec.entity, spec.project, spec.run_id, directory, ran, spec.is_scheduler)
-    return JobOutcome(report_of(job), end)

@@ -394,8 +394,10 @@ class Supervisor:
         self._controller.context = AgentContext(self._config, self._context.base_url, registered.entity)
         self._journal.set_meta(AGENT_ID, registered.agent_id)
         # Committed before anything is claimed: an agent that does not know the id it claimed under cannot give it back.
-        self._committed_at = 0.0
-        self._session.on_registered(registered, self._config, self._outbox)
+        self._journal.request_commit()
+        self._session.on_registered(registered, self._config)
+        if self._session.reporter is not None:
+            self._outbox.connect(self._session.reporter)
         self._controller.acknowledge_all()
 
     def _on_registration_refused(self, error: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from launchd.agent.events import Claimed, EventQueue, Registered, SlotKind
 from launchd.agent.job_record import JobRecord
-from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.heartbeat import HeartbeatLoop
 from launchd.agent.server_link.permits import SlotPermits
 from launchd.agent.server_link.poller import Poller
@@ -30,6 +29,8 @@ class QueueServerSession:
     def __init__(self, server: QueueServer, events: EventQueue, secrets: tuple[str, ...]) -> None:
         """``secrets`` are masked in every text that is sent."""
         self.registered: Registered | None = None
+        #: Starts with the first registration, and stays the same from then on.
+        self.reporter: Reporter | None = None
         self._server = server
         self._events = events
         self._secrets = secrets
@@ -39,7 +40,6 @@ class QueueServerSession:
         self._pollers: tuple[Poller, ...] = ()
         self._heartbeat: HeartbeatLoop | None = None
         self._active_jobs: tuple[MonitoredRun, ...] = ()
-        self._reporter: Reporter | None = None
 
     def start(self, config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]) -> None:
         """Register for the queues of ``config`` and claim from them; ends an earlier registration."""
@@ -50,7 +50,7 @@ class QueueServerSession:
         self._registration = RegistrationThread(self._server, request, self._events, self._protocol)
         self._registration.start()
 
-    def on_registered(self, registered: Registered, config: AgentConfig, outbox: Outbox) -> None:
+    def on_registered(self, registered: Registered, config: AgentConfig) -> None:
         """Start claiming, sending heartbeats and reporting; a registration that was superseded is ignored."""
         registration = self._registration
         if registration is None or registration.protocol is None or registration.registered is not registered:
@@ -61,10 +61,9 @@ class QueueServerSession:
         self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events)
         self._heartbeat.set_active_jobs(self._active_jobs)
         self._heartbeat.start()
-        if self._reporter is None:
-            self._reporter = Reporter(protocol, registered, settings, self._events)
-            self._reporter.start()
-            outbox.connect(self._reporter)
+        if self.reporter is None:
+            self.reporter = Reporter(protocol, registered, settings, self._events)
+            self.reporter.start()
         if not registration.stopped.is_set():
             self._start_pollers(protocol, registered, settings)
 
@@ -93,8 +92,8 @@ class QueueServerSession:
     def close(self) -> None:
         """End all threads and tell the server, if it answers soon, that the agent has ended."""
         self._stop_loops()
-        if self._reporter is not None:
-            self._reporter.end()
+        if self.reporter is not None:
+            self.reporter.end()
         if self._protocol is not None and self.registered is not None and self.registered.agent_id:
             arguments = (self._protocol, self.registered.agent_id)
             goodbye = threading.Thread(target=_deregister, args=arguments, daemon=True)

@@ -50,7 +50,7 @@ def test_nothing_is_claimed_before_the_main_thread_has_committed_the_registratio
     session.set_free_slots(SlotKind.JOB, 1)
     registered = register(session, recorded_events, "a")
     assert_stays(lambda: not wandb.asked["popFromRunQueue"], 0.3, "the queue")
-    session.on_registered(registered, config("a"), Outbox([]))
+    session.on_registered(registered, config("a"))
     # The slots of an earlier turn do not count: the agent's id is not on disk yet.
     assert_stays(lambda: not wandb.asked["popFromRunQueue"], 0.3, "the queue")
     session.set_free_slots(SlotKind.JOB, 1)
@@ -67,7 +67,7 @@ def test_a_registration_that_a_reload_superseded_is_ignored(
     item = wandb.push("b")
     wandb.push("a")
     for registered in (first, second):
-        session.on_registered(registered, config("b"), Outbox([]))
+        session.on_registered(registered, config("b"))
     session.set_free_slots(SlotKind.JOB, 2)
     recorded_events.wait_for(Claimed)
     assert_stays(lambda: claimed_ids(recorded_events) == [item], 0.3, "the other queue")
@@ -78,11 +78,11 @@ def test_a_claim_of_the_registration_before_keeps_its_slot(
     session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
 ) -> None:
     items = [wandb.push("a"), wandb.push("b")]
-    session.on_registered(register(session, recorded_events, "a"), config("a"), Outbox([]))
+    session.on_registered(register(session, recorded_events, "a"), config("a"))
     session.set_free_slots(SlotKind.JOB, 1)
     (claimed,) = recorded_events.wait_for(Claimed)
     # The main thread reloads, and publishes its slots, before it reads the claim.
-    session.on_registered(register(session, recorded_events, "b"), config("b"), Outbox([]))
+    session.on_registered(register(session, recorded_events, "b"), config("b"))
     session.set_free_slots(SlotKind.JOB, 1)
     assert_stays(lambda: claimed_ids(recorded_events) == items[:1], 0.3, "one claim for one slot")
     session.count_claim(claimed)
@@ -97,7 +97,7 @@ def test_a_drain_ends_claims_and_leaves_stop_requests(
     session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
 ) -> None:
     registered = register(session, recorded_events, "a")
-    session.on_registered(registered, config("a"), Outbox([]))
+    session.on_registered(registered, config("a"))
     session.stop_claiming()
     session.set_free_slots(SlotKind.JOB, 1)
     wandb.push("a")
@@ -111,7 +111,7 @@ def test_jobs_that_are_known_before_the_registration_may_be_stopped(
 ) -> None:
     wandb.stopped_runs.add("run")
     session.set_active_jobs([JOB])
-    session.on_registered(register(session, recorded_events, "a"), config("a"), Outbox([]))
+    session.on_registered(register(session, recorded_events, "a"), config("a"))
     assert [stop.item_id for stop in recorded_events.wait_for(StopRequested)[0].stops] == ["item"]
 
 
@@ -119,7 +119,7 @@ def test_the_end_is_told_to_the_server(
     session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
 ) -> None:
     registered = register(session, recorded_events, "a")
-    session.on_registered(registered, config("a"), Outbox([]))
+    session.on_registered(registered, config("a"))
     wait_until(lambda: wandb.statuses[registered.agent_id] == ["POLLING"], what="the first heartbeat")
     session.close()
     assert wandb.statuses[registered.agent_id][-1] == "KILLED"
