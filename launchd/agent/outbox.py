@@ -18,7 +18,7 @@ class Outbox:
         self._reporter: Reporter | None = None
 
     def connect(self, reporter: Reporter) -> None:
-        """Send through ``reporter`` from now on, beginning with the rows that have collected; once for each reporter."""
+        """Send through ``reporter`` from now on, beginning with the rows that have collected."""
         if reporter is self._reporter:
             return
         self._reporter = reporter

@@ -7,7 +7,6 @@ import pytest
 from ipc.run_spec import RunSpec
 from launchd.agent.events import Claimed, Registered, SlotKind, StopRequested
 from launchd.agent.job_record import JobRecord
-from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.session import QueueServerSession
 from launchd.client.queue_server import QueueServer
 from launchd.config import AgentConfig
