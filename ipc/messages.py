@@ -38,13 +38,13 @@ class Adopt(msgspec.Struct, frozen=True, tag="adopt"):
     handle: Handle | None
 
 
-class SubmitApproved(msgspec.Struct, frozen=True, tag="recorded"):
-    """The workload name is on disk and the item is ours: go ahead and create it."""
+class SubmitApproved(msgspec.Struct, frozen=True, tag="submit_approved"):
+    """The workload name is on disk and the item is this agent's: create the workload."""
 
     name: str
 
 
-class Stop(msgspec.Struct, frozen=True, tag="cancel"):
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Stop the job: politely, and after ``grace_seconds`` by force."""
 
     reason: str
@@ -73,7 +73,7 @@ class PhaseChanged(msgspec.Struct, frozen=True, tag="phase"):
 
 
 class Submitting(msgspec.Struct, frozen=True, tag="submitting"):
-    """The worker is about to create ``name`` outside and waits for ``Recorded``."""
+    """The worker is about to create ``name`` outside and waits for ``SubmitApproved``."""
 
     name: str
 
@@ -84,7 +84,7 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
     handle: Handle
 
 
-class WarningRaised(msgspec.Struct, frozen=True, tag="warned"):
+class WarningRaised(msgspec.Struct, frozen=True, tag="warning"):
     """Something the person who launched the job should know, though the job goes on."""
 
     message: str

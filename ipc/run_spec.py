@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ipc.errors import InvalidSpec
+from ipc.targets import LOCAL_CONTAINER
 
 #: The ``uri`` of a sweep scheduler's item.
 SCHEDULER_URI = "placeholder-uri-scheduler"
@@ -86,7 +87,7 @@ class _Envelope(msgspec.Struct):
     entity: str = ""
     project: str = ""
     run_id: str | None = None
-    resource: str = "local-container"
+    resource: str = LOCAL_CONTAINER
     resource_args: dict[str, Any] = {}
     overrides: dict[str, Any] = {}
     git: GitSource = GitSource()

@@ -70,7 +70,7 @@ def run_command(
         CommandFailed: it could not be started, took too long, made no progress, or its exit code is not 0.
         JobCancelled: the job was stopped meanwhile.
     """
-    context.raise_if_cancelled()
+    context.raise_if_interrupted()
     running = _RunningCommand(command, _Output(on_line, redact))
     try:
         return running.follow(context)
@@ -163,10 +163,10 @@ class _RunningCommand:
         pipe = self._process.stdout.fileno()
         os.set_blocking(pipe, False)
         with selectors.DefaultSelector() as selector:
-            for descriptor in (pipe, self._pidfd, context.cancel_fileno()):
+            for descriptor in (pipe, self._pidfd, context.signal_fileno()):
                 selector.register(descriptor, selectors.EVENT_READ)
             while self._pidfd not in (ready := {key.fd for key, _ in selector.select(self._progress.remaining())}):
-                context.raise_if_cancelled()
+                context.raise_if_interrupted()
                 if pipe in ready and not self._read(pipe):
                     selector.unregister(pipe)
                 self._complain()

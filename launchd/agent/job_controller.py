@@ -442,7 +442,7 @@ def _send_assignment(worker: Worker, command: Start | Adopt) -> None:
 
 
 def _send_submit_approved(worker: Worker, name: str) -> None:
-    hit("supervisor.recorded")
+    hit("supervisor.submit_approved")
     worker.send(SubmitApproved(name))
 
 

@@ -1,4 +1,4 @@
-"""What `uri` can be (a git repository, a directory, a code artifact), and W&B's words for resources and priorities.
+"""What `uri` can be (a git repository, a directory, a code artifact), and W&B's words for priorities.
 
 Owns how they are told apart. It only looks at the disk.
 """
@@ -7,20 +7,13 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from launchd import resources
+from ipc.targets import RESOURCES
 from launchd.api.errors import LaunchError, suggestion
 
 DEFAULT_SCRIPT = "main.py"
 
 #: W&B's names for the queue, and for the project of a run, where nobody names one.
 DEFAULT_QUEUE, DEFAULT_PROJECT = "default", "uncategorized"
-
-#: W&B's names for what can run a job (its server takes no others).
-RESOURCES = (*resources.RESOURCES, resources.VERTEX)
-
-#: Those that an agent of ours runs.
-OUR_RESOURCES = ("local-process",)
-DEFAULT_RESOURCE = "local-process"
 
 #: W&B's words for priorities, with the number that the queue server sorts by.
 PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}

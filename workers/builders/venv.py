@@ -49,9 +49,9 @@ class _Installation:
         self._project = project
         self._requirements = requirements
         self._context = context
-        self._options = context.order.venv
-        self._user = context.order.run_as_user
-        self._python = self._options.python or sys.executable
+        self._settings = context.order.venv
+        self._user = context.order.policy.run_as_user
+        self._python = self._settings.python or sys.executable
         self._environment = _tool_environment(os.environ, self._user)
         # uv, as a Python package, lies beside the interpreter that runs us.
         self._uv = shutil.which("uv", path=f"{self._environment['PATH']}:{Path(sys.executable).parent}")
@@ -62,7 +62,7 @@ class _Installation:
             _LAYOUT,
             "uv" if self._uv else "pip",
             self._interpreter(),
-            self._options.pip_args,
+            self._settings.pip_args,
             self._user,
             self._requirements.inputs,
             self._context.order.name if self._requirements.is_local else None,
@@ -85,14 +85,14 @@ class _Installation:
         inside = str(target / "bin" / "python")
         if self._uv is not None:
             yield self._uv, "venv", "--python", self._python, "--allow-existing", str(target)
-            yield self._uv, "pip", "install", "--python", inside, *self._options.pip_args, *source
+            yield self._uv, "pip", "install", "--python", inside, *self._settings.pip_args, *source
         else:
             # -I: the project lies where we are, and may have a logging.py of its own.
             yield self._python, "-I", "-m", "venv", str(target)
-            yield inside, "-I", "-m", "pip", "install", "--no-input", *self._options.pip_args, *source
+            yield inside, "-I", "-m", "pip", "install", "--no-input", *self._settings.pip_args, *source
 
     def _run(self, arguments: tuple[str, ...], lock: EntryLock) -> None:
-        limits = Limits(silent_seconds=self._options.no_progress_timeout_seconds)
+        limits = Limits(silent_seconds=self._settings.no_progress_timeout_seconds)
         command = Command(
             arguments, self._environment, self._project.directory, limits, self._user, keep_open=(lock.fileno(),)
         )
@@ -133,9 +133,9 @@ class _Installation:
 class VenvBuilder:
     """Builds what ``requirements.txt``, ``pyproject.toml`` or ``requirements.frozen.txt`` asks for."""
 
-    def needed(self, project: Project, context: JobContext) -> bool:
-        """Return whether the project has requirements and this host builds environments."""
-        return context.order.venv.enabled and find_requirements(project.directory) is not None
+    def needed(self, project: Project) -> bool:
+        """Return whether the project has requirements."""
+        return find_requirements(project.directory) is not None
 
     def build(self, project: Project, context: JobContext) -> Build:
         """Build the environment, or wait for another worker's, or find it built before.
@@ -176,8 +176,8 @@ def _make_sure_of(entry: Entry, lock: EntryLock, installation: _Installation, co
     while not (entry.is_complete() and lock.try_shared() and entry.is_complete()):
         if not lock.try_exclusive():
             context.progress("waiting for another job that builds the same environment")
-            connection.wait([context.cancel_fileno()], _LOOK_AGAIN_SECONDS)
-            context.raise_if_cancelled()
+            connection.wait([context.signal_fileno()], _LOOK_AGAIN_SECONDS)
+            context.raise_if_interrupted()
         elif not entry.is_complete():
             with _whole_or_nothing(entry):
                 installation.install(entry.path, lock)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from ipc import failpoints
 from ipc.job_files import was_started
+from workers.output import OutputWriter
 from workers.processes import adopt_orphans, key_of_child
 from workers.shim import records
 from workers.shim.messages import LaunchOutcome, LaunchReply, ShimLaunchRequest
-from workers.shim.output import OutputWriter
 from workers.shim.process_monitor import ProcessMonitor
 from workers.shim.records import ExitRecord, StartedRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
@@ -82,7 +82,7 @@ class Launcher:
             answer(LaunchReply(LaunchOutcome.STARTED))
             return ExitRecord(time.time(), code=failure.code, message=str(failure))
         answer(LaunchReply(LaunchOutcome.STARTED))
-        return ProcessMonitor(launch, command, self._inbox, OutputWriter(directory, launch.output)).run()
+        return ProcessMonitor(launch, command, self._inbox, OutputWriter(directory, launch.jobs)).run()
 
 
 def _spawn(plan: Plan, directory: Path) -> SpawnedCommand:

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from workers import processes
+from workers.output import OutputWriter
 from workers.shim import records
 from workers.shim.messages import ShimLaunchRequest
-from workers.shim.output import OutputWriter
 from workers.shim.records import ExitRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
 from workers.shim.spawn import SpawnedCommand
@@ -57,7 +57,7 @@ class ProcessMonitor:
         self, launch: ShimLaunchRequest, command: SpawnedCommand, inbox: SignalInbox, output: OutputWriter
     ) -> None:
         self._directory = Path(launch.directory)
-        self._default_grace = launch.stop_grace_seconds
+        self._default_grace = launch.jobs.stop_grace_seconds
         self._main = command.pid
         self._command = command
         self._pipe = command.output

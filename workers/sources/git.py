@@ -64,7 +64,7 @@ def fetch_repository(context: JobContext, wanted: GitSpec, patch: Path | None = 
         PolicyRefused: this host's policy does not grant the URL.
         JobCancelled: the job was stopped meanwhile.
     """
-    repository = parse_repository(wanted.repo or "", context.order.git)
+    repository = parse_repository(wanted.repo or "", context.order.policy)
     with _opened(context, repository) as git:
         git.run("init", "--quiet", "--template=", ".")
         _check_out(git, repository, wanted.version)
@@ -82,7 +82,7 @@ class _Git:
         self._repository = repository
         self._settings = settings
         self._environment = _git_environment(context, os.environ)
-        self._limits = Limits(context.order.fetch_timeout_seconds, _SILENT_SECONDS)
+        self._limits = Limits(context.order.supervision.fetch_timeout_seconds, _SILENT_SECONDS)
 
     def run(self, *arguments: str) -> str:
         """Run one git command and return what it said; raises :class:`SourceError`."""
@@ -181,8 +181,8 @@ def _settings_text(url: str) -> str:
 
 
 def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
-    options = context.order.git
-    transports = (*options.transports, LOCAL_TRANSPORT) if options.allow_local else options.transports
+    rules = context.order.policy
+    transports = (*rules.git_transports, LOCAL_TRANSPORT) if rules.allow_local_git else rules.git_transports
     ssh = worker.get("GIT_SSH_COMMAND", "ssh")
     return {
         **process_environment(worker, None),

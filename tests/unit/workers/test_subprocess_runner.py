@@ -12,7 +12,7 @@ import pytest
 from ipc.errors import JobCancelled
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
-from workers.context import JobContext
+from workers.context import JobContext, StopSignal
 from workers.subprocess_runner import KEPT_OUTPUT, Command, CommandFailed, Limits, run_command
 
 
@@ -165,7 +165,7 @@ def test_a_tool_deaf_to_a_stop_is_killed(context: JobContext, monkeypatch: pytes
 
 
 def test_nothing_runs_after_a_stop(context: JobContext) -> None:
-    context.cancel("because I say so")
+    context.interrupt(StopSignal("because I say so", 1.0))
 
     with pytest.raises(JobCancelled):
         run(context, "touch ran")
@@ -180,4 +180,4 @@ def test_what_a_tool_leaves_behind_is_ended(context: JobContext) -> None:
 
 def cancel_once(context: JobContext, ready: Callable[[], object]) -> None:
     ready()
-    context.cancel("because I say so")
+    context.interrupt(StopSignal("because I say so", 1.0))
