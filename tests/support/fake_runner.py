@@ -33,7 +33,7 @@ class FakeKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     It starts for ``start_seconds``, runs for ``run_seconds`` and ends with
     ``exit_code``; with ``preempt`` it ends preempted. ``submit_error`` is a
     target's refusal. The target does not answer the first
-    ``submit_unavailable_times`` and ``inspect_unavailable_times`` questions of
+    ``submit_unavailable_times``, ``inspect_unavailable_times`` and ``cancel_unavailable_times`` questions of
     the kind; with ``submit_creates`` an unanswered submission takes effect all the same.
     ``cancel_ignored`` has it ignore the polite part of a stop, so that it takes the whole grace.
     """
@@ -47,6 +47,7 @@ class FakeKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     submit_creates: bool = False
     inspect_unavailable_times: int = 0
     cancel_ignored: bool = False
+    cancel_unavailable_times: int = 0
 
 
 class _Workload(msgspec.Struct):
@@ -57,6 +58,7 @@ class _Workload(msgspec.Struct):
     creations: int = 0
     submissions: int = 0
     inspections: int = 0
+    cancels: int = 0
     ends_by_cancel_at: float | None = None
     output: str = ""
     deleted: bool = False
@@ -113,6 +115,9 @@ class FakeRunner(Runner):
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
         """End the workload at once, or after the grace where it ignores politeness."""
         with self._workload(handle.name) as workload:
+            workload.cancels += 1
+            if workload.cancels <= workload.knobs.cancel_unavailable_times:
+                raise RunnerUnavailable("The fake target did not answer to the stop.")
             delay = grace_seconds if workload.knobs.cancel_ignored else 0.0
             ends_at = time.time() + delay
             workload.ends_by_cancel_at = min(ends_at, workload.ends_by_cancel_at or ends_at)
