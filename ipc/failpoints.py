@@ -7,7 +7,7 @@ the list, so a new failpoint without a row in the matrix fails the suite. With
 ``LAUNCHD_FAILPOINTS="name=action,name=action"`` with the actions ``kill``
 (SIGKILL), ``raise``, ``exit`` (``os._exit(0)``) and ``stop`` (SIGSTOP).
 ``LAUNCHD_FAILPOINTS_ONCE=DIRECTORY`` makes each fire once in all processes
-together: whoever creates the file of its name first.
+together: for the process that creates the file of its name first.
 """
 
 import os

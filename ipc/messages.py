@@ -1,6 +1,6 @@
 """The messages between supervisor and worker, as JSON of a tagged union.
 
-No pickle and no exception object of a worker's making ever reaches the
+No pickle and no exception object that a worker made ever reaches the
 supervisor. A message fits into ``PIPE_BUF`` together with its length prefix, so
 that a writer killed at any instant leaves a whole message or none; what is
 longer is a file in the job's directory which the message names.
@@ -117,7 +117,7 @@ class MessageTooLong(Exception):
 
 
 class MalformedMessage(Exception):
-    """The bytes received are no message of ours."""
+    """The bytes received are no message of this protocol."""
 
 
 def encode(message: Command | Event) -> bytes:

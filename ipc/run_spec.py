@@ -1,4 +1,4 @@
-"""A run spec as our agent reads it: parsed once, typed from then on.
+"""A run spec as the agent reads it: parsed once, typed from then on.
 
 The keys are those of W&B's launch spec. Where W&B's agent crashes on a null, this accepts it as absent.
 """

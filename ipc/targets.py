@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-#: Names runners that only tests may use: ``NAME=package.module:Class,...``. They are accepted, and offered to nobody.
+#: Names runners that only tests may use: ``NAME=package.module:Class,...``. They are accepted, and not offered.
 TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
 
 LOCAL_PROCESS = "local-process"

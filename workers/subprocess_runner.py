@@ -1,4 +1,4 @@
-"""Runs a tool (git, pip, uv) for a phase of a job: watched, cancellable, and never left behind.
+"""Runs a tool (git, pip, uv) for a phase of a job: watched, interruptible, and never left behind.
 
 Owns the tool's processes and their output. What an exit code means is the caller's to say.
 """
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class CommandFailed(Exception):
-    """A tool did not succeed. ``message`` is a sentence, ``output`` the end of what it said."""
+    """A tool did not succeed. ``message`` is a sentence, ``output`` the end of what it wrote."""
 
     def __init__(self, message: str, output: str) -> None:
         super().__init__(message)
@@ -64,7 +64,7 @@ def run_command(
 ) -> str:
     """Run ``command`` to its end and return the end of its output (standard output and error together).
 
-    ``on_line`` gets each line as it comes; whatever leaves this function went through ``redact``.
+    ``on_line`` gets each line as it comes; all text that leaves this function went through ``redact``.
 
     Raises:
         CommandFailed: it could not be started, took too long, made no progress, or its exit code is not 0.
@@ -104,7 +104,7 @@ class _Output:
 
     def _take(self, data: bytes) -> None:
         line = self._redact(data.decode(errors="replace"))
-        log.info("A tool said something.", extra={"line": line})
+        log.info("A tool wrote a line.", extra={"line": line})
         self._on_line(line)
         self.kept = f"{self.kept}{line}\n"[-KEPT_OUTPUT:]
 
@@ -204,7 +204,7 @@ class _RunningCommand:
             raise CommandFailed(f"{self._name} {complaint}.", self._output.kept)
 
     def _judge(self) -> str:
-        # The process stays a zombie, and its id and group stay ours, until end() has signalled the group.
+        # The process stays a zombie, and its id and group belong to no other, until end() has signalled the group.
         ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         if ended.si_code == os.CLD_EXITED and ended.si_status == 0:

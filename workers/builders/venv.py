@@ -31,7 +31,7 @@ from workers.subprocess_runner import Command, CommandFailed, Limits, run_comman
 _LAYOUT = 1
 _KEY_CHARACTERS = 32
 _LOOK_AGAIN_SECONDS = 0.2
-#: Settings of pip and uv that the administrator gave the agent, such as an index of the house.
+#: Settings of pip and uv that the administrator gave the agent, such as a package index of the organisation.
 _TOOL_PREFIXES = ("PIP_", "UV_")
 _REQUIREMENTS_NAME = "environment-requirements.txt"
 #: How pip and uv begin a complaint; what is indented below belongs to it.
@@ -53,7 +53,7 @@ class _Installation:
         self._user = context.order.policy.run_as_user
         self._python = self._settings.python or sys.executable
         self._environment = _tool_environment(os.environ, self._user)
-        # uv, as a Python package, lies beside the interpreter that runs us.
+        # uv, as a Python package, lies beside the interpreter of the agent.
         self._uv = shutil.which("uv", path=f"{self._environment['PATH']}:{Path(sys.executable).parent}")
 
     def key(self) -> str:
@@ -87,7 +87,7 @@ class _Installation:
             yield self._uv, "venv", "--python", self._python, "--allow-existing", str(target)
             yield self._uv, "pip", "install", "--python", inside, *self._settings.pip_args, *source
         else:
-            # -I: the project lies where we are, and may have a logging.py of its own.
+            # -I: the tool runs in the project, which may have a logging.py of its own.
             yield self._python, "-I", "-m", "venv", str(target)
             yield inside, "-I", "-m", "pip", "install", "--no-input", *self._settings.pip_args, *source
 
@@ -106,11 +106,11 @@ class _Installation:
             ) from error
 
     def _requirements_file(self) -> Path:
-        """Return a file with the requirements; those of ``pyproject.toml`` are written to one of ours."""
+        """Return a file with the requirements; those of ``pyproject.toml`` are written to a new one."""
         given = self._project.directory / self._requirements.origin
         if given.suffix == ".txt":
             return given
-        # Not in the project, where a link of its author's making might lead us anywhere.
+        # Not in the project, where a link made by its author might lead anywhere.
         written = self._context.directory / _REQUIREMENTS_NAME
         written.write_text(self._requirements.text)
         if self._user is not None:
@@ -186,7 +186,7 @@ def _make_sure_of(entry: Entry, lock: EntryLock, installation: _Installation, co
 
 @contextmanager
 def _whole_or_nothing(entry: Entry) -> Iterator[None]:
-    # Whatever is there was left by a builder that died.
+    # What is there was left by a builder that died.
     entry.remove()
     try:
         yield
@@ -210,7 +210,7 @@ def _tool_environment(worker: Mapping[str, str], user: str | None) -> dict[str, 
     # The certificates that this host trusts, as pip does; newer and older releases of uv know it by these two names.
     environment.update(UV_SYSTEM_CERTS="true", UV_NATIVE_TLS="true")
     environment.update((name, value) for name, value in worker.items() if name.startswith(_TOOL_PREFIXES))
-    # No interpreter but the one chosen; no question to anybody.
+    # No interpreter but the one chosen, and no question on a terminal.
     environment.update(UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
     if not Path(environment.get("HOME", "")).is_dir():
         environment.update(UV_NO_CACHE="1", PIP_NO_CACHE_DIR="1")

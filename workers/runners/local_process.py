@@ -204,7 +204,7 @@ class LocalProcessRunner(Runner):
         return self._pidfd
 
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
-        """Tell the shim to stop the job; one that has not started the command yet never will."""
+        """Tell the shim to stop the job; one that has not started the command yet does not start it."""
         # On a full disk the signal alone has to do; the shim then uses the job's own grace.
         with suppress(OSError):
             records.write_stop(self._directory, StopRecord(grace_seconds, time.time()))

@@ -1,4 +1,4 @@
-"""Asking the queue server for a job's files: with patience, within the time for fetching, and never in a stop's way.
+"""Downloads a job's files from the queue server: with retries, within the time for fetching, interruptible.
 
 Owns the pauses between attempts and the thread. What is asked for is the caller's.
 """

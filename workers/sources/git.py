@@ -1,7 +1,7 @@
 """A git repository at a branch, tag or commit.
 
-As little history as possible is fetched, no submodule is followed, nobody is
-ever asked for a password, and only the transports of this host's policy work.
+As little history as possible is fetched, no submodule is followed, no
+password is ever asked for, and only the transports of this host's policy work.
 """
 
 import os
@@ -25,7 +25,7 @@ _WHOLE_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _ADVERTISED = re.compile(r"^[0-9a-f]{40,64}\t(\S+)$", re.MULTILINE)
 _NO_VERSION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^-|^$")
 _CONNECT_TIMEOUT_SECONDS = 30
-#: Of the worker's own environment, what git and ssh need to find keys, helpers and the certificates of the house.
+#: Of the worker's own environment, what git and ssh need to find keys, helpers and the organisation's certificates.
 _PASSED_ON = (
     "XDG_CONFIG_HOME",
     "SSH_AUTH_SOCK",
@@ -85,7 +85,7 @@ class _Git:
         self._limits = Limits(context.order.supervision.fetch_timeout_seconds, _SILENT_SECONDS)
 
     def run(self, *arguments: str) -> str:
-        """Run one git command and return what it said; raises :class:`SourceError`."""
+        """Run one git command and return what it wrote; raises :class:`SourceError`."""
         try:
             return self._run(*arguments)
         except CommandFailed as error:
@@ -149,7 +149,7 @@ class _Git:
 
 @contextmanager
 def _opened(context: JobContext, repository: Repository) -> Iterator[_Git]:
-    """Give git with settings of ours in a file: a URL in the arguments would show its password to all users."""
+    """Yield git with its settings in a file: a URL in the arguments would show its password to all users."""
     settings = context.directory / _SETTINGS_FILE
     try:
         descriptor = os.open(settings, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -195,7 +195,7 @@ def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str
 
 
 def _last_word(error: CommandFailed) -> str:
-    """Return the last sentence of git itself, after what ssh or the server said to it, or how it ended."""
+    """Return git's own last sentence, after what ssh or the server wrote, or how it ended."""
     lines = error.output.splitlines()
     said = [number for number, line in enumerate(lines) if line.startswith(_OF_GIT)]
     if not said:
@@ -225,7 +225,7 @@ def _check_out_commit(git: _Git, repository: Repository, commit: str) -> None:
     if _WHOLE_COMMIT.fullmatch(commit) and git.try_fetch_one(commit):
         git.check_out("FETCH_HEAD")
         return
-    # An abbreviated commit, or a server that gives out branches and tags alone: only the whole history tells.
+    # An abbreviated commit, or a server that gives out branches and tags alone: the whole history is needed.
     git.fetch_all()
     if not git.knows(commit):
         raise _no_such_version(repository, commit)

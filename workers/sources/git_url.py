@@ -1,4 +1,4 @@
-"""Says what a submitter's git URL means, whether this host's policy grants it, and how to show it to people.
+"""Reads a submitter's git URL: what it means, whether this host's policy grants it, how to show it to people.
 
 Nothing here runs git.
 """
@@ -24,7 +24,7 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Repository(msgspec.Struct, frozen=True):
-    """A repository that this host may fetch: ``url`` for git, ``shown`` for people, ``secrets`` for nobody."""
+    """A repository that this host may fetch: ``url`` for git, ``shown`` for people, ``secrets`` to be redacted."""
 
     url: str
     shown: str
