@@ -37,7 +37,7 @@ class Overrides(msgspec.Struct, frozen=True):
     working_dir: str | None = None
 
 
-class GitSource(msgspec.Struct, frozen=True):
+class GitSpec(msgspec.Struct, frozen=True):
     """A git repository; ``version`` is a branch, tag or commit."""
 
     repo: str | None = None
@@ -53,7 +53,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     resource: str
     resource_args: dict[str, Any] = {}
     overrides: Overrides = Overrides()
-    git: GitSource = GitSource()
+    git: GitSpec = GitSpec()
     uri: str | None = None
     job: str | None = None
     docker_image: str | None = None
@@ -90,7 +90,7 @@ class _Envelope(msgspec.Struct):
     resource: str = LOCAL_CONTAINER
     resource_args: dict[str, Any] = {}
     overrides: dict[str, Any] = {}
-    git: GitSource = GitSource()
+    git: GitSpec = GitSpec()
     docker: dict[str, Any] = {}
     uri: str | None = None
     job: str | None = None

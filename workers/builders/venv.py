@@ -25,7 +25,7 @@ from workers.context import JobContext
 from workers.file_ownership import hand_over, require_user
 from workers.process_environment import process_environment
 from workers.sources import Project
-from workers.subprocess_runner import Command, CommandFailed, Limits, run_command
+from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
 
 #: Part of every key: environments of another layout are not used, and in time removed.
 _LAYOUT = 1
@@ -93,12 +93,12 @@ class _Installation:
 
     def _run(self, arguments: tuple[str, ...], lock: EntryLock) -> None:
         limits = Limits(silent_seconds=self._settings.no_progress_timeout_seconds)
-        command = Command(
+        command = ToolCommand(
             arguments, self._environment, self._project.directory, limits, self._user, keep_open=(lock.fileno(),)
         )
         try:
             run_command(self._context, command, self._context.progress)
-        except CommandFailed as error:
+        except ToolFailed as error:
             raise BuildError(
                 f"The environment from {self._requirements.origin} could not be built: {_in_words(error)}",
                 hint="All that was said is in `launchd logs --worker`, on the host that built it.",
@@ -196,7 +196,7 @@ def _whole_or_nothing(entry: Entry) -> Iterator[None]:
             entry.remove()
 
 
-def _in_words(error: CommandFailed) -> str:
+def _in_words(error: ToolFailed) -> str:
     """Return how the tool ended, and the last of its own words on it."""
     complaints = _COMPLAINT.findall(error.output)
     if not complaints:

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ipc.errors import SourceError
-from ipc.run_spec import GitSource as GitSpec
+from ipc.run_spec import GitSpec
 from workers.context import JobContext
 from workers.process_environment import process_environment
 from workers.sources import DEFAULT_ENTRY_POINT, Project
 from workers.sources.git_url import LOCAL_TRANSPORT, Repository, parse_repository
-from workers.subprocess_runner import Command, CommandFailed, Limits, run_command
+from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
 
 #: Without a version, the first of these that exists: W&B's order, and then what the repository itself prefers.
 _DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")
@@ -88,7 +88,7 @@ class _Git:
         """Run one git command and return what it wrote; raises :class:`SourceError`."""
         try:
             return self._run(*arguments)
-        except CommandFailed as error:
+        except ToolFailed as error:
             raise SourceError(
                 f"The repository {self._repository.shown} could not be fetched: {_last_word(error)}",
                 hint="See that the URL is right and that this host may read it (credential helper or ssh key).",
@@ -123,7 +123,7 @@ class _Git:
         """Change the files as a patch says; raises :class:`SourceError`. Git keeps it inside the working directory."""
         try:
             self._run("apply", "--whitespace=nowarn", str(patch.absolute()))
-        except CommandFailed as error:
+        except ToolFailed as error:
             raise SourceError(
                 f"The job's changes do not fit the repository {self._repository.shown}: {_last_word(error)}",
                 hint="Commit them and make the job again.",
@@ -133,12 +133,12 @@ class _Git:
     def _succeeds(self, *arguments: str) -> bool:
         try:
             self._run(*arguments)
-        except CommandFailed:
+        except ToolFailed:
             return False
         return True
 
     def _run(self, *arguments: str) -> str:
-        command = Command(
+        command = ToolCommand(
             ("git", "-c", f"include.path={self._settings}", *arguments),
             self._environment,
             self._context.work,
@@ -194,7 +194,7 @@ def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str
     }
 
 
-def _last_word(error: CommandFailed) -> str:
+def _last_word(error: ToolFailed) -> str:
     """Return git's own last sentence, after what ssh or the server wrote, or how it ended."""
     lines = error.output.splitlines()
     said = [number for number, line in enumerate(lines) if line.startswith(_OF_GIT)]

@@ -225,6 +225,6 @@ def test_the_fake_starts_runs_and_is_preempted(tmp_path: Path) -> None:
 def starts(job: Job, tmp_path: Path) -> int:
     """Return how often the job was started, as the job's target itself knows it."""
     if job.resource == "fake":
-        world = tmp_path / "jobs" / "fake-cluster" / f"{NAME}.json"
-        return world.read_text().count('"creations":1')
+        workload = tmp_path / "jobs" / "fake-cluster" / f"{NAME}.json"
+        return workload.read_text().count('"creations":1')
     return (tmp_path / "starts").read_text().count("started")

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import yaml
 
-from ipc.run_spec import SCHEDULER_URI, GitSource, Overrides, RunSpec
+from ipc.run_spec import SCHEDULER_URI, GitSpec, Overrides, RunSpec
 from ipc.settings import PolicyRules
 from ipc.states import JobState
 from launchd.agent.work_orders import UNLIMITED_CLAIM, AgentContext
@@ -24,7 +24,7 @@ def rules(directory: Path, top: dict[str, Any] | None = None, **launchd: Any) ->
 
 
 def spec(resource: str = "local-process", repo: str | None = None) -> RunSpec:
-    return RunSpec("me", "p", "run", resource, git=GitSource(repo=repo))
+    return RunSpec("me", "p", "run", resource, git=GitSpec(repo=repo))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import JobCancelled, PolicyRefused, SourceError
-from ipc.run_spec import GitSource as GitSpec
+from ipc.run_spec import GitSpec
 from ipc.settings import PolicyRules
 from tests.unit.workers.conftest import Heard, Origin
 from workers.context import JobContext, StopSignal

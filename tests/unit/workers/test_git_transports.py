@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import SourceError
-from ipc.run_spec import GitSource as GitSpec
+from ipc.run_spec import GitSpec
 from ipc.settings import PolicyRules
 from tests.support.http_servers import LocalServer, QuietHandler, serving
 from tests.unit.workers.conftest import Heard, Origin

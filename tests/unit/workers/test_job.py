@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import InvalidSpec, SourceError
-from ipc.run_spec import GitSource as GitSpec
+from ipc.run_spec import GitSpec
 from ipc.settings import PolicyRules
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import GitCommit, JobFile, JobName, JobSource, code_reference

@@ -27,7 +27,7 @@ from workers.sources import Project
 
 ContextMaker = Callable[..., JobContext]
 ROOT = Path(__file__).parents[3]
-#: Our own interpreter may lie where another user cannot go.
+#: The interpreter of the tests may lie where another user cannot go.
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 WORKER = """
@@ -82,7 +82,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_job(make_context: ContextMaker, cache: Path, wheels: Path) -> Callable[..., tuple[Project, JobContext]]:
-    """Jobs with a ``requirements.txt``, on a host whose pip knows our wheels alone."""
+    """Jobs with a ``requirements.txt``, on a host whose pip knows the wheels of the test alone."""
 
     def make(requirements: str = "tiny\n", name: str = "launchd-0-1", **options: object) -> tuple[Project, JobContext]:
         arguments = ("--no-index", "--find-links", str(wheels))
