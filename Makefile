@@ -1,12 +1,12 @@
-# Every target makes .venv itself where it is missing: Python 3.11 or newer, git and make are all it takes.
-# PYTHON=... chooses the interpreter, ARGS="..." goes to pytest, the demo or the benchmark.
+# Every target creates .venv where it is missing; Python 3.11 or newer, git and make are required, nothing else.
+# PYTHON=... chooses the interpreter, ARGS="..." is passed to pytest, the demo or the benchmark.
 
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-# W&B's own clients that the tests drive, each in an environment of its own; LAUNCHD_WANDB_VENVS=... names a directory
-# that has them already.
+# W&B's own clients for the tests, each in an environment of its own; LAUNCHD_WANDB_VENVS=... names a directory that
+# already has them.
 CLIENT_VENVS := $(if $(LAUNCHD_WANDB_VENVS),,$(patsubst tests/compat/requirements-%.txt,$(VENV)/%/.installed, \
 	$(wildcard tests/compat/requirements-wandb-*.txt)))
 
@@ -20,7 +20,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.run ## Run real jobs through a queue, an agent and its workers, and show them
+demo: $(VENV)/.run ## Run example jobs through a queue server and an agent, and show their outcomes
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests (ARGS="-k journal" for some of them)
@@ -29,44 +29,44 @@ test: $(VENV)/.dev ## Run the tests (ARGS="-k journal" for some of them)
 
 clients: $(CLIENT_VENVS) ## Install the W&B clients that the tests drive
 
-check: $(VENV)/.dev ## Lint, check the types and who imports whom
+check: $(VENV)/.dev ## Lint, check the types and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.dev ## Measure, and print the figures beside their limits
+bench: $(VENV)/.dev ## Measure performance, and print each figure beside the baseline of this machine
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-faults: $(VENV)/.dev ## Run jobs while killing processes at random; count what was lost, doubled or left behind
+bench-faults: $(VENV)/.dev ## Run jobs while killing processes at random; count lost jobs, jobs run twice and processes left
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
-docs: $(VENV)/.dev ## Write the generated parts of docs/ anew and check the rest
+docs: $(VENV)/.dev ## Regenerate the generated parts of docs/ and check the rest
 	$(BIN)/python docs/generate.py
 	$(BIN)/pytest tests/unit/docs $(ARGS)
 
-format: $(VENV)/.dev ## Put the code into its form
+format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.dev ## Pin the newest versions that agree with each other in requirements.lock
+lock: $(VENV)/.dev ## Pin the newest compatible versions in requirements.lock
 	$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.11 --upgrade --no-header \
 		--quiet --output-file requirements.lock
 
-lock-client: $(VENV)/.dev ## Pin a version of W&B's client with all it needs for the tests (WANDB=0.31.0)
+lock-client: $(VENV)/.dev ## Pin a version of W&B's client and its requirements for the tests (WANDB=0.31.0)
 	@echo "wandb[launch]==$(WANDB)" | $(BIN)/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate \
 		--quiet --output-file tests/compat/requirements-wandb-$(WANDB).txt > /dev/null
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# What the daemon and its server need.
+# Requirements of the agent and the queue server.
 $(VENV)/.run: setup.cfg requirements.lock | $(VENV)/bin/python
 	@echo "Installing launchd into $(VENV) (once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[server]'
 	@touch $@
 
-# What its developers need; no cloud's SDK.
+# Requirements of the development tools; no cloud SDK.
 $(VENV)/.dev: setup.cfg requirements.lock | $(VENV)/bin/python
 	@echo "Installing launchd and its development tools into $(VENV) (once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[server,postgres,dev]'
@@ -79,6 +79,6 @@ $(VENV)/wandb-%/.installed: tests/compat/requirements-wandb-%.txt | $(VENV)/.dev
 	@touch $@
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none is on the PATH; name one with PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) could not make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; \
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is required, and there is none on the PATH; name one with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) could not create $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; \
 		rm -rf $(VENV); exit 1; }

@@ -1,1 +1,1 @@
-"""What launchd costs and how fast it is, each figure beside the limit of the same machine in the same run."""
+"""Benchmarks of launchd: its speed and what it uses, each figure beside the baseline of the same machine."""

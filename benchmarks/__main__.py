@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...] [--jobs N]``: measure and print the table."""
+"""``python -m benchmarks [NAME ...] [--jobs N]``: run the benchmarks and print a table of figures."""
 
 import argparse
 import sys
@@ -19,10 +19,12 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Figure]]] = {
 
 
 def main() -> int:
-    """Measure what was asked for."""
+    """Run the benchmarks that the command line names, or all of them; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="which to run; all by default")
-    parser.add_argument("--jobs", type=int, default=10_000, help="how many jobs the memory is measured over")
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help="benchmarks to run (default: all)")
+    parser.add_argument(
+        "--jobs", type=int, default=10_000, help="number of jobs of the memory benchmark (default: 10000)"
+    )
     arguments = parser.parse_args()
     figures: list[Figure] = []
     for name in arguments.names or BENCHMARKS:

@@ -1,4 +1,4 @@
-"""How long a new supervisor takes to have all jobs of a killed one in its care again."""
+"""Adoption time: how long a new supervisor takes to adopt all running jobs of a killed one."""
 
 import time
 from pathlib import Path
@@ -11,19 +11,19 @@ JOBS = 64
 
 
 def measure(directory: Path, _jobs: int) -> list[Figure]:
-    """Return the seconds from the start of the new agent until every job has a worker that has found it."""
-    with make_testbed(directory, max_jobs=JOBS) as opened:
-        agent = opened.start_agent()
-        items = [opened.push("/bin/sleep", "120") for _ in range(JOBS)]
-        wait_until(lambda: _running(opened.status()) == JOBS, timeout=60, what="all jobs run")
+    """Return the seconds from the start of the new agent until a worker has adopted every job."""
+    with make_testbed(directory, max_jobs=JOBS) as testbed:
+        agent = testbed.start_agent()
+        items = [testbed.push("/bin/sleep", "120") for _ in range(JOBS)]
+        wait_until(lambda: _running(testbed.status()) == JOBS, timeout=60, what="all jobs run")
         agent.kill()
         before = time.perf_counter()
-        opened.start_agent()
-        wait_until(lambda: opened.status()["counters"].get("adopted") == JOBS, timeout=60, what="all jobs are adopted")
+        testbed.start_agent()
+        wait_until(lambda: testbed.status()["counters"].get("adopted") == JOBS, timeout=60, what="all jobs are adopted")
         seconds = time.perf_counter() - before
         for item_id in items:
-            opened.ask(command="stop", item=item_id)
-        opened.wait_over(items, timeout=60)
+            testbed.ask(command="stop", item=item_id)
+        testbed.wait_over(items, timeout=60)
     return [
         Figure(
             f"a SIGKILLed supervisor with {JOBS} running jobs: all adopted",

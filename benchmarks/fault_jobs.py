@@ -1,4 +1,4 @@
-"""The jobs of a fault campaign: what each does, how it must end, and what it must have printed."""
+"""The jobs of a fault campaign: their commands, expected outcomes and expected output."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,10 @@ from random import Random
 
 import msgspec
 
-#: First thing, in one write at the end of a file that all jobs share: number and workload name.
-NOTE_RUN = 'echo "$1 $LAUNCHD_JOB_NAME" >> "$2"\n'
+#: Runs first: appends the job's number and workload name, in one write, to a file that all jobs share.
+RECORD_RUN = 'echo "$1 $LAUNCHD_JOB_NAME" >> "$2"\n'
 
-#: Arguments of each: the job's number, the file of runs, seconds, and a number of its own.
+#: Shell scripts by kind of job. Arguments: the job's number, the file of runs, seconds, and a parameter of the kind.
 SCRIPTS = {
     "short": 'sleep "$3"',
     "failing": 'sleep "$3"; exit "$4"',
@@ -26,11 +26,12 @@ SCRIPTS = {
         sleep "$3" """,
 }
 
+#: The kinds from which jobs are chosen at random; a kind that is listed twice is twice as likely.
 KINDS = ("short", "short", "failing", "printing", "forking")
 
 
 class FaultJob(msgspec.Struct, frozen=True):
-    """One job; ``exit_code`` and ``lines`` are what is to come of it."""
+    """One job; ``exit_code`` and ``lines`` are its expected exit code and number of output lines."""
 
     number: int
     kind: str
@@ -41,17 +42,17 @@ class FaultJob(msgspec.Struct, frozen=True):
 
     @property
     def state(self) -> str:
-        """The state in which its item must end."""
+        """The expected final state of its item."""
         return "FAILED" if self.exit_code else "FINISHED"
 
     def command(self, runs: Path) -> tuple[str, ...]:
-        """Return its command line; it notes each of its runs at the end of ``runs``."""
-        script = NOTE_RUN + SCRIPTS[self.kind]
+        """Return its command line, which appends one line per run to the file ``runs``."""
+        script = RECORD_RUN + SCRIPTS[self.kind]
         return ("sh", "-c", script, "job", str(self.number), str(runs), str(self.seconds), str(self.parameter))
 
 
 def random_jobs(random: Random, count: int) -> Iterator[FaultJob]:
-    """Yield ``count`` jobs; the same ones for the same seed."""
+    """Yield ``count`` jobs; the same seed gives the same jobs."""
     for number in range(count):
         kind = random.choice(KINDS)
         seconds = round(random.uniform(0, 1), 2)
@@ -69,7 +70,7 @@ def random_jobs(random: Random, count: int) -> Iterator[FaultJob]:
 
 
 def missing_lines(job: FaultJob, output: Path) -> int:
-    """Return how many of the lines of ``job`` are not in ``output``, or not in their place."""
+    """Return how many lines in ``output`` are missing, out of place or unexpected for ``job``."""
     text = output.read_text(errors="replace") if output.exists() else ""
     found = text.splitlines()
     wanted = [f"line {number}" for number in range(1, job.lines + 1)]

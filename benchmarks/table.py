@@ -1,4 +1,4 @@
-"""Figures as lines of a table: what was measured, the target, and the limit beside it."""
+"""Figures and the table that shows them: what was measured, the target and the baseline."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,12 +7,16 @@ import msgspec
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One measured figure. ``target`` says in words what it should be, ``limit`` what the bare machine does."""
+    """One measured figure; all texts are for people.
 
-    what: str
+    ``target`` is the value that it should have, ``baseline`` the figure of the bare machine, ``met`` whether the target
+    was reached.
+    """
+
+    name: str
     measured: str
     target: str
-    limit: str
+    baseline: str
     met: bool
 
 
@@ -23,19 +27,19 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def milliseconds(values: Sequence[float]) -> str:
-    """Return median and 99th percentile of seconds, in milliseconds."""
+    """Return the median and the 99th percentile of times in seconds as text in milliseconds."""
     return f"p50 {statistics.median(values) * 1000:.1f} ms, p99 {percentile(values, 99) * 1000:.1f} ms"
 
 
 def mebibytes(size: float) -> str:
-    """Return bytes as MiB."""
+    """Return a number of bytes as text in MiB."""
     return f"{size / 2**20:.1f} MiB"
 
 
 def print_table(figures: Sequence[Figure]) -> None:
     """Print ``figures`` as a Markdown table."""
-    print("| what | measured | target | limit beside it | |")
+    print("| what | measured | target | baseline | |")
     print("|---|---|---|---|---|")
     for figure in figures:
         verdict = "met" if figure.met else "**missed**"
-        print(f"| {figure.what} | {figure.measured} | {figure.target} | {figure.limit} | {verdict} |")
+        print(f"| {figure.name} | {figure.measured} | {figure.target} | {figure.baseline} | {verdict} |")

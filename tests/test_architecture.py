@@ -130,6 +130,8 @@ PLANTED = {
     },
     "asks_what_our_objects_are": {"launchd/a.py": "class Runner: ...\nx = isinstance(1, (int, Runner))"},
     "modules_without_docstring": {"launchd/a.py": "x = 1"},
+    "former_words_in_names": {"launchd/a.py": "class JobStaff: ..."},
+    "persons_in_texts": {"launchd/a.py": "# Our worker."},
     "packaging_as_a_package": {"packaging/deb/__init__.py": ""},
 }
 

@@ -1,4 +1,4 @@
-"""From a claimed run queue item to a job in our care, or to the reason why not.
+"""From a claimed run queue item to a job, or to the reason why not.
 
 Pure: no clock, no file, no process.
 """
@@ -22,7 +22,7 @@ UNREADABLE = RunSpec(entity="", project="", run_id="", resource="")
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """A job for us, and the submitter's own API key, which must not reach any file but one of its own."""
+    """A job of this agent, and the submitter's own API key, which must not reach any file but one of its own."""
 
     job: JobRecord
     submitter_key: str | None
@@ -35,21 +35,26 @@ class Rejected(msgspec.Struct, frozen=True):
     error: JobError
 
 
-def admit(item: ClaimedItem, agent_id: str, rules: AgentContext, now: float) -> Admitted | Rejected:
+def admit(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -> Admitted | Rejected:
     """Return what becomes of ``item``, claimed by ``agent_id`` at ``now``."""
     raw = dict(item.run_spec)
     try:
         submitter_key = _take_key(raw)
         spec = parse_run_spec(raw)
     except JobError as error:
-        return Rejected(_record(item, UNREADABLE, raw, agent_id, rules, now), error)
+        return Rejected(_record(item, UNREADABLE, raw, agent_id, context, now), error)
     job = msgspec.structs.replace(
-        _record(item, spec, raw, agent_id, rules, now), submitter_key=submitter_key is not None
+        _record(item, spec, raw, agent_id, context, now), submitter_key=submitter_key is not None
     )
-    refusal = rules.refusal(spec, item.queue)
+    refusal = context.refusal(spec, item.queue)
     if refusal is not None:
         return Rejected(job, PolicyRefused(refusal))
     return Admitted(job, submitter_key)
+
+
+def unreadable(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -> JobRecord:
+    """Return the record of an item whose run spec cannot be read, so that the item can be failed."""
+    return _record(item, UNREADABLE, {}, agent_id, context, now)
 
 
 def _take_key(raw: dict[str, object]) -> str | None:
@@ -60,13 +65,13 @@ def _take_key(raw: dict[str, object]) -> str | None:
 
 
 def _record(
-    item: ClaimedItem, spec: RunSpec, raw: dict[str, object], agent_id: str, rules: AgentContext, now: float
+    item: ClaimedItem, spec: RunSpec, raw: dict[str, object], agent_id: str, context: AgentContext, now: float
 ) -> JobRecord:
     return JobRecord(
         item_id=item.item_id,
         agent_id=agent_id,
         queue=item.queue,
-        name=workload_name(rules.base_url, item.item_id, attempt=1),
+        name=workload_name(context.base_url, item.item_id, attempt=1),
         attempt=1,
         spec=spec,
         raw_spec=json.dumps(raw),

@@ -1,7 +1,7 @@
-"""The log of a failed item, as it is shown beside the item on W&B's page.
+"""Makes the log of a failed item, which W&B's page shows beside the item.
 
-The failure's sentence and the end of what the job, or its worker, wrote. No secret: our key and the submitter's, and
-whatever is named like one, are masked before the text leaves this host. Reads files; sends nothing.
+It holds the failure's sentence and the end of what the job, or its worker, wrote. The agent's key, the submitter's key,
+and values that are named like secrets are masked before the text leaves this host. Reads files; sends nothing.
 """
 
 import re
@@ -14,7 +14,7 @@ TAIL_BYTES = 64 * 1024
 
 MASK = "***"
 
-#: ``NAME=value`` or ``"name": "value"``, for names that people give to secrets; the value is masked.
+#: ``NAME=value`` or ``"name": "value"``, for the usual names of secrets; the value is masked.
 _NAMED_SECRET = re.compile(
     r"""(?ix) ( (?: api[_-]?key | access[_-]?key | secret | passw(?:or)?d | token | credential ) [\w.-]{0,64} ["']?
     \s{0,8} [=:] \s{0,8} ["']? (?: (?: bearer | basic ) \s+ )? ) [^\s"',;&]+"""
@@ -32,7 +32,7 @@ def error_text(message: str, directory: Path, is_output: bool, secrets: tuple[st
 
 
 def redact(text: str, secrets: tuple[str, ...]) -> str:
-    """Return ``text`` without ``secrets``, and without the values of what is named like one."""
+    """Return ``text`` without ``secrets``, and without values that are named like secrets."""
     for secret in filter(None, secrets):
         text = text.replace(secret, MASK)
     text = _AUTHORIZATION.sub(rf"\1{MASK}", text)

@@ -1,14 +1,13 @@
-"""The jobs in our care, and what is to be done for each.
+"""Decides on every event of a job: what its worker reports, its worker's death, a stop request, a deadline.
 
-The one place that decides about a job: what its worker says, its worker's
-death, an order to stop, a deadline. It owns the records. What depends on a
-change, an answer to a worker or a report, is done after the journal has it.
+It owns the records of the active jobs. What depends on a change of a record, an answer to a worker or a report to the
+queue server, is done after the journal has the change. What handling one job raises ends that job, never the loop.
 """
 
 import logging
-import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -33,206 +32,239 @@ from ipc.messages import (
     WarningRaised,
 )
 from ipc.run_spec import SCHEDULER_URI
-from ipc.states import IllegalTransition, JobState
+from ipc.states import TERMINAL_STATES, IllegalTransition, JobState
 from ipc.work_order import write_order
-from launchd.agent.admission import Admitted, Rejected, admit
-from launchd.agent.commit_hooks import CommitHooks
+from launchd.agent.admission import Admitted, Rejected, admit, unreadable
+from launchd.agent.clock import Clock, SystemClock
 from launchd.agent.events import Acknowledged
 from launchd.agent.job_record import JobRecord, fail, finish, requeued_spec, restart, transition
-from launchd.agent.job_table import ActiveJob
+from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
-from launchd.agent.outbox import Outbox, outcome_body
+from launchd.agent.outbox import outcome_body
+from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
-from launchd.agent.worker_pool.pool import WorkerPool
-from launchd.agent.worker_pool.spawner import Worker
 from launchd.client.queue_server import ClaimedItem, StopRequest
 
-#: Pauses before a job whose worker died gets another one.
+#: Pauses in seconds before a job whose worker died gets another one, by the number of losses in a row.
 REASSIGN_BACKOFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
-#: A worker that lived this long did not die of what its predecessor died of.
+#: Pause in seconds before a job whose directory cannot be written is given to a worker again.
+UNWRITABLE_DIRECTORY_SECONDS = 5.0
+
+#: A worker that lived this long, in seconds, did not die of what its predecessor died of.
 HEALTHY_WORKER_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
 
 class JobController:
-    """All jobs of this supervisor. Main thread only."""
+    """Decides about the jobs in ``table``. Main thread only."""
 
     def __init__(
-        self, journal: Journal, pool: WorkerPool, outbox: Outbox, rules: AgentContext, keys: SubmitterKeys
+        self,
+        journal: Journal,
+        table: JobTable,
+        pool: JobWorkers,
+        outbox: JobReports,
+        context: AgentContext,
+        keys: SubmitterKeys,
+        clock: Clock | None = None,
     ) -> None:
-        self.rules = rules
+        #: Configuration and policy in force; replaced as a whole by a reload.
+        self.context = context
+        #: What happened since the start of the agent, for ``launchd status``.
         self.counters: Counter[str] = Counter()
         self._journal = journal
+        self._table = table
         self._pool = pool
         self._outbox = outbox
         self._keys = keys
-        self._active: dict[str, ActiveJob] = {}
-        self.effects = CommitHooks()
-        #: Grows whenever a job comes, goes or is to be stopped.
-        self.version = 0
+        self._clock = clock or SystemClock()
 
-    # -- what is there
+    # -- after a start of the agent
 
-    def jobs(self) -> Iterable[JobRecord]:
-        """Return the jobs that are not over."""
-        return (active.job for active in self._active.values())
+    def restore(self) -> None:
+        """Take over the jobs in the journal that are not over; comes before any claim.
 
-    def find(self, item_or_run: str) -> JobRecord | None:
-        """Return the job of an item, run id or workload name."""
-        active = self._active.get(item_or_run)
-        if active is not None:
-            return active.job
-        return next((job for job in self.jobs() if item_or_run in (job.spec.run_id, job.name)), None)
+        There are three cases: nothing can exist outside, and the job starts over; a handle is known, and a new worker
+        adopts the workload; only the name is known, and a new worker asks the runner whether it exists. A worker of
+        the agent before this one that still lives is ended by its successor, which takes the lock of the job.
+        """
+        jobs = self._journal.active_jobs()
+        hit("supervisor.adopting")
+        for job in jobs:
+            self._table.put(ActiveJob(job, adopting=job.may_exist_outside))
+            with self._job_border(job.item_id):
+                self._restore(job)
+        if jobs:
+            log.info("The jobs of the previous agent process are taken over.", extra={"jobs": len(jobs)})
 
-    def count(self, schedulers: bool) -> int:
-        """Return how many slots are taken, of ordinary jobs or of sweep schedulers."""
-        return sum(job.spec.is_scheduler is schedulers for job in self.jobs())
-
-    # -- from the journal, at start
-
-    def adopt(self, job: JobRecord) -> None:
-        """Take ``job`` back into care after a restart."""
+    def _restore(self, job: JobRecord) -> None:
         if not job.may_exist_outside and job.state is not JobState.CLAIMED:
-            job = transition(job, JobState.CLAIMED, time.time(), "the agent was restarted; the job starts over")
-        job = msgspec.structs.replace(job, losses=0)
-        self._active[job.item_id] = ActiveJob(job, adopting=job.may_exist_outside)
+            job = restart(job, self._clock.now(), "The agent was restarted; the job starts over.")
+        self._save(msgspec.structs.replace(job, losses=0))
 
     # -- from the queue server
 
     def acknowledge_all(self) -> None:
-        """Confirm again what the queue server may not have heard of: after a restart."""
-        for job in self.jobs():
-            if not job.acknowledged:
-                self._acknowledge(job)
+        """Acknowledge again the items for which the queue server has not confirmed it: after a registration."""
+        for active in self._table:
+            if not active.job.acknowledged:
+                self._acknowledge(active.job)
 
     def on_claimed(self, items: Iterable[ClaimedItem], agent_id: str) -> None:
-        """Take in items that were leased to us as ``agent_id``."""
-        hit("supervisor.claimed")
+        """Admit items that were leased to this agent under ``agent_id``."""
         for item in items:
-            active = self._active.get(item.item_id)
+            active = self._table.get(item.item_id)
             if active is not None:
-                # Leased to us again because our acknowledgement was lost: it needs another, not another run.
+                # Leased again because the acknowledgement was lost: it needs another one, not another run.
                 self._acknowledge(active.job)
-            else:
-                self._admit(item, agent_id)
+                continue
+            try:
+                hit("supervisor.claimed")
+                self._on_new_item(item, agent_id)
+            except Exception as error:
+                log.exception("Admitting an item raised an unexpected error.", extra={"item": item.item_id})
+                self._reject_unexpectedly(item, agent_id, error)
 
-    def _admit(self, item: ClaimedItem, agent_id: str) -> None:
+    def _on_new_item(self, item: ClaimedItem, agent_id: str) -> None:
         before = self._journal.job(item.item_id)
         if before is not None and before.is_over:
-            log.warning(
-                "An item that is over was leased to us again; its outcome is sent again.", extra=_fields(before)
-            )
-            self.effects.add(lambda: self._outbox.acknowledge(before))
+            log.warning("An item that is over was leased again; its outcome is sent again.", extra=_fields(before))
+            self._acknowledge(before)
             self._send_outcome(before)
-            return
-        if self._exceeds_scheduler_limit(item):
+        elif self._exceeds_scheduler_limit(item):
             log.warning("A sweep scheduler over max_schedulers is left to its lease.", extra={"item": item.item_id})
-            return
+        else:
+            self._admit(item, agent_id)
+
+    def _admit(self, item: ClaimedItem, agent_id: str) -> None:
         self.counters["claimed"] += 1
-        match admit(item, agent_id, self.rules, time.time()):
+        match admit(item, agent_id, self.context, self._clock.now()):
             case Admitted(job, submitter_key):
                 log.info("A job was claimed.", extra=_fields(job))
-                self._accept_job(job, submitter_key)
+                self._start(job, submitter_key)
             case Rejected(job, error):
                 log.info("A job was claimed.", extra=_fields(job))
-                self._finish(fail(job, error.report(), time.time()))
+                self._finish(fail(job, error.report(), self._clock.now()))
+
+    def _reject_unexpectedly(self, item: ClaimedItem, agent_id: str, error: Exception) -> None:
+        # No worker has it yet. Its own record may be what cannot be written.
+        self._table.remove(item.item_id)
+        try:
+            job = unreadable(item, agent_id, self.context, self._clock.now())
+            self._finish(fail(job, _unexpected(error), self._clock.now()))
+        except Exception:
+            log.exception("An item cannot even be failed; it is left to its lease.", extra={"item": item.item_id})
 
     def _exceeds_scheduler_limit(self, item: ClaimedItem) -> bool:
-        # W&B's server cannot be asked for jobs alone; its agent, too, leaves such an item to the next.
+        # W&B's server cannot be asked for jobs alone; W&B's agent, too, leaves such an item to the next one.
         if item.run_spec.get("uri") != SCHEDULER_URI:
             return False
-        limit = self.rules.config.max_schedulers
-        return self.rules.free_slots(self.count(schedulers=True), limit) == 0
+        limit = self.context.config.max_schedulers
+        return self.context.free_slots(self._table.count(schedulers=True), limit) == 0
 
-    def _accept_job(self, job: JobRecord, submitter_key: str | None) -> None:
+    def _start(self, job: JobRecord, submitter_key: str | None) -> None:
         try:
-            self._keys.keep(job.name, submitter_key)
+            self._keys.keep(job.key_name, submitter_key)
         except OSError as error:
-            sentence = f"The submitter's API key could not be kept on {self.rules.hostname}: {error.strerror}."
-            self._finish(fail(job, ErrorReport("agent", "KeyNotKept", sentence), time.time()))
+            sentence = f"The submitter's API key could not be kept on {self.context.hostname}: {error.strerror}."
+            self._finish(fail(job, ErrorReport("agent", "KeyNotKept", sentence), self._clock.now()))
             return
-        self._save(ActiveJob(job), job)
-        self.effects.add(lambda: hit("supervisor.journaled"))
+        self._table.put(ActiveJob(job))
+        self._save(job)
+        self._after_commit(job.item_id, lambda: hit("supervisor.journaled"))
         self._acknowledge(job)
 
     def _acknowledge(self, job: JobRecord) -> None:
-        self.effects.add(lambda: self._outbox.acknowledge(job))
+        self._after_commit(job.item_id, lambda: self._outbox.acknowledge(job))
 
-    def on_acknowledged(self, event: Acknowledged) -> None:
+    def on_acknowledged(self, answer: Acknowledged) -> None:
         """Act on the queue server's answer to an acknowledgement."""
-        hit("supervisor.acknowledged")
-        active = self._active.get(event.item_id)
-        if active is None or active.job.acknowledged:
-            return
-        if event.refusal is not None:
-            self._abort(active.job, ErrorReport("agent", "SweepOver", event.refusal))
-        elif event.accepted or active.job.handle is not None:
-            active.job = msgspec.structs.replace(active.job, acknowledged=True)
-            self._approve_submit(active)
-        else:
-            log.warning(
-                "The queue server gave the item to somebody else; the job is dropped.", extra=_fields(active.job)
-            )
-            self._drop(active.job)
+        with self._job_border(answer.item_id):
+            hit("supervisor.acknowledged")
+            active = self._table.get(answer.item_id)
+            if active is None or active.job.acknowledged:
+                return
+            if answer.refusal is not None:
+                self._fail(active, ErrorReport("agent", "SweepOver", answer.refusal))
+            elif answer.accepted or active.job.handle is not None:
+                self._save(msgspec.structs.replace(active.job, acknowledged=True))
+                self._approve_submit(active)
+            else:
+                log.warning(
+                    "The queue server gave the item to another agent; the job is dropped.", extra=_fields(active.job)
+                )
+                self._drop(active.job)
 
     def _drop(self, job: JobRecord) -> None:
-        # Without our acknowledgement its worker was never told to go ahead: nothing exists outside.
+        # Without the acknowledgement no worker was permitted to create a workload: nothing exists outside.
         self._journal.forget(job.item_id)
-        self._remove(job)
+        self._table.remove(job.item_id)
+        self._forget_key(job)
         worker = self._pool.worker_of(job.item_id)
         if worker is not None:
-            worker.kill("its item is not ours")
+            worker.kill("its item belongs to another agent")
 
-    def stop(self, order: StopRequest) -> bool:
-        """Stop the job of an item; returns whether it is in our care."""
-        active = self._active.get(order.item_id)
+    def stop(self, request: StopRequest) -> bool:
+        """Stop the job of an item; returns whether it is one of this agent's active jobs.
+
+        The worker is told at once, also while the journal cannot be written.
+        """
+        active = self._table.get(request.item_id)
         if active is None:
             return False
-        if active.job.stop_reason is not None:
-            return True
-        job = msgspec.structs.replace(active.job, stop_reason=order.reason or "somebody asked for it")
-        self._save(active, job)
-        log.info("A job is to be stopped.", extra=_fields(job) | {"reason": job.stop_reason})
-        worker = self._pool.worker_of(job.item_id)
-        if worker is not None:
-            self.effects.add(lambda: worker.send(self._cancel(job)))
-        elif not job.may_exist_outside:
-            self._finish(finish(job, JobState.STOPPED, ExitResult(), time.time()))
+        with self._job_border(request.item_id):
+            self._stop(active, request.reason or "a stop was requested")
         return True
 
-    def _cancel(self, job: JobRecord) -> Stop:
-        return Stop(job.stop_reason or "", self.rules.config.launchd.jobs.stop_grace_seconds)
+    def _stop(self, active: ActiveJob, reason: str) -> None:
+        if active.job.stop_reason is not None:
+            return
+        job = msgspec.structs.replace(active.job, stop_reason=reason)
+        log.info("A job is to be stopped.", extra=_fields(job) | {"reason": reason})
+        self._save(job)
+        worker = self._pool.worker_of(job.item_id)
+        if worker is not None:
+            worker.send(self._stop_command(job))
+        elif not job.may_exist_outside:
+            self._finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
+
+    def _stop_command(self, job: JobRecord) -> Stop:
+        return Stop(job.stop_reason or "", self.context.config.launchd.jobs.stop_grace_seconds)
 
     # -- from a worker
 
-    def on_event(self, worker: Worker, event: Event) -> None:
-        """Act on what the worker of a job says."""
-        active = self._active.get(worker.item_id or "")
+    def on_event(self, worker: JobWorker, event: Event) -> None:
+        """Act on what the worker of a job reports."""
+        active = self._table.get(worker.item_id)
         if active is None:
             return
-        self._count_adoption(active)
+        with self._job_border(active.job.item_id):
+            self._count_adoption(active)
+            self._on_event(active, event)
+
+    def _on_event(self, active: ActiveJob, event: Event) -> None:
         job = active.job
         match event:
             case PhaseChanged(state, message):
-                self._move(active, state, message)
+                self._on_phase(active, state, message)
             case Submitting():
-                self._save(active, msgspec.structs.replace(job, recorded=True))
+                self._save(msgspec.structs.replace(job, recorded=True))
                 active.awaiting_submit = True
                 self._approve_submit(active)
             case Submitted(handle):
                 hit("supervisor.submitted")
-                self._save(active, msgspec.structs.replace(job, handle=handle, recorded=True))
-                # Nothing waits for it, but whoever adopts the job should not have to look for it.
-                self.effects.request_commit()
+                self._save(msgspec.structs.replace(job, handle=handle, recorded=True))
+                # Commit early, so that an adopting worker has the handle.
+                self._journal.request_commit()
                 self._forget_key(job)
             case WarningRaised(message, stage):
                 log.warning("A job has a warning.", extra=_fields(job) | {"warning": message})
                 self._deliver(job, "warning", {"message": message, "stage": stage})
             case Finished() | Failed():
-                # Not the truth before its sender has left with exit code 0.
+                # It counts once its sender has left with exit code 0.
                 active.reported_outcome = event
             case Hello() | Heartbeat():
                 pass
@@ -241,156 +273,207 @@ class JobController:
         if active.adopting:
             active.adopting = False
             self.counters["adopted"] += 1
-            log.info("A job of the agent before us is adopted.", extra=_fields(active.job))
+            log.info("A job of the previous agent process is adopted.", extra=_fields(active.job))
 
-    def _move(self, active: ActiveJob, state: JobState, message: str | None) -> None:
-        job = active.job
+    def _on_phase(self, active: ActiveJob, state: JobState, message: str | None) -> None:
+        before = active.job
+        if state in TERMINAL_STATES:
+            log.error("A worker reported an end as a phase; it is ignored.", extra=_fields(before) | {"to": str(state)})
+            return
         try:
-            after = transition(job, state, time.time(), message)
+            job = transition(before, state, self._clock.now(), message)
         except IllegalTransition as error:
             log.error(
-                "A worker reported an impossible change; it is ignored.", extra=_fields(job) | {"error": str(error)}
+                "A worker reported an illegal transition; it is ignored.", extra=_fields(before) | {"error": str(error)}
             )
             return
+        if state is before.state:
+            active.job = job
+            self._outbox.publish_status(job)
+            return
         if state is JobState.CLAIMED:
-            after = msgspec.structs.replace(after, recorded=False, handle=None)
-        if state is job.state:
-            active.job = after
-        else:
-            log.info("A job changed its state.", extra=_fields(after) | {"before": str(job.state)})
-            self._save(active, after)
-        self._outbox.publish_status(after)
+            job = msgspec.structs.replace(job, recorded=False, handle=None)
+        log.info("A job changed its state.", extra=_fields(job) | {"before": str(before.state)})
+        self._save(job)
+        self._after_commit(job.item_id, lambda: self._publish(job), lazy=True)
+
+    def _publish(self, job: JobRecord) -> None:
+        # Where the job has changed again since, that change brings its own.
+        active = self._table.get(job.item_id)
+        if active is not None and active.job.state is job.state:
+            self._outbox.publish_status(active.job)
 
     def _approve_submit(self, active: ActiveJob) -> None:
-        """Tell the worker that waits to create the workload, once the item is ours and the name is on disk."""
+        """Permit the waiting worker to create the workload, once the item is acknowledged and the name is on disk."""
         job = active.job
         worker = self._pool.worker_of(job.item_id)
         if worker is not None and job.acknowledged and active.awaiting_submit:
             active.awaiting_submit = False
-            self.effects.add(lambda: _send_submit_approved(worker, job.name))
+            self._after_commit(job.item_id, lambda: _send_submit_approved(worker, job.name))
 
-    def on_exit(self, worker: Worker, exit_code: int) -> None:
-        """Act on the death of a worker; everything it sent has been heard."""
-        active = self._active.get(worker.item_id or "")
-        outcome = active.reported_outcome if active is not None else None
-        clean = exit_code in (WorkerExit.DONE, WorkerExit.DETACHED, WorkerExit.ORPHANED)
-        lost = not clean or (active is not None and exit_code == WorkerExit.DONE and outcome is None)
-        self._pool.reap(worker, lost)
-        if active is None:
-            return
-        active.awaiting_submit, active.reported_outcome = False, None
+    def on_exit(self, worker: JobWorker, exit_code: int) -> None:
+        """Act on the death of a worker; everything it sent has been handled."""
+        active = self._table.get(worker.item_id)
+        has_outcome = active is None or active.reported_outcome is not None
+        worker.reap(lost=was_lost(exit_code, has_outcome))
+        if active is not None:
+            with self._job_border(active.job.item_id):
+                self._on_exit(active, worker, exit_code)
+
+    def _on_exit(self, active: ActiveJob, worker: JobWorker, exit_code: int) -> None:
+        outcome, active.reported_outcome = active.reported_outcome, None
+        active.awaiting_submit = False
+        # It gets another worker unless it ends here, also where handling the end raises.
+        active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF_SECONDS[1]
         if exit_code == WorkerExit.DONE and outcome is not None:
-            self._on_outcome(active.job, outcome)
-        elif lost:
+            self._on_outcome(active, outcome)
+        elif was_lost(exit_code, outcome is not None):
             self._on_worker_lost(active, worker, exit_code)
         else:
-            active.assign_at = 0.0
+            active.assign_at = self._clock.monotonic()
 
-    def _on_outcome(self, job: JobRecord, outcome: Finished | Failed) -> None:
+    def _on_outcome(self, active: ActiveJob, outcome: Finished | Failed) -> None:
         hit("supervisor.outcome")
-        now = time.time()
-        match outcome:
-            case Finished(state, result):
-                self._finish(finish(job, state, result, now))
-            case Failed(report):
-                self._finish(fail(job, report, now))
+        job, now = active.job, self._clock.now()
+        if job.failure is not None:
+            self._finish(fail(job, job.failure, now))
+            return
+        try:
+            match outcome:
+                case Finished(state, result):
+                    self._finish(finish(job, state, result, now))
+                case Failed(report):
+                    self._finish(fail(job, report, now))
+        except IllegalTransition as error:
+            log.error("A worker reported an impossible outcome.", extra=_fields(job) | {"error": str(error)})
+            sentence = f"Its worker reported an outcome that is impossible: {error}."
+            self._fail(active, ErrorReport("agent", "ImpossibleOutcome", sentence))
 
     # -- losses and deadlines
 
-    def _on_worker_lost(self, active: ActiveJob, worker: Worker, exit_code: int) -> None:
+    def _on_worker_lost(self, active: ActiveJob, worker: JobWorker, exit_code: int) -> None:
         self.counters["worker_losses"] += 1
         job = active.job
         how = describe(exit_code) if worker.kill_reason is None else f"was killed because {worker.kill_reason}"
         log.warning("A job lost its worker.", extra=_fields(job) | {"pid": worker.pid, "how": how})
-        overdue, active.timeout_error = active.timeout_error, None
+        timeout_error, active.timeout_error = active.timeout_error, None
         if job.may_exist_outside:
-            lived_long = time.monotonic() - active.assigned_at > HEALTHY_WORKER_SECONDS
-            losses = 1 if lived_long else job.losses + 1
-            self._reassign(active, msgspec.structs.replace(job, losses=losses))
-        elif overdue is not None:
-            self._finish(fail(job, overdue, time.time()))
+            self._reassign(active, msgspec.structs.replace(job, losses=self._losses_in_a_row(active)))
+        elif timeout_error is not None:
+            self._finish(fail(job, timeout_error, self._clock.now()))
         elif job.stop_reason is not None:
-            self._finish(finish(job, JobState.STOPPED, ExitResult(), time.time()))
-        elif exit_code != WorkerExit.UNKNOWN and job.losses + 1 >= self.rules.config.launchd.jobs.max_attempts:
-            self._finish(fail(job, self._worker_lost_report(job, how), time.time()))
+            self._finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
+        elif exit_code == WorkerExit.UNKNOWN:
+            # The death of the fork server is not held against the job.
+            self._reassign(active, restart(job, self._clock.now(), f"The worker {how}; the job starts over."))
+        elif job.losses + 1 >= self.context.config.launchd.jobs.max_attempts:
+            self._finish(fail(job, self._worker_lost_report(job, how), self._clock.now()))
         else:
-            self._reassign(active, restart(job, exit_code, time.time()))
+            again = restart(job, self._clock.now(), f"The worker {how}; the job starts over.")
+            self._reassign(active, msgspec.structs.replace(again, losses=job.losses + 1))
+
+    def _losses_in_a_row(self, active: ActiveJob) -> int:
+        was_healthy = self._clock.monotonic() - active.assigned_at > HEALTHY_WORKER_SECONDS
+        return 1 if was_healthy else active.job.losses + 1
 
     def _worker_lost_report(self, job: JobRecord, how: str) -> ErrorReport:
-        worker_log = f"{self.rules.job_directory(job.name)}/{WORKER_LOG_FILE}"
+        worker_log = f"{self.context.job_directory(job.name)}/{WORKER_LOG_FILE}"
         return ErrorReport(
             "build" if job.state is JobState.BUILDING else "agent",
             "WorkerLost",
             f"The worker {how} while {job.state}, {job.losses + 1} times in a row.",
-            f"Its log is {worker_log} on {self.rules.hostname}.",
+            f"Its log is {worker_log} on {self.context.hostname}.",
         )
 
     def _reassign(self, active: ActiveJob, job: JobRecord) -> None:
         pause = REASSIGN_BACKOFF_SECONDS[min(max(job.losses, 1), len(REASSIGN_BACKOFF_SECONDS)) - 1]
-        active.job, active.assign_at = job, time.monotonic() + pause
+        active.assign_at = self._clock.monotonic() + pause
+        self._save(job)
 
     def check_deadlines(self) -> None:
         """End workers that are over the time limit of their phase."""
-        now = time.time()
-        for active in self._active.values():
-            job = active.job
-            limit = self.rules.phase_limit(job.state)
-            worker = self._pool.worker_of(job.item_id)
-            if limit is None or worker is None or worker.kill_reason is not None:
-                continue
-            if min(now - job.state_at, time.monotonic() - active.assigned_at) < limit:
-                continue
-            sentence = f"{str(job.state).capitalize()} took longer than {limit:g} s."
-            active.timeout_error = ErrorReport("agent", "PhaseTimeout", sentence, "Raise launchd.supervision's limit.")
-            log.error("A job is over the time limit of its phase; its worker is ended.", extra=_fields(job))
-            worker.kill(f"{job.state} took longer than {limit:g} s")
+        for active in self._table:
+            with self._job_border(active.job.item_id):
+                self._check_deadline(active)
+
+    def _check_deadline(self, active: ActiveJob) -> None:
+        job = active.job
+        limit = self.context.phase_limit(job.state)
+        worker = self._pool.worker_of(job.item_id)
+        if limit is None or worker is None or worker.kill_reason is not None:
+            return
+        in_phase = min(self._clock.now() - job.state_at, self._clock.monotonic() - active.assigned_at)
+        if in_phase < limit:
+            return
+        sentence = f"{str(job.state).capitalize()} took longer than {limit:g} s."
+        active.timeout_error = ErrorReport("agent", "PhaseTimeout", sentence, "Raise launchd.supervision's limit.")
+        log.error("A job is over the time limit of its phase; its worker is ended.", extra=_fields(job))
+        worker.kill(f"{job.state} took longer than {limit:g} s")
 
     # -- workers for jobs
 
     def assign_workers(self, keep_spares: bool) -> None:
         """Give workers to the jobs that have none, and order those that are missing."""
-        now = time.monotonic()
-        due = [active for active in self._active.values() if active.assign_at is not None and active.assign_at <= now]
+        now = self._clock.monotonic()
+        due = [active for active in self._table if active.assign_at is not None and active.assign_at <= now]
         for active in due:
             if self._pool.has_spare():
-                self._assign(active)
+                with self._job_border(active.job.item_id):
+                    self._assign(active)
         waiting = sum(active.assign_at is not None for active in due)
         self._pool.scale_to(waiting, keep_spares)
 
     def _assign(self, active: ActiveJob) -> None:
         job = active.job
-        order = self.rules.work_order(job)
+        order = self.context.work_order(job)
         try:
             write_order(order)
         except OSError as error:
             self._note_problem(active, f"Its directory {order.directory} cannot be written: {error.strerror}.")
             return
-        key = self._keys.key_for(job.name, job.submitter_key)
+        key = self._keys.key_for(job.key_name, job.submitter_key)
         command = (
             Adopt(order.directory, job.name, key, job.handle)
             if job.may_exist_outside
             else Start(order.directory, job.name, key)
         )
-        active.assign_at, active.assigned_at = None, time.monotonic()
+        active.assign_at, active.assigned_at = None, self._clock.monotonic()
         worker = self._pool.assign(job.item_id)
-        self.effects.add(lambda: _send_assignment(worker, command))
+        # A workload that exists is adopted, and stopped, also while the journal cannot be written.
+        if job.may_exist_outside:
+            self._send_assignment(job, worker, command)
+        else:
+            self._after_commit(job.item_id, lambda: self._send_assignment(job, worker, command))
+
+    def _send_assignment(self, job: JobRecord, worker: JobWorker, command: Start | Adopt) -> None:
+        worker.send(command)
+        hit("supervisor.worker_started")
         if job.stop_reason is not None:
-            # A stop request that came while nobody worked on the job.
-            self.effects.add(lambda: worker.send(self._cancel(job)))
+            # The stop request came while the job had no worker.
+            worker.send(self._stop_command(job))
 
     def _note_problem(self, active: ActiveJob, sentence: str) -> None:
         if active.job.message != sentence:
             log.error("A job cannot be given to a worker.", extra=_fields(active.job) | {"why": sentence})
             active.job = msgspec.structs.replace(active.job, message=sentence)
-        active.assign_at = time.monotonic() + REASSIGN_BACKOFF_SECONDS[4]
+        active.assign_at = self._clock.monotonic() + UNWRITABLE_DIRECTORY_SECONDS
 
     # -- the end of a job
 
-    def _abort(self, job: JobRecord, report: ErrorReport) -> None:
+    def _fail(self, active: ActiveJob, report: ErrorReport) -> None:
+        """Fail a job: at once where nothing can exist outside, else once its workload has been stopped."""
+        job = active.job
         worker = self._pool.worker_of(job.item_id)
-        self._finish(fail(job, report, time.time()))
-        if worker is not None:
-            worker.kill("its job is over")
+        if not job.may_exist_outside:
+            self._finish(fail(job, report, self._clock.now()))
+            if worker is not None:
+                worker.kill("its job is over")
+            return
+        was_stopping = job.stop_reason is not None
+        reason = job.stop_reason or report.message
+        self._save(msgspec.structs.replace(job, stop_reason=reason, failure=job.failure or report))
+        if worker is not None and not was_stopping:
+            worker.send(self._stop_command(active.job))
 
     def _finish(self, job: JobRecord) -> None:
         log.info(
@@ -399,51 +482,95 @@ class JobController:
         )
         self.counters[job.state] += 1
         self._journal.save(job)
-        self._remove(job)
+        self._table.remove(job.item_id)
         self._forget_key(job)
         self._send_outcome(job)
         if job.state is JobState.PREEMPTED:
             self._requeue(job)
-        self.effects.add(lambda: hit("supervisor.outcome_journaled"))
+        self._after_commit(job.item_id, lambda: hit("supervisor.outcome_journaled"))
 
     def _forget_key(self, job: JobRecord) -> None:
         if job.submitter_key:
-            self._keys.forget(job.name)
+            self._keys.forget(job.key_name)
 
     def _send_outcome(self, job: JobRecord) -> None:
-        self._deliver(job, "outcome", outcome_body(job, self.rules.job_directory(job.name)))
+        self._deliver(job, "outcome", outcome_body(job, self.context.job_directory(job.name)))
 
     def _requeue(self, job: JobRecord) -> None:
-        spec = requeued_spec(job, self.rules.entity)
+        spec = requeued_spec(job, self.context.entity)
         if spec is None:
             log.warning("A preempted job is not put back into its queue.", extra=_fields(job))
             return
-        self._deliver(job, "requeue", {"entity": self.rules.entity, "queue": job.queue, "run_spec": spec})
+        self._deliver(job, "requeue", {"entity": self.context.entity, "queue": job.queue, "run_spec": spec})
 
-    def _remove(self, job: JobRecord) -> None:
-        self.version += 1
-        self._active.pop(job.item_id, None)
+    # -- errors of one job
 
-    def _save(self, active: ActiveJob, job: JobRecord) -> None:
-        """Have ``job`` be the record of ``charge``, here and in the journal."""
-        self.version += 1
-        active.job = job
-        self._active[job.item_id] = active
+    @contextmanager
+    def _job_border(self, item_id: str) -> Iterator[None]:
+        """Keep what handling a job raises with that job: it is logged with its traceback and fails the job."""
+        try:
+            yield
+        except Exception as error:
+            log.exception("Handling a job raised an unexpected error.", extra={"item": item_id})
+            self._fail_unexpectedly(item_id, error)
+
+    def _fail_unexpectedly(self, item_id: str, error: Exception) -> None:
+        active = self._table.get(item_id)
+        if active is None:
+            return
+        try:
+            self._fail(active, _unexpected(error))
+        except Exception:
+            # Its record stays in the journal as it was last written; the next start of the agent takes it over.
+            log.exception("A job cannot even be failed; it is set aside until the next start.", extra={"item": item_id})
+            self._table.remove(item_id)
+            worker = self._pool.worker_of(item_id)
+            if worker is not None:
+                worker.kill("its job is set aside")
+
+    # -- records
+
+    def _save(self, job: JobRecord) -> None:
+        """Have ``job`` be the record of its active job, here and in the journal."""
+        active = self._table.get(job.item_id)
+        if active is not None:
+            active.job = job
+            self._table.put(active)
         self._journal.save(job)
 
     def _deliver(self, job: JobRecord, kind: str, body: dict[str, object]) -> None:
-        delivery = self._journal.add_delivery(job, kind, body, time.time())
-        self.effects.add(lambda: self._outbox.deliver(delivery))
+        delivery = self._journal.add_delivery(job, kind, body, self._clock.now())
+        self._after_commit(job.item_id, lambda: self._outbox.deliver(delivery))
+
+    def _after_commit(self, item_id: str, action: Callable[[], None], *, lazy: bool = False) -> None:
+        """Do ``action`` for a job after the next commit of the journal; a ``lazy`` one does not hasten the commit."""
+
+        def hook() -> None:
+            with self._job_border(item_id):
+                action()
+
+        self._journal.on_commit(hook, lazy=lazy)
 
 
-def _send_assignment(worker: Worker, command: Start | Adopt) -> None:
-    worker.send(command)
-    hit("supervisor.worker_started")
+def was_lost(exit_code: int, has_outcome: bool) -> bool:
+    """Return whether a worker that ended with ``exit_code`` ended other than it should.
+
+    ``has_outcome``: whether it reported how its job ended. An outcome without exit code 0, and exit code 0 without an
+    outcome, are both the loss of a worker.
+    """
+    if exit_code == WorkerExit.DONE:
+        return not has_outcome
+    return exit_code not in (WorkerExit.DETACHED, WorkerExit.ORPHANED)
 
 
-def _send_submit_approved(worker: Worker, name: str) -> None:
+def _send_submit_approved(worker: JobWorker, name: str) -> None:
     hit("supervisor.submit_approved")
     worker.send(SubmitApproved(name))
+
+
+def _unexpected(error: Exception) -> ErrorReport:
+    sentence = f"The agent met an unexpected error over this job: {type(error).__name__}: {error}."
+    return ErrorReport("agent", "InternalError", sentence, "The agent's log has the traceback.")
 
 
 def _fields(job: JobRecord) -> dict[str, object]:

@@ -1,7 +1,6 @@
-"""A job in our care: what is known of it, and how that may change.
+"""A job's record and its transitions.
 
-Pure data and pure functions: no clock, no file, no process. The supervisor
-holds the records, the journal keeps them.
+Pure data and pure functions: no clock, no file, no process. The job table holds the records, the journal keeps them.
 """
 
 import json
@@ -11,10 +10,10 @@ from typing import Any
 import msgspec
 
 from ipc.errors import ErrorReport
-from ipc.exits import WorkerExit, describe
+from ipc.exits import describe
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
-from ipc.states import TERMINAL_STATES, JobState, check_transition, status_word
+from ipc.states import TERMINAL_STATES, IllegalTransition, JobState, check_transition, status_word
 
 #: How often W&B's agent puts a preempted run back.
 MAX_RESUMES = 5
@@ -23,10 +22,13 @@ MAX_RESUMES = 5
 class JobRecord(msgspec.Struct, frozen=True):
     """One job. Times are seconds since the epoch.
 
-    ``agent_id`` is the agent that claimed it: us, or us before our queues changed.
-    ``recorded`` says that the workload name may exist outside; ``acknowledged``
-    that the queue server confirmed the item as ours; ``losses`` counts the
-    workers that died over this job since it last got ahead.
+    Its fields are JSON in the journal: a field may be added with a default, and is never renamed.
+
+    ``agent_id`` is the id under which this agent claimed it, which a change of its queues replaces. ``attempt`` counts
+    the starts of the job, from 1; ``name`` is the workload name of that attempt. ``recorded`` says that the workload
+    may exist outside; ``acknowledged`` that the queue server confirmed the item as this agent's; ``losses`` counts the
+    workers that died over this job in a row. ``stop_reason`` is set once the job is to be stopped, ``failure`` where it
+    fails once its workload has been stopped.
     """
 
     item_id: str
@@ -46,6 +48,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     handle: Handle | None = None
     losses: int = 0
     stop_reason: str | None = None
+    failure: ErrorReport | None = None
     message: str | None = None
     stage: str | None = None
     result: ExitResult | None = None
@@ -61,6 +64,11 @@ class JobRecord(msgspec.Struct, frozen=True):
         return self.recorded
 
     @property
+    def key_name(self) -> str:
+        """The name under which the submitter's API key is kept: the workload name of the first attempt."""
+        return attempt_names(self.name, 1)[0]
+
+    @property
     def status(self) -> str:
         """W&B's status word."""
         return status_word(self.state)
@@ -74,7 +82,7 @@ class JobRecord(msgspec.Struct, frozen=True):
 
 
 def job_directory(state_dir: Path, name: str) -> str:
-    """Return the path of the directory of the job with this workload name."""
+    """Return the path of the directory of the attempt with this workload name."""
     # A text, for a Path would intern the job's name: see `ipc.work_order`.
     return f"{state_dir}/jobs/{name}"
 
@@ -97,9 +105,14 @@ def next_sequence(job: JobRecord, now: float) -> int:
 
 
 def finish(job: JobRecord, state: JobState, result: ExitResult, now: float) -> JobRecord:
-    """Return ``job`` ended in ``state`` with ``result``, and a sentence that says why."""
-    message = _outcome_sentence(job, state, result)
-    over = transition(job, state, now, message)
+    """Return ``job`` ended in ``state`` with ``result``, and a sentence that says why.
+
+    Raises:
+        IllegalTransition: ``state`` is no terminal state, or the table does not allow it.
+    """
+    if state not in TERMINAL_STATES:
+        raise IllegalTransition(job.state, state)
+    over = transition(job, state, now, _outcome_sentence(job, state, result))
     return msgspec.structs.replace(over, result=result, stage="run" if state is JobState.FAILED else None)
 
 
@@ -108,13 +121,20 @@ def fail(job: JobRecord, report: ErrorReport, now: float) -> JobRecord:
     return msgspec.structs.replace(transition(job, JobState.FAILED, now, report.sentence()), stage=report.stage)
 
 
-def restart(job: JobRecord, exit_code: int, now: float) -> JobRecord:
-    """Return ``job`` after the loss of a worker before anything could exist outside: waiting for another."""
-    message = f"The worker {describe(exit_code)}; the job starts over."
+def restart(job: JobRecord, now: float, message: str) -> JobRecord:
+    """Return ``job`` waiting for its next attempt, under a workload name of its own; ``message`` says why.
+
+    Only for a job whose workload cannot exist outside.
+    """
     waiting = job if job.state is JobState.CLAIMED else transition(job, JobState.CLAIMED, now, message)
-    # The death of the fork server is not held against the job.
-    losses = job.losses + (exit_code != WorkerExit.UNKNOWN)
-    return msgspec.structs.replace(waiting, losses=losses)
+    attempt = job.attempt + 1
+    return msgspec.structs.replace(waiting, attempt=attempt, name=attempt_names(job.name, attempt)[-1])
+
+
+def attempt_names(name: str, attempt: int) -> tuple[str, ...]:
+    """Return the workload names of the attempts 1 to ``attempt`` of the job with the workload name ``name``."""
+    stem, _, _ = name.rpartition("-")
+    return tuple(f"{stem}-{number}" for number in range(1, attempt + 1))
 
 
 def requeued_spec(job: JobRecord, agent_entity: str) -> dict[str, Any] | None:

@@ -1,21 +1,20 @@
-"""The jobs in our care, on disk: SQLite with full sync.
+"""The agent's jobs on disk: SQLite with full sync.
 
-Owns the file and nothing else. Changes are collected and written by one
-:meth:`Journal.commit`, so that a turn of the supervisor's loop costs one sync
-whatever happened in it; what depends on a change happens after that commit.
+Changes are collected and written by one :meth:`Journal.commit`, so that an iteration of the supervisor's loop costs one
+sync; what depends on a change is a hook that runs after that commit.
 """
 
 import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from ipc.directories import make_passable
-from launchd.agent.job_record import JobRecord
+from launchd.agent.job_record import JobRecord, attempt_names
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -44,7 +43,7 @@ INSERT INTO jobs VALUES (?, ?, ?, ?)
 ON CONFLICT (item_id) DO UPDATE SET over = excluded.over, ended_at = excluded.ended_at, record = excluded.record
 """
 
-#: Of whom a caller speaks by the id of its item or its run, or by its workload name; of several attempts, the last.
+#: The job with this item id, run id or workload name; of several with one run id, the one claimed last.
 _FIND_JOB = """
 SELECT record FROM jobs
 WHERE item_id = ?1 OR json_extract(record, '$.name') = ?1 OR json_extract(record, '$.spec.run_id') = ?1
@@ -91,6 +90,8 @@ class Journal:
         self.path = path
         self._lock = _lock_beside(path)
         self._pending: list[tuple[str, tuple[object, ...]]] = []
+        self._hooks: list[Callable[[], None]] = []
+        self._commit_requested = False
         try:
             self._db = _open(path)
             self._next_delivery = self._highest_delivery() + 1
@@ -110,7 +111,7 @@ class Journal:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row and str(row[0])
 
-    def jobs_in_care(self) -> list[JobRecord]:
+    def active_jobs(self) -> list[JobRecord]:
         """Return the jobs that are not over, in the order of their claims."""
         rows = self._db.execute("SELECT record FROM jobs WHERE over = 0")
         return sorted((_record_decoder.decode(row[0]) for row in rows), key=lambda job: job.claimed_at)
@@ -121,7 +122,7 @@ class Journal:
         return row and _record_decoder.decode(row[0])
 
     def find(self, word: str) -> JobRecord | None:
-        """Return the job of an item, run id or workload name, over or not."""
+        """Return the job with this item id, run id or workload name, over or not."""
         return find_job(self._db, word)
 
     def ended_jobs(self, limit: int) -> list[JobRecord]:
@@ -129,15 +130,18 @@ class Journal:
         rows = self._db.execute("SELECT record FROM jobs WHERE over = 1 ORDER BY ended_at DESC LIMIT ?", (limit,))
         return [_record_decoder.decode(row[0]) for row in rows]
 
-    def ended_before_last(self, keep: int, limit: int) -> dict[str, str]:
-        """Return the names by item of at most ``limit`` jobs that are over, without the ``keep`` that ended last."""
+    def ended_before_last(self, keep: int, limit: int) -> dict[str, tuple[str, ...]]:
+        """Return at most ``limit`` jobs that are over, without the ``keep`` that ended last.
+
+        Each is given by its item id, with the workload names of all its attempts.
+        """
         # Not whole records: what many of them take is memory that the process keeps.
         rows = self._db.execute(
-            "SELECT item_id, json_extract(record, '$.name') FROM jobs WHERE over = 1"
+            "SELECT item_id, json_extract(record, '$.name'), json_extract(record, '$.attempt') FROM jobs WHERE over = 1"
             " ORDER BY ended_at DESC LIMIT ? OFFSET ?",
             (limit, keep),
         )
-        return dict(rows)
+        return {item_id: attempt_names(name, attempt) for item_id, name, attempt in rows}
 
     def deliveries(self) -> list[Delivery]:
         """Return what the queue server still has to be told, the oldest first."""
@@ -170,24 +174,47 @@ class Journal:
         """Forget what the queue server has been told."""
         self._pending += [("DELETE FROM outbox WHERE id = ?", (delivery_id,)) for delivery_id in ids]
 
+    # -- the commit, and what comes after it
+
+    def on_commit(self, hook: Callable[[], None], *, lazy: bool = False) -> None:
+        """Run ``hook`` after the next successful commit.
+
+        The commit is made soon, unless ``lazy``: then it may wait for other changes.
+        """
+        self._hooks.append(hook)
+        self._commit_requested = self._commit_requested or not lazy
+
+    def request_commit(self) -> None:
+        """Ask for a commit soon: no hook waits for it, but what changed must not be forgotten."""
+        self._commit_requested = True
+
+    @property
+    def commit_requested(self) -> bool:
+        """Whether the next commit should not wait for other changes."""
+        return self._commit_requested
+
     @property
     def has_changes(self) -> bool:
-        """Whether there is anything to commit."""
-        return bool(self._pending)
+        """Whether there is anything to commit, or a hook that waits for a commit."""
+        return bool(self._pending or self._hooks)
 
     def commit(self) -> None:
-        """Write and sync all changes since the last commit, or none of them.
+        """Write and sync all changes since the last commit, or none of them; then run the hooks.
 
         Raises:
-            JournalError: the disk refused; the changes are kept for the next commit.
+            JournalError: the disk refused; changes and hooks are kept for the next commit.
         """
-        if not self._pending:
-            return
-        try:
-            self._write_pending()
-        except sqlite3.Error as error:
-            raise JournalError(f"The journal {self.path} cannot be written: {error}. Make room on its disk.") from error
-        self._pending.clear()
+        if self._pending:
+            try:
+                self._write_pending()
+            except sqlite3.Error as error:
+                sentence = f"The journal {self.path} cannot be written: {error}. Make room on its disk."
+                raise JournalError(sentence) from error
+            self._pending.clear()
+        self._commit_requested = False
+        hooks, self._hooks = self._hooks, []
+        for hook in hooks:
+            hook()
 
     def _write_pending(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")

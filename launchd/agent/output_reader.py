@@ -1,4 +1,4 @@
-"""A job's output as people read it: rotated files in order, bytes as they are, also while they are written.
+"""Reads a job's output: rotated files in order, bytes as they are, also while they are written.
 
 The writer renames ``output.log`` to ``output.log.1``, that to ``output.log.2`` and so on, the oldest first.
 """
@@ -12,7 +12,7 @@ CHUNK_BYTES = 64 * 1024
 
 
 class OutputReader:
-    """Reads on where it stopped, however the files were rotated meanwhile; what was removed unread is passed over."""
+    """A reader that goes on where it stopped, also when files were rotated meanwhile; removed files are skipped."""
 
     def __init__(self, newest: Path) -> None:
         self._newest = newest
@@ -31,17 +31,17 @@ class OutputReader:
             self._file = following
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def _following(self) -> BinaryIO | None:
         """Open the file after the one that is open; the oldest one, if none is open or it was removed."""
-        ours = _identity(self._file) if self._file else None
+        current = _identity(self._file) if self._file else None
         following: BinaryIO | None = None
         for file in self._newest_first():
-            if _identity(file) == ours:
+            if _identity(file) == current:
                 file.close()
                 return following
             if following is not None:
@@ -50,7 +50,7 @@ class OutputReader:
         return following
 
     def _newest_first(self) -> Iterator[BinaryIO]:
-        # A rotation during this moves files in the direction in which we walk: seen twice perhaps, never missed.
+        # A rotation meanwhile moves files in the direction of this loop: one may be seen twice, none is missed.
         last = None
         for number in range(self._highest_number() + 2):
             path = self._newest.with_name(f"{self._newest.name}.{number}") if number else self._newest

@@ -1,7 +1,7 @@
-"""What the administrator of this host grants to whoever can put an item into a queue.
+"""What the administrator of this host grants to those who can push items to a queue.
 
-Pure functions over plain values: a refusal is a sentence for the submitter, None means granted. How a git URL is read
-in full is the business of the worker that fetches it, and it asks again.
+Pure functions over plain values: a refusal is a sentence for the submitter, None means granted. The worker that fetches
+a git URL reads it in full, and checks it again.
 """
 
 import re
@@ -15,7 +15,7 @@ INSECURE_POD_KEYS = ("hostPID", "hostIPC", "hostNetwork", "initContainers")
 
 LOCAL = "file"
 _WITH_TRANSPORT = re.compile(r"([A-Za-z0-9+.-]+)(://|::)")
-#: `[user@]host:path`; a slash before the colon makes it a path, for git as for us.
+#: `[user@]host:path`; a slash before the colon makes it a path, for git as for this check.
 _SCP_LIKE = re.compile(r"[^/:]+:")
 
 
@@ -56,7 +56,7 @@ def _refuse_git(repo: str, rules: PolicyRules) -> str | None:
 
 
 def _transport(repo: str) -> str:
-    """How git would reach the repository; whatever is not clearly elsewhere lies on this host."""
+    """How git would reach the repository; a repository that is not clearly elsewhere is on this host."""
     if match := _WITH_TRANSPORT.match(repo):
         return match[1].lower()
     return "ssh" if _SCP_LIKE.match(repo) else LOCAL

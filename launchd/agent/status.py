@@ -1,4 +1,4 @@
-"""How the agent stands, as plain values for ``launchd status`` and systemd's status line."""
+"""The state of the agent and of its jobs, as plain values for ``launchd status`` and systemd's status line."""
 
 import os
 import time
@@ -11,6 +11,7 @@ from launchd import __version__
 from launchd.agent.events import Registered, ServerContact
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_record import JobRecord
+from launchd.agent.job_table import JobTable
 from launchd.agent.journal import Journal
 from launchd.agent.outbox import Outbox
 from launchd.agent.work_orders import AgentContext
@@ -21,7 +22,10 @@ RECENT_JOBS = 20
 
 
 class AgentState(msgspec.Struct, frozen=True):
-    """What the supervisor itself knows beside its jobs. ``state`` is starting, polling, draining or leaving."""
+    """What the supervisor knows beside its jobs.
+
+    ``mode`` is starting, polling, draining or leaving; times are seconds since the epoch; ``problem`` is a sentence.
+    """
 
     mode: str
     started_at: float
@@ -33,35 +37,35 @@ class AgentState(msgspec.Struct, frozen=True):
 
 
 def snapshot(
-    state: AgentState, controller: JobController, pool: WorkerPool, outbox: Outbox, journal: Journal
+    state: AgentState, controller: JobController, table: JobTable, pool: WorkerPool, outbox: Outbox, journal: Journal
 ) -> dict[str, Any]:
     """Return everything ``launchd status`` shows."""
-    now = time.time()
+    now, context = time.time(), controller.context
     return {
-        "agent": _agent(state, controller.rules),
-        "server": _server(state, controller.rules, now),
+        "agent": _agent(state, context),
+        "server": _server(state, context, now),
         "problem": state.problem,
-        "jobs": [_job(job, controller.rules, pool, now) for job in controller.jobs()],
-        "recent": [_job(job, controller.rules, pool, now) for job in journal.ended_jobs(RECENT_JOBS)],
+        "jobs": [_job(job, context, pool, now) for job in table.jobs()],
+        "recent": [_job(job, context, pool, now) for job in journal.ended_jobs(RECENT_JOBS)],
         "outbox": {"waiting": outbox.waiting, "oldest_seconds": outbox.oldest_at and now - outbox.oldest_at},
         "counters": dict(controller.counters),
     }
 
 
-def describe_job(job: JobRecord, rules: AgentContext, pool: WorkerPool) -> dict[str, Any]:
+def describe_job(job: JobRecord, context: AgentContext, pool: WorkerPool) -> dict[str, Any]:
     """Return what is shown of one job."""
-    return _job(job, rules, pool, time.time())
+    return _job(job, context, pool, time.time())
 
 
-def status_line(state: AgentState, controller: JobController) -> str:
+def status_line(state: AgentState, table: JobTable, context: AgentContext) -> str:
     """Return the agent's state in one line."""
-    jobs, limit = controller.count(schedulers=False), limit_in_words(controller.rules.config.max_jobs)
+    jobs, limit = table.count(schedulers=False), limit_in_words(context.config.max_jobs)
     server = "" if state.contact is None or state.contact.error is None else "; the queue server does not answer"
     problem = f"; {state.problem}" if state.problem else ""
     return f"{state.mode}, running {jobs} of {limit}{server}{problem}"
 
 
-def _agent(state: AgentState, rules: AgentContext) -> dict[str, Any]:
+def _agent(state: AgentState, context: AgentContext) -> dict[str, Any]:
     registered = state.registered
     return {
         "id": registered and registered.agent_id,
@@ -70,29 +74,29 @@ def _agent(state: AgentState, rules: AgentContext) -> dict[str, Any]:
         "pid": os.getpid(),
         "version": __version__,
         "started_at": state.started_at,
-        "queues": list(rules.config.queues),
-        "entity": rules.entity,
-        "max_jobs": rules.config.max_jobs,
-        "max_schedulers": rules.config.max_schedulers,
-        "hostname": rules.hostname,
+        "queues": list(context.config.queues),
+        "entity": context.entity,
+        "max_jobs": context.config.max_jobs,
+        "max_schedulers": context.config.max_schedulers,
+        "hostname": context.hostname,
         "config_path": state.config_path,
-        "state_dir": str(rules.state_dir),
+        "state_dir": str(context.state_dir),
     }
 
 
-def _server(state: AgentState, rules: AgentContext, now: float) -> dict[str, Any]:
+def _server(state: AgentState, context: AgentContext, now: float) -> dict[str, Any]:
     contact = state.contact
     return {
-        "url": rules.base_url,
+        "url": context.base_url,
         "reachable": contact is not None and contact.error is None,
         "last_contact_seconds": state.last_contact_at and now - state.last_contact_at,
         "error": contact and contact.error,
     }
 
 
-def _job(job: JobRecord, rules: AgentContext, pool: WorkerPool, now: float) -> dict[str, Any]:
+def _job(job: JobRecord, context: AgentContext, pool: WorkerPool, now: float) -> dict[str, Any]:
     worker = pool.worker_of(job.item_id)
-    directory = rules.job_directory(job.name)
+    directory = context.job_directory(job.name)
     return {
         "item_id": job.item_id,
         "queue": job.queue,

@@ -1,8 +1,8 @@
-"""The API keys that jobs run with: ours, or the submitter's own.
+"""The API keys that jobs run with: the agent's, or the submitter's own.
 
-A submitter's key (W&B's ``_wandb_api_key``) must survive our restart until its
-job is submitted, and must stand in no journal, log or command line: it lies in a
-file of its own, for the owner's eyes, and is removed once the job has it.
+A submitter's key (W&B's ``_wandb_api_key``) must survive a restart of the agent until its job is submitted, and must
+not be in a journal, log or command line: it is in a file of its own that only the agent's user may read, and that is
+removed once the job has the key.
 """
 
 import os
@@ -28,7 +28,7 @@ class SubmitterKeys:
             os.fsync(descriptor)
 
     def key_for(self, name: str, submitter: bool) -> str:
-        """Return the key the job ``name`` runs with; where the submitter's was lost, none rather than ours."""
+        """Return the key that the job ``name`` runs with; an empty one where the submitter's was lost."""
         if not submitter:
             return self._own_key
         try:

@@ -1,9 +1,8 @@
-"""The supervisor: one loop that keeps as many jobs going as there are slots.
+"""The supervisor: one loop that keeps as many jobs running as there are slots.
 
-The main thread owns all mutable state and does no network I/O. Other threads
-speak to the queue server and to the control socket; they leave letters in the
-inbox. A turn of the loop reads what came, lets ``care`` decide, writes the
-journal once, and only then does what depends on it.
+The main thread owns all mutable state and does no network I/O. Other threads speak to the queue server and on the
+control socket, and put events into its queue. An iteration of the loop reads the events, lets the job controller
+decide, commits the journal once, and only then does what depends on it.
 """
 
 import faulthandler
@@ -21,7 +20,6 @@ from pathlib import Path
 
 from ipc.bootstrap import freeze_imports
 from ipc.failpoints import hit
-from launchd.agent.adoption import adopt_all
 from launchd.agent.cleanup import remove_directories
 from launchd.agent.control.client import ControlError
 from launchd.agent.control.handler import ControlHandler
@@ -46,6 +44,7 @@ from launchd.agent.events import (
     WorkerSpawnFailed,
 )
 from launchd.agent.job_controller import JobController
+from launchd.agent.job_table import JobTable
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.health import ServerHealth
@@ -60,31 +59,31 @@ from launchd.config import AgentConfig, ConfigError, LoadedConfig
 from launchd.daemon.rlimits import raise_limit
 from launchd.daemon.systemd import Notifier
 
-#: The key of the journal's meta table under which our agent id is kept.
+#: The key of the journal's meta table under which the agent id is kept.
 AGENT_ID = "agent_id"
 
-#: What is written here is for its user's eyes alone; a job has a umask of its own.
+#: What the agent writes only its own user may read; a job has a umask of its own.
 UMASK = 0o077
 
-#: The exit code of an agent that a new one should replace (EX_SOFTWARE).
+#: The exit code of an agent that is to be started anew (EX_SOFTWARE).
 EXIT_BROKEN = 70
 
-#: How often deadlines are looked at, at least.
+#: How often deadlines are checked, in seconds, at least.
 TICK_SECONDS = 1.0
 
-#: A change nobody waits for is in the journal after this.
+#: A change that no hook waits for is in the journal after so many seconds.
 LAZY_COMMIT_SECONDS = 0.2
 
-#: The main thread must not wait for its turn while another encodes a request.
+#: Seconds after which a thread that encodes a request lets the main thread run.
 SWITCH_SECONDS = 0.0005
 
-#: How long workers may take to leave before they are ended; their workloads run on either way.
+#: Seconds that workers may take to leave before they are ended; their workloads run on either way.
 LEAVE_SECONDS = 12.0
 
-#: How long leaving waits for the queue server to hear the last outcomes; the next agent delivers the rest.
+#: Seconds that leaving waits for the last outcomes to be delivered; the next agent process delivers the rest.
 FLUSH_SECONDS = 3.0
 
-#: How often the directories of old jobs, and what the interpreter keeps, are released.
+#: How often the directories of old jobs, and memory that the interpreter keeps, are released, in seconds.
 HOUSEKEEPING_SECONDS = 5.0
 
 #: How many old jobs are forgotten at a time.
@@ -105,7 +104,7 @@ class AgentBroken(Exception):
 
 
 class Mode(StrEnum):
-    """What the supervisor is about."""
+    """What the supervisor is doing."""
 
     SERVING = "polling"
     DRAINING = "draining"
@@ -123,21 +122,21 @@ def run(
 
     Raises:
         CannotStart: another agent runs here, a directory cannot be used, or the
-            queue server refuses us while no job is in our care.
+            queue server refuses the agent while it has no active job.
     """
     events = EventQueue()
     os.umask(UMASK)
-    # Where a loop that hangs hangs, should the watchdog end us.
+    # Shows where a loop hangs when the watchdog ends the process.
     faulthandler.enable()
     os.environ.pop("WANDB_API_KEY", None)
     threading.excepthook = lambda death: _report_death(events, death)
     # Before any thread, socket or secret: the fork server's copies go to every job.
-    pool = WorkerSpawner(events, loaded.config.launchd.policy.resources)
+    spawner = WorkerSpawner(events, loaded.config.launchd.policy.resources)
     raise_limit()
     freeze_imports()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        supervisor = Supervisor(loaded, connect(), api_key, pool, events, reload)
+        supervisor = Supervisor(loaded, connect(), api_key, spawner, events, reload)
         return supervisor.run()
     except (JournalError, ControlError) as error:
         raise CannotStart(str(error)) from error
@@ -147,14 +146,14 @@ def run(
 
 
 class Supervisor:
-    """One agent. Everything here belongs to the main thread."""
+    """One agent. Main thread only."""
 
     def __init__(
         self,
         loaded: LoadedConfig,
         server: QueueServer,
         api_key: str,
-        pool: WorkerSpawner,
+        spawner: WorkerSpawner,
         events: EventQueue,
         reload: Callable[[], LoadedConfig],
     ) -> None:
@@ -166,15 +165,20 @@ class Supervisor:
         self._journal = Journal(state_dir / JOURNAL_FILE)
         self._selector = selectors.DefaultSelector()
         self._selector.register(events, selectors.EVENT_READ, None)
-        self._pool = WorkerPool(pool, self._selector, config.launchd.supervision)
+        self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
         self._outbox = Outbox(self._journal.deliveries())
-        rules = AgentContext(config, server.base_url, config.entity or "")
-        self._jobs = JobController(
-            self._journal, self._pool, self._outbox, rules, SubmitterKeys(state_dir / "keys", api_key)
+        self._table = JobTable()
+        self._controller = JobController(
+            self._journal,
+            self._table,
+            self._pool,
+            self._outbox,
+            AgentContext(config, server.base_url, config.entity or ""),
+            SubmitterKeys(state_dir / "keys", api_key),
         )
         self._session = QueueServerSession(server, events, (api_key,))
         self._control = ControlServer(Path(config.launchd.runtime_dir), events)
-        self._handler = ControlHandler(self._jobs, self._pool, self._outbox, self._journal, self)
+        self._handler = ControlHandler(self._controller, self._table, self._pool, self._outbox, self._journal, self)
         self._notifier = Notifier(os.environ)
         self._mode = Mode.SERVING
         self._leave_by = 0.0
@@ -194,18 +198,18 @@ class Supervisor:
         self._finish()
         return 0
 
-    # -- beginning and end
+    # -- start and end
 
     def _start(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
-        adopt_all(self._journal, self._jobs)
+        self._controller.restore()
         self._control.open()
-        known = tuple(job.item_id for job in self._jobs.jobs())
+        known = tuple(job.item_id for job in self._table.jobs())
         self._session.start(self._config, self._journal.meta(AGENT_ID), known)
         self._notifier.ready()
         log.info(
-            "The agent has started.", extra={"queues": list(self._config.queues), "server": self._jobs.rules.base_url}
+            "The agent has started.", extra={"queues": list(self._config.queues), "server": self._context.base_url}
         )
 
     def drain(self) -> None:
@@ -228,7 +232,7 @@ class Supervisor:
             self._pool.detach_all()
 
     def _has_left(self) -> bool:
-        if self._mode is Mode.DRAINING and not any(self._jobs.jobs()) and not self._outbox.waiting:
+        if self._mode is Mode.DRAINING and not self._table and not self._outbox.waiting:
             self._leave(Mode.LEAVING, "all jobs are over")
         if self._mode is not Mode.LEAVING:
             return False
@@ -244,10 +248,9 @@ class Supervisor:
         self._commit()
         self._session.close()
         self._journal.close()
-        jobs = sum(1 for _ in self._jobs.jobs())
-        log.info("The agent has left.", extra={"jobs_running_on": jobs})
+        log.info("The agent has left.", extra={"jobs_running_on": len(self._table)})
 
-    # -- a turn of the loop
+    # -- an iteration of the loop
 
     def _run_once(self) -> None:
         for key, _ in self._selector.select(self._pause()):
@@ -257,12 +260,12 @@ class Supervisor:
             self._dispatch(event)
         for worker, events, exit_code in self._pool.poll_events():
             for reported in events:
-                self._jobs.on_event(worker, reported)
+                self._controller.on_event(worker, reported)
             if exit_code is not None:
-                self._jobs.on_exit(worker, exit_code)
+                self._controller.on_exit(worker, exit_code)
         self._tick()
         if self._mode is not Mode.LEAVING:
-            self._jobs.assign_workers(keep_spares=self._mode is Mode.SERVING)
+            self._controller.assign_workers(keep_spares=self._mode is Mode.SERVING)
         self._commit()
         self._publish()
 
@@ -277,11 +280,11 @@ class Supervisor:
             return
         self._ticked_at = now
         self._pool.check_heartbeats()
-        self._jobs.check_deadlines()
+        self._controller.check_deadlines()
         if now - self._cleaned_at > HOUSEKEEPING_SECONDS:
             self._cleaned_at = now
             self._clean_up()
-        self._notifier.status(status_line(self.state(), self._jobs))
+        self._notifier.status(status_line(self.state(), self._table, self._context))
         # A client that hangs is as bad as a loop that does. A server that is away for longer than this
         # costs a restart now and then, and a restart costs no job.
         if self._health.was_reached_within(self._config.launchd.supervision.server_silence_seconds):
@@ -289,7 +292,8 @@ class Supervisor:
 
     def _commit(self) -> None:
         now = time.monotonic()
-        if not self._jobs.effects.due and now - self._committed_at < LAZY_COMMIT_SECONDS and self._mode is Mode.SERVING:
+        may_wait = not self._journal.commit_requested and self._mode is Mode.SERVING
+        if may_wait and now - self._committed_at < LAZY_COMMIT_SECONDS:
             return
         try:
             self._journal.commit()
@@ -298,7 +302,6 @@ class Supervisor:
             return
         self._note_journal_problem(None)
         self._committed_at = now
-        self._jobs.effects.run()
 
     def _note_journal_problem(self, problem: str | None) -> None:
         if problem != self._journal_problem:
@@ -310,9 +313,9 @@ class Supervisor:
 
     def _publish(self) -> None:
         """Tell the threads how many slots are free and which jobs there are, where that has changed."""
-        if self._jobs.version != self._published:
-            self._published = self._jobs.version
-            self._session.set_active_jobs(self._jobs)
+        if self._table.version != self._published:
+            self._published = self._table.version
+            self._session.set_active_jobs(self._table.jobs())
         for kind in SlotKind:
             self._session.set_free_slots(kind, self._free_slots(kind))
 
@@ -321,19 +324,19 @@ class Supervisor:
             return 0
         schedulers = kind is SlotKind.SCHEDULER
         limit = self._config.max_schedulers if schedulers else self._config.max_jobs
-        return self._jobs.rules.free_slots(self._jobs.count(schedulers), limit)
+        return self._context.free_slots(self._table.count(schedulers), limit)
 
     def _clean_up(self) -> None:
         old = self._journal.ended_before_last(self._config.launchd.jobs.keep_finished, FORGET_AT_ONCE)
         for item_id in old:
             self._journal.forget(item_id)
         if old:
-            remove_directories([self._jobs.rules.job_directory(name) for name in old.values()])
+            remove_directories([self._context.job_directory(name) for names in old.values() for name in names])
         # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
         # empties them.
         gc.collect()
 
-    # -- letters
+    # -- events
 
     def _dispatch(self, event: Event) -> None:
         match event:
@@ -355,9 +358,9 @@ class Supervisor:
         match event:
             case Claimed(items, agent_id):
                 self._session.count_claim(event)
-                self._jobs.on_claimed(items, agent_id)
+                self._controller.on_claimed(items, agent_id)
             case Acknowledged():
-                self._jobs.on_acknowledged(event)
+                self._controller.on_acknowledged(event)
             case Delivered(ids, refusal):
                 self._on_delivered(ids, refusal)
             case StopRequested(stops, stop_polling):
@@ -382,21 +385,21 @@ class Supervisor:
 
     def _on_stop_requested(self, stops: tuple[StopRequest, ...], stop_polling: bool) -> None:
         for stop in stops:
-            self._jobs.stop(stop)
+            self._controller.stop(stop)
         if stop_polling:
             self._leave(Mode.DRAINING, "the queue server asked for it")
 
     def _on_registered(self, registered: Registered) -> None:
         self._health.note_registration(registered)
-        self._jobs.rules = AgentContext(self._config, self._jobs.rules.base_url, registered.entity)
+        self._controller.context = AgentContext(self._config, self._context.base_url, registered.entity)
         self._journal.set_meta(AGENT_ID, registered.agent_id)
-        # In this turn, before anything is claimed: a successor that did not know who we were could not give it back.
+        # Committed before anything is claimed: an agent that does not know the id it claimed under cannot give it back.
         self._committed_at = 0.0
         self._session.on_registered(registered, self._config, self._outbox)
-        self._jobs.acknowledge_all()
+        self._controller.acknowledge_all()
 
     def _on_registration_refused(self, error: str) -> None:
-        if self._session.registered is None and not any(self._jobs.jobs()):
+        if self._session.registered is None and not self._table:
             raise CannotStart(error)
         self._health.note_refusal(error)
 
@@ -412,6 +415,10 @@ class Supervisor:
     def _config(self) -> AgentConfig:
         return self._loaded.config
 
+    @property
+    def _context(self) -> AgentContext:
+        return self._controller.context
+
     def reload(self) -> str | None:
         """Read the configuration again; returns why it stays as it was, or ``None``."""
         self._notifier.reloading()
@@ -424,10 +431,10 @@ class Supervisor:
         self._warn_of_restart_only(loaded.config)
         queues_changed = loaded.config.queues != self._config.queues
         self._loaded = loaded
-        self._jobs.rules = AgentContext(loaded.config, self._jobs.rules.base_url, self._jobs.rules.entity)
+        self._controller.context = AgentContext(loaded.config, self._context.base_url, self._context.entity)
         self._pool.config = loaded.config.launchd.supervision
         if queues_changed:
-            known = tuple(job.item_id for job in self._jobs.jobs())
+            known = tuple(job.item_id for job in self._table.jobs())
             self._session.start(loaded.config, self._journal.meta(AGENT_ID), known)
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()
@@ -435,8 +442,8 @@ class Supervisor:
 
     def _warn_of_restart_only(self, config: AgentConfig) -> None:
         """Log which changes a reload cannot bring."""
-        ours, theirs = self._config.launchd, config.launchd
-        waiting = [name for name in RESTART_ONLY_KEYS if getattr(ours, name) != getattr(theirs, name)]
+        before, after = self._config.launchd, config.launchd
+        waiting = [name for name in RESTART_ONLY_KEYS if getattr(before, name) != getattr(after, name)]
         if waiting:
             log.warning("Some changes wait for the agent's next start.", extra={"keys": waiting})
 

@@ -1,7 +1,6 @@
-"""What this host's configuration means for one job.
+"""Configuration and policy of this host, applied to one job: work orders, refusals and limits.
 
-Turns configuration and policy into work orders, refusals and limits. Replaced
-as a whole when the configuration is reloaded; jobs keep the orders they have.
+Replaced as a whole when the configuration is reloaded; jobs keep the work orders they have.
 """
 
 import socket
@@ -23,7 +22,7 @@ UNLIMITED_CLAIM = 64
 
 
 class AgentContext:
-    """The rules in force."""
+    """The configuration in force, with what is known of the host and of the queue server."""
 
     def __init__(self, config: AgentConfig, base_url: str, entity: str) -> None:
         self.config = config

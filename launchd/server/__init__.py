@@ -1,1 +1,1 @@
-"""The queue server: a W&B-compatible GraphQL API over a store of its own. Only commands import it."""
+"""The queue server: a W&B-compatible GraphQL API over a store of its own. Imported by the command line only."""

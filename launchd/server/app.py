@@ -1,4 +1,4 @@
-"""The web application: routes, and what each kind of error becomes. Owns no state beyond the services it is given."""
+"""The web application: its routes, its lifespan and the response to each kind of error."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ from launchd.server.container import AppState, build_app_state
 from launchd.server.errors import ServerError, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
-from launchd.server.responses import error_response, json_response
+from launchd.server.http.responses import error_response, json_response
 from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
 from launchd.server.routes.runs import run_routes
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(settings: ServerSettings) -> Starlette:
-    """The queue server as an ASGI application, its data directory prepared. Its parts are at `app.state.app_state`.
+    """The queue server as an ASGI application over a prepared data directory. `app.state.app_state` holds its parts.
 
     Raises:
         CannotStart: the data directory cannot be used.
@@ -65,7 +65,7 @@ def _lifespan(state: AppState) -> Callable[[Starlette], AbstractAsyncContextMana
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.start()
         yield
-        state.release_waiting()
+        state.stop()
         state.database.close()
 
     return lifespan

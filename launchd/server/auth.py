@@ -1,4 +1,4 @@
-"""Who sent a request: HTTP Basic, user `api`, an API key, as W&B's clients send it. Owns the memory of known keys."""
+"""Authentication: HTTP Basic with user `api` and an API key as the password, as W&B's clients send it."""
 
 import asyncio
 import base64
@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 
 from launchd.server.errors import NotAllowed, ServerError, Unauthorized
-from launchd.server.keys import digest_of
 from launchd.server.models import Role, Viewer
 from launchd.server.store.accounts import api_keys
 from launchd.server.store.database import Database
@@ -16,31 +15,31 @@ from launchd.server.store.database import Database
 logger = logging.getLogger(__name__)
 
 AUTHOR_HEADER = "x-wandb-username"
-"""Whom a service account acts for; W&B's clients send WANDB_USERNAME in it. Other keys speak for their owner alone."""
+"""The user for whom a service account acts; W&B's clients send WANDB_USERNAME in it. Other keys ignore it."""
 
-_REMEMBER_SECONDS = 5.0
-_MOST_REMEMBERED = 1000
-_NOTE_USE_SECONDS = 60.0
+_CACHE_SECONDS = 5.0
+_MOST_CACHED = 1000
+_RECORD_USE_SECONDS = 60.0
 
 
 class Authenticator:
-    """Looks keys up. A known key is remembered for 5 s: so long may one still work that another server revoked."""
+    """Looks keys up. A known key is cached for 5 s, so a key revoked on another server works that much longer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[tuple[str, str], tuple[float, Viewer]] = {}
-        self._noted: dict[str, float] = {}
-        self._notes: set[asyncio.Task[None]] = set()
+        self._cache: dict[tuple[str, str], tuple[float, Viewer]] = {}
+        self._recorded_at: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def viewer(self, headers: Mapping[str, str]) -> Viewer:
-        """Whose key is in these headers, and in whose name they act.
+        """The user of the key in these headers, and the user in whose name it acts.
 
         Raises:
-        Unauthorized: no key, or none of this server.
-        StoreUnavailable: it cannot be told at present.
+            Unauthorized: no key, or one that this server does not know.
+            StoreUnavailable: the database cannot be asked at present.
         """
-        digest, author = digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
-        until, viewer = self._known.get((digest, author), (0.0, None))
+        digest, author = api_keys.digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
+        until, viewer = self._cache.get((digest, author), (0.0, None))
         if viewer is not None and time.monotonic() < until:
             return viewer
         viewer = await self._database.read(lambda connection: api_keys.viewer_of_key(connection, digest, author))
@@ -48,41 +47,41 @@ class Authenticator:
             raise Unauthorized(
                 "This API key is not known to this queue server. Check WANDB_API_KEY and WANDB_BASE_URL."
             )
-        self._remember(digest, author, viewer)
+        self._cache_viewer(digest, author, viewer)
         return viewer
 
-    def forget(self) -> None:
-        """Keys, members or roles have changed: look everything up again."""
-        self._known.clear()
+    def clear_cache(self) -> None:
+        """Drop all cached keys, after keys, members or roles have changed."""
+        self._cache.clear()
 
-    def _remember(self, digest: str, author: str, viewer: Viewer) -> None:
-        if len(self._known) >= _MOST_REMEMBERED:
-            self._known.clear()
+    def _cache_viewer(self, digest: str, author: str, viewer: Viewer) -> None:
+        if len(self._cache) >= _MOST_CACHED:
+            self._cache.clear()
         now = time.monotonic()
-        self._known[digest, author] = (now + _REMEMBER_SECONDS, viewer)
-        if now - self._noted.get(digest, -_NOTE_USE_SECONDS) >= _NOTE_USE_SECONDS:
-            self._note_use(digest, now)
+        self._cache[digest, author] = (now + _CACHE_SECONDS, viewer)
+        if now - self._recorded_at.get(digest, -_RECORD_USE_SECONDS) >= _RECORD_USE_SECONDS:
+            self._record_use(digest, now)
 
-    def _note_use(self, digest: str, now: float) -> None:
-        if len(self._noted) >= _MOST_REMEMBERED:
-            self._noted.clear()
-        self._noted[digest] = now
+    def _record_use(self, digest: str, now: float) -> None:
+        if len(self._recorded_at) >= _MOST_CACHED:
+            self._recorded_at.clear()
+        self._recorded_at[digest] = now
         note = asyncio.create_task(self._write_use(digest))
-        self._notes.add(note)
-        note.add_done_callback(self._notes.discard)
+        self._tasks.add(note)
+        note.add_done_callback(self._tasks.discard)
 
     async def _write_use(self, digest: str) -> None:
         try:
-            await self._database.write(lambda connection: api_keys.note_use(connection, digest))
+            await self._database.write(lambda connection: api_keys.record_use(connection, digest))
         except ServerError as error:
-            logger.warning("The use of an API key could not be noted.", extra={"error": str(error)})
+            logger.warning("The use of an API key could not be recorded.", extra={"error": str(error)})
 
 
 def may_write(viewer: Viewer) -> Viewer:
-    """The viewer, who sees from now on only what they may change.
+    """The viewer, restricted from now on to what they may change.
 
     Raises:
-        NotAllowed: the key is for looking alone.
+        NotAllowed: the key is read-only.
     """
     if viewer.key_role < Role.MEMBER:
         raise NotAllowed("This API key has the role viewer: it may look, but not change anything.")

@@ -1,4 +1,4 @@
-"""What happens before the server can listen. Owns the data directory: its lock, its keys, its database."""
+"""Preparation before the server listens: the data directory with its lock, keys and database."""
 
 import fcntl
 import getpass
@@ -10,21 +10,20 @@ from typing import IO
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from launchd.server import keys
 from launchd.server.errors import CannotStart
 from launchd.server.models import Role
 from launchd.server.settings import ServerSettings
 from launchd.server.store.accounts import accounts, api_keys
-from launchd.server.store.factory import name_of_database, preparing
+from launchd.server.store.factory import database_name, migration_transaction
 from launchd.server.store.migrate import migrate
 
 _SECRET_BYTES = 32
 
 
 def lock(settings: ServerSettings) -> IO[str]:
-    """Make the data directory ours until the file is closed or the process ends.
+    """Lock the data directory until the file is closed or the process ends.
 
-    Servers on one PostgreSQL share it: they keep contents of artifacts there, and nothing that only one may write.
+    Servers on one PostgreSQL share it: it holds the blobs of artifacts, and nothing that only one of them may write.
 
     Raises:
         CannotStart: another server has it, or it cannot be made.
@@ -35,8 +34,8 @@ def lock(settings: ServerSettings) -> IO[str]:
     except OSError as error:
         raise CannotStart(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.") from error
     try:
-        manner = fcntl.LOCK_EX if settings.database is None else fcntl.LOCK_SH
-        fcntl.flock(file, manner | fcntl.LOCK_NB)
+        mode = fcntl.LOCK_EX if settings.database is None else fcntl.LOCK_SH
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
         raise CannotStart(f"Another queue server uses the data directory {settings.data_dir}.") from error
@@ -44,14 +43,14 @@ def lock(settings: ServerSettings) -> IO[str]:
 
 
 def prepare(settings: ServerSettings) -> bytes:
-    """Migrate the database; make user, entity and admin key if there are none. Returns the secret that signs links.
+    """Migrate the database; create user, entity and admin key if missing. Returns the secret that signs links.
 
     Raises:
-        CannotStart: the database cannot be used, or is a newer server's.
+        CannotStart: the database cannot be used, or was written by a newer server.
     """
-    database = name_of_database(settings)
+    database = database_name(settings)
     try:
-        with preparing(settings) as connection:
+        with migration_transaction(settings) as connection:
             migrate(connection, database)
             _ensure_admin(connection, settings)
             secret = _link_secret(settings.data_dir / "links.key")
@@ -63,18 +62,18 @@ def prepare(settings: ServerSettings) -> bytes:
 
 
 def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:
-    """The file is written before the database knows the key: after a crash between, the next start replaces it."""
+    """The file is written before the row: after a crash between the two, the next start replaces the file."""
     if _key_works(connection, settings.admin_key_path):
         return
     owner = accounts.first_user(connection, settings.entity or getpass.getuser())
-    _, key = keys.issue(connection, owner, "admin", Role.ADMIN)
+    _, key = api_keys.issue(connection, owner, "admin", Role.ADMIN)
     write_secret(settings.admin_key_path, key)
 
 
 def _key_works(connection: Connection, path: Path) -> bool:
     if not path.exists():
         return False
-    return api_keys.viewer_of_key(connection, keys.digest_of(path.read_text().strip())) is not None
+    return api_keys.viewer_of_key(connection, api_keys.digest_of(path.read_text().strip())) is not None
 
 
 def _link_secret(path: Path) -> bytes:
@@ -84,7 +83,7 @@ def _link_secret(path: Path) -> bytes:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read (0600), whole or not at all."""
+    """Write a file that only its owner may read (0600), completely or not at all."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

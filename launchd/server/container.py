@@ -1,4 +1,4 @@
-"""What a request may use, in one frozen value. Owns the assembly of the server's parts, not their work."""
+"""The server's parts, built once from its settings and handed to every request."""
 
 import math
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from launchd.server.artifacts.multipart_assembly import MultipartAssembler
 from launchd.server.auth import Authenticator
 from launchd.server.files.blob_store import BlobStore
-from launchd.server.files.gc import GarbageCollector, Known
+from launchd.server.files.gc import FindKnown, GarbageCollector
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
-from launchd.server.lease_timer import LeaseTimer
+from launchd.server.launch.lease_timer import LeaseTimer
 from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store.artifacts import files as artifact_files
@@ -28,9 +28,9 @@ class AppState:
     auth: Authenticator
     notifier: Notifier
     pubsub: BackgroundTask | None
-    """To other servers on the same database; None: there are none."""
-    leases: LeaseTimer
-    heartbeats: HeartbeatTimer
+    """Wake-ups to other servers on the same database; None with SQLite."""
+    lease_timer: LeaseTimer
+    heartbeat_timer: HeartbeatTimer
     artifact_blobs: BlobStore
     run_blobs: BlobStore
     garbage_collector: GarbageCollector
@@ -38,18 +38,18 @@ class AppState:
     url_signer: UrlSigner
 
     def start(self) -> None:
-        """Start what runs beside requests. Needs a running event loop."""
+        """Start the background tasks. Needs a running event loop."""
         if self.pubsub is not None:
             self.pubsub.start()
-        self.leases.start()
-        self.heartbeats.start()
+        self.lease_timer.start()
+        self.heartbeat_timer.start()
         self.garbage_collector.start()
 
-    def release_waiting(self) -> None:
-        """Answer all requests that wait for work or orders, with nothing."""
+    def stop(self) -> None:
+        """Answer all waiting requests with nothing and stop the background tasks."""
         self.notifier.close()
-        self.leases.stop()
-        self.heartbeats.stop()
+        self.lease_timer.stop()
+        self.heartbeat_timer.stop()
         self.garbage_collector.stop()
         if self.pubsub is not None:
             self.pubsub.stop()
@@ -60,11 +60,11 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     database, notifier = open_database(settings), Notifier()
     shared = settings.database is not None
     quota = StorageQuota(settings.max_store_bytes)
-    contents = BlobStore(settings.files_dir, settings.max_upload_bytes, quota)
-    run_contents = BlobStore(settings.run_files_dir, settings.max_upload_bytes, quota)
-    known: dict[BlobStore, Known] = {
-        contents: artifact_files.known_contents,
-        run_contents: run_files.known_contents,
+    artifact_blobs = BlobStore(settings.files_dir, settings.max_upload_bytes, quota)
+    run_blobs = BlobStore(settings.run_files_dir, settings.max_upload_bytes, quota)
+    find_known: dict[BlobStore, FindKnown] = {
+        artifact_blobs: artifact_files.known_blobs,
+        run_blobs: run_files.known_blobs,
     }
     return AppState(
         settings=settings,
@@ -72,11 +72,11 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         auth=Authenticator(database),
         notifier=notifier,
         pubsub=open_pubsub(settings, notifier),
-        leases=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),
-        heartbeats=HeartbeatTimer(database, settings.run_timeout_seconds, shared=shared),
-        artifact_blobs=contents,
-        run_blobs=run_contents,
-        garbage_collector=GarbageCollector(settings, database, quota, known),
-        multipart_assembler=MultipartAssembler(contents, database, settings.assembly_timeout_seconds),
+        lease_timer=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),
+        heartbeat_timer=HeartbeatTimer(database, settings.run_timeout_seconds, shared=shared),
+        artifact_blobs=artifact_blobs,
+        run_blobs=run_blobs,
+        garbage_collector=GarbageCollector(settings, database, quota, find_known),
+        multipart_assembler=MultipartAssembler(artifact_blobs, database, settings.assembly_timeout_seconds),
         url_signer=UrlSigner(link_secret, settings.link_seconds),
     )

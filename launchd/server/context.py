@@ -1,4 +1,4 @@
-"""What every resolver gets. Owns the shortcuts to the store that carry the viewer along."""
+"""The context of a GraphQL request: viewer, parts of the server, shortcuts to the store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Context:
-    """One request: who sent it, and what it may use."""
+    """One request: its viewer and the parts of the server."""
 
     app: AppState
     viewer: Viewer
@@ -28,7 +28,7 @@ class Context:
         return await self.app.database.read(lambda connection: work(connection, *args, **kwargs))
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work(connection, ...)` in a writing transaction; it is on disk when this returns."""
+        """Run `work(connection, ...)` in a writing transaction, which is on disk when this returns."""
         return await self.app.database.write(lambda connection: work(connection, *args, **kwargs))
 
     async def write_guarded(
@@ -39,7 +39,7 @@ class Context:
 
     @property
     def base_url(self) -> str:
-        """What absolute links start with, without a slash at the end."""
+        """Start of absolute links, without a slash at the end."""
         return (self.app.settings.public_url or str(self.request.base_url)).rstrip("/")
 
 

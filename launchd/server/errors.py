@@ -1,32 +1,32 @@
-"""Errors of the queue server. Owns the one tree; each message is a sentence for the person who sent the request."""
+"""Errors of the queue server. Each message is a sentence for the sender of the request."""
 
 
 class ServerError(Exception):
-    """Root. `status` is the HTTP status of the answer."""
+    """Base of all errors. `status` is the HTTP status of the response."""
 
     status = 500
 
 
 class Refused(ServerError):
-    """The request is refused for good; sending it again will not help (400)."""
+    """The request is refused; sending it again does not help (400)."""
 
     status = 400
 
 
 class NotAllowed(Refused):
-    """The caller is known, but may not do this (403)."""
+    """The caller is known but may not do this (403)."""
 
     status = 403
 
 
 class NotFound(Refused):
-    """What a mutation names does not exist, or the caller may not see it (404)."""
+    """An object named by a mutation does not exist, or the caller may not see it (404)."""
 
     status = 404
 
 
 class Unauthorized(ServerError):
-    """No key, or not a key of this server (401)."""
+    """No API key, or one that this server does not know (401)."""
 
     status = 401
 
@@ -38,7 +38,7 @@ class StoreUnavailable(ServerError):
 
 
 class TooSlow(ServerError):
-    """The request did not come to its end in time; it may when it is sent again (503, which W&B's clients repeat)."""
+    """The request timed out; it may succeed when repeated (503, which W&B's clients repeat)."""
 
     status = 503
 

@@ -1,6 +1,6 @@
-"""Notices runs that are not heard of any more. Owns one timer, set for the earliest moment a run may have crashed.
+"""Marks runs without heartbeats as crashed, by one timer set for the earliest moment at which a run may time out.
 
-After a start of the server all runs get the whole time again: they could not have been heard of while it was away.
+After a start of the server every run has the full timeout again, because no heartbeat could arrive while it was down.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _RETRY_SECONDS = 5.0
 
 
 class HeartbeatTimer:
-    """One timer; none is set while no run is heard of, unless other servers on a `shared` database may hear of some."""
+    """One timer. It is not set while no run sends heartbeats, unless other servers share the database (`shared`)."""
 
     def __init__(self, database: Database, timeout_seconds: float, *, shared: bool) -> None:
         self._shared = shared
@@ -31,17 +31,17 @@ class HeartbeatTimer:
         self._stopped = False
 
     def start(self) -> None:
-        """Watch runs of an earlier life of the server."""
+        """Watch runs from before the start of the server."""
         self._set(self._timeout)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop the timer."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
 
-    def heard(self) -> None:
-        """Some run was heard of."""
+    def on_heartbeat(self) -> None:
+        """Note that a run sent a heartbeat: set the timer if it is not set."""
         if self._timer is None and not self._stopped:
             self._set(self._timeout)
 
@@ -49,22 +49,22 @@ class HeartbeatTimer:
         self._timer = asyncio.get_running_loop().call_later(delay + _SLACK, self._fire)
 
     def _fire(self) -> None:
-        self._running = asyncio.get_running_loop().create_task(self._look())
+        self._running = asyncio.get_running_loop().create_task(self._check())
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
-            crashed, longest_silent = await self._database.write(self._crash_silent)
+            crashed, longest_silent = await self._database.write(self._crash_timed_out)
         except StoreUnavailable:
             crashed, longest_silent = 0, time.time() - self._timeout + _RETRY_SECONDS
         if crashed:
-            logger.info("Runs were not heard of any more; they count as crashed.", extra={"runs": crashed})
+            logger.info("Runs sent no heartbeat any more; they count as crashed.", extra={"runs": crashed})
         self._timer = None
         if self._shared and longest_silent is None:
             longest_silent = time.time()
         if longest_silent is not None and not self._stopped:
             self._set(max(0.0, longest_silent + self._timeout - time.time()))
 
-    def _crash_silent(self, connection: Connection) -> tuple[int, float | None]:
+    def _crash_timed_out(self, connection: Connection) -> tuple[int, float | None]:
         now = time.time()
-        crashed = run_ends.crash_silent(connection, now - self._timeout, now)
-        return crashed, run_ends.longest_silent(connection)
+        crashed = run_ends.crash_timed_out(connection, now - self._timeout, now)
+        return crashed, run_ends.oldest_heartbeat(connection)

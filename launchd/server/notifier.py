@@ -1,11 +1,11 @@
-"""Who waits for what, in this process. Owns the bells; carries no data: whoever is woken looks into the store again.
+"""Waking of waiting requests, by topic, within this process. Carries no data: a woken request reads the store again.
 
-Where several servers share a store, `wake_one` and `wake_all` tell the others too; `ring_one` and `ring_all` do not.
+Where several servers share a store, `wake_one` and `wake_all` also notify the others; `notify_local_*` do not.
 
-Topics are of two kinds. Work, by queue: any one who waits can take it, so one is woken, the longest waiting first;
-with a hundred hosts on a queue, waking all for each item would cost more than the item. Whoever leaves, with work or
-without, wakes the next, so that no wake-up is lost on somebody who did not look or could not take everything.
-Orders, by agent: all who wait are woken.
+There are two kinds of topics. A work topic stands for a queue: any waiter can take an item, so one is woken, the
+longest waiting first; with a hundred hosts on a queue, waking all of them for each item would cost more than the item.
+A waiter that leaves, with an item or without, wakes the next one, so that no wake-up is lost on a waiter that did not
+look or could not take everything. The topic of an agent is its id: all its waiters are woken.
 """
 
 import asyncio
@@ -15,36 +15,36 @@ from contextlib import contextmanager
 
 
 def work_topic(queue_id: str, *, scheduler: bool) -> str:
-    """What those wait for who can take items of this kind from this queue."""
+    """Topic of the items of this kind in a queue."""
     return f"{queue_id}/{'scheduler' if scheduler else 'item'}"
 
 
 def work_topics(queue_ids: Iterable[str]) -> list[str]:
-    """Both kinds of work of these queues."""
+    """Topics of both kinds of items of these queues."""
     return [work_topic(queue_id, scheduler=kind) for queue_id in queue_ids for kind in (False, True)]
 
 
 class Waiter:
-    """Rung when one of its topics changes, when its client has gone, or when the server stops."""
+    """Notified when one of its topics changes, when its client disconnects, or when the server stops."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     @property
     def is_notified(self) -> bool:
-        """Somebody rang since the last `silence`."""
+        """Whether it was notified since the last `clear`."""
         return self._event.is_set()
 
     def notify(self) -> None:
-        """Wake who waits, or will."""
+        """Wake the waiting task now, or as soon as it waits."""
         self._event.set()
 
     def clear(self) -> None:
-        """Forget earlier rings. Whoever looks must do so after this."""
+        """Forget earlier notifications. The store must be read after this, not before."""
         self._event.clear()
 
     async def notified_before(self, deadline: float) -> bool:
-        """Wait until it rings; False at `deadline` (the loop's clock)."""
+        """Wait for a notification; False at `deadline` (the loop's clock)."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._event.wait()
@@ -54,18 +54,18 @@ class Waiter:
 
 
 class Notifier:
-    """All bells, by topic. Used on the event loop only."""
+    """All waiters, by topic. Used on the event loop only."""
 
     def __init__(self) -> None:
         self.closed = False
         self.publish: Callable[[Sequence[str], bool], None] | None = None
-        """Tells other servers the topics, and whether all who wait for one of them are to be woken."""
+        """Notifies other servers of the topics; the flag says whether all waiters of a topic are to be woken."""
         # A dict keeps the order of arrival.
         self._waiters: defaultdict[str, dict[Waiter, None]] = defaultdict(dict)
 
     @contextmanager
     def waiter(self, topics: Iterable[str]) -> Iterator[Waiter]:
-        """A bell that hears these topics while inside; on leaving, the next who waits for one of them is woken."""
+        """A waiter on these topics while inside; on leaving, the next waiter of each of them is woken."""
         waiter, names = Waiter(), set(topics)
         for name in names:
             self._waiters[name][waiter] = None
@@ -77,19 +77,19 @@ class Notifier:
             self.notify_local_one(names)
 
     def wake_one(self, topics: Iterable[str]) -> None:
-        """For each topic, wake the longest waiting of those who have not been woken already; on each server one."""
+        """For each topic, wake the longest waiting of those not woken yet: one on each server."""
         names = list(topics)
         self.notify_local_one(names)
-        self._publish(names, everybody=False)
+        self._publish(names, everyone=False)
 
     def wake_all(self, topics: Iterable[str]) -> None:
-        """Wake everybody who waits for one of these, on every server."""
+        """Wake all waiters on these topics, on every server."""
         names = list(topics)
         self.notify_local_all(names)
-        self._publish(names, everybody=True)
+        self._publish(names, everyone=True)
 
     def notify_local_one(self, topics: Iterable[str]) -> None:
-        """As `wake_one`, here alone."""
+        """As `wake_one`, on this server only."""
         for name in topics:
             for waiter in self._waiters.get(name, ()):
                 if not waiter.is_notified:
@@ -97,23 +97,23 @@ class Notifier:
                     break
 
     def notify_local_all(self, topics: Iterable[str]) -> None:
-        """As `wake_all`, here alone."""
+        """As `wake_all`, on this server only."""
         for name in topics:
             for waiter in self._waiters.get(name, ()):
                 waiter.notify()
 
     def notify_everyone(self) -> None:
-        """Wake all who wait here, whatever for."""
+        """Wake all waiters of this server, on any topic."""
         self.notify_local_all(list(self._waiters))
 
     def close(self) -> None:
-        """Wake all, for good: the server stops."""
+        """Wake all waiters for good, because the server stops."""
         self.closed = True
         self.notify_everyone()
 
-    def _publish(self, topics: Sequence[str], *, everybody: bool) -> None:
+    def _publish(self, topics: Sequence[str], *, everyone: bool) -> None:
         if self.publish is not None and topics:
-            self.publish(topics, everybody)
+            self.publish(topics, everyone)
 
     def _remove(self, name: str, waiter: Waiter) -> None:
         waiters = self._waiters[name]

@@ -15,14 +15,14 @@ from launchd.daemon.rlimits import raise_limit
 from launchd.server import bootstrap
 from launchd.server.app import create_app
 from launchd.server.errors import CannotStart
-from launchd.server.http_connection import Connection
+from launchd.server.http.connection import HttpConnection
 from launchd.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _SWITCH_SECONDS = 0.0005
-"""The event loop and the store's threads hand each other work; Python's 5 ms would be most of a claim's latency."""
+"""The event loop and the store's threads take turns; with Python's 5 ms that would be most of a claim's latency."""
 
 
 def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) -> None:
@@ -57,14 +57,14 @@ def base_url(listening: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, but it says when it is ready, answers waiting requests when asked to stop, and ends with exit code 0."""
+    """Uvicorn that announces readiness, answers waiting requests on a stop, and exits with code 0."""
 
     def __init__(self, app: Starlette, settings: ServerSettings, ready: Callable[[str], None] | None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
-                http=Connection,
+                http=HttpConnection,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
             )
         )
-        self._services = app.state.app_state
+        self._app = app.state.app_state
         self._ready = ready
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -92,6 +92,6 @@ class _Server(uvicorn.Server):
                 self._ready(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._services.release_waiting()
+        self._app.stop()
         await super().shutdown(sockets)
         logger.info("The queue server has stopped.")

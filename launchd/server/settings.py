@@ -1,4 +1,4 @@
-"""Settings of the queue server. Owns names, defaults and units; reads no file and no environment."""
+"""Settings of the queue server: names, defaults and units. Reads no file and no environment."""
 
 from pathlib import Path
 
@@ -10,43 +10,43 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path
     database: str | None = None
-    """`postgresql://...`, which may hold a password: it is shown to nobody. None: a SQLite file in `data_dir`."""
+    """`postgresql://...`; may hold a password, so it is never shown. None: a SQLite file in `data_dir`."""
     host: str = "127.0.0.1"
     port: int = 8780
     """0 takes any free port."""
     entity: str | None = None
     """Name of the first user and entity; None: the name of the operating system's user."""
     public_url: str | None = None
-    """What upload and download links start with; None: whatever the request was sent to."""
+    """Start of upload and download links; None: the address that the request was sent to."""
     lease_seconds: float = 60.0
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
     agent_timeout_seconds: float = 120.0
-    """An agent that has given no sign of life for so long is shown as LOST."""
+    """An agent without a heartbeat for so long is shown as LOST."""
     run_timeout_seconds: float = 300.0
-    """A run whose client is not heard of for so long has crashed (W&B's clients send something every 30 s)."""
+    """A run without a heartbeat for so long has crashed (W&B's clients send one every 30 s)."""
     lease_scan_seconds: float = 10.0
-    """With PostgreSQL: how often to look for leases that another server gave and did not live to end."""
+    """With PostgreSQL: interval of the scan for expired leases that another server granted before it died."""
     max_wait_seconds: float = 30.0
     request_seconds: float = 90.0
     """How long a query may take, waiting included."""
     idle_seconds: int = 75
-    """A connection on which no request is made for so long, or not to the end of its header, is closed."""
+    """A connection without a request for so long, or with an unfinished header, is closed."""
     max_body_bytes: int = 10 * 1024 * 1024
     max_stream_bytes: int = 32 * 1024 * 1024
     """One `file_stream` request; W&B's clients send at most 10 MiB, not counting what JSON escapes add."""
     body_timeout_seconds: float = 120.0
-    """A request of whose body nothing more has come for so long is given up."""
+    """A request whose body stalls for so long is given up."""
     max_upload_bytes: int = 100 * 1024**3
     assembly_timeout_seconds: float = 20.0
-    """How long a client waits while a file is put together of its parts, before it is told to ask again."""
+    """How long a client waits while a file is assembled from its parts, before it is asked to retry."""
     max_store_bytes: int | None = None
-    """All files of artifacts and runs together; None: as much as the disk holds."""
+    """All files of artifacts and runs together; None: limited by the disk alone."""
     gc_interval_seconds: float = 3600.0
-    """How often files that nothing names any more are removed."""
+    """How often unreferenced files are removed."""
     gc_pause_seconds: float = 5.0
-    """How long a transaction may take that gives a stored content to another file."""
+    """How long a transaction may take that references a stored blob from another file."""
     abandoned_seconds: float = 7 * 24 * 3600.0
-    """An artifact that nobody has worked at for so long is not going to be committed (W&B's clients try for a week)."""
+    """An uncommitted artifact without any upload for so long is deleted (W&B's clients try for a week)."""
     link_seconds: float = 24 * 3600.0
     stop_grace_seconds: float = 1.0
     """How long running requests may take after SIGTERM; waiting ones are answered at once."""
@@ -58,15 +58,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def files_dir(self) -> Path:
-        """Contents of artifact files."""
+        """Blobs of artifact files."""
         return self.data_dir / "files"
 
     @property
     def run_files_dir(self) -> Path:
-        """Contents of files of runs."""
+        """Blobs of files of runs."""
         return self.data_dir / "run-files"
 
     @property
     def admin_key_path(self) -> Path:
-        """The API key made at the first start."""
+        """File with the API key that the first start creates."""
         return self.data_dir / "admin.key"

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from launchd.server.settings import ServerSettings
-from launchd.server.store.factory import preparing
+from launchd.server.store.factory import migration_transaction
 from tests.support.server import RunningServer, running_server, stored_in
 from tests.support.stress_clients import ChaosThread, Claimer, Pusher, RetryingClient, WandbClaimer
 from tests.support.waiting import wait_until
@@ -82,7 +82,7 @@ def hire(servers: list[RunningServer], done: threading.Event) -> tuple[list[Clai
 
 def check_store(settings: ServerSettings, claimers: list[Claimer]) -> None:
     """Every item has ended, as the run that its claimer made of it, and there is no other run."""
-    with preparing(settings) as connection:
+    with migration_transaction(settings) as connection:
         states = connection.execute(text("SELECT state, count(*) FROM run_queue_items GROUP BY state")).all()
         assert [tuple(row) for row in states] == [("FINISHED", ITEMS)]
         kept = connection.execute(text("SELECT id, run_name FROM run_queue_items")).all()

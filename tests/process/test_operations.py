@@ -212,7 +212,7 @@ def test_a_stubborn_job_is_stopped_with_all_it_started(testbed: Testbed, way: st
 def test_a_stop_of_an_unknown_job_is_refused_in_a_sentence(testbed: Testbed) -> None:
     testbed.start_agent()
     answer = testbed.ask(command="stop", item="no-such-item")
-    assert answer == {"ok": False, "error": "No job no-such-item is in this agent's care."}
+    assert answer == {"ok": False, "error": "This agent has no active job no-such-item."}
 
 
 # Reloading.

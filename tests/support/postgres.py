@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from launchd.server.settings import ServerSettings
-from launchd.server.store.factory import preparing
+from launchd.server.store.factory import migration_transaction
 from launchd.server.store.migrate import migrate
 from tests.support.waiting import wait_until
 
@@ -81,7 +81,9 @@ class Cluster:
         """The address of a new database with the tables of the store: a copy, which is faster than to migrate each."""
         if not self._has_template:
             self._new_database(TEMPLATE, "template0")
-            with preparing(ServerSettings(data_dir=self.directory, database=self.url(TEMPLATE))) as connection:
+            with migration_transaction(
+                ServerSettings(data_dir=self.directory, database=self.url(TEMPLATE))
+            ) as connection:
                 migrate(connection, TEMPLATE)
             self._has_template = True
         return self._new_database(f"test{next(self._names)}", TEMPLATE)

@@ -5,6 +5,7 @@ A rule takes a :class:`SourceTree` and returns one line per violation, so that i
 
 import ast
 import graphlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -183,6 +184,72 @@ def modules_without_docstring(tree: SourceTree) -> list[str]:
     return [str(module.path) for module in tree.modules.values() if not ast.get_docstring(module.tree)]
 
 
+#: Words of an earlier vocabulary, which stand for things that have a usual name: see docs/glossary.md.
+FORMER_WORDS = frozenset(
+    [
+        "bell",
+        "bury",
+        "callers",
+        "care",
+        "charge",
+        "desk",
+        "feeds",
+        "heard",
+        "hire",
+        "hired",
+        "house",
+        "intake",
+        "keeper",
+        "letter",
+        "letters",
+        "liaison",
+        "mailbox",
+        "news",
+        "obey",
+        "outlet",
+        "reception",
+        "staff",
+        "takeover",
+        "told",
+        "trouble",
+        "unattended",
+        "wakeups",
+        "whereabouts",
+    ]
+)
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
+
+
+def former_words_in_names(tree: SourceTree) -> list[str]:
+    """Modules, classes and public functions are named by the words of the glossary."""
+    return [
+        f"{module.path}: {name}"
+        for module in tree.modules.values()
+        for name in (*module.name.split("."), *_public_names(module.tree))
+        if FORMER_WORDS & {word.lower() for word in _WORD.findall(name)}
+    ]
+
+
+def _public_names(tree: ast.Module) -> Iterator[str]:
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return (node.name for node in ast.walk(tree) if isinstance(node, kinds) and not node.name.startswith("_"))
+
+
+_PERSON = re.compile(
+    r"(?<![\w-])(we|our|ours|us|somebody|anybody|everybody|nobody|whoever|whatever)(?![\w-])", re.IGNORECASE
+)
+
+
+def persons_in_texts(tree: SourceTree) -> list[str]:
+    """Comments, docstrings and messages are in the third person, and name the process or the person."""
+    return [
+        f"{module.path}:{number}: {line.strip()}"
+        for module in tree.modules.values()
+        for number, line in enumerate((tree.root / module.path).read_text().splitlines(), 1)
+        if _PERSON.search(line)
+    ]
+
+
 def packaging_as_a_package(tree: SourceTree) -> list[str]:
     """``packaging`` is the name of a library, so our folder of that name holds no Python package."""
     return [str(path.relative_to(tree.root)) for path in (tree.root / "packaging").rglob("__init__.py")]
@@ -198,5 +265,7 @@ RULES = (
     asks_what_our_objects_are,
     types_learnt_while_running,
     modules_without_docstring,
+    former_words_in_names,
+    persons_in_texts,
     packaging_as_a_package,
 )

@@ -1,23 +1,27 @@
-"""Answers whoever asks through the control socket.
+"""Answers the requests on the control socket: behind `launchd status`, `stop`, `drain`, `detach` and `reload`.
 
-Reads what there is to read, and passes orders on; decides nothing. Main thread only.
+Main thread only.
 """
 
+import logging
 from typing import Any, Protocol
 
 from launchd.agent.job_controller import JobController
+from launchd.agent.job_table import JobTable
 from launchd.agent.journal import Journal
 from launchd.agent.outbox import Outbox
 from launchd.agent.status import AgentState, describe_job, snapshot
 from launchd.agent.worker_pool.pool import WorkerPool
 from launchd.client.queue_server import StopRequest
 
+log = logging.getLogger(__name__)
+
 
 class AgentControl(Protocol):
-    """What can be asked of the supervisor itself."""
+    """What the control socket can ask of the supervisor itself."""
 
     def state(self) -> AgentState:
-        """Return what it knows beside its jobs."""
+        """Return what the supervisor knows beside its jobs."""
         ...
 
     def drain(self) -> None:
@@ -37,16 +41,30 @@ class ControlHandler:
     """Turns a request into an answer: ``{"ok": true, ...}`` or ``{"ok": false, "error": SENTENCE}``."""
 
     def __init__(
-        self, controller: JobController, pool: WorkerPool, outbox: Outbox, journal: Journal, supervisor: AgentControl
+        self,
+        controller: JobController,
+        table: JobTable,
+        pool: WorkerPool,
+        outbox: Outbox,
+        journal: Journal,
+        supervisor: AgentControl,
     ) -> None:
-        self._jobs = controller
+        self._controller = controller
+        self._table = table
         self._pool = pool
         self._outbox = outbox
         self._journal = journal
         self._supervisor = supervisor
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer to ``request``."""
+        """Return the answer to ``request``; an error in making it ends the request, not the agent."""
+        try:
+            return self._answer(request)
+        except Exception as error:
+            log.exception("A request on the control socket raised an unexpected error.", extra={"request": request})
+            return _refusal(f"The agent met an unexpected error: {type(error).__name__}: {error}. Its log has more.")
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request:
             case {"command": "status"}:
                 return self._status()
@@ -60,20 +78,22 @@ class ControlHandler:
                 return _refusal(f"The agent does not know the request {request.get('command')!r}.")
 
     def _status(self) -> dict[str, Any]:
-        status = snapshot(self._supervisor.state(), self._jobs, self._pool, self._outbox, self._journal)
+        status = snapshot(
+            self._supervisor.state(), self._controller, self._table, self._pool, self._outbox, self._journal
+        )
         return {"ok": True, "status": status}
 
     def _job(self, item: str) -> dict[str, Any]:
-        job = self._jobs.find(item) or self._journal.find(item)
+        job = self._table.find(item) or self._journal.find(item)
         if job is None:
             return _refusal(f"This agent knows no job {item}.")
-        return {"ok": True, "job": describe_job(job, self._jobs.rules, self._pool)}
+        return {"ok": True, "job": describe_job(job, self._controller.context, self._pool)}
 
     def _stop(self, item: str, reason: str) -> dict[str, Any]:
-        job = self._jobs.find(item)
+        job = self._table.find(item)
         if job is None:
-            return _refusal(f"No job {item} is in this agent's care.")
-        self._jobs.stop(StopRequest(job.item_id, reason))
+            return _refusal(f"This agent has no active job {item}.")
+        self._controller.stop(StopRequest(job.item_id, reason))
         return {"ok": True, "item": job.item_id}
 
     def _agent_command(self, order: str) -> dict[str, Any]:
@@ -85,7 +105,7 @@ class ControlHandler:
             case _:
                 problem = self._supervisor.reload()
                 return {"ok": True} if problem is None else _refusal(problem)
-        return {"ok": True, "jobs": sum(1 for _ in self._jobs.jobs())}
+        return {"ok": True, "jobs": len(self._table)}
 
 
 def _refusal(sentence: str) -> dict[str, Any]:

@@ -6,9 +6,10 @@ reporter join it. Main thread only.
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 
 from launchd.agent.events import Claimed, EventQueue, Registered, SlotKind
-from launchd.agent.job_controller import JobController
+from launchd.agent.job_record import JobRecord
 from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.agent_run import AgentRun
 from launchd.agent.server_link.heartbeat import HeartbeatLoop, MonitoredRun
@@ -95,7 +96,7 @@ class QueueServerSession:
         if self._poller is not None:
             self._poller.set_free_slots(kind, slots, self._claims_read[kind])
 
-    def set_active_jobs(self, controller: JobController) -> None:
+    def set_active_jobs(self, jobs: Iterable[JobRecord]) -> None:
         """Say which jobs may be ordered to stop."""
         if self._heartbeat is not None:
             self._heartbeat.set_active_jobs(
@@ -103,7 +104,7 @@ class QueueServerSession:
                     MonitoredRun(
                         job.item_id, job.spec.entity, job.spec.project, job.spec.run_id, job.stop_reason is not None
                     )
-                    for job in controller.jobs()
+                    for job in jobs
                 )
             )
 

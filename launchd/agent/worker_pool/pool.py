@@ -1,7 +1,7 @@
-"""Who works on what: spare workers, workers with a job, and those that died or fell silent.
+"""The worker processes: spare ones, those with a job, and those that died or stopped sending heartbeats.
 
-Owns the assignment of workers to jobs. It decides nothing about a job: deaths
-and events are handed to :mod:`launchd.agent.job_controller`.
+Knows which worker has which job. It decides nothing about a job: events and deaths go to
+:mod:`launchd.agent.job_controller`.
 """
 
 import logging
@@ -14,13 +14,13 @@ from launchd.agent.events import WorkerSpawned
 from launchd.agent.worker_pool.spawner import Worker, WorkerSpawner
 from launchd.config import SupervisionConfig
 
-#: A spare worker is made ready when the job that took the last one is on its way: both at once would delay the job.
+#: Seconds between an assignment and the start of the next spare worker: both at once would delay the job.
 SPARE_DELAY_SECONDS = 0.1
 
-#: After a worker that could not be started the next is tried this much later.
+#: Seconds before the next try after a worker could not be started.
 SPAWN_RETRY_SECONDS = 1.0
 
-#: How long a worker that was told to write down where it hangs may take.
+#: Seconds that a worker may take to write the stacks of its threads.
 ABORT_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 class WorkerPool:
     """All living workers of this supervisor. Main thread only."""
 
-    def __init__(self, pool: WorkerSpawner, selector: selectors.BaseSelector, rules: SupervisionConfig) -> None:
-        self._spawner = pool
+    def __init__(self, spawner: WorkerSpawner, selector: selectors.BaseSelector, config: SupervisionConfig) -> None:
+        self._spawner = spawner
         self._selector = selector
-        self.config = rules
+        self.config = config
         self._spares: list[Worker] = []
         self._starting: set[Worker] = set()
         self._busy: dict[str, Worker] = {}
@@ -50,7 +50,7 @@ class WorkerPool:
         return self._busy.get(item_id)
 
     def add(self, event: WorkerSpawned) -> None:
-        """Take on a worker the pool has hired; it becomes a spare one with its hello."""
+        """Add a worker that was started; it becomes a spare one with its hello."""
         self._spawner.spawn_done()
         worker: Worker = event.worker
         self._starting.add(worker)
@@ -111,17 +111,11 @@ class WorkerPool:
                 self._remove(worker)
             yield worker, events, exit_code
 
-    def reap(self, worker: Worker, lost: bool) -> None:
-        """Release a dead worker; one that was ``lost`` is first made sure to be dead, with what it ran."""
-        if lost:
-            worker.ensure_dead()
-        worker.close()
-
     def check_heartbeats(self) -> None:
-        """End workers that have been silent for too long: first so that they say where they hang, then by force."""
+        """End workers whose heartbeats stopped: first by SIGABRT, which logs their stacks, then by SIGKILL."""
         dead = {worker for worker in self._all() if worker.is_dead()}
-        untold = any(worker.exit_code() is None for worker in dead)
-        self._spawner.check_fork_server(untold, self.config.fork_server_silence_seconds)
+        exit_owed = any(worker.exit_code() is None for worker in dead)
+        self._spawner.check_fork_server(exit_owed, self.config.fork_server_silence_seconds)
         now = time.monotonic()
         for worker in {*self._busy.values(), *self._starting} - dead:
             if worker.aborted_at is not None:
@@ -133,7 +127,7 @@ class WorkerPool:
                 worker.abort()
 
     def detach_all(self) -> None:
-        """Send every worker away, those still to come included; what runs runs on."""
+        """Have every worker leave, those still starting included; workloads run on."""
         self._detaching = True
         for worker in self._all():
             worker.send(Detach())

@@ -1,8 +1,7 @@
-"""Worker processes: hired from the fork server, heard, and ended.
+"""Starts worker processes through the fork server, and holds their channels.
 
-Owns processes and channels and knows nothing of jobs. Hiring waits for the
-fork server, which may hang, so it has a thread of its own; everything else is
-called from the main thread alone.
+Spawning waits for the fork server, which may hang, so it has a thread of its own; everything else is called from the
+main thread alone.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ from launchd.agent.events import EventQueue, WorkerSpawned, WorkerSpawnFailed
 WORKER_TARGET = "workers.main:main"
 PRELOAD = "workers.preload"
 
-#: How long a killed worker may take to be gone before that is logged.
+#: Seconds that a killed worker may take to be gone before that is logged.
 KILL_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class Worker:
             log.debug("A command could not be sent to a worker that is gone.", extra={"pid": self.pid})
 
     def events(self) -> list[Event]:
-        """Return everything the worker has sent and we have not read."""
+        """Return the events that the worker has sent since the last call."""
         events = []
         try:
             while (event := self._end.receive()) is not None:
@@ -79,7 +78,7 @@ class Worker:
         return self._process.exitcode
 
     def is_dead(self) -> bool:
-        """Return whether the kernel has seen the worker die, whatever the fork server has told of it."""
+        """Return whether the kernel has seen the worker die, also where the fork server has not reported it."""
         return _is_readable(self._pidfd, 0)
 
     def abort(self) -> None:
@@ -92,18 +91,19 @@ class Worker:
         self.kill_reason = self.kill_reason or reason
         self._signal(signal.SIGKILL)
 
-    def ensure_dead(self) -> None:
-        """End the worker and what it started in its session, and wait until it is gone."""
+    def reap(self, *, lost: bool) -> None:
+        """Release a dead worker; one that was ``lost`` is first made sure to be dead, with what it started."""
+        if lost:
+            self._ensure_dead()
+        self._end.close()
+        os.close(self._pidfd)
+        self._process.close()
+
+    def _ensure_dead(self) -> None:
         self._signal(signal.SIGKILL)
         if not _is_readable(self._pidfd, KILL_SECONDS):
             log.error("A killed worker is still there; it hangs in the kernel.", extra={"pid": self.pid})
         _kill_session(self.pid)
-
-    def close(self) -> None:
-        """Release what belongs to a dead worker."""
-        self._end.close()
-        os.close(self._pidfd)
-        self._process.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -111,7 +111,7 @@ class Worker:
 
 
 class WorkerSpawner:
-    """Hires workers one at a time, each with a private channel; a hired one arrives in the inbox as ``Hired``."""
+    """Starts workers one at a time, each with a private channel; each arrives as the event ``WorkerSpawned``."""
 
     def __init__(self, events: EventQueue, resources: Sequence[str]) -> None:
         """Start the fork server, ready for jobs on ``resources``; first of all things, see ``ipc.bootstrap``."""
@@ -127,26 +127,26 @@ class WorkerSpawner:
     def spawn(self) -> None:
         """Ask for one more worker."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._spawn_requested, name="hiring", daemon=True)
+            self._thread = threading.Thread(target=self._spawn_requested, name="spawner", daemon=True)
             self._thread.start()
         self.pending += 1
         self._requests.put(None)
 
     def spawn_done(self) -> None:
-        """Note that an ordered worker, or the news that there will be none, has arrived."""
+        """Note that the answer to one :meth:`spawn` has arrived: a worker, or that there is none."""
         self.pending -= 1
 
-    def check_fork_server(self, owes_an_exit_code: bool, patience: float) -> None:
-        """Kill a fork server that has owed us something for more than ``patience`` seconds.
+    def check_fork_server(self, owes_an_exit_code: bool, timeout: float) -> None:
+        """Kill a fork server that has owed an answer for more than ``timeout`` seconds.
 
-        It owes a worker while one is being hired, and the exit code of each worker that died. The next hire starts a
-        new one.
+        It owes a worker while one is being spawned, and the exit code of each worker that died. The next spawn starts
+        a new fork server.
         """
         now = time.monotonic()
         self._exit_owed_since = (self._exit_owed_since or now) if owes_an_exit_code else None
         waiting = [since for since in (self._spawning_since, self._exit_owed_since) if since is not None]
         pid = fork_server_pid()
-        if pid is not None and waiting and now - min(waiting) > patience:
+        if pid is not None and waiting and now - min(waiting) > timeout:
             log.error("The fork server does not answer and is replaced.", extra={"pid": pid})
             self._spawning_since = self._exit_owed_since = None
             os.kill(pid, signal.SIGKILL)

@@ -1,1 +1,1 @@
-"""Artifacts beside GraphQL: their manifests, and files that came in parts."""
+"""Manifests of artifacts, and files that are uploaded in parts. Knows no GraphQL."""

@@ -1,4 +1,4 @@
-"""W&B's artifact manifests. Owns their form; says nothing of whether the files exist."""
+"""Decoding of W&B's artifact manifests. Does not check that the files exist."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _manifest_decoder = msgspec.json.Decoder(_Manifest)
 
 
 def read_manifest(path: Path) -> list[ManifestEntry]:
-    """Its files, and its references to files elsewhere.
+    """The files of a manifest and its references to files elsewhere.
 
     Raises:
         Refused: too big, or not a manifest.

@@ -1,7 +1,7 @@
-"""Files that came in parts, put together. Owns which of them are at it; knows neither GraphQL nor keys.
+"""Assembly of files that were uploaded in parts, by one task per file.
 
-It takes as long as reading and writing the file does, which may be longer than a client waits for an answer. So it goes
-on when the request that began it has been given up, and who asks again joins it.
+It takes as long as reading and writing the file does, which may be longer than a client waits for a response. The task
+continues when the request that started it has ended, and a repeated request joins it.
 """
 
 import asyncio
@@ -23,50 +23,50 @@ _PIECE = 4 * 1024 * 1024
 
 
 class MultipartAssembler:
-    """Puts the parts of files together in `contents`. `patience_seconds`: how long somebody who asks is let wait."""
+    """Assembles files in `blobs`. A request waits at most `timeout_seconds` for it."""
 
-    def __init__(self, contents: BlobStore, database: Database, patience_seconds: float) -> None:
-        self._contents = contents
+    def __init__(self, blobs: BlobStore, database: Database, timeout_seconds: float) -> None:
+        self._blobs = blobs
         self._database = database
-        self._timeout = patience_seconds
+        self._timeout = timeout_seconds
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def assemble(self, file: ArtifactFile, parts: Sequence[FilePart]) -> None:
-        """Have a file put together of its parts, all of which have arrived; it is stored when this returns.
+        """Assemble a file from its parts, all of which have arrived; it is stored when this returns.
 
         Raises:
-            Refused: together they are not the file that was announced, or there is no room for it.
-            StoreUnavailable: the disk failed, or it takes longer; it goes on, and who asks again waits for it.
+            Refused: the parts are not the announced file, or there is no room for it.
+            StoreUnavailable: the disk failed, or the time is over; the task continues, and a repeated call joins it.
         """
         task = self._tasks.get(file.id)
         if task is None:
-            task = self._tasks[file.id] = asyncio.create_task(self._put_together(file, parts))
-            task.add_done_callback(lambda ended: self._note_end(file, ended))
+            task = self._tasks[file.id] = asyncio.create_task(self._join_parts(file, parts))
+            task.add_done_callback(lambda task: self._on_done(file, task))
         done, _ = await asyncio.wait([task], timeout=self._timeout)
         if not done:
             raise StoreUnavailable(f"The parts of {file.name!r} are still being put together. Ask again soon.")
         task.result()
 
-    def _note_end(self, file: ArtifactFile, ended: asyncio.Task[None]) -> None:
-        """Whoever asks after a failure begins anew; the request that saw it may be long gone, so the log tells it."""
+    def _on_done(self, file: ArtifactFile, task: asyncio.Task[None]) -> None:
+        """The next call after a failure starts again. The failure is logged, as its request may have ended before."""
         del self._tasks[file.id]
-        if not ended.cancelled() and ended.exception():
-            fields = {"file": file.name, "error": str(ended.exception())}
-            logger.warning("A file could not be put together of its parts.", extra=fields)
+        if not task.cancelled() and task.exception():
+            fields = {"file": file.name, "error": str(task.exception())}
+            logger.warning("A file could not be assembled from its parts.", extra=fields)
 
-    async def _put_together(self, file: ArtifactFile, parts: Sequence[FilePart]) -> None:
+    async def _join_parts(self, file: ArtifactFile, parts: Sequence[FilePart]) -> None:
         size = sum(part.size or 0 for part in parts)
-        paths = [self._contents.path(part.content) for part in parts if part.content]
-        async with self._contents.receiving(_pieces_of(paths), file.md5, size) as content:
-            await self._database.write(lambda connection: _keep(connection, file, content))
+        paths = [self._blobs.path(part.content) for part in parts if part.content]
+        async with self._blobs.receiving(_read_parts(paths), file.md5, size) as blob:
+            await self._database.write(lambda connection: _set_arrived(connection, file, blob))
 
 
-def _keep(connection: Connection, file: ArtifactFile, content: Blob) -> None:
-    if not artifact_files.arrived(connection, file, content.sha256, content.size):
+def _set_arrived(connection: Connection, file: ArtifactFile, blob: Blob) -> None:
+    if not artifact_files.arrived(connection, file, blob.sha256, blob.size):
         raise Refused("The artifact of this file has been deleted, or was announced with another content.")
 
 
-async def _pieces_of(paths: Sequence[Path]) -> AsyncIterator[bytes]:
+async def _read_parts(paths: Sequence[Path]) -> AsyncIterator[bytes]:
     for path in paths:
         with path.open("rb") as file:
             while piece := await asyncio.to_thread(file.read, _PIECE):

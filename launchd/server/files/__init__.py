@@ -1,1 +1,1 @@
-"""Files of artifacts and runs: their contents on disk, and the links they travel by. Knows no GraphQL."""
+"""Files of artifacts and runs: blobs on disk, quota, garbage collection, signed links. Knows no GraphQL."""

@@ -1,4 +1,4 @@
-"""Contents on disk, each under the SHA-256 of its bytes. Owns the directory; a content is there whole or not at all."""
+"""Blobs on disk, each under the SHA-256 of its bytes, stored completely or not at all."""
 
 import asyncio
 import base64
@@ -17,11 +17,11 @@ from launchd.server.errors import Refused, StoreUnavailable
 from launchd.server.files.quota import Reservation, StorageQuota
 
 _BUFFER = 1024 * 1024
-_SHELF_DIGITS = 2
+_SHARD_DIGITS = 2
 
 
 class Blob(msgspec.Struct, frozen=True):
-    """What was stored: SHA-256 in hex, MD5 in base64, size in bytes."""
+    """A stored blob: SHA-256 in hex, MD5 in base64, size in bytes."""
 
     sha256: str
     md5: str
@@ -29,50 +29,50 @@ class Blob(msgspec.Struct, frozen=True):
 
 
 class BlobStore:
-    """Contents under `directory`: `<two digits>/<sha256>`, and `incoming/` for those that are still being received.
+    """Blobs under `directory`: `<two digits>/<sha256>`, and `incoming/` for those that are still being received.
 
-    Several servers may share the directory, and any may die at any time. So a file on its way in is locked by who
-    writes it, and the contents that begin with the same two digits, a shelf, have a lock in `locks/`: shared by those
-    who put something there until the database knows of it, held alone by who removes what the database does not know.
-    The kernel lets go of the locks of the dead.
+    Several servers may share the directory, and each may die at any time. So an incoming file is locked by its writer,
+    and a shard, the blobs whose digests begin with the same two digits, has a lock in `locks/`: held shared while a
+    blob is stored there until the database refers to it, held exclusively to remove blobs without a reference. The
+    kernel releases the locks of a process that dies.
     """
 
     def __init__(self, directory: Path, max_bytes: int, quota: StorageQuota) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
-        self._budget = quota
+        self._quota = quota
         self._incoming = directory / "incoming"
         self._locks = directory / "locks"
         for part in (self._incoming, self._locks):
             part.mkdir(parents=True, exist_ok=True)
-        self.sweep()
+        self.remove_leftovers()
 
     def path(self, sha256: str) -> Path:
-        """Where the content is, or would be."""
+        """Path of the blob, whether or not it exists."""
         return self._directory / sha256[:2] / sha256
 
     @asynccontextmanager
     async def receiving(
         self, chunks: AsyncIterator[bytes], md5: str | None, announced: int | None = None
     ) -> AsyncIterator[Blob]:
-        """Store what arrives, if its MD5 (base64) is the expected one (None: any); inside, it is on disk.
+        """Store what arrives, if its MD5 (base64) is the expected one (None: any). Inside, it is on disk.
 
-        Nobody removes it while inside: there the database must be told of it. `announced`: how many bytes will come.
+        It is not removed while inside: the database must refer to it before the end. `announced`: bytes that will come.
 
         Raises:
-            Refused: too big, no room, or another content than promised. Nothing is left of it.
-            StoreUnavailable: the disk is full or failed. Nothing is left of it.
+                Refused: too big, no room, or not the promised content. Nothing is kept.
+                StoreUnavailable: the disk is full or failed. Nothing is kept.
         """
-        self._budget.check(announced or 0)
-        with self._budget.reservation() as reserved:
-            content, shelf = await self._receive(chunks, md5, reserved)
+        self._quota.check(announced or 0)
+        with self._quota.reservation() as reservation:
+            blob, shard = await self._receive(chunks, md5, reservation)
         try:
-            yield content
+            yield blob
         finally:
-            shelf.close()
+            shard.close()
 
     async def _receive(
-        self, chunks: AsyncIterator[bytes], md5: str | None, reserved: Reservation
+        self, chunks: AsyncIterator[bytes], md5: str | None, reservation: Reservation
     ) -> tuple[Blob, IO[bytes]]:
         try:
             file, path = await asyncio.to_thread(self._open_incoming)
@@ -80,56 +80,56 @@ class BlobStore:
             raise _disk_failed(error) from error
         try:
             with file:
-                incoming = _Incoming(file, self._max_bytes, reserved)
+                incoming = _Incoming(file, self._max_bytes, reservation)
                 await _drain(chunks, incoming)
-                content = incoming.finish(md5)
-                return content, await asyncio.to_thread(self._keep, file, path, content, reserved)
+                blob = incoming.finish(md5)
+                return blob, await asyncio.to_thread(self._store, file, path, blob, reservation)
         except OSError as error:
             raise _disk_failed(error) from error
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def _open_incoming(self) -> tuple[BinaryIO, Path]:
-        """A new file that nobody takes for a left one."""
+        """A new file in `incoming/`, locked."""
         while True:
             descriptor, name = tempfile.mkstemp(dir=self._incoming)
             file = os.fdopen(descriptor, "wb", buffering=0)
             fcntl.flock(file, fcntl.LOCK_EX)
-            # Somebody may have swept it away before it was locked.
+            # `remove_leftovers`, here or on another server, may have removed it before it was locked.
             if os.fstat(descriptor).st_nlink:
                 return file, Path(name)
             file.close()
 
-    def _keep(self, file: BinaryIO, received: Path, content: Blob, reserved: Reservation) -> IO[bytes]:
-        """Put a received file into its place. Returns the lock that keeps it there."""
+    def _store(self, file: BinaryIO, received: Path, blob: Blob, reservation: Reservation) -> IO[bytes]:
+        """Move a received file into its place. Returns the lock that keeps it there."""
         os.fsync(file.fileno())
-        place = self.path(content.sha256)
-        shelf = self._lock_of(place.parent.name)
-        fcntl.flock(shelf, fcntl.LOCK_SH)
+        place = self.path(blob.sha256)
+        shard = self._lock_of(place.parent.name)
+        fcntl.flock(shard, fcntl.LOCK_SH)
         place.parent.mkdir(exist_ok=True)
         if not place.exists():
-            reserved.keep()
+            reservation.commit()
         received.rename(place)
         for directory in (place.parent, self._directory):
             _sync_directory(directory)
-        return shelf
+        return shard
 
-    def _lock_of(self, shelf: str) -> IO[bytes]:
-        return (self._locks / shelf).open("ab")
+    def _lock_of(self, shard: str) -> IO[bytes]:
+        return (self._locks / shard).open("ab")
 
-    def shelves(self) -> list[str]:
-        """Names of the shelves."""
-        return sorted(entry.name for entry in self._directory.iterdir() if len(entry.name) == _SHELF_DIGITS)
+    def shards(self) -> list[str]:
+        """Names of the shards."""
+        return sorted(entry.name for entry in self._directory.iterdir() if len(entry.name) == _SHARD_DIGITS)
 
-    def blobs_on(self, shelf: str) -> dict[str, int]:
-        """SHA-256 and size of each content on a shelf."""
-        with os.scandir(self._directory / shelf) as entries:
+    def blobs_in(self, shard: str) -> dict[str, int]:
+        """SHA-256 and size of each blob on a shard."""
+        with os.scandir(self._directory / shard) as entries:
             return {entry.name: entry.stat().st_size for entry in entries}
 
     @contextmanager
-    def clearing(self, shelf: str) -> Iterator[bool]:
-        """Inside, contents may be removed from a shelf; False: not now, somebody is putting something there."""
-        with self._lock_of(shelf) as lock:
+    def exclusive_shard(self, shard: str) -> Iterator[bool]:
+        """Inside, blobs may be removed from a shard. False: not now, because a blob is being stored there."""
+        with self._lock_of(shard) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -138,17 +138,17 @@ class BlobStore:
                 yield True
 
     def remove(self, sha256: str, size: int) -> None:
-        """Remove a content; only while its shelf is being cleared."""
+        """Remove a blob; only inside `exclusive_shard` of its shard."""
         self.path(sha256).unlink(missing_ok=True)
-        self._budget.give_back(size)
+        self._quota.release(size)
 
-    def sweep(self) -> int:
-        """Remove what uploads that died have left. Returns how many there were."""
-        return sum(map(_remove_if_left, list(self._incoming.iterdir())))
+    def remove_leftovers(self) -> int:
+        """Remove what interrupted uploads left behind. Returns how many files."""
+        return sum(map(_remove_if_unlocked, list(self._incoming.iterdir())))
 
 
-def _remove_if_left(path: Path) -> bool:
-    """A file that nobody has locked is not being written any more."""
+def _remove_if_unlocked(path: Path) -> bool:
+    """An unlocked file has no writer any more."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,12 +159,12 @@ def _remove_if_left(path: Path) -> bool:
 
 
 class _Incoming:
-    """One file on its way in."""
+    """One file that is being received."""
 
-    def __init__(self, file: BinaryIO, max_bytes: int, reserved: Reservation) -> None:
+    def __init__(self, file: BinaryIO, max_bytes: int, reservation: Reservation) -> None:
         self._file = file
         self._max_bytes = max_bytes
-        self._reserved = reserved
+        self._reserved = reservation
         self._size = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
@@ -173,7 +173,7 @@ class _Incoming:
         self._size += len(data)
         if self._size > self._max_bytes:
             raise Refused(f"The file is bigger than {self._max_bytes} bytes, the most this server takes.")
-        self._reserved.take(len(data))
+        self._reserved.reserve(len(data))
         self._md5.update(data)
         self._sha256.update(data)
         rest = memoryview(data)
@@ -188,7 +188,7 @@ class _Incoming:
 
 
 async def _drain(chunks: AsyncIterator[bytes], incoming: _Incoming) -> None:
-    """Write in another thread, and in pieces that are worth the trip there."""
+    """Write in another thread, in pieces large enough to be worth the switch."""
     buffer = bytearray()
     async for chunk in chunks:
         buffer += chunk

@@ -1,8 +1,8 @@
-"""Garbage collection: contents that no file of the database has, by timer and when asked. Owns the order of the steps.
+"""Garbage collection: removes blobs without a reference in the database, by timer and on request.
 
-A content may go if the database does not know it, twice: once without a lock, and once more some seconds later, under
-the lock of its shelf. The lock keeps those out who are bringing it just now; the seconds are for a transaction that
-has seen a file with this content, is not yet committed, and gives it to another file.
+A blob is removed if the database does not know it, twice: once without a lock, and some seconds later under the lock of
+its shard. The lock excludes uploads that are storing it just now; the pause is for a transaction that has seen a file
+with this blob, is not committed yet, and refers to the blob from another file.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from launchd.server.store.database import Database
 
 logger = logging.getLogger(__name__)
 
-Known = Callable[[Connection, Sequence[str]], set[str]]
+FindKnown = Callable[[Connection, Sequence[str]], set[str]]
 _BATCH = 5_000
 
 
 @dataclass(frozen=True)
-class Collected:
-    """What one collection removed, and what is left: files and bytes."""
+class GcResult:
+    """What one collection removed, and what is left, in files and bytes."""
 
     removed_files: int
     removed_bytes: int
@@ -37,111 +37,113 @@ class Collected:
 
 
 class GarbageCollector:
-    """Collects every `gc_interval_seconds`, one collection at a time. `stores`: each with what knows its contents."""
+    """Collects every `gc_interval_seconds`, one collection at a time. `stores`: each with its query for known blobs."""
 
     def __init__(
         self,
         settings: ServerSettings,
         database: Database,
         quota: StorageQuota,
-        stores: Mapping[BlobStore, Known],
+        stores: Mapping[BlobStore, FindKnown],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._budget = quota
+        self._quota = quota
         self._stores = stores
-        self._one = asyncio.Lock()
-        self._hurry = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         if settings.max_store_bytes is not None:
             self._measure()
 
     def start(self) -> None:
-        """Collect from time to time. Needs a running event loop."""
+        """Start collecting by timer. Needs a running event loop."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
-        """Collect no more."""
+        """Stop collecting by timer."""
         if self._task is not None:
             self._task.cancel()
 
-    def hurry(self) -> None:
-        """There is much to be removed: collect soon. Only while it runs."""
-        self._hurry.set()
+    def collect_soon(self) -> None:
+        """Collect soon, because much can be removed. Has no effect unless the timer runs."""
+        self._due.set()
 
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._settings.gc_interval_seconds)
-            self._hurry.clear()
+                await asyncio.wait_for(self._due.wait(), self._settings.gc_interval_seconds)
+            self._due.clear()
             try:
                 await self.collect()
             except (ServerError, OSError) as error:
-                logger.warning("Garbage could not be collected; it is tried again.", extra={"error": str(error)})
+                logger.warning("Garbage collection failed and will be repeated.", extra={"error": str(error)})
 
-    async def collect(self) -> Collected:
-        """Let go of abandoned and expired artifacts, and remove what nobody has any more."""
-        async with self._one:
-            await self._forget()
-            candidates = {store: await self._unknown(store, known) for store, known in self._stores.items()}
+    async def collect(self) -> GcResult:
+        """Delete abandoned and expired artifacts, and remove unreferenced blobs."""
+        async with self._lock:
+            await self._delete_expired()
+            candidates = {
+                store: await self._unknown_by_shard(store, find_known) for store, find_known in self._stores.items()
+            }
             if any(candidates.values()):
                 await asyncio.sleep(self._settings.gc_pause_seconds)
             removed = [
                 size
-                for store, shelves in candidates.items()
-                for shelf, contents in shelves.items()
-                for size in await self._clear(store, shelf, contents)
+                for store, shards in candidates.items()
+                for shard, digests in shards.items()
+                for size in await self._remove_unknown(store, shard, digests)
             ]
             await asyncio.to_thread(self._measure)
         if removed:
             logger.info("Garbage was collected.", extra={"files": len(removed), "bytes": sum(removed)})
-        return Collected(len(removed), sum(removed), self._budget.used)
+        return GcResult(len(removed), sum(removed), self._quota.used)
 
-    async def _forget(self) -> None:
+    async def _delete_expired(self) -> None:
         now = time.time()
         before = now - self._settings.abandoned_seconds
-        while await self._database.write(lambda connection: expiry.forget_abandoned(connection, before)):
+        while await self._database.write(lambda connection: expiry.delete_abandoned(connection, before)):
             pass
-        while await self._database.write(lambda connection: expiry.forget_expired(connection, now)):
+        while await self._database.write(lambda connection: expiry.delete_expired(connection, now)):
             pass
 
-    async def _unknown(self, store: BlobStore, known: Known) -> dict[str, dict[str, int]]:
-        """Contents by shelf that the database does not know; what died on its way in goes at once."""
-        await asyncio.to_thread(store.sweep)
+    async def _unknown_by_shard(self, store: BlobStore, find_known: FindKnown) -> dict[str, dict[str, int]]:
+        """Unknown blobs by shard; the leftovers of interrupted uploads are removed at once."""
+        await asyncio.to_thread(store.remove_leftovers)
         found = {}
-        for shelf in await asyncio.to_thread(store.shelves):
-            contents = await asyncio.to_thread(store.blobs_on, shelf)
-            unknown = await self._not_known(known, contents)
+        for shard in await asyncio.to_thread(store.shards):
+            digests = await asyncio.to_thread(store.blobs_in, shard)
+            unknown = await self._unknown(find_known, digests)
             if unknown:
-                found[shelf] = unknown
+                found[shard] = unknown
         return found
 
-    async def _not_known(self, known: Known, contents: Mapping[str, int]) -> dict[str, int]:
-        names = list(contents)
+    async def _unknown(self, find_known: FindKnown, digests: Mapping[str, int]) -> dict[str, int]:
+        names = list(digests)
 
         def work(connection: Connection) -> set[str]:
-            return set().union(*(known(connection, batch) for batch in _batches(names)))
+            return set().union(*(find_known(connection, batch) for batch in _batches(names)))
 
         found = await self._database.read(work) if names else set()
-        return {name: size for name, size in contents.items() if name not in found}
+        return {name: size for name, size in digests.items() if name not in found}
 
-    async def _clear(self, store: BlobStore, shelf: str, contents: Mapping[str, int]) -> list[int]:
-        """Sizes of what was removed."""
-        with store.clearing(shelf) as alone:
+    async def _remove_unknown(self, store: BlobStore, shard: str, digests: Mapping[str, int]) -> list[int]:
+        """Sizes of the removed blobs."""
+        with store.exclusive_shard(shard) as alone:
             if not alone:
                 return []
-            unknown = await self._not_known(self._stores[store], contents)
+            unknown = await self._unknown(self._stores[store], digests)
             for name, size in unknown.items():
                 await asyncio.to_thread(store.remove, name, size)
             return list(unknown.values())
 
     def _measure(self) -> None:
-        """With several servers on one directory, what the others stored is counted here."""
-        self._budget.start_from(sum(map(_size_of, self._stores)))
+        """Measure the disk, which includes what other servers stored in the same directory."""
+        self._quota.set_used(sum(map(_size_of, self._stores)))
 
 
 def _size_of(store: BlobStore) -> int:
-    return sum(sum(store.blobs_on(shelf).values()) for shelf in store.shelves())
+    return sum(sum(store.blobs_in(shard).values()) for shard in store.shards())
 
 
 def _batches(names: list[str]) -> Iterator[list[str]]:

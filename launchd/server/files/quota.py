@@ -1,4 +1,4 @@
-"""How many bytes the contents of one server may take. Owns the count; measures nothing itself."""
+"""The quota: how many bytes the blobs of one server may take. Counts, but does not measure the disk."""
 
 import threading
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ from launchd.server.errors import Refused
 
 
 class Reservation:
-    """Bytes of one upload. Given back at its end, unless they are kept."""
+    """Bytes of one upload. Released at its end unless they were committed."""
 
     def __init__(self, quota: "StorageQuota") -> None:
-        self._budget = quota
+        self._quota = quota
         self.size = 0
 
-    def take(self, size: int) -> None:
-        """Count more bytes. Raises `Refused` where there is no room for them."""
-        self._budget.add(size)
+    def reserve(self, size: int) -> None:
+        """Reserve more bytes. Raises `Refused` where there is no room for them."""
+        self._quota.add(size)
         self.size += size
 
-    def keep(self) -> None:
-        """The bytes are stored now."""
+    def commit(self) -> None:
+        """Keep the reserved bytes in the count, because they are stored."""
         self.size = 0
 
 
 class StorageQuota:
-    """Counts what is stored and what is on its way. `limit`: bytes; None: none is kept to. For any thread."""
+    """Counts stored and incoming bytes against `limit` (None: no limit). Thread-safe."""
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
@@ -34,16 +34,16 @@ class StorageQuota:
 
     @property
     def used(self) -> int:
-        """Bytes that are stored or on their way."""
+        """Bytes stored or incoming."""
         return self._used
 
-    def start_from(self, used: int) -> None:
-        """What was measured takes the place of what was counted."""
+    def set_used(self, used: int) -> None:
+        """Replace the count by a measurement."""
         with self._lock:
             self._used = used
 
     def add(self, size: int) -> None:
-        """Count bytes; `check` of them before.
+        """Count bytes.
 
         Raises:
             Refused: there is no room for them.
@@ -53,23 +53,23 @@ class StorageQuota:
             self._used += size
 
     def check(self, size: int) -> None:
-        """Raises `Refused` where there is no room for so many bytes."""
+        """Raises `Refused` where there is no room for `size` more bytes."""
         with self._lock:
             self._check(size)
 
-    def give_back(self, size: int) -> None:
-        """So many bytes are not stored any more."""
+    def release(self, size: int) -> None:
+        """Subtract bytes that are not stored any more."""
         with self._lock:
             self._used = max(0, self._used - size)
 
     @contextmanager
     def reservation(self) -> Iterator[Reservation]:
-        """Bytes of one upload, given back on the way out unless they were kept."""
+        """A reservation for one upload, released on the way out unless it was committed."""
         reserved = Reservation(self)
         try:
             yield reserved
         finally:
-            self.give_back(reserved.size)
+            self.release(reserved.size)
 
     def _check(self, size: int) -> None:
         if self._limit is not None and size and self._used + size > self._limit:

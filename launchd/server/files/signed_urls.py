@@ -1,6 +1,6 @@
-"""Links that authorise themselves: an action, a file, an end, under a signature. Owns the use of the secret.
+"""Signed links: action, file and expiry under an HMAC.
 
-W&B's clients fetch such links without an Authorization header, so the link is the permission.
+W&B's clients fetch such links without an Authorization header, so the signature is the permission.
 """
 
 import hashlib
@@ -16,19 +16,19 @@ _TOKEN = re.compile(r"(\d{1,18})-(\d{1,12})-([0-9a-f]{64})", re.ASCII)
 
 
 class UrlSigner:
-    """Makes and checks links. `valid_seconds` is how long a link works."""
+    """Signs and checks links, which are valid for `valid_seconds`."""
 
     def __init__(self, secret: bytes, valid_seconds: float) -> None:
         self._secret = secret
         self._valid_seconds = valid_seconds
 
     def sign(self, base_url: str, action: str, file_id: int) -> str:
-        """An absolute link, to `/storage/<action>/`, to take this action on one file."""
+        """An absolute link to `/storage/<action>/` that permits this action on one file."""
         ends_at = int(time.time() + self._valid_seconds)
         return f"{base_url}/storage/{action}/{file_id}-{ends_at}-{self._sign(action, file_id, ends_at)}"
 
     def file_id(self, action: str, token: str) -> int:
-        """The file that the last part of a link gives access to.
+        """The file to which a token, the last part of a link, gives access.
 
         Raises:
             NotAllowed: not signed by this server for this action, or too old.

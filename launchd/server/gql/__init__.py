@@ -1,1 +1,1 @@
-"""The GraphQL side of the server: envelope, documents, limits, scalars, schema. Knows nothing of queues."""
+"""GraphQL over HTTP: envelope, document cache, limits, scalars, schema. Knows nothing of queues."""

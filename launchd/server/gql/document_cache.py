@@ -1,4 +1,4 @@
-"""Parsed and validated queries, by their text. Owns the cache: clients send the same few documents over and over."""
+"""Cache of parsed and validated documents, by their text: clients send the same few documents over and over."""
 
 from collections import OrderedDict
 
@@ -22,7 +22,7 @@ _MOST_ERRORS = 20
 
 
 class InvalidDocument(Refused):
-    """The query does not parse, or does not fit the schema. W&B's clients search the words of `errors`."""
+    """The query does not parse or does not fit the schema. W&B's clients search the text of `errors`."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
@@ -37,11 +37,11 @@ class DocumentCache:
         self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
 
     def get(self, text: str) -> DocumentNode:
-        """The document of this text.
+        """The parsed and validated document.
 
         Raises:
         InvalidDocument: it does not parse or validate.
-        Refused: it is too big, or holds strings that cannot be taken.
+        Refused: it is too big, or holds strings that are not accepted.
         """
         document = self._kept.get(text)
         if document is not None:

@@ -1,4 +1,4 @@
-"""`POST /graphql`. Owns the way from a request to an answer and the status of each kind of failure."""
+"""`POST /graphql`: from a request to its response, and the status of each kind of failure."""
 
 import asyncio
 import logging
@@ -15,8 +15,8 @@ from launchd.server.gql.document_cache import DocumentCache, InvalidDocument, op
 from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.gql.input_limits import check_variables
 from launchd.server.gql.query_cost import QueryCost
-from launchd.server.request_body import read_body
-from launchd.server.responses import error_response, json_response
+from launchd.server.http.request_body import read_body
+from launchd.server.http.responses import error_response, json_response
 
 logger = logging.getLogger(__name__)
 
@@ -24,21 +24,21 @@ _BUG = "The queue server failed on this request; its log says why."
 
 
 class GraphQLEndpoint:
-    """Executes the documents that clients send, each as the viewer whose key came with it."""
+    """Executes the documents that clients send, each as the viewer of its API key."""
 
     def __init__(self, schema: GraphQLSchema, app: AppState) -> None:
         self._schema = schema
         self._documents = DocumentCache(schema)
-        self._services = app
+        self._app = app
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; see `launchd.server.errors` for the statuses of failures.
 
         Raises:
-            ServerError: it did not come so far as to be executed.
+            ServerError: the request was refused before execution.
         """
-        viewer = await self._services.auth.viewer(request.headers)
-        settings = self._services.settings
+        viewer = await self._app.auth.viewer(request.headers)
+        settings = self._app.settings
         envelope = read_envelope(await read_body(request, settings.max_body_bytes, settings.body_timeout_seconds))
         try:
             document = self._documents.get(envelope.query)
@@ -50,11 +50,11 @@ class GraphQLEndpoint:
         QueryCost(self._schema, document, operation, variables).check()
         if operation.operation is OperationType.MUTATION:
             viewer = may_write(viewer)
-        context = Context(self._services, viewer, request)
+        context = Context(self._app, viewer, request)
         return _answer(envelope, await self._execute(document, envelope, context))
 
     async def _execute(self, document: DocumentNode, envelope: Envelope, context: Context) -> ExecutionResult:
-        limit = self._services.settings.request_seconds
+        limit = self._app.settings.request_seconds
         result = execute(
             self._schema,
             document,
@@ -81,7 +81,7 @@ def _answer(envelope: Envelope, result: ExecutionResult) -> Response:
 
 
 def _status(error: GraphQLError) -> int:
-    """What GraphQL itself complains about (a variable's type) is the caller's fault; other exceptions are ours."""
+    """Errors of GraphQL itself (a variable's type) are the caller's, 400; exceptions of resolvers are the server's."""
     original = error.original_error
     if original is None or isinstance(original, GraphQLError | RecursionError):
         return 400

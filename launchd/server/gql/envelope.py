@@ -1,4 +1,4 @@
-"""The GraphQL request body, read with the tolerance that W&B's clients need. Owns its form; parses no GraphQL."""
+"""Decoding of GraphQL request bodies, with the tolerance that W&B's clients need."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from launchd.server.errors import Refused
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """One request. Unknown keys are ignored, and so are, later, variables that the document does not declare."""
+    """One request. Unknown keys are ignored, and so are variables that the document does not declare."""
 
     query: str
     variables: dict[str, Any] | None = None
@@ -16,7 +16,7 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 _MOST_VALUES = 1_000_000
-"""Counted by their signs, wherever they stand: each costs ten times the memory that it has in the body."""
+"""Counted by the signs `,[{` anywhere in the body: a decoded value costs ten times the memory of its text."""
 
 _decoder = msgspec.json.Decoder(Envelope)
 

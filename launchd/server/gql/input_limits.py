@@ -1,6 +1,4 @@
-"""What strings and lists may come with a query. Owns their lengths, and the signs that no store and no file name can
-hold.
-"""
+"""Limits on strings and lists in a query: lengths, and characters that no store and no file name can hold."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,19 +19,19 @@ from graphql import (
 from launchd.server.errors import Refused
 
 MAX_TEXT = 256 * 1024
-"""Characters of a name, a note, a message. JSON in a string may be as long as the request."""
+"""Characters of a string. A string of JSON may be as long as the request."""
 
 MAX_LIST = 10_000
-"""Several times what W&B's clients send; most of them cost a statement each, and all writers wait for those."""
+"""Several times what W&B's clients send; most values cost a statement each, while all other writers wait."""
 
-_ENDLESS = ("JSONString", "JSON")
+_UNLIMITED_TYPES = ("JSONString", "JSON")
 
 
 def check_literals(document: DocumentNode) -> None:
-    """Check the strings that are written in the query itself.
+    """Check the string literals in the query.
 
     Raises:
-        Refused: too long, or with a sign that cannot be kept.
+        Refused: too long, or with a character that cannot be stored.
     """
     visit(document, _Literals())
 
@@ -44,7 +42,7 @@ class _Literals(Visitor):
 
 
 def check_variables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: dict[str, Any]) -> None:
-    """Check the strings and lists in the variables, of those that the operation declares.
+    """Check the strings and lists in those variables that the operation declares.
 
     Raises:
         Refused: as in `check_literals`; a list is too long.
@@ -52,7 +50,7 @@ def check_variables(schema: GraphQLSchema, operation: OperationDefinitionNode, v
     for declared in operation.variable_definitions or ():
         name = declared.variable.name.value
         for text, kind in _texts(variables.get(name), type_from_ast(schema, declared.type)):
-            _check(f"A string in the variable {name!r}", text, None if kind in _ENDLESS else MAX_TEXT)
+            _check(f"A string in the variable {name!r}", text, None if kind in _UNLIMITED_TYPES else MAX_TEXT)
 
 
 def _texts(value: Any, kind: Any) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,8 @@
-"""How big a query may be, before anybody looks at what it means. Owns the limits of a document's form.
+"""Limits on the form of a document: depth, fields, fragments. `query_cost` limits what a valid query may read.
 
-Sizes are those of the query once its fragments are laid out, counted without laying them out, so that a small document
-cannot make this explode. They are checked before GraphQL's own rules, which compare every field with every other of the
-same name. `costs` counts what a valid query may read.
+Sizes are those of the query with its fragments expanded, counted without expanding them, so that a small document
+cannot make the count explode. They are checked before GraphQL's own rules, which compare every field with every other
+of the same name.
 """
 
 from collections import Counter
@@ -54,7 +54,7 @@ class _Sizes:
 
     def _of_fragment(self, name: str) -> _Size:
         if name not in self._known:
-            # Of itself it counts for nothing: what spreads itself, or is not there, the rules of GraphQL refuse.
+            # Counts as nothing while it is computed: GraphQL's rules refuse recursive and missing fragments.
             self._known[name] = 0, 0
             found = self._fragments.get(name)
             self._known[name] = self.of(found.selection_set if found else None)
@@ -63,7 +63,7 @@ class _Sizes:
 
 def check_size(document: DocumentNode) -> None:
     """Raises:
-    Refused: too deep, too many fields or root fields, or one of them again and again.
+    Refused: too deep, too many fields or root fields, or the same name too often.
     """
     sizes = _Sizes(document)
     fragments = sum(isinstance(node, FragmentDefinitionNode) for node in document.definitions)

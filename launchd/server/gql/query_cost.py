@@ -1,8 +1,8 @@
-"""How much a valid query may read. Owns the count: every field, times the lengths of the lists it stands in.
+"""The cost of a valid query: every field, times the lengths of the lists it is in.
 
-A list is as long as its `first`, `last` or `samples` says; where nothing says it, it counts for a few. So a query that
-nests pages in pages is refused before it reads anything. What a field is given counts too, each time, because one
-variable may be given to hundreds of fields.
+A list is as long as its `first`, `last` or `samples` says; without one it counts for a few. So a query that nests pages
+in pages is refused before it reads anything. Arguments count too, each time, because one variable may be passed to
+hundreds of fields.
 """
 
 from collections.abc import Mapping
@@ -30,21 +30,21 @@ from launchd.server.errors import Refused
 
 MAX_COST = 250_000
 PAGE = 100
-"""Length of a page that is not said, and of what is not known before."""
+"""Length of a page without an argument, or with one that is not known in advance."""
 LIST = 5
-"""Length of a list that has no pages."""
+"""Length of a list without pages."""
 TEXT = 100
-"""So many characters of a text that is given cost as much as a value that is read."""
+"""This many characters of an argument cost as much as one value that is read."""
 MOST = 10_000
-"""No page is longer, whatever was asked for."""
+"""The longest page that any field returns."""
 
 _LENGTHS = ("first", "last", "samples", "limit")
 _PARTS = ("edges", "nodes")
-"""Of a page, whose length was counted above them."""
+"""Fields of a page whose length was counted above them."""
 
 
 class QueryCost:
-    """Counts what one operation of a document reads. `variables` are those sent, of any form."""
+    """Counts what one operation of a document reads. `variables` are those sent, unchecked."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class QueryCost:
 
     def check(self) -> None:
         """Raises:
-        Refused: it reads too much.
+        Refused: the query reads too much.
         """
         root = self._schema.get_root_type(self._operation.operation)
         cost = self._of(root, self._operation.selection_set)
@@ -108,8 +108,8 @@ class QueryCost:
         return LIST if is_list and node.name.value not in _PARTS else 1
 
     def _page_length(self, node: FieldNode) -> int:
-        said = (self._number(argument.value) for argument in node.arguments or () if argument.name.value in _LENGTHS)
-        return min(MOST, max((abs(number) for number in said if number is not None), default=PAGE))
+        given = (self._number(argument.value) for argument in node.arguments or () if argument.name.value in _LENGTHS)
+        return min(MOST, max((abs(number) for number in given if number is not None), default=PAGE))
 
     def _number(self, value: object) -> int | None:
         if isinstance(value, IntValueNode):

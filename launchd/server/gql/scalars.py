@@ -1,4 +1,4 @@
-"""W&B's custom scalars. Owns how they go in and out; JSON that is only passed on stays encoded (`msgspec.Raw`)."""
+"""W&B's custom scalars. JSON that is only passed on stays encoded (`msgspec.Raw`)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +27,7 @@ def _iso_time(seconds: float) -> str:
 
 
 def _integer(value: Any) -> int:
-    """Some of W&B's clients write 64 bit numbers as strings."""
+    """Some of W&B's clients send 64 bit numbers as strings."""
     try:
         return int(value)
     except (TypeError, ValueError) as error:

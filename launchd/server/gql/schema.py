@@ -1,4 +1,4 @@
-"""Joins `schema/*.graphql` with the resolvers. Owns the mapping of GraphQL's names to Python's."""
+"""Builds the executable schema from `schema/*.graphql` and the resolvers, with Python's names for GraphQL's."""
 
 import re
 from pathlib import Path

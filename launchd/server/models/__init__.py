@@ -1,6 +1,6 @@
-"""Rows as the rest of the server sees them: frozen values. JSON that is only passed on stays encoded."""
+"""Records: the store's rows as frozen values. JSON that is only passed on stays encoded."""
 
-from launchd.server.models.accounts import ApiKey, EntityRecord, Member, Person, ProjectRecord, Role, Viewer
+from launchd.server.models.accounts import ApiKey, EntityRecord, Member, ProjectRecord, Role, User, Viewer
 from launchd.server.models.artifacts import (
     Artifact,
     ArtifactFile,
@@ -14,13 +14,13 @@ from launchd.server.models.artifacts import (
 from launchd.server.models.base import Record
 from launchd.server.models.launch import (
     Item,
+    ItemReport,
     ItemWarning,
     LaunchAgent,
     LeasedItem,
     Queue,
-    Report,
     ResourceConfig,
-    StopOrder,
+    StopRequest,
 )
 from launchd.server.models.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunFile
 from launchd.server.models.sweeps import Sweep, SweepAgent
@@ -39,23 +39,23 @@ __all__ = [
     "FilePart",
     "FileSpec",
     "Item",
+    "ItemReport",
     "ItemWarning",
     "LaunchAgent",
     "LeasedItem",
     "Line",
     "ManifestEntry",
     "Member",
-    "Person",
     "ProjectRecord",
     "Queue",
     "Record",
-    "Report",
     "ResourceConfig",
     "Role",
     "Run",
     "RunFile",
-    "StopOrder",
+    "StopRequest",
     "Sweep",
     "SweepAgent",
+    "User",
     "Viewer",
 ]

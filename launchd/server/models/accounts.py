@@ -1,4 +1,4 @@
-"""People, teams, keys and projects."""
+"""Records of users, teams, keys and projects."""
 
 import enum
 from typing import Self
@@ -9,49 +9,49 @@ from launchd.server.models.base import Record
 
 
 class Role(enum.IntEnum):
-    """What a member may do in an entity, and what at most a key may do for its owner; each includes those before it."""
+    """What a member may do in an entity, and at most a key for its owner; each includes those before it."""
 
     VIEWER = 1
-    """Look."""
+    """Read."""
     MEMBER = 2
-    """Change what the entity has: push, serve queues, log runs and artifacts, stop, delete."""
+    """Change the entity's objects: push, serve queues, log runs and artifacts, stop, delete."""
     ADMIN = 3
     """Manage members, service accounts and keys."""
 
 
-class Person(Record, frozen=True, kw_only=True):
+class User(Record, frozen=True, kw_only=True):
     """A user or a service account."""
 
     user_id: int
     name: str
     email: str
     admin: bool
-    """Manages the server's users and teams; sees nothing of an entity without being its member."""
+    """Manages the server's users and teams; sees only the entities that it is a member of."""
     is_service: bool
     entity: str
     """Default entity; of a service account, its team."""
 
 
-class Viewer(Person, frozen=True, kw_only=True):
-    """Who sent a request, with which rights, and in whose name."""
+class Viewer(User, frozen=True, kw_only=True):
+    """The user who sent a request, with its rights and its author."""
 
     key_role: Role
     author_id: int
-    """Whom items and runs belong to: the viewer, or the team member that a service account names."""
+    """Owner of new items and runs: the viewer, or the team member that a service account names."""
     author: str
     least_role: Role = Role.VIEWER
-    """Role that an entity must have given the viewer for this request; see `store.access`."""
+    """Role that the viewer needs in an entity for this request; see `store.accounts.authorization`."""
 
     def looking(self) -> Self:
-        """The same viewer, who sees all that they may look at."""
+        """The viewer, restricted to what they may read."""
         return msgspec.structs.replace(self, least_role=Role.VIEWER)
 
     def writing(self) -> Self:
-        """The same viewer, who sees only what they may change."""
+        """The viewer, restricted to what they may change."""
         return msgspec.structs.replace(self, least_role=Role.MEMBER)
 
     def managing(self) -> Self:
-        """The same viewer, who sees only what they may manage."""
+        """The viewer, restricted to what they may manage."""
         return msgspec.structs.replace(self, least_role=Role.ADMIN)
 
 
@@ -69,14 +69,14 @@ class ApiKey(Record, frozen=True, kw_only=True):
 
 
 class Member(Record, frozen=True, kw_only=True):
-    """A person in an entity."""
+    """A user's membership in an entity."""
 
-    person: Person
+    user: User
     role: Role
 
 
 class EntityRecord(Record, frozen=True, kw_only=True):
-    """A person or a team: the owner of projects."""
+    """A user's own entity or a team: the owner of projects."""
 
     id: int
     name: str
@@ -84,7 +84,7 @@ class EntityRecord(Record, frozen=True, kw_only=True):
 
 
 class ProjectRecord(Record, frozen=True, kw_only=True):
-    """Where queues, runs and artifacts stand."""
+    """A project, which holds queues, runs and artifacts."""
 
     id: int
     entity_id: int

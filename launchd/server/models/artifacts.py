@@ -1,4 +1,4 @@
-"""Artifacts, their collections and files."""
+"""Records of artifacts, their collections and files."""
 
 from launchd.server.models.base import Record
 
@@ -17,7 +17,7 @@ class Collection(Record, frozen=True, kw_only=True):
     updated_at: float | None
     is_portfolio: bool = False
     deleted: bool = False
-    """It has just been deleted: only the answer to its deletion shows it."""
+    """Only in the response to its deletion."""
 
 
 class Artifact(Record, frozen=True, kw_only=True):
@@ -41,12 +41,12 @@ class Artifact(Record, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """How people are told of it: `name:v3`, or the name alone while it has no version."""
+        """Its name in messages: `name:v3`, or the name alone while it has no version."""
         return self.collection.name if self.version_index is None else f"{self.collection.name}:v{self.version_index}"
 
     @property
     def membership(self) -> "ArtifactMembership":
-        """In the collection that it was logged to."""
+        """The membership in the collection that it was logged to."""
         return ArtifactMembership(
             collection=self.collection,
             artifact=self,
@@ -56,7 +56,7 @@ class Artifact(Record, frozen=True, kw_only=True):
 
 
 class ArtifactMembership(Record, frozen=True, kw_only=True):
-    """A version as a member of a collection: of the one it was logged to, or of a portfolio it is linked to.
+    """The membership of a version in a collection: the one it was logged to, or a portfolio it is linked to.
 
     `version_index` is its number in that collection; None while it is not committed.
     """
@@ -76,9 +76,9 @@ class ArtifactTypeRecord(Record, frozen=True, kw_only=True):
 
 
 class ArtifactFile(Record, frozen=True, kw_only=True):
-    """A file of an artifact, or its manifest; `content` is the SHA-256 of what is stored, None until it has arrived.
+    """A file of an artifact, or its manifest. `content` is the SHA-256 of the stored blob, None until it has arrived.
 
-    `reference` is where a file is that is kept elsewhere; such a file never arrives.
+    `reference` is the address of a file stored elsewhere; such a file never arrives.
     """
 
     id: int
@@ -104,7 +104,7 @@ class FilePart(Record, frozen=True, kw_only=True):
 
 
 class FileSpec(Record, frozen=True, kw_only=True):
-    """A file that a client is going to upload. `md5` is base64; so are `parts`, the digests of its parts in order."""
+    """A file that a client will upload. `md5` is base64; so are `parts`, the digests of its parts in order."""
 
     name: str
     md5: str
@@ -113,7 +113,7 @@ class FileSpec(Record, frozen=True, kw_only=True):
 
 
 class ManifestEntry(Record, frozen=True, kw_only=True):
-    """What a manifest says of one file. `md5` of a `reference`, a file that is kept elsewhere, may be any text."""
+    """A file in a manifest. `md5` of a `reference`, a file that is stored elsewhere, may be any text."""
 
     name: str
     md5: str

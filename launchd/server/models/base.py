@@ -1,7 +1,7 @@
-"""Base of all rows."""
+"""The base class of all records."""
 
 import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Base of all rows."""
+    """Base of all records."""

@@ -1,4 +1,4 @@
-"""Queues, their items and launch agents."""
+"""Records of queues, their items and launch agents."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ class LaunchAgent(Record, frozen=True, kw_only=True):
 
 
 class Item(Record, frozen=True, kw_only=True):
-    """A run queue item, with all that agents said of it."""
+    """A run queue item, with everything that agents reported of it."""
 
     number: int
     id: str
@@ -91,22 +91,22 @@ class ItemWarning(Record, frozen=True, kw_only=True):
 
 
 class LeasedItem(Record, frozen=True, kw_only=True):
-    """An item as it is handed to an agent."""
+    """An item as an agent gets it."""
 
     item_id: str
     queue_name: str
     run_spec: msgspec.Raw
 
 
-class StopOrder(Record, frozen=True, kw_only=True):
-    """An item that its agent shall stop."""
+class StopRequest(Record, frozen=True, kw_only=True):
+    """An item that its agent is asked to stop."""
 
     item_id: str
     reason: str
 
 
-class Report(Record, frozen=True, kw_only=True):
-    """What an agent says about an item; see `reportRunQueueItems`."""
+class ItemReport(Record, frozen=True, kw_only=True):
+    """An agent's report about an item; see `reportRunQueueItems`."""
 
     item_id: str
     sequence: int

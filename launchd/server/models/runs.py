@@ -1,15 +1,15 @@
-"""Runs."""
+"""Records of runs, their files and lines."""
 
 import msgspec
 
 from launchd.server.models.base import Record
 
 HISTORY, EVENTS, CONSOLE = 1, 2, 3
-"""Streams of lines: what a run logs, what its machine does, what it prints."""
+"""Streams of lines: logged metrics, system metrics, console output."""
 
 
 class Run(Record, frozen=True, kw_only=True):
-    """A run. What is JSON stays encoded."""
+    """A run. JSON stays encoded."""
 
     id: int
     project_id: int

@@ -1,4 +1,4 @@
-"""Sweeps."""
+"""Records of sweeps and their agents."""
 
 from launchd.server.models.base import Record
 
@@ -26,7 +26,7 @@ class Sweep(Record, frozen=True, kw_only=True):
 
 
 class SweepAgent(Record, frozen=True, kw_only=True):
-    """Something that asks a sweep for runs: a process of `wandb agent`, or a worker of a scheduler."""
+    """A client that fetches runs of a sweep: a process of `wandb agent`, or a worker of a scheduler."""
 
     id: str
     sweep_id: int

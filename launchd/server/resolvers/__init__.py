@@ -1,4 +1,4 @@
-"""Resolvers by topic. Owns the list; each module translates between GraphQL and the store."""
+"""Resolvers by topic; each module translates between GraphQL and the store."""
 
 from launchd.server.resolvers.accounts import accounts, organizations, projects, users
 from launchd.server.resolvers.artifacts import artifacts, commit, gc, multipart
@@ -15,7 +15,6 @@ from launchd.server.resolvers.runs import history as run_history
 from launchd.server.resolvers.runs import info as run_info
 from launchd.server.resolvers.runs import lists as run_lists
 from launchd.server.resolvers.runs import runs
-from launchd.server.resolvers.runs import upserts as run_upserts
 from launchd.server.resolvers.sweeps import agents as sweep_agents
 from launchd.server.resolvers.sweeps import sweeps
 
@@ -31,7 +30,6 @@ bindables = [
     *leases.bindables,
     *reports.bindables,
     *runs.bindables,
-    *run_upserts.bindables,
     *run_history.bindables,
     *run_console.bindables,
     *run_lists.bindables,

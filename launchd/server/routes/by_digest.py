@@ -1,12 +1,12 @@
-"""`GET /artifactsV2/...`: a file of an artifact by its digest, with a key. What clients fall back to without a link.
+"""`GET /artifactsV2/...`: a file of an artifact by its digest, with an API key. Clients fall back to it without a link.
 
-Its forms, each behind a region that this server does not look at:
+The forms of the path, each after a region that this server ignores:
 
     {entity}/{birth artifact}/{md5}
     {entity}/{project}/{collection}/{birth artifact}/{md5}/{file name}
     {entity}/{project}/{collection}/{artifact}/{birth artifact}/{md5}/{file name}
 
-Only the ids and the digest say which file is meant; whoever may use the artifact may have it.
+Only the ids and the digest identify the file; any viewer who may use the artifact may have it.
 """
 
 import base64
@@ -20,26 +20,26 @@ from starlette.routing import Route
 
 from launchd.server.container import AppState
 from launchd.server.errors import NotFound
+from launchd.server.http.responses import blob_response
 from launchd.server.models import ArtifactFile, Viewer
-from launchd.server.responses import content_response
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
 
 _MD5 = re.compile("[0-9a-f]{32}")
-#: Where the digest stands in each form, and the place of the first artifact's id.
+#: Index of the digest in each form, and of the first artifact's id.
 _PLACES = ((3, 2), (5, 4), (6, 4))
 
 
 @dataclass(frozen=True)
 class Address:
-    """Artifacts that may have the file, and its digest in base64, as rows have it."""
+    """Artifacts that may have the file, and its digest in base64, as rows store it."""
 
     artifact_ids: tuple[str, ...]
     md5: str
 
 
 def read_address(path: str) -> Address:
-    """What is meant by the part of the path behind `/artifactsV2/`.
+    """Parse the part of the path after `/artifactsV2/`.
 
     Raises:
         NotFound: it has none of the three forms.
@@ -48,7 +48,7 @@ def read_address(path: str) -> Address:
     for digest, first in _PLACES:
         if len(parts) > digest and _MD5.fullmatch(parts[digest]):
             return Address(tuple(parts[first:digest]), base64.b64encode(bytes.fromhex(parts[digest])).decode())
-    raise NotFound("No file of an artifact is meant by this address.")
+    raise NotFound("This address names no file of an artifact.")
 
 
 def digest_route(app: AppState) -> Route:
@@ -58,7 +58,7 @@ def digest_route(app: AppState) -> Route:
         viewer = await app.auth.viewer(request.headers)
         address = read_address(request.path_params["address"])
         found = await app.database.read(lambda connection: _find(connection, viewer, address))
-        return content_response(app.artifact_blobs, found.content)
+        return blob_response(app.artifact_blobs, found.content)
 
     return Route("/artifactsV2/{address:path}", download, methods=["GET"])
 

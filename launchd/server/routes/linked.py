@@ -1,4 +1,4 @@
-"""What a request with a signed link is about, and what it brings. The link is the permission: nobody asks for a key."""
+"""Requests with a signed link: finding the file, receiving its body. They need no API key."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,13 +9,13 @@ from starlette.requests import Request
 from launchd.server.container import AppState
 from launchd.server.errors import NotFound
 from launchd.server.files.blob_store import Blob, BlobStore
-from launchd.server.request_body import announced_size, pieces_of
+from launchd.server.http.request_body import content_length, iter_body
 
 T = TypeVar("T")
 
 
 async def linked_file(app: AppState, action: str, request: Request, find: Callable[[Connection, int], T | None]) -> T:
-    """The file that the request's link lets its holder take this action on, as `find` has it by its id.
+    """The file on which the request's link permits this action; `find` loads it by its id.
 
     Raises:
         NotAllowed: not a link of this server for this action, or too old.
@@ -31,20 +31,20 @@ async def linked_file(app: AppState, action: str, request: Request, find: Callab
 async def receive(
     app: AppState,
     request: Request,
-    contents: BlobStore,
+    blobs: BlobStore,
     md5: str | None,
     arrived: Callable[[Connection, Blob], bool],
-    otherwise: str,
+    missing_message: str,
 ) -> None:
-    """Keep the request's body, whose MD5 is `md5` if that is known, and note with `arrived` that it is here.
+    """Store the request's body, whose MD5 is `md5` if that is known, and record it in the database by `arrived`.
 
     Raises:
-        Refused: too big, no room, cut off, or another content than promised. Nothing is left of it.
-        NotFound: it is not awaited any more, as `arrived` says; `otherwise` is the sentence for it.
-        TooSlow, StoreUnavailable: it can be sent again.
+        Refused: too big, no room, incomplete, or not the promised content. Nothing is kept.
+        NotFound: it is not expected any more, as `arrived` returned; `missing_message` says so.
+        TooSlow, StoreUnavailable: the request can be repeated.
     """
-    pieces = pieces_of(request, app.settings.body_timeout_seconds)
-    async with contents.receiving(pieces, md5, announced_size(request)) as content:
-        kept = await app.database.write(lambda connection: arrived(connection, content))
+    chunks = iter_body(request, app.settings.body_timeout_seconds)
+    async with blobs.receiving(chunks, md5, content_length(request)) as blob:
+        kept = await app.database.write(lambda connection: arrived(connection, blob))
     if not kept:
-        raise NotFound(otherwise)
+        raise NotFound(missing_message)

@@ -1,4 +1,4 @@
-"""`POST /files/.../file_stream` and the links of run files. Owns what each of them may do."""
+"""`POST /files/.../file_stream`, and upload and download of run files by signed links."""
 
 import asyncio
 import time
@@ -12,9 +12,9 @@ from launchd.server.auth import may_write
 from launchd.server.container import AppState
 from launchd.server.files.blob_store import Blob
 from launchd.server.files.signed_urls import RUN_DOWNLOAD, RUN_UPLOAD
+from launchd.server.http.request_body import read_body
+from launchd.server.http.responses import blob_response, json_response
 from launchd.server.models import Run, Viewer
-from launchd.server.request_body import read_body
-from launchd.server.responses import content_response, json_response
 from launchd.server.routes.linked import linked_file, receive
 from launchd.server.runs.file_stream import read_update
 from launchd.server.store.runs import files as run_files
@@ -23,7 +23,7 @@ from launchd.server.store.runs import stream as run_stream
 
 
 def run_routes(app: AppState) -> list[Route]:
-    """The routes of runs beside GraphQL."""
+    """The HTTP routes of runs."""
     return [_stream_route(app), _upload_route(app), _download_route(app)]
 
 
@@ -33,16 +33,16 @@ def _stream_route(app: AppState) -> Route:
     async def stream(request: Request) -> Response:
         viewer = may_write(await app.auth.viewer(request.headers))
         body = await read_body(request, settings.max_stream_bytes, settings.body_timeout_seconds)
-        said = await asyncio.to_thread(read_update, body)
+        update = await asyncio.to_thread(read_update, body)
         path = request.path_params
 
         def work(connection: Connection) -> tuple[bool, str | None]:
             found = _run(connection, viewer, path)
-            run_stream.take_in(connection, found, said, time.time())
-            return run_stream.stop_early(connection, viewer, found, said)
+            run_stream.apply(connection, found, update, time.time())
+            return run_stream.stop_early(connection, viewer, found, update)
 
         stopped, agent_id = await app.database.write(work)
-        app.heartbeats.heard()
+        app.heartbeat_timer.on_heartbeat()
         if agent_id is not None:
             app.notifier.wake_all([agent_id])
         return json_response(200, {"exitcode": None, "limits": {}, "stopped": stopped})
@@ -58,11 +58,11 @@ def _upload_route(app: AppState) -> Route:
     async def upload(request: Request) -> Response:
         found = await linked_file(app, RUN_UPLOAD, request, run_files.find_file)
 
-        def arrived(connection: Connection, content: Blob) -> bool:
-            return run_files.arrived(connection, found.id, content.sha256, content.md5, content.size)
+        def arrived(connection: Connection, blob: Blob) -> bool:
+            return run_files.arrived(connection, found.id, blob.sha256, blob.md5, blob.size)
 
-        gone = "The run of this file has been deleted."
-        await receive(app, request, app.run_blobs, None, arrived, gone)
+        missing_message = "The run of this file has been deleted."
+        await receive(app, request, app.run_blobs, None, arrived, missing_message)
         return json_response(200, {})
 
     return Route("/storage/run-upload/{token}", upload, methods=["PUT"])
@@ -71,6 +71,6 @@ def _upload_route(app: AppState) -> Route:
 def _download_route(app: AppState) -> Route:
     async def download(request: Request) -> Response:
         found = await linked_file(app, RUN_DOWNLOAD, request, run_files.find_file)
-        return content_response(app.run_blobs, found.content)
+        return blob_response(app.run_blobs, found.content)
 
     return Route("/storage/run-download/{token}", download, methods=["GET"])

@@ -1,1 +1,1 @@
-"""What runs log: the file stream, history, sampling, filters, names. Knows no GraphQL."""
+"""Pure logic of runs: the file stream, history, sampling, filters, sorting, names. Knows no database and no GraphQL."""

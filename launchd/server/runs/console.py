@@ -1,4 +1,4 @@
-"""Lines of the console as clients send them: `[ERROR ]<time> <text>`, or JSON. Owns taking them apart."""
+"""Parsing of console lines as clients send them: `[ERROR ]<time> <text>`, or JSON."""
 
 import re
 
@@ -12,7 +12,7 @@ _ERROR, _PLAIN = "error", ""
 
 
 class ConsoleLine(msgspec.Struct, frozen=True):
-    """One line; `timestamp` is what the client's clock said, in its words."""
+    """One line; `timestamp` is the client's clock, as the client wrote it."""
 
     number: int
     line: str
@@ -31,12 +31,12 @@ class _Structured(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Structured)
 
 
-def take_apart(line: Line) -> ConsoleLine:
-    """What stands in a line."""
+def parse_line(line: Line) -> ConsoleLine:
+    """The parts of a line."""
     if line.content.startswith("{"):
         try:
-            said = _decoder.decode(line.content)
-            return ConsoleLine(line.number, said.content, said.level or _PLAIN, said.ts, said.label)
+            decoded = _decoder.decode(line.content)
+            return ConsoleLine(line.number, decoded.content, decoded.level or _PLAIN, decoded.ts, decoded.label)
         except msgspec.DecodeError:
             pass
     found = _LINE.fullmatch(line.content)

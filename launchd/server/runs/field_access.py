@@ -1,4 +1,4 @@
-"""A run as filters and orders see it: values by path, in W&B's names. Owns the names."""
+"""Values of a run by path, for filters and orders, under W&B's names."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -29,19 +29,19 @@ COLUMNS: Mapping[str, str] = {
     "stopped": "stopped",
     "exitcode": "exit_code",
 }
-"""Column of each name; names are compared without underscores and without regard to case."""
+"""Column of each name; names are compared without underscores and case."""
 
 TIMES = frozenset({"created_at", "heartbeat_at"})
 TEXTS = frozenset(COLUMNS.values()) - TIMES - {"stopped", "exit_code"}
 
 
 def column_of(path: str) -> str | None:
-    """The column that a path names, if it names one."""
+    """The column of a path; None where it names none."""
     return COLUMNS.get(path.replace("_", "").lower())
 
 
 class RunFields:
-    """One run. What is JSON is decoded when it is first asked for."""
+    """The fields of one run. JSON is decoded when it is first needed."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -73,7 +73,7 @@ class RunFields:
                 return None
 
     def _of_config(self, path: str) -> Any:
-        """`config.lr`, `config.lr.value` and `config.model.value.width` all lead where people mean them to."""
+        """A value of the config: `config.lr`, `config.lr.value` and `config.model.value.width` all work."""
         key, rest = (path, "") if path in self._config else path.partition(".")[::2]
         held = self._config.get(key)
         value = held.get("value", held) if isinstance(held, dict) else held
@@ -83,11 +83,11 @@ class RunFields:
         return history_keys.value_at(value, inner) if isinstance(value, dict) else None
 
     def _of_keys(self, key: str) -> Any:
-        return history_keys.read(self._run.history_keys).count(key) or None
+        return history_keys.decode(self._run.history_keys).count(key) or None
 
 
 def time_of(value: Any) -> Any:
-    """A time as somebody writes it in a filter, in seconds since 1970; other values as they are."""
+    """A time in a filter (ISO 8601) in seconds since 1970; other values unchanged."""
     if not isinstance(value, str):
         return value
     try:

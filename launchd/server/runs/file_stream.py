@@ -1,4 +1,4 @@
-"""The body of a `file_stream` request, taken apart. Owns which file is which stream, and the limit on one line."""
+"""Decoding of `file_stream` requests: lines by stream, summary, exit code; a line's length is limited."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,12 +32,12 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 class StreamUpdate(msgspec.Struct, frozen=True):
-    """What one request says of a run. Without anything it is a heartbeat."""
+    """What one request reports of a run. An empty one is a heartbeat."""
 
     lines: Mapping[int, Sequence[Line]]
-    """By stream."""
+    """Lines by stream."""
     kinds: Mapping[int, history_keys.Kinds]
-    """Of the lines of the history, by number."""
+    """Kinds of values of the lines of the history, by line number."""
     summary: str | None
     preempting: bool
     exit_code: int | None
@@ -48,16 +48,16 @@ _decoder = msgspec.json.Decoder(_Body)
 
 
 def read_update(body: bytes) -> StreamUpdate:
-    """Take a body apart. Files this server knows no stream for are left out.
+    """Decode a body. Files that are no stream of this server are ignored.
 
     Raises:
-        Refused: not such a body, or a line is too long.
+        Refused: the body is malformed, or a line is too long.
     """
     try:
-        said = _decoder.decode(body or b"{}")
+        decoded = _decoder.decode(body or b"{}")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refused(f"The body is not a file_stream request: {error}.") from error
-    files = said.files or {}
+    files = decoded.files or {}
     objects: dict[int, dict[str, object]] = {}
     lines = {_STREAMS[name]: _lines(name, chunk, objects) for name, chunk in files.items() if name in _STREAMS}
     summary = files[SUMMARY_FILE].content if SUMMARY_FILE in files else []
@@ -65,14 +65,14 @@ def read_update(body: bytes) -> StreamUpdate:
         lines=lines,
         kinds={number: history_keys.kinds_of(line) for number, line in objects.items()},
         summary=_clean(summary[-1]) if summary else None,
-        preempting=bool(said.preempting),
-        exit_code=_exit_code(said),
+        preempting=bool(decoded.preempting),
+        exit_code=_exit_code(decoded),
     )
 
 
-def _exit_code(said: _Body) -> int | None:
-    """Kept within what the database can: whatever is not 0 is a failure anyway."""
-    return max(-_MOST_EXIT_CODE, min(said.exitcode or 0, _MOST_EXIT_CODE)) if said.complete else None
+def _exit_code(decoded: _Body) -> int | None:
+    """Clamped to what the database can store; any value but 0 is a failure."""
+    return max(-_MOST_EXIT_CODE, min(decoded.exitcode or 0, _MOST_EXIT_CODE)) if decoded.complete else None
 
 
 def _lines(name: str, chunk: _Chunk, objects: dict[int, dict[str, object]]) -> list[Line]:
@@ -101,5 +101,5 @@ def _step(line: Mapping[str, object]) -> int | None:
 
 
 def _clean(text: str) -> str:
-    """PostgreSQL keeps no NUL."""
+    """PostgreSQL stores no NUL."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

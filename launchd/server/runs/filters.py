@@ -1,6 +1,6 @@
-"""Filters on runs in the words of MongoDB, as W&B's clients send them. Owns the operators; knows no database.
+"""Filters on runs in MongoDB's syntax, as W&B's clients send them, compiled to predicates.
 
-Known: $and $or $nor $not, $eq $ne $gt $gte $lt $lte $in $nin $exists $regex, and a bare value for equality. A value
+Operators: $and $or $nor $not, $eq $ne $gt $gte $lt $lte $in $nin $exists $regex, and a bare value for equality. A value
 compared with a list (tags) is compared with its members. Values of different kinds are never less or greater.
 """
 
@@ -16,7 +16,7 @@ from launchd.server.runs.field_access import TEXTS, TIMES, column_of, time_of
 
 
 class FieldSource(Protocol):
-    """What a filter is asked about: values by path, None where there is none."""
+    """What a filter is applied to: values by path, None where there is none."""
 
     def value(self, path: str) -> Any:
         """The value at a path."""
@@ -31,11 +31,11 @@ _DEEPEST = 20
 _MOST_CONDITIONS = 1000
 _LONGEST_PATTERN = 1000
 _FEW = 1000
-"""So many values the database can compare a column with."""
+"""Up to this many values, the database can compare a column with them."""
 
 
 def read_filter(text: str | None) -> Mapping[str, Any]:
-    """The filter in `text`; {} lets everything through.
+    """The filter in `text`; {} matches everything.
 
     Raises:
         Refused: not a JSON object, or a very long one.
@@ -52,16 +52,16 @@ def read_filter(text: str | None) -> Mapping[str, Any]:
 
 
 def predicate(given: Mapping[str, Any]) -> Predicate:
-    """What tells whether a run gets through.
+    """The predicate of a filter.
 
     Raises:
-        Refused: an operator is not known, or the filter is too big.
+        Refused: an operator is unknown, or the filter is too big.
     """
     return _Compiler().all_of(given, 0)
 
 
 def equalities(given: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Of the conditions that must all hold: columns of text that must be one of some values. A first, quick choice."""
+    """Columns of text that must have one of some values, by the filter's outer conditions. A cheap selection in SQL."""
     found: dict[str, list[str]] = {}
     for path, wanted in given.items():
         if path == "$and" and isinstance(wanted, list):
@@ -94,7 +94,7 @@ class _Compiler:
             raise Refused(f"The filter is nested more than {_DEEPEST} levels deep.")
         self._count()
         parts = [self._part(key, wanted, depth) for key, wanted in given.items()]
-        return lambda document: all(part(document) for part in parts)
+        return lambda fields: all(part(fields) for part in parts)
 
     def _count(self) -> None:
         self._conditions += 1
@@ -105,7 +105,7 @@ class _Compiler:
         self._count()
         if key == "$not":
             inner = self.all_of(wanted, depth + 1)
-            return lambda document: not inner(document)
+            return lambda fields: not inner(fields)
         if key in _GROUPS:
             if not isinstance(wanted, list):
                 raise Refused(f"{key} in a filter needs a list.")
@@ -116,7 +116,7 @@ class _Compiler:
 
     def _condition(self, path: str, wanted: Any, depth: int) -> Predicate:
         test = self._test(wanted, depth, as_time=column_of(path) in TIMES)
-        return lambda document: test(document.value(path))
+        return lambda fields: test(fields.value(path))
 
     def _test(self, wanted: Any, depth: int, *, as_time: bool) -> _Test:
         if not isinstance(wanted, dict) or not any(key.startswith("$") for key in wanted):
@@ -140,9 +140,9 @@ def _times(operand: Any) -> Any:
 
 
 _GROUPS: Mapping[str, Callable[[list[Predicate]], Predicate]] = {
-    "$and": lambda parts: lambda document: all(part(document) for part in parts),
-    "$or": lambda parts: lambda document: any(part(document) for part in parts),
-    "$nor": lambda parts: lambda document: not any(part(document) for part in parts),
+    "$and": lambda parts: lambda fields: all(part(fields) for part in parts),
+    "$or": lambda parts: lambda fields: any(part(fields) for part in parts),
+    "$nor": lambda parts: lambda fields: not any(part(fields) for part in parts),
 }
 
 
@@ -177,15 +177,15 @@ def _members(value: Any) -> list[Any]:
 def _one_of(wanted: Any) -> _Test:
     if not isinstance(wanted, list):
         raise Refused("$in and $nin in a filter need a list.")
-    plain = frozenset(_told_apart(one) for one in wanted if _is_plain(one))
+    plain = frozenset(_typed(one) for one in wanted if _is_plain(one))
     tests = [_equals(one) for one in wanted if not _is_plain(one)]
     if len(tests) > _MOST_CONDITIONS:
         raise Refused(f"$in and $nin in a filter take at most {_MOST_CONDITIONS} lists and objects.")
 
     def test(value: Any) -> bool:
         members = value if isinstance(value, list) else [value]
-        # However many are wanted: clients name whole lists of runs.
-        found = any(_told_apart(one) in plain for one in members if _is_plain(one))
+        # Independent of the length of the list: clients send long lists of runs.
+        found = any(_typed(one) in plain for one in members if _is_plain(one))
         return found or any(test(value) for test in tests)
 
     return test
@@ -195,7 +195,7 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, dict | list)
 
 
-def _told_apart(value: Any) -> tuple[bool, Any]:
+def _typed(value: Any) -> tuple[bool, Any]:
     return type(value) is bool, value
 
 
@@ -212,7 +212,7 @@ def _exists(wanted: Any) -> _Test:
 
 
 def _matches(pattern: Any) -> _Test:
-    """RE2 needs time in proportion to the text, whatever somebody sends as a pattern."""
+    """RE2 takes time in proportion to the text, for any pattern."""
     if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN:
         raise Refused(f"$regex in a filter needs a text of at most {_LONGEST_PATTERN} characters.")
     options = re2.Options()

@@ -1,4 +1,4 @@
-"""What is known of the keys of a history: kinds of values, how many, the last step. Owns the form that clients read.
+"""The keys of a history: kinds of values, counts, the last step, in the form that clients read.
 
 Keys of objects inside a line are joined by dots ("layer.weight"), except where the object is one of W&B's media.
 """
@@ -14,11 +14,11 @@ _DEEPEST = 8
 STEP = "_step"
 
 Kinds = Mapping[str, tuple[str, float | None]]
-"""Of one line: kind of each key's value, and the value where it is a number."""
+"""For one line: the kind of each key's value, and the value where it is a number."""
 
 
 class KeyInfo(msgspec.Struct):
-    """One key so far."""
+    """What is known of one key so far."""
 
     counts: dict[str, int] = {}
     monotonic: bool = True
@@ -31,8 +31,8 @@ class HistoryKeys(msgspec.Struct):
     keys: dict[str, KeyInfo] = {}
     last_step: int = -1
 
-    def note(self, kinds: Kinds) -> None:
-        """Take one more line in."""
+    def add_line(self, kinds: Kinds) -> None:
+        """Add one more line."""
         for key, (kind, number) in kinds.items():
             info = self.keys.get(key)
             if info is None:
@@ -48,14 +48,14 @@ class HistoryKeys(msgspec.Struct):
             self.last_step = max(self.last_step, int(step))
 
     def count(self, key: str) -> int | None:
-        """How many lines have the key; None where that is not known."""
+        """How many lines have the key; None where that is unknown."""
         info = self.keys.get(key)
         if info is None:
             return None if len(self.keys) >= _MOST_KEYS else 0
         return sum(info.counts.values())
 
-    def shown(self) -> dict[str, Any]:
-        """As clients read it."""
+    def to_json(self) -> dict[str, Any]:
+        """The form that clients read."""
         keys = {
             key: {
                 "typeCounts": [{"type": kind, "count": count} for kind, count in info.counts.items()],
@@ -70,13 +70,13 @@ class HistoryKeys(msgspec.Struct):
 _decoder = msgspec.json.Decoder(HistoryKeys)
 
 
-def read(text: str | None) -> HistoryKeys:
-    """What was kept with `written`; nothing known where it is None."""
+def decode(text: str | None) -> HistoryKeys:
+    """Decode the column of a run's row; None gives no keys."""
     return _decoder.decode(text) if text else HistoryKeys(keys={})
 
 
-def written(keys: HistoryKeys) -> str:
-    """For the run's row."""
+def encode(keys: HistoryKeys) -> str:
+    """Encode for the column of a run's row."""
     return msgspec.json.encode(keys).decode()
 
 
@@ -110,8 +110,8 @@ def value_at(line: Mapping[str, Any], key: str) -> Any:
     if key in line:
         return line[key]
     value: Any = line
-    for word in key.split("."):
-        value = value.get(word) if isinstance(value, dict) else None
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
     return value
 
 

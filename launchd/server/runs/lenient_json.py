@@ -1,4 +1,4 @@
-"""JSON as W&B's clients write it: with bare NaN and Infinity. Owns reading it, and making it proper for an answer."""
+"""JSON as W&B's clients write it, with bare NaN and Infinity: reading, writing, and conversion to standard JSON."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import msgspec
 
 
 def loads(text: str) -> Any:
-    """The value of `text`. Raises `ValueError` if it is not even loose JSON."""
+    """The value of `text`. Raises `ValueError` if it is not JSON even in this form."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -29,16 +29,16 @@ def load_object(text: str | None) -> dict[str, Any]:
 
 
 def dumps(value: Any) -> str:
-    """`value` as loose JSON, compact."""
+    """`value` as compact JSON with bare NaN and Infinity."""
     return json.dumps(value, separators=(",", ":"))
 
 
-def proper(value: Any) -> Any:
-    """The same with strings for the numbers that JSON does not have: "NaN", "Infinity", "-Infinity", as W&B has it."""
+def stringify_non_finite(value: Any) -> Any:
+    """The value with strings for the numbers that JSON lacks: "NaN", "Infinity", "-Infinity", as W&B has them."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {key: proper(inner) for key, inner in value.items()}
+        return {key: stringify_non_finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [proper(inner) for inner in value]
+        return [stringify_non_finite(inner) for inner in value]
     return value

@@ -1,4 +1,4 @@
-"""Names for runs that were given none. Owns the words."""
+"""Generated ids and display names of runs."""
 
 import secrets
 import string
@@ -28,5 +28,5 @@ def new_run_id() -> str:
 
 
 def display_name(number: int) -> str:
-    """Two words and the number, for people."""
+    """Display name of the run with this number: two words and the number."""
     return f"{secrets.choice(_FIRST)}-{secrets.choice(_SECOND)}-{number}"

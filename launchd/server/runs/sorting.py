@@ -1,4 +1,4 @@
-"""Orders of runs as W&B's clients write them: `+created_at`, `-summary_metrics.loss`. Owns their form."""
+"""Sort orders of runs as W&B's clients write them: `+created_at`, `-summary_metrics.loss`."""
 
 from collections.abc import Sequence
 from functools import cmp_to_key
@@ -17,19 +17,19 @@ class OrderKey(NamedTuple):
 
 
 def parse_order(text: str | None) -> list[OrderKey]:
-    """The keys, the most important first; without a sign, upwards.
+    """The keys, the most important first; a key without a sign is ascending.
 
     Raises:
         Refused: too many keys.
     """
-    words = [word.strip() for word in (text or "").split(",") if word.strip("+- ")]
-    if len(words) > _MOST_KEYS:
+    keys = [key.strip() for key in (text or "").split(",") if key.strip("+- ")]
+    if len(keys) > _MOST_KEYS:
         raise Refused(f"Runs can be ordered by at most {_MOST_KEYS} keys.")
-    return [OrderKey(word.lstrip("+-"), word.startswith("-")) for word in words]
+    return [OrderKey(key.lstrip("+-"), key.startswith("-")) for key in keys]
 
 
 def sort_key(keys: Sequence[OrderKey]) -> Any:
-    """Key function for `sorted` over lists of values, one per order key. A missing value comes last either way."""
+    """Key function for `sorted` over lists of values, one per order key. A missing value always comes last."""
     signs = [-1 if key.descending else 1 for key in keys]
 
     def compare(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -55,7 +55,7 @@ _NO_ORDER = 2
 
 
 def _rank(value: Any) -> int:
-    """Numbers before texts before what has no order; NaN has none."""
+    """Rank of a value's kind: numbers, texts, values without an order (NaN among them)."""
     if isinstance(value, int | float):
         return 0 if value == value else _NO_ORDER
     return 1 if isinstance(value, str) else _NO_ORDER

@@ -1,1 +1,1 @@
-"""The store of the queue server. Owns tables, migrations and every SQL statement; knows nothing of HTTP or GraphQL."""
+"""The store of the queue server: tables, migrations and every SQL statement. Knows no HTTP and no GraphQL."""

@@ -1,4 +1,4 @@
-"""Which database the settings name. Owns the choice; loads the driver of PostgreSQL only where it is chosen."""
+"""Opens the database that the settings name; loads PostgreSQL's driver only when it is chosen."""
 
 import importlib
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 class BackgroundTask(Protocol):
-    """Something that runs beside requests."""
+    """A task that runs beside requests."""
 
     def start(self) -> None:
-        """Needs a running event loop."""
+        """Start the task. Needs a running event loop."""
         ...
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the task."""
         ...
 
 
 def open_database(settings: ServerSettings) -> Database:
-    """The database, which must be migrated."""
+    """Open the database, which must be migrated."""
     url = database_url(settings)
     if url is None:
         return sqlite.SqliteDatabase(settings.database_path)
@@ -40,27 +40,27 @@ def open_database(settings: ServerSettings) -> Database:
 
 
 def open_pubsub(settings: ServerSettings, notifier: Notifier) -> BackgroundTask | None:
-    """What carries wake-ups between servers; None: there is only this one."""
+    """The wake-ups between servers; None where there is only one server."""
     url = database_url(settings)
     if url is None:
         return None
-    relay: BackgroundTask = _load("relay").Relay(url, notifier)
-    return relay
+    pubsub: BackgroundTask = _load("pubsub").PubSub(url, notifier)
+    return pubsub
 
 
 @contextmanager
-def preparing(settings: ServerSettings) -> Iterator[Connection]:
-    """A transaction in which tables may be changed, while no other server writes."""
+def migration_transaction(settings: ServerSettings) -> Iterator[Connection]:
+    """A transaction that may change tables, while no other server writes."""
     url = database_url(settings)
     if url is None:
-        # A table that is built anew loses what refers to it where keys are enforced; they are checked at the end.
+        # Rebuilding a table deletes the rows that refer to it where keys are enforced; they are checked at the end.
         engine = sqlite.open_engine(settings.database_path, "BEGIN IMMEDIATE", foreign_keys=False)
     else:
-        engine = _load("postgresql").open_engine(url, hurried=False)
+        engine = _load("postgresql").open_engine(url, timeouts=False)
     try:
         with engine.begin() as connection:
             if url is not None:
-                _load("postgresql").take_lock(connection, "alone")
+                _load("postgresql").take_lock(connection, "exclusive")
             yield connection
             if url is None:
                 sqlite.check_foreign_keys(connection)
@@ -68,17 +68,17 @@ def preparing(settings: ServerSettings) -> Iterator[Connection]:
         engine.dispose()
 
 
-def name_of_database(settings: ServerSettings) -> str:
-    """For messages: the file, or the address without its password."""
+def database_name(settings: ServerSettings) -> str:
+    """Name of the database in messages: the file, or the address without its password."""
     url = database_url(settings)
     return str(settings.database_path) if url is None else url.render_as_string(hide_password=True)
 
 
 def database_url(settings: ServerSettings) -> URL | None:
-    """Where PostgreSQL is; None: the store is a SQLite file.
+    """Address of PostgreSQL; None: the store is a SQLite file.
 
     Raises:
-        CannotStart: it is no address of a PostgreSQL database.
+        CannotStart: the setting is no address of a PostgreSQL database.
     """
     if settings.database is None:
         return None
@@ -87,7 +87,7 @@ def database_url(settings: ServerSettings) -> URL | None:
     except (ArgumentError, ValueError):
         url = None
     if url is None or url.drivername not in _SCHEMES:
-        # Not shown: it may hold a password.
+        # The address is not shown, because it may hold a password.
         raise CannotStart("The address of the database must have the form postgresql://[USER@]HOST[:PORT]/NAME.")
     return url
 

@@ -1,4 +1,4 @@
-"""Ids of what the store keeps. Owns their form: nothing in them needs quoting in a path, a URL or a label."""
+"""Ids of stored objects: made, encoded in W&B's form, decoded. None needs quoting in a path, a URL or a label."""
 
 import base64
 import binascii
@@ -7,7 +7,7 @@ import secrets
 from launchd.server.errors import Refused
 
 HIGHEST_NUMBER = 2**31 - 1
-"""The highest that a row can have."""
+"""The highest number of a row."""
 
 _LONGEST_NUMBER = 18
 _VERSION = "v1"
@@ -19,7 +19,7 @@ def new_id() -> str:
 
 
 def storage_id(*parts: object) -> str:
-    """W&B's form of an id: base64 of words joined by colons."""
+    """W&B's form of an id: base64 of its parts joined by colons."""
     return base64.b64encode(":".join(map(str, parts)).encode()).decode()
 
 
@@ -30,21 +30,21 @@ def parse_storage_id(text: str, *kind: str) -> list[str]:
         Refused: it is not such an id.
     """
     try:
-        words = base64.b64decode(text, validate=True).decode().split(":")
+        parts = base64.b64decode(text, validate=True).decode().split(":")
     except (binascii.Error, ValueError):
-        words = []
-    if tuple(words[: len(kind)]) != kind or len(words) == len(kind):
+        parts = []
+    if tuple(parts[: len(kind)]) != kind or len(parts) == len(kind):
         raise Refused(f"{text[:100]!r} is not an id of kind {kind[0]}.")
-    return words[len(kind) :]
+    return parts[len(kind) :]
 
 
 def names_id(kind: str, *names: str) -> str:
-    """W&B's form of the id of what clients know by names: its own, its project's and its entity's."""
+    """W&B's form of the id of an object that clients know by names: its own, its project's and its entity's."""
     return storage_id(kind, _VERSION, *names)
 
 
 def parse_names(text: str, kind: str) -> tuple[str, str, str]:
-    """Name, project and entity in an id made by `names_id`; what it leaves out is empty.
+    """Name, project and entity in an id made by `names_id`; missing parts are empty.
 
     Raises:
         Refused: it is not such an id.
@@ -54,9 +54,9 @@ def parse_names(text: str, kind: str) -> tuple[str, str, str]:
 
 
 def row_number(text: str) -> int | None:
-    """The number of a row as a client sends it back, in an id or a cursor; one too high for any row is the highest.
+    """The number of a row in an id or a cursor from a client; one too high for any row becomes the highest.
 
-    None: no server of ours wrote this.
+    None: the text was not made by a queue server.
     """
     if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER):
         return None

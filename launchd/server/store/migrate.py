@@ -1,4 +1,4 @@
-"""Brings a database to the newest version of the tables. Owns when to pay for Alembic, not the versions."""
+"""Migrates a database to the newest version of the tables; imports Alembic only when there is something to do."""
 
 import importlib
 from pathlib import Path
@@ -13,7 +13,7 @@ _VERSIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(connection: Connection, database: str) -> None:
-    """Create or upgrade the tables of `database` (its name for people). Costs one query where they are new enough.
+    """Create or upgrade the tables of `database` (its name in messages). One query if they are up to date.
 
     Raises:
         CannotStart: it was written by a newer server.
@@ -26,15 +26,15 @@ def migrate(connection: Connection, database: str) -> None:
 
 
 def current_version(connection: Connection) -> str | None:
-    """Version of the tables, None for an empty database."""
+    """Version of the tables; None for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def run_migrations(connection: Connection, direction: Literal["upgrade", "downgrade"], version: str) -> None:
-    """Bring the tables to a version, `base` for none. Nothing is committed."""
-    # Half a second of import that a migrated database must not pay.
+    """Migrate the tables to a version, `base` for none. Does not commit."""
+    # Importing Alembic takes half a second, which an up-to-date database must not cost.
     command = importlib.import_module("alembic.command")
     config = importlib.import_module("alembic.config").Config()
     config.set_main_option("script_location", str(_VERSIONS))

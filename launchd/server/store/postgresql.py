@@ -1,9 +1,9 @@
-"""The store in PostgreSQL: for many hosts, and for several servers at once. Knows no table.
+"""The store in PostgreSQL, for many hosts and several servers.
 
-Two kinds of writing, told apart by an advisory lock that ends with its transaction. Plain writing holds it alone, so it
-meets what it would meet in SQLite: nobody else writes, on any server. Guarded writing (claims, acknowledgements,
-reports: what there is most of) shares it, and runs in parallel. Where two such transactions get in each other's way
-after all, the one that PostgreSQL turns down is run again, alone: there it cannot fail for the same reason.
+Two kinds of writing are separated by an advisory lock that ends with its transaction. Plain writing holds it
+exclusively, so it finds the same conditions as in SQLite: nothing else writes, on any server. Guarded writing (claims,
+acknowledgements, reports: most of all writes) shares it and runs in parallel. Where two such transactions conflict
+nevertheless, the one that PostgreSQL aborts is repeated under the exclusive lock, where it cannot fail for that reason.
 """
 
 import asyncio
@@ -26,40 +26,40 @@ _READERS = 4
 _WRITERS = 4
 _CONNECT_SECONDS = 5
 
-# A key of our own, the same for every server on a database.
+# The key of the advisory lock, the same for every server on a database.
 _LOCK_KEY = 0x6C61756E
-Manner = Literal["alone", "beside others"]
-_TAKE_LOCK: dict[Manner, str] = {
-    "alone": f"SELECT pg_advisory_xact_lock({_LOCK_KEY})",
-    "beside others": f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEY})",
+LockMode = Literal["exclusive", "shared"]
+_TAKE_LOCK: dict[LockMode, str] = {
+    "exclusive": f"SELECT pg_advisory_xact_lock({_LOCK_KEY})",
+    "shared": f"SELECT pg_advisory_xact_lock_shared({_LOCK_KEY})",
 }
 
-# Serialization failure, deadlock, a key that somebody else has inserted meanwhile.
-_GOT_IN_THE_WAY = frozenset({"40001", "40P01", "23505"})
+# Serialization failure, deadlock, unique violation by a concurrent insert.
+_RETRYABLE = frozenset({"40001", "40P01", "23505"})
 
 _SESSION = {
     "application_name": "launchd server",
     "connect_timeout": _CONNECT_SECONDS,
-    # A server that hangs or has lost its network must not keep its locks: the others wait for them.
+    # A server that hangs or has lost its network must not hold its locks, because the others wait for them.
     "options": "-c idle_in_transaction_session_timeout=15s -c lock_timeout=20s -c statement_timeout=60s"
     " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
-# Creating tables and copying their rows takes as long as it takes.
-_UNHURRIED = {"application_name": "launchd server", "connect_timeout": _CONNECT_SECONDS}
+# Migrations create tables and copy rows, which may take long.
+_SESSION_WITHOUT_TIMEOUTS = {"application_name": "launchd server", "connect_timeout": _CONNECT_SECONDS}
 
 
 class _TextDumper(StrDumper):
-    """PostgreSQL's text cannot hold U+0000, which the output of a job may well have: it becomes U+FFFD."""
+    """Replaces U+0000, which PostgreSQL's text cannot hold and a job's output may contain, by U+FFFD."""
 
     def dump(self, obj: str) -> Buffer | None:
         return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
 
-def open_engine(url: URL, *, reading: bool = False, hurried: bool = True) -> Engine:
-    """An engine for changes, or for `reading`: one view, no writing. Not `hurried`: statements may take long."""
+def open_engine(url: URL, *, reading: bool = False, timeouts: bool = True) -> Engine:
+    """An engine that writes or, if `reading`, only reads a consistent view; without `timeouts`, for long statements."""
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        connect_args=_SESSION if hurried else _UNHURRIED,
+        connect_args=_SESSION if timeouts else _SESSION_WITHOUT_TIMEOUTS,
         isolation_level="REPEATABLE READ" if reading else "READ COMMITTED",
         pool_size=_READERS if reading else _WRITERS,
         max_overflow=0,
@@ -76,44 +76,48 @@ def open_engine(url: URL, *, reading: bool = False, hurried: bool = True) -> Eng
     return engine
 
 
-def take_lock(connection: Connection, manner: Manner) -> None:
-    """Wait until this transaction may write in this manner. Its first statement."""
-    connection.exec_driver_sql(_TAKE_LOCK[manner])
+def take_lock(connection: Connection, mode: LockMode) -> None:
+    """Wait for the lock in this mode. Must be the transaction's first statement."""
+    connection.exec_driver_sql(_TAKE_LOCK[mode])
 
 
 class PostgresDatabase:
-    """A `Database` that servers on several machines may share."""
+    """A `Database` that servers on several machines can share."""
 
     def __init__(self, url: URL) -> None:
         self._reading, self._writing = open_engine(url, reading=True), open_engine(url)
         self._readers = ThreadPoolExecutor(_READERS, "store-read")
-        # One at a time writes alone, whatever happens: more threads waiting for that would keep claims waiting.
-        self._alone = ThreadPoolExecutor(1, "store-write-alone")
+        # Only one can hold the lock exclusively: more threads waiting for it would delay claims.
+        self._exclusive_writer = ThreadPoolExecutor(1, "store-write-alone")
         self._writers = ThreadPoolExecutor(_WRITERS - 1, "store-write")
         self._reachability = Reachability(url.render_as_string(hide_password=True))
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returned, from a consistent view."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._told, self._read, work)
+        """Run `work` on a consistent view. Returns its result."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._translate_errors, self._read, work)
 
     async def write(self, work: Work[T]) -> T:
-        """What `work` returned; nobody else wrote meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(self._alone, self._told, self._write, work, "alone")
+        """Run `work` while nothing else writes. Returns its result."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._exclusive_writer, self._translate_errors, self._write, work, "exclusive"
+        )
 
     async def write_guarded(self, work: Work[T]) -> T:
-        """What `work` returned; other guarded work may have run beside it."""
-        return await asyncio.get_running_loop().run_in_executor(self._writers, self._told, self._write_guarded, work)
+        """Run `work`, possibly beside other guarded work. Returns its result."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writers, self._translate_errors, self._write_guarded, work
+        )
 
     def close(self) -> None:
-        """Finish what was submitted, then close."""
-        self._alone.shutdown()
+        """Finish the submitted work, then close."""
+        self._exclusive_writer.shutdown()
         self._writers.shutdown()
         self._readers.shutdown()
         self._writing.dispose()
         self._reading.dispose()
 
-    def _told(self, act: Callable[..., T], *args: Any) -> T:
-        """What `act` returned. Errors of the database become sentences."""
+    def _translate_errors(self, act: Callable[..., T], *args: Any) -> T:
+        """Call `act`, turning errors of the database into errors for clients."""
         try:
             result = act(*args)
         except REFUSALS as error:
@@ -127,15 +131,15 @@ class PostgresDatabase:
         with self._reading.begin() as connection:
             return work(connection)
 
-    def _write(self, work: Work[T], manner: Manner) -> T:
+    def _write(self, work: Work[T], mode: LockMode) -> T:
         with self._writing.begin() as connection:
-            take_lock(connection, manner)
+            take_lock(connection, mode)
             return work(connection)
 
     def _write_guarded(self, work: Work[T]) -> T:
         try:
-            return self._write(work, "beside others")
+            return self._write(work, "shared")
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _GOT_IN_THE_WAY:
+            if getattr(error.orig, "sqlstate", None) not in _RETRYABLE:
                 raise
-        return self._write(work, "alone")
+        return self._write(work, "exclusive")

@@ -1,8 +1,8 @@
-"""Word between servers that share a PostgreSQL: what is rung on one is rung on the others, by LISTEN and NOTIFY.
+"""Wake-ups across servers that share a PostgreSQL, by LISTEN and NOTIFY.
 
-Owns two connections of its own, and looks into no table. A word may be lost, when a server dies between its commit and
-its word, or the network breaks: requests that wait look again when their time is over, and all of them as soon as there
-is a connection again.
+Uses two connections of its own and reads no table. A notification is lost when a server dies between its commit and its
+NOTIFY, or when the network breaks. So waiting requests look again when their time is over, and all of them look as soon
+as the connection is back.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _CHANNEL = "launchd_wakeups"
 _RETRY_SECONDS = 1.0
 # PostgreSQL takes 8,000 bytes at a time; a topic has about 30.
 _MOST_TOPICS = 100
-# A network that is gone without a word must be noticed: this side only listens.
+# A silent failure of the network must be noticed, because this side only listens.
 _SESSION: Mapping[str, str | int] = {
     "application_name": "launchd server, wake-ups",
     "connect_timeout": 5,
@@ -34,44 +34,44 @@ _SESSION: Mapping[str, str | int] = {
 
 
 class Notification(msgspec.Struct, frozen=True, array_like=True):
-    """What one server tells the others."""
+    """A notification from one server to the others."""
 
     sender: str
     everyone: bool
-    """Wake all who wait for one of the topics, not one for each."""
+    """Wake all waiters of each topic, not one."""
     topics: Sequence[str]
 
 
-_word_decoder = msgspec.json.Decoder(Notification)
+_notification_decoder = msgspec.json.Decoder(Notification)
 
 
 class PubSub:
-    """Tells what is rung here, and rings what is told. Used on the event loop only."""
+    """Sends local notifications to the other servers and delivers theirs. Used on the event loop only."""
 
     def __init__(self, url: URL, notifier: Notifier) -> None:
         address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._address = make_conninfo(address, **_SESSION)
-        self._wakeups = notifier
+        self._notifier = notifier
         self._name = secrets.token_hex(8)
         self._unsent: dict[tuple[bool, str], None] = {}
         self._has_unsent = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Connect, and stay connected."""
-        self._wakeups.publish = self._enqueue
-        self._tasks = [asyncio.create_task(self._persist(act)) for act in (self._listen, self._send)]
+        """Connect, and reconnect whenever the connection is lost."""
+        self._notifier.publish = self._enqueue
+        self._tasks = [asyncio.create_task(self._stay_connected(act)) for act in (self._listen, self._send)]
 
     def stop(self) -> None:
-        """Tell and hear no more."""
+        """Disconnect."""
         for task in self._tasks:
             task.cancel()
 
-    def _enqueue(self, topics: Sequence[str], everybody: bool) -> None:
-        self._unsent.update({(everybody, topic): None for topic in topics})
+    def _enqueue(self, topics: Sequence[str], everyone: bool) -> None:
+        self._unsent.update({(everyone, topic): None for topic in topics})
         self._has_unsent.set()
 
-    async def _persist(self, act: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
+    async def _stay_connected(self, act: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(self._address, autocommit=True)
@@ -83,32 +83,34 @@ class PubSub:
 
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(f"LISTEN {_CHANNEL}")
-        # Whatever was told before.
-        self._wakeups.notify_everyone()
+        # Notifications may have been lost before.
+        self._notifier.notify_everyone()
         async for notice in connection.notifies():
             self._dispatch(notice.payload.encode())
 
     def _dispatch(self, text: bytes) -> None:
-        word = _word_decoder.decode(text)
-        if word.sender != self._name:
-            ring = self._wakeups.notify_local_all if word.everyone else self._wakeups.notify_local_one
-            ring(word.topics)
+        notification = _notification_decoder.decode(text)
+        if notification.sender != self._name:
+            notify = self._notifier.notify_local_all if notification.everyone else self._notifier.notify_local_one
+            notify(notification.topics)
 
     async def _send(self, connection: psycopg.AsyncConnection) -> None:
         while True:
             if not self._unsent:
                 self._has_unsent.clear()
                 await self._has_unsent.wait()
-            untold, self._unsent = self._unsent, {}
+            unsent, self._unsent = self._unsent, {}
             try:
-                for word in self._notifications(list(untold)):
-                    await connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, msgspec.json.encode(word).decode()))
+                for notification in self._notifications(list(unsent)):
+                    await connection.execute(
+                        "SELECT pg_notify(%s, %s)", (_CHANNEL, msgspec.json.encode(notification).decode())
+                    )
             except psycopg.Error:
-                self._unsent = untold | self._unsent
+                self._unsent = unsent | self._unsent
                 raise
 
-    def _notifications(self, untold: Sequence[tuple[bool, str]]) -> list[Notification]:
-        kinds = {kind: [topic for other, topic in untold if other is kind] for kind in (False, True)}
+    def _notifications(self, unsent: Sequence[tuple[bool, str]]) -> list[Notification]:
+        kinds = {kind: [topic for other, topic in unsent if other is kind] for kind in (False, True)}
         return [
             Notification(self._name, kind, topics[start : start + _MOST_TOPICS])
             for kind, topics in kinds.items()

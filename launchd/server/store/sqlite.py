@@ -1,8 +1,7 @@
-"""The store in a SQLite file: one writer thread that commits in groups, a few reading threads. Knows no table.
+"""The store in a SQLite file: one writer thread that commits in groups, and a few reader threads.
 
-Why one writer: SQLite allows one at a time, and a durable commit costs an fsync. Changes that arrive while one is being
-written share the next transaction, each in its own savepoint, and are answered after the commit. The event loop waits
-for none of it.
+SQLite allows one writer at a time, and a durable commit costs an fsync. So changes that arrive during a commit share
+the next transaction, each in its own savepoint, and are answered after it. The event loop waits for none of it.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ def open_engine(path: Path, begin: str, *, foreign_keys: bool = True) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
-        # The driver's own idea of when a transaction starts breaks savepoints.
+        # The driver's own handling of transactions breaks savepoints.
         connection.isolation_level = None
         keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
         for pragma in ("journal_mode=WAL", "synchronous=FULL", keys, "cache_size=-8192"):
@@ -49,7 +48,7 @@ def open_engine(path: Path, begin: str, *, foreign_keys: bool = True) -> Engine:
 
 
 def check_foreign_keys(connection: Connection) -> None:
-    """For a transaction in which they were not enforced.
+    """Check all foreign keys, for a transaction in which they were not enforced.
 
     Raises:
         CannotStart: a row refers to one that does not exist.
@@ -68,19 +67,19 @@ class SqliteDatabase:
         self._writer = _Writer(open_engine(path, "BEGIN IMMEDIATE"))
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returned, from a consistent view."""
+        """Run `work` on a consistent view. Returns its result."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     async def write(self, work: Work[T]) -> T:
-        """What `work` returned; its changes are on disk by then."""
+        """Run `work`. Returns its result when its changes are on disk."""
         return await self._writer.submit(work)
 
     async def write_guarded(self, work: Work[T]) -> T:
-        """As `write`: there is one writer anyway."""
+        """As `write`, because there is only one writer."""
         return await self._writer.submit(work)
 
     def close(self) -> None:
-        """Finish what was submitted, then close."""
+        """Finish the submitted work, then close."""
         self._writer.close()
         self._readers.shutdown()
         self._reading.dispose()
@@ -126,13 +125,13 @@ class _Writer:
             if len(group) == _GROUP or self._queue.empty():
                 return group
             first = self._queue.get()
-        # The end was asked for: what came before it is still done, and the mark is kept for the next turn.
+        # `close` was called: what came before it is still done, and its mark is put back for the next call.
         if group:
             self._queue.put(None)
         return group
 
     def _commit(self, works: list[Work[Any]]) -> list[Any]:
-        """Results in order; an exception in place of a result is to be raised."""
+        """Results in order; an exception in place of a result is for its caller."""
         try:
             with self._engine.begin() as connection:
                 return [_in_savepoint(connection, work) for work in works]
@@ -153,7 +152,7 @@ def _in_savepoint(connection: Connection, work: Work[Any]) -> Any:
     except DBAPIError:
         # SQLite may have rolled back everything: the whole group fails.
         raise
-    except Exception as error:  # noqa: BLE001 - handed to whoever waits for this piece of work
+    except Exception as error:  # noqa: BLE001 - raised in the caller of this piece of work
         connection.exec_driver_sql("ROLLBACK TO piece")
         result = error
     connection.exec_driver_sql("RELEASE piece")
@@ -166,7 +165,7 @@ def _answer(group: list[_Waiting], results: list[Any]) -> None:
     try:
         loop.call_soon_threadsafe(_resolve, futures, results)
     except RuntimeError:
-        # The loop is closed: nobody waits any more.
+        # The loop is closed, so no caller waits any more.
         logger.info("A change was committed after its caller left.", extra={"changes": len(futures)})
 
 

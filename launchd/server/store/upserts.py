@@ -1,6 +1,6 @@
-"""Inserts that meet a row that is there already, in the words of either database. Owns the one place that knows both.
+"""Inserts that skip or update existing rows (ON CONFLICT), on either database.
 
-SQLite and PostgreSQL mean the same by ON CONFLICT; SQLAlchemy has it per dialect only.
+SQLite and PostgreSQL share the meaning; SQLAlchemy has the statement per dialect only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _INSERT: Mapping[str, type[Statement]] = {"sqlite": sqlite.Insert, "postgresql":
 def insert_missing(
     connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str]
 ) -> int:
-    """Insert those rows that no row with the same `keys` stands in the way of. Returns how many that were.
+    """Insert the rows whose `keys` no existing row has. Returns how many were inserted.
 
     `keys` are the columns of a primary key or a unique constraint of the table. All rows name the same columns.
     """
@@ -33,7 +33,7 @@ def insert_or_update(
     keys: Sequence[str],
     columns: Sequence[str],
 ) -> int:
-    """Insert the rows; where one with the same `keys` is there, its `columns` take the new values. Returns how many.
+    """Insert the rows; an existing row with the same `keys` gets the new values of `columns`. Returns how many rows.
 
     No two of the rows may have the same keys.
     """
@@ -43,7 +43,7 @@ def insert_or_update(
 def _execute(connection: Connection, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> int:
     if not rows:
         return 0
-    # Without the option psycopg forgets the number before it can be asked for.
+    # Without the option psycopg loses the row count.
     return connection.execute(statement, list(rows), execution_options={"preserve_rowcount": True}).rowcount
 
 

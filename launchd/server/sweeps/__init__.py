@@ -1,1 +1,1 @@
-"""Sweeps: reading their configuration and choosing parameters. Knows no database and no GraphQL."""
+"""Pure logic of sweeps: configuration, samplers, Bayes, early stopping. Knows no database and no GraphQL."""

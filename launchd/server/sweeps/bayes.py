@@ -1,6 +1,6 @@
-"""Choosing values by what earlier runs reached. Owns the use of Optuna (its TPE sampler), which is an extra package.
+"""Bayesian search: values chosen by the results of earlier runs, with Optuna's TPE sampler, an optional package.
 
-Nothing is kept between two choices: the runs are the memory, so that a restarted server goes on where it was.
+Nothing is stored between two choices: each study is rebuilt from the runs, so a restarted server continues seamlessly.
 """
 
 import importlib
@@ -17,11 +17,11 @@ from launchd.server.sweeps import samplers
 from launchd.server.sweeps.config import Parameter, SweepConfig
 
 MOST_OBSERVATIONS = 500
-"""So many of the youngest runs are learned from: TPE takes time in proportion."""
+"""The newest runs that are learned from: TPE takes time in proportion to their number."""
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What a run was given, and what it reached."""
+    """The parameters of a run and the metric that it reached."""
 
     values: Mapping[str, Any]
     metric: float
@@ -43,11 +43,11 @@ def suggest(config: SweepConfig, seen: Sequence[Observation]) -> dict[str, Any]:
     optuna = importlib.import_module("optuna")
     distributions = {parameter.name: _distribution(optuna, parameter) for parameter in config.parameters}
     chosen = study_of(config, seen).ask(distributions).params
-    return {parameter.name: outside(parameter, chosen[parameter.name]) for parameter in config.parameters}
+    return {parameter.name: from_optuna(parameter, chosen[parameter.name]) for parameter in config.parameters}
 
 
 def study_of(config: SweepConfig, seen: Sequence[Observation]) -> Any:
-    """Optuna's study of a sweep, with what it can learn from these runs."""
+    """Optuna's study of a sweep, with these runs as its trials."""
     optuna = importlib.import_module("optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions = {parameter.name: _distribution(optuna, parameter) for parameter in config.parameters}
@@ -55,16 +55,18 @@ def study_of(config: SweepConfig, seen: Sequence[Observation]) -> Any:
         direction="maximize" if config.maximize else "minimize", sampler=optuna.samplers.TPESampler(multivariate=True)
     )
     for one in seen[-MOST_OBSERVATIONS:]:
-        _tell(optuna, study, config, distributions, one)
+        _add_trial(optuna, study, config, distributions, one)
     return study
 
 
-def _tell(optuna: Any, study: Any, config: SweepConfig, distributions: Mapping[str, Any], one: Observation) -> None:
-    """A run that was given other values than this sweep can give teaches nothing."""
+def _add_trial(
+    optuna: Any, study: Any, config: SweepConfig, distributions: Mapping[str, Any], one: Observation
+) -> None:
+    """Add a run as a trial, unless its values are not among those of this sweep."""
     if not math.isfinite(one.metric) or one.values.keys() != distributions.keys():
         return
     try:
-        within = {parameter.name: inside(parameter, one.values[parameter.name]) for parameter in config.parameters}
+        within = {parameter.name: to_optuna(parameter, one.values[parameter.name]) for parameter in config.parameters}
         trial = optuna.trial.create_trial(params=within, distributions=dict(distributions), value=one.metric)
     except (ValueError, TypeError):
         return
@@ -79,11 +81,11 @@ def _distribution(optuna: Any, parameter: Parameter) -> Any:
         return kinds.IntDistribution(math.ceil(parameter.low), math.floor(parameter.high))
     if parameter.distribution == "q_uniform":
         return kinds.FloatDistribution(parameter.low, parameter.high, step=parameter.q)
-    return kinds.FloatDistribution(*_reach(parameter), log="log_uniform" in parameter.distribution)
+    return kinds.FloatDistribution(*_range(parameter), log="log_uniform" in parameter.distribution)
 
 
-def _reach(parameter: Parameter) -> tuple[float, float]:
-    """The range in which Optuna searches: of a normal distribution that of its quantiles, else that of the values."""
+def _range(parameter: Parameter) -> tuple[float, float]:
+    """The range in which Optuna searches: quantiles for a normal distribution, otherwise values."""
     match parameter.family:
         case "log_uniform":
             return math.exp(parameter.low), math.exp(parameter.high)
@@ -101,8 +103,8 @@ _LEAST_QUANTILE = 1e-6
 _LEAST_VALUE = 1e-300
 
 
-def inside(parameter: Parameter, value: Any) -> Any:
-    """A value as Optuna knows it: text for one of a list, as Optuna compares no objects; a quantile; or itself.
+def to_optuna(parameter: Parameter, value: Any) -> Any:
+    """A value in Optuna's form: text for one of a list, because Optuna compares no objects; a quantile; or itself.
 
     Raises:
         TypeError: not a number.
@@ -111,7 +113,7 @@ def inside(parameter: Parameter, value: Any) -> Any:
         return samplers.canonical(value)
     if parameter.distribution in ("int_uniform", "q_uniform"):
         return value
-    low, high = _reach(parameter)
+    low, high = _range(parameter)
     if "normal" in parameter.family:
         value = math.log(max(value, _LEAST_VALUE)) if parameter.family == "log_normal" else value
         return min(max(NormalDist(parameter.mu, parameter.sigma).cdf(value), low), high)
@@ -119,8 +121,8 @@ def inside(parameter: Parameter, value: Any) -> Any:
     return min(max(value, low), high) if low - rounded <= value <= high + rounded else value
 
 
-def outside(parameter: Parameter, value: Any) -> Any:
-    """What `inside` made of a value, turned back."""
+def from_optuna(parameter: Parameter, value: Any) -> Any:
+    """The inverse of `to_optuna`."""
     if parameter.values:
         return next(one for one in parameter.values if samplers.canonical(one) == value)
     if "normal" in parameter.family:

@@ -1,6 +1,6 @@
-"""The configuration of a sweep, as W&B's clients send it: YAML. Owns what is taken and what is refused, with reasons.
+"""Decoding and checking of a sweep's configuration, which W&B's clients send as YAML.
 
-Nested parameters (`parameters` inside a parameter) are laid out flat here; each keeps its path.
+Nested parameters (`parameters` inside a parameter) are flattened here; each keeps its path.
 """
 
 import math
@@ -12,8 +12,7 @@ import msgspec
 import yaml
 
 from launchd.server.errors import Refused
-from launchd.server.sweeps.hyperband import Hyperband, read_early_terminate, unknown_keys
-from launchd.server.sweeps.numbers import is_number
+from launchd.server.sweeps.hyperband import Hyperband, is_number, read_early_terminate, unknown_keys
 
 METHODS = ("grid", "random", "bayes")
 _LONGEST = 1024 * 1024
@@ -41,11 +40,11 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "beta": (),
     "q_beta": (),
 }
-"""Distributions, and the keys that a parameter of each must have."""
+"""The distributions, and the keys that a parameter of each must have."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One parameter. Which fields count depends on the distribution."""
+    """One parameter. Which fields matter depends on the distribution."""
 
     path: tuple[str, ...]
     distribution: str
@@ -71,7 +70,7 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class SweepConfig(msgspec.Struct, frozen=True):
-    """A sweep's configuration, checked."""
+    """A checked configuration of a sweep."""
 
     method: str
     parameters: tuple[Parameter, ...]
@@ -86,7 +85,7 @@ class SweepConfig(msgspec.Struct, frozen=True):
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Without aliases: a few lines of them can stand for more than fits in memory."""
+    """Refuses aliases: a few lines of them can expand beyond the memory."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
@@ -96,10 +95,10 @@ class _PlainLoader(yaml.SafeLoader):
 
 @lru_cache(maxsize=64)
 def read_config(text: str) -> SweepConfig:
-    """Check a configuration. The last ones are remembered: a sweep's is read at each word of its agents and runs.
+    """Decode a configuration. The last results are cached: each request of a sweep's agents and runs needs it.
 
     Raises:
-        Refused: it is not YAML, or something in it cannot be; the message says what.
+        Refused: it is not YAML, or something in it is not valid; the message says what.
     """
     if len(text) > _LONGEST:
         raise Refused(f"The sweep's config is longer than {_LONGEST} characters.")
@@ -134,7 +133,7 @@ def _read(given: Mapping[str, Any]) -> SweepConfig:
 
 
 def _metric(given: Mapping[str, Any]) -> tuple[str | None, bool, float | None]:
-    """Its name, whether the more of it is the better, and what is good enough."""
+    """Name of the metric, whether to maximize it, and its target."""
     metric = _mapping(given.get("metric") or {}, "metric")
     name, goal = metric.get("name"), metric.get("goal", "minimize")
     if goal not in ("minimize", "maximize"):
@@ -200,7 +199,7 @@ _NUMBERS = {"min": "low", "max": "high", "mu": "mu", "sigma": "sigma", "q": "q",
 
 
 def _distribution_of(spec: Mapping[str, Any]) -> str:
-    """What W&B's clients fill in where nobody wrote it."""
+    """The distribution that W&B's clients choose where none is written."""
     if "value" in spec:
         return CONSTANT
     if "values" in spec:
@@ -239,7 +238,7 @@ def _number(name: str, key: str, value: Any) -> float:
 
 
 def _check_numbers(parameter: Parameter) -> None:
-    """Everything that is drawn later must be a number that can be computed."""
+    """Check that every value sampled later can be computed."""
     name, kind = parameter.name, parameter.family
     if min(parameter.sigma, parameter.q, parameter.a, parameter.b) <= 0:
         raise Refused(f"Parameter {name!r}: sigma, q, a and b must be greater than 0.")

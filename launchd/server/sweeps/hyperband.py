@@ -1,10 +1,10 @@
-"""Stopping runs early by W&B's `early_terminate` of the type hyperband. Owns the bands and the rule, but no values.
+"""Early stopping of runs by W&B's `early_terminate` of type hyperband: bands and rule. Stores nothing.
 
-An iteration is a line of the history in which the sweep's metric is a number. At each band, which is a number of
-iterations, a run is compared with every run of the sweep that came so far: those among the best 1/eta go on. By W&B's
-documentation of sweep configurations, and as its public package `sweeps` behaves.
+An iteration is a line of the history in which the sweep's metric is a number. At each band, a number of iterations, a
+run is compared with every run of the sweep that reached it so far: those among the best 1/eta continue. This follows
+W&B's documentation of sweep configurations and the behaviour of its public package `sweeps`.
 
-Values are compared as losses: the smaller, the better.
+Values are compared as losses: smaller is better.
 """
 
 import math
@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from launchd.server.errors import Refused
-from launchd.server.sweeps.numbers import is_number
 
 _DEFAULT_ETA = 3
 _MOST_BANDS = 100
@@ -23,36 +22,36 @@ _KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 
 
 class Hyperband(msgspec.Struct, frozen=True):
-    """By what runs are compared, when, and how strictly. `bands` are iterations, ascending."""
+    """By which metric runs are compared, when, and how strictly. `bands` are iterations, ascending."""
 
     metric: str
     bands: tuple[int, ...]
     maximize: bool = False
     eta: float = _DEFAULT_ETA
     strict: bool = False
-    """Whether a run is judged by its value at the band; otherwise by the best that it has had so far."""
+    """Whether a run is judged by its value at the band, or by its best value so far."""
 
     def loss_of(self, value: float) -> float:
-        """A value of the metric, turned so that the smaller is the better."""
+        """The loss for a value of the metric: smaller is better."""
         return -value if self.maximize else value
 
     def band_of(self, iterations: int) -> int | None:
-        """The last band that a run with so many iterations has come to."""
+        """The last band that a run with this many iterations has reached."""
         return max((band for band in self.bands if band <= iterations), default=None)
 
     def place_of_threshold(self, runs: int) -> int:
-        """Which of the losses at a band, the best being 0, is the worst with which a run may go on."""
+        """Index, among the sorted losses at a band, of the worst with which a run may continue."""
         return min(int(runs / self.eta), runs - 1)
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a run has come. `best` is infinite before its first iteration."""
+    """Iterations of a run and its best loss, which is infinite before the first iteration."""
 
     iterations: int = 0
     best: float = math.inf
 
     def after(self, losses: Iterable[float], bands: Iterable[int]) -> tuple["Progress", dict[int, float]]:
-        """The progress with these losses, and those of them at which a band was come to, by band."""
+        """The progress after these losses, and those of them at which a band was reached, by band."""
         wanted, at_bands = frozenset(bands), {}
         iterations, best = self.iterations, self.best
         for loss in losses:
@@ -66,10 +65,10 @@ class Progress(msgspec.Struct, frozen=True):
 def read_early_terminate(given: object, metric: str | None, *, maximize: bool) -> Hyperband | None:
     """Check the block `early_terminate` of a sweep's configuration; None where there is none.
 
-    `metric` is what the sweep is about, if it says so, and `maximize` its goal.
+    `metric` is the sweep's metric, if it names one, and `maximize` its goal.
 
     Raises:
-        Refused: it is of another type, or its numbers make no bands; the message says what.
+        Refused: it has another type, or its numbers make no bands; the message says what.
     """
     if given is None:
         return None
@@ -92,12 +91,12 @@ _NEEDED = "it needs type: hyperband, and min_iter, or max_iter together with s"
 
 
 def unknown_keys(given: object) -> list[str]:
-    """Keys of the block that mean nothing."""
+    """Keys of the block that have no meaning."""
     return [str(key)[:40] for key in given if key not in _KEYS] if isinstance(given, dict) else []
 
 
 def _bands(given: Mapping[str, Any], eta: float) -> tuple[int, ...]:
-    """Where both ways are given, W&B takes max_iter."""
+    """The bands, ascending. Where both forms are given, max_iter wins, as in W&B."""
     if "max_iter" in given and "s" in given:
         found = _downwards(_whole(given, "max_iter"), _whole(given, "s"), eta)
     elif "min_iter" in given:
@@ -133,3 +132,8 @@ def _whole(given: Mapping[str, Any], key: str) -> int:
     if not is_number(value) or value != int(value) or not 1 <= value <= _MOST_ITERATIONS:
         raise Refused(f"{key} of early_terminate must be a whole number of at least 1, not {str(value)[:40]!r}.")
     return int(value)
+
+
+def is_number(value: object) -> bool:
+    """Whether the value is a number to calculate with: no boolean, no infinity, nothing above 1e300 in size."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300

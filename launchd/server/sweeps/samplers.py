@@ -1,4 +1,4 @@
-"""Choosing values: every point of a grid by its number, or at random. Owns the distributions, as W&B defines them."""
+"""Samplers: points of a grid by number, and random values, with the distributions as W&B defines them."""
 
 import json
 import math
@@ -36,16 +36,16 @@ def _axis_value(parameter: Parameter, place: int) -> Any:
     return parameter.low + place * (parameter.q if parameter.distribution == "q_uniform" else 1)
 
 
-def draw(config: SweepConfig, random: Random) -> dict[str, Any]:
+def sample(config: SweepConfig, random: Random) -> dict[str, Any]:
     """Values at random, by name of the parameter."""
-    return {parameter.name: draw_one(parameter, random) for parameter in config.parameters}
+    return {parameter.name: sample_one(parameter, random) for parameter in config.parameters}
 
 
-def draw_one(parameter: Parameter, random: Random) -> Any:
+def sample_one(parameter: Parameter, random: Random) -> Any:
     """One value of a parameter."""
     if parameter.values:
         return random.choices(parameter.values, parameter.probabilities)[0]
-    return quantized(parameter, _DRAWN[parameter.family](parameter, random))
+    return quantized(parameter, _SAMPLERS[parameter.family](parameter, random))
 
 
 def quantized(parameter: Parameter, value: float) -> float:
@@ -53,7 +53,7 @@ def quantized(parameter: Parameter, value: float) -> float:
     return round(value / parameter.q) * parameter.q if parameter.family != parameter.distribution else value
 
 
-_DRAWN: Mapping[str, Callable[[Parameter, Random], float]] = {
+_SAMPLERS: Mapping[str, Callable[[Parameter, Random], float]] = {
     "int_uniform": lambda it, random: random.randint(math.ceil(it.low), math.floor(it.high)),
     "uniform": lambda it, random: random.uniform(it.low, it.high),
     "log_uniform": lambda it, random: math.exp(random.uniform(it.low, it.high)),
@@ -67,12 +67,12 @@ _DRAWN: Mapping[str, Callable[[Parameter, Random], float]] = {
 
 
 def point_key(values: Mapping[str, Any]) -> str:
-    """The same for the same values."""
+    """A key that is equal for equal values."""
     return json.dumps({name: canonical(value) for name, value in values.items()}, sort_keys=True)
 
 
 def canonical(value: Any) -> str:
-    """The same text for a value and for what becomes of it in a run's configuration, where 1.0 is 1."""
+    """The same text for a value and for its form in a run's configuration, where 1.0 is 1."""
     return json.dumps(_whole(value), sort_keys=True)
 
 
@@ -107,12 +107,12 @@ _MISSING = object()
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for word in path[:-1]:
-        tree = tree.setdefault(word, {})
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
     tree[path[-1]] = value
 
 
 def _at(value: Any, path: Iterable[str]) -> Any:
-    for word in path:
-        value = value.get(word, _MISSING) if isinstance(value, dict) else _MISSING
+    for key in path:
+        value = value.get(key, _MISSING) if isinstance(value, dict) else _MISSING
     return value

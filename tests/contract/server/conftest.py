@@ -15,7 +15,7 @@ NewDatabase = Callable[[], str]
 
 @pytest.fixture(scope="package", autouse=True, params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest) -> Iterator[NewDatabase | None]:
-    """Where every server of a test keeps its store: the whole suite holds for both."""
+    """The store of every server in a test: the whole suite holds for both databases."""
     new_database = None
     if request.param == "postgresql":
         cluster: Cluster = request.getfixturevalue("cluster")

@@ -1,4 +1,4 @@
-"""One of everything on the server that a recorded request can name, made when it is asked for."""
+"""Objects on the server for the names and ids in recorded requests, created on demand."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ def md5(content: bytes) -> str:
 
 
 class RecordedObjects:
-    """Names and ids to put in the place of the recorded ones."""
+    """Names and ids that replace the recorded ones."""
 
     def __init__(self, api: Api, queue_and_agent: QueueAndAgent) -> None:
         self.api = api
@@ -75,7 +75,7 @@ class RecordedObjects:
 
     @cached_property
     def run(self) -> str:
-        """Name of a run that a client began."""
+        """Name of a run that a client started."""
         name = fresh_name("run")
         self.api.mutate("upsertBucket", "inserted", entityName="me", modelName=PROJECT, name=name, config="{}")
         return name
@@ -89,7 +89,7 @@ class RecordedObjects:
 
     @cached_property
     def content(self) -> bytes:
-        """Content of the artifact's file: no other has it, so that it has to be uploaded."""
+        """Content of the artifact's file: unique, so that it has to be uploaded."""
         return f"content of {self.collection}".encode()
 
     @cached_property
@@ -98,7 +98,7 @@ class RecordedObjects:
 
     @cached_property
     def new_artifact(self) -> str:
-        """Id of an artifact that was created and has nothing yet."""
+        """Id of a created artifact without files."""
         made = self.api.mutate(
             "createArtifact",
             "artifact { id }",
@@ -113,7 +113,7 @@ class RecordedObjects:
 
     @cached_property
     def pending_artifact(self) -> str:
-        """Id of an artifact whose file and manifest are there, and which waits for its commit."""
+        """Id of an artifact whose file and manifest have arrived, before its commit."""
         put(self.link_to_file(FILE, self.content), self.content)
         contents = {
             FILE: {"digest": md5(self.content), "size": len(self.content), "birthArtifactID": self.new_artifact}
@@ -259,7 +259,7 @@ NAMES_IN = {operation: names for operations, names in NAMES_OF for operation in 
 
 
 def put_in(value: Any, operation: str, objects: RecordedObjects) -> Any:
-    """Return the recorded ``value`` of an operation's variables with our ids and names in it; null stays null."""
+    """Return the recorded ``value`` of a variable with this server's ids and names in it; null stays null."""
     if isinstance(value, dict):
         return {key: _renamed(key, inner, operation, objects) for key, inner in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Holds an answer of the server against what W&B's clients read from it: types, null where a client fails on null."""
+"""Checks a response of the server against what W&B's clients read: types, and no null where a client fails on it."""
 
 import base64
 import json
@@ -71,7 +71,7 @@ SCHEMA = _read_by_clients()
 
 
 def misfits(query: str, variables: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
-    """Say where ``data``, an answer to ``query``, is not what a client reads; empty where it is."""
+    """Return where ``data``, a response to ``query``, is not what a client reads; empty where it is."""
     document: DocumentNode = visit(parse(query), _Plain(variables))
     unknown = validate(SCHEMA, document, [FieldsOnCorrectTypeRule])
     if unknown:
@@ -82,7 +82,7 @@ def misfits(query: str, variables: Mapping[str, Any], data: Mapping[str, Any]) -
 
 
 class _Plain(Visitor):
-    """Leaves of a document what an answer shows: no arguments or variables, and no field that was not included."""
+    """The parts of a document that a response shows: no arguments or variables, no field that was not included."""
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
         super().__init__()

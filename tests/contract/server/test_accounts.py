@@ -95,7 +95,7 @@ def test_roles_in_a_team(accounts: Accounts) -> None:
     assert as_viewer.mutate("upsertModel", "inserted", name="p", entityName=team) == {"inserted": True}
 
 
-def test_who_leaves_a_team_sees_nothing_of_it_and_takes_no_more_items(accounts: Accounts) -> None:
+def test_a_user_who_leaves_a_team_sees_nothing_of_it_and_takes_no_more_items(accounts: Accounts) -> None:
     boss, as_boss = accounts.user()
     team = accounts.team(boss)
     leaving, as_leaving = accounts.member(team, "MEMBER")
@@ -122,7 +122,7 @@ def test_a_team_keeps_an_admin(accounts: Accounts) -> None:
     assert "only admin" in str(demoted)
 
 
-def test_an_administrator_manages_people_but_sees_no_entity_of_others(accounts: Accounts) -> None:
+def test_an_administrator_manages_users_but_sees_no_entity_of_others(accounts: Accounts) -> None:
     boss, as_boss = accounts.user()
     team = accounts.team(boss)
     as_boss.create_queue("secret", entity=team)
@@ -135,7 +135,7 @@ def test_an_administrator_manages_people_but_sees_no_entity_of_others(accounts: 
 
     as_admin.mutate("createInvite", "invite { id }", entityName=team, username=admin, role="VIEWER")
     assert as_admin.run(find, {"e": team}) == {"project": {"runQueues": [{"name": "secret"}]}}
-    assert roles(as_boss, team)[admin] == "VIEWER", "and everybody sees who came in"
+    assert roles(as_boss, team)[admin] == "VIEWER", "and all members see who joined"
 
 
 @pytest.mark.parametrize(

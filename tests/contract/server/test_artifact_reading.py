@@ -127,7 +127,7 @@ def test_aliases_move_and_go(api: Api) -> None:
 
 
 @pytest.mark.parametrize("alias", ["v7", "a/b", "a:b", "", "x" * 129, "a\nb"])
-def test_a_word_that_is_no_alias_is_refused(api: Api, alias: str) -> None:
+def test_a_string_that_is_no_alias_is_refused(api: Api, alias: str) -> None:
     logged = Logging(api, {"a": b"a"}).log()
     wish = {"entityName": "me", "projectName": "proj1", "artifactCollectionName": logged.name, "alias": alias}
     with pytest.raises(RefusedByServer, match="is no alias"):

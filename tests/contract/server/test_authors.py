@@ -1,4 +1,4 @@
-"""Whose an item and its run are: the submitter's, whoever's key the agent and the job have."""
+"""Authors of items and runs: the submitter, independently of the keys of agent and job."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ def team(accounts: Accounts) -> Team:
 
 
 def authors(team: Team, item_id: str) -> tuple[str, str, str]:
-    """Of the item, of its run spec, of its run once the agent has it."""
+    """Authors of the item, its run spec, and its run once the agent has it."""
     found = team.as_boss.run(
         "query($id: ID!) { launchRunQueueItem(id: $id) { author runSpec } }", {"id": item_id}
     )["launchRunQueueItem"]  # fmt: skip
@@ -44,13 +44,13 @@ def authors(team: Team, item_id: str) -> tuple[str, str, str]:
     return found["author"], found["runSpec"]["author"], run["user"]["username"]
 
 
-def test_the_submitter_is_the_author_whoever_runs_the_job(accounts: Accounts, team: Team) -> None:
+def test_the_submitter_is_the_author_independently_of_the_jobs_key(accounts: Accounts, team: Team) -> None:
     member, as_member = accounts.member(team.name, "MEMBER")
     item_id = as_member.push(team.queue, {"project": "p"}, entity=team.name)
     assert authors(team, item_id) == (member, member, member)
 
 
-def test_nobody_submits_in_the_name_of_another(accounts: Accounts, team: Team) -> None:
+def test_a_user_cannot_submit_in_the_name_of_another(accounts: Accounts, team: Team) -> None:
     member, as_member = accounts.member(team.name, "MEMBER")
     as_member.send_header("X-WANDB-USERNAME", team.boss)
     item_id = as_member.push(team.queue, {"project": "p", "author": team.boss}, entity=team.name)
@@ -71,7 +71,7 @@ def test_a_service_account_names_a_member_in_the_run_spec(accounts: Accounts, te
 
 
 @pytest.mark.parametrize("name", ["nobody", "me", "", "' OR 1=1 --", "x" * 5000, "\u00ff"])
-def test_a_service_account_names_somebody_who_is_no_member(accounts: Accounts, team: Team, name: str) -> None:
+def test_a_service_account_names_a_user_who_is_no_member(accounts: Accounts, team: Team, name: str) -> None:
     as_service = accounts.with_key(team.service_key)
     as_service.send_header("X-WANDB-USERNAME", name)
     item_id = as_service.push(team.queue, {"project": "p", "author": name}, entity=team.name)
@@ -130,7 +130,7 @@ def test_the_run_stays_its_submitters_when_the_job_starts_it(accounts: Accounts,
     assert user_of(team, f"run-{item_id}") == member
 
 
-def test_a_run_without_an_item_is_whoevers_the_client_names(accounts: Accounts, team: Team) -> None:
+def test_a_run_without_an_item_has_the_author_that_the_client_names(accounts: Accounts, team: Team) -> None:
     member, as_member = accounts.member(team.name, "MEMBER")
     start(accounts.with_key(team.service_key, author=member), team, "named")
     start(accounts.with_key(team.service_key), team, "unnamed")

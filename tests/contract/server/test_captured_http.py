@@ -1,4 +1,4 @@
-"""The recorded requests beside GraphQL: file streams, uploads, downloads, and the probe for telemetry."""
+"""The recorded HTTP requests beside GraphQL: file streams, uploads, downloads, and the probe for telemetry."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ def objects(api: Api, queue_and_agent: QueueAndAgent) -> RecordedObjects:
 
 
 @recorded("file_stream")
-def test_a_recorded_part_of_a_stream_is_heard(
+def test_a_recorded_part_of_a_stream_is_accepted(
     server: RunningServer, objects: RecordedObjects, capture: dict[str, Any]
 ) -> None:
     url = f"{server.url}/files/me/{PROJECT}/{objects.run}/file_stream"

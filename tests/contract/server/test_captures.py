@@ -1,4 +1,4 @@
-"""Requests as W&B's clients really send them (0.20 and 0.31), replayed with our ids and names put in."""
+"""Requests as recorded from W&B's clients (0.20 and 0.31), replayed with this server's ids and names."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Room for files: how much may be stored, and how it is had back from what nobody names any more."""
+"""The quota of stored files, and garbage collection of unreferenced ones."""
 
 import http.client
 import socket
@@ -22,7 +22,7 @@ ROOM = 400_000
 
 @pytest.fixture(scope="module")
 def small(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
-    """A server without much room, which collects when it is told to, at once."""
+    """A server with a small quota, which collects at once when asked."""
     options = ("--max-store-bytes", str(ROOM), "--gc-pause-seconds", "0")
     with running_server(tmp_path_factory.mktemp("small"), *options) as server:
         yield server
@@ -203,7 +203,7 @@ def test_what_a_killed_upload_left_is_removed(tmp_path: Path) -> None:
         assert files_of(server) == set()
 
 
-def test_collecting_takes_nothing_from_those_who_log(tmp_path: Path) -> None:
+def test_garbage_collection_takes_nothing_from_running_uploads(tmp_path: Path) -> None:
     """The same few contents are logged, deleted and collected at once, and the server dies again and again."""
     contents = [content() for _ in range(4)]
     with running_server(tmp_path, "--gc-pause-seconds", "0.05") as server:

@@ -1,4 +1,4 @@
-"""Connections on which no request is made, or none that ends: they are closed, and cost little until then."""
+"""Connections without a request, or with an unfinished one: they are closed, and cost little until then."""
 
 import socket
 import time
@@ -18,7 +18,7 @@ IDLE_SECONDS = 2
 PATIENCE = 20.0
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 UNINVITED = b"POST /graphql HTTP/1.1\r\nHost: x\r\n"
-"""It has no key, and so it is answered as soon as its header is here."""
+"""Without a key, so it is answered as soon as its header is complete."""
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ BEGINNINGS = {
     "half a second header": (HEALTH + b"\r\n", HEALTH),
     "half a body of which nothing is wanted": (UNINVITED + b"Content-Length: 1000\r\n\r\n", b"{"),
 }
-"""A request that is answered, and what is sent after the answer."""
+"""A request that is answered, and bytes sent after the response."""
 
 
-def test_whoever_stops_before_a_request_is_given_up(hasty: RunningServer) -> None:
+def test_a_sender_that_stops_before_a_request_is_given_up(hasty: RunningServer) -> None:
     with ExitStack() as stack:
         opened = {name: stack.enter_context(connect(hasty)) for name in BEGINNINGS}
         for name, (request, beginning) in BEGINNINGS.items():

@@ -1,4 +1,4 @@
-"""What was answered is on disk: deaths of the server, a disk that is full, a database that is broken."""
+"""Acknowledged changes are on disk: the server killed, a full disk, a broken database."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""Runs of a sweep that fall behind the others are stopped, each store; the others never."""
+"""Runs of a sweep that fall behind the others are stopped, and only those."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from tests.support.server import Api, fresh_name
 
 HEAD = "method: random\nparameters: {x: {min: 0.0, max: 1.0}}\n"
 BANDS = "early_terminate: {type: hyperband, min_iter: 2, eta: 2}\n"
-"""At iterations 2, 4, 8, ...: those better than the middle go on."""
+"""Bands at iterations 2, 4, 8, ...: runs better than the median continue."""
 CONFIG = f"{HEAD}metric: {{name: loss, goal: minimize}}\n{BANDS}"
 
 
@@ -24,7 +24,7 @@ class Racer:
         self.logged = 0
 
     def log(self, *losses: object) -> bool:
-        """Whether the server answers that the run shall stop."""
+        """Whether the server answers that the run is to stop."""
         lines = [json.dumps({"_step": self.logged + place, "loss": loss}) for place, loss in enumerate(losses)]
         files = {"wandb-history.jsonl": {"offset": self.logged, "content": lines}}
         self.logged += len(lines)
@@ -116,7 +116,7 @@ def test_a_sweep_that_is_finished_lets_every_run_end(api: Api) -> None:
     assert not bad.log(3, 3)
 
 
-def test_a_scheduler_is_not_told_but_the_item_of_the_run_is_stopped(api: Api, queue_and_agent: QueueAndAgent) -> None:
+def test_a_scheduler_gets_no_stop_but_the_item_of_the_run_is_stopped(api: Api, queue_and_agent: QueueAndAgent) -> None:
     """A scheduler of W&B's takes the stop of a run for one of the whole sweep."""
     spec = {"resource": "local-process", "project": "proj", "run_id": "WANDB_SWEEP_ID", "overrides": {}}
     scheduler = {"queue": queue_and_agent.queue, "run_queue_project": "model-registry", "run_spec": json.dumps(spec)}

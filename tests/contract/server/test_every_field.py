@@ -20,10 +20,10 @@ from tests.support.tenant import Tenant
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 LOOKS_AT_THE_SERVER = {"Query.serverInfo", "Query.organization"}
-"""Fields that show nobody's objects."""
+"""Fields that show no one user's objects."""
 ADMINISTRATORS = {"Mutation.createUser", "Mutation.createTeam", "Mutation.collectGarbage"}
-"""Fields for administrators of the server alone; what they make belongs to nobody yet."""
-MANAGE_PEOPLE = {
+"""Fields for administrators of the server only; what they create belongs to no tenant yet."""
+MANAGE_USERS = {
     "Query.users",
     "Mutation.generateApiKey",
     "Mutation.deleteApiKey",
@@ -31,11 +31,11 @@ MANAGE_PEOPLE = {
     "Mutation.deleteInvite",
     "Mutation.createServiceAccount",
 }
-"""Fields that an administrator may use on the people of any team."""
+"""Fields that an administrator may use on the members of any team."""
 KEEP_NOTHING = {"Mutation.createArtifactType", "Mutation.collectGarbage"}
-"""Mutations that have nothing to write: a type of artifacts is there when a collection has it; nothing is garbage."""
+"""Mutations without anything to write: a type exists while a collection has it; there is no garbage."""
 NEED_NO_ENTITY = {"Query.viewer", "Query.users", "Mutation.generateApiKey", "Mutation.deleteApiKey"}
-"""Fields about the caller, to whom roles in a team do not matter."""
+"""Fields about the caller, for which roles in a team do not matter."""
 
 TRIED = [field for field in FIELDS if field in ROWS]
 
@@ -64,11 +64,13 @@ def check(isolation: Isolation, api: Api, field: str, arguments: dict[str, Any],
     before = isolation.snapshot()
     answer = ask(api, field, arguments)
     assert isolation.snapshot().changes_of(isolation.theirs, before) == [], f"{field} {arguments}: {answer}"
-    assert may_look or told_of(isolation.victim, field, answer) == [], f"{field} {arguments} shows too much: {answer}"
+    assert may_look or revealed_by(isolation.victim, field, answer) == [], (
+        f"{field} {arguments} shows too much: {answer}"
+    )
 
 
-def told_of(tenant: Tenant, field: str, answer: str) -> list[str]:
-    """What an answer says of a world that nobody else may hear."""
+def revealed_by(tenant: Tenant, field: str, answer: str) -> list[str]:
+    """What a response reveals of a tenant to others."""
     secrets = [tenant.hidden, *(show(tenant) for name, show in SHOWN.items() if name == field)]
     return [secret for secret in secrets if secret in answer]
 
@@ -85,7 +87,7 @@ def test_a_stranger_sees_and_changes_nothing(isolation: Isolation, field: str) -
         check(isolation, stranger.api, field, mixed)
 
 
-@pytest.mark.parametrize("field", [field for field in TRIED if field not in MANAGE_PEOPLE | ADMINISTRATORS])
+@pytest.mark.parametrize("field", [field for field in TRIED if field not in MANAGE_USERS | ADMINISTRATORS])
 def test_an_administrator_sees_and_changes_nothing(isolation: Isolation, field: str) -> None:
     check(isolation, isolation.accounts.admin, field, ROWS[field](isolation.victim))
 
@@ -97,19 +99,19 @@ def test_a_member_who_may_only_look_changes_nothing(isolation: Isolation, field:
 
 @pytest.mark.parametrize("field", [field for field in TRIED if field not in LOOKS_AT_THE_SERVER])
 def test_the_owner_sees_or_changes_it(isolation: Isolation, field: str) -> None:
-    """Or the tests above would prove nothing: their arguments would reach nothing."""
+    """Guards the tests above, whose arguments might otherwise reach nothing."""
     tenant = Tenant(isolation.accounts)
     arguments = ROWS[field](tenant)
     before = isolation.snapshot()
     answer = ask(tenant.admin if field in ADMINISTRATORS else tenant.api, field, arguments)
     if field.startswith("Query."):
-        assert told_of(tenant, field, answer), f"{field} {arguments} shows nothing of its owner's: {answer}"
+        assert revealed_by(tenant, field, answer), f"{field} {arguments} shows nothing of its owner's: {answer}"
     elif field not in KEEP_NOTHING:
         assert isolation.snapshot().rows != before.rows, f"{field} {arguments} changes nothing of its owner's: {answer}"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 40, "api", "\u00fc" * 20])
-def test_nobody_gets_anything_without_a_key(isolation: Isolation, key: str) -> None:
+def test_without_a_key_nothing_is_shown(isolation: Isolation, key: str) -> None:
     with Api(isolation.server.url, key) as api:
         for field in TRIED:
             kind, _, name = field.partition(".")

@@ -1,4 +1,4 @@
-"""The file stream: what it keeps, what it refuses, and reading it back sampled."""
+"""The file stream: what it stores, what it refuses, and reading it back sampled."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_sample_is_even_and_has_only_lines_with_all_keys(api: Api) -> None:
     assert len(asked["e"]) == 7
 
 
-def test_numbers_that_json_does_not_have_come_back_as_words(api: Api) -> None:
+def test_numbers_that_json_does_not_have_come_back_as_strings(api: Api) -> None:
     run = ClientRun(api)
     run.stream({"files": {"wandb-history.jsonl": {"content": ['{"_step":0,"x":NaN,"y":-Infinity}']}}})
     asked = run.ask('sampledHistory(specs: ["{\\"keys\\": [\\"x\\", \\"y\\"]}"])')

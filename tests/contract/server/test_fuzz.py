@@ -1,4 +1,4 @@
-"""Requests that nobody means: every one is answered, with a sentence, soon, and without much memory."""
+"""Fuzzing: every request is answered, with a sentence, soon, and without much memory."""
 
 import json
 import time
@@ -22,12 +22,12 @@ from tests.support.tenant import Tenant
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 EXAMPLES = 16
-"""Per field. All of them together take half a minute."""
+"""Examples per field. All of them together take half a minute."""
 SECONDS = 5.0
-"""No request takes longer, on a busy machine."""
+"""The longest that a request may take, on a busy machine."""
 MEGABYTE = 1024 * 1024
 MOST_MEMORY = 400 * MEGABYTE
-"""Of the server process at its worst, beyond what it had before."""
+"""Peak memory of the server process, beyond its initial memory."""
 SCALARS_OF_TEXT = ("String", "ID")
 
 
@@ -79,7 +79,7 @@ def test_no_argument_breaks_a_field(isolation: Isolation, stranger: Tenant, fiel
 
 @pytest.mark.parametrize("field", WAYS)
 def test_a_way_leads_to_a_field_below_the_root(isolation: Isolation, field: str) -> None:
-    """Or the test below would prove nothing: it would reach nothing."""
+    """Guards the test below, which might otherwise reach nothing."""
     assert any(leads_there(way, isolation.victim) for way in WAYS[field])
 
 
@@ -153,7 +153,7 @@ FLOODS = {
 
 
 def peak_memory(server: RunningServer) -> int:
-    """Most bytes of memory that the server process has had so far."""
+    """Peak memory of the server process in bytes."""
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 

@@ -100,9 +100,7 @@ def test_reports_are_taken_once_and_never_overwrite_an_end(api: Api, queue_and_a
     assert api.report(queue_and_agent.agent, item, 5, "running")
     assert api.report(queue_and_agent.agent, item, 4, "starting"), "an older report is ignored, with success"
     assert api.item(item)["status"] == "running"  # type: ignore[index]
-    assert api.report(
-        queue_and_agent.agent, item, 6, "failed", message="out of memory", stage="run", exitCode=137
-    )
+    assert api.report(queue_and_agent.agent, item, 6, "failed", message="out of memory", stage="run", exitCode=137)
     assert api.report(queue_and_agent.agent, item, 6, "failed", message="again")
     assert not api.report(queue_and_agent.agent, item, 7, "finished")
     found = api.item(item)
@@ -125,9 +123,7 @@ def test_failing_works_before_and_after_the_acknowledgement(api: Api, queue_and_
     api.claim(queue_and_agent.agent, "c1", items=2)
     api.ack(queue_and_agent.agent, claimed)
     for item, expected in ((leased, True), (claimed, True), (claimed, False), (waiting, False)):
-        said = api.mutate(
-            "failRunQueueItem", "success", runQueueItemId=item, message="bad spec", stage="agent"
-        )
+        said = api.mutate("failRunQueueItem", "success", runQueueItemId=item, message="bad spec", stage="agent")
         assert said == {"success": expected}
     assert api.item(leased)["message"] == "bad spec"  # type: ignore[index]
     assert api.state(waiting) == "PENDING"
@@ -178,7 +174,7 @@ def test_a_waiting_item_is_stopped_at_once_and_a_running_one_is_asked_to(
     assert stopped == {"success": True, "state": "STOPPED"}
     asked = api.mutate("stopRunQueueItem", "success state", runQueueItemId=running, reason="too slow")
     assert asked == {"success": True, "state": "CLAIMED"}
-    orders = api.mutate(
+    stops = api.mutate(
         "watchLaunchAgent",
         "stopPolling stops { runQueueItemId reason }",
         launchAgentId=queue_and_agent.agent,
@@ -186,7 +182,7 @@ def test_a_waiting_item_is_stopped_at_once_and_a_running_one_is_asked_to(
         seenStops=[],
         waitSeconds=5,
     )
-    assert orders == {"stopPolling": False, "stops": [{"runQueueItemId": running, "reason": "too slow"}]}
+    assert stops == {"stopPolling": False, "stops": [{"runQueueItemId": running, "reason": "too slow"}]}
     assert api.report(queue_and_agent.agent, running, 1, "stopped")
     refused = api.mutate("stopRunQueueItem", "success state", runQueueItemId=running)
     assert refused == {"success": True, "state": "STOPPED"}

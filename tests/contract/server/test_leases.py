@@ -1,4 +1,4 @@
-"""Leases of unacknowledged items, and agents that are not heard of any more."""
+"""Leases of unacknowledged items, and agents whose heartbeats stopped."""
 
 from collections.abc import Iterator
 
@@ -51,7 +51,7 @@ def test_an_acknowledged_item_stays(hasty: Api) -> None:
     assert hasty.state(item) == "CLAIMED"
 
 
-def test_an_agent_that_is_silent_is_shown_as_lost_until_it_is_heard_of(hasty: Api) -> None:
+def test_an_agent_without_heartbeats_is_shown_as_lost_until_the_next_one(hasty: Api) -> None:
     agent = hasty.create_agent(hasty.create_queue("silent"))
     assert agent_of(hasty, agent)["agentStatus"] == "POLLING"
     wait_until(lambda: agent_of(hasty, agent)["agentStatus"] == "LOST", what="the loss")

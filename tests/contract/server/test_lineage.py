@@ -1,4 +1,4 @@
-"""What a run made and used, seen from the run and from the artifact."""
+"""Lineage of runs and artifacts, read from both sides."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name
 
 
 def run_of(api: Api, entity: str = "me") -> dict[str, str]:
-    """A new run, by the names that mutations take."""
+    """A new run, as the names that mutations take."""
     name = fresh_name("run")
     api.mutate("upsertBucket", "bucket { id }", entityName=entity, modelName="proj1", name=name)
     return {"entityName": entity, "projectName": "proj1", "runName": name}

@@ -13,7 +13,7 @@ MEMBERSHIP = "versionIndex aliases { alias } artifactCollection { __typename nam
 
 
 def link(api: Api, version: Logging, portfolio: str, *aliases: str, entity: str = "me", project: str = "proj1") -> Any:
-    """What is answered: the number in the portfolio, the membership, its collection's id among it."""
+    """The response: the number in the portfolio, the membership, its collection's id among it."""
     return api.mutate(
         "linkArtifact",
         f"versionIndex artifactMembership {{ artifactCollection {{ id }} {MEMBERSHIP} }}",

@@ -1,4 +1,4 @@
-"""Several servers over one PostgreSQL: work, orders and leases of one are known to the others."""
+"""Several servers on one PostgreSQL: each sees the items, stop requests and leases of the others."""
 
 import signal
 import threading
@@ -47,7 +47,7 @@ def test_a_claim_that_waits_at_one_server_learns_of_a_push_at_the_other(apis: tu
         assert claimed.result(10) == [item]
 
 
-def test_an_order_given_at_one_server_reaches_the_agent_that_watches_at_the_other(apis: tuple[Api, Api]) -> None:
+def test_a_stop_requested_at_one_server_reaches_the_agent_that_watches_at_the_other(apis: tuple[Api, Api]) -> None:
     one, other = apis
     agent = one.create_agent(one.create_queue("q"))
     item = one.push("q")
@@ -55,9 +55,9 @@ def test_an_order_given_at_one_server_reaches_the_agent_that_watches_at_the_othe
     assert one.ack(agent, item) == [True]
     watch = {"launchAgentId": agent, "agentStatus": "RUNNING", "seenStops": [], "waitSeconds": 25}
     with ThreadPoolExecutor(1) as pool:
-        orders = pool.submit(one.mutate, "watchLaunchAgent", "stops { runQueueItemId reason }", **watch)
+        stops = pool.submit(one.mutate, "watchLaunchAgent", "stops { runQueueItemId reason }", **watch)
         other.mutate("stopRunQueueItem", "success", runQueueItemId=item, reason="enough")
-        assert orders.result(10) == {"stops": [{"runQueueItemId": item, "reason": "enough"}]}
+        assert stops.result(10) == {"stops": [{"runQueueItemId": item, "reason": "enough"}]}
 
 
 def test_leases_of_a_server_that_died_end_at_another_for_one_claimer(

@@ -1,4 +1,4 @@
-"""What a push makes of a run spec, seen from outside: the answer, and what an agent gets."""
+"""How a push completes a run spec: the response, and what an agent gets."""
 
 import json
 from typing import Any
@@ -142,7 +142,7 @@ def test_a_configuration_for_no_known_resource_is_not_kept(api: Api) -> None:
         api.mutate("createDefaultResourceConfig", "success", **given)
 
 
-def test_a_placeholder_of_no_variable_is_told_and_left_alone(api: Api) -> None:
+def test_a_placeholder_of_no_variable_gives_a_warning_and_is_left_alone(api: Api) -> None:
     made = api.mutate(
         "upsertRunQueue",
         "success configSchemaValidationErrors",

@@ -1,4 +1,4 @@
-"""Files of artifacts that come in parts, as W&B's clients send those of 2 GiB and more."""
+"""Multipart uploads of artifact files, as W&B's clients do from 2 GiB."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ UPLOAD = "uploadID uploadUrlParts { partNumber uploadUrl }"
 
 @pytest.fixture(scope="module")
 def small(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
-    """A server without much room, of which parts take some until the file is put together."""
+    """A server with a small quota, part of which a multipart upload takes until it is assembled."""
     with running_server(
         tmp_path_factory.mktemp("small"), "--max-store-bytes", "900000", "--gc-pause-seconds", "0"
     ) as server:
@@ -36,7 +36,7 @@ def api(small: RunningServer) -> Iterator[Api]:
 
 
 class Parts:
-    """One file on its way, as its client sees it."""
+    """One multipart upload, as its client sees it."""
 
     def __init__(self, api: Api, parts: Sequence[bytes], *, promised: bytes | None = None) -> None:
         self.api = api
@@ -65,7 +65,7 @@ class Parts:
         return requests.put(link, self.parts[number - 1] if content is None else content, timeout=20)
 
     def put_all(self) -> list[dict[str, Any]]:
-        """What the client then says of the parts: the ETags that it was answered."""
+        """The parts as the client reports them: the ETags of the responses."""
         answers = [self.put(number) for number in reversed(range(1, len(self.parts) + 1))]
         assert {answer.status_code for answer in answers} == {200}
         tags = [answer.headers["ETag"] for answer in reversed(answers)]
@@ -208,7 +208,7 @@ def test_what_was_received_outlives_the_server(tmp_path: Path) -> None:
         assert downloaded(sent.logging) == {FILE: sent.content}
 
 
-def test_who_must_wait_is_told_to_ask_again(tmp_path: Path) -> None:
+def test_a_waiting_client_is_asked_to_retry(tmp_path: Path) -> None:
     with running_server(tmp_path, "--assembly-timeout-seconds", "0") as server, server.api() as api:
         sent = Parts(api, three())
         sent.put_all()

@@ -130,7 +130,7 @@ def test_a_body_without_a_length_is_cut_at_the_limit(server: RunningServer) -> N
     try:
         response = requests.post(f"{server.url}/graphql", chunks, auth=("api", server.key), timeout=20)
     except requests.ConnectionError:
-        # The server may hang up while we still send.
+        # The server may close the connection during the upload.
         return
     assert response.status_code == 400
 
@@ -157,7 +157,7 @@ def test_other_addresses(server: RunningServer, method: str, path: str, status: 
     assert response.headers["Content-Type"] == "application/json"
 
 
-def test_a_request_that_is_cut_off_harms_nobody(server: RunningServer, api: Api) -> None:
+def test_a_request_that_is_cut_off_does_no_harm(server: RunningServer, api: Api) -> None:
     address = urlsplit(server.url)
     with socket.create_connection((str(address.hostname), address.port or 0)) as connection:
         connection.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")

@@ -1,4 +1,4 @@
-"""Files of runs: uploaded by links that authorise themselves, listed, replaced, fetched."""
+"""Files of runs: uploaded by signed links, listed, replaced, downloaded."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Lists of runs: filters, orders, pages; and what is done to runs from outside: deleting, setting the state."""
+"""Lists of runs: filters, orders, pages; and changes of runs by others than their client."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Runs by GraphQL: made, changed, resumed, stopped, and how they end with or without their items."""
+"""Runs by GraphQL: created, changed, resumed, stopped, and how they end with or without their items."""
 
 import json
 from collections.abc import Iterator
@@ -127,7 +127,7 @@ def test_an_item_of_wandbs_agent_follows_its_run(
     assert (found["state"], found["exitCode"]) == (state, exit_code)
 
 
-def test_an_item_of_our_agent_is_what_its_process_did(api: Api, queue_and_agent: QueueAndAgent) -> None:
+def test_an_item_of_launchds_agent_ends_as_its_process(api: Api, queue_and_agent: QueueAndAgent) -> None:
     item = api.push(queue_and_agent.queue, {"project": "proj"})
     api.claim(queue_and_agent.agent, fresh_name("claim"))
     api.ack(queue_and_agent.agent, item, run=f"of-{item}")
@@ -155,7 +155,9 @@ def impatient(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-def test_a_silent_run_crashes_with_its_item_and_lives_again_when_heard_of(impatient: RunningServer) -> None:
+def test_a_run_without_heartbeats_crashes_with_its_item_until_the_next_one(
+    impatient: RunningServer,
+) -> None:
     with impatient.api() as api:
         queue = fresh_name("queue")
         queue_and_agent = QueueAndAgent(queue, queue_id := api.create_queue(queue), api.create_agent(queue_id))
@@ -164,7 +166,7 @@ def test_a_silent_run_crashes_with_its_item_and_lives_again_when_heard_of(impati
         wait_until(lambda: run.state == "crashed", what="the crash")
         found = api.item(item)
         assert found is not None
-        assert (found["state"], found["message"]) == ("FAILED", "The run was not heard of any more.")
+        assert (found["state"], found["message"]) == ("FAILED", "The run sent no heartbeat any more.")
         run.stream({})
         assert run.state == "running"
         run.stream({"complete": True, "exitcode": 0})

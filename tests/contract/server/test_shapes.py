@@ -1,4 +1,4 @@
-"""The check of shapes itself: it sees what a client would trip over."""
+"""The check of shapes itself: it reports what a client would fail on."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Senders who say nothing more, and do not hang up: what a machine or a network that went away looks like."""
+"""Stalled senders that do not close the connection, as after a failure of their machine or network."""
 
 import base64
 import socket
@@ -16,12 +16,12 @@ from tests.support.waiting import wait_until
 
 SIZE = 3_000_000
 SOME = b"z" * 20_000
-"""So little that it is sent in one go, on a busy machine too."""
+"""Small enough to be sent at once, on a busy machine too."""
 
 
 @pytest.fixture(scope="module")
 def impatient(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
-    """A server that waits for a second, and has room for one of the files."""
+    """A server with a body timeout of a second, and room for one of the files."""
     options = ("--body-timeout-seconds", "1", "--max-store-bytes", str(SIZE + 100_000))
     with running_server(tmp_path_factory.mktemp("impatient"), *options) as server:
         yield server
@@ -64,14 +64,14 @@ def begun(api: Api, target: str, some: bytes) -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_sender_who_falls_silent_is_given_up(api: Api, impatient: RunningServer, target: str) -> None:
+def test_a_stalled_sender_is_given_up(api: Api, impatient: RunningServer, target: str) -> None:
     before = files_of(impatient)
     with begun(api, target, SOME) as connection:
         assert b" 503 " in connection.recv(4096)
         wait_until(lambda: files_of(impatient) == before, what="the removal of the beginning")
 
 
-def test_the_room_of_the_silent_is_free_again(api: Api, impatient: RunningServer) -> None:
+def test_the_space_of_a_stalled_upload_is_free_again(api: Api, impatient: RunningServer) -> None:
     before = files_of(impatient)
     with suppress(ConnectionError), begun(api, "a file of an artifact", b"z" * 2_000_000) as connection:
         connection.recv(4096)

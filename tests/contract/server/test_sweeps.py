@@ -1,4 +1,4 @@
-"""Sweeps over HTTP: agents get every point once, states are heeded, schedulers are queued."""
+"""Sweeps over HTTP: agents get every point once, states take effect, schedulers are queued."""
 
 import itertools
 import json
@@ -88,7 +88,7 @@ def test_two_agents_share_a_grid_and_the_sweep_finishes(api: Api) -> None:
     assert [json.loads(node["config"])["lr"]["value"] for node in nodes] == [3, 2, 1]
 
 
-def test_a_run_whose_order_was_lost_is_offered_once_more(api: Api) -> None:
+def test_a_run_whose_command_was_lost_is_offered_once_more(api: Api) -> None:
     sweep = ClientSweep(api)
     agent = sweep.agent()
     first = sweep.beat(agent)
@@ -110,7 +110,7 @@ def test_a_paused_sweep_gives_nothing_and_a_canceled_one_stops_everything(api: A
     sweep.set("CANCELED")
     assert run.stream({})["stopped"] is True
     assert sweep.beat(agent, run.name) == [{"type": "exit"}]
-    # The agent kills it at that word.
+    # The agent kills it on that command.
     assert run.state == "killed"
 
 
@@ -124,7 +124,7 @@ def test_a_finished_sweep_lets_running_runs_end(api: Api) -> None:
     assert sweep.beat(agent) == [{"type": "exit"}]
 
 
-def test_a_stopped_run_of_a_sweep_is_told_to_its_agent(api: Api) -> None:
+def test_a_stopped_run_of_a_sweep_is_reported_to_its_agent(api: Api) -> None:
     sweep = ClientSweep(api)
     agent = sweep.agent()
     run, _ = sweep.start(agent)
@@ -132,8 +132,8 @@ def test_a_stopped_run_of_a_sweep_is_told_to_its_agent(api: Api) -> None:
     assert sweep.beat(agent, f"me/proj/{run.name}") == [{"type": "stop", "run_id": run.name}]
 
 
-def test_a_run_that_its_agent_has_stopped_is_killed_at_the_next_word(api: Api) -> None:
-    """By SIGTERM the agent ends a run that had no time to say so."""
+def test_a_run_that_its_agent_has_stopped_is_killed_at_the_next_heartbeat(api: Api) -> None:
+    """The agent ends a run by SIGTERM before it has sent anything."""
     sweep = ClientSweep(api)
     agent, other = sweep.agent(), sweep.agent()
     run, _ = sweep.start(agent)

@@ -1,4 +1,4 @@
-"""Waiting for work and for orders, without polling."""
+"""Waiting for work and for stop requests, without polling."""
 
 import base64
 import http.client
@@ -58,10 +58,10 @@ def test_stopping_an_agent_ends_its_claims_and_watches(
 
     with ThreadPoolExecutor(2) as pool, server.api() as one, server.api() as two:
         claim = pool.submit(one.claim_all, queue_and_agent.agent, "c1", wait=20)
-        orders = pool.submit(watch, two)
+        stops = pool.submit(watch, two)
         assert api.mutate("stopLaunchAgent", "success", launchAgentId=queue_and_agent.agent) == {"success": True}
         assert claim.result(5) == {"items": [], "stopPolling": True}
-        assert orders.result(5) == {"stopPolling": True}
+        assert stops.result(5) == {"stopPolling": True}
     api.push(queue_and_agent.queue)
     assert api.claim_all(queue_and_agent.agent, "c2", wait=5) == {"items": [], "stopPolling": True}
     assert api.pop(queue_and_agent.queue, queue_and_agent.agent) is None
@@ -86,9 +86,9 @@ def test_a_watch_is_answered_by_a_new_stop_and_not_by_a_seen_one(
 
     assert watch(api, 0.1) == {"stops": []}
     with ThreadPoolExecutor(1) as pool, server.api() as waiting:
-        orders = pool.submit(watch, waiting, 20)
+        stops = pool.submit(watch, waiting, 20)
         api.mutate("stopRunQueueItem", "success", runQueueItemId=items[1], reason="new")
-        assert orders.result(5) == {"stops": [{"runQueueItemId": items[1], "reason": "new"}]}
+        assert stops.result(5) == {"stops": [{"runQueueItemId": items[1], "reason": "new"}]}
 
 
 def _send_claim_and_leave(server: RunningServer, agent: str) -> socket.socket:
@@ -115,7 +115,7 @@ def test_nothing_is_leased_for_a_client_that_has_gone(
             assert claim.result(5) == [item], "the item went to the client that had left"
 
 
-def test_a_stop_of_the_server_answers_those_who_wait(tmp_path: Path) -> None:
+def test_a_stop_of_the_server_answers_waiting_requests(tmp_path: Path) -> None:
     with running_server(tmp_path) as server, server.api() as api:
         agent = api.create_agent(api.create_queue("q"))
         with ThreadPoolExecutor(8) as pool:

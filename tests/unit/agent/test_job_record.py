@@ -4,10 +4,18 @@ import msgspec
 import pytest
 
 from ipc.errors import ErrorReport
-from ipc.exits import WorkerExit
 from ipc.handles import ExitResult
 from ipc.states import IllegalTransition, JobState
-from launchd.agent.job_record import MAX_RESUMES, fail, finish, next_sequence, requeued_spec, restart, transition
+from launchd.agent.job_record import (
+    MAX_RESUMES,
+    attempt_names,
+    fail,
+    finish,
+    next_sequence,
+    requeued_spec,
+    restart,
+    transition,
+)
 from tests.support.jobs import a_job
 
 NOW = 105.0
@@ -67,14 +75,21 @@ def test_a_report_becomes_stage_and_message_with_the_hint() -> None:
     assert (job.state, job.stage, job.message) == (JobState.FAILED, "build", "It broke. Mend it.")
 
 
-def test_after_a_lost_worker_a_job_waits_and_counts() -> None:
-    job = restart(transition(a_job(), JobState.FETCHING, NOW), -9, NOW)
-    assert (job.state, job.losses) == (JobState.CLAIMED, 1)
-    assert "SIGKILL" in (job.message or "")
+def test_the_next_attempt_waits_under_its_own_name() -> None:
+    job = restart(transition(a_job("a"), JobState.FETCHING, NOW), NOW, "The worker died.")
+    assert (job.state, job.attempt, job.name, job.message) == (JobState.CLAIMED, 2, "launchd-a-2", "The worker died.")
+    assert job.key_name == "launchd-a-1"
 
 
-def test_the_fork_servers_death_is_not_held_against_a_job() -> None:
-    assert restart(transition(a_job(), JobState.FETCHING, NOW), WorkerExit.UNKNOWN, NOW).losses == 0
+def test_the_names_of_all_attempts() -> None:
+    assert attempt_names("launchd-0a-3", 3) == ("launchd-0a-1", "launchd-0a-2", "launchd-0a-3")
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.CLAIMED])
+def test_a_job_does_not_end_in_a_state_that_is_no_end(state: JobState) -> None:
+    running = msgspec.structs.replace(a_job(), state=JobState.RUNNING)
+    with pytest.raises(IllegalTransition):
+        finish(running, state, ExitResult(code=0), NOW)
 
 
 def test_a_preempted_run_goes_back_without_its_sweep() -> None:

@@ -47,26 +47,26 @@ def test_a_committed_job_comes_back_as_it_was(desk: Desk, journal: Journal) -> N
     job = msgspec.structs.replace(a_job("a"), recorded=True, handle=Handle("local-process", "n", 1, {"pid": 3}))
     journal.save(job)
     journal.commit()
-    assert desk.reopen().jobs_in_care() == [job]
+    assert desk.reopen().active_jobs() == [job]
 
 
 def test_an_uncommitted_job_is_not_there(desk: Desk, journal: Journal) -> None:
     journal.save(a_job("a"))
-    assert desk.reopen().jobs_in_care() == []
+    assert desk.reopen().active_jobs() == []
 
 
 def test_a_job_that_is_over_is_not_in_care_but_known(journal: Journal) -> None:
     over = msgspec.structs.replace(a_job("a"), state=JobState.FINISHED, state_at=5.0)
     journal.save(over)
     journal.commit()
-    assert (journal.jobs_in_care(), journal.job("a"), journal.ended_jobs(10)) == ([], over, [over])
+    assert (journal.active_jobs(), journal.job("a"), journal.ended_jobs(10)) == ([], over, [over])
 
 
 def test_jobs_come_back_in_the_order_of_their_claims(journal: Journal) -> None:
     for name, claimed_at in (("late", 3.0), ("early", 1.0), ("middle", 2.0)):
         journal.save(msgspec.structs.replace(a_job(name), claimed_at=claimed_at))
     journal.commit()
-    assert [job.item_id for job in journal.jobs_in_care()] == ["early", "middle", "late"]
+    assert [job.item_id for job in journal.active_jobs()] == ["early", "middle", "late"]
 
 
 def test_the_outbox_keeps_its_order_and_forgets_what_arrived(desk: Desk, journal: Journal) -> None:
@@ -89,7 +89,7 @@ def test_all_but_the_last_ended_jobs_are_found_for_cleaning(journal: Journal) ->
         ended = msgspec.structs.replace(a_job(str(number)), state=JobState.FINISHED, state_at=float(number))
         journal.save(ended)
     journal.commit()
-    assert journal.ended_before_last(2, 2) == {item: a_job(item).name for item in ("2", "1")}
+    assert journal.ended_before_last(2, 2) == {item: (a_job(item).name,) for item in ("2", "1")}
 
 
 def test_a_second_agent_is_refused_with_the_first_ones_process(journal: Journal) -> None:
@@ -124,11 +124,11 @@ def test_what_a_full_disk_refused_is_written_by_the_next_commit(tmp_path: Path) 
             journal.save(job)
         with pytest.raises(JournalError, match="Make room"):
             journal.commit()
-        assert journal.jobs_in_care() == []
+        assert journal.active_jobs() == []
 
         filler.unlink()
         journal.commit()
-        assert len(journal.jobs_in_care()) == len(jobs)
+        assert len(journal.active_jobs()) == len(jobs)
         journal.close()
 
 

@@ -1,4 +1,4 @@
-"""The store over each database that it can be in."""
+"""Fixtures: an empty and a migrated store on each database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from launchd.server.settings import ServerSettings
 from launchd.server.store.database import Database
-from launchd.server.store.factory import open_database, preparing
+from launchd.server.store.factory import migration_transaction, open_database
 from launchd.server.store.migrate import migrate
 
 
@@ -22,7 +22,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> ServerSettings:
 @pytest.fixture
 def settings(empty: ServerSettings) -> ServerSettings:
     """As `empty`, with the tables."""
-    with preparing(empty) as connection:
+    with migration_transaction(empty) as connection:
         migrate(connection, "the database")
     return empty
 

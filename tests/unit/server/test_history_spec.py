@@ -1,8 +1,8 @@
-"""Which steps a client means that asks for a part of a history."""
+"""The steps that a spec of `sampledHistory` selects, per client version."""
 
 import pytest
 
-from launchd.server.history import LAST_STEP, read_specs
+from launchd.server.resolvers.runs.sampled_history import LAST_STEP, read_specs
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rule by which runs of a sweep are stopped early; bands and thresholds are computed by hand."""
+"""Early stopping by hyperband; the expected bands and thresholds are computed by hand."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Migrations, both ways, on each database: the tables they make, and what becomes of the rows."""
+"""Migrations up and down, on each database: the tables they make, and the rows they keep."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, MetaData, Table, inspect, select
 
 from launchd.server.settings import ServerSettings
 from launchd.server.store import migrate as migrations
-from launchd.server.store.factory import preparing
+from launchd.server.store.factory import migration_transaction
 from launchd.server.store.migrate import NEWEST, current_version, run_migrations
 from launchd.server.store.tables import metadata
 
@@ -60,18 +60,18 @@ FIRST_TABLES = [line.split()[2] for line in FIRST_ROWS.splitlines() if "INSERT I
 
 @pytest.fixture
 def old(empty: ServerSettings) -> ServerSettings:
-    """A database that the first version made and filled, now migrated."""
-    with preparing(empty) as connection:
+    """A database created and filled by the first version, now migrated."""
+    with migration_transaction(empty) as connection:
         run_migrations(connection, "upgrade", "0001")
         for statement in FIRST_ROWS.split(";")[:-1]:
             connection.exec_driver_sql(statement)
-    with preparing(empty) as connection:
+    with migration_transaction(empty) as connection:
         run_migrations(connection, "upgrade", NEWEST)
     return empty
 
 
 def rows(connection: Connection) -> list[dict[str, Any]]:
-    """All that is in the tables of the first version, in the columns that they have now."""
+    """All rows in the tables of the first version, with today's columns."""
     return [
         {"its table": name, **row}
         for name in FIRST_TABLES
@@ -80,12 +80,12 @@ def rows(connection: Connection) -> list[dict[str, Any]]:
 
 
 def have_survived(some: list[dict[str, Any]], all_of_them: list[dict[str, Any]]) -> bool:
-    """Whether the rows are the same, as far as the first have columns for them."""
+    """Whether the rows agree in the columns of the first ones."""
     return [{name: other[name] for name in row} for row, other in zip(some, all_of_them, strict=True)] == some
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_knows(settings: ServerSettings) -> None:
-    with preparing(settings) as connection:
+    with migration_transaction(settings) as connection:
         assert differences(connection) == []
 
 
@@ -96,21 +96,21 @@ def test_the_version_that_skips_alembic_is_the_newest() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_rows_survive_every_step_back_and_forth(old: ServerSettings, version: str) -> None:
-    with preparing(old) as connection:
+    with migration_transaction(old) as connection:
         before = rows(connection)
         assert [row["its table"] for row in before] == FIRST_TABLES
         run_migrations(connection, "downgrade", version)
         assert current_version(connection) == version
         between = rows(connection)
-    with preparing(old) as connection:
+    with migration_transaction(old) as connection:
         run_migrations(connection, "upgrade", NEWEST)
         assert differences(connection) == []
         assert have_survived(between, before)
         assert have_survived(between, rows(connection))
 
 
-def test_whoever_was_there_before_there_were_roles_may_do_what_they_could(old: ServerSettings) -> None:
-    with preparing(old) as connection:
+def test_users_from_before_roles_keep_their_rights(old: ServerSettings) -> None:
+    with migration_transaction(old) as connection:
         assert [row["role"] for row in rows(connection) if "role" in row] == [3, 3]
 
 
@@ -122,7 +122,7 @@ PORTFOLIO_ROWS = """
 
 
 def test_a_server_that_knows_no_portfolios_finds_none(old: ServerSettings) -> None:
-    with preparing(old) as connection:
+    with migration_transaction(old) as connection:
         before = rows(connection)
         for statement in PORTFOLIO_ROWS.split(";")[:-1]:
             connection.exec_driver_sql(statement)
@@ -131,9 +131,9 @@ def test_a_server_that_knows_no_portfolios_finds_none(old: ServerSettings) -> No
 
 
 def test_all_can_be_taken_away_and_made_anew(old: ServerSettings) -> None:
-    with preparing(old) as connection:
+    with migration_transaction(old) as connection:
         run_migrations(connection, "downgrade", "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]
-    with preparing(old) as connection:
+    with migration_transaction(old) as connection:
         run_migrations(connection, "upgrade", NEWEST)
         assert differences(connection) == []

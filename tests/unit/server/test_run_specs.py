@@ -1,12 +1,13 @@
-"""The normal form of run specs, and how the queue's configuration lies under the submitter's."""
+"""The normal form of run specs, and how the queue's configuration is merged under the submitter's."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from launchd.server.errors import Refused
+from launchd.server.launch.run_specs import check_config, check_priority, is_scheduler, merge, normalise
 from launchd.server.models import ResourceConfig
-from launchd.server.run_specs import check_config, check_priority, is_scheduler, merge, normalise, parse_object
+from launchd.server.resolvers.json_args import parse_object
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
@@ -65,12 +66,12 @@ def test_a_resource_that_was_given_is_kept() -> None:
 
 
 @pytest.mark.parametrize("resource", [7, ["fake"], {"a": 1}])
-def test_a_resource_that_is_no_word_is_refused(resource: object) -> None:
+def test_a_resource_that_is_no_string_is_refused(resource: object) -> None:
     with pytest.raises(Refused, match="resource in the run spec must be a string"):
         normalise({"resource": resource}, None, {})
 
 
-def test_values_in_the_spec_itself_count_less_and_stay_for_whoever_queues_it_again() -> None:
+def test_values_in_the_spec_itself_count_less_and_stay_for_another_push() -> None:
     queue = ResourceConfig(
         id=1,
         resource="fake",

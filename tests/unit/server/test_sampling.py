@@ -1,11 +1,11 @@
-"""Sampling: even, bounded, first and last kept."""
+"""Sampling: even, bounded, with the first and the last value."""
 
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launchd.server.runs.sampling import Sieve, spread
+from launchd.server.runs.sampling import EvenSampler, spread
 
 
 @given(total=st.integers(0, 5000), most=st.integers(1, 700))
@@ -20,11 +20,11 @@ def test_a_spread_is_even_and_has_both_ends(total: int, most: int) -> None:
 
 
 @given(total=st.integers(1, 5000), most=st.integers(2, 300))
-def test_a_sieve_keeps_both_ends_in_order(total: int, most: int) -> None:
-    sieve = Sieve[int](most)
+def test_a_sampler_keeps_both_ends_in_order(total: int, most: int) -> None:
+    sampler = EvenSampler[int](most)
     for value in range(total):
-        sieve.add(value)
-    chosen = sieve.chosen()
+        sampler.add(value)
+    chosen = sampler.chosen()
     assert len(chosen) == min(total, most)
     assert chosen == sorted(set(chosen))
     assert (chosen[0], chosen[-1]) == (0, total - 1)

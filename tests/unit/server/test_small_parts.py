@@ -1,21 +1,22 @@
-"""Keys, links, ids, names, bells, the first start."""
+"""API keys, signed links, ids, names, waiters, the first start."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from launchd.server import bootstrap, keys
+from launchd.server import bootstrap
 from launchd.server.errors import CannotStart, NotAllowed, Refused
 from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, UrlSigner
 from launchd.server.gql.schema import build_schema
 from launchd.server.notifier import Notifier, work_topics
 from launchd.server.settings import ServerSettings
+from launchd.server.store.accounts.api_keys import new_key
 from launchd.server.store.ids import HIGHEST_NUMBER, new_id, parse_storage_id, row_number, storage_id
 
 
 def test_keys_have_the_form_that_wandb_accepts() -> None:
-    made = {keys.new_key() for _ in range(100)}
+    made = {new_key() for _ in range(100)}
     assert len(made) == 100
     assert all(len(key) == 40 and key.isalnum() and key == key.lower() for key in made)
 
@@ -77,11 +78,11 @@ def test_one_of_those_who_wait_for_work_is_woken_and_wakes_the_next_when_it_leav
             assert last.is_notified, "the first is awake already"
             last.clear()
             second_to_come.clear()
-        assert second_to_come.is_notified, "whoever leaves wakes the next"
-    assert not notifier._waiters, "nothing is kept of those who left"
+        assert second_to_come.is_notified, "a waiter that leaves wakes the next"
+    assert not notifier._waiters, "waiters that left are removed"
 
 
-def test_a_bell_that_rang_before_the_wait_is_heard() -> None:
+def test_a_notification_before_the_wait_is_not_lost() -> None:
     async def run() -> tuple[bool, bool]:
         notifier = Notifier()
         deadline = asyncio.get_running_loop().time() + 0.05

@@ -1,4 +1,4 @@
-"""The store without HTTP, over each database: transactions, errors, and what is particular to one of them."""
+"""The store without HTTP, on each database: transactions, errors, and the peculiarities of each."""
 
 import asyncio
 import logging
@@ -11,10 +11,11 @@ from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from launchd.server.errors import CannotStart, Refused, StoreUnavailable
+from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store import postgresql
 from launchd.server.store.database import Database
-from launchd.server.store.factory import database_url, name_of_database, open_database, preparing
+from launchd.server.store.factory import database_name, database_url, migration_transaction, open_database, open_pubsub
 from launchd.server.store.migrate import migrate
 from launchd.server.store.sqlite import open_engine
 from launchd.server.store.tables import entities, projects
@@ -60,7 +61,7 @@ GUARDED_WAIT = text(
 
 
 @postgresql_only
-def test_a_claim_waits_for_one_who_writes_alone_and_not_for_all_of_them(database: Database) -> None:
+def test_a_claim_waits_for_one_exclusive_writer_and_not_for_all_of_them(database: Database) -> None:
     order = []
     at_work = threading.Event()
 
@@ -101,7 +102,7 @@ def test_a_change_that_breaks_a_rule_is_refused_for_good_and_alone(database: Dat
 
 
 def test_a_value_that_no_column_can_hold_is_refused(database: Database) -> None:
-    with pytest.raises(Refused, match="a value that the database cannot keep"):
+    with pytest.raises(Refused, match="a value that the database cannot store"):
         asyncio.run(
             database.read(lambda connection: connection.execute(select(projects.c.id).where(projects.c.id == 10**20)))
         )
@@ -136,7 +137,7 @@ def test_what_was_submitted_is_done_before_closing(settings: ServerSettings) -> 
         return await asyncio.gather(*futures)
 
     assert len(asyncio.run(run())) == 300
-    with preparing(settings) as connection:
+    with migration_transaction(settings) as connection:
         assert len(names(connection)) == 300
 
 
@@ -170,7 +171,7 @@ def test_the_hot_queries_use_indexes(settings: ServerSettings) -> None:
 
 @postgresql_only
 def test_plain_writing_is_done_by_one_at_a_time_on_all_servers(settings: ServerSettings, database: Database) -> None:
-    """Looking and then acting on it is safe, as in SQLite."""
+    """Reading first and then acting on it is safe, as in SQLite."""
 
     def count_up(connection: Connection) -> None:
         (name,) = names(connection)
@@ -188,7 +189,7 @@ def test_plain_writing_is_done_by_one_at_a_time_on_all_servers(settings: ServerS
 
 @postgresql_only
 def test_guarded_writing_that_gets_in_the_way_of_another_is_done_again(database: Database) -> None:
-    """Both find the name missing; one of them makes it, and the other finds it at its second look."""
+    """Both find the name missing; one creates it, and the other finds it when repeated."""
 
     def ensure(connection: Connection) -> bool:
         if names(connection):
@@ -236,17 +237,17 @@ def test_a_restart_of_the_database_is_survived(
     assert [record.getMessage() for record in caplog.records] == [
         "The database does not answer.",
         "The database answers again.",
-    ], "told once each"
+    ], "each logged once"
 
 
 @postgresql_only
 def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: ServerSettings, database: Database) -> None:
-    """Its transaction is ended for it; what it had changed is undone."""
+    """PostgreSQL ends its transaction and rolls it back."""
     url = database_url(settings)
     assert url is not None
     engine = postgresql.open_engine(url)
     with pytest.raises(DBAPIError, match="idle-in-transaction timeout"), engine.begin() as hanging:  # noqa: PT012
-        postgresql.take_lock(hanging, "alone")
+        postgresql.take_lock(hanging, "exclusive")
         assert hanging.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "15s"
         hanging.exec_driver_sql("SET idle_in_transaction_session_timeout = '200ms'")
         add("lost")(hanging)
@@ -256,10 +257,14 @@ def test_a_server_that_hangs_in_a_change_does_not_stop_the_others(settings: Serv
     assert asyncio.run(database.read(names)) == ["kept"]
 
 
+def test_wake_ups_go_between_servers_only_where_they_share_a_database(empty: ServerSettings) -> None:
+    assert (open_pubsub(empty, Notifier()) is None) == (empty.database is None)
+
+
 @postgresql_only
-def test_a_password_is_shown_to_nobody(empty: ServerSettings) -> None:
+def test_a_password_is_never_shown(empty: ServerSettings) -> None:
     settings = ServerSettings(data_dir=empty.data_dir, database="postgresql://me:geheim@db.example/launchd")
-    assert name_of_database(settings) == "postgresql://me:***@db.example/launchd"
+    assert database_name(settings) == "postgresql://me:***@db.example/launchd"
     wrong = ServerSettings(data_dir=empty.data_dir, database="mysql://me:geheim@db.example/launchd")
     with pytest.raises(CannotStart) as refused:
         database_url(wrong)
@@ -267,7 +272,7 @@ def test_a_password_is_shown_to_nobody(empty: ServerSettings) -> None:
 
 
 def test_a_database_of_a_newer_server_is_refused(settings: ServerSettings) -> None:
-    with preparing(settings) as connection:
+    with migration_transaction(settings) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         with pytest.raises(CannotStart, match="here was written by a newer queue server"):
             migrate(connection, "here")
@@ -277,5 +282,5 @@ def test_a_database_of_a_newer_server_is_refused(settings: ServerSettings) -> No
 def test_a_migration_may_not_leave_a_row_that_refers_to_nothing(settings: ServerSettings) -> None:
     row = {"entity_id": 7, "name": "p", "folded_name": "p", "created_at": 0.0}
     with pytest.raises(CannotStart, match="A row of table projects refers to one of entities"):  # noqa: SIM117
-        with preparing(settings) as connection:
+        with migration_transaction(settings) as connection:
             connection.execute(insert(projects), row)

@@ -1,4 +1,4 @@
-"""Configurations of sweeps, and the values that are chosen by them."""
+"""Configurations of sweeps, and the values that the samplers choose."""
 
 import json
 import math
@@ -52,7 +52,7 @@ def test_a_grid_has_every_point_once_and_nested_parameters_stay_nested() -> None
 )
 def test_what_is_drawn_lies_where_it_should(spec: dict[str, Any], low: float, high: float) -> None:
     config, random = config_of({"x": spec}), Random(1)
-    drawn = [samplers.draw(config, random)["x"] for _ in range(300)]
+    drawn = [samplers.sample(config, random)["x"] for _ in range(300)]
     slack = 1e-9 * max(1, high)
     assert all(low - slack <= value <= high + slack for value in drawn)
     assert max(drawn) > low + 0.5 * (high - low) / 2
@@ -62,14 +62,14 @@ def test_what_is_drawn_lies_where_it_should(spec: dict[str, Any], low: float, hi
 @pytest.mark.parametrize("kind", ["normal", "q_normal", "log_normal", "q_log_normal"])
 def test_normal_distributions_have_their_middle(kind: str) -> None:
     config, random = config_of({"x": {"distribution": kind, "mu": 1, "sigma": 0.5, "q": 0.1}}), Random(1)
-    drawn = sorted(samplers.draw(config, random)["x"] for _ in range(500))
+    drawn = sorted(samplers.sample(config, random)["x"] for _ in range(500))
     middle = math.exp(1) if "log" in kind else 1
     assert drawn[250] == pytest.approx(middle, rel=0.2)
 
 
 def test_probabilities_are_heeded() -> None:
     config = config_of({"x": {"values": ["a", "b"], "probabilities": [0.0, 1.0]}})
-    assert {samplers.draw(config, Random(seed))["x"] for seed in range(20)} == {"b"}
+    assert {samplers.sample(config, Random(seed))["x"] for seed in range(20)} == {"b"}
 
 
 def losses_of_bayes() -> list[float]:
@@ -153,8 +153,8 @@ def test_bayes_suggests_and_learns_from_values_of_every_distribution(distributio
     config = config_of(parameters, "bayes", **LOSS)
     bayes.check_available(config)
     random = Random(1)
-    # As runs tell it: in JSON of W&B's, 1.0 becomes 1.
-    texts = [samplers.canonical(samplers.arguments(config, samplers.draw(config, random))) for _ in range(50)]
+    # As runs report it: in W&B's JSON 1.0 becomes 1.
+    texts = [samplers.canonical(samplers.arguments(config, samplers.sample(config, random))) for _ in range(50)]
     runs = [json.loads(text) for text in texts]
     seen = [Observation(samplers.values_of(config, run), float(place)) for place, run in enumerate(runs)]
 
@@ -162,7 +162,7 @@ def test_bayes_suggests_and_learns_from_values_of_every_distribution(distributio
 
     suggested = bayes.suggest(config, seen)
     (parameter,) = config.parameters
-    again = bayes.outside(parameter, bayes.inside(parameter, suggested["x"]))
+    again = bayes.from_optuna(parameter, bayes.to_optuna(parameter, suggested["x"]))
     assert again == (pytest.approx(suggested["x"]) if isinstance(suggested["x"], float) else suggested["x"])
 
 

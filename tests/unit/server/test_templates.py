@@ -3,7 +3,7 @@
 import pytest
 
 from launchd.server.errors import Refused
-from launchd.server.templates import check_declarations, fill_in, undeclared
+from launchd.server.launch.templates import check_declarations, fill_in, undeclared
 
 VARIABLES = {
     "mem": {"schema": {"type": "string", "default": "1g", "enum": ["1g", "2g"]}},

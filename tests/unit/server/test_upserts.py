@@ -1,4 +1,4 @@
-"""Inserts that meet a row that is there already."""
+"""Inserts that skip or update existing rows."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Changing users, teams, members, service accounts and keys, under W&B's names where W&B has one."""
+"""Mutations of users, teams, members, service accounts and keys, under W&B's names where W&B has one."""
 
 from typing import Any
 
@@ -6,10 +6,9 @@ import msgspec
 from ariadne import MutationType
 from sqlalchemy import Connection
 
-from launchd.server import keys
 from launchd.server.context import Info
 from launchd.server.errors import NotFound, Refused
-from launchd.server.models import ApiKey, EntityRecord, Person, Role
+from launchd.server.models import ApiKey, EntityRecord, Role, User
 from launchd.server.store.accounts import accounts, api_keys, roles
 
 mutation = MutationType()
@@ -20,14 +19,14 @@ _LONGEST_TEXT = 256
 
 @mutation.field("createUser")
 async def create_user(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """W&B's clients name no user, only an email address."""
+    """W&B's clients send only an email address, from which the name is made."""
     email = _short(input["email"], "email address")
     roles.require_administrator(info.context.viewer)
 
-    def work(connection: Connection) -> tuple[Person, str]:
+    def work(connection: Connection) -> tuple[User, str]:
         name = input.get("username") or accounts.unused_name(connection, email)
         made = accounts.create_user(connection, name, email, admin=bool(input.get("admin")))
-        return made, keys.issue(connection, made, "first key", Role.ADMIN)[1]
+        return made, api_keys.issue(connection, made, "first key", Role.ADMIN)[1]
 
     made, key = await info.context.write(work)
     return {"user": made, "key": key}
@@ -41,7 +40,7 @@ async def generate_key(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
     def work(connection: Connection) -> tuple[ApiKey, str]:
         owner = roles.require_owner(connection, context.viewer, input.get("username"))
-        return keys.issue(connection, owner, description, role)
+        return api_keys.issue(connection, owner, description, role)
 
     made, key = await context.write(work)
     return {"api_key": msgspec.structs.replace(made, name=key), "key": key}
@@ -56,7 +55,7 @@ async def delete_key(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
         return api_keys.revoke(connection, found.id)
 
     success = await context.write(work)
-    context.app.auth.forget()
+    context.app.auth.clear_cache()
     return {"success": success}
 
 
@@ -66,9 +65,9 @@ async def create_team(_: object, info: Info, input: dict[str, Any]) -> dict[str,
     roles.require_administrator(context.viewer)
 
     def work(connection: Connection) -> EntityRecord:
-        admin = accounts.require_person(connection, input.get("team_admin_user_name") or context.viewer.name)
+        admin = accounts.require_user(connection, input.get("team_admin_user_name") or context.viewer.name)
         if admin.is_service:
-            raise Refused(f"{admin.name!r} is a service account: the admin of a team is a person.")
+            raise Refused(f"{admin.name!r} is a service account: the admin of a team must be a user.")
         return accounts.create_team(connection, input["team_name"], admin)
 
     return {"entity": await context.write(work)}
@@ -76,20 +75,20 @@ async def create_team(_: object, info: Info, input: dict[str, Any]) -> dict[str,
 
 @mutation.field("createInvite")
 async def add_member(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Nobody is asked: the user is a member at once."""
+    """Add a member at once, without asking the user."""
     context = info.context
     name = input.get("username") or input.get("email") or ""
     role = Role[input.get("role") or ("ADMIN" if input.get("admin") else "MEMBER")]
 
-    def work(connection: Connection) -> Person:
+    def work(connection: Connection) -> User:
         team = roles.require_team(connection, context.viewer, input["entity_name"])
-        person = accounts.require_person(connection, name)
-        accounts.set_member(connection, team, person, role)
-        return person
+        user = accounts.require_user(connection, name)
+        accounts.set_member(connection, team, user, role)
+        return user
 
-    person = await context.write(work)
-    context.app.auth.forget()
-    return {"invite": {"id": str(person.user_id), "name": person.name, "email": person.email, "to_user": person}}
+    user = await context.write(work)
+    context.app.auth.clear_cache()
+    return {"invite": {"id": str(user.user_id), "name": user.name, "email": user.email, "to_user": user}}
 
 
 @mutation.field("deleteInvite")
@@ -98,14 +97,14 @@ async def remove_member(_: object, info: Info, input: dict[str, Any]) -> dict[st
 
     def work(connection: Connection) -> bool:
         team = roles.require_team(connection, context.viewer, input.get("entity_name") or "")
-        people = {str(member.person.user_id): member.person for member in accounts.members_of(connection, team)}
-        leaving = people.get(input.get("id") or "")
+        users = {str(member.user.user_id): member.user for member in accounts.members_of(connection, team)}
+        leaving = users.get(input.get("id") or "")
         if leaving is None:
             raise NotFound(f"Team {team.name!r} has no member with this id.")
         return accounts.remove_member(connection, team, leaving)
 
     success = await context.write(work)
-    context.app.auth.forget()
+    context.app.auth.clear_cache()
     return {"success": success}
 
 
@@ -114,7 +113,7 @@ async def create_service_account(_: object, info: Info, input: dict[str, Any]) -
     context = info.context
     description = _short(input["description"], "description")
 
-    def work(connection: Connection) -> Person:
+    def work(connection: Connection) -> User:
         team = roles.require_team(connection, context.viewer, input["entity_name"])
         name = input.get("username") or accounts.unused_name(connection, description)
         return accounts.create_service_account(connection, team, name)

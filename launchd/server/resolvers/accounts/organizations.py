@@ -1,6 +1,6 @@
-"""The organization of an entity: there is none. Owns how those hear of it who look for one.
+"""The organization of an entity: there is none, and asking for its name raises an error that says so.
 
-W&B's clients ask for its name where a registry is meant, and would otherwise speak of a team that is missing.
+W&B's clients ask for the name where a registry is meant, and would otherwise report a missing team.
 """
 
 from typing import NoReturn

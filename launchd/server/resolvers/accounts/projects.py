@@ -1,4 +1,4 @@
-"""Projects."""
+"""Projects: reading and creating them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ async def resolve_project(
 async def resolve_projects(
     _: object, info: Info, entity_name: str | None = None, after: str | None = None, first: int | None = None
 ) -> dict[str, Any] | None:
-    """One more than asked for is read, to know whether there is a next page."""
+    """One row more than asked for is read, to know whether there is a next page."""
     context = info.context
     size, start = size_of(first, most=_MOST_PROJECTS), start_of(after, 0)
 

@@ -1,4 +1,4 @@
-"""The viewer and other people, server info, entities."""
+"""The viewer, other users, server info, entities."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ariadne import ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.models import ApiKey, EntityRecord, Member, Person, ResourceConfig, Role, Viewer
+from launchd.server.models import ApiKey, EntityRecord, Member, ResourceConfig, Role, User, Viewer
 from launchd.server.store.accounts import accounts, api_keys, principals, roles
 from launchd.server.store.ids import row_number
 from launchd.server.store.launch import queues
@@ -19,11 +19,11 @@ member = ObjectType("Member")
 resource_config = ObjectType("DefaultResourceConfig")
 bindables = [query, user, api_key, entity, member, resource_config]
 
-_PEOPLES_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None, "organizations": []}
+_USER_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None, "organizations": []}
 """Wandb 0.20 fails where flags are null."""
 _CLIENT_VERSIONS = {"min_cli_version": "0.20.1", "max_cli_version": "0.99.0"}
-"""The newest that the server knows stands for all that come: wandb 0.20 takes from it what the server can do."""
-_ENTITYS_CONSTANTS: dict[str, Any] = {
+"""The highest version stands for all later ones: wandb 0.20 derives from it what the server can do."""
+_ENTITY_CONSTANTS: dict[str, Any] = {
     "available": True,
     "readOnlyAdmin": False,
     "privateOnly": True,
@@ -37,9 +37,9 @@ def _constant(value: Any) -> Any:
     return lambda found, info: value
 
 
-for _name, _value in _PEOPLES_CONSTANTS.items():
+for _name, _value in _USER_CONSTANTS.items():
     user.set_field(_name, _constant(_value))
-for _name, _value in _ENTITYS_CONSTANTS.items():
+for _name, _value in _ENTITY_CONSTANTS.items():
     entity.set_field(_name, _constant(_value))
 
 
@@ -50,8 +50,8 @@ def resolve_viewer(_: object, info: Info) -> Viewer:
 
 @query.field("users")
 async def resolve_users(_: object, info: Info, query: str | None = None) -> dict[str, Any]:
-    found = await info.context.read(accounts.find_people, info.context.viewer, query)
-    return {"edges": [{"node": person} for person in found]}
+    found = await info.context.read(accounts.find_users, info.context.viewer, query)
+    return {"edges": [{"node": each} for each in found]}
 
 
 @query.field("serverInfo")
@@ -67,50 +67,50 @@ async def resolve_entity(_: object, info: Info, name: str | None = None) -> Enti
 
 
 @user.field("id")
-def resolve_user_id(person: Person, info: Info) -> str:
-    return str(person.user_id)
+def resolve_user_id(found: User, info: Info) -> str:
+    return str(found.user_id)
 
 
 @user.field("username")
-def resolve_username(person: Person, info: Info) -> str:
-    return person.name
+def resolve_username(found: User, info: Info) -> str:
+    return found.name
 
 
 @user.field("isServiceAccount")
-def resolve_is_service(person: Person, info: Info) -> bool:
-    return person.is_service
+def resolve_is_service(found: User, info: Info) -> bool:
+    return found.is_service
 
 
 @user.field("teams")
-async def resolve_teams(person: Person, info: Info) -> dict[str, Any]:
-    """Of others, those teams alone that the viewer is in too."""
+async def resolve_teams(found: User, info: Info) -> dict[str, Any]:
+    """The user's teams; of other users only the teams that the viewer shares with them."""
     context = info.context
 
     def work(connection: Connection) -> list[EntityRecord]:
         mine = principals.entities_of(connection, context.viewer.user_id)
-        theirs = principals.entities_of(connection, person.user_id)
+        theirs = principals.entities_of(connection, found.user_id)
         return [team for team in theirs if team in mine]
 
     return {"edges": [{"node": team} for team in await context.read(work)]}
 
 
 @user.field("apiKeys")
-async def resolve_api_keys(person: Person, info: Info) -> dict[str, Any]:
-    """The viewer's own, and of others for those alone who may manage them."""
+async def resolve_api_keys(found: User, info: Info) -> dict[str, Any]:
+    """The viewer's keys; those of other users only if the viewer may manage them."""
     context = info.context
 
     def work(connection: Connection) -> list[ApiKey]:
-        own = person.user_id == context.viewer.user_id
-        if not own and not roles.may_manage_keys(connection, context.viewer, person):
+        own = found.user_id == context.viewer.user_id
+        if not own and not roles.may_manage_keys(connection, context.viewer, found):
             return []
-        return api_keys.keys_of(connection, person.user_id)
+        return api_keys.keys_of(connection, found.user_id)
 
     return {"edges": [{"node": key} for key in await context.read(work)]}
 
 
 @api_key.field("name")
 def resolve_key_name(key: ApiKey, info: Info) -> str:
-    """Wandb 0.31 fails on null; 0.20 takes what stands here for a key to make another with, so it cannot."""
+    """Wandb 0.31 fails on null. Wandb 0.20 takes this value for a key to create another with, which fails."""
     return key.name or ""
 
 
@@ -125,8 +125,8 @@ def resolve_entity_type(found: EntityRecord, info: Info) -> str:
 
 
 @entity.field("user")
-async def resolve_entity_user(found: EntityRecord, info: Info) -> Person | None:
-    return None if found.is_team else await info.context.read(accounts.find_person, found.name)
+async def resolve_entity_user(found: EntityRecord, info: Info) -> User | None:
+    return None if found.is_team else await info.context.read(accounts.find_user, found.name)
 
 
 @entity.field("readOnly")
@@ -148,16 +148,16 @@ async def resolve_members(found: EntityRecord, info: Info) -> list[Member]:
 
 @member.field("id")
 def resolve_member_id(found: Member, info: Info) -> str:
-    return str(found.person.user_id)
+    return str(found.user.user_id)
 
 
 for _field in ("name", "email"):
-    member.set_field(_field, lambda found, info, field=_field: getattr(found.person, field))
+    member.set_field(_field, lambda found, info, field=_field: getattr(found.user, field))
 
 
 @member.field("username")
 def resolve_member_name(found: Member, info: Info) -> str:
-    return found.person.name
+    return found.user.name
 
 
 @member.field("role")
@@ -177,7 +177,7 @@ def resolve_pending(found: Member, info: Info) -> bool:
 
 @member.field("accountType")
 def resolve_account_type(found: Member, info: Info) -> str:
-    return "SERVICE" if found.person.is_service else "MEMBER"
+    return "SERVICE" if found.user.is_service else "MEMBER"
 
 
 @entity.field("defaultResourceConfig")

@@ -1,4 +1,4 @@
-"""Artifacts as they are read: versions, found by id, by name and alias, and what they are members of."""
+"""Reading artifacts: versions by id, by name and alias, and their memberships in collections."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from ariadne import ObjectType, QueryType
 from launchd.server.context import Info
 from launchd.server.models import Artifact, ArtifactMembership, ArtifactTypeRecord, Collection, ProjectRecord
 from launchd.server.resolvers.artifacts.nodes import alias_nodes, files_of, manifest_node, tag_nodes
-from launchd.server.resolvers.pagination import whole
+from launchd.server.resolvers.pagination import single_page
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.artifacts import members as artifact_members
@@ -20,7 +20,7 @@ membership = ObjectType("ArtifactCollectionMembership")
 bindables = [query, project, artifact, membership]
 
 _NO_TTL = -2
-"""What W&B's clients take for "lives for ever"."""
+"""W&B's value for an unlimited lifetime."""
 
 
 @query.field("artifact")
@@ -80,14 +80,14 @@ def resolve_tags(found: Artifact, info: Info) -> list[dict[str, Any]]:
 
 @artifact.field("aliases")
 async def resolve_aliases(found: Artifact, info: Info) -> list[dict[str, Any]]:
-    """In all collections, as W&B's clients expect it: they look for those of the one that they asked for."""
+    """Aliases in all collections, as W&B's clients expect: they filter for the collection they asked about."""
     members = await _memberships_of(found, info)
     return await alias_nodes(info, found, members)
 
 
 @artifact.field("artifactMemberships")
 async def resolve_memberships(found: Artifact, info: Info) -> dict[str, Any]:
-    return whole(await _memberships_of(found, info))
+    return single_page(await _memberships_of(found, info))
 
 
 async def _memberships_of(found: Artifact, info: Info) -> list[ArtifactMembership]:

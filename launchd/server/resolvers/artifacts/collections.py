@@ -10,7 +10,7 @@ from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.models import Artifact, ArtifactMembership, ArtifactTypeRecord, Collection, ProjectRecord
 from launchd.server.resolvers.artifacts.nodes import alias_node, tag_nodes
-from launchd.server.resolvers.pagination import connection_of, size_of, start_of, whole
+from launchd.server.resolvers.pagination import connection_of, single_page, size_of, start_of
 from launchd.server.store.accounts import principals
 from launchd.server.store.artifacts import aliases as artifact_aliases
 from launchd.server.store.artifacts import artifacts, collections
@@ -27,7 +27,7 @@ _PER_PAGE = 1000
 
 
 class _Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What versions can be asked for by."""
+    """Filters on the versions of a collection."""
 
     state: str = artifacts.COMMITTED
     tags: list[str] | str = []
@@ -69,7 +69,7 @@ async def resolve_types(
     found: ProjectRecord, info: Info, after: str | None = None, first: int | None = None
 ) -> dict[str, Any]:
     types = await info.context.read(collections.types_of, found.id)
-    return whole(types)
+    return single_page(types)
 
 
 @artifact_type.field("id")
@@ -138,7 +138,7 @@ def resolve_default_type(found: Collection, info: Info) -> ArtifactTypeRecord:
 
 @collection.field("tags")
 def resolve_tags(found: Collection, info: Info, after: str | None = None, first: int | None = None) -> dict[str, Any]:
-    return whole(tag_nodes(collections.KIND, found.id, found.tags))
+    return single_page(tag_nodes(collections.KIND, found.id, found.tags))
 
 
 @collection.field("aliases")
@@ -202,10 +202,10 @@ def _filters(text: str | None) -> _Filters:
 
 
 def _oldest_first(order: str | None) -> bool:
-    """W&B's orders; it has one of its own for none, the newest first."""
+    """Decode W&B's order; the default is the newest first."""
     if order is None:
         return False
-    word = order.lstrip("+-")
-    if word not in ("createdAt", "versionIndex"):
+    field = order.lstrip("+-")
+    if field not in ("createdAt", "versionIndex"):
         raise Refused(f"Artifacts can be ordered by 'createdAt' and 'versionIndex', not by {order[:40]!r}.")
     return not order.startswith("-")

@@ -20,7 +20,7 @@ bindables = [mutation]
 
 @mutation.field("commitArtifact")
 async def commit(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Idempotent. The manifest is read outside of the transaction: it is stored by its content, so it cannot change."""
+    """Idempotent. The manifest is read outside of the transaction, because a blob cannot change."""
     context = info.context
     found, content = await context.read(_manifest_content, context.viewer, input["artifact_id"])
     if found.state == artifacts.COMMITTED:
@@ -41,6 +41,6 @@ def _commit(connection: Connection, viewer: Viewer, artifact_id: str, entries: l
     found = artifacts.require_artifact(connection, viewer, artifact_id)
     if found.state != artifacts.COMMITTED:
         found = artifacts.require_pending(connection, viewer, artifact_id)
-        size = artifact_files.settle(connection, found, entries)
+        size = artifact_files.match_manifest(connection, found, entries)
         artifact_logging.commit(connection, found, size=size, file_count=len(entries))
     return artifacts.require_artifact(connection, viewer, artifact_id)

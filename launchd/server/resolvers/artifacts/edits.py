@@ -89,10 +89,10 @@ async def _delete(info: Info, collection_id: str, *, is_portfolio: bool) -> Coll
 
 @mutation.field("createArtifactCollectionTagAssignments")
 async def add_tags(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    words = [tag["tag_name"] for tag in input["tags"]]
+    tags = [tag["tag_name"] for tag in input["tags"]]
 
     def work(connection: Connection) -> Collection:
-        return collections.add_tags(connection, _named(connection, info.context.viewer, input), words)
+        return collections.add_tags(connection, _named(connection, info.context.viewer, input), tags)
 
     found = await info.context.write(work)
     return {"tags": tag_nodes(collections.KIND, found.id, found.tags)}
@@ -100,10 +100,10 @@ async def add_tags(_: object, info: Info, input: dict[str, Any]) -> dict[str, An
 
 @mutation.field("deleteArtifactCollectionTagAssignments")
 async def remove_tags(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    words = [tag["tag_name"] for tag in input["tags"]]
+    tags = [tag["tag_name"] for tag in input["tags"]]
 
     def work(connection: Connection) -> None:
-        collections.remove_tags(connection, _named(connection, info.context.viewer, input), words)
+        collections.remove_tags(connection, _named(connection, info.context.viewer, input), tags)
 
     await info.context.write(work)
     return {"success": True}

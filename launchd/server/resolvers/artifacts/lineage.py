@@ -24,7 +24,7 @@ _MOST_RUNS = 1000
 
 @mutation.field("useArtifact")
 async def use(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Of whatever entity the version is: it is enough that the caller may use both."""
+    """The version may belong to any entity, if the caller may use both."""
     context = info.context
 
     def work(connection: Connection) -> Artifact:
@@ -32,7 +32,7 @@ async def use(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         if found.state != artifacts.COMMITTED:
             raise Refused(f"Artifact {found.title!r} is {found.state}, so it cannot be used.")
         names = (input["entity_name"], input["project_name"], input["run_name"])
-        lineage.note(connection, runs.require_run(connection, context.viewer, *names), found, INPUT)
+        lineage.record(connection, runs.require_run(connection, context.viewer, *names), found, INPUT)
         return found
 
     return {"artifact": await context.write(work)}

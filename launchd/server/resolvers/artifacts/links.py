@@ -1,4 +1,4 @@
-"""What versions are members of, changed: links to portfolios, and aliases in collections of either kind."""
+"""Changing memberships of versions: links to portfolios, and aliases in collections of either kind."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ bindables = [mutation]
 
 @mutation.field("linkArtifact")
 async def link(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """It is enough that the caller may look at the version; what changes is the portfolio."""
+    """The caller needs only read access to the version; what changes is the portfolio."""
     viewer = info.context.viewer
-    words = [wish["alias"] for wish in input.get("aliases") or ()]
+    aliases = [each["alias"] for each in input.get("aliases") or ()]
 
     def work(connection: Connection) -> ArtifactMembership:
         found = _wanted(connection, viewer.looking(), input)
-        return artifact_links.link(connection, _portfolio(connection, viewer, found, input), found, words)
+        return artifact_links.link(connection, _portfolio(connection, viewer, found, input), found, aliases)
 
     made = await info.context.write(work)
     return {"version_index": made.version_index, "artifact_membership": made}
@@ -62,7 +62,7 @@ async def unlink(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         found = artifacts.require_artifact(connection, viewer.looking(), input["artifact_id"])
         collection = collections.require_collection(connection, viewer, input["artifact_portfolio_id"])
         if not collection.is_portfolio:
-            # wandb 0.20 takes every version that was looked up by an alias for a link.
+            # wandb 0.20 takes every version that was found by an alias for a link.
             raise Refused(
                 f"Artifact {found.title!r} was logged to {collection.name!r}, not linked to it. To delete a version "
                 "with wandb 0.20, look it up as NAME:vN."
@@ -76,11 +76,11 @@ async def unlink(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 @mutation.field("addAliases")
 async def add_aliases(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     def work(connection: Connection) -> None:
-        for member, words in _aliased(connection, info.context.viewer, input):
+        for member, aliases in _aliased(connection, info.context.viewer, input):
             if member.artifact.state != artifacts.COMMITTED:
                 title, state = member.artifact.title, member.artifact.state
                 raise Refused(f"Artifact {title!r} is {state}, so no alias can stand for it.")
-            artifact_aliases.move(connection, member, words)
+            artifact_aliases.move(connection, member, aliases)
 
     await info.context.write(work)
     return {"success": True}
@@ -89,8 +89,8 @@ async def add_aliases(_: object, info: Info, input: dict[str, Any]) -> dict[str,
 @mutation.field("deleteAliases")
 async def delete_aliases(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     def work(connection: Connection) -> None:
-        for member, words in _aliased(connection, info.context.viewer, input):
-            artifact_aliases.remove(connection, member, words)
+        for member, aliases in _aliased(connection, info.context.viewer, input):
+            artifact_aliases.remove(connection, member, aliases)
 
     await info.context.write(work)
     return {"success": True}
@@ -99,15 +99,15 @@ async def delete_aliases(_: object, info: Info, input: dict[str, Any]) -> dict[s
 def _aliased(
     connection: Connection, viewer: Viewer, input: dict[str, Any]
 ) -> Iterator[tuple[ArtifactMembership, Sequence[str]]]:
-    """The version as a member of each collection that is named, with the aliases that are meant there."""
+    """The version's membership in each named collection, with the aliases that are meant there."""
     found = artifacts.require_artifact(connection, viewer.looking(), input["artifact_id"])
-    wishes: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for wish in input["aliases"]:
-        names = (wish["entity_name"], wish["project_name"], wish["artifact_collection_name"])
-        wishes[names].append(wish["alias"])
-    for names, words in wishes.items():
+    by_collection: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for each in input["aliases"]:
+        names = (each["entity_name"], each["project_name"], each["artifact_collection_name"])
+        by_collection[names].append(each["alias"])
+    for names, aliases in by_collection.items():
         collection = collections.require_by_names(connection, viewer, *names)
-        yield _member(connection, collection, found), list(dict.fromkeys(words))
+        yield _member(connection, collection, found), list(dict.fromkeys(aliases))
 
 
 def _member(connection: Connection, collection: Collection, found: Artifact) -> ArtifactMembership:

@@ -1,4 +1,4 @@
-"""Logging an artifact: W&B's steps to create it, announce its manifest and files. The last is in `commits`."""
+"""Logging an artifact: W&B's steps to create it and to announce its manifest and files. The last is in `commit`."""
 
 from collections import defaultdict
 from typing import Any
@@ -49,7 +49,7 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         made = artifact_logging.create(connection, entity, input)
         run = runs.find_run(connection, made.collection.project_id, input.get("run_name") or "")
         if run is not None:
-            artifact_lineage.note(connection, run, made, artifact_lineage.OUTPUT)
+            artifact_lineage.record(connection, run, made, artifact_lineage.OUTPUT)
         return made
 
     return {"artifact": await context.write(work)}
@@ -106,7 +106,7 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
 
 def _upload_node(connection: Connection, info: Info, of: Artifact, row: ArtifactFile, spec: FileSpec) -> dict[str, Any]:
-    """A `File` with the links that it is uploaded by."""
+    """A `File` with its upload links."""
     node = file_node(info, row, of)
     if spec.parts and row.content is None:
         node["upload_multipart_urls"] = urls_of(info, artifact_parts.announce(connection, row, spec.parts))

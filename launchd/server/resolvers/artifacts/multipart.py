@@ -1,4 +1,4 @@
-"""Files of artifacts that are uploaded in parts: the links of the parts, and the end of the upload."""
+"""Multipart uploads of artifact files: the links of the parts, and the end of the upload."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def digests_of(name: str, given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]
     """Digests in base64 of the parts that a client announces as `UploadPartsInput`.
 
     Raises:
-        Refused: they are not numbered 1, 2, 3 ..., or a digest is none.
+        Refused: they are not numbered 1, 2, 3 ..., or a digest is malformed.
     """
     if [each["part_number"] for each in given] != list(range(1, len(given) + 1)):
         raise Refused(f"The parts of {name[:100]!r} are not numbered 1, 2, 3 and so on.")
@@ -35,7 +35,7 @@ def digests_of(name: str, given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]
 
 
 def _base64_of(name: str, digest: str) -> str:
-    """Clients repeat the ETag of a part as its digest, which HTTP puts in quotes."""
+    """Clients send the ETag of a part back as its digest, which HTTP puts in quotes."""
     plain = digest.strip('"')
     try:
         return base64.b64encode(bytes.fromhex(plain)).decode()
@@ -45,14 +45,14 @@ def _base64_of(name: str, digest: str) -> str:
 
 def urls_of(info: Info, parts: Sequence[FilePart]) -> dict[str, Any]:
     """The `UploadMultipartUrls` of a file's parts."""
-    links, base_url = info.context.app.url_signer, info.context.base_url
-    urls = [{"part_number": part.number, "upload_url": links.sign(base_url, UPLOAD_PART, part.id)} for part in parts]
+    signer, base_url = info.context.app.url_signer, info.context.base_url
+    urls = [{"part_number": part.number, "upload_url": signer.sign(base_url, UPLOAD_PART, part.id)} for part in parts]
     return {"upload_id": storage_id(_KIND, parts[0].file_id), "upload_url_parts": urls}
 
 
 @mutation.field("completeMultipartUploadArtifact")
 async def complete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Idempotent, because the answer may be lost."""
+    """Idempotent, because the response may be lost."""
     context = info.context
     artifact_id, upload_id = input["artifact_id"], input["upload_id"]
     if input["complete_multipart_action"] != _COMPLETE:
@@ -62,7 +62,7 @@ async def complete(_: object, info: Info, input: dict[str, Any]) -> dict[str, An
     if file.content is None:
         _check(file, parts, digests_of(file.name, input["completed_parts"]))
         await context.app.multipart_assembler.assemble(file, parts)
-        context.app.garbage_collector.hurry()
+        context.app.garbage_collector.collect_soon()
     return {"digest": file.md5}
 
 

@@ -1,4 +1,4 @@
-"""What artifacts' resolvers give to GraphQL that is no row of the store: files with their links, aliases, tags."""
+"""GraphQL nodes of artifacts that are no rows of the store: files with their links, aliases, tags."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _FILES = 1000
 
 
 def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict[str, Any]:
-    """A `File`. Its links say what its holder may do, so they are made only for those who may use the artifact."""
+    """A `File`. Its links are permissions, so it is made only for viewers who may use the artifact."""
     direct_url, upload_url = _links_of(info, row)
     return {
         "id": str(row.id),
@@ -38,13 +38,13 @@ def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict
 
 
 def _links_of(info: Info, row: ArtifactFile) -> tuple[str | None, str | None]:
-    """To download it and to upload it, where there is something to download or to upload."""
-    links, base_url = info.context.app.url_signer, info.context.base_url
+    """Links to download and to upload the file; None where there is nothing to download or to upload."""
+    signer, base_url = info.context.app.url_signer, info.context.base_url
     if row.reference is not None:
         return row.reference, None
     if row.content is not None:
-        return links.sign(base_url, DOWNLOAD, row.id), None
-    return None, links.sign(base_url, UPLOAD, row.id) if row.md5 else None
+        return signer.sign(base_url, DOWNLOAD, row.id), None
+    return None, signer.sign(base_url, UPLOAD, row.id) if row.md5 else None
 
 
 def manifest_node(info: Info, row: ArtifactFile) -> dict[str, Any]:
@@ -63,25 +63,25 @@ async def files_of(
 
 
 async def alias_nodes(info: Info, found: Artifact, members: Sequence[ArtifactMembership]) -> list[dict[str, Any]]:
-    """Each `ArtifactAlias` of a version in the collections that it is a member of; the last of each is its number."""
+    """The `ArtifactAlias`es of a version in its collections; the last of each collection is its number."""
     given = await info.context.read(artifact_aliases.aliases_of, found.number)
     return [node for member in members for node in _alias_nodes_of(member, given.get(member.collection.id, []))]
 
 
 def _alias_nodes_of(member: ArtifactMembership, given: Sequence[tuple[int, str]]) -> list[dict[str, Any]]:
-    nodes = [alias_node(member.collection, str(alias_id), word) for alias_id, word in given]
+    nodes = [alias_node(member.collection, str(alias_id), name) for alias_id, name in given]
     if member.version_index is not None and member.artifact.state == artifacts.COMMITTED:
-        word = f"v{member.version_index}"
-        alias_id = storage_id("ArtifactAlias", member.collection.id, member.artifact.number, word)
-        nodes.append(alias_node(member.collection, alias_id, word))
+        name = f"v{member.version_index}"
+        alias_id = storage_id("ArtifactAlias", member.collection.id, member.artifact.number, name)
+        nodes.append(alias_node(member.collection, alias_id, name))
     return nodes
 
 
-def alias_node(collection: Collection, alias_id: str, word: str) -> dict[str, Any]:
+def alias_node(collection: Collection, alias_id: str, name: str) -> dict[str, Any]:
     """An `ArtifactAlias`."""
-    return {"id": alias_id, "alias": word, "artifact_collection": collection}
+    return {"id": alias_id, "alias": name, "artifact_collection": collection}
 
 
-def tag_nodes(owner: str, number: int, words: Sequence[str]) -> list[dict[str, Any]]:
-    """Each `Tag` of something that tags can be given to."""
-    return [{"id": storage_id("Tag", owner, number, word), "name": word} for word in words]
+def tag_nodes(owner: str, number: int, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The `Tag`s of an object."""
+    return [{"id": storage_id("Tag", owner, number, name), "name": name} for name in names]

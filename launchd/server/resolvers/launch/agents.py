@@ -20,13 +20,13 @@ bindables = [query, mutation, agent]
 
 @query.field("launchAgent")
 async def resolve_agent(_: object, info: Info, id: str) -> LaunchAgent | None:
-    """W&B's agent sends no heartbeat of its own: asking after itself is one, if whoever asks may serve queues."""
+    """W&B's agent sends no heartbeats: its query for itself counts as one, if the caller may serve queues."""
     context = info.context
     writing = context.viewer.writing()
 
     def work(connection: Connection) -> LaunchAgent | None:
         if context.viewer.key_role >= Role.MEMBER and agents.find_agent(connection, writing, id):
-            agents.beat(connection, id)
+            agents.record_heartbeat(connection, id)
         return agents.find_agent(connection, context.viewer, id)
 
     return await context.write_guarded(work)
@@ -50,9 +50,9 @@ def resolve_queue_ids(found: LaunchAgent, info: Info) -> tuple[str, ...]:
 
 @agent.field("agentStatus")
 def resolve_status(found: LaunchAgent, info: Info) -> str:
-    """What the agent said last, or LOST where it is not heard of any more and has not said that it leaves."""
-    silence = info.context.app.settings.agent_timeout_seconds
-    lost = found.status != agents.KILLED and time.time() - found.heartbeat_at > silence
+    """The agent's last status, or LOST where its heartbeats stopped and it has not left."""
+    timeout = info.context.app.settings.agent_timeout_seconds
+    lost = found.status != agents.KILLED and time.time() - found.heartbeat_at > timeout
     return agents.LOST if lost else found.status
 
 
@@ -62,7 +62,7 @@ def resolve_config(found: LaunchAgent, info: Info) -> str | None:
 
 
 @agent.field("secondsSinceHeartbeat")
-def resolve_silence(found: LaunchAgent, info: Info) -> float:
+def resolve_seconds_since_heartbeat(found: LaunchAgent, info: Info) -> float:
     return max(0.0, time.time() - found.heartbeat_at)
 
 
@@ -95,8 +95,8 @@ async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         found = agents.find_agent(connection, context.viewer, input["launch_agent_id"])
         if found is None:
             return False, []
-        agents.beat(connection, found.id, status)
-        # Whoever leaves acknowledges nothing any more.
+        agents.record_heartbeat(connection, found.id, status)
+        # An agent that leaves acknowledges nothing any more.
         return True, leases.return_unknown(connection, found.id, []) if status == agents.KILLED else []
 
     success, returned = await context.write_guarded(work)

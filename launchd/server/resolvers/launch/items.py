@@ -1,4 +1,4 @@
-"""Run queue items: reading, and W&B's operations on one of them (acknowledge, fail, warn, delete) and stopping."""
+"""Run queue items: reading, stopping, and W&B's operations on one of them (acknowledge, fail, warn, delete)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,15 +8,15 @@ from ariadne import MutationType, ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
-from launchd.server.models import Item, ItemWarning, StopOrder
+from launchd.server.models import Item, ItemWarning, StopRequest
 from launchd.server.store.launch import items, queues
-from launchd.server.store.launch.states import IN_CARE, STATUS_OF_STATE, STOPPED
+from launchd.server.store.launch.states import HELD, STATUS_OF_STATE, STOPPED
 
 query = QueryType()
 mutation = MutationType()
 item = ObjectType("RunQueueItem")
-stop_order = ObjectType("StopOrder")
-bindables = [query, mutation, item, stop_order]
+stop_request_type = ObjectType("StopRequest")
+bindables = [query, mutation, item, stop_request_type]
 
 
 @query.field("launchRunQueueItem")
@@ -50,13 +50,13 @@ async def resolve_warnings(found: Item, info: Info) -> list[ItemWarning]:
     return await info.context.read(items.warnings_of, found.number)
 
 
-@stop_order.field("runQueueItemId")
-def resolve_stopped_item(order: StopOrder, info: Info) -> str:
-    return order.item_id
+@stop_request_type.field("runQueueItemId")
+def resolve_stopped_item(stop_request: StopRequest, info: Info) -> str:
+    return stop_request.item_id
 
 
 async def _on_item(context: Context, item_id: str, change: Callable[[Connection, Item], bool]) -> dict[str, Any]:
-    """Change an item the viewer may see. A missing item is a "no", not an error: W&B's agent reads `success`."""
+    """Change an item. A missing one gives `success: false`, not an error, because W&B's agent reads `success`."""
 
     def work(connection: Connection) -> bool:
         found = items.find_item(connection, context.viewer, item_id)
@@ -120,4 +120,4 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     found, state = await context.write(work)
     if found.agent_id is not None:
         context.app.notifier.wake_all([found.agent_id])
-    return {"success": state in (STOPPED, *IN_CARE), "state": state}
+    return {"success": state in (STOPPED, *HELD), "state": state}

@@ -1,19 +1,19 @@
-"""Pushing items."""
+"""Pushing items into queues, by the names or the id of the queue."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from ariadne import MutationType
 from sqlalchemy import Connection
 
-from launchd.server import run_specs, submitters
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
-from launchd.server.models import Queue, Viewer
+from launchd.server.launch.enqueue import enqueue
+from launchd.server.launch.run_specs import is_scheduler
+from launchd.server.models import Queue
 from launchd.server.notifier import work_topic
+from launchd.server.resolvers.json_args import parse_object
 from launchd.server.store.launch import items, queues
-from launchd.server.store.launch.states import DEFAULT_PRIORITY
 
 mutation = MutationType()
 bindables = [mutation]
@@ -44,8 +44,8 @@ async def push_by_id(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
 
 
 async def _push(context: Context, find: Callable[[Connection], Queue], input: dict[str, Any]) -> dict[str, Any]:
-    spec = run_specs.parse_object(input["run_spec"], "runSpec")
-    values = run_specs.parse_object(input.get("template_variable_values"), "templateVariableValues")
+    spec = parse_object(input["run_spec"], "runSpec")
+    values = parse_object(input.get("template_variable_values"), "templateVariableValues")
     key = _key(input.get("idempotency_key"))
 
     def work(connection: Connection) -> tuple[str, str, str]:
@@ -55,8 +55,8 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
         return queue.id, *pushed
 
     queue_id, item_id, text = await context.write_guarded(work)
-    # Also for one that is there already: its first push may have died before it could wake anybody.
-    context.app.notifier.wake_one([work_topic(queue_id, scheduler=run_specs.is_scheduler(spec))])
+    # Also for an item that existed: its first push may have been interrupted before the wake-up.
+    context.app.notifier.wake_one([work_topic(queue_id, scheduler=is_scheduler(spec))])
     return {"run_queue_item_id": item_id, "run_spec": text}
 
 
@@ -64,31 +64,3 @@ def _key(given: str | None) -> str | None:
     if given is not None and not 0 < len(given) <= _LONGEST_KEY:
         raise Refused(f"An idempotencyKey has 1 to {_LONGEST_KEY} characters, this one has {len(given)}.")
     return given
-
-
-def enqueue(
-    connection: Connection,
-    viewer: Viewer,
-    queue: Queue,
-    spec: Mapping[str, Any],
-    values: Mapping[str, Any],
-    priority: int | None = None,
-    key: str | None = None,
-) -> tuple[str, str]:
-    """Append an item with what the queue adds to its spec. Returns its id and the spec. `key` is one that no other has.
-
-    Raises:
-        Refused: something in the spec, a template variable or the priority cannot be.
-    """
-    scheduler = run_specs.is_scheduler(spec)
-    rank = run_specs.check_priority(
-        priority, by_priority=queue.prioritization_mode == queues.BY_PRIORITY, default=DEFAULT_PRIORITY
-    )
-    config = queues.find_config(connection, queue.entity_id, queue.resource_config_id)
-    if scheduler and config is not None and spec.get("resource") not in (None, config.resource):
-        # The scheduler of a sweep runs beside the agent, whatever the queue's jobs run on.
-        config, values = None, {}
-    submitters.check_target(connection, viewer, spec)
-    author_id, author = submitters.author_of(connection, viewer, spec)
-    text = msgspec.json.encode(run_specs.normalise(spec, config, values) | {"author": author}).decode()
-    return items.push(connection, queue, text, author_id, priority=rank, is_scheduler=scheduler, key=key), text

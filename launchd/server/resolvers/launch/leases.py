@@ -1,4 +1,4 @@
-"""Handing work to agents: W&B's pop, our waiting claim, giving back, and waiting for orders."""
+"""Leasing items to agents: W&B's pop, the waiting claim, returning items, and waiting for stop requests."""
 
 import time
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
-from launchd.server.disconnect import DisconnectWatch
-from launchd.server.long_poll import wait_for
-from launchd.server.models import LeasedItem, StopOrder
+from launchd.server.http.disconnect import DisconnectWatch
+from launchd.server.models import LeasedItem, StopRequest
 from launchd.server.notifier import work_topic, work_topics
+from launchd.server.resolvers.long_poll import wait_for
 from launchd.server.store.launch import agents, items, leases, queues
 
 mutation = MutationType()
@@ -51,7 +51,7 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
     context.app.notifier.wake_all(work_topics(returned))
     if item is None:
         return None
-    context.app.leases.leased_until(lease.ends_at)
+    context.app.lease_timer.leased_until(lease.ends_at)
     return {"run_queue_item_id": item.item_id, "run_spec": item.run_spec}
 
 
@@ -61,32 +61,32 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     agent_id: str = input["launch_agent_id"]
     agent = await context.read(agents.require_agent, context.viewer, agent_id)
 
-    async def look(presence: DisconnectWatch) -> dict[str, Any]:
-        if await presence.has_gone():
+    async def poll(connection_watch: DisconnectWatch) -> dict[str, Any]:
+        if await connection_watch.has_gone():
             return _NOTHING
         lease = _lease(context, agent_id, input["claim_id"])
-        returned, answer = await context.write_guarded(_claim(context, input, lease, lambda: presence.gone))
+        returned, answer = await context.write_guarded(_claim(context, input, lease, lambda: connection_watch.gone))
         context.app.notifier.wake_all(work_topics(returned))
         if answer["items"]:
-            context.app.leases.leased_until(lease.ends_at)
-            if await presence.has_gone():
-                await _take_back(context, agent_id, answer["items"])
+            context.app.lease_timer.leased_until(lease.ends_at)
+            if await connection_watch.has_gone():
+                await _return_undelivered(context, agent_id, answer["items"])
         return answer
 
     kinds = [kind for kind, most in ((False, input["max_items"]), (True, input["max_schedulers"])) if most > 0]
     work = [work_topic(queue_id, scheduler=kind) for queue_id in agent.queue_ids for kind in kinds]
-    return await wait_for(context, [agent_id, *work], input["wait_seconds"], look, lambda answer: any(answer.values()))
+    return await wait_for(context, [agent_id, *work], input["wait_seconds"], poll, lambda answer: any(answer.values()))
 
 
 def _claim(
     context: Context, input: dict[str, Any], lease: leases.Lease, gone: Callable[[], bool]
 ) -> Callable[[Connection], tuple[set[str], dict[str, Any]]]:
-    wanted = leases.Wanted(
+    wanted = leases.Capacity(
         items=min(input["max_items"], _MOST_ITEMS), schedulers=min(input["max_schedulers"], _MOST_ITEMS)
     )
 
     def work(connection: Connection) -> tuple[set[str], dict[str, Any]]:
-        # Asked as late as can be: nobody must lease for a client that has gone away.
+        # Checked as late as possible: no item must be leased to a client that has disconnected.
         if gone():
             return set(), _NOTHING
         agent = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
@@ -98,13 +98,13 @@ def _claim(
     return work
 
 
-async def _take_back(context: Context, agent_id: str, leased: list[LeasedItem]) -> None:
-    """The client went while the lease was being written.
+async def _return_undelivered(context: Context, agent_id: str, leased: list[LeasedItem]) -> None:
+    """Return items to their queues, because the client disconnected while the lease was being written.
 
-    Should it ask again at this very moment, its acknowledgement fails: a wasted claim, and no harm.
+    If the client reconnects at this moment, its acknowledgement fails, which costs one claim and does no harm.
     """
     item_ids = [item.item_id for item in leased]
-    await _give_back(context, lambda connection: leases.return_items(connection, agent_id, item_ids))
+    await _return_items(context, lambda connection: leases.return_items(connection, agent_id, item_ids))
 
 
 @mutation.field("watchLaunchAgent")
@@ -113,24 +113,24 @@ async def watch(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     agent_id: str = input["launch_agent_id"]
     seen = frozenset(input["seen_stops"])
 
-    def beat(connection: Connection) -> None:
+    def heartbeat(connection: Connection) -> None:
         agents.require_agent(connection, context.viewer, agent_id)
-        agents.beat(connection, agent_id, input["agent_status"])
+        agents.record_heartbeat(connection, agent_id, input["agent_status"])
 
-    def orders(connection: Connection) -> dict[str, Any]:
+    def pending_stops(connection: Connection) -> dict[str, Any]:
         agent = agents.require_agent(connection, context.viewer, agent_id)
-        wishes = [
-            StopOrder(item_id=item_id, reason=reason)
+        stops = [
+            StopRequest(item_id=item_id, reason=reason)
             for item_id, reason in items.stops_for(connection, agent_id)
             if item_id not in seen
         ]
-        return {"stop_polling": agent.stop_polling, "stops": wishes}
+        return {"stop_polling": agent.stop_polling, "stops": stops}
 
-    async def look(_: DisconnectWatch) -> dict[str, Any]:
-        return await context.read(orders)
+    async def poll(_: DisconnectWatch) -> dict[str, Any]:
+        return await context.read(pending_stops)
 
-    await context.write_guarded(beat)
-    return await wait_for(context, [agent_id], input["wait_seconds"], look, lambda answer: any(answer.values()))
+    await context.write_guarded(heartbeat)
+    return await wait_for(context, [agent_id], input["wait_seconds"], poll, lambda answer: any(answer.values()))
 
 
 @mutation.field("resumeLaunchAgent")
@@ -140,24 +140,24 @@ async def resume(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
     def work(connection: Connection) -> list[tuple[str, str]]:
         agents.require_agent(connection, context.viewer, agent_id)
-        agents.beat(connection, agent_id)
+        agents.record_heartbeat(connection, agent_id)
         return leases.return_unknown(connection, agent_id, input["known_item_ids"])
 
-    return {"success": True, "returned": await _give_back(context, work)}
+    return {"success": True, "returned": await _return_items(context, work)}
 
 
 @mutation.field("returnRunQueueItems")
-async def give_back(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+async def return_items(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
 
     def work(connection: Connection) -> list[tuple[str, str]]:
         agent = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
         return leases.return_items(connection, agent.id, input["run_queue_item_ids"])
 
-    return {"returned": await _give_back(context, work)}
+    return {"returned": await _return_items(context, work)}
 
 
-async def _give_back(context: Context, work: Callable[[Connection], list[tuple[str, str]]]) -> list[str]:
+async def _return_items(context: Context, work: Callable[[Connection], list[tuple[str, str]]]) -> list[str]:
     returned = await context.write_guarded(work)
     context.app.notifier.wake_all(work_topics(queue_id for _, queue_id in returned))
     return [item_id for item_id, _ in returned]

@@ -1,4 +1,4 @@
-"""Run queues: reading, creating, replacing, deleting."""
+"""Run queues: reading, creating, changing, deleting."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,15 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import NotFound
+from launchd.server.launch.run_specs import check_config
+from launchd.server.launch.templates import check_declarations, undeclared
 from launchd.server.models import Item, Queue, ResourceConfig, Viewer
+from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.pagination import size_of
 from launchd.server.resources import check_resource
-from launchd.server.run_specs import check_config, parse_object
 from launchd.server.store.accounts import principals
 from launchd.server.store.ids import row_number
 from launchd.server.store.launch import items, queues
-from launchd.server.templates import check_declarations, undeclared
 
 mutation = MutationType()
 queue = ObjectType("RunQueue")
@@ -66,8 +67,8 @@ async def resolve_pending_count(found: Queue, info: Info) -> int:
 
 @queue.field("claimedCount")
 async def resolve_claimed_count(found: Queue, info: Info) -> int:
-    _, in_care = await info.context.read(queues.count_items, found.id)
-    return in_care
+    _, held = await info.context.read(queues.count_items, found.id)
+    return held
 
 
 @mutation.field("createDefaultResourceConfig")

@@ -1,4 +1,4 @@
-"""What agents send in batches: acknowledgements and reports."""
+"""Acknowledgements and reports of items, which agents send in batches."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
-from launchd.server.models import Report
+from launchd.server.models import ItemReport
 from launchd.server.store.launch import agents, items, reports
 from launchd.server.store.launch.states import STATUSES
 
@@ -19,7 +19,7 @@ bindables = [mutation]
 T = TypeVar("T")
 
 _MOST_AT_ONCE = 1000
-"""Each costs some statements, and they share a transaction."""
+"""Each costs some statements in one shared transaction."""
 
 
 @mutation.field("ackRunQueueItems")
@@ -39,24 +39,24 @@ async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str,
 async def report(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     agent_id: str = input["launch_agent_id"]
 
-    def one(connection: Connection, said: Report) -> tuple[str, bool]:
-        return said.item_id, reports.record(connection, agent_id, said)
+    def one(connection: Connection, given: ItemReport) -> tuple[str, bool]:
+        return given.item_id, reports.record(connection, agent_id, given)
 
-    return await _each(info.context, agent_id, [_parse(said) for said in input["reports"]], one)
+    return await _each(info.context, agent_id, [_parse(given) for given in input["reports"]], one)
 
 
-def _parse(said: dict[str, Any]) -> Report:
-    if said["status"] not in STATUSES:
-        raise Refused(f"{said['status'][:40]!r} is no status; known are {', '.join(sorted(STATUSES))}.")
-    return msgspec.convert({**said, "item_id": said["run_queue_item_id"]}, Report)
+def _parse(given: dict[str, Any]) -> ItemReport:
+    if given["status"] not in STATUSES:
+        raise Refused(f"{given['status'][:40]!r} is no status; known are {', '.join(sorted(STATUSES))}.")
+    return msgspec.convert({**given, "item_id": given["run_queue_item_id"]}, ItemReport)
 
 
 async def _each(
     context: Context, agent_id: str, inputs: Sequence[T], one: Callable[[Connection, T], tuple[str, bool]]
 ) -> dict[str, Any]:
-    """All in one transaction, each with an answer of its own."""
+    """Process all inputs in one transaction, each with its own result."""
     if len(inputs) > _MOST_AT_ONCE:
-        raise Refused(f"At most {_MOST_AT_ONCE} items can be told of at once.")
+        raise Refused(f"At most {_MOST_AT_ONCE} items can be reported at once.")
 
     def work(connection: Connection) -> list[tuple[str, bool]]:
         agents.require_agent(connection, context.viewer, agent_id)

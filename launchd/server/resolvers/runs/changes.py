@@ -1,4 +1,4 @@
-"""Changing runs from outside: stopping, deleting, setting their state, deleting their files."""
+"""Mutations of runs: upsert, stopping, deleting, setting their state, deleting their files."""
 
 from typing import Any
 
@@ -14,13 +14,21 @@ from launchd.server.store.artifacts.lineage import OUTPUT
 from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.runs import changes as run_changes
 from launchd.server.store.runs import files as run_files
-from launchd.server.store.runs import removal as run_removal
 from launchd.server.store.runs import runs
+from launchd.server.store.runs import upserts as run_upserts
 
 mutation = MutationType()
 bindables = [mutation]
 
 _MOST_ARTIFACTS = 10_000
+
+
+@mutation.field("upsertBucket")
+async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    found, inserted = await context.write(run_upserts.upsert, context.viewer, input)
+    context.app.heartbeat_timer.on_heartbeat()
+    return {"bucket": found, "inserted": inserted, "server_settings": {"server_messages": []}}
 
 
 @mutation.field("stopRun")
@@ -43,13 +51,13 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     found = await context.read(runs.require_by_storage_id, context.viewer, input["id"])
     if input.get("delete_artifacts"):
         await context.write(_delete_artifacts, context.viewer, found)
-    while not await context.write(run_removal.remove_piece, found.id):
+    while not await context.write(run_changes.delete_batch, found.id):
         pass
     return {}
 
 
 def _delete_artifacts(connection: Connection, viewer: Viewer, found: Run) -> None:
-    """Versions that this run alone has made, with their aliases."""
+    """Delete the versions that only this run has made, with their aliases."""
     for made in artifact_lineage.artifacts_of(connection, viewer, found, OUTPUT, 0, _MOST_ARTIFACTS):
         if len(artifact_lineage.runs_of(connection, viewer, made, OUTPUT, 2)) == 1:
             artifact_edits.delete_version(connection, made, with_aliases=True)
@@ -68,7 +76,7 @@ async def update_state(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
 @mutation.field("deleteFiles")
 async def delete_files(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """What is not a file of a run, or not the viewer's, makes it a "no"; the others are deleted all the same."""
+    """Unknown files and those the viewer may not use give `success: false`; the others are deleted all the same."""
     context = info.context
     if len(input["files"]) > run_files.MOST_AT_ONCE:
         raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be deleted at once.")

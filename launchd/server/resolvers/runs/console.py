@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.models import CONSOLE, Line, Run
 from launchd.server.resolvers.pagination import page_of, size_of, start_of
-from launchd.server.runs.console import take_apart
+from launchd.server.runs.console import parse_line
 from launchd.server.store.runs import lines as run_lines
 
 run = ObjectType("Run")
@@ -43,4 +43,4 @@ def _bounded(lines: int | None) -> int:
 
 
 def _page(lines: list[Line], *, more: bool) -> dict[str, Any]:
-    return page_of(((line.number, take_apart(line)) for line in lines), more=more)
+    return page_of(((line.number, parse_line(line)) for line in lines), more=more)

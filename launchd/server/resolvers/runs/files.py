@@ -54,7 +54,7 @@ async def resolve_files(
     first: int | None = None,
     pattern: str | None = None,
 ) -> dict[str, Any]:
-    """One more than asked for is read, to know whether there is a next page."""
+    """One row more than asked for is read, to know whether there is a next page."""
     size = size_of(first, most=_MOST_FILES)
     if names is not None and len(names) > run_files.MOST_AT_ONCE:
         raise Refused(f"At most {run_files.MOST_AT_ONCE} files can be asked for by name at once.")
@@ -70,7 +70,7 @@ def _link(info: Info, action: str, row: RunFile) -> str:
 
 
 def _file_node(info: Info, row: RunFile) -> dict[str, Any]:
-    """A `File`. Its links say what its holder may do, so they are made only for those who may use the run."""
+    """A `File`. Its links are permissions, so it is made only for viewers who may use the run."""
     return {
         "id": storage_id("RunFile", row.id),
         "name": row.name,
@@ -87,6 +87,6 @@ def _file_node(info: Info, row: RunFile) -> dict[str, Any]:
 
 
 def like_of(pattern: str) -> str:
-    """SQL's LIKE for a pattern in which `*`, `?` or `%` stand for what is left open."""
+    """SQL's LIKE pattern for one in which `*`, `?` or `%` are wildcards."""
     literal = re.sub(r"([\\_])", r"\\\1", pattern)
     return literal.replace("*", "%").replace("?", "_")

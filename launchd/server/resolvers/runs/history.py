@@ -1,12 +1,12 @@
-"""What a run logged: history and system metrics."""
+"""Fields of a run's history and system metrics."""
 
 from typing import Any
 
 from ariadne import ObjectType
 
-from launchd.server import history
 from launchd.server.context import Info
 from launchd.server.models import EVENTS, HISTORY, Run
+from launchd.server.resolvers.runs import sampled_history as history
 from launchd.server.store.runs import lines as run_lines
 
 run = ObjectType("Run")
@@ -36,7 +36,7 @@ async def resolve_sampled_history(found: Run, info: Info, specs: list[str]) -> l
 
 @run.field("parquetHistory")
 async def resolve_parquet_history(found: Run, info: Info, live_keys: list[str]) -> dict[str, Any]:
-    """W&B's newer clients take from it where the lines begin that they must ask for page by page."""
+    """W&B's newer clients read from it at which line the lines begin that they must fetch page by page."""
     first = await info.context.read(run_lines.some, found.id, HISTORY, [0])
     return {"parquet_urls": [], "live_data": list(history.values_of([line.content for line in first], live_keys))}
 
@@ -52,5 +52,5 @@ async def resolve_events_tail(found: Run, info: Info) -> list[str]:
 
 
 async def _tail(info: Info, found: Run, stream: int) -> list[str]:
-    """The last line alone: W&B's clients read no more of it."""
+    """The last line only: W&B's clients read no more of it."""
     return [line.content for line in await info.context.read(run_lines.tail, found.id, stream, 1)]

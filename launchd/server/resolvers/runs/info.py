@@ -1,4 +1,4 @@
-"""What a run's client said of its machine and its code: W&B's `runInfo`, from the file it uploads."""
+"""W&B's `runInfo`: machine and code of a run, from the metadata file that its client uploads."""
 
 import msgspec
 from ariadne import ObjectType
@@ -20,7 +20,7 @@ class _Git(msgspec.Struct, frozen=True):
 
 
 class _Metadata(msgspec.Struct, frozen=True):
-    """Parts of the file, in its words."""
+    """The fields of the file that are used, under its names."""
 
     program: str | None = None
     args: list[str] = []
@@ -45,7 +45,7 @@ _decoder = msgspec.json.Decoder(_Metadata)
 
 @run.field("runInfo")
 async def resolve_run_info(found: Run, info: Info) -> _Metadata | None:
-    """Null where the file is missing or is not what clients write."""
+    """Null where the file is missing or malformed."""
     files = await info.context.read(run_files.page, found.id, 0, 1, [_FILE], None)
     if not files or files[0].content is None or (files[0].size or 0) > _MOST_BYTES:
         return None

@@ -41,12 +41,12 @@ async def resolve_runs(
 
 
 def query_of(project_id: int, filter_text: str | None, order: str | None) -> RunQuery:
-    """What is asked for. Raises `Refused` where the filter or the order cannot be used."""
+    """The query for these arguments. Raises `Refused` where the filter or the order is not valid."""
     return RunQuery(project_id, filters.read_filter(filter_text), sorting.parse_order(order))
 
 
 async def page_of_runs(info: Info, query: RunQuery, after: str | None, first: int | None) -> dict[str, Any]:
-    """A connection of runs. One more than asked for is read, to know whether there is a next page."""
+    """A connection of runs. One row more than asked for is read, to know whether there is a next page."""
     size, start = size_of(first, most=_MOST_RUNS), start_of(after, 0)
     rows = await info.context.read(run_lists.page, query, start, size + 1)
     return page_of(enumerate(rows[:size], start + 1), more=len(rows) > size)

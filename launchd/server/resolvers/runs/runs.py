@@ -1,4 +1,4 @@
-"""Runs: what one is."""
+"""Runs: finding one, and its fields."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 from ariadne import ObjectType, QueryType
 
 from launchd.server.context import Info
-from launchd.server.models import EVENTS, Person, ProjectRecord, Run
+from launchd.server.models import EVENTS, ProjectRecord, Run, User
 from launchd.server.runs import history_keys, lenient_json
 from launchd.server.store.accounts import accounts, principals
 from launchd.server.store.ids import names_id
@@ -47,7 +47,7 @@ async def resolve_run(found: ProjectRecord, info: Info, name: str) -> Run | None
 
 @project.field("bucket")
 async def resolve_bucket(found: ProjectRecord, info: Info, name: str, missing_ok: bool | None = None) -> Run | None:
-    """A run that was only announced has nothing to be resumed, so whoever asks whether there is one hears no."""
+    """With `missing_ok` (a client about to resume), a run that was only announced counts as missing."""
     bucket = await info.context.read(runs.find_run, found.id, name)
     return None if bucket is not None and bucket.state == PENDING and missing_ok else bucket
 
@@ -112,7 +112,7 @@ async def resolve_system_metrics(found: Run, info: Info) -> str:
 
 @run.field("historyKeys")
 def resolve_history_keys(found: Run, info: Info) -> dict[str, Any] | None:
-    return history_keys.read(found.history_keys).shown() if found.history_keys else None
+    return history_keys.decode(found.history_keys).to_json() if found.history_keys else None
 
 
 @run.field("projectId")
@@ -121,9 +121,9 @@ def resolve_project_id(found: Run, info: Info) -> str:
 
 
 @run.field("user")
-async def resolve_user(found: Run, info: Info) -> Person:
-    """Who submitted or started it; the viewer where nobody is known, for W&B's clients fail on null."""
-    return await info.context.read(accounts.person_by_id, found.author_id) or info.context.viewer
+async def resolve_user(found: Run, info: Info) -> User:
+    """The run's author; the viewer where none is known, because W&B's clients fail on null."""
+    return await info.context.read(accounts.user_by_id, found.author_id) or info.context.viewer
 
 
 @run.field("project")

@@ -1,4 +1,4 @@
-"""Agents of sweeps: registering, and the heartbeat by which they get their runs."""
+"""Agents of sweeps: registration, and the heartbeat that hands out runs."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from typing import Any
 from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
-from launchd.server import run_specs
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
 from launchd.server.models import Sweep, SweepAgent
+from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.runs.lists import page_of_runs
 from launchd.server.runs import lenient_json
 from launchd.server.store.runs import lists as run_lists
@@ -19,8 +19,8 @@ from launchd.server.store.sweeps import ends as sweep_ends
 from launchd.server.store.sweeps import results as sweep_results
 from launchd.server.store.sweeps import runs as sweep_runs
 from launchd.server.store.sweeps import sweeps
-from launchd.server.store.sweeps.runs import Asking
-from launchd.server.store.sweeps.states import OVER, RUNNING
+from launchd.server.store.sweeps.runs import AgentHeartbeat
+from launchd.server.store.sweeps.states import ENDED, RUNNING
 from launchd.server.sweeps import bayes
 from launchd.server.sweeps.config import read_config
 
@@ -47,34 +47,34 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
 
 @mutation.field("agentHeartbeat")
-async def heartbeat(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+async def agent_heartbeat(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
-    states = run_specs.parse_object(input.get("run_state"), "runState")
+    states = parse_object(input.get("run_state"), "runState")
     if len(states) > _MOST_ALIVE:
         raise Refused(f"runState has {len(states)} runs; an agent can have at most {_MOST_ALIVE}.")
     # The scheduler may name its runs by their whole path.
     alive = frozenset(name.rpartition("/")[2] for name, lives in states.items() if lives)
 
-    def look(connection: Connection) -> Asking:
+    def load(connection: Connection) -> AgentHeartbeat:
         found = sweeps.require_agent(connection, context.viewer, input["id"])
         of = sweeps.sweep_by_number(connection, found.sweep_id)
-        return Asking(found, of, read_config(of.config), alive)
+        return AgentHeartbeat(found, of, read_config(of.config), alive)
 
-    asking = await context.read(look)
-    suggested = await _suggestion(context, asking)
-    commands = await context.write(lambda connection: sweep_runs.commands(connection, look(connection), suggested))
-    return {"agent": asking.agent, "commands": lenient_json.dumps(commands)}
+    heartbeat = await context.read(load)
+    suggested = await _suggestion(context, heartbeat)
+    commands = await context.write(lambda connection: sweep_runs.commands(connection, load(connection), suggested))
+    return {"agent": heartbeat.agent, "commands": lenient_json.dumps(commands)}
 
 
-async def _suggestion(context: Context, asking: Asking) -> Mapping[str, Any] | None:
-    """Thinking takes a while, so it is done before the decision, and only where it will be needed."""
-    wanted = asking.sweep.state == RUNNING and not asking.alive
-    if asking.config.method != "bayes" or not wanted:
+async def _suggestion(context: Context, heartbeat: AgentHeartbeat) -> Mapping[str, Any] | None:
+    """Values suggested by Optuna, where they will be needed. Slow, so computed before the transaction."""
+    wanted = heartbeat.sweep.state == RUNNING and not heartbeat.alive
+    if heartbeat.config.method != "bayes" or not wanted:
         return None
-    if await context.read(sweep_ends.is_exhausted, asking.sweep, asking.config):
+    if await context.read(sweep_ends.is_exhausted, heartbeat.sweep, heartbeat.config):
         return None
-    seen = await context.read(sweep_results.observations, asking.sweep, asking.config)
-    return await asyncio.to_thread(bayes.suggest, asking.config, seen)
+    seen = await context.read(sweep_results.observations, heartbeat.sweep, heartbeat.config)
+    return await asyncio.to_thread(bayes.suggest, heartbeat.config, seen)
 
 
 @sweep.field("agents")
@@ -97,7 +97,7 @@ def resolve_name(found: SweepAgent, info: Info) -> str:
 @agent.field("state")
 async def resolve_state(found: SweepAgent, info: Info) -> str:
     of = await info.context.read(sweeps.sweep_by_number, found.sweep_id)
-    return "FINISHED" if of.state in OVER else "RUNNING"
+    return "FINISHED" if of.state in ENDED else "RUNNING"
 
 
 @agent.field("totalRuns")
@@ -115,7 +115,7 @@ async def resolve_runs(
     before: str | None = None,
     last: int | None = None,
 ) -> dict[str, Any]:
-    """In the order in which they were made; `before` and `last` are not used by any client."""
+    """In order of creation; no client uses `before` and `last`."""
     return await page_of_runs(info, await _query(info, found), after, first)
 
 

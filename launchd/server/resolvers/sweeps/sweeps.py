@@ -1,4 +1,4 @@
-"""Sweeps: reading, making, changing."""
+"""Sweeps: reading, creating, changing."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from ariadne import MutationType, ObjectType
 from graphql import GRAPHQL_MAX_INT
 from sqlalchemy import Connection
 
-from launchd.server import run_specs
 from launchd.server.context import Info
+from launchd.server.launch.enqueue import enqueue
 from launchd.server.models import ProjectRecord, Sweep, Viewer
 from launchd.server.notifier import work_topic
-from launchd.server.resolvers.launch.items_push import enqueue
+from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.pagination import size_of, start_of
 from launchd.server.resolvers.runs.lists import page_of_runs
 from launchd.server.runs import filters, sorting
@@ -55,7 +55,7 @@ async def resolve_sweeps(
     wanted = _predicate(filters)
     size, start = size_of(first, most=_MOST_SWEEPS), start_of(after, 0)
     rows = await info.context.read(sweeps.sweeps_of, found.id, start, size + 1)
-    shown = [(place, row) for place, row in enumerate(rows[:size], start + 1) if wanted(_SweepDocument(row))]
+    shown = [(place, row) for place, row in enumerate(rows[:size], start + 1) if wanted(_SweepFields(row))]
     return {
         "edges": [{"node": row, "cursor": str(place)} for place, row in shown],
         "page_info": {"has_next_page": len(rows) > size, "end_cursor": str(start + size)},
@@ -66,8 +66,8 @@ def _predicate(text: str | None) -> filters.Predicate:
     return filters.predicate(filters.read_filter(text))
 
 
-class _SweepDocument:
-    """A sweep as filters see it."""
+class _SweepFields:
+    """The fields of a sweep that filters can use."""
 
     def __init__(self, found: Sweep) -> None:
         self._values = {
@@ -146,9 +146,9 @@ async def resolve_project(found: Sweep, info: Info) -> ProjectRecord:
 async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     scheduler = sweep_upserts.read_scheduler(input.get("launch_scheduler"))
-    values = run_specs.parse_object(input.get("template_variable_values"), "templateVariableValues")
+    values = parse_object(input.get("template_variable_values"), "templateVariableValues")
     if input.get("config") is not None:
-        # Before the others who write have to wait for it; it is remembered.
+        # Outside of the transaction, so that other writers do not wait for it; the result is cached.
         await _read(input["config"])
 
     def work(connection: Connection) -> tuple[Sweep, str | None, list[str]]:
@@ -166,14 +166,14 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
 
 async def _read(config: str) -> SweepConfig:
-    """Long YAML takes seconds, which the event loop does not have."""
+    """Parse in another thread: long YAML takes seconds, which must not block the event loop."""
     return await asyncio.to_thread(read_config, config)
 
 
 def _queue_scheduler(
     connection: Connection, viewer: Viewer, made: Sweep, scheduler: Scheduler, values: Mapping[str, Any]
 ) -> str:
-    """Id of the queue that got the scheduler's item."""
+    """Queue the scheduler's item. Returns the id of the queue."""
     entity = scheduler.run_queue_entity or made.entity_name
     queue = queues.require_queue(connection, viewer, entity, scheduler.run_queue_project, scheduler.queue)
     enqueue(connection, viewer, queue, scheduler.spec_for(made), values)

@@ -1,1 +1,1 @@
-"""Statements on accounts, keys and projects."""
+"""Statements on users, teams, keys and projects, and who may use and manage them."""

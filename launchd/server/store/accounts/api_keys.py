@@ -1,14 +1,17 @@
-"""API keys: whose they are, what they may, when they were used. Owns their rows; the keys themselves are not kept."""
+"""API keys: owner, role, last use. Keys are generated here; only their digests are stored."""
 
+import hashlib
+import secrets
+import string
 import time
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from launchd.server.models import ApiKey, Person, Role, Viewer
+from launchd.server.models import ApiKey, Role, User, Viewer
 from launchd.server.store.database import insert_row
 from launchd.server.store.tables import api_keys, entities, memberships, users
 
-PERSON = (
+USER_COLUMNS = (
     users.c.id.label("user_id"),
     users.c.name,
     users.c.email,
@@ -19,7 +22,13 @@ PERSON = (
 """Columns of a `Person`, of users joined with their default entity."""
 
 _OWNER = (
-    select(*PERSON, users.c.default_entity_id, api_keys.c.role, api_keys.c.id.label("key_id"), api_keys.c.last_used_at)
+    select(
+        *USER_COLUMNS,
+        users.c.default_entity_id,
+        api_keys.c.role,
+        api_keys.c.id.label("key_id"),
+        api_keys.c.last_used_at,
+    )
     .join(api_keys, api_keys.c.user_id == users.c.id)
     .join(entities, entities.c.id == users.c.default_entity_id)
     .where(api_keys.c.digest == bindparam("of_digest"))
@@ -39,20 +48,39 @@ _KEYS = select(
 )
 _USED = update(api_keys).where(api_keys.c.digest == bindparam("of_digest"))
 
+_ALPHABET = string.ascii_lowercase + string.digits
+_LENGTH = 40
+
+
+def new_key() -> str:
+    """40 characters of a-z and 0-9, the form W&B's clients accept (206 bits)."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+
+
+def digest_of(key: str) -> str:
+    """SHA-256 in hex. Enough without salt or stretching: keys are random, not chosen."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def issue(connection: Connection, owner: User, description: str, role: Role) -> tuple[ApiKey, str]:
+    """Generate a key for `owner` and store its digest. Returns the record and the key, which cannot be read again."""
+    key = new_key()
+    return add(connection, owner, digest_of(key), description, role), key
+
 
 def viewer_of_key(connection: Connection, digest: str, author: str = "") -> Viewer | None:
-    """Whose key has this digest. `author` names, under a service account's key, the member of its team to act for.
+    """The viewer of the key with this digest. `author` names, for a service account, the member of its team to act for.
 
-    A name that is no member's is passed over, so that the jobs of somebody who has left the team can still end.
+    The name of no member is ignored, so that the jobs of a user who has left the team can still end.
     """
     row = connection.execute(_OWNER, {"of_digest": digest}).first()
     if row is None:
         return None
     named = {"of_team": row.default_entity_id, "of_name": author}
     member = connection.execute(_MEMBER, named).first() if row.is_service and author else None
-    person = {column.name: row._mapping[column.name] for column in PERSON}
+    user = {column.name: row._mapping[column.name] for column in USER_COLUMNS}
     return Viewer(
-        **person,
+        **user,
         key_role=Role(row.role),
         author_id=member.id if member else row.user_id,
         author=member.name if member else row.name,
@@ -60,17 +88,17 @@ def viewer_of_key(connection: Connection, digest: str, author: str = "") -> View
 
 
 def member_named(connection: Connection, team_id: int, name: str) -> int | None:
-    """Number of the member of an entity who has this name."""
+    """Number of the entity's member with this name."""
     return connection.execute(_MEMBER, {"of_team": team_id, "of_name": name}).scalar()
 
 
-def note_use(connection: Connection, digest: str) -> None:
-    """The key is being used now."""
+def record_use(connection: Connection, digest: str) -> None:
+    """Record that the key is used now."""
     connection.execute(_USED, {"of_digest": digest, "last_used_at": time.time()})
 
 
-def add(connection: Connection, owner: Person, digest: str, description: str, role: Role) -> ApiKey:
-    """Keep the digest of a new key."""
+def add(connection: Connection, owner: User, digest: str, description: str, role: Role) -> ApiKey:
+    """Store the digest of a new key."""
     now = time.time()
     row = {"user_id": owner.user_id, "description": description, "role": int(role), "created_at": now}
     key_id = insert_row(connection, insert(api_keys), row | {"digest": digest})
@@ -80,17 +108,17 @@ def add(connection: Connection, owner: Person, digest: str, description: str, ro
 
 
 def keys_of(connection: Connection, user_id: int) -> list[ApiKey]:
-    """Keys of one person, the oldest first."""
+    """Keys of one user, the oldest first."""
     found = connection.execute(_KEYS.where(api_keys.c.user_id == user_id).order_by(api_keys.c.id))
     return [ApiKey(**{**row._mapping, "role": Role(row.role)}) for row in found]
 
 
 def find_key(connection: Connection, key_id: int) -> ApiKey | None:
-    """The key of this number, whosever it is."""
+    """The key with this number, of any user."""
     row = connection.execute(_KEYS.where(api_keys.c.id == key_id)).first()
     return ApiKey(**{**row._mapping, "role": Role(row.role)}) if row else None
 
 
 def revoke(connection: Connection, key_id: int) -> bool:
-    """Forget a key. False: it is gone already."""
+    """Delete a key. False: it does not exist."""
     return connection.execute(delete(api_keys).where(api_keys.c.id == key_id)).rowcount > 0

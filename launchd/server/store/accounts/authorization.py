@@ -1,8 +1,8 @@
-"""Who may see what, as a condition that every query of an entity's things carries. Owns that one rule.
+"""The authorization rule, as a SQL condition in every query of an entity's objects.
 
-The viewer sees what belongs to entities that gave them a role, and in a request that changes something only what they
-may change: `Viewer.least_role` says which role it takes. Nobody is above the rule, an administrator of the server
-included.
+A viewer sees the objects of entities in which they have a role; in a request that changes something, only where that
+role allows it: `Viewer.least_role` is the role needed. The rule has no exceptions, not even for an administrator of the
+server.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from launchd.server.store.tables import memberships
 
 
 def may_use(entity_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """The viewer may use the entity with this id (a column). Needs the values of `binds`."""
+    """Condition: the viewer may use the entity with this id (a column). Needs the values of `binds`."""
     mine = select(memberships.c.entity_id).where(
         memberships.c.user_id == bindparam("viewer_id"), memberships.c.role >= bindparam("viewer_role")
     )

@@ -1,5 +1,4 @@
-"""Whose a key is, and the entities and projects that somebody may use. Owns the rows of projects; `accounts` and
-`api_keys` own the others."""
+"""The entities and projects that a viewer may use: finding them, and creating projects."""
 
 import time
 from collections.abc import Sequence
@@ -43,19 +42,19 @@ _PAGE = (
 
 
 def entities_of(connection: Connection, user_id: int) -> list[EntityRecord]:
-    """Entities that somebody is a member of, their own included."""
+    """Entities in which a user is a member, their own included."""
     wanted = select(entities).join(memberships).where(memberships.c.user_id == user_id).order_by(entities.c.name)
     return [EntityRecord(**row._mapping) for row in connection.execute(wanted)]
 
 
 def find_entity(connection: Connection, viewer: Viewer, name: str | None) -> EntityRecord | None:
-    """The entity, if it exists and the viewer may use it. None stands for the viewer's own."""
+    """The entity, if it exists and the viewer may use it. None means the viewer's own."""
     row = connection.execute(_ENTITY, {"of_name": name or viewer.entity, **binds(viewer)}).first()
     return EntityRecord(**row._mapping) if row else None
 
 
 def entity_named(connection: Connection, name: str) -> EntityRecord | None:
-    """The entity of this name, whoever asks: for those who manage the server, and for names found in its own rows."""
+    """The entity with this name, without a check of rights: for administrators, and for names from the store's rows."""
     row = connection.execute(_ENTITY_NAMED, {"of_name": name}).first()
     return EntityRecord(**row._mapping) if row else None
 
@@ -64,7 +63,7 @@ def require_entity(connection: Connection, viewer: Viewer, name: str | None) -> 
     """As `find_entity`.
 
     Raises:
-        NotFound: no such entity, or the viewer is no member of it.
+        NotFound: no such entity, or the viewer is not a member of it.
         NotAllowed: the viewer's role in it is too low.
     """
     entity = find_entity(connection, viewer, name)
@@ -77,7 +76,7 @@ def require_entity(connection: Connection, viewer: Viewer, name: str | None) -> 
 
 
 def find_project(connection: Connection, entity: EntityRecord, name: str) -> ProjectRecord | None:
-    """Names are compared without regard to case: W&B's agent lower-cases what the submitter wrote."""
+    """The project by its name. Case is ignored, because W&B's agent lower-cases what the submitter wrote."""
     row = connection.execute(_PROJECT, {"of_entity": entity.id, "of_name": name.lower()}).first()
     return ProjectRecord(**row._mapping) if row else None
 
@@ -102,7 +101,7 @@ def page_of_projects(connection: Connection, entity: EntityRecord, after: int, l
 def ensure_project(
     connection: Connection, entity: EntityRecord, name: str, description: str | None = None, access: str | None = None
 ) -> tuple[ProjectRecord, bool]:
-    """The project, made if missing; and whether it was made."""
+    """The project, created if missing; and whether it was created."""
     found = find_project(connection, entity, name)
     if found is not None:
         return found, False
@@ -122,7 +121,7 @@ def check_name(kind: str, name: str) -> None:
     """Check a new name.
 
     Raises:
-        Refused: empty, too long, or with characters that no path or URL should hold.
+        Refused: empty, too long, or with characters that paths and URLs should not hold.
     """
     if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or any(sign in name for sign in "/\\#?%:"):
         rule = f"1 to {_LONGEST_NAME} printable characters, none of / \\ # ? % :"

@@ -1,73 +1,73 @@
-"""Who may manage whom. Owns the rules; changes nothing.
+"""Checks of who may manage users, teams and keys.
 
-An administrator of the server makes users and teams, and may change the members of every team; an admin of a team
-manages that team and its service accounts; everybody manages their own keys. All of it takes a key of role admin, so
-that the key in a job's environment cannot make itself at home.
+An administrator of the server creates users and teams, and may change the members of every team; an admin of a team
+manages that team and its service accounts; each user manages their own keys. All of it needs a key of role admin, so
+that the key in a job's environment cannot create further access.
 """
 
 from sqlalchemy import Connection
 
 from launchd.server.errors import NotAllowed, NotFound, Refused
-from launchd.server.models import ApiKey, EntityRecord, Person, Role, Viewer
+from launchd.server.models import ApiKey, EntityRecord, Role, User, Viewer
 from launchd.server.store.accounts import accounts, api_keys, principals
 from launchd.server.store.ids import row_number
 
 
 def require_administrator(viewer: Viewer) -> None:
     """Raises:
-    NotAllowed: the viewer is no administrator of the server, or the key may not manage.
+    NotAllowed: the viewer is not an administrator of the server, or the key may not manage.
     """
-    _require_strong_key(viewer)
+    _require_admin_key(viewer)
     if not viewer.admin:
         raise NotAllowed("Only an administrator of this queue server may do this.")
 
 
 def require_team(connection: Connection, viewer: Viewer, name: str) -> EntityRecord:
-    """The team, for somebody who may manage it.
+    """The team, if the viewer may manage it.
 
     Raises:
-        NotFound: no such team that the viewer knows of.
+        NotFound: no such team that the viewer may see.
         NotAllowed: the viewer may not manage it.
-        Refused: it is a person.
+        Refused: it is a user's own entity.
     """
-    _require_strong_key(viewer)
+    _require_admin_key(viewer)
     found = principals.entity_named(connection, name) if viewer.admin else None
     team = found or principals.require_entity(connection, viewer.managing(), name)
     if not team.is_team:
-        raise Refused(f"{name!r} is a person, not a team: nobody else can be a member.")
+        raise Refused(f"{name!r} is the entity of a user, not a team: it can have no other members.")
     return team
 
 
-def require_owner(connection: Connection, viewer: Viewer, name: str | None) -> Person:
-    """Whose keys are meant, if the viewer may manage them. None stands for the viewer.
+def require_owner(connection: Connection, viewer: Viewer, name: str | None) -> User:
+    """The user whose keys are meant, if the viewer may manage them. None means the viewer.
 
     Raises:
-        NotFound: nobody has this name.
-        NotAllowed: they are another's.
+        NotFound: no user has this name.
+        NotAllowed: the viewer may not manage this user's keys.
     """
-    owner = accounts.require_person(connection, name or viewer.name)
+    owner = accounts.require_user(connection, name or viewer.name)
     if not may_manage_keys(connection, viewer, owner):
         raise NotAllowed(f"You may not manage the API keys of {owner.name!r}.")
     return owner
 
 
 def require_key(connection: Connection, viewer: Viewer, key_id: str) -> ApiKey:
-    """The key of this number, if the viewer may manage it.
+    """The key with this number, if the viewer may manage it.
 
     Raises:
         NotFound: no such key that the viewer may manage.
     """
-    _require_strong_key(viewer)
+    _require_admin_key(viewer)
     number = row_number(key_id)
     found = None if number is None else api_keys.find_key(connection, number)
-    owner = accounts.person_by_id(connection, found.user_id) if found else None
+    owner = accounts.user_by_id(connection, found.user_id) if found else None
     if found is None or owner is None or not may_manage_keys(connection, viewer, owner):
         raise NotFound(f"There is no API key {key_id[:40]!r} that you may manage.")
     return found
 
 
-def may_manage_keys(connection: Connection, viewer: Viewer, owner: Person) -> bool:
-    """Their own, everybody's for an administrator, and those of service accounts for an admin of their team."""
+def may_manage_keys(connection: Connection, viewer: Viewer, owner: User) -> bool:
+    """True for the viewer's own keys, for administrators, and for admins of a service account's team."""
     if viewer.key_role != Role.ADMIN:
         return False
     if viewer.admin or viewer.user_id == owner.user_id:
@@ -75,7 +75,7 @@ def may_manage_keys(connection: Connection, viewer: Viewer, owner: Person) -> bo
     return owner.is_service and principals.find_entity(connection, viewer.managing(), owner.entity) is not None
 
 
-def _require_strong_key(viewer: Viewer) -> None:
+def _require_admin_key(viewer: Viewer) -> None:
     if viewer.key_role != Role.ADMIN:
-        word = Role(viewer.key_role).name.lower()
-        raise NotAllowed(f"This API key has the role {word}: managing users, teams and keys takes one of role admin.")
+        role = Role(viewer.key_role).name.lower()
+        raise NotAllowed(f"This API key has the role {role}: managing users, teams and keys takes one of role admin.")

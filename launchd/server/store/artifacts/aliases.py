@@ -1,4 +1,4 @@
-"""Aliases: words that stand for one member of a collection each. Owns their rows."""
+"""Aliases of artifact versions: each stands for one member of a collection."""
 
 from collections.abc import Iterable, Sequence
 
@@ -27,76 +27,76 @@ _OF_VERSION = (
 _DELETE = delete(artifact_aliases).where(
     column.collection_id == bindparam("of_collection"),
     column.artifact_number == bindparam("of_number"),
-    column.alias.in_(bindparam("words", expanding=True)),
+    column.alias.in_(bindparam("aliases", expanding=True)),
 )
 
 
-def check_aliases(words: Iterable[str]) -> None:
-    """Check aliases that somebody wants.
+def check_aliases(aliases: Iterable[str]) -> None:
+    """Check new aliases.
 
     Raises:
-        Refused: one is empty, too long, holds a sign that paths and names use, or is kept for a version's number.
+        Refused: one is empty, too long, contains `/` or `:`, or has the form of a version's number.
     """
-    for word in words:
-        if not 0 < len(word) <= _LONGEST or not word.isprintable() or any(sign in word for sign in "/:"):
+    for alias in aliases:
+        if not 0 < len(alias) <= _LONGEST or not alias.isprintable() or any(sign in alias for sign in "/:"):
             rule = f"1 to {_LONGEST} printable characters, neither / nor :"
-            raise Refused(f"{word[:80]!r} is no alias: {rule}.")
-        if is_version(word):
-            raise Refused(f"{word!r} is no alias: the server gives v0, v1, ... to the versions in their order.")
+            raise Refused(f"{alias[:80]!r} is no alias: {rule}.")
+        if is_version(alias):
+            raise Refused(f"{alias!r} is no alias: the server gives v0, v1, ... to the versions in their order.")
 
 
 def aliases_in(connection: Connection, collection_id: int, after: int, limit: int) -> list[tuple[int, str]]:
-    """Id and word of each alias in a collection, from behind the one with the id `after`."""
+    """Id and name of each alias in a collection, after the one with the id `after`."""
     which = {"of_collection": collection_id, "after": after, "most": limit}
     return [(found.id, found.alias) for found in connection.execute(_IN_COLLECTION, which)]
 
 
 def aliases_of(connection: Connection, number: int) -> dict[int, list[tuple[int, str]]]:
-    """Id and word of each alias that a version was given, by the collection in which it stands for it."""
+    """Id and name of each alias of a version, by collection."""
     given: dict[int, list[tuple[int, str]]] = {}
     for found in connection.execute(_OF_VERSION, {"of_number": number}):
         given.setdefault(found.collection_id, []).append((found.id, found.alias))
     return given
 
 
-def move(connection: Connection, member: ArtifactMembership, words: Sequence[str]) -> None:
-    """Make aliases stand for this version, and for no other of the collection any more."""
-    check_aliases(words)
-    _point(connection, member.collection.id, member.artifact.number, words)
+def move(connection: Connection, member: ArtifactMembership, aliases: Sequence[str]) -> None:
+    """Move aliases to this version, from any other of the collection."""
+    check_aliases(aliases)
+    _point(connection, member.collection.id, member.artifact.number, aliases)
 
 
-def _point(connection: Connection, collection_id: int, number: int, words: Sequence[str]) -> None:
-    rows = [{"collection_id": collection_id, "alias": word, "artifact_number": number} for word in words]
+def _point(connection: Connection, collection_id: int, number: int, aliases: Sequence[str]) -> None:
+    rows = [{"collection_id": collection_id, "alias": alias, "artifact_number": number} for alias in aliases]
     insert_or_update(connection, artifact_aliases, rows, keys=("collection_id", "alias"), columns=("artifact_number",))
 
 
-def remove(connection: Connection, member: ArtifactMembership, words: Sequence[str]) -> None:
-    """Take aliases from this version; those it does not have in the collection are no mistake."""
-    _remove(connection, member.collection.id, member.artifact.number, words)
+def remove(connection: Connection, member: ArtifactMembership, aliases: Sequence[str]) -> None:
+    """Remove aliases from this version; those it does not have are ignored."""
+    _remove(connection, member.collection.id, member.artifact.number, aliases)
 
 
-def _remove(connection: Connection, collection_id: int, number: int, words: Sequence[str]) -> None:
-    connection.execute(_DELETE, {"of_collection": collection_id, "of_number": number, "words": list(words)})
+def _remove(connection: Connection, collection_id: int, number: int, aliases: Sequence[str]) -> None:
+    connection.execute(_DELETE, {"of_collection": collection_id, "of_number": number, "aliases": list(aliases)})
 
 
-def replace(connection: Connection, member: ArtifactMembership, words: Sequence[str]) -> None:
-    """Make these all of its aliases in the collection; its own `v<N>` may be among them."""
-    wanted = [word for word in dict.fromkeys(words) if word != f"v{member.version_index}"]
+def replace(connection: Connection, member: ArtifactMembership, aliases: Sequence[str]) -> None:
+    """Set the version's aliases in the collection; its own `v<N>` may be among them."""
+    wanted = [alias for alias in dict.fromkeys(aliases) if alias != f"v{member.version_index}"]
     given = aliases_of(connection, member.artifact.number).get(member.collection.id, [])
-    remove(connection, member, [word for _, word in given if word not in wanted])
+    remove(connection, member, [alias for _, alias in given if alias not in wanted])
     move(connection, member, wanted)
 
 
 def remove_all(connection: Connection, number: int, *, only_in: int | None = None) -> None:
-    """Take all aliases from a version that is no member any more, everywhere or in one collection.
+    """Remove all aliases of a version that is no member any more, everywhere or in one collection.
 
-    `latest` passes to the newest member that stays.
+    `latest` passes to the newest remaining member.
     """
     for collection_id, given in aliases_of(connection, number).items():
         if only_in not in (None, collection_id):
             continue
-        words = [word for _, word in given]
-        _remove(connection, collection_id, number, words)
-        newest = newest_in(connection, collection_id) if LATEST in words else None
+        aliases = [alias for _, alias in given]
+        _remove(connection, collection_id, number, aliases)
+        newest = newest_in(connection, collection_id) if LATEST in aliases else None
         if newest is not None:
             _point(connection, collection_id, newest, [LATEST])

@@ -1,4 +1,4 @@
-"""Versions of artifacts: finding them by id. Reads only; by name and alias `artifact_members` finds them."""
+"""Versions of artifacts: finding them by id. `members` finds them by name and alias."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,14 +26,14 @@ SELECTED = (
     .join(artifact_collections, artifact_collections.c.id == row.collection_id)
     .join(projects, projects.c.id == artifact_collections.c.project_id)
 )
-"""What makes an `Artifact`; see `from_row`."""
+"""The columns of an `Artifact`; see `from_row`."""
 
 _BY_NUMBER = SELECTED.where(row.number == bindparam("of_number"), may_use(projects.c.entity_id))
 _BY_CLIENT = SELECTED.where(row.client_id == bindparam("of_client"), may_use(projects.c.entity_id))
 
 
 def from_row(found: Row[*tuple[Any, ...]]) -> Artifact:
-    """The value of a row of `SELECTED`."""
+    """The record of a row of `SELECTED`."""
     fields = dict(found._mapping)
     collection = {name: fields[f"collection_{name}"] for name in (*COLLECTION_FIELDS, "entity_id")}
     collection["tags"] = msgspec.json.decode(collection["tags"])
@@ -66,7 +66,7 @@ def require_artifact(connection: Connection, viewer: Viewer, artifact_id: str) -
 
 
 def require_pending(connection: Connection, viewer: Viewer, artifact_id: str) -> Artifact:
-    """As `require_artifact`, for one that may still change.
+    """As `require_artifact`, for a pending one.
 
     Raises:
         Refused: it is committed, or deleted.
@@ -78,5 +78,5 @@ def require_pending(connection: Connection, viewer: Viewer, artifact_id: str) ->
 
 
 def by_client_id(connection: Connection, viewer: Viewer, client_id: str) -> Artifact | None:
-    """The artifact by the id that its client drew for it, before the server gave it one."""
+    """The artifact by the id that its client generated before the server gave it one."""
     return one(connection, _BY_CLIENT.order_by(row.number).limit(1), {"of_client": client_id, **binds(viewer)})

@@ -1,4 +1,4 @@
-"""Collections of artifacts, portfolios among them, and their types. Owns their rows; their versions are elsewhere."""
+"""Collections of artifacts, portfolios included, and artifact types."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,20 +16,20 @@ from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.tables import artifact_collections, artifacts, projects
 
 KIND = "ArtifactCollection"
-"""First word of the ids that clients know."""
+"""First part of the ids that clients know."""
 
 _MOST_TAGS = 100
 
 column = artifact_collections.c
 COLLECTION_FIELDS = tuple(name for name in Collection.__struct_fields__ if name not in ("entity_id", "deleted"))
-"""Columns that make a `Collection`, with its project's entity."""
+"""Columns of a `Collection` besides its project's entity."""
 SELECTED = select(*(column[name] for name in COLLECTION_FIELDS), projects.c.entity_id).join(
     projects, projects.c.id == column.project_id
 )
-"""What makes a `Collection`; see `from_row`."""
+"""The columns of a `Collection`; see `from_row`."""
 _BY_ID = SELECTED.where(column.id == bindparam("of_id"), may_use(projects.c.entity_id))
 _BY_NAME = SELECTED.where(column.project_id == bindparam("of_project"), column.name == bindparam("of_name"))
-# One that was only begun is not listed: clients expect a version in each.
+# A collection without a version is not listed: clients expect a version in each.
 _IS_LISTED = or_(
     column.is_portfolio,
     exists().where(artifacts.c.collection_id == column.id, artifacts.c.version_index.is_not(None)),
@@ -49,7 +49,7 @@ _TYPES = (
 
 
 def from_row(row: Row[*tuple[Any, ...]]) -> Collection:
-    """The value of a row of `SELECTED`."""
+    """The record of a row of `SELECTED`."""
     fields = {name: row._mapping[name] for name in (*COLLECTION_FIELDS, "entity_id")}
     return Collection(**{**fields, "tags": msgspec.json.decode(fields["tags"])})
 
@@ -59,7 +59,7 @@ def _one(row: Row[*tuple[Any, ...]] | None) -> Collection | None:
 
 
 def collection_by_name(connection: Connection, project_id: int, name: str) -> Collection | None:
-    """The collection of a project; the project must be one that the viewer may use."""
+    """The collection with this name; the viewer must be allowed to use the project."""
     return _one(connection.execute(_BY_NAME, {"of_project": project_id, "of_name": name}).first())
 
 
@@ -84,7 +84,7 @@ def require_collection(connection: Connection, viewer: Viewer, collection_id: st
 
 
 def require_kind(connection: Connection, viewer: Viewer, collection_id: str, *, is_portfolio: bool) -> Collection:
-    """As `require_collection`, for a portfolio or for a collection that versions are logged to.
+    """As `require_collection`, of the given kind: a portfolio, or a collection that versions are logged to.
 
     Raises:
         NotFound: no such collection that the viewer may use.
@@ -120,10 +120,10 @@ def ensure_collection(
     *,
     is_portfolio: bool = False,
 ) -> Collection:
-    """The collection, made if missing, and its project too.
+    """The collection, created if missing together with its project.
 
     Raises:
-        Refused: the name is none, or the collection is of another type or kind.
+        Refused: the name is invalid, or the collection is of another type or kind.
     """
     project, _ = principals.ensure_project(connection, entity, project_name)
     principals.check_name("artifact", name)
@@ -137,7 +137,7 @@ def ensure_collection(
 
 
 def check_type(found: Collection, type_name: str) -> None:
-    """Check what a collection is for.
+    """Check the type of a collection.
 
     Raises:
         Refused: it is of another type.
@@ -166,7 +166,7 @@ def _insert(
 def page_of_collections(
     connection: Connection, project_id: int, type_name: str | None, before: int, limit: int
 ) -> list[Collection]:
-    """Portfolios, and collections that have had versions: below the number `before`, newest first, of a given type."""
+    """Portfolios and collections with versions, of one type if given: below the number `before`, newest first."""
     page = _PAGE if type_name is None else _PAGE.where(column.type == type_name)
     rows = connection.execute(page, {"of_project": project_id, "before": before, "most": limit})
     return [from_row(row) for row in rows]
@@ -179,7 +179,7 @@ def count_collections(connection: Connection, project_id: int, type_name: str | 
 
 
 def types_of(connection: Connection, project_id: int) -> list[ArtifactTypeRecord]:
-    """The types that the collections of a project have, by name."""
+    """The types of the collections of a project, by name."""
     return [ArtifactTypeRecord(**row._mapping) for row in connection.execute(_TYPES, {"of_project": project_id})]
 
 
@@ -187,7 +187,7 @@ def edit(connection: Connection, found: Collection, changes: Mapping[str, Any]) 
     """Change `name`, `description` or `type`.
 
     Raises:
-        Refused: the new name is none, or another collection of the project has it.
+        Refused: the new name is invalid, or taken by another collection of the project.
     """
     name, type_name = changes.get("name", found.name), changes.get("type", found.type)
     principals.check_name("artifact", name)
@@ -197,26 +197,26 @@ def edit(connection: Connection, found: Collection, changes: Mapping[str, Any]) 
     return _change(connection, found, dict(changes))
 
 
-def add_tags(connection: Connection, found: Collection, words: Sequence[str]) -> Collection:
-    """Give the collection tags it did not have."""
-    return _change(connection, found, {"tags": with_tags(found.tags, words, ())})
+def add_tags(connection: Connection, found: Collection, names: Sequence[str]) -> Collection:
+    """Add tags to a collection."""
+    return _change(connection, found, {"tags": with_tags(found.tags, names, ())})
 
 
-def remove_tags(connection: Connection, found: Collection, words: Sequence[str]) -> Collection:
-    """Take tags away; those it does not have are no mistake."""
-    return _change(connection, found, {"tags": with_tags(found.tags, (), words)})
+def remove_tags(connection: Connection, found: Collection, names: Sequence[str]) -> Collection:
+    """Remove tags; those it does not have are ignored."""
+    return _change(connection, found, {"tags": with_tags(found.tags, (), names)})
 
 
 def with_tags(now: Sequence[str], add: Iterable[str], remove: Iterable[str]) -> list[str]:
     """The tags after a change.
 
     Raises:
-        Refused: one of those to be added is no tag, or they are too many.
+        Refused: one of those to be added is invalid, or there are too many.
     """
     added, removed = list(add), set(remove)
-    for word in added:
-        principals.check_name("tag", word)
-    tags = [word for word in dict.fromkeys([*now, *added]) if word not in removed]
+    for tag in added:
+        principals.check_name("tag", tag)
+    tags = [tag for tag in dict.fromkeys([*now, *added]) if tag not in removed]
     if len(tags) > _MOST_TAGS:
         raise Refused(f"{len(tags)} tags are too many; at most {_MOST_TAGS} are kept.")
     return tags

@@ -1,4 +1,4 @@
-"""Changing and deleting versions and collections that exist. Owns what goes with them; contents are collected later."""
+"""Changing and deleting versions and collections, with their rows; garbage collection removes the blobs later."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -39,10 +39,10 @@ _OF_COLLECTION = (
 
 
 def edit(connection: Connection, found: Artifact, given: Mapping[str, Any]) -> None:
-    """Change a version as `UpdateArtifactInput` asks for it; what is null there stays.
+    """Change a version as `UpdateArtifactInput` says; null leaves a column unchanged.
 
     Raises:
-        Refused: it is deleted, or an alias or tag is none.
+        Refused: it is deleted, or an alias or tag is invalid.
     """
     if found.state == DELETED:
         raise Refused(f"Artifact {found.title!r} is deleted.")
@@ -53,7 +53,7 @@ def edit(connection: Connection, found: Artifact, given: Mapping[str, Any]) -> N
         changes["ttl_seconds"] = ttl_of(given["ttl_duration_seconds"])
     connection.execute(_UPDATE, {"of_number": found.number, **changes})
     if given.get("aliases") is not None:
-        artifact_aliases.replace(connection, found.membership, [wish["alias"] for wish in given["aliases"]])
+        artifact_aliases.replace(connection, found.membership, [each["alias"] for each in given["aliases"]])
 
 
 def _names(tags: Iterable[Mapping[str, Any]] | None) -> list[str]:
@@ -61,42 +61,42 @@ def _names(tags: Iterable[Mapping[str, Any]] | None) -> list[str]:
 
 
 def delete_version(connection: Connection, found: Artifact, *, with_aliases: bool) -> None:
-    """Delete a version, its links and the rows of its files. Its numbers are not given again.
+    """Delete a version, its links and the rows of its files. Its numbers are not used again.
 
     Raises:
-        Refused: it has aliases that somebody gave it, here or in portfolios, and they are not to go with it.
+        Refused: it has aliases other than `latest`, here or in portfolios, and `with_aliases` is false.
     """
     if not with_aliases:
         _check_no_aliases(connection, found)
     artifact_links.unlink_everywhere(connection, found.number)
-    forget(connection, found.number)
+    mark_deleted(connection, found.number)
     artifact_aliases.remove_all(connection, found.number)
 
 
 def _check_no_aliases(connection: Connection, found: Artifact) -> None:
     given = {
-        collection_id: words
+        collection_id: names
         for collection_id, rows in artifact_aliases.aliases_of(connection, found.number).items()
-        if (words := [word for _, word in rows if word != LATEST])
+        if (names := [name for _, name in rows if name != LATEST])
     }
     here = given.pop(found.collection.id, None)
     if here:
         raise Refused(f"Artifact {found.title!r} has the aliases {', '.join(here)}: delete them too, or move them.")
     if given:
-        # Which ones is not said: they may be of an entity that the caller knows nothing of.
+        # They are not named, because they may be of an entity that the caller may not see.
         raise Refused(f"Artifact {found.title!r} has aliases in portfolios: delete them too, or move them.")
 
 
-def forget(connection: Connection, number: int) -> None:
-    """Mark a version deleted and let go of its files."""
+def mark_deleted(connection: Connection, number: int) -> None:
+    """Mark a version deleted and delete the rows of its files."""
     connection.execute(_FILES, {"of_number": number})
     connection.execute(_DELETE, {"of_number": number, "updated_at": time.time()})
 
 
 def delete_collection(connection: Connection, found: Collection) -> Collection:
-    """Delete a collection with all its versions, also out of portfolios. Returns what it was, marked.
+    """Delete a collection with all its versions, also from portfolios. Returns its last record, marked as deleted.
 
-    Versions that are only linked to it stay.
+    Versions that are only linked to it are kept.
     """
     which = {"of_collection": found.id}
     linked = connection.execute(_LINKED, which).scalars().all()

@@ -1,4 +1,4 @@
-"""What the store can let go of: artifacts that nobody finished, those whose time is over. Owns no table."""
+"""Deletion of abandoned uploads and of versions whose lifetime is over."""
 
 from sqlalchemy import Connection, bindparam, exists
 
@@ -11,7 +11,7 @@ _AT_ONCE = 100
 
 row = artifacts.c
 _ABANDONED = SELECTED.where(row.state == PENDING, row.updated_at < bindparam("before")).limit(_AT_ONCE)
-# W&B's rule: while a version is linked its lifetime does not count.
+# W&B's rule: the lifetime of a linked version does not count.
 _IS_LINKED = exists().where(artifact_links.c.artifact_number == row.number)
 _EXPIRED = SELECTED.where(
     row.state == COMMITTED,
@@ -21,18 +21,18 @@ _EXPIRED = SELECTED.where(
 ).limit(_AT_ONCE)
 
 
-def forget_abandoned(connection: Connection, before: float) -> int:
-    """Delete some of the artifacts that nobody has worked at since then and never committed. Returns how many."""
+def delete_abandoned(connection: Connection, before: float) -> int:
+    """Delete some uncommitted artifacts without uploads since `before`. Returns how many."""
     found = connection.execute(_ABANDONED, {"before": before}).all()
     for abandoned in found:
-        artifact_edits.forget(connection, abandoned.number)
+        artifact_edits.mark_deleted(connection, abandoned.number)
     return len(found)
 
 
-def forget_expired(connection: Connection, now: float) -> int:
-    """Delete some of the versions that were to live until now. Returns how many."""
+def delete_expired(connection: Connection, now: float) -> int:
+    """Delete some versions whose lifetime has ended. Returns how many."""
     found = [from_row(expired) for expired in connection.execute(_EXPIRED, {"before": now})]
     for expired in found:
-        artifact_edits.forget(connection, expired.number)
+        artifact_edits.mark_deleted(connection, expired.number)
         artifact_aliases.remove_all(connection, expired.number)
     return len(found)

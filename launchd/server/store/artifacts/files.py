@@ -1,4 +1,4 @@
-"""Files of artifacts: announced, arrived, checked against the manifest. Owns their rows; the bytes are elsewhere."""
+"""Files of artifacts: announced, arrived, checked against the manifest. Rows only; blobs are in `files.blob_store`."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from launchd.server.store.tables import artifact_collections, artifact_files, ar
 
 FILE, REFERENCE, MANIFEST = "file", "reference", "manifest"
 MANIFEST_NAME = "wandb_manifest.json"
-"""What W&B's clients call it."""
+"""W&B's name of the manifest file."""
 
 _LONGEST_NAME = 1024
 _LONGEST_REFERENCE = 10_000
@@ -54,10 +54,10 @@ _ARRIVED = _UPDATE.where(file.md5 == bindparam("of_md5"))
 
 
 def announce(connection: Connection, artifact: Artifact, kind: str, specs: Sequence[FileSpec]) -> list[ArtifactFile]:
-    """Rows for files that are to be uploaded, in the order of `specs`; what the entity has already needs no upload.
+    """Rows for files to be uploaded, in the order of `specs`; a blob that the entity has already needs no upload.
 
     Raises:
-        Refused: a name that leads out of a directory, or a digest that is none.
+        Refused: a name that leaves its directory, or a malformed digest.
     """
     for spec in specs:
         check_path(spec.name)
@@ -76,7 +76,7 @@ def _named(connection: Connection, artifact: Artifact, kind: str, names: Sequenc
 
 
 def _stored(connection: Connection, artifact: Artifact, md5s: Sequence[str]) -> _Stored:
-    """Content and size by MD5. Only of the same entity: a digest must not open another one's files."""
+    """Digest and size of stored blobs by MD5, of this entity only: a digest must not open another entity's files."""
     which = {"of_entity": artifact.collection.entity_id}
     found = (connection.execute(_STORED_IN_ENTITY, which | {"md5s": some}) for some in _batches(md5s))
     return {md5: (content, size) for rows in found for md5, content, size in rows}
@@ -111,13 +111,13 @@ def _write(
 
 
 def find_file(connection: Connection, file_id: int) -> ArtifactFile | None:
-    """The file by its id; who may use it has been checked by whoever gave the id."""
+    """The file with this id. Rights were checked when the id was given out."""
     row = connection.execute(_BY_ID, {"of_id": file_id}).first()
     return ArtifactFile(**row._mapping) if row else None
 
 
 def by_digest(connection: Connection, artifact: Artifact, md5: str) -> ArtifactFile | None:
-    """One that has arrived with this digest, in base64."""
+    """A file of the artifact that has arrived with this MD5 in base64."""
     values = {"of_artifact": artifact.number, "of_kind": FILE, "of_md5": md5}
     row = connection.execute(_BY_DIGEST, values).first()
     return ArtifactFile(**row._mapping) if row else None
@@ -139,7 +139,7 @@ def page_of_files(
 
 
 def arrived(connection: Connection, found: ArtifactFile, content: str, size: int) -> bool:
-    """The bytes of a file are stored. False: the file is gone, or is to have another content by now."""
+    """Record that a file is stored. False: the file is gone, or was announced again with another content."""
     values = {"of_id": found.id, "of_md5": found.md5, "content": content, "size": size}
     kept = connection.execute(_ARRIVED, values).rowcount > 0
     if kept:
@@ -147,25 +147,25 @@ def arrived(connection: Connection, found: ArtifactFile, content: str, size: int
     return kept
 
 
-def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
-    """Those of these contents that some file has, or some part of one."""
+def known_blobs(connection: Connection, contents: Sequence[str]) -> set[str]:
+    """Which of these digests some file or part refers to."""
     found = connection.execute(select(file.content).where(file.content.in_(contents))).scalars()
-    return {content for content in found if content} | artifact_parts.known_contents(connection, contents)
+    return {content for content in found if content} | artifact_parts.known_blobs(connection, contents)
 
 
-def settle(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> int:
-    """Make the artifact's files exactly those of its manifest. Returns their size in bytes, references included.
+def match_manifest(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> int:
+    """Make the artifact's files exactly those of its manifest. Returns their size in bytes, with references.
 
     Raises:
-        Refused: one of them is not here, or is not what the manifest says.
+        Refused: one of them has not arrived, or is not what the manifest says.
     """
-    _settle_files(connection, artifact, [entry for entry in entries if entry.reference is None])
+    _match_files(connection, artifact, [entry for entry in entries if entry.reference is None])
     _add_references(connection, artifact, [entry for entry in entries if entry.reference is not None])
     artifact_parts.remove_all(connection, artifact.number)
     return sum(entry.size for entry in entries)
 
 
-def _settle_files(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> None:
+def _match_files(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> None:
     announce(connection, artifact, FILE, [FileSpec(name=entry.name, md5=entry.md5) for entry in entries])
     which = {"of_artifact": artifact.number, "of_kind": FILE}
     files = {row.name: ArtifactFile(**row._mapping) for row in connection.execute(_OF_ARTIFACT, which)}
@@ -177,7 +177,7 @@ def _settle_files(connection: Connection, artifact: Artifact, entries: Sequence[
 
 
 def _add_references(connection: Connection, artifact: Artifact, entries: Sequence[ManifestEntry]) -> None:
-    """They are rows too: clients download, of a version, what its list of files names."""
+    """Add references as rows, because clients download what the version's list of files contains."""
     for entry in entries:
         check_path(entry.name)
         _check_reference(entry)
@@ -210,7 +210,7 @@ def check_path(name: str) -> None:
     """Check the name of a file inside an artifact.
 
     Raises:
-        Refused: empty, too long, absolute, or leading out of the directory it will be unpacked in.
+        Refused: empty, too long, absolute, or leaving the directory that it will be unpacked in.
     """
     parts = name.replace("\\", "/").split("/")
     if not 0 < len(name) <= _LONGEST_NAME or "\0" in name or any(part in ("", ".", "..") for part in parts):

@@ -1,6 +1,6 @@
-"""Which run made which version of an artifact, and which used it. Owns the rows that tie the two.
+"""Lineage: which run made which version of an artifact, and which used it.
 
-A run may use a version of another entity; whoever may not use that entity sees nothing of it on either side.
+A run may use a version of another entity; viewers who may not use that entity see nothing of it on either side.
 """
 
 import time
@@ -40,14 +40,14 @@ _OF_RUN = SELECTED.join(artifact_runs, column.artifact_number == artifacts.c.num
 _PAGE = _OF_RUN.where(artifacts.c.number > bindparam("after")).order_by(artifacts.c.number).limit(bindparam("most"))
 
 
-def note(connection: Connection, run: Run, artifact: Artifact, relation: str) -> None:
-    """Tie a run and a version; once is enough."""
+def record(connection: Connection, run: Run, artifact: Artifact, relation: str) -> None:
+    """Record the relation of a run and a version. Idempotent."""
     row = {"run_id": run.id, "artifact_number": artifact.number, "relation": relation, "noted_at": time.time()}
     insert_missing(connection, artifact_runs, [row], keys=_KEYS)
 
 
 def runs_of(connection: Connection, viewer: Viewer, artifact: Artifact, relation: str, most: int) -> list[Run]:
-    """Runs that stand in this relation to a version, the first one first."""
+    """Runs in this relation to a version, in order of recording."""
     which = {"of_number": artifact.number, "of_relation": relation, "most": most, **binds(viewer)}
     return [Run(**row._mapping) for row in connection.execute(_OF_ARTIFACT, which)]
 
@@ -55,12 +55,12 @@ def runs_of(connection: Connection, viewer: Viewer, artifact: Artifact, relation
 def artifacts_of(
     connection: Connection, viewer: Viewer, run: Run, relation: str, after: int, limit: int
 ) -> list[Artifact]:
-    """Versions that stand in this relation to a run, from behind the one with the number `after`."""
+    """Versions in this relation to a run, after the one with the number `after`."""
     which = {"of_run": run.id, "of_relation": relation, "after": after, "most": limit, **binds(viewer)}
     return [from_row(row) for row in connection.execute(_PAGE, which)]
 
 
 def count_artifacts(connection: Connection, viewer: Viewer, run: Run, relation: str) -> int:
-    """How many versions stand in this relation to a run."""
+    """How many versions are in this relation to a run."""
     wanted = select(func.count()).select_from(_OF_RUN.subquery())
     return connection.execute(wanted, {"of_run": run.id, "of_relation": relation, **binds(viewer)}).scalar_one()

@@ -1,4 +1,4 @@
-"""Linking versions to portfolios, and unlinking them. Owns the rows of links."""
+"""Links of versions to portfolios."""
 
 import time
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from launchd.server.store.tables import artifact_collections as collection_rows
 from launchd.server.store.tables import artifact_links
 
 REGISTRY_PREFIX = "wandb-registry-"
-"""What the names of projects start with that are registries of an organization, by W&B's convention."""
+"""Prefix of the projects that are registries of an organization, by W&B's convention."""
 NO_REGISTRIES = (
     "This server has no registries of organizations: link the artifact to a collection of a project, "
     "'ENTITY/PROJECT/COLLECTION', and use it from there."
@@ -35,10 +35,10 @@ _LAST = select(collection_rows.c.links_made - 1).where(_OF_COLLECTION)
 def ensure_portfolio(
     connection: Connection, entity: EntityRecord, project_name: str, type_name: str, name: str
 ) -> Collection:
-    """The portfolio, made if missing, and its project too.
+    """The portfolio, created if missing together with its project.
 
     Raises:
-        Refused: the name is none, what has it is of another type or no portfolio, or the project would be a registry.
+        Refused: the name is invalid, its owner has another type or is no portfolio, or the project would be a registry.
     """
     if project_name.startswith(REGISTRY_PREFIX):
         raise Refused(NO_REGISTRIES)
@@ -46,12 +46,12 @@ def ensure_portfolio(
 
 
 def link(connection: Connection, portfolio: Collection, found: Artifact, aliases: Sequence[str]) -> ArtifactMembership:
-    """Make a version a member of a portfolio; `latest` and the aliases move to it there.
+    """Link a version to a portfolio; `latest` and the aliases move to it there.
 
-    Linked once more, it keeps the number that it has in the portfolio.
+    Linked again, it keeps its number in the portfolio.
 
     Raises:
-        Refused: the version is not committed, or an alias is none.
+        Refused: the version is not committed, or an alias is invalid.
     """
     if found.state != COMMITTED:
         raise Refused(f"Artifact {found.title!r} is {found.state}, so it cannot be linked.")
@@ -61,7 +61,7 @@ def link(connection: Connection, portfolio: Collection, found: Artifact, aliases
 
 
 def find(connection: Connection, portfolio: Collection, artifact: Artifact) -> ArtifactMembership | None:
-    """The version as a member of the portfolio, if it is linked there."""
+    """The version's membership in the portfolio, if it is linked there."""
     row = connection.execute(_FIND, {"of_collection": portfolio.id, "of_number": artifact.number}).first()
     return _membership(portfolio, artifact, *row) if row else None
 
@@ -79,7 +79,7 @@ def _membership(portfolio: Collection, artifact: Artifact, index: int, linked_at
 
 
 def unlink(connection: Connection, portfolio: Collection, artifact: Artifact) -> None:
-    """Take a version and its aliases out of a portfolio. Its number there is not given again.
+    """Remove a version and its aliases from a portfolio. Its number there is not used again.
 
     Raises:
         NotFound: it is not linked there.
@@ -90,5 +90,5 @@ def unlink(connection: Connection, portfolio: Collection, artifact: Artifact) ->
 
 
 def unlink_everywhere(connection: Connection, number: int) -> None:
-    """Take a version that is deleted out of all portfolios; its aliases there stay for now."""
+    """Remove a deleted version from all portfolios; its aliases there are kept for now."""
     connection.execute(_DELETE_ALL, {"of_number": number})

@@ -1,4 +1,4 @@
-"""Logging an artifact, as far as its own row goes: created, committed. Owns the way of a version to its number."""
+"""The row of an artifact while it is logged: created, then committed with its version number."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,28 +30,28 @@ _UPDATE_PENDING = update(artifacts).where(row.number == bindparam("of_number"), 
 
 
 def create(connection: Connection, entity: EntityRecord, given: Mapping[str, Any]) -> Artifact:
-    """A version of a collection, made if missing, as `CreateArtifactInput` asks for it.
+    """A version of a collection, created if missing, as `CreateArtifactInput` says.
 
-    W&B's clients call twice for one artifact, with the same `client_id`: the second call gets what the first made, and
-    fills in only what was missing. `enable_digest_deduplication` answers a committed version of the same digest.
+    W&B's clients call twice for one artifact, with the same `client_id`: the second call gets the version of the first,
+    and adds only what was missing. `enable_digest_deduplication` returns a committed version with the same digest.
 
     Raises:
-        Refused: a name, alias, tag or digest is none, or the collection is of another type.
+        Refused: a name, alias, tag or digest is invalid, or the collection is of another type.
     """
     name = given.get("artifact_collection_name") or next(iter(given.get("artifact_collection_names") or ()), "")
     collection = ensure_collection(connection, entity, given["project_name"], given["artifact_type_name"], name)
-    words = list(dict.fromkeys(wish["alias"] for wish in given.get("aliases") or ()))
-    artifact_aliases.check_aliases(words)
-    found = _made_before(connection, collection, given)
+    aliases = list(dict.fromkeys(each["alias"] for each in given.get("aliases") or ()))
+    artifact_aliases.check_aliases(aliases)
+    found = _find_existing(connection, collection, given)
     if found is None:
-        return _insert(connection, collection, given, words)
+        return _insert(connection, collection, given, aliases)
     if found.state == COMMITTED:
-        artifact_aliases.move(connection, found.membership, words)
+        artifact_aliases.move(connection, found.membership, aliases)
         return found
-    return _fill_in(connection, found, given, words)
+    return _complete(connection, found, given, aliases)
 
 
-def _made_before(connection: Connection, collection: Collection, given: Mapping[str, Any]) -> Artifact | None:
+def _find_existing(connection: Connection, collection: Collection, given: Mapping[str, Any]) -> Artifact | None:
     found = None
     if given.get("client_id"):
         which = {"of_collection": collection.id, "of_client": given["client_id"]}
@@ -88,12 +88,12 @@ def _insert(
 
 
 def ttl_of(given: int | None) -> int | None:
-    """W&B's word for how long a version lives, in seconds; its negative ones mean: for ever."""
+    """W&B's lifetime of a version in seconds; its negative values mean unlimited."""
     return given if given is not None and given > 0 else None
 
 
-def _fill_in(connection: Connection, found: Artifact, given: Mapping[str, Any], aliases: Sequence[str]) -> Artifact:
-    """Nothing that the first call said is lost."""
+def _complete(connection: Connection, found: Artifact, given: Mapping[str, Any], aliases: Sequence[str]) -> Artifact:
+    """Add what the first call left out."""
     missing = {key: given.get(key) for key in ("description", "metadata") if getattr(found, key) is None}
     wanted = dict.fromkeys([*_wanted_aliases(connection, found), *aliases])
     changes = {**missing, "wanted_aliases": _json(wanted), "updated_at": time.time()}
@@ -113,7 +113,7 @@ def _wanted_aliases(connection: Connection, artifact: Artifact) -> list[str]:
 
 
 def touch(connection: Connection, artifact: Artifact) -> None:
-    """Note that somebody still works at a pending artifact: those that nobody does are removed one day."""
+    """Record activity on a pending artifact, so that it does not count as abandoned."""
     connection.execute(_UPDATE_PENDING, {"of_number": artifact.number, "updated_at": time.time()})
 
 
@@ -132,5 +132,5 @@ def commit(connection: Connection, artifact: Artifact, *, size: int, file_count:
         artifact_aliases.move(connection, artifact.membership, _wanted_aliases(connection, artifact))
 
 
-def _json(words: Iterable[str]) -> str:
-    return msgspec.json.encode(list(words)).decode()
+def _json(aliases: Iterable[str]) -> str:
+    return msgspec.json.encode(list(aliases)).decode()

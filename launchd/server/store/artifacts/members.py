@@ -1,6 +1,6 @@
-"""Versions as members of collections: of those they were logged to, and of portfolios they are linked to. Reads only.
+"""Memberships of versions in collections: those they were logged to, and portfolios they are linked to. Reads only.
 
-A link shares nothing: whoever may not use the entity that a version was logged to does not see it in portfolios either.
+A link shares nothing: viewers who may not use the entity of a version do not see it in portfolios either.
 """
 
 import re
@@ -17,7 +17,7 @@ from launchd.server.store.artifacts.artifacts import COMMITTED, SELECTED, from_r
 from launchd.server.store.tables import artifact_aliases, artifact_links, artifacts, projects
 
 LATEST = "latest"
-"""The alias that a name without one stands for."""
+"""The alias implied by a name without one."""
 
 _VERSION = re.compile(r"v(\d{1,9})", re.ASCII)
 
@@ -77,12 +77,12 @@ def latest_of(connection: Connection, viewer: Viewer, collection: Collection) ->
 
 
 def newest_in(connection: Connection, collection_id: int) -> int | None:
-    """Number of the newest member's row, whoever may see it."""
+    """Number of the newest member's row, without a check of rights."""
     return connection.execute(_NEWEST, {"of_collection": collection_id}).scalar()
 
 
 def by_alias(connection: Connection, viewer: Viewer, collection: Collection, alias: str) -> ArtifactMembership | None:
-    """The member that an alias stands for: a word that somebody gave it, or `v<N>`, its number."""
+    """The member with this alias: one that was given to it, or `v<N>`, its number."""
     found = _one(connection, viewer, collection, _BY_ALIAS, of_alias=alias)
     version = _VERSION.fullmatch(alias)
     if found is None and version is not None:
@@ -102,12 +102,12 @@ def by_name(
 
 
 def is_version(alias: str) -> bool:
-    """Whether the word is of the form that stands for a version's number."""
+    """Whether the alias has the form of a version's number."""
     return _VERSION.fullmatch(alias) is not None
 
 
 def links_of(connection: Connection, viewer: Viewer, artifact: Artifact) -> list[ArtifactMembership]:
-    """A version as a member of each portfolio that the viewer may use, the oldest link first."""
+    """The version's memberships in portfolios that the viewer may use, the oldest link first."""
     return [
         ArtifactMembership(
             collection=collections.from_row(found),
@@ -120,7 +120,7 @@ def links_of(connection: Connection, viewer: Viewer, artifact: Artifact) -> list
 
 
 def memberships_of(connection: Connection, viewer: Viewer, artifact: Artifact) -> list[ArtifactMembership]:
-    """As `links_of`, behind the one in the collection that the version was logged to."""
+    """As `links_of`, after the membership in the collection that the version was logged to."""
     return [artifact.membership, *links_of(connection, viewer, artifact)]
 
 
@@ -134,7 +134,7 @@ def page(
     oldest_first: bool,
     tags: Sequence[str],
 ) -> list[ArtifactMembership]:
-    """Members beyond the one with the index `beyond` (None: from the first); only those with all `tags`."""
+    """Members after the one with the index `beyond` (None: from the first); only those with all `tags`."""
     index = member.version_index
     wanted = _OF_COLLECTION.order_by(index.asc() if oldest_first else index.desc())
     if beyond is not None:

@@ -1,4 +1,4 @@
-"""Parts of files of artifacts, until the files are put together. Owns their rows; the bytes are elsewhere."""
+"""Parts of artifact files, until the files are assembled. Rows only; blobs are in `files.blob_store`."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from launchd.server.models import ArtifactFile, FilePart
 from launchd.server.store.tables import artifact_files, artifact_parts
 
 MOST_PARTS = 10_000
-"""As many as W&B's clients make of a file at most."""
+"""The most parts into which W&B's clients split a file."""
 
 part = artifact_parts.c
 _OF_FILE = select(artifact_parts).where(part.file_id == bindparam("of_file")).order_by(part.number)
@@ -21,7 +21,7 @@ _REMOVE_ALL = delete(artifact_parts).where(part.file_id.in_(_FILES))
 
 
 def announce(connection: Connection, file: ArtifactFile, md5s: Sequence[str]) -> list[FilePart]:
-    """Rows for the parts of a file, in order. Those that were announced before with these digests stay as they are.
+    """Rows for the parts of a file, in order. Parts announced before with the same digests are kept.
 
     Raises:
         Refused: more than `MOST_PARTS`.
@@ -43,27 +43,27 @@ def of_file(connection: Connection, file_id: int) -> list[FilePart]:
 
 
 def find_part(connection: Connection, part_id: int) -> FilePart | None:
-    """The part by its id; who may use it has been checked by whoever gave the id."""
+    """The part with this id. Rights were checked when the id was given out."""
     row = connection.execute(_BY_ID, {"of_id": part_id}).first()
     return FilePart(**row._mapping) if row else None
 
 
 def arrived(connection: Connection, part_id: int, content: str, size: int) -> bool:
-    """The bytes of a part are stored. False: it is not awaited any more."""
+    """Record that a part is stored. False: it is not expected any more."""
     return connection.execute(_ARRIVED, {"of_id": part_id, "content": content, "size": size}).rowcount > 0
 
 
 def remove(connection: Connection, file_id: int) -> None:
-    """Forget the parts of a file."""
+    """Delete the parts of a file."""
     connection.execute(_REMOVE, {"of_file": file_id})
 
 
 def remove_all(connection: Connection, artifact_number: int) -> None:
-    """Forget the parts of all files of an artifact."""
+    """Delete the parts of all files of an artifact."""
     connection.execute(_REMOVE_ALL, {"of_artifact": artifact_number})
 
 
-def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
-    """Those of these contents that some part has."""
+def known_blobs(connection: Connection, contents: Sequence[str]) -> set[str]:
+    """Which of these digests some part refers to."""
     found = connection.execute(select(part.content).where(part.content.in_(contents))).scalars()
     return {content for content in found if content}

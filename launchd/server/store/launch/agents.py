@@ -1,4 +1,4 @@
-"""Launch agents: registration, status, heartbeat, the request to leave. Owns their rows."""
+"""Launch agents: registration, status, heartbeat, the request to leave."""
 
 import time
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from launchd.server.store.tables import entities, launch_agent_queues, launch_ag
 
 POLLING = "POLLING"
 KILLED = "KILLED"
-"""It has left, by its own word."""
+"""The agent reported that it leaves."""
 LOST = "LOST"
-"""Not a word of W&B's agents: nothing is heard of it."""
+"""Shown where heartbeats stopped; W&B's agents never report it."""
 
 agent = launch_agents.c
 _AGENTS = (
@@ -44,7 +44,7 @@ _QUEUES_OF = (
     .join(launch_agent_queues, launch_agent_queues.c.queue_id == run_queues.c.id)
     .join(projects, projects.c.id == run_queues.c.project_id)
     .where(launch_agent_queues.c.agent_id == bindparam("of_id"), run_queues.c.deleted_at.is_(None))
-    # Whoever leaves a team takes no more of its items, however they registered.
+    # A user who leaves a team takes no more of its items, with an agent registered before.
     .where(may_use(projects.c.entity_id))
     .order_by(launch_agent_queues.c.place)
 )
@@ -64,7 +64,7 @@ def create_agent(
     """Register an agent for these queues. Returns its id.
 
     Raises:
-        NotFound: one of the queues is missing or not the viewer's.
+        NotFound: one of the queues is missing or not usable by the viewer.
     """
     for queue_id in queue_ids:
         require_queue_by_id(connection, viewer, queue_id)
@@ -84,11 +84,11 @@ def create_agent(
         "next_queue": 0,
     }
     connection.execute(insert(launch_agents), row)
-    _serve(connection, agent_id, queue_ids)
+    _add_queues(connection, agent_id, queue_ids)
     return agent_id
 
 
-def _serve(connection: Connection, agent_id: str, queue_ids: Sequence[str]) -> None:
+def _add_queues(connection: Connection, agent_id: str, queue_ids: Sequence[str]) -> None:
     places = [
         {"agent_id": agent_id, "place": place, "queue_id": queue_id}
         for place, queue_id in enumerate(dict.fromkeys(queue_ids))
@@ -123,13 +123,13 @@ def require_agent(connection: Connection, viewer: Viewer, agent_id: str) -> Laun
 
 
 def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> list[LaunchAgent]:
-    """The youngest first."""
+    """Agents of an entity, the newest first."""
     rows = connection.execute(_OF_ENTITY, {"of_entity": entity.id, **binds(viewer)}).all()
     return [_agent(connection, viewer, row) for row in rows]
 
 
-def beat(connection: Connection, agent_id: str, status: str | None = None) -> None:
-    """Note a sign of life, and the status if one came with it."""
+def record_heartbeat(connection: Connection, agent_id: str, status: str | None = None) -> None:
+    """Record a heartbeat, and the status if one came with it."""
     values: dict[str, Any] = {"of_id": agent_id, "heartbeat_at": time.time()}
     if status is not None:
         values["status"] = status
@@ -137,5 +137,5 @@ def beat(connection: Connection, agent_id: str, status: str | None = None) -> No
 
 
 def stop_polling(connection: Connection, agent_id: str) -> None:
-    """Note that the agent shall leave."""
+    """Ask the agent to stop polling and leave."""
     connection.execute(_UPDATE, {"of_id": agent_id, "stop_polling": True})

@@ -1,4 +1,4 @@
-"""Run queue items from push to end. Owns all changes of state but leasing; each is guarded in SQL."""
+"""Run queue items from push to end: all changes of state except leasing, each guarded in SQL."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from launchd.server.models import EntityRecord, Item, ItemWarning, Queue, Role, 
 from launchd.server.store.accounts import principals
 from launchd.server.store.accounts.authorization import binds, may_use
 from launchd.server.store.ids import new_id
-from launchd.server.store.launch.states import CLAIMED, FAILED, IN_CARE, LEASED, PENDING, STOPPED
+from launchd.server.store.launch.states import CLAIMED, FAILED, HELD, LEASED, PENDING, STOPPED
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.runs import states as run_states
@@ -74,7 +74,7 @@ _INSERT = insert(run_queue_items)
 _CHANGE = update(run_queue_items).where(
     item.id == bindparam("of_id"), item.state.in_(bindparam("of_states", expanding=True))
 )
-# The lease that was looked at, not one that another agent may have got since.
+# Only the lease that was read, not one that another agent may have got since.
 _ACKNOWLEDGE = update(run_queue_items).where(
     item.id == bindparam("of_id"),
     item.state == LEASED,
@@ -83,12 +83,12 @@ _ACKNOWLEDGE = update(run_queue_items).where(
 )
 _SET_RUN = update(run_queue_items).where(item.id == bindparam("of_id"))
 _STOPS = select(item.id, item.stop_reason).where(
-    item.agent_id == bindparam("of_agent"), item.state.in_(IN_CARE), item.stop_requested
+    item.agent_id == bindparam("of_agent"), item.state.in_(HELD), item.stop_requested
 )
 
 
 def pushed_before(connection: Connection, queue: Queue, key: str) -> tuple[str, str] | None:
-    """Id and run spec of the item that was pushed to this queue under the key."""
+    """Id and run spec of the item that was pushed to this queue with this idempotency key."""
     row = connection.execute(_BY_KEY, {"of_queue": queue.id, "of_key": key}).first()
     return (row.id, row.run_spec) if row else None
 
@@ -103,7 +103,7 @@ def push(
     is_scheduler: bool,
     key: str | None = None,
 ) -> str:
-    """Append an item. Returns its id. No other item of the queue may have the same `key`."""
+    """Append an item. Returns its id. `key` must be unused in the queue."""
     item_id = new_id()
     row = {
         "id": item_id,
@@ -128,7 +128,7 @@ def _item(row: Any) -> Item:
 
 
 def find_item(connection: Connection, viewer: Viewer, item_id: str) -> Item | None:
-    """The item by its id alone, if the viewer may see it."""
+    """The item with this id, if the viewer may see it."""
     row = connection.execute(_BY_ID, {"of_id": item_id, **binds(viewer)}).first()
     return _item(row) if row else None
 
@@ -144,26 +144,26 @@ def require_item(connection: Connection, viewer: Viewer, item_id: str) -> Item:
 
 
 def item_of_queue(connection: Connection, queue_id: str, item_id: str) -> Item | None:
-    """The item, if it stands in this queue."""
+    """The item, if it is in this queue."""
     row = connection.execute(_ONE_OF_QUEUE, {"of_queue": queue_id, "of_id": item_id}).first()
     return _item(row) if row else None
 
 
 def items_of_queue(connection: Connection, queue_id: str, limit: int) -> list[Item]:
-    """The youngest first."""
+    """Items of a queue, the newest first."""
     return [_item(row) for row in connection.execute(_YOUNGEST_OF_QUEUE, {"of_queue": queue_id, "most": limit})]
 
 
 def item_of_run(connection: Connection, run_id: int) -> str | None:
-    """Id of the youngest item behind a run."""
+    """Id of the newest item behind a run."""
     wanted = select(item.id).where(item.run_id == run_id).order_by(item.number.desc()).limit(1)
     return connection.execute(wanted).scalar()
 
 
 def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_run: bool) -> bool:
-    """LEASED -> CLAIMED, and the run exists from now on. False: the item is not leased (any more).
+    """LEASED -> CLAIMED, and create the run. False: the item is not leased (any more).
 
-    `follows_run`: nobody will report the item's end, so the run's end is the item's.
+    `follows_run`: no agent will report the item's end, so it ends with its run.
     """
     taken = {
         "state": CLAIMED,
@@ -182,7 +182,7 @@ def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_r
     )
     run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")), found.author_id)
     if found.stop_requested:
-        runs.ask_to_stop(connection, run_id)
+        runs.request_stop(connection, run_id)
     connection.execute(_SET_RUN, {"of_id": found.id, "run_id": run_id})
     return True
 
@@ -200,7 +200,7 @@ def _text(value: object) -> str | None:
 
 
 def acknowledge_for(connection: Connection, agent_id: str, found: Item | None, run_name: str) -> bool:
-    """As `acknowledge`, for one agent, and true again when it repeats itself."""
+    """As `acknowledge`, for one agent; true again when the agent repeats it."""
     if found is None or found.agent_id != agent_id:
         return False
     if found.state == CLAIMED:
@@ -211,11 +211,11 @@ def acknowledge_for(connection: Connection, agent_id: str, found: Item | None, r
 def fail(
     connection: Connection, found: Item, *, message: str | None, stage: str | None, file_paths: Sequence[str] | None
 ) -> bool:
-    """LEASED or CLAIMED -> FAILED, with the reason. False: it is in nobody's care."""
+    """LEASED or CLAIMED -> FAILED, with the reason. False: no agent holds the item."""
     done = _change(
         connection,
         found.id,
-        IN_CARE,
+        HELD,
         {
             "state": FAILED,
             "status": "failed",
@@ -246,7 +246,7 @@ def warn(connection: Connection, found: Item, *, message: str, stage: str, file_
 
 
 def warnings_of(connection: Connection, number: int) -> list[ItemWarning]:
-    """Oldest first."""
+    """Warnings of an item, the oldest first."""
     wanted = (
         select(item_warnings.c.message, item_warnings.c.stage, item_warnings.c.created_at)
         .where(item_warnings.c.item_number == number)
@@ -256,20 +256,20 @@ def warnings_of(connection: Connection, number: int) -> list[ItemWarning]:
 
 
 def stop(connection: Connection, found: Item, reason: str | None) -> str:
-    """A waiting item is STOPPED; for one in an agent's care the wish is noted. Returns the state after it."""
+    """Stop a waiting item; for one held by an agent record the request. Returns the state after it."""
     wish = {"stop_requested": True, "stop_reason": reason}
     ended = {"state": STOPPED, "status": "stopped", "message": reason, "finished_at": time.time()}
     if _change(connection, found.id, (PENDING,), wish | ended):
         return STOPPED
-    if _change(connection, found.id, IN_CARE, wish):
+    if _change(connection, found.id, HELD, wish):
         run_id = _run_of(connection, found)
         if run_id is not None:
-            runs.ask_to_stop(connection, run_id)
+            runs.request_stop(connection, run_id)
     return found.state
 
 
 def stops_for(connection: Connection, agent_id: str) -> list[tuple[str, str]]:
-    """Id and reason of each item in the agent's care that is asked to stop."""
+    """Id and reason of each item held by the agent that is asked to stop."""
     return [(row.id, row.stop_reason or "") for row in connection.execute(_STOPS, {"of_agent": agent_id})]
 
 
@@ -282,7 +282,7 @@ def remove(connection: Connection, queue_id: str, item_id: str) -> bool:
 
 
 def _run_of(connection: Connection, found: Item) -> int | None:
-    """Number of the run that the item became, if it is there."""
+    """Number of the item's run, if there is one."""
     return connection.execute(select(item.run_id).where(item.id == found.id)).scalar()
 
 

@@ -1,10 +1,10 @@
-"""Handing items to agents: which ones, in which order, for how long. Owns the way PENDING -> LEASED and back.
+"""Leases of items to agents: which items, in which order, for how long. PENDING -> LEASED and back.
 
 Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends
 unacknowledged makes its item PENDING again, at its old place.
 
-On PostgreSQL claims run beside each other: rows are taken by locking them, and rows that another claim has locked are
-passed over. No row is locked that is not taken: whoever looked at that moment would find nothing and go to sleep.
+On PostgreSQL claims run in parallel: rows are taken by locking them, and rows locked by another claim are skipped. No
+row is locked without being taken: a claim that looked at that moment would find nothing and wait.
 """
 
 import time
@@ -53,7 +53,7 @@ _SAME_AGENT = select(launch_agents.c.id).where(launch_agents.c.id == bindparam("
 
 
 class Lease(Record, frozen=True, kw_only=True):
-    """Whose an item becomes, and for how long."""
+    """Who gets an item, and for how long."""
 
     agent_id: str | None
     claim_id: str | None
@@ -61,16 +61,16 @@ class Lease(Record, frozen=True, kw_only=True):
     ends_at: float
 
 
-class Wanted(Record, frozen=True, kw_only=True):
-    """How much an agent can take; schedulers of sweeps are counted apart."""
+class Capacity(Record, frozen=True, kw_only=True):
+    """How many items an agent can take; schedulers of sweeps are counted apart."""
 
     items: int
     schedulers: int
 
 
-def claim(connection: Connection, agent: LaunchAgent, wanted: Wanted, lease: Lease) -> list[LeasedItem]:
-    """Lease what the agent can take now. The same claim id again answers what is still leased under it."""
-    # A client that repeats itself must not be faster than its first request.
+def claim(connection: Connection, agent: LaunchAgent, wanted: Capacity, lease: Lease) -> list[LeasedItem]:
+    """Lease what the agent can take now. A repeated claim id returns what is still leased under it."""
+    # A repeated claim must not overtake the first one.
     connection.execute(_SAME_AGENT, {"of_agent": agent.id})
     again = _leased_before(connection, lease)
     if again:
@@ -86,7 +86,7 @@ def claim(connection: Connection, agent: LaunchAgent, wanted: Wanted, lease: Lea
 
 
 def pop(connection: Connection, queue: Queue, lease: Lease) -> LeasedItem | None:
-    """Lease the first item of one queue, of whatever kind."""
+    """Lease the first item of one queue, of either kind."""
     heads = {kind: _first_waiting(connection, queue.id, scheduler=kind) for kind in (False, True)}
     for kind in sorted((kind for kind, head in heads.items() if head), key=lambda kind: heads[kind] or ()):
         leased = _lease(connection, _take(connection, queue.id, 1, scheduler=kind), lease)
@@ -96,7 +96,7 @@ def pop(connection: Connection, queue: Queue, lease: Lease) -> LeasedItem | None
 
 
 def _first_waiting(connection: Connection, queue_id: str, *, scheduler: bool) -> tuple[int, int] | None:
-    """What decides who comes first: priority and number."""
+    """What the order depends on: priority and number."""
     row = connection.execute(_WAITING, {"of_queue": queue_id, "scheduler": scheduler, "most": 1}).first()
     return (row.priority, row.number) if row else None
 
@@ -118,7 +118,7 @@ def _remember_turn(connection: Connection, agent: LaunchAgent, last: str) -> Non
 
 
 def _take_in_turn(connection: Connection, queue_ids: Sequence[str], limit: int, *, scheduler: bool) -> list[Any]:
-    """As many rows of each queue as taking turns gives, in that order."""
+    """Rows of the queues, taken in turn, in that order."""
     taken: dict[str, list[Any]] = {queue_id: [] for queue_id in queue_ids}
     asked = list(queue_ids)
     while limit > 0 and asked:
@@ -127,7 +127,7 @@ def _take_in_turn(connection: Connection, queue_ids: Sequence[str], limit: int, 
             share = -(-limit // (len(asked) - place))
             if share == 0:
                 break
-            # Rows that this transaction has taken already are not passed over: they come first.
+            # Rows that this transaction has locked are not skipped: they come first.
             had = len(taken[queue_id])
             taken[queue_id] = list(_take(connection, queue_id, had + share, scheduler=scheduler))
             limit -= len(taken[queue_id]) - had
@@ -163,37 +163,37 @@ def _leased_item(row: Any) -> LeasedItem:
 
 
 def return_expired(connection: Connection, now: float) -> set[str]:
-    """Make items PENDING whose lease has ended. Returns the queues that got some back."""
+    """Make items PENDING whose lease has ended. Returns the queues they went back to."""
     if connection.execute(_EXPIRED_EXIST, {"now": now}).first() is None:
         return set()
-    # Not those that are being acknowledged at this very moment.
+    # Skips those that are being acknowledged at this moment.
     expired = select(item.number).where(IS_LEASED, item.lease_ends_at <= now).with_for_update(skip_locked=True)
-    return {queue_id for _, queue_id in _give_back(connection, item.number.in_(expired))}
+    return {queue_id for _, queue_id in _return(connection, item.number.in_(expired))}
 
 
 def next_lease_end(connection: Connection) -> float | None:
-    """When the first of all leases ends."""
+    """The earliest end of all leases."""
     return connection.execute(select(func.min(item.lease_ends_at)).where(IS_LEASED)).scalar()
 
 
 def return_items(connection: Connection, agent_id: str, item_ids: Sequence[str]) -> list[tuple[str, str]]:
-    """Give back those of the items that are leased to the agent. Returns their ids and queues."""
-    return _give_back(connection, item.agent_id == agent_id, item.id.in_(item_ids))
+    """Return those of the items that are leased to the agent. Returns their ids and queues."""
+    return _return(connection, item.agent_id == agent_id, item.id.in_(item_ids))
 
 
 def return_unknown(connection: Connection, agent_id: str, known: Sequence[str]) -> list[tuple[str, str]]:
-    """Give back what is leased to the agent without its knowing. Returns ids and queues."""
-    return _give_back(connection, item.agent_id == agent_id, item.id.not_in(known))
+    """Return the agent's leased items that it does not know of. Returns their ids and queues."""
+    return _return(connection, item.agent_id == agent_id, item.id.not_in(known))
 
 
-def _give_back(connection: Connection, *conditions: Any) -> list[tuple[str, str]]:
+def _return(connection: Connection, *conditions: Any) -> list[tuple[str, str]]:
     now = time.time()
     rows = connection.execute(
         update(run_queue_items)
         .where(IS_LEASED, *conditions)
         .values(
-            **_FRESH,
-            # Somebody may have asked for a stop while an agent had it.
+            **_UNLEASED,
+            # A stop may have been requested while an agent held the item.
             state=case((item.stop_requested, STOPPED), else_=PENDING),
             finished_at=case((item.stop_requested, now)),
         )
@@ -202,7 +202,7 @@ def _give_back(connection: Connection, *conditions: Any) -> list[tuple[str, str]
     return [(row.id, row.queue_id) for row in rows]
 
 
-_FRESH: dict[str, Any] = {
+_UNLEASED: dict[str, Any] = {
     "agent_id": None,
     "claim_id": None,
     "leased_at": None,

@@ -1,4 +1,4 @@
-"""Run queues and their resource configurations. Owns their rows; the items in them belong to `items` and `claims`."""
+"""Run queues and their resource configurations; `items` and `leases` change the items in them."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from launchd.server.store.accounts import principals
 from launchd.server.store.accounts.authorization import binds, may_use
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import new_id
-from launchd.server.store.launch.states import DEFAULT_PRIORITY, IN_CARE, PENDING
+from launchd.server.store.launch.states import DEFAULT_PRIORITY, HELD, PENDING
 from launchd.server.store.tables import entities, projects, resource_configs, run_queue_items, run_queues
 
 DISABLED, BY_PRIORITY = "DISABLED", "V0"
@@ -53,7 +53,7 @@ _CONFIG = select(resource_configs).where(
 )
 _COUNTS = (
     select(run_queue_items.c.state, func.count())
-    .where(run_queue_items.c.queue_id == bindparam("of_id"), run_queue_items.c.state.in_((PENDING, *IN_CARE)))
+    .where(run_queue_items.c.queue_id == bindparam("of_id"), run_queue_items.c.state.in_((PENDING, *HELD)))
     .group_by(run_queue_items.c.state)
 )
 
@@ -66,7 +66,7 @@ def _queue(row: Any) -> Queue:
 
 
 def queues_of(connection: Connection, project_id: int) -> list[Queue]:
-    """Oldest first."""
+    """Queues of a project, the oldest first."""
     return [_queue(row) for row in connection.execute(_ALL_OF_PROJECT, {"of_project": project_id})]
 
 
@@ -80,7 +80,7 @@ def require_queue(connection: Connection, viewer: Viewer, entity_name: str, proj
     """The queue by its names.
 
     Raises:
-        NotFound: entity, project or queue is missing or not the viewer's.
+        NotFound: entity, project or queue is missing or not usable by the viewer.
     """
     names = {"of_entity": entity_name, "of_project": project_name.lower(), "of_name": name}
     row = connection.execute(_BY_NAMES, names | binds(viewer)).first()
@@ -105,11 +105,11 @@ def require_queue_by_id(connection: Connection, viewer: Viewer, queue_id: str) -
 def create_queue(
     connection: Connection, viewer: Viewer, project: ProjectRecord, name: str, options: Mapping[str, Any]
 ) -> str:
-    """Make a queue; `options` are further columns. Returns its id.
+    """Create a queue; `options` are further columns. Returns its id.
 
     Raises:
         Refused: the name is unfit or taken.
-        NotFound: the resource configuration is missing, or another entity's.
+        NotFound: the resource configuration is missing, or belongs to another entity.
     """
     _check_new_name(connection, project, name)
     config_id = options.get("resource_config_id")
@@ -151,13 +151,13 @@ def upsert_queue(
 
 
 def _forget_priorities(connection: Connection, queue_id: str) -> None:
-    """Claims always look at priorities, so a queue that has none any more needs equal ones."""
+    """Claims always order by priority, so a queue without priorities needs equal ones."""
     waiting = run_queue_items.c.queue_id == queue_id, run_queue_items.c.state == PENDING
     connection.execute(update(run_queue_items).where(*waiting).values(priority=DEFAULT_PRIORITY))
 
 
 def delete_queue(connection: Connection, queue_id: str) -> None:
-    """Its waiting items go with it; those in the care of agents run to their end."""
+    """Delete a queue with its waiting items; those held by agents run to their end."""
     waiting = run_queue_items.c.queue_id == queue_id, run_queue_items.c.state == PENDING
     connection.execute(delete(run_queue_items).where(*waiting))
     connection.execute(update(run_queues).where(run_queues.c.id == queue_id).values(deleted_at=time.time()))
@@ -166,7 +166,7 @@ def delete_queue(connection: Connection, queue_id: str) -> None:
 def create_config(
     connection: Connection, entity: EntityRecord, resource: str, config: Mapping[str, Any], variables: Mapping[str, Any]
 ) -> int:
-    """Id of the new resource configuration."""
+    """Create a resource configuration. Returns its id."""
     row = {
         "entity_id": entity.id,
         "resource": resource,
@@ -192,6 +192,6 @@ def find_config(connection: Connection, entity_id: int, config_id: int | None) -
 
 
 def count_items(connection: Connection, queue_id: str) -> tuple[int, int]:
-    """How many wait, and how many are in the care of agents."""
+    """How many items wait, and how many agents hold."""
     counts = {state: count for state, count in connection.execute(_COUNTS, {"of_id": queue_id})}  # noqa: C416 - rows are no pairs to mypy
-    return counts.get(PENDING, 0), sum(counts.get(state, 0) for state in IN_CARE)
+    return counts.get(PENDING, 0), sum(counts.get(state, 0) for state in HELD)

@@ -1,12 +1,12 @@
-"""What agents report about their items. Owns idempotence (by sequence); an end is never overwritten."""
+"""Agents' reports about items: idempotent by sequence number; an end is never overwritten."""
 
 import time
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
-from launchd.server.models import Report
-from launchd.server.store.launch.states import IN_CARE, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS
+from launchd.server.models import ItemReport
+from launchd.server.store.launch.states import HELD, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.tables import run_queue_items
@@ -16,18 +16,18 @@ item = run_queue_items.c
 _REPORTED = select(item.state, item.run_id, item.started_at, item.report_sequence).where(
     item.id == bindparam("of_id"), item.agent_id == bindparam("of_agent")
 )
-_TAKE_IN = update(run_queue_items).where(
+_APPLY = update(run_queue_items).where(
     item.id == bindparam("of_id"),
     item.agent_id == bindparam("of_agent"),
-    item.state.in_(IN_CARE),
+    item.state.in_(HELD),
     or_(item.report_sequence.is_(None), item.report_sequence < bindparam("new_sequence")),
 )
 
 
-def record(connection: Connection, agent_id: str, report: Report) -> bool:
-    """Take one report in.
+def record(connection: Connection, agent_id: str, report: ItemReport) -> bool:
+    """Apply one report.
 
-    True also for one that was seen before; false where the item is not the agent's (any more) or has ended otherwise.
+    True also for one that was applied before; false where the item is not the agent's (any more) or has ended already.
     """
     which = {"of_id": report.item_id, "of_agent": agent_id}
     found = connection.execute(_REPORTED, which).first()
@@ -36,23 +36,23 @@ def record(connection: Connection, agent_id: str, report: Report) -> bool:
     if found.report_sequence is not None and report.sequence <= found.report_sequence:
         return True
     changes = which | {"new_sequence": report.sequence} | _changes(report, found.started_at)
-    if connection.execute(_TAKE_IN, changes).rowcount == 0:
+    if connection.execute(_APPLY, changes).rowcount == 0:
         return bool(found.state == STATE_OF_STATUS.get(report.status))
     if found.run_id is not None:
-        _tell_run(connection, found.run_id, report)
+        _update_run(connection, found.run_id, report)
     return True
 
 
-def _tell_run(connection: Connection, run_id: int, report: Report) -> None:
-    """What the process does says something of its run, unless the run's own client has said more already."""
+def _update_run(connection: Connection, run_id: int, report: ItemReport) -> None:
+    """Update the run by the state of its process, unless the run's own client has reported more."""
     if report.status in RUN_END_OF_STATUS:
         state = RUN_END_OF_STATUS[report.status]
         run_ends.end(connection, run_id, state, _when(report), report.exit_code)
     elif report.status in RUNNING:
-        runs.started(connection, run_id)
+        runs.mark_started(connection, run_id)
 
 
-def _changes(report: Report, started_at: float | None) -> dict[str, Any]:
+def _changes(report: ItemReport, started_at: float | None) -> dict[str, Any]:
     when = _when(report)
     changes: dict[str, Any] = {
         "report_sequence": report.sequence,
@@ -69,5 +69,5 @@ def _changes(report: Report, started_at: float | None) -> dict[str, Any]:
     return changes
 
 
-def _when(report: Report) -> float:
+def _when(report: ItemReport) -> float:
     return report.occurred_at if report.occurred_at is not None else time.time()

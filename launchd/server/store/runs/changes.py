@@ -1,8 +1,8 @@
-"""What is done to a run from outside: asked to stop, or its state set by hand. Owns which changes are allowed."""
+"""Changes of runs by others than their client: stop requests, setting the state, deleting."""
 
 import time
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from launchd.server.errors import Refused
 from launchd.server.models import Run, Viewer
@@ -10,6 +10,7 @@ from launchd.server.store.launch import items
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.runs import states as run_states
+from launchd.server.store.tables import run_lines, run_queue_items
 from launchd.server.store.tables import runs as runs_table
 
 _ALLOWED = {
@@ -20,10 +21,18 @@ _SET = update(runs_table).where(
     runs_table.c.id == bindparam("of_id"), runs_table.c.state.in_(bindparam("of_states", expanding=True))
 )
 
+_BATCH = 20_000
+
+line = run_lines.c
+_STREAMS = select(line.stream, func.min(line.number)).where(line.run_id == bindparam("of_run")).group_by(line.stream)
+_LINES = delete(run_lines).where(
+    line.run_id == bindparam("of_run"), line.stream == bindparam("of_stream"), line.number < bindparam("end")
+)
+
 
 def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> str | None:
-    """Ask a run to stop, and the agent that serves its item. Returns that agent's id, to be woken."""
-    runs.ask_to_stop(connection, run_id)
+    """Request a stop of a run, and of its item. Returns the id of the agent to be woken."""
+    runs.request_stop(connection, run_id)
     item_id = items.item_of_run(connection, run_id)
     item = items.find_item(connection, viewer, item_id) if item_id else None
     if item is None:
@@ -33,10 +42,10 @@ def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> st
 
 
 def set_state(connection: Connection, found: Run, state: str) -> bool:
-    """To pending, so that it can be started again, or to failed, where it was lost. False: it has just changed.
+    """Set a lost run to failed, or to pending, so that it can start again. False: it has just changed.
 
     Raises:
-        Refused: not from the state the run is in.
+        Refused: not allowed from the run's current state.
     """
     before = _ALLOWED.get(state, ())
     if found.state not in before:
@@ -45,3 +54,16 @@ def set_state(connection: Connection, found: Run, state: str) -> bool:
         return run_ends.end(connection, found.id, state, time.time())
     values = {"of_id": found.id, "of_states": before, "state": state, "stopped": False, "exit_code": None}
     return connection.execute(_SET, values).rowcount > 0
+
+
+def delete_batch(connection: Connection, run_id: int) -> bool:
+    """Delete a batch of the run's lines (others can write in between) or at last the run. True when it is gone."""
+    first = connection.execute(_STREAMS, {"of_run": run_id}).first()
+    if first is not None:
+        which = {"of_run": run_id, "of_stream": first[0], "end": first[1] + _BATCH}
+        connection.execute(_LINES, which)
+        return False
+    # The item keeps its outcome, also without its run.
+    connection.execute(update(run_queue_items).where(run_queue_items.c.run_id == run_id).values(run_id=None))
+    connection.execute(delete(runs_table).where(runs_table.c.id == run_id))
+    return True

@@ -1,25 +1,25 @@
-"""How runs end: by their client's word, by our agent's, or in silence. Owns those changes of state.
+"""Ends of runs: reported by their client or by an agent, or by timeout of their heartbeats.
 
-An item that W&B's own agent serves follows its run, because that agent never reports an end. An item that our agent
-serves does not: what its process did is its outcome.
+An item that W&B's own agent serves follows its run, because that agent never reports an end. An item that launchd's
+agent serves does not: its outcome is that of its process.
 """
 
 from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 
 from launchd.server.store.launch.states import CLAIMED
-from launchd.server.store.runs.states import CRASHED, HEARD_OF, ITEM_STATE, ITEM_STATUS, KILLED, NOT_ENDED
+from launchd.server.store.runs.states import CRASHED, HEARTBEAT_STATES, ITEM_STATE, ITEM_STATUS, KILLED, NOT_ENDED
 from launchd.server.store.sweeps import ends as sweep_ends
 from launchd.server.store.tables import run_queue_items, runs
 
 item = run_queue_items.c
 
 # Literals, not parameters: the databases must see them to use the partial index.
-_IS_HEARD_OF = runs.c.state.in_([literal_column(f"'{state}'") for state in HEARD_OF])
-_SILENT = select(runs.c.id, runs.c.stopped).where(_IS_HEARD_OF, runs.c.heartbeat_at < bindparam("heard_before"))
-_LONGEST_SILENT = select(func.min(runs.c.heartbeat_at)).where(_IS_HEARD_OF)
+_SENDS_HEARTBEATS = runs.c.state.in_([literal_column(f"'{state}'") for state in HEARTBEAT_STATES])
+_TIMED_OUT = select(runs.c.id, runs.c.stopped).where(_SENDS_HEARTBEATS, runs.c.heartbeat_at < bindparam("heard_before"))
+_OLDEST_HEARTBEAT = select(func.min(runs.c.heartbeat_at)).where(_SENDS_HEARTBEATS)
 _END = update(runs).where(runs.c.id == bindparam("of_id"), runs.c.state.in_(NOT_ENDED))
 _CRASH = update(runs).where(
-    runs.c.id == bindparam("of_id"), _IS_HEARD_OF, runs.c.heartbeat_at < bindparam("heard_before")
+    runs.c.id == bindparam("of_id"), _SENDS_HEARTBEATS, runs.c.heartbeat_at < bindparam("heard_before")
 )
 _FOLLOW = update(run_queue_items).where(
     item.run_id == bindparam("of_run"), item.follows_run, item.state == literal_column(f"'{CLAIMED}'")
@@ -27,37 +27,37 @@ _FOLLOW = update(run_queue_items).where(
 
 
 def end(connection: Connection, run_id: int, state: str, now: float, exit_code: int | None = None) -> bool:
-    """The run is over. False where it was over already: an end is never overwritten."""
+    """End a run. False: it has ended already, and an end is never overwritten."""
     values = {"of_id": run_id, "state": state}
     if exit_code is not None:
         values["exit_code"] = exit_code
     if connection.execute(_END, values).rowcount == 0:
         return False
-    _lead(connection, run_id, state, now, exit_code)
+    _end_followers(connection, run_id, state, now, exit_code)
     return True
 
 
-def crash_silent(connection: Connection, heard_before: float, now: float) -> int:
-    """Runs not heard of since then are crashed, or killed if they were asked to stop. Returns how many."""
+def crash_timed_out(connection: Connection, heard_before: float, now: float) -> int:
+    """Mark runs without a heartbeat since then as crashed, or as killed if a stop was requested. Returns how many."""
     crashed = 0
-    for row in connection.execute(_SILENT, {"heard_before": heard_before}).all():
+    for row in connection.execute(_TIMED_OUT, {"heard_before": heard_before}).all():
         state = KILLED if row.stopped else CRASHED
         values = {"of_id": row.id, "heard_before": heard_before, "state": state}
         if connection.execute(_CRASH, values).rowcount:
-            _lead(connection, row.id, state, now, None)
+            _end_followers(connection, row.id, state, now, None)
             crashed += 1
     return crashed
 
 
-def longest_silent(connection: Connection) -> float | None:
-    """When the run that has been silent longest was heard of."""
-    return connection.execute(_LONGEST_SILENT).scalar()
+def oldest_heartbeat(connection: Connection) -> float | None:
+    """The oldest last heartbeat of all runs that send heartbeats."""
+    return connection.execute(_OLDEST_HEARTBEAT).scalar()
 
 
-def _lead(connection: Connection, run_id: int, state: str, now: float, exit_code: int | None) -> None:
-    """End the item that follows this run, if one does, and the sweep that waited for it."""
+def _end_followers(connection: Connection, run_id: int, state: str, now: float, exit_code: int | None) -> None:
+    """End the item that follows this run, and the sweep if it waited only for this run."""
     values = {"state": ITEM_STATE[state], "status": ITEM_STATUS[state], "exit_code": exit_code, "finished_at": now}
     if state == CRASHED:
-        values["message"] = "The run was not heard of any more."
+        values["message"] = "The run sent no heartbeat any more."
     connection.execute(_FOLLOW, {"of_run": run_id, **values})
     sweep_ends.after_run(connection, run_id)

@@ -1,4 +1,4 @@
-"""Files of runs: announced, then arrived. Owns their rows; the bytes are elsewhere."""
+"""Files of runs: announced, then arrived. Rows only; the blobs are in `files.blob_store`."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ _COUNT = select(func.count()).where(file.run_id == bindparam("of_run"), file.con
 
 
 def announce(connection: Connection, run_id: int, names: Sequence[str]) -> list[RunFile]:
-    """Rows of files that are to be uploaded, in the order of `names`; a file that is there keeps its content till then.
+    """Rows of files to be uploaded, in the order of `names`; an existing file keeps its content until then.
 
     Raises:
-        Refused: too many, or a name that leads out of the run's directory.
+        Refused: too many, or a name that leaves the run's directory.
     """
     if len(names) > MOST_AT_ONCE:
         raise Refused(f"{len(names)} files at once are too many; at most {MOST_AT_ONCE} are taken.")
@@ -46,13 +46,13 @@ def _named(connection: Connection, run_id: int, names: Sequence[str]) -> Mapping
 
 
 def find_file(connection: Connection, file_id: int) -> RunFile | None:
-    """The file by its id; who may use it has been checked by whoever gave the id."""
+    """The file with this id. Rights were checked when the id was given out."""
     row = connection.execute(_BY_ID, {"of_id": file_id}).first()
     return RunFile(**row._mapping) if row else None
 
 
 def arrived(connection: Connection, file_id: int, content: str, md5: str, size: int) -> bool:
-    """The bytes of a file are stored. False: its run was deleted meanwhile."""
+    """Record that a file is stored. False: its run was deleted meanwhile."""
     values = {"content": content, "md5": md5, "size": size, "updated_at": time.time()}
     return connection.execute(_ARRIVED, {"of_id": file_id, **values}).rowcount > 0
 
@@ -60,9 +60,9 @@ def arrived(connection: Connection, file_id: int, content: str, md5: str, size: 
 def page(
     connection: Connection, run_id: int, after: int, limit: int, names: Sequence[str] | None, like: str | None
 ) -> list[RunFile]:
-    """Files that have arrived, in the order they were announced, from behind the file with the id `after`.
+    """Files that have arrived, in the order of announcement, after the file with the id `after`.
 
-    `names`: only these; `like`: only names that match this pattern of SQL's LIKE, with a backslash for escapes.
+    `names`: only these; `like`: only names that match this pattern of SQL's LIKE, with backslash escapes.
     """
     wanted = _OF_RUN.where(file.id > after, file.content.is_not(None)).order_by(file.id).limit(limit)
     if names:
@@ -78,13 +78,13 @@ def count(connection: Connection, run_id: int) -> int:
 
 
 def remove(connection: Connection, viewer: Viewer, file_ids: Sequence[int]) -> int:
-    """Delete those of the files that the viewer may use. Returns how many that were."""
+    """Delete the files that the viewer may use. Returns how many."""
     mine = select(runs.c.id).join(projects, projects.c.id == runs.c.project_id).where(may_use(projects.c.entity_id))
     gone = delete(run_files).where(file.id.in_(bindparam("ids", expanding=True)), file.run_id.in_(mine))
     which: dict[str, Any] = {"ids": list(file_ids), **binds(viewer)}
     return connection.execute(gone, which).rowcount
 
 
-def known_contents(connection: Connection, contents: Sequence[str]) -> set[str]:
-    """Those of these contents that some file has."""
+def known_blobs(connection: Connection, contents: Sequence[str]) -> set[str]:
+    """Which of these digests some file refers to."""
     return set(connection.execute(select(file.content).where(file.content.in_(contents))).scalars())

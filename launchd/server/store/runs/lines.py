@@ -1,10 +1,10 @@
-"""Lines that runs log: history, system metrics, console. Owns their rows and the counters in the run's row.
+"""Lines that runs log: history, system metrics, console; and their counters in the run's row.
 
-Why rows of lines, and not files beside the database: a line is durable together with the counter that tells a resuming
-client where to go on, a client that sends an offset again overwrites exactly what it means to, a page or a tail is one
-walk along the primary key, and PostgreSQL keeps them for many servers as SQLite does for one. The rows lie in the order
-of that key (WITHOUT ROWID), so that a run's lines are neighbours on disk. Samples are taken while walking, never by
-loading everything.
+Lines are rows, and not files beside the database, because a line becomes durable together with the counter that tells a
+resuming client where to continue, a client that sends an offset again overwrites exactly those lines, a page or a tail
+is one range of the primary key, and PostgreSQL keeps them for many servers as SQLite does for one. The rows are stored
+in the order of that key (WITHOUT ROWID), so that a run's lines are neighbours on disk. Samples are taken while
+iterating, without loading everything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ _REPLACED = delete(run_lines).where(
 
 
 def write(connection: Connection, run_id: int, stream: int, lines: Sequence[Line]) -> None:
-    """Write lines with consecutive numbers; what stood there is replaced.
+    """Write lines with consecutive numbers, replacing existing ones.
 
     Raises:
         Refused: the numbers are out of range.
@@ -56,7 +56,7 @@ def write(connection: Connection, run_id: int, stream: int, lines: Sequence[Line
     first, end = lines[0].number, lines[-1].number + 1
     if first < 0 or end > _MOST_LINES:
         raise Refused(f"Lines {first} to {end} cannot be kept: a stream has at most {_MOST_LINES} lines.")
-    # The counter first: its row is the lock that keeps two writers of one stream apart.
+    # The counter first: its row lock serialises two writers of one stream.
     _count(connection, run_id, stream, end)
     connection.execute(_REPLACED, {"of_run": run_id, "of_stream": stream, "first": first, "end": end})
     rows = [
@@ -80,29 +80,31 @@ def tail(connection: Connection, run_id: int, stream: int, most: int) -> list[Li
 
 
 def some(connection: Connection, run_id: int, stream: int, numbers: Sequence[int]) -> list[Line]:
-    """Those of these lines that exist, in order."""
+    """The lines with these numbers that exist, in order."""
     return list(_lines(connection, _SOME, {"of_run": run_id, "of_stream": stream, "numbers": numbers}))
 
 
 def by_number(
-    connection: Connection, run_id: int, stream: int, first: int, end: int, words: Sequence[str] = ()
+    connection: Connection, run_id: int, stream: int, first: int, end: int, substrings: Sequence[str] = ()
 ) -> Iterator[Line]:
-    """Lines `first` to `end`, the end not included; fetched bit by bit while they are taken.
+    """Lines with `first` <= number < `end`, fetched in small batches while they are consumed.
 
-    With `words`, lines that have not all of them are left out; a few such lines may still come, as upper and lower case
-    may count as the same.
+    `substrings` leaves out lines that do not contain all of them; a few may still be returned, because some databases
+    ignore upper and lower case.
     """
     which = {"of_run": run_id, "of_stream": stream, "first": first, "end": end}
-    return _lines(connection, _RANGE.where(*_having(words)), which)
+    return _lines(connection, _RANGE.where(*_having(substrings)), which)
 
 
-def by_step(connection: Connection, run_id: int, first: int, end: int, words: Sequence[str] = ()) -> Iterator[Line]:
-    """Lines of the history whose step is in this range, the end not included; otherwise as `by_number`."""
-    return _lines(connection, _STEPS.where(*_having(words)), {"of_run": run_id, "first": first, "end": end})
+def by_step(
+    connection: Connection, run_id: int, first: int, end: int, substrings: Sequence[str] = ()
+) -> Iterator[Line]:
+    """Lines of the history with `first` <= step < `end`; otherwise as `by_number`."""
+    return _lines(connection, _STEPS.where(*_having(substrings)), {"of_run": run_id, "first": first, "end": end})
 
 
-def _having(words: Sequence[str]) -> list[ColumnElement[bool]]:
-    return [line.content.contains(word, autoescape=True) for word in words]
+def _having(substrings: Sequence[str]) -> list[ColumnElement[bool]]:
+    return [line.content.contains(substring, autoescape=True) for substring in substrings]
 
 
 def _lines(connection: Connection, statement: Select[Any], which: Mapping[str, Any]) -> Iterator[Line]:

@@ -1,8 +1,8 @@
-"""Lists of runs: filtered, ordered, page by page. Owns what the database does of it and what is done run by run.
+"""Lists of runs: filtered, ordered, page by page, partly by the database and partly run by run.
 
-Conditions and orders on columns are the database's work. Those on values inside config and summary are not, because the
-two databases have no common words for them: then the project's runs are walked through, a few at a time in memory, and
-only the values to sort by are kept of each.
+The database evaluates conditions and orders on columns. It cannot evaluate those on values inside config and summary,
+for which the two databases have no common syntax: then the project's runs are iterated, a few at a time in memory, and
+only the sort values of each are kept.
 """
 
 import time
@@ -26,18 +26,18 @@ _LONGEST_WALK_SECONDS = 30.0
 
 
 class RunQuery:
-    """Which runs of a project, in which order. The youngest first where no order is given."""
+    """Which runs of a project, in which order; the newest first without one."""
 
     def __init__(self, project_id: int, given: Mapping[str, Any], order: Sequence[sorting.OrderKey] = ()) -> None:
         """Raises:
-        Refused: the filter or the order cannot be used.
+        Refused: the filter or the order is not valid.
         """
         self.predicate = filters.predicate(given) if given else None
         self.conditions = [runs.c.project_id == project_id, *_conditions(given)]
         self.order = order
 
     def ordered_by_columns(self) -> bool:
-        """The database can do the whole order."""
+        """Whether the database can do the whole order."""
         return all(column_of(key.path) is not None for key in self.order)
 
     def select(self) -> Select[Any]:
@@ -49,7 +49,7 @@ class RunQuery:
 
 
 def page(connection: Connection, query: RunQuery, offset: int, limit: int) -> list[Run]:
-    """Up to `limit` runs behind the first `offset`."""
+    """Up to `limit` runs after the first `offset`."""
     if not query.ordered_by_columns():
         return _sorted_page(connection, query, offset, limit)
     if query.predicate is None:
@@ -87,10 +87,10 @@ def _matching(connection: Connection, query: RunQuery) -> Iterator[Run]:
 
 
 def in_time(found: Iterable[T], seconds: float = _LONGEST_WALK_SECONDS) -> Iterator[T]:
-    """What was found, one by one; whoever waits for the store must not wait for a filter over a million runs.
+    """Iterate with a time limit, because others wait for the store while a filter reads a million runs.
 
     Raises:
-        Refused: the walk took too long.
+        Refused: it took too long.
     """
     end = time.monotonic() + seconds
     for one in found:
@@ -108,5 +108,5 @@ def _sorted_page(connection: Connection, query: RunQuery, offset: int, limit: in
 
 
 def _values(run: Run, order: Sequence[sorting.OrderKey]) -> list[Any]:
-    document = RunFields(run)
-    return [document.value(key.path) for key in order]
+    fields = RunFields(run)
+    return [fields.value(key.path) for key in order]

@@ -1,4 +1,4 @@
-"""Runs: finding, making, changing them. Owns their rows, but not how they end (`run_ends`) and what they log."""
+"""Runs: finding, creating, changing them. `ends` ends them, `lines` holds what they log."""
 
 import time
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ COLUMNS = (
     .join(entities, entities.c.id == projects.c.entity_id)
     .join(sweeps, sweeps.c.id == runs.c.sweep_id, isouter=True)
 )
-"""What makes a `Run`."""
+"""The columns of a `Run`."""
 
 _BY_NAME = COLUMNS.where(runs.c.project_id == bindparam("of_project"), runs.c.name == bindparam("of_name"))
 _BY_ID = COLUMNS.where(runs.c.id == bindparam("of_id"))
@@ -60,7 +60,7 @@ def require_run(connection: Connection, viewer: Viewer, entity_name: str | None,
 
 
 def require_by_storage_id(connection: Connection, viewer: Viewer, storage_id: str) -> Run:
-    """The run by the id that clients get and can compute.
+    """The run by the id that clients receive and can compute.
 
     Raises:
         Refused: not the id of a run.
@@ -79,9 +79,9 @@ def insert_run(connection: Connection, project_id: int, name: str, values: Mappi
 def ensure_run(
     connection: Connection, project_id: int, name: str, display_name: str | None, author_id: int | None
 ) -> int:
-    """Number of the run that an item is about to start; where it is missing or over, it is pending from now on.
+    """The run that an item is about to start, created if missing; pending again if it has ended. Returns its number.
 
-    `author_id` is its user, if it is new.
+    `author_id` is the author of a new run.
     """
     found = find_run(connection, project_id, name)
     if found is None:
@@ -98,13 +98,13 @@ def change(connection: Connection, run_id: int, values: Mapping[str, Any]) -> No
         connection.execute(_UPDATE, {"of_id": run_id, **values})
 
 
-def started(connection: Connection, run_id: int) -> None:
-    """Its process runs, as far as an agent knows; nothing where the run's client has said more already."""
+def mark_started(connection: Connection, run_id: int) -> None:
+    """Set a pending run to running, because its agent reports a process; other states stay."""
     connection.execute(_STARTED, {"of_id": run_id, "state": RUNNING})
 
 
-def ask_to_stop(connection: Connection, run_id: int) -> None:
-    """Note that the run shall stop; W&B's clients look."""
+def request_stop(connection: Connection, run_id: int) -> None:
+    """Request a stop of the run; W&B's clients poll for it."""
     change(connection, run_id, {"stopped": True})
 
 

@@ -1,8 +1,8 @@
-"""States of a run, in W&B's words, and what they mean for the item behind it. Owns the words.
+"""States of a run, under W&B's names, and their meaning for the item behind it.
 
-pending -> running -> finished | failed | killed | preempted      said by the run's client, or by our agent
-running <-> crashed            its client is not heard of any more; heard of again
-running -> preempting          its client expects to be pushed aside
+pending -> running -> finished | failed | killed | preempted      reported by the run's client, or by its agent
+running <-> crashed            heartbeats stopped; heartbeats again
+running -> preempting          its client expects to be preempted
 any end -> running             the same run is started again (resumed)
 """
 
@@ -18,8 +18,8 @@ CRASHED = "crashed"
 PREEMPTED = "preempted"
 
 STATES = (PENDING, RUNNING, PREEMPTING, FINISHED, FAILED, KILLED, CRASHED, PREEMPTED)
-HEARD_OF = (RUNNING, PREEMPTING)
-"""States whose clients must be heard of from time to time."""
+HEARTBEAT_STATES = (RUNNING, PREEMPTING)
+"""States in which the client must send heartbeats."""
 ALIVE = (PENDING, RUNNING, PREEMPTING)
 NOT_ENDED = (PENDING, RUNNING, PREEMPTING, CRASHED)
 """States that an end may follow; crashed is only a guess."""
@@ -30,7 +30,7 @@ ITEM_STATE = {state: states.STATE_OF_STATUS[status] for state, status in ITEM_ST
 
 
 def end_state(exit_code: int, *, stopped: bool, preempting: bool) -> str:
-    """What a run that has exited is. A stop or a preemption explains a failure, but not a success."""
+    """The state of a run that has exited. A stop or a preemption explains a failure, but not a success."""
     if exit_code == 0:
         return FINISHED
     if stopped:

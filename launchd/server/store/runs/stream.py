@@ -1,4 +1,4 @@
-"""Taking in what a run's client streams. Owns the order: the lines, what is known of them, the state."""
+"""Applying file stream updates to a run: lines, key statistics, summary, state."""
 
 from sqlalchemy import Connection, bindparam, case, literal_column, update
 
@@ -14,7 +14,7 @@ from launchd.server.store.sweeps import progress as sweep_progress
 from launchd.server.store.tables import runs as runs_table
 
 _state = runs_table.c.state
-_HEARD = (
+_HEARTBEAT = (
     update(runs_table)
     .where(runs_table.c.id == bindparam("of_id"))
     .values(
@@ -25,37 +25,37 @@ _HEARD = (
 _PREEMPTING = update(runs_table).where(runs_table.c.id == bindparam("of_id"), _state == RUNNING)
 
 
-def take_in(connection: Connection, found: Run, said: StreamUpdate, now: float) -> None:
-    """Keep what was said; it counts as a heartbeat, and a run that was taken for dead lives again."""
-    connection.execute(_HEARD, {"of_id": found.id, "now": now})
-    for stream, lines in said.lines.items():
+def apply(connection: Connection, found: Run, received: StreamUpdate, now: float) -> None:
+    """Store an update; it counts as a heartbeat, and a crashed run is running again."""
+    connection.execute(_HEARTBEAT, {"of_id": found.id, "now": now})
+    for stream, lines in received.lines.items():
         run_lines.write(connection, found.id, stream, lines)
-    runs.change(connection, found.id, _logged(found, said))
-    if said.preempting:
+    runs.change(connection, found.id, _logged(found, received))
+    if received.preempting:
         connection.execute(_PREEMPTING, {"of_id": found.id, "state": PREEMPTING})
-    if said.exit_code is not None:
-        preempting = said.preempting or found.state == PREEMPTING
-        state = end_state(said.exit_code, stopped=found.stopped, preempting=preempting)
-        run_ends.end(connection, found.id, state, now, said.exit_code)
+    if received.exit_code is not None:
+        preempting = received.preempting or found.state == PREEMPTING
+        state = end_state(received.exit_code, stopped=found.stopped, preempting=preempting)
+        run_ends.end(connection, found.id, state, now, received.exit_code)
 
 
-def stop_early(connection: Connection, viewer: Viewer, found: Run, said: StreamUpdate) -> tuple[bool, str | None]:
-    """Whether the run shall stop, after what it said, and the launch agent that has to be woken for it."""
-    behind = HISTORY in said.lines and sweep_progress.falls_behind(connection, found)
-    if not behind or found.stopped or said.exit_code is not None:
+def stop_early(connection: Connection, viewer: Viewer, found: Run, received: StreamUpdate) -> tuple[bool, str | None]:
+    """Whether the run is to stop, after this update, and the launch agent to be woken for that."""
+    behind = HISTORY in received.lines and sweep_progress.falls_behind(connection, found)
+    if not behind or found.stopped or received.exit_code is not None:
         return found.stopped, None
     return True, run_changes.stop(connection, viewer, found.id, "It fell behind the other runs of its sweep.")
 
 
-def _logged(found: Run, said: StreamUpdate) -> dict[str, str]:
-    """Columns that sum up what was logged. Lines sent again are not counted again."""
+def _logged(found: Run, received: StreamUpdate) -> dict[str, str]:
+    """Columns that summarise the logged lines. Lines sent again are not counted again."""
     values = {}
-    new = [kinds for number, kinds in said.kinds.items() if number >= found.history_lines]
+    new = [kinds for number, kinds in received.kinds.items() if number >= found.history_lines]
     if new:
-        keys = history_keys.read(found.history_keys)
+        keys = history_keys.decode(found.history_keys)
         for kinds in new:
-            keys.note(kinds)
-        values["history_keys"] = history_keys.written(keys)
-    if said.summary is not None:
-        values["summary"] = said.summary
+            keys.add_line(kinds)
+        values["history_keys"] = history_keys.encode(keys)
+    if received.summary is not None:
+        values["summary"] = received.summary
     return values

@@ -1,8 +1,8 @@
-"""Making and changing runs as W&B's `upsertBucket` does. Owns what null, `id` and `name` mean in it.
+"""Creating and changing runs as W&B's `upsertBucket` does, with its meaning of null, `id` and `name`.
 
-Null leaves a column as it is. By `name` it is the run's own client that speaks: it starts the run, and its config is
-merged key by key, because a sweep or a second writer may have set other keys. By `id` it is somebody who edits the run
-from outside: the state stays, and the configuration is replaced, so that a key can be taken away.
+Null leaves a column unchanged. A request by `name` is from the run's own client: it starts the run, and its config is
+merged key by key, because a sweep or a second writer may have set other keys. A request by `id` edits the run from
+outside: the state stays, and the config is replaced, so that keys can be removed.
 """
 
 import time
@@ -17,7 +17,7 @@ from launchd.server.models import ProjectRecord, Run, Viewer
 from launchd.server.runs import lenient_json, names
 from launchd.server.store.accounts import principals
 from launchd.server.store.runs import runs
-from launchd.server.store.runs.states import HEARD_OF, NOT_ENDED, PENDING, RUNNING, STATES
+from launchd.server.store.runs.states import HEARTBEAT_STATES, NOT_ENDED, PENDING, RUNNING, STATES
 from launchd.server.store.sweeps import sweeps
 
 _COLUMNS = {
@@ -39,7 +39,7 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> 
 
     Raises:
         NotFound: entity or run (by `id`) do not exist for the viewer.
-        Refused: a name or a state that cannot be, or a configuration that is no object.
+        Refused: an invalid name or state, or a config that is not an object.
     """
     if given.get("id"):
         found = runs.require_by_storage_id(connection, viewer, given["id"])
@@ -55,7 +55,7 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> 
 
 
 def _join_sweep(connection: Connection, project: ProjectRecord, run_id: int, name: str | None) -> None:
-    """A run names its sweep; one that is not there is no reason to refuse the run."""
+    """Add the run to the sweep that it names; an unknown sweep is ignored."""
     sweep = sweeps.find_sweep(connection, project.id, name) if name else None
     if sweep is not None:
         runs.change(connection, run_id, {"sweep_id": sweep.id})
@@ -66,7 +66,7 @@ def _add(connection: Connection, viewer: Viewer, project: ProjectRecord, name: s
     state = _state(given) or RUNNING
     shown = names.display_name(runs.count(connection, project.id) + 1)
     defaults: dict[str, Any] = {"display_name": shown, "author_id": viewer.author_id, "state": state}
-    if state in HEARD_OF:
+    if state in HEARTBEAT_STATES:
         defaults["heartbeat_at"] = time.time()
     return runs.insert_run(connection, project.id, name, defaults | _given(given) | _replaced_config(given))
 
@@ -76,9 +76,9 @@ def _restart(connection: Connection, before: Run, given: Mapping[str, Any]) -> i
     if given.get("config") is not None:
         config = lenient_json.load_object(before.config) | _config(given)
         values["config"] = lenient_json.dumps(config)
-    state = _state(given) or (before.state if before.state in HEARD_OF else RUNNING)
+    state = _state(given) or (before.state if before.state in HEARTBEAT_STATES else RUNNING)
     values |= {"state": state, "heartbeat_at": time.time()}
-    if before.state not in NOT_ENDED and state in HEARD_OF:
+    if before.state not in NOT_ENDED and state in HEARTBEAT_STATES:
         values |= {"stopped": False, "exit_code": None}
     if before.display_name is None:
         values.setdefault("display_name", names.display_name(runs.count(connection, before.project_id)))

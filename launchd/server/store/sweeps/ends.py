@@ -1,6 +1,6 @@
-"""When a sweep is over by itself: it makes no more runs, and those that it made have ended. Owns that change of state.
+"""Ends of sweeps: a sweep is finished when it makes no more runs and all its runs have ended.
 
-It happens at the end of a run as well as at the word of an agent: the last agent may leave before the last run ends.
+Checked at the end of a run as well as at an agent's heartbeat: the last agent may leave before the last run ends.
 """
 
 import time
@@ -25,14 +25,14 @@ _FINISH = update(sweeps_table).where(sweeps_table.c.id == bindparam("of_id"), sw
 
 
 def runs_expected(config: SweepConfig) -> int | None:
-    """How many runs the sweep will make; None where it has no end."""
+    """How many runs the sweep will make; None if unlimited."""
     size = samplers.grid_size(config) if config.method == "grid" else None
     ends = [end for end in (size, config.run_cap) if end is not None]
     return min(ends, default=None)
 
 
 def is_exhausted(connection: Connection, sweep: Sweep, config: SweepConfig) -> bool:
-    """Whether the sweep makes no more runs: the grid is done, or the cap reached, or the target."""
+    """Whether the sweep makes no more runs: the grid is done, or the cap or the target is reached."""
     if config.method == "grid" and sweep.grid_place >= samplers.grid_size(config):
         return True
     if config.run_cap is not None and sweep_results.count(connection, sweep.id) >= config.run_cap:
@@ -48,13 +48,13 @@ def _has_reached_target(connection: Connection, sweep: Sweep, config: SweepConfi
 
 
 def finish(connection: Connection, sweep: Sweep) -> None:
-    """An exhausted sweep is finished, unless a run goes on."""
+    """Set an exhausted sweep to finished, unless a run is alive."""
     if connection.execute(_HOW_MANY_ALIVE, {"of_sweep": sweep.id}).scalar_one() == 0:
         connection.execute(_FINISH, {"of_id": sweep.id, "state": FINISHED, "updated_at": time.time()})
 
 
 def after_run(connection: Connection, run_id: int) -> None:
-    """A run has ended: perhaps its sweep has, too."""
+    """Finish the run's sweep if this was its last run."""
     sweep_id = connection.execute(_SWEEP_OF, {"of_run": run_id}).scalar()
     sweep = sweeps.sweep_by_number(connection, sweep_id) if sweep_id is not None else None
     if sweep is not None and sweep.state == RUNNING and is_exhausted(connection, sweep, read_config(sweep.config)):

@@ -1,6 +1,6 @@
-"""How far the runs of a sweep have come, where it stops runs early. Owns that each line of a history is read only once.
+"""Progress of the runs of a sweep with early stopping; each line of a history is read only once.
 
-What was read is kept beside the runs, so that the price is that of the new lines, however long the history is.
+The progress is stored beside the runs, so that the cost is that of the new lines, however long the history is.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from launchd.server.models import HISTORY, Run, Sweep
 from launchd.server.runs import history_keys, lenient_json
 from launchd.server.store.runs import lines as run_lines
 from launchd.server.store.sweeps import sweeps
-from launchd.server.store.sweeps.states import OVER
+from launchd.server.store.sweeps.states import ENDED
 from launchd.server.store.tables import runs, sweep_bands, sweep_progress
 from launchd.server.store.upserts import insert_or_update
 from launchd.server.sweeps.config import read_config
 from launchd.server.sweeps.hyperband import Hyperband, Progress
 
 _MOST_LINES = 2_000
-"""So many lines are read in one transaction; the rest follows in the next."""
+"""Lines read in one transaction; the rest follows in the next."""
 _MOST_RUNS = 100
 
 seen = sweep_progress.c
@@ -42,32 +42,34 @@ _LOSS = select(sweep_bands.c.loss).where(*_AT_BAND, sweep_bands.c.run_id == bind
 
 
 def falls_behind(connection: Connection, found: Run) -> bool:
-    """Read what the run has logged since the last time. True where it is too bad for its sweep to go on with it."""
+    """Read the run's new lines. True where it is too bad for its sweep to continue it."""
     sweep = sweeps.sweep_by_number(connection, found.sweep_id) if found.sweep_id is not None else None
     rule = read_config(sweep.config).early_terminate if sweep else None
     if sweep is None or rule is None:
         return False
-    progress, _ = _read_on(connection, sweep.id, rule, found.id, _MOST_LINES)
-    return sweep.state not in OVER and _is_worse(connection, sweep.id, rule, found.id, progress)
+    progress, _ = _read_new_lines(connection, sweep.id, rule, found.id, _MOST_LINES)
+    return sweep.state not in ENDED and _is_worse(connection, sweep.id, rule, found.id, progress)
 
 
 def catch_up(connection: Connection, sweep: Sweep, rule: Hyperband) -> None:
-    """Read some of what no run's own request has read: of runs that joined later, or that ended under another rule."""
+    """Read lines that no run's own request has read: of runs that joined later, or ended under another rule."""
     left = _MOST_LINES
     for run_id in connection.execute(_UNREAD, {"of_sweep": sweep.id}).scalars().all():
-        left -= _read_on(connection, sweep.id, rule, run_id, left)[1]
+        left -= _read_new_lines(connection, sweep.id, rule, run_id, left)[1]
         if left <= 0:
             return
 
 
-def forget(connection: Connection, sweep: Sweep) -> None:
-    """Everything will be read anew, by another rule."""
+def reset(connection: Connection, sweep: Sweep) -> None:
+    """Delete the progress, so that everything is read again by another rule."""
     for table in (sweep_bands, sweep_progress):
         connection.execute(delete(table).where(table.c.sweep_id == sweep.id))
 
 
-def _read_on(connection: Connection, sweep_id: int, rule: Hyperband, run_id: int, most: int) -> tuple[Progress, int]:
-    """How far the run has come by now, and how many lines were read to know that."""
+def _read_new_lines(
+    connection: Connection, sweep_id: int, rule: Hyperband, run_id: int, most: int
+) -> tuple[Progress, int]:
+    """Read new lines of a run. Returns its progress and how many lines were read."""
     row = connection.execute(_OF_RUN, {"of_sweep": sweep_id, "of_run": run_id}).one()
     before = Progress() if row.iterations is None else Progress(row.iterations, row.best)
     end = min(row.lines_read + most, row.history_lines)
@@ -75,7 +77,7 @@ def _read_on(connection: Connection, sweep_id: int, rule: Hyperband, run_id: int
         return before, 0
     losses = _losses(connection, rule, run_id, row.lines_read, end)
     progress, at_bands = before.after(losses, rule.bands)
-    _keep(connection, sweep_id, run_id, end, progress, at_bands)
+    _save(connection, sweep_id, run_id, end, progress, at_bands)
     return progress, end - row.lines_read
 
 
@@ -86,7 +88,7 @@ def _losses(connection: Connection, rule: Hyperband, run_id: int, first: int, en
             yield rule.loss_of(value)
 
 
-def _keep(
+def _save(
     connection: Connection, sweep_id: int, run_id: int, end: int, progress: Progress, at_bands: dict[int, float]
 ) -> None:
     keys = {"sweep_id": sweep_id, "run_id": run_id}
@@ -97,7 +99,7 @@ def _keep(
 
 
 def _is_worse(connection: Connection, sweep_id: int, rule: Hyperband, run_id: int, progress: Progress) -> bool:
-    """Whether the run is behind the best of those that came to its last band."""
+    """Whether the run is worse than the threshold at the last band that it reached."""
     band = rule.band_of(progress.iterations)
     if band is None:
         return False

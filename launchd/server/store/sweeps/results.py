@@ -1,4 +1,4 @@
-"""What the runs of a sweep were given and reached. Only reads."""
+"""Parameters and results of the runs of a sweep. Only reads."""
 
 from sqlalchemy import Connection, func, select
 
@@ -12,7 +12,7 @@ from launchd.server.sweeps.config import SweepConfig
 
 
 def observations(connection: Connection, sweep: Sweep, config: SweepConfig) -> list[Observation]:
-    """What the youngest runs that reached something were given and reached, the oldest first."""
+    """Parameters and metrics of the newest runs that reached the metric, the oldest first."""
     wanted = (
         select(runs_table.c.config, runs_table.c.summary)
         .where(runs_table.c.sweep_id == sweep.id, runs_table.c.summary.is_not(None), runs_table.c.state != PENDING)
@@ -29,7 +29,7 @@ def observations(connection: Connection, sweep: Sweep, config: SweepConfig) -> l
 
 
 def points(connection: Connection, sweep: Sweep, config: SweepConfig) -> frozenset[str]:
-    """Keys of the points that runs of the sweep were given."""
+    """Keys of the points given to runs of the sweep."""
     wanted = select(runs_table.c.config).where(runs_table.c.sweep_id == sweep.id)
     given = (lenient_json.load_object(text) for text in connection.execute(wanted).scalars())
     return frozenset(samplers.point_key(samplers.values_of(config, run_config)) for run_config in given)
@@ -41,7 +41,7 @@ def metric_of(config: SweepConfig, summary: str | None) -> float | None:
 
 
 def best_loss(connection: Connection, sweep: Sweep, config: SweepConfig) -> float | None:
-    """The best that any run has reached."""
+    """The best metric of all runs."""
     if config.metric is None:
         return None
     wanted = select(runs_table.c.summary).where(runs_table.c.sweep_id == sweep.id, runs_table.c.summary.is_not(None))

@@ -1,8 +1,8 @@
-"""Runs of sweeps: handing them out, once each. Owns the order of commands to agents.
+"""Runs of sweeps: handing them out to agents, once each.
 
 One command at a time, decided in one writing transaction: two agents never get the same point of a grid. A run that an
-agent was told to start and does not speak of is offered once more, because the answer may have been lost; then it has
-failed.
+agent was told to start and does not report alive is offered once more, because the response may have been lost; after
+that it has failed.
 """
 
 import time
@@ -23,7 +23,7 @@ from launchd.server.store.sweeps import ends as sweep_ends
 from launchd.server.store.sweeps import progress as sweep_progress
 from launchd.server.store.sweeps import results as sweep_results
 from launchd.server.store.sweeps import sweeps
-from launchd.server.store.sweeps.states import CANCELED, OVER, RUNNING
+from launchd.server.store.sweeps.states import CANCELED, ENDED, RUNNING
 from launchd.server.store.tables import runs as runs_table
 from launchd.server.sweeps import samplers
 from launchd.server.sweeps.config import SweepConfig
@@ -35,8 +35,8 @@ _random = SystemRandom()
 Command = dict[str, Any]
 
 
-class Asking(msgspec.Struct, frozen=True):
-    """An agent's heartbeat: who asks, for which sweep, and which runs it says are alive."""
+class AgentHeartbeat(msgspec.Struct, frozen=True):
+    """A heartbeat of an agent: the agent, its sweep, and the runs that it reports alive."""
 
     agent: SweepAgent
     sweep: Sweep
@@ -44,47 +44,47 @@ class Asking(msgspec.Struct, frozen=True):
     alive: frozenset[str]
 
 
-def commands(connection: Connection, asking: Asking, suggested: Mapping[str, Any] | None) -> list[Command]:
-    """What the agent shall do. `suggested` are the values of the next run where the method needs thinking before."""
+def commands(connection: Connection, heartbeat: AgentHeartbeat, suggested: Mapping[str, Any] | None) -> list[Command]:
+    """The commands for the agent. `suggested`: values of the next run where the method computes them beforehand."""
     now = time.time()
-    sweeps.change_agent(connection, asking.agent.id, {"heartbeat_at": now})
-    sweeps.change(connection, asking.sweep.id, {"heartbeat_at": now})
-    if asking.sweep.state in OVER:
-        return _farewell(connection, asking, now)
-    if asking.config.early_terminate is not None:
-        sweep_progress.catch_up(connection, asking.sweep, asking.config.early_terminate)
-    _bury_stopped(connection, asking, asking.alive, now)
-    stops = [{"type": "stop", "run_id": name} for name in _to_stop(connection, asking)]
-    if stops or asking.alive or asking.sweep.state != RUNNING:
+    sweeps.change_agent(connection, heartbeat.agent.id, {"heartbeat_at": now})
+    sweeps.change(connection, heartbeat.sweep.id, {"heartbeat_at": now})
+    if heartbeat.sweep.state in ENDED:
+        return _end_commands(connection, heartbeat, now)
+    if heartbeat.config.early_terminate is not None:
+        sweep_progress.catch_up(connection, heartbeat.sweep, heartbeat.config.early_terminate)
+    _end_stopped_runs(connection, heartbeat, heartbeat.alive, now)
+    stops = [{"type": "stop", "run_id": name} for name in _to_stop(connection, heartbeat)]
+    if stops or heartbeat.alive or heartbeat.sweep.state != RUNNING:
         return stops
-    return _offer_again(connection, asking, now) or _offer_next(connection, asking, suggested)
+    return _offer_again(connection, heartbeat, now) or _offer_next(connection, heartbeat, suggested)
 
 
-def _farewell(connection: Connection, asking: Asking, now: float) -> list[Command]:
-    """A scheduler looks at the sweep's state by itself, and takes an exit before that for a cancellation."""
-    if asking.sweep.state != CANCELED and (asking.sweep.launched or asking.alive):
+def _end_commands(connection: Connection, heartbeat: AgentHeartbeat, now: float) -> list[Command]:
+    """Commands after the sweep's end. A scheduler reads the state itself and takes an exit for a cancellation."""
+    if heartbeat.sweep.state != CANCELED and (heartbeat.sweep.launched or heartbeat.alive):
         return []
-    # At this word W&B's agent kills what still runs.
-    _bury_stopped(connection, asking, frozenset(), now)
+    # On this command W&B's agent kills what still runs.
+    _end_stopped_runs(connection, heartbeat, frozenset(), now)
     return [{"type": "exit"}]
 
 
-def _to_stop(connection: Connection, asking: Asking) -> list[str]:
-    if not asking.alive or asking.sweep.launched:
+def _to_stop(connection: Connection, heartbeat: AgentHeartbeat) -> list[str]:
+    if not heartbeat.alive or heartbeat.sweep.launched:
         return []
     wanted = select(runs_table.c.name).where(
-        runs_table.c.sweep_id == asking.sweep.id, runs_table.c.name.in_(asking.alive), runs_table.c.stopped
+        runs_table.c.sweep_id == heartbeat.sweep.id, runs_table.c.name.in_(heartbeat.alive), runs_table.c.stopped
     )
     return list(connection.execute(wanted).scalars())
 
 
-def _bury_stopped(connection: Connection, asking: Asking, alive: frozenset[str], now: float) -> None:
-    """Stopped runs that the agent does not speak of any more: it has killed them, perhaps before they said a word."""
-    if asking.sweep.launched:
+def _end_stopped_runs(connection: Connection, heartbeat: AgentHeartbeat, alive: frozenset[str], now: float) -> None:
+    """End stopped runs that the agent no longer reports: it has killed them, perhaps before they sent anything."""
+    if heartbeat.sweep.launched:
         return
     gone = select(runs_table.c.id).where(
-        runs_table.c.sweep_id == asking.sweep.id,
-        runs_table.c.sweep_agent_id == asking.agent.id,
+        runs_table.c.sweep_id == heartbeat.sweep.id,
+        runs_table.c.sweep_agent_id == heartbeat.agent.id,
         runs_table.c.stopped,
         runs_table.c.state.in_(ALIVE),
         runs_table.c.name.not_in(alive),
@@ -93,79 +93,83 @@ def _bury_stopped(connection: Connection, asking: Asking, alive: frozenset[str],
         run_ends.end(connection, run_id, KILLED, now)
 
 
-def _offer_again(connection: Connection, asking: Asking, now: float) -> list[Command]:
-    agent = asking.agent
-    lost = agent.offered_run and runs.find_run(connection, asking.sweep.project_id, agent.offered_run)
+def _offer_again(connection: Connection, heartbeat: AgentHeartbeat, now: float) -> list[Command]:
+    agent = heartbeat.agent
+    lost = agent.offered_run and runs.find_run(connection, heartbeat.sweep.project_id, agent.offered_run)
     if not lost or lost.state != PENDING:
         return []
     if agent.offers >= _MOST_OFFERS:
         run_ends.end(connection, lost.id, FAILED, now)
         return []
     sweeps.change_agent(connection, agent.id, {"offers": agent.offers + 1})
-    return [_command(asking, lost.name, lenient_json.load_object(lost.config))]
+    return [_command(heartbeat, lost.name, lenient_json.load_object(lost.config))]
 
 
-def _offer_next(connection: Connection, asking: Asking, suggested: Mapping[str, Any] | None) -> list[Command]:
-    if sweep_ends.is_exhausted(connection, asking.sweep, asking.config):
-        return _finish(connection, asking)
-    if asking.config.method == "grid":
-        point = _next_point(connection, asking)
-        return _finish(connection, asking) if point is None else _offer(connection, asking, point)
-    return _offer(connection, asking, suggested if suggested is not None else samplers.draw(asking.config, _random))
+def _offer_next(
+    connection: Connection, heartbeat: AgentHeartbeat, suggested: Mapping[str, Any] | None
+) -> list[Command]:
+    if sweep_ends.is_exhausted(connection, heartbeat.sweep, heartbeat.config):
+        return _finish(connection, heartbeat)
+    if heartbeat.config.method == "grid":
+        point = _next_point(connection, heartbeat)
+        return _finish(connection, heartbeat) if point is None else _offer(connection, heartbeat, point)
+    return _offer(
+        connection, heartbeat, suggested if suggested is not None else samplers.sample(heartbeat.config, _random)
+    )
 
 
-def _offer(connection: Connection, asking: Asking, values: Mapping[str, Any]) -> list[Command]:
-    arguments = samplers.arguments(asking.config, values)
+def _offer(connection: Connection, heartbeat: AgentHeartbeat, values: Mapping[str, Any]) -> list[Command]:
+    arguments = samplers.arguments(heartbeat.config, values)
     name = names.new_run_id()
     row = {
-        "display_name": f"{asking.sweep.name}-{sweep_results.count(connection, asking.sweep.id) + 1}",
+        "display_name": f"{heartbeat.sweep.name}-{sweep_results.count(connection, heartbeat.sweep.id) + 1}",
         "state": PENDING,
         "config": lenient_json.dumps(arguments),
-        "sweep_id": asking.sweep.id,
-        "sweep_agent_id": asking.agent.id,
+        "sweep_id": heartbeat.sweep.id,
+        "sweep_agent_id": heartbeat.agent.id,
     }
-    runs.insert_run(connection, asking.sweep.project_id, name, row)
-    sweeps.change_agent(connection, asking.agent.id, {"offered_run": name, "offers": 1})
-    return [_command(asking, name, arguments)]
+    runs.insert_run(connection, heartbeat.sweep.project_id, name, row)
+    sweeps.change_agent(connection, heartbeat.agent.id, {"offered_run": name, "offers": 1})
+    return [_command(heartbeat, name, arguments)]
 
 
-def _next_point(connection: Connection, asking: Asking) -> dict[str, Any] | None:
-    """The next point of the grid that no run has, moving on; None where all have been given out."""
-    place, size = asking.sweep.grid_place, samplers.grid_size(asking.config)
-    taken = _points_taken(connection, asking)
-    while place < size and taken and samplers.point_key(samplers.grid_point(asking.config, place)) in taken:
+def _next_point(connection: Connection, heartbeat: AgentHeartbeat) -> dict[str, Any] | None:
+    """The next point of the grid that no run has; None where all have been given out."""
+    place, size = heartbeat.sweep.grid_place, samplers.grid_size(heartbeat.config)
+    taken = _points_taken(connection, heartbeat)
+    while place < size and taken and samplers.point_key(samplers.grid_point(heartbeat.config, place)) in taken:
         place += 1
-    sweeps.change(connection, asking.sweep.id, {"grid_place": min(place + 1, size)})
-    return samplers.grid_point(asking.config, place) if place < size else None
+    sweeps.change(connection, heartbeat.sweep.id, {"grid_place": min(place + 1, size)})
+    return samplers.grid_point(heartbeat.config, place) if place < size else None
 
 
-def _points_taken(connection: Connection, asking: Asking) -> frozenset[str]:
-    """Points of runs; none while all runs are of points that are behind, as they are unless some joined later."""
-    if sweep_results.count(connection, asking.sweep.id) <= asking.sweep.grid_place:
+def _points_taken(connection: Connection, heartbeat: AgentHeartbeat) -> frozenset[str]:
+    """Points of the sweep's runs. Not read unless runs joined later: all others are before the current place."""
+    if sweep_results.count(connection, heartbeat.sweep.id) <= heartbeat.sweep.grid_place:
         return frozenset()
-    return sweep_results.points(connection, asking.sweep, asking.config)
+    return sweep_results.points(connection, heartbeat.sweep, heartbeat.config)
 
 
-def _finish(connection: Connection, asking: Asking) -> list[Command]:
-    """Nothing is left to start; while runs go on the agent waits, for its scheduler would stop them."""
-    sweep_ends.finish(connection, asking.sweep)
-    return [] if asking.sweep.launched else [{"type": "exit"}]
+def _finish(connection: Connection, heartbeat: AgentHeartbeat) -> list[Command]:
+    """Finish the sweep, as nothing is left to start. A scheduler gets no exit, because it would stop its runs."""
+    sweep_ends.finish(connection, heartbeat.sweep)
+    return [] if heartbeat.sweep.launched else [{"type": "exit"}]
 
 
-def _command(asking: Asking, name: str, arguments: Mapping[str, Any]) -> Command:
-    """W&B's agent needs the key of the program also where its command names none."""
-    return {"type": "run", "run_id": name, "program": asking.config.program, "args": arguments}
+def _command(heartbeat: AgentHeartbeat, name: str, arguments: Mapping[str, Any]) -> Command:
+    """The command to start a run. W&B's agent needs the key `program` even if it is null."""
+    return {"type": "run", "run_id": name, "program": heartbeat.config.program, "args": arguments}
 
 
 def cancel_runs(connection: Connection, viewer: Viewer, sweep: Sweep) -> list[str]:
-    """Ask all runs of the sweep to stop. Returns the launch agents that have to be told."""
+    """Request a stop of all runs of the sweep. Returns the ids of the launch agents to be woken."""
     wanted = select(runs_table.c.id).where(runs_table.c.sweep_id == sweep.id, runs_table.c.state.in_(NOT_ENDED))
     alive = list(connection.execute(wanted.limit(_MOST_RUNS)).scalars())
-    told = [run_changes.stop(connection, viewer, run_id, "The sweep was canceled.") for run_id in alive]
-    return [agent_id for agent_id in told if agent_id is not None]
+    agents = [run_changes.stop(connection, viewer, run_id, "The sweep was canceled.") for run_id in alive]
+    return [agent_id for agent_id in agents if agent_id is not None]
 
 
 def adopt(connection: Connection, sweep: Sweep, found: list[Run]) -> None:
-    """Make runs that exist already runs of the sweep."""
+    """Add existing runs to the sweep."""
     numbers = [run.id for run in found]
     connection.execute(update(runs_table).where(runs_table.c.id.in_(numbers)).values(sweep_id=sweep.id))

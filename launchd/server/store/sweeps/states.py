@@ -1,4 +1,4 @@
-"""States of a sweep, in W&B's words. Owns which of them somebody may ask for.
+"""States of a sweep, under W&B's names.
 
 PENDING -> RUNNING (its first agent) <-> PAUSED -> FINISHED (no new runs) | CANCELED (running ones are stopped too)
 """
@@ -9,10 +9,10 @@ PENDING, RUNNING, PAUSED = "PENDING", "RUNNING", "PAUSED"
 FINISHED, CANCELED = "FINISHED", "CANCELED"
 
 STATES = (PENDING, RUNNING, PAUSED, FINISHED, CANCELED)
-OVER = (FINISHED, CANCELED)
+ENDED = (FINISHED, CANCELED)
 
 
-def check(state: str) -> str:
+def check_state(state: str) -> str:
     """Raises:
     Refused: no such state.
     """

@@ -1,4 +1,4 @@
-"""Sweeps and their agents: finding, making, changing. Owns their rows, but not their runs (`sweep_runs`)."""
+"""Sweeps and their agents: finding, creating, changing them. `runs` hands out their runs."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ def require_by_storage_id(connection: Connection, viewer: Viewer, storage_id: st
 
 
 def sweeps_of(connection: Connection, project_id: int, offset: int, limit: int) -> list[Sweep]:
-    """The youngest first."""
+    """Sweeps of a project, the newest first."""
     rows = connection.execute(_OF_PROJECT.offset(offset).limit(limit), {"of_project": project_id})
     return [Sweep(**row._mapping) for row in rows]
 
@@ -122,6 +122,6 @@ def change_agent(connection: Connection, agent_id: str, values: Mapping[str, Any
 
 
 def agents_of(connection: Connection, sweep_id: int) -> Sequence[SweepAgent]:
-    """In the order in which they came."""
+    """Agents of a sweep, in order of registration."""
     wanted = select(sweep_agents).where(sweep_agents.c.sweep_id == sweep_id).order_by(sweep_agents.c.created_at)
     return [SweepAgent(**row._mapping) for row in connection.execute(wanted)]

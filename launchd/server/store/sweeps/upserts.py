@@ -1,4 +1,4 @@
-"""Making and changing sweeps as W&B's `upsertSweep` does, all of it or nothing. Owns what each of its inputs means."""
+"""Creating and changing sweeps as W&B's `upsertSweep` does, in one transaction."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from launchd.server.store.runs.lists import RunQuery
 from launchd.server.store.sweeps import progress as sweep_progress
 from launchd.server.store.sweeps import runs as sweep_runs
 from launchd.server.store.sweeps import sweeps
-from launchd.server.store.sweeps.states import check
+from launchd.server.store.sweeps.states import check_state
 from launchd.server.sweeps import bayes
 from launchd.server.sweeps.config import SweepConfig, read_config
 
@@ -23,22 +23,22 @@ _MOST_ADOPTED = 1000
 
 
 class Scheduler(msgspec.Struct, frozen=True):
-    """Where the scheduler of a launched sweep goes, and its run spec, which is JSON in a string."""
+    """Queue and run spec (JSON in a string) of the scheduler of a launched sweep."""
 
     queue: str
     run_spec: str
     run_queue_project: str = principals.MODEL_REGISTRY
     run_queue_entity: str | None = None
 
-    def kept(self) -> str:
-        """What the sweep shows of it to whoever resumes it."""
+    def to_json(self) -> str:
+        """The JSON that the sweep shows to a client that resumes it."""
         return msgspec.json.encode({"run_spec": self.run_spec}).decode()
 
     def spec_for(self, sweep: Sweep) -> dict[str, Any]:
-        """The run spec, with the name of the sweep in it.
+        """The run spec, with the name of the sweep filled in.
 
         Raises:
-            Refused: it is no JSON object.
+            Refused: it is not a JSON object.
         """
         try:
             return msgspec.json.decode(self.run_spec.replace(_PLACEHOLDER, sweep.name), type=dict[str, Any])
@@ -54,7 +54,7 @@ _PLACEHOLDER = "WANDB_SWEEP_ID"
 
 def read_scheduler(text: str | None) -> Scheduler | None:
     """Raises:
-    Refused: not what W&B's clients send.
+    Refused: malformed.
     """
     try:
         return _scheduler_decoder.decode(text) if text else None
@@ -63,11 +63,11 @@ def read_scheduler(text: str | None) -> Scheduler | None:
 
 
 def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], scheduler: Scheduler | None) -> Sweep:
-    """The sweep, made or changed.
+    """Create or change a sweep.
 
     Raises:
         NotFound: entity or sweep do not exist for the viewer.
-        Refused: something in it cannot be.
+        Refused: a value in it is not valid.
     """
     config = read_config(given["config"]) if given.get("config") is not None else None
     if config is not None:
@@ -76,7 +76,7 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], sch
     if given.get("id"):
         found = sweeps.require_by_storage_id(connection, viewer, given["id"])
         if config is not None:
-            values |= _begin_anew(connection, found, config)
+            values |= _reset(connection, found, config)
         sweeps.change(connection, found.id, values)
         sweep = sweeps.sweep_by_number(connection, found.id)
     else:
@@ -87,11 +87,11 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], sch
     return sweep
 
 
-def _begin_anew(connection: Connection, found: Sweep, config: SweepConfig) -> dict[str, Any]:
-    """What was reckoned by the configuration before does not hold any more. Returns what changes with it."""
+def _reset(connection: Connection, found: Sweep, config: SweepConfig) -> dict[str, Any]:
+    """Discard what the previous configuration implied. Returns the columns that change with it."""
     before = read_config(found.config)
     if config.early_terminate != before.early_terminate:
-        sweep_progress.forget(connection, found)
+        sweep_progress.reset(connection, found)
     return {"grid_place": 0} if config.parameters != before.parameters else {}
 
 
@@ -113,12 +113,12 @@ def _given(given: Mapping[str, Any], config: SweepConfig | None, scheduler: Sche
     names_of = ("config", "description", "controller", "scheduler")
     values = {name: given[name] for name in names_of if given.get(name) is not None}
     if given.get("state") is not None:
-        values["state"] = check(given["state"])
+        values["state"] = check_state(given["state"])
     if config is not None:
         values["method"] = config.method
     display_name = given.get("display_name") or (config.display_name if config else None)
     if display_name:
         values["display_name"] = display_name
     if scheduler is not None:
-        values |= {"launched": True, "scheduler": scheduler.kept()}
+        values |= {"launched": True, "scheduler": scheduler.to_json()}
     return values

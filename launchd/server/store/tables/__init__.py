@@ -1,4 +1,4 @@
-"""Tables of the store, as SQLAlchemy Core knows them, by topic. Owns the whole list."""
+"""Tables of the store in SQLAlchemy Core, by topic."""
 
 from launchd.server.store.tables.accounts import api_keys, entities, memberships, projects, users
 from launchd.server.store.tables.artifacts import (

@@ -1,4 +1,4 @@
-"""People, teams, keys and projects."""
+"""Users, teams, keys and projects."""
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, String, Table, Text, UniqueConstraint
 
@@ -29,7 +29,7 @@ memberships = Table(
     metadata,
     Column("user_id", ForeignKey("users.id"), primary_key=True),
     Column("entity_id", ForeignKey("entities.id"), primary_key=True),
-    # A number of records.Role, so that "at least" is a comparison.
+    # A value of models.Role, so that "at least" is a comparison.
     Column("role", Integer, nullable=False),
 )
 

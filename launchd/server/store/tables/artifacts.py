@@ -25,14 +25,14 @@ artifact_collections = Table(
     Column("type", String, nullable=False),
     Column("name", String, nullable=False),
     Column("description", Text),
-    # JSON list of words.
+    # JSON list of strings.
     Column("tags", Text, nullable=False, server_default="[]"),
     # Null for collections older than these columns.
     Column("created_at", Float),
     Column("updated_at", Float),
-    # Whether versions of other collections are linked to it; none is logged to it then.
+    # Whether versions of other collections are linked to it; then none is logged to it.
     Column("is_portfolio", Boolean, nullable=False, server_default=false()),
-    # How many links it ever had: the number of the next one.
+    # How many links were ever made: the number of the next one.
     Column("links_made", Integer, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "name"),
 )
@@ -95,13 +95,13 @@ artifact_files = Table(
     # 'file', 'reference', or 'manifest' (one per artifact).
     Column("kind", String, nullable=False),
     Column("name", String, nullable=False),
-    # base64, as W&B's manifests have it; empty for a manifest that is only announced. Of a reference any text.
+    # base64, as in W&B's manifests; empty for a manifest that is only announced. For a reference any text.
     Column("md5", String, nullable=False, index=True),
     Column("mimetype", String),
     # SHA-256 of the content in hex, null until it is here.
     Column("content", String, index=True),
     Column("size", Count),
-    # Where a reference leads; null for all others.
+    # Address of a reference; null for all others.
     Column("reference", Text),
     UniqueConstraint("artifact_number", "kind", "name"),
     sqlite_autoincrement=True,

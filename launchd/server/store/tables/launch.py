@@ -31,7 +31,7 @@ run_queues = Table(
     Column("resource_config_id", ForeignKey("resource_configs.id")),
     Column("external_links", Text),
     Column("created_at", Float, nullable=False),
-    # A deleted queue stays, nameless to clients, while its running items report.
+    # A deleted queue is hidden from clients but kept, because its running items still report.
     Column("deleted_at", Float),
     Index(
         "run_queues_by_name",
@@ -56,7 +56,7 @@ launch_agents = Table(
     Column("version", String),
     Column("created_at", Float, nullable=False),
     Column("heartbeat_at", Float, nullable=False),
-    # Place of the queue that is asked first by the next claim.
+    # Place of the queue that the next claim asks first.
     Column("next_queue", Integer, nullable=False),
 )
 
@@ -71,7 +71,7 @@ launch_agent_queues = Table(
 run_queue_items = Table(
     "run_queue_items",
     metadata,
-    # Counts up with every push: the order within a priority, also after a lease came back.
+    # Increases with every push: the order within a priority, also after a lease was returned.
     Column("number", Count, primary_key=True),
     Column("id", String, nullable=False, unique=True),
     Column("queue_id", ForeignKey("run_queues.id"), nullable=False),
@@ -80,7 +80,7 @@ run_queue_items = Table(
     Column("is_scheduler", Boolean, nullable=False),
     Column("author_id", ForeignKey("users.id")),
     Column("run_spec", Text, nullable=False),
-    # Chosen by who pushed it: the same again is the same push.
+    # The idempotency key: the same key again is the same push.
     Column("push_key", String),
     Column("created_at", Float, nullable=False),
     Column("agent_id", ForeignKey("launch_agents.id")),
@@ -89,7 +89,7 @@ run_queue_items = Table(
     Column("lease_ends_at", Float),
     Column("run_name", String),
     Column("run_id", ForeignKey("runs.id")),
-    # Acknowledged in the way of W&B's agent, which never reports an end: the run's end is the item's.
+    # Acknowledged by W&B's agent, which never reports an end: the item ends with its run.
     Column("follows_run", Boolean, nullable=False, server_default=false()),
     Column("report_sequence", Integer),
     Column("status", String),

@@ -1,4 +1,4 @@
-"""Runs, the lines they logged, their files."""
+"""Runs, their lines, their files."""
 
 from sqlalchemy import (
     BigInteger,
@@ -29,7 +29,7 @@ runs = Table(
     Column("state", String, nullable=False),
     Column("stopped", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
-    # Null while no client of the run was heard of: only an agent speaks for it.
+    # Null before the first heartbeat of the run's client: only an agent reports for it.
     Column("heartbeat_at", Float),
     Column("exit_code", Integer),
     Column("group_name", String),
@@ -46,7 +46,7 @@ runs = Table(
     Column("console_lines", Integer, nullable=False, server_default="0"),
     Column("description", Text),
     Column("notes", Text),
-    # JSON as it came; last in the row, because these may be large.
+    # JSON as received; last in the row, because these may be large.
     Column("config", Text),
     Column("summary", Text),
     Column("history_keys", Text),
@@ -65,7 +65,7 @@ run_lines = Table(
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("stream", SmallInteger, primary_key=True),
     Column("number", Integer, primary_key=True),
-    # Of lines of the history only.
+    # Set for lines of the history only.
     Column("step", BigInteger),
     Column("content", Text, nullable=False),
     Index(

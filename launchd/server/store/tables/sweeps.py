@@ -1,4 +1,4 @@
-"""Sweeps, the agents that ask for their runs, and how far runs have come that may be stopped early."""
+"""Sweeps, their agents, and the progress of runs under early stopping."""
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
@@ -13,12 +13,12 @@ sweeps = Table(
     Column("display_name", String),
     Column("description", Text),
     Column("state", String, nullable=False),
-    # YAML, as it came.
+    # YAML as received.
     Column("config", Text, nullable=False),
     Column("method", String, nullable=False),
     Column("controller", Text),
     Column("scheduler", Text),
-    # Its runs are put into a queue by a scheduler, which is itself an item.
+    # Its runs are queued by a scheduler, which is itself an item.
     Column("launched", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
@@ -36,7 +36,7 @@ sweep_agents = Table(
     Column("host", String, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("heartbeat_at", Float, nullable=False),
-    # The run that it was told to start last, and how often.
+    # The last run that it was told to start, and how often.
     Column("offered_run", String),
     Column("offers", Integer, nullable=False),
 )
@@ -46,10 +46,10 @@ sweep_progress = Table(
     metadata,
     Column("sweep_id", ForeignKey("sweeps.id"), primary_key=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, index=True),
-    # Of the run's history.
+    # Lines of the run's history that have been read.
     Column("lines_read", Integer, nullable=False),
     Column("iterations", Integer, nullable=False),
-    # The smaller, the better; infinite before the first iteration.
+    # The best loss (smaller is better); infinite before the first iteration.
     Column("best", Float, nullable=False),
 )
 
@@ -59,7 +59,7 @@ sweep_bands = Table(
     Column("sweep_id", ForeignKey("sweeps.id"), primary_key=True),
     Column("band", Integer, primary_key=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, index=True),
-    # Of the run at that iteration; the smaller, the better.
+    # Loss of the run at that iteration (smaller is better).
     Column("loss", Float, nullable=False),
     Index("sweep_bands_by_loss", "sweep_id", "band", "loss"),
 )

@@ -1,4 +1,4 @@
-"""Answers: JSON, and stored contents. Owns the one form of an error body, which all of W&B's clients read:
+"""Responses: JSON, errors and stored blobs. W&B's clients read this one form of an error body:
 {"errors": [{"message": ...}]}.
 """
 
@@ -12,23 +12,23 @@ from launchd.server.files.blob_store import BlobStore
 
 
 def json_response(status: int, content: Any) -> Response:
-    """An answer with `content` as JSON."""
+    """A response with `content` as JSON."""
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
 def error_response(status: int, *messages: str) -> Response:
-    """An answer that says what is wrong."""
+    """An error response with these messages."""
     return json_response(status, {"errors": [{"message": message} for message in messages]})
 
 
-def content_response(contents: BlobStore, content: str | None) -> Response:
-    """What is stored under the digest `content`, to be saved to a file.
+def blob_response(blobs: BlobStore, content: str | None) -> Response:
+    """The blob with the digest `content`, to be saved to a file.
 
     Raises:
-        NotFound: None, that is: it has not arrived.
+        NotFound: `content` is None, so the file has not been uploaded.
     """
     if content is None:
         raise NotFound("This file has not been uploaded.")
-    # Whatever is in it, a browser must not take it for a page of this server.
+    # A browser must not take uploaded content for a page of this server.
     headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
-    return FileResponse(contents.path(content), headers=headers, media_type="application/octet-stream")
+    return FileResponse(blobs.path(content), headers=headers, media_type="application/octet-stream")

@@ -1,6 +1,6 @@
-"""One HTTP connection. Owns the limits of what comes on it while no request is answered, which uvicorn does not set.
+"""Limits of an HTTP connection while no request is being answered, which uvicorn does not set.
 
-Nobody has shown a key yet whose request has not begun. What comes after the header is for `bodies` to limit.
+Before a request has begun its sender is not authenticated. `request_body` limits what follows the header.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 MAX_HEADER_BYTES = 64 * 1024
 
 
-class Connection(HttpToolsProtocol):
-    """Uvicorn's connection, closed when it takes too long to make a request.
+class HttpConnection(HttpToolsProtocol):
+    """Uvicorn's connection, closed when no request arrives in time.
 
-    It may be without a request for `timeout_keep_alive` seconds: idle, in the middle of a header, or sending the rest
-    of a request that is answered already. uvicorn alone ends that with the first byte that comes.
+    It may be without a request for `timeout_keep_alive` seconds: idle, inside a header, or sending the rest of a
+    request that was already answered. Uvicorn alone stops that clock at the first byte.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -24,45 +24,45 @@ class Connection(HttpToolsProtocol):
         self._header_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        """It has been opened."""
+        """The connection was opened."""
         super().connection_made(transport)
         self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """The connection was closed."""
         self._end_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Something came."""
+        """Bytes arrived."""
         self._header_bytes += len(data)
         super().data_received(data)
         if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The header of the request is longer than {MAX_HEADER_BYTES} bytes.")
-        if _is_in_work(self.cycle):
+        if _is_answering(self.cycle):
             self._end_deadline()
         else:
             self._set_deadline()
 
-    # Header lines may also stand behind a body.
+    # Header lines may also follow a body (trailers).
 
     def on_headers_complete(self) -> None:
-        """A request has begun."""
+        """The header of a request is complete."""
         self._header_bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of its body is here."""
+        """A part of the body arrived."""
         self._header_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """All of it is here."""
+        """The request is complete."""
         self._header_bytes = 0
         super().on_message_complete()
 
     def _set_deadline(self) -> None:
-        # An absolute one: whoever sends a byte now and then gains nothing.
+        # Absolute: a sender of one byte now and then must not extend it.
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
@@ -72,5 +72,5 @@ class Connection(HttpToolsProtocol):
             self._deadline = None
 
 
-def _is_in_work(cycle: RequestResponseCycle | None) -> bool:
+def _is_answering(cycle: RequestResponseCycle | None) -> bool:
     return cycle is not None and not cycle.response_complete

@@ -1,4 +1,4 @@
-"""Reading request bodies. Owns the limits that keep one request from filling the memory, or from never ending."""
+"""Reading request bodies, with limits on size and time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,33 +15,33 @@ async def read_body(request: Request, limit: int, timeout_seconds: float) -> byt
 
     Raises:
         Refused: longer than `limit` bytes, or cut off. Status 400, not 413, which wandb 0.20 retries for days.
-        TooSlow: see `pieces_of`.
+        TooSlow: see `iter_body`.
     """
-    if (announced_size(request) or 0) > limit:
+    if (content_length(request) or 0) > limit:
         raise Refused(_too_big(limit))
     body = bytearray()
-    async for piece in pieces_of(request, timeout_seconds):
-        body += piece
+    async for chunk in iter_body(request, timeout_seconds):
+        body += chunk
         if len(body) > limit:
             raise Refused(_too_big(limit))
     return bytes(body)
 
 
-async def pieces_of(request: Request, timeout_seconds: float) -> AsyncIterator[bytes]:
-    """The body as it comes.
+async def iter_body(request: Request, timeout_seconds: float) -> AsyncIterator[bytes]:
+    """The body, chunk by chunk.
 
-    A sender whose machine or network went away says nothing more, and does not hang up either: what was received of
-    its file, and the room that it takes, must not be kept for ever.
+    A sender whose machine or network fails sends nothing more and does not close the connection either: the part that
+    was received, and the space it takes, must not be kept forever.
 
     Raises:
-        Refused: the sender hung up before the end.
-        TooSlow: nothing came for `timeout_seconds`.
+        Refused: the sender closed the connection before the end.
+        TooSlow: nothing arrived for `timeout_seconds`.
     """
     stream = request.stream()
     while True:
         try:
             async with asyncio.timeout(timeout_seconds):
-                piece = await anext(stream)
+                chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except ClientDisconnect as error:
@@ -50,11 +50,11 @@ async def pieces_of(request: Request, timeout_seconds: float) -> AsyncIterator[b
             raise TooSlow(
                 f"Nothing more of the request came for {timeout_seconds:g} s; nothing of it was kept."
             ) from error
-        yield piece
+        yield chunk
 
 
-def announced_size(request: Request) -> int | None:
-    """Bytes that the request says will come; None where it does not say."""
+def content_length(request: Request) -> int | None:
+    """Size of the body in bytes as announced by the request; None without an announcement."""
     declared = request.headers.get("content-length", "")
     return int(declared) if declared.isascii() and declared.isdigit() and len(declared) <= _LONGEST_NUMBER else None
 

@@ -1,4 +1,4 @@
-"""In whose name an item is submitted. Owns that rule, and which entities a run spec may send its run to."""
+"""The author of a submitted item, and the entities to which a run spec may send its run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from launchd.server.store.accounts import api_keys, principals
 
 
 def author_of(connection: Connection, viewer: Viewer, spec: Mapping[str, Any]) -> tuple[int, str]:
-    """Number and name of the submitter: whoever the key belongs to.
+    """Number and name of the item's author: the owner of the key.
 
     A service account submits for others: for the member of its team that the header names (`auth.AUTHOR_HEADER`), else
-    for the one in the run spec's `author`, as sweeps' schedulers and agents that queue a preempted run again give it.
+    for the one in the run spec's `author`, as schedulers of sweeps and agents that requeue a preempted run send it.
     """
     named = spec.get("author")
     if viewer.is_service and viewer.author_id == viewer.user_id and isinstance(named, str):
@@ -25,10 +25,10 @@ def author_of(connection: Connection, viewer: Viewer, spec: Mapping[str, Any]) -
 
 
 def check_target(connection: Connection, viewer: Viewer, spec: Mapping[str, Any]) -> None:
-    """Check the entity that the run shall belong to. One that does not exist is passed over, as W&B's agent does.
+    """Check the entity of the run that the spec names. An unknown entity is ignored, as W&B's agent does.
 
     Raises:
-        NotFound, NotAllowed: the submitter may not make runs there.
+        NotFound, NotAllowed: the submitter may not create runs there.
     """
     named = spec.get("entity")
     if isinstance(named, str) and principals.entity_named(connection, named) is not None:

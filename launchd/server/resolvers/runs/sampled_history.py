@@ -1,6 +1,6 @@
-"""Reading what a run logged: whole lines or single keys, sampled. Owns how much one read may walk through.
+"""Reading the lines that a run logged: whole lines or single keys, sampled.
 
-A long history is walked in pieces, each a read of its own, so that one curious client does not keep the others waiting.
+A long history is read in pieces, each in a transaction of its own, so that one client does not delay the others.
 """
 
 import re
@@ -16,14 +16,14 @@ from launchd.server.context import Context
 from launchd.server.errors import Refused
 from launchd.server.models import HISTORY, Line, Run
 from launchd.server.runs import history_keys, lenient_json
-from launchd.server.runs.sampling import Sieve, spread
+from launchd.server.runs.sampling import EvenSampler, spread
 from launchd.server.store.runs import lines as run_lines
 
 DEFAULT_SAMPLES = 500
 _MOST_SAMPLES = 10_000
 _MOST_SPECS = 100
 LAST_STEP = 2**63 - 1
-"""The highest number that a step can have."""
+"""The highest possible step."""
 _PIECE = 5_000
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_./ -]+", re.ASCII)
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """One of `sampledHistory`'s specs, in W&B's words."""
+    """One of `sampledHistory`'s specs, under W&B's names."""
 
     keys: list[str] = []
     samples: int = DEFAULT_SAMPLES
@@ -40,10 +40,9 @@ class Spec(msgspec.Struct, frozen=True):
     max_step: int | None = msgspec.field(default=None, name="maxStep")
 
     def steps(self) -> tuple[int, int]:
-        """The first step, and the one behind the last.
+        """The first step, and the one after the last.
 
-        Wandb 0.31 names the last step that it wants, and wants as many samples as there are steps; 0.20 names the step
-        behind that.
+        Wandb 0.31 sends the last step itself, with as many samples as there are steps; 0.20 sends the step after it.
         """
         first = self.min_step or 0
         if self.max_step is None:
@@ -57,7 +56,7 @@ _spec_decoder = msgspec.json.Decoder(Spec, strict=False)
 
 def read_specs(texts: Sequence[str]) -> list[Spec]:
     """Raises:
-    Refused: too many, or one of them is not such a spec.
+    Refused: too many, or one of them is malformed.
     """
     if len(texts) > _MOST_SPECS:
         raise Refused(f"sampledHistory answers at most {_MOST_SPECS} specs at once.")
@@ -79,14 +78,14 @@ async def sampled_lines(context: Context, found: Run, stream: int, samples: int)
 
 
 async def lines_of_steps(context: Context, found: Run, first: int, end: int, samples: int) -> list[str]:
-    """Lines of the history whose step is in this range, the end not included; sampled where there are more."""
-    wanted = _Wanted[str](lambda line: [line.content])
-    return (await _walk_steps(context, found, (first, end), wanted, Sieve(bounded(samples)))).chosen()
+    """Lines of the history with `first` <= step < `end`, sampled where there are more than `samples`."""
+    wanted = _Extraction[str](lambda line: [line.content])
+    return (await _walk_steps(context, found, (first, end), wanted, EvenSampler(bounded(samples)))).chosen()
 
 
 async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[str, Any]]:
-    """Of each chosen line the keys of the spec; only lines that have them all. Without keys: whole lines."""
-    keys = history_keys.read(found.history_keys)
+    """The spec's keys of each sampled line; only lines that have them all. Without keys: whole lines."""
+    keys = history_keys.decode(found.history_keys)
     counts = [keys.count(key) for key in spec.keys]
     if 0 in counts:
         return []
@@ -94,76 +93,80 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
     if not by_step and all(count == found.history_lines for count in counts):
         lines = await sampled_lines(context, found, HISTORY, spec.samples)
         return list(values_of(lines, spec.keys))
-    wanted = _Wanted(lambda line: values_of([line.content], spec.keys), _words(spec.keys))
-    sieve = Sieve[dict[str, Any]](bounded(spec.samples))
+    wanted = _Extraction(lambda line: values_of([line.content], spec.keys), _substrings(spec.keys))
+    sampler = EvenSampler[dict[str, Any]](bounded(spec.samples))
     if by_step:
-        return (await _walk_steps(context, found, spec.steps(), wanted, sieve)).chosen()
-    return (await _walk_numbers(context, found, wanted, sieve)).chosen()
+        return (await _walk_steps(context, found, spec.steps(), wanted, sampler)).chosen()
+    return (await _walk_numbers(context, found, wanted, sampler)).chosen()
 
 
 @dataclass(frozen=True)
-class _Wanted(Generic[T]):
-    """What is taken from a line, and words without which a line is not even looked at."""
+class _Extraction(Generic[T]):
+    """What is extracted from a line, and substrings without which a line is not parsed."""
 
     extract: Callable[[Line], Iterable[T]]
-    words: Sequence[str] = ()
+    substrings: Sequence[str] = ()
 
 
-def _words(keys: Sequence[str]) -> list[str]:
-    """What must stand in a line that has these keys, as far as JSON has only one way to write them."""
+def _substrings(keys: Sequence[str]) -> list[str]:
+    """Substrings of every line that has these keys, as far as JSON has only one way to write them."""
     return [f'{key.rpartition(".")[2]}"' for key in keys if _PLAIN_KEY.fullmatch(key)]
 
 
 def values_of(lines: list[str], keys: list[str]) -> Iterator[dict[str, Any]]:
-    """Of each line the keys; only lines that have them all. Without keys: whole lines."""
+    """The keys of each line; only lines that have them all. Without keys: whole lines."""
     for text in lines:
         line = lenient_json.load_object(text)
         values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
         if not keys or all(value is not None for value in values.values()):
-            yield lenient_json.proper(values)
+            yield lenient_json.stringify_non_finite(values)
 
 
 def bounded(samples: int | None) -> int:
-    """A number of samples this server gives out."""
+    """The number of samples, within the server's limits."""
     return min(max(1, samples if samples is not None else DEFAULT_SAMPLES), _MOST_SAMPLES)
 
 
-async def _walk_numbers(context: Context, found: Run, wanted: _Wanted[T], sieve: Sieve[T]) -> Sieve[T]:
+async def _walk_numbers(
+    context: Context, found: Run, wanted: _Extraction[T], sampler: EvenSampler[T]
+) -> EvenSampler[T]:
     for first in range(0, found.history_lines, _PIECE):
 
-        def piece(connection: Connection, first: int = first, before: Sieve[T] = sieve) -> Sieve[T]:
+        def piece(connection: Connection, first: int = first, before: EvenSampler[T] = sampler) -> EvenSampler[T]:
             end = first + _PIECE
-            lines = run_lines.by_number(connection, found.id, HISTORY, first, end, wanted.words)
-            return _sift(lines, before, wanted)[0]
+            lines = run_lines.by_number(connection, found.id, HISTORY, first, end, wanted.substrings)
+            return _sample(lines, before, wanted)[0]
 
-        sieve = await context.read(piece)
-    return sieve
+        sampler = await context.read(piece)
+    return sampler
 
 
 async def _walk_steps(
-    context: Context, found: Run, steps: tuple[int, int], wanted: _Wanted[T], sieve: Sieve[T]
-) -> Sieve[T]:
-    """Steps may have holes, so each piece goes on behind the last line of the one before."""
+    context: Context, found: Run, steps: tuple[int, int], wanted: _Extraction[T], sampler: EvenSampler[T]
+) -> EvenSampler[T]:
+    """Steps may have gaps, so each piece continues after the last line of the one before."""
     first, end = (max(-LAST_STEP, min(step, LAST_STEP)) for step in steps)
     after: Line | None = Line(-1, "", first)
     while after is not None:
 
         def piece(
-            connection: Connection, after: Line = after, before: Sieve[T] = sieve
-        ) -> tuple[Sieve[T], Line | None]:
-            lines = run_lines.by_step(connection, found.id, after.step or 0, end, wanted.words)
+            connection: Connection, after: Line = after, before: EvenSampler[T] = sampler
+        ) -> tuple[EvenSampler[T], Line | None]:
+            lines = run_lines.by_step(connection, found.id, after.step or 0, end, wanted.substrings)
             behind = (line for line in lines if (line.step, line.number) > (after.step, after.number))
-            return _sift(islice(behind, _PIECE), before, wanted)
+            return _sample(islice(behind, _PIECE), before, wanted)
 
-        sieve, after = await context.read(piece)
-    return sieve
+        sampler, after = await context.read(piece)
+    return sampler
 
 
-def _sift(lines: Iterable[Line], before: Sieve[T], wanted: _Wanted[T]) -> tuple[Sieve[T], Line | None]:
-    """The sieve with these lines in it, and the last line if there may be more. A copy: a read may be run again."""
-    sieve, last, taken = before.copy(), None, 0
+def _sample(
+    lines: Iterable[Line], before: EvenSampler[T], wanted: _Extraction[T]
+) -> tuple[EvenSampler[T], Line | None]:
+    """A copy of the sampler with these lines added (a read may be repeated), and the last line if there may be more."""
+    sampler, last, taken = before.copy(), None, 0
     for line in lines:
         for value in wanted.extract(line):
-            sieve.add(value)
+            sampler.add(value)
         last, taken = line, taken + 1
-    return sieve, last if taken == _PIECE else None
+    return sampler, last if taken == _PIECE else None

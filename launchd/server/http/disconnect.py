@@ -1,4 +1,4 @@
-"""Whether the client of a request that waits is still there. Owns the watch on its connection."""
+"""Detection of clients that disconnect while their request waits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 from starlette.requests import Request
 
 _TURNS = 5
-"""Of the event loop, from the end of a connection to `gone`: read it, tell the protocol, the application, the watch."""
+"""Turns of the event loop between the end of a connection and `gone`: socket, protocol, application and watch."""
 
 
 class DisconnectWatch:
-    """`gone` turns true when the client's connection ends; it may be read from any thread."""
+    """`gone` becomes true when the client's connection ends; any thread may read it."""
 
     def __init__(self) -> None:
         self.gone = False
 
     async def has_gone(self) -> bool:
-        """As `gone`, after the event loop has read what the sockets have to say by now."""
+        """As `gone`, after the event loop has read what the sockets hold by now."""
         for _ in range(_TURNS):
             if self.gone:
                 break
@@ -27,18 +27,18 @@ class DisconnectWatch:
 
 @asynccontextmanager
 async def watch_disconnect(request: Request, on_gone: Callable[[], None]) -> AsyncIterator[DisconnectWatch]:
-    """Watch the connection while inside. The request's body must have been read."""
-    presence = DisconnectWatch()
-    task = asyncio.create_task(_watch(request, presence, on_gone))
+    """Watch the client's connection while inside. The body of the request must have been read."""
+    watch = DisconnectWatch()
+    task = asyncio.create_task(_watch(request, watch, on_gone))
     try:
-        yield presence
+        yield watch
     finally:
         task.cancel()
 
 
-async def _watch(request: Request, presence: DisconnectWatch, on_gone: Callable[[], None]) -> None:
+async def _watch(request: Request, watch: DisconnectWatch, on_gone: Callable[[], None]) -> None:
     message = await request.receive()
     while message["type"] != "http.disconnect":
         message = await request.receive()
-    presence.gone = True
+    watch.gone = True
     on_gone()

@@ -1,4 +1,4 @@
-"""Ends leases by themselves. Owns one timer, set for the end of the first lease; idle while nothing is leased."""
+"""Ends expired leases by one timer, set for the earliest end; idle while nothing is leased."""
 
 import asyncio
 import logging
@@ -19,28 +19,28 @@ _RETRY_SECONDS = 5.0
 
 
 class LeaseTimer:
-    """One timer, always set for the earliest end it was told of, and at most `scan_seconds` ahead."""
+    """One timer, set for the earliest end that was announced, and at most `scan_seconds` ahead."""
 
     def __init__(self, database: Database, notifier: Notifier, scan_seconds: float = math.inf) -> None:
-        self._scan_interval = scan_seconds
+        self._scan_seconds = scan_seconds
         self._database = database
-        self._wakeups = notifier
+        self._notifier = notifier
         self._timer: asyncio.TimerHandle | None = None
         self._ends_at = math.inf
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Look for leases of an earlier life of the server."""
+        """Look for leases from before the start of the server."""
         self._fire()
 
     def stop(self) -> None:
-        """End no leases any more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
     def leased_until(self, ends_at: float) -> None:
-        """A lease ends then (seconds since 1970)."""
-        if ends_at >= self._ends_at or self._wakeups.closed:
+        """Note that a lease ends at `ends_at` (seconds since 1970)."""
+        if ends_at >= self._ends_at or self._notifier.closed:
             return
         self.stop()
         self._ends_at = ends_at
@@ -58,8 +58,8 @@ class LeaseTimer:
             queues, following = set(), time.time() + _RETRY_SECONDS
         if queues:
             logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(queues)})
-            self._wakeups.wake_all(work_topics(queues))
-        following = min(math.inf if following is None else following, time.time() + self._scan_interval)
+            self._notifier.wake_all(work_topics(queues))
+        following = min(math.inf if following is None else following, time.time() + self._scan_seconds)
         if following < math.inf:
             self.leased_until(following)
 

@@ -1,11 +1,11 @@
-"""Requests that wait: for work, for orders. Owns the loop of looking, sleeping until a bell, and looking again."""
+"""Long polling: requests that wait for work or for stop requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from launchd.server.context import Context
-from launchd.server.disconnect import DisconnectWatch, watch_disconnect
+from launchd.server.http.disconnect import DisconnectWatch, watch_disconnect
 
 T = TypeVar("T")
 
@@ -14,22 +14,23 @@ async def wait_for(
     context: Context,
     topics: Iterable[str],
     seconds: float,
-    look: Callable[[DisconnectWatch], Awaitable[T]],
+    poll: Callable[[DisconnectWatch], Awaitable[T]],
     is_answer: Callable[[T], bool],
 ) -> T:
-    """What `look` returned: an answer, or whatever it was when time ended, the server stopped or the client went.
+    """Call `poll` at once, and again whenever one of the topics is notified, until it returns an answer.
 
-    `seconds` is cut to the server's limit. `look` runs at once, and again whenever one of the topics is rung.
+    Returns its last result when the time is over, the server stops or the client disconnects. `seconds` is limited by
+    the server's `max_wait_seconds`.
     """
     notifier = context.app.notifier
     limit = min(max(0.0, seconds), context.app.settings.max_wait_seconds)
     deadline = asyncio.get_running_loop().time() + limit
     with notifier.waiter(topics) as waiter:
-        async with watch_disconnect(context.request, waiter.notify) as presence:
+        async with watch_disconnect(context.request, waiter.notify) as watch:
             while True:
                 waiter.clear()
-                found = await look(presence)
-                if is_answer(found) or presence.gone or notifier.closed:
+                found = await poll(watch)
+                if is_answer(found) or watch.gone or notifier.closed:
                     return found
                 if not await waiter.notified_before(deadline):
                     return found

@@ -1,4 +1,4 @@
-"""What the bare machine does: the least that any design must pay, measured beside each figure."""
+"""Baselines: the figures of the bare machine, the lower bound of the cost of any agent."""
 
 import os
 import sqlite3
@@ -19,8 +19,8 @@ from ipc.messages import Hello, SubmitApproved
 
 COMMAND = "/bin/true"
 
-#: What the supervisor imports beside the standard library, for the memory of an interpreter that does the same.
-SAME_IMPORTS = "requests, msgspec, sqlite3, yaml, click, psutil, multiprocessing.forkserver, setproctitle"
+#: Imports of the supervisor, for the memory of an interpreter that has the same.
+SUPERVISOR_IMPORTS = "requests, msgspec, sqlite3, yaml, click, psutil, multiprocessing.forkserver, setproctitle"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,15 +37,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def bare_start(directory: Path, count: int = 200) -> list[float]:
-    """Return, for each of ``count`` times, the seconds for a fork-and-exec, an fsync and a loopback request."""
+    """Return ``count`` times in seconds, each of a loopback request, an fsync and a fork-and-exec."""
     with _web_server() as url, (directory / "sync").open("ab") as file:
         return [_one_bare_start(url, file.fileno()) for _ in range(count)]
 
 
 def _one_bare_start(url: str, descriptor: int) -> float:
     before = time.perf_counter()
-    with urllib.request.urlopen(url) as answer:
-        answer.read()
+    with urllib.request.urlopen(url) as response:
+        response.read()
     os.write(descriptor, b"x" * 200)
     os.fsync(descriptor)
     os.waitpid(os.posix_spawn(COMMAND, [COMMAND], {}), 0)
@@ -64,7 +64,7 @@ def _web_server() -> Iterator[str]:
 
 
 def spawn_true(end: WorkerEnd) -> int:
-    """A worker of the bare chain: run the command for one job and leave."""
+    """Run the command of one job and return the exit code: the worker of the bare chain."""
     end.send(Hello(os.getpid()))
     end.receive()
     os.waitpid(os.posix_spawn(COMMAND, [COMMAND], {}), 0)
@@ -72,7 +72,10 @@ def spawn_true(end: WorkerEnd) -> int:
 
 
 def bare_chain(directory: Path, jobs: int = 200, at_once: int = 8) -> float:
-    """Return jobs per second of the bare chain: a worker of a warm fork server, one spawn, three full-sync commits."""
+    """Return the jobs per second of the bare chain.
+
+    For each job: a worker from a warm fork server, one spawned command and three commits with full synchronisation.
+    """
     start_fork_server(["workers.preload", __name__])
     journal = sqlite3.connect(directory / "chain.sqlite", isolation_level=None)
     journal.execute("PRAGMA journal_mode = WAL")
@@ -102,7 +105,7 @@ def _commit(journal: sqlite3.Connection, job: int, state: str) -> None:
 
 
 def interpreter_memory() -> int:
-    """Return the resident bytes of an interpreter with the supervisor's imports and nothing else."""
-    script = f"import psutil, {SAME_IMPORTS}\nprint(psutil.Process().memory_info().rss)"
+    """Return the resident memory, in bytes, of an interpreter that has only imported what the supervisor imports."""
+    script = f"import psutil, {SUPERVISOR_IMPORTS}\nprint(psutil.Process().memory_info().rss)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return int(done.stdout)

@@ -1,42 +1,19 @@
-"""What a push makes of the submitter's run spec. Owns the normal form in which specs are stored.
+"""The normal form in which run specs are stored, and how a queue's configuration is merged into a spec.
 
-Merge rule: the queue's `resource_args` lie under the submitter's. Objects are merged key by key, at every depth, and
+Merge rule: the submitter's `resource_args` lie over the queue's. Objects are merged key by key, at every depth, and
 the submitter's value wins; any other value (a list, a number, a string, null) is replaced whole. Placeholders are
-filled in in the queue's part alone, before the merge.
+filled in only in the queue's part, before the merge.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
+from ipc.run_spec import SCHEDULER_URI
 from launchd.server.errors import Refused
+from launchd.server.launch.templates import fill_in
 from launchd.server.models import ResourceConfig
 from launchd.server.store.launch.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
-from launchd.server.templates import fill_in
-
-SCHEDULER_URI = "placeholder-uri-scheduler"
-"""Start of the `uri` that marks the scheduler of a sweep (W&B's word)."""
-
-
-def parse_object(text: str | None, what: str) -> dict[str, Any]:
-    """The JSON object in `text`; {} for None and for null.
-
-    Raises:
-        Refused: not JSON, or not an object; `what` names it to the caller.
-    """
-    try:
-        value = msgspec.json.decode(text) if text else None
-    except RecursionError as error:
-        raise Refused(f"{what} is nested too deeply.") from error
-    except msgspec.DecodeError as error:
-        raise Refused(f"{what} is not JSON: {error}.") from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Refused(f"{what} must be a JSON object, not {json.dumps(value)[:60]}.")
-    return value
 
 
 def normalise(
@@ -44,11 +21,11 @@ def normalise(
 ) -> dict[str, Any]:
     """The spec as it is stored: null `overrides` and `resource_args` become {}, and what the queue sets is filled in.
 
-    `template_values` come before those in the spec's own `template_variables`, where W&B's client would have taken them
-    from. They stay there: whoever queues the spec again (a preempted run) must not need to know them.
+    `template_values` take precedence over the spec's own `template_variables`, which W&B's client fills from the same
+    source. All of them stay in the spec, so that an agent can queue it again (a preempted run) without knowing them.
 
     Raises:
-        Refused: a part has the wrong type, or a template variable the wrong value.
+        Refused: a part has the wrong type, or a template variable a wrong value.
     """
     try:
         return _filled(spec, config, template_values)
@@ -79,7 +56,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     """Check the configuration of a queue.
 
     Raises:
-        Refused: `resource_args`, or those of a resource, are no object.
+        Refused: `resource_args`, or those of one resource, are not an object.
     """
     args = config.get("resource_args")
     if not isinstance(args, dict | None):
@@ -90,7 +67,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`; see the rule at the top."""
+    """`above` merged over `below`; see the rule at the top."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)

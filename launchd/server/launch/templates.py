@@ -1,4 +1,4 @@
-"""Template variables of a queue: `{{name}}` in its configuration, filled in at push. Owns the checks of values.
+"""Template variables of a queue: `{{name}}` in its configuration, filled in when an item is pushed.
 
 A variable is declared as `{name: {"schema": {...}}}`, with `type` (string, number, integer), `default`, `minimum`,
 `maximum` and `enum`, as W&B has them. Only values are filled in, not the keys of objects.
@@ -19,7 +19,7 @@ def check_declarations(variables: Mapping[str, Any]) -> None:
     """Check the variables of a new configuration.
 
     Raises:
-        Refused: a name that no placeholder can have, or a schema that no value or not even its own default fits.
+        Refused: a name that no placeholder can have, or a schema that no value or not even its own default satisfies.
     """
     for name, declared in variables.items():
         if not _NAME.fullmatch(name):
@@ -30,7 +30,7 @@ def check_declarations(variables: Mapping[str, Any]) -> None:
 
 
 def undeclared(config: object, variables: Mapping[str, Any]) -> list[str]:
-    """A warning for each placeholder that no variable fills in."""
+    """A warning for each placeholder without a variable."""
     names = sorted(set(_placeholders(config)) - set(variables))
     return [f"{{{{{name}}}}} is no template variable of this queue; it stays in the configuration." for name in names]
 
@@ -38,10 +38,10 @@ def undeclared(config: object, variables: Mapping[str, Any]) -> list[str]:
 def fill_in(config: Mapping[str, Any], variables: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with every placeholder replaced by its value, or its default.
 
-    A string that is nothing but one placeholder becomes the value itself, with its type.
+    A string that consists of one placeholder becomes the value itself, with its type.
 
     Raises:
-        Refused: an unknown variable, one without value and default, or a value outside its schema.
+        Refused: an unknown variable, one without value and default, or a value that violates its schema.
     """
     unknown = sorted(set(values) - set(variables))
     if unknown:
@@ -53,7 +53,7 @@ def fill_in(config: Mapping[str, Any], variables: Mapping[str, Any], values: Map
 
 def _schema(declared: object) -> Mapping[str, Any]:
     schema = declared.get("schema") if isinstance(declared, dict) else None
-    # Null stands for nothing said.
+    # W&B's clients send null for a missing key.
     return {key: value for key, value in schema.items() if value is not None} if isinstance(schema, dict) else {}
 
 
@@ -78,10 +78,10 @@ def _check_enum(name: str, schema: Mapping[str, Any]) -> None:
 
 
 def _check_bounds(name: str, schema: Mapping[str, Any]) -> None:
-    bounds = {word: schema[word] for word in ("minimum", "maximum") if word in schema}
-    for word, bound in bounds.items():
+    bounds = {limit: schema[limit] for limit in ("minimum", "maximum") if limit in schema}
+    for limit, bound in bounds.items():
         if not _is_of(bound, "number") or schema.get("type") not in ("integer", "number"):
-            raise Refused(f"The {word} of template variable {name!r} must be a number, as its type must be.")
+            raise Refused(f"The {limit} of template variable {name!r} must be a number, as its type must be.")
     if len(bounds) == 2 and bounds["minimum"] > bounds["maximum"]:
         raise Refused(f"No value of template variable {name!r} can be at least its minimum and at most its maximum.")
 

@@ -1,0 +1,63 @@
+"""What the job controller needs of the worker pool and of the outbox; tests put stubs of their own in their places."""
+
+from typing import Protocol
+
+from ipc.messages import Command
+from launchd.agent.job_record import JobRecord
+from launchd.agent.journal import Delivery
+
+
+class JobWorker(Protocol):
+    """A worker process with a job."""
+
+    pid: int
+    item_id: str | None
+    kill_reason: str | None
+
+    def send(self, command: Command) -> None:
+        """Send ``command``; to a worker that is gone it is lost without an error."""
+        ...
+
+    def kill(self, reason: str) -> None:
+        """End the worker at once; its exit code comes like any other's."""
+        ...
+
+    def reap(self, *, lost: bool) -> None:
+        """Release a dead worker; one that was ``lost`` is first made sure to be dead, with what it started."""
+        ...
+
+
+class JobWorkers(Protocol):
+    """The worker pool."""
+
+    def worker_of(self, item_id: str) -> JobWorker | None:
+        """Return the worker that has the job of this item."""
+        ...
+
+    def has_spare(self) -> bool:
+        """Return whether a job could be given to a worker at once."""
+        ...
+
+    def assign(self, item_id: str) -> JobWorker:
+        """Return a spare worker, from now on that of this item's job; there must be one."""
+        ...
+
+    def scale_to(self, waiting: int, keep_spares: bool) -> None:
+        """Order as many workers as ``waiting`` jobs need, and spare ones on top."""
+        ...
+
+
+class JobReports(Protocol):
+    """The outbox: what is told to the queue server."""
+
+    def acknowledge(self, job: JobRecord) -> None:
+        """Confirm the item of ``job`` to the queue server; its answer comes back as ``Acknowledged``."""
+        ...
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Send a row of the journal's outbox until the queue server has it."""
+        ...
+
+    def publish_status(self, job: JobRecord) -> None:
+        """Tell the queue server the state of ``job``; only the latest one is sent."""
+        ...

@@ -1,0 +1,1 @@
+"""What the server adds to uvicorn and Starlette: limits of connections and bodies, and the forms of responses."""

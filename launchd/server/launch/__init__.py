@@ -1,0 +1,1 @@
+"""Submitting items to queues and ending their leases: run specs, template variables, submitters."""

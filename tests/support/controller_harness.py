@@ -1,0 +1,285 @@
+"""A job controller in the test's own process: over a real journal, and stubs of worker pool, outbox and clock."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ipc.exits import WorkerExit
+from ipc.handles import Handle
+from ipc.messages import Command, Event, PhaseChanged, Start, SubmitApproved, Submitted, Submitting
+from ipc.states import JobState
+from launchd.agent.events import Acknowledged
+from launchd.agent.job_controller import JobController
+from launchd.agent.job_record import JobRecord
+from launchd.agent.job_table import JobTable
+from launchd.agent.journal import JOURNAL_FILE, Delivery, Journal, JournalError, find_job
+from launchd.agent.submitter_keys import SubmitterKeys
+from launchd.agent.work_orders import AgentContext
+from launchd.client.queue_server import ClaimedItem, StopRequest
+from launchd.config import AgentConfig, LaunchdConfig
+
+AGENT = "agent-1"
+SPEC: dict[str, Any] = {
+    "entity": "me",
+    "project": "demo",
+    "resource": "local-process",
+    "overrides": {"entry_point": ["true"]},
+}
+
+
+@dataclass
+class ManualClock:
+    """A clock that stands still until it is moved on. Seconds."""
+
+    wall: float = 1_000_000.0
+    since_boot: float = 1_000.0
+
+    def now(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.since_boot
+
+    def advance(self, seconds: float) -> None:
+        self.wall += seconds
+        self.since_boot += seconds
+
+
+@dataclass(eq=False)
+class StubWorker:
+    """A worker that notes what it is told; the test says what it reports and when it dies."""
+
+    pid: int
+    item_id: str | None = None
+    kill_reason: str | None = None
+    sent: list[Command] = field(default_factory=list)
+    lost: bool | None = None
+
+    def send(self, command: Command) -> None:
+        self.sent.append(command)
+
+    def kill(self, reason: str) -> None:
+        self.kill_reason = self.kill_reason or reason
+
+    def reap(self, *, lost: bool) -> None:
+        self.lost = lost
+
+    def commands(self) -> list[type[Command]]:
+        return [type(command) for command in self.sent]
+
+
+class StubPool:
+    """Workers to assign: as many as there are spare ones."""
+
+    def __init__(self) -> None:
+        self.spares = 1
+        self.waiting = 0
+        self.workers: list[StubWorker] = []
+        self.busy: dict[str, StubWorker] = {}
+
+    def worker_of(self, item_id: str) -> StubWorker | None:
+        return self.busy.get(item_id)
+
+    def has_spare(self) -> bool:
+        return self.spares > 0
+
+    def assign(self, item_id: str) -> StubWorker:
+        self.spares -= 1
+        worker = StubWorker(len(self.workers) + 1, item_id)
+        self.workers.append(worker)
+        self.busy[item_id] = worker
+        return worker
+
+    def scale_to(self, waiting: int, keep_spares: bool) -> None:
+        self.waiting = waiting
+        self.spares = max(self.spares, waiting + keep_spares)
+
+
+class StubOutbox:
+    """Notes what the queue server is told; raises over the items in ``broken``."""
+
+    def __init__(self) -> None:
+        self.acknowledged: list[str] = []
+        self.deliveries: list[Delivery] = []
+        self.statuses: list[JobRecord] = []
+        self.broken: set[str] = set()
+
+    def acknowledge(self, job: JobRecord) -> None:
+        self._check(job.item_id)
+        self.acknowledged.append(job.item_id)
+
+    def deliver(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+
+    def publish_status(self, job: JobRecord) -> None:
+        self._check(job.item_id)
+        self.statuses.append(job)
+
+    def outcomes(self, item_id: str) -> list[dict[str, Any]]:
+        """Return the bodies of the outcomes told for an item."""
+        return [
+            msgspec.json.decode(delivery.body)
+            for delivery in self.deliveries
+            if delivery.kind == "outcome" and delivery.item_id == item_id
+        ]
+
+    def _check(self, item_id: str) -> None:
+        if item_id in self.broken:
+            raise RuntimeError(f"nothing can be told of {item_id}")
+
+
+class ControllerHarness:
+    """One controller at a time over one journal; :meth:`restart` is a death of the agent and its next start."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = ManualClock()
+        self._start()
+
+    def _start(self) -> None:
+        config = AgentConfig(
+            entity="me",
+            queues=("default",),
+            launchd=LaunchdConfig(state_dir=str(self.directory), runtime_dir=str(self.directory)),
+        )
+        self.journal = Journal(self.directory / JOURNAL_FILE)
+        self.table, self.pool, self.outbox = JobTable(), StubPool(), StubOutbox()
+        self.keys = SubmitterKeys(self.directory / "keys", "key-of-the-agent")
+        context = AgentContext(config, "http://server", "me")
+        self.controller = JobController(
+            self.journal, self.table, self.pool, self.outbox, context, self.keys, self.clock
+        )
+
+    def close(self) -> None:
+        self.journal.close()
+
+    def restart(self) -> None:
+        """Let the agent die with what it had not committed, and the next one take over."""
+        self.close()
+        self._start()
+        self.controller.restore()
+        self.turn()
+
+    # -- what the loop of the supervisor does
+
+    def turn(self) -> None:
+        """Give workers to jobs, and commit if that is possible."""
+        self.controller.assign_workers(keep_spares=True)
+        self.commit()
+        self.controller.assign_workers(keep_spares=True)
+        self.commit()
+
+    def commit(self) -> bool:
+        """Commit the journal; returns whether that worked."""
+        try:
+            self.journal.commit()
+        except JournalError:
+            return False
+        return True
+
+    @contextmanager
+    def unwritable_journal(self) -> Iterator[None]:
+        """Let SQLite refuse every write meanwhile."""
+        self.set_writable(writable=False)
+        yield
+        self.set_writable(writable=True)
+
+    def set_writable(self, *, writable: bool) -> None:
+        self.journal._db.execute(f"PRAGMA query_only = {'OFF' if writable else 'ON'}")
+
+    # -- events
+
+    def claim(self, item_id: str = "a", **spec: Any) -> None:
+        """Have an item claimed, and the loop go on."""
+        self.controller.on_claimed([ClaimedItem(item_id, "default", SPEC | {"run_id": f"run-{item_id}"} | spec)], AGENT)
+        self.turn()
+
+    def acknowledged(self, item_id: str = "a", *, accepted: bool = True, refusal: str | None = None) -> None:
+        self.controller.on_acknowledged(Acknowledged(item_id, accepted, refusal))
+        self.turn()
+
+    def report(self, event: Event, item_id: str = "a") -> None:
+        """Have the worker of an item report something, and the loop go on."""
+        self.controller.on_event(self.pool.busy[item_id], event)
+        self.turn()
+
+    def exit(self, code: int = WorkerExit.DONE, item_id: str = "a") -> None:
+        """Have the worker of an item die, and the loop go on."""
+        worker = self.pool.busy.pop(item_id)
+        self.controller.on_exit(worker, code)
+        self.turn()
+
+    def stop(self, item_id: str = "a", reason: str = "too slow") -> bool:
+        found = self.controller.stop(StopRequest(item_id, reason))
+        self.turn()
+        return found
+
+    def wait(self, seconds: float = 61.0) -> None:
+        """Let time pass."""
+        self.clock.advance(seconds)
+        self.controller.check_deadlines()
+        self.turn()
+
+    # -- what there is
+
+    def worker(self, item_id: str = "a") -> StubWorker:
+        """Return the worker that has an item."""
+        return self.pool.busy[item_id]
+
+    def job(self, item_id: str = "a") -> JobRecord:
+        """Return the record of a job as it is on disk, by a connection of its own."""
+        with sqlite3.connect(self.journal.path) as db:
+            found = find_job(db, item_id)
+        db.close()
+        assert found is not None, f"the journal has no job {item_id}"
+        return found
+
+    def knows(self, item_id: str = "a") -> bool:
+        """Whether the journal has a job for an item."""
+        return self.journal.job(item_id) is not None
+
+    # -- a job's way to a stage
+
+    def bring_to(self, stage: str, item_id: str = "a") -> None:
+        """Take a job from its claim to ``stage``, one of :data:`STAGES`."""
+        for name, step in STEPS.items():
+            step(self, item_id)
+            if name == stage:
+                return
+        raise AssertionError(f"there is no stage {stage}")
+
+
+HANDLE = Handle("local-process", "the-workload")
+
+
+def _assigned(harness: ControllerHarness, item_id: str) -> None:
+    assert type(harness.worker(item_id).sent[0]) is Start
+
+
+def _approved(harness: ControllerHarness, item_id: str) -> None:
+    harness.acknowledged(item_id)
+    assert harness.worker(item_id).commands()[-1] is SubmitApproved
+
+
+#: The way of a job that meets no trouble, by the name of what was reached.
+STEPS = {
+    "assigned": lambda harness, item_id: (harness.claim(item_id), _assigned(harness, item_id)),
+    "fetching": lambda harness, item_id: harness.report(PhaseChanged(JobState.FETCHING), item_id),
+    "building": lambda harness, item_id: harness.report(PhaseChanged(JobState.BUILDING), item_id),
+    "submitting": lambda harness, item_id: harness.report(PhaseChanged(JobState.SUBMITTING), item_id),
+    "announced": lambda harness, item_id: harness.report(Submitting(harness.job(item_id).name), item_id),
+    "approved": _approved,
+    "submitted": lambda harness, item_id: harness.report(Submitted(HANDLE), item_id),
+    "starting": lambda harness, item_id: harness.report(PhaseChanged(JobState.STARTING), item_id),
+    "running": lambda harness, item_id: harness.report(PhaseChanged(JobState.RUNNING), item_id),
+    "unknown": lambda harness, item_id: harness.report(PhaseChanged(JobState.UNKNOWN), item_id),
+}
+STAGES = tuple(STEPS)
+#: Before these nothing can exist outside; from "announced" on it may.
+INSIDE = STAGES[: STAGES.index("announced")]
+OUTSIDE = STAGES[STAGES.index("announced") :]
