@@ -89,7 +89,7 @@ def bare_chain(directory: Path, jobs: int = 200, at_once: int = 8) -> float:
             end, worker_end = open_channel()
             _commit(journal, started, "claimed")
             process = spawn_worker(f"{__name__}:spawn_true", worker_end)
-            end.claim()
+            end.close_peer_ends()
             _commit(journal, started, "submitting")
             end.send(SubmitApproved("x"))
             running[process.sentinel] = (process, end)

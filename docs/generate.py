@@ -15,6 +15,7 @@ import click
 import launchd
 from ipc.failpoints import FAILPOINTS
 from ipc.states import mermaid_diagram
+from ipc.targets import TARGETS
 from launchd.cli import main as command_line
 
 DOCS = Path(__file__).parent
@@ -32,6 +33,17 @@ def failpoints() -> str:
     """Return the failpoints as a table."""
     rows = (f"| `{name}` | {meaning} |" for name, meaning in FAILPOINTS.items())
     return "\n".join(["| Failpoint | The moment when |", "|---|---|", *rows, ""])
+
+
+def targets() -> str:
+    """Return the kinds of target as a table."""
+    rows = (
+        f"| {' or '.join(f'`{word}`' for word in reversed(target.words))} | {'yes' if target.runner else 'not yet'} "
+        f"| {', '.join(f'`{name}`' for name in target.builders)} | {f'`{target.extra}`' if target.extra else ''} |"
+        for target in TARGETS.values()
+        if target.offered
+    )
+    return "\n".join(["| Resource | Run by this agent | Builders | Extra |", "|---|---|---|---|", *rows, ""])
 
 
 def commands() -> str:
@@ -100,6 +112,7 @@ def properties(thing: object) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "states": states,
     "failpoints": failpoints,
+    "targets": targets,
     "commands": commands,
     "python": python,
 }

@@ -17,7 +17,7 @@ from multiprocessing.context import ForkServerProcess
 
 from ipc.channel import WorkerEnd
 
-#: Tells the fork server which resources' runners to load in advance.
+#: Names the resources whose runners the fork server loads in advance.
 PRELOAD_VARIABLE = "LAUNCHD_PRELOAD"
 
 _context = multiprocessing.get_context("forkserver")
@@ -45,18 +45,18 @@ def spawn_worker(target: str, end: WorkerEnd) -> ForkServerProcess:
     process = _context.Process(target=run_worker, args=(target, end), daemon=False)
     process.start()
     # multiprocessing would poll this child whenever another starts, from whichever thread
-    # starts it, and read the exit code away under us; and it would wait for it at our exit.
+    # starts it, and take its exit code; and it would wait for the child at this process's exit.
     multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
     return process
 
 
 def run_worker(target: str, end: WorkerEnd) -> None:
     """Run ``target(end)`` in this, the worker's, process and leave with its exit code."""
-    end.claim()
+    end.close_peer_ends()
     module_name, function_name = target.split(":")
     main: Callable[[WorkerEnd], int] = getattr(importlib.import_module(module_name), function_name)
     code = main(end)
-    # The interpreter's own farewell takes longer than many a job.
+    # The interpreter's own shutdown takes longer than many jobs.
     sys.stderr.flush()
     os._exit(code)
 
@@ -76,7 +76,7 @@ def freeze_imports() -> None:
 
 
 def _hide_main_module() -> None:
-    # A child would otherwise import our command line again, as __mp_main__, to be able
+    # A child would otherwise import the command line again, as __mp_main__, to be able
     # to unpickle functions defined there. There are none; multiprocessing skips packages' __main__.
     main = sys.modules["__main__"]
     main.__spec__ = ModuleSpec("launchd.__main__", None)

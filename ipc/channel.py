@@ -21,7 +21,7 @@ class PrivateQueue(SimpleQueue[bytes]):
     """A ``multiprocessing`` queue of bytes with exactly one writer and one reader.
 
     Unlike its base class it neither locks nor pickles: a reader never unpickles
-    what a writer made up.
+    bytes of a writer.
     """
 
     def __init__(self) -> None:
@@ -35,14 +35,14 @@ class PrivateQueue(SimpleQueue[bytes]):
         self._reader, self._writer = state
 
     def put(self, obj: bytes) -> None:
-        """Write ``obj`` in one piece; raises :class:`ChannelClosed` when nobody reads."""
+        """Write ``obj`` in one piece; raises :class:`ChannelClosed` when there is no reader."""
         try:
             self._writer.send_bytes(obj)
         except (BrokenPipeError, ConnectionError, OSError) as error:
             raise ChannelClosed(str(error)) from error
 
     def get(self) -> bytes:
-        """Return the next bytes, waiting for them; raises :class:`ChannelClosed` when nobody writes any more."""
+        """Return the next bytes, waiting for them; raises :class:`ChannelClosed` when there is no writer any more."""
         try:
             return self._reader.recv_bytes()
         except (EOFError, OSError) as error:
@@ -72,7 +72,7 @@ class WorkerEnd:
         self.commands = commands
         self.events = events
 
-    def claim(self) -> None:
+    def close_peer_ends(self) -> None:
         """Close the ends that belong to the supervisor; called once in the worker."""
         self.commands.keep_reader()
         self.events.keep_writer()
@@ -97,7 +97,7 @@ class SupervisorEnd:
         self.commands = commands
         self.events = events
 
-    def claim(self) -> None:
+    def close_peer_ends(self) -> None:
         """Close the ends that belong to the worker; called once it has been started."""
         self.commands.keep_writer()
         self.events.keep_reader()

@@ -1,4 +1,4 @@
-"""Directories of ours that jobs of other users have to get through. Owns their mode."""
+"""The agent's directories that jobs of other users have to pass through. Owns their mode."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ PASSABLE = 0o711
 def make_passable(directory: Path) -> None:
     """Make ``directory``, with those above it, if there is none; one that is there stays as it is.
 
-    Its mode does not depend on our umask. Raises :class:`OSError`.
+    Its mode does not depend on the umask. Raises :class:`OSError`.
     """
     if not directory.exists():
         directory.mkdir(parents=True, exist_ok=True)

@@ -11,15 +11,13 @@ class ErrorReport(msgspec.Struct, frozen=True):
 
     ``stage`` is W&B's word for where it went wrong (``agent``, ``build`` or
     ``run``), ``kind`` the class name of the error, ``message`` one sentence,
-    ``hint`` what to do about it, ``detail_path`` a file with the rest (a
-    traceback, the end of a build log) in the job's directory.
+    ``hint`` what to do about it.
     """
 
     stage: str
     kind: str
     message: str
     hint: str | None = None
-    detail_path: str | None = None
 
     def sentence(self) -> str:
         """Return message and hint as one line of text."""
@@ -29,7 +27,7 @@ class ErrorReport(msgspec.Struct, frozen=True):
 class JobError(Exception):
     """A job cannot be run, and trying again would not help.
 
-    ``detail`` is a longer text for the job's log, such as the end of a build's output.
+    ``detail`` is a longer text for a file in the job's directory, such as the end of a build's output.
     """
 
     stage = "agent"
@@ -40,9 +38,9 @@ class JobError(Exception):
         self.hint = hint
         self.detail = detail
 
-    def report(self, detail_path: str | None = None) -> ErrorReport:
+    def report(self) -> ErrorReport:
         """Return the error as data."""
-        return ErrorReport(self.stage, type(self).__name__, self.message, self.hint, detail_path)
+        return ErrorReport(self.stage, type(self).__name__, self.message, self.hint)
 
 
 class InvalidSpec(JobError):

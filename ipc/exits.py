@@ -9,13 +9,13 @@ class WorkerExit(IntEnum):
 
     #: The job reached its end and ``Finished`` or ``Failed`` was sent before.
     DONE = 0
-    #: An exception nobody caught; Python's own code.
+    #: An uncaught exception; Python's own code.
     CRASHED = 1
     #: The supervisor said ``Detach``; the workload runs on.
     DETACHED = 75
     #: The supervisor is gone; the workload runs on.
     ORPHANED = 76
-    #: ``multiprocessing`` reports this when the fork server died: nobody knows.
+    #: ``multiprocessing`` reports this when the fork server died: the worker may be alive.
     UNKNOWN = 255
 
 

@@ -7,7 +7,7 @@ the list, so a new failpoint without a row in the matrix fails the suite. With
 ``LAUNCHD_FAILPOINTS="name=action,name=action"`` with the actions ``kill``
 (SIGKILL), ``raise``, ``exit`` (``os._exit(0)``) and ``stop`` (SIGSTOP).
 ``LAUNCHD_FAILPOINTS_ONCE=DIRECTORY`` makes each fire once in all processes
-together: whoever creates the file of its name first.
+together: for the process that creates the file of its name first.
 """
 
 import os
@@ -21,7 +21,7 @@ FAILPOINTS: dict[str, str] = {
     "worker.fetched": "the source is there",
     "worker.built": "what the job needs is built, if it needs anything",
     "worker.before_submitting": "the worker is about to announce the workload name",
-    "worker.after_recorded": "the name is on disk, nothing exists outside yet",
+    "worker.after_submit_approved": "the name is on disk, nothing exists outside yet",
     "worker.after_submit": "the workload exists, the supervisor does not know its handle",
     "worker.monitoring": "the workload runs and its handle is known",
     "worker.ended": "the workload has ended, the supervisor does not know",
@@ -34,7 +34,7 @@ FAILPOINTS: dict[str, str] = {
     "supervisor.journaled": "a claimed job is in the journal and not acknowledged",
     "supervisor.acknowledged": "the server confirmed a job, the journal does not say so",
     "supervisor.worker_started": "a worker has its job",
-    "supervisor.recorded": "the workload name is in the journal, the worker does not know",
+    "supervisor.submit_approved": "the workload name is in the journal, the worker does not know",
     "supervisor.submitted": "the handle has arrived and is not in the journal",
     "supervisor.outcome": "an outcome has arrived and is not in the journal",
     "supervisor.outcome_journaled": "an outcome is in the journal and not reported",

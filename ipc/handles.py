@@ -27,7 +27,7 @@ class ExitResult(msgspec.Struct, frozen=True):
     """How a workload's main process ended.
 
     Exactly one of ``code`` (0-255) and ``signal`` (a signal number) is set when
-    the end was seen; both are ``None`` when nobody saw it.
+    the end was seen; both are ``None`` when it was not seen.
     """
 
     code: int | None = None

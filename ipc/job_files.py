@@ -1,6 +1,6 @@
 """Files in a job's directory that others than their writer look at.
 
-Owns their names and what they say by being there; their content belongs to who writes them. Writes nothing.
+Owns their names and what their presence says; their content belongs to the process that writes them. Writes nothing.
 """
 
 import fcntl
@@ -10,8 +10,11 @@ from pathlib import Path
 #: The job's output; rotated, it is ``output.log.1`` and so on.
 OUTPUT_FILE = "output.log"
 
-#: What the job's workers have to say.
+#: The log records of the job's workers.
 WORKER_LOG_FILE = "worker.log"
+
+#: What is too long for a message about a failure.
+FAILURE_FILE = "failure.txt"
 
 #: Held by the living shim that keeps the job.
 LOCK_FILE = "shim.lock"

@@ -8,7 +8,7 @@ import logging
 import time
 from typing import Any
 
-#: What every record has; anything else on it is a field of ours.
+#: What every record has; anything else on it was given with ``extra``.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -29,7 +29,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _shown(value: Any) -> str:
-    """Plain where that cannot be misread, else as JSON: a record stays one line whatever a value contains."""
+    """Plain where that cannot be misread, else as JSON: a record stays one line with any value."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     plain = text.isprintable() and not any(mark in text for mark in ' "=') and text
     return text if plain or not isinstance(value, str) else json.dumps(text)

@@ -1,6 +1,6 @@
 """The messages between supervisor and worker, as JSON of a tagged union.
 
-No pickle and no exception object of a worker's making ever reaches the
+No pickle and no exception object that a worker made ever reaches the
 supervisor. A message fits into ``PIPE_BUF`` together with its length prefix, so
 that a writer killed at any instant leaves a whole message or none; what is
 longer is a file in the job's directory which the message names.
@@ -38,13 +38,13 @@ class Adopt(msgspec.Struct, frozen=True, tag="adopt"):
     handle: Handle | None
 
 
-class SubmitApproved(msgspec.Struct, frozen=True, tag="recorded"):
-    """The workload name is on disk and the item is ours: go ahead and create it."""
+class SubmitApproved(msgspec.Struct, frozen=True, tag="submit_approved"):
+    """The workload name is on disk and the item is this agent's: create the workload."""
 
     name: str
 
 
-class Stop(msgspec.Struct, frozen=True, tag="cancel"):
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Stop the job: politely, and after ``grace_seconds`` by force."""
 
     reason: str
@@ -73,7 +73,7 @@ class PhaseChanged(msgspec.Struct, frozen=True, tag="phase"):
 
 
 class Submitting(msgspec.Struct, frozen=True, tag="submitting"):
-    """The worker is about to create ``name`` outside and waits for ``Recorded``."""
+    """The worker is about to create ``name`` outside and waits for ``SubmitApproved``."""
 
     name: str
 
@@ -84,7 +84,7 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
     handle: Handle
 
 
-class WarningRaised(msgspec.Struct, frozen=True, tag="warned"):
+class WarningRaised(msgspec.Struct, frozen=True, tag="warning"):
     """Something the person who launched the job should know, though the job goes on."""
 
     message: str
@@ -117,7 +117,7 @@ class MessageTooLong(Exception):
 
 
 class MalformedMessage(Exception):
-    """The bytes received are no message of ours."""
+    """The bytes received are no message of this protocol."""
 
 
 def encode(message: Command | Event) -> bytes:

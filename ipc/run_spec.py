@@ -1,4 +1,4 @@
-"""A run spec as our agent reads it: parsed once, typed from then on.
+"""A run spec as the agent reads it: parsed once, typed from then on.
 
 The keys are those of W&B's launch spec. Where W&B's agent crashes on a null, this accepts it as absent.
 """
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ipc.errors import InvalidSpec
+from ipc.targets import LOCAL_CONTAINER
 
 #: The ``uri`` of a sweep scheduler's item.
 SCHEDULER_URI = "placeholder-uri-scheduler"
@@ -36,7 +37,7 @@ class Overrides(msgspec.Struct, frozen=True):
     working_dir: str | None = None
 
 
-class GitSource(msgspec.Struct, frozen=True):
+class GitSpec(msgspec.Struct, frozen=True):
     """A git repository; ``version`` is a branch, tag or commit."""
 
     repo: str | None = None
@@ -52,7 +53,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     resource: str
     resource_args: dict[str, Any] = {}
     overrides: Overrides = Overrides()
-    git: GitSource = GitSource()
+    git: GitSpec = GitSpec()
     uri: str | None = None
     job: str | None = None
     docker_image: str | None = None
@@ -86,10 +87,10 @@ class _Envelope(msgspec.Struct):
     entity: str = ""
     project: str = ""
     run_id: str | None = None
-    resource: str = "local-container"
+    resource: str = LOCAL_CONTAINER
     resource_args: dict[str, Any] = {}
     overrides: dict[str, Any] = {}
-    git: GitSource = GitSource()
+    git: GitSpec = GitSpec()
     docker: dict[str, Any] = {}
     uri: str | None = None
     job: str | None = None

@@ -1,6 +1,6 @@
 """The states of a job and the only transitions between them.
 
-Owns one table. Whoever changes a job's state asks :func:`check_transition`
+Owns one table. Code that changes a job's state calls :func:`check_transition`
 first; the diagram in the documentation is drawn from the same table.
 """
 

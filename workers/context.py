@@ -1,7 +1,7 @@
-"""What a source, a builder or a runner may know and say of its job.
+"""One job as its phases see it: what they may know of it, and what they may say about it.
 
-The one way from a phase to the outside: progress and warnings go through here
-to the supervisor, a stop request comes in through here.
+Owns the one way from a phase to the outside: progress and warnings go through here to the supervisor, and what the
+supervisor asks of a job that is under way comes in through here, as one signal.
 """
 
 import os
@@ -12,19 +12,39 @@ from pathlib import Path
 import msgspec
 
 from ipc.errors import JobCancelled, JobError
+from ipc.exits import WorkerExit
+from ipc.job_files import FAILURE_FILE
 from ipc.messages import Event, Failed, PhaseChanged, WarningRaised, fitting, shorten
 from ipc.states import JobState
 from ipc.work_order import WorkOrder
 
-#: Progress texts reach the supervisor at most this often.
+#: Progress texts reach the supervisor at most this often, in seconds.
 PROGRESS_INTERVAL_SECONDS = 0.5
 
-#: In the job's directory: what did not fit into a message about a failure.
-FAILURE_FILE = "failure.txt"
+
+class StopSignal(msgspec.Struct, frozen=True):
+    """The job is to end, for ``reason``: politely, and after ``grace_seconds`` by force."""
+
+    reason: str
+    grace_seconds: float
+
+
+class DetachSignal(msgspec.Struct, frozen=True):
+    """The worker is to leave with ``exit_code`` and let its workload run on."""
+
+    exit_code: WorkerExit
+
+
+class DetachRequested(Exception):
+    """The worker is to leave and let its workload run on."""
+
+    def __init__(self, exit_code: WorkerExit) -> None:
+        super().__init__(f"leaving with exit code {exit_code}")
+        self.exit_code = exit_code
 
 
 class JobContext:
-    """One job as its phases see it. ``cancel`` may be called from any thread, the rest from the job's own."""
+    """One job as its phases see it. ``interrupt`` may be called from any thread, the rest from the job's own."""
 
     def __init__(self, order: WorkOrder, api_key: str, send: Callable[[Event], None]) -> None:
         self.order = order
@@ -35,17 +55,17 @@ class JobContext:
         self._phase = JobState.CLAIMED
         self._message: str | None = None
         self._progress_at = 0.0
-        self._cancel_reason: str | None = None
-        self._cancel_reader, self._cancel_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._signal: StopSignal | DetachSignal | None = None
+        self._signal_reader, self._signal_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def report_phase(self, phase: JobState, message: str | None = None) -> None:
-        """Tell the supervisor that the job is in ``phase``, unless it was told just that."""
+        """Tell the supervisor that the job is in ``phase``, unless that was the last thing it was told."""
         if (phase, message) != (self._phase, self._message):
             self._phase, self._message = phase, message
             self.send(PhaseChanged(phase, message and shorten(message)))
 
     def progress(self, message: str) -> None:
-        """Say what is being done, for whoever waits; too frequent texts are dropped."""
+        """Say what is being done, for the person who waits; too frequent texts are dropped."""
         now = time.monotonic()
         if now - self._progress_at >= PROGRESS_INTERVAL_SECONDS:
             self._progress_at = now
@@ -62,19 +82,36 @@ class JobContext:
         if error.detail or short != report:
             path = self.directory / FAILURE_FILE
             path.write_text(f"{report.sentence()}\n\n{error.detail or ''}\n", errors="replace")
-            short = msgspec.structs.replace(short, detail_path=str(path))
         self.send(Failed(short))
 
-    def cancel(self, reason: str) -> None:
-        """Ask the phase that runs to stop."""
-        self._cancel_reason = reason
-        os.write(self._cancel_writer, b"c")
+    def interrupt(self, signal: StopSignal | DetachSignal) -> None:
+        """Have the phase that runs end, and the job's thread act on ``signal``; a later signal replaces it."""
+        self._signal = signal
+        os.write(self._signal_writer, b"s")
 
-    def raise_if_cancelled(self) -> None:
-        """Raise :class:`JobCancelled` after a stop request."""
-        if self._cancel_reason is not None:
-            raise JobCancelled(f"The job was stopped: {self._cancel_reason}.")
+    def is_interrupted(self) -> bool:
+        """Return whether there is a signal."""
+        return self._signal is not None
 
-    def cancel_fileno(self) -> int:
-        """Return a descriptor that is readable from the stop request on, to be waited on beside others."""
-        return self._cancel_reader
+    def stop_signal(self) -> StopSignal | None:
+        """Return the stop that was asked for, if any; raises :class:`DetachRequested` once the worker is to leave."""
+        match self._signal:
+            case DetachSignal(exit_code):
+                raise DetachRequested(exit_code)
+            case signal:
+                return signal
+
+    def raise_if_interrupted(self) -> None:
+        """End the phase that runs, if it is to end.
+
+        Raises:
+            JobCancelled: the job is to stop.
+            DetachRequested: the worker is to leave.
+        """
+        stop = self.stop_signal()
+        if stop is not None:
+            raise JobCancelled(f"The job was stopped: {stop.reason}.")
+
+    def signal_fileno(self) -> int:
+        """Return a descriptor that is readable from the first signal on, to be waited on beside others."""
+        return self._signal_reader

@@ -1,4 +1,4 @@
-"""Gives a job's files to the user it runs as, where the host's policy names one."""
+"""Gives a job's files to the job's user, where the host's policy names one."""
 
 import os
 import pwd

@@ -1,20 +1,15 @@
-"""The environment a job starts with, on any target.
+"""The variables that are a job's own, the same on any target; what else its process needs is the target's to add.
 
 The ``WANDB_*`` variables are those of W&B's agent (0.20.1 to 0.28.2), in its order
 and with its values; the SDK in the job reads them.
 """
 
 import json
-import os
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from ipc.run_spec import RunSpec
 from ipc.work_order import WorkOrder
-from workers.builders import Build
-from workers.process_environment import process_environment
 
 #: By this variable every process of a job can be told from all others on the host.
 JOB_NAME_VARIABLE = "LAUNCHD_JOB_NAME"
@@ -23,23 +18,9 @@ JOB_NAME_VARIABLE = "LAUNCHD_JOB_NAME"
 CHUNK_CHARACTERS = 32670
 
 
-def job_environment(
-    order: WorkOrder, api_key: str, build: Build, worker: Mapping[str, str] = os.environ
-) -> dict[str, str]:
-    """Return the whole environment of the job of ``order``, which ``build`` was made for.
-
-    ``worker`` is the worker's own environment.
-
-    Raises:
-        SubmitError: the job is to run as a user that this host does not have.
-    """
-    environment = process_environment(worker, order.run_as_user)
-    environment.update(build.environment)
-    # Many hosts have no `python`, which most jobs call; the agent's own comes last, for want of another.
-    environment["PATH"] = ":".join((*build.path, environment["PATH"], str(Path(sys.executable).parent)))
-    environment.update(_wandb_variables(order, api_key))
-    environment[JOB_NAME_VARIABLE] = order.name
-    return environment
+def job_environment(order: WorkOrder, api_key: str) -> dict[str, str]:
+    """Return W&B's variables for the job of ``order``, and the one that names the job."""
+    return {**dict(_wandb_variables(order, api_key)), JOB_NAME_VARIABLE: order.name}
 
 
 def _wandb_variables(order: WorkOrder, api_key: str) -> Iterator[tuple[str, str]]:

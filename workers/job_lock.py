@@ -1,8 +1,8 @@
-"""Sees to it that a job has one worker at a time.
+"""The lock by which a job has one worker at a time.
 
 The lock lies in the job's directory and dies with its holder, so it holds
-across supervisors: a worker that hangs from an earlier supervisor's days is
-killed by its successor.
+across supervisors: a worker of an earlier supervisor that hangs
+is killed by its successor.
 """
 
 import fcntl

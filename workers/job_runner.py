@@ -1,8 +1,7 @@
 """The phases of one job: fetch, build, submit, monitor, finish.
 
-Owns their order and the intent-before-effect handshake: nothing is created
-outside before the supervisor has the workload name on disk. Knows no kind of
-source, builder or runner.
+Owns their order and the intent-before-effect handshake: nothing is created outside before the supervisor has the
+workload name on disk. Knows no kind of source, builder or runner.
 """
 
 import errno
@@ -23,17 +22,22 @@ from workers.builders import Build, load_builder
 from workers.context import JobContext
 from workers.control_thread import ControlThread
 from workers.job_environment import job_environment
+from workers.output import OutputWriter
+from workers.output_follower import OutputFollower
 from workers.runners import LaunchRequest, Runner, Status
 from workers.sources import Project, load_source
 
 #: Pauses between questions to a target that does not answer.
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
-#: A disk that is full, over its quota, read-only or broken: nobody's error but worth a sentence.
+#: A disk that is full, over its quota, read-only or broken: no error of the job, and worth a sentence.
 HOST_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 #: How often a job that is being stopped is looked at, at least.
-CANCELLED_POLL_SECONDS = 1.0
+STOPPING_POLL_SECONDS = 1.0
+
+#: How long an ended workload is kept for the rest of its output, where its target keeps that.
+OUTPUT_END_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -41,27 +45,27 @@ log = logging.getLogger(__name__)
 class JobRunner:
     """Takes one job from its work order to its end."""
 
-    def __init__(self, context: JobContext, runner: Runner, listener: ControlThread) -> None:
+    def __init__(self, context: JobContext, runner: Runner, control: ControlThread) -> None:
         self._context = context
         self._runner = runner
-        self._control = listener
-        self._cancelled = False
+        self._control = control
+        self._stopping = False
+        self._output: OutputFollower | None = None
         self._titled: JobState | None = None
         self._starting_since: float | None = None
 
     def start(self) -> None:
-        """Run the job from its beginning; raises ``Leave`` when the worker is to leave it running."""
+        """Run the job from its beginning; raises ``DetachRequested`` when the worker is to leave."""
         self._run(self._launch)
 
     def adopt(self, handle: Handle | None) -> None:
-        """Go on with a job that may exist outside; raises ``Leave`` when the worker is to leave it running."""
+        """Go on with a job that may exist outside; raises ``DetachRequested`` when the worker is to leave."""
         self._run(self._find_or_launch if handle is None else lambda: handle)
 
     def _run(self, begin: Callable[[], Handle]) -> None:
         try:
             self._monitor(begin())
         except JobCancelled as error:
-            self._control.raise_if_detaching()
             self._context.send(Finished(JobState.STOPPED, ExitResult(message=error.message)))
         except JobError as error:
             self._context.report_failure(error)
@@ -87,7 +91,7 @@ class JobRunner:
 
     def _fetch(self) -> Project:
         self._enter(JobState.FETCHING)
-        self._runner.validate(self._context.order.spec)
+        self._runner.validate()
         source = load_source(self._context.order.spec)
         # An earlier worker may have left half of it.
         shutil.rmtree(self._context.work, ignore_errors=True)
@@ -97,11 +101,11 @@ class JobRunner:
         return project
 
     def _build(self, project: Project) -> Build:
-        name = self._runner.capabilities.builder
+        name = self._context.order.builder
         if name is None:
             return Build()
         builder = load_builder(name)
-        if not builder.needed(project, self._context):
+        if not builder.needed(project):
             return Build()
         self._enter(JobState.BUILDING)
         return builder.build(project, self._context)
@@ -111,15 +115,15 @@ class JobRunner:
         command = (*(order.spec.overrides.entry_point or project.entry_point), *order.spec.overrides.args)
         if not command or not command[0]:
             raise InvalidSpec("The job has no command to run.", hint="Give it an entry point.")
-        environment = job_environment(order, self._context.api_key, build)
-        return LaunchRequest(order.name, command, environment, project.directory, build.image, build.cache_locks)
+        environment = job_environment(order, self._context.api_key)
+        return LaunchRequest(order.name, command, environment, project.directory, build)
 
     def _submit(self, launch: LaunchRequest) -> Handle:
         self._enter(JobState.SUBMITTING)
         hit("worker.before_submitting")
         self._context.send(Submitting(launch.name))
         self._control.wait_submit_approved()
-        hit("worker.after_recorded")
+        hit("worker.after_submit_approved")
         handle = self._submit_or_find(launch)
         hit("worker.after_submit")
         self._context.send(Submitted(handle))
@@ -146,6 +150,7 @@ class JobRunner:
 
     def _monitor(self, handle: Handle) -> None:
         hit("worker.monitoring")
+        self._follow_output(handle)
         failures = 0
         while True:
             try:
@@ -162,18 +167,29 @@ class JobRunner:
             self._poll_once(handle, status)
 
     def _poll_once(self, handle: Handle, status: Status) -> None:
-        if not self._cancelled:
+        if not self._stopping:
             self._report_status(status.state, status.message)
         self._check_start(handle, status)
-        self._act_on_cancel(handle)
-        self._wait(self._runner.wait_fileno(handle), self._runner.capabilities.poll_seconds)
+        stop_seen = self._act_on_stop(handle)
+        self._wait(self._runner.wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
 
     def _finish(self, handle: Handle, status: Status) -> None:
         hit("worker.ended")
+        self._finish_output()
         self._clean_up(handle)
         result = status.result or ExitResult(message=status.message and shorten(status.message))
         self._context.send(Finished(status.state, result))
         hit("worker.finished")
+
+    def _follow_output(self, handle: Handle) -> None:
+        if self._runner.capabilities.keeps_output:
+            writer = OutputWriter(self._context.directory, self._context.order.jobs)
+            self._output = OutputFollower(self._runner, handle, writer)
+            self._output.start()
+
+    def _finish_output(self) -> None:
+        if self._output is not None and not self._output.finish(OUTPUT_END_SECONDS):
+            self._context.warn("The end of the job's output could not be had from its target.", "run")
 
     def _clean_up(self, handle: Handle) -> None:
         try:
@@ -185,38 +201,47 @@ class JobRunner:
         if status.state is not JobState.STARTING:
             self._starting_since = None
             return
-        limit = self._context.order.start_timeout_seconds
+        limit = self._context.order.jobs.start_timeout_seconds
         now = time.monotonic()
         self._starting_since = self._starting_since or now
-        if 0 < limit < now - self._starting_since:
-            self._runner.cancel(handle, self._context.order.stop_grace_seconds)
+        is_over_limit = 0 < limit < now - self._starting_since
+        if is_over_limit and self._cancel(handle, self._context.order.jobs.stop_grace_seconds):
             raise StartTimeout(limit)
 
-    def _act_on_cancel(self, handle: Handle) -> None:
-        self._control.raise_if_detaching()
-        cancel = self._control.cancel
-        if cancel is not None and not self._cancelled:
-            self._report_status(JobState.STOPPING, cancel.reason)
-            self._runner.cancel(handle, cancel.grace_seconds)
-            self._cancelled = True
+    def _act_on_stop(self, handle: Handle) -> bool:
+        """Stop the workload if the job is to stop; return whether it is. A failed stop is tried at the next poll."""
+        stop = self._context.stop_signal()
+        if stop is not None and not self._stopping:
+            self._report_status(JobState.STOPPING, stop.reason)
+            self._stopping = self._cancel(handle, stop.grace_seconds)
+        return stop is not None
+
+    def _cancel(self, handle: Handle, grace_seconds: float) -> bool:
+        try:
+            self._runner.cancel(handle, grace_seconds)
+        except RunnerUnavailable as error:
+            log.warning("The target did not answer to a stop.", extra={"job": handle.name, "error": error.message})
+            return False
+        return True
 
     def _wait_for_target(self, error: RunnerUnavailable, failures: int) -> None:
         log.warning("The target does not answer; the job is left as it is.", extra={"error": error.message})
-        self._wait(None, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
-        self._control.raise_if_detaching()
+        stop_seen = self._context.stop_signal() is not None
+        self._wait(None, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)], stop_seen=stop_seen)
+        # A stop has to wait until the target answers; leaving has not.
+        self._context.stop_signal()
 
-    def _wait(self, descriptor: int | None, seconds: float) -> None:
+    def _wait(self, descriptor: int | None, seconds: float, *, stop_seen: bool) -> None:
         sources = [] if descriptor is None else [descriptor]
-        if self._cancelled:
-            # The stop request's descriptor stays readable, so from now on it is looked at in turns.
-            seconds = min(seconds, CANCELLED_POLL_SECONDS)
+        if stop_seen:
+            # The signal's descriptor stays readable, so from now on it is looked at in turns.
+            seconds = min(seconds, STOPPING_POLL_SECONDS)
         else:
-            sources.append(self._context.cancel_fileno())
+            sources.append(self._context.signal_fileno())
         connection.wait(sources, seconds)
 
     def _enter(self, phase: JobState) -> None:
-        self._control.raise_if_detaching()
-        self._context.raise_if_cancelled()
+        self._context.raise_if_interrupted()
         self._report_status(phase)
 
     def _report_status(self, phase: JobState, message: str | None = None) -> None:

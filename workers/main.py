@@ -1,8 +1,7 @@
-"""A worker's life: hello, one job, leave.
+"""The entry point of a worker process: it says hello, runs one job and leaves.
 
-Owns how a worker begins and ends; what is done with the job is
-``workers.job_runner``'s. A worker that loses its supervisor leaves its job
-running for the next supervisor to adopt.
+Owns how a worker begins and ends; what is done with the job is in ``workers.job_runner``. A worker that loses its
+supervisor leaves its job running for the next supervisor to adopt.
 """
 
 import faulthandler
@@ -23,14 +22,14 @@ from ipc.job_files import WORKER_LOG_FILE
 from ipc.log_lines import TextFormatter
 from ipc.messages import Adopt, Command, Hello, Start
 from ipc.work_order import read_order
-from workers.context import JobContext
-from workers.control_thread import ControlThread, DetachRequested, EventSender
+from workers.context import DetachRequested, JobContext
+from workers.control_thread import ControlThread, EventSender
 from workers.job_lock import acquire_job_lock
 from workers.job_runner import JobRunner
 from workers.runners import create_runner, warm_up
 
 #: A worker without a job for so long is a spare one.
-PREPARE_AHEAD_SECONDS = 0.03
+SPARE_AFTER_SECONDS = 0.03
 
 log = logging.getLogger(__name__)
 
@@ -41,23 +40,23 @@ def main(end: WorkerEnd) -> int:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle("launchd: worker idle")
-    mailbox = EventSender(end)
+    sender = EventSender(end)
     try:
         hit("worker.hello")
-        mailbox.send(Hello(os.getpid()))
-        if not connection.wait([end.fileno()], PREPARE_AHEAD_SECONDS):
+        sender.send(Hello(os.getpid()))
+        if not connection.wait([end.fileno()], SPARE_AFTER_SECONDS):
             warm_up(preloaded_resources())
         match _first_command(end):
             case Start() | Adopt() as assignment:
-                return _work(assignment, end, mailbox)
+                return _work(assignment, end, sender)
             case _:
                 return WorkerExit.DETACHED
     except ChannelClosed:
         return WorkerExit.ORPHANED
-    except DetachRequested as leave:
-        return leave.exit_code
+    except DetachRequested as request:
+        return request.exit_code
     except Exception:
-        # An error of ours, not the job's: the exit code tells the supervisor, the log tells us.
+        # An error of the worker, not the job's: the exit code tells the supervisor, the log has the traceback.
         log.exception("The worker met an unexpected error.")
         return WorkerExit.CRASHED
 
@@ -71,24 +70,24 @@ def _first_command(end: WorkerEnd) -> Command:
     return end.receive()
 
 
-def _work(assignment: Start | Adopt, end: WorkerEnd, mailbox: EventSender) -> int:
+def _work(assignment: Start | Adopt, end: WorkerEnd, sender: EventSender) -> int:
     directory = Path(assignment.directory)
     order = read_order(directory)
     _open_log(directory)
     setproctitle(f"launchd: worker {order.queue}/{order.item_id}")
-    context = JobContext(order, assignment.api_key, mailbox.send)
+    context = JobContext(order, assignment.api_key, sender.send)
     try:
         runner = create_runner(order, preloaded_resources())
-        # Whatever forks does so now: from the listener on, this process has threads.
+        # A runner that forks does so now: from the control thread on, this process has threads.
         runner.prepare()
     except JobError as error:
         context.report_failure(error)
         return WorkerExit.DONE
     with acquire_job_lock(directory):
         hit("worker.started")
-        listener = ControlThread(end, mailbox, context, order.heartbeat_seconds)
-        listener.start()
-        job = JobRunner(context, runner, listener)
+        control = ControlThread(end, sender, context)
+        control.start()
+        job = JobRunner(context, runner, control)
         match assignment:
             case Adopt(handle=handle):
                 job.adopt(handle)

@@ -15,9 +15,8 @@ from setproctitle import setproctitle
 
 import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.bootstrap import freeze_imports, preloaded_resources
-from workers.builders import BUILDERS
+from ipc.targets import BUILDERS, find_target
 from workers.processes import boot_id, children, kill, wake_without_parent
-from workers.runners import RUNNERS
 from workers.sources import SOURCES
 
 #: What is downloaded brings an HTTP client with it, as much memory again for every fork to map.
@@ -25,16 +24,18 @@ LOADED_WHEN_NEEDED = frozenset({"code", "job"})
 
 
 def _preload() -> None:
-    runners = [RUNNERS[resource] for resource in preloaded_resources() if resource in RUNNERS]
+    targets = filter(None, map(find_target, preloaded_resources()))
+    runners = [target.runner for target in targets]
+    builders = [builder.path for builder in BUILDERS.values()]
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
-    for path in (*sources, *BUILDERS.values(), *runners):
+    for path in filter(None, (*sources, *builders, *runners)):
         importlib.import_module(path.partition(":")[0])
     # Kept from its first use on, so that no worker or shim has to read it.
     boot_id()
 
 
 def _end_with_supervisor() -> None:
-    """Have a stopped fork server or worker end with its supervisor like others: nobody else knows that it is there.
+    """Have a stopped fork server or worker end with its supervisor like others: no other process knows of it.
 
     Workers hold the pipe by whose end a fork server notices that, so it cannot wait for a stopped one.
     """

@@ -1,4 +1,4 @@
-"""The environment of what a worker starts: git, pip and the like, and the job itself.
+"""The environment of the processes that a worker starts on this host: git, pip and the like, and a local job.
 
 Of the agent's own environment they get what is on a short list, never a secret.
 """
@@ -31,7 +31,7 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def process_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:
-    """Return what a plain process needs of the worker's environment; ``user`` is whom it runs as, if not as we.
+    """Return what a plain process needs of the worker's environment; ``user`` is its user, None for the worker's.
 
     Raises:
         SubmitError: there is no such user.

@@ -1,6 +1,6 @@
-"""Processes of this host as /proc shows them: who is alive, who descends from whom, and signals that hit no stranger.
+"""Processes of this host as /proc shows them: which are alive, which descend from which, and how to signal them safely.
 
-A process id alone names nobody, for the kernel uses it again; with its start time and the boot it does.
+A process id alone names no process, for the kernel uses it again; with its start time and the boot it does.
 """
 
 import ctypes
@@ -50,7 +50,7 @@ def key_of(pid: int) -> ProcessKey | None:
 
 
 def key_of_child(pid: int) -> ProcessKey:
-    """Return the key of a child of ours that was not waited for yet, ended or not."""
+    """Return the key of a child of this process that was not waited for yet, ended or not."""
     stat = _read_stat(pid)
     if stat is None:
         raise ProcessLookupError(f"process {pid} is no child of this process")
@@ -106,7 +106,7 @@ def descendants(roots: Iterable[int]) -> set[int]:
 
 
 def with_variable(name: str, value: str) -> set[int]:
-    """Return the ids of the processes whose environment has ``name`` set to ``value``, as far as we may read it."""
+    """Return the ids of the processes whose environment has ``name`` set to ``value``, as far as it may be read."""
     wanted = os.fsencode(f"{name}={value}")
     return {pid for pid in _all_pids() if wanted in _read_environment(pid)}
 
@@ -118,7 +118,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def kill(pids: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to each process; those that are gone, or not ours to signal, are passed over."""
+    """Send a signal to each process; those that are gone, or may not be signalled, are passed over."""
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
@@ -135,7 +135,7 @@ def wake_without_parent() -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of all our descendants whose own parent ends, so that none gets out of sight."""
+    """Become the parent of all descendants whose own parent ends, so that none is lost."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""Runs a tool (git, pip, uv) for a phase of a job: watched, cancellable, and never left behind.
+"""Runs a tool (git, pip, uv) for a phase of a job: watched, interruptible, and never left behind.
 
 Owns the tool's processes and their output. What an exit code means is the caller's to say.
 """
@@ -32,8 +32,8 @@ _LONGEST_LINE = 8 * 1024
 log = logging.getLogger(__name__)
 
 
-class CommandFailed(Exception):
-    """A tool did not succeed. ``message`` is a sentence, ``output`` the end of what it said."""
+class ToolFailed(Exception):
+    """A tool did not succeed. ``message`` is a sentence, ``output`` the end of what it wrote."""
 
     def __init__(self, message: str, output: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class Limits(msgspec.Struct, frozen=True):
     silent_seconds: float | None = None
 
 
-class Command(msgspec.Struct, frozen=True):
+class ToolCommand(msgspec.Struct, frozen=True):
     """One call of a tool, without a shell. ``user`` is whom it runs as, ``keep_open`` descriptors it inherits."""
 
     arguments: Sequence[str]
@@ -60,17 +60,17 @@ class Command(msgspec.Struct, frozen=True):
 
 
 def run_command(
-    context: JobContext, command: Command, on_line: Callable[[str], None], redact: Callable[[str], str] = str
+    context: JobContext, command: ToolCommand, on_line: Callable[[str], None], redact: Callable[[str], str] = str
 ) -> str:
     """Run ``command`` to its end and return the end of its output (standard output and error together).
 
-    ``on_line`` gets each line as it comes; whatever leaves this function went through ``redact``.
+    ``on_line`` gets each line as it comes; all text that leaves this function went through ``redact``.
 
     Raises:
-        CommandFailed: it could not be started, took too long, made no progress, or its exit code is not 0.
+        ToolFailed: it could not be started, took too long, made no progress, or its exit code is not 0.
         JobCancelled: the job was stopped meanwhile.
     """
-    context.raise_if_cancelled()
+    context.raise_if_interrupted()
     running = _RunningCommand(command, _Output(on_line, redact))
     try:
         return running.follow(context)
@@ -104,7 +104,7 @@ class _Output:
 
     def _take(self, data: bytes) -> None:
         line = self._redact(data.decode(errors="replace"))
-        log.info("A tool said something.", extra={"line": line})
+        log.info("A tool wrote a line.", extra={"line": line})
         self._on_line(line)
         self.kept = f"{self.kept}{line}\n"[-KEPT_OUTPUT:]
 
@@ -150,7 +150,7 @@ class _Progress:
 class _RunningCommand:
     """A tool that was started."""
 
-    def __init__(self, command: Command, output: _Output) -> None:
+    def __init__(self, command: ToolCommand, output: _Output) -> None:
         self._name = Path(command.arguments[0]).name
         self._process = self._start(command)
         self._pidfd = os.pidfd_open(self._process.pid)
@@ -163,10 +163,10 @@ class _RunningCommand:
         pipe = self._process.stdout.fileno()
         os.set_blocking(pipe, False)
         with selectors.DefaultSelector() as selector:
-            for descriptor in (pipe, self._pidfd, context.cancel_fileno()):
+            for descriptor in (pipe, self._pidfd, context.signal_fileno()):
                 selector.register(descriptor, selectors.EVENT_READ)
             while self._pidfd not in (ready := {key.fd for key, _ in selector.select(self._progress.remaining())}):
-                context.raise_if_cancelled()
+                context.raise_if_interrupted()
                 if pipe in ready and not self._read(pipe):
                     selector.unregister(pipe)
                 self._complain()
@@ -201,16 +201,16 @@ class _RunningCommand:
         complaint = self._progress.complaint()
         if complaint is not None:
             self._output.close()
-            raise CommandFailed(f"{self._name} {complaint}.", self._output.kept)
+            raise ToolFailed(f"{self._name} {complaint}.", self._output.kept)
 
     def _judge(self) -> str:
-        # The process stays a zombie, and its id and group stay ours, until end() has signalled the group.
+        # The process stays a zombie, and its id and group belong to no other, until end() has signalled the group.
         ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         if ended.si_code == os.CLD_EXITED and ended.si_status == 0:
             return self._output.kept
         how = "ended with exit code" if ended.si_code == os.CLD_EXITED else "was killed by signal"
-        raise CommandFailed(f"{self._name} {how} {ended.si_status}.", self._output.kept)
+        raise ToolFailed(f"{self._name} {how} {ended.si_status}.", self._output.kept)
 
     def _wait(self, seconds: float) -> bool:
         with selectors.DefaultSelector() as selector:
@@ -221,7 +221,7 @@ class _RunningCommand:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def _start(self, command: Command) -> subprocess.Popen[bytes]:
+    def _start(self, command: ToolCommand) -> subprocess.Popen[bytes]:
         user = require_user(command.user) if command.user else None
         try:
             return subprocess.Popen(
@@ -240,7 +240,7 @@ class _RunningCommand:
                 preexec_fn=die_with_parent,  # noqa: PLW1509 (one system call, which takes no lock)
             )
         except OSError as error:
-            raise CommandFailed(self._why_not_started(command.directory, error), "") from error
+            raise ToolFailed(self._why_not_started(command.directory, error), "") from error
 
     def _why_not_started(self, directory: Path, error: OSError) -> str:
         if not directory.is_dir():

@@ -565,7 +565,7 @@ def was_lost(exit_code: int, has_outcome: bool) -> bool:
 
 
 def _send_submit_approved(worker: JobWorker, name: str) -> None:
-    hit("supervisor.recorded")
+    hit("supervisor.submit_approved")
     worker.send(SubmitApproved(name))
 
 

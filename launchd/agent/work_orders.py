@@ -7,8 +7,10 @@ import socket
 from pathlib import Path
 
 from ipc.run_spec import RunSpec
+from ipc.settings import PolicyRules
 from ipc.states import JobState
-from ipc.work_order import GitOptions, OutputLimits, VenvOptions, WorkOrder
+from ipc.targets import VENV, choose_builder
+from ipc.work_order import WorkOrder
 from launchd.agent import policy
 from launchd.agent.job_record import JobRecord, job_directory
 from launchd.config import AgentConfig
@@ -60,7 +62,7 @@ class AgentContext:
     def work_order(self, job: JobRecord) -> WorkOrder:
         """Return the work order for ``job``."""
         ours = self.config.launchd
-        rights = ours.policy.for_queue(job.queue)
+        rules = ours.policy.for_queue(job.queue)
         return WorkOrder(
             name=job.name,
             item_id=job.item_id,
@@ -71,19 +73,13 @@ class AgentContext:
             spec=job.spec,
             directory=self.job_directory(job.name),
             submitter_key=job.submitter_key,
-            run_as_user=rights.run_as_user,
-            heartbeat_seconds=ours.supervision.worker_heartbeat_seconds,
-            start_timeout_seconds=ours.jobs.start_timeout_seconds,
-            stop_grace_seconds=ours.jobs.stop_grace_seconds,
-            fetch_timeout_seconds=ours.supervision.fetch_timeout_seconds,
-            output=OutputLimits(ours.jobs.output_max_bytes, ours.jobs.output_files),
-            venv=self._venv(rights.allow_venv),
-            git=GitOptions(rights.git_transports, rights.allow_local_git),
+            builder=self._builder(job.spec.resource, rules),
+            jobs=ours.jobs,
+            venv=ours.venv,
+            policy=rules,
+            supervision=ours.supervision,
         )
 
-    def _venv(self, allowed: bool) -> VenvOptions:
-        ours = self.config.launchd.venv
-        cache = ours.cache_dir or str(self.state_dir / "venvs")
-        return VenvOptions(
-            allowed, cache, ours.cache_max_bytes, ours.no_progress_timeout_seconds, ours.pip_args, ours.python
-        )
+    def _builder(self, resource: str, rules: PolicyRules) -> str | None:
+        builder = choose_builder(resource, self.config.builder.type)
+        return None if builder == VENV and not rules.allow_venv else builder

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipc.run_spec import draw_run_id
+from ipc.targets import DEFAULT_RESOURCE, LOCAL_CONTAINER, RUNNABLE
 from launchd.api.access import WandbApi, as_access
 from launchd.api.coerce import as_mapping
 from launchd.api.embedded.launcher import INTERRUPTED, program_agent
@@ -11,7 +12,6 @@ from launchd.api.errors import LaunchError, refuse_unknown_kwargs, translate_err
 from launchd.api.launch_add import complete_spec
 from launchd.api.rerun import resolve_rerun
 from launchd.api.run_spec import LaunchArgs, draft_spec, image_of
-from launchd.api.sources import DEFAULT_RESOURCE, OUR_RESOURCES
 from launchd.api.submitted_run import SubmittedRun
 
 
@@ -98,9 +98,9 @@ def launch(
 def _settle_resource(spec: dict[str, Any]) -> None:
     """Set the default resource; raises :class:`LaunchError` for a resource and for arguments that are not supported."""
     has_image = bool(image_of(spec))
-    resource = spec.setdefault("resource", "local-container" if has_image else DEFAULT_RESOURCE)
-    supported = " and ".join(OUR_RESOURCES)
-    if resource not in OUR_RESOURCES:
+    resource = spec.setdefault("resource", LOCAL_CONTAINER if has_image else DEFAULT_RESOURCE)
+    supported = " and ".join(RUNNABLE)
+    if resource not in RUNNABLE:
         raise LaunchError(
             f"The resource {resource!r} cannot be launched on yet; there is: {supported}, for jobs with source code,"
             " repositories, directories and commands. launch_add() queues it for an agent that can."

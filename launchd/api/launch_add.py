@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ipc.run_spec import CODE_URI_PREFIX
+from ipc.targets import DEFAULT_RESOURCE, RUNNABLE
 from launchd.api.access import Access, WandbApi, as_access
 from launchd.api.coerce import as_mapping
 from launchd.api.errors import LaunchError, refuse_unknown_kwargs, suggestion, translate_errors
@@ -13,7 +14,7 @@ from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
 from launchd.api.rerun import resolve_rerun
 from launchd.api.run_spec import LaunchArgs, draft_spec
-from launchd.api.sources import DEFAULT_QUEUE, DEFAULT_RESOURCE, OUR_RESOURCES, PRIORITIES, artifact_name
+from launchd.api.sources import DEFAULT_QUEUE, PRIORITIES, artifact_name
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.job_file import parse_job_name
@@ -189,7 +190,7 @@ def _queue(access: Access, owner: str, name: str, project: str) -> QueueDetail:
 
 def _settle_resource(spec: dict[str, Any], queue: QueueDetail) -> None:
     resource = spec.get("resource") or queue.resource_type
-    if resource in OUR_RESOURCES and (spec.get("registry") or {}).get("url"):
+    if resource in RUNNABLE and (spec.get("registry") or {}).get("url"):
         raise LaunchError(f"repository is where a built image is pushed, and for {resource} none is built.")
     spec["resource"] = resource or DEFAULT_RESOURCE
 

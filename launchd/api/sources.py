@@ -1,4 +1,4 @@
-"""Sources that a `uri` can name (repository, directory, run), and W&B's names of resources, queues and priorities.
+"""Sources that a `uri` can name (repository, directory, run), and W&B's names of queues and priorities.
 
 Owns how sources are told apart. It reads the disk, and asks no server.
 """
@@ -7,20 +7,13 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from launchd import resources
+from ipc.targets import RESOURCES
 from launchd.api.errors import LaunchError, suggestion
 
 DEFAULT_SCRIPT = "main.py"
 
 #: W&B's default names of a queue, and of the project of a run.
 DEFAULT_QUEUE, DEFAULT_PROJECT = "default", "uncategorized"
-
-#: W&B's names of resources (its server takes no others).
-RESOURCES = (*resources.RESOURCES, resources.VERTEX)
-
-#: Resources that launchd's agent can run.
-OUR_RESOURCES = ("local-process",)
-DEFAULT_RESOURCE = "local-process"
 
 #: W&B's names of priorities, with the number that the queue server sorts by.
 PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from ipc.run_spec import CODE_URI_PREFIX
+from ipc.targets import DEFAULT_RESOURCE
 from launchd.api.item_status import Submission
-from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, DEFAULT_RESOURCE, PRIORITIES, artifact_name
+from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, artifact_name
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow
 from launchd.cli.json_args import json_mapping

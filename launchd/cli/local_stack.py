@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from ipc.targets import LOCAL_PROCESS
 from launchd.agent.control.client import ControlError, ask
 from launchd.api.sources import DEFAULT_QUEUE
 from launchd.cli.child_process import ChildProcess, Signals
@@ -143,7 +144,7 @@ class LocalStack:
             "api_key_file": str(self._instance.key_file),
             "state_dir": str(self._instance.agent_dir),
             "runtime_dir": str(self._instance.runtime_dir),
-            "policy": {"resources": ["local-process"], "allow_local_git": True, "allow_venv": True},
+            "policy": {"resources": [LOCAL_PROCESS], "allow_local_git": True, "allow_venv": True},
         }
         config = {"entity": entity, "queues": queues, "max_jobs": self.max_jobs, "launchd": settings}
         self._instance.config_path.write_text(_CONFIG_HEAD + yaml.safe_dump(config, sort_keys=False))

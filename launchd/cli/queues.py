@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from launchd.api.sources import DEFAULT_RESOURCE, PRIORITIES
+from ipc.targets import DEFAULT_RESOURCE
+from launchd.api.sources import PRIORITIES
 from launchd.cli.errors import report_errors
 from launchd.cli.json_args import json_mapping
 from launchd.cli.options import entity_option, server_options

@@ -3,6 +3,7 @@
 Import from here. `yaml_file.py` reads the file, `schema.py` has every key, `loader.py` the order of precedence.
 """
 
+from ipc.settings import PolicyRules, SupervisionConfig
 from launchd.config.diagnostics import ConfigError, Problem
 from launchd.config.loader import (
     SYSTEM_STATE_DIR,
@@ -13,7 +14,7 @@ from launchd.config.loader import (
     from_values,
     load,
 )
-from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig, PolicyRules, SupervisionConfig
+from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig
 
 __all__ = [
     "SYSTEM_STATE_DIR",

@@ -1,8 +1,9 @@
 """The configuration of an agent, as frozen values with their defaults.
 
-Owns names, units and defaults; `schema.py` fills them and reports problems. The top level is W&B's
-`launch-config.yaml` (hyphens in its keys become underscores here); the settings that W&B's agent does not have are in
-`LaunchdConfig`. Fields that end in `_seconds` are in seconds, in `_bytes` in bytes. No I/O.
+Owns names, units and defaults, but for the sections of `launchd:` that reach a worker (`ipc.settings`); `schema.py`
+fills them and reports problems. The top level is W&B's `launch-config.yaml` (hyphens in its keys become underscores
+here); the settings that W&B's agent does not have are in `LaunchdConfig`. Fields that end in `_seconds` are in seconds,
+in `_bytes` in bytes. No I/O.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-MIB = 1 << 20
-GIB = 1 << 30
+from ipc.settings import JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
 UNLIMITED = -1
@@ -50,72 +50,17 @@ class EnvironmentConfig(msgspec.Struct, frozen=True):
     region: str | None = None
 
 
-class JobsConfig(msgspec.Struct, frozen=True):
-    """Limits of every job. `start_timeout_seconds` of 0 means no limit.
-
-    `init_grace_seconds` is for W&B's servers, where a job's run may begin a moment after its process has ended.
-    `max_attempts` is how often in a row a job may lose its worker before submission. `keep_finished` is the number of
-    finished jobs whose record and directory are kept.
-    """
-
-    stop_grace_seconds: float = 10.0
-    start_timeout_seconds: float = 1800.0
-    init_grace_seconds: float = 63.0
-    max_attempts: int = 3
-    output_max_bytes: int = 64 * MIB
-    output_files: int = 5
-    keep_finished: int = 200
-
-
-class VenvConfig(msgspec.Struct, frozen=True):
-    """The builder of virtual environments.
-
-    `cache_dir` None: below the state directory; `python` None: the interpreter of the agent.
-    """
-
-    cache_dir: str | None = None
-    cache_max_bytes: int = 20 * GIB
-    no_progress_timeout_seconds: float = 600.0
-    pip_args: tuple[str, ...] = ()
-    python: str | None = None
-
-
-class PolicyRules(msgspec.Struct, frozen=True):
-    """What submitters may ask of this host. The defaults are strict; the administrator grants what the host needs."""
-
-    resources: tuple[str, ...] = ("local-process",)
-    run_as_user: str | None = None
-    allow_local_git: bool = False
-    git_transports: tuple[str, ...] = ("https", "ssh")
-    allow_venv: bool = True
-
-
 class PolicyConfig(PolicyRules, frozen=True):
     """The rules for all queues, and complete rules for each queue that has its own."""
 
     queues: Mapping[str, PolicyRules] = {}
 
     def for_queue(self, queue: str) -> PolicyRules:
-        """Return the rules that hold for items of `queue`."""
-        return self.queues.get(queue, self)
+        """The rules that hold for items of `queue`."""
+        return self.queues[queue] if queue in self.queues else self._for_all_queues()
 
-
-class SupervisionConfig(msgspec.Struct, frozen=True):
-    """How the supervisor watches its workers and polls the queue server.
-
-    `poll_seconds` is the interval at W&B's servers; `wait_seconds` how long one claim waits at launchd's own server.
-    """
-
-    worker_heartbeat_seconds: float = 10.0
-    worker_silence_seconds: float = 60.0
-    fork_server_silence_seconds: float = 15.0
-    fetch_timeout_seconds: float = 1800.0
-    build_timeout_seconds: float = 7200.0
-    submit_timeout_seconds: float = 300.0
-    spare_workers: int = 1
-    poll_seconds: float = 10.0
-    wait_seconds: float = 25.0
-    server_silence_seconds: float = 600.0
+    def _for_all_queues(self) -> PolicyRules:
+        return PolicyRules(**{name: getattr(self, name) for name in PolicyRules.__struct_fields__})
 
 
 class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,19 +9,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ipc.settings import JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
+from ipc.targets import BUILDER_TYPES, CLOUDS
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import (
-    BuilderConfig,
-    EnvironmentConfig,
-    JobsConfig,
-    PolicyConfig,
-    PolicyRules,
-    RegistryConfig,
-    SupervisionConfig,
-    VenvConfig,
-)
+from launchd.config.model import BuilderConfig, EnvironmentConfig, PolicyConfig, RegistryConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -40,7 +33,7 @@ TOP: Table = {
 }
 
 BUILDER: Table = {
-    "type": validators.choice("docker", "kaniko", "noop"),
+    "type": validators.choice(*BUILDER_TYPES),
     "destination": image_repository,
     "platform": validators.choice("linux/amd64", "linux/arm64"),
     "build-context-store": validators.object_store,
@@ -54,7 +47,7 @@ BUILDER: Table = {
 }
 
 REGISTRY: Table = {
-    "type": validators.choice("ecr", "gcr", "acr"),
+    "type": validators.choice(*(cloud.registry for cloud in CLOUDS)),
     "uri": image_repository,
     "account_id": validators.text,
     "region": validators.text,
@@ -66,7 +59,7 @@ REGISTRY: Table = {
 }
 
 ENVIRONMENT: Table = {
-    "type": validators.choice("aws", "gcp", "azure"),
+    "type": validators.choice(*(cloud.environment for cloud in CLOUDS)),
     "region": validators.text,
 }
 

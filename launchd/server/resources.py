@@ -1,11 +1,8 @@
-"""Which words for what runs its jobs a queue can be given. What a host grants is its own."""
+"""The check of the resource that a queue is given. Which resources a host grants is that host's own policy."""
 
+from ipc.targets import QUEUE_TYPES, find_target
 from launchd.config.diagnostics import nearest_name
-from launchd.resources import RESOURCES, VERTEX
 from launchd.server.errors import Refused
-
-OTHERS = frozenset({VERTEX, "fake"})
-"""Understood as well: W&B's agent's word, and our agent's runner for trials."""
 
 
 def check_resource(resource: str) -> None:
@@ -14,8 +11,8 @@ def check_resource(resource: str) -> None:
     Raises:
         Refused: no agent knows it; the message has the nearest and all that are known.
     """
-    if resource in OTHERS or resource in RESOURCES:
+    if find_target(resource) is not None:
         return
-    meant = nearest_name(resource[:80], RESOURCES)
+    meant = nearest_name(resource[:80], QUEUE_TYPES)
     hint = f"Did you mean {meant!r}? " if meant else ""
-    raise Refused(f"There is no resource {resource[:80]!r}. {hint}Known are: {', '.join(RESOURCES)}.")
+    raise Refused(f"There is no resource {resource[:80]!r}. {hint}Known are: {', '.join(QUEUE_TYPES)}.")

@@ -225,7 +225,7 @@ def test_an_unknown_git_ref_is_named(running_home: Testbed, tmp_path: Path) -> N
 def test_what_a_tool_says_is_in_the_workers_log(running_home: Testbed) -> None:
     ended = run_to_end(running_home, "true", git={"repo": "https://127.0.0.1:1/r", "version": None})
     said = (Path(running_home.ask(command="job", item=ended.id)["job"]["directory"]) / "worker.log").read_text()
-    assert 'A tool said something. line="fatal: unable to access' in said
+    assert 'A tool wrote a line. line="fatal: unable to access' in said
 
 
 def test_a_command_that_does_not_exist_is_named(running_home: Testbed) -> None:

@@ -34,7 +34,7 @@ def fork_server() -> None:
 def start(function: str) -> tuple[SupervisorEnd, ForkServerProcess]:
     end, worker_end = open_channel()
     process = spawn_worker(f"{TARGETS}:{function}", worker_end)
-    end.claim()
+    end.close_peer_ends()
     return end, process
 
 
@@ -170,7 +170,7 @@ def test_a_worker_sees_its_supervisors_death_though_it_is_the_fork_servers_child
             start_fork_server(["{TARGETS}"])
             end, worker_end = open_channel()
             spawn_worker("{TARGETS}:report_parents_death", worker_end)
-            end.claim()
+            end.close_peer_ends()
             connection.wait([end.fileno()], 10)
             print(end.receive().message.split()[0], fork_server_pid(), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -39,7 +39,7 @@ def main(directory: Path) -> None:
     write_order(order)
     end, worker_end = open_channel()
     spawn_worker(TARGET, worker_end)
-    end.claim()
+    end.close_peer_ends()
     _see_to_its_end(end, order)
     held = _loaded_by_the_fork_server()
     loaded = [name for name in json.loads((directory / LIST_FILE).read_text()) if name not in held]

@@ -1,6 +1,6 @@
 """What makes a fetched project runnable: one module per builder.
 
-Owns the choice among them; nothing but the chosen one is imported.
+Nothing but the chosen one is imported; ``ipc.targets`` lists them.
 """
 
 import pkgutil
@@ -8,14 +8,16 @@ from typing import Protocol
 
 import msgspec
 
+from ipc.errors import InvalidSpec
+from ipc.targets import BUILDERS
 from workers.context import JobContext
 from workers.sources import Project
 
 
 class Build(msgspec.Struct, frozen=True):
-    """What a builder made: variables to add to the job's environment, directories to put first on ``PATH``, an image.
+    """What a builder made: variables for a process of this host, directories to put first on its ``PATH``, an image.
 
-    ``holds`` are lock files; while one is locked (shared), what was built is not removed from the host's cache.
+    ``cache_locks`` are lock files; while one is locked (shared), what was built is not removed from the host's cache.
     """
 
     environment: dict[str, str] = {}
@@ -27,7 +29,7 @@ class Build(msgspec.Struct, frozen=True):
 class Builder(Protocol):
     """Builds an environment or an image for a project."""
 
-    def needed(self, project: Project, context: JobContext) -> bool:
+    def needed(self, project: Project) -> bool:
         """Return whether there is anything to build."""
         ...
 
@@ -41,12 +43,10 @@ class Builder(Protocol):
         ...
 
 
-BUILDERS: dict[str, str] = {
-    "venv": "workers.builders.venv:VenvBuilder",
-}
-
-
 def load_builder(name: str) -> Builder:
-    """Return the builder called ``name``, a key of :data:`BUILDERS`."""
-    builder: Builder = pkgutil.resolve_name(BUILDERS[name])()
+    """Return the builder called ``name``; raises :class:`InvalidSpec` where this agent has none of that name."""
+    kind = BUILDERS.get(name)
+    if kind is None or kind.path is None:
+        raise InvalidSpec(f"The builder {name} is not part of this agent.")
+    builder: Builder = pkgutil.resolve_name(kind.path)()
     return builder

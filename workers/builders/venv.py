@@ -25,13 +25,13 @@ from workers.context import JobContext
 from workers.file_ownership import hand_over, require_user
 from workers.process_environment import process_environment
 from workers.sources import Project
-from workers.subprocess_runner import Command, CommandFailed, Limits, run_command
+from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
 
 #: Part of every key: environments of another layout are not used, and in time removed.
 _LAYOUT = 1
 _KEY_CHARACTERS = 32
 _LOOK_AGAIN_SECONDS = 0.2
-#: Settings of pip and uv that the administrator gave the agent, such as an index of the house.
+#: Settings of pip and uv that the administrator gave the agent, such as a package index of the organisation.
 _TOOL_PREFIXES = ("PIP_", "UV_")
 _REQUIREMENTS_NAME = "environment-requirements.txt"
 #: How pip and uv begin a complaint; what is indented below belongs to it.
@@ -49,11 +49,11 @@ class _Installation:
         self._project = project
         self._requirements = requirements
         self._context = context
-        self._options = context.order.venv
-        self._user = context.order.run_as_user
-        self._python = self._options.python or sys.executable
+        self._settings = context.order.venv
+        self._user = context.order.policy.run_as_user
+        self._python = self._settings.python or sys.executable
         self._environment = _tool_environment(os.environ, self._user)
-        # uv, as a Python package, lies beside the interpreter that runs us.
+        # uv, as a Python package, lies beside the interpreter of the agent.
         self._uv = shutil.which("uv", path=f"{self._environment['PATH']}:{Path(sys.executable).parent}")
 
     def key(self) -> str:
@@ -62,7 +62,7 @@ class _Installation:
             _LAYOUT,
             "uv" if self._uv else "pip",
             self._interpreter(),
-            self._options.pip_args,
+            self._settings.pip_args,
             self._user,
             self._requirements.inputs,
             self._context.order.name if self._requirements.is_local else None,
@@ -85,20 +85,20 @@ class _Installation:
         inside = str(target / "bin" / "python")
         if self._uv is not None:
             yield self._uv, "venv", "--python", self._python, "--allow-existing", str(target)
-            yield self._uv, "pip", "install", "--python", inside, *self._options.pip_args, *source
+            yield self._uv, "pip", "install", "--python", inside, *self._settings.pip_args, *source
         else:
-            # -I: the project lies where we are, and may have a logging.py of its own.
+            # -I: the tool runs in the project, which may have a logging.py of its own.
             yield self._python, "-I", "-m", "venv", str(target)
-            yield inside, "-I", "-m", "pip", "install", "--no-input", *self._options.pip_args, *source
+            yield inside, "-I", "-m", "pip", "install", "--no-input", *self._settings.pip_args, *source
 
     def _run(self, arguments: tuple[str, ...], lock: EntryLock) -> None:
-        limits = Limits(silent_seconds=self._options.no_progress_timeout_seconds)
-        command = Command(
+        limits = Limits(silent_seconds=self._settings.no_progress_timeout_seconds)
+        command = ToolCommand(
             arguments, self._environment, self._project.directory, limits, self._user, keep_open=(lock.fileno(),)
         )
         try:
             run_command(self._context, command, self._context.progress)
-        except CommandFailed as error:
+        except ToolFailed as error:
             raise BuildError(
                 f"The environment from {self._requirements.origin} could not be built: {_in_words(error)}",
                 hint="All that was said is in `launchd logs --worker`, on the host that built it.",
@@ -106,11 +106,11 @@ class _Installation:
             ) from error
 
     def _requirements_file(self) -> Path:
-        """Return a file with the requirements; those of ``pyproject.toml`` are written to one of ours."""
+        """Return a file with the requirements; those of ``pyproject.toml`` are written to a new one."""
         given = self._project.directory / self._requirements.origin
         if given.suffix == ".txt":
             return given
-        # Not in the project, where a link of its author's making might lead us anywhere.
+        # Not in the project, where a link made by its author might lead anywhere.
         written = self._context.directory / _REQUIREMENTS_NAME
         written.write_text(self._requirements.text)
         if self._user is not None:
@@ -133,9 +133,9 @@ class _Installation:
 class VenvBuilder:
     """Builds what ``requirements.txt``, ``pyproject.toml`` or ``requirements.frozen.txt`` asks for."""
 
-    def needed(self, project: Project, context: JobContext) -> bool:
-        """Return whether the project has requirements and this host builds environments."""
-        return context.order.venv.enabled and find_requirements(project.directory) is not None
+    def needed(self, project: Project) -> bool:
+        """Return whether the project has requirements."""
+        return find_requirements(project.directory) is not None
 
     def build(self, project: Project, context: JobContext) -> Build:
         """Build the environment, or wait for another worker's, or find it built before.
@@ -176,8 +176,8 @@ def _make_sure_of(entry: Entry, lock: EntryLock, installation: _Installation, co
     while not (entry.is_complete() and lock.try_shared() and entry.is_complete()):
         if not lock.try_exclusive():
             context.progress("waiting for another job that builds the same environment")
-            connection.wait([context.cancel_fileno()], _LOOK_AGAIN_SECONDS)
-            context.raise_if_cancelled()
+            connection.wait([context.signal_fileno()], _LOOK_AGAIN_SECONDS)
+            context.raise_if_interrupted()
         elif not entry.is_complete():
             with _whole_or_nothing(entry):
                 installation.install(entry.path, lock)
@@ -186,7 +186,7 @@ def _make_sure_of(entry: Entry, lock: EntryLock, installation: _Installation, co
 
 @contextmanager
 def _whole_or_nothing(entry: Entry) -> Iterator[None]:
-    # Whatever is there was left by a builder that died.
+    # What is there was left by a builder that died.
     entry.remove()
     try:
         yield
@@ -196,7 +196,7 @@ def _whole_or_nothing(entry: Entry) -> Iterator[None]:
             entry.remove()
 
 
-def _in_words(error: CommandFailed) -> str:
+def _in_words(error: ToolFailed) -> str:
     """Return how the tool ended, and the last of its own words on it."""
     complaints = _COMPLAINT.findall(error.output)
     if not complaints:
@@ -210,7 +210,7 @@ def _tool_environment(worker: Mapping[str, str], user: str | None) -> dict[str, 
     # The certificates that this host trusts, as pip does; newer and older releases of uv know it by these two names.
     environment.update(UV_SYSTEM_CERTS="true", UV_NATIVE_TLS="true")
     environment.update((name, value) for name, value in worker.items() if name.startswith(_TOOL_PREFIXES))
-    # No interpreter but the one chosen; no question to anybody.
+    # No interpreter but the one chosen, and no question on a terminal.
     environment.update(UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
     if not Path(environment.get("HOME", "")).is_dir():
         environment.update(UV_NO_CACHE="1", PIP_NO_CACHE_DIR="1")

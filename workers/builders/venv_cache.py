@@ -4,8 +4,8 @@
     KEY.json   it is complete           (a lock file stays for ever: removing it would split the lock in two)
 
 An environment is built where it will stay, for it knows its own path; what makes
-it count is ``KEY.json``, written last. Without that it is nobody's, and the next
-one to hold the lock removes it.
+it count is ``KEY.json``, written last. Without that it belongs to no job, and the
+next holder of the lock removes it.
 """
 
 import fcntl
@@ -29,11 +29,11 @@ class EntryLock:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def try_exclusive(self) -> bool:
-        """Hold it alone, if nobody else holds it; a shared hold of ours is lost either way."""
+        """Hold it alone, if no other process holds it; a shared hold of this process is lost either way."""
         return self._try(fcntl.LOCK_EX)
 
     def try_shared(self) -> bool:
-        """Hold it beside others, if nobody holds it alone; an exclusive hold of ours ends."""
+        """Hold it beside others, if no process holds it alone; an exclusive hold of this process ends."""
         return self._try(fcntl.LOCK_SH)
 
     def fileno(self) -> int:
@@ -67,7 +67,7 @@ class Entry:
     def complete(self) -> None:
         """Make it count; only for who holds the lock alone."""
         size = sum(_sizes(self.path))
-        # A power cut must not leave the word that it is complete without the files it speaks of.
+        # A power cut must not leave the note that it is complete without its files.
         os.sync()
         temporary = self._completion.with_suffix(".new")
         temporary.write_bytes(msgspec.json.encode(_Completion(size)))

@@ -1,46 +1,51 @@
 """Where a job runs: one module per kind of target, and the interface they share.
 
-Owns the choice among them; nothing but the chosen one is imported, and no
-runner imports another.
+Owns the interface and the choice among runners; nothing but the chosen one is imported, and no runner imports another.
 """
 
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, TypeVar
 
 import msgspec
 
+from ipc import targets
 from ipc.errors import InvalidSpec
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
 from ipc.work_order import WorkOrder
+from workers.builders import Build
+from workers.output import OutputWriter
+
+Args = TypeVar("Args", bound=msgspec.Struct)
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What a runner can do, as data, so that nobody asks what it is.
+    """What a runner can do, as data, so that no code asks which runner it is.
 
-    ``builder`` names what its projects need (a key of ``BUILDERS``), ``poll_seconds``
-    how often :meth:`Runner.inspect` is worth asking where there is no descriptor to wait on.
+    ``poll_seconds`` is how often :meth:`Runner.inspect` is worth asking where there is no descriptor to wait on;
+    ``keeps_output`` whether the target keeps the output itself, so that :meth:`Runner.follow_output` has to bring it.
     """
 
-    builder: str | None = None
     poll_seconds: float = 5.0
+    keeps_output: bool = False
 
 
 class LaunchRequest(msgspec.Struct, frozen=True):
-    """What a runner is to start: ``command`` in ``work`` with exactly ``environment``, under ``name``.
+    """What a runner is to start: ``command`` in ``work``, under ``name``, with what ``build`` made for it.
 
-    ``holds`` are files that whoever keeps the job locks (shared) while it lives; see :class:`workers.builders.Build`.
+    ``environment`` holds the job's own variables, the same on any target; what else a process needs (``PATH``, for
+    instance) is the target's to add.
     """
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str]
     work: Path
-    image: str | None = None
-    cache_locks: tuple[str, ...] = ()
+    build: Build = Build()
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -51,89 +56,107 @@ class Status(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
-class Runner(Protocol):
-    """One kind of target. Made for one job; called from that job's thread alone."""
+class Runner(ABC):
+    """One kind of target. Made for one job; called from that job's thread alone, but for :meth:`follow_output`."""
 
-    capabilities: Capabilities
+    capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def __init__(self, order: WorkOrder) -> None: ...
+    def __init__(self, order: WorkOrder) -> None:
+        self._order = order
 
-    @classmethod
+    @classmethod  # noqa: B027 (a runner that has nothing to do keeps it)
     def warm_up(cls) -> None:
         """Do in a spare worker what the next job would otherwise wait for; nothing exists outside afterwards."""
-        ...
 
-    @classmethod
+    @classmethod  # noqa: B027
     def discard_warm(cls) -> None:
         """Undo :meth:`warm_up`, if it was done: the job is another runner's."""
-        ...
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027
         """Do what must be done while the worker has no threads; nothing exists outside afterwards."""
-        ...
 
-    def validate(self, spec: RunSpec) -> None:
-        """Raise :class:`InvalidSpec` when ``spec`` asks for what this target cannot do."""
-        ...
+    def validate(self) -> None:  # noqa: B027
+        """Check, before anything is fetched, that the job asks for what this target can do; read its arguments.
 
+        Not called for a job that is adopted: what exists outside was checked by the version that created it.
+
+        Raises:
+            InvalidSpec: the run spec asks for something else.
+        """
+
+    @abstractmethod
     def submit(self, launch: LaunchRequest) -> Handle:
-        """Create the workload; at most once under one name, whoever asks.
+        """Create the workload; at most once under one name, whichever process asks.
 
         Raises:
             SubmitError: the target refused it, nothing exists.
             RunnerUnavailable: the target did not answer; ask :meth:`find`.
         """
-        ...
 
+    @abstractmethod
     def find(self, name: str) -> Handle | None:
         """Return the handle of what was created under ``name``, ended or not; raises :class:`RunnerUnavailable`."""
-        ...
 
+    @abstractmethod
     def inspect(self, handle: Handle) -> Status:
         """Return how the workload is; raises :class:`RunnerUnavailable`."""
-        ...
 
-    def wait_fileno(self, handle: Handle) -> int | None:
-        """Return a descriptor that becomes readable when :meth:`inspect` is worth asking, or ``None`` to be polled."""
-        ...
-
+    @abstractmethod
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
-        """Begin to stop the workload with all it started: politely, by force after ``grace_seconds``. Does not wait."""
-        ...
+        """Begin to stop the workload with all it started: politely, by force after ``grace_seconds``. Does not wait.
 
-    def logs(self, handle: Handle, since: int) -> Iterator[bytes]:
-        """Yield the output kept so far from byte ``since`` on."""
-        ...
+        Raises :class:`RunnerUnavailable`; it is called again then.
+        """
 
-    def delete(self, handle: Handle) -> None:
+    def wait_fileno(self, handle: Handle) -> int | None:  # noqa: ARG002 (the interface's)
+        """Return a descriptor that becomes readable when :meth:`inspect` is worth asking, or ``None`` to be polled."""
+        return None
+
+    def follow_output(self, handle: Handle, writer: OutputWriter) -> None:  # noqa: B027
+        """Write the output from byte ``writer.position`` on to ``writer``, as it comes; return at the output's end.
+
+        Called, in a thread of its own, where :attr:`Capabilities.keeps_output` says so; elsewhere the workload's
+        output goes to the job's files without the worker. Raises :class:`RunnerUnavailable`; it is called again then.
+        """
+
+    def delete(self, handle: Handle) -> None:  # noqa: B027
         """Remove what is left of an ended workload outside the job's directory; nothing to remove is no error."""
-        ...
 
 
-RUNNERS: dict[str, str] = {
-    "local-process": "workers.runners.local_process:LocalProcessRunner",
-    "fake": "workers.runners.fake:FakeRunner",
-}
+def read_args(spec: RunSpec, target: str, kind: type[Args]) -> Args:
+    """Return the run spec's arguments for ``target``; raises :class:`InvalidSpec` where they are not of ``kind``."""
+    try:
+        return msgspec.convert(spec.resource_args.get(target) or {}, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidSpec(f"Something is wrong in resource_args.{target}: {error}.") from error
 
 
 def runner_class(resource: str) -> type[Runner]:
     """Return the class of the runner for ``resource``; raises :class:`InvalidSpec`."""
-    path = RUNNERS.get(resource)
-    if path is None:
-        known = ", ".join(sorted(RUNNERS))
+    target = targets.find_target(resource)
+    if target is None or target.runner is None:
+        known = ", ".join(sorted(targets.RUNNABLE))
         raise InvalidSpec(f"The resource {resource!r} cannot be run by this agent.", hint=f"It runs: {known}.")
-    found: type[Runner] = pkgutil.resolve_name(path)
+    found: type[Runner] = pkgutil.resolve_name(target.runner)
     return found
 
 
 def warm_up(resources: Iterable[str]) -> None:
     """Let the runners of ``resources`` use the time that a spare worker has."""
-    for resource in RUNNERS.keys() & set(resources):
+    for resource in _runnable(resources):
         runner_class(resource).warm_up()
 
 
-def create_runner(order: WorkOrder, prepared: Iterable[str]) -> Runner:
-    """Return the runner for the job of ``order``; those of ``prepared`` that are not needed forget it."""
-    for other in (RUNNERS.keys() & set(prepared)) - {order.spec.resource}:
+def create_runner(order: WorkOrder, warmed: Iterable[str]) -> Runner:
+    """Return the runner for the job of ``order``; those of ``warmed`` that it does not need undo their warming up."""
+    for other in set(_runnable(warmed)) - {order.spec.resource}:
         runner_class(other).discard_warm()
     return runner_class(order.spec.resource)(order)
+
+
+def _runnable(resources: Iterable[str]) -> Iterator[str]:
+    """Of the resources that the policy grants, those that have a runner."""
+    for resource in resources:
+        target = targets.find_target(resource)
+        if target is not None and target.runner is not None:
+            yield resource

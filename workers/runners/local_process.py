@@ -6,8 +6,9 @@ so any worker can take a job over at any time.
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -15,17 +16,17 @@ from typing import ClassVar
 from ipc import job_files
 from ipc.errors import InvalidSpec, SubmitError
 from ipc.handles import ExitResult, Handle
-from ipc.run_spec import RunSpec
 from ipc.states import JobState
+from ipc.targets import LOCAL_PROCESS
 from ipc.work_order import WorkOrder
 from workers import processes
 from workers.file_ownership import hand_over
 from workers.job_environment import JOB_NAME_VARIABLE
+from workers.process_environment import process_environment
 from workers.processes import ProcessKey
-from workers.runners import Capabilities, LaunchRequest, Status
+from workers.runners import LaunchRequest, Runner, Status
 from workers.shim import records
 from workers.shim.messages import LaunchOutcome, ShimLaunchRequest
-from workers.shim.output import read_output
 from workers.shim.prefork import PreforkedShim, prefork_shim
 from workers.shim.records import ExitRecord, StopRecord
 from workers.shim.signals import STOP_SIGNAL
@@ -39,42 +40,41 @@ STOP_MARGIN_SECONDS = 20.0
 _HOLDER_KNOWN_SECONDS = 1.0
 
 
-class LocalProcessRunner:
-    """The resource ``local-process``."""
-
-    capabilities = Capabilities(builder="venv", poll_seconds=5.0)
+class LocalProcessRunner(Runner):
+    """The resource ``local-process``. It takes no arguments, and ignores those that are there as W&B's agent does."""
 
     def __init__(self, order: WorkOrder) -> None:
-        self._order = order
+        super().__init__(order)
         self._directory = Path(order.directory)
         self._waiting: PreforkedShim | None = None
         self._pidfd: int | None = None
 
     #: The shim of a spare worker, which was forked before there was a job.
-    _ahead: ClassVar[PreforkedShim | None] = None
+    _warm: ClassVar[PreforkedShim | None] = None
 
     @classmethod
     def warm_up(cls) -> None:
         """Fork the shim that the next job will need."""
-        cls._ahead = prefork_shim()
+        cls._warm = prefork_shim()
 
     @classmethod
     def discard_warm(cls) -> None:
         """End a shim that was forked ahead in vain."""
-        if cls._ahead is not None:
-            cls._ahead.discard()
-            cls._ahead = None
+        if cls._warm is not None:
+            cls._warm.discard()
+            cls._warm = None
 
     def prepare(self) -> None:
         """Have a shim, forked while this worker has no threads."""
-        self._waiting = type(self)._ahead or prefork_shim()
-        type(self)._ahead = None
+        self._waiting = type(self)._warm or prefork_shim()
+        type(self)._warm = None
 
-    def validate(self, spec: RunSpec) -> None:
+    def validate(self) -> None:
         """Raise :class:`InvalidSpec` for a job with an image: a plain process has none (W&B's rule)."""
-        if spec.docker_image:
+        image = self._order.spec.docker_image
+        if image:
             raise InvalidSpec(
-                f"The job names the image {spec.docker_image}, but local-process runs no images.",
+                f"The job names the image {image}, but local-process runs no images.",
                 hint="Launch it on a queue for containers, or launch its source code.",
             )
 
@@ -83,8 +83,9 @@ class LocalProcessRunner:
 
         Returns when the command runs, or when it is on disk why it does not.
         """
-        if self._order.run_as_user:
-            hand_over(self._directory, launch.work, self._order.run_as_user)
+        user = self._order.policy.run_as_user
+        if user:
+            hand_over(self._directory, launch.work, user)
         for _ in range(START_ATTEMPTS):
             handle = self.find(launch.name) or self._try_start(launch)
             if handle is not None:
@@ -110,11 +111,10 @@ class LocalProcessRunner:
             directory=str(self._directory),
             work=str(launch.work),
             command=launch.command,
-            environment=launch.environment,
-            output=self._order.output,
-            stop_grace_seconds=self._order.stop_grace_seconds,
-            user=self._order.run_as_user,
-            cache_locks=launch.cache_locks,
+            environment=host_environment(launch, self._order.policy.run_as_user),
+            jobs=self._order.jobs,
+            user=self._order.policy.run_as_user,
+            cache_locks=launch.build.cache_locks,
         )
 
     def _dismiss_waiting(self) -> None:
@@ -125,7 +125,7 @@ class LocalProcessRunner:
 
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job if it was ever started, or if a shim is about to start it."""
-        # The lock first: whoever let it go between the two looks had started the command before.
+        # The lock first: a shim that let it go between the two looks had started the command before.
         if job_files.is_locked(self._directory):
             return _handle(name, self._await_holder())
         if job_files.was_started(self._directory):
@@ -133,7 +133,7 @@ class LocalProcessRunner:
         return None
 
     def _await_holder(self) -> ProcessKey | None:
-        """Return who holds the lock; it says so right after taking it."""
+        """Return the process that holds the lock; it notes itself right after taking it."""
         deadline = time.monotonic() + _HOLDER_KNOWN_SECONDS
         while (holder := records.read_holder(self._directory)) is None and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -156,13 +156,13 @@ class LocalProcessRunner:
 
     def _kept_status(self, shim: ProcessKey | None) -> Status:
         if shim is not None:
-            # A shim that somebody stopped keeps no job. One that runs does not notice.
+            # A shim stopped by SIGSTOP keeps no job. One that runs does not notice the signal.
             processes.send_signal(shim, signal.SIGCONT)
         stop = records.read_stop(self._directory)
         if stop is not None:
             self._end_hung_shim(stop, shim)
             return Status(JobState.STOPPING)
-        # A directory that somebody removed under the job says nothing; a shim without one has started it before.
+        # A directory that was removed under the job says nothing; a shim without one has started it before.
         starting = self._directory.exists() and not job_files.was_started(self._directory)
         return Status(JobState.STARTING if starting else JobState.RUNNING)
 
@@ -197,14 +197,14 @@ class LocalProcessRunner:
         processes.kill(processes.descendants(roots) | roots, signal.SIGKILL)
 
     def wait_fileno(self, handle: Handle) -> int | None:
-        """Return a descriptor of the shim, readable when it ends; it stays ours to close. ``None`` when it is gone."""
+        """Return a descriptor of the shim, readable when it ends; it stays the runner's. ``None`` when it is gone."""
         shim = _shim_of(handle)
         if self._pidfd is None and shim is not None:
             self._pidfd = processes.open_pidfd(shim)
         return self._pidfd
 
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
-        """Tell the shim to stop the job; one that has not started the command yet never will."""
+        """Tell the shim to stop the job; one that has not started the command yet does not start it."""
         # On a full disk the signal alone has to do; the shim then uses the job's own grace.
         with suppress(OSError):
             records.write_stop(self._directory, StopRecord(grace_seconds, time.time()))
@@ -212,19 +212,27 @@ class LocalProcessRunner:
         if shim is not None:
             processes.send_signal(shim, STOP_SIGNAL)
 
-    def logs(self, handle: Handle, since: int) -> Iterator[bytes]:  # noqa: ARG002 (one job, one directory)
-        """Yield the output that is kept, from position ``since`` of the whole output on."""
-        return read_output(self._directory, since)
 
-    def delete(self, handle: Handle) -> None:
-        """Do nothing: an ended process leaves nothing outside its job's directory."""
+def host_environment(launch: LaunchRequest, user: str | None, worker: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the whole environment of a process of this host: the host's, the build's, the job's own.
+
+    ``user`` is its user, None for the worker's; ``worker`` is the worker's own environment.
+
+    Raises:
+        SubmitError: this host has no such user.
+    """
+    environment = process_environment(worker, user)
+    environment.update(launch.build.environment)
+    # Many hosts have no `python`, which most jobs call; the agent's own comes last, for want of another.
+    environment["PATH"] = ":".join((*launch.build.path, environment["PATH"], str(Path(sys.executable).parent)))
+    return {**environment, **launch.environment}
 
 
 def _handle(name: str, shim: ProcessKey | None) -> Handle:
     data: dict[str, str | int] = {}
     if shim is not None:
         data = {"pid": shim.pid, "started": shim.started, "boot": shim.boot}
-    return Handle("local-process", name, data=data)
+    return Handle(LOCAL_PROCESS, name, data=data)
 
 
 def _shim_of(handle: Handle) -> ProcessKey | None:

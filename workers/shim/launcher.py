@@ -14,10 +14,10 @@ from pathlib import Path
 
 from ipc import failpoints
 from ipc.job_files import was_started
+from workers.output import OutputWriter
 from workers.processes import adopt_orphans, key_of_child
 from workers.shim import records
 from workers.shim.messages import LaunchOutcome, LaunchReply, ShimLaunchRequest
-from workers.shim.output import OutputWriter
 from workers.shim.process_monitor import ProcessMonitor
 from workers.shim.records import ExitRecord, StartedRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
@@ -82,7 +82,7 @@ class Launcher:
             answer(LaunchReply(LaunchOutcome.STARTED))
             return ExitRecord(time.time(), code=failure.code, message=str(failure))
         answer(LaunchReply(LaunchOutcome.STARTED))
-        return ProcessMonitor(launch, command, self._inbox, OutputWriter(directory, launch.output)).run()
+        return ProcessMonitor(launch, command, self._inbox, OutputWriter(directory, launch.jobs)).run()
 
 
 def _spawn(plan: Plan, directory: Path) -> SpawnedCommand:
@@ -95,7 +95,7 @@ def _spawn(plan: Plan, directory: Path) -> SpawnedCommand:
 
 
 def _hold(paths: tuple[str, ...]) -> None:
-    """Lock files (shared) for the rest of this process's life, so that nobody removes what the job uses."""
+    """Lock files (shared) for the rest of this process's life, so that nothing the job uses is removed."""
     for path in paths:
         with suppress(OSError):
             fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -104,7 +104,7 @@ def _hold(paths: tuple[str, ...]) -> None:
 def _record_end(directory: Path, record: ExitRecord) -> None:
     for attempt in range(_EXIT_RECORD_ATTEMPTS):
         try:
-            # Somebody may have removed the directory under the job; its outcome is still wanted.
+            # The directory may have been removed under the job; its outcome is still wanted.
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             records.write_exit(directory, record)
         except OSError:

@@ -1,17 +1,17 @@
-"""What a worker tells its shim, and what the shim answers: once each, as JSON on a socket."""
+"""The messages between a worker and its shim: one request and one reply, as JSON on a socket."""
 
 from enum import StrEnum
 
 import msgspec
 
-from ipc.work_order import OutputLimits
+from ipc.settings import JobsConfig
 
 
 class ShimLaunchRequest(msgspec.Struct, frozen=True):
     """Start ``command`` in ``work`` with exactly ``environment``, as ``user`` where one is named.
 
-    ``directory`` is the job's, ``stop_grace_seconds`` the grace of a stop whose
-    own is not known, ``holds`` are files to be locked (shared) while the job lives.
+    ``directory`` is the job's, ``jobs`` holds the limits of its output and the grace of a stop whose own is not known;
+    ``cache_locks`` are files to be locked (shared) while the job lives.
     """
 
     name: str
@@ -19,14 +19,13 @@ class ShimLaunchRequest(msgspec.Struct, frozen=True):
     work: str
     command: tuple[str, ...]
     environment: dict[str, str]
-    output: OutputLimits
-    stop_grace_seconds: float
+    jobs: JobsConfig
     user: str | None = None
     cache_locks: tuple[str, ...] = ()
 
 
 class LaunchOutcome(StrEnum):
-    """What became of a :class:`ShimLaunch`."""
+    """What became of a :class:`ShimLaunchRequest`."""
 
     #: The command runs, or has its exit record already.
     STARTED = "started"
@@ -37,12 +36,12 @@ class LaunchOutcome(StrEnum):
 
 
 class LaunchReply(msgspec.Struct, frozen=True):
-    """The shim's only word to its worker."""
+    """Reply to a launch request."""
 
     outcome: LaunchOutcome
     message: str | None = None
 
 
-#: Made once, where the process is that all workers are forked from: making them takes longer than using them.
+#: Made once, in the fork server: making them takes longer than using them.
 launch_decoder = msgspec.json.Decoder(ShimLaunchRequest)
 reply_decoder = msgspec.json.Decoder(LaunchReply)

@@ -1,4 +1,4 @@
-"""A shim forked ahead of time: it waits for its launch, and leaves without a trace when none comes.
+"""A shim forked ahead of time: it waits for its launch request, and ends without a trace when none comes.
 
 Forked while the worker has no threads yet and everything is imported, so that
 a start costs neither a new interpreter nor a fork of a process with threads.
@@ -59,12 +59,12 @@ class PreforkedShim:
 
 def prefork_shim() -> PreforkedShim:
     """Fork a shim; it ends by itself when this process does before launching it."""
-    ours, theirs = socket.socketpair()
+    mine, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
         _be_shim(theirs)
     theirs.close()
-    return PreforkedShim(pid, ours)
+    return PreforkedShim(pid, mine)
 
 
 def _be_shim(connection: socket.socket) -> NoReturn:
@@ -78,9 +78,9 @@ def _be_shim(connection: socket.socket) -> NoReturn:
 
 
 def _leave_worker(connection: int) -> None:
-    """Cut every tie with the worker: its session, its descriptors, its garbage, its working directory."""
+    """Give up all that is shared with the worker: its session, its descriptors, its garbage, its working directory."""
     os.setsid()
-    # The worker's objects must never be collected here: they would close descriptors that by now are ours.
+    # The worker's objects must never be collected here: they would close descriptors that by now are the shim's.
     gc.disable()
     gc.freeze()
     os.closerange(3, connection)
@@ -93,7 +93,7 @@ def _leave_worker(connection: int) -> None:
 
 
 def _belong_to(launch: ShimLaunchRequest) -> None:
-    """Bear the job's name, and complain into its log."""
+    """Take the job's name as the process title, and its worker's log for standard output and error."""
     setproctitle.setproctitle(f"launchd: shim {launch.name}")
     with suppress(OSError):
         # The worker's log, which a shim writes to only when it fails in an unexpected way.
@@ -107,13 +107,13 @@ def _wait_and_run(connection: socket.socket) -> None:
     try:
         launch = launch_decoder.decode(_receive_all(connection))
     except (OSError, msgspec.DecodeError):
-        return  # The worker left, perhaps in mid-sentence: there is nothing to do.
+        return  # The worker is gone, perhaps in the middle of the request: there is nothing to do.
     _belong_to(launch)
 
-    def answer(word: LaunchReply) -> None:
-        # Nobody hears it when the worker died meanwhile; the job goes on.
+    def answer(reply: LaunchReply) -> None:
+        # The worker may have died meanwhile; the job goes on.
         with suppress(OSError):
-            connection.sendall(msgspec.json.encode(word))
+            connection.sendall(msgspec.json.encode(reply))
         connection.close()
 
     start.run(launch, answer)

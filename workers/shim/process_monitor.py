@@ -1,7 +1,7 @@
-"""Keeps a running command to its end: its output, its stop, what it leaves behind, how it ended.
+"""Watches a running command to its end: its output, its stop, what it leaves behind, how it ended.
 
 One thread, one loop that sleeps until something happens. Everything the command
-starts stays below this process (it adopts orphans), so nothing gets away.
+starts stays below this process (it adopts orphans), so nothing is lost.
 """
 
 import fcntl
@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from workers import processes
+from workers.output import OutputWriter
 from workers.shim import records
 from workers.shim.messages import ShimLaunchRequest
-from workers.shim.output import OutputWriter
 from workers.shim.records import ExitRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
 from workers.shim.spawn import SpawnedCommand
@@ -51,13 +51,13 @@ class Deadlines:
 
 
 class ProcessMonitor:
-    """Keeps one command that was spawned."""
+    """Watches one command that was spawned."""
 
     def __init__(
         self, launch: ShimLaunchRequest, command: SpawnedCommand, inbox: SignalInbox, output: OutputWriter
     ) -> None:
         self._directory = Path(launch.directory)
-        self._default_grace = launch.stop_grace_seconds
+        self._default_grace = launch.jobs.stop_grace_seconds
         self._main = command.pid
         self._command = command
         self._pipe = command.output
@@ -140,14 +140,14 @@ class ProcessMonitor:
                 self._status = status
 
     def _end_the_rest(self) -> None:
-        """Once the main process is gone, end what it left; kill whoever outstayed the grace."""
+        """Once the main process is gone, end what it left; kill what is left after the grace."""
         if self._status is not None and not self._no_children_left and not self._ending:
             self._begin_end(LEFTOVER_GRACE_SECONDS)
         if time.monotonic() >= self._deadlines.kill_at:
             processes.kill(processes.descendants([os.getpid()]), signal.SIGKILL)
 
     def _drain(self) -> None:
-        """Carry over what is left in the pipe, and no more than it can hold: someone unkillable may still write."""
+        """Carry over what is left in the pipe, and no more than it can hold: an unkillable process may still write."""
         left = fcntl.fcntl(self._pipe, fcntl.F_GETPIPE_SZ)
         while left > 0 and (carried := self._pump()):
             left -= carried

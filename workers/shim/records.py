@@ -1,6 +1,6 @@
-"""What a shim leaves on disk in its job's directory, for whoever comes after it.
+"""The records that a shim leaves in its job's directory, for the workers that come after it.
 
-``shim.lock``   held by the living shim; its content says who that is
+``shim.lock``   held by the living shim; its content names its process
 ``started.json`` there before the command's first instruction: it is never started a second time
 ``command.json`` which process the command is; gone with a power cut, like the process
 ``stop.json``   a stop was asked for
@@ -113,7 +113,7 @@ def reserve_exit(directory: Path) -> None:
 
 
 def take_lock(directory: Path, holder: ProcessKey) -> bool:
-    """Hold the shim's lock for the rest of this process's life; return whether nobody else holds it.
+    """Hold the shim's lock for the rest of this process's life; return whether no other process holds it.
 
     Raises :class:`OSError` when the holder cannot be noted; the lock is free then.
     """

@@ -1,6 +1,6 @@
-"""Signals to the shim, turned into a descriptor to wait on and words to look up.
+"""Signals to the shim, as a descriptor to wait on and numbers to look up.
 
-Handlers only take notes; what a signal means is decided in the keeper's loop.
+Handlers only take notes; what a signal means is decided in the monitor's loop.
 """
 
 import os
@@ -8,11 +8,11 @@ import signal
 from contextlib import suppress
 from types import FrameType
 
-#: The worker's word for "stop, as ``stop.json`` says". SIGTERM is left to the host, for its shutdown.
+#: The worker's request to stop, as ``stop.json`` says. SIGTERM is left to the host, for its shutdown.
 STOP_SIGNAL = signal.SIGUSR1
 
 _NOTED = (signal.SIGCHLD, signal.SIGTERM, STOP_SIGNAL)
-#: A shim has no terminal, and a reader or worker that is gone is none of its business. They are caught and not ignored,
+#: A shim has no terminal, and goes on without a reader or a worker. They are caught and not ignored,
 #: for what is ignored would be so in the command too, while its handlers end with the execution.
 _UNHEEDED = (
     signal.SIGHUP,

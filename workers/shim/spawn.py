@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-#: What a shell says of a command that is not there, and of one that cannot be executed.
+#: A shell's exit codes for a command that is not there, and of one that cannot be executed.
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
 
@@ -49,7 +49,7 @@ class SpawnedCommand:
     """A command that runs: its main process, and the reading end of its output."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: int) -> None:
-        # Whoever keeps the command waits for all its processes; this object must not be the one to notice the end.
+        # The process monitor waits for all processes of the command; this object must not be the one to notice the end.
         self._process = process
         self.pid = process.pid
         self.output = output

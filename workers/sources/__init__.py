@@ -13,7 +13,7 @@ from ipc.errors import InvalidSpec
 from ipc.run_spec import RunSpec
 from workers.context import JobContext
 
-#: What W&B's agent runs where nobody names a command.
+#: What W&B's agent runs where no command is named.
 DEFAULT_ENTRY_POINT = ("python", "main.py")
 
 
@@ -37,8 +37,16 @@ class Source(Protocol):
         ...
 
 
+class CommandSource:
+    """Fetches nothing: the job is the submitter's command alone, in an empty directory."""
+
+    def fetch(self, context: JobContext) -> Project:
+        """Return the job's empty working directory as its project."""
+        return Project(context.work)
+
+
 SOURCES: dict[str, str] = {
-    "command": "workers.sources.command:CommandSource",
+    "command": "workers.sources:CommandSource",
     "git": "workers.sources.git:GitSource",
     "code": "workers.sources.code:CodeSource",
     "job": "workers.sources.job:JobSource",
@@ -46,7 +54,7 @@ SOURCES: dict[str, str] = {
 
 
 def source_name(spec: RunSpec) -> str:
-    """Return the key in :data:`SOURCES` for ``spec``; raises :class:`InvalidSpec` when it names no source we know."""
+    """Return the key in :data:`SOURCES` for ``spec``; raises :class:`InvalidSpec` when it names no known source."""
     if spec.job is not None:
         return "job"
     if spec.git.repo:

@@ -1,4 +1,4 @@
-"""Asking the queue server for a job's files: with patience, within the time for fetching, and never in a stop's way.
+"""Downloads a job's files from the queue server: with retries, within the time for fetching, interruptible.
 
 Owns the pauses between attempts and the thread. What is asked for is the caller's.
 """
@@ -46,7 +46,7 @@ def from_server(context: JobContext, subject: str, work: Callable[[QueueServer],
 
 
 def _patiently(context: JobContext, attempt: Callable[[], T]) -> T:
-    deadline = time.monotonic() + context.order.fetch_timeout_seconds
+    deadline = time.monotonic() + context.order.supervision.fetch_timeout_seconds
     pauses = chain(RETRY_SECONDS, repeat(RETRY_SECONDS[-1]))
     while True:
         try:
@@ -56,8 +56,8 @@ def _patiently(context: JobContext, attempt: Callable[[], T]) -> T:
             if time.monotonic() + pause > deadline:
                 raise
             log.warning("The server did not give out the job's files; trying again.", extra={"error": str(error)})
-            connection.wait([context.cancel_fileno()], pause)
-            context.raise_if_cancelled()
+            connection.wait([context.signal_fileno()], pause)
+            context.raise_if_interrupted()
 
 
 def _within_time(context: JobContext, subject: str, work: Callable[[], T]) -> T:
@@ -74,10 +74,10 @@ def _within_time(context: JobContext, subject: str, work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="download", daemon=True).start()
     try:
-        connection.wait([reader, context.cancel_fileno()], context.order.fetch_timeout_seconds)
+        connection.wait([reader, context.signal_fileno()], context.order.supervision.fetch_timeout_seconds)
     finally:
         os.close(reader)
-    context.raise_if_cancelled()
+    context.raise_if_interrupted()
     if not done.done():
-        raise SourceError(f"{subject} did not arrive within {context.order.fetch_timeout_seconds:g} s.")
+        raise SourceError(f"{subject} did not arrive within {context.order.supervision.fetch_timeout_seconds:g} s.")
     return done.result()

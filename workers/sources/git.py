@@ -1,7 +1,7 @@
 """A git repository at a branch, tag or commit.
 
-As little history as possible is fetched, no submodule is followed, nobody is
-ever asked for a password, and only the transports of this host's policy work.
+As little history as possible is fetched, no submodule is followed, no
+password is ever asked for, and only the transports of this host's policy work.
 """
 
 import os
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ipc.errors import SourceError
-from ipc.run_spec import GitSource as GitSpec
+from ipc.run_spec import GitSpec
 from workers.context import JobContext
 from workers.process_environment import process_environment
 from workers.sources import DEFAULT_ENTRY_POINT, Project
 from workers.sources.git_url import LOCAL_TRANSPORT, Repository, parse_repository
-from workers.subprocess_runner import Command, CommandFailed, Limits, run_command
+from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
 
 #: Without a version, the first of these that exists: W&B's order, and then what the repository itself prefers.
 _DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")
@@ -25,7 +25,7 @@ _WHOLE_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _ADVERTISED = re.compile(r"^[0-9a-f]{40,64}\t(\S+)$", re.MULTILINE)
 _NO_VERSION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^-|^$")
 _CONNECT_TIMEOUT_SECONDS = 30
-#: Of the worker's own environment, what git and ssh need to find keys, helpers and the certificates of the house.
+#: Of the worker's own environment, what git and ssh need to find keys, helpers and the organisation's certificates.
 _PASSED_ON = (
     "XDG_CONFIG_HOME",
     "SSH_AUTH_SOCK",
@@ -64,7 +64,7 @@ def fetch_repository(context: JobContext, wanted: GitSpec, patch: Path | None = 
         PolicyRefused: this host's policy does not grant the URL.
         JobCancelled: the job was stopped meanwhile.
     """
-    repository = parse_repository(wanted.repo or "", context.order.git)
+    repository = parse_repository(wanted.repo or "", context.order.policy)
     with _opened(context, repository) as git:
         git.run("init", "--quiet", "--template=", ".")
         _check_out(git, repository, wanted.version)
@@ -82,13 +82,13 @@ class _Git:
         self._repository = repository
         self._settings = settings
         self._environment = _git_environment(context, os.environ)
-        self._limits = Limits(context.order.fetch_timeout_seconds, _SILENT_SECONDS)
+        self._limits = Limits(context.order.supervision.fetch_timeout_seconds, _SILENT_SECONDS)
 
     def run(self, *arguments: str) -> str:
-        """Run one git command and return what it said; raises :class:`SourceError`."""
+        """Run one git command and return what it wrote; raises :class:`SourceError`."""
         try:
             return self._run(*arguments)
-        except CommandFailed as error:
+        except ToolFailed as error:
             raise SourceError(
                 f"The repository {self._repository.shown} could not be fetched: {_last_word(error)}",
                 hint="See that the URL is right and that this host may read it (credential helper or ssh key).",
@@ -123,7 +123,7 @@ class _Git:
         """Change the files as a patch says; raises :class:`SourceError`. Git keeps it inside the working directory."""
         try:
             self._run("apply", "--whitespace=nowarn", str(patch.absolute()))
-        except CommandFailed as error:
+        except ToolFailed as error:
             raise SourceError(
                 f"The job's changes do not fit the repository {self._repository.shown}: {_last_word(error)}",
                 hint="Commit them and make the job again.",
@@ -133,12 +133,12 @@ class _Git:
     def _succeeds(self, *arguments: str) -> bool:
         try:
             self._run(*arguments)
-        except CommandFailed:
+        except ToolFailed:
             return False
         return True
 
     def _run(self, *arguments: str) -> str:
-        command = Command(
+        command = ToolCommand(
             ("git", "-c", f"include.path={self._settings}", *arguments),
             self._environment,
             self._context.work,
@@ -149,7 +149,7 @@ class _Git:
 
 @contextmanager
 def _opened(context: JobContext, repository: Repository) -> Iterator[_Git]:
-    """Give git with settings of ours in a file: a URL in the arguments would show its password to all users."""
+    """Yield git with its settings in a file: a URL in the arguments would show its password to all users."""
     settings = context.directory / _SETTINGS_FILE
     try:
         descriptor = os.open(settings, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -181,8 +181,8 @@ def _settings_text(url: str) -> str:
 
 
 def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
-    options = context.order.git
-    transports = (*options.transports, LOCAL_TRANSPORT) if options.allow_local else options.transports
+    rules = context.order.policy
+    transports = (*rules.git_transports, LOCAL_TRANSPORT) if rules.allow_local_git else rules.git_transports
     ssh = worker.get("GIT_SSH_COMMAND", "ssh")
     return {
         **process_environment(worker, None),
@@ -194,8 +194,8 @@ def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str
     }
 
 
-def _last_word(error: CommandFailed) -> str:
-    """Return the last sentence of git itself, after what ssh or the server said to it, or how it ended."""
+def _last_word(error: ToolFailed) -> str:
+    """Return git's own last sentence, after what ssh or the server wrote, or how it ended."""
     lines = error.output.splitlines()
     said = [number for number, line in enumerate(lines) if line.startswith(_OF_GIT)]
     if not said:
@@ -225,7 +225,7 @@ def _check_out_commit(git: _Git, repository: Repository, commit: str) -> None:
     if _WHOLE_COMMIT.fullmatch(commit) and git.try_fetch_one(commit):
         git.check_out("FETCH_HEAD")
         return
-    # An abbreviated commit, or a server that gives out branches and tags alone: only the whole history tells.
+    # An abbreviated commit, or a server that gives out branches and tags alone: the whole history is needed.
     git.fetch_all()
     if not git.knows(commit):
         raise _no_such_version(repository, commit)

@@ -1,4 +1,4 @@
-"""Says what a submitter's git URL means, whether this host's policy grants it, and how to show it to people.
+"""Reads a submitter's git URL: what it means, whether this host's policy grants it, how to show it to people.
 
 Nothing here runs git.
 """
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from ipc.errors import PolicyRefused, SourceError
-from ipc.work_order import GitOptions
+from ipc.settings import PolicyRules
 
 #: Git's name for the transport of a path on this host.
 LOCAL_TRANSPORT = "file"
@@ -24,7 +24,7 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Repository(msgspec.Struct, frozen=True):
-    """A repository that this host may fetch: ``url`` for git, ``shown`` for people, ``secrets`` for nobody."""
+    """A repository that this host may fetch: ``url`` for git, ``shown`` for people, ``secrets`` to be redacted."""
 
     url: str
     shown: str
@@ -37,7 +37,7 @@ class Repository(msgspec.Struct, frozen=True):
         return text
 
 
-def parse_repository(url: str, options: GitOptions) -> Repository:
+def parse_repository(url: str, rules: PolicyRules) -> Repository:
     """Return the repository that ``url`` names.
 
     Raises:
@@ -49,14 +49,14 @@ def parse_repository(url: str, options: GitOptions) -> Repository:
             f"{url!r} is not the URL of a git repository.", hint="Give an https:// or ssh:// URL, or user@host:path."
         )
     try:
-        return _parse(url, options)
+        return _parse(url, rules)
     except ValueError as error:
         raise SourceError(f"The URL of the git repository cannot be read: {error}.") from error
 
 
-def _parse(url: str, options: GitOptions) -> Repository:
+def _parse(url: str, rules: PolicyRules) -> Repository:
     transport = _transport(url)
-    _check_policy(transport, _without_credentials(url)[0], options)
+    _check_policy(transport, _without_credentials(url)[0], rules)
     if transport == LOCAL_TRANSPORT:
         return _local_repository(url)
     shown, secrets = _without_credentials(url)
@@ -83,17 +83,17 @@ def _refuse_dashed_host(host: str) -> None:
         raise SourceError(f"{host!r} is not the name of a host.", hint="A host's name does not begin with a dash.")
 
 
-def _check_policy(transport: str, shown: str, options: GitOptions) -> None:
+def _check_policy(transport: str, shown: str, rules: PolicyRules) -> None:
     if transport == LOCAL_TRANSPORT:
-        if not options.allow_local:
+        if not rules.allow_local_git:
             raise PolicyRefused(
                 f"The git repository {shown} lies on this host's disk, which its policy does not allow.",
                 hint="Give an https:// or ssh:// URL, or have the administrator set launchd.policy.allow_local_git.",
             )
-    elif transport not in options.transports:
+    elif transport not in rules.git_transports:
         raise PolicyRefused(
             f"The git repository {shown} uses the transport {transport}, which this host does not allow.",
-            hint=f"It allows: {', '.join(options.transports)} (launchd.policy.git_transports).",
+            hint=f"It allows: {', '.join(rules.git_transports)} (launchd.policy.git_transports).",
         )
 
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from ipc.errors import InvalidSpec, SourceError
-from ipc.run_spec import GitSource as GitSpec
+from ipc.run_spec import GitSpec
 from launchd.client.artifacts import ARTIFACT_TYPE, download_artifact
 from launchd.client.errors import Refused
 from launchd.client.job_file import (

@@ -166,7 +166,7 @@ def _spawn() -> Worker:
     end, worker_end = open_channel()
     try:
         process = spawn_worker(WORKER_TARGET, worker_end)
-        end.claim()
+        end.close_peer_ends()
         return Worker(process, end)
     except BaseException:
         end.close()

@@ -14,9 +14,12 @@ import msgspec
 import psutil
 
 from ipc.handles import Handle
+from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
+from ipc.settings import JobsConfig, PolicyRules
 from ipc.states import TERMINAL_STATES
-from ipc.work_order import OutputLimits, WorkOrder, write_order
+from ipc.work_order import WorkOrder, write_order
+from launchd.agent.output_reader import OutputReader
 from tests.support.waiting import wait_until
 from workers.runners import LaunchRequest, Runner, Status, create_runner
 
@@ -33,9 +36,8 @@ class Job:
     resource: str = "local-process"
     command: tuple[str, ...] = ("true",)
     knobs: dict[str, Any] = field(default_factory=dict)
-    output: OutputLimits = field(default_factory=OutputLimits)
+    jobs: JobsConfig = field(default_factory=lambda: JobsConfig(stop_grace_seconds=5.0))
     run_as_user: str | None = None
-    stop_grace_seconds: float = 5.0
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -56,15 +58,13 @@ class Job:
             base_url="http://localhost",
             spec=spec,
             directory=str(self.directory),
-            run_as_user=self.run_as_user,
-            output=self.output,
-            stop_grace_seconds=self.stop_grace_seconds,
+            jobs=self.jobs,
+            policy=PolicyRules(run_as_user=self.run_as_user),
         )
 
     @property
     def launch(self) -> LaunchRequest:
         environment = {
-            "PATH": os.environ["PATH"],
             "LAUNCHD_JOB_NAME": NAME,
             "LAUNCHD_TEST_SESSION": os.environ.get("LAUNCHD_TEST_SESSION", ""),
         }
@@ -78,6 +78,7 @@ class Job:
         """Start the job from this process."""
         runner = self.runner()
         runner.prepare()
+        runner.validate()
         return runner, runner.submit(self.launch)
 
     def submit_in_worker(
@@ -98,10 +99,15 @@ class Job:
 
     def text(self) -> str:
         """Return the job's output."""
-        runner = self.runner()
-        handle = runner.find(NAME)
-        assert handle is not None
-        return b"".join(runner.logs(handle, 0)).decode(errors="replace")
+        return self.output().decode(errors="replace")
+
+    def output(self) -> bytes:
+        """Return what is kept of the job's output, from its files."""
+        reader = OutputReader(self.directory / OUTPUT_FILE)
+        try:
+            return b"".join(reader.read())
+        finally:
+            reader.close()
 
 
 class WorkerProcess:

@@ -8,18 +8,19 @@ import pytest
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import Handle
 from ipc.states import JobState
+from ipc.targets import TARGETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
-from workers.runners import RUNNERS, Runner
-from workers.runners.fake import FakeRunner
-from workers.runners.local_process import LocalProcessRunner
+from workers.output import OutputWriter
+from workers.output_follower import OutputFollower
+from workers.runners import Runner
 
 JobMaker = Callable[..., Job]
 
-#: A new runner joins here, and so proves to the type checker that it has the interface.
-IMPLEMENTATIONS: dict[str, type[Runner]] = {"local-process": LocalProcessRunner, "fake": FakeRunner}
+#: A runner joins by being declared.
+RESOURCES = sorted(name for name, target in TARGETS.items() if target.runner)
 
 
-@pytest.fixture(params=sorted(IMPLEMENTATIONS))
+@pytest.fixture(params=RESOURCES)
 def make_job(request: pytest.FixtureRequest, tmp_path: Path) -> JobMaker:
     """Jobs that run for some seconds, end with an exit code, and note each start as a line of a file."""
 
@@ -35,8 +36,8 @@ def make_job(request: pytest.FixtureRequest, tmp_path: Path) -> JobMaker:
     return make
 
 
-def test_every_runner_is_under_test() -> None:
-    assert IMPLEMENTATIONS.keys() == RUNNERS.keys()
+def test_the_fake_target_of_the_tests_is_declared() -> None:
+    assert {"fake", "local-process"} <= set(RESOURCES)
 
 
 def test_a_job_that_succeeds_is_finished(make_job: JobMaker) -> None:
@@ -132,15 +133,25 @@ def test_cancelling_an_ended_job_changes_nothing(make_job: JobMaker) -> None:
     assert runner.inspect(handle).state is JobState.FAILED
 
 
-def test_output_can_be_read_from_any_position(make_job: JobMaker) -> None:
-    runner, handle = make_job().submit()
+def test_output_is_in_the_jobs_files_at_its_end_and_there_once(make_job: JobMaker) -> None:
+    job = make_job()
+    runner, handle = job.submit()
     wait_for_end(runner, handle)
 
-    whole = b"".join(runner.logs(handle, 0))
+    follow(runner, handle, job)
+    first = job.output()
+    follow(runner, handle, job)
 
-    assert b"started" in whole
-    assert b"".join(runner.logs(handle, 4)) == whole[4:]
-    assert b"".join(runner.logs(handle, len(whole) + 10)) == b""
+    assert b"started" in first
+    assert job.output() == first
+
+
+def follow(runner: Runner, handle: Handle, job: Job) -> None:
+    """Follow the output as a worker does, if the target keeps it."""
+    if runner.capabilities.keeps_output:
+        follower = OutputFollower(runner, handle, OutputWriter(job.directory, job.jobs))
+        follower.start()
+        assert follower.finish(20)
 
 
 def test_deleting_twice_is_no_error_and_the_outcome_stays(make_job: JobMaker) -> None:
@@ -180,6 +191,7 @@ def test_the_fake_refuses_when_told_to(tmp_path: Path) -> None:
 def test_the_fake_may_not_answer_to_a_submission(creates: bool, tmp_path: Path) -> None:
     job = Job(tmp_path / "jobs" / NAME, "fake", knobs={"submit_unavailable_times": 1, "submit_creates": creates})
     runner = job.runner()
+    runner.validate()
 
     with pytest.raises(RunnerUnavailable):
         runner.submit(job.launch)
@@ -211,6 +223,6 @@ def test_the_fake_starts_runs_and_is_preempted(tmp_path: Path) -> None:
 def starts(job: Job, tmp_path: Path) -> int:
     """Return how often the job was started, as the job's target itself knows it."""
     if job.resource == "fake":
-        world = tmp_path / "jobs" / "fake-cluster" / f"{NAME}.json"
-        return world.read_text().count('"creations":1')
+        workload = tmp_path / "jobs" / "fake-cluster" / f"{NAME}.json"
+        return workload.read_text().count('"creations":1')
     return (tmp_path / "starts").read_text().count("started")

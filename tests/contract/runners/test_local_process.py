@@ -8,16 +8,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from ipc.errors import InvalidSpec, SubmitError
-from ipc.run_spec import RunSpec
+from ipc.settings import JobsConfig
 from ipc.states import JobState
-from ipc.work_order import OutputLimits, write_order
+from ipc.work_order import write_order
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
+from workers.output import OutputWriter
+from workers.runners.local_process import LocalProcessRunner, host_environment
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 
@@ -31,8 +34,8 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "jobs" / NAME
 
 
-def shell(directory: Path, script: str, output: OutputLimits | None = None) -> Job:
-    return Job(directory, command=("sh", "-c", script), output=output or OutputLimits())
+def shell(directory: Path, script: str, jobs: JobsConfig | None = None) -> Job:
+    return Job(directory, command=("sh", "-c", script), jobs=jobs or JobsConfig(stop_grace_seconds=5.0))
 
 
 def noted_pids(job: Job, count: int) -> list[int]:
@@ -56,13 +59,15 @@ def test_the_command_gets_its_arguments_without_a_shell(directory: Path) -> None
 
 
 def test_the_command_gets_exactly_its_environment_and_its_directory(directory: Path) -> None:
-    job = Job(directory, command=(sys.executable, "-c", "import os; print(sorted(os.environ), os.getcwd())"))
+    # Python itself adds LC_CTYPE where no locale is set.
+    script = "import os; os.environ.pop('LC_CTYPE', None); print(sorted(os.environ.items()), os.getcwd())"
+    job = Job(directory, command=(sys.executable, "-c", script))
 
     job.run()
 
-    # Python itself adds LC_CTYPE where no locale is set.
-    expected = sorted({*job.launch.environment, "LC_CTYPE"})
-    assert job.text() == f"{expected} {job.work}\n"
+    expected = host_environment(job.launch, None)
+    expected.pop("LC_CTYPE", None)
+    assert job.text() == f"{sorted(expected.items())} {job.work}\n"
 
 
 #: Signals 32 and 33, which the C library keeps for its threads and no program can set back.
@@ -237,8 +242,8 @@ def test_output_that_is_no_text_is_kept_byte_for_byte(directory: Path) -> None:
 
 
 def test_output_is_capped_and_its_positions_stay_true(directory: Path) -> None:
-    count, limits = 64 * 1024 * 5 // 8, OutputLimits(file_bytes=10_000, files=3)
-    job = Job(directory, command=("seq", "-f", "%07.0f", str(count)), output=limits)
+    count, limits = 64 * 1024 * 5 // 8, JobsConfig(output_max_bytes=10_000, output_files=3)
+    job = Job(directory, command=("seq", "-f", "%07.0f", str(count)), jobs=limits)
 
     runner, handle = job.submit()
     wait_for_end(runner, handle)
@@ -247,14 +252,14 @@ def test_output_is_capped_and_its_positions_stay_true(directory: Path) -> None:
     assert [file.name for file in files] == ["output.log", "output.log.1", "output.log.2"]
     assert sum(file.stat().st_size for file in files) <= 3 * 10_000
     whole = "".join(f"{number:07}\n" for number in range(1, count + 1)).encode()
-    kept = b"".join(runner.logs(handle, 0))
+    kept = job.output()
     assert len(kept) > 20_000
     assert whole.endswith(kept)
-    assert b"".join(runner.logs(handle, len(whole) - 12)) == whole[-12:]
+    assert OutputWriter(directory, limits).position == len(whole)
 
 
 def test_a_job_that_floods_its_output_can_be_stopped(directory: Path) -> None:
-    job = shell(directory, "yes 'echo $$' & echo $! > pids; wait", OutputLimits(file_bytes=100_000, files=2))
+    job = shell(directory, "yes 'echo $$' & echo $! > pids; wait", JobsConfig(output_max_bytes=100_000, output_files=2))
     runner, handle = job.submit()
     pids = noted_pids(job, 1)
 
@@ -266,10 +271,11 @@ def test_a_job_that_floods_its_output_can_be_stopped(directory: Path) -> None:
 
 
 def test_a_job_with_an_image_is_refused(directory: Path) -> None:
-    spec = RunSpec("entity", "project", "run", "local-process", docker_image="python:3.12")
+    order = Job(directory).order
+    spec = msgspec.structs.replace(order.spec, docker_image="python:3.12")
 
     with pytest.raises(InvalidSpec, match="runs no images"):
-        Job(directory).runner().validate(spec)
+        LocalProcessRunner(msgspec.structs.replace(order, spec=spec)).validate()
 
 
 def test_a_user_who_does_not_exist_is_named(directory: Path) -> None:

@@ -27,6 +27,7 @@ def main(directory: Path, mode: str) -> None:
         send_and_die(LocalProcessRunner(order), launch, whole=mode == "send")
     runner = create_runner(order, ())
     runner.prepare()
+    runner.validate()
     if mode == "prepare":
         say({"done": "prepared"})
     else:

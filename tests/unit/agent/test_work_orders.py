@@ -7,7 +7,8 @@ import msgspec
 import pytest
 import yaml
 
-from ipc.run_spec import SCHEDULER_URI, GitSource, Overrides, RunSpec
+from ipc.run_spec import SCHEDULER_URI, GitSpec, Overrides, RunSpec
+from ipc.settings import PolicyRules
 from ipc.states import JobState
 from launchd.agent.work_orders import UNLIMITED_CLAIM, AgentContext
 from launchd.config import Flags, load
@@ -23,7 +24,7 @@ def rules(directory: Path, top: dict[str, Any] | None = None, **launchd: Any) ->
 
 
 def spec(resource: str = "local-process", repo: str | None = None) -> RunSpec:
-    return RunSpec("me", "p", "run", resource, git=GitSource(repo=repo))
+    return RunSpec("me", "p", "run", resource, git=GitSpec(repo=repo))
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,8 @@ def test_a_queue_may_grant_more_than_the_host(tmp_path: Path) -> None:
     assert found.refusal(spec("fake"), "gpu") is None
     assert "grants: local-process" in (found.refusal(spec("fake"), "default") or "")
     job = a_job()
-    assert found.work_order(job).run_as_user is None
-    assert found.work_order(msgspec.structs.replace(job, queue="gpu")).run_as_user == "nobody"
+    assert found.work_order(job).policy.run_as_user is None
+    assert found.work_order(msgspec.structs.replace(job, queue="gpu")).policy.run_as_user == "nobody"
 
 
 @pytest.mark.parametrize("repo", ["-u", "/srv/repo", "file:///srv/repo", "../repo"])
@@ -90,7 +91,19 @@ def test_an_order_holds_no_key_and_lies_below_the_state_directory(tmp_path: Path
 def test_an_order_carries_the_limits_of_the_configuration(tmp_path: Path) -> None:
     jobs = {"stop_grace_seconds": 3, "start_timeout_seconds": 4, "output_max_bytes": 5000, "output_files": 2}
     order = rules(tmp_path, jobs=jobs, venv={"pip_args": ["--no-deps"]}).work_order(a_job())
-    assert (order.stop_grace_seconds, order.start_timeout_seconds) == (3, 4)
-    assert (order.output.file_bytes, order.output.files) == (5000, 2)
+    assert (order.jobs.stop_grace_seconds, order.jobs.start_timeout_seconds) == (3, 4)
+    assert (order.jobs.output_max_bytes, order.jobs.output_files) == (5000, 2)
     assert order.venv.pip_args == ("--no-deps",)
-    assert order.venv.cache_dir == str(tmp_path / "state" / "venvs")
+
+
+@pytest.mark.parametrize(("allowed", "builder"), [(True, "venv"), (False, None)])
+def test_an_order_names_the_builder_that_the_policy_allows(allowed: bool, builder: str | None, tmp_path: Path) -> None:
+    order = rules(tmp_path, policy={"allow_venv": allowed}).work_order(a_job())
+
+    assert order.builder == builder
+
+
+def test_an_order_carries_the_rules_of_its_queue_alone(tmp_path: Path) -> None:
+    policy = {"queues": {"gpu": {"run_as_user": "nobody"}}}
+
+    assert type(rules(tmp_path, policy=policy).work_order(a_job()).policy) is PolicyRules

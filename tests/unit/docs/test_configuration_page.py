@@ -7,16 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from ipc.settings import JobsConfig, SupervisionConfig, VenvConfig
 from launchd.config.model import (
     AgentConfig,
     BuilderConfig,
     EnvironmentConfig,
-    JobsConfig,
     LaunchdConfig,
     PolicyConfig,
     RegistryConfig,
-    SupervisionConfig,
-    VenvConfig,
 )
 from launchd.config.validators import size
 

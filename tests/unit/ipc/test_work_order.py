@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ipc.run_spec import RunSpec
+from ipc.settings import PolicyRules
 from ipc.work_order import ORDER_FILE, WorkOrder, read_order, write_order
 
 
@@ -19,7 +20,7 @@ def order(directory: Path, user: str | None = None) -> WorkOrder:
         base_url="http://localhost",
         spec=RunSpec("e", "p", "r", "local-process"),
         directory=str(directory),
-        run_as_user=user,
+        policy=PolicyRules(run_as_user=user),
     )
 
 

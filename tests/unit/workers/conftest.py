@@ -1,4 +1,4 @@
-"""A job as its phases see it, with what it told the supervisor."""
+"""A job as its phases see it, with what it sent to the supervisor."""
 
 import os
 import subprocess

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import JobCancelled, SourceError
+from ipc.settings import SupervisionConfig
 from launchd.client.artifacts import upload_directory
 from launchd.client.queue_server import QueueServer
 from tests.support.server import RunningServer, running_server
-from workers.context import JobContext
+from workers.context import JobContext, StopSignal
 from workers.sources.code import CodeSource
 
 ContextMaker = Callable[..., JobContext]
@@ -60,7 +61,9 @@ def test_a_server_that_stays_away_fails_the_fetch_in_the_end(
 ) -> None:
     monkeypatch.setattr("workers.sources.downloads.RETRY_SECONDS", (0.01,))
     context = make_context(
-        spec={"uri": "wandb-artifact://_id/abc"}, base_url="http://localhost:1", fetch_timeout_seconds=0.2
+        spec={"uri": "wandb-artifact://_id/abc"},
+        base_url="http://localhost:1",
+        supervision=SupervisionConfig(fetch_timeout_seconds=0.2),
     )
 
     with pytest.raises(SourceError, match="could not be downloaded"):
@@ -69,7 +72,7 @@ def test_a_server_that_stays_away_fails_the_fetch_in_the_end(
 
 def test_a_stop_ends_the_wait_for_the_server(make_context: ContextMaker) -> None:
     context = make_context(spec={"uri": "wandb-artifact://_id/abc"}, base_url="http://localhost:1")
-    stopper = threading.Thread(target=context.cancel, args=("because I say so",))
+    stopper = threading.Thread(target=context.interrupt, args=(StopSignal("because I say so", 1.0),))
     stopper.start()
 
     with pytest.raises(JobCancelled):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import JobCancelled, PolicyRefused, SourceError
-from ipc.run_spec import GitSource as GitSpec
-from ipc.work_order import GitOptions
+from ipc.run_spec import GitSpec
+from ipc.settings import PolicyRules
 from tests.unit.workers.conftest import Heard, Origin
-from workers.context import JobContext
+from workers.context import JobContext, StopSignal
 from workers.sources.git import GitSource
 
 ContextMaker = Callable[..., JobContext]
@@ -22,7 +22,7 @@ def fetch(make_context: ContextMaker, origin: Origin) -> Callable[..., Path]:
 
     def do(version: str | None = None, url: str | None = None) -> Path:
         context = make_context(
-            spec={"git": GitSpec(url or str(origin.path), version)}, git=GitOptions(allow_local=True)
+            spec={"git": GitSpec(url or str(origin.path), version)}, policy=PolicyRules(allow_local_git=True)
         )
         project = GitSource().fetch(context)
         assert project.entry_point == ("python", "main.py")
@@ -201,8 +201,8 @@ def test_what_remains_names_the_origin_without_credentials(origin: Origin, fetch
 
 def test_a_stop_ends_the_fetch(make_context: ContextMaker, origin: Origin) -> None:
     origin.commit("first")
-    context = make_context(spec={"git": GitSpec(str(origin.path), "main")}, git=GitOptions(allow_local=True))
-    context.cancel("because I say so")
+    context = make_context(spec={"git": GitSpec(str(origin.path), "main")}, policy=PolicyRules(allow_local_git=True))
+    context.interrupt(StopSignal("because I say so", 1.0))
 
     with pytest.raises(JobCancelled):
         GitSource().fetch(context)

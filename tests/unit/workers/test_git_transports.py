@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import SourceError
-from ipc.run_spec import GitSource as GitSpec
-from ipc.work_order import GitOptions
+from ipc.run_spec import GitSpec
+from ipc.settings import PolicyRules
 from tests.support.http_servers import LocalServer, QuietHandler, serving
 from tests.unit.workers.conftest import Heard, Origin
 from workers.context import JobContext
@@ -62,8 +62,8 @@ def git_server(origin: Origin) -> Iterator[str]:
 
 
 def fetch(make_context: ContextMaker, url: str, version: str | None) -> Path:
-    options = GitOptions(transports=("https", "ssh", "http"))
-    return GitSource().fetch(make_context(spec={"git": GitSpec(url, version)}, git=options)).directory
+    rules = PolicyRules(git_transports=("https", "ssh", "http"))
+    return GitSource().fetch(make_context(spec={"git": GitSpec(url, version)}, policy=rules)).directory
 
 
 def test_a_commit_comes_over_http_with_the_credentials_in_the_url(

@@ -3,11 +3,11 @@
 import pytest
 
 from ipc.errors import PolicyRefused, SourceError
-from ipc.work_order import GitOptions
+from ipc.settings import PolicyRules
 from workers.sources.git_url import parse_repository
 
-STRICT = GitOptions()
-LOCAL = GitOptions(allow_local=True)
+STRICT = PolicyRules()
+LOCAL = PolicyRules(allow_local_git=True)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import InvalidSpec, SourceError
-from ipc.run_spec import GitSource as GitSpec
-from ipc.work_order import GitOptions
+from ipc.run_spec import GitSpec
+from ipc.settings import PolicyRules
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import GitCommit, JobFile, JobName, JobSource, code_reference
 from launchd.client.jobs import create_job
 from launchd.client.queue_server import QueueServer
 from tests.support.server import RunningServer, fresh_name, running_server
-from tests.unit.workers.test_git import Origin
+from tests.unit.workers.conftest import Origin
 from workers.context import JobContext
 from workers.sources import Project
 from workers.sources.job import JobSource as Source
@@ -38,7 +38,7 @@ def client(server: RunningServer) -> Iterator[QueueServer]:
 def fetch(make_context: ContextMaker, server: RunningServer) -> Callable[..., Project]:
     def do(job: str, version: str | None = None) -> Project:
         spec = {"job": job, "git": GitSpec(version=version)}
-        context = make_context(spec=spec, base_url=server.url, git=GitOptions(allow_local=True))
+        context = make_context(spec=spec, base_url=server.url, policy=PolicyRules(allow_local_git=True))
         context.api_key = server.key
         return Source().fetch(context)
 

@@ -17,6 +17,8 @@ from workers.builders import Build
 from workers.context import JobContext
 from workers.job_environment import CHUNK_CHARACTERS, job_environment
 from workers.process_environment import process_environment
+from workers.runners import LaunchRequest
+from workers.runners.local_process import host_environment
 
 HOST = {"PATH": "/usr/bin:/bin", "HOME": "/home/agent", "WANDB_API_KEY": "agent-key", "AWS_SECRET_ACCESS_KEY": "s3cret"}
 
@@ -39,8 +41,15 @@ ContextMaker = Callable[..., JobContext]
 
 
 def wandb_variables(context: JobContext) -> dict[str, str]:
-    environment = job_environment(context.order, context.api_key, Build(), HOST)
+    environment = job_environment(context.order, context.api_key)
     return {name: value for name, value in environment.items() if name.startswith("WANDB")}
+
+
+def on_this_host(context: JobContext, build: Build, worker: dict[str, str]) -> dict[str, str]:
+    """Return the whole environment of the job as a process of a host whose worker has that of ``worker``."""
+    variables = job_environment(context.order, context.api_key)
+    launch = LaunchRequest(context.order.name, ("true",), variables, context.work, build)
+    return host_environment(launch, None, worker)
 
 
 def test_a_plain_job_gets_what_is_always_there_in_this_order(context: JobContext) -> None:
@@ -120,10 +129,22 @@ def test_the_artifacts_are_never_chunked(make_context: ContextMaker) -> None:
 
 
 def test_nothing_secret_of_the_agents_reaches_a_job(context: JobContext) -> None:
-    environment = job_environment(context.order, context.api_key, Build(), {**HOST, "LAUNCHD_API_KEY": "agent-key"})
+    environment = on_this_host(context, Build(), {**HOST, "LAUNCHD_API_KEY": "agent-key"})
 
     assert not {"agent-key", "s3cret"} & set(environment.values())
     assert environment["HOME"] == "/home/agent"
+
+
+def test_a_jobs_own_variables_hold_nothing_of_this_host(context: JobContext) -> None:
+    environment = job_environment(context.order, context.api_key)
+
+    assert all(name.startswith(("WANDB_", "LAUNCHD_")) for name in environment)
+
+
+def test_a_jobs_own_variables_come_before_those_of_the_host(context: JobContext) -> None:
+    environment = on_this_host(context, Build(environment={"WANDB_ENTITY": "another"}), HOST)
+
+    assert environment["WANDB_ENTITY"] == "ada"
 
 
 def test_a_proxy_is_passed_on_unless_it_holds_a_password() -> None:
@@ -138,14 +159,14 @@ def test_a_proxy_is_passed_on_unless_it_holds_a_password() -> None:
 def test_what_was_built_comes_first_on_the_path(context: JobContext) -> None:
     build = Build(environment={"VIRTUAL_ENV": "/venvs/a"}, path=("/venvs/a/bin",))
 
-    environment = job_environment(context.order, context.api_key, build, HOST)
+    environment = on_this_host(context, build, HOST)
 
     assert environment["PATH"] == f"/venvs/a/bin:/usr/bin:/bin:{Path(sys.executable).parent}"
     assert environment["VIRTUAL_ENV"] == "/venvs/a"
 
 
 def test_every_job_carries_its_workload_name(context: JobContext) -> None:
-    environment = job_environment(context.order, context.api_key, Build(), HOST)
+    environment = job_environment(context.order, context.api_key)
 
     assert environment["LAUNCHD_JOB_NAME"] == context.order.name
 

@@ -12,12 +12,12 @@ import pytest
 from ipc.errors import JobCancelled
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
-from workers.context import JobContext
-from workers.subprocess_runner import KEPT_OUTPUT, Command, CommandFailed, Limits, run_command
+from workers.context import JobContext, StopSignal
+from workers.subprocess_runner import KEPT_OUTPUT, Limits, ToolCommand, ToolFailed, run_command
 
 
-def shell(context: JobContext, script: str, limits: Limits | None = None) -> Command:
-    return Command(("sh", "-c", script), {"PATH": os.environ["PATH"]}, context.work, limits or Limits())
+def shell(context: JobContext, script: str, limits: Limits | None = None) -> ToolCommand:
+    return ToolCommand(("sh", "-c", script), {"PATH": os.environ["PATH"]}, context.work, limits or Limits())
 
 
 def run(context: JobContext, script: str, limits: Limits | None = None) -> str:
@@ -42,7 +42,7 @@ def test_the_environment_is_the_given_one_alone(context: JobContext) -> None:
     program = "import os; print(sorted(set(os.environ) - {'LC_CTYPE'}))"
 
     output = run_command(
-        context, Command((sys.executable, "-c", program), {"ONLY": "1"}, context.work), context.progress
+        context, ToolCommand((sys.executable, "-c", program), {"ONLY": "1"}, context.work), context.progress
     )
 
     assert output == "['ONLY']\n"
@@ -72,7 +72,7 @@ def test_what_is_secret_is_redacted_everywhere(context: JobContext, caplog: pyte
     caplog.set_level("INFO")
     lines: list[str] = []
 
-    with pytest.raises(CommandFailed) as failure:
+    with pytest.raises(ToolFailed) as failure:
         run_command(
             context,
             shell(context, "echo my hunter2; exit 1"),
@@ -86,7 +86,7 @@ def test_what_is_secret_is_redacted_everywhere(context: JobContext, caplog: pyte
 
 
 def test_a_failure_says_how_it_ended_and_keeps_the_output(context: JobContext) -> None:
-    with pytest.raises(CommandFailed) as failure:
+    with pytest.raises(ToolFailed) as failure:
         run(context, "echo why; exit 7")
 
     assert failure.value.message == "sh ended with exit code 7."
@@ -94,37 +94,37 @@ def test_a_failure_says_how_it_ended_and_keeps_the_output(context: JobContext) -
 
 
 def test_a_tool_killed_by_a_signal_says_so(context: JobContext) -> None:
-    with pytest.raises(CommandFailed, match="sh was killed by signal 11"):
+    with pytest.raises(ToolFailed, match="sh was killed by signal 11"):
         run(context, "kill -SEGV $$")
 
 
 def test_a_tool_that_is_not_installed_is_named(context: JobContext) -> None:
-    with pytest.raises(CommandFailed, match="no-such-tool is not installed on this host"):
-        run_command(context, Command(("no-such-tool",), {"PATH": "/usr/bin"}, context.work), context.progress)
+    with pytest.raises(ToolFailed, match="no-such-tool is not installed on this host"):
+        run_command(context, ToolCommand(("no-such-tool",), {"PATH": "/usr/bin"}, context.work), context.progress)
 
 
 def test_a_removed_directory_is_named(context: JobContext) -> None:
     context.work.rmdir()
 
-    with pytest.raises(CommandFailed, match="work was removed"):
+    with pytest.raises(ToolFailed, match="work was removed"):
         run(context, "true")
 
 
 def test_a_tool_that_takes_too_long_is_ended(context: JobContext) -> None:
-    with pytest.raises(CommandFailed, match=r"took longer than 0\.3 s") as failure:
+    with pytest.raises(ToolFailed, match=r"took longer than 0\.3 s") as failure:
         run(context, "while :; do echo busy; sleep 0.01; done", Limits(total_seconds=0.3))
 
     assert failure.value.output.startswith("busy\n")
 
 
 def test_a_tool_that_makes_no_progress_is_ended(context: JobContext) -> None:
-    with pytest.raises(CommandFailed, match=r"made no progress for 0\.3 s"):
+    with pytest.raises(ToolFailed, match=r"made no progress for 0\.3 s"):
         run(context, "echo begun; sleep 60", Limits(silent_seconds=0.3))
 
 
 def test_a_silent_tool_that_works_is_not_ended(context: JobContext) -> None:
     program = "import time\nwhile time.process_time() < 0.6: pass\nprint('done')"
-    command = Command((sys.executable, "-c", program), {}, context.work, Limits(silent_seconds=0.2))
+    command = ToolCommand((sys.executable, "-c", program), {}, context.work, Limits(silent_seconds=0.2))
 
     assert run_command(context, command, context.progress) == "done\n"
 
@@ -165,7 +165,7 @@ def test_a_tool_deaf_to_a_stop_is_killed(context: JobContext, monkeypatch: pytes
 
 
 def test_nothing_runs_after_a_stop(context: JobContext) -> None:
-    context.cancel("because I say so")
+    context.interrupt(StopSignal("because I say so", 1.0))
 
     with pytest.raises(JobCancelled):
         run(context, "touch ran")
@@ -180,4 +180,4 @@ def test_what_a_tool_leaves_behind_is_ended(context: JobContext) -> None:
 
 def cancel_once(context: JobContext, ready: Callable[[], object]) -> None:
     ready()
-    context.cancel("because I say so")
+    context.interrupt(StopSignal("because I say so", 1.0))

@@ -15,18 +15,19 @@ import msgspec
 import pytest
 
 from ipc.errors import BuildError, JobCancelled
-from ipc.work_order import VenvOptions, write_order
+from ipc.settings import PolicyRules, VenvConfig
+from ipc.work_order import write_order
 from tests.support.waiting import wait_until
 from tests.unit.workers.conftest import Heard
 from workers.builders import Build
 from workers.builders.venv import VenvBuilder
 from workers.builders.venv_cache import Entry, EntryLock, trim
-from workers.context import JobContext
+from workers.context import JobContext, StopSignal
 from workers.sources import Project
 
 ContextMaker = Callable[..., JobContext]
 ROOT = Path(__file__).parents[3]
-#: Our own interpreter may lie where another user cannot go.
+#: The interpreter of the tests may lie where another user cannot go.
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 WORKER = """
@@ -34,7 +35,7 @@ import sys
 from pathlib import Path
 from ipc.work_order import read_order
 from workers.builders.venv import VenvBuilder
-from workers.context import JobContext
+from workers.context import JobContext, StopSignal
 from workers.sources import Project
 
 context = JobContext(read_order(Path(sys.argv[1])), "", lambda event: None)
@@ -81,11 +82,11 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_job(make_context: ContextMaker, cache: Path, wheels: Path) -> Callable[..., tuple[Project, JobContext]]:
-    """Jobs with a ``requirements.txt``, on a host whose pip knows our wheels alone."""
+    """Jobs with a ``requirements.txt``, on a host whose pip knows the wheels of the test alone."""
 
     def make(requirements: str = "tiny\n", name: str = "launchd-0-1", **options: object) -> tuple[Project, JobContext]:
         arguments = ("--no-index", "--find-links", str(wheels))
-        venv = VenvOptions(cache_dir=str(cache), pip_args=arguments)
+        venv = VenvConfig(cache_dir=str(cache), pip_args=arguments)
         context = make_context(name, venv=msgspec.structs.replace(venv, **options))
         (context.work / "requirements.txt").write_text(requirements)
         return Project(context.work), context
@@ -163,15 +164,11 @@ def test_other_requirements_or_options_are_another_environment(make_job: JobMake
     assert len(environments(cache)) == 3
 
 
-@pytest.mark.parametrize(
-    ("enabled", "requirements", "needed"), [(True, "tiny", True), (False, "tiny", False), (True, "", False)]
-)
-def test_it_is_needed_where_there_are_requirements_and_the_host_allows_it(
-    enabled: bool, requirements: str, needed: bool, make_job: JobMaker
-) -> None:
-    project, context = make_job(requirements, enabled=enabled)
+@pytest.mark.parametrize(("requirements", "needed"), [("tiny", True), ("", False)])
+def test_it_is_needed_where_there_are_requirements(requirements: str, needed: bool, make_job: JobMaker) -> None:
+    project, _ = make_job(requirements)
 
-    assert VenvBuilder().needed(project, context) is needed
+    assert VenvBuilder().needed(project) is needed
 
 
 def test_a_requirement_that_does_not_exist_fails_with_the_tools_own_words(make_job: JobMaker, cache: Path) -> None:
@@ -232,7 +229,7 @@ def test_who_waits_for_another_build_says_so_and_can_be_stopped(
 
 def cancel_once_waiting(context: JobContext, heard: Heard) -> None:
     wait_until(lambda: any("waiting for another job" in text for text in heard.progress()), what="the wait")
-    context.cancel("because I say so")
+    context.interrupt(StopSignal("because I say so", 1.0))
 
 
 def start_worker(context: JobContext) -> subprocess.Popen[bytes]:
@@ -285,9 +282,9 @@ def test_the_jobs_user_builds_it_and_nobody_else(make_context: ContextMaker) -> 
         for wheel in shared.iterdir():
             wheel.chmod(0o644)
         arguments = ("--no-index", "--find-links", str(shared))
-        venv = VenvOptions(cache_dir=str(shared / "venvs"), pip_args=arguments, python=str(SYSTEM_PYTHON))
+        venv = VenvConfig(cache_dir=str(shared / "venvs"), pip_args=arguments, python=str(SYSTEM_PYTHON))
         job = shared / "job"
-        context = make_context(venv=venv, run_as_user="nobody", directory=str(job))
+        context = make_context(venv=venv, policy=PolicyRules(run_as_user="nobody"), directory=str(job))
         context.work.mkdir(parents=True)
         (context.work / "pyproject.toml").write_text('project = {dependencies = ["tiny"]}')
 

@@ -1,7 +1,7 @@
-"""A target that exists only as files beside the jobs' directories: for tests and for rehearsals of failures.
+"""A target that exists only as files beside the jobs' directories; agents of tests know it by ``LAUNCHD_TEST_TARGETS``.
 
 It behaves as ``resource_args.fake`` says (:class:`FakeKnobs`). Nothing runs: a
-workload's state is worked out from the clock whenever somebody looks, so it
+workload's state is worked out from the clock whenever it is inspected, so it
 lives on when a worker dies, as a workload in a real cluster would.
 """
 
@@ -14,12 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
+from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
-from ipc.run_spec import RunSpec
 from ipc.states import JobState
 from ipc.work_order import WorkOrder
-from workers.runners import Capabilities, LaunchRequest, Status
+from workers.output import OutputWriter
+from workers.runners import Capabilities, LaunchRequest, Runner, Status, read_args
+
+NAME = "fake"
 
 #: The fake's outside world, beside the jobs' directories.
 CLUSTER_DIRECTORY = "fake-cluster"
@@ -31,9 +33,9 @@ class FakeKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     It starts for ``start_seconds``, runs for ``run_seconds`` and ends with
     ``exit_code``; with ``preempt`` it ends preempted. ``submit_error`` is a
     target's refusal. The target does not answer the first
-    ``submit_unavailable_times`` and ``inspect_unavailable_times`` questions of
+    ``submit_unavailable_times``, ``inspect_unavailable_times`` and ``cancel_unavailable_times`` questions of
     the kind; with ``submit_creates`` an unanswered submission takes effect all the same.
-    ``cancel_ignored`` makes it deaf to a cancel's politeness, so that it takes the whole grace.
+    ``cancel_ignored`` has it ignore the polite part of a stop, so that it takes the whole grace.
     """
 
     start_seconds: float = 0.0
@@ -45,6 +47,7 @@ class FakeKnobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     submit_creates: bool = False
     inspect_unavailable_times: int = 0
     cancel_ignored: bool = False
+    cancel_unavailable_times: int = 0
 
 
 class _Workload(msgspec.Struct):
@@ -55,6 +58,7 @@ class _Workload(msgspec.Struct):
     creations: int = 0
     submissions: int = 0
     inspections: int = 0
+    cancels: int = 0
     ends_by_cancel_at: float | None = None
     output: str = ""
     deleted: bool = False
@@ -67,33 +71,24 @@ class _Workload(msgspec.Struct):
             self.output = f"{' '.join(launch.command)}\n"
 
 
-class FakeRunner:
+class FakeRunner(Runner):
     """The resource ``fake``."""
 
-    capabilities = Capabilities(poll_seconds=0.05)
+    capabilities = Capabilities(poll_seconds=0.05, keeps_output=True)
 
     def __init__(self, order: WorkOrder) -> None:
+        super().__init__(order)
         self._cluster = Path(order.directory).parent / CLUSTER_DIRECTORY
-        self._knobs = _read_knobs(order.spec)
+        self._knobs = FakeKnobs()
 
-    @classmethod
-    def warm_up(cls) -> None:
-        """Do nothing: a fake needs no process."""
-
-    @classmethod
-    def discard_warm(cls) -> None:
-        """Do nothing."""
-
-    def prepare(self) -> None:
-        """Do nothing."""
-
-    def validate(self, spec: RunSpec) -> None:
+    def validate(self) -> None:
         """Raise :class:`InvalidSpec` for knobs that do not exist."""
-        _read_knobs(spec)
+        self._knobs = read_args(self._order.spec, NAME, FakeKnobs)
 
     def submit(self, launch: LaunchRequest) -> Handle:
         """Create the workload unless it exists; refuse or stay silent as the knobs say."""
         with self._workload(launch.name) as workload:
+            workload.knobs = self._knobs
             workload.submissions += 1
             answers = workload.submissions > self._knobs.submit_unavailable_times
             if answers and self._knobs.submit_error is not None:
@@ -102,12 +97,12 @@ class FakeRunner:
                 workload.create(launch)
         if not answers:
             raise RunnerUnavailable("The fake target did not answer to the submission.")
-        return Handle("fake", launch.name)
+        return Handle(NAME, launch.name)
 
     def find(self, name: str) -> Handle | None:
         """Return the workload's handle if it was created."""
         with self._workload(name) as workload:
-            return Handle("fake", name) if workload.created_at is not None else None
+            return Handle(NAME, name) if workload.created_at is not None else None
 
     def inspect(self, handle: Handle) -> Status:
         """Return the workload's state as of now."""
@@ -117,22 +112,21 @@ class FakeRunner:
             raise RunnerUnavailable("The fake target did not answer.")
         return _status_at(workload, time.time())
 
-    def wait_fileno(self, handle: Handle) -> int | None:  # noqa: ARG002 (the interface's)
-        """Return ``None``: there is nothing to wait on."""
-        return None
-
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
         """End the workload at once, or after the grace where it ignores politeness."""
         with self._workload(handle.name) as workload:
+            workload.cancels += 1
+            if workload.cancels <= workload.knobs.cancel_unavailable_times:
+                raise RunnerUnavailable("The fake target did not answer to the stop.")
             delay = grace_seconds if workload.knobs.cancel_ignored else 0.0
             ends_at = time.time() + delay
             workload.ends_by_cancel_at = min(ends_at, workload.ends_by_cancel_at or ends_at)
 
-    def logs(self, handle: Handle, since: int) -> Iterator[bytes]:
-        """Yield the workload's only line of output: its command."""
+    def follow_output(self, handle: Handle, writer: OutputWriter) -> None:
+        """Write the workload's only line of output, its command, which is all there when it is created."""
         with self._workload(handle.name) as workload:
             output = workload.output.encode()
-        yield output[since:]
+        writer.write(output[writer.position :])
 
     def delete(self, handle: Handle) -> None:
         """Note that the workload was removed; how it ended can still be asked."""
@@ -167,13 +161,6 @@ class FakeRunner:
         temporary = self._path(name).with_suffix(".new")
         temporary.write_bytes(msgspec.json.encode(workload))
         temporary.replace(self._path(name))
-
-
-def _read_knobs(spec: RunSpec) -> FakeKnobs:
-    try:
-        return msgspec.convert(spec.resource_args.get("fake") or {}, FakeKnobs)
-    except msgspec.ValidationError as error:
-        raise InvalidSpec(f"Something is wrong in resource_args.fake: {error}.") from error
 
 
 def _status_at(workload: _Workload, now: float) -> Status:

@@ -6,32 +6,35 @@ position in the whole output at which ``output.log`` begins.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from ipc.job_files import OUTPUT_FILE
-from ipc.work_order import OutputLimits
+from ipc.settings import JobsConfig
 
 _START_FILE = "output.start"
-_READ_BYTES = 64 * 1024
 
 
 class OutputWriter:
-    """Writes output to the files of one job. What does not fit on the disk is dropped, and a note says how much."""
+    """Writes output to the files of one job, after what earlier writers wrote there.
 
-    def __init__(self, directory: Path, limits: OutputLimits) -> None:
+    What does not fit on the disk is dropped, and a note says how much. ``position`` counts the bytes of the whole
+    output that were taken so far, by this writer and those before it.
+    """
+
+    def __init__(self, directory: Path, limits: JobsConfig) -> None:
         self._directory = directory
-        self._limits = limits
+        self._file_bytes = limits.output_max_bytes
+        self._files = limits.output_files
         self._descriptor: int | None = None
         self._room = 0
-        self._start = 0
+        self._start = _read_start(directory)
         self._dropped = 0
-        self.write(b"")
+        self.position = self._start + self._newest_bytes()
 
     def write(self, data: bytes) -> None:
         """Write ``data``, over as many files as it takes; never raises :class:`OSError`."""
+        self.position += len(data)
         rest = memoryview(data)
         try:
             self._open()
@@ -41,11 +44,18 @@ class OutputWriter:
         except OSError:
             self._dropped += len(rest)
 
+    def _newest_bytes(self) -> int:
+        try:
+            self._open()
+        except OSError:
+            return 0
+        return self._file_bytes - self._room
+
     def _open(self) -> None:
         if self._descriptor is None:
             path = self._directory / OUTPUT_FILE
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            self._room = self._limits.file_bytes - os.fstat(self._descriptor).st_size
+            self._room = self._file_bytes - os.fstat(self._descriptor).st_size
 
     def _note_what_was_dropped(self) -> None:
         if self._dropped:
@@ -65,12 +75,12 @@ class OutputWriter:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-        for number in range(self._limits.files - 1, 0, -1):
+        for number in range(self._files - 1, 0, -1):
             with suppress(FileNotFoundError):
                 numbered(self._directory, number - 1).replace(numbered(self._directory, number))
         numbered(self._directory, 0).unlink(missing_ok=True)
-        self._start += self._limits.file_bytes
-        # On a full disk readers see wrong positions until the next rotation; the output itself goes on.
+        self._start += self._file_bytes
+        # On a full disk a later writer counts from a wrong position until the next rotation; the output itself goes on.
         with suppress(OSError):
             _write_start(self._directory, self._start)
         self._open()
@@ -79,37 +89,6 @@ class OutputWriter:
 def numbered(directory: Path, number: int) -> Path:
     """Return the path of the output file ``number`` rotations old."""
     return directory / (f"{OUTPUT_FILE}.{number}" if number else OUTPUT_FILE)
-
-
-def read_output(directory: Path, since: int) -> Iterator[bytes]:
-    """Yield the output that is kept, from position ``since`` of the whole output on."""
-    with ExitStack() as stack:
-        start, files = _open_all(directory, stack)
-        position = start
-        for file in files:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(min(size, max(0, since - position)))
-            position += size
-            while data := file.read(_READ_BYTES):
-                yield data
-
-
-def _open_all(directory: Path, stack: ExitStack) -> tuple[int, list[BinaryIO]]:
-    """Open all files, oldest first, such that no rotation falls between; return also where the oldest begins."""
-    while True:
-        start = _read_start(directory)
-        files = _open_each(directory, stack)
-        if start == _read_start(directory):
-            return start - sum(os.fstat(file.fileno()).st_size for file in files[:-1]), files
-
-
-def _open_each(directory: Path, stack: ExitStack) -> list[BinaryIO]:
-    files: list[BinaryIO] = []
-    while True:
-        try:
-            files.insert(0, stack.enter_context(numbered(directory, len(files)).open("rb")))
-        except FileNotFoundError:
-            return files
 
 
 def _write_start(directory: Path, start: int) -> None:
@@ -121,5 +100,5 @@ def _write_start(directory: Path, start: int) -> None:
 def _read_start(directory: Path) -> int:
     try:
         return int((directory / _START_FILE).read_text())
-    except FileNotFoundError:
+    except (OSError, ValueError):
         return 0

@@ -1,0 +1,126 @@
+"""The kinds of target, builder, registry and cloud environment, declared once as data.
+
+The API, the configuration, the policy, the command line, the queue server, the workers and the documentation read this
+declaration; a new kind is one module and one line here. Code is named by a dotted path (``package.module:Class``) and
+imported by a worker alone, when it is chosen.
+"""
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+#: Names runners that only tests may use: ``NAME=package.module:Class,...``. They are accepted, and not offered.
+TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
+
+LOCAL_PROCESS = "local-process"
+LOCAL_CONTAINER = "local-container"
+VENV = "venv"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One kind of target: a place where jobs run, which W&B calls a resource.
+
+    ``name`` is the word in a run spec, ``queue_type`` the word of a queue where that is another one. ``runner`` is the
+    path of its runner, None while there is none. ``builders`` are the builders it takes, the usual one first;
+    ``extra`` is the extra of this package that brings its SDK. ``offered`` is False for targets of tests.
+    """
+
+    name: str
+    runner: str | None = None
+    builders: tuple[str, ...] = ()
+    extra: str | None = None
+    queue_type: str | None = None
+    offered: bool = True
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words for it, that of a queue first."""
+        return (self.queue_type, self.name) if self.queue_type else (self.name,)
+
+
+class Builder(msgspec.Struct, frozen=True):
+    """One way to make a project runnable.
+
+    ``path`` is that of its class, None while there is none; ``extra`` the extra of this package that brings its tool;
+    ``configurable`` whether it can be named by W&B's key ``builder.type``.
+    """
+
+    name: str
+    path: str | None = None
+    extra: str | None = None
+    configurable: bool = True
+
+
+class Cloud(msgspec.Struct, frozen=True):
+    """A cloud: the word of ``environment.type``, and that of ``registry.type`` for the registry it brings."""
+
+    environment: str
+    registry: str
+    extra: str | None = None
+
+
+def parse_test_targets(text: str) -> Iterator[Target]:
+    """Yield the targets that :data:`TEST_TARGETS_VARIABLE` names."""
+    for entry in filter(None, text.split(",")):
+        name, _, path = entry.partition("=")
+        yield Target(name, path, offered=False)
+
+
+#: By name, in the order in which people are shown them.
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target(LOCAL_PROCESS, "workers.runners.local_process:LocalProcessRunner", (VENV,)),
+        Target(LOCAL_CONTAINER, builders=("docker", "kaniko", "noop"), extra="docker"),
+        Target("kubernetes", builders=("docker", "kaniko", "noop"), extra="kubernetes"),
+        Target("sagemaker", builders=("docker", "kaniko", "noop"), extra="aws"),
+        Target("vertex", builders=("docker", "kaniko", "noop"), extra="gcp", queue_type="gcp-vertex"),
+        *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
+    )
+}
+
+BUILDERS: dict[str, Builder] = {
+    builder.name: builder
+    for builder in (
+        Builder(VENV, "workers.builders.venv:VenvBuilder", extra="venv", configurable=False),
+        Builder("docker", extra="docker"),
+        Builder("kaniko", extra="kubernetes"),
+        Builder("noop"),
+    )
+}
+
+CLOUDS = (Cloud("aws", "ecr", "aws"), Cloud("gcp", "gcr", "gcp"), Cloud("azure", "acr"))
+
+_OFFERED = tuple(target for target in TARGETS.values() if target.offered)
+
+#: The types that a queue can be given; W&B's clients look before they ask.
+QUEUE_TYPES = tuple(target.words[0] for target in _OFFERED)
+
+#: Every word for a resource that people may write, those of queues first.
+RESOURCES = (*QUEUE_TYPES, *(target.name for target in _OFFERED if target.queue_type))
+
+#: The resources that an agent of this version runs.
+RUNNABLE = tuple(target.name for target in _OFFERED if target.runner)
+
+#: What runs a job where no resource is named.
+DEFAULT_RESOURCE = LOCAL_PROCESS
+
+#: The words of W&B's key ``builder.type``.
+BUILDER_TYPES = tuple(builder.name for builder in BUILDERS.values() if builder.configurable)
+
+
+def find_target(word: str) -> Target | None:
+    """Return the kind of target that ``word`` names, be it the word of a run spec or of a queue."""
+    return next((target for target in TARGETS.values() if word in target.words), None)
+
+
+def choose_builder(resource: str, configured: str | None) -> str | None:
+    """Return the builder for jobs of ``resource``: the configured one if the target takes it, else its usual one.
+
+    None where the target takes no builder, or is not known.
+    """
+    target = find_target(resource)
+    if target is None or not target.builders:
+        return None
+    return configured if configured in target.builders else target.builders[0]

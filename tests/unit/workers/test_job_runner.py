@@ -1,0 +1,146 @@
+"""The phases of a job in one process: over the fake target, with a supervisor that approves at once."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from ipc.exits import WorkerExit
+from ipc.messages import Event, Failed, Finished, PhaseChanged, Submitted, Submitting
+from ipc.run_spec import Overrides
+from ipc.settings import JobsConfig
+from ipc.states import JobState
+from tests.support.fake_runner import FakeRunner
+from tests.support.waiting import wait_until
+from tests.unit.workers.conftest import Heard
+from workers import job_runner
+from workers.context import DetachRequested, DetachSignal, JobContext, StopSignal
+from workers.control_thread import ControlThread
+from workers.job_runner import JobRunner
+
+STOP = StopSignal("it is late", 0.0)
+
+
+class Approver:
+    """Stands for the control thread: the workload name is on disk as soon as it is asked for."""
+
+    def wait_submit_approved(self) -> None:
+        """Return at once."""
+
+
+class Job:
+    """A job that runs in this process, its worker's thread beside the test's."""
+
+    def __init__(self, context: JobContext, heard: Heard) -> None:
+        self.context = context
+        self.heard = heard
+        self.left: DetachRequested | None = None
+        runner = JobRunner(context, FakeRunner(context.order), cast(ControlThread, Approver()))
+        self._thread = threading.Thread(target=self._run, args=(runner,))
+        self._thread.start()
+
+    def wait_for(self, kind: type[Event], state: JobState | None = None) -> None:
+        wait_until(
+            lambda: any(
+                isinstance(event, kind) and state in (None, getattr(event, "state", None)) for event in list(self.heard)
+            ),
+            what=f"{kind.__name__} {state}",
+        )
+
+    def end(self) -> Event:
+        """Wait for the end of the worker's thread; returns the last event."""
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.heard[-1]
+
+    def _run(self, runner: JobRunner) -> None:
+        try:
+            runner.start()
+        except DetachRequested as request:
+            self.left = request
+
+
+@pytest.fixture
+def start(make_context: Callable[..., JobContext], heard: Heard, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
+    monkeypatch.setattr(job_runner, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(job_runner, "STOPPING_POLL_SECONDS", 0.05)
+
+    def do(jobs: JobsConfig | None = None, **knobs: Any) -> Job:
+        spec = {"overrides": Overrides(entry_point=("true",)), "resource_args": {"fake": knobs}}
+        return Job(make_context(spec=spec, jobs=jobs or JobsConfig()), heard)
+
+    return do
+
+
+def state_of(event: Event) -> JobState:
+    assert isinstance(event, Finished)
+    return event.state
+
+
+def test_a_job_goes_through_its_phases_and_its_output_is_in_its_directory(
+    start: Callable[..., Job], heard: Heard, tmp_path: Path
+) -> None:
+    job = start()
+
+    assert state_of(job.end()) is JobState.FINISHED
+    phases = [event.state for event in heard if isinstance(event, PhaseChanged)]
+    assert phases == [JobState.FETCHING, JobState.SUBMITTING]
+    assert [type(event) for event in heard if not isinstance(event, PhaseChanged)] == [Submitting, Submitted, Finished]
+    assert (job.context.directory / "output.log").read_text() == "true\n"
+    assert (tmp_path / "jobs" / "fake-cluster").is_dir()
+
+
+def test_a_stop_ends_the_workload(start: Callable[..., Job]) -> None:
+    job = start(run_seconds=60)
+    job.wait_for(PhaseChanged, JobState.RUNNING)
+
+    job.context.interrupt(STOP)
+
+    assert state_of(job.end()) is JobState.STOPPED
+    job.wait_for(PhaseChanged, JobState.STOPPING)
+
+
+def test_a_stop_that_the_target_does_not_answer_to_is_tried_again(start: Callable[..., Job]) -> None:
+    job = start(run_seconds=60, cancel_unavailable_times=3)
+    job.wait_for(PhaseChanged, JobState.RUNNING)
+
+    job.context.interrupt(STOP)
+
+    assert state_of(job.end()) is JobState.STOPPED
+
+
+def test_a_stop_waits_for_a_target_that_is_away(start: Callable[..., Job]) -> None:
+    job = start(run_seconds=60, inspect_unavailable_times=8)
+    job.wait_for(PhaseChanged, JobState.UNKNOWN)
+
+    job.context.interrupt(STOP)
+
+    assert state_of(job.end()) is JobState.STOPPED
+
+
+def test_a_start_that_takes_too_long_is_cancelled_even_if_the_target_answers_late(start: Callable[..., Job]) -> None:
+    job = start(JobsConfig(start_timeout_seconds=0.1), start_seconds=60, cancel_unavailable_times=2)
+
+    last = job.end()
+
+    assert isinstance(last, Failed)
+    assert last.report.kind == "StartTimeout"
+
+
+@pytest.mark.parametrize("stopped_before", [False, True])
+@pytest.mark.parametrize("knobs", [{"run_seconds": 60}, {"inspect_unavailable_times": 1000}], ids=["runs", "is away"])
+def test_a_worker_that_leaves_says_nothing_of_an_end(
+    knobs: dict[str, Any], stopped_before: bool, start: Callable[..., Job]
+) -> None:
+    job = start(**knobs)
+    job.wait_for(Submitted)
+    if stopped_before:
+        job.context.interrupt(StopSignal("it is late", 60.0))
+
+    job.context.interrupt(DetachSignal(WorkerExit.DETACHED))
+
+    assert not isinstance(job.end(), Finished | Failed)
+    assert job.left is not None
+    assert job.left.exit_code is WorkerExit.DETACHED
