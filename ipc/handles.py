@@ -44,3 +44,9 @@ def workload_name(server_url: str, item_id: str, attempt: int) -> str:
     """
     digest = hashlib.sha256(f"{server_url}\n{item_id}".encode()).hexdigest()
     return f"launchd-{digest[:16]}-{attempt}"
+
+
+def attempt_names(name: str, attempt: int) -> tuple[str, ...]:
+    """Return the workload names of the attempts 1 to ``attempt`` of the job with the workload name ``name``."""
+    stem, _, _ = name.rpartition("-")
+    return tuple(f"{stem}-{number}" for number in range(1, attempt + 1))

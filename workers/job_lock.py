@@ -1,8 +1,7 @@
 """The lock by which a job has one worker at a time.
 
-The lock lies in the job's directory and dies with its holder, so it holds
-across supervisors: a worker of an earlier supervisor that hangs
-is killed by its successor.
+The lock is in the job's directory and ends with its holder, so it holds across supervisors: a worker of an earlier
+supervisor that hangs is killed by its successor, also where that works on a later attempt.
 """
 
 import fcntl
@@ -11,8 +10,10 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from ipc.handles import attempt_names
 
 LOCK_FILE = "worker.lock"
 
@@ -27,8 +28,21 @@ class PredecessorAlive(Exception):
 
 
 @contextmanager
-def acquire_job_lock(directory: Path) -> Iterator[None]:
-    """Hold the job in ``directory`` for this process, ending an earlier holder; raises :class:`PredecessorAlive`."""
+def acquire_job_lock(directory: Path, attempt: int) -> Iterator[None]:
+    """Hold a job for this process, ending the holder of this ``attempt``, in ``directory``, and of all earlier ones.
+
+    Raises:
+        PredecessorAlive: an earlier worker cannot be ended.
+    """
+    attempts = (directory.with_name(name) for name in attempt_names(directory.name, attempt))
+    with ExitStack() as locks:
+        for path in filter(Path.is_dir, attempts):
+            locks.enter_context(_lock(path))
+        yield
+
+
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
     descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _try_lock(descriptor):

@@ -83,7 +83,7 @@ def _work(assignment: Start | Adopt, end: WorkerEnd, sender: EventSender) -> int
     except JobError as error:
         context.report_failure(error)
         return WorkerExit.DONE
-    with acquire_job_lock(directory):
+    with acquire_job_lock(directory, order.attempt):
         hit("worker.started")
         control = ControlThread(end, sender, context)
         control.start()

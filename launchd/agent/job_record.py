@@ -11,7 +11,7 @@ import msgspec
 
 from ipc.errors import ErrorReport
 from ipc.exits import describe
-from ipc.handles import ExitResult, Handle
+from ipc.handles import ExitResult, Handle, attempt_names
 from ipc.run_spec import RunSpec
 from ipc.states import TERMINAL_STATES, IllegalTransition, JobState, check_transition, status_word
 
@@ -129,12 +129,6 @@ def restart(job: JobRecord, now: float, message: str) -> JobRecord:
     waiting = job if job.state is JobState.CLAIMED else transition(job, JobState.CLAIMED, now, message)
     attempt = job.attempt + 1
     return msgspec.structs.replace(waiting, attempt=attempt, name=attempt_names(job.name, attempt)[-1])
-
-
-def attempt_names(name: str, attempt: int) -> tuple[str, ...]:
-    """Return the workload names of the attempts 1 to ``attempt`` of the job with the workload name ``name``."""
-    stem, _, _ = name.rpartition("-")
-    return tuple(f"{stem}-{number}" for number in range(1, attempt + 1))
 
 
 def requeued_spec(job: JobRecord, agent_entity: str) -> dict[str, Any] | None:

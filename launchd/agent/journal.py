@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from ipc.directories import make_passable
-from launchd.agent.job_record import JobRecord, attempt_names
+from ipc.handles import attempt_names
+from launchd.agent.job_record import JobRecord
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -4,11 +4,10 @@ import msgspec
 import pytest
 
 from ipc.errors import ErrorReport
-from ipc.handles import ExitResult
+from ipc.handles import ExitResult, attempt_names
 from ipc.states import IllegalTransition, JobState
 from launchd.agent.job_record import (
     MAX_RESUMES,
-    attempt_names,
     fail,
     finish,
     next_sequence,
