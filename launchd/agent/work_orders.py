@@ -32,13 +32,13 @@ class AgentContext:
 
     def refusal(self, spec: RunSpec, queue: str) -> str | None:
         """Return why the host's policy does not allow ``spec`` from ``queue``, or ``None``."""
-        ours = self.config.launchd
+        settings = self.config.launchd
         return policy.refusal(
             spec.resource,
             bool(spec.overrides.entry_point) and not spec.runs_wandb_scheduler,
             spec.resource_args,
             spec.git.repo,
-            ours.policy.for_queue(queue),
+            settings.policy.for_queue(queue),
             self.config.secure_mode,
         )
 
@@ -61,8 +61,8 @@ class AgentContext:
 
     def work_order(self, job: JobRecord) -> WorkOrder:
         """Return the work order for ``job``."""
-        ours = self.config.launchd
-        rules = ours.policy.for_queue(job.queue)
+        settings = self.config.launchd
+        rules = settings.policy.for_queue(job.queue)
         return WorkOrder(
             name=job.name,
             item_id=job.item_id,
@@ -74,10 +74,10 @@ class AgentContext:
             directory=self.job_directory(job.name),
             submitter_key=job.submitter_key,
             builder=self._builder(job.spec.resource, rules),
-            jobs=ours.jobs,
-            venv=ours.venv,
+            jobs=settings.jobs,
+            venv=settings.venv,
             policy=rules,
-            supervision=ours.supervision,
+            supervision=settings.supervision,
         )
 
     def _builder(self, resource: str, rules: PolicyRules) -> str | None:

@@ -1,7 +1,7 @@
 """Directories as artifacts of a queue server: upload, download, and removal of files that are no longer needed.
 
-A download writes inside its directory alone, whatever names a server sends. Artifacts do not carry the permission to
-execute; it is kept in the artifact's metadata.
+A download writes inside its directory alone, also where a server sends other names. Artifacts do not carry the
+permission to execute; it is kept in the artifact's metadata.
 """
 
 from collections.abc import Iterator, Sequence

@@ -32,7 +32,7 @@ IGNORED = (
     "node_modules",
     ".DS_Store",
 )
-VENV_MARK = "pyvenv.cfg"  # a directory with this file is a virtual environment, whatever its name
+VENV_MARK = "pyvenv.cfg"  # a directory with this file is a virtual environment
 
 
 class CodeFile(msgspec.Struct, frozen=True):

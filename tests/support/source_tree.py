@@ -236,7 +236,7 @@ def _public_names(tree: ast.Module) -> Iterator[str]:
 
 
 _PERSON = re.compile(
-    r"(?<![\w-])(we|our|ours|us|somebody|anybody|everybody|nobody|whoever|whatever)(?![\w-])", re.IGNORECASE
+    r"(?<![\w|-])(we|our|ours|us|somebody|anybody|everybody|nobody|whoever|whatever)(?![\w-])", re.IGNORECASE
 )
 
 

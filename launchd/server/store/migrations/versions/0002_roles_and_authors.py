@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 _ADMIN = "3"
-"""Everybody was alone in their entity, and every key could do everything."""
+"""Each user was alone in an entity, and each key had all rights."""
 
 
 def upgrade() -> None:

@@ -1,4 +1,4 @@
-"""An index on the contents of artifact files, for those who look which of them nobody has any more."""
+"""An index on the contents of artifact files, to find those that no file refers to any more."""
 
 from alembic import op
 
