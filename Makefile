@@ -4,18 +4,25 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+PYTEST ?= $(BIN)/pytest
 
 # W&B's own clients for the tests, each in an environment of its own; LAUNCHD_WANDB_VENVS=... names a directory that
 # already has them.
 CLIENT_VENVS := $(if $(LAUNCHD_WANDB_VENVS),,$(patsubst tests/compat/requirements-%.txt,$(VENV)/%/.installed, \
 	$(wildcard tests/compat/requirements-wandb-*.txt)))
 
+# Directories of tests among the arguments, if any: the clients are for one of them alone.
+TEST_PATHS := $(filter tests/%,$(ARGS))
+WITH_CLIENTS = $(if $(TEST_PATHS),$(if $(filter tests/compat%,$(TEST_PATHS)),$(INSTALL_CLIENTS),true),$(INSTALL_CLIENTS))
+INSTALL_CLIENTS = $(MAKE) --no-print-directory clients || echo "W&B's clients are missing: the tests that drive them say so."
+RUN_TESTS = $(PYTEST) -n auto --dist loadgroup --durations=10
+
 # The first interpreter on the PATH that is new enough.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test clients check bench bench-faults docs format lock lock-client clean
+.PHONY: help demo test test-long clients check bench bench-faults docs format lock lock-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,9 +30,13 @@ help: ## Show this list
 demo: $(VENV)/.run ## Run example jobs through a queue server and an agent, and show their outcomes
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-test: $(VENV)/.dev ## Run the tests (ARGS="-k journal" for some of them)
-	@$(MAKE) --no-print-directory clients || echo "W&B's clients are missing: the tests that drive them say what follows."
-	$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+test: $(VENV)/.dev ## Run the tests (ARGS="tests/unit -k journal" for some of them)
+	@$(WITH_CLIENTS)
+	$(RUN_TESTS) $(ARGS)
+
+test-long: $(VENV)/.dev ## Run the tests and what takes too long for every time: about an hour on two cores
+	@$(WITH_CLIENTS)
+	$(RUN_TESTS) --long $(ARGS)
 
 clients: $(CLIENT_VENVS) ## Install the W&B clients that the tests drive
 

@@ -1,7 +1,11 @@
-"""What holds for every test: it ends within the time-out set in setup.cfg, and it leaves no process behind."""
+"""What holds for every test: it sees no settings of the machine, it ends in time, and it leaves no process behind."""
 
+import atexit
 import os
+import shutil
 import signal
+import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +13,26 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.environment import scrub
 from tests.support.postgres import Cluster, throwaway_cluster
-from tests.support.processes import holds_files_below
+from tests.support.processes import command_line, holds_files_below, list_of
+from tests.support.server import Account, RunningServer, running_server
 
-pytest_plugins = ["tests.compat.report", "tests.compat.scheduling"]
+pytest_plugins = [
+    "tests.support.long_tests",
+    "tests.support.failures",
+    "tests.compat.report",
+    "tests.support.scheduling",
+]
 
+scrub(os.environ)
 # Our programs find our packages from wherever they are started, installed or not.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+# What tests start many times is compiled once, whatever the machine's settings are.
+sys.dont_write_bytecode = False
+# Git, uv and all programs of ours look for a person's files here.
+os.environ["HOME"] = tempfile.mkdtemp(prefix="launchd-home-")
+atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
 
 # A shell's background job ignores Ctrl-C, and so would every program that the tests start to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,13 +51,26 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """
     mark = os.environ[MARK] = uuid.uuid4().hex
     yield
-    left = [process for process in psutil.process_iter() if _is_left(process, mark, tmp_path_factory.getbasetemp())]
+    left = list_of(lambda process: _is_left(process, mark, tmp_path_factory.getbasetemp()))
     _, alive = psutil.wait_procs(left, timeout=PATIENCE)
     left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-    names = [f"{process.pid} {' '.join(process.cmdline()).strip()}" for process in left]
+    names = [f"{process.pid} {command_line(process)}" for process in left]
     for process in left:
         process.kill()
     assert names == [], "processes left behind by the tests"
+
+
+@pytest.fixture(scope="session")
+def queue_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The queue server of this process of the run, for all tests that neither kill nor configure one."""
+    with running_server(tmp_path_factory.mktemp("queue-server"), empty=True) as running:
+        yield running
+
+
+@pytest.fixture
+def account(queue_server: RunningServer) -> Account:
+    """A user of that server whom no other test knows, with an entity of their own."""
+    return queue_server.account()
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +81,11 @@ def cluster() -> Iterator[Cluster]:
 
 
 def _is_left(process: psutil.Process, mark: str, directory: Path) -> bool:
-    try:
-        if process.pid == os.getpid() or _is_helper(process):
-            return False
-        return process.environ().get(MARK) == mark or holds_files_below(directory, process.pid)
-    except (psutil.Error, OSError):
+    if process.pid == os.getpid() or _is_helper(process):
         return False
+    return process.environ().get(MARK) == mark or holds_files_below(directory, process.pid)
 
 
 def _is_helper(process: psutil.Process) -> bool:
     # Python's own fork server and resource tracker of this process leave with it.
-    return process.ppid() == os.getpid() and "from multiprocessing." in " ".join(process.cmdline())
+    return process.ppid() == os.getpid() and "from multiprocessing." in command_line(process)

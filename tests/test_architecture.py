@@ -1,5 +1,6 @@
 """Who may import whom and the other rules of the house, in the source and in a fresh interpreter."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -106,7 +107,12 @@ def test_the_list_of_imports_sees_what_is_not_installed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_source_keeps_the_rule(rule: Rule) -> None:
-    assert rule(SourceTree(ROOT)) == []
+    assert rule(our_source()) == []
+
+
+@functools.cache
+def our_source() -> SourceTree:
+    return SourceTree(ROOT)
 
 
 #: For each rule, files that break it.

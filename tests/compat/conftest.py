@@ -1,14 +1,18 @@
 """For each version of W&B's client: the client, a house of ours (queue server and agent), and somebody's desk."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.compat.clients import VERSIONS, WandbClient, find
+from tests.compat.interpreter import interpreter
 from tests.compat.jobs import code_directory
+from tests.compat.kept import AnswerOf, Kept
 from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
 from tests.compat.report import PROPERTY
 from tests.compat.wandb_env import WandbEnv
@@ -39,24 +43,35 @@ def _prepare(item: pytest.Item, version: str) -> None:
         item.user_properties += [(PROPERTY, [row, version]) for row in mark.args]
 
 
-@pytest.fixture(scope="session", params=VERSIONS)
+@pytest.fixture(params=VERSIONS)
 def client(request: pytest.FixtureRequest) -> WandbClient:
     return find(request.param)
 
 
 @pytest.fixture(scope="session")
-def directory(client: WandbClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept() -> Iterator[Kept]:
+    """What is made once for all tests of a version in this process; the tests of two versions may take turns."""
+    with ExitStack() as closing:
+        yield Kept(closing)
+
+
+@pytest.fixture
+def directory(client: WandbClient, kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the desk is."""
-    return tmp_path_factory.mktemp(f"desk-{client.version}")
+    return kept.get(client, "directory", lambda: tmp_path_factory.mktemp(f"desk-{client.version}"))
 
 
-@pytest.fixture(scope="session")
-def testbed(client: WandbClient, directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+@pytest.fixture
+def testbed(client: WandbClient, kept: Kept, directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Testbed:
     """A queue server with the queue `default`, and our agent serving it; its jobs have the client."""
-    with make_testbed(tmp_path_factory.mktemp(f"house-{client.version}")) as opened:
+
+    def make() -> Testbed:
+        opened = kept.open(make_testbed(tmp_path_factory.mktemp(f"testbed-{client.version}")))
         path = f"{client.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
         opened.start_agent(PATH=path, GIT_CONFIG_GLOBAL=str(directory / "gitconfig"))
-        yield opened
+        return opened
+
+    return kept.get(client, "testbed", make)
 
 
 @pytest.fixture
@@ -66,29 +81,48 @@ def api(testbed: Testbed) -> Iterator[Api]:
         yield opened
 
 
-@pytest.fixture(scope="session")
-def wandb_env(client: WandbClient, testbed: Testbed, directory: Path) -> WandbEnv:
-    return WandbEnv.set_up(client, directory, testbed.server.url, testbed.server.key)
+@pytest.fixture
+def wandb_env(client: WandbClient, kept: Kept, testbed: Testbed, directory: Path) -> WandbEnv:
+    def make() -> WandbEnv:
+        made = WandbEnv.set_up(client, directory, testbed.server.url, testbed.server.key)
+        running = kept.open(interpreter(client, directory, made.strangers))
+        return dataclasses.replace(made, interpreter=running)
+
+    return kept.get(client, "desk", make)
 
 
-@pytest.fixture(scope="session")
-def job(wandb_env: WandbEnv) -> str:
+@pytest.fixture
+def job(kept: Kept, wandb_env: WandbEnv) -> str:
     """Name of a job that was made from a directory."""
-    directory = code_directory(wandb_env, "of-job")
-    wandb_env.wandb("job", "create", "code", str(directory), "-p", "launched", "-n", "made", "-E", "python train.py")
-    return "me/launched/made:latest"
+
+    def make() -> str:
+        directory = code_directory(wandb_env, "of-job")
+        wandb_env.wandb(
+            "job", "create", "code", str(directory), "-p", "launched", "-n", "made", "-E", "python train.py"
+        )
+        return "me/launched/made:latest"
+
+    return kept.get(wandb_env.client, "job", make)
 
 
 # What the scripts answered; each runs once for all tests of a version.
 
 
-@pytest.fixture(scope="session")
-def logged_runs(wandb_env: WandbEnv) -> dict[str, Any]:
-    answer: dict[str, Any] = wandb_env.script("runs", project=RUNS)
+@pytest.fixture
+def answer_of(kept: Kept, wandb_env: WandbEnv) -> AnswerOf:
+    """``answer_of("runs", project="p")``: what the script answered, which runs the first time only."""
+
+    def answer(script: str, **arguments: Any) -> dict[str, Any]:
+        return kept.get(wandb_env.client, f"answer of {script}", lambda: wandb_env.script(script, **arguments))
+
     return answer
 
 
-@pytest.fixture(scope="session")
-def logged_artifacts(wandb_env: WandbEnv) -> dict[str, Any]:
-    answer: dict[str, Any] = wandb_env.script("artifacts", project=ARTIFACTS, name=ARTIFACT)
-    return answer
+@pytest.fixture
+def logged_runs(answer_of: AnswerOf) -> dict[str, Any]:
+    return answer_of("runs", project=RUNS)
+
+
+@pytest.fixture
+def logged_artifacts(answer_of: AnswerOf) -> dict[str, Any]:
+    return answer_of("artifacts", project=ARTIFACTS, name=ARTIFACT)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import AGENT_BESIDE, AGENT_FAILURE, AGENT_JOB, AGENT_STOP, command
-from tests.compat.test_runs import run_of
+from tests.compat.runs import run_of
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
 from tests.support.testbed import OVER, Testbed

@@ -5,28 +5,24 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import CHANGE_ARTIFACT, CHANGE_RUN, READ_ARTIFACT, READ_RUN, READ_RUNS, command
+from tests.compat.kept import AnswerOf
 from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
-from tests.compat.wandb_env import WandbEnv
 
 
-@pytest.fixture(scope="session")
-def of_runs(logged_runs: dict[str, Any], wandb_env: WandbEnv) -> dict[str, Any]:
-    answer: dict[str, Any] = wandb_env.script(
-        "read_runs", project=RUNS, run=logged_runs["first"], failed=logged_runs["failed"]
-    )
-    return answer
+@pytest.fixture
+def of_runs(logged_runs: dict[str, Any], answer_of: AnswerOf) -> dict[str, Any]:
+    return answer_of("read_runs", project=RUNS, run=logged_runs["first"], failed=logged_runs["failed"])
 
 
-@pytest.fixture(scope="session")
-def of_artifacts(logged_artifacts: dict[str, Any], wandb_env: WandbEnv) -> dict[str, Any]:
-    answer: dict[str, Any] = wandb_env.script(
+@pytest.fixture
+def of_artifacts(logged_artifacts: dict[str, Any], answer_of: AnswerOf) -> dict[str, Any]:
+    return answer_of(
         "read_artifacts",
         project=ARTIFACTS,
         artifact=ARTIFACT,
         producer=logged_artifacts["producer"],
         consumer=logged_artifacts["consumer"],
     )
-    return answer
 
 
 @command(READ_RUN)

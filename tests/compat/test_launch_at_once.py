@@ -14,7 +14,8 @@ import pytest
 
 from tests.compat.commands import LAUNCH, ONLY_QUEUED, at_once, command
 from tests.compat.jobs import REMOTE, code_directory, git_repository
-from tests.compat.test_runs import run_of
+from tests.compat.kept import Kept
+from tests.compat.runs import run_of
 from tests.compat.wandb_env import SCRIPTS, WandbEnv
 from tests.support.server import Api, fresh_name
 
@@ -28,9 +29,13 @@ def each_source(*options: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("source", [pytest.param(name, marks=command(*rows[name])) for name in LAUNCH])
 
 
-@pytest.fixture(scope="session")
-def images(wandb_env: WandbEnv) -> Path:
+@pytest.fixture
+def images(kept: Kept, wandb_env: WandbEnv) -> Path:
     """Docker's images, of which there is one; and `docker` beside them."""
+    return kept.get(wandb_env.client, "images", lambda: make_images(wandb_env))
+
+
+def make_images(wandb_env: WandbEnv) -> Path:
     directory = wandb_env.directory / "docker"
     tool = directory / "bin" / "docker"
     tool.parent.mkdir(parents=True)

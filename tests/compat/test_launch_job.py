@@ -7,7 +7,7 @@ import pytest
 from tests.compat.commands import command, queued
 from tests.compat.jobs import REMOTE, code_directory, git_repository
 from tests.compat.queues import Queue
-from tests.compat.test_runs import run_of
+from tests.compat.runs import run_of
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
 from tests.support.testbed import OVER, Testbed

@@ -5,15 +5,14 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import LINK_ARTIFACT, READ_LINKS, command
-from tests.compat.wandb_env import WandbEnv
+from tests.compat.kept import AnswerOf
 
 PROJECT, OTHER = "links", "links-elsewhere"
 
 
-@pytest.fixture(scope="session")
-def links(wandb_env: WandbEnv) -> dict[str, Any]:
-    answer: dict[str, Any] = wandb_env.script("links", project=PROJECT, other=OTHER)
-    return answer
+@pytest.fixture
+def links(answer_of: AnswerOf) -> dict[str, Any]:
+    return answer_of("links", project=PROJECT, other=OTHER)
 
 
 @command(LINK_ARTIFACT)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.compat.commands import CALL_JOB, CHANGE_QUEUE, CREATE_QUEUE, DELETE_ITEM, DELETE_QUEUE, LAUNCH_ADD, command
-from tests.compat.test_runs import run_of
+from tests.compat.kept import AnswerOf
+from tests.compat.runs import run_of
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
 from tests.support.testbed import OVER
@@ -17,11 +18,10 @@ _QUEUE = """query($q: String!) { project(name: "model-registry") { runQueue(name
     id prioritizationMode resourceType resourceConfig externalLinks } } }"""
 
 
-@pytest.fixture(scope="session")
-def answers(wandb_env: WandbEnv) -> dict[str, Any]:
+@pytest.fixture
+def answers(answer_of: AnswerOf) -> dict[str, Any]:
     """What the script `queues` answered."""
-    answer: dict[str, Any] = wandb_env.script("queues", queues=QUEUES)
-    return answer
+    return answer_of("queues", queues=QUEUES)
 
 
 def queue_of(api: Api, name: str) -> dict[str, Any] | None:

@@ -8,22 +8,10 @@ import pytest
 
 from tests.compat.commands import CONFIG, FILES, FINISH, INIT, LOG, RESUME, STOP, SYNC, command
 from tests.compat.names import RUNS
+from tests.compat.runs import run_of
 from tests.compat.wandb_env import SCRIPTS, WandbEnv
 from tests.support.server import Api, fresh_name
 from tests.support.waiting import wait_until
-
-_RUN = """query($p: String!, $r: String!) { project(name: $p) { run(name: $r) {
-    id state displayName group jobType notes tags config summaryMetrics historyLineCount stopped
-    history(samples: 100) user { username }
-    logLines(last: 100) { edges { node { line } } }
-    files(first: 100) { edges { node { name directUrl } } }
-} } }"""
-
-
-def run_of(api: Api, project: str, name: str) -> dict[str, Any]:
-    run: dict[str, Any] | None = api.run(_RUN, {"p": project, "r": name})["project"]["run"]
-    assert run is not None
-    return run
 
 
 @pytest.fixture

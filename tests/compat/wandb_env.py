@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from tests.compat.clients import WandbClient
+from tests.compat.interpreter import Interpreter
 
 SCRIPTS = Path(__file__).parent / "scripts"
 #: Longest time, in seconds, that one command or script may take.
@@ -29,11 +30,15 @@ class WandbEnv:
     directory: Path
     url: str
     key: str
+    interpreter: Interpreter | None = None
+    """Runs commands and scripts where there is one: without it each is a process that imports the client first."""
 
     @classmethod
-    def set_up(cls, client: WandbClient, directory: Path, url: str, key: str) -> "WandbEnv":
+    def set_up(
+        cls, client: WandbClient, directory: Path, url: str, key: str, interpreter: Interpreter | None = None
+    ) -> "WandbEnv":
         """Make the home and the working directory, and return the desk."""
-        wandb_env = cls(client, directory, url.replace("127.0.0.1", "localhost"), key)
+        wandb_env = cls(client, directory, url.replace("127.0.0.1", "localhost"), key, interpreter)
         for path in (wandb_env.home, wandb_env.work):
             path.mkdir(parents=True)
         return wandb_env
@@ -71,10 +76,19 @@ class WandbEnv:
 
     def wandb(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
         """Run ``wandb ARGUMENTS``; returns what it wrote. Raises :class:`CommandFailed` unless it succeeded."""
-        done = self.run([str(self.client.command), *arguments], environ)
+        done = self._run_client(["wandb", *arguments], environ)
         if done.returncode != 0:
             raise CommandFailed(f"wandb {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}")
         return done.stdout
+
+    def _run_client(self, arguments: list[str], environ: Mapping[str, str] | None) -> subprocess.CompletedProcess[str]:
+        """Run ``wandb`` or a script."""
+        if self.interpreter is not None:
+            environ = self.environ if environ is None else environ
+            return self.interpreter.run(arguments, self.work, environ, COMMAND_SECONDS)
+        program, *rest = arguments
+        command = [str(self.client.command)] if program == "wandb" else [str(self.client.python), program]
+        return self.run([*command, *rest], environ)
 
     def run(
         self, command: list[str], environ: Mapping[str, str] | None = None, timeout: float = COMMAND_SECONDS
@@ -101,7 +115,7 @@ class WandbEnv:
         answer = self.work / f"{name}.json"
         answer.unlink(missing_ok=True)
         path = SCRIPTS / f"{name}.py"
-        done = self.run([str(self.client.python), str(path), json.dumps(arguments), str(answer)])
+        done = self._run_client([str(path), json.dumps(arguments), str(answer)], None)
         if done.returncode != 0:
             raise CommandFailed(f"{path.name} ended with {done.returncode}:\n{done.stdout}")
         return json.loads(answer.read_text())

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from tests.support.local_stack import LEAVE_SECONDS, LocalStackProcess, make_repository
+from tests.support.processes import command_line
 from tests.support.waiting import wait_until
 
 
@@ -136,7 +137,7 @@ def test_keys_and_state_are_for_their_owner_alone(up: LocalStackProcess) -> None
     assert key_file.stat().st_mode & 0o777 == 0o600
     assert up.directory.stat().st_mode & 0o777 == 0o700
     key = key_file.read_text().strip()
-    assert key not in " ".join(word for process in up.processes() for word in process.cmdline())
+    assert key not in " ".join(map(command_line, up.processes()))
     assert key not in (up.directory / "agent.log").read_text()
 
 

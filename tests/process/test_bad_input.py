@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from launchd.cli.agent import Misconfigured
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item
 from tests.support.gate import Gate
+from tests.support.server import Account, RunningServer, running_server
 from tests.support.small_disk import small_disk
 from tests.support.testbed import QUEUE, AgentProcess, Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
@@ -24,22 +26,36 @@ LIMIT_BYTES = 5 * 1024 * 1024
 
 
 @pytest.fixture
-def testbed(tmp_path: Path) -> Iterator[Testbed]:
-    with make_testbed(tmp_path, max_jobs=2) as opened:
+def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
+    with make_testbed(tmp_path, account, max_jobs=2) as opened:
+        yield opened
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A queue server that only the test uses, and may kill."""
+    with running_server(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def forsaken(tmp_path: Path, server: RunningServer) -> Iterator[Testbed]:
+    """A testbed at that server."""
+    with closing(Testbed(tmp_path, server, max_jobs=2, launchd={})) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def running_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+def running_home(tmp_path_factory: pytest.TempPathFactory, queue_server: RunningServer) -> Iterator[Testbed]:
     """A house whose agent meets one bad run spec after the other and must outlive them all."""
-    with make_testbed(tmp_path_factory.mktemp("house"), max_jobs=2) as opened:
+    with make_testbed(tmp_path_factory.mktemp("testbed"), queue_server.account(), max_jobs=2) as opened:
         opened.start_agent()
         yield opened
 
 
 @pytest.fixture(scope="module")
-def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    with make_testbed(tmp_path_factory.mktemp("house"), max_jobs=2) as opened:
+def one_server(tmp_path_factory: pytest.TempPathFactory, queue_server: RunningServer) -> Iterator[Testbed]:
+    with make_testbed(tmp_path_factory.mktemp("testbed"), queue_server.account(), max_jobs=2) as opened:
         yield opened
 
 
@@ -49,11 +65,6 @@ def still_home(one_server: Testbed) -> Testbed:
     one_server.configure(max_jobs=2)
     one_server.agent_log.unlink(missing_ok=True)
     return one_server
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path / "gate")
 
 
 def run_to_end(testbed: Testbed, *command: str, **spec: Any) -> Item:
@@ -113,46 +124,48 @@ def test_a_wrong_key_is_said_once(still_home: Testbed) -> None:
 def test_a_missing_queue_is_named_beside_those_there_are(still_home: Testbed) -> None:
     still_home.configure(max_jobs=1, queues=["nowhere"])
     said = sentence_of(still_home, still_home.start_agent())
-    assert "There is no queue nowhere of entity me" in said
+    assert f"There is no queue nowhere of entity {still_home.entity}" in said
     assert f"Its queues: {QUEUE}." in said
 
 
-def test_an_agent_waits_for_its_server_and_says_so(testbed: Testbed) -> None:
-    testbed.server.kill()
-    agent = testbed.start_agent()
-    wait_until(lambda: testbed.status()["server"]["error"], what="the problem is shown")
-    status = testbed.status()
+def test_an_agent_waits_for_its_server_and_says_so(forsaken: Testbed, server: RunningServer) -> None:
+    server.kill()
+    agent = forsaken.start_agent()
+    wait_until(lambda: forsaken.status()["server"]["error"], what="the problem is shown")
+    status = forsaken.status()
     assert status["agent"]["state"] == "starting"
     assert not status["server"]["reachable"]
     assert "connection refused" in status["server"]["error"]
-    testbed.server.start()
-    assert run_to_end(testbed, "true").state == "FINISHED"
+    server.start()
+    assert run_to_end(forsaken, "true").state == "FINISHED"
     assert agent.exit_code() is None
-    assert testbed.status()["server"]["reachable"]
+    assert forsaken.status()["server"]["reachable"]
 
 
 @pytest.mark.parametrize("outage", ["killed", "hung"])
-def test_what_happens_in_an_outage_is_told_after_it_once(testbed: Testbed, gate: Gate, outage: str) -> None:
-    testbed.start_agent()
-    good = testbed.push("sh", "-c", gate.wait)
-    bad = testbed.push("sh", "-c", f"{gate.wait}; exit 3")
-    wait_until(lambda: testbed.phase(good) == testbed.phase(bad) == "running", what="both jobs run")
+def test_what_happens_in_an_outage_is_told_after_it_once(
+    forsaken: Testbed, server: RunningServer, gate: Gate, outage: str
+) -> None:
+    forsaken.start_agent()
+    good = forsaken.push("sh", "-c", gate.wait)
+    bad = forsaken.push("sh", "-c", f"{gate.wait}; exit 3")
+    wait_until(lambda: forsaken.phase(good) == forsaken.phase(bad) == "running", what="both jobs run")
     if outage == "killed":
-        testbed.server.kill()
+        server.kill()
     else:
-        os.kill(testbed.server.process.pid, signal.SIGSTOP)
+        os.kill(server.process.pid, signal.SIGSTOP)
     gate.open()
-    wait_until(lambda: testbed.journal_states() == {good: "finished", bad: "failed"}, what="both jobs end")
-    assert testbed.outbox() == 2
-    assert testbed.status()["outbox"]["waiting"] == 2
+    wait_until(lambda: forsaken.journal_states() == {good: "finished", bad: "failed"}, what="both jobs end")
+    assert forsaken.outbox() == 2
+    assert forsaken.status()["outbox"]["waiting"] == 2
     if outage == "killed":
-        testbed.server.start()
+        server.start()
     else:
-        os.kill(testbed.server.process.pid, signal.SIGCONT)
-    ended = testbed.wait_over([good, bad])
+        os.kill(server.process.pid, signal.SIGCONT)
+    ended = forsaken.wait_over([good, bad])
     assert [(item.state, item.exit_code) for item in ended] == [("FINISHED", 0), ("FAILED", 3)]
-    wait_until(lambda: testbed.outbox() == 0, what="the outbox is empty")
-    told = [line for line in testbed.log().splitlines() if "A job is over." in line]
+    wait_until(lambda: forsaken.outbox() == 0, what="the outbox is empty")
+    told = [line for line in forsaken.log().splitlines() if "A job is over." in line]
     assert [sum(item in line for line in told) for item in (good, bad)] == [1, 1]
 
 
@@ -171,7 +184,7 @@ def test_nulls_are_nothing(running_home: Testbed, nulls: tuple[str, ...]) -> Non
         ({"overrides": {"args": {"a": 1}}}, "overrides"),
         ({"overrides": {"run_config": [1]}}, "overrides"),
         ({"resource": "kubernetes"}, "The resource kubernetes is not granted on this host"),
-        ({"job": "me/project/job:latest"}, "has no job me/project/job:latest."),
+        ({"job": "ENTITY/project/job:latest"}, "has no job ENTITY/project/job:latest."),
         ({"overrides": {"entry_point": []}}, "names no job, no repository, no code directory and no command"),
         ({"overrides": {"entry_point": [""]}}, "has no command to run"),
         ({"name": "a\0b"}, "has a zero byte"),
@@ -267,8 +280,9 @@ def test_garbage_at_the_control_socket_harms_nobody(running_home: Testbed, garba
 # The disk.
 
 
-def test_a_full_disk_stops_claims_and_nothing_else(tmp_path: Path, gate: Gate) -> None:
-    with make_testbed(tmp_path, max_jobs=2) as testbed, small_disk(testbed.state_dir, 8) as disk:
+@pytest.mark.root
+def test_a_full_disk_stops_claims_and_nothing_else(tmp_path: Path, account: Account, gate: Gate) -> None:
+    with make_testbed(tmp_path, account, max_jobs=2) as testbed, small_disk(testbed.state_dir, 8) as disk:
         agent = testbed.start_agent()
         running = testbed.push("sh", "-c", f"{gate.wait}; echo done")
         wait_until(lambda: testbed.phase(running) == "running", what="the job runs")

@@ -8,6 +8,8 @@ import pytest
 
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item
+from tests.support.processes import command_line
+from tests.support.server import RunningServer
 from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
@@ -15,9 +17,10 @@ START_TIMEOUT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")
-def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+def testbed(queue_server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    directory, account = tmp_path_factory.mktemp("testbed"), queue_server.account()
     jobs = {"start_timeout_seconds": START_TIMEOUT_SECONDS, "stop_grace_seconds": 0.3}
-    with make_testbed(tmp_path_factory.mktemp("house"), max_jobs=4, launchd={"jobs": jobs}) as opened:
+    with make_testbed(directory, account, max_jobs=4, launchd={"jobs": jobs}) as opened:
         opened.start_agent()
         yield opened
 
@@ -107,7 +110,7 @@ def test_a_killed_job_says_what_killed_it(testbed: Testbed, name: str, code: int
 def test_a_job_killed_from_outside_fails_with_that_reason(testbed: Testbed) -> None:
     item = testbed.push("sleep", "300")
     wait_until(lambda: testbed.phase(item) == "running", what="the job runs")
-    (job,) = [process for process in testbed.processes() if process.cmdline() == ["sleep", "300"]]
+    (job,) = [process for process in testbed.processes() if command_line(process) == "sleep 300"]
     job.kill()
     (ended,) = testbed.wait_over([item])
     assert (ended.state, ended.exit_code) == ("FAILED", 137)

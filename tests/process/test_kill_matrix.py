@@ -1,17 +1,23 @@
-"""Every failpoint × every way to die: no job is lost, none runs twice, none is left behind, and the reason is true.
+"""Every failpoint × every way to die: no job is lost, none runs twice or is left behind, and the reason is true.
 
-A house runs one job of each length while the process that reaches the failpoint dies there, once. What a dead
-supervisor needs is what systemd does: it is started again; a hung one is killed first, as the watchdog would.
+A process that raises or leaves goes as one that is killed does, but for its last words: one failpoint for each kind of
+process shows that, and the long run (``--long``) all others. A testbed runs one job of each length while the process
+that reaches the failpoint dies there, once. What a dead supervisor needs is what systemd does: it is started again; a
+hung one is killed first, as the watchdog would.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from ipc.failpoints import ACTIONS, FAILPOINTS
 from launchd.client.queue_server import Item
+from tests.support.processes import children_of, command_line
+from tests.support.server import Account, RunningServer, running_server
 from tests.support.testbed import AgentProcess, Testbed, make_testbed
 from tests.support.waiting import wait_until
 
@@ -28,28 +34,39 @@ KEEPER_REASONS = ("process that kept the job", "did not start", "failpoint")
 ABOUT_NO_JOB = ("supervisor.adopting", "supervisor.reported")
 
 
+#: Where, in the short run, a process of each kind raises and leaves too.
+EVERY_ACTION = ("worker.after_submit", "shim.spawned", "supervisor.recorded")
+
+
+def way_to_die(failpoint: str, action: str) -> Any:
+    """Return a row of the matrix."""
+    is_short = action in ("kill", "stop") or failpoint in EVERY_ACTION
+    return pytest.param(failpoint, action, marks=[] if is_short else pytest.mark.long, id=f"{failpoint}-{action}")
+
+
+MATRIX = [way_to_die(failpoint, action) for failpoint in FAILPOINTS for action in ACTIONS]
+
+
 @pytest.fixture
-def quick_house(tmp_path: Path) -> Iterator[Testbed]:
-    with make_testbed(tmp_path, max_jobs=2) as opened:
+def quick_house(tmp_path: Path, account: Account) -> Iterator[Testbed]:
+    with make_testbed(tmp_path, account, max_jobs=2) as opened:
         yield opened
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("failpoint", FAILPOINTS)
+@pytest.mark.parametrize(("failpoint", "action"), MATRIX)
 def test_any_process_may_die_anywhere(quick_house: Testbed, failpoint: str, action: str) -> None:
     fired = quick_house.directory / "fired"
     fired.mkdir()
     items = [leave_a_job_behind(quick_house)] if failpoint == "supervisor.adopting" else []
     armed = {"LAUNCHD_FAILPOINTS": f"{failpoint}={action}", "LAUNCHD_FAILPOINTS_ONCE": str(fired)}
     agent = quick_house.start_agent(**armed)
-    runs = quick_house.directory / "runs"
-    items += [quick_house.push("sh", "-c", RUN_SCRIPT, "job", str(runs), length) for length in LENGTHS]
+    items += push_one_of_each_length(quick_house)
 
     contained = is_contained(failpoint, action)
     keep_agent_alive(quick_house, agent, armed, fired / failpoint, contained=contained)
     ended = quick_house.wait_over(items)
 
-    assert_nothing_ran_twice(runs)
+    assert_nothing_ran_twice(quick_house.directory / "runs")
     for item in ended:
         assert_outcome_is_true(item, failpoint, quick_house, contained=contained)
     assert_journal_and_server_agree(quick_house, ended)
@@ -57,25 +74,40 @@ def test_any_process_may_die_anywhere(quick_house: Testbed, failpoint: str, acti
     assert_nothing_left(quick_house)
 
 
-@pytest.mark.parametrize("victim", ["fork server", "queue server"])
 @pytest.mark.parametrize("action", ["kill", "stop"])
-def test_the_servers_may_die_while_jobs_are_at_every_phase(quick_house: Testbed, victim: str, action: str) -> None:
+def test_the_fork_server_may_die_while_jobs_are_at_every_phase(quick_house: Testbed, action: str) -> None:
     quick_house.start_agent()
-    runs = quick_house.directory / "runs"
-    items = [quick_house.push("sh", "-c", RUN_SCRIPT, "job", str(runs), length) for length in LENGTHS]
-    if victim == "queue server":
-        disturb_queue_server(quick_house, action)
-    else:
-        disturb_fork_server(quick_house, action)
-    items += [quick_house.push("sh", "-c", RUN_SCRIPT, "job", str(runs), length) for length in LENGTHS]
+    items = push_one_of_each_length(quick_house)
+    disturb_fork_server(quick_house, action)
+    items += push_one_of_each_length(quick_house)
 
-    ended = quick_house.wait_over(items, timeout=50)
+    assert_all_finish(quick_house, items)
+
+
+@pytest.mark.parametrize("action", ["kill", "stop"])
+def test_the_queue_server_may_die_while_jobs_are_at_every_phase(tmp_path: Path, action: str) -> None:
+    with running_server(tmp_path) as server, closing(Testbed(tmp_path, server, max_jobs=2, launchd={})) as testbed:
+        testbed.start_agent()
+        items = push_one_of_each_length(testbed)
+        disturb_queue_server(testbed, server, action)
+        items += push_one_of_each_length(testbed)
+
+        assert_all_finish(testbed, items)
+
+
+def push_one_of_each_length(opened: Testbed) -> list[str]:
+    runs = opened.directory / "runs"
+    return [opened.push("sh", "-c", RUN_SCRIPT, "job", str(runs), length) for length in LENGTHS]
+
+
+def assert_all_finish(opened: Testbed, items: list[str]) -> None:
+    ended = opened.wait_over(items, timeout=50)
 
     assert [item.state for item in ended] == ["FINISHED"] * len(items)
-    assert_nothing_ran_twice(runs)
-    assert_journal_and_server_agree(quick_house, ended)
-    assert_said_once(quick_house, ended)
-    assert_nothing_left(quick_house)
+    assert_nothing_ran_twice(opened.directory / "runs")
+    assert_journal_and_server_agree(opened, ended)
+    assert_said_once(opened, ended)
+    assert_nothing_left(opened)
 
 
 def test_an_end_that_the_fork_server_cannot_tell_is_noticed(quick_house: Testbed) -> None:
@@ -95,8 +127,7 @@ def test_an_end_that_the_fork_server_cannot_tell_is_noticed(quick_house: Testbed
 
 
 def idle_workers(opened: Testbed) -> int:
-    agent = psutil.Process(opened.agent.pid if opened.agent else 0)
-    return sum("worker idle" in " ".join(process.cmdline()) for process in agent.children(recursive=True))
+    return sum("worker idle" in command_line(process) for process in children_of(opened.agent_pid, all_below=True))
 
 
 def leave_a_job_behind(opened: Testbed) -> str:
@@ -125,19 +156,17 @@ def keep_agent_alive(
     opened.start_agent(**environ)
 
 
-def disturb_queue_server(opened: Testbed, action: str) -> None:
-    process = psutil.Process(opened.server.process.pid)
+def disturb_queue_server(opened: Testbed, server: RunningServer, action: str) -> None:
     if action == "stop":
-        process.suspend()
+        psutil.Process(server.process.pid).suspend()
         wait_until(lambda: not opened.status()["server"]["reachable"], timeout=30, what="the outage was noticed")
-    opened.server.restart()
+    server.restart()
 
 
 def disturb_fork_server(opened: Testbed, action: str) -> None:
     wait_until(lambda: opened.status()["jobs"], what="a job was claimed")
-    agent = psutil.Process(opened.agent.pid if opened.agent else 0)
     titled = wait_until(
-        lambda: [child for child in agent.children() if "fork server" in " ".join(child.cmdline())],
+        lambda: [child for child in children_of(opened.agent_pid) if "fork server" in command_line(child)],
         what="the fork server holds what workers need, and says what it is",
     )
     fork_server = titled[0]

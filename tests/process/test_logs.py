@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gate import Gate
+from tests.support.server import Account
 from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
@@ -15,14 +16,9 @@ NOBODY_HERE = "No agent runs here"
 
 
 @pytest.fixture
-def testbed(tmp_path: Path) -> Iterator[Testbed]:
-    with make_testbed(tmp_path, max_jobs=1) as opened:
+def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
+    with make_testbed(tmp_path, account, max_jobs=1) as opened:
         yield opened
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path / "gate")
 
 
 def command(testbed: Testbed, *words: str) -> list[str]:

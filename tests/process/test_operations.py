@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.gate import Gate
 from tests.support.lossy_proxy import lossy_proxy
+from tests.support.processes import command_line
+from tests.support.server import Account
 from tests.support.testbed import QUEUE, ROOT, AgentProcess, Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
 
@@ -29,14 +31,9 @@ MANY = 64
 
 
 @pytest.fixture
-def testbed(tmp_path: Path) -> Iterator[Testbed]:
-    with make_testbed(tmp_path, max_jobs=2, launchd={"jobs": {"stop_grace_seconds": 0.5}}) as opened:
+def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
+    with make_testbed(tmp_path, account, max_jobs=2, launchd={"jobs": {"stop_grace_seconds": 0.5}}) as opened:
         yield opened
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path / "gate")
 
 
 def push_waiting(testbed: Testbed, gate: Gate, **spec: Any) -> str:
@@ -54,7 +51,7 @@ def output(testbed: Testbed, item_id: str) -> str:
 
 def workers(testbed: Testbed) -> list[psutil.Process]:
     """Return the workers that have a job of this house."""
-    return [process for process in testbed.processes() if "launchd: worker" in " ".join(process.cmdline())]
+    return [process for process in testbed.processes() if "launchd: worker" in command_line(process)]
 
 
 def jobs_in_phase(testbed: Testbed, phase: str) -> list[str]:
@@ -332,29 +329,25 @@ def test_a_job_does_not_feel_its_workers_death(testbed: Testbed, gate: Gate) -> 
     assert testbed.status()["counters"]["worker_losses"] == 1
 
 
-def title_of(process: psutil.Process) -> str:
-    return " ".join(process.cmdline()).strip()
-
-
 def test_processes_say_what_they_are(testbed: Testbed, gate: Gate) -> None:
     testbed.start_agent()
     item = push_waiting(testbed, gate)
     wait_running(testbed, item)
     title = f"launchd: worker {QUEUE}/{item} running"
     worker = psutil.Process(testbed.job(item)["worker_pid"])
-    wait_until(lambda: title_of(worker) == title, 3.0, f"the title {title}")
-    assert title_of(psutil.Process(worker.ppid())) == "launchd: fork server"
+    wait_until(lambda: command_line(worker) == title, 3.0, f"the title {title}")
+    assert command_line(psutil.Process(worker.ppid())) == "launchd: fork server"
     gate.open()
     testbed.wait_over([item])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
-def test_jobs_run_as_the_user_of_the_policy() -> None:
+@pytest.mark.root
+def test_jobs_run_as_the_user_of_the_policy(account: Account) -> None:
     # Below a directory that other users may enter, unlike pytest's own.
     with TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         policy = {"resources": ["local-process"], "run_as_user": "nobody"}
-        with make_testbed(Path(name), launchd={"policy": policy}) as opened:
+        with make_testbed(Path(name), account, launchd={"policy": policy}) as opened:
             opened.start_agent()
             item = opened.push("sh", "-c", "id -un; touch written; stat -c %a written")
             opened.wait_over([item])

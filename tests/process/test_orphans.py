@@ -6,14 +6,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.processes import is_gone
+from tests.support.processes import children_of, command_line, is_gone
+from tests.support.server import Account
 from tests.support.testbed import AgentProcess, Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def agent_house(tmp_path: Path) -> Iterator[Testbed]:
-    with make_testbed(tmp_path) as opened:
+def agent_house(tmp_path: Path, account: Account) -> Iterator[Testbed]:
+    with make_testbed(tmp_path, account) as opened:
         yield opened
 
 
@@ -31,8 +32,8 @@ def test_a_stopped_process_goes_with_its_supervisor(agent_house: Testbed, stoppe
 
 def spare_worker(agent: AgentProcess) -> tuple[psutil.Process, psutil.Process] | None:
     """Return the fork server and a worker of it that has no job yet."""
-    for child in psutil.Process(agent.pid).children():
-        for worker in child.children():
-            if worker.cmdline()[:1] == ["launchd: worker idle"]:
+    for child in children_of(agent.pid):
+        for worker in children_of(child.pid):
+            if command_line(worker) == "launchd: worker idle":
                 return child, worker
     return None

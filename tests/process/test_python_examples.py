@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import Program, program
+from tests.support.server import RunningServer
 from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
@@ -24,8 +25,8 @@ EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    with make_testbed(tmp_path_factory.mktemp("house")) as opened:
+def testbed(tmp_path_factory: pytest.TempPathFactory, queue_server: RunningServer) -> Iterator[Testbed]:
+    with make_testbed(tmp_path_factory.mktemp("testbed"), queue_server.account()) as opened:
         opened.start_agent()
         yield opened
 

@@ -12,19 +12,17 @@ from launchd import Api, ExecutionError, LaunchError, launch
 from launchd.api.embedded import launcher
 from launchd.api.submitted_run import SubmittedRun
 from tests.support.program import program
-from tests.support.server import RunningServer, running_server
+from tests.support.server import Account, RunningServer
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    directory = tmp_path_factory.mktemp("server")
-    with running_server(directory) as running:
-        yield running
+def server(queue_server: RunningServer) -> Account:
+    return queue_server.account()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def environ(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def environ(server: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What a user has in the environment, here and in programs."""
     ours = {
         "WANDB_BASE_URL": server.url,
@@ -93,7 +91,7 @@ def test_the_process_that_runs_it_is_killed_and_the_run_goes_on() -> None:
     assert run.logs() == "begun\n"
 
 
-def test_a_run_reports_to_the_server_it_was_given(server: RunningServer) -> None:
+def test_a_run_reports_to_the_server_it_was_given(server: Account) -> None:
     api = Api(base_url=server.url, api_key="k" * 40, entity="somebody", project="Vision")
 
     run = launch(api, entry_point=["sh", "-c", "echo $WANDB_API_KEY $WANDB_ENTITY $WANDB_PROJECT"])

@@ -7,19 +7,20 @@ import sys
 from pathlib import Path
 
 from launchd.agent.control.client import ControlError
+from tests.support.server import Account
 from tests.support.testbed import ROOT, Testbed, make_testbed
 from tests.support.waiting import wait_until
 
 #: Runs the real agent, in which the control socket's thread meets an error that nobody expected.
 BROKEN_AGENT = """
 import sys
-from launchd import control
+from launchd.agent.control import server
 from launchd.cli import main
 
 def fail(self, client):
     raise RuntimeError("on purpose")
 
-control.ControlServer._serve = fail
+server.ControlServer._serve = fail
 main(["agent", "-c", sys.argv[1]])
 """
 
@@ -29,8 +30,8 @@ def ask_in_vain(testbed: Testbed) -> None:
         testbed.ask(command="status")
 
 
-def test_a_thread_that_dies_ends_the_agent_for_a_new_one_to_begin(tmp_path: Path) -> None:
-    with make_testbed(tmp_path) as testbed:
+def test_a_thread_that_dies_ends_the_agent_for_a_new_one_to_begin(tmp_path: Path, account: Account) -> None:
+    with make_testbed(tmp_path, account) as testbed:
         environ = os.environ | {"WANDB_API_KEY": testbed.server.key, "WANDB_BASE_URL": testbed.server.url}
         command = [sys.executable, "-c", BROKEN_AGENT, str(testbed.config_path)]
         with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as agent:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.plain_proxy import plain_proxy
+from tests.support.server import RunningServer
 from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
 from tests.support.wandb_faults import Fault
@@ -15,7 +16,7 @@ from tests.support.wandb_server import KEY, Flavour, WandbServer, wandb_server
 
 LEASE_SECONDS = 1.5
 
-#: One of each class; every fault at every operation is in tests/unit/launchd/test_wandb_faults.py.
+#: One of each class; every fault at every operation is in tests/unit/agent/test_wandb_faults.py.
 FAULTS = (
     Fault.STATUS_400,
     Fault.ERRORS_200,
@@ -46,8 +47,8 @@ send(place, {"complete": True, "exitcode": 0})
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    with make_testbed(tmp_path_factory.mktemp("house")) as opened:
+def ours(tmp_path_factory: pytest.TempPathFactory, queue_server: RunningServer) -> Iterator[Testbed]:
+    with make_testbed(tmp_path_factory.mktemp("testbed"), queue_server.account()) as opened:
         yield opened
 
 

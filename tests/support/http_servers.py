@@ -25,6 +25,8 @@ class QuietHandler(BaseHTTPRequestHandler):
     """Says nothing of its requests, and keeps connections."""
 
     protocol_version = "HTTP/1.1"
+    #: Otherwise a body waits 40 ms until the client has acknowledged the headers.
+    disable_nagle_algorithm = True
 
     def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)

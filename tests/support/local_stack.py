@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from tests.support.processes import children_of, command_line
 from tests.support.waiting import wait_until
 
 #: Every process that `up` has started is gone after this.
@@ -81,10 +82,10 @@ class LocalStackProcess:
 
     def processes(self) -> list[psutil.Process]:
         """Return the server and the agent."""
-        return psutil.Process(self.process.pid).children()
+        return children_of(self.process.pid)
 
     def child(self, name: str) -> psutil.Process:
-        return next(process for process in self.processes() if name in process.cmdline())
+        return next(process for process in self.processes() if name in command_line(process).split())
 
 
 def make_repository(path: Path) -> str:

@@ -1,18 +1,25 @@
 """A real queue server on a real socket, in a process of its own that tests may kill."""
 
+import functools
 import itertools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import requests
+
+from launchd.server.settings import ServerSettings
+from launchd.server.store.factory import migration_transaction
+from launchd.server.store.migrate import migrate
 
 START_SECONDS = 45.0
 STOP_SECONDS = 10.0
@@ -175,6 +182,19 @@ class Api:
         return str(found["state"])
 
 
+@dataclass(frozen=True)
+class Account:
+    """A user of a server that other tests use too, with an entity of the same name."""
+
+    url: str
+    key: str
+    entity: str
+
+    def api(self) -> Api:
+        """A new connection as this user."""
+        return Api(self.url, self.key)
+
+
 class RunningServer:
     """One server over one data directory, through any number of deaths. `url` stays the same."""
 
@@ -196,6 +216,13 @@ class RunningServer:
     def api(self) -> Api:
         """A new connection as the admin."""
         return Api(self.url, self.key)
+
+    def account(self) -> Account:
+        """A new user with an entity of their own."""
+        name = fresh_name("user")
+        with self.api() as admin:
+            made = admin.mutate("createUser", "key", email=f"{name}@example.org", username=name, admin=False)
+        return Account(self.url, made["key"], name)
 
     def start(self) -> None:
         """Start the process; returns when it answers."""
@@ -262,9 +289,31 @@ def _store_environment() -> dict[str, str]:
     return {"LAUNCHD_DATABASE_URL": _new_database()} if _new_database else {}
 
 
+@functools.cache
+def _migrated_database() -> bytes:
+    """The file of a SQLite database with the tables of the store and no rows: a copy is faster than to migrate each."""
+    with tempfile.TemporaryDirectory() as name:
+        settings = ServerSettings(data_dir=Path(name))
+        with migration_transaction(settings) as connection:
+            migrate(connection, "the template")
+        return settings.database_path.read_bytes()
+
+
+def _give_tables(data_dir: Path) -> None:
+    """Put a migrated database where a new server will look for its own, unless there is anything."""
+    if _new_database is None and not data_dir.exists():
+        data_dir.mkdir(mode=0o700)
+        ServerSettings(data_dir=data_dir).database_path.write_bytes(_migrated_database())
+
+
 @contextmanager
-def running_server(directory: Path, *options: str) -> Iterator[RunningServer]:
-    """A server with its data below `directory`, killed at the end; options are those of `python -m launchd.server`."""
+def running_server(directory: Path, *options: str, empty: bool = False) -> Iterator[RunningServer]:
+    """A server with its data below `directory`, killed at the end; options are those of `python -m launchd.server`.
+
+    It finds its tables made, unless it shall begin with nothing (`empty`).
+    """
+    if not empty:
+        _give_tables(directory / "server")
     server = RunningServer(directory / "server", options)
     try:
         yield server

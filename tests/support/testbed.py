@@ -1,4 +1,4 @@
-"""A whole house for a test: a queue server, an agent, their files; started, killed and looked at from outside."""
+"""A testbed: a queue server, an agent and their files, started, killed and looked at from outside."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import yaml
 
 from launchd.agent.control.client import ControlError, ask
 from launchd.client.queue_server import Item, QueueServer
-from tests.support.processes import holds_files_below
-from tests.support.server import RunningServer, running_server
+from tests.support.processes import holds_files_below, list_of
+from tests.support.server import Account, RunningServer, running_server
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,9 @@ class Testbed:
 
     __test__ = False  # not a class of tests, whatever its name begins with
 
-    def __init__(self, directory: Path, server: RunningServer, *, max_jobs: int, launchd: Mapping[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, server: RunningServer | Account, *, max_jobs: int, launchd: Mapping[str, Any]
+    ) -> None:
         self.directory = directory
         self.server = server
         self.client = QueueServer(server.url, server.key)
@@ -162,21 +164,24 @@ class Testbed:
 
     def journal_states(self) -> dict[str, str]:
         """Return the state of each job in the journal, by item."""
-        with sqlite3.connect(f"file:{self.state_dir}/journal.sqlite?mode=ro", uri=True) as journal:
-            rows = journal.execute("SELECT item_id, record FROM jobs").fetchall()
+        rows = self._in_journal("SELECT item_id, record FROM jobs")
         return {item_id: json.loads(record)["state"] for item_id, record in rows}
 
     def outbox(self) -> int:
         """Return how many rows wait in the outbox."""
-        with sqlite3.connect(f"file:{self.state_dir}/journal.sqlite?mode=ro", uri=True) as journal:
-            return int(journal.execute("SELECT count(*) FROM outbox").fetchone()[0])
+        return int(self._in_journal("SELECT count(*) FROM outbox")[0][0])
 
     def log(self) -> str:
         return self.agent_log.read_text(errors="replace")
 
     def processes(self) -> list[psutil.Process]:
         """Return what holds some of the agent's state: workers with a job, shims, jobs; not the agent itself."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        return list_of(self._is_ours)
+
+    @property
+    def agent_pid(self) -> int:
+        assert self.agent is not None
+        return self.agent.pid
 
     def close(self) -> None:
         """End the agent, if one runs."""
@@ -185,22 +190,33 @@ class Testbed:
             self.agent.kill()
         self.client.close()
 
+    def _in_journal(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(f"file:{self.state_dir}/journal.sqlite?mode=ro", uri=True)) as journal:
+            return journal.execute(query).fetchall()
+
     def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            if process.pid == os.getpid() or (self.agent is not None and process.pid == self.agent.pid):
-                return False
-            return holds_files_below(self.state_dir, process.pid)
-        except OSError:
+        if process.pid in (os.getpid(), self.agent.pid if self.agent else None):
             return False
+        return holds_files_below(self.state_dir, process.pid)
 
 
 @contextmanager
-def make_testbed(directory: Path, *, max_jobs: int = 4, launchd: Mapping[str, Any] | None = None) -> Iterator[Testbed]:
-    """Open a house in ``directory``; everything started in it ends with it."""
-    (directory / "server").mkdir()
-    with running_server(directory / "server") as server:
+def make_testbed(
+    directory: Path,
+    account: Account | None = None,
+    *,
+    max_jobs: int = 4,
+    launchd: Mapping[str, Any] | None = None,
+) -> Iterator[Testbed]:
+    """Open a testbed in ``directory``; everything started in it ends with it.
+
+    It is at the server of ``account``, or at a server of its own for a test that kills it or needs to be alone there.
+    """
+    with ExitStack() as stack:
+        server: RunningServer | Account | None = account
+        if server is None:
+            (directory / "server").mkdir()
+            server = stack.enter_context(running_server(directory / "server"))
         opened = Testbed(directory, server, max_jobs=max_jobs, launchd=launchd or {})
-        try:
-            yield opened
-        finally:
-            opened.close()
+        stack.callback(opened.close)
+        yield opened

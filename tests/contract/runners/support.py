@@ -20,6 +20,7 @@ from ipc.settings import JobsConfig, PolicyRules
 from ipc.states import TERMINAL_STATES
 from ipc.work_order import WorkOrder, write_order
 from launchd.agent.output_reader import OutputReader
+from tests.support.processes import children_of
 from tests.support.waiting import wait_until
 from workers.runners import LaunchRequest, Runner, Status, create_runner
 
@@ -131,7 +132,7 @@ class WorkerProcess:
 
     def forked(self) -> list[psutil.Process]:
         """Return what the worker has forked and still lives."""
-        return psutil.Process(self._process.pid).children(recursive=True)
+        return children_of(self._process.pid, all_below=True)
 
     def kill(self) -> None:
         """End the worker as the kernel would in want of memory."""

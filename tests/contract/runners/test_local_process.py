@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 from workers.output import OutputWriter
 from workers.runners.local_process import LocalProcessRunner, host_environment
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
+as_root = pytest.mark.root
 
 #: Two descendants that nothing but a walk of all processes finds: a session of its own, and a double fork of that.
 HIDER = "setsid sh -c 'echo $$ >> pids; exec sleep 60' &"

@@ -10,6 +10,7 @@ import pytest
 
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.processes import list_of
 from tests.support.waiting import wait_until
 from workers.runners import local_process
 from workers.runners.local_process import LocalProcessRunner
@@ -36,26 +37,12 @@ def let_end(job: Job) -> None:
 def shims(job: Job) -> list[psutil.Process]:
     """Return all shims of the job, waiting ones too."""
     log = job.directory / "worker.log"
-    return [process for process in psutil.process_iter() if holds(process, log)]
-
-
-def holds(process: psutil.Process, path: Path) -> bool:
-    try:
-        return Path(f"/proc/{process.pid}/fd/2").readlink() == path
-    except OSError:
-        return False
+    return list_of(lambda process: Path(f"/proc/{process.pid}/fd/2").readlink() == log)
 
 
 def processes_of(job: Job) -> list[psutil.Process]:
     """Return what runs of the job itself."""
-    return [process for process in psutil.process_iter() if works_in(process, job.work)]
-
-
-def works_in(process: psutil.Process, directory: Path) -> bool:
-    try:
-        return Path(process.cwd()) == directory
-    except psutil.Error:
-        return False
+    return list_of(lambda process: Path(process.cwd()) == job.work)
 
 
 def test_a_worker_that_dies_before_the_launch_leaves_nothing(job: Job) -> None:

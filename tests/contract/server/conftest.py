@@ -13,7 +13,7 @@ from tests.support.server import Api, RunningServer, fresh_name, running_server,
 NewDatabase = Callable[[], str]
 
 
-@pytest.fixture(scope="package", autouse=True, params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", autouse=True, params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest) -> Iterator[NewDatabase | None]:
     """The store of every server in a test: the whole suite holds for both databases."""
     new_database = None
@@ -24,9 +24,15 @@ def store(request: pytest.FixtureRequest) -> Iterator[NewDatabase | None]:
         yield new_database
 
 
-@pytest.fixture(scope="package")
-def server(store: NewDatabase | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:  # noqa: ARG001
-    with running_server(tmp_path_factory.mktemp("server")) as running:
+@pytest.fixture(scope="module")
+def server(store: NewDatabase | None, request: pytest.FixtureRequest) -> RunningServer:
+    running: RunningServer = request.getfixturevalue("queue_server" if store is None else "postgresql_server")
+    return running
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with stored_in(cluster.fresh_database), running_server(tmp_path_factory.mktemp("server")) as running:
         yield running
 
 

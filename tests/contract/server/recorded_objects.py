@@ -6,12 +6,16 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import requests
 
 from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, fresh_name
+
+#: The recorded requests and answers, by the names of their files.
+CAPTURES = {path.stem: json.loads(path.read_text()) for path in sorted(Path(__file__).parent.glob("captures/*.json"))}
 
 PROJECT = "proj1"
 TYPE, FILE = "job", "f.txt"

@@ -5,23 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server.test_artifacts import Logging
+from tests.support.artifacts import Logging, in_project, versions
 from tests.support.server import Api, RefusedByServer, fresh_name
-
-IN_PROJECT = 'project(name: "proj1", entityName: "me")'
-
-
-def in_project(api: Api, selection: str, **variables: str) -> Any:
-    declared = ", ".join(f"${name}: String!" for name in variables)
-    parameters = f"({declared})" if declared else ""
-    found = api.run(f"query{parameters} {{ {IN_PROJECT} {{ {selection} }} }}", variables)
-    return found["project"]
-
-
-def versions(api: Api, count: int, **more: object) -> list[Logging]:
-    """Versions of one new artifact."""
-    name = fresh_name("many")
-    return [Logging(api, {"a": f"{name}{number}".encode()}, name=name, **more).log() for number in range(count)]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,6 @@
 """Logging an artifact as W&B's clients do it, and getting it back byte for byte."""
 
-import base64
-import hashlib
 import http.client
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,85 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from tests.support.artifacts import Logging, captured, md5_of
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
-
-CAPTURES = Path(__file__).parent / "captures"
-
-
-def md5_of(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content).digest()).decode()
-
-
-def captured(operation: str) -> str:
-    """The document as wandb 0.20's core sends it."""
-    body = json.loads((CAPTURES / f"{operation}__0.20.1__wandb-core.json").read_text())["request_body"]
-    return str(body["query"])
-
-
-class Logging:
-    """One artifact on its way."""
-
-    def __init__(self, api: Api, files: dict[str, bytes], *, name: str | None = None, **more: object) -> None:
-        self.api = api
-        self.files = files
-        self.name = name or fresh_name("code")
-        wanted = {
-            "entityName": "me",
-            "projectName": "proj1",
-            "artifactTypeName": "code",
-            "artifactCollectionName": self.name,
-            "digest": hashlib.md5(repr(sorted(files.items())).encode()).hexdigest(),
-            "aliases": [{"artifactCollectionName": self.name, "alias": "latest"}],
-            **more,
-        }
-        self.made = api.run(captured("CreateArtifact"), {"input": wanted})["createArtifact"]["artifact"]
-        self.id: str = self.made["id"]
-
-    def announce(self) -> list[dict[str, object]]:
-        specs = [{"artifactID": self.id, "name": name, "md5": md5_of(data)} for name, data in self.files.items()]
-        answer = self.api.run(captured("CreateArtifactFiles"), {"artifactFiles": specs, "storageLayout": "V2"})
-        return [edge["node"] for edge in answer["createArtifactFiles"]["files"]["edges"]]
-
-    def upload(self) -> None:
-        for node, data in zip(self.announce(), self.files.values(), strict=True):
-            if node["uploadUrl"] is not None:
-                assert requests.put(str(node["uploadUrl"]), data, timeout=20).status_code == 200
-
-    def manifest(self, contents: dict[str, object] | None = None) -> None:
-        said = {name: {"digest": md5_of(data), "size": len(data)} for name, data in self.files.items()}
-        manifest = json.dumps({"version": 1, "contents": said if contents is None else contents}).encode()
-        values = {
-            "artifactID": self.id,
-            "name": "wandb_manifest.json",
-            "entityName": "me",
-            "projectName": "proj1",
-            "runName": "r",
-            "manifestType": "FULL",
-        }
-        query = captured("CreateArtifactManifest")
-        self.api.run(query, values | {"digest": "", "includeUpload": False})
-        made = self.api.run(query, values | {"digest": md5_of(manifest), "includeUpload": True})
-        url = made["createArtifactManifest"]["artifactManifest"]["file"]["uploadUrl"]
-        if url is not None:
-            assert requests.put(url, manifest, timeout=20).status_code == 200
-
-    def commit(self) -> dict[str, object]:
-        answer = self.api.run(captured("CommitArtifact"), {"artifactID": self.id})
-        committed: dict[str, object] = answer["commitArtifact"]["artifact"]
-        return committed
-
-    def log(self) -> "Logging":
-        self.upload()
-        self.manifest()
-        self.commit()
-        return self
-
-    def look(self, selection: str) -> dict[str, object]:
-        found: dict[str, object] = self.api.run(
-            f"query($id: ID!) {{ artifact(id: $id) {{ {selection} }} }}", {"id": self.id}
-        )["artifact"]
-        return found
 
 
 def test_a_directory_comes_back_byte_for_byte(api: Api) -> None:

@@ -8,8 +8,7 @@ import pytest
 import requests
 
 from tests.contract.server.conftest import QueueAndAgent
-from tests.contract.server.recorded_objects import FILE, PROJECT, RecordedObjects, put
-from tests.contract.server.test_captures import CAPTURES
+from tests.contract.server.recorded_objects import CAPTURES, FILE, PROJECT, RecordedObjects, put
 from tests.support.server import Api, RunningServer
 
 

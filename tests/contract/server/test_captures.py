@@ -1,17 +1,14 @@
 """Requests as recorded from W&B's clients (0.20 and 0.31), replayed with this server's ids and names."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.server.conftest import QueueAndAgent
-from tests.contract.server.recorded_objects import RecordedObjects, put_in
+from tests.contract.server.recorded_objects import CAPTURES, RecordedObjects, put_in
 from tests.contract.server.shapes import misfits
 from tests.support.server import Api
 
-CAPTURES = {path.stem: json.loads(path.read_text()) for path in sorted(Path(__file__).parent.glob("captures/*.json"))}
 GRAPHQL = {name: capture for name, capture in CAPTURES.items() if "operation" in capture}
 PROBES = {name: capture for name, capture in GRAPHQL.items() if "__type(" in capture["request_body"]["query"]}
 REQUESTS = {name: capture for name, capture in GRAPHQL.items() if name not in PROBES}

@@ -6,13 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from tests.contract.server.test_artifacts import Logging
+from tests.support.artifacts import Logging, collect, content, delete, downloaded, files_of
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
@@ -32,32 +31,6 @@ def small(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 def api(small: RunningServer) -> Iterator[Api]:
     with small.api() as client:
         yield client
-
-
-def files_of(server: RunningServer) -> set[Path]:
-    kept = ("files", "run-files")
-    found = {path for part in kept for path in (server.data_dir / part).rglob("*") if path.is_file()}
-    return {path for path in found if path.parent.name != "locks"}
-
-
-def collect(api: Api) -> Any:
-    return api.mutate("collectGarbage", "removedFiles removedBytes usedBytes")
-
-
-def content(size: int = 1000) -> bytes:
-    return fresh_name("content").encode().ljust(size, b".")
-
-
-def delete(api: Api, logged: Logging) -> None:
-    api.mutate("deleteArtifact", "artifact { id }", artifactID=logged.id, deleteAliases=True)
-
-
-def downloaded(logged: Logging) -> dict[str, bytes]:
-    edges: Any = logged.look("files { edges { node { name directUrl } } }")["files"]
-    links = {edge["node"]["name"]: edge["node"]["directUrl"] for edge in edges["edges"]}
-    answers = {name: requests.get(link, timeout=20) for name, link in links.items()}
-    assert all(answer.status_code == 200 for answer in answers.values())
-    return {name: answer.content for name, answer in answers.items()}
 
 
 def test_files_of_what_is_deleted_go_and_shared_ones_stay(api: Api, small: RunningServer) -> None:
@@ -203,6 +176,7 @@ def test_what_a_killed_upload_left_is_removed(tmp_path: Path) -> None:
         assert files_of(server) == set()
 
 
+@pytest.mark.dialect
 def test_garbage_collection_takes_nothing_from_running_uploads(tmp_path: Path) -> None:
     """The same few contents are logged, deleted and collected at once, and the server dies again and again."""
     contents = [content() for _ in range(4)]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.contract.server.test_silence import SIZE, begun
+from tests.support.half_requests import SIZE, begun
 from tests.support.server import RunningServer, fresh_name, running_server
 
 # Nothing of this comes as far as the store.

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import requests
 
-from tests.contract.server.test_artifacts import Logging
+from tests.support.artifacts import Logging
 from tests.support.runs import ClientRun
 from tests.support.server import RefusedByServer, RunningServer, running_server
 from tests.support.small_disk import small_disk
@@ -19,6 +19,7 @@ from tests.support.small_disk import small_disk
 sqlite_only = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 
+@pytest.mark.dialect
 def test_every_answer_outlives_a_death(tmp_path: Path) -> None:
     with running_server(tmp_path) as server, server.api() as api:
         agent = api.create_agent(api.create_queue("q"))
@@ -83,6 +84,7 @@ def test_a_database_that_is_none_is_named_at_the_start(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.root
 def test_an_upload_that_fills_the_disk_is_answered_503_and_leaves_nothing(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 8) as disk, running_server(disk) as server, server.api() as api:
         run = ClientRun(api)

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 
 from tests.contract.server.conftest import QueueAndAgent
-from tests.contract.server.test_sweeps import ClientSweep
 from tests.support.runs import ClientRun
 from tests.support.server import Api, fresh_name
+from tests.support.sweeps import ClientSweep
 
 HEAD = "method: random\nparameters: {x: {min: 0.0, max: 1.0}}\n"
 BANDS = "early_terminate: {type: hyperband, min_iter: 2, eta: 2}\n"

@@ -9,6 +9,8 @@ import requests
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, running_server
 
+pytestmark = pytest.mark.dialect
+
 
 def test_history_summary_and_metrics_are_kept(api: Api) -> None:
     run = ClientRun(api)

@@ -16,13 +16,14 @@ from tests.support.field_args import FIELDS, SCHEMA
 from tests.support.field_paths import WAYS, Way, query_along, reached, sane
 from tests.support.fuzz import Values
 from tests.support.isolation import Isolation, ask, selection, setting
+from tests.support.long_tests import is_long
 from tests.support.server import RefusedByServer, RunningServer
 from tests.support.tenant import Tenant
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
-EXAMPLES = 16
-"""Examples per field. All of them together take half a minute."""
+SHORT_EXAMPLES, LONG_EXAMPLES = 8, 100
+"""Examples per field."""
 SECONDS = 5.0
 """The longest that a request may take, on a busy machine."""
 MEGABYTE = 1024 * 1024
@@ -51,9 +52,13 @@ def kinds_of(field: str) -> dict[str, GraphQLInputType]:
     return {argument: told.type for argument, told in root.fields[name].args.items()}
 
 
-QUIET = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+@pytest.fixture(scope="module")
+def fuzzing(request: pytest.FixtureRequest) -> settings:
+    """How often: always the same examples, as nobody could tell otherwise what failed where."""
+    examples = LONG_EXAMPLES if is_long(request.config) else SHORT_EXAMPLES
+    return settings(
+        max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
 
 
 def check(answer: str, started: float, victim: Tenant) -> None:
@@ -64,10 +69,10 @@ def check(answer: str, started: float, victim: Tenant) -> None:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_no_argument_breaks_a_field(isolation: Isolation, stranger: Tenant, field: str) -> None:
+def test_no_argument_breaks_a_field(isolation: Isolation, stranger: Tenant, fuzzing: settings, field: str) -> None:
     before = isolation.snapshot()
 
-    @QUIET
+    @fuzzing
     @given(arguments=Values(isolation.victim, stranger).arguments(kinds_of(field)))
     def answered(arguments: dict[str, object]) -> None:
         started = time.monotonic()
@@ -94,10 +99,12 @@ def selection_of(way: Way, depth: int) -> str:
 
 
 @pytest.mark.parametrize("field", WAYS)
-def test_no_argument_breaks_a_field_below_the_root(isolation: Isolation, stranger: Tenant, field: str) -> None:
+def test_no_argument_breaks_a_field_below_the_root(
+    isolation: Isolation, stranger: Tenant, fuzzing: settings, field: str
+) -> None:
     before = isolation.snapshot()
 
-    @QUIET
+    @fuzzing
     @given(
         asked=Values(isolation.victim, stranger).along(WAYS[field], stranger, isolation.victim), depth=st.integers(1, 3)
     )

@@ -8,6 +8,8 @@ from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, RefusedByServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.dialect
+
 
 def test_an_item_goes_from_push_to_finished(api: Api, queue_and_agent: QueueAndAgent) -> None:
     item = api.push(queue_and_agent.queue, {"project": "Mnist", "name": "first"})

@@ -8,6 +8,8 @@ from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, running_server
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.dialect
+
 LEASE_SECONDS = 0.5
 
 

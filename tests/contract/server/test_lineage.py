@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server.test_artifacts import Logging
 from tests.support.accounts import Accounts, make_accounts
+from tests.support.artifacts import Logging
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name
 
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.server.test_artifact_reading import in_project, versions
-from tests.contract.server.test_artifacts import Logging
 from tests.support.accounts import Accounts
+from tests.support.artifacts import Logging, in_project, versions
 from tests.support.server import Api, RefusedByServer, fresh_name
 
 MEMBERSHIP = "versionIndex aliases { alias } artifactCollection { __typename name } artifact { id versionIndex }"

@@ -8,6 +8,8 @@ import pytest
 from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, RefusedByServer, fresh_name
 
+pytestmark = pytest.mark.dialect
+
 ARGS = {
     "kubernetes": {"gpus": "{{gpus}}", "name": "job-{{size}}", "limits": {"cpu": 1, "memory": "1g"}, "list": [1, 2]}
 }

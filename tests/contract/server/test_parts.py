@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.server.test_artifacts import Logging, md5_of
-from tests.contract.server.test_collection import collect, downloaded, files_of
+from tests.support.artifacts import Logging, collect, downloaded, files_of, md5_of
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 

@@ -9,6 +9,8 @@ from tests.contract.server.conftest import QueueAndAgent
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, fresh_name
 
+pytestmark = pytest.mark.dialect
+
 RUNS = """query($p: String, $f: JSONString, $o: String, $after: String, $n: Int) { project(name: $p) {
     runCount(filters: $f) readOnly
     runs(filters: $f, order: $o, after: $after, first: $n) {

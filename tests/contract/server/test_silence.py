@@ -1,20 +1,16 @@
 """Stalled senders that do not close the connection, as after a failure of their machine or network."""
 
-import base64
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from tests.contract.server.test_artifacts import Logging
-from tests.contract.server.test_collection import files_of
+from tests.support.artifacts import files_of
+from tests.support.half_requests import SIZE, TARGETS, begun
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RunningServer, running_server
 from tests.support.waiting import wait_until
 
-SIZE = 3_000_000
 SOME = b"z" * 20_000
 """Small enough to be sent at once, on a busy machine too."""
 
@@ -31,36 +27,6 @@ def impatient(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def api(impatient: RunningServer) -> Iterator[Api]:
     with impatient.api() as client:
         yield client
-
-
-def upload_link(api: Api) -> str:
-    return str(Logging(api, {"a": b"z" * SIZE}).announce()[0]["uploadUrl"])
-
-
-def run_upload_link(api: Api) -> str:
-    return ClientRun(api).announce("a")[0]["uploadUrl"]
-
-
-TARGETS: dict[str, tuple[str, Callable[[Api], str]]] = {
-    "a file of an artifact": ("PUT", upload_link),
-    "a file of a run": ("PUT", run_upload_link),
-    "a query": ("POST", lambda api: f"{api.url}/graphql"),
-    "a file stream": ("POST", lambda api: f"{api.url}/files/me/proj/{ClientRun(api).name}/file_stream"),
-}
-
-
-@contextmanager
-def begun(api: Api, target: str, some: bytes) -> Iterator[socket.socket]:
-    """Send the first bytes of a request and leave it at that."""
-    method, find = TARGETS[target]
-    address = urlsplit(find(api))
-    key = base64.b64encode(f"api:{api.key}".encode()).decode()
-    head = (
-        f"{method} {address.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {key}\r\nContent-Length: {SIZE}\r\n\r\n"
-    )
-    with socket.create_connection((str(address.hostname), address.port or 80), timeout=20) as connection:
-        connection.sendall(head.encode() + some)
-        yield connection
 
 
 @pytest.mark.parametrize("target", TARGETS)

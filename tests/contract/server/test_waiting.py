@@ -10,10 +10,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import pytest
 
 from tests.contract.server.conftest import QueueAndAgent
 from tests.support.server import Api, RunningServer, running_server
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.dialect
 
 
 def test_a_claim_that_waits_is_answered_by_a_push(

@@ -7,7 +7,7 @@ import pytest
 from launchd.agent.server_link import requeue, retry
 from launchd.client.queue_server import QueueServer
 from tests.support.recorded_events import RecordedEvents
-from tests.support.server import Api, RunningServer, running_server
+from tests.support.server import Api, RunningServer
 from tests.support.wandb_server import WandbServer, wandb_server
 
 #: How long a test's client waits for a server that hangs.
@@ -40,10 +40,9 @@ def wandb_client(wandb: WandbServer) -> Iterator[QueueServer]:
     client.close()
 
 
-@pytest.fixture(scope="package")
-def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("queue-server")) as server:
-        yield server
+@pytest.fixture
+def native(queue_server: RunningServer) -> RunningServer:
+    return queue_server
 
 
 @pytest.fixture

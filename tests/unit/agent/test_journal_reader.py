@@ -1,10 +1,10 @@
 """What is known of jobs whose agent does not answer."""
 
-import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,7 +58,7 @@ def test_where_no_agent_ran_nothing_is_made(tmp_path: Path) -> None:
 
 
 def test_a_newer_journal_is_refused(journal: Journal) -> None:
-    with sqlite3.connect(journal.path) as newer:
+    with closing(sqlite3.connect(journal.path)) as newer:
         newer.execute(f"PRAGMA user_version = {LAYOUT + 1}")
 
     with pytest.raises(JournalError, match="was written by a newer launchd"):
@@ -72,7 +72,7 @@ def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
         read_job(tmp_path, "a")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.root
 def test_another_users_journal_says_whom_to_ask_as() -> None:
     program = "; ".join(
         [

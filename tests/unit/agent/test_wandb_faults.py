@@ -53,8 +53,8 @@ NOT_OF_AGENTS = {
 }
 
 #: How long a client waits for a server that hangs.
-PATIENCE_SECONDS = 0.5
-LEASE_SECONDS = 0.5
+PATIENCE_SECONDS = 0.25
+LEASE_SECONDS = 0.25
 SCENE_SECONDS = 25.0
 
 SIDES = pytest.mark.parametrize("done", [False, True], ids=["before the effect", "after the effect"])

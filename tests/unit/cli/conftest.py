@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,12 +19,16 @@ FOREIGN = ("WANDB_", "LAUNCHD_STATE_DIR", "LAUNCHD_CONFIG", "LAUNCHD_DATABASE_UR
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(FOREIGN):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "100")
+    # Below pytest's directories the path of the control socket may be too long.
+    with TemporaryDirectory(prefix="launchd-run-") as directory:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", directory)
+        yield
 
 
 @pytest.fixture(autouse=True)

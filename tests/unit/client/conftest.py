@@ -1,19 +1,18 @@
-"""One real queue server for all tests of the client, and a client of it."""
+"""A real queue server, and a client of it."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from launchd.client.queue_server import QueueServer
-from tests.support.server import RunningServer, running_server
+from tests.support.server import RunningServer
 
 ENTITY = "me"
 
 
-@pytest.fixture(scope="package")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("queue-server")) as server:
-        yield server
+@pytest.fixture
+def running(queue_server: RunningServer) -> RunningServer:
+    return queue_server
 
 
 @pytest.fixture

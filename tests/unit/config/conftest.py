@@ -10,17 +10,26 @@ from launchd.config import ConfigError, Flags, LoadedConfig, load
 Read = Callable[..., LoadedConfig]
 Refuse = Callable[..., list[str]]
 
+#: Whoever runs the tests: below pytest's directories the path of the control socket may be too long.
+RUNTIME_DIR = "/run/user/1000"
+
 SERVING = Flags(queues=("q",))
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Read:
+def home(tmp_path: Path) -> dict[str, str]:
+    """The variables of a user who has nothing at home yet."""
+    return {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": RUNTIME_DIR}
+
+
+@pytest.fixture
+def read(tmp_path: Path, home: dict[str, str]) -> Read:
     """Loads a text as the configuration file; variables by name."""
 
     def reader(text: str | bytes, flags: Flags = SERVING, **environ: str) -> LoadedConfig:
         path = tmp_path / "launch-config.yaml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(str(path), {"HOME": str(tmp_path)} | environ, flags)
+        return load(str(path), home | environ, flags)
 
     return reader
 

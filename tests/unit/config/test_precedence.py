@@ -10,8 +10,8 @@ from tests.unit.config.conftest import Read
 FILE = "entity: file\nmax_jobs: 2\nqueues: [a, b]\nverbosity: 1\n"
 
 
-def test_without_a_file_the_defaults_are_those_of_wandb(tmp_path: Path) -> None:
-    loaded = load(None, {"HOME": str(tmp_path)}, Flags(queues=("q",)))
+def test_without_a_file_the_defaults_are_those_of_wandb(home: dict[str, str]) -> None:
+    loaded = load(None, home, Flags(queues=("q",)))
 
     config = loaded.config
     assert (config.max_jobs, config.max_schedulers, config.secure_mode, config.verbosity) == (1, 1, False, 0)
@@ -71,24 +71,24 @@ def test_a_queue_named_twice_counts_once(read: Read) -> None:
 
 
 @pytest.mark.parametrize("explicit", [True, False], ids=["--config", "LAUNCHD_CONFIG"])
-def test_a_named_file_wins_over_the_usual_places(tmp_path: Path, explicit: bool) -> None:
+def test_a_named_file_wins_over_the_usual_places(tmp_path: Path, home: dict[str, str], explicit: bool) -> None:
     named, usual = tmp_path / "named.yaml", tmp_path / ".config/wandb/launch-config.yaml"
     usual.parent.mkdir(parents=True)
     usual.write_text("queues: [usual]")
     named.write_text("queues: [named]")
-    environ = {"HOME": str(tmp_path)} | ({} if explicit else {"LAUNCHD_CONFIG": str(named)})
+    environ = home | ({} if explicit else {"LAUNCHD_CONFIG": str(named)})
 
     loaded = load(str(named) if explicit else None, environ, Flags())
 
     assert (loaded.config.queues, loaded.path) == (("named",), named)
 
 
-def test_the_file_of_wandb_is_found_in_the_home_directory(tmp_path: Path) -> None:
+def test_the_file_of_wandb_is_found_in_the_home_directory(tmp_path: Path, home: dict[str, str]) -> None:
     usual = tmp_path / ".config/wandb/launch-config.yaml"
     usual.parent.mkdir(parents=True)
     usual.write_text("queues: [usual]")
 
-    assert load(None, {"HOME": str(tmp_path)}, Flags()).path == usual
+    assert load(None, home, Flags()).path == usual
 
 
 def test_state_lies_below_the_users_directories(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,9 +108,8 @@ def test_a_state_directory_of_ones_own_holds_the_socket_too(read: Read) -> None:
     assert settings.runtime_dir == "/data/agent/run"
 
 
-def test_a_command_that_takes_no_jobs_needs_no_queue(tmp_path: Path) -> None:
-    environ = {"HOME": str(tmp_path)}
+def test_a_command_that_takes_no_jobs_needs_no_queue(home: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="no queue is named"):
-        load(None, environ, Flags())
+        load(None, home, Flags())
 
-    assert load(None, environ, Flags(), queues_needed=False).config.queues == ()
+    assert load(None, home, Flags(), queues_needed=False).config.queues == ()

@@ -48,7 +48,7 @@ def test_anchors_and_a_byte_order_mark_are_fine(read: Read) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "unreadable"])
-def test_a_named_file_that_cannot_be_read_gives_one_sentence(tmp_path: Path, kind: str) -> None:
+def test_a_named_file_that_cannot_be_read_gives_one_sentence(tmp_path: Path, home: dict[str, str], kind: str) -> None:
     path = tmp_path / "config.yaml"
     if kind == "directory":
         path.mkdir()
@@ -57,13 +57,13 @@ def test_a_named_file_that_cannot_be_read_gives_one_sentence(tmp_path: Path, kin
     reasons = {"missing": "No such file", "directory": "Is a directory", "unreadable": "Too many levels"}
 
     with pytest.raises(ConfigError, match=rf"^{path}: the file cannot be read \({reasons[kind]}.*\)\.$"):
-        load(str(path), {"HOME": str(tmp_path)}, Flags(queues=("q",)))
+        load(str(path), home, Flags(queues=("q",)))
 
 
-def test_a_usual_file_that_exists_and_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+def test_a_usual_file_that_exists_and_cannot_be_read_is_not_passed_over(tmp_path: Path, home: dict[str, str]) -> None:
     usual = tmp_path / ".config/wandb/launch-config.yaml"
     usual.parent.mkdir(parents=True)
     usual.symlink_to("nowhere")
 
     with pytest.raises(ConfigError, match="cannot be read"):
-        load(None, {"HOME": str(tmp_path)}, Flags(queues=("q",)))
+        load(None, home, Flags(queues=("q",)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from launchd.server.settings import ServerSettings
-from launchd.server.store.factory import preparing
+from launchd.server.store.factory import migration_transaction
 from launchd.server.store.launch import items, queues
 from launchd.server.store.migrate import migrate
 
@@ -21,7 +21,7 @@ def test_its_items_are_read(version: str, tmp_path: Path) -> None:
     db.executescript((DATA / version / "server.sql").read_text())
     db.close()
 
-    with preparing(settings) as connection:
+    with migration_transaction(settings) as connection:
         migrate(connection, "the database")
         [default, gpu] = sorted(queues.queues_of(connection, 1), key=lambda queue: queue.name)
         found = items.items_of_queue(connection, default.id, 10)

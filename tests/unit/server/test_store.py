@@ -22,6 +22,8 @@ from launchd.server.store.tables import entities, projects
 from tests.support.postgres import Cluster
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.dialect
+
 sqlite_only = pytest.mark.parametrize("empty", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("empty", ["postgresql"], indirect=True)
 

@@ -1,7 +1,5 @@
 """A job as its phases see it, with what it sent to the supervisor."""
 
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,9 @@ import pytest
 from ipc.messages import Event, PhaseChanged
 from ipc.run_spec import RunSpec
 from ipc.work_order import WorkOrder
+from tests.support.git_origin import Origin
+from tests.support.server import RunningServer
 from workers.context import JobContext
-
-IDENTITY = {"GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.com"} | {
-    "GIT_COMMITTER_NAME": "Ada",
-    "GIT_COMMITTER_EMAIL": "ada@example.com",
-}
 
 
 class Heard(list[Event]):
@@ -61,28 +56,11 @@ def context(make_context: Callable[..., JobContext]) -> JobContext:
     return make_context()
 
 
-class Origin:
-    """A repository to fetch from."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main", ".")
-
-    def git(self, *arguments: str) -> str:
-        environment = {**os.environ, **IDENTITY}
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.path, env=environment, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    def commit(self, content: str) -> str:
-        (self.path / "main.py").write_text(content)
-        self.git("add", ".")
-        self.git("commit", "--quiet", "--message", content)
-        return self.git("rev-parse", "HEAD")
-
-
 @pytest.fixture
 def origin(tmp_path: Path) -> Origin:
     return Origin(tmp_path / "origin")
+
+
+@pytest.fixture
+def server(queue_server: RunningServer) -> RunningServer:
+    return queue_server

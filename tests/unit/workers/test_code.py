@@ -1,7 +1,7 @@
 """Code directories as a real queue server gives them out."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,17 +10,11 @@ from ipc.errors import JobCancelled, SourceError
 from ipc.settings import SupervisionConfig
 from launchd.client.artifacts import upload_directory
 from launchd.client.queue_server import QueueServer
-from tests.support.server import RunningServer, running_server
+from tests.support.server import RunningServer
 from workers.context import JobContext, StopSignal
 from workers.sources.code import CodeSource
 
 ContextMaker = Callable[..., JobContext]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("server")) as server:
-        yield server
 
 
 def job(make_context: ContextMaker, server: RunningServer, artifact: str) -> JobContext:

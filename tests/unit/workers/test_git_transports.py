@@ -10,8 +10,9 @@ import pytest
 from ipc.errors import SourceError
 from ipc.run_spec import GitSpec
 from ipc.settings import PolicyRules
+from tests.support.git_origin import Origin
 from tests.support.http_servers import LocalServer, QuietHandler, serving
-from tests.unit.workers.conftest import Heard, Origin
+from tests.unit.workers.conftest import Heard
 from workers.context import JobContext
 from workers.sources.git import GitSource
 

@@ -12,19 +12,13 @@ from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import GitCommit, JobFile, JobName, JobSource, code_reference
 from launchd.client.jobs import create_job
 from launchd.client.queue_server import QueueServer
-from tests.support.server import RunningServer, fresh_name, running_server
-from tests.unit.workers.conftest import Origin
+from tests.support.git_origin import Origin
+from tests.support.server import RunningServer, fresh_name
 from workers.context import JobContext
 from workers.sources import Project
 from workers.sources.job import JobSource as Source
 
 ContextMaker = Callable[..., JobContext]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("server")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -272,7 +272,8 @@ def agents_umask() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("agents_umask")
-@pytest.mark.skipif(os.geteuid() != 0 or not SYSTEM_PYTHON.exists(), reason="only root may do this")
+@pytest.mark.root
+@pytest.mark.skipif(not SYSTEM_PYTHON.exists(), reason="this machine has no Python of its own")
 def test_the_jobs_user_builds_it_and_nobody_else(make_context: ContextMaker) -> None:
     with tempfile.TemporaryDirectory() as directory:
         # Other users may pass through here, unlike through pytest's own directories.

@@ -1,0 +1,13 @@
+"""What tests with real processes share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.gate import Gate
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """Jobs wait at it until the test opens it."""
+    return Gate(tmp_path / "gate")
