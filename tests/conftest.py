@@ -26,11 +26,11 @@ pytest_plugins = [
 ]
 
 scrub(os.environ)
-# Our programs find our packages from wherever they are started, installed or not.
+# Programs find the project's packages from any directory, installed or not.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
 # What tests start many times is compiled once, whatever the machine's settings are.
 sys.dont_write_bytecode = False
-# Git, uv and all programs of ours look for a person's files here.
+# Git, uv and all programs of launchd look for a person's files here.
 os.environ["HOME"] = tempfile.mkdtemp(prefix="launchd-home-")
 atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
 
@@ -75,7 +75,7 @@ def account(queue_server: RunningServer) -> Account:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL of our own. Skips where it is not installed."""
+    """A PostgreSQL of the tests. Skips where it is not installed."""
     with throwaway_cluster() as running:
         yield running
 

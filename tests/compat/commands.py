@@ -21,7 +21,7 @@ FILES = "console lines, `save` and the client's own files"
 FINISH = "`finish`, with success and failure"
 RESUME = "`resume=`"
 SYNC = '`wandb.init(mode="offline")`, later `wandb sync`'
-STOP = "a run that is stopped on our side ends"
+STOP = "a run that is stopped at the queue server ends"
 
 LOG_ARTIFACT = "`log_artifact`, with files, a reference, description and metadata"
 VERSIONS_OF_ARTIFACT = "versions, aliases, the same content again"
@@ -56,10 +56,10 @@ LAUNCH_SWEEP = "`wandb launch-sweep CONFIG` with `-q`"
 
 PEOPLE = "`create_user`, `Team`: create, invite, service accounts, members; `users`, `projects`"
 
-AGENT_JOB = "runs a job of our queue"
-AGENT_BESIDE = "serves one queue together with our agent"
+AGENT_JOB = "runs a job of launchd's queue"
+AGENT_BESIDE = "serves one queue together with launchd's agent"
 AGENT_FAILURE = "reports a failure, with its error file"
-AGENT_STOP = "leaves when it is stopped on our side"
+AGENT_STOP = "leaves when it is stopped at the queue server"
 
 OPTIONS = {
     "-q": "`-q QUEUE`",

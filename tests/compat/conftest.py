@@ -63,7 +63,7 @@ def directory(client: WandbClient, kept: Kept, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def testbed(client: WandbClient, kept: Kept, directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Testbed:
-    """A queue server with the queue `default`, and our agent serving it; its jobs have the client."""
+    """A queue server with the queue `default`, and launchd's agent serving it; its jobs have the client."""
 
     def make() -> Testbed:
         opened = kept.open(make_testbed(tmp_path_factory.mktemp(f"testbed-{client.version}")))

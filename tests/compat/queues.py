@@ -19,7 +19,7 @@ _ITEMS = """query($q: String!) { project(name: "model-registry") { runQueue(name
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue of our server that no agent serves."""
+    """A queue of launchd's server that no agent serves."""
 
     name: str
     api: Api

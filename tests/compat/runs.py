@@ -1,4 +1,4 @@
-"""What our server knows of a run that W&B's client has logged."""
+"""What launchd's server knows of a run that W&B's client has logged."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""W&B's own agent, ``wandb launch-agent``, serves our queues: alone, and beside our agent."""
+"""W&B's own agent, ``wandb launch-agent``, serves launchd's queues: alone, and beside launchd's agent."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""``wandb launch`` without a queue: the client runs the job in a container, and our server has what it logs.
+"""``wandb launch`` without a queue: the client runs the job in a container, and launchd's server has what it logs.
 
 There is a program in Docker's place that starts containers as processes.
 """

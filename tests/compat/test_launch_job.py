@@ -1,4 +1,4 @@
-"""``wandb launch`` of a repository, a directory and a job: into a queue, and onto our agent."""
+"""``wandb launch`` of a repository, a directory and a job: into a queue, and onto launchd's agent."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``wandb.Api()`` on users and teams, and a login with our command line that W&B's client finds."""
+"""``wandb.Api()`` on users and teams, and a login with launchd's command line that W&B's client finds."""
 
 import os
 import sys

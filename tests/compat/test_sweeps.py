@@ -1,4 +1,4 @@
-"""Sweeps: of ``wandb sweep`` with ``wandb agent``, and of ``wandb launch-sweep`` on our queue and our agent."""
+"""Sweeps: of ``wandb sweep`` with ``wandb agent``, and of ``wandb launch-sweep`` on a queue that launchd's agent serves."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def rates_of(sweep: dict[str, Any]) -> list[float]:
 
 
 def states_by_run(api: Api) -> dict[str, str]:
-    """The state of each item of the queue that our agent serves, by the name of its run."""
+    """The state of each item of the queue that launchd's agent serves, by the name of its run."""
     edges = api.run(_ITEMS)["project"]["runQueue"]["runQueueItems"]["edges"]
     return {edge["node"]["associatedRunId"]: edge["node"]["state"] for edge in edges}
 

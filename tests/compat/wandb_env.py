@@ -1,4 +1,4 @@
-"""A person's desk: a home directory, an account on our server, and one version of W&B's client to work with."""
+"""A person's desk: a home directory, an account on launchd's server, and one version of W&B's client to work with."""
 
 import json
 import os

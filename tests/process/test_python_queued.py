@@ -1,4 +1,4 @@
-"""`launchd.launch_add` and queues as objects, in one house, seen as our server and as W&B's."""
+"""`launchd.launch_add` and queues as objects, in one house, seen as launchd's server and as W&B's."""
 
 import json
 import os
@@ -33,11 +33,11 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
         yield opened
 
 
-@pytest.fixture(params=["our server", "W&B's server"])
+@pytest.fixture(params=["launchd's server", "W&B's server"])
 def api(testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[Api]:
     """The same server; as W&B's, nothing that is ours is asked of it."""
     api = Api(base_url=testbed.server.url, api_key=testbed.server.key)
-    if request.param != "our server":
+    if request.param != "launchd's server":
         api.queue_server._capabilities = CURRENT_WANDB
     yield api
     api.close()

@@ -1,6 +1,6 @@
-"""A proxy before our queue server that lets nothing through but what a W&B server would understand.
+"""A proxy before launchd's queue server that lets nothing through but what a W&B server would understand.
 
-It answers introspections itself, from the recorded schema, so that who asks takes our server for one of W&B's.
+It answers introspections itself, from the recorded schema, so that who asks takes launchd's server for one of W&B's.
 """
 
 import json

@@ -40,7 +40,7 @@ class Module:
 
 
 class SourceTree:
-    """Every module of our packages below ``root``."""
+    """Every module of the project's packages below ``root``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -76,7 +76,7 @@ class SourceTree:
 
     @cached_property
     def class_names(self) -> set[str]:
-        """The name of every class defined in our packages."""
+        """The name of every class defined in the project's packages."""
         return {
             node.name
             for module in self.modules.values()

@@ -51,7 +51,7 @@ IDS = {
 
 WANDB_TOPICS = (artifacts, launch, runs)
 DOCUMENTS = {name: one for topic in WANDB_TOPICS for name, one in vars(topic).items() if isinstance(one, Operation)}
-#: The other documents about accounts are our server's own.
+#: The other documents about accounts are launchd's server's own.
 DOCUMENTS |= {"CAPABILITIES": accounts.CAPABILITIES, "VIEWER": accounts.VIEWER}
 #: For servers from before the details of failures, which are obligatory now.
 OF_OLD_SERVERS = {"FAIL_ITEM_WITHOUT_DETAILS"}
