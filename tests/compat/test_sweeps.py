@@ -1,4 +1,4 @@
-"""Sweeps: of ``wandb sweep`` with ``wandb agent``, and of ``wandb launch-sweep`` on a queue that launchd's agent serves."""
+"""Sweeps: of ``wandb sweep`` with ``wandb agent``, and of ``wandb launch-sweep`` on a queue of launchd's agent."""
 
 import json
 import re
