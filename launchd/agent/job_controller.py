@@ -6,8 +6,7 @@ queue server, is done after the journal has the change. What handling one job ra
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import msgspec
 
@@ -17,15 +16,12 @@ from ipc.failpoints import hit
 from ipc.handles import ExitResult
 from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import (
-    Adopt,
     Event,
     Failed,
     Finished,
     Heartbeat,
     Hello,
     PhaseChanged,
-    Start,
-    Stop,
     SubmitApproved,
     Submitted,
     Submitting,
@@ -33,25 +29,19 @@ from ipc.messages import (
 )
 from ipc.run_spec import SCHEDULER_URI
 from ipc.states import TERMINAL_STATES, IllegalTransition, JobState
-from ipc.work_order import write_order
 from launchd.agent.admission import Admitted, Rejected, admit, unreadable
-from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock, SystemClock
-from launchd.agent.deliveries import DeliveryBody, JobWarning, RequeuedRun, body_fields, outcome_of
+from launchd.agent.deliveries import DeliveryBody, JobWarning, RequeuedRun, outcome_of
 from launchd.agent.events import Acknowledged
 from launchd.agent.job_record import JobRecord, fail, finish, requeued_spec, restart, transition
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
 from launchd.agent.ports import JobReports, JobWorker, JobWorkers
+from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
+from launchd.agent.worker_assignment import WorkerAssignment, stop_command
 from launchd.client.queue_server import ClaimedItem, StopRequest
-
-#: Pauses before a job gets another worker, from the second loss in a row on; after the first it gets one at once.
-REASSIGN_BACKOFF = Backoff(0.5, 60.0)
-
-#: Pause in seconds before a job whose directory cannot be written is given to a worker again.
-UNWRITABLE_DIRECTORY_SECONDS = 5.0
 
 #: A worker that lived this long, in seconds, did not die of what its predecessor died of.
 HEALTHY_WORKER_SECONDS = 60.0
@@ -82,6 +72,8 @@ class JobController:
         self._outbox = outbox
         self._keys = keys
         self._clock = clock or SystemClock()
+        self._records = RecordWriter(journal, table, outbox, self._fail_unexpectedly)
+        self._assignment = WorkerAssignment(self._records, table, pool, keys, self._clock)
 
     # -- after a start of the agent
 
@@ -96,7 +88,7 @@ class JobController:
         hit("supervisor.adopting")
         for job in jobs:
             self._table.put(ActiveJob(job, adopting=job.may_exist_outside))
-            with self._job_border(job.item_id):
+            with self._records.border(job.item_id):
                 self._restore(job)
         if jobs:
             log.info("The jobs of the previous agent process are taken over.", extra={"jobs": len(jobs)})
@@ -104,7 +96,7 @@ class JobController:
     def _restore(self, job: JobRecord) -> None:
         if not job.may_exist_outside and job.state is not JobState.CLAIMED:
             job = restart(job, self._clock.now(), "The agent was restarted; the job starts over.")
-        self._save(msgspec.structs.replace(job, losses=0))
+        self._records.save(msgspec.structs.replace(job, losses=0))
 
     # -- from the queue server
 
@@ -132,7 +124,7 @@ class JobController:
     def _on_new_item(self, item: ClaimedItem, agent_id: str) -> None:
         before = self._journal.job(item.item_id)
         if before is not None and before.is_over:
-            log.warning("An item that is over was leased again; its outcome is sent again.", extra=_fields(before))
+            log.warning("An item that is over was leased again; its outcome is sent again.", extra=log_fields(before))
             self._acknowledge(before)
             self._send_outcome(before)
         elif self._exceeds_scheduler_limit(item):
@@ -144,10 +136,10 @@ class JobController:
         self.counters["claimed"] += 1
         match admit(item, agent_id, self.context, self._clock.now()):
             case Admitted(job, submitter_key):
-                log.info("A job was claimed.", extra=_fields(job))
+                log.info("A job was claimed.", extra=log_fields(job))
                 self._start(job, submitter_key)
             case Rejected(job, error):
-                log.info("A job was claimed.", extra=_fields(job))
+                log.info("A job was claimed.", extra=log_fields(job))
                 self._finish(fail(job, error.report(), self._clock.now()))
 
     def _reject_unexpectedly(self, item: ClaimedItem, agent_id: str, error: Exception) -> None:
@@ -174,16 +166,16 @@ class JobController:
             self._finish(fail(job, ErrorReport("agent", "KeyNotKept", sentence), self._clock.now()))
             return
         self._table.put(ActiveJob(job))
-        self._save(job)
-        self._after_commit(job.item_id, lambda: hit("supervisor.journaled"))
+        self._records.save(job)
+        self._records.after_commit(job.item_id, lambda: hit("supervisor.journaled"))
         self._acknowledge(job)
 
     def _acknowledge(self, job: JobRecord) -> None:
-        self._after_commit(job.item_id, lambda: self._outbox.acknowledge(job))
+        self._records.after_commit(job.item_id, lambda: self._outbox.acknowledge(job))
 
     def on_acknowledged(self, answer: Acknowledged) -> None:
         """Act on the queue server's answer to an acknowledgement."""
-        with self._job_border(answer.item_id):
+        with self._records.border(answer.item_id):
             hit("supervisor.acknowledged")
             active = self._table.get(answer.item_id)
             if active is None or active.job.acknowledged:
@@ -191,11 +183,11 @@ class JobController:
             if answer.refusal is not None:
                 self._fail(active, ErrorReport("agent", "SweepOver", answer.refusal))
             elif answer.accepted or active.job.handle is not None:
-                self._save(msgspec.structs.replace(active.job, acknowledged=True))
+                self._records.save(msgspec.structs.replace(active.job, acknowledged=True))
                 self._approve_submit(active)
             else:
                 log.warning(
-                    "The queue server gave the item to another agent; the job is dropped.", extra=_fields(active.job)
+                    "The queue server gave the item to another agent; the job is dropped.", extra=log_fields(active.job)
                 )
                 self._drop(active.job)
 
@@ -216,7 +208,7 @@ class JobController:
         active = self._table.get(request.item_id)
         if active is None:
             return False
-        with self._job_border(request.item_id):
+        with self._records.border(request.item_id):
             self._stop(active, request.reason or "a stop was requested")
         return True
 
@@ -224,16 +216,13 @@ class JobController:
         if active.job.stop_reason is not None:
             return
         job = msgspec.structs.replace(active.job, stop_reason=reason)
-        log.info("A job is to be stopped.", extra=_fields(job) | {"reason": reason})
-        self._save(job)
+        log.info("A job is to be stopped.", extra=log_fields(job) | {"reason": reason})
+        self._records.save(job)
         worker = self._pool.worker_of(job.item_id)
         if worker is not None:
-            worker.send(self._stop_command(job))
+            worker.send(stop_command(job, self.context))
         elif not job.may_exist_outside:
             self._finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
-
-    def _stop_command(self, job: JobRecord) -> Stop:
-        return Stop(job.stop_reason or "", self.context.config.launchd.jobs.stop_grace_seconds)
 
     # -- from a worker
 
@@ -242,7 +231,7 @@ class JobController:
         active = self._table.get(worker.item_id)
         if active is None:
             return
-        with self._job_border(active.job.item_id):
+        with self._records.border(active.job.item_id):
             self._count_adoption(active)
             self._on_event(active, event)
 
@@ -252,17 +241,17 @@ class JobController:
             case PhaseChanged(state, message):
                 self._on_phase(active, state, message)
             case Submitting():
-                self._save(msgspec.structs.replace(job, recorded=True))
+                self._records.save(msgspec.structs.replace(job, recorded=True))
                 active.awaiting_submit = True
                 self._approve_submit(active)
             case Submitted(handle):
                 hit("supervisor.submitted")
-                self._save(msgspec.structs.replace(job, handle=handle, recorded=True))
+                self._records.save(msgspec.structs.replace(job, handle=handle, recorded=True))
                 # Commit early, so that an adopting worker has the handle.
                 self._journal.request_commit()
                 self._forget_key(job)
             case WarningRaised(message, stage):
-                log.warning("A job has a warning.", extra=_fields(job) | {"warning": message})
+                log.warning("A job has a warning.", extra=log_fields(job) | {"warning": message})
                 self._deliver(job, JobWarning(message, stage))
             case Finished() | Failed():
                 # It counts once its sender has left with exit code 0.
@@ -274,18 +263,21 @@ class JobController:
         if active.adopting:
             active.adopting = False
             self.counters["adopted"] += 1
-            log.info("A job of the previous agent process is adopted.", extra=_fields(active.job))
+            log.info("A job of the previous agent process is adopted.", extra=log_fields(active.job))
 
     def _on_phase(self, active: ActiveJob, state: JobState, message: str | None) -> None:
         before = active.job
         if state in TERMINAL_STATES:
-            log.error("A worker reported an end as a phase; it is ignored.", extra=_fields(before) | {"to": str(state)})
+            log.error(
+                "A worker reported an end as a phase; it is ignored.", extra=log_fields(before) | {"to": str(state)}
+            )
             return
         try:
             job = transition(before, state, self._clock.now(), message)
         except IllegalTransition as error:
             log.error(
-                "A worker reported an illegal transition; it is ignored.", extra=_fields(before) | {"error": str(error)}
+                "A worker reported an illegal transition; it is ignored.",
+                extra=log_fields(before) | {"error": str(error)},
             )
             return
         if state is before.state:
@@ -294,9 +286,9 @@ class JobController:
             return
         if state is JobState.CLAIMED:
             job = msgspec.structs.replace(job, recorded=False, handle=None)
-        log.info("A job changed its state.", extra=_fields(job) | {"before": str(before.state)})
-        self._save(job)
-        self._after_commit(job.item_id, lambda: self._publish(job), lazy=True)
+        log.info("A job changed its state.", extra=log_fields(job) | {"before": str(before.state)})
+        self._records.save(job)
+        self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
 
     def _publish(self, job: JobRecord) -> None:
         # Where the job has changed again since, that change brings its own.
@@ -310,7 +302,7 @@ class JobController:
         worker = self._pool.worker_of(job.item_id)
         if worker is not None and job.acknowledged and active.awaiting_submit:
             active.awaiting_submit = False
-            self._after_commit(job.item_id, lambda: _send_submit_approved(worker, job.name))
+            self._records.after_commit(job.item_id, lambda: _send_submit_approved(worker, job.name))
 
     def on_exit(self, worker: JobWorker, exit_code: int) -> None:
         """Act on the death of a worker; everything it sent has been handled."""
@@ -318,14 +310,14 @@ class JobController:
         has_outcome = active is None or active.reported_outcome is not None
         worker.reap(lost=was_lost(exit_code, has_outcome))
         if active is not None:
-            with self._job_border(active.job.item_id):
+            with self._records.border(active.job.item_id):
                 self._on_exit(active, worker, exit_code)
 
     def _on_exit(self, active: ActiveJob, worker: JobWorker, exit_code: int) -> None:
         outcome, active.reported_outcome = active.reported_outcome, None
         active.awaiting_submit = False
         # It gets another worker unless it ends here, also where handling the end raises.
-        active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF.pause_after(0)
+        self._assignment.reassign_later(active)
         if exit_code == WorkerExit.DONE and outcome is not None:
             self._on_outcome(active, outcome)
         elif was_lost(exit_code, outcome is not None):
@@ -346,7 +338,7 @@ class JobController:
                 case Failed(report):
                     self._finish(fail(job, report, now))
         except IllegalTransition as error:
-            log.error("A worker reported an impossible outcome.", extra=_fields(job) | {"error": str(error)})
+            log.error("A worker reported an impossible outcome.", extra=log_fields(job) | {"error": str(error)})
             sentence = f"Its worker reported an outcome that is impossible: {error}."
             self._fail(active, ErrorReport("agent", "ImpossibleOutcome", sentence))
 
@@ -356,22 +348,24 @@ class JobController:
         self.counters["worker_losses"] += 1
         job = active.job
         how = describe(exit_code) if worker.kill_reason is None else f"was killed because {worker.kill_reason}"
-        log.warning("A job lost its worker.", extra=_fields(job) | {"pid": worker.pid, "how": how})
+        log.warning("A job lost its worker.", extra=log_fields(job) | {"pid": worker.pid, "how": how})
         timeout_error, active.timeout_error = active.timeout_error, None
         if job.may_exist_outside:
-            self._reassign(active, msgspec.structs.replace(job, losses=self._losses_in_a_row(active)))
+            self._assignment.reassign(active, msgspec.structs.replace(job, losses=self._losses_in_a_row(active)))
         elif timeout_error is not None:
             self._finish(fail(job, timeout_error, self._clock.now()))
         elif job.stop_reason is not None:
             self._finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
         elif exit_code == WorkerExit.UNKNOWN:
             # The death of the fork server is not held against the job.
-            self._reassign(active, restart(job, self._clock.now(), f"The worker {how}; the job starts over."))
+            self._assignment.reassign(
+                active, restart(job, self._clock.now(), f"The worker {how}; the job starts over.")
+            )
         elif job.losses + 1 >= self.context.config.launchd.jobs.max_attempts:
             self._finish(fail(job, self._worker_lost_report(job, how), self._clock.now()))
         else:
             again = restart(job, self._clock.now(), f"The worker {how}; the job starts over.")
-            self._reassign(active, msgspec.structs.replace(again, losses=job.losses + 1))
+            self._assignment.reassign(active, msgspec.structs.replace(again, losses=job.losses + 1))
 
     def _losses_in_a_row(self, active: ActiveJob) -> int:
         was_healthy = self._clock.monotonic() - active.assigned_at > HEALTHY_WORKER_SECONDS
@@ -386,78 +380,13 @@ class JobController:
             f"Its log is {worker_log} on {self.context.hostname}.",
         )
 
-    def _reassign(self, active: ActiveJob, job: JobRecord) -> None:
-        pause = REASSIGN_BACKOFF.pause_after(job.losses - 2) if job.losses > 1 else 0.0
-        active.assign_at = self._clock.monotonic() + pause
-        self._save(job)
-
     def check_deadlines(self) -> None:
         """End workers that are over the time limit of their phase."""
-        for active in self._table:
-            with self._job_border(active.job.item_id):
-                self._check_deadline(active)
-
-    def _check_deadline(self, active: ActiveJob) -> None:
-        job = active.job
-        limit = self.context.phase_limit(job.state)
-        worker = self._pool.worker_of(job.item_id)
-        if limit is None or worker is None or worker.kill_reason is not None:
-            return
-        in_phase = min(self._clock.now() - job.state_at, self._clock.monotonic() - active.assigned_at)
-        if in_phase < limit:
-            return
-        sentence = f"{str(job.state).capitalize()} took longer than {limit:g} s."
-        active.timeout_error = ErrorReport("agent", "PhaseTimeout", sentence, "Raise launchd.supervision's limit.")
-        log.error("A job is over the time limit of its phase; its worker is ended.", extra=_fields(job))
-        worker.kill(f"{job.state} took longer than {limit:g} s")
-
-    # -- workers for jobs
+        self._assignment.check_deadlines(self.context)
 
     def assign_workers(self, keep_spares: bool) -> None:
         """Give workers to the jobs that have none, and order those that are missing."""
-        now = self._clock.monotonic()
-        due = [active for active in self._table if active.assign_at is not None and active.assign_at <= now]
-        for active in due:
-            if self._pool.has_spare():
-                with self._job_border(active.job.item_id):
-                    self._assign(active)
-        waiting = sum(active.assign_at is not None for active in due)
-        self._pool.scale_to(waiting, keep_spares)
-
-    def _assign(self, active: ActiveJob) -> None:
-        job = active.job
-        order = self.context.work_order(job)
-        try:
-            write_order(order)
-        except OSError as error:
-            self._note_problem(active, f"Its directory {order.directory} cannot be written: {error.strerror}.")
-            return
-        key = self._keys.key_for(job.key_name, job.submitter_key)
-        command = (
-            Adopt(order.directory, job.name, key, job.handle)
-            if job.may_exist_outside
-            else Start(order.directory, job.name, key)
-        )
-        active.assign_at, active.assigned_at = None, self._clock.monotonic()
-        worker = self._pool.assign(job.item_id)
-        # A workload that exists is adopted, and stopped, also while the journal cannot be written.
-        if job.may_exist_outside:
-            self._send_assignment(job, worker, command)
-        else:
-            self._after_commit(job.item_id, lambda: self._send_assignment(job, worker, command))
-
-    def _send_assignment(self, job: JobRecord, worker: JobWorker, command: Start | Adopt) -> None:
-        worker.send(command)
-        hit("supervisor.worker_started")
-        if job.stop_reason is not None:
-            # The stop request came while the job had no worker.
-            worker.send(self._stop_command(job))
-
-    def _note_problem(self, active: ActiveJob, sentence: str) -> None:
-        if active.job.message != sentence:
-            log.error("A job cannot be given to a worker.", extra=_fields(active.job) | {"why": sentence})
-            active.job = msgspec.structs.replace(active.job, message=sentence)
-        active.assign_at = self._clock.monotonic() + UNWRITABLE_DIRECTORY_SECONDS
+        self._assignment.assign_workers(self.context, keep_spares=keep_spares)
 
     # -- the end of a job
 
@@ -472,14 +401,14 @@ class JobController:
             return
         was_stopping = job.stop_reason is not None
         reason = job.stop_reason or report.message
-        self._save(msgspec.structs.replace(job, stop_reason=reason, failure=job.failure or report))
+        self._records.save(msgspec.structs.replace(job, stop_reason=reason, failure=job.failure or report))
         if worker is not None and not was_stopping:
-            worker.send(self._stop_command(active.job))
+            worker.send(stop_command(active.job, self.context))
 
     def _finish(self, job: JobRecord) -> None:
         log.info(
             "A job is over.",
-            extra=_fields(job) | {"outcome": str(job.state), "why": job.message, "exit_code": job.exit_code},
+            extra=log_fields(job) | {"outcome": str(job.state), "why": job.message, "exit_code": job.exit_code},
         )
         self.counters[job.state] += 1
         self._journal.save(job)
@@ -488,7 +417,7 @@ class JobController:
         self._send_outcome(job)
         if job.state is JobState.PREEMPTED:
             self._requeue(job)
-        self._after_commit(job.item_id, lambda: hit("supervisor.outcome_journaled"))
+        self._records.after_commit(job.item_id, lambda: hit("supervisor.outcome_journaled"))
 
     def _forget_key(self, job: JobRecord) -> None:
         if job.submitter_key:
@@ -500,20 +429,11 @@ class JobController:
     def _requeue(self, job: JobRecord) -> None:
         spec = requeued_spec(job, self.context.entity)
         if spec is None:
-            log.warning("A preempted job is not put back into its queue.", extra=_fields(job))
+            log.warning("A preempted job is not put back into its queue.", extra=log_fields(job))
             return
         self._deliver(job, RequeuedRun(self.context.entity, job.queue, spec))
 
     # -- errors of one job
-
-    @contextmanager
-    def _job_border(self, item_id: str) -> Iterator[None]:
-        """Keep what handling a job raises with that job: it is logged with its traceback and fails the job."""
-        try:
-            yield
-        except Exception as error:
-            log.exception("Handling a job raised an unexpected error.", extra={"item": item_id})
-            self._fail_unexpectedly(item_id, error)
 
     def _fail_unexpectedly(self, item_id: str, error: Exception) -> None:
         active = self._table.get(item_id)
@@ -529,28 +449,8 @@ class JobController:
             if worker is not None:
                 worker.kill("its job is set aside")
 
-    # -- records
-
-    def _save(self, job: JobRecord) -> None:
-        """Have ``job`` be the record of its active job, here and in the journal."""
-        active = self._table.get(job.item_id)
-        if active is not None:
-            active.job = job
-            self._table.put(active)
-        self._journal.save(job)
-
     def _deliver(self, job: JobRecord, body: DeliveryBody) -> None:
-        delivery = self._journal.add_delivery(job, body.kind, body_fields(body), self._clock.now())
-        self._after_commit(job.item_id, lambda: self._outbox.deliver(delivery))
-
-    def _after_commit(self, item_id: str, action: Callable[[], None], *, lazy: bool = False) -> None:
-        """Do ``action`` for a job after the next commit of the journal; a ``lazy`` one does not hasten the commit."""
-
-        def hook() -> None:
-            with self._job_border(item_id):
-                action()
-
-        self._journal.on_commit(hook, lazy=lazy)
+        self._records.deliver(job, body, self._clock.now())
 
 
 def was_lost(exit_code: int, has_outcome: bool) -> bool:
@@ -572,8 +472,3 @@ def _send_submit_approved(worker: JobWorker, name: str) -> None:
 def _unexpected(error: Exception) -> ErrorReport:
     sentence = f"The agent met an unexpected error over this job: {type(error).__name__}: {error}."
     return ErrorReport("agent", "InternalError", sentence, "The agent's log has the traceback.")
-
-
-def _fields(job: JobRecord) -> dict[str, object]:
-    """Return what every log record about a job carries."""
-    return {"item": job.item_id, "queue": job.queue, "run": job.spec.run_id, "job": job.name, "state": str(job.state)}

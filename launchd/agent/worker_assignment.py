@@ -1,0 +1,117 @@
+"""Gives workers to jobs, and ends workers that take too long over a phase. Main thread only."""
+
+import logging
+
+import msgspec
+
+from ipc.errors import ErrorReport
+from ipc.failpoints import hit
+from ipc.messages import Adopt, Start, Stop
+from ipc.work_order import write_order
+from launchd.agent.backoff import Backoff
+from launchd.agent.clock import Clock
+from launchd.agent.job_record import JobRecord
+from launchd.agent.job_table import ActiveJob, JobTable
+from launchd.agent.ports import JobWorker, JobWorkers
+from launchd.agent.record_writer import RecordWriter, log_fields
+from launchd.agent.submitter_keys import SubmitterKeys
+from launchd.agent.work_orders import AgentContext
+
+#: Pauses before a job gets another worker, from the second loss in a row on; after the first it gets one at once.
+REASSIGN_BACKOFF = Backoff(0.5, 60.0)
+
+#: Pause in seconds before a job whose directory cannot be written is given to a worker again.
+UNWRITABLE_DIRECTORY_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class WorkerAssignment:
+    """Which job gets a worker when."""
+
+    def __init__(
+        self, records: RecordWriter, table: JobTable, pool: JobWorkers, keys: SubmitterKeys, clock: Clock
+    ) -> None:
+        self._records = records
+        self._table = table
+        self._pool = pool
+        self._keys = keys
+        self._clock = clock
+
+    def reassign(self, active: ActiveJob, job: JobRecord) -> None:
+        """Have a job that lost its worker get another one, the later the more it lost in a row; saves ``job``."""
+        pause = REASSIGN_BACKOFF.pause_after(job.losses - 2) if job.losses > 1 else 0.0
+        active.assign_at = self._clock.monotonic() + pause
+        self._records.save(job)
+
+    def reassign_later(self, active: ActiveJob) -> None:
+        """Have a job get another worker soon, unless something else is decided."""
+        active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF.pause_after(0)
+
+    def assign_workers(self, context: AgentContext, *, keep_spares: bool) -> None:
+        """Give workers to the jobs that have none, and order those that are missing."""
+        now = self._clock.monotonic()
+        due = [active for active in self._table if active.assign_at is not None and active.assign_at <= now]
+        for active in due:
+            if self._pool.has_spare():
+                with self._records.border(active.job.item_id):
+                    self._assign(active, context)
+        waiting = sum(active.assign_at is not None for active in due)
+        self._pool.scale_to(waiting, keep_spares)
+
+    def _assign(self, active: ActiveJob, context: AgentContext) -> None:
+        job = active.job
+        order = context.work_order(job)
+        try:
+            write_order(order)
+        except OSError as error:
+            self._note_problem(active, f"Its directory {order.directory} cannot be written: {error.strerror}.")
+            return
+        key = self._keys.key_for(job.key_name, job.submitter_key)
+        active.assign_at, active.assigned_at = None, self._clock.monotonic()
+        worker = self._pool.assign(job.item_id)
+        stop = stop_command(job, context) if job.stop_reason is not None else None
+        if job.may_exist_outside:
+            # A workload that exists is adopted, and stopped, also while the journal cannot be written.
+            _send_assignment(worker, Adopt(order.directory, job.name, key, job.handle), stop)
+        else:
+            start = Start(order.directory, job.name, key)
+            self._records.after_commit(job.item_id, lambda: _send_assignment(worker, start, stop))
+
+    def _note_problem(self, active: ActiveJob, sentence: str) -> None:
+        if active.job.message != sentence:
+            log.error("A job cannot be given to a worker.", extra=log_fields(active.job) | {"why": sentence})
+            active.job = msgspec.structs.replace(active.job, message=sentence)
+        active.assign_at = self._clock.monotonic() + UNWRITABLE_DIRECTORY_SECONDS
+
+    def check_deadlines(self, context: AgentContext) -> None:
+        """End workers that are over the time limit of their phase."""
+        for active in self._table:
+            with self._records.border(active.job.item_id):
+                self._check_deadline(active, context.phase_limit(active.job.state))
+
+    def _check_deadline(self, active: ActiveJob, limit: float | None) -> None:
+        job = active.job
+        worker = self._pool.worker_of(job.item_id)
+        if limit is None or worker is None or worker.kill_reason is not None:
+            return
+        in_phase = min(self._clock.now() - job.state_at, self._clock.monotonic() - active.assigned_at)
+        if in_phase < limit:
+            return
+        sentence = f"{str(job.state).capitalize()} took longer than {limit:g} s."
+        active.timeout_error = ErrorReport("agent", "PhaseTimeout", sentence, "Raise launchd.supervision's limit.")
+        log.error("A job is over the time limit of its phase; its worker is ended.", extra=log_fields(job))
+        worker.kill(f"{job.state} took longer than {limit:g} s")
+
+
+def stop_command(job: JobRecord, context: AgentContext) -> Stop:
+    """Return the command that stops ``job``."""
+    return Stop(job.stop_reason or "", context.config.launchd.jobs.stop_grace_seconds)
+
+
+def _send_assignment(worker: JobWorker, command: Start | Adopt, stop: Stop | None) -> None:
+    worker.send(command)
+    hit("supervisor.worker_started")
+    if stop is not None:
+        # The stop request came while the job had no worker.
+        worker.send(stop)
