@@ -7,6 +7,7 @@ import pytest
 
 from tests.compat.commands import CREATE_CODE, CREATE_GIT, CREATE_IMAGE, DESCRIBE_JOB, LIST_JOBS, command
 from tests.compat.jobs import REMOTE, code_directory, git_repository
+from tests.compat.kept import Kept
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
 
@@ -36,8 +37,12 @@ def source_of(wandb_env: WandbEnv, job: dict[str, Any]) -> dict[str, Any]:
     return {"kind": described["source_type"], **described["source"]}
 
 
-@pytest.fixture(scope="session")
-def image_job(wandb_env: WandbEnv) -> str:
+@pytest.fixture
+def image_job(kept: Kept, wandb_env: WandbEnv) -> str:
+    return kept.get(wandb_env.client, "image job", lambda: make_image_job(wandb_env))
+
+
+def make_image_job(wandb_env: WandbEnv) -> str:
     out = wandb_env.wandb(
         "job", "create", "image", "alpine:3", "-p", PROJECT, "-n", "from-image", "-d", "what it does", "-a", "prod"
     )
