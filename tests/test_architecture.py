@@ -1,4 +1,4 @@
-"""Who may import whom and the other rules of the house, in the source and in a fresh interpreter."""
+"""Who may import whom and the other rules of the source, in the source and in a fresh interpreter."""
 
 import functools
 import json

@@ -84,7 +84,7 @@ LEAVE_SECONDS = 12.0
 FLUSH_SECONDS = 3.0
 
 #: How often the directories of old jobs, and memory that the interpreter keeps, are released, in seconds.
-HOUSEKEEPING_SECONDS = 5.0
+CLEANUP_SECONDS = 5.0
 
 #: How many old jobs are forgotten at a time.
 FORGET_AT_ONCE = 500
@@ -281,7 +281,7 @@ class Supervisor:
         self._ticked_at = now
         self._pool.check_heartbeats()
         self._controller.check_deadlines()
-        if now - self._cleaned_at > HOUSEKEEPING_SECONDS:
+        if now - self._cleaned_at > CLEANUP_SECONDS:
             self._cleaned_at = now
             self._clean_up()
         self._notifier.status(status_line(self.state(), self._table, self._context))

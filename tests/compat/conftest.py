@@ -1,4 +1,4 @@
-"""For each version of W&B's client: the client, a house of ours (queue server and agent), and somebody's desk."""
+"""For each version of W&B's client: the client, a testbed (queue server and agent), and the environment of a person."""
 
 import dataclasses
 import os
@@ -57,8 +57,8 @@ def kept() -> Iterator[Kept]:
 
 @pytest.fixture
 def directory(client: WandbClient, kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the desk is."""
-    return kept.get(client, "directory", lambda: tmp_path_factory.mktemp(f"desk-{client.version}"))
+    """The directory of that environment."""
+    return kept.get(client, "directory", lambda: tmp_path_factory.mktemp(f"env-{client.version}"))
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def wandb_env(client: WandbClient, kept: Kept, testbed: Testbed, directory: Path
         running = kept.open(interpreter(client, directory, made.strangers))
         return dataclasses.replace(made, interpreter=running)
 
-    return kept.get(client, "desk", make)
+    return kept.get(client, "wandb_env", make)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.testbed import Testbed
 
 @pytest.fixture
 def newcomer(wandb_env: WandbEnv, tmp_path: Path, testbed: Testbed) -> WandbEnv:
-    """A desk at which nobody has logged in yet."""
+    """An environment without a login."""
     return WandbEnv.set_up(wandb_env.client, tmp_path, testbed.server.url, testbed.server.key)
 
 

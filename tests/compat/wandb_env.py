@@ -1,4 +1,4 @@
-"""A person's desk: a home directory, an account on launchd's server, and one version of W&B's client to work with."""
+"""The environment of a person: a home directory, an account on launchd's server, and one version of W&B's client to work with."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class WandbEnv:
     def set_up(
         cls, client: WandbClient, directory: Path, url: str, key: str, interpreter: Interpreter | None = None
     ) -> "WandbEnv":
-        """Make the home and the working directory, and return the desk."""
+        """Make the home and the working directory, and return the environment."""
         wandb_env = cls(client, directory, url.replace("127.0.0.1", "localhost"), key, interpreter)
         for path in (wandb_env.home, wandb_env.work):
             path.mkdir(parents=True)

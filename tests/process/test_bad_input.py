@@ -47,7 +47,7 @@ def forsaken(tmp_path: Path, server: RunningServer) -> Iterator[Testbed]:
 
 @pytest.fixture(scope="module")
 def running_home(tmp_path_factory: pytest.TempPathFactory, queue_server: RunningServer) -> Iterator[Testbed]:
-    """A house whose agent meets one bad run spec after the other and must outlive them all."""
+    """A testbed whose agent meets one bad run spec after the other and must outlive them all."""
     with make_testbed(tmp_path_factory.mktemp("testbed"), queue_server.account(), max_jobs=2) as opened:
         opened.start_agent()
         yield opened
@@ -61,7 +61,7 @@ def one_server(tmp_path_factory: pytest.TempPathFactory, queue_server: RunningSe
 
 @pytest.fixture
 def still_home(one_server: Testbed) -> Testbed:
-    """A house whose agent will not start; each test gets it as new."""
+    """A testbed whose agent will not start; each test gets a new one."""
     one_server.configure(max_jobs=2)
     one_server.agent_log.unlink(missing_ok=True)
     return one_server
@@ -288,8 +288,8 @@ def test_a_full_disk_stops_claims_and_nothing_else(tmp_path: Path, account: Acco
         wait_until(lambda: testbed.phase(running) == "running", what="the job runs")
         fill(disk / "filler")
         gate.open()
-        trouble = wait_until(lambda: testbed.status()["problem"], 15.0, "the problem is shown")
-        assert "Make room on its disk" in trouble
+        problem = wait_until(lambda: testbed.status()["problem"], 15.0, "the problem is shown")
+        assert "Make room on its disk" in problem
         queued = testbed.push("true")
         assert_stays(lambda: testbed.item(queued).state in ("PENDING", "LEASED"), 1.0, "the queued item")
         assert agent.exit_code() is None

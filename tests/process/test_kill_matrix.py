@@ -27,8 +27,8 @@ RUN_SCRIPT = 'echo "$LAUNCHD_JOB_NAME" >> "$1"; sleep "$2"; echo done'
 #: One that is over at once, one that is still running when others end, and one that has to wait for a slot.
 LENGTHS = ("0", "0.7", "0.3")
 
-#: A job whose keeper dies cannot be known to have ended well, and is not started again.
-KEEPER_REASONS = ("process that kept the job", "did not start", "failpoint")
+#: A job whose shim dies cannot be known to have ended well, and is not started again.
+SHIM_DEATH_REASONS = ("process that kept the job", "did not start", "failpoint")
 
 #: Failpoints of the supervisor that are about no single job: an error there ends the supervisor.
 ABOUT_NO_JOB = ("supervisor.adopting", "supervisor.reported")
@@ -48,40 +48,40 @@ MATRIX = [way_to_die(failpoint, action) for failpoint in FAILPOINTS for action i
 
 
 @pytest.fixture
-def quick_house(tmp_path: Path, account: Account) -> Iterator[Testbed]:
+def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
     with make_testbed(tmp_path, account, max_jobs=2) as opened:
         yield opened
 
 
 @pytest.mark.parametrize(("failpoint", "action"), MATRIX)
-def test_any_process_may_die_anywhere(quick_house: Testbed, failpoint: str, action: str) -> None:
-    fired = quick_house.directory / "fired"
+def test_any_process_may_die_anywhere(testbed: Testbed, failpoint: str, action: str) -> None:
+    fired = testbed.directory / "fired"
     fired.mkdir()
-    items = [leave_a_job_behind(quick_house)] if failpoint == "supervisor.adopting" else []
+    items = [leave_a_job_behind(testbed)] if failpoint == "supervisor.adopting" else []
     armed = {"LAUNCHD_FAILPOINTS": f"{failpoint}={action}", "LAUNCHD_FAILPOINTS_ONCE": str(fired)}
-    agent = quick_house.start_agent(**armed)
-    items += push_one_of_each_length(quick_house)
+    agent = testbed.start_agent(**armed)
+    items += push_one_of_each_length(testbed)
 
     contained = is_contained(failpoint, action)
-    keep_agent_alive(quick_house, agent, armed, fired / failpoint, contained=contained)
-    ended = quick_house.wait_over(items)
+    keep_agent_alive(testbed, agent, armed, fired / failpoint, contained=contained)
+    ended = testbed.wait_over(items)
 
-    assert_nothing_ran_twice(quick_house.directory / "runs")
+    assert_nothing_ran_twice(testbed.directory / "runs")
     for item in ended:
-        assert_outcome_is_true(item, failpoint, quick_house, contained=contained)
-    assert_journal_and_server_agree(quick_house, ended)
-    assert_said_once(quick_house, ended)
-    assert_nothing_left(quick_house)
+        assert_outcome_is_true(item, failpoint, testbed, contained=contained)
+    assert_journal_and_server_agree(testbed, ended)
+    assert_said_once(testbed, ended)
+    assert_nothing_left(testbed)
 
 
 @pytest.mark.parametrize("action", ["kill", "stop"])
-def test_the_fork_server_may_die_while_jobs_are_at_every_phase(quick_house: Testbed, action: str) -> None:
-    quick_house.start_agent()
-    items = push_one_of_each_length(quick_house)
-    disturb_fork_server(quick_house, action)
-    items += push_one_of_each_length(quick_house)
+def test_the_fork_server_may_die_while_jobs_are_at_every_phase(testbed: Testbed, action: str) -> None:
+    testbed.start_agent()
+    items = push_one_of_each_length(testbed)
+    disturb_fork_server(testbed, action)
+    items += push_one_of_each_length(testbed)
 
-    assert_all_finish(quick_house, items)
+    assert_all_finish(testbed, items)
 
 
 @pytest.mark.parametrize("action", ["kill", "stop"])
@@ -110,20 +110,20 @@ def assert_all_finish(opened: Testbed, items: list[str]) -> None:
     assert_nothing_left(opened)
 
 
-def test_an_end_that_the_fork_server_cannot_tell_is_noticed(quick_house: Testbed) -> None:
+def test_an_end_that_the_fork_server_cannot_tell_is_noticed(testbed: Testbed) -> None:
     """All slots taken and a spare worker ready: nothing is asked of the fork server, and it alone knows exit codes."""
-    quick_house.configure(max_jobs=1)
-    quick_house.start_agent()
-    gate = quick_house.directory / "gate"
-    item = quick_house.push("sh", "-c", 'until [ -e "$1" ]; do sleep 0.05; done', "job", str(gate))
-    wait_until(lambda: quick_house.phase(item) == "running", what="the job runs")
-    wait_until(lambda: idle_workers(quick_house) == 1, what="a spare worker is ready")
-    disturb_fork_server(quick_house, "stop")
+    testbed.configure(max_jobs=1)
+    testbed.start_agent()
+    gate = testbed.directory / "gate"
+    item = testbed.push("sh", "-c", 'until [ -e "$1" ]; do sleep 0.05; done', "job", str(gate))
+    wait_until(lambda: testbed.phase(item) == "running", what="the job runs")
+    wait_until(lambda: idle_workers(testbed) == 1, what="a spare worker is ready")
+    disturb_fork_server(testbed, "stop")
 
     gate.touch()
 
-    assert [over.state for over in quick_house.wait_over([item], timeout=20)] == ["FINISHED"]
-    assert "The fork server does not answer and is replaced." in quick_house.log()
+    assert [over.state for over in testbed.wait_over([item], timeout=20)] == ["FINISHED"]
+    assert "The fork server does not answer and is replaced." in testbed.log()
 
 
 def idle_workers(opened: Testbed) -> int:
@@ -193,7 +193,7 @@ def assert_outcome_is_true(item: Item, failpoint: str, opened: Testbed, *, conta
         return
     assert failpoint.startswith("shim."), f"{item.state}: {item.message}"
     assert item.state == "FAILED"
-    assert any(reason in (item.message or "") for reason in KEEPER_REASONS), item.message
+    assert any(reason in (item.message or "") for reason in SHIM_DEATH_REASONS), item.message
 
 
 def assert_journal_and_server_agree(opened: Testbed, items: list[Item]) -> None:

@@ -50,7 +50,7 @@ def output(testbed: Testbed, item_id: str) -> str:
 
 
 def workers(testbed: Testbed) -> list[psutil.Process]:
-    """Return the workers that have a job of this house."""
+    """Return the workers that have a job of this testbed."""
     return [process for process in testbed.processes() if "launchd: worker" in command_line(process)]
 
 

@@ -13,14 +13,14 @@ from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def agent_house(tmp_path: Path, account: Account) -> Iterator[Testbed]:
+def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
     with make_testbed(tmp_path, account) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("stopped", ["fork server", "worker"])
-def test_a_stopped_process_goes_with_its_supervisor(agent_house: Testbed, stopped: str) -> None:
-    agent = agent_house.start_agent()
+def test_a_stopped_process_goes_with_its_supervisor(testbed: Testbed, stopped: str) -> None:
+    agent = testbed.start_agent()
     fork_server, worker = wait_until(lambda: spare_worker(agent), what="a spare worker is ready")
     {"fork server": fork_server, "worker": worker}[stopped].suspend()
 

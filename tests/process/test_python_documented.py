@@ -59,7 +59,7 @@ launch_add(uri=project_uri, parameters=params)
 
 @pytest.fixture(scope="module")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    with make_testbed(tmp_path_factory.mktemp("house"), launchd={"policy": {"allow_local_git": True}}) as opened:
+    with make_testbed(tmp_path_factory.mktemp("testbed"), launchd={"policy": {"allow_local_git": True}}) as opened:
         opened.start_agent(GIT_CONFIG_GLOBAL=str(instead_of_github(tmp_path_factory.mktemp("repository"))))
         yield opened
 

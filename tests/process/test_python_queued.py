@@ -1,4 +1,4 @@
-"""`launchd.launch_add` and queues as objects, in one house, seen as launchd's server and as W&B's."""
+"""`launchd.launch_add` and queues as objects, in one testbed, seen as launchd's server and as W&B's."""
 
 import json
 import os
@@ -26,7 +26,7 @@ END_SECONDS = 30.0
 
 @pytest.fixture(scope="module")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    with make_testbed(tmp_path_factory.mktemp("house")) as opened, pytest.MonkeyPatch.context() as patch:
+    with make_testbed(tmp_path_factory.mktemp("testbed")) as opened, pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_BASE_URL", opened.server.url)
         patch.setenv("WANDB_API_KEY", opened.server.key)
         opened.start_agent()

@@ -54,7 +54,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory, queue_server: RunningServer) 
 
 @contextmanager
 def agent_at(server: WandbServer, ours: Testbed, directory: Path, **top: object) -> Iterator[Testbed]:
-    """A house at W&B's server: the agent, and nothing else of ours."""
+    """A testbed at a W&B server: of launchd only the agent."""
     opened = Testbed(directory, ours.server, max_jobs=1, launchd={})
     supervision = {"poll_seconds": 0.1, "worker_heartbeat_seconds": 0.3}
     jobs = {"init_grace_seconds": 0}

@@ -265,7 +265,7 @@ def _approved(harness: ControllerHarness, item_id: str) -> None:
     assert harness.worker(item_id).commands()[-1] is SubmitApproved
 
 
-#: The way of a job that meets no trouble, by the name of what was reached.
+#: The way of a job without failures, by the name of what was reached.
 STEPS = {
     "assigned": lambda harness, item_id: (harness.claim(item_id), _assigned(harness, item_id)),
     "fetching": lambda harness, item_id: harness.report(PhaseChanged(JobState.FETCHING), item_id),

@@ -43,7 +43,7 @@ def end(harness: ControllerHarness, outcome: Finished | Failed = FINISHED, item_
     harness.exit(WorkerExit.DONE, item_id)
 
 
-# -- the way without trouble
+# -- the way without failures
 
 
 def test_a_job_goes_its_way(harness: ControllerHarness) -> None:

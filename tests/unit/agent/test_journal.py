@@ -18,7 +18,7 @@ from tests.support.jobs import a_job
 from tests.support.small_disk import small_disk
 
 
-class Desk:
+class JournalFiles:
     """A journal that can be closed and opened again."""
 
     def __init__(self, path: Path) -> None:
@@ -32,27 +32,27 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    opened = Desk(tmp_path / "journal.sqlite")
+def files(tmp_path: Path) -> Iterator[JournalFiles]:
+    opened = JournalFiles(tmp_path / "journal.sqlite")
     yield opened
     opened.journal.close()
 
 
 @pytest.fixture
-def journal(desk: Desk) -> Journal:
-    return desk.journal
+def journal(files: JournalFiles) -> Journal:
+    return files.journal
 
 
-def test_a_committed_job_comes_back_as_it_was(desk: Desk, journal: Journal) -> None:
+def test_a_committed_job_comes_back_as_it_was(files: JournalFiles, journal: Journal) -> None:
     job = msgspec.structs.replace(a_job("a"), recorded=True, handle=Handle("local-process", "n", 1, {"pid": 3}))
     journal.save(job)
     journal.commit()
-    assert desk.reopen().active_jobs() == [job]
+    assert files.reopen().active_jobs() == [job]
 
 
-def test_an_uncommitted_job_is_not_there(desk: Desk, journal: Journal) -> None:
+def test_an_uncommitted_job_is_not_there(files: JournalFiles, journal: Journal) -> None:
     journal.save(a_job("a"))
-    assert desk.reopen().active_jobs() == []
+    assert files.reopen().active_jobs() == []
 
 
 def test_a_job_that_is_over_is_not_in_care_but_known(journal: Journal) -> None:
@@ -69,19 +69,19 @@ def test_jobs_come_back_in_the_order_of_their_claims(journal: Journal) -> None:
     assert [job.item_id for job in journal.active_jobs()] == ["early", "middle", "late"]
 
 
-def test_the_outbox_keeps_its_order_and_forgets_what_arrived(desk: Desk, journal: Journal) -> None:
+def test_the_outbox_keeps_its_order_and_forgets_what_arrived(files: JournalFiles, journal: Journal) -> None:
     first = journal.add_delivery(a_job("a"), "outcome", {"status": "failed"}, 1.0)
     second = journal.add_delivery(a_job("b"), "warning", {"message": "m"}, 2.0)
     journal.commit()
     journal.remove_deliveries([first.id])
     journal.commit()
-    assert desk.reopen().deliveries() == [second]
+    assert files.reopen().deliveries() == [second]
 
 
-def test_delivery_numbers_are_not_used_twice_after_a_restart(desk: Desk, journal: Journal) -> None:
+def test_delivery_numbers_are_not_used_twice_after_a_restart(files: JournalFiles, journal: Journal) -> None:
     first = journal.add_delivery(a_job("a"), "outcome", {}, 1.0)
     journal.commit()
-    assert desk.reopen().add_delivery(a_job("b"), "outcome", {}, 2.0).id > first.id
+    assert files.reopen().add_delivery(a_job("b"), "outcome", {}, 2.0).id > first.id
 
 
 def test_all_but_the_last_ended_jobs_are_found_for_cleaning(journal: Journal) -> None:
