@@ -1,4 +1,4 @@
-"""The environment of a person: a home directory, an account on launchd's server, and one version of W&B's client to work with."""
+"""The environment of a person: a home directory, an account on launchd's server, one version of W&B's client."""
 
 import json
 import os
