@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ipc.run_spec import SCHEDULER_URI
+from ipc.targets import QUEUE_TYPES, find_target
+from launchd.config.diagnostics import nearest_name
 from launchd.server.errors import Refused
 from launchd.server.launch.templates import fill_in
 from launchd.server.models import ResourceConfig
@@ -50,6 +52,19 @@ def _filled(
     queue_args = _object(fill_in(below, variables, values).get("resource_args"), "resource_args of the queue")
     filled["resource_args"] = merge(queue_args, filled["resource_args"])
     return filled
+
+
+def check_resource(resource: str) -> None:
+    """Check the resource that a queue is given. Which resources a host grants is that host's own policy.
+
+    Raises:
+        Refused: it is unknown; the message names the nearest one, and all.
+    """
+    if find_target(resource) is not None:
+        return
+    meant = nearest_name(resource[:80], QUEUE_TYPES)
+    hint = f"Did you mean {meant!r}? " if meant else ""
+    raise Refused(f"There is no resource {resource[:80]!r}. {hint}Known are: {', '.join(QUEUE_TYPES)}.")
 
 
 def check_config(config: Mapping[str, Any]) -> None:

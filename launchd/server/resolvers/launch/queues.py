@@ -9,12 +9,11 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.errors import NotFound
-from launchd.server.launch.run_specs import check_config
+from launchd.server.launch.run_specs import check_config, check_resource
 from launchd.server.launch.templates import check_declarations, undeclared
 from launchd.server.models import Item, Queue, ResourceConfig, Viewer
 from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.pagination import size_of
-from launchd.server.resources import check_resource
 from launchd.server.store.accounts import principals
 from launchd.server.store.ids import row_number
 from launchd.server.store.launch import items, queues
