@@ -23,7 +23,7 @@ class OutputFollower(threading.Thread):
     def __init__(self, runner: Runner, handle: Handle, writer: OutputWriter) -> None:
         super().__init__(name="output", daemon=True)
         self._runner = runner
-        self._handle = handle
+        self._workload = handle
         self._writer = writer
 
     def run(self) -> None:
@@ -40,7 +40,7 @@ class OutputFollower(threading.Thread):
     def _follow(self) -> bool:
         """Return whether the output was followed to its end, or cannot be followed at all."""
         try:
-            self._runner.follow_output(self._handle, self._writer)
+            self._runner.follow_output(self._workload, self._writer)
         except RunnerUnavailable as error:
             log.warning("The target does not give out the job's output.", extra={"error": error.message})
             return False
