@@ -1,7 +1,6 @@
 """A running `launchd up` for each test, over a directory with a space in its name, as users have them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -9,8 +8,9 @@ from tests.support.local_stack import LocalStackProcess
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[LocalStackProcess]:
-    running = LocalStackProcess(tmp_path / "state of mine")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStackProcess]:
+    # Not `tmp_path`: with the name of a test in it the path of the control socket may be too long.
+    running = LocalStackProcess(tmp_path_factory.mktemp("up") / "state of mine")
     running.start()
     yield running
     if running.process.poll() is None:

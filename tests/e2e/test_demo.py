@@ -38,8 +38,8 @@ def test_the_demonstration_sees_what_is_not_as_it_should_be(job: dict[str, objec
 def test_the_demonstration_ends_what_is_left_behind(tmp_path: Path) -> None:
     demo = runpy.run_path(str(DEMO))
     with subprocess.Popen(["sleep", "60"], cwd=tmp_path) as left:
-        assert demo["_end_what_is_left"](tmp_path) == [f"process {left.pid} was left behind: sleep 60"]
-    assert demo["_end_what_is_left"](tmp_path) == []
+        assert demo["_kill_remaining"](tmp_path) == [f"process {left.pid} was left behind: sleep 60"]
+    assert demo["_kill_remaining"](tmp_path) == []
 
 
 def test_the_demonstration_says_that_git_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

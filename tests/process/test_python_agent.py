@@ -196,11 +196,14 @@ def test_the_sweep_of_a_run_must_go_on(agent: LaunchAgent) -> None:
 
 
 def test_its_status_is_told(agent: LaunchAgent, server: RunningServer) -> None:
-    agent.update_status("KILLED")
+    def is_shown() -> bool:
+        # A heartbeat of the agent itself may come in between.
+        agent.update_status("KILLED")
+        with Wire(server.url, server.key) as wire:
+            shown = wire.run("query($id: ID!) { launchAgent(id: $id) { agentStatus } }", {"id": agent.id})
+        return bool(shown == {"launchAgent": {"agentStatus": "KILLED"}})
 
-    with Wire(server.url, server.key) as wire:
-        shown = wire.run("query($id: ID!) { launchAgent(id: $id) { agentStatus } }", {"id": agent.id})
-    assert shown == {"launchAgent": {"agentStatus": "KILLED"}}
+    wait_until(is_shown, END_SECONDS, "the status is shown")
     with pytest.raises(LaunchError, match="Did you mean 'POLLING'"):
         agent.update_status("POLLIN")
 
