@@ -26,7 +26,7 @@ def test_the_address_of_the_database_is_taken_from(launchd: Launchd, tmp_path: P
     options = {"option": ("--database", url), "variable": (), "file": ("--database-file", str(file))}[given]
     environ = {"LAUNCHD_DATABASE_URL": secret} if given == "variable" else {}
 
-    answer = launchd("server", "--data-dir", str(tmp_path / "data"), *options, **environ)
+    answer = launchd("server", "--port", "0", "--data-dir", str(tmp_path / "data"), *options, **environ)
 
     assert answer.exit_code == 1
     assert "127.0.0.1:1/launchd cannot be used as a database: connection failed" in answer.stderr
@@ -34,7 +34,7 @@ def test_the_address_of_the_database_is_taken_from(launchd: Launchd, tmp_path: P
 
 
 def test_another_kind_of_database_is_refused(launchd: Launchd, tmp_path: Path) -> None:
-    answer = launchd("server", "--data-dir", str(tmp_path), "--database", "mysql://db/launchd")
+    answer = launchd("server", "--port", "0", "--data-dir", str(tmp_path), "--database", "mysql://db/launchd")
 
     assert answer.exit_code == 1
     assert "must have the form postgresql://" in answer.stderr
