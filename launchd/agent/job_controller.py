@@ -93,10 +93,13 @@ class JobController:
         if jobs:
             log.info("The jobs of the previous agent process are taken over.", extra={"jobs": len(jobs)})
 
-    def _restore(self, job: JobRecord) -> None:
+    def _restore(self, before: JobRecord) -> None:
+        job = before
         if not job.may_exist_outside and job.state is not JobState.CLAIMED:
             job = restart(job, self._clock.now(), "The agent was restarted; the job starts over.")
-        self._records.save(msgspec.structs.replace(job, losses=0))
+        restored = msgspec.structs.replace(job, losses=0)
+        if restored != before:
+            self._records.save(restored)
 
     # -- from the queue server
 
@@ -308,19 +311,20 @@ class JobController:
         """Act on the death of a worker; everything it sent has been handled."""
         active = self._table.get(worker.item_id)
         has_outcome = active is None or active.reported_outcome is not None
-        worker.reap(lost=was_lost(exit_code, has_outcome))
+        lost = was_lost(exit_code, has_outcome)
+        worker.reap(lost=lost)
         if active is not None:
             with self._records.border(active.job.item_id):
-                self._on_exit(active, worker, exit_code)
+                self._on_exit(active, worker, exit_code, lost=lost)
 
-    def _on_exit(self, active: ActiveJob, worker: JobWorker, exit_code: int) -> None:
+    def _on_exit(self, active: ActiveJob, worker: JobWorker, exit_code: int, *, lost: bool) -> None:
         outcome, active.reported_outcome = active.reported_outcome, None
         active.awaiting_submit = False
         # It gets another worker unless it ends here, also where handling the end raises.
         self._assignment.reassign_later(active)
         if exit_code == WorkerExit.DONE and outcome is not None:
             self._on_outcome(active, outcome)
-        elif was_lost(exit_code, outcome is not None):
+        elif lost:
             self._on_worker_lost(active, worker, exit_code)
         else:
             active.assign_at = self._clock.monotonic()
@@ -350,22 +354,19 @@ class JobController:
         how = describe(exit_code) if worker.kill_reason is None else f"was killed because {worker.kill_reason}"
         log.warning("A job lost its worker.", extra=log_fields(job) | {"pid": worker.pid, "how": how})
         timeout_error, active.timeout_error = active.timeout_error, None
+        # The death of the fork server is not held against the job.
+        is_counted = exit_code != WorkerExit.UNKNOWN
         if job.may_exist_outside:
             self._assignment.reassign(active, msgspec.structs.replace(job, losses=self._losses_in_a_row(active)))
         elif timeout_error is not None:
             self._finish(fail(job, timeout_error, self._clock.now()))
         elif job.stop_reason is not None:
             self._finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
-        elif exit_code == WorkerExit.UNKNOWN:
-            # The death of the fork server is not held against the job.
-            self._assignment.reassign(
-                active, restart(job, self._clock.now(), f"The worker {how}; the job starts over.")
-            )
-        elif job.losses + 1 >= self.context.config.launchd.jobs.max_attempts:
+        elif is_counted and job.losses + 1 >= self.context.config.launchd.jobs.max_attempts:
             self._finish(fail(job, self._worker_lost_report(job, how), self._clock.now()))
         else:
             again = restart(job, self._clock.now(), f"The worker {how}; the job starts over.")
-            self._assignment.reassign(active, msgspec.structs.replace(again, losses=job.losses + 1))
+            self._assignment.reassign(active, msgspec.structs.replace(again, losses=job.losses + is_counted))
 
     def _losses_in_a_row(self, active: ActiveJob) -> int:
         was_healthy = self._clock.monotonic() - active.assigned_at > HEALTHY_WORKER_SECONDS

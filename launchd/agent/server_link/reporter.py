@@ -42,8 +42,6 @@ BATCH = 64
 #: A state is sent after this time, if it still is the latest; sending each step of a job's start would delay the start.
 STATUS_DELAY_SECONDS = 0.2
 
-#: States of a sweep whose runs are started: W&B's rule.
-
 
 class _Deferred(msgspec.Struct, frozen=True, order=True):
     """An attempt to be made at ``due_at``, in monotonic seconds; ``id`` is its row's."""
