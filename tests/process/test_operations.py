@@ -272,11 +272,14 @@ def test_other_queues_are_served_after_a_reload_and_jobs_go_on(testbed: Testbed,
 def test_there_are_never_more_jobs_than_slots(testbed: Testbed) -> None:
     testbed.configure(max_jobs=3)
     testbed.start_agent()
-    present, counts = testbed.directory / "present", testbed.directory / "counts"
+    present, counts, ready = (testbed.directory / name for name in ("present", "counts", "ready"))
     present.mkdir()
-    script = f"touch {present}/$$; ls {present} | wc -l >> {counts}; sleep 0.1; rm {present}/$$"
+    waiting = f"until [ -e {ready} ]; do sleep 0.05; done"
+    script = f"touch {present}/$$; ls {present} | wc -l >> {counts}; {waiting}; rm {present}/$$"
     items = [testbed.push("sh", "-c", script) for _ in range(20)]
-    seen = []
+    wait_until(lambda: len(list(present.iterdir())) == 3, 30.0, "three jobs at once")
+    seen = [len(testbed.status()["jobs"])]
+    ready.touch()
     while any(testbed.item(item).state != "FINISHED" for item in items):
         seen.append(len(testbed.status()["jobs"]))
     assert max(seen) == 3
