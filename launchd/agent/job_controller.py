@@ -40,7 +40,7 @@ from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
-from launchd.agent.worker_assignment import WorkerAssignment, stop_command
+from launchd.agent.worker_assignment import WorkerAssignment, bounded_reason, stop_command
 from launchd.client.queue_server import ClaimedItem, StopRequest
 
 #: A worker that lived this long, in seconds, did not die of what its predecessor died of.
@@ -212,7 +212,7 @@ class JobController:
         if active is None:
             return False
         with self._records.border(request.item_id):
-            self._stop(active, request.reason or "a stop was requested")
+            self._stop(active, bounded_reason(request.reason or "a stop was requested"))
         return True
 
     def _stop(self, active: ActiveJob, reason: str) -> None:
@@ -283,13 +283,11 @@ class JobController:
                 extra=log_fields(before) | {"error": str(error)},
             )
             return
-        if state is before.state:
-            active.job = job
-            self._outbox.publish_status(job)
-            return
         if state is JobState.CLAIMED:
             job = msgspec.structs.replace(job, recorded=False, handle=None)
-        log.info("A job changed its state.", extra=log_fields(job) | {"before": str(before.state)})
+        if state is not before.state:
+            log.info("A job changed its state.", extra=log_fields(job) | {"before": str(before.state)})
+        # Also where only the message is new: the number of a report must not be given again after a restart.
         self._records.save(job)
         self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
 

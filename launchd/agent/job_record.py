@@ -25,8 +25,9 @@ class JobRecord(msgspec.Struct, frozen=True):
     Its fields are JSON in the journal: a field may be added with a default, and is never renamed.
 
     ``agent_id`` is the id under which this agent claimed it, which a change of its queues replaces. ``attempt`` counts
-    the starts of the job, from 1; ``name`` is the workload name of that attempt. ``recorded`` says that the workload
-    may exist outside; ``acknowledged`` that the queue server confirmed the item as this agent's; ``losses`` counts the
+    the starts of the job, from 1; ``name`` is the workload name of that attempt. ``sequence`` counts the changes, and
+    is in the journal before the queue server sees it.
+    ``recorded`` says that the workload may exist outside; ``acknowledged`` that the queue server confirmed the item as this agent's; ``losses`` counts the
     workers that died over this job in a row. ``stop_reason`` is set once the job is to be stopped, ``failure`` where it
     fails once its workload has been stopped.
     """
@@ -94,14 +95,9 @@ def transition(job: JobRecord, state: JobState, now: float, message: str | None 
         IllegalTransition: the table of states does not allow it.
     """
     if state is job.state:
-        return msgspec.structs.replace(job, message=message, sequence=next_sequence(job, now))
+        return msgspec.structs.replace(job, message=message, sequence=job.sequence + 1)
     check_transition(job.state, state)
-    return msgspec.structs.replace(job, state=state, state_at=now, message=message, sequence=next_sequence(job, now))
-
-
-def next_sequence(job: JobRecord, now: float) -> int:
-    """Return a number above that of every earlier report of ``job``, forgotten ones too: 1/100 s since its claim."""
-    return max(job.sequence + 1, int((now - job.claimed_at) * 100))
+    return msgspec.structs.replace(job, state=state, state_at=now, message=message, sequence=job.sequence + 1)
 
 
 def finish(job: JobRecord, state: JobState, result: ExitResult, now: float) -> JobRecord:

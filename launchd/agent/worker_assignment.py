@@ -6,7 +6,7 @@ import msgspec
 
 from ipc.errors import ErrorReport
 from ipc.failpoints import hit
-from ipc.messages import Adopt, Start, Stop
+from ipc.messages import Adopt, Start, Stop, shorten
 from ipc.work_order import write_order
 from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock
@@ -104,9 +104,15 @@ class WorkerAssignment:
         worker.kill(f"{job.state} took longer than {limit:g} s")
 
 
+def bounded_reason(reason: str) -> str:
+    """Return ``reason`` as it fits into a record and a message: cut where it is long, and without broken characters."""
+    # A terminal gives bytes that are no UTF-8 as lone surrogates, which no JSON may hold.
+    return shorten(reason.encode("utf-8", "replace").decode())
+
+
 def stop_command(job: JobRecord, context: AgentContext) -> Stop:
     """Return the command that stops ``job``."""
-    return Stop(job.stop_reason or "", context.config.launchd.jobs.stop_grace_seconds)
+    return Stop(bounded_reason(job.stop_reason or ""), context.config.launchd.jobs.stop_grace_seconds)
 
 
 def _send_assignment(worker: JobWorker, command: Start | Adopt, stop: Stop | None) -> None:

@@ -59,7 +59,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def error_of_response(response: requests.Response, body: bytes, address: str) -> QueueServerError:
-    """Return the error for a response that is no success. A 4xx without JSON comes from a proxy: try again."""
+    """Return the error for a response that is no success. Redirects and a 4xx without JSON are a proxy's."""
     status = response.status_code
     decoded = _decoded(body)
     text = _error_text(decoded)
@@ -71,7 +71,11 @@ def error_of_response(response: requests.Response, body: bytes, address: str) ->
         )
     if 300 <= status < 400:
         target = response.headers.get("Location", "elsewhere")
-        return Refused(f"The server at {address} redirects to {target}: use that address as the base URL.")
+        return ServerBusy(
+            f"What answers at {address} redirects to {target} (HTTP {status}), which is no answer of a queue server: a"
+            " proxy or a login page may be before it, or the server has another address.",
+            _retry_after(response),
+        )
     if decoded is None:
         return ServerBusy(
             f"What answers at {address} is no queue server, or a proxy before one (HTTP {status}). Check the address.",

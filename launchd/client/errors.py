@@ -13,7 +13,7 @@ class ServerUnreachable(QueueServerError):
 
 
 class ServerBusy(QueueServerError):
-    """The server cannot serve now (5xx, 429), or its response is no GraphQL answer. Try again.
+    """The server cannot serve now (5xx, 429), or its response is no GraphQL answer (a redirect, a page). Try again.
 
     `retry_after` is the number of seconds that the server asked to wait, or None where it named none.
     """

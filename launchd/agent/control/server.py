@@ -4,12 +4,14 @@ One thread, one JSON object per line each way. It only carries requests to the
 main thread and answers back; the socket is for the agent's own user alone.
 """
 
+import errno
 import json
 import logging
 import os
 import queue
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,12 @@ from launchd.agent.events import ControlRequest, EventQueue
 
 #: The longest request.
 MAX_REQUEST_BYTES = 64 * 1024
+
+#: Errors of a host that is short of something for a while; the socket is as it was.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED)
+
+#: Seconds before the next try after a shortage.
+SHORTAGE_PAUSE_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +65,12 @@ class ControlServer(threading.Thread):
         while True:
             try:
                 client, _ = self._socket.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if error.errno not in SHORTAGES:
+                    return
+                log.warning("No client of the control socket can be taken.", extra={"error": str(error)})
+                time.sleep(SHORTAGE_PAUSE_SECONDS)
+                continue
             with client:
                 self._serve(client)
 

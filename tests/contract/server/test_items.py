@@ -115,6 +115,15 @@ def test_reports_are_taken_once_and_never_overwrite_an_end(api: Api, queue_and_a
     )
 
 
+def test_an_end_counts_whatever_its_number_is(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    item = api.push(queue_and_agent.queue)
+    api.claim(queue_and_agent.agent, "c1")
+    api.ack(queue_and_agent.agent, item)
+    assert api.report(queue_and_agent.agent, item, 500, "running")
+    assert api.report(queue_and_agent.agent, item, 3, "finished", exitCode=0)
+    assert api.item(item)["state"] == "FINISHED"  # type: ignore[index]
+
+
 def test_an_unknown_status_is_refused(api: Api, queue_and_agent: QueueAndAgent) -> None:
     with pytest.raises(RefusedByServer, match="'exploded' is no status"):
         api.report(queue_and_agent.agent, "x", 1, "exploded")

@@ -10,6 +10,7 @@ from ipc.errors import ErrorReport
 from ipc.exits import WorkerExit
 from ipc.handles import ExitResult
 from ipc.messages import (
+    MAX_MESSAGE_BYTES,
     Adopt,
     Event,
     Failed,
@@ -23,6 +24,7 @@ from ipc.messages import (
     Submitted,
     Submitting,
     WarningRaised,
+    encode,
 )
 from ipc.states import TERMINAL_STATES, JobState
 from tests.support.controller_harness import HANDLE, INSIDE, OUTSIDE, STAGES, ControllerHarness
@@ -347,6 +349,27 @@ def test_a_stop_reaches_the_worker_while_the_journal_cannot_be_written(harness: 
     with harness.unwritable_journal():
         assert harness.stop()
         assert harness.worker().commands()[-1] is Stop
+
+
+@pytest.mark.parametrize("reason", ["x" * 5_000, "d\udce9faut", "\x00" * 2_000])
+def test_a_stop_is_carried_out_whatever_its_reason_is(harness: ControllerHarness, reason: str) -> None:
+    harness.bring_to("running")
+    assert harness.stop(reason=reason)
+    stop = harness.worker().sent[-1]
+    assert isinstance(stop, Stop)
+    assert len(encode(stop)) <= MAX_MESSAGE_BYTES
+    harness.restart()
+    assert harness.job().stop_reason == stop.reason
+
+
+def test_the_number_of_a_report_is_on_disk_before_it_is_shown(harness: ControllerHarness) -> None:
+    harness.bring_to("fetching")
+    with harness.unwritable_journal():
+        harness.report(PhaseChanged(JobState.FETCHING, "half of it"))
+        assert all(job.message is None for job in harness.outbox.statuses)
+    harness.turn()
+    assert harness.outbox.statuses[-1].message == "half of it"
+    assert harness.job().sequence == harness.outbox.statuses[-1].sequence
 
 
 @pytest.mark.parametrize("stage", INSIDE)

@@ -114,6 +114,12 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Journal(tmp_path / "file" / "journal.sqlite")
 
 
+def test_a_word_that_is_no_text_names_no_job(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    assert journal.find("gr\udcf6sse") is None
+    journal.close()
+
+
 @pytest.mark.root
 def test_what_a_full_disk_refused_is_written_by_the_next_commit(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", mebibytes=1) as disk:

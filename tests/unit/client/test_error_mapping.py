@@ -39,7 +39,7 @@ def failure_of(script: Callable[[Request], Reply], timeout: float = 5.0) -> Queu
         (Reply(400, b'{"error": "oldest form"}'), Refused, "oldest form"),
         (Reply(400, b'{"errors": ["bare text"]}'), Refused, "bare text"),
         (Reply(400, b"[1, 2]"), Refused, "refused the request (HTTP 400)."),
-        (Reply(301, headers={"Location": "https://new"}), Refused, "redirects to https://new: use that address"),
+        (Reply(301, headers={"Location": "https://new"}), ServerBusy, "redirects to https://new (HTTP 301)"),
         (errors(401, "unknown key"), Unauthorized, "does not accept the API key (HTTP 401): unknown key."),
         (errors(403), Unauthorized, "does not accept the API key (HTTP 403)."),
         (errors(500, "broken"), ServerBusy, "cannot serve now (HTTP 500): broken."),

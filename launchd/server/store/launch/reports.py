@@ -1,9 +1,9 @@
-"""Agents' reports about items: idempotent by sequence number; an end is never overwritten."""
+"""Agents' reports about items: idempotent by sequence number; an end always counts, and is never overwritten."""
 
 import time
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Boolean, Connection, bindparam, or_, select, update
 
 from launchd.server.models import ItemReport
 from launchd.server.store.launch.states import HELD, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS
@@ -20,7 +20,11 @@ _APPLY = update(run_queue_items).where(
     item.id == bindparam("of_id"),
     item.agent_id == bindparam("of_agent"),
     item.state.in_(HELD),
-    or_(item.report_sequence.is_(None), item.report_sequence < bindparam("new_sequence")),
+    or_(
+        item.report_sequence.is_(None),
+        item.report_sequence < bindparam("new_sequence"),
+        bindparam("is_end", type_=Boolean),
+    ),
 )
 
 
@@ -33,9 +37,10 @@ def record(connection: Connection, agent_id: str, report: ItemReport) -> bool:
     found = connection.execute(_REPORTED, which).first()
     if found is None:
         return False
-    if found.report_sequence is not None and report.sequence <= found.report_sequence:
+    is_end = report.status in STATE_OF_STATUS
+    if not is_end and found.report_sequence is not None and report.sequence <= found.report_sequence:
         return True
-    changes = which | {"new_sequence": report.sequence} | _changes(report, found.started_at)
+    changes = which | {"new_sequence": report.sequence, "is_end": is_end} | _changes(report, found.started_at)
     if connection.execute(_APPLY, changes).rowcount == 0:
         return bool(found.state == STATE_OF_STATUS.get(report.status))
     if found.run_id is not None:
