@@ -4,7 +4,6 @@ One thread, one JSON object per line each way. It only carries requests to the
 main thread and answers back; the socket is for the agent's own user alone.
 """
 
-import errno
 import json
 import logging
 import os
@@ -21,11 +20,8 @@ from launchd.agent.events import ControlRequest, EventQueue
 #: The longest request.
 MAX_REQUEST_BYTES = 64 * 1024
 
-#: Errors of a host that is short of something for a while; the socket is as it was.
-SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED)
-
-#: Seconds before the next try after a shortage.
-SHORTAGE_PAUSE_SECONDS = 0.5
+#: Seconds before the next try after a client could not be taken.
+ACCEPT_RETRY_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +62,11 @@ class ControlServer(threading.Thread):
             try:
                 client, _ = self._socket.accept()
             except OSError as error:
-                if error.errno not in SHORTAGES:
+                if self._socket.fileno() == -1:  # Closed, as the agent leaves.
                     return
+                # The host is short of descriptors or memory; the socket itself is as it was.
                 log.warning("No client of the control socket can be taken.", extra={"error": str(error)})
-                time.sleep(SHORTAGE_PAUSE_SECONDS)
+                time.sleep(ACCEPT_RETRY_SECONDS)
                 continue
             with client:
                 self._serve(client)

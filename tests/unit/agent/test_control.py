@@ -1,6 +1,7 @@
 """The control socket: requests reach the main thread, bad ones get a sentence, and it is for its owner alone."""
 
 import json
+import resource
 import socket
 import stat
 import threading
@@ -79,6 +80,23 @@ def test_a_flood_is_cut_off_and_the_next_client_served(socket_directory: Path) -
     with pytest.raises(ConnectionError):
         flood(socket_directory)
     assert ask(socket_directory, {"command": "status"})["ok"]
+
+
+def test_clients_are_taken_again_after_a_lack_of_descriptors(
+    socket_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The descriptor for the first client was taken before it came.
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            for client in (first, second):
+                client.connect(str(socket_directory / SOCKET_NAME))
+                client.sendall(b'{"command": "status"}\n')
+            wait_until(lambda: "No client of the control socket can be taken." in caplog.messages, what="the lack")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert [json.loads(client.recv(65536))["ok"] for client in (first, second)] == [True, True]
 
 
 def test_only_the_owner_may_connect(socket_directory: Path) -> None:
