@@ -26,11 +26,10 @@ class JobRecord(msgspec.Struct, frozen=True):
 
     ``agent_id`` is the id under which this agent claimed it, which a change of its queues replaces. ``attempt`` counts
     the starts of the job, from 1; ``name`` is the workload name of that attempt. ``sequence`` counts the changes, and
-    is in the journal before the queue server sees it.
-    ``recorded`` says that the workload may exist outside; ``acknowledged`` that the queue server confirmed the item as
-    this agent's; ``losses`` counts the
-    workers that died over this job in a row. ``stop_reason`` is set once the job is to be stopped, ``failure`` where it
-    fails once its workload has been stopped.
+    is in the journal before the queue server sees it. ``recorded`` says that the workload may exist outside;
+    ``acknowledged`` that the queue server confirmed the item as this agent's; ``losses`` counts the workers that died
+    over this job in a row. ``stop_reason`` is set once the job is to be stopped, ``failure`` where it fails once its
+    workload has been stopped.
     """
 
     item_id: str

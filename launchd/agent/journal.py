@@ -241,10 +241,11 @@ class Journal:
 
 def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:
     """Return the job of an item, run id or workload name, over or not, from an open journal."""
-    if not word.isprintable():
-        # No name has such characters, and SQLite takes no lone surrogates.
+    try:
+        row = db.execute(_FIND_JOB, (word,)).fetchone()
+    except UnicodeEncodeError:
+        # Bytes of a command line that are no text: no record can hold them.
         return None
-    row = db.execute(_FIND_JOB, (word,)).fetchone()
     return row and _record_decoder.decode(row[0])
 
 
