@@ -21,6 +21,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--lease-scan-seconds", default=10.0, show_default=True, help="With PostgreSQL: see the settings.")
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
 @click.option("--agent-timeout-seconds", default=120.0, show_default=True, help="Timeout of an agent's heartbeats.")
+@click.option("--restore-pause-seconds", default=60.0, show_default=True, help="See the settings.")
 @click.option("--run-timeout-seconds", default=300.0, show_default=True, help="Timeout of a run's heartbeats.")
 @click.option("--max-store-bytes", type=int, help="All files together [default: as much as the disk holds].")
 @click.option("--idle-seconds", default=75, show_default=True, help="See the settings.")

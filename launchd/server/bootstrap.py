@@ -15,6 +15,7 @@ from launchd.server.models import Role
 from launchd.server.settings import ServerSettings
 from launchd.server.store.accounts import accounts, api_keys
 from launchd.server.store.factory import database_name, migration_transaction
+from launchd.server.store.launch import restored
 from launchd.server.store.migrate import migrate
 
 _SECRET_BYTES = 32
@@ -52,6 +53,9 @@ def prepare(settings: ServerSettings) -> bytes:
     try:
         with migration_transaction(settings) as connection:
             migrate(connection, database)
+            restored.start(
+                connection, settings.lease_seconds, settings.agent_timeout_seconds, settings.restore_pause_seconds
+            )
             _ensure_admin(connection, settings)
             secret = _link_secret(settings.data_dir / "links.key")
     except DBAPIError as error:

@@ -11,6 +11,7 @@ from launchd.server.files.quota import StorageQuota
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
 from launchd.server.launch.lease_timer import LeaseTimer
+from launchd.server.launch.repetitions import Repetitions
 from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store.artifacts import files as artifact_files
@@ -31,6 +32,7 @@ class AppState:
     """Wake-ups to other servers on the same database; None with SQLite."""
     lease_timer: LeaseTimer
     heartbeat_timer: HeartbeatTimer
+    repetitions: Repetitions
     artifact_blobs: BlobStore
     run_blobs: BlobStore
     garbage_collector: GarbageCollector
@@ -74,6 +76,7 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         pubsub=open_pubsub(settings, notifier),
         lease_timer=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),
         heartbeat_timer=HeartbeatTimer(database, settings.run_timeout_seconds, shared=shared),
+        repetitions=Repetitions(),
         artifact_blobs=artifact_blobs,
         run_blobs=run_blobs,
         garbage_collector=GarbageCollector(settings, database, quota, find_known),

@@ -2,15 +2,17 @@
 
 
 class ServerError(Exception):
-    """Base of all errors. `status` is the HTTP status of the response."""
+    """Base of all errors. `status` is the HTTP status of the response, `code` stands in the error's `extensions`."""
 
     status = 500
+    code: str | None = None
 
 
 class Refused(ServerError):
     """The request is refused; sending it again does not help (400)."""
 
     status = 400
+    code = "REFUSED"
 
 
 class NotAllowed(Refused):
@@ -23,6 +25,19 @@ class NotFound(Refused):
     """An object named by a mutation does not exist, or the caller may not see it (404)."""
 
     status = 404
+
+
+class UnknownAgent(NotFound):
+    """There is no such launch agent: it has to register anew (404)."""
+
+    code = "UNKNOWN_AGENT"
+
+
+class SecondIncarnation(Refused):
+    """Another process is this launch agent (409)."""
+
+    status = 409
+    code = "SECOND_INCARNATION"
 
 
 class Unauthorized(ServerError):

@@ -53,18 +53,17 @@ class HeartbeatTimer:
 
     async def _check(self) -> None:
         try:
-            crashed, longest_silent = await self._database.write(self._crash_timed_out)
+            crashed, silence = await self._database.write(self._crash_timed_out)
         except StoreUnavailable:
-            crashed, longest_silent = 0, time.time() - self._timeout + _RETRY_SECONDS
+            crashed, silence = 0, self._timeout - _RETRY_SECONDS
         if crashed:
             logger.info("Runs sent no heartbeat any more; they count as crashed.", extra={"runs": crashed})
         self._timer = None
-        if self._shared and longest_silent is None:
-            longest_silent = time.time()
-        if longest_silent is not None and not self._stopped:
-            self._set(max(0.0, longest_silent + self._timeout - time.time()))
+        if self._shared and silence is None:
+            silence = 0.0
+        if silence is not None and not self._stopped:
+            self._set(max(0.0, self._timeout - silence))
 
     def _crash_timed_out(self, connection: Connection) -> tuple[int, float | None]:
-        now = time.time()
-        crashed = run_ends.crash_timed_out(connection, now - self._timeout, now)
-        return crashed, run_ends.oldest_heartbeat(connection)
+        crashed = run_ends.crash_timed_out(connection, self._timeout, time.time())
+        return crashed, run_ends.longest_silence(connection)

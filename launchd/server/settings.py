@@ -22,6 +22,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
     agent_timeout_seconds: float = 120.0
     """An agent without a heartbeat for so long is shown as LOST."""
+    restore_pause_seconds: float = 60.0
+    """How long nothing is leased at the most after the database was found to be a restored copy; 0: no pause."""
     run_timeout_seconds: float = 300.0
     """A run without a heartbeat for so long has crashed (W&B's clients send one every 30 s)."""
     lease_scan_seconds: float = 10.0

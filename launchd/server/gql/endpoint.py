@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute
 from starlette.requests import Request
@@ -76,8 +77,14 @@ def _answer(envelope: Envelope, result: ExecutionResult) -> Response:
     status = max(_status(error) for error in result.errors)
     if status == 500:
         _log_bugs(envelope, result.errors)
-    errors = [{"message": _message(error), "path": error.path} for error in result.errors]
+    errors = [_error(error) for error in result.errors]
     return json_response(status, {"errors": errors, "data": result.data})
+
+
+def _error(error: GraphQLError) -> dict[str, Any]:
+    shown: dict[str, Any] = {"message": _message(error), "path": error.path}
+    code = getattr(error.original_error, "code", None)
+    return shown | {"extensions": {"code": code}} if code else shown
 
 
 def _status(error: GraphQLError) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import time
 
 from sqlalchemy import Connection
 
@@ -38,14 +37,15 @@ class LeaseTimer:
         if self._timer is not None:
             self._timer.cancel()
 
-    def leased_until(self, ends_at: float) -> None:
-        """Note that a lease ends at `ends_at` (seconds since 1970)."""
+    def leased_for(self, seconds: float) -> None:
+        """Note that a lease ends in so many seconds."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + max(0.0, seconds) + _SLACK
         if ends_at >= self._ends_at or self._notifier.closed:
             return
         self.stop()
         self._ends_at = ends_at
-        delay = max(0.0, ends_at - time.time()) + _SLACK
-        self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
+        self._timer = loop.call_at(ends_at, self._fire)
 
     def _fire(self) -> None:
         self._ends_at = math.inf
@@ -55,14 +55,14 @@ class LeaseTimer:
         try:
             queues, following = await self._database.write_guarded(_end_leases)
         except StoreUnavailable:
-            queues, following = set(), time.time() + _RETRY_SECONDS
+            queues, following = set(), _RETRY_SECONDS
         if queues:
             logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(queues)})
             self._notifier.wake_all(work_topics(queues))
-        following = min(math.inf if following is None else following, time.time() + self._scan_seconds)
+        following = min(math.inf if following is None else following, self._scan_seconds)
         if following < math.inf:
-            self.leased_until(following)
+            self.leased_for(following)
 
 
 def _end_leases(connection: Connection) -> tuple[set[str], float | None]:
-    return leases.return_expired(connection, time.time()), leases.next_lease_end(connection)
+    return leases.return_expired(connection), leases.next_lease_end(connection)

@@ -1,5 +1,6 @@
 """Records of queues, their items and launch agents."""
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -49,6 +50,12 @@ class LaunchAgent(Record, frozen=True, kw_only=True):
     created_at: float
     heartbeat_at: float
     next_queue: int
+    incarnation: str | None
+    """The process that is this agent now; None where the agent does not say."""
+    incarnation_since: float | None
+    machine_id: str | None
+    silent_seconds: float
+    """Since its last heartbeat, by the store's clock."""
     queue_ids: tuple[str, ...]
     queue_names: tuple[str, ...]
 
@@ -68,6 +75,8 @@ class Item(Record, frozen=True, kw_only=True):
     run_spec: msgspec.Raw
     created_at: float
     agent_id: str | None
+    lease_number: int
+    """Of its last lease; 0: it was never leased."""
     leased_at: float | None
     run_name: str | None
     status: str | None
@@ -96,6 +105,7 @@ class LeasedItem(Record, frozen=True, kw_only=True):
     item_id: str
     queue_name: str
     run_spec: msgspec.Raw
+    lease: int
 
 
 class StopRequest(Record, frozen=True, kw_only=True):
@@ -111,8 +121,64 @@ class ItemReport(Record, frozen=True, kw_only=True):
     item_id: str
     sequence: int
     status: str
+    lease: int = 0
+    """0: the agent does not know it; the agent's id counts instead."""
     phase: str | None = None
     message: str | None = None
     stage: str | None = None
     exit_code: int | None = None
     occurred_at: float | None = None
+
+
+class ItemAck(Record, frozen=True, kw_only=True):
+    """An agent's acknowledgement of an item."""
+
+    item_id: str
+    run_name: str
+    lease: int = 0
+
+
+class HeldItem(Record, frozen=True, kw_only=True):
+    """An item that an agent says it holds."""
+
+    item_id: str
+    acknowledged: bool
+    lease: int = 0
+    run_name: str | None = None
+
+
+class HeldByServer(Record, frozen=True, kw_only=True):
+    """An item that an agent has acknowledged and does not say that it holds."""
+
+    item_id: str
+    lease: int
+    queue_name: str
+    run_name: str | None
+
+
+class ItemAnswer(StrEnum):
+    """The answer about one item; see the schema."""
+
+    TAKEN = "TAKEN"
+    STALE = "STALE"
+    OVER = "OVER"
+    LEASE_ENDED = "LEASE_ENDED"
+    UNKNOWN = "UNKNOWN"
+    REFUSED = "REFUSED"
+
+
+class ItemResult(Record, frozen=True, kw_only=True):
+    """What became of an acknowledgement, of a report, or of an item that an agent says it holds."""
+
+    item_id: str
+    answer: ItemAnswer
+    message: str | None = None
+
+
+class AgentIdentity(Record, frozen=True, kw_only=True):
+    """The process that says it is a launch agent. None: it does not say."""
+
+    incarnation: str | None = None
+    previous: str | None = None
+    """The incarnation that its state directory had before."""
+    machine_id: str | None = None

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from launchd.server.errors import CannotStart
+from launchd.server.store import clock
 from launchd.server.store.database import Work
 from launchd.server.store.db_errors import REFUSALS, refusal, unusable
 
@@ -39,6 +40,7 @@ def open_engine(path: Path, begin: str, *, foreign_keys: bool = True) -> Engine:
         keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
         for pragma in ("journal_mode=WAL", "synchronous=FULL", keys, "cache_size=-8192"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function(clock.FUNCTION, 0, clock.boot_seconds)
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:

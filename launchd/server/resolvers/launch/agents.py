@@ -1,13 +1,12 @@
 """Launch agents: registration, status, and the request to leave."""
 
-import time
 from typing import Any
 
 from ariadne import MutationType, ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.models import LaunchAgent, Role
+from launchd.server.models import AgentIdentity, LaunchAgent, Role
 from launchd.server.notifier import work_topics
 from launchd.server.store.accounts import principals
 from launchd.server.store.launch import agents, leases
@@ -20,12 +19,16 @@ bindables = [query, mutation, agent]
 
 @query.field("launchAgent")
 async def resolve_agent(_: object, info: Info, id: str) -> LaunchAgent | None:
-    """W&B's agent sends no heartbeats: its query for itself counts as one, if the caller may serve queues."""
+    """W&B's agent sends no heartbeats: its query for itself counts as one, if the caller may serve queues.
+
+    Not so for an agent that says which process it is: another process that asks for it does not keep it living.
+    """
     context = info.context
     writing = context.viewer.writing()
 
     def work(connection: Connection) -> LaunchAgent | None:
-        if context.viewer.key_role >= Role.MEMBER and agents.find_agent(connection, writing, id):
+        found = agents.find_agent(connection, writing, id) if context.viewer.key_role >= Role.MEMBER else None
+        if found is not None and found.incarnation is None:
             agents.record_heartbeat(connection, id)
         return agents.find_agent(connection, context.viewer, id)
 
@@ -52,7 +55,7 @@ def resolve_queue_ids(found: LaunchAgent, info: Info) -> tuple[str, ...]:
 def resolve_status(found: LaunchAgent, info: Info) -> str:
     """The agent's last status, or LOST where its heartbeats stopped and it has not left."""
     timeout = info.context.app.settings.agent_timeout_seconds
-    lost = found.status != agents.KILLED and time.time() - found.heartbeat_at > timeout
+    lost = found.status != agents.KILLED and not agents.is_living(found, timeout)
     return agents.LOST if lost else found.status
 
 
@@ -63,7 +66,7 @@ def resolve_config(found: LaunchAgent, info: Info) -> str | None:
 
 @agent.field("secondsSinceHeartbeat")
 def resolve_seconds_since_heartbeat(found: LaunchAgent, info: Info) -> float:
-    return max(0.0, time.time() - found.heartbeat_at)
+    return max(0.0, found.silent_seconds)
 
 
 @mutation.field("createLaunchAgent")
@@ -80,6 +83,7 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
             hostname=input["hostname"],
             config=input.get("agent_config"),
             version=input.get("version"),
+            identity=AgentIdentity(incarnation=input.get("incarnation"), machine_id=input.get("machine_id")),
         )
 
     return {"launch_agent_id": await context.write(work)}
@@ -93,7 +97,9 @@ async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
     def work(connection: Connection) -> tuple[bool, list[tuple[str, str]]]:
         found = agents.find_agent(connection, context.viewer, input["launch_agent_id"])
-        if found is None:
+        given = input.get("incarnation")
+        # A departure that arrives late does not concern the process that has become the agent since.
+        if found is None or (given is not None and found.incarnation not in (None, given)):
             return False, []
         agents.record_heartbeat(connection, found.id, status)
         # An agent that leaves acknowledges nothing any more.

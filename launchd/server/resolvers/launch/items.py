@@ -8,9 +8,12 @@ from ariadne import MutationType, ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
+from launchd.server.errors import Refused
+from launchd.server.launch.stop_sentences import stop_sentence
 from launchd.server.models import Item, ItemWarning, StopRequest
-from launchd.server.store.launch import items, queues
+from launchd.server.store.launch import acknowledgements, items, queues
 from launchd.server.store.launch.states import HELD, STATUS_OF_STATE, STOPPED
+from launchd.server.store.savepoints import savepoint
 
 query = QueryType()
 mutation = MutationType()
@@ -68,7 +71,12 @@ async def _on_item(context: Context, item_id: str, change: Callable[[Connection,
 @mutation.field("ackRunQueueItem")
 async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     def change(connection: Connection, found: Item) -> bool:
-        return items.acknowledge(connection, found, input["run_name"], follows_run=True)
+        try:
+            with savepoint(connection):
+                return acknowledgements.acknowledge_single(connection, found, input["run_name"])
+        except Refused as reason:
+            acknowledgements.fail_single(connection, found, reason)
+            return False
 
     return await _on_item(info.context, input["run_queue_item_id"], change)
 
@@ -113,11 +121,13 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
 
-    def work(connection: Connection) -> tuple[Item, str]:
+    def work(connection: Connection) -> tuple[Item, str, str]:
         found = items.require_item(connection, context.viewer, input["run_queue_item_id"])
-        return found, items.stop(connection, found, input.get("reason"))
+        state = items.stop(connection, found, input.get("reason"))
+        timeout = context.app.settings.agent_timeout_seconds
+        return found, state, stop_sentence(connection, context.viewer, found, state, timeout)
 
-    found, state = await context.write(work)
+    found, state, message = await context.write(work)
     if found.agent_id is not None:
         context.app.notifier.wake_all([found.agent_id])
-    return {"success": state in (STOPPED, *HELD), "state": state}
+    return {"success": state in (STOPPED, *HELD), "state": state, "message": message}

@@ -1,66 +1,94 @@
-"""Acknowledgements and reports of items, which agents send in batches."""
+"""Acknowledgements and reports of items, which agents send in batches. Each item has an answer of its own."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from ariadne import MutationType
+from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
-from launchd.server.models import ItemReport
-from launchd.server.store.launch import agents, items, reports
-from launchd.server.store.launch.states import STATUSES
+from launchd.server.models import ItemAck, ItemAnswer, ItemReport, ItemResult
+from launchd.server.store.launch import acknowledgements, agents, reports, restored
+from launchd.server.store.savepoints import each
 
 mutation = MutationType()
-bindables = [mutation]
-
-T = TypeVar("T")
+result = ObjectType("RunQueueItemResult")
+bindables = [mutation, result]
 
 _MOST_AT_ONCE = 1000
 """Each costs some statements in one shared transaction."""
+
+_DONE = (ItemAnswer.TAKEN, ItemAnswer.STALE)
+
+
+@result.field("runQueueItemId")
+def resolve_item_id(found: ItemResult, info: Info) -> str:
+    return found.item_id
+
+
+@result.field("success")
+def resolve_success(found: ItemResult, info: Info) -> bool:
+    return found.answer in _DONE
 
 
 @mutation.field("ackRunQueueItems")
 async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     agent_id: str = input["launch_agent_id"]
+    acks = [msgspec.convert(_plain(given), ItemAck) for given in input["acks"]]
 
-    def one(connection: Connection, ack: dict[str, Any]) -> tuple[str, bool]:
-        item_id = ack["run_queue_item_id"]
-        found = items.find_item(connection, context.viewer, item_id)
-        return item_id, items.acknowledge_for(connection, agent_id, found, ack["run_name"])
+    def work(connection: Connection) -> list[ItemResult]:
+        given = _begin(connection, context, agent_id, [ack.lease for ack in acks])
 
-    return await _each(context, agent_id, input["acks"], one)
+        def one(connection: Connection, ack: ItemAck) -> ItemResult:
+            return acknowledgements.acknowledge(connection, context.viewer, agent_id, ack, given)
+
+        def refused(connection: Connection, ack: ItemAck, reason: Refused) -> ItemResult:
+            return acknowledgements.fail_refused(connection, context.viewer, agent_id, ack, reason)
+
+        return each(connection, acks, one, refused)
+
+    return {"results": await context.write_guarded(work)}
 
 
 @mutation.field("reportRunQueueItems")
 async def report(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
     agent_id: str = input["launch_agent_id"]
+    given_reports = [msgspec.convert(_plain(given), ItemReport) for given in input["reports"]]
 
-    def one(connection: Connection, given: ItemReport) -> tuple[str, bool]:
-        return given.item_id, reports.record(connection, agent_id, given)
+    def work(connection: Connection) -> list[ItemResult]:
+        given = _begin(connection, context, agent_id, [report.lease for report in given_reports])
 
-    return await _each(info.context, agent_id, [_parse(given) for given in input["reports"]], one)
+        def one(connection: Connection, report: ItemReport) -> ItemResult:
+            return reports.record(connection, context.viewer, agent_id, report, given)
+
+        def refused(connection: Connection, report: ItemReport, reason: Refused) -> ItemResult:
+            return reports.refused(report, str(reason))
+
+        return each(connection, given_reports, one, refused)
+
+    return {"results": await context.write_guarded(work)}
 
 
-def _parse(given: dict[str, Any]) -> ItemReport:
-    if given["status"] not in STATUSES:
-        raise Refused(f"{given['status'][:40]!r} is no status; known are {', '.join(sorted(STATUSES))}.")
-    return msgspec.convert({**given, "item_id": given["run_queue_item_id"]}, ItemReport)
+def _plain(given: dict[str, Any]) -> dict[str, Any]:
+    """An item's input by the names of its record, without what was not given."""
+    named = {**given, "item_id": given["run_queue_item_id"]}
+    return {name: value for name, value in named.items() if value is not None}
 
 
-async def _each(
-    context: Context, agent_id: str, inputs: Sequence[T], one: Callable[[Connection, T], tuple[str, bool]]
-) -> dict[str, Any]:
-    """Process all inputs in one transaction, each with its own result."""
-    if len(inputs) > _MOST_AT_ONCE:
+def _begin(connection: Connection, context: Context, agent_id: str, leases: Sequence[int]) -> int:
+    """Check the agent, and what its leases say about this database. Returns the highest lease known before.
+
+    Raises:
+        Refused: more items than are taken at once.
+        UnknownAgent: no such agent that the viewer may use.
+    """
+    if len(leases) > _MOST_AT_ONCE:
         raise Refused(f"At most {_MOST_AT_ONCE} items can be reported at once.")
-
-    def work(connection: Connection) -> list[tuple[str, bool]]:
-        agents.require_agent(connection, context.viewer, agent_id)
-        return [one(connection, given) for given in inputs]
-
-    results = await context.write_guarded(work)
-    return {"results": [{"run_queue_item_id": item_id, "success": success} for item_id, success in results]}
+    agents.require_agent(connection, context.viewer, agent_id)
+    return restored.note_numbers(
+        connection, agent_id, max(leases, default=0), context.app.settings.restore_pause_seconds
+    )

@@ -1,14 +1,19 @@
-"""Launch agents: registration, status, heartbeat, the request to leave."""
+"""Launch agents: registration, status, heartbeat, the request to leave, and which process one is.
+
+A launchd agent is one process at a time, its incarnation. Its heartbeats do not make it living again once it has left:
+only a resumption does, so that a heartbeat on its way cannot undo a departure.
+"""
 
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
 
-from launchd.server.errors import NotFound
-from launchd.server.models import EntityRecord, LaunchAgent, Viewer
+from launchd.server.errors import SecondIncarnation, UnknownAgent
+from launchd.server.models import AgentIdentity, EntityRecord, LaunchAgent, Viewer
 from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.clock import NOW
 from launchd.server.store.ids import new_id
 from launchd.server.store.launch.queues import require_queue_by_id
 from launchd.server.store.tables import entities, launch_agent_queues, launch_agents, projects, run_queues
@@ -33,6 +38,10 @@ _AGENTS = (
         agent.created_at,
         agent.heartbeat_at,
         agent.next_queue,
+        agent.incarnation,
+        agent.incarnation_since,
+        agent.machine_id,
+        (NOW - agent.heard_at).label("silent_seconds"),
     )
     .join(entities)
     .where(may_use(agent.entity_id))
@@ -49,6 +58,18 @@ _QUEUES_OF = (
     .order_by(launch_agent_queues.c.place)
 )
 _UPDATE = update(launch_agents).where(agent.id == bindparam("of_id"))
+_HEARD = _UPDATE.values(heard_at=NOW, heartbeat_at=bindparam("now"))
+_HEARD_WITH_STATUS = _HEARD.values(
+    status=case((or_(agent.status != KILLED, agent.incarnation.is_(None)), bindparam("new_status")), else_=KILLED)
+)
+_RESUMED = _HEARD.values(
+    status=case((agent.status == KILLED, POLLING), else_=agent.status),
+    incarnation_since=case(
+        (agent.incarnation.is_not_distinct_from(bindparam("new_incarnation")), agent.incarnation_since),
+        else_=bindparam("now"),
+    ),
+    incarnation=bindparam("new_incarnation"),
+)
 
 
 def create_agent(
@@ -60,6 +81,7 @@ def create_agent(
     hostname: str,
     config: str | None,
     version: str | None,
+    identity: AgentIdentity,
 ) -> str:
     """Register an agent for these queues. Returns its id.
 
@@ -82,8 +104,11 @@ def create_agent(
         "created_at": now,
         "heartbeat_at": now,
         "next_queue": 0,
+        "incarnation": identity.incarnation,
+        "incarnation_since": now,
+        "machine_id": identity.machine_id,
     }
-    connection.execute(insert(launch_agents), row)
+    connection.execute(insert(launch_agents).values(heard_at=NOW), row)
     _add_queues(connection, agent_id, queue_ids)
     return agent_id
 
@@ -114,11 +139,11 @@ def find_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchA
 
 def require_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent:
     """Raises:
-    NotFound: no such agent that the viewer may use.
+    UnknownAgent: no such agent that the viewer may use.
     """
     agent = find_agent(connection, viewer, agent_id)
     if agent is None:
-        raise NotFound(f"There is no launch agent with the id {agent_id[:100]!r} that you may use; register again.")
+        raise UnknownAgent(f"There is no launch agent with the id {agent_id[:100]!r} that you may use; register again.")
     return agent
 
 
@@ -128,12 +153,69 @@ def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> l
     return [_agent(connection, viewer, row) for row in rows]
 
 
+def is_living(found: LaunchAgent, timeout_seconds: float) -> bool:
+    """Whether the agent has not left and was heard within the timeout."""
+    return found.status != KILLED and found.silent_seconds <= timeout_seconds
+
+
+def check_incarnation(found: LaunchAgent, given: str | None) -> None:
+    """Check that a request comes from the process that is the agent. One that does not say which it is passes.
+
+    Raises:
+        SecondIncarnation: another process has become this agent.
+    """
+    if given is not None and found.incarnation is not None and given != found.incarnation:
+        raise second_incarnation(found)
+
+
+def check_successor(found: LaunchAgent, identity: AgentIdentity, timeout_seconds: float) -> None:
+    """Check that a process may become this agent: it continues the present one, or that one is no longer living.
+
+    A state directory that was copied names the present process too, so a living one on another machine counts.
+
+    Raises:
+        SecondIncarnation: another living process is this agent.
+    """
+    known = (None, identity.incarnation, identity.previous)
+    machines = {found.machine_id, identity.machine_id} - {None}
+    elsewhere = len(machines) > 1 and found.incarnation not in (None, identity.incarnation)
+    if (found.incarnation not in known or elsewhere) and is_living(found, timeout_seconds):
+        raise second_incarnation(found)
+
+
+def second_incarnation(found: LaunchAgent) -> SecondIncarnation:
+    """The error for a process that is not the one that is this agent now."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(found.incarnation_since or found.created_at))
+    return SecondIncarnation(
+        f"Launch agent {found.id!r} is another process, on host {found.hostname!r} since {since} UTC, heard"
+        f" {found.silent_seconds:.0f} s ago. Two agents use copies of one state directory: end one of them, or give"
+        " one an empty state directory. When the other has left or fallen silent, this one is taken."
+    )
+
+
 def record_heartbeat(connection: Connection, agent_id: str, status: str | None = None) -> None:
-    """Record a heartbeat, and the status if one came with it."""
-    values: dict[str, Any] = {"of_id": agent_id, "heartbeat_at": time.time()}
-    if status is not None:
-        values["status"] = status
-    connection.execute(_UPDATE, values)
+    """Record a heartbeat, and the status if one came with it, unless the agent has left."""
+    values = {"of_id": agent_id, "now": time.time()}
+    if status is None:
+        connection.execute(_HEARD, values)
+    else:
+        connection.execute(_HEARD_WITH_STATUS, values | {"new_status": status})
+
+
+def resume(
+    connection: Connection, agent_id: str, identity: AgentIdentity, hostname: str | None, version: str | None
+) -> None:
+    """Make the process this agent, also where the agent had left. None leaves host name and version as they are."""
+    connection.execute(_RESUMED, {"of_id": agent_id, "now": time.time(), "new_incarnation": identity.incarnation})
+    named = {"machine_id": identity.machine_id, "hostname": hostname, "version": version}
+    changes = {name: value for name, value in named.items() if value is not None}
+    if changes:
+        connection.execute(_UPDATE, {"of_id": agent_id, **changes})
+
+
+def leave(connection: Connection, agent_id: str) -> None:
+    """Note that the agent is no more, because another one has taken its place."""
+    connection.execute(_UPDATE, {"of_id": agent_id, "status": KILLED})
 
 
 def stop_polling(connection: Connection, agent_id: str) -> None:

@@ -1,4 +1,7 @@
-"""Run queue items from push to end: all changes of state except leasing, each guarded in SQL."""
+"""Run queue items from push to end: the changes of their state, each guarded in SQL.
+
+`leases` leases them, `acknowledgements` and `reports` take what agents say of them.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,23 +11,18 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from launchd.server.errors import NotFound
-from launchd.server.models import EntityRecord, Item, ItemWarning, Queue, Role, Viewer
-from launchd.server.store.accounts import principals
+from launchd.server.models import Item, ItemWarning, Queue, Viewer
 from launchd.server.store.accounts.authorization import binds, may_use
 from launchd.server.store.ids import new_id
-from launchd.server.store.launch.states import CLAIMED, FAILED, HELD, LEASED, PENDING, STOPPED
+from launchd.server.store.launch.agent_texts import shorten
+from launchd.server.store.launch.states import CLAIMED, FAILED, HELD, PENDING, STOPPED
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.runs import states as run_states
-from launchd.server.store.tables import (
-    entities,
-    item_warnings,
-    memberships,
-    projects,
-    run_queue_items,
-    run_queues,
-    users,
-)
+from launchd.server.store.tables import entities, item_warnings, projects, run_queue_items, run_queues, users
+
+_LONGEST_REASON = 2000
+"""Characters of the reason of a stop: an agent keeps it in its journal, and shows it."""
 
 item = run_queue_items.c
 _ITEMS = (
@@ -41,6 +39,7 @@ _ITEMS = (
         item.run_spec,
         item.created_at,
         item.agent_id,
+        item.lease_number,
         item.leased_at,
         item.run_name,
         item.status,
@@ -63,10 +62,6 @@ _BY_ID = _ITEMS.where(item.id == bindparam("of_id"), may_use(projects.c.entity_i
 _OF_QUEUE = _ITEMS.where(item.queue_id == bindparam("of_queue"))
 _ONE_OF_QUEUE = _OF_QUEUE.where(item.id == bindparam("of_id"))
 _YOUNGEST_OF_QUEUE = _OF_QUEUE.order_by(item.number.desc()).limit(bindparam("most"))
-_ENTITY = select(entities).where(entities.c.name == bindparam("of_name"))
-_ENTITY_OF_AUTHOR = _ENTITY.join(memberships).where(
-    memberships.c.user_id == bindparam("of_author"), memberships.c.role >= int(Role.MEMBER)
-)
 _BY_KEY = select(item.id, item.run_spec).where(
     item.queue_id == bindparam("of_queue"), item.push_key == bindparam("of_key"), item.push_key.is_not(None)
 )
@@ -74,14 +69,7 @@ _INSERT = insert(run_queue_items)
 _CHANGE = update(run_queue_items).where(
     item.id == bindparam("of_id"), item.state.in_(bindparam("of_states", expanding=True))
 )
-# Only the lease that was read, not one that another agent may have got since.
-_ACKNOWLEDGE = update(run_queue_items).where(
-    item.id == bindparam("of_id"),
-    item.state == LEASED,
-    item.agent_id.is_not_distinct_from(bindparam("of_agent")),
-    item.leased_at == bindparam("of_lease"),
-)
-_SET_RUN = update(run_queue_items).where(item.id == bindparam("of_id"))
+_STATE = select(item.state).where(item.id == bindparam("of_id"))
 _STOPS = select(item.id, item.stop_reason).where(
     item.agent_id == bindparam("of_agent"), item.state.in_(HELD), item.stop_requested
 )
@@ -160,54 +148,6 @@ def item_of_run(connection: Connection, run_id: int) -> str | None:
     return connection.execute(wanted).scalar()
 
 
-def acknowledge(connection: Connection, found: Item, run_name: str, *, follows_run: bool) -> bool:
-    """LEASED -> CLAIMED, and create the run. False: the item is not leased (any more).
-
-    `follows_run`: no agent will report the item's end, so it ends with its run.
-    """
-    taken = {
-        "state": CLAIMED,
-        "lease_ends_at": None,
-        "claim_id": None,
-        "run_name": run_name,
-        "follows_run": follows_run,
-    }
-    which = {"of_id": found.id, "of_agent": found.agent_id, "of_lease": found.leased_at}
-    if found.state != LEASED or connection.execute(_ACKNOWLEDGE, which | taken).rowcount == 0:
-        return False
-    spec = msgspec.json.decode(found.run_spec)
-    entity = _entity_of_run(connection, spec, found)
-    project, _ = principals.ensure_project(
-        connection, entity, (_text(spec.get("project")) or principals.UNCATEGORIZED).lower()
-    )
-    run_id = runs.ensure_run(connection, project.id, run_name, _text(spec.get("name")), found.author_id)
-    if found.stop_requested:
-        runs.request_stop(connection, run_id)
-    connection.execute(_SET_RUN, {"of_id": found.id, "run_id": run_id})
-    return True
-
-
-def _entity_of_run(connection: Connection, spec: Mapping[str, Any], found: Item) -> EntityRecord:
-    """The entity the spec names if the item's author may still make runs there, else the queue's."""
-    named = {"of_name": _text(spec.get("entity")) or found.entity_name, "of_author": found.author_id}
-    own = {"of_name": found.entity_name}
-    row = connection.execute(_ENTITY_OF_AUTHOR, named).first() or connection.execute(_ENTITY, own).one()
-    return EntityRecord(**row._mapping)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def acknowledge_for(connection: Connection, agent_id: str, found: Item | None, run_name: str) -> bool:
-    """As `acknowledge`, for one agent; true again when the agent repeats it."""
-    if found is None or found.agent_id != agent_id:
-        return False
-    if found.state == CLAIMED:
-        return found.run_name == run_name
-    return acknowledge(connection, found, run_name, follows_run=False)
-
-
 def fail(
     connection: Connection, found: Item, *, message: str | None, stage: str | None, file_paths: Sequence[str] | None
 ) -> bool:
@@ -257,6 +197,7 @@ def warnings_of(connection: Connection, number: int) -> list[ItemWarning]:
 
 def stop(connection: Connection, found: Item, reason: str | None) -> str:
     """Stop a waiting item; for one held by an agent record the request. Returns the state after it."""
+    reason = None if reason is None else shorten(reason, _LONGEST_REASON)
     wish = {"stop_requested": True, "stop_reason": reason}
     ended = {"state": STOPPED, "status": "stopped", "message": reason, "finished_at": time.time()}
     if _change(connection, found.id, (PENDING,), wish | ended):
@@ -265,7 +206,8 @@ def stop(connection: Connection, found: Item, reason: str | None) -> str:
         run_id = _run_of(connection, found)
         if run_id is not None:
             runs.request_stop(connection, run_id)
-    return found.state
+    # Another request may have changed it since it was read.
+    return str(connection.execute(_STATE, {"of_id": found.id}).scalar() or found.state)
 
 
 def stops_for(connection: Connection, agent_id: str) -> list[tuple[str, str]]:

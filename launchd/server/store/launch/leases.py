@@ -1,5 +1,7 @@
 """Leases of items to agents: which items, in which order, for how long. PENDING -> LEASED and back.
 
+Each lease has a number (`lease_numbers`) and ends by the store's clock (`clock`).
+
 Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends
 unacknowledged makes its item PENDING again, at its old place.
 
@@ -13,9 +15,11 @@ from itertools import chain, zip_longest
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, case, func, literal_column, select, update
+from sqlalchemy import Connection, Float, bindparam, case, func, literal_column, select, update
 
 from launchd.server.models import LaunchAgent, LeasedItem, Queue, Record
+from launchd.server.store.clock import NOW
+from launchd.server.store.launch import lease_numbers
 from launchd.server.store.launch.states import LEASED, PENDING, STOPPED
 from launchd.server.store.tables import launch_agents, run_queue_items, run_queues
 
@@ -26,7 +30,7 @@ IS_WAITING = item.state == literal_column("'PENDING'")
 IS_LEASED = item.state == literal_column("'LEASED'")
 
 _LEASED_BEFORE = (
-    select(item.id, item.run_spec, run_queues.c.name.label("queue_name"))
+    select(item.id, item.run_spec, item.lease_number, run_queues.c.name.label("queue_name"))
     .join(run_queues, run_queues.c.id == item.queue_id)
     .where(item.agent_id == bindparam("of_agent"), IS_LEASED, item.claim_id == bindparam("of_claim"))
     .order_by(item.number)
@@ -45,10 +49,19 @@ _WAITING = (
 _TAKE = _WAITING.with_for_update(of=run_queue_items, skip_locked=True)
 _LEASE = (
     update(run_queue_items)
-    .where(item.number.in_(bindparam("numbers", expanding=True)), IS_WAITING)
-    .returning(item.number)
+    .where(item.number == bindparam("of_number"), IS_WAITING)
+    .values(
+        state=LEASED,
+        agent_id=bindparam("to_agent"),
+        claim_id=bindparam("to_claim"),
+        lease_number=bindparam("new_lease"),
+        leased_at=bindparam("now"),
+        lease_ends_at=NOW + bindparam("seconds", type_=Float),
+    )
 )
-_EXPIRED_EXIST = select(item.number).where(IS_LEASED, item.lease_ends_at <= bindparam("now")).limit(1)
+_IS_EXPIRED = item.lease_ends_at <= NOW
+_EXPIRED_EXIST = select(item.number).where(IS_LEASED, _IS_EXPIRED).limit(1)
+_NEXT_END = select(func.min(item.lease_ends_at) - NOW).where(IS_LEASED)
 _SAME_AGENT = select(launch_agents.c.id).where(launch_agents.c.id == bindparam("of_agent")).with_for_update()
 
 
@@ -57,8 +70,7 @@ class Lease(Record, frozen=True, kw_only=True):
 
     agent_id: str | None
     claim_id: str | None
-    now: float
-    ends_at: float
+    seconds: float
 
 
 class Capacity(Record, frozen=True, kw_only=True):
@@ -103,7 +115,7 @@ def _first_waiting(connection: Connection, queue_id: str, *, scheduler: bool) ->
 
 def _leased_before(connection: Connection, lease: Lease) -> list[LeasedItem]:
     rows = connection.execute(_LEASED_BEFORE, {"of_agent": lease.agent_id, "of_claim": lease.claim_id})
-    return [_leased_item(row) for row in rows]
+    return [_leased_item(row, row.lease_number) for row in rows]
 
 
 def _in_turn(agent: LaunchAgent) -> list[str]:
@@ -143,42 +155,47 @@ def _take(connection: Connection, queue_id: str, limit: int, *, scheduler: bool)
 
 
 def _lease(connection: Connection, rows: Iterable[Any], lease: Lease) -> list[LeasedItem]:
+    """Lease rows that this transaction has locked, so that nothing else can have taken them."""
     by_number = {row.number: row for row in rows}
     if not by_number:
         return []
+    given = dict(zip(by_number, lease_numbers.take(connection, len(by_number)), strict=True))
     values = {
-        "state": LEASED,
-        "agent_id": lease.agent_id,
-        "claim_id": lease.claim_id,
-        "leased_at": lease.now,
-        "lease_ends_at": lease.ends_at,
+        "to_agent": lease.agent_id,
+        "to_claim": lease.claim_id,
+        "now": time.time(),
+        "seconds": lease.seconds,
     }
-    taken = connection.execute(_LEASE, {"numbers": list(by_number), **values}).scalars()
-    kept = set(taken)
-    return [_leased_item(row) for number, row in by_number.items() if number in kept]
+    connection.execute(_LEASE, [{"of_number": row, "new_lease": given[row], **values} for row in by_number])
+    return [_leased_item(row, given[number]) for number, row in by_number.items()]
 
 
-def _leased_item(row: Any) -> LeasedItem:
-    return LeasedItem(item_id=row.id, queue_name=row.queue_name, run_spec=msgspec.Raw(row.run_spec))
+def _leased_item(row: Any, lease: int) -> LeasedItem:
+    return LeasedItem(item_id=row.id, queue_name=row.queue_name, run_spec=msgspec.Raw(row.run_spec), lease=lease)
 
 
-def return_expired(connection: Connection, now: float) -> set[str]:
+def return_expired(connection: Connection) -> set[str]:
     """Make items PENDING whose lease has ended. Returns the queues they went back to."""
-    if connection.execute(_EXPIRED_EXIST, {"now": now}).first() is None:
+    if connection.execute(_EXPIRED_EXIST).first() is None:
         return set()
     # Skips those that are being acknowledged at this moment.
-    expired = select(item.number).where(IS_LEASED, item.lease_ends_at <= now).with_for_update(skip_locked=True)
+    expired = select(item.number).where(IS_LEASED, _IS_EXPIRED).with_for_update(skip_locked=True)
     return {queue_id for _, queue_id in _return(connection, item.number.in_(expired))}
 
 
 def next_lease_end(connection: Connection) -> float | None:
-    """The earliest end of all leases."""
-    return connection.execute(select(func.min(item.lease_ends_at)).where(IS_LEASED)).scalar()
+    """In how many seconds the next lease ends; None where nothing is leased."""
+    return connection.execute(_NEXT_END).scalar()
 
 
 def return_items(connection: Connection, agent_id: str, item_ids: Sequence[str]) -> list[tuple[str, str]]:
     """Return those of the items that are leased to the agent. Returns their ids and queues."""
     return _return(connection, item.agent_id == agent_id, item.id.in_(item_ids))
+
+
+def return_leases(connection: Connection, agent_id: str, numbers: Sequence[int]) -> list[tuple[str, str]]:
+    """As `return_items`, for leases: an item that was leased to the agent again meanwhile stays with it."""
+    return _return(connection, item.agent_id == agent_id, item.lease_number.in_(numbers))
 
 
 def return_unknown(connection: Connection, agent_id: str, known: Sequence[str]) -> list[tuple[str, str]]:

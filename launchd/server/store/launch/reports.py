@@ -1,24 +1,36 @@
-"""Agents' reports about items: idempotent by sequence number; an end always counts, and is never overwritten."""
+"""Agents' reports about items: each is about one lease, and safe to repeat.
 
+A state with a lower number than the last one is stale. An end always counts, whatever its number, and is never
+overwritten.
+"""
+
+import math
 import time
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, bindparam, or_, select, update
 
-from launchd.server.models import ItemReport
-from launchd.server.store.launch.states import HELD, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS
+from launchd.server.models import Item, ItemAnswer, ItemReport, ItemResult, Viewer
+from launchd.server.store.launch import acknowledgements, restored
+from launchd.server.store.launch.agent_texts import storable
+from launchd.server.store.launch.states import ENDED, HELD, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS, STATUSES
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.tables import run_queue_items
 
 item = run_queue_items.c
 
-_REPORTED = select(item.state, item.run_id, item.started_at, item.report_sequence).where(
-    item.id == bindparam("of_id"), item.agent_id == bindparam("of_agent")
-)
+_LONGEST_MESSAGE = 64 * 1024
+_LONGEST_WORD = 256
+"""Characters of a phase or a stage."""
+_LATEST = 253_402_300_799.0
+"""The last second of the year 9999, in seconds since 1970."""
+_LARGEST_INTEGER = 2**31 - 1
+
+_REPORTED = select(item.run_id, item.report_sequence).where(item.id == bindparam("of_id"))
 _APPLY = update(run_queue_items).where(
     item.id == bindparam("of_id"),
-    item.agent_id == bindparam("of_agent"),
+    item.lease_number == bindparam("of_lease"),
     item.state.in_(HELD),
     or_(
         item.report_sequence.is_(None),
@@ -28,31 +40,53 @@ _APPLY = update(run_queue_items).where(
 )
 
 
-def record(connection: Connection, agent_id: str, report: ItemReport) -> bool:
-    """Apply one report.
+def record(connection: Connection, viewer: Viewer, agent_id: str, report: ItemReport, given: int) -> ItemResult:
+    """Apply one report. `given`: the highest lease number that was known; see `restored`."""
+    if report.status not in STATUSES:
+        known = ", ".join(sorted(STATUSES))
+        return refused(report, f"{report.status[:40]!r} is no status; known are {known}.")
+    found = restored.find_item(connection, viewer, agent_id, report.item_id, lease=report.lease, given=given)
+    answer = _answer(connection, agent_id, found, report)
+    message = acknowledgements.explain(connection, found, answer)
+    return ItemResult(item_id=report.item_id, answer=answer, message=message)
 
-    True also for one that was applied before; false where the item is not the agent's (any more) or has ended already.
-    """
-    which = {"of_id": report.item_id, "of_agent": agent_id}
-    found = connection.execute(_REPORTED, which).first()
+
+def refused(report: ItemReport, reason: str) -> ItemResult:
+    """The answer to a report that can never be taken."""
+    return ItemResult(item_id=report.item_id, answer=ItemAnswer.REFUSED, message=reason)
+
+
+def _answer(connection: Connection, agent_id: str, found: Item | None, report: ItemReport) -> ItemAnswer:
     if found is None:
-        return False
-    is_end = report.status in STATE_OF_STATUS
-    if not is_end and found.report_sequence is not None and report.sequence <= found.report_sequence:
-        return True
-    changes = which | {"new_sequence": report.sequence, "is_end": is_end} | _changes(report, found.started_at)
-    if connection.execute(_APPLY, changes).rowcount == 0:
-        return bool(found.state == STATE_OF_STATUS.get(report.status))
-    if found.run_id is not None:
-        _update_run(connection, found.run_id, report)
-    return True
+        return ItemAnswer.UNKNOWN
+    if not acknowledgements.is_of_lease(found, agent_id, report.lease):
+        return ItemAnswer.LEASE_ENDED
+    reported = connection.execute(_REPORTED, {"of_id": found.id}).one()
+    last = -1 if reported.report_sequence is None else reported.report_sequence
+    end = STATE_OF_STATUS.get(report.status)
+    if end is None and report.sequence <= last:
+        return ItemAnswer.TAKEN if report.sequence == last else ItemAnswer.STALE
+    if found.state in ENDED:
+        return ItemAnswer.TAKEN if found.state == end else ItemAnswer.OVER
+    values = {
+        "of_id": found.id,
+        "of_lease": found.lease_number,
+        "new_sequence": report.sequence,
+        "is_end": end is not None,
+        "report_sequence": max(report.sequence, last),
+    }
+    if connection.execute(_APPLY, values | _changes(report, found.started_at)).rowcount == 0:
+        return ItemAnswer.LEASE_ENDED
+    if reported.run_id is not None:
+        _update_run(connection, reported.run_id, report)
+    return ItemAnswer.TAKEN
 
 
 def _update_run(connection: Connection, run_id: int, report: ItemReport) -> None:
     """Update the run by the state of its process, unless the run's own client has reported more."""
     if report.status in RUN_END_OF_STATUS:
         state = RUN_END_OF_STATUS[report.status]
-        run_ends.end(connection, run_id, state, _when(report), report.exit_code)
+        run_ends.end(connection, run_id, state, _when(report), _exit_code(report))
     elif report.status in RUNNING:
         runs.mark_started(connection, run_id)
 
@@ -60,12 +94,11 @@ def _update_run(connection: Connection, run_id: int, report: ItemReport) -> None
 def _changes(report: ItemReport, started_at: float | None) -> dict[str, Any]:
     when = _when(report)
     changes: dict[str, Any] = {
-        "report_sequence": report.sequence,
         "status": report.status,
-        "phase": report.phase,
-        "message": report.message,
-        "stage": report.stage,
-        "exit_code": report.exit_code,
+        "phase": storable(report.phase, _LONGEST_WORD),
+        "message": _message(report),
+        "stage": storable(report.stage, _LONGEST_WORD),
+        "exit_code": _exit_code(report),
     }
     if report.status == "running" and started_at is None:
         changes["started_at"] = when
@@ -74,5 +107,19 @@ def _changes(report: ItemReport, started_at: float | None) -> dict[str, Any]:
     return changes
 
 
+def _message(report: ItemReport) -> str | None:
+    """The message; the exit code takes its place where it is no number that can be kept."""
+    if report.message is None and report.exit_code != _exit_code(report):
+        return f"The exit code was {report.exit_code}."
+    return storable(report.message, _LONGEST_MESSAGE)
+
+
+def _exit_code(report: ItemReport) -> int | None:
+    code = report.exit_code
+    return code if code is not None and abs(code) <= _LARGEST_INTEGER else None
+
+
 def _when(report: ItemReport) -> float:
-    return report.occurred_at if report.occurred_at is not None else time.time()
+    """When it happened: as the agent says, where that is a time."""
+    when = report.occurred_at
+    return when if when is not None and math.isfinite(when) and 0 <= when <= _LATEST else time.time()

@@ -20,6 +20,9 @@ HELD = (LEASED, CLAIMED)
 STATE_OF_STATUS = {"finished": FINISHED, "failed": FAILED, "stopped": STOPPED, "preempted": PREEMPTED}
 """Reported statuses that end an item."""
 
+ENDED = frozenset(STATE_OF_STATUS.values())
+"""States in which an item is over."""
+
 STATUSES = frozenset({"starting", "running", "stopping", "unknown", *STATE_OF_STATUS})
 """All statuses an agent may report, under W&B's names."""
 

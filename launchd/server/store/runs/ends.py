@@ -4,8 +4,9 @@ An item that W&B's own agent serves follows its run, because that agent never re
 agent serves does not: its outcome is that of its process.
 """
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, Float, bindparam, func, literal_column, select, update
 
+from launchd.server.store.clock import NOW
 from launchd.server.store.launch.states import CLAIMED
 from launchd.server.store.runs.states import CRASHED, HEARTBEAT_STATES, ITEM_STATE, ITEM_STATUS, KILLED, NOT_ENDED
 from launchd.server.store.sweeps import ends as sweep_ends
@@ -15,12 +16,11 @@ item = run_queue_items.c
 
 # Literals, not parameters: the databases must see them to use the partial index.
 _SENDS_HEARTBEATS = runs.c.state.in_([literal_column(f"'{state}'") for state in HEARTBEAT_STATES])
-_TIMED_OUT = select(runs.c.id, runs.c.stopped).where(_SENDS_HEARTBEATS, runs.c.heartbeat_at < bindparam("heard_before"))
-_OLDEST_HEARTBEAT = select(func.min(runs.c.heartbeat_at)).where(_SENDS_HEARTBEATS)
+_IS_SILENT = runs.c.heard_at < NOW - bindparam("timeout", type_=Float)
+_TIMED_OUT = select(runs.c.id, runs.c.stopped).where(_SENDS_HEARTBEATS, _IS_SILENT)
+_LONGEST_SILENCE = select(NOW - func.min(runs.c.heard_at)).where(_SENDS_HEARTBEATS)
 _END = update(runs).where(runs.c.id == bindparam("of_id"), runs.c.state.in_(NOT_ENDED))
-_CRASH = update(runs).where(
-    runs.c.id == bindparam("of_id"), _SENDS_HEARTBEATS, runs.c.heartbeat_at < bindparam("heard_before")
-)
+_CRASH = update(runs).where(runs.c.id == bindparam("of_id"), _SENDS_HEARTBEATS, _IS_SILENT)
 _FOLLOW = update(run_queue_items).where(
     item.run_id == bindparam("of_run"), item.follows_run, item.state == literal_column(f"'{CLAIMED}'")
 )
@@ -37,21 +37,21 @@ def end(connection: Connection, run_id: int, state: str, now: float, exit_code: 
     return True
 
 
-def crash_timed_out(connection: Connection, heard_before: float, now: float) -> int:
-    """Mark runs without a heartbeat since then as crashed, or as killed if a stop was requested. Returns how many."""
+def crash_timed_out(connection: Connection, timeout_seconds: float, now: float) -> int:
+    """Mark runs silent for the timeout as crashed, or as killed if a stop was requested. Returns how many."""
     crashed = 0
-    for row in connection.execute(_TIMED_OUT, {"heard_before": heard_before}).all():
+    for row in connection.execute(_TIMED_OUT, {"timeout": timeout_seconds}).all():
         state = KILLED if row.stopped else CRASHED
-        values = {"of_id": row.id, "heard_before": heard_before, "state": state}
+        values = {"of_id": row.id, "timeout": timeout_seconds, "state": state}
         if connection.execute(_CRASH, values).rowcount:
             _end_followers(connection, row.id, state, now, None)
             crashed += 1
     return crashed
 
 
-def oldest_heartbeat(connection: Connection) -> float | None:
-    """The oldest last heartbeat of all runs that send heartbeats."""
-    return connection.execute(_OLDEST_HEARTBEAT).scalar()
+def longest_silence(connection: Connection) -> float | None:
+    """Seconds since the oldest last heartbeat of all runs that send heartbeats; None where there are none."""
+    return connection.execute(_LONGEST_SILENCE).scalar()
 
 
 def _end_followers(connection: Connection, run_id: int, state: str, now: float, exit_code: int | None) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from launchd.server.errors import NotFound
 from launchd.server.models import Run, Viewer
 from launchd.server.store.accounts import principals
+from launchd.server.store.clock import NOW
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import parse_names
 from launchd.server.store.runs.states import NOT_ENDED, PENDING, RUNNING
@@ -16,7 +17,7 @@ from launchd.server.store.tables import entities, projects, runs, sweeps
 
 COLUMNS = (
     select(
-        *(column for column in runs.c if column.name not in ("program", "repo")),
+        *(column for column in runs.c if column.name not in ("program", "repo", "heard_at")),
         projects.c.name.label("project_name"),
         entities.c.name.label("entity_name"),
         sweeps.c.name.label("sweep_name"),
@@ -29,8 +30,9 @@ COLUMNS = (
 
 _BY_NAME = COLUMNS.where(runs.c.project_id == bindparam("of_project"), runs.c.name == bindparam("of_name"))
 _BY_ID = COLUMNS.where(runs.c.id == bindparam("of_id"))
-_INSERT = insert(runs)
+_INSERT = insert(runs).values(heard_at=NOW)
 _UPDATE = update(runs).where(runs.c.id == bindparam("of_id"))
+_HEARD = _UPDATE.values(heard_at=NOW, heartbeat_at=bindparam("now"))
 _STARTED = _UPDATE.where(runs.c.state == PENDING)
 
 
@@ -96,6 +98,11 @@ def change(connection: Connection, run_id: int, values: Mapping[str, Any]) -> No
     """Set columns of a run."""
     if values:
         connection.execute(_UPDATE, {"of_id": run_id, **values})
+
+
+def hear(connection: Connection, run_id: int) -> None:
+    """Note a heartbeat of the run's client."""
+    connection.execute(_HEARD, {"of_id": run_id, "now": time.time()})
 
 
 def mark_started(connection: Connection, run_id: int) -> None:

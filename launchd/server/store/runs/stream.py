@@ -5,6 +5,7 @@ from sqlalchemy import Connection, bindparam, case, literal_column, update
 from launchd.server.models import HISTORY, Run, Viewer
 from launchd.server.runs import history_keys
 from launchd.server.runs.file_stream import StreamUpdate
+from launchd.server.store.clock import NOW
 from launchd.server.store.runs import changes as run_changes
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import lines as run_lines
@@ -19,6 +20,7 @@ _HEARTBEAT = (
     .where(runs_table.c.id == bindparam("of_id"))
     .values(
         heartbeat_at=bindparam("now"),
+        heard_at=NOW,
         state=case((_state.in_((PENDING, CRASHED)), literal_column(f"'{RUNNING}'")), else_=_state),
     )
 )

@@ -77,12 +77,13 @@ def _restart(connection: Connection, before: Run, given: Mapping[str, Any]) -> i
         config = lenient_json.load_object(before.config) | _config(given)
         values["config"] = lenient_json.dumps(config)
     state = _state(given) or (before.state if before.state in HEARTBEAT_STATES else RUNNING)
-    values |= {"state": state, "heartbeat_at": time.time()}
+    values["state"] = state
     if before.state not in NOT_ENDED and state in HEARTBEAT_STATES:
         values |= {"stopped": False, "exit_code": None}
     if before.display_name is None:
         values.setdefault("display_name", names.display_name(runs.count(connection, before.project_id)))
     runs.change(connection, before.id, values)
+    runs.hear(connection, before.id)
     return before.id
 
 

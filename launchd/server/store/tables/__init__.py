@@ -20,6 +20,7 @@ from launchd.server.store.tables.launch import (
     run_queues,
 )
 from launchd.server.store.tables.runs import run_files, run_lines, runs
+from launchd.server.store.tables.state import server_state
 from launchd.server.store.tables.sweeps import sweep_agents, sweep_bands, sweep_progress, sweeps
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "run_queue_items",
     "run_queues",
     "runs",
+    "server_state",
     "sweep_agents",
     "sweep_bands",
     "sweep_progress",

@@ -1,6 +1,6 @@
 """Queues, their items and launch agents."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, false, text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, false, text
 
 from launchd.server.store.tables.base import Count, metadata
 
@@ -55,7 +55,15 @@ launch_agents = Table(
     Column("config", Text),
     Column("version", String),
     Column("created_at", Float, nullable=False),
+    # By the wall clock, for people; `heard_at` is the same by the store's clock.
     Column("heartbeat_at", Float, nullable=False),
+    Column("heard_at", Float, nullable=False, server_default="0"),
+    # The process that is the agent, since when, and its machine; null where the agent does not say.
+    Column("incarnation", String),
+    Column("incarnation_since", Float),
+    Column("machine_id", String),
+    # A pause of claims lasts until it has come back.
+    Column("awaited", Boolean, nullable=False, server_default=false()),
     # Place of the queue that the next claim asks first.
     Column("next_queue", Integer, nullable=False),
 )
@@ -85,13 +93,17 @@ run_queue_items = Table(
     Column("created_at", Float, nullable=False),
     Column("agent_id", ForeignKey("launch_agents.id")),
     Column("claim_id", String),
+    # Of its last lease, also after its end; 0: never leased, or by a server without numbers.
+    Column("lease_number", BigInteger, nullable=False, server_default="0"),
+    # By the wall clock, for people.
     Column("leased_at", Float),
+    # By the store's clock.
     Column("lease_ends_at", Float),
     Column("run_name", String),
     Column("run_id", ForeignKey("runs.id")),
     # Acknowledged by W&B's agent, which never reports an end: the item ends with its run.
     Column("follows_run", Boolean, nullable=False, server_default=false()),
-    Column("report_sequence", Integer),
+    Column("report_sequence", Count),
     Column("status", String),
     Column("phase", String),
     Column("message", Text),

@@ -31,6 +31,8 @@ runs = Table(
     Column("created_at", Float, nullable=False),
     # Null before the first heartbeat of the run's client: only an agent reports for it.
     Column("heartbeat_at", Float),
+    # The same by the store's clock.
+    Column("heard_at", Float),
     Column("exit_code", Integer),
     Column("group_name", String),
     Column("job_type", String),
@@ -53,7 +55,7 @@ runs = Table(
     UniqueConstraint("project_id", "name"),
     Index(
         "runs_alive",
-        "heartbeat_at",
+        "heard_at",
         sqlite_where=text("state IN ('running', 'preempting')"),
         postgresql_where=text("state IN ('running', 'preempting')"),
     ),

@@ -1,0 +1,142 @@
+"""A database that is older than what its agents know, because it was restored from a copy.
+
+It shows when an agent names a lease number that this database has never given. From then on the numbers go on above
+that one, the epoch is one higher, and claims pause: other agents may run items that wait here. The pause ends when the
+agents that were living before this server started have come back, at the latest after a limit.
+"""
+
+import logging
+import time
+
+from sqlalchemy import Connection, Float, and_, bindparam, case, exists, func, null, or_, select, update
+
+from launchd.server.models import Item, Viewer
+from launchd.server.store import clock
+from launchd.server.store.clock import NOW
+from launchd.server.store.launch import items, lease_numbers
+from launchd.server.store.launch.agents import KILLED
+from launchd.server.store.launch.states import LEASED, PENDING
+from launchd.server.store.runs.states import HEARTBEAT_STATES
+from launchd.server.store.tables import launch_agents, run_queue_items, runs, server_state
+
+logger = logging.getLogger(__name__)
+
+PAUSE_AFTER_SILENCE_SECONDS = 10.0
+"""How long claims pause at the most at a start after which all agents are to be heard first."""
+
+_HEARD_TOGETHER_SECONDS = 600.0
+"""Agents that were heard so long before the last one are not waited for."""
+_BETWEEN_PAUSES_SECONDS = 600.0
+"""No agent can keep the claims of others paused by what it says."""
+_LEASE_SECONDS = 60.0
+
+item, agent, state = run_queue_items.c, launch_agents.c, server_state.c
+
+_IS_EXPECTED = and_(agent.status != KILLED, agent.incarnation.is_not(None))
+_LAST_HEARD = select(func.max(agent.heartbeat_at)).where(_IS_EXPECTED)
+_LEAST_SILENCE = select(NOW - func.max(agent.heard_at)).where(_IS_EXPECTED)
+# By the wall clock, because `heard_at` is renewed after a boot.
+_AWAIT = update(launch_agents).values(awaited=and_(_IS_EXPECTED, agent.heartbeat_at >= bindparam("since")))
+_RESET = update(server_state).values(claims_paused_until=null(), restored_at=null())
+_PAUSE = update(server_state).values(claims_paused_until=NOW + bindparam("seconds", type_=Float))
+_NOTE_RESTORED = (
+    update(server_state)
+    .where(or_(state.restored_at.is_(None), state.restored_at < NOW - _BETWEEN_PAUSES_SECONDS))
+    .values(restored_at=NOW, epoch=state.epoch + 1)
+)
+_PAUSED = select(case((exists().where(agent.awaited), state.claims_paused_until - NOW)))
+_IS_BACK = update(launch_agents).where(agent.id == bindparam("of_id"), agent.awaited).values(awaited=False)
+_BOOT = select(state.boot_id)
+_RENEW_LEASES = (
+    update(run_queue_items).where(item.state == LEASED).values(lease_ends_at=NOW + bindparam("seconds", type_=Float))
+)
+_RENEW_AGENTS = update(launch_agents).values(heard_at=NOW)
+_RENEW_RUNS = update(runs).where(runs.c.state.in_(HEARTBEAT_STATES)).values(heard_at=NOW)
+_LEASED_AGAIN = (
+    update(run_queue_items)
+    .where(item.id == bindparam("of_id"), item.state.in_((PENDING, LEASED)))
+    .values(
+        state=LEASED,
+        agent_id=bindparam("to_agent"),
+        claim_id=None,
+        lease_number=bindparam("new_lease"),
+        leased_at=bindparam("now"),
+        lease_ends_at=NOW + bindparam("seconds", type_=Float),
+    )
+)
+
+
+def start(connection: Connection, lease_seconds: float, timeout_seconds: float, pause_seconds: float) -> None:
+    """Prepare a database for a server that starts: renew what refers to an earlier boot, wait for agents if need be.
+
+    Agents are waited for where none was heard for `timeout_seconds`: the database may be a restored one.
+    """
+    silence = connection.execute(_LEAST_SILENCE).scalar()
+    if connection.dialect.name == "sqlite" and _has_booted(connection):
+        silence = None if silence is None else timeout_seconds + 1
+        connection.execute(_RENEW_LEASES, {"seconds": lease_seconds})
+        connection.execute(_RENEW_AGENTS)
+        connection.execute(_RENEW_RUNS)
+    last = connection.execute(_LAST_HEARD).scalar() or 0.0
+    connection.execute(_AWAIT, {"since": last - _HEARD_TOGETHER_SECONDS})
+    connection.execute(_RESET)
+    if silence is not None and silence > timeout_seconds:
+        connection.execute(_PAUSE, {"seconds": min(pause_seconds, PAUSE_AFTER_SILENCE_SECONDS)})
+
+
+def _has_booted(connection: Connection) -> bool:
+    boot = clock.boot_id()
+    if connection.execute(_BOOT).scalar() == boot:
+        return False
+    connection.execute(update(server_state), {"boot_id": boot})
+    return True
+
+
+def note_numbers(connection: Connection, agent_id: str, shown: int, pause_seconds: float) -> int:
+    """Take note of the highest lease number that an agent shows. Returns the highest that was known before.
+
+    Above that the database is a restored one: numbers go on above it, and claims pause.
+    """
+    given = lease_numbers.highest(connection)
+    if lease_numbers.is_from_the_future(shown, given):
+        lease_numbers.raise_to(connection, shown)
+        if connection.execute(_NOTE_RESTORED).rowcount:
+            connection.execute(_PAUSE, {"seconds": pause_seconds})
+            logger.warning(
+                "An agent has a lease that this database never gave: it was restored from a copy. Claims pause until"
+                " the other agents are heard.",
+                extra={"agent": agent_id, "lease": shown, "given": given, "seconds": pause_seconds},
+            )
+    return given
+
+
+def is_back(connection: Connection, agent_id: str) -> None:
+    """Note that an agent has come back, with nothing left to settle."""
+    connection.execute(_IS_BACK, {"of_id": agent_id})
+
+
+def paused_seconds(connection: Connection) -> float:
+    """How long nothing is to be leased; 0 where claims are not paused."""
+    return max(0.0, connection.execute(_PAUSED).scalar() or 0.0)
+
+
+def find_item(
+    connection: Connection, viewer: Viewer, agent_id: str, item_id: str, *, lease: int, given: int
+) -> Item | None:
+    """The item that an agent speaks of, if the viewer may use it.
+
+    If the agent names a lease above all that were `given` (see `note_numbers`) and nobody has acknowledged the item
+    here, it is leased to the agent again under that number.
+    """
+    found = items.find_item(connection, viewer, item_id)
+    if found is None or found.state not in (PENDING, LEASED) or not lease_numbers.is_from_the_future(lease, given):
+        return found
+    values = {
+        "of_id": item_id,
+        "to_agent": agent_id,
+        "new_lease": lease,
+        "now": time.time(),
+        "seconds": _LEASE_SECONDS,
+    }
+    connection.execute(_LEASED_AGAIN, values)
+    return items.find_item(connection, viewer, item_id)

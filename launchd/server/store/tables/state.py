@@ -1,0 +1,21 @@
+"""What the servers of one database know together."""
+
+from sqlalchemy import BigInteger, Column, Float, Integer, String, Table
+
+from launchd.server.store.tables.base import metadata
+
+server_state = Table(
+    "server_state",
+    metadata,
+    # One row.
+    Column("id", Integer, primary_key=True),
+    # The last number given to a lease. In PostgreSQL a sequence counts, so that claims need not wait for each other.
+    Column("lease_number", BigInteger, nullable=False),
+    # How often the database was found to be older than what its agents know.
+    Column("epoch", Integer, nullable=False),
+    # With SQLite: the boot of the machine to whose clock leases and heartbeats refer.
+    Column("boot_id", String),
+    # By the store's clock; null: not since the last start.
+    Column("claims_paused_until", Float),
+    Column("restored_at", Float),
+)
