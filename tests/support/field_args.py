@@ -97,10 +97,12 @@ ROWS: dict[str, Arguments] = {
         }
     },
     "Mutation.watchLaunchAgent": given(
-        launchAgentId=lambda tenant: tenant.agent, agentStatus="KILLED", seenStops=[], waitSeconds=0
+        launchAgentId=lambda tenant: tenant.agent, agentStatus="KILLED", seenStops=[], waitSeconds=0, held=[]
     ),
     "Mutation.resumeLaunchAgent": given(
-        launchAgentId=lambda tenant: tenant.agent if tenant.leased_item else "", knownItemIds=[]
+        launchAgentId=lambda tenant: tenant.agent if tenant.leased_item else "",
+        knownItemIds=[],
+        held=lambda tenant: [{"runQueueItemId": tenant.claimed_item, "lease": 0, "acknowledged": True}],
     ),
     "Mutation.ackRunQueueItems": lambda tenant: {
         "input": {

@@ -29,10 +29,11 @@ REQUEST_SECONDS = 40.0
 class RefusedByServer(Exception):
     """The server answered with errors."""
 
-    def __init__(self, status: int, messages: Sequence[str]) -> None:
+    def __init__(self, status: int, messages: Sequence[str], codes: Sequence[str | None] = ()) -> None:
         super().__init__(f"{status}: {'; '.join(messages)}")
         self.status = status
         self.messages = list(messages)
+        self.codes = list(codes)
 
 
 class Api:
@@ -68,7 +69,8 @@ class Api:
         response = self.post({"query": query, "variables": variables, "operationName": ""})
         answer = response.json()
         if response.status_code != 200 or answer.get("errors"):
-            raise RefusedByServer(response.status_code, [error["message"] for error in answer["errors"]])
+            codes = [error.get("extensions", {}).get("code") for error in answer["errors"]]
+            raise RefusedByServer(response.status_code, [error["message"] for error in answer["errors"]], codes)
         data: dict[str, Any] = answer["data"]
         return data
 
@@ -97,14 +99,14 @@ class Api:
         queue_id: str = self.run(query, {"e": entity, "q": name})["project"]["runQueue"]["id"]
         return queue_id
 
-    def create_agent(self, *queue_ids: str, entity: str = "me") -> str:
+    def create_agent(self, *queue_ids: str, entity: str = "me", **more: object) -> str:
         made = self.mutate(
             "createLaunchAgent",
             "launchAgentId",
             entityName=entity,
             projectName="model-registry",
             runQueues=list(queue_ids),
-            hostname="host1",
+            **{"hostname": "host1", **more},
         )
         agent_id: str = made["launchAgentId"]
         return agent_id
@@ -131,7 +133,7 @@ class Api:
     ) -> dict[str, Any]:
         answer: dict[str, Any] = self.mutate(
             "claimRunQueueItems",
-            "items { runQueueItemId queueName runSpec } stopPolling",
+            "items { runQueueItemId queueName runSpec lease } stopPolling",
             launchAgentId=agent,
             claimId=claim_id,
             maxItems=items,
@@ -161,6 +163,46 @@ class Api:
         answer = self.mutate("reportRunQueueItems", "results { success }", launchAgentId=agent, reports=[report])
         success: bool = answer["results"][0]["success"]
         return success
+
+    def results_of_acks(self, agent: str, *acks: Mapping[str, object]) -> list[dict[str, Any]]:
+        selection = "results { runQueueItemId success answer message }"
+        results: list[dict[str, Any]] = self.mutate(
+            "ackRunQueueItems", selection, launchAgentId=agent, acks=list(acks)
+        )["results"]
+        return results
+
+    def results_of_reports(self, agent: str, *reports: Mapping[str, object]) -> list[dict[str, Any]]:
+        selection = "results { runQueueItemId success answer message }"
+        results: list[dict[str, Any]] = self.mutate(
+            "reportRunQueueItems", selection, launchAgentId=agent, reports=list(reports)
+        )["results"]
+        return results
+
+    def watch(self, agent: str, *held: Mapping[str, object], wait: float = 0.0, **more: object) -> dict[str, Any]:
+        """A heartbeat of an agent that holds these items, and no others."""
+        answer: dict[str, Any] = self.mutate(
+            "watchLaunchAgent",
+            "stopPolling stops { runQueueItemId } mustResume unknownToAgent { runQueueItemId lease queueName runName }",
+            launchAgentId=agent,
+            agentStatus="RUNNING",
+            seenStops=[],
+            waitSeconds=wait,
+            held=list(held),
+            **more,
+        )
+        return answer
+
+    def resume(self, agent: str, *held: Mapping[str, object], **more: object) -> dict[str, Any]:
+        """A resumption of an agent that holds these items, and no others."""
+        answer: dict[str, Any] = self.mutate(
+            "resumeLaunchAgent",
+            "success returned unknownToAgent { runQueueItemId lease queueName runName }"
+            " results { runQueueItemId answer message }",
+            launchAgentId=agent,
+            held=list(held),
+            **more,
+        )
+        return answer
 
     def report_all(self, agent: str, items: Sequence[str], sequence: int, status: str) -> list[bool]:
         reports = [{"runQueueItemId": item, "sequence": sequence, "status": status} for item in items]

@@ -1,5 +1,6 @@
 """Limits on strings and lists in a query: lengths, and characters that no store and no file name can hold."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,7 @@ MAX_LIST = 10_000
 _CHECKED_ONE_BY_ONE = ("RunQueueItemAck", "RunQueueItemReport", "HeldItem")
 """Inputs of agents about one item each: what is wrong in one must not refuse the others, so their resolvers check."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNLIMITED_TYPES = ("JSONString", "JSON")
 
 
@@ -79,3 +81,5 @@ def _check(what: str, text: str, longest: int | None) -> None:
         raise Refused(f"{what} has {len(text)} characters; at most {longest} are taken.")
     if "\0" in text:
         raise Refused(f"{what} has a NUL character, which cannot be kept.")
+    if _SURROGATE.search(text):
+        raise Refused(f"{what} has half of a surrogate pair, which is no character.")

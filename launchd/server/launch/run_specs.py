@@ -13,6 +13,7 @@ from ipc.run_spec import SCHEDULER_URI
 from ipc.targets import QUEUE_TYPES, find_target
 from launchd.config.diagnostics import nearest_name
 from launchd.server.errors import Refused
+from launchd.server.launch import spec_checks
 from launchd.server.launch.templates import fill_in
 from launchd.server.models import ResourceConfig
 from launchd.server.store.launch.states import HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -27,10 +28,13 @@ def normalise(
     source. All of them stay in the spec, so that an agent can queue it again (a preempted run) without knowing them.
 
     Raises:
-        Refused: a part has the wrong type, or a template variable a wrong value.
+        Refused: a part has the wrong type, a template variable a wrong value, or something stands in the way of what
+            follows (see `spec_checks`).
     """
     try:
-        return _filled(spec, config, template_values)
+        filled = _filled(spec, config, template_values)
+        spec_checks.check(filled)
+        return filled
     except RecursionError as error:
         raise Refused("The run spec, or the queue's configuration, is nested too deeply.") from error
 

@@ -125,8 +125,11 @@ def test_an_end_counts_whatever_its_number_is(api: Api, queue_and_agent: QueueAn
 
 
 def test_an_unknown_status_is_refused(api: Api, queue_and_agent: QueueAndAgent) -> None:
-    with pytest.raises(RefusedByServer, match="'exploded' is no status"):
-        api.report(queue_and_agent.agent, "x", 1, "exploded")
+    [result] = api.results_of_reports(
+        queue_and_agent.agent, {"runQueueItemId": "x", "sequence": 1, "status": "exploded"}
+    )
+    assert (result["success"], result["answer"]) == (False, "REFUSED")
+    assert "'exploded' is no status" in result["message"]
 
 
 def test_failing_works_before_and_after_the_acknowledgement(api: Api, queue_and_agent: QueueAndAgent) -> None:

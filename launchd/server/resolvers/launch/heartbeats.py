@@ -22,7 +22,7 @@ mutation = MutationType()
 held_by_server = ObjectType("HeldByServer")
 bindables = [mutation, held_by_server]
 
-_LONGEST_RUN_NAME = 1000
+_LONGEST_ID, _LONGEST_RUN_NAME = 200, 1000
 
 
 @held_by_server.field("runQueueItemId")
@@ -128,7 +128,7 @@ def _held(given: Sequence[dict[str, Any]] | None) -> list[HeldItem] | None:
         return None
     return [
         HeldItem(
-            item_id=one["run_queue_item_id"],
+            item_id=storable(one["run_queue_item_id"], _LONGEST_ID) or "",
             lease=one["lease"],
             acknowledged=one["acknowledged"],
             run_name=storable(one.get("run_name"), _LONGEST_RUN_NAME),

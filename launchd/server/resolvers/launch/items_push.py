@@ -1,5 +1,7 @@
 """Pushing items into queues, by the names or the id of the queue."""
 
+import contextlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
 from launchd.server.launch.enqueue import enqueue
 from launchd.server.launch.run_specs import is_scheduler
+from launchd.server.launch.spec_checks import check_characters
 from launchd.server.models import Queue
 from launchd.server.notifier import work_topic
 from launchd.server.resolvers.json_args import parse_object
@@ -44,7 +47,7 @@ async def push_by_id(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
 
 
 async def _push(context: Context, find: Callable[[Connection], Queue], input: dict[str, Any]) -> dict[str, Any]:
-    spec = parse_object(input["run_spec"], "runSpec")
+    spec = _parse_spec(input["run_spec"])
     values = parse_object(input.get("template_variable_values"), "templateVariableValues")
     key = _key(input.get("idempotency_key"))
 
@@ -58,6 +61,22 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
     # Also for an item that existed: its first push may have been interrupted before the wake-up.
     context.app.notifier.wake_one([work_topic(queue_id, scheduler=is_scheduler(spec))])
     return {"run_queue_item_id": item_id, "run_spec": text}
+
+
+def _parse_spec(text: str) -> dict[str, Any]:
+    """The run spec. Half of a surrogate pair is no JSON to most, but its sender wants to know where it is.
+
+    Raises:
+        Refused: not a JSON object, or with such a text.
+    """
+    try:
+        return parse_object(text, "runSpec")
+    except Refused:
+        with contextlib.suppress(ValueError, RecursionError):
+            spec = json.loads(text)
+            if isinstance(spec, dict):
+                check_characters(spec)
+        raise
 
 
 def _key(given: str | None) -> str | None:

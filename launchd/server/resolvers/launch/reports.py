@@ -11,6 +11,7 @@ from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
 from launchd.server.models import ItemAck, ItemAnswer, ItemReport, ItemResult
 from launchd.server.store.launch import acknowledgements, agents, reports, restored
+from launchd.server.store.launch.agent_texts import storable
 from launchd.server.store.savepoints import each
 
 mutation = MutationType()
@@ -20,6 +21,7 @@ bindables = [mutation, result]
 _MOST_AT_ONCE = 1000
 """Each costs some statements in one shared transaction."""
 
+_LONGEST_ID = 200
 _DONE = (ItemAnswer.TAKEN, ItemAnswer.STALE)
 
 
@@ -75,7 +77,7 @@ async def report(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
 def _plain(given: dict[str, Any]) -> dict[str, Any]:
     """An item's input by the names of its record, without what was not given."""
-    named = {**given, "item_id": given["run_queue_item_id"]}
+    named = {**given, "item_id": storable(given["run_queue_item_id"], _LONGEST_ID)}
     return {name: value for name, value in named.items() if value is not None}
 
 

@@ -1,0 +1,93 @@
+"""Leases, heartbeats and silence do not follow the wall clock, and outlast a boot of the machine."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, select, update
+
+from launchd.server.models import AgentIdentity, Role, Viewer
+from launchd.server.settings import ServerSettings
+from launchd.server.store import clock
+from launchd.server.store.accounts import accounts, api_keys, principals
+from launchd.server.store.factory import migration_transaction
+from launchd.server.store.launch import agents, items, leases, queues, restored
+from launchd.server.store.runs import ends as run_ends
+from launchd.server.store.runs import runs
+from launchd.server.store.tables import launch_agents, run_queue_items, server_state
+from launchd.server.store.tables import runs as runs_table
+
+pytestmark = pytest.mark.dialect
+
+LEASE_SECONDS, TIMEOUT, PAUSE = 60.0, 120.0, 60.0
+
+
+@pytest.fixture
+def connection(settings: ServerSettings) -> Iterator[Connection]:
+    with migration_transaction(settings) as opened:
+        restored.start(opened, LEASE_SECONDS, TIMEOUT, PAUSE)
+        yield opened
+
+
+@pytest.fixture
+def viewer(connection: Connection) -> Viewer:
+    _, key = api_keys.issue(connection, accounts.first_user(connection, "me"), "key", Role.ADMIN)
+    found = api_keys.viewer_of_key(connection, api_keys.digest_of(key))
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def agent(connection: Connection, viewer: Viewer) -> str:
+    """An agent with one leased item, beside a run that sends heartbeats."""
+    entity = principals.require_entity(connection, viewer, "me")
+    project, _ = principals.ensure_project(connection, entity, "p")
+    queue_id = queues.create_queue(connection, viewer, project, "q", {})
+    queue = queues.require_queue_by_id(connection, viewer, queue_id)
+    items.push(connection, queue, "{}", viewer.author_id, priority=2, is_scheduler=False)
+    identity = AgentIdentity(incarnation="i1")
+    made = agents.create_agent(
+        connection, viewer, entity, [queue_id], hostname="h", config=None, version=None, identity=identity
+    )
+    found = agents.require_agent(connection, viewer, made)
+    lease = leases.Lease(agent_id=made, claim_id="c", seconds=LEASE_SECONDS)
+    assert len(leases.claim(connection, found, leases.Capacity(items=1, schedulers=0), lease)) == 1
+    runs.insert_run(connection, project.id, "r", {"state": "running", "heartbeat_at": time.time()})
+    return made
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_step_of_the_wall_clock_ends_nothing(
+    connection: Connection, viewer: Viewer, agent: str, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    before = time.time
+    monkeypatch.setattr(time, "time", lambda: before() + step)
+    assert leases.return_expired(connection) == set()
+    assert 0 < (leases.next_lease_end(connection) or 0) <= LEASE_SECONDS
+    assert 0 <= agents.require_agent(connection, viewer, agent).silent_seconds < TIMEOUT
+    assert run_ends.crash_timed_out(connection, TIMEOUT, time.time()) == 0
+    agents.record_heartbeat(connection, agent)
+    assert 0 <= agents.require_agent(connection, viewer, agent).silent_seconds < TIMEOUT
+
+
+def test_with_sqlite_a_boot_renews_leases_and_heartbeats(connection: Connection, viewer: Viewer, agent: str) -> None:
+    if connection.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has a clock of its own")
+    connection.execute(update(server_state).values(boot_id="an earlier one"))
+    later = clock.boot_seconds() + 1e6
+    connection.execute(update(run_queue_items).values(lease_ends_at=later))
+    connection.execute(update(launch_agents).values(heard_at=later))
+    connection.execute(update(runs_table).values(heard_at=later))
+    restored.start(connection, LEASE_SECONDS, TIMEOUT, PAUSE)
+    assert 0 < (leases.next_lease_end(connection) or 0) <= LEASE_SECONDS
+    assert 0 <= agents.require_agent(connection, viewer, agent).silent_seconds < TIMEOUT
+    assert 0 <= (run_ends.longest_silence(connection) or 0) < TIMEOUT
+    assert connection.execute(select(server_state.c.boot_id)).scalar() == clock.boot_id()
+    assert restored.paused_seconds(connection) > 0, "nobody knows how old the database is"
+
+
+def test_within_one_boot_nothing_is_renewed(connection: Connection, agent: str) -> None:  # noqa: ARG001
+    connection.execute(update(run_queue_items).values(lease_ends_at=clock.NOW - 1))
+    restored.start(connection, LEASE_SECONDS, TIMEOUT, PAUSE)
+    assert restored.paused_seconds(connection) == 0
+    assert len(leases.return_expired(connection)) == 1
