@@ -1,7 +1,7 @@
 """What a run spec must be, so that the item can be acknowledged, run and reported later: checked when it is pushed.
 
-An item that passes here and fails there would be leased again and again, before everybody else's. Each refusal names
-the key.
+An item that passes here and fails there would be leased again and again, before all others. Each refusal names the
+key.
 """
 
 from collections.abc import Iterator, Mapping

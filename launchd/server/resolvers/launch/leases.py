@@ -110,7 +110,7 @@ def _claim(
             return _Claimed(stop_polling=True)
         returned = leases.return_expired(connection)
         paused = restored.paused_seconds(connection)
-        # What an agent that has left is leased, nobody acknowledges.
+        # What an agent that has left is leased would not be acknowledged.
         if paused or agent.status == agents.KILLED:
             return _Claimed(returned=frozenset(returned), paused_seconds=paused)
         items = tuple(leases.claim(connection, agent, wanted, lease))
@@ -149,7 +149,7 @@ async def return_items(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
 
 async def return_to_queues(context: Context, work: Callable[[Connection], list[tuple[str, str]]]) -> list[str]:
-    """Run `work`, which returns items to their queues, and wake who waits for them. Returns the items' ids."""
+    """Run `work`, which returns items to their queues, and wake the claims that wait for them. Returns the items' ids."""
     returned = await context.write_guarded(work)
     context.app.notifier.wake_all(work_topics(queue_id for _, queue_id in returned))
     return [item_id for item_id, _ in returned]

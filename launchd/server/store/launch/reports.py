@@ -1,6 +1,6 @@
 """Agents' reports about items: each is about one lease, and safe to repeat.
 
-A state with a lower number than the last one is stale. An end always counts, whatever its number, and is never
+A state with a lower number than the last one is stale. An end always counts, also with a lower number, and is never
 overwritten.
 """
 

@@ -125,7 +125,7 @@ def find_item(
 ) -> Item | None:
     """The item that an agent speaks of, if the viewer may use it.
 
-    If the agent names a lease above all that were `given` (see `note_numbers`) and nobody has acknowledged the item
+    If the agent names a lease above all that were `given` (see `note_numbers`) and the item is not acknowledged
     here, it is leased to the agent again under that number.
     """
     found = items.find_item(connection, viewer, item_id)
