@@ -15,7 +15,6 @@ _NAMED = {"entity": "entity", "project": "project", "run_id": "run"}
 
 _LONGEST = {
     "name": 1024,
-    "author": 128,
     "resource": 128,
     "queue": 128,
     "queue_name": 128,

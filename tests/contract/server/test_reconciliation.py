@@ -1,5 +1,6 @@
 """What the server holds as an agent's and what the agent knows: compared at each heartbeat, settled when it resumes."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,6 +224,28 @@ class TestRestored:
             assert api.watch(other, incarnation="b1")["mustResume"] is False
             item, lease = leased(api, agent, "c2", wait=5)
             assert (item, lease > 500) == (waiting, True)
+
+    @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+    def test_a_file_that_was_put_back(self, server: RunningServer, tmp_path: Path) -> None:
+        with server.api() as api:
+            agent = api.create_agent(api.create_queue("q"), incarnation="a1")
+            item = api.push("q")
+            server.stop()
+            shutil.copytree(server.data_dir, tmp_path / "copy")
+            server.start()
+            _, lease = acknowledged(api, agent)
+            server.stop()
+            shutil.rmtree(server.data_dir)
+            shutil.copytree(tmp_path / "copy", server.data_dir)
+            server.start()
+            assert api.state(item) == "PENDING"
+            assert api.watch(agent, held(item, lease), incarnation="a1")["mustResume"] is True
+            assert answers(api.resume(agent, held(item, lease), incarnation="a1")) == ["TAKEN"]
+            assert api.claim(agent, "c2") == []
+            [result] = api.results_of_reports(
+                agent, {"runQueueItemId": item, "lease": lease, "sequence": 1, "status": "finished"}
+            )
+            assert (result["answer"], api.state(item)) == ("TAKEN", "FINISHED")
 
     def test_an_outcome_that_arrives_first_counts(self, server: RunningServer) -> None:
         with server.api() as api:

@@ -149,7 +149,7 @@ async def return_items(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
 
 async def return_to_queues(context: Context, work: Callable[[Connection], list[tuple[str, str]]]) -> list[str]:
-    """Run `work`, which returns items to their queues, and wake the claims that wait for them. Returns the items' ids."""
+    """Run `work`, which returns items to their queues, and wake the claims that wait for work. Returns their ids."""
     returned = await context.write_guarded(work)
     context.app.notifier.wake_all(work_topics(queue_id for _, queue_id in returned))
     return [item_id for item_id, _ in returned]
