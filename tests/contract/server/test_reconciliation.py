@@ -60,7 +60,7 @@ def test_an_item_that_the_agent_does_not_know_is_told_at_each_heartbeat_without_
     answer = api.watch(queue_and_agent.agent, held(item, lease))
     assert (answer["unknownToAgent"], answer["mustResume"]) == ([], False)
     assert api.watch(queue_and_agent.agent, held(item, 0))["unknownToAgent"] == [], "from an earlier journal"
-    assert api.watch(queue_and_agent.agent, held(item, lease - 1))["unknownToAgent"] == unknown
+    assert api.watch(queue_and_agent.agent, held(item, lease + 1))["unknownToAgent"] == unknown
 
 
 def test_a_leased_item_that_the_agent_does_not_know_goes_back(api: Api, queue_and_agent: QueueAndAgent) -> None:
