@@ -59,7 +59,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def error_of_response(response: requests.Response, body: bytes, address: str) -> QueueServerError:
-    """Return the error for a response that is no success. Redirects and a 4xx without JSON are a proxy's."""
+    """Return the error for a response that is no success. A redirect, and a foreign 4xx, are a proxy's."""
     status = response.status_code
     decoded = _decoded(body)
     text = _error_text(decoded)
@@ -76,12 +76,18 @@ def error_of_response(response: requests.Response, body: bytes, address: str) ->
             " proxy or a login page may be before it, or the server has another address.",
             _retry_after(response),
         )
-    if decoded is None:
+    if not is_refusal(decoded):
         return ServerBusy(
             f"What answers at {address} is no queue server, or a proxy before one (HTTP {status}). Check the address.",
             _retry_after(response),
         )
-    return Refused(text or f"The server at {address} refused the request (HTTP {status}).")
+    return Refused(text)
+
+
+def is_refusal(decoded: Any) -> bool:
+    """Return whether a decoded body is a GraphQL server's refusal: `errors`, a list of objects or of strings."""
+    errors = decoded.get("errors") if isinstance(decoded, dict) else None
+    return isinstance(errors, list) and bool(errors) and all(isinstance(error, dict | str) for error in errors)
 
 
 def message_of(errors: Any) -> str:

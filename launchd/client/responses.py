@@ -67,9 +67,12 @@ class TypeInfo(msgspec.Struct, rename="camel"):
 
 
 class Introspection(msgspec.Struct):
-    """The types that :class:`Capabilities` are read from; a type that the server does not have is null."""
+    """The types that :class:`Capabilities` are read from; a type that the server does not have is null.
 
-    mutation: TypeInfo | None = None
+    Every answer has `mutation`: what has none is no answer to the question.
+    """
+
+    mutation: TypeInfo | None
     create_agent: TypeInfo | None = None
     fail_item: TypeInfo | None = None
     queue: TypeInfo | None = None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from launchd.client.base import CURRENT_WANDB
-from launchd.client.errors import Refused, Unauthorized
+from launchd.client.errors import Refused, ServerBusy, Unauthorized
 from launchd.client.queue_server import Capabilities, QueueServer
 from tests.unit.client.scripted_server import KEY, Reply, Request, data, errors, scripted_server
 
@@ -83,6 +83,29 @@ def test_a_server_that_hides_its_schema_is_a_current_one(server: QueueServer, wa
     wandb.answers["Capabilities"] = errors(400, "introspection is off")
 
     assert server.capabilities() == CURRENT_WANDB
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(302, headers={"Location": "https://login"}),
+        Reply(404, b'{"error": "not found"}'),
+        Reply(404, b"<html>no such page</html>"),
+        Reply(500),
+        Reply(200, b'{"data": {}}'),
+    ],
+    ids=lambda answer: f"{answer.status}-{answer.body[:9]!r}",
+)
+def test_what_is_no_answer_does_not_decide_what_the_server_can_do(
+    server: QueueServer, wandb: Wandb, answer: Reply
+) -> None:
+    known = wandb.answers["Capabilities"]
+    wandb.answers["Capabilities"] = answer
+    with pytest.raises(ServerBusy):
+        server.capabilities()
+
+    wandb.answers["Capabilities"] = known
+    assert server.capabilities().fail_item
 
 
 def test_an_old_servers_agents_are_made_without_configuration(server: QueueServer, wandb: Wandb) -> None:
