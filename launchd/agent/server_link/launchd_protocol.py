@@ -145,20 +145,20 @@ class LaunchdItemReporter(CommonItemReporter):
         accepted: dict[str, bool] = {}
         for agent_id, group in _by_agent(batch):
             acks = [Ack(one.item_id, one.run_id) for one in group]
-            accepted |= self._accepted(partial(self._server.ack_many, agent_id, acks))
+            accepted |= self._accepted(partial(self._server.ack_many, agent_id), acks)
         return accepted
 
     def report_statuses(self, updates: Sequence[StatusUpdate]) -> None:
         """Report states before the end of their jobs."""
         for agent_id, group in _by_agent(updates):
             reports = [update.report for update in group]
-            self._accepted(partial(self._server.report_many, agent_id, reports))
+            self._accepted(partial(self._server.report_many, agent_id), reports)
 
     def report_outcomes(self, attempts: Sequence[DeliveryAttempt]) -> Iterator[DeliveryResult]:
         """Deliver outcomes in one request for each agent."""
         for agent_id, group in _by_agent([attempt.delivery for attempt in attempts]):
             reports = [decode_outcome(delivery.body).report for delivery in group]
-            accepted = self._accepted(partial(self._server.report_many, agent_id, reports))
+            accepted = self._accepted(partial(self._server.report_many, agent_id), reports)
             taken = tuple(DeliveryAttempt(one) for one in group if accepted.get(one.item_id))
             refused = tuple(DeliveryAttempt(one) for one in group if not accepted.get(one.item_id))
             if taken:
@@ -170,9 +170,19 @@ class LaunchdItemReporter(CommonItemReporter):
         """Put a run back into its queue."""
         return self._requeues.requeue(attempt)
 
-    def _accepted(self, ask: Callable[[], dict[str, bool]]) -> dict[str, bool]:
+    def _accepted(self, send: Callable[[list[T]], dict[str, bool]], batch: list[T]) -> dict[str, bool]:
+        """Send ``batch``; one that is refused as a whole says nothing of each, so its halves are sent apart."""
+        if len(batch) == 1:
+            return self._accepted_alone(send, batch)
         try:
-            return self._caller.retry_forever(ask)
+            return self._caller.retry_forever(lambda: send(batch))
+        except Refused:
+            middle = len(batch) // 2
+            return self._accepted(send, batch[:middle]) | self._accepted(send, batch[middle:])
+
+    def _accepted_alone(self, send: Callable[[list[T]], dict[str, bool]], batch: list[T]) -> dict[str, bool]:
+        try:
+            return self._caller.retry_refusals(lambda: send(batch))
         except Refused as error:
             log.error("The queue server refused a report.", extra={"error": str(error)})
             return {}
