@@ -40,10 +40,16 @@ class QueueServerSession:
         self._pollers: tuple[Poller, ...] = ()
         self._heartbeat: HeartbeatLoop | None = None
         self._active_jobs: tuple[MonitoredRun, ...] = ()
+        self._claims_ended = False
 
     def start(self, config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]) -> None:
-        """Register for the queues of ``config`` and claim from them; ends an earlier registration."""
-        self._stop_loops()
+        """Register for the queues of ``config`` and claim from them.
+
+        An earlier registration claims nothing more; its heartbeat, which hears stop requests, ends with the new one.
+        """
+        if self._registration is not None:
+            self._registration.stopped.set()
+        self._end_pollers()
         request = RegistrationRequest(
             config.entity, config.queues, config.public(), default_version(), remembered_id, known_items
         )
@@ -58,13 +64,14 @@ class QueueServerSession:
         protocol = self._protocol = registration.protocol
         settings = self._settings(config)
         self.registered = registered
+        self._end_heartbeat()
         self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events)
         self._heartbeat.set_active_jobs(self._active_jobs)
         self._heartbeat.start()
         if self.reporter is None:
             self.reporter = Reporter(protocol, registered, settings, self._events)
             self.reporter.start()
-        if not registration.stopped.is_set():
+        if not self._claims_ended:
             self._start_pollers(protocol, registered, settings)
 
     def count_claim(self, claimed: Claimed) -> None:
@@ -72,9 +79,11 @@ class QueueServerSession:
         self._permits[claimed.kind].count(len(claimed.items))
 
     def stop_claiming(self) -> None:
-        """Claim no more; stop requests are still heard and outcomes still reported."""
-        if self._registration is not None:
-            self._registration.stopped.set()
+        """Claim no more, for good; a registration goes on, stop requests are still heard, outcomes still reported."""
+        self._claims_ended = True
+        self._end_pollers()
+
+    def _end_pollers(self) -> None:
         for poller in self._pollers:
             poller.end()
         self._pollers = ()
@@ -113,6 +122,11 @@ class QueueServerSession:
 
     def _stop_loops(self) -> None:
         self.stop_claiming()
+        if self._registration is not None:
+            self._registration.stopped.set()
+        self._end_heartbeat()
+
+    def _end_heartbeat(self) -> None:
         if self._heartbeat is not None:
             self._heartbeat.end()
         self._heartbeat = None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ipc.run_spec import RunSpec
-from launchd.agent.events import Claimed, Registered, SlotKind, StopRequested
+from launchd.agent.events import Claimed, Registered, RegistrationRefused, SlotKind, StopRequested
 from launchd.agent.job_record import JobRecord
 from launchd.agent.server_link.session import QueueServerSession
 from launchd.client.queue_server import QueueServer
@@ -102,6 +102,34 @@ def test_a_drain_ends_claims_and_leaves_stop_requests(
     wandb.push("a")
     wandb.stop_polling = True
     assert recorded_events.wait_for(StopRequested)[0].stop_polling
+    assert wandb.asked["popFromRunQueue"] == 0
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_stops_are_heard_while_another_registration_is_refused(
+    session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
+) -> None:
+    session.on_registered(register(session, recorded_events, "a"), config("a"))
+    session.set_active_jobs([JOB])
+    session.start(config("no-such-queue"), None, ())
+    recorded_events.wait_for(RegistrationRefused)
+    wandb.stopped_runs.add("run")
+    assert [stop.item_id for stop in recorded_events.wait_for(StopRequested)[0].stops] == ["item"]
+
+
+def test_a_drain_during_a_registration_claims_nothing_and_lets_it_go_on(
+    session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
+) -> None:
+    session.set_active_jobs([JOB])
+    session.start(config("a"), None, ())
+    session.stop_claiming()
+    (registered,) = recorded_events.wait_for(Registered)
+    session.on_registered(registered, config("a"))
+    session.set_free_slots(SlotKind.JOB, 1)
+    wandb.push("a")
+    wandb.stopped_runs.add("run")
+    assert [stop.item_id for stop in recorded_events.wait_for(StopRequested)[0].stops] == ["item"]
+    assert session.reporter is not None
     assert wandb.asked["popFromRunQueue"] == 0
 
 
