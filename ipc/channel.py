@@ -103,7 +103,7 @@ class SupervisorEnd:
         self.events.keep_reader()
 
     def send(self, command: Command) -> None:
-        """Send ``command``; raises :class:`ChannelClosed` when the worker is gone."""
+        """Send ``command``; raises :class:`ChannelClosed` when the worker is gone, ``CannotEncode`` for a wrong one."""
         self.commands.put(encode(command))
 
     def receive(self) -> Event | None:

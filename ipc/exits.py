@@ -15,6 +15,8 @@ class WorkerExit(IntEnum):
     DETACHED = 75
     #: The supervisor is gone; the workload runs on.
     ORPHANED = 76
+    #: The host has no process, thread, descriptor or memory left to give: no fault of the job. It did nothing.
+    STARVED = 77
     #: ``multiprocessing`` reports this when the fork server died: the worker may be alive.
     UNKNOWN = 255
 
@@ -28,6 +30,7 @@ def describe(exit_code: int) -> str:
         WorkerExit.CRASHED: "ended with an unexpected error",
         WorkerExit.DETACHED: "left its job running",
         WorkerExit.ORPHANED: "lost its supervisor",
+        WorkerExit.STARVED: "ended because this host gave it no more processes, threads, open files or memory",
         WorkerExit.UNKNOWN: "ended in an unknown way (the fork server died)",
     }
     return meanings.get(exit_code, f"ended with exit code {exit_code}")

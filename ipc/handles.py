@@ -8,19 +8,33 @@ import hashlib
 
 import msgspec
 
+#: The longest handle, in bytes of JSON: it goes through messages that are bounded.
+MAX_HANDLE_BYTES = 1500
+
+_encoder = msgspec.json.Encoder()
+
 
 class Handle(msgspec.Struct, frozen=True):
     """Where a submitted workload is to be found.
 
     ``data`` belongs to the runner that made it; ``version`` is the runner's own
     number for the layout of ``data``, so that a newer agent can adopt an older
-    agent's workload.
+    agent's workload. A value that may be long belongs into a file in the job's
+    directory.
+
+    Raises:
+        ValueError: it takes more than :data:`MAX_HANDLE_BYTES`, or a text in it is none.
     """
 
     runner: str
     name: str
     version: int = 1
     data: dict[str, str | int] = {}
+
+    def __post_init__(self) -> None:
+        size = len(_encoder.encode(self))
+        if size > MAX_HANDLE_BYTES:
+            raise ValueError(f"a handle of {size} bytes is longer than {MAX_HANDLE_BYTES}")
 
 
 class ExitResult(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ supervisor asks of a job that is under way comes in through here, as one signal.
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from ipc.errors import JobCancelled, JobError
 from ipc.exits import WorkerExit
 from ipc.job_files import FAILURE_FILE
-from ipc.messages import Event, Failed, PhaseChanged, WarningRaised, fitting, shorten
+from ipc.messages import Event, Failed, PhaseChanged, WarningRaised
 from ipc.states import JobState
 from ipc.work_order import WorkOrder
 
@@ -62,7 +63,7 @@ class JobContext:
         """Tell the supervisor that the job is in ``phase``, unless that was the last thing it was told."""
         if (phase, message) != (self._phase, self._message):
             self._phase, self._message = phase, message
-            self.send(PhaseChanged(phase, message and shorten(message)))
+            self.send(PhaseChanged(phase, message))
 
     def progress(self, message: str) -> None:
         """Say what is being done, for the person who waits; too frequent texts are dropped."""
@@ -73,16 +74,18 @@ class JobContext:
 
     def warn(self, message: str, stage: str) -> None:
         """Attach a warning to the run queue item; ``stage`` is W&B's word (``agent``, ``build``, ``run``)."""
-        self.send(WarningRaised(shorten(message), stage))
+        self.send(WarningRaised(message, stage))
 
     def report_failure(self, error: JobError) -> None:
         """Tell the supervisor that the job cannot be run; what is too long for a message goes to a file."""
         report = error.report()
-        short = fitting(report)
-        if error.detail or short != report:
-            path = self.directory / FAILURE_FILE
-            path.write_text(f"{report.sentence()}\n\n{error.detail or ''}\n", errors="replace")
-        self.send(Failed(short))
+        failed = Failed(report)
+        if error.detail or failed.report != report:
+            # On a full disk the message alone has to do.
+            with suppress(OSError):
+                path = self.directory / FAILURE_FILE
+                path.write_text(f"{report.sentence()}\n\n{error.detail or ''}\n", errors="replace")
+        self.send(failed)
 
     def interrupt(self, signal: StopSignal | DetachSignal) -> None:
         """Have the phase that runs end, and the job's thread act on ``signal``; a later signal replaces it."""

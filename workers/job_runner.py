@@ -10,13 +10,15 @@ import shutil
 import time
 from collections.abc import Callable
 from multiprocessing import connection
+from typing import TypeVar
 
 from setproctitle import setproctitle
 
 from ipc.errors import HostError, InvalidSpec, JobCancelled, JobError, RunnerUnavailable
 from ipc.failpoints import hit
 from ipc.handles import ExitResult, Handle
-from ipc.messages import Finished, Submitted, Submitting, shorten
+from ipc.job_files import WORKER_LOG_FILE
+from ipc.messages import Finished, Submitted, Submitting
 from ipc.states import TERMINAL_STATES, JobState
 from workers.builders import Build, load_builder
 from workers.context import JobContext
@@ -39,11 +41,17 @@ STOPPING_POLL_SECONDS = 1.0
 #: How long an ended workload is kept for the rest of its output, where its target keeps that.
 OUTPUT_END_SECONDS = 30.0
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
 class JobRunner:
-    """Takes one job from its work order to its end."""
+    """Takes one job from its work order to its end.
+
+    It says that a job failed only while nothing of it exists outside, or once that has ended: what cannot be asked
+    about is asked again.
+    """
 
     def __init__(self, context: JobContext, runner: Runner, control: ControlThread) -> None:
         self._context = context
@@ -53,6 +61,8 @@ class JobRunner:
         self._output: OutputFollower | None = None
         self._titled: JobState | None = None
         self._starting_since: float | None = None
+        self._failure: JobError | None = None
+        self._only_watches = False
 
     def start(self) -> None:
         """Run the job from its beginning; raises ``DetachRequested`` when the worker is to leave."""
@@ -62,9 +72,18 @@ class JobRunner:
         """Go on with a job that may exist outside; raises ``DetachRequested`` when the worker is to leave."""
         self._run(self._find_or_launch if handle is None else lambda: handle)
 
+    def rescue(self, handle: Handle | None) -> None:
+        """Watch a job whose workers died again and again to its end; raises ``DetachRequested`` likewise.
+
+        Of all that a worker does, this does what can least go wrong: it asks for the workload's state, and stops it
+        when told to.
+        """
+        self._only_watches = True
+        self._run(self._find_or_fail if handle is None else lambda: handle)
+
     def _run(self, begin: Callable[[], Handle]) -> None:
         try:
-            self._monitor(begin())
+            handle = begin()
         except JobCancelled as error:
             self._context.send(Finished(JobState.STOPPED, ExitResult(message=error.message)))
         except JobError as error:
@@ -73,12 +92,22 @@ class JobRunner:
             if error.errno not in HOST_ERRNOS:
                 raise
             self._context.report_failure(HostError(f"This host refused to go on with the job: {error.strerror}."))
+        else:
+            self._monitor(handle)
 
     def _find_or_launch(self) -> Handle:
         handle = self._find()
         if handle is None:
             self._report_status(JobState.CLAIMED, "nothing was submitted before; starting over")
             return self._launch()
+        self._context.send(Submitted(handle))
+        return handle
+
+    def _find_or_fail(self) -> Handle:
+        handle = self._find()
+        if handle is None:
+            self._context.raise_if_interrupted()
+            raise NeverStarted
         self._context.send(Submitted(handle))
         return handle
 
@@ -132,18 +161,26 @@ class JobRunner:
     def _submit_or_find(self, launch: LaunchRequest) -> Handle:
         try:
             return self._runner.submit(launch)
-        except RunnerUnavailable as error:
+        except (RunnerUnavailable, OSError) as error:
             # It may have been created all the same.
-            log.warning(
-                "The target did not answer to the submission.", extra={"job": launch.name, "error": error.message}
-            )
-        return self._find() or self._runner.submit(launch)
+            log.warning("There is no answer to the submission.", extra={"job": launch.name, "error": str(error)})
+        handle = self._find()
+        if handle is not None:
+            return handle
+        try:
+            return self._runner.submit(launch)
+        except (RunnerUnavailable, OSError):
+            handle = self._find()
+            if handle is None:
+                # The job fails, and nothing of it exists.
+                raise
+            return handle
 
     def _find(self) -> Handle | None:
         attempt = 0
         while True:
             try:
-                return self._runner.find(self._context.order.name)
+                return _ask(lambda: self._runner.find(self._context.order.name))
             except RunnerUnavailable as error:
                 self._wait_for_target(error, attempt)
                 attempt += 1
@@ -154,9 +191,10 @@ class JobRunner:
         failures = 0
         while True:
             try:
-                status = self._runner.inspect(handle)
+                status = _ask(lambda: self._runner.inspect(handle))
             except RunnerUnavailable as error:
                 self._report_status(JobState.UNKNOWN, error.message)
+                self._stop_unseen(handle)
                 self._wait_for_target(error, failures)
                 failures += 1
                 continue
@@ -171,18 +209,26 @@ class JobRunner:
             self._report_status(status.state, status.message)
         self._check_start(handle, status)
         stop_seen = self._act_on_stop(handle)
-        self._wait(self._runner.wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
+        self._wait(self._wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
+
+    def _wait_fileno(self, handle: Handle) -> int | None:
+        try:
+            return _ask(lambda: self._runner.wait_fileno(handle))
+        except RunnerUnavailable:
+            return None
 
     def _finish(self, handle: Handle, status: Status) -> None:
         hit("worker.ended")
         self._finish_output()
         self._clean_up(handle)
-        result = status.result or ExitResult(message=status.message and shorten(status.message))
-        self._context.send(Finished(status.state, result))
+        if self._failure is not None and status.state is not JobState.FINISHED:
+            self._context.report_failure(self._failure)
+        else:
+            self._context.send(Finished(status.state, status.result or ExitResult(message=status.message)))
         hit("worker.finished")
 
     def _follow_output(self, handle: Handle) -> None:
-        if self._runner.capabilities.keeps_output:
+        if self._runner.capabilities.keeps_output and not self._only_watches:
             writer = OutputWriter(self._context.directory, self._context.order.jobs)
             self._output = OutputFollower(self._runner, handle, writer)
             self._output.start()
@@ -193,7 +239,7 @@ class JobRunner:
 
     def _clean_up(self, handle: Handle) -> None:
         try:
-            self._runner.delete(handle)
+            _ask(lambda: self._runner.delete(handle))
         except RunnerUnavailable as error:
             self._context.warn(f"What is left of the ended job could not be removed: {error.message}", "run")
 
@@ -204,9 +250,10 @@ class JobRunner:
         limit = self._context.order.jobs.start_timeout_seconds
         now = time.monotonic()
         self._starting_since = self._starting_since or now
-        is_over_limit = 0 < limit < now - self._starting_since
+        is_over_limit = 0 < limit < now - self._starting_since and self._failure is None
         if is_over_limit and self._cancel(handle, self._context.order.jobs.stop_grace_seconds):
-            raise StartTimeout(limit)
+            # It counts once the workload has ended.
+            self._failure = StartTimeout(limit)
 
     def _act_on_stop(self, handle: Handle) -> bool:
         """Stop the workload if the job is to stop; return whether it is. A failed stop is tried at the next poll."""
@@ -216,9 +263,15 @@ class JobRunner:
             self._stopping = self._cancel(handle, stop.grace_seconds)
         return stop is not None
 
+    def _stop_unseen(self, handle: Handle) -> None:
+        """Stop a workload that cannot be looked at, if the job is to stop: its target may well hear that."""
+        stop = self._context.stop_signal()
+        if stop is not None and not self._stopping:
+            self._stopping = self._cancel(handle, stop.grace_seconds)
+
     def _cancel(self, handle: Handle, grace_seconds: float) -> bool:
         try:
-            self._runner.cancel(handle, grace_seconds)
+            _ask(lambda: self._runner.cancel(handle, grace_seconds))
         except RunnerUnavailable as error:
             log.warning("The target did not answer to a stop.", extra={"job": handle.name, "error": error.message})
             return False
@@ -249,7 +302,29 @@ class JobRunner:
             self._titled = phase
             order = self._context.order
             setproctitle(f"launchd: worker {order.queue}/{order.item_id} {phase}")
-        self._context.report_phase(phase, message)
+        self._context.report_phase(phase, None if self._only_watches else message)
+
+
+def _ask(question: Callable[[], T]) -> T:
+    """Return the answer to a question about a workload; where this host cannot ask it, that says nothing of the job.
+
+    Raises:
+        RunnerUnavailable: the target does not answer, or the host's disk or kernel refused its part.
+    """
+    try:
+        return question()
+    except OSError as error:
+        raise RunnerUnavailable(f"This host could not look after the job: {error.strerror}.") from error
+
+
+class NeverStarted(JobError):
+    """The job's workers died again and again, and its target has no workload of it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The workers of the job died again and again before it was started; nothing of it runs.",
+            hint=f"The {WORKER_LOG_FILE} in its directory has more.",
+        )
 
 
 class StartTimeout(JobError):

@@ -4,6 +4,7 @@ Owns how a worker begins and ends; what is done with the job is in ``workers.job
 supervisor leaves its job running for the next supervisor to adopt.
 """
 
+import errno
 import faulthandler
 import logging
 import os
@@ -22,14 +23,18 @@ from ipc.job_files import WORKER_LOG_FILE
 from ipc.log_lines import TextFormatter
 from ipc.messages import Adopt, Command, Hello, Start
 from ipc.work_order import read_order
+from workers import processes, rescue
 from workers.context import DetachRequested, JobContext
 from workers.control_thread import ControlThread, EventSender
 from workers.job_lock import acquire_job_lock
 from workers.job_runner import JobRunner
-from workers.runners import create_runner, warm_up
+from workers.runners import Runner, create_runner, discard_warm, runner_class, warm_up
 
 #: A worker without a job for so long is a spare one.
 SPARE_AFTER_SECONDS = 0.03
+
+#: What the kernel answers when it has no process, thread, descriptor or memory to give.
+STARVED_ERRNOS = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,8 @@ def main(end: WorkerEnd) -> int:
     # A session of its own: the supervisor kills what a dead worker left in it.
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a shim that is killed leaves running becomes this process's to find.
+    processes.adopt_orphans()
     setproctitle("launchd: worker idle")
     sender = EventSender(end)
     try:
@@ -47,6 +54,8 @@ def main(end: WorkerEnd) -> int:
         if not connection.wait([end.fileno()], SPARE_AFTER_SECONDS):
             warm_up(preloaded_resources())
         match _first_command(end):
+            case Adopt(rescue=True) as assignment:
+                return _rescue(assignment, end, sender)
             case Start() | Adopt() as assignment:
                 return _work(assignment, end, sender)
             case _:
@@ -55,10 +64,20 @@ def main(end: WorkerEnd) -> int:
         return WorkerExit.ORPHANED
     except DetachRequested as request:
         return request.exit_code
-    except Exception:
+    except Exception as error:
         # An error of the worker, not the job's: the exit code tells the supervisor, the log has the traceback.
         log.exception("The worker met an unexpected error.")
-        return WorkerExit.CRASHED
+        return WorkerExit.STARVED if _is_starved(error) else WorkerExit.CRASHED
+
+
+def _is_starved(error: Exception) -> bool:
+    match error:
+        case OSError(errno=number):
+            return number in STARVED_ERRNOS
+        case MemoryError():
+            return True
+        case _:
+            return False
 
 
 def _first_command(end: WorkerEnd) -> Command:
@@ -85,9 +104,7 @@ def _work(assignment: Start | Adopt, end: WorkerEnd, sender: EventSender) -> int
         return WorkerExit.DONE
     with acquire_job_lock(directory, order.attempt):
         hit("worker.started")
-        control = ControlThread(end, sender, context)
-        control.start()
-        job = JobRunner(context, runner, control)
+        job = _job_runner(end, sender, context, runner)
         match assignment:
             case Adopt(handle=handle):
                 job.adopt(handle)
@@ -96,9 +113,40 @@ def _work(assignment: Start | Adopt, end: WorkerEnd, sender: EventSender) -> int
     return WorkerExit.DONE
 
 
+def _rescue(assignment: Adopt, end: WorkerEnd, sender: EventSender) -> int:
+    """Watch a job whose workers died again and again, with as little as that takes."""
+    directory = Path(assignment.directory)
+    _open_log(directory)
+    discard_warm(preloaded_resources())
+    order = rescue.work_order(assignment)
+    setproctitle(f"launchd: worker {order.name} (rescue)")
+    context = JobContext(order, "", sender.send)
+    with acquire_job_lock(directory, order.attempt):
+        hit("worker.started")
+        runner = runner_class(order.spec.resource)(order)
+        _job_runner(end, sender, context, runner).rescue(assignment.handle)
+    return WorkerExit.DONE
+
+
+def _job_runner(end: WorkerEnd, sender: EventSender, context: JobContext, runner: Runner) -> JobRunner:
+    """Return what takes the job on; from now on the supervisor is heard."""
+    control = ControlThread(end, sender, context)
+    try:
+        control.start()
+    except RuntimeError as error:
+        # Python's word for a thread that the kernel refused.
+        raise OSError(errno.EAGAIN, "no thread can be started") from error
+    return JobRunner(context, runner, control)
+
+
 def _open_log(directory: Path) -> None:
     """Send log records, and the stacks of all threads on a fatal signal, to the job's own log."""
-    stream = (directory / WORKER_LOG_FILE).open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    try:
+        stream = (directory / WORKER_LOG_FILE).open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        # On a full disk, say. A job that runs is watched, and stopped, without a log as well.
+        log.exception("The worker's log cannot be opened; it goes to the agent's.")
+        return
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

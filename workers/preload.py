@@ -14,9 +14,10 @@ from types import FrameType
 from setproctitle import setproctitle
 
 import workers.main  # noqa: F401 - to have it in memory is the purpose
+from ipc.boot_clock import boot_id
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from ipc.targets import BUILDERS, find_target
-from workers.processes import boot_id, children, kill, wake_without_parent
+from workers.processes import children, kill, wake_without_parent
 from workers.sources import SOURCES
 
 #: What is downloaded brings an HTTP client with it, as much memory again for every fork to map.

@@ -9,10 +9,11 @@ import signal
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import msgspec
+
+from ipc.boot_clock import boot_id
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -33,12 +34,6 @@ class _Stat(msgspec.Struct, frozen=True):
     parent: int
     cpu_ticks: int
     started: int
-
-
-@cache
-def boot_id() -> str:
-    """Return the random id of this boot of the host."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def key_of(pid: int) -> ProcessKey | None:

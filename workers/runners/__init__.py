@@ -147,10 +147,15 @@ def warm_up(resources: Iterable[str]) -> None:
         runner_class(resource).warm_up()
 
 
+def discard_warm(resources: Iterable[str]) -> None:
+    """Let the runners of ``resources`` undo their warming up."""
+    for resource in _runnable(resources):
+        runner_class(resource).discard_warm()
+
+
 def create_runner(order: WorkOrder, warmed: Iterable[str]) -> Runner:
     """Return the runner for the job of ``order``; those of ``warmed`` that it does not need undo their warming up."""
-    for other in set(_runnable(warmed)) - {order.spec.resource}:
-        runner_class(other).discard_warm()
+    discard_warm(set(warmed) - {order.spec.resource})
     return runner_class(order.spec.resource)(order)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ipc import job_files
+from ipc.boot_clock import BootClock, boot_id
 from ipc.errors import InvalidSpec, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.states import JobState
@@ -43,9 +44,13 @@ _HOLDER_KNOWN_SECONDS = 1.0
 class LocalProcessRunner(Runner):
     """The resource ``local-process``. It takes no arguments, and ignores those that are there as W&B's agent does."""
 
-    def __init__(self, order: WorkOrder) -> None:
+    def __init__(self, order: WorkOrder, clock: BootClock | None = None) -> None:
         super().__init__(order)
         self._directory = Path(order.directory)
+        self._clock = clock or BootClock()
+        # On a full disk a stop is noted nowhere else.
+        self._stop: StopRecord | None = None
+        self._stop_seen: float | None = None
         self._waiting: PreforkedShim | None = None
         self._pidfd: int | None = None
 
@@ -158,7 +163,7 @@ class LocalProcessRunner(Runner):
         if shim is not None:
             # A shim stopped by SIGSTOP keeps no job. One that runs does not notice the signal.
             processes.send_signal(shim, signal.SIGCONT)
-        stop = records.read_stop(self._directory)
+        stop = self._stop_record()
         if stop is not None:
             self._end_hung_shim(stop, shim)
             return Status(JobState.STOPPING)
@@ -168,20 +173,32 @@ class LocalProcessRunner(Runner):
 
     def _end_hung_shim(self, stop: StopRecord, shim: ProcessKey | None) -> None:
         """Kill a shim that does not act on a stop; the next look finds the job unkept and ends what is left of it."""
-        if shim is not None and time.time() > stop.requested_at + stop.grace_seconds + STOP_MARGIN_SECONDS:
+        if shim is not None and self._stop_age(stop) > stop.grace_seconds + STOP_MARGIN_SECONDS:
             processes.send_signal(shim, signal.SIGKILL)
+
+    def _stop_record(self) -> StopRecord | None:
+        return records.read_stop(self._directory) or self._stop
+
+    def _stop_age(self, stop: StopRecord) -> float:
+        """Return the seconds since the stop was asked for; where the record does not say, since this worker saw it."""
+        age = None if stop.requested is None else self._clock.age(stop.requested)
+        if age is not None:
+            return age
+        if self._stop_seen is None:
+            self._stop_seen = self._clock.seconds()
+        return self._clock.seconds() - self._stop_seen
 
     def _lost_status(self, handle: Handle) -> Status:
         """Return the status of a job whose shim ended without a record, after killing what still runs of it."""
         self._kill_survivors(handle.name)
-        if records.read_stop(self._directory) is not None:
+        if self._stop_record() is not None:
             message = "The job was stopped by force, together with the process that kept it."
             return Status(JobState.STOPPED, ExitResult(signal=signal.SIGKILL, message=message), message)
         message = self._why_lost(_shim_of(handle))
         return Status(JobState.FAILED, ExitResult(message=message), message)
 
     def _why_lost(self, shim: ProcessKey | None) -> str:
-        if shim is not None and shim.boot != processes.boot_id():
+        if shim is not None and shim.boot != boot_id():
             return "The host was restarted while the job ran; its exit status is lost."
         if not self._directory.exists():
             return f"The job's directory {self._directory} was removed while the job ran; its exit status is lost."
@@ -205,9 +222,10 @@ class LocalProcessRunner(Runner):
 
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
         """Tell the shim to stop the job; one that has not started the command yet does not start it."""
+        self._stop = StopRecord(grace_seconds, self._clock.now())
         # On a full disk the signal alone has to do; the shim then uses the job's own grace.
         with suppress(OSError):
-            records.write_stop(self._directory, StopRecord(grace_seconds, time.time()))
+            records.write_stop(self._directory, self._stop)
         shim = _shim_of(handle)
         if shim is not None:
             processes.send_signal(shim, STOP_SIGNAL)

@@ -25,6 +25,8 @@ LEFTOVER_GRACE_SECONDS = 2.0
 #: Processes that are still there this long after SIGKILL hang in the kernel; the job ends without them.
 GIVE_UP_SECONDS = 10.0
 _KILL_AGAIN_SECONDS = 0.02
+#: How many of the processes that could not be killed are named in the exit record, whose room is limited.
+_SURVIVORS_NAMED = 100
 _READ_BYTES = 64 * 1024
 
 
@@ -162,7 +164,7 @@ class ProcessMonitor:
             stopped=self._stopped,
             oom_killed=oom_killed,
             message=self._describe(code, number, oom_killed),
-            survivors=() if self._no_children_left else tuple(sorted(processes.descendants([os.getpid()]))),
+            survivors=() if self._no_children_left else _survivors(),
         )
 
     def _was_oom_killed(self, number: int | None) -> bool:
@@ -178,6 +180,10 @@ class ProcessMonitor:
         if code is None:
             return "The command could not be killed: its main process hangs in the kernel."
         return f"The command ended with exit code {code}." if code else None
+
+
+def _survivors() -> tuple[int, ...]:
+    return tuple(sorted(processes.descendants([os.getpid()]))[:_SURVIVORS_NAMED])
 
 
 def _decode(status: int | None) -> tuple[int | None, int | None]:

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ipc.boot_clock import BootMoment
 from ipc.job_files import LOCK_FILE, STARTED_FILE
 from workers.processes import ProcessKey
 
@@ -39,10 +40,10 @@ class StartedRecord(msgspec.Struct, frozen=True):
 
 
 class StopRecord(msgspec.Struct, frozen=True):
-    """A stop was asked for at ``requested_at`` (seconds since the epoch)."""
+    """A stop was asked for. ``requested`` is ``None`` in the record of a version that kept the wall clock's time."""
 
     grace_seconds: float
-    requested_at: float
+    requested: BootMoment | None = None
 
 
 class ExitRecord(msgspec.Struct, frozen=True):
@@ -91,7 +92,7 @@ def write_command(directory: Path, command: ProcessKey) -> None:
 
 
 def write_stop(directory: Path, record: StopRecord) -> None:
-    """Write the stop request; raises :class:`OSError`."""
+    """Write the stop request; raises :class:`OSError`, and leaves an earlier one as it is then."""
     _replace(directory / STOP_FILE, record)
 
 
@@ -146,8 +147,14 @@ def _read(path: Path, decoder: msgspec.json.Decoder[T]) -> T | None:
 def _replace(path: Path, record: msgspec.Struct) -> None:
     temporary = path.with_name(f".{path.name}.new")
     with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
-        os.write(descriptor, msgspec.json.encode(record))
+        _write_all(descriptor, msgspec.json.encode(record))
     temporary.replace(path)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    # A disk that is almost full takes a part, and refuses the rest.
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _sync(path: Path) -> None:

@@ -13,6 +13,11 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.messages import shorten
+
+#: The longest name of a command in a sentence about it, in bytes of JSON. A command may be a whole program.
+_NAME_BYTES = 300
+
 #: A shell's exit codes for a command that is not there, and of one that cannot be executed.
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
@@ -97,11 +102,11 @@ def _execute(plan: Plan, output: int) -> subprocess.Popen[bytes]:
 
 
 def _explain(error: Exception, plan: Plan) -> CannotSpawn:
-    name = plan.command[0]
+    name = shorten(plan.command[0], _NAME_BYTES)
     match error:
         case FileNotFoundError() if not Path(plan.work).is_dir():
             return CannotSpawn(EXIT_NOT_EXECUTABLE, "The job's working directory was removed before it started.")
-        case FileNotFoundError() if os.sep in name and Path(plan.work, name).exists():
+        case FileNotFoundError() if os.sep in name and Path(plan.work, plan.command[0]).exists():
             return CannotSpawn(EXIT_NOT_FOUND, f"The interpreter in the first line of {name} is not on this host.")
         case FileNotFoundError() | NotADirectoryError():
             return CannotSpawn(EXIT_NOT_FOUND, f"The command {name} was not found on this host.")
@@ -118,7 +123,16 @@ def _explain(error: Exception, plan: Plan) -> CannotSpawn:
             message = "A word of the command or a value of its environment has a zero byte, or is no proper text."
             return CannotSpawn(EXIT_NOT_EXECUTABLE, message)
         case _:
-            return CannotSpawn(EXIT_NOT_EXECUTABLE, f"The command {name} could not be started: {error}.")
+            return CannotSpawn(EXIT_NOT_EXECUTABLE, f"The command {name} could not be started: {_reason(error)}.")
+
+
+def _reason(error: Exception) -> str:
+    # An OSError's text holds the whole name of the command.
+    match error:
+        case OSError(strerror=str(sentence)):
+            return sentence
+        case _:
+            return shorten(str(error), _NAME_BYTES)
 
 
 def _too_big(plan: Plan) -> str:

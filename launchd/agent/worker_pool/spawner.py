@@ -19,7 +19,7 @@ import psutil
 
 from ipc.bootstrap import PRELOAD_VARIABLE, fork_server_pid, spawn_worker, start_fork_server
 from ipc.channel import ChannelClosed, SupervisorEnd, open_channel
-from ipc.messages import Command, Event, MalformedMessage
+from ipc.messages import CannotEncode, Command, Event, MalformedMessage
 from launchd.agent.events import EventQueue, WorkerSpawned, WorkerSpawnFailed
 
 WORKER_TARGET = "workers.main:main"
@@ -45,11 +45,17 @@ class Worker:
         self.kill_reason: str | None = None
 
     def send(self, command: Command) -> None:
-        """Send ``command``; a worker that is gone will be noticed by its death."""
+        """Send ``command``; a worker that is gone, or cannot be told it, will be noticed by its death."""
         try:
             self._end.send(command)
         except ChannelClosed:
             log.debug("A command could not be sent to a worker that is gone.", extra={"pid": self.pid})
+        except CannotEncode as error:
+            log.error(
+                "A worker cannot be told what to do and is killed.",
+                extra={"pid": self.pid, "item": self.item_id, "error": str(error)},
+            )
+            self.kill(f"it could not be told what to do: {error}")
 
     def events(self) -> list[Event]:
         """Return the events that the worker has sent since the last call."""

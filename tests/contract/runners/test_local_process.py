@@ -105,6 +105,7 @@ def test_the_command_leads_its_own_session(directory: Path) -> None:
         (("./no-program",), 126, "neither a program nor a script"),
         (("true", "x" * 200_000), 126, "more than this host gives to a process"),
         (("true", "a\0b"), 126, "has a zero byte"),
+        (("python3 -c '" + "x" * 5000 + "'",), 126, "… could not be started: File name too long."),
     ],
 )
 def test_a_command_that_cannot_be_executed_says_why(

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -203,6 +204,36 @@ def test_a_shim_that_hangs_does_not_prevent_a_stop(job: Job, monkeypatch: pytest
     os.kill(int(handle.data["pid"]), signal.SIGSTOP)
 
     runner.cancel(handle, grace_seconds=0)
+
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+    wait_until(lambda: processes_of(job) == [], what="the end of all that ran")
+
+
+def test_a_step_of_the_wall_clock_ends_no_grace(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.command = ("sh", "-c", f"trap '' TERM; {job.command[-1]}")
+    runner, handle = job.submit()
+    wait_until((job.work / "starts").exists, what="the start")
+    runner.cancel(handle, grace_seconds=40)
+    stopped_at = time.time()
+
+    monkeypatch.setattr(time, "time", lambda: stopped_at + 3600)
+
+    assert runner.inspect(handle).state is JobState.STOPPING
+    let_end(job)
+    result = wait_for_end(runner, handle).result
+    assert result is not None
+    assert result.code == 3
+
+
+def test_a_stop_that_cannot_be_noted_counts_where_its_shim_is_killed(job: Job) -> None:
+    runner, handle = job.submit()
+    shim = int(handle.data["pid"])
+    os.kill(shim, signal.SIGSTOP)
+    # As on a full disk: the record cannot be made.
+    (job.directory / ".stop.json.new").mkdir()
+
+    runner.cancel(handle, grace_seconds=0)
+    os.kill(shim, signal.SIGKILL)
 
     assert wait_for_end(runner, handle).state is JobState.STOPPED
     wait_until(lambda: processes_of(job) == [], what="the end of all that ran")

@@ -2,15 +2,19 @@
 
 import pickle
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.errors import ErrorReport
-from ipc.handles import ExitResult, Handle
+from ipc.handles import MAX_HANDLE_BYTES, ExitResult, Handle
 from ipc.messages import (
+    MAX_API_KEY_BYTES,
+    MAX_DIRECTORY_BYTES,
     MAX_MESSAGE_BYTES,
     Adopt,
+    CannotEncode,
     Command,
     Detach,
     Event,
@@ -19,7 +23,6 @@ from ipc.messages import (
     Heartbeat,
     Hello,
     MalformedMessage,
-    MessageTooLong,
     PhaseChanged,
     Start,
     Stop,
@@ -30,10 +33,9 @@ from ipc.messages import (
     decode_command,
     decode_event,
     encode,
-    fitting,
     shorten,
 )
-from ipc.states import JobState
+from ipc.states import TERMINAL_STATES, JobState
 
 HANDLE = Handle("local-process", "launchd-0123-1", 1, {"pid": 7, "started": "x"})
 
@@ -41,6 +43,7 @@ COMMANDS: list[Command] = [
     Start("/jobs/a", "launchd-0123-1", "key"),
     Adopt("/jobs/a", "launchd-0123-1", "key", HANDLE),
     Adopt("/jobs/a", "launchd-0123-1", "key", None),
+    Adopt("/jobs/a", "launchd-0123-1", "", HANDLE, rescue=True),
     SubmitApproved("launchd-0123-1"),
     Stop("because", 1.5),
     Detach(),
@@ -67,9 +70,49 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
     assert decode_event(encode(event)) == event
 
 
-def test_a_message_that_does_not_fit_into_one_write_is_refused() -> None:
-    with pytest.raises(MessageTooLong):
-        encode(WarningRaised("x" * MAX_MESSAGE_BYTES, "run"))
+@pytest.mark.parametrize("text", ["x", "\0", "é", "\U0001f600", "\udce9", 'a"b'])
+def test_long_texts_are_cut_where_a_message_is_made(text: str) -> None:
+    long = text * 5000
+    messages: list[Command | Event] = [
+        Stop(long, 1.0),
+        PhaseChanged(JobState.RUNNING, long),
+        WarningRaised(long, long),
+        Finished(JobState.FAILED, ExitResult(message=long)),
+        Failed(ErrorReport(long, long, long, long)),
+    ]
+    for message in messages:
+        assert len(encode(message)) <= MAX_MESSAGE_BYTES
+    assert Stop(long, 1.0).reason.endswith("…")
+    assert decode_command(encode(Stop(long, 1.0))) == Stop(long, 1.0)
+
+
+def test_a_text_that_is_none_is_made_one() -> None:
+    assert Stop("d\udce9faut", 1.0).reason == "d\ufffdfaut"
+
+
+def test_what_cannot_be_cut_fits_into_one_message() -> None:
+    name = "launchd-0123456789abcdef-10000"
+    room = MAX_HANDLE_BYTES - len(msgspec.json.encode(Handle("local-process", name, 1, {"data": ""})))
+    handle = Handle("local-process", name, 1, {"data": "x" * room})
+    adopt = Adopt("/" * (MAX_DIRECTORY_BYTES - 2), name, "k" * MAX_API_KEY_BYTES, handle)
+    assert decode_command(encode(adopt)) == adopt
+
+
+def test_a_handle_that_is_too_long_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="longer than"):
+        Handle("local-process", "launchd-0123-1", 1, {"command": "x" * MAX_HANDLE_BYTES})
+
+
+@pytest.mark.parametrize("key", ["k" * MAX_MESSAGE_BYTES, "\udce9"])
+def test_a_message_that_cannot_be_sent_is_refused(key: str) -> None:
+    with pytest.raises(CannotEncode):
+        encode(Start("/jobs/a", "launchd-0123-1", key))
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state not in TERMINAL_STATES])
+def test_a_job_that_has_not_ended_is_not_finished(state: JobState) -> None:
+    with pytest.raises(MalformedMessage, match="has not finished"):
+        decode_event(encode(Finished(state, ExitResult())))
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"type":"hullo"}', b'{"type":"hello","pid":"x"}', b"\xff\xfe", b"[]"])
@@ -84,9 +127,9 @@ def test_a_pickle_is_no_event_and_is_not_loaded() -> None:
 
 
 @given(st.text(), st.text(), st.one_of(st.none(), st.text()))
-def test_any_report_made_fitting_fits(stage_text: str, message: str, hint: str | None) -> None:
+def test_any_report_fits(stage_text: str, message: str, hint: str | None) -> None:
     report = ErrorReport("agent", "BuildError", (stage_text + message) * 50, hint and hint * 50)
-    assert len(encode(Failed(fitting(report)))) <= MAX_MESSAGE_BYTES
+    assert len(encode(Failed(report))) <= MAX_MESSAGE_BYTES
 
 
 def test_a_short_text_is_left_alone() -> None:

@@ -1,5 +1,6 @@
 """The phases of a job in one process: over the fake target, with a supervisor that approves at once."""
 
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from ipc.errors import JobError
 from ipc.exits import WorkerExit
+from ipc.handles import Handle
 from ipc.messages import Event, Failed, Finished, PhaseChanged, Submitted, Submitting
 from ipc.run_spec import Overrides
 from ipc.settings import JobsConfig
@@ -19,6 +22,7 @@ from workers import job_runner
 from workers.context import DetachRequested, DetachSignal, JobContext, StopSignal
 from workers.control_thread import ControlThread
 from workers.job_runner import JobRunner
+from workers.runners import LaunchRequest, Status
 
 STOP = StopSignal("it is late", 0.0)
 
@@ -33,8 +37,9 @@ class Approver:
 class Job:
     """A job that runs in this process, its worker's thread beside the test's."""
 
-    def __init__(self, context: JobContext, heard: Heard) -> None:
+    def __init__(self, context: JobContext, heard: Heard, go: Callable[[JobRunner], None] = JobRunner.start) -> None:
         self.context = context
+        self._go = go
         self.heard = heard
         self.left: DetachRequested | None = None
         runner = JobRunner(context, FakeRunner(context.order), cast(ControlThread, Approver()))
@@ -57,7 +62,7 @@ class Job:
 
     def _run(self, runner: JobRunner) -> None:
         try:
-            runner.start()
+            self._go(runner)
         except DetachRequested as request:
             self.left = request
 
@@ -144,3 +149,83 @@ def test_a_worker_that_leaves_says_nothing_of_an_end(
     assert not isinstance(job.end(), Finished | Failed)
     assert job.left is not None
     assert job.left.exit_code is WorkerExit.DETACHED
+
+
+@pytest.fixture
+def rescue(
+    make_context: Callable[..., JobContext], heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], tuple[JobContext, Job]]:
+    """A job whose workload runs for a minute, if it was submitted, and a worker that only watches it."""
+    monkeypatch.setattr(job_runner, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(job_runner, "STOPPING_POLL_SECONDS", 0.05)
+
+    def do(*, submitted: bool = True) -> tuple[JobContext, Job]:
+        knobs = {"run_seconds": 60}
+        context = make_context(spec={"resource_args": {"fake": knobs}})
+        if submitted:
+            runner = FakeRunner(context.order)
+            runner.validate()
+            runner.submit(LaunchRequest(context.order.name, ("true",), {}, context.work))
+        return context, Job(context, heard, lambda job: job.rescue(None))
+
+    return do
+
+
+def test_a_worker_that_only_watches_stops_the_workload_and_follows_no_output(
+    rescue: Callable[[], tuple[JobContext, Job]],
+) -> None:
+    context, job = rescue()
+    job.wait_for(PhaseChanged, JobState.RUNNING)
+
+    context.interrupt(StopSignal("x" * 10_000, 0.0))
+
+    assert state_of(job.end()) is JobState.STOPPED
+    assert not (context.directory / "output.log").exists()
+    assert [event.message for event in job.heard if isinstance(event, PhaseChanged)] == [None, None]
+
+
+def test_a_worker_that_only_watches_launches_nothing(rescue: Callable[..., tuple[JobContext, Job]]) -> None:
+    context, job = rescue(submitted=False)
+
+    last = job.end()
+
+    assert isinstance(last, Failed)
+    assert last.report.kind == "NeverStarted"
+    assert FakeRunner(context.order).find(context.order.name) is None
+
+
+class BrokenDisk(FakeRunner):
+    """A target that this host's disk lets nothing be asked of, until it is mended."""
+
+    mended = threading.Event()
+
+    def inspect(self, handle: Handle) -> Status:
+        """Raise what a disk with errors gives."""
+        if not self.mended.is_set():
+            raise OSError(errno.EIO, "Input/output error")
+        return super().inspect(handle)
+
+
+def test_a_disk_with_errors_says_nothing_of_a_job_that_runs(
+    make_context: Callable[..., JobContext], heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_runner, "RETRY_SECONDS", (0.05,))
+    context = make_context(spec={"overrides": Overrides(entry_point=("true",)), "resource_args": {"fake": {}}})
+    job = Job(context, heard, lambda _: _runner_on(BrokenDisk(context.order), context).start())
+    job.wait_for(PhaseChanged, JobState.UNKNOWN)
+
+    BrokenDisk.mended.set()
+
+    assert state_of(job.end()) is JobState.FINISHED
+
+
+def _runner_on(target: FakeRunner, context: JobContext) -> JobRunner:
+    return JobRunner(context, target, cast(ControlThread, Approver()))
+
+
+def test_a_failure_is_told_where_nothing_can_be_written(context: JobContext, heard: Heard) -> None:
+    (context.directory / "failure.txt").mkdir()
+
+    context.report_failure(JobError("no", detail="much"))
+
+    assert heard == [Failed(JobError("no").report())]
