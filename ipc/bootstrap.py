@@ -40,10 +40,26 @@ def fork_server_pid() -> int | None:
     return pid
 
 
+class WorkerNotForked(Exception):
+    """The kernel gave the fork server no process for a worker; the message has its reason."""
+
+
 def spawn_worker(target: str, end: WorkerEnd) -> ForkServerProcess:
-    """Start a worker that runs ``target`` (``"package.module:function"``) with its end of the channel."""
+    """Start a worker that runs ``target`` (``"package.module:function"``) with its end of the channel.
+
+    Raises:
+        WorkerNotForked: the kernel refused the fork.
+        OSError: the fork server cannot be reached or started.
+        EOFError: the fork server died, or could not take the request.
+    """
     process = _context.Process(target=run_worker, args=(target, end), daemon=False)
     process.start()
+    if process.pid is not None and process.pid < 0:
+        # The fork guard's answer: an error number.
+        reason = os.strerror(-process.pid)
+        process.join()
+        process.close()
+        raise WorkerNotForked(f"this host gave it no process: {reason}")
     # multiprocessing would poll this child whenever another starts, from whichever thread
     # starts it, and take its exit code; and it would wait for the child at this process's exit.
     multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]

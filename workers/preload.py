@@ -16,6 +16,7 @@ from setproctitle import setproctitle
 import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.boot_clock import boot_id
 from ipc.bootstrap import freeze_imports, preloaded_resources
+from ipc.fork_guard import ForkGuard
 from ipc.targets import BUILDERS, find_target
 from workers.processes import children, kill, wake_without_parent
 from workers.sources import SOURCES
@@ -61,4 +62,5 @@ def _be_woken() -> None:
 setproctitle("launchd: fork server")
 _preload()
 _end_with_supervisor()
+ForkGuard().install()
 freeze_imports()

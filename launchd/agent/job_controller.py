@@ -352,8 +352,8 @@ class JobController:
         how = describe(exit_code) if worker.kill_reason is None else f"was killed because {worker.kill_reason}"
         log.warning("A job lost its worker.", extra=log_fields(job) | {"pid": worker.pid, "how": how})
         timeout_error, active.timeout_error = active.timeout_error, None
-        # The death of the fork server is not held against the job.
-        is_counted = exit_code != WorkerExit.UNKNOWN
+        # The death of the fork server, and what the host has not to give, is not held against the job.
+        is_counted = exit_code not in (WorkerExit.UNKNOWN, WorkerExit.STARVED)
         if job.may_exist_outside:
             self._assignment.reassign(active, msgspec.structs.replace(job, losses=self._losses_in_a_row(active)))
         elif timeout_error is not None:

@@ -6,10 +6,11 @@ from multiprocessing import connection, parent_process
 
 from ipc.channel import WorkerEnd
 from ipc.failpoints import FailpointReached
-from ipc.messages import MAX_MESSAGE_BYTES, Hello, PhaseChanged, WarningRaised
+from ipc.messages import MAX_MESSAGE_BYTES, Hello, PhaseChanged, Submitting
 from ipc.states import JobState
 
-LONG = WarningRaised("x" * (MAX_MESSAGE_BYTES - 60), "run")
+#: As long as a message can be; a name is the one text in an event that is not cut.
+LONG = Submitting("x" * (MAX_MESSAGE_BYTES - 60))
 
 
 def say_hello_and_exit(end: WorkerEnd) -> int:

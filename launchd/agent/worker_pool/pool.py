@@ -9,6 +9,7 @@ import selectors
 import time
 from collections.abc import Iterator
 
+from ipc.exits import WorkerExit
 from ipc.messages import Detach, Event, Hello
 from launchd.agent.events import WorkerSpawned
 from launchd.agent.worker_pool.spawner import Worker, WorkerSpawner
@@ -22,6 +23,10 @@ SPAWN_RETRY_SECONDS = 1.0
 
 #: Seconds that a worker may take to write the stacks of its threads.
 ABORT_SECONDS = 5.0
+
+#: Seconds between two checks of the heartbeats that count at most. Where the agent itself did not run for longer, as
+#: when all of its processes or the host were stopped, that says nothing of its workers.
+WATCHED_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,7 @@ class WorkerPool:
         self._assigned_at = 0.0
         self._missing = 0
         self._spawn_after = 0.0
+        self._checked_at = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._spares) + len(self._starting) + len(self._busy)
@@ -69,6 +75,8 @@ class WorkerPool:
         worker = self._spares.pop()
         self._assigned_at = time.monotonic()
         worker.item_id = item_id
+        # A spare one has nothing to say.
+        worker.silent_for = 0.0
         self._busy[item_id] = worker
         return worker
 
@@ -113,18 +121,27 @@ class WorkerPool:
 
     def check_heartbeats(self) -> None:
         """End workers whose heartbeats stopped: first by SIGABRT, which logs their stacks, then by SIGKILL."""
+        now = time.monotonic()
+        watched, self._checked_at = min(now - self._checked_at, WATCHED_SECONDS), now
         dead = {worker for worker in self._all() if worker.is_dead()}
         exit_owed = any(worker.exit_code() is None for worker in dead)
-        self._spawner.check_fork_server(exit_owed, self.config.fork_server_silence_seconds)
-        now = time.monotonic()
+        self._spawner.check_fork_server(exit_owed, watched, self.config.fork_server_silence_seconds)
         for worker in {*self._busy.values(), *self._starting} - dead:
+            worker.silent_for += watched
             if worker.aborted_at is not None:
                 if now - worker.aborted_at > min(ABORT_SECONDS, self.config.worker_silence_seconds):
-                    worker.kill("it hung")
-            elif now - worker.last_event_at > self.config.worker_silence_seconds:
-                log.error("A worker has fallen silent and is ended.", extra={"pid": worker.pid, "item": worker.item_id})
-                worker.kill_reason = f"it was silent for {self.config.worker_silence_seconds:g} s"
-                worker.abort()
+                    worker.kill("it did not end when it was told to write down where it is")
+            elif worker.silent_for > self.config.worker_silence_seconds:
+                self._abort(worker)
+
+    def _abort(self, worker: Worker) -> None:
+        seconds = self.config.worker_silence_seconds
+        log.error(
+            "No heartbeat of a worker has arrived for too long; it is ended.",
+            extra={"pid": worker.pid, "item": worker.item_id, "seconds": seconds},
+        )
+        worker.kill_reason = f"no heartbeat of it arrived for {seconds:g} s"
+        worker.abort()
 
     def detach_all(self) -> None:
         """Have every worker leave, those still starting included; workloads run on."""
@@ -154,5 +171,8 @@ class WorkerPool:
             self._spawn_after = time.monotonic() + SPAWN_RETRY_SECONDS
         if worker in self._spares:
             self._spares.remove(worker)
+            self._spawn_after = time.monotonic() + SPAWN_RETRY_SECONDS
+        if worker.exit_code() == WorkerExit.STARVED:
+            self._spawn_after = time.monotonic() + SPAWN_RETRY_SECONDS
         if worker.item_id is not None:
             self._busy.pop(worker.item_id, None)

@@ -5,6 +5,7 @@ main thread alone.
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import queue
@@ -40,7 +41,8 @@ class Worker:
         self.pid: int = process.pid or 0
         self._pidfd = os.pidfd_open(self.pid)
         self.item_id: str | None = None
-        self.last_event_at = time.monotonic()
+        #: Seconds that the pool has watched it since its last event.
+        self.silent_for = 0.0
         self.aborted_at: float | None = None
         self.kill_reason: str | None = None
 
@@ -72,7 +74,7 @@ class Worker:
             )
             self.kill("it sent something that is no message")
         if events:
-            self.last_event_at = time.monotonic()
+            self.silent_for = 0.0
         return events
 
     def filenos(self) -> tuple[int, int]:
@@ -108,7 +110,7 @@ class Worker:
     def _ensure_dead(self) -> None:
         self._signal(signal.SIGKILL)
         if not _is_readable(self._pidfd, KILL_SECONDS):
-            log.error("A killed worker is still there; it hangs in the kernel.", extra={"pid": self.pid})
+            log.error("A killed worker is still there.", extra={"pid": self.pid, "after_seconds": KILL_SECONDS})
         _kill_session(self.pid)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -126,46 +128,61 @@ class WorkerSpawner:
         self._events = events
         self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._spawning_since: float | None = None
-        self._exit_owed_since: float | None = None
+        #: The number of the spawn that is under way, and of that which the last check saw.
+        self._spawning: int | None = None
+        self._checked_spawn: int | None = None
+        self._spawning_for = 0.0
+        self._exit_owed_for = 0.0
         self.pending = 0
 
     def spawn(self) -> None:
         """Ask for one more worker."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._spawn_requested, name="spawner", daemon=True)
-            self._thread.start()
         self.pending += 1
         self._requests.put(None)
+        if self._thread is None:
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._spawn_requested, name="spawner", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # Python's word for a thread that the kernel refused. The next request tries again.
+            self._requests.get()
+            self._events.put(WorkerSpawnFailed(str(error)))
+        else:
+            self._thread = thread
 
     def spawn_done(self) -> None:
         """Note that the answer to one :meth:`spawn` has arrived: a worker, or that there is none."""
         self.pending -= 1
 
-    def check_fork_server(self, owes_an_exit_code: bool, timeout: float) -> None:
-        """Kill a fork server that has owed an answer for more than ``timeout`` seconds.
+    def check_fork_server(self, owes_an_exit_code: bool, watched: float, limit: float) -> None:
+        """Kill a fork server that has owed an answer for more than ``limit`` seconds of those that were watched.
 
-        It owes a worker while one is being spawned, and the exit code of each worker that died. The next spawn starts
-        a new fork server.
+        ``watched`` are the seconds since the last check. It owes a worker while one is being spawned, and the exit code
+        of each worker that died. The next spawn starts a new fork server.
         """
-        now = time.monotonic()
-        self._exit_owed_since = (self._exit_owed_since or now) if owes_an_exit_code else None
-        waiting = [since for since in (self._spawning_since, self._exit_owed_since) if since is not None]
+        self._exit_owed_for = self._exit_owed_for + watched if owes_an_exit_code else 0.0
+        spawning = self._spawning
+        is_same = spawning is not None and spawning == self._checked_spawn
+        self._spawning_for = self._spawning_for + watched if is_same else 0.0
+        self._checked_spawn = spawning
         pid = fork_server_pid()
-        if pid is not None and waiting and now - min(waiting) > timeout:
-            log.error("The fork server does not answer and is replaced.", extra={"pid": pid})
-            self._spawning_since = self._exit_owed_since = None
+        if pid is not None and max(self._spawning_for, self._exit_owed_for) > limit:
+            log.error("The fork server does not answer and is replaced.", extra={"pid": pid, "seconds": limit})
+            self._checked_spawn, self._exit_owed_for = None, 0.0
             os.kill(pid, signal.SIGKILL)
 
     def _spawn_requested(self) -> None:
-        while True:
+        for number in itertools.count():
             self._requests.get()
-            self._spawning_since = time.monotonic()
+            self._spawning = number
             try:
                 self._events.put(WorkerSpawned(_spawn()))
-            except (OSError, EOFError, ChannelClosed) as error:
+            except Exception as error:  # noqa: BLE001 (the next request may succeed; without this thread none would)
                 self._events.put(WorkerSpawnFailed(f"{type(error).__name__}: {error}"))
-            self._spawning_since = None
+            self._spawning = None
 
 
 def _spawn() -> Worker:
