@@ -224,7 +224,8 @@ def _cut(text: str, limit: int, *, was_cut: bool) -> str:
 
 def fitting(report: ErrorReport) -> ErrorReport:
     """Return ``report`` with its texts cut to what fits into a message."""
-    return ErrorReport(
+    return msgspec.structs.replace(
+        report,
         stage=shorten(report.stage, _MAX_WORD_BYTES),
         kind=shorten(report.kind, _MAX_WORD_BYTES),
         message=shorten(report.message),

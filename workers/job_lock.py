@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ipc.handles import attempt_names
+from workers import processes
 
 LOCK_FILE = "worker.lock"
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class PredecessorAlive(Exception):
-    """The job's earlier worker cannot be killed (it hangs in the kernel, for instance on a dead network disk)."""
+    """The job's earlier worker holds it still, after SIGKILL or out of reach (it may hang on a dead network disk)."""
 
 
 @contextmanager
@@ -43,12 +44,11 @@ def acquire_job_lock(directory: Path, attempt: int) -> Iterator[None]:
 
 @contextmanager
 def _lock(directory: Path) -> Iterator[None]:
+    # Nothing is written, so that a job is taken over on a full disk as well.
     descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _try_lock(descriptor):
             _end_holder(descriptor)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -63,21 +63,25 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _end_holder(descriptor: int) -> None:
-    pid = int(os.pread(descriptor, 32, 0) or b"0")
-    if pid > 0:
-        log.warning("An earlier worker still holds this job and is ended.", extra={"pid": pid})
-        _kill(pid)
+    """End the processes that have the lock's file open: only a worker of this job has."""
+    pids = processes.holders_of(descriptor) - {os.getpid()}
+    for pid in pids:
+        _end(pid, descriptor)
     if not _try_lock(descriptor):
-        raise PredecessorAlive(f"The earlier worker of this job (process {pid}) cannot be ended.")
+        named = ", ".join(map(str, sorted(pids))) or "not to be seen from here"
+        raise PredecessorAlive(f"The earlier worker of this job (process {named}) still holds it.")
 
 
-def _kill(pid: int) -> None:
+def _end(pid: int, descriptor: int) -> None:
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-        select.select([process], [], [], TAKE_OVER_SECONDS)
+        # The number may have gone to another process before it was pinned.
+        if processes.has_open(pid, descriptor):
+            log.warning("An earlier worker still holds this job and is ended.", extra={"pid": pid})
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            select.select([process], [], [], TAKE_OVER_SECONDS)
     finally:
         os.close(process)

@@ -17,6 +17,7 @@ from ipc.boot_clock import boot_id
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -32,6 +33,8 @@ class ProcessKey(msgspec.Struct, frozen=True):
 class _Stat(msgspec.Struct, frozen=True):
     state: str
     parent: int
+    session: int
+    terminal: int
     cpu_ticks: int
     started: int
 
@@ -106,6 +109,40 @@ def with_variable(name: str, value: str) -> set[int]:
     return {pid for pid in _all_pids() if wanted in _read_environment(pid)}
 
 
+def in_session(leader: ProcessKey) -> set[int]:
+    """Return the ids of the living processes of the session that ``leader`` has begun, also where it has ended."""
+    if leader.boot != boot_id():
+        return set()
+    return {pid for pid, stat in _living() if stat.session == leader.pid and stat.started >= leader.started}
+
+
+def working_in(directory: Path, since: ProcessKey) -> set[int]:
+    """Return the ids of the processes started after ``since`` whose working directory is ``directory`` or below it.
+
+    Those with a terminal are left out: they are of a person who looks around there.
+    """
+    if since.boot != boot_id():
+        return set()
+    later = (pid for pid, stat in _living() if stat.started >= since.started and not stat.terminal)
+    return {pid for pid in later if _works_in(pid, directory)}
+
+
+def adopted() -> set[int]:
+    """Return the ids of this process's living children, if it takes care of orphans; of no process otherwise."""
+    return set(children(os.getpid())) if _adopts_orphans() else set()
+
+
+def holders_of(descriptor: int) -> set[int]:
+    """Return the ids of the processes that have the file of ``descriptor`` open, as far as that may be seen."""
+    return {pid for pid in _all_pids() if has_open(pid, descriptor)}
+
+
+def has_open(pid: int, descriptor: int) -> bool:
+    """Return whether the process ``pid`` has the file of ``descriptor`` open, as far as that may be seen."""
+    wanted = os.fstat(descriptor)
+    return any(os.path.samestat(wanted, found) for found in _open_files(pid))
+
+
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Return the processor time that the processes, and those they waited for, have used so far."""
     stats = map(_read_stat, pids)
@@ -150,7 +187,8 @@ def _read_stat(pid: int) -> _Stat | None:
         return None
     # The command's name stands in parentheses and may contain anything, parentheses too.
     fields = text[text.rindex(b")") + 2 :].split()
-    return _Stat(fields[0].decode(), int(fields[1]), sum(map(int, fields[11:15])), int(fields[19]))
+    parent, _, session, terminal = map(int, fields[1:5])
+    return _Stat(fields[0].decode(), parent, session, terminal, sum(map(int, fields[11:15])), int(fields[19]))
 
 
 def _all_pids() -> Iterator[int]:
@@ -158,12 +196,37 @@ def _all_pids() -> Iterator[int]:
         yield from [int(entry.name) for entry in entries if entry.name.isdigit()]
 
 
-def _children_by_parent() -> defaultdict[int, list[int]]:
-    by_parent: defaultdict[int, list[int]] = defaultdict(list)
+def _open_files(pid: int) -> Iterator[os.stat_result]:
+    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                yield entry.stat()
+
+
+def _living() -> Iterator[tuple[int, _Stat]]:
     for pid in _all_pids():
         stat = _read_stat(pid)
         if stat is not None and stat.state not in "ZX":
-            by_parent[stat.parent].append(pid)
+            yield pid, stat
+
+
+def _works_in(pid: int, directory: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(directory)
+    except OSError:
+        return False
+
+
+def _adopts_orphans() -> bool:
+    answer = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)
+
+
+def _children_by_parent() -> defaultdict[int, list[int]]:
+    by_parent: defaultdict[int, list[int]] = defaultdict(list)
+    for pid, stat in _living():
+        by_parent[stat.parent].append(pid)
     return by_parent
 
 

@@ -5,8 +5,11 @@ not be in a journal, log or command line: it is in a file of its own that only t
 removed once the job has the key.
 """
 
+import logging
 import os
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 class SubmitterKeys:
@@ -37,8 +40,14 @@ class SubmitterKeys:
             return ""
 
     def forget(self, name: str) -> None:
-        """Remove the key kept for the job ``name``, if there is one."""
-        self._path(name).unlink(missing_ok=True)
+        """Remove the key kept for the job ``name``, if there is one; where the disk refuses that, it is logged."""
+        try:
+            self._path(name).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning(
+                "The submitter's API key of a job cannot be removed.",
+                extra={"path": str(self._path(name)), "error": error.strerror},
+            )
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.key"

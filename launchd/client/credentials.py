@@ -16,6 +16,9 @@ from launchd.client.errors import QueueServerError
 
 DEFAULT_BASE_URL = "https://api.wandb.ai"
 
+#: The longest API key: a job's is handed to its worker in one message.
+MAX_KEY_CHARACTERS = 1000
+
 #: Former names of hosts, under which netrc may still have the key; W&B's clients look there too.
 FORMER_HOSTS = {"api.forge.coreweave.com": "api.wandb.ai"}
 
@@ -28,11 +31,28 @@ class ApiKeyFileError(QueueServerError):
     """The key file that the configuration names cannot be used; the message says why."""
 
 
+class ApiKeyUnusable(QueueServerError):
+    """What was found cannot be an API key; the message says where and why, and does not show it."""
+
+
 class ApiKey(msgspec.Struct, frozen=True):
-    """A key, and where it was found. The key stays out of `repr`, and so out of logs and tracebacks."""
+    """A key, and where it was found. The key stays out of `repr`, and so out of logs and tracebacks.
+
+    Raises:
+        ApiKeyUnusable: it is longer than :data:`MAX_KEY_CHARACTERS`, or no plain text.
+    """
 
     key: str
     origin: str
+
+    def __post_init__(self) -> None:
+        if len(self.key) > MAX_KEY_CHARACTERS:
+            raise ApiKeyUnusable(
+                f"The API key from {self.origin} has {len(self.key)} characters, and a key has {MAX_KEY_CHARACTERS} at"
+                " most. Put the key alone there."
+            )
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise ApiKeyUnusable(f"The API key from {self.origin} is not plain text. Put the key alone there.")
 
     def __repr__(self) -> str:
         return f"ApiKey(key=..., origin={self.origin!r})"

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.messages import MAX_DIRECTORY_BYTES
 from launchd.config import schema
 from launchd.config.diagnostics import DEFAULT, ConfigError, Diagnostics
 from launchd.config.model import AgentConfig, LaunchdConfig
@@ -30,6 +31,9 @@ FLAGS = {"queues": "--queue", "entity": "--entity", "max_jobs": "--max-jobs", "v
 
 #: Longest path of a unix socket in bytes (`sun_path`), without the zero at its end.
 MAX_SOCKET_PATH = 107
+
+#: What a job adds to the path of the state directory, at most: jobs/NAME.
+JOB_PATH_BYTES = 100
 
 
 #: State directory of the system service, which runs as root.
@@ -167,6 +171,10 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
     runtime_dir = values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)
     if len(os.fsencode(f"{runtime_dir}/control.sock")) > MAX_SOCKET_PATH:
         diagnostics.refuse("launchd.runtime_dir", runtime_dir, "is too long a path to hold the control socket")
+    if not _has_room_for_jobs(state_dir):
+        diagnostics.refuse(
+            "launchd.state_dir", state_dir, "is too long a path, or no text, to hold the jobs' directories"
+        )
     return LaunchdConfig(
         **values,
         state_dir=state_dir,
@@ -176,6 +184,14 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
     )
+
+
+def _has_room_for_jobs(state_dir: str) -> bool:
+    """Return whether the path of a job's directory fits into a message to a worker."""
+    try:
+        return len(msgspec.json.encode(state_dir)) + JOB_PATH_BYTES <= MAX_DIRECTORY_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def default_state_dir(environ: Mapping[str, str]) -> str:

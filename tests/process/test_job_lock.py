@@ -40,3 +40,28 @@ def test_another_job_is_left_alone(tmp_path: Path) -> None:
     with acquire_job_lock(other, 1), acquire_job_lock(present, 2):
         assert (other / LOCK_FILE).exists()
         assert (present / LOCK_FILE).exists()
+
+
+def test_a_process_that_has_only_the_number_is_left_alone(tmp_path: Path) -> None:
+    present = tmp_path / "launchd-0a-1"
+    present.mkdir()
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(present), "1"], stdout=subprocess.PIPE, text=True)
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert stranger.stdin is not None
+    with holder, holder.stdout, stranger, stranger.stdin:
+        assert holder.stdout.readline() == "held\n"
+        # As an earlier version left it, whose worker's number went to another process.
+        (present / LOCK_FILE).write_text(str(stranger.pid))
+
+        with acquire_job_lock(present, 1):
+            assert holder.wait(20) == -9
+            assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_nothing_is_written(tmp_path: Path) -> None:
+    present = tmp_path / "launchd-0a-1"
+    present.mkdir()
+    with acquire_job_lock(present, 1):
+        assert (present / LOCK_FILE).stat().st_size == 0

@@ -97,7 +97,7 @@ class LocalProcessRunner(Runner):
                 self._dismiss_waiting()
                 return handle
         raise SubmitError(
-            "The process that was to keep the job was killed each time before it could start the command.",
+            "The process that was to keep the job ended each time before it could start the command.",
             hint="See whether this host is out of memory, then launch the job again.",
         )
 
@@ -190,9 +190,9 @@ class LocalProcessRunner(Runner):
 
     def _lost_status(self, handle: Handle) -> Status:
         """Return the status of a job whose shim ended without a record, after killing what still runs of it."""
-        self._kill_survivors(handle.name)
+        self._kill_survivors(handle)
         if self._stop_record() is not None:
-            message = "The job was stopped by force, together with the process that kept it."
+            message = "The job was stopped by force; the process that kept it was gone, and with it its exit status."
             return Status(JobState.STOPPED, ExitResult(signal=signal.SIGKILL, message=message), message)
         message = self._why_lost(_shim_of(handle))
         return Status(JobState.FAILED, ExitResult(message=message), message)
@@ -203,14 +203,20 @@ class LocalProcessRunner(Runner):
         if not self._directory.exists():
             return f"The job's directory {self._directory} was removed while the job ran; its exit status is lost."
         if not job_files.was_started(self._directory):
-            return "The process that was to keep the job was killed before it started the command."
-        return "The process that kept the job was killed; its exit status is lost."
+            return "The process that was to keep the job ended before it started the command."
+        return "The process that kept the job ended without noting how the job ended; its exit status is lost."
 
-    def _kill_survivors(self, name: str) -> None:
+    def _kill_survivors(self, handle: Handle) -> None:
+        """Kill what is left of a job without its shim, also what gave up the job's environment, session or parent."""
+        roots = processes.with_variable(JOB_NAME_VARIABLE, handle.name)
+        # The shim's children became this worker's, if that has forked it.
+        roots |= processes.adopted()
         command = records.read_command(self._directory)
-        roots = processes.with_variable(JOB_NAME_VARIABLE, name)
-        if command is not None and processes.is_alive(command):
-            roots.add(command.pid)
+        if command is not None:
+            roots |= processes.in_session(command)
+        shim = _shim_of(handle)
+        if shim is not None:
+            roots |= processes.working_in(self._directory, shim)
         processes.kill(processes.descendants(roots) | roots, signal.SIGKILL)
 
     def wait_fileno(self, handle: Handle) -> int | None:

@@ -172,13 +172,13 @@ class ProcessMonitor:
 
     def _describe(self, code: int | None, number: int | None, oom_killed: bool) -> str | None:
         if self._ended_by_signal and not self._stopped:
-            return "The command was ended because this host was told to shut its processes down."
+            return "The command was ended because the process that keeps it received SIGTERM, as at a host's shutdown."
         if oom_killed:
             return "The command was killed (SIGKILL) while the host ran out of memory."
         if number is not None:
             return f"The command was killed by {_signal_name(number)}."
         if code is None:
-            return "The command could not be killed: its main process hangs in the kernel."
+            return f"The command's main process was still there {GIVE_UP_SECONDS:g} s after SIGKILL."
         return f"The command ended with exit code {code}." if code else None
 
 

@@ -8,6 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from ipc.messages import shorten
+
 SOCKET_NAME = "control.sock"
 
 #: How long the other side may take over a request or to read its answer.
@@ -36,7 +38,7 @@ def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
         client.settimeout(ANSWER_SECONDS + CLIENT_SECONDS)
         try:
             client.connect(str(path))
-            client.sendall(json.dumps(request).encode() + b"\n")
+            client.sendall(json.dumps(sendable(request)).encode() + b"\n")
             answer: dict[str, Any] = json.loads(read_line(client))
         except (FileNotFoundError, ConnectionRefusedError):
             raise NoAnswer(
@@ -49,6 +51,14 @@ def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
                 f"The agent at {path} did not answer: {error}. If it hangs, restart it; its jobs run on."
             ) from error
     return answer
+
+
+def sendable(request: dict[str, Any]) -> dict[str, Any]:
+    """Return ``request`` with its texts bounded and plain: a long one is cut, with a ``…`` at the cut.
+
+    A byte that a terminal gave and that is no text becomes ``\ufffd``.
+    """
+    return {shorten(name): shorten(value) if isinstance(value, str) else value for name, value in request.items()}
 
 
 def read_line(client: socket.socket, limit: int | None = None) -> bytes:

@@ -119,3 +119,44 @@ def test_a_dead_agents_socket_is_no_agent(tmp_path: Path) -> None:
     server.open()
     wait_until(server.is_alive, what="the server took the dead one's place")
     server.close()
+
+
+@pytest.mark.parametrize("word", ["command", "reason"])
+def test_a_text_that_is_none_reaches_the_agent_as_one(socket_directory: Path, word: str) -> None:
+    answer = ask(socket_directory, {"command": "stop", word: "d\udce9faut"})
+
+    assert answer["heard"][word] == "d\ufffdfaut"
+
+
+def test_texts_of_other_clients_are_made_plain_too(socket_directory: Path) -> None:
+    answer = json.loads(send(socket_directory, b'{"reason": "d\\udce9faut", "ids": [1]}\n'))
+
+    assert answer["heard"] == {"reason": "d\ufffdfaut", "ids": [1]}
+
+
+def test_bytes_that_are_no_text_get_an_answer(socket_directory: Path) -> None:
+    assert json.loads(send(socket_directory, b'{"reason": "d\xe9faut"}\n'))["error"] == "The request is no JSON."
+
+
+def test_a_long_reason_is_cut_and_shows_it(socket_directory: Path) -> None:
+    reason = ask(socket_directory, {"command": "stop", "reason": "x" * 100_000})["heard"]["reason"]
+
+    assert reason.endswith("…")
+    assert "x" * 1000 in reason
+    assert len(reason) < 1300
+
+
+def test_a_second_agent_leaves_the_socket_to_the_first(socket_directory: Path) -> None:
+    second = ControlServer(socket_directory, EventQueue())
+
+    with pytest.raises(ControlError, match=r"Another agent serves .* launchd\.runtime_dir of its own"):
+        second.open()
+
+    assert ask(socket_directory, {"command": "status"})["ok"]
+
+
+def test_the_next_agent_takes_the_place_of_one_that_has_gone(tmp_path: Path) -> None:
+    for _ in range(2):
+        server = ControlServer(tmp_path, EventQueue())
+        server.open()
+        server.close()

@@ -51,3 +51,14 @@ def test_a_directory_that_cannot_be_made_is_an_error_of_the_system(tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         SubmitterKeys(tmp_path / "file" / "keys", "our-key").keep("job", "their-key")
+
+
+def test_a_key_that_cannot_be_removed_is_no_error_of_its_job(
+    ring: SubmitterKeys, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A directory in the key's place cannot be unlinked, as no file can on a disk that is read-only.
+    (tmp_path / "keys" / "job.key").mkdir(parents=True)
+
+    ring.forget("job")
+
+    assert "cannot be removed" in caplog.text

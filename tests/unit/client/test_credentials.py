@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from ipc.messages import MAX_API_KEY_BYTES
 from launchd.client.credentials import (
     DEFAULT_BASE_URL,
+    MAX_KEY_CHARACTERS,
     ApiKey,
     ApiKeyFileError,
     ApiKeyNotFound,
+    ApiKeyUnusable,
     find_api_key,
     find_base_url,
 )
@@ -129,3 +132,14 @@ def test_settings_that_cannot_be_read_say_nothing(tmp_path: Path) -> None:
 
     environ = {"HOME": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path / "settings")}
     assert find_base_url(environ).origin == "default"
+
+
+@pytest.mark.parametrize("key", ["k" * 5000, "cl\xe9", "a\nb", "\udce9"])
+def test_what_cannot_be_a_key_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(ApiKeyUnusable, match="from WANDB_API_KEY") as refused:
+        find_api_key(URL, {"WANDB_API_KEY": key})
+    assert key not in str(refused.value)
+
+
+def test_every_key_fits_into_the_message_to_a_worker() -> None:
+    assert MAX_KEY_CHARACTERS == MAX_API_KEY_BYTES

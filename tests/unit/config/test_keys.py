@@ -122,6 +122,7 @@ def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
         ("launchd: {base_url: localhost}", "must be an address such as http://HOST:PORT or https://HOST."),
         ("launchd: {state_dir: here}", "launchd.state_dir: 'here' must be an absolute path."),
         ("launchd: {state_dir: ~no-such-user/x}", "begins with the home directory of a user whom this host does not"),
+        (f"launchd: {{runtime_dir: /run, state_dir: /{'x/' * 1000}}}", "is too long a path, or no text, to hold the"),
         (f"launchd: {{runtime_dir: /{'x' * 100}}}", "is too long a path to hold the control socket."),
         ("launchd: {jobs: {stop_grace_seconds: -1}}", "must be 0 seconds or more."),
         ("launchd: {jobs: {stop_grace_seconds: .nan}}", "must be a number of seconds."),
