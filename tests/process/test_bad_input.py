@@ -331,3 +331,13 @@ def test_a_job_whose_directory_was_removed_comes_to_its_end(testbed: Testbed, ga
     assert ended.state == "FINISHED" or ended.message
     assert beside.state == "FINISHED"
     assert run_to_end(testbed, "true").state == "FINISHED"
+
+
+def test_a_word_of_the_command_longer_than_a_message_ends_its_job_alone(testbed: Testbed) -> None:
+    testbed.start_agent()
+    item = testbed.push(f"python3 -c '{'x' * 5000}'")
+
+    [over] = testbed.wait_over([item])
+
+    assert over.state == "FAILED"
+    assert "lost its worker" not in testbed.log()
