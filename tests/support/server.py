@@ -240,11 +240,11 @@ class Account:
 class RunningServer:
     """One server over one data directory, through any number of deaths. `url` stays the same."""
 
-    def __init__(self, data_dir: Path, options: Sequence[str]) -> None:
+    def __init__(self, data_dir: Path, options: Sequence[str], environment: Mapping[str, str]) -> None:
         self.data_dir = data_dir
         self._options = options
         self._port = 0
-        self._environment = {**os.environ, **_store_environment()}
+        self._environment = {**os.environ, **_store_environment(), **environment}
         self.start()
 
     @property
@@ -349,14 +349,16 @@ def _give_tables(data_dir: Path) -> None:
 
 
 @contextmanager
-def running_server(directory: Path, *options: str, empty: bool = False) -> Iterator[RunningServer]:
+def running_server(
+    directory: Path, *options: str, empty: bool = False, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningServer]:
     """A server with its data below `directory`, killed at the end; options are those of `python -m launchd.server`.
 
-    It finds its tables made, unless it shall begin with nothing (`empty`).
+    It finds its tables made, unless it shall begin with nothing (`empty`). `environment` is added to this process's.
     """
     if not empty:
         _give_tables(directory / "server")
-    server = RunningServer(directory / "server", options)
+    server = RunningServer(directory / "server", options, environment or {})
     try:
         yield server
     finally:

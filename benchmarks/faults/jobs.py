@@ -22,7 +22,10 @@ SCRIPTS = {
     "forking": """
         setsid sleep 300 &
         (sleep 300 & sleep 300) &
-        if [ "$4" = 1 ]; then sh -c 'trap "" TERM; sleep 300' & fi
+        case "$4" in
+            1) sh -c 'trap "" TERM; sleep 300' & ;;
+            2) setsid env -i /bin/sh -c '/bin/sleep 300 & exit' ;;
+        esac
         sleep "$3" """,
 }
 
@@ -64,7 +67,7 @@ def random_jobs(random: Random, count: int) -> Iterator[FaultJob]:
                 lines = random.randint(1, 2000)
                 yield FaultJob(number, kind, seconds, lines=lines, parameter=lines)
             case "forking":
-                yield FaultJob(number, kind, seconds, parameter=random.choice((0, 0, 1)))
+                yield FaultJob(number, kind, seconds, parameter=random.choice((0, 0, 1, 2)))
             case _:
                 yield FaultJob(number, kind, seconds)
 

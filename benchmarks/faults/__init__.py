@@ -1,0 +1,1 @@
+"""Fault campaigns: jobs run while processes, link, disk, clocks and databases fail; broken promises are counted."""
