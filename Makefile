@@ -49,7 +49,7 @@ check: $(VENV)/.dev ## Lint, check the types and the import rules
 bench: $(VENV)/.dev ## Measure performance, and print each figure beside the baseline of this machine
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-faults: $(VENV)/.dev ## Run jobs while killing processes at random; count lost jobs, jobs run twice and processes left
+bench-faults: $(VENV)/.dev ## Run jobs while processes, link, disk, clocks and databases fail; count broken promises
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 docs: $(VENV)/.dev ## Regenerate the generated parts of docs/ and check the rest

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.faults.acts import GROUPS
 from benchmarks.faults.campaign import Campaign
-from benchmarks.faults.requirements import CannotRun, enter_namespace
+from benchmarks.faults.requirements import CannotRun, check_compiler, enter_namespace
 from benchmarks.faults.stage import Stage
 from benchmarks.faults.verdict import Verdict, judge
 
@@ -67,8 +67,9 @@ def _groups(text: str) -> tuple[str, ...]:
 
 
 def _runnable(groups: Collection[str]) -> tuple[str, ...]:
-    """Return the groups that this machine can run; goes on in a mount namespace where one of them needs it."""
+    """Return the groups that this machine can run; goes on in a mount namespace where one needs it."""
     try:
+        check_compiler(groups)
         enter_namespace(groups)
     except CannotRun as error:
         print(error)

@@ -29,6 +29,9 @@ JOBS_PER_ACT = 2
 LOOP_SECONDS = 0.05
 POLL_SECONDS = 0.5
 
+#: An act that found nothing to be done to for so long is left out.
+VICTIM_SECONDS = 8.0
+
 #: No acts are done after this time, even if jobs are left.
 ACTS_SECONDS = 60.0
 ACTS_SECONDS_PER_JOB = 3.0
@@ -174,11 +177,12 @@ class Campaign:
             return
         act = self._next
         undo = self.stage.begin(act)
-        if undo is None:
+        if undo is not None:
+            self.acts[act.kind] += 1
+            heapq.heappush(self._undo, (now + act.seconds, next(self._numbers), undo))
+        elif now < self._next_at + VICTIM_SECONDS:
             # There is nothing to do it to now; a later call finds something.
             return
-        self.acts[act.kind] += 1
-        heapq.heappush(self._undo, (now + act.seconds, next(self._numbers), undo))
         self._next = next(self._plan)
         self._next_at = now + act.pause
 

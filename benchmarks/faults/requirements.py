@@ -1,6 +1,7 @@
 """What kinds of act need of the machine, and a mount namespace for those that mount."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection
@@ -18,6 +19,12 @@ class CannotRun(Exception):
     def __init__(self, group: str, why: str) -> None:
         super().__init__(f"Acts of the kind {group} cannot run here: {why}.")
         self.group = group
+
+
+def check_compiler(groups: Collection[str]) -> None:
+    """Raise ``CannotRun`` where a group needs a C compiler and there is none."""
+    if "clock" in groups and shutil.which("cc") is None:
+        raise CannotRun("clock", "there is no C compiler (cc)")
 
 
 def enter_namespace(groups: Collection[str]) -> None:
