@@ -30,7 +30,7 @@ LOOP_SECONDS = 0.05
 POLL_SECONDS = 0.5
 
 #: An act that found nothing to be done to for so long is left out.
-VICTIM_SECONDS = 8.0
+VICTIM_SECONDS = 20.0
 
 #: No acts are done after this time, even if jobs are left.
 ACTS_SECONDS = 60.0
@@ -46,7 +46,9 @@ FORGOTTEN_SECONDS = 2 * QUICK["wait_seconds"] + LEASE_SECONDS
 
 
 class Campaign:
-    """Pushes ``jobs`` jobs and does acts until all have ended, and holds their outcomes.
+    """Pushes jobs and does acts until ``jobs`` have ended, and holds their outcomes.
+
+    For one that a restored queue server does not have another one is pushed.
 
     Attributes:
         runs: the file to which every job appends a line when it runs.
@@ -70,7 +72,7 @@ class Campaign:
         self._testbed = stage.testbed
         self._count = jobs
         self._slots = max_jobs
-        self._jobs: Iterator[FaultJob] = random_jobs(Random(f"jobs {seed}"), jobs)
+        self._jobs: Iterator[FaultJob] = random_jobs(Random(f"jobs {seed}"))
         self._plan = planned_acts(seed, groups)
         self._next = next(self._plan)
         self._next_at = 0.0
@@ -104,8 +106,13 @@ class Campaign:
             time.sleep(LOOP_SECONDS)
 
     def _has_ended(self, *, with_acts: bool) -> bool:
-        all_pushed = len(self.pushed) == self._count or not with_acts
+        all_pushed = self.missing == 0 or not with_acts
         return all_pushed and not self.stage.restored and not self.open_items
+
+    @property
+    def missing(self) -> int:
+        """How many jobs were still to be pushed when the time was up."""
+        return self._count - (len(self.pushed) - len(self.gone))
 
     # -- jobs
 
@@ -122,10 +129,8 @@ class Campaign:
     def _push(self) -> None:
         at_first = JOBS_PER_SLOT * self._slots
         due = at_first + JOBS_PER_ACT * self.acts.total()
-        while len(self.open_items) < at_first and len(self.pushed) < due:
-            job = next(self._jobs, None)
-            if job is None:
-                return
+        while self.missing and len(self.open_items) < at_first and len(self.pushed) < due:
+            job = next(self._jobs)
             item_id = self._testbed.push(*job.command(self.runs))
             self.pushed[item_id] = job
             self.open_between[item_id] = (time.monotonic(), None)

@@ -1,5 +1,6 @@
 """The jobs of a fault campaign: their commands, expected outcomes and expected output."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -54,9 +55,9 @@ class FaultJob(msgspec.Struct, frozen=True):
         return ("sh", "-c", script, "job", str(self.number), str(runs), str(self.seconds), str(self.parameter))
 
 
-def random_jobs(random: Random, count: int) -> Iterator[FaultJob]:
-    """Yield ``count`` jobs; the same seed gives the same jobs."""
-    for number in range(count):
+def random_jobs(random: Random) -> Iterator[FaultJob]:
+    """Yield jobs without end; the same seed gives the same jobs."""
+    for number in itertools.count():
         kind = random.choice(KINDS)
         seconds = round(random.uniform(0, 1), 2)
         match kind:

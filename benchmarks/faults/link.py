@@ -53,6 +53,10 @@ class Link(LocalServer):
             self._fault = fault
             self._changed.notify_all()
 
+    def heal(self) -> None:
+        """Let requests pass again."""
+        self.fault = None
+
     def fault_of_request(self) -> str | None:
         """Return what is done to the next request."""
         return self._fault if self._random.random() < SHARE else None

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 #: Between two snapshots of one database, in seconds.
-INTERVAL_SECONDS = 4.0
+INTERVAL_SECONDS = 2.0
 
 #: How many snapshots are kept; the oldest is about as old as the interval times this.
-KEPT = 4
+KEPT = 3
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -33,6 +33,12 @@ LEASE_SECONDS = 10.0
 DISK_MEBIBYTES = 64
 DISK_MEBIBYTES_PER_JOB = 0.2
 
+#: After an act of these groups there is none of the same group for so long, in seconds: jobs could not go on at all.
+QUIET_SECONDS = {"disk": 3.0, "link": 1.5, "restore": 15.0}
+
+#: A supervisor that has ended is started again after so long, in seconds.
+RESTART_SECONDS = 0.5
+
 Undo = Callable[[], None]
 
 
@@ -81,7 +87,9 @@ class Stage:
         self.unexpected_exits: list[int] = []
         self._down: Counter[str] = Counter()
         self._frozen: Counter[int] = Counter()
-        self._full = 0
+        self._is_full = False
+        self._quiet_until: dict[str, float] = {}
+        self._started_at = 0.0
         self._starting = threading.Thread()
         self._acts: dict[str, Callable[[PlannedAct], Undo | None]] = {
             "kill: worker": lambda act: self._signal_one(self.processes.workers(), act, signal.SIGKILL),
@@ -107,7 +115,10 @@ class Stage:
 
     def begin(self, act: PlannedAct) -> Undo | None:
         """Do ``act``; returns what undoes it, ``None`` where there was nothing to do it to."""
-        do = self._act_on_link if KINDS[act.kind].group == "link" else self._acts[act.kind]
+        group = KINDS[act.kind].group
+        if time.monotonic() < self._quiet_until.get(group, 0.0):
+            return None
+        do = self._act_on_link if group == "link" else self._acts[act.kind]
         undo: Undo | None = None
         with suppress(psutil.NoSuchProcess):
             undo = do(act)
@@ -119,8 +130,10 @@ class Stage:
 
     def _end(self, index: int, undo: Undo) -> None:
         undo()
-        done = self.history[index]
-        self.history[index] = msgspec.structs.replace(done, until=time.monotonic())
+        done, now = self.history[index], time.monotonic()
+        self.history[index] = msgspec.structs.replace(done, until=now)
+        group = KINDS[done.kind].group
+        self._quiet_until[group] = now + QUIET_SECONDS.get(group, 0.0)
 
     def _signal_one(self, victims: list[psutil.Process], act: PlannedAct, number: signal.Signals) -> Undo | None:
         victim = _pick(victims, act)
@@ -181,23 +194,22 @@ class Stage:
 
     def _act_on_link(self, act: PlannedAct) -> Undo | None:
         link = self.link
-        if link is None:
+        if link is None or link.fault is not None:
             return None
-        fault = act.kind.removeprefix("link: ")
-        link.fault = fault
-        return lambda: _end_fault(link, fault)
+        link.fault = act.kind.removeprefix("link: ")
+        return link.heal
 
     def _fill_disk(self, _: PlannedAct) -> Undo | None:
-        if self.disk is None:
+        disk = self.disk
+        if disk is None or self._is_full:
             return None
-        self._full += 1
-        self.disk.fill()
-        return self._empty_disk
+        self._is_full = True
+        disk.fill()
+        return lambda: self._empty_disk(disk)
 
-    def _empty_disk(self) -> None:
-        self._full -= 1
-        if self.disk is not None and not self._full:
-            self.disk.empty()
+    def _empty_disk(self, disk: SmallDisk) -> None:
+        self._is_full = False
+        disk.empty()
 
     def _restore_queue_server(self, act: PlannedAct) -> Undo | None:
         if not self.queue_server_is_usable():
@@ -209,7 +221,7 @@ class Stage:
         return self._keep_down("queue server")
 
     def _restore_agent(self, act: PlannedAct) -> Undo | None:
-        if self.processes.supervisor() is None or self.testbed.agent is None or self._full:
+        if self.processes.supervisor() is None or self.testbed.agent is None or self._is_full:
             return None
         self.testbed.agent.kill()
         self.agent_snapshots.restore(act.pick)
@@ -235,8 +247,10 @@ class Stage:
         if not self._down["queue server"] and not self._starting.is_alive() and process.poll() is not None:
             self._starting = threading.Thread(target=self._start_queue_server, daemon=True)
             self._starting.start()
-        if not self._down["supervisor"] and self.processes.supervisor() is None:
+        rested = time.monotonic() - self._started_at > RESTART_SECONDS
+        if rested and not self._down["supervisor"] and self.processes.supervisor() is None:
             self._note_exit()
+            self._started_at = time.monotonic()
             self.testbed.agent = AgentProcess(self.testbed, self._agent_environment())
 
     def take_snapshots(self) -> None:
@@ -290,12 +304,6 @@ def _one(process: psutil.Process | None) -> list[psutil.Process]:
 
 def _pick(victims: list[psutil.Process], act: PlannedAct) -> psutil.Process | None:
     return victims[int(act.pick * len(victims))] if victims else None
-
-
-def _end_fault(link: Link, fault: str) -> None:
-    # A later act may have replaced it.
-    if link.fault == fault:
-        link.fault = None
 
 
 def _nothing() -> None:

@@ -48,6 +48,7 @@ class Verdict(msgspec.Struct):
     undelivered: list[str]
     unexpected_exits: list[str]
     left_behind: list[str]
+    not_pushed: list[str]
 
     @property
     def failures(self) -> dict[str, list[str]]:
@@ -63,6 +64,7 @@ class Verdict(msgspec.Struct):
             "outcomes not delivered": self.undelivered,
             "supervisor ended by itself": self.unexpected_exits,
             "processes left behind": self.left_behind,
+            "time was up before all jobs were pushed": self.not_pushed,
         }
 
 
@@ -89,6 +91,7 @@ def judge(campaign: Campaign) -> Verdict:
         undelivered=[f"{waiting} rows wait in the outbox"] if waiting else [],
         unexpected_exits=[f"exit code {code}" for code in stage.unexpected_exits],
         left_behind=_left_behind(campaign),
+        not_pushed=[f"{campaign.missing} jobs"] if campaign.missing else [],
     )
 
 
