@@ -1,8 +1,9 @@
 """``python -m benchmarks.faults [--jobs N] [--seed N] [--kinds KIND,...]``: run jobs while all around them fails.
 
 Processes are killed, stopped and thawed, the link to the queue server loses and replaces answers, the disk is full,
-clocks are set, and databases are restored from snapshots. The seed determines the jobs and the sequence of the acts;
-what a job is doing when an act happens depends on the machine. Exit code 0 means that no promise was broken.
+clocks are set, databases are restored from snapshots, and hosts lose their power with what was not synced. The seed
+determines the jobs and the sequence of the acts; what a job is doing when an act happens depends on the machine. Exit
+code 0 means that no promise was broken, 2 that none of the kinds can run here.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from benchmarks.faults.acts import GROUPS
 from benchmarks.faults.campaign import Campaign
-from benchmarks.faults.requirements import CannotRun, check_compiler, enter_namespace
+from benchmarks.faults.power import check_power
+from benchmarks.faults.requirements import CannotRun, check_compiler, check_fuse, enter_namespace
 from benchmarks.faults.stage import Stage
 from benchmarks.faults.verdict import Verdict, judge
 
@@ -26,6 +28,8 @@ def main() -> int:
     """Run one campaign and print its verdict; return the exit code."""
     arguments = _arguments()
     groups = _runnable(arguments.kinds)
+    if not groups:
+        return 2
     print(
         f"seed {arguments.seed}, {arguments.jobs} jobs, {arguments.max_jobs} at once, kinds {','.join(groups)}",
         flush=True,
@@ -70,7 +74,9 @@ def _runnable(groups: Collection[str]) -> tuple[str, ...]:
     """Return the groups that this machine can run; goes on in a mount namespace where one needs it."""
     try:
         check_compiler(groups)
+        check_fuse(groups)
         enter_namespace(groups)
+        check_power(groups)
     except CannotRun as error:
         print(error)
         return _runnable([group for group in groups if group != error.group])
@@ -83,6 +89,8 @@ def _kept(stage: Stage) -> Path:
     if stage.disk is not None:
         stage.disk.empty()
         shutil.copytree(stage.testbed.state_dir, directory / "state-copy", symlinks=True)
+    if stage.power is not None:
+        shutil.copytree(stage.power.server_disk.mount_point, directory / "server-copy", symlinks=True)
     return directory
 
 

@@ -12,11 +12,15 @@ AT_ONCE = (0.0, 0.0)
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A kind of act: its ``group``, how often it is chosen relative to the others, and how long it lasts (seconds)."""
+    """A kind of act: its ``group``, how often it is chosen relative to the others, and how long it lasts (seconds).
+
+    For each such act ``jobs`` are pushed.
+    """
 
     group: str
     weight: int
     seconds: tuple[float, float] = AT_ONCE
+    jobs: int = 2
 
 
 #: What is done, by the name that the table of figures shows.
@@ -48,6 +52,9 @@ KINDS: dict[str, Kind] = {
     "restore: agent": Kind("restore", 2, (0.0, 2.0)),
     "clock: agent": Kind("clock", 4, (0.5, 20.0)),
     "clock: queue server": Kind("clock", 4, (0.5, 20.0)),
+    "power: both hosts": Kind("power", 3, (0.0, 2.0), jobs=8),
+    "power: agent's host": Kind("power", 2, (0.0, 2.0), jobs=8),
+    "power: queue server's host": Kind("power", 2, (0.0, 2.0), jobs=8),
 }
 
 GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS.values()))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from random import Random
 
-from benchmarks.faults.acts import planned_acts
+from benchmarks.faults.acts import KINDS, planned_acts
 from benchmarks.faults.jobs import FaultJob, random_jobs
 from benchmarks.faults.stage import LEASE_SECONDS, Stage, Undo
 from launchd.agent.control.client import ControlError
@@ -22,9 +22,6 @@ from tests.support.testbed import OVER, QUICK
 
 #: Jobs in the queue or running, for each slot.
 JOBS_PER_SLOT = 3
-
-#: So many jobs are pushed for each act, and those that fill the queue at the beginning.
-JOBS_PER_ACT = 2
 
 LOOP_SECONDS = 0.05
 POLL_SECONDS = 0.5
@@ -88,6 +85,7 @@ class Campaign:
         self._undo_all()
         self.stage.wait_until_up()
         self._run_until(time.monotonic() + SETTLING_SECONDS, with_acts=False)
+        self._look_for_lost_outcomes()
 
     @property
     def open_items(self) -> list[str]:
@@ -128,7 +126,7 @@ class Campaign:
 
     def _push(self) -> None:
         at_first = JOBS_PER_SLOT * self._slots
-        due = at_first + JOBS_PER_ACT * self.acts.total()
+        due = at_first + sum(KINDS[kind].jobs * count for kind, count in self.acts.items())
         while self.missing and len(self.open_items) < at_first and len(self.pushed) < due:
             job = next(self._jobs)
             item_id = self._testbed.push(*job.command(self.runs))
@@ -140,8 +138,8 @@ class Campaign:
             return
         self._poll_at = time.monotonic() + POLL_SECONDS
         for item_id in self.open_items[: 2 * self._slots]:
-            item = self._testbed.item(item_id)
-            if item.state in OVER:
+            item = self._testbed.client.item(item_id)
+            if item is not None and item.state in OVER:
                 self.ended[item_id] = item
                 self.open_between[item_id] = (self.open_between[item_id][0], time.monotonic())
 
@@ -163,11 +161,19 @@ class Campaign:
             self.ended.pop(item_id, None)
             self.open_between[item_id] = (self.open_between[item_id][0], None)
 
+    def _look_for_lost_outcomes(self) -> None:
+        """Take back the end of those that the queue server no longer shows as ended."""
+        for item_id in list(self.ended):
+            item = self._testbed.client.item(item_id)
+            if item is None or item.state not in OVER:
+                del self.ended[item_id]
+
     def _look_for_forgotten(self) -> None:
         now = time.monotonic()
         with suppress(ControlError):
             for item_id in self.open_items:
-                if self._testbed.item(item_id).state == "CLAIMED" and not self.stage.knows(item_id):
+                item = self._testbed.client.item(item_id)
+                if item is not None and item.state == "CLAIMED" and not self.stage.knows(item_id):
                     since = self._unknown_since.setdefault(item_id, now)
                     if now - since > FORGOTTEN_SECONDS:
                         self.forgotten.add(item_id)

@@ -5,6 +5,7 @@ missed.
 """
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 
 import psutil
@@ -18,10 +19,14 @@ WORKER_TITLE = "launchd: worker "
 
 
 class Processes:
-    """Those of a testbed at a server of its own; from now on every orphan below this process becomes its child."""
+    """Those of a testbed at a server of its own; from now on every orphan below this process becomes its child.
 
-    def __init__(self, testbed: Testbed, server: RunningServer) -> None:
+    Children of this process with the ids ``others`` belong to neither.
+    """
+
+    def __init__(self, testbed: Testbed, server: RunningServer, others: Collection[int] = ()) -> None:
         adopt_orphans()
+        self._others = frozenset(others)
         self._testbed = testbed
         self._server = server
 
@@ -47,10 +52,19 @@ class Processes:
         return [process for process in self.of_agent() if job_of_shim(process) is not None]
 
     def of_agent(self) -> list[psutil.Process]:
-        """Return all processes below this one, except the queue server."""
+        """Return all processes below this one, except the queue server and those that belong to neither."""
         self.reap()
-        server = self._server.process.pid
-        return [process for process in psutil.Process().children(recursive=True) if process.pid != server]
+        apart = self._others | {self._server.process.pid}
+        return [process for process in psutil.Process().children(recursive=True) if process.pid not in apart]
+
+    def kill_agent(self) -> None:
+        """SIGKILL everything of the agent, and what is forked meanwhile; returns without waiting for their ends."""
+        killed: set[int] = set()
+        while victims := [process for process in self.of_agent() if process.pid not in killed]:
+            for victim in victims:
+                killed.add(victim.pid)
+                with suppress(psutil.NoSuchProcess):
+                    victim.kill()
 
     def reap(self) -> None:
         """Wait for orphans that have ended, as init would, which removes them from the process table."""

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Collection
 
 #: Groups whose acts need a file system of their own.
-MOUNTING = {"disk"}
+MOUNTING = {"disk", "power"}
+
+#: What serves a file system from a process.
+FUSE = "/dev/fuse"
 
 #: Set in the process that has a mount namespace of its own.
 VARIABLE = "LAUNCHD_FAULTS_NAMESPACE"
@@ -25,6 +28,12 @@ def check_compiler(groups: Collection[str]) -> None:
     """Raise ``CannotRun`` where a group needs a C compiler and there is none."""
     if "clock" in groups and shutil.which("cc") is None:
         raise CannotRun("clock", "there is no C compiler (cc)")
+
+
+def check_fuse(groups: Collection[str]) -> None:
+    """Raise ``CannotRun`` where a group needs FUSE and this user may not use it."""
+    if "power" in groups and not os.access(FUSE, os.R_OK | os.W_OK):
+        raise CannotRun("power", f"{FUSE} is missing, or this user may not open it (root may)")
 
 
 def enter_namespace(groups: Collection[str]) -> None:

@@ -1,5 +1,6 @@
 """Snapshots of a SQLite database that is in use, to be restored later."""
 
+import os
 import shutil
 import sqlite3
 import time
@@ -58,7 +59,17 @@ class Snapshots:
         for suffix in ("-wal", "-shm"):
             self._database.with_name(self._database.name + suffix).unlink(missing_ok=True)
         shutil.copyfile(snapshot.path, self._database)
+        _sync(self._database)
+        _sync(self._database.parent)
         return snapshot
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _copy(database: Path, path: Path) -> None:

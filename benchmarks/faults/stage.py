@@ -19,9 +19,12 @@ import psutil
 from benchmarks.faults.acts import KINDS, PlannedAct
 from benchmarks.faults.clocks import STEPS, Clocks
 from benchmarks.faults.link import Link, open_link
+from benchmarks.faults.lossy_disk.disk import LossyDisk
+from benchmarks.faults.power import Power
 from benchmarks.faults.processes import Processes, job_of_shim
 from benchmarks.faults.small_disk import SmallDisk
 from benchmarks.faults.snapshots import Snapshot, Snapshots
+from launchd.agent.control.client import ControlError
 from tests.support.server import running_server
 from tests.support.testbed import AgentProcess, Testbed
 from tests.support.waiting import wait_until
@@ -34,7 +37,10 @@ DISK_MEBIBYTES = 64
 DISK_MEBIBYTES_PER_JOB = 0.2
 
 #: After an act of these groups there is none of the same group for so long, in seconds: jobs could not go on at all.
-QUIET_SECONDS = {"disk": 3.0, "link": 1.5, "restore": 15.0}
+QUIET_SECONDS = {"disk": 3.0, "link": 1.5, "power": 3.0, "restore": 15.0}
+
+#: The share of power cuts that do not wait until the agent is connected to the queue server.
+STARTING_SHARE = 0.2
 
 #: A supervisor that has ended is started again after so long, in seconds.
 RESTART_SECONDS = 0.5
@@ -60,20 +66,25 @@ class Stage:
             CannotRun: this machine cannot do acts of one of the groups.
         """
         self.clocks = Clocks(directory / "clocks", ("agent", "server")) if "clock" in groups else None
-        self.disk: SmallDisk | None = None
-        if "disk" in groups:
-            self.disk = SmallDisk(directory / "state", int(DISK_MEBIBYTES + DISK_MEBIBYTES_PER_JOB * jobs))
-            stack.callback(self.disk.close)
         (directory / "server").mkdir()
+        mebibytes = int(DISK_MEBIBYTES + DISK_MEBIBYTES_PER_JOB * jobs)
+        self.power: Power | None = None
+        self.disk: SmallDisk | LossyDisk | None = None
+        if "power" in groups:
+            self.power = Power(stack, directory, mebibytes)
+            self.disk = self.power.agent_disk
+        elif "disk" in groups:
+            self.disk = SmallDisk(directory / "state", mebibytes)
+            stack.callback(self.disk.close)
         environment = self.clocks.environment("server") if self.clocks is not None else {}
         server = stack.enter_context(
             running_server(directory / "server", "--lease-seconds", str(LEASE_SECONDS), environment=environment)
         )
         self._server = server
-        self.testbed = Testbed(directory, server, max_jobs=max_jobs, launchd={"jobs": {"keep_finished": jobs}})
+        self.testbed = Testbed(directory, server, max_jobs=max_jobs, launchd={"jobs": {"keep_finished": 10 * jobs}})
         stack.callback(self.testbed.close)
         self.link: Link | None = stack.enter_context(open_link(server.url)) if "link" in groups else None
-        self.processes = Processes(self.testbed, server)
+        self.processes = Processes(self.testbed, server, self.power.pids if self.power is not None else ())
         self.server_snapshots = Snapshots(server.data_dir / "server.sqlite", directory / "server-snapshots")
         self.agent_snapshots = Snapshots(self.testbed.state_dir / "journal.sqlite", directory / "agent-snapshots")
         self._takes_snapshots = "restore" in groups
@@ -109,6 +120,9 @@ class Stage:
             "restore: agent": self._restore_agent,
             "clock: agent": lambda act: self._step_clock("agent", act),
             "clock: queue server": lambda act: self._step_clock("server", act),
+            "power: both hosts": lambda act: self._cut_power(act, agent=True, server=True),
+            "power: agent's host": lambda act: self._cut_power(act, agent=True, server=False),
+            "power: queue server's host": lambda act: self._cut_power(act, agent=False, server=True),
         }
 
     # -- acts
@@ -179,9 +193,9 @@ class Stage:
         self._server.kill()
         return self._keep_down("queue server")
 
-    def _keep_down(self, part: str) -> Undo:
-        self._down[part] += 1
-        return lambda: self._down.subtract([part])
+    def _keep_down(self, *parts: str) -> Undo:
+        self._down.update(parts)
+        return lambda: self._down.subtract(parts)
 
     def _kill_shim(self, act: PlannedAct) -> Undo | None:
         shim = _pick(self.processes.shims(), act)
@@ -207,7 +221,7 @@ class Stage:
         disk.fill()
         return lambda: self._empty_disk(disk)
 
-    def _empty_disk(self, disk: SmallDisk) -> None:
+    def _empty_disk(self, disk: SmallDisk | LossyDisk) -> None:
         self._is_full = False
         disk.empty()
 
@@ -233,6 +247,23 @@ class Stage:
             return None
         clocks.shift(role, STEPS[int(act.pick * len(STEPS))])
         return lambda: clocks.shift(role, 0.0)
+
+    def _cut_power(self, act: PlannedAct, *, agent: bool, server: bool) -> Undo | None:
+        if self.power is None or not self.queue_server_is_usable() or self.testbed.agent is None:
+            return None
+        # On a slow machine jobs would not go on at all if hosts were cut again and again while they start.
+        if act.pick > STARTING_SHARE and not self._agent_is_connected():
+            return None
+        with self.power.cut(act.pick, agent=agent, server=server):
+            if agent:
+                self.processes.kill_agent()
+            if server:
+                self._server.process.kill()
+        if agent:
+            self.testbed.agent.kill()
+        if server:
+            self._server.kill()
+        return self._keep_down(*["supervisor"] * agent, *["queue server"] * server)
 
     # -- what runs
 
@@ -282,6 +313,13 @@ class Stage:
     def _agent_answers(self) -> bool:
         self.restart_dead()
         return self.testbed.agent is not None and self.testbed.agent._answers()
+
+    def _agent_is_connected(self) -> bool:
+        try:
+            status = self.testbed.status()
+        except ControlError:
+            return False
+        return bool(status["agent"]["id"] and status["server"]["reachable"])
 
     def _start_queue_server(self) -> None:
         # One that is killed while it starts is started again later.

@@ -23,12 +23,12 @@ TRUE_FAILURES: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
     (re.compile(r"times in a row"), frozenset({"kill", "stop", "disk", "power"})),
     (re.compile(r"No space left on device|disk is full|cannot be written"), frozenset({"disk"})),
     (re.compile(r"host was restarted"), frozenset({"power"})),
-    (re.compile(r"restored|older than|not in the journal|does not know"), frozenset({"restore"})),
+    (re.compile(r"restored|older than|neither its journal nor|does not know"), frozenset({"restore"})),
     (re.compile(r"No worker could be started"), frozenset({"kill", "stop", "disk"})),
 )
 
 #: What the failure of a job whose shim was killed says.
-SHIM_KILLED = re.compile(r"The process that (kept|was to keep) the job was killed")
+SHIM_KILLED = re.compile(r"The process that (kept|was to keep) the job (was killed|ended without noting)")
 
 
 class Verdict(msgspec.Struct):

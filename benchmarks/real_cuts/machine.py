@@ -1,0 +1,98 @@
+"""A small Debian machine under emulation with this checkout installed, whose power can be cut."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PARTS = ROOT / "tests" / "parts" / "vm"
+
+#: Where the checkout is in the machine.
+INSTALLED = Path("/opt/launchd")
+
+#: What the machine needs of the checkout.
+SOURCES = ("benchmarks", "ipc", "launchd", "tests/__init__.py", "tests/support", "workers")
+
+#: Python's own tools, and what only they need.
+NOT_NEEDED = shutil.ignore_patterns(
+    "__editable__*",
+    "hypothesis*",
+    "mypy*",
+    "numpy*",
+    "pip*",
+    "pytest*",
+    "ruff*",
+    "setuptools*",
+    "uv",
+    "uv-*",
+    "*mypyc*",
+)
+
+#: The version of Python in the machine.
+PYTHON = (3, 11)
+
+#: A boot, with all that happens in it, takes at most this long, in seconds.
+BOOT_SECONDS = 900
+
+#: Room on the machine's disk, in MiB.
+DISK_MEBIBYTES = 3000
+
+
+class CannotRun(Exception):
+    """The machine cannot run here; the text says why."""
+
+
+class Machine:
+    """The machine, with its disk in ``directory``; it runs only during :meth:`boot`."""
+
+    def __init__(self, directory: Path) -> None:
+        """Build what is missing of it, which takes some minutes once.
+
+        Raises:
+            CannotRun: it cannot be built here, or has another Python.
+        """
+        if sys.version_info[:2] != PYTHON:
+            raise CannotRun(f"The machine has Python {PYTHON[0]}.{PYTHON[1]}; run this with the same.")
+        if subprocess.run([PARTS / "build.sh"], check=False).returncode:
+            raise CannotRun("The machine cannot be built: it needs root, x86_64, and Debian with its package mirror.")
+        self._directory = directory
+        self._disk = directory / "disk.img"
+        self._overlay = directory / "overlay"
+        self._install()
+
+    def boot(self, arguments: Iterable[str], cut_when: str | None) -> Iterator[str]:
+        """Boot it, and yield what ``benchmarks.real_cuts.guest`` prints in it, until that or the machine has ended.
+
+        It is cut as soon as a line has the text ``cut_when`` in it.
+        """
+        script = self._directory / "script"
+        python = INSTALLED / "venv" / "bin" / "python"
+        quoted = " ".join(f"'{argument}'" for argument in arguments)
+        script.write_text(f"#!/bin/sh\ncd {INSTALLED} && exec {python} -m benchmarks.real_cuts.guest {quoted} 2>&1\n")
+        command = [str(PARTS / "run.sh"), "--script", str(script), "--disk", str(self._disk)]
+        command += ["--overlay", str(self._overlay), "--size", str(DISK_MEBIBYTES), "--timeout", str(BOOT_SECONDS)]
+        command += ["--cut-when", cut_when] if cut_when is not None else []
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                yield line.rstrip("\n")
+
+    def _install(self) -> None:
+        target = self._overlay / INSTALLED.relative_to("/")
+        for source in SOURCES:
+            copy = target / source
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, copy)
+            else:
+                shutil.copy2(ROOT / source, copy)
+        venv = target / "venv"
+        packages = venv / "lib" / f"python{PYTHON[0]}.{PYTHON[1]}" / "site-packages"
+        shutil.copytree(sysconfig.get_path("platlib"), packages, ignore=NOT_NEEDED)
+        (packages / "launchd.pth").write_text(f"{INSTALLED}\n")
+        (venv / "bin").mkdir()
+        (venv / "bin" / "python").symlink_to("/usr/bin/python3")
+        (venv / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
