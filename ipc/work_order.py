@@ -69,11 +69,22 @@ def _order_directory(directory: Path) -> Iterator[int]:
     A job's own directory is reached from it by its name alone: a ``Path`` would intern the name, and the interpreter's
     table of interned names would grow by a megabyte over some thousand jobs.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    if not directory.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        _sync_names(directory.parent)
     directory.chmod(PASSABLE)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _sync_names(directory: Path) -> None:
+    """Make the names in ``directory`` survive a power cut: what jobs leave there is found by them."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -134,7 +134,9 @@ class LocalProcessRunner(Runner):
         if job_files.is_locked(self._directory):
             return _handle(name, self._await_holder())
         if job_files.was_started(self._directory):
-            return _handle(name, records.read_holder(self._directory))
+            # The lock's content may be gone with a power cut; the record of the start is not.
+            started = records.read_started(self._directory)
+            return _handle(name, started.shim if started else records.read_holder(self._directory))
         return None
 
     def _await_holder(self) -> ProcessKey | None:

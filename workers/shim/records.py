@@ -12,14 +12,14 @@ Owns names, layout and durability of these files. Decides nothing.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from ipc.boot_clock import BootMoment
-from ipc.job_files import LOCK_FILE, STARTED_FILE
+from ipc.job_files import LOCK_FILE, OUTPUT_FILE, STARTED_FILE
 from workers.processes import ProcessKey
 
 COMMAND_FILE = "command.json"
@@ -58,9 +58,15 @@ class ExitRecord(msgspec.Struct, frozen=True):
     survivors: tuple[int, ...] = ()
 
 
+_started_decoder = msgspec.json.Decoder(StartedRecord)
 _key_decoder = msgspec.json.Decoder(ProcessKey)
 _stop_decoder = msgspec.json.Decoder(StopRecord)
 _exit_decoder = msgspec.json.Decoder(ExitRecord)
+
+
+def read_started(directory: Path) -> StartedRecord | None:
+    """Return the record of the start, or ``None``."""
+    return _read(directory / STARTED_FILE, _started_decoder)
 
 
 def read_command(directory: Path) -> ProcessKey | None:
@@ -84,6 +90,8 @@ def write_started(directory: Path, record: StartedRecord) -> None:
     # After the rename, so that file and directory go to the disk together: half the price of two.
     _sync(directory / STARTED_FILE)
     _sync(directory)
+    # The job's directory is as new as the record, and its name is in the directory of all jobs.
+    _sync(directory.parent)
 
 
 def write_command(directory: Path, command: ProcessKey) -> None:
@@ -97,7 +105,12 @@ def write_stop(directory: Path, record: StopRecord) -> None:
 
 
 def write_exit(directory: Path, record: ExitRecord) -> None:
-    """Write the record so that it survives a power cut, into the room reserved for it; raises :class:`OSError`."""
+    """Write the record so that it survives a power cut, into the room reserved for it; raises :class:`OSError`.
+
+    The newest output is made to survive before it: where the end of a job is known, so is what it printed.
+    """
+    with suppress(OSError):
+        _sync(directory / OUTPUT_FILE)
     data = msgspec.json.encode(record)
     with _opened(directory / EXIT_FILE, os.O_WRONLY | os.O_CREAT) as descriptor:
         # Written before it is cut: cutting first would give the reserved room away.

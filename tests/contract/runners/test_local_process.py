@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from ipc.errors import InvalidSpec, SubmitError
+from ipc.job_files import LOCK_FILE
 from ipc.settings import JobsConfig
 from ipc.states import JobState
 from ipc.work_order import write_order
@@ -20,7 +21,10 @@ from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
 from workers.output import OutputWriter
+from workers.processes import ProcessKey
 from workers.runners.local_process import LocalProcessRunner, host_environment
+from workers.shim import records
+from workers.shim.records import StartedRecord
 
 as_root = pytest.mark.root
 
@@ -293,7 +297,8 @@ def test_a_directory_removed_under_the_job_does_not_lose_the_outcome(directory: 
     runner, handle = job.submit()
     (pid,) = noted_pids(job, 1)
 
-    subprocess.run(["rm", "-rf", str(directory)], check=True)
+    # The shim may be adding a file.
+    wait_until(lambda: subprocess.run(["rm", "-rf", str(directory)], check=False).returncode == 0, what="it is removed")
     os.kill(pid, signal.SIGTERM)
 
     status = wait_for_end(runner, handle)
@@ -397,3 +402,19 @@ def test_a_disk_that_is_full_from_the_start_fails_the_job_with_a_sentence(small_
     with pytest.raises(SubmitError, match="No space left on device"):
         job.submit()
     assert job.runner().find(NAME) is None
+
+
+def test_a_job_whose_lock_lost_its_content_with_a_power_cut_says_that_the_host_was_restarted(directory: Path) -> None:
+    job = shell(directory, "true")
+    records.write_started(directory, StartedRecord(ProcessKey(2**22, 1, "another boot"), 1.0))
+    (directory / LOCK_FILE).touch()
+
+    runner = job.runner()
+    handle = runner.find(NAME)
+
+    assert handle is not None
+    status = runner.inspect(handle)
+    assert (status.state, status.message) == (
+        JobState.FAILED,
+        "The host was restarted while the job ran; its exit status is lost.",
+    )
