@@ -48,6 +48,8 @@ def test_an_item_that_the_agent_does_not_know_is_told_at_each_heartbeat_without_
 ) -> None:
     """The state directory is older than the server: an acknowledged item of which the journal knows nothing."""
     api.push(queue_and_agent.queue)
+    leased(api, queue_and_agent.agent, "before")
+    api.push(queue_and_agent.queue)
     item, lease = acknowledged(api, queue_and_agent.agent)
     unknown = [{"runQueueItemId": item, "lease": lease, "queueName": queue_and_agent.queue, "runName": "r"}]
     began = time.monotonic()
@@ -60,7 +62,7 @@ def test_an_item_that_the_agent_does_not_know_is_told_at_each_heartbeat_without_
     answer = api.watch(queue_and_agent.agent, held(item, lease))
     assert (answer["unknownToAgent"], answer["mustResume"]) == ([], False)
     assert api.watch(queue_and_agent.agent, held(item, 0))["unknownToAgent"] == [], "from an earlier journal"
-    assert api.watch(queue_and_agent.agent, held(item, lease + 1))["unknownToAgent"] == unknown
+    assert api.watch(queue_and_agent.agent, held(item, lease - 1))["unknownToAgent"] == unknown
 
 
 def test_a_leased_item_that_the_agent_does_not_know_goes_back(api: Api, queue_and_agent: QueueAndAgent) -> None:
@@ -106,6 +108,25 @@ def test_an_agent_that_registers_anew_takes_its_jobs_along(api: Api, queue_and_a
         0
     ]["success"]
     assert status_of(api, queue_and_agent.agent) == "KILLED"
+
+
+@pytest.mark.parametrize("machine", ["m-same", "m-other"])
+def test_an_agent_without_a_journal_takes_the_jobs_of_its_state_directory(
+    api: Api, queue_and_agent: QueueAndAgent, machine: str
+) -> None:
+    """The journal was lost: no earlier agent is named, and the one before has left, or is silent for long."""
+    before = api.create_agent(queue_and_agent.queue_id, incarnation="i1", machineId="m-same")
+    item = api.push(queue_and_agent.queue)
+    _, lease = acknowledged(api, before)
+    anew = api.create_agent(queue_and_agent.queue_id, incarnation="i2", machineId=machine)
+    assert api.watch(anew, incarnation="i2", wait=0)["mustResume"] is False, "the one before lives"
+    api.mutate("updateLaunchAgent", "success", launchAgentId=before, agentStatus="KILLED", incarnation="i1")
+    is_same = machine == "m-same"
+    assert api.watch(anew, incarnation="i2", wait=0)["mustResume"] is is_same
+    unknown = api.resume(anew, incarnation="i2", machineId=machine)["unknownToAgent"]
+    assert [(one["runQueueItemId"], one["lease"]) for one in unknown] == ([(item, lease)] if is_same else [])
+    known = [held(item, lease)] if is_same else []
+    assert api.watch(anew, *known, incarnation="i2", wait=0)["mustResume"] is False
 
 
 def status_of(api: Api, agent: str) -> str:
@@ -246,6 +267,37 @@ class TestRestored:
                 agent, {"runQueueItemId": item, "lease": lease, "sequence": 1, "status": "finished"}
             )
             assert (result["answer"], api.state(item)) == ("TAKEN", "FINISHED")
+
+    @pytest.mark.parametrize("number", [1, 500], ids=["known", "never given"])
+    def test_claims_pause_from_the_heartbeat_on_that_shows_it(self, server: RunningServer, number: int) -> None:
+        """What one heartbeat shows to be a restored database is not leased to others until its agent has resumed."""
+        with server.api() as api:
+            queue = api.create_queue("q")
+            agent, other = api.create_agent(queue, incarnation="a1"), api.create_agent(queue, incarnation="b1")
+            item = api.push("q")
+            server.restart()
+            assert api.watch(other, incarnation="b1")["mustResume"] is False
+            # A heartbeat from before the item's claim that arrives now says nothing of it.
+            assert api.watch(agent, incarnation="a1")["mustResume"] is False
+            # An item that waits here, and was acknowledged after the copy was made.
+            assert api.watch(agent, held(item, number), incarnation="a1")["mustResume"] is True
+            assert api.claim(other, "c1") == []
+            assert answers(api.resume(agent, held(item, number), incarnation="a1")) == ["TAKEN"]
+            assert api.state(item) == "CLAIMED"
+
+    def test_an_acknowledgement_that_was_forgotten_is_made_good_while_the_lease_goes_on(
+        self, server: RunningServer
+    ) -> None:
+        """The copy was made between lease and acknowledgement."""
+        with server.api() as api:
+            agent = api.create_agent(api.create_queue("q"), incarnation="a1")
+            item = api.push("q")
+            _, lease = leased(api, agent)
+            server.restart()
+            assert api.watch(agent, held(item, lease, acknowledged=False), incarnation="a1")["mustResume"] is False
+            assert api.watch(agent, held(item, lease), incarnation="a1")["mustResume"] is True
+            assert answers(api.resume(agent, held(item, lease), incarnation="a1")) == ["TAKEN"]
+            assert api.state(item) == "CLAIMED"
 
     def test_an_outcome_that_arrives_first_counts(self, server: RunningServer) -> None:
         with server.api() as api:

@@ -69,6 +69,8 @@ def _heartbeat(connection: Connection, context: Context, input: dict[str, Any]) 
         return Differences([], must_resume=False)
     timeout = context.app.settings.agent_timeout_seconds
     found = reconciliation.differences(connection, context.viewer, agent, held, timeout)
+    if found.is_restored:
+        restored.begin_pause(connection, agent.id, context.app.settings.restore_pause_seconds)
     if not found.must_resume:
         restored.is_back(connection, agent.id)
     return found
@@ -112,8 +114,8 @@ def _resume(
         timeout_seconds=settings.agent_timeout_seconds,
         given=restored.note_numbers(connection, agent.id, shown, settings.restore_pause_seconds),
     )
-    reconciliation.take_over(connection, resumption, input.get("previous_agent_ids") or ())
     agents.resume(connection, agent.id, identity, input.get("hostname"), input.get("version"))
+    reconciliation.take_over(connection, resumption, input.get("previous_agent_ids") or ())
     results = reconciliation.settle(connection, resumption, held or ())
     restored.is_back(connection, agent.id)
     known = [one.item_id for one in held or ()] + (input.get("known_item_ids") or [])

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
+from sqlalchemy import Connection, Float, bindparam, case, exists, insert, or_, select, update
 
 from launchd.server.errors import SecondIncarnation, UnknownAgent
 from launchd.server.models import AgentIdentity, EntityRecord, LaunchAgent, Viewer
@@ -16,7 +16,15 @@ from launchd.server.store.accounts.authorization import binds, may_use
 from launchd.server.store.clock import NOW
 from launchd.server.store.ids import new_id
 from launchd.server.store.launch.queues import require_queue_by_id
-from launchd.server.store.tables import entities, launch_agent_queues, launch_agents, projects, run_queues
+from launchd.server.store.launch.states import HELD
+from launchd.server.store.tables import (
+    entities,
+    launch_agent_queues,
+    launch_agents,
+    projects,
+    run_queue_items,
+    run_queues,
+)
 
 POLLING = "POLLING"
 KILLED = "KILLED"
@@ -56,6 +64,16 @@ _QUEUES_OF = (
     # A user who leaves a team takes no more of its items, with an agent registered before.
     .where(may_use(projects.c.entity_id))
     .order_by(launch_agent_queues.c.place)
+)
+_earlier = launch_agents.alias("earlier")
+_PREDECESSORS = (
+    select(_earlier.c.id)
+    .join(launch_agents, (_earlier.c.entity_id == agent.entity_id) & (_earlier.c.machine_id == agent.machine_id))
+    .where(agent.id == bindparam("of_id"), may_use(agent.entity_id), _earlier.c.id != agent.id)
+    .where(or_(_earlier.c.status == KILLED, NOW - _earlier.c.heard_at > bindparam("timeout", type_=Float)))
+    .where(
+        exists().where(run_queue_items.c.agent_id == _earlier.c.id, run_queue_items.c.state.in_(HELD)),
+    )
 )
 _UPDATE = update(launch_agents).where(agent.id == bindparam("of_id"))
 _HEARD = _UPDATE.values(heard_at=NOW, heartbeat_at=bindparam("now"))
@@ -151,6 +169,15 @@ def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> l
     """Agents of an entity, the newest first."""
     rows = connection.execute(_OF_ENTITY, {"of_entity": entity.id, **binds(viewer)}).all()
     return [_agent(connection, viewer, row) for row in rows]
+
+
+def predecessors(connection: Connection, viewer: Viewer, agent_id: str, timeout_seconds: float) -> list[str]:
+    """Agents that hold items and are no longer living, of the same state directory on the same machine.
+
+    The agent's journal does not name them where it was lost or restored.
+    """
+    values = {"of_id": agent_id, "timeout": timeout_seconds, **binds(viewer)}
+    return list(connection.execute(_PREDECESSORS, values).scalars())
 
 
 def is_living(found: LaunchAgent, timeout_seconds: float) -> bool:

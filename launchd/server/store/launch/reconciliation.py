@@ -21,7 +21,7 @@ from launchd.server.models import (
     Viewer,
 )
 from launchd.server.store.launch import acknowledgements, agents, lease_numbers, restored
-from launchd.server.store.launch.states import CLAIMED, ENDED, HELD, PENDING
+from launchd.server.store.launch.states import CLAIMED, ENDED, HELD, LEASED, PENDING
 from launchd.server.store.savepoints import each
 from launchd.server.store.tables import run_queue_items, run_queues
 
@@ -60,15 +60,20 @@ class Differences(msgspec.Struct, frozen=True):
 
     unknown_to_agent: list[HeldByServer]
     must_resume: bool
+    is_restored: bool = False
+    """The agent knows what this database has forgotten; see `restored`."""
 
 
 def take_over(connection: Connection, resumption: Resumption, previous_ids: Sequence[str]) -> None:
-    """Give the agent what its earlier registrations hold. Ids that the viewer may not use are ignored.
+    """Give the agent what its earlier registrations hold, also those that it does not name.
+
+    Ids that the viewer may not use are ignored.
 
     Raises:
-        SecondIncarnation: another living process is one of them.
+        SecondIncarnation: another living process is one of those that it names.
     """
-    for previous_id in dict.fromkeys(previous_ids):
+    unnamed = agents.predecessors(connection, resumption.viewer, resumption.agent_id, resumption.timeout_seconds)
+    for previous_id in dict.fromkeys((*previous_ids, *unnamed)):
         earlier = agents.find_agent(connection, resumption.viewer, previous_id)
         if earlier is None or earlier.id == resumption.agent_id:
             continue
@@ -147,40 +152,37 @@ def differences(
     connection: Connection, viewer: Viewer, found: LaunchAgent, held: Sequence[HeldItem], timeout_seconds: float
 ) -> Differences:
     """Compare what a living agent says it holds with what is known here; changes nothing."""
-    must_resume = found.status == agents.KILLED or _can_settle(connection, viewer, found, held, timeout_seconds)
-    return Differences(unknown_to(connection, found.id, held), must_resume)
-
-
-def _can_settle(
-    connection: Connection, viewer: Viewer, found: LaunchAgent, held: Sequence[HeldItem], timeout_seconds: float
-) -> bool:
-    """Whether the agent's resumption would change something. An item that has ended would not."""
-    if not held:
-        return False
-    given = lease_numbers.highest(connection)
-    if any(lease_numbers.is_from_the_future(shown.lease, given) for shown in held):
-        return True
-    by_id = {row.id: row for row in connection.execute(_SHOWN, {"ids": [shown.item_id for shown in held]})}
-    identity = AgentIdentity(incarnation=found.incarnation)
-    return any(
-        _is_unsettled(connection, viewer, found, shown, by_id[shown.item_id], identity, timeout_seconds)
-        for shown in held
-        if shown.item_id in by_id
+    rows = (
+        {row.id: row for row in connection.execute(_SHOWN, {"ids": [shown.item_id for shown in held]})} if held else {}
     )
+    pairs = [(shown, rows[shown.item_id]) for shown in held if shown.item_id in rows]
+    is_restored = _shows_the_future(connection, held) or any(_is_forgotten(found, shown, row) for shown, row in pairs)
+    must_resume = (
+        is_restored
+        or found.status == agents.KILLED
+        or bool(agents.predecessors(connection, viewer, found.id, timeout_seconds))
+        or any(_can_move(connection, viewer, found, shown, row, timeout_seconds) for shown, row in pairs)
+    )
+    return Differences(unknown_to(connection, found.id, held), must_resume, is_restored)
 
 
-def _is_unsettled(
-    connection: Connection,
-    viewer: Viewer,
-    found: LaunchAgent,
-    shown: HeldItem,
-    row: Any,
-    identity: AgentIdentity,
-    timeout_seconds: float,
+def _shows_the_future(connection: Connection, held: Sequence[HeldItem]) -> bool:
+    given = lease_numbers.highest(connection) if held else 0
+    return any(lease_numbers.is_from_the_future(shown.lease, given) for shown in held)
+
+
+def _is_forgotten(found: LaunchAgent, shown: HeldItem, row: Any) -> bool:
+    """Whether only a restored database can have forgotten what the agent says: it has acknowledged the item."""
+    if row.state == LEASED:
+        return shown.acknowledged and row.agent_id == found.id and row.lease_number == shown.lease
+    return shown.acknowledged and row.state == PENDING
+
+
+def _can_move(
+    connection: Connection, viewer: Viewer, found: LaunchAgent, shown: HeldItem, row: Any, timeout_seconds: float
 ) -> bool:
-    if row.state == PENDING:
-        return shown.acknowledged
+    """Whether the item would become the agent's when it resumes. One that has ended would not."""
     if row.state not in HELD or row.agent_id == found.id or row.lease_number != shown.lease:
         return False
     holder = agents.find_agent(connection, viewer, row.agent_id or "")
-    return holder is None or _is_succeeded(holder, identity, timeout_seconds)
+    return holder is None or _is_succeeded(holder, AgentIdentity(incarnation=found.incarnation), timeout_seconds)

@@ -1,8 +1,9 @@
 """A database that is older than what its agents know, because it was restored from a copy.
 
-It shows when an agent names a lease number that this database has never given. From then on the numbers go on above
-that one, the epoch is one higher, and claims pause: other agents may run items that wait here. The pause ends when the
-agents that were living before this server started have come back, at the latest after a limit.
+It shows when an agent names a lease number that this database has never given, or an item that it has acknowledged and
+that waits here, or is only leased. From then on the epoch is one higher, and claims pause: other agents may run items
+that wait here. The pause ends when the agents that were living before this server started have come back, at the latest
+after a limit. When such an agent resumes, the numbers go on above its own.
 """
 
 import logging
@@ -37,6 +38,7 @@ _LAST_HEARD = select(func.max(agent.heartbeat_at)).where(_IS_EXPECTED)
 _LEAST_SILENCE = select(NOW - func.max(agent.heard_at)).where(_IS_EXPECTED)
 # By the wall clock, because `heard_at` is renewed after a boot.
 _AWAIT = update(launch_agents).values(awaited=and_(_IS_EXPECTED, agent.heartbeat_at >= bindparam("since")))
+_AWAIT_AGENT = update(launch_agents).where(agent.id == bindparam("of_id")).values(awaited=True)
 _RESET = update(server_state).values(claims_paused_until=null(), restored_at=null())
 _PAUSE = update(server_state).values(claims_paused_until=NOW + bindparam("seconds", type_=Float))
 _NOTE_RESTORED = (
@@ -100,14 +102,23 @@ def note_numbers(connection: Connection, agent_id: str, shown: int, pause_second
     given = lease_numbers.highest(connection)
     if lease_numbers.is_from_the_future(shown, given):
         lease_numbers.raise_to(connection, shown)
-        if connection.execute(_NOTE_RESTORED).rowcount:
-            connection.execute(_PAUSE, {"seconds": pause_seconds})
-            logger.warning(
-                "An agent has a lease that this database never gave: it was restored from a copy. Claims pause until"
-                " the other agents are heard.",
-                extra={"agent": agent_id, "lease": shown, "given": given, "seconds": pause_seconds},
-            )
+        begin_pause(connection, agent_id, pause_seconds)
     return given
+
+
+def begin_pause(connection: Connection, agent_id: str, pause_seconds: float) -> None:
+    """Pause claims, because the agent has shown that this database is a restored one, unless they were just now.
+
+    The agent is waited for, also where it was heard before: that heartbeat may have been on its way for long.
+    """
+    connection.execute(_AWAIT_AGENT, {"of_id": agent_id})
+    if connection.execute(_NOTE_RESTORED).rowcount:
+        connection.execute(_PAUSE, {"seconds": pause_seconds})
+        logger.warning(
+            "An agent has an item that this database does not know as that agent's: it was restored from a copy."
+            " Claims pause until the other agents are heard.",
+            extra={"agent": agent_id, "seconds": pause_seconds},
+        )
 
 
 def is_back(connection: Connection, agent_id: str) -> None:
