@@ -99,7 +99,11 @@ def test_their_agent_runs_jobs_reports_failures_and_leaves(wandb_env: WandbEnv, 
     assert failed["state"] == "FAILED"
     assert "local-process" in failed["message"]
     _assert_error_file(wandb_env, api, known["name"], bad)
-    assert [found["agentStatus"] for found in _agents(api) if found["id"] == known["id"]] == ["KILLED"]
+    wait_until(lambda: _status_of(api, known["id"]) == "KILLED", PATIENCE, "the word of the agent that left")
+
+
+def _status_of(api: Api, agent_id: str) -> str:
+    return next(str(found["agentStatus"]) for found in _agents(api) if found["id"] == agent_id)
 
 
 def _agents(api: Api) -> list[dict[str, Any]]:

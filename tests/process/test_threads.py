@@ -20,7 +20,7 @@ from launchd.cli import main
 def fail(self, client):
     raise RuntimeError("on purpose")
 
-server.ControlServer._serve = fail
+server.ControlServer._serve_guarded = fail
 main(["agent", "-c", sys.argv[1]])
 """
 
