@@ -63,7 +63,9 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="session")
 def queue_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The queue server of this process of the run, for all tests that neither kill nor configure one."""
-    with running_server(tmp_path_factory.mktemp("queue-server"), empty=True) as running:
+    # An agent of one test that shows a number from nowhere must not pause the claims of the others.
+    options = ("--restore-pause-seconds", "0")
+    with running_server(tmp_path_factory.mktemp("queue-server"), *options, empty=True) as running:
         yield running
 
 

@@ -80,5 +80,6 @@ def _record(
         spec=spec,
         raw_spec=json.dumps(raw),
         claimed_at=now,
+        lease=item.lease,
         state_at=now,
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from launchd.agent.job_record import JobRecord
-from launchd.client.queue_server import Report
+from launchd.client.queue_server import HeldItem, Report
 
 
 class JobEnd(msgspec.Struct, frozen=True):
@@ -82,7 +82,13 @@ def report_of(job: JobRecord) -> Report:
         stage=job.stage,
         exit_code=job.exit_code,
         occurred_at=job.state_at,
+        lease=job.lease or None,
     )
+
+
+def held_item(job: JobRecord) -> HeldItem:
+    """Return ``job`` as an item that this agent holds."""
+    return HeldItem(job.item_id, job.lease, job.spec.run_id, job.acknowledged)
 
 
 def outcome_of(job: JobRecord, directory: str) -> JobOutcome:
@@ -116,3 +122,19 @@ def decode_requeue(body: str) -> RequeuedRun:
     """Return the requeued run in the body of a row."""
     # Not by msgspec: run specs may hold NaN and numbers of any length.
     return RequeuedRun(**json.loads(body))
+
+
+def summary(kind: str, body: str) -> str:
+    """Return in a few words what a row says."""
+    try:
+        match kind:
+            case JobOutcome.kind:
+                report = decode_outcome(body).report
+                return f"{report.status}: {report.message}" if report.message else report.status
+            case JobWarning.kind:
+                return decode_warning(body).message
+            case _:
+                return f"run {decode_requeue(body).run_spec.get('run_id')} into queue {decode_requeue(body).queue}"
+    except (ValueError, TypeError) as error:
+        # What is msgspec's of these is a ValueError, too.
+        return f"cannot be read: {error}"

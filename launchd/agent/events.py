@@ -12,14 +12,15 @@ from typing import Any
 
 import msgspec
 
-from launchd.client.queue_server import Capabilities, ClaimedItem, StopRequest
+from launchd.client.queue_server import Capabilities, ClaimedItem, HeldByServer, ItemAnswer, Resumed, StopRequest
 
 
 class Registered(msgspec.Struct, frozen=True):
     """The agent is registered at the queue server, for the queues ``queue_names`` of ``entity``.
 
     ``agent_id`` and ``agent_name`` are empty at an old W&B server, which keeps no record of agents.
-    ``for_team`` says that the entity is a team.
+    ``for_team`` says that the entity is a team. ``resumed`` says what the registration settled about the items of the
+    agent; ``None`` for a new agent at a W&B server.
     """
 
     agent_id: str
@@ -28,6 +29,7 @@ class Registered(msgspec.Struct, frozen=True):
     queue_names: tuple[str, ...]
     capabilities: Capabilities
     for_team: bool = False
+    resumed: Resumed | None = None
 
 
 class RegistrationRefused(msgspec.Struct, frozen=True):
@@ -66,18 +68,42 @@ class StopRequested(msgspec.Struct, frozen=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """The queue server answered an acknowledgement; ``refusal`` says why the item must not run although accepted."""
+    """The queue server answered the acknowledgement of an item under ``lease``.
+
+    ``message`` says why the answer is a no; ``refusal`` says why the item must not run although it was taken.
+    """
 
     item_id: str
-    accepted: bool
+    lease: int
+    answer: ItemAnswer
+    message: str | None = None
     refusal: str | None = None
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """These rows of the outbox were delivered, or refused for good (``refusal``)."""
+    """The queue server has what these rows of the outbox say."""
 
     ids: tuple[int, ...]
-    refusal: str | None = None
+
+
+class Undeliverable(msgspec.Struct, frozen=True):
+    """The queue server will not take these rows of the outbox, however often they are sent; ``reason`` says why."""
+
+    ids: tuple[int, ...]
+    reason: str
+
+
+class ItemsUnknown(msgspec.Struct, frozen=True):
+    """The queue server holds these items as this agent's, and the agent did not say so, twice in a row."""
+
+    items: tuple[HeldByServer, ...]
+
+
+class RegistrationLost(msgspec.Struct, frozen=True):
+    """The agent ``agent_id`` has to register again; ``reason`` says why."""
+
+    agent_id: str
+    reason: str
 
 
 class ServerContact(msgspec.Struct, frozen=True):
@@ -119,11 +145,13 @@ class ThreadDied(msgspec.Struct, frozen=True):
     error: str
 
 
-ServerEvent = (
-    Registered | RegistrationRefused | QueueError | Claimed | StopRequested | Acknowledged | Delivered | ServerContact
-)
+#: What the queue server says of items and of reports on them.
+ItemEvent = Claimed | StopRequested | ItemsUnknown | Acknowledged | Delivered | Undeliverable
 
-Event = ServerEvent | WorkerSpawned | WorkerSpawnFailed | ControlRequest | SignalReceived | ThreadDied
+#: How the agent stands with the queue server.
+LinkEvent = Registered | RegistrationRefused | RegistrationLost | QueueError | ServerContact
+
+Event = ItemEvent | LinkEvent | WorkerSpawned | WorkerSpawnFailed | ControlRequest | SignalReceived | ThreadDied
 
 
 class EventQueue:

@@ -22,7 +22,6 @@ from ipc.messages import (
     Heartbeat,
     Hello,
     PhaseChanged,
-    SubmitApproved,
     Submitted,
     Submitting,
     WarningRaised,
@@ -31,17 +30,19 @@ from ipc.run_spec import SCHEDULER_URI
 from ipc.states import TERMINAL_STATES, IllegalTransition, JobState
 from launchd.agent.admission import Admitted, Rejected, admit, unreadable
 from launchd.agent.clock import Clock, SystemClock
-from launchd.agent.deliveries import DeliveryBody, JobWarning, RequeuedRun, outcome_of
+from launchd.agent.deliveries import JobWarning
 from launchd.agent.events import Acknowledged
-from launchd.agent.job_record import JobRecord, fail, finish, requeued_spec, restart, transition
+from launchd.agent.item_settlement import ItemSettlement
+from launchd.agent.job_ends import JobEnds
+from launchd.agent.job_record import JobRecord, fail, finish, restart, transition
 from launchd.agent.job_table import ActiveJob, JobTable
-from launchd.agent.journal import Journal
+from launchd.agent.journal import Journal, JournalError
 from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
-from launchd.agent.worker_assignment import WorkerAssignment, bounded_reason, stop_command
-from launchd.client.queue_server import ClaimedItem, StopRequest
+from launchd.agent.worker_assignment import LOSSES_TO_SET_ASIDE, WorkerAssignment, bounded_reason, stop_command
+from launchd.client.queue_server import ClaimedItem, HeldByServer, Resumed, StopRequest
 
 #: A worker that lived this long, in seconds, did not die of what its predecessor died of.
 HEALTHY_WORKER_SECONDS = 60.0
@@ -62,18 +63,32 @@ class JobController:
         keys: SubmitterKeys,
         clock: Clock | None = None,
     ) -> None:
-        #: Configuration and policy in force; replaced as a whole by a reload.
-        self.context = context
-        #: What happened since the start of the agent, for ``launchd status``.
-        self.counters: Counter[str] = Counter()
+        clock = clock or SystemClock()
+        records = RecordWriter(journal, table, outbox, self._fail_unexpectedly)
         self._journal = journal
         self._table = table
         self._pool = pool
         self._outbox = outbox
         self._keys = keys
-        self._clock = clock or SystemClock()
-        self._records = RecordWriter(journal, table, outbox, self._fail_unexpectedly)
-        self._assignment = WorkerAssignment(self._records, table, pool, keys, self._clock)
+        self._clock = clock
+        self._records = records
+        self._assignment = WorkerAssignment(records, table, pool, keys, clock)
+        self._ends = JobEnds(records, journal, table, pool, keys, context, clock)
+        self._settlement = ItemSettlement(records, journal, table, outbox, self._assignment, self._ends, clock)
+
+    @property
+    def context(self) -> AgentContext:
+        """Configuration and policy in force; replaced as a whole by a reload."""
+        return self._ends.context
+
+    @context.setter
+    def context(self, context: AgentContext) -> None:
+        self._ends.context = context
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What happened since the start of the agent, for ``launchd status``."""
+        return self._ends.counters
 
     # -- after a start of the agent
 
@@ -87,49 +102,33 @@ class JobController:
         jobs = self._journal.active_jobs()
         hit("supervisor.adopting")
         for job in jobs:
-            self._table.put(ActiveJob(job, adopting=job.may_exist_outside))
-            with self._records.border(job.item_id):
-                self._restore(job)
+            self._settlement.restore(job)
         if jobs:
             log.info("The jobs of the previous agent process are taken over.", extra={"jobs": len(jobs)})
 
-    def _restore(self, before: JobRecord) -> None:
-        job = before
-        if not job.may_exist_outside and job.state is not JobState.CLAIMED:
-            job = restart(job, self._clock.now(), "The agent was restarted; the job starts over.")
-        restored = msgspec.structs.replace(job, losses=0)
-        if restored != before:
-            self._records.save(restored)
-
     # -- from the queue server
-
-    def acknowledge_all(self) -> None:
-        """Acknowledge again the items for which the queue server has not confirmed it: after a registration."""
-        for active in self._table:
-            if not active.job.acknowledged:
-                self._acknowledge(active.job)
 
     def on_claimed(self, items: Iterable[ClaimedItem], agent_id: str) -> None:
         """Admit items that were leased to this agent under ``agent_id``."""
         for item in items:
             active = self._table.get(item.item_id)
             if active is not None:
-                # Leased again because the acknowledgement was lost: it needs another one, not another run.
-                self._acknowledge(active.job)
+                with self._records.border(item.item_id):
+                    self._settlement.on_leased_again(active, item, agent_id)
                 continue
             try:
                 hit("supervisor.claimed")
                 self._on_new_item(item, agent_id)
+            except JournalError as error:
+                log.error("An item is left to its lease.", extra={"item": item.item_id, "why": str(error)})
             except Exception as error:
                 log.exception("Admitting an item raised an unexpected error.", extra={"item": item.item_id})
                 self._reject_unexpectedly(item, agent_id, error)
 
     def _on_new_item(self, item: ClaimedItem, agent_id: str) -> None:
         before = self._journal.job(item.item_id)
-        if before is not None and before.is_over:
-            log.warning("An item that is over was leased again; its outcome is sent again.", extra=log_fields(before))
-            self._acknowledge(before)
-            self._send_outcome(before)
+        if before is not None:
+            self._settlement.on_known_item(before, item, agent_id)
         elif self._exceeds_scheduler_limit(item):
             log.warning("A sweep scheduler over max_schedulers is left to its lease.", extra={"item": item.item_id})
         else:
@@ -143,14 +142,14 @@ class JobController:
                 self._start(job, submitter_key)
             case Rejected(job, error):
                 log.info("A job was claimed.", extra=log_fields(job))
-                self._finish(fail(job, error.report(), self._clock.now()))
+                self._ends.finish(fail(job, error.report(), self._clock.now()))
 
     def _reject_unexpectedly(self, item: ClaimedItem, agent_id: str, error: Exception) -> None:
         # No worker has it yet. Its own record may be what cannot be written.
         self._table.remove(item.item_id)
         try:
             job = unreadable(item, agent_id, self.context, self._clock.now())
-            self._finish(fail(job, _unexpected(error), self._clock.now()))
+            self._ends.finish(fail(job, _unexpected(error), self._clock.now()))
         except Exception:
             log.exception("An item cannot even be failed; it is left to its lease.", extra={"item": item.item_id})
 
@@ -166,42 +165,27 @@ class JobController:
             self._keys.keep(job.key_name, submitter_key)
         except OSError as error:
             sentence = f"The submitter's API key could not be kept on {self.context.hostname}: {error.strerror}."
-            self._finish(fail(job, ErrorReport("agent", "KeyNotKept", sentence), self._clock.now()))
+            self._ends.finish(fail(job, ErrorReport("agent", "KeyNotKept", sentence), self._clock.now()))
             return
-        self._table.put(ActiveJob(job))
+        self._table.put(ActiveJob(job, phase_at=self._clock.monotonic()))
         self._records.save(job)
         self._records.after_commit(job.item_id, lambda: hit("supervisor.journaled"))
-        self._acknowledge(job)
-
-    def _acknowledge(self, job: JobRecord) -> None:
-        self._records.after_commit(job.item_id, lambda: self._outbox.acknowledge(job))
+        self._settlement.acknowledge(job)
 
     def on_acknowledged(self, answer: Acknowledged) -> None:
         """Act on the queue server's answer to an acknowledgement."""
-        with self._records.border(answer.item_id):
-            hit("supervisor.acknowledged")
-            active = self._table.get(answer.item_id)
-            if active is None or active.job.acknowledged:
-                return
-            if answer.refusal is not None:
-                self._fail(active, ErrorReport("agent", "SweepOver", answer.refusal))
-            elif answer.accepted or active.job.handle is not None:
-                self._records.save(msgspec.structs.replace(active.job, acknowledged=True))
-                self._approve_submit(active)
-            else:
-                log.warning(
-                    "The queue server gave the item to another agent; the job is dropped.", extra=log_fields(active.job)
-                )
-                self._drop(active.job)
+        self._settlement.on_acknowledged(answer)
 
-    def _drop(self, job: JobRecord) -> None:
-        # Without the acknowledgement no worker was permitted to create a workload: nothing exists outside.
-        self._journal.forget(job.item_id)
-        self._table.remove(job.item_id)
-        self._forget_key(job)
-        worker = self._pool.worker_of(job.item_id)
-        if worker is not None:
-            worker.kill("its item belongs to another agent")
+    def on_registered(self, resumed: Resumed | None, agent_id: str) -> None:
+        """Act on a registration as ``agent_id``, and on what it settled about the items of this agent.
+
+        Items that the queue server has not confirmed are acknowledged again.
+        """
+        self._settlement.on_registered(resumed or Resumed(), agent_id)
+
+    def on_items_unknown(self, items: Iterable[HeldByServer], agent_id: str) -> None:
+        """Take up, or fail, items that the queue server holds as those of this agent, ``agent_id``, unknown to it."""
+        self._settlement.on_items_unknown(items, agent_id)
 
     def stop(self, request: StopRequest) -> bool:
         """Stop the job of an item; returns whether it is one of this agent's active jobs.
@@ -225,18 +209,26 @@ class JobController:
         if worker is not None:
             worker.send(stop_command(job, self.context))
         elif not job.may_exist_outside:
-            self._finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
+            self._ends.finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
+        else:
+            # One that was set aside gets the worker that stops it at once.
+            active.assign_at = self._clock.monotonic()
 
     # -- from a worker
 
     def on_event(self, worker: JobWorker, event: Event) -> None:
         """Act on what the worker of a job reports."""
-        active = self._table.get(worker.item_id)
+        active = self._job_of(worker)
         if active is None:
             return
         with self._records.border(active.job.item_id):
             self._count_adoption(active)
             self._on_event(active, event)
+
+    def _job_of(self, worker: JobWorker) -> ActiveJob | None:
+        """Return the job that ``worker`` has; a job that waits for a worker has none of the workers before."""
+        active = self._table.get(worker.item_id)
+        return active if active is not None and active.assign_at is None else None
 
     def _on_event(self, active: ActiveJob, event: Event) -> None:
         job = active.job
@@ -246,16 +238,16 @@ class JobController:
             case Submitting():
                 self._records.save(msgspec.structs.replace(job, recorded=True))
                 active.awaiting_submit = True
-                self._approve_submit(active)
+                self._assignment.approve_submit(active)
             case Submitted(handle):
                 hit("supervisor.submitted")
                 self._records.save(msgspec.structs.replace(job, handle=handle, recorded=True))
                 # Commit early, so that an adopting worker has the handle.
                 self._journal.request_commit()
-                self._forget_key(job)
+                self._ends.forget_key(job)
             case WarningRaised(message, stage):
                 log.warning("A job has a warning.", extra=log_fields(job) | {"warning": message})
-                self._deliver(job, JobWarning(message, stage))
+                self._ends.deliver(job, JobWarning(message, stage))
             case Finished() | Failed():
                 # It counts once its sender has left with exit code 0.
                 active.reported_outcome = event
@@ -286,6 +278,7 @@ class JobController:
         if state is JobState.CLAIMED:
             job = msgspec.structs.replace(job, recorded=False, handle=None)
         if state is not before.state:
+            active.phase_at = self._clock.monotonic()
             log.info("A job changed its state.", extra=log_fields(job) | {"before": str(before.state)})
         # Also where only the message is new: the number of a report must not be given again after a restart.
         self._records.save(job)
@@ -297,17 +290,9 @@ class JobController:
         if active is not None and active.job.state is job.state:
             self._outbox.publish_status(active.job)
 
-    def _approve_submit(self, active: ActiveJob) -> None:
-        """Permit the waiting worker to create the workload, once the item is acknowledged and the name is on disk."""
-        job = active.job
-        worker = self._pool.worker_of(job.item_id)
-        if worker is not None and job.acknowledged and active.awaiting_submit:
-            active.awaiting_submit = False
-            self._records.after_commit(job.item_id, lambda: _send_submit_approved(worker, job.name))
-
     def on_exit(self, worker: JobWorker, exit_code: int) -> None:
         """Act on the death of a worker; everything it sent has been handled."""
-        active = self._table.get(worker.item_id)
+        active = self._job_of(worker)
         has_outcome = active is None or active.reported_outcome is not None
         lost = was_lost(exit_code, has_outcome)
         worker.reap(lost=lost)
@@ -331,18 +316,18 @@ class JobController:
         hit("supervisor.outcome")
         job, now = active.job, self._clock.now()
         if job.failure is not None:
-            self._finish(fail(job, job.failure, now))
+            self._ends.finish(fail(job, job.failure, now))
             return
         try:
             match outcome:
                 case Finished(state, result):
-                    self._finish(finish(job, state, result, now))
+                    self._ends.finish(finish(job, state, result, now))
                 case Failed(report):
-                    self._finish(fail(job, report, now))
+                    self._ends.finish(fail(job, report, now))
         except IllegalTransition as error:
             log.error("A worker reported an impossible outcome.", extra=log_fields(job) | {"error": str(error)})
             sentence = f"Its worker reported an outcome that is impossible: {error}."
-            self._fail(active, ErrorReport("agent", "ImpossibleOutcome", sentence))
+            self._ends.fail(active, ErrorReport("agent", "ImpossibleOutcome", sentence))
 
     # -- losses and deadlines
 
@@ -355,16 +340,29 @@ class JobController:
         # The death of the fork server, and what the host has not to give, is not held against the job.
         is_counted = exit_code not in (WorkerExit.UNKNOWN, WorkerExit.STARVED)
         if job.may_exist_outside:
-            self._assignment.reassign(active, msgspec.structs.replace(job, losses=self._losses_in_a_row(active)))
+            self._on_worker_of_workload_lost(active, how, exit_code)
         elif timeout_error is not None:
-            self._finish(fail(job, timeout_error, self._clock.now()))
+            self._ends.finish(fail(job, timeout_error, self._clock.now()))
         elif job.stop_reason is not None:
-            self._finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
+            self._ends.finish(finish(job, JobState.STOPPED, ExitResult(), self._clock.now()))
         elif is_counted and job.losses + 1 >= self.context.config.launchd.jobs.max_attempts:
-            self._finish(fail(job, self._worker_lost_report(job, how), self._clock.now()))
+            self._ends.finish(fail(job, self._worker_lost_report(job, how), self._clock.now()))
         else:
             again = restart(job, self._clock.now(), f"The worker {how}; the job starts over.")
             self._assignment.reassign(active, msgspec.structs.replace(again, losses=job.losses + is_counted))
+
+    def _on_worker_of_workload_lost(self, active: ActiveJob, how: str, exit_code: int) -> None:
+        if exit_code == WorkerExit.STARVED:
+            # The next one, a little later, may get from the host what this one did not.
+            return
+        losses = active.job.losses if exit_code == WorkerExit.UNKNOWN else self._losses_in_a_row(active)
+        job = msgspec.structs.replace(active.job, losses=losses)
+        if job.losses >= LOSSES_TO_SET_ASIDE:
+            sentence = f"Its workers were lost {job.losses} times in a row, the last one {how}; it is tried again."
+            log.error("Whether a job runs is not known.", extra=log_fields(job) | {"why": sentence})
+            job = transition(job, JobState.UNKNOWN, self._clock.now(), sentence)
+            self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
+        self._assignment.reassign(active, job)
 
     def _losses_in_a_row(self, active: ActiveJob) -> int:
         was_healthy = self._clock.monotonic() - active.assigned_at > HEALTHY_WORKER_SECONDS
@@ -387,51 +385,6 @@ class JobController:
         """Give workers to the jobs that have none, and order those that are missing."""
         self._assignment.assign_workers(self.context, keep_spares=keep_spares)
 
-    # -- the end of a job
-
-    def _fail(self, active: ActiveJob, report: ErrorReport) -> None:
-        """Fail a job: at once where nothing can exist outside, else once its workload has been stopped."""
-        job = active.job
-        worker = self._pool.worker_of(job.item_id)
-        if not job.may_exist_outside:
-            self._finish(fail(job, report, self._clock.now()))
-            if worker is not None:
-                worker.kill("its job is over")
-            return
-        was_stopping = job.stop_reason is not None
-        reason = job.stop_reason or report.message
-        self._records.save(msgspec.structs.replace(job, stop_reason=reason, failure=job.failure or report))
-        if worker is not None and not was_stopping:
-            worker.send(stop_command(active.job, self.context))
-
-    def _finish(self, job: JobRecord) -> None:
-        log.info(
-            "A job is over.",
-            extra=log_fields(job) | {"outcome": str(job.state), "why": job.message, "exit_code": job.exit_code},
-        )
-        self.counters[job.state] += 1
-        self._journal.save(job)
-        self._table.remove(job.item_id)
-        self._forget_key(job)
-        self._send_outcome(job)
-        if job.state is JobState.PREEMPTED:
-            self._requeue(job)
-        self._records.after_commit(job.item_id, lambda: hit("supervisor.outcome_journaled"))
-
-    def _forget_key(self, job: JobRecord) -> None:
-        if job.submitter_key:
-            self._keys.forget(job.key_name)
-
-    def _send_outcome(self, job: JobRecord) -> None:
-        self._deliver(job, outcome_of(job, self.context.job_directory(job.name)))
-
-    def _requeue(self, job: JobRecord) -> None:
-        spec = requeued_spec(job, self.context.entity)
-        if spec is None:
-            log.warning("A preempted job is not put back into its queue.", extra=log_fields(job))
-            return
-        self._deliver(job, RequeuedRun(self.context.entity, job.queue, spec))
-
     # -- errors of one job
 
     def _fail_unexpectedly(self, item_id: str, error: Exception) -> None:
@@ -439,7 +392,7 @@ class JobController:
         if active is None:
             return
         try:
-            self._fail(active, _unexpected(error))
+            self._ends.fail(active, _unexpected(error))
         except Exception:
             # Its record stays in the journal as it was last written; the next start of the agent takes it over.
             log.exception("A job cannot even be failed; it is set aside until the next start.", extra={"item": item_id})
@@ -447,9 +400,6 @@ class JobController:
             worker = self._pool.worker_of(item_id)
             if worker is not None:
                 worker.kill("its job is set aside")
-
-    def _deliver(self, job: JobRecord, body: DeliveryBody) -> None:
-        self._records.deliver(job, body, self._clock.now())
 
 
 def was_lost(exit_code: int, has_outcome: bool) -> bool:
@@ -461,11 +411,6 @@ def was_lost(exit_code: int, has_outcome: bool) -> bool:
     if exit_code == WorkerExit.DONE:
         return not has_outcome
     return exit_code not in (WorkerExit.DETACHED, WorkerExit.ORPHANED)
-
-
-def _send_submit_approved(worker: JobWorker, name: str) -> None:
-    hit("supervisor.submit_approved")
-    worker.send(SubmitApproved(name))
 
 
 def _unexpected(error: Exception) -> ErrorReport:

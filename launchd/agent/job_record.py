@@ -24,12 +24,13 @@ class JobRecord(msgspec.Struct, frozen=True):
 
     Its fields are JSON in the journal: a field may be added with a default, and is never renamed.
 
-    ``agent_id`` is the id under which this agent claimed it, which a change of its queues replaces. ``attempt`` counts
+    ``agent_id`` is the id under which this agent claimed it, which a change of its queues replaces. ``lease`` is the
+    number of the item's lease; at a W&B server, which numbers none, it counts the further leases. ``attempt`` counts
     the starts of the job, from 1; ``name`` is the workload name of that attempt. ``sequence`` counts the changes, and
     is in the journal before the queue server sees it. ``recorded`` says that the workload may exist outside;
     ``acknowledged`` that the queue server confirmed the item as this agent's; ``losses`` counts the workers that died
     over this job in a row. ``stop_reason`` is set once the job is to be stopped, ``failure`` where it fails once its
-    workload has been stopped.
+    workload has been stopped. ``raw_spec`` is empty where only the work order of the job was left.
     """
 
     item_id: str
@@ -40,6 +41,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     spec: RunSpec
     raw_spec: str
     claimed_at: float
+    lease: int = 0
     state: JobState = JobState.CLAIMED
     state_at: float = 0.0
     sequence: int = 0
@@ -133,7 +135,7 @@ def requeued_spec(job: JobRecord, agent_entity: str) -> dict[str, Any] | None:
     As W&B's agent does it: only for runs of the agent's own entity, at most
     :data:`MAX_RESUMES` times, under the same run id and without the sweep.
     """
-    if job.spec.entity != agent_entity or job.spec.resume_count >= MAX_RESUMES:
+    if job.spec.entity != agent_entity or job.spec.resume_count >= MAX_RESUMES or not job.raw_spec:
         return None
     spec: dict[str, Any] = json.loads(job.raw_spec)
     spec.pop("sweep_id", None)

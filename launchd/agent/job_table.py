@@ -15,15 +15,18 @@ from launchd.agent.job_record import JobRecord
 class ActiveJob:
     """One job that is not over. Times are monotonic seconds.
 
-    ``assign_at`` says when it is to get a worker, and is ``None`` while it has one, which it got at ``assigned_at``.
-    ``awaiting_submit``: its worker waits for the permission to create the workload. ``adopting``: no worker has been
-    heard since the restart of the agent. ``reported_outcome`` is what its worker said, until the worker has left with
-    exit code 0; ``timeout_error`` says why its worker was ended.
+    ``assign_at`` says when it is to get a worker, and is ``None`` while it has one, which it got at ``assigned_at``;
+    ``phase_at`` is when it came into its state, or when this process took it over. ``confirmed``: the queue server
+    said to this process that the item is this agent's. ``awaiting_submit``: its worker waits for the permission to
+    create the workload. ``adopting``: no worker has been heard since the restart of the agent. ``reported_outcome`` is
+    what its worker said, until the worker has left with exit code 0; ``timeout_error`` says why its worker was ended.
     """
 
     job: JobRecord
     assign_at: float | None = 0.0
     assigned_at: float = 0.0
+    phase_at: float = 0.0
+    confirmed: bool = False
     awaiting_submit: bool = False
     adopting: bool = False
     reported_outcome: Finished | Failed | None = None

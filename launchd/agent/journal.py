@@ -1,61 +1,84 @@
 """The agent's jobs on disk: SQLite with full sync.
 
 Changes are collected and written by one :meth:`Journal.commit`, so that an iteration of the supervisor's loop costs one
-sync; what depends on a change is a hook that runs after that commit.
+sync; what depends on a change is a hook that runs after that commit. A full disk has room reserved for the journal. A
+record that cannot be read costs no other one: it is set aside.
 """
 
+import contextlib
 import fcntl
 import json
+import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ipc.directories import make_passable
 from ipc.handles import attempt_names
+from launchd.agent.disk_reserve import DiskReserve
 from launchd.agent.job_record import JobRecord
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS jobs (
-    item_id TEXT PRIMARY KEY,
-    over INTEGER NOT NULL,
-    ended_at REAL,
-    record TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS jobs_in_care ON jobs (over) WHERE over = 0;
-CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended_at) WHERE over = 1;
-CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY,
-    item_id TEXT NOT NULL,
-    agent_id TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    body TEXT NOT NULL,
-    created_at REAL NOT NULL
-);
-"""
+from launchd.agent.journal_schema import LAYOUT, NewerLayout, layout_of, open_journal
 
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 _SAVE_JOB = """
 INSERT INTO jobs VALUES (?, ?, ?, ?)
-ON CONFLICT (item_id) DO UPDATE SET over = excluded.over, ended_at = excluded.ended_at, record = excluded.record
+ON CONFLICT (item_id) DO UPDATE SET
+    number = CASE WHEN excluded.over > over THEN excluded.number ELSE number END,
+    over = excluded.over,
+    record = excluded.record
 """
 
-#: The job with this item id, run id or workload name; of several with one run id, the one claimed last.
+#: The job with this item id, run id or workload name; of several with one run id, one that is not over, or the last.
 _FIND_JOB = """
 SELECT record FROM jobs
-WHERE item_id = ?1 OR json_extract(record, '$.name') = ?1 OR json_extract(record, '$.spec.run_id') = ?1
-ORDER BY json_extract(record, '$.claimed_at') DESC LIMIT 1
+WHERE item_id = ?1 OR CASE WHEN json_valid(record)
+    THEN json_extract(record, '$.name') = ?1 OR json_extract(record, '$.spec.run_id') = ?1 END
+ORDER BY over, {order} DESC LIMIT 1
 """
+_ORDER_BY_LAYOUT = {1: "CASE WHEN json_valid(record) THEN json_extract(record, '$.claimed_at') END", LAYOUT: "number"}
+
+_ADD_DELIVERY = "INSERT INTO outbox (id, item_id, agent_id, kind, body, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+_DELIVERIES = "SELECT id, item_id, agent_id, kind, body, created_at FROM outbox WHERE refused_at IS NULL ORDER BY id"
+_REFUSED_DELIVERIES = """
+SELECT id, item_id, agent_id, kind, body, created_at, refused_at, reason
+FROM outbox WHERE refused_at IS NOT NULL ORDER BY id
+"""
+
+#: An outcome that the server has makes those that it refused before meaningless.
+_REMOVE_REFUSED_BEFORE = """
+DELETE FROM outbox WHERE refused_at IS NOT NULL AND kind = 'outcome'
+AND item_id = (SELECT item_id FROM outbox WHERE id = ? AND kind = 'outcome')
+"""
+_REMOVE_DELIVERY = "DELETE FROM outbox WHERE id = ?"
+
+#: A refused outcome with a later one of the same item: that one counts.
+_REMOVE_SUPERSEDED = """
+DELETE FROM outbox WHERE id = ? AND kind = 'outcome' AND EXISTS (
+    SELECT 1 FROM outbox AS later
+    WHERE later.item_id = outbox.item_id AND later.kind = 'outcome' AND later.id > outbox.id
+)
+"""
+_REFUSED_OUTCOMES = """
+SELECT id FROM outbox WHERE refused_at IS NOT NULL AND kind = 'outcome' AND item_id = ?
+AND CASE WHEN json_valid(body) THEN json_extract(body, '$.report.lease') = ? END
+"""
+_SET_REFUSED = "UPDATE outbox SET refused_at = ?, reason = ? WHERE id = ?"
+
+_SET_ASIDE = "INSERT OR REPLACE INTO unreadable_jobs SELECT item_id, record, ? FROM jobs WHERE item_id = ?"
 
 #: The journal's name in the state directory.
 JOURNAL_FILE = "journal.sqlite"
 
-#: The layout of the tables.
-LAYOUT = 1
+#: The least pause in seconds before room is reserved again that the journal needed.
+RESERVE_AGAIN_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 _record_decoder = msgspec.json.Decoder(JobRecord)
 _encode = msgspec.json.encode
@@ -79,8 +102,19 @@ class Delivery(msgspec.Struct, frozen=True):
     created_at: float
 
 
+class RefusedDelivery(msgspec.Struct, frozen=True):
+    """A row of the outbox that the queue server refused for ``reason``; it is sent again when that is asked for."""
+
+    delivery: Delivery
+    refused_at: float
+    reason: str
+
+
 class Journal:
-    """One supervisor's journal. Not thread-safe: the supervisor's main thread owns it."""
+    """One supervisor's journal. Not thread-safe: the supervisor's main thread owns it.
+
+    Every method that reads or writes raises :class:`JournalError` where the disk refuses.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the journal at ``path``, making it if it is missing.
@@ -90,50 +124,63 @@ class Journal:
         """
         self.path = path
         self._lock = _lock_beside(path)
+        self._reserve = DiskReserve(path.with_suffix(".reserve"))
+        self._reserved_at = time.monotonic()
         self._pending: list[tuple[str, tuple[object, ...]]] = []
         #: The jobs among the pending changes as they will be, None for one that is to be forgotten.
         self._pending_jobs: dict[str, JobRecord | None] = {}
         self._hooks: list[Callable[[], None]] = []
         self._commit_requested = False
         try:
-            self._db = _open(path)
-            self._next_delivery = self._highest_delivery() + 1
-        except (sqlite3.Error, JournalError) as error:
+            self._db = self._open()
+            with self._reading():
+                self._next_delivery = self._highest("SELECT max(id) FROM outbox") + 1
+                self._next_number = self._highest("SELECT max(number) FROM jobs") + 1
+        except (sqlite3.Error, NewerLayout, JournalError) as error:
             os.close(self._lock)
             raise JournalError(f"The journal {path} cannot be used: {error}.") from error
+        self._reserve.hold()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return open_journal(self.path)
+        except sqlite3.Error:
+            # A full disk has no room even for the file by which SQLite's processes agree.
+            if not self._reserve.release():
+                raise
+            return open_journal(self.path)
 
     def close(self) -> None:
         """Close the file and let another agent have it."""
-        self._db.close()
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
         os.close(self._lock)
 
-    # -- reading, at start
+    # -- reading
 
     def meta(self, key: str) -> str | None:
         """Return what is kept under ``key``."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row and str(row[0])
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        return str(rows[0][0]) if rows else None
 
     def active_jobs(self) -> list[JobRecord]:
         """Return the jobs that are not over, in the order of their claims."""
-        rows = self._db.execute("SELECT record FROM jobs WHERE over = 0")
-        return sorted((_record_decoder.decode(row[0]) for row in rows), key=lambda job: job.claimed_at)
+        return self._jobs("SELECT item_id, record FROM jobs WHERE over = 0 ORDER BY number")
 
     def job(self, item_id: str) -> JobRecord | None:
         """Return the job of an item, over or not, as it was last saved: it may not be on disk yet."""
         if item_id in self._pending_jobs:
             return self._pending_jobs[item_id]
-        row = self._db.execute("SELECT record FROM jobs WHERE item_id = ?", (item_id,)).fetchone()
-        return row and _record_decoder.decode(row[0])
+        return next(iter(self._jobs("SELECT item_id, record FROM jobs WHERE item_id = ?", item_id)), None)
 
     def find(self, word: str) -> JobRecord | None:
         """Return the job with this item id, run id or workload name, over or not."""
-        return find_job(self._db, word)
+        with self._reading():
+            return find_job(self._db, word)
 
     def ended_jobs(self, limit: int) -> list[JobRecord]:
         """Return the ``limit`` jobs that ended last, the latest first."""
-        rows = self._db.execute("SELECT record FROM jobs WHERE over = 1 ORDER BY ended_at DESC LIMIT ?", (limit,))
-        return [_record_decoder.decode(row[0]) for row in rows]
+        return self._jobs("SELECT item_id, record FROM jobs WHERE over = 1 ORDER BY number DESC LIMIT ?", limit)
 
     def ended_before_last(self, keep: int, limit: int) -> dict[str, tuple[str, ...]]:
         """Return at most ``limit`` jobs that are over, without the ``keep`` that ended last.
@@ -141,50 +188,118 @@ class Journal:
         Each is given by its item id, with the workload names of all its attempts.
         """
         # Not whole records: what many of them take is memory that the process keeps.
-        rows = self._db.execute(
-            "SELECT item_id, json_extract(record, '$.name'), json_extract(record, '$.attempt') FROM jobs WHERE over = 1"
-            " ORDER BY ended_at DESC LIMIT ? OFFSET ?",
-            (limit, keep),
+        rows = self._rows(
+            "SELECT item_id, json_extract(record, '$.name'), json_extract(record, '$.attempt') FROM jobs"
+            " WHERE over = 1 AND CASE WHEN json_valid(record) THEN json_type(record, '$.name') = 'text' END"
+            " ORDER BY number DESC LIMIT ? OFFSET ?",
+            limit,
+            keep,
         )
         return {item_id: attempt_names(name, attempt) for item_id, name, attempt in rows}
 
+    def unreadable_jobs(self) -> list[str]:
+        """Return the items whose records could not be read and were set aside."""
+        return [item_id for (item_id,) in self._rows("SELECT item_id FROM unreadable_jobs ORDER BY item_id")]
+
     def deliveries(self) -> list[Delivery]:
-        """Return what the queue server still has to be told, the oldest first."""
-        rows = self._db.execute("SELECT id, item_id, agent_id, kind, body, created_at FROM outbox ORDER BY id")
+        """Return what the queue server still has to be told, the oldest first; without what it refused."""
+        rows = self._rows(_DELIVERIES)
         return [Delivery(*row) for row in rows]
+
+    def refused_deliveries(self) -> list[RefusedDelivery]:
+        """Return what the queue server refused, the oldest first."""
+        rows = self._rows(_REFUSED_DELIVERIES)
+        return [RefusedDelivery(Delivery(*row[:-2]), *row[-2:]) for row in rows]
+
+    def refused_outcomes(self, item_id: str, lease: int) -> list[int]:
+        """Return the ids of the refused rows that are outcomes of this lease of an item."""
+        return [row_id for (row_id,) in self._rows(_REFUSED_OUTCOMES, item_id, lease)]
+
+    def _jobs(self, query: str, *values: object) -> list[JobRecord]:
+        """Return the jobs of a query for item ids and records; a record that cannot be read is set aside."""
+        jobs = []
+        for item_id, record in self._rows(query, *values):
+            try:
+                jobs.append(_record_decoder.decode(record))
+            except (msgspec.DecodeError, TypeError) as error:
+                self._set_aside(str(item_id), str(error))
+        return jobs
+
+    def _set_aside(self, item_id: str, reason: str) -> None:
+        log.error(
+            "The journal's record of a job cannot be read; it is set aside.", extra={"item": item_id, "why": reason}
+        )
+        self._pending.append((_SET_ASIDE, (reason, item_id)))
+        self.forget(item_id)
+
+    def _rows(self, query: str, *values: object) -> list[Sequence[Any]]:
+        with self._reading():
+            return self._db.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"The journal {self.path} cannot be read: {error}.") from error
+
+    def _highest(self, query: str) -> int:
+        return int(self._db.execute(query).fetchone()[0] or 0)
 
     # -- writing, collected until commit()
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep ``value`` under ``key``."""
-        self._pending.append((_SET_META, (key, value)))
+        self._change(_SET_META, key, value)
 
     def save(self, job: JobRecord) -> None:
         """Keep ``job`` as it is now."""
-        values = (job.item_id, job.is_over, job.state_at if job.is_over else None, _encode(job).decode())
-        self._pending.append((_SAVE_JOB, values))
+        self._change(_SAVE_JOB, job.item_id, job.is_over, self._next_number, _encode(job).decode())
+        self._next_number += 1
         self._pending_jobs[job.item_id] = job
 
     def forget(self, item_id: str) -> None:
         """Forget the job of an item."""
+        self._change("DELETE FROM jobs WHERE item_id = ?", item_id)
         self._pending_jobs[item_id] = None
-        self._pending.append(("DELETE FROM jobs WHERE item_id = ?", (item_id,)))
 
     def add_delivery(self, job: JobRecord, kind: str, body: dict[str, object], now: float) -> Delivery:
         """Keep something for the queue server and return it; it may go out after the commit."""
         delivery = Delivery(self._next_delivery, job.item_id, job.agent_id, kind, json.dumps(body), now)
+        self._change(_ADD_DELIVERY, *msgspec.structs.astuple(delivery))
         self._next_delivery += 1
-        self._pending.append(("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(delivery)))
         return delivery
 
     def remove_deliveries(self, ids: Iterable[int]) -> None:
         """Forget what the queue server has been told."""
-        self._pending += [("DELETE FROM outbox WHERE id = ?", (delivery_id,)) for delivery_id in ids]
+        for delivery_id in ids:
+            self._change(_REMOVE_REFUSED_BEFORE, delivery_id)
+            self._change(_REMOVE_DELIVERY, delivery_id)
+
+    def set_refused(self, ids: Iterable[int], reason: str, now: float) -> None:
+        """Keep rows of the outbox as dead letters, which the queue server refused for ``reason``."""
+        for delivery_id in ids:
+            self._change(_REMOVE_SUPERSEDED, delivery_id)
+            self._change(_SET_REFUSED, now, reason, delivery_id)
+
+    def retry_deliveries(self, ids: Sequence[int] | None) -> list[Delivery]:
+        """Make these dead letters, or all of them, rows to be delivered again, and return them."""
+        letters = [letter.delivery for letter in self.refused_deliveries() if ids is None or letter.delivery.id in ids]
+        for delivery in letters:
+            self._change(_SET_REFUSED, None, None, delivery.id)
+        return letters
+
+    def _change(self, statement: str, *values: object) -> None:
+        """Note a change. A text that no file can hold is refused here, where it costs this change and no other one."""
+        for value in values:
+            if type(value) is str:
+                value.encode()
+        self._pending.append((statement, values))
 
     # -- the commit, and what comes after it
 
     def on_commit(self, hook: Callable[[], None], *, lazy: bool = False) -> None:
-        """Run ``hook`` after the next successful commit.
+        """Run ``hook`` after the next successful commit; it must not raise.
 
         The commit is made soon, unless ``lazy``: then it may wait for other changes.
         """
@@ -213,7 +328,7 @@ class Journal:
         """
         if self._pending:
             try:
-                self._write_pending()
+                self._write_with_reserve()
             except sqlite3.Error as error:
                 sentence = f"The journal {self.path} cannot be written: {error}. Make room on its disk."
                 raise JournalError(sentence) from error
@@ -223,6 +338,25 @@ class Journal:
         hooks, self._hooks = self._hooks, []
         for hook in hooks:
             hook()
+
+    def _write_with_reserve(self) -> None:
+        try:
+            self._write_pending()
+        except sqlite3.Error:
+            if not self._reserve.release():
+                raise
+            log.warning("The journal takes the room that is reserved for it.", extra={"path": str(self.path)})
+            self._reserved_at = time.monotonic()
+            self._write_pending()
+        else:
+            self._hold_reserve()
+
+    def _hold_reserve(self) -> None:
+        """Reserve room again where it was needed, but not at once: it would be taken from what is being written."""
+        now = time.monotonic()
+        if now - self._reserved_at > RESERVE_AGAIN_SECONDS:
+            self._reserved_at = now
+            self._reserve.hold()
 
     def _write_pending(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -235,35 +369,24 @@ class Journal:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _highest_delivery(self) -> int:
-        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM outbox").fetchone()[0])
-
 
 def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:
-    """Return the job of an item, run id or workload name, over or not, from an open journal."""
+    """Return the job of an item, run id or workload name, over or not, from an open journal of any layout so far.
+
+    Raises:
+        NewerLayout: it was written by a newer version.
+        sqlite3.Error: it cannot be read.
+    """
+    query = _FIND_JOB.format(order=_ORDER_BY_LAYOUT[layout_of(db)])
     try:
-        row = db.execute(_FIND_JOB, (word,)).fetchone()
+        row = db.execute(query, (word,)).fetchone()
     except UnicodeEncodeError:
         # Bytes of a command line that are no text: no record can hold them.
         return None
-    return row and _record_decoder.decode(row[0])
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
     try:
-        if db.execute("PRAGMA user_version").fetchone()[0] > LAYOUT:
-            raise JournalError("it was written by a newer launchd; install that version or a later one")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        # Single rows are all that is ever asked for: a large cache would only be memory.
-        db.execute("PRAGMA cache_size = -256")
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version = {LAYOUT}")
-    except BaseException:
-        db.close()
-        raise
-    return db
+        return row and _record_decoder.decode(row[0])
+    except msgspec.DecodeError:
+        return None
 
 
 def _lock_beside(path: Path) -> int:
@@ -275,11 +398,12 @@ def _lock_beside(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.pread(descriptor, 32, 0).decode() or "unknown"
+        owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
         raise JournalError(
             f"Another agent (process {owner}) uses {path.parent}. Stop it, or give this one another state_dir."
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    # The process id is for people: a full disk, which has no room for it, must not keep the agent from starting.
+    with contextlib.suppress(OSError):
+        os.pwrite(descriptor, f"{os.getpid():<20}".encode(), 0)
     return descriptor

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from ipc import job_files
 from ipc.states import JobState
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import JOURNAL_FILE, LAYOUT, JournalError, find_job
+from launchd.agent.journal import JOURNAL_FILE, JournalError, find_job
+from launchd.agent.journal_schema import NewerLayout
 
 
 def read_job(state_dir: Path, word: str) -> JobRecord | None:
@@ -25,9 +26,9 @@ def read_job(state_dir: Path, word: str) -> JobRecord | None:
     try:
         path.open("rb").close()
         with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] > LAYOUT:
-                raise JournalError(f"The journal {path} was written by a newer launchd; use that one's command.")
             return find_job(db, word)
+    except NewerLayout:
+        raise JournalError(f"The journal {path} was written by a newer launchd; use that one's command.") from None
     except PermissionError:
         raise JournalError(f"The journal {path} belongs to another user. Ask as that user, or as root.") from None
     except FileNotFoundError:

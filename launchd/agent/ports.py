@@ -54,6 +54,14 @@ class JobReports(Protocol):
         """Confirm the item of ``job`` to the queue server; its answer comes back as ``Acknowledged``."""
         ...
 
+    def hold(self, delivery: Delivery) -> None:
+        """Count the item of a row as held from now on; the row is sent once it is committed: see :meth:`deliver`."""
+        ...
+
+    def has_outcome(self, item_id: str, lease: int) -> bool:
+        """Return whether an outcome of this lease of an item is on its way."""
+        ...
+
     def deliver(self, delivery: Delivery) -> None:
         """Send a row of the journal's outbox until the queue server has it."""
         ...

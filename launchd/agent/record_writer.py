@@ -38,6 +38,7 @@ class RecordWriter:
     def deliver(self, job: JobRecord, body: DeliveryBody, now: float) -> None:
         """Tell the queue server ``body`` about ``job``, after the commit and until the server has it."""
         delivery = self._journal.add_delivery(job, body.kind, body_fields(body), now)
+        self._outbox.hold(delivery)
         self.after_commit(job.item_id, lambda: self._outbox.deliver(delivery))
 
     def after_commit(self, item_id: str, action: Callable[[], None], *, lazy: bool = False) -> None:

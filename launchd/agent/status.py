@@ -24,7 +24,8 @@ RECENT_JOBS = 20
 class AgentState(msgspec.Struct, frozen=True):
     """What the supervisor knows beside its jobs.
 
-    ``mode`` is starting, polling, draining or leaving; times are seconds since the epoch; ``problem`` is a sentence.
+    ``mode`` is starting, polling, draining or leaving; ``started_at`` is in seconds since the epoch; ``problem`` is a
+    sentence.
     """
 
     mode: str
@@ -32,7 +33,7 @@ class AgentState(msgspec.Struct, frozen=True):
     config_path: str | None
     registered: Registered | None
     contact: ServerContact | None
-    last_contact_at: float | None
+    seconds_since_contact: float | None
     problem: str | None
 
 
@@ -43,11 +44,12 @@ def snapshot(
     now, context = time.time(), controller.context
     return {
         "agent": _agent(state, context),
-        "server": _server(state, context, now),
+        "server": _server(state, context),
         "problem": state.problem,
         "jobs": [_job(job, context, pool, now) for job in table.jobs()],
         "recent": [_job(job, context, pool, now) for job in journal.ended_jobs(RECENT_JOBS)],
-        "outbox": {"waiting": outbox.waiting, "oldest_seconds": outbox.oldest_at and now - outbox.oldest_at},
+        "outbox": _outbox(outbox, journal, now),
+        "unreadable_jobs": journal.unreadable_jobs(),
         "counters": dict(controller.counters),
     }
 
@@ -63,6 +65,20 @@ def status_line(state: AgentState, table: JobTable, context: AgentContext) -> st
     server = "" if state.contact is None or state.contact.error is None else "; the queue server does not answer"
     problem = f"; {state.problem}" if state.problem else ""
     return f"{state.mode}, running {jobs} of {limit}{server}{problem}"
+
+
+def _outbox(outbox: Outbox, journal: Journal, now: float) -> dict[str, Any]:
+    oldest = outbox.oldest_at
+    return {
+        "waiting": outbox.waiting,
+        "oldest_seconds": None if oldest is None else _age(oldest, now),
+        "dead": len(journal.refused_deliveries()),
+    }
+
+
+def _age(at: float, now: float) -> float:
+    # The wall clock may have been set back since.
+    return max(0.0, now - at)
 
 
 def _agent(state: AgentState, context: AgentContext) -> dict[str, Any]:
@@ -84,12 +100,12 @@ def _agent(state: AgentState, context: AgentContext) -> dict[str, Any]:
     }
 
 
-def _server(state: AgentState, context: AgentContext, now: float) -> dict[str, Any]:
+def _server(state: AgentState, context: AgentContext) -> dict[str, Any]:
     contact = state.contact
     return {
         "url": context.base_url,
         "reachable": contact is not None and contact.error is None,
-        "last_contact_seconds": state.last_contact_at and now - state.last_contact_at,
+        "last_contact_seconds": state.seconds_since_contact,
         "error": contact and contact.error,
     }
 
@@ -107,8 +123,8 @@ def _job(job: JobRecord, context: AgentContext, pool: WorkerPool, now: float) ->
         "scheduler": job.spec.is_scheduler,
         "phase": str(job.state),
         "status": job.status,
-        "age_seconds": now - job.claimed_at,
-        "phase_seconds": now - job.state_at,
+        "age_seconds": _age(job.claimed_at, now),
+        "phase_seconds": _age(job.state_at, now),
         "attempt": job.attempt,
         "worker_pid": worker and worker.pid,
         "workload_name": job.name,

@@ -17,13 +17,16 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from ipc.bootstrap import freeze_imports
 from ipc.failpoints import hit
+from launchd.agent.barrier import Barrier
 from launchd.agent.cleanup import remove_directories
 from launchd.agent.control.client import ControlError
-from launchd.agent.control.handler import ControlHandler
+from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.control.server import ControlServer
+from launchd.agent.deliveries import held_item
 from launchd.agent.events import (
     Acknowledged,
     Claimed,
@@ -31,18 +34,23 @@ from launchd.agent.events import (
     Delivered,
     Event,
     EventQueue,
+    ItemEvent,
+    ItemsUnknown,
+    LinkEvent,
     QueueError,
     Registered,
+    RegistrationLost,
     RegistrationRefused,
     ServerContact,
-    ServerEvent,
     SignalReceived,
     SlotKind,
     StopRequested,
     ThreadDied,
+    Undeliverable,
     WorkerSpawned,
     WorkerSpawnFailed,
 )
+from launchd.agent.identity import next_identity
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_table import JobTable
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
@@ -54,7 +62,7 @@ from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_pool.pool import SPARE_DELAY_SECONDS, WorkerPool
 from launchd.agent.worker_pool.spawner import WorkerSpawner
-from launchd.client.queue_server import QueueServer, StopRequest
+from launchd.client.queue_server import HeldByServer, HeldItem, QueueServer, StopRequest
 from launchd.config import AgentConfig, ConfigError, LoadedConfig
 from launchd.daemon.rlimits import raise_limit
 from launchd.daemon.systemd import SystemdNotifier
@@ -163,6 +171,8 @@ class Supervisor:
         self._read_config = reload
         self._events = events
         self._journal = Journal(state_dir / JOURNAL_FILE)
+        self._identity = next_identity(self._journal)
+        self._agent_id = self._journal.meta(AGENT_ID)
         self._selector = selectors.DefaultSelector()
         self._selector.register(events, selectors.EVENT_READ, None)
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
@@ -188,7 +198,9 @@ class Supervisor:
         self._cleaned_at = time.monotonic()
         self._health = ServerHealth()
         self._journal_problem: str | None = None
-        self._published = -1
+        self._published = (-1, -1)
+        self._barrier = Barrier(CannotStart, AgentBroken)
+        self._replies: list[tuple[Any, dict[str, Any]]] = []
 
     def run(self) -> int:
         """Serve until told to leave."""
@@ -205,12 +217,21 @@ class Supervisor:
             signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
         self._controller.restore()
         self._control.open()
-        known = tuple(job.item_id for job in self._table.jobs())
-        self._session.start(self._config, self._journal.meta(AGENT_ID), known)
+        # The incarnation is on disk before the queue server knows it.
+        self._journal.request_commit()
+        self._commit()
+        self._register()
         self._notifier.ready()
         log.info(
             "The agent has started.", extra={"queues": list(self._config.queues), "server": self._context.base_url}
         )
+
+    def _register(self) -> None:
+        self._session.start(self._config, self._identity, self._agent_id, self._held_items())
+
+    def _held_items(self) -> tuple[HeldItem, ...]:
+        held = {item.item_id: item for item in (*self._outbox.held(), *map(held_item, self._table.jobs()))}
+        return tuple(held.values())
 
     def drain(self) -> None:
         """Claim nothing more, and leave once all jobs are over."""
@@ -257,17 +278,27 @@ class Supervisor:
             if key.data is not None:
                 self._pool.mark_ready(key.data)
         for event in self._events.take_all():
-            self._dispatch(event)
-        for worker, events, exit_code in self._pool.poll_events():
-            for reported in events:
-                self._controller.on_event(worker, reported)
-            if exit_code is not None:
-                self._controller.on_exit(worker, exit_code)
+            with self._barrier.around(f"event {type(event).__name__}"):
+                self._dispatch(event)
+        with self._barrier.around("workers"):
+            self._handle_workers()
         self._tick()
         if self._mode is not Mode.LEAVING:
-            self._controller.assign_workers(keep_spares=self._mode is Mode.SERVING)
+            with self._barrier.around("assignment"):
+                self._controller.assign_workers(keep_spares=self._mode is Mode.SERVING)
         self._commit()
-        self._publish()
+        self._reply()
+        with self._barrier.around("publication"):
+            self._publish()
+
+    def _handle_workers(self) -> None:
+        for worker, events, exit_code in self._pool.poll_events():
+            for reported in events:
+                with self._barrier.around("event of a worker"):
+                    self._controller.on_event(worker, reported)
+            if exit_code is not None:
+                with self._barrier.around("end of a worker"):
+                    self._controller.on_exit(worker, exit_code)
 
     def _pause(self) -> float:
         if self._pool.needs_spares:
@@ -279,12 +310,16 @@ class Supervisor:
         if now - self._ticked_at < TICK_SECONDS:
             return
         self._ticked_at = now
-        self._pool.check_heartbeats()
-        self._controller.check_deadlines()
+        with self._barrier.around("heartbeats of workers"):
+            self._pool.check_heartbeats()
+        with self._barrier.around("deadlines"):
+            self._controller.check_deadlines()
         if now - self._cleaned_at > CLEANUP_SECONDS:
             self._cleaned_at = now
-            self._clean_up()
-        self._notifier.status(status_line(self.state(), self._table, self._context))
+            with self._barrier.around("cleanup"):
+                self._clean_up()
+        with self._barrier.around("status line"):
+            self._notifier.status(status_line(self.state(), self._table, self._context))
         # A client that hangs is as bad as a loop that does. A server that is away for longer than this
         # costs a restart now and then, and a restart costs no job.
         if self._health.was_reached_within(self._config.launchd.supervision.server_silence_seconds):
@@ -303,6 +338,12 @@ class Supervisor:
         self._note_journal_problem(None)
         self._committed_at = now
 
+    def _reply(self) -> None:
+        """Answer the requests of this iteration, whose effects the journal has by now, or could not be given."""
+        replies, self._replies = self._replies, []
+        for reply, answer in replies:
+            reply.put(completed(answer, self._journal_problem))
+
     def _note_journal_problem(self, problem: str | None) -> None:
         if problem != self._journal_problem:
             self._journal_problem = problem
@@ -313,9 +354,10 @@ class Supervisor:
 
     def _publish(self) -> None:
         """Tell the threads how many slots are free and which jobs there are, where that has changed."""
-        if self._table.version != self._published:
-            self._published = self._table.version
-            self._session.set_active_jobs(self._table.jobs())
+        versions = (self._table.version, self._outbox.version)
+        if versions != self._published:
+            self._published = versions
+            self._session.set_active_jobs(self._table.jobs(), self._outbox.held())
         for kind in SlotKind:
             self._session.set_free_slots(kind, self._free_slots(kind))
 
@@ -346,42 +388,58 @@ class Supervisor:
                 self._pool.spawn_failed()
                 log.error("No worker could be started; it is tried again.", extra={"error": error})
             case ControlRequest(request, reply):
-                reply.put(self._handler.answer(request))
+                self._replies.append((reply, self._handler.answer(request)))
             case SignalReceived(number):
                 self._on_signal(number)
             case ThreadDied(thread, error):
                 raise AgentBroken(f"its thread {thread} died of {error}")
+            case Registered() | RegistrationRefused() | RegistrationLost() | QueueError() | ServerContact():
+                self._dispatch_link_event(event)
             case _:
-                self._dispatch_server_event(event)
+                self._dispatch_item_event(event)
 
-    def _dispatch_server_event(self, event: ServerEvent) -> None:
+    def _dispatch_link_event(self, event: LinkEvent) -> None:
+        match event:
+            case Registered():
+                self._on_registered(event)
+            case RegistrationRefused(error):
+                self._on_registration_refused(error)
+            case RegistrationLost(agent_id, reason):
+                self._on_registration_lost(agent_id, reason)
+            case QueueError(queue, error):
+                self._health.note_queue(queue, error)
+            case ServerContact():
+                self._health.note_contact(event)
+
+    def _dispatch_item_event(self, event: ItemEvent) -> None:
         match event:
             case Claimed(items, agent_id):
                 self._session.count_claim(event)
                 self._controller.on_claimed(items, agent_id)
             case Acknowledged():
                 self._controller.on_acknowledged(event)
-            case Delivered(ids, refusal):
-                self._on_delivered(ids, refusal)
             case StopRequested(stops, stop_polling):
                 self._on_stop_requested(stops, stop_polling)
-            case ServerContact():
-                self._health.note_contact(event)
-            case Registered():
-                self._on_registered(event)
-            case RegistrationRefused(error):
-                self._on_registration_refused(error)
-            case QueueError(queue, error):
-                self._health.note_queue(queue, error)
+            case ItemsUnknown(items):
+                self._on_items_unknown(items)
+            case Delivered(ids):
+                hit("supervisor.reported")
+                self._outbox.delivered(ids)
+                self._journal.remove_deliveries(ids)
+            case Undeliverable(ids, reason):
+                self._on_undeliverable(ids, reason)
 
-    def _on_delivered(self, ids: tuple[int, ...], refusal: str | None) -> None:
-        hit("supervisor.reported")
-        if refusal is not None:
-            log.error(
-                "The queue server does not take what it was told.", extra={"why": refusal, "deliveries": list(ids)}
-            )
-        self._outbox.delivered(ids)
-        self._journal.remove_deliveries(ids)
+    def _on_undeliverable(self, ids: tuple[int, ...], reason: str) -> None:
+        log.error(
+            "The queue server does not take what it was told; `launchd outbox` shows it.",
+            extra={"why": reason, "deliveries": list(ids)},
+        )
+        self._outbox.refused(ids)
+        self._journal.set_refused(ids, reason, time.time())
+
+    def _on_items_unknown(self, items: tuple[HeldByServer, ...]) -> None:
+        if self._session.registered is not None:
+            self._controller.on_items_unknown(items, self._session.registered.agent_id)
 
     def _on_stop_requested(self, stops: tuple[StopRequest, ...], stop_polling: bool) -> None:
         for stop in stops:
@@ -392,18 +450,30 @@ class Supervisor:
     def _on_registered(self, registered: Registered) -> None:
         self._health.note_registration(registered)
         self._controller.context = AgentContext(self._config, self._context.base_url, registered.entity)
+        self._agent_id = registered.agent_id
         self._journal.set_meta(AGENT_ID, registered.agent_id)
         # Committed before anything is claimed: an agent that does not know the id it claimed under cannot give it back.
         self._journal.request_commit()
         self._session.on_registered(registered, self._config)
         if self._session.reporter is not None:
             self._outbox.connect(self._session.reporter)
-        self._controller.acknowledge_all()
+        self._controller.on_registered(registered.resumed, registered.agent_id)
+
+    def _on_registration_lost(self, agent_id: str, reason: str) -> None:
+        registered = self._session.registered
+        is_present = registered is not None and registered.agent_id == agent_id
+        if is_present and not self._session.is_registering and self._mode is not Mode.LEAVING:
+            log.warning("The agent registers again.", extra={"agent_id": agent_id, "why": reason})
+            self._register()
 
     def _on_registration_refused(self, error: str) -> None:
-        if self._session.registered is None and not self._table:
+        if self._session.registered is None and not self._table and not self._outbox.waiting:
             raise CannotStart(error)
         self._health.note_refusal(error)
+        # What is to be told of jobs needs no queue, only the agent that it was before.
+        reporter = self._session.start_reporter(self._config)
+        if reporter is not None:
+            self._outbox.connect(reporter)
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
@@ -436,8 +506,7 @@ class Supervisor:
         self._controller.context = AgentContext(loaded.config, self._context.base_url, self._context.entity)
         self._pool.config = loaded.config.launchd.supervision
         if queues_changed:
-            known = tuple(job.item_id for job in self._table.jobs())
-            self._session.start(loaded.config, self._journal.meta(AGENT_ID), known)
+            self._register()
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()
         return None
@@ -457,7 +526,7 @@ class Supervisor:
             config_path=str(self._loaded.path) if self._loaded.path else None,
             registered=self._session.registered,
             contact=self._health.contact,
-            last_contact_at=self._health.last_contact_at,
+            seconds_since_contact=self._health.seconds_since_answer,
             problem=self._journal_problem or self._health.problem,
         )
 

@@ -6,7 +6,7 @@ import msgspec
 
 from ipc.errors import ErrorReport
 from ipc.failpoints import hit
-from ipc.messages import Adopt, Start, Stop, shorten
+from ipc.messages import Adopt, Start, Stop, SubmitApproved, shorten
 from ipc.work_order import write_order
 from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock
@@ -19,6 +19,15 @@ from launchd.agent.work_orders import AgentContext
 
 #: Pauses before a job gets another worker, from the second loss in a row on; after the first it gets one at once.
 REASSIGN_BACKOFF = Backoff(0.5, 60.0)
+
+#: A job that may exist outside and lost this many workers in a row gets one that only watches and stops it.
+LOSSES_TO_RESCUE = 5
+
+#: One that lost this many is set aside as unknown: it keeps its slot, for it may run, and is tried now and then.
+LOSSES_TO_SET_ASIDE = 8
+
+#: Pause in seconds before a job that was set aside gets a worker again.
+SET_ASIDE_SECONDS = 300.0
 
 #: Pause in seconds before a job whose directory cannot be written is given to a worker again.
 UNWRITABLE_DIRECTORY_SECONDS = 5.0
@@ -40,18 +49,28 @@ class WorkerAssignment:
 
     def reassign(self, active: ActiveJob, job: JobRecord) -> None:
         """Have a job that lost its worker get another one, the later the more it lost in a row; saves ``job``."""
-        pause = REASSIGN_BACKOFF.pause_after(job.losses - 2) if job.losses > 1 else 0.0
-        active.assign_at = self._clock.monotonic() + pause
+        active.assign_at = self._clock.monotonic() + _pause_after(job.losses)
         self._records.save(job)
 
     def reassign_later(self, active: ActiveJob) -> None:
         """Have a job get another worker soon, unless something else is decided."""
         active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF.pause_after(0)
 
+    def approve_submit(self, active: ActiveJob) -> None:
+        """Permit the waiting worker to create the workload, once the item is acknowledged and the name is on disk.
+
+        The queue server's word must be to this process: the journal may be a copy of another agent's.
+        """
+        job = active.job
+        worker = self._pool.worker_of(job.item_id)
+        if worker is not None and job.acknowledged and active.confirmed and active.awaiting_submit:
+            active.awaiting_submit = False
+            self._records.after_commit(job.item_id, lambda: _send_submit_approved(worker, job.name))
+
     def assign_workers(self, context: AgentContext, *, keep_spares: bool) -> None:
         """Give workers to the jobs that have none, and order those that are missing."""
         now = self._clock.monotonic()
-        due = [active for active in self._table if active.assign_at is not None and active.assign_at <= now]
+        due = [active for active in self._table if self._is_due(active, now)]
         for active in due:
             if self._pool.has_spare():
                 with self._records.border(active.job.item_id):
@@ -59,30 +78,44 @@ class WorkerAssignment:
         waiting = sum(active.assign_at is not None for active in due)
         self._pool.scale_to(waiting, keep_spares)
 
+    def _is_due(self, active: ActiveJob, now: float) -> bool:
+        # A worker of an earlier lease may be dying; two would meet in one directory.
+        is_waiting = active.assign_at is not None and active.assign_at <= now
+        return is_waiting and self._pool.worker_of(active.job.item_id) is None
+
     def _assign(self, active: ActiveJob, context: AgentContext) -> None:
         job = active.job
-        order = context.work_order(job)
-        try:
-            write_order(order)
-        except OSError as error:
-            self._note_problem(active, f"Its directory {order.directory} cannot be written: {error.strerror}.")
-            return
-        key = self._keys.key_for(job.key_name, job.submitter_key)
+        is_rescue = job.may_exist_outside and job.losses >= LOSSES_TO_RESCUE
+        if not is_rescue:
+            try:
+                write_order(context.work_order(job))
+            except OSError as error:
+                directory = context.job_directory(job.name)
+                self._note_problem(active, f"Its directory {directory} cannot be written: {error.strerror}.")
+                if not job.may_exist_outside:
+                    active.assign_at = self._clock.monotonic() + UNWRITABLE_DIRECTORY_SECONDS
+                    return
+                is_rescue = True
+        self._send_assignment(active, context, is_rescue=is_rescue)
+
+    def _send_assignment(self, active: ActiveJob, context: AgentContext, *, is_rescue: bool) -> None:
+        job = active.job
+        directory = context.job_directory(job.name)
+        key = "" if is_rescue else self._keys.key_for(job.key_name, job.submitter_key)
         active.assign_at, active.assigned_at = None, self._clock.monotonic()
         worker = self._pool.assign(job.item_id)
         stop = stop_command(job, context) if job.stop_reason is not None else None
         if job.may_exist_outside:
             # A workload that exists is adopted, and stopped, also while the journal cannot be written.
-            _send_assignment(worker, Adopt(order.directory, job.name, key, job.handle), stop)
+            _send_assignment(worker, Adopt(directory, job.name, key, job.handle, rescue=is_rescue), stop)
         else:
-            start = Start(order.directory, job.name, key)
+            start = Start(directory, job.name, key)
             self._records.after_commit(job.item_id, lambda: _send_assignment(worker, start, stop))
 
     def _note_problem(self, active: ActiveJob, sentence: str) -> None:
         if active.job.message != sentence:
             log.error("A job cannot be given to a worker.", extra=log_fields(active.job) | {"why": sentence})
             active.job = msgspec.structs.replace(active.job, message=sentence)
-        active.assign_at = self._clock.monotonic() + UNWRITABLE_DIRECTORY_SECONDS
 
     def check_deadlines(self, context: AgentContext) -> None:
         """End workers that are over the time limit of their phase."""
@@ -93,15 +126,20 @@ class WorkerAssignment:
     def _check_deadline(self, active: ActiveJob, limit: float | None) -> None:
         job = active.job
         worker = self._pool.worker_of(job.item_id)
-        if limit is None or worker is None or worker.kill_reason is not None:
+        if limit is None or worker is None or worker.kill_reason is not None or active.assign_at is not None:
             return
-        in_phase = min(self._clock.now() - job.state_at, self._clock.monotonic() - active.assigned_at)
-        if in_phase < limit:
+        if self._clock.monotonic() - max(active.phase_at, active.assigned_at) < limit:
             return
         sentence = f"{str(job.state).capitalize()} took longer than {limit:g} s."
         active.timeout_error = ErrorReport("agent", "PhaseTimeout", sentence, "Raise launchd.supervision's limit.")
         log.error("A job is over the time limit of its phase; its worker is ended.", extra=log_fields(job))
         worker.kill(f"{job.state} took longer than {limit:g} s")
+
+
+def _pause_after(losses: int) -> float:
+    if losses >= LOSSES_TO_SET_ASIDE:
+        return SET_ASIDE_SECONDS
+    return REASSIGN_BACKOFF.pause_after(losses - 2) if losses > 1 else 0.0
 
 
 def bounded_reason(reason: str) -> str:
@@ -112,7 +150,12 @@ def bounded_reason(reason: str) -> str:
 
 def stop_command(job: JobRecord, context: AgentContext) -> Stop:
     """Return the command that stops ``job``."""
-    return Stop(bounded_reason(job.stop_reason or ""), context.config.launchd.jobs.stop_grace_seconds)
+    return Stop(job.stop_reason or "", context.config.launchd.jobs.stop_grace_seconds)
+
+
+def _send_submit_approved(worker: JobWorker, name: str) -> None:
+    hit("supervisor.submit_approved")
+    worker.send(SubmitApproved(name))
 
 
 def _send_assignment(worker: JobWorker, command: Start | Adopt, stop: Stop | None) -> None:

@@ -27,8 +27,8 @@ def follow(server: QueueServer, submission: Submission) -> int:
     try:
         last = _Follower(server, submission).until_over()
     except KeyboardInterrupt:
-        server.stop_item(submission.item_id, "stopped by its submitter with Ctrl-C")
-        click.echo(f"\nThe job is being stopped. See how it ends with: launchd logs -f {submission.item_id}", err=True)
+        answer = server.stop_item(submission.item_id, "stopped by its submitter with Ctrl-C")
+        click.echo(f"\n{answer} See how it ends with: launchd logs -f {submission.item_id}", err=True)
         return INTERRUPTED
     if last.status == "finished":
         _print_output_hint(submission)

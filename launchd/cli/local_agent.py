@@ -48,14 +48,14 @@ def _configured(config_path: str | None) -> AgentLocation:
     return AgentLocation(Path(config.runtime_dir), Path(config.state_dir))
 
 
-def ask_agent(directory: Path, **request: str) -> dict[str, Any]:
+def ask_agent(directory: Path, **request: Any) -> dict[str, Any]:
     """Return the agent's response to a request.
 
     Raises:
         ControlError: the agent cannot be reached, or refuses the request.
     """
     try:
-        response = ask(directory, dict(request))
+        response = ask(directory, request)
     except NoAnswer as error:
         if _service_agent_may_be_meant(directory):
             raise NoAnswer(f"{error} That of the system service is root's: ask it with sudo.") from None

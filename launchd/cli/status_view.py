@@ -38,6 +38,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
         *_server(status["server"], width),
         *_outbox(status["outbox"]),
         *_labelled_lines("problem", status["problem"], width, RED),
+        *_labelled_lines("records", _unreadable(status.get("unreadable_jobs", ())), width, RED),
         "",
         *(_jobs(jobs, width) if jobs else ["No job is running."]),
         *(["", *_recent(recent[:RECENT_JOBS], width)] if recent else []),
@@ -79,14 +80,16 @@ def _server(server: Mapping[str, Any], width: int) -> list[str]:
     return [first, *_labelled_lines("", server["error"], width)]
 
 
+def _unreadable(items: Sequence[str]) -> str | None:
+    return f"not readable, and set aside: {', '.join(items)}" if items else None
+
+
 def _outbox(outbox: Mapping[str, Any]) -> list[str]:
-    if not outbox["waiting"]:
-        return [_labelled("outbox", "empty")]
-    return [
-        _labelled(
-            "outbox", f"{outbox['waiting']} waiting, the oldest for {format_age(outbox['oldest_seconds'])}", YELLOW
-        )
-    ]
+    waiting, dead = outbox["waiting"], outbox["dead"]
+    oldest = f"{waiting} waiting, the oldest for {format_age(outbox['oldest_seconds'])}" if waiting else ""
+    refused = f"{dead} not taken by the server: see launchd outbox" if dead else ""
+    text = "; ".join(part for part in (oldest, refused) if part)
+    return [_labelled("outbox", text or "empty", RED if dead else YELLOW if waiting else PLAIN)]
 
 
 def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:

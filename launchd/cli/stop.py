@@ -37,6 +37,8 @@ def stop(item: str, reason: str, url: str | None, config_path: str | None, state
         _stop_at_server(item, reason, url, state_dir, error)
     else:
         click.echo(f"Job {response['item']} is being stopped.")
+        if response.get("warning"):
+            click.echo(f"Warning: {response['warning']}", err=True)
 
 
 def _stop_at_server(item: str, reason: str, url: str | None, state_dir: Path | None, local: ControlError) -> None:
@@ -46,6 +48,4 @@ def _stop_at_server(item: str, reason: str, url: str | None, state_dir: Path | N
             raise click.ClickException(f"{local} The queue server at {server.base_url} knows no item {item} either.")
         if found.finished_at is not None:
             raise click.ClickException(f"Item {item} is over already: {found.status or found.state.lower()}.")
-        state = server.stop_item(item, reason)
-    how = "was stopped" if state == "STOPPED" else "is being stopped by its agent"
-    click.echo(f"Item {item} {how}.")
+        click.echo(f"Item {item}: {server.stop_item(item, reason)}")

@@ -7,9 +7,22 @@ Owns which operation each method sends. What is marked "launchd protocol" exists
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from launchd.client.base import QUEUE_PROJECT, ClientBase, as_json
 from launchd.client.errors import Refused
-from launchd.client.models import Ack, Agent, AgentCommands, Claim, ClaimedItem, Report
+from launchd.client.models import (
+    Ack,
+    Agent,
+    AgentCommands,
+    AgentIdentity,
+    Claim,
+    ClaimedItem,
+    HeldItem,
+    ItemResult,
+    Report,
+    Resumed,
+)
 from launchd.client.operations import launch, launchd_protocol
 
 
@@ -24,8 +37,24 @@ class AgentOperations(ClientBase):
         config: Mapping[str, Any],
         version: str,
         project: str = QUEUE_PROJECT,
+        identity: AgentIdentity | None = None,
     ) -> str:
-        """Register an agent for these queues and return its id. `config` is shown to users: it must hold no secret."""
+        """Register an agent for these queues and return its id. `config` is shown to users: it must hold no secret.
+
+        `identity` says which process the agent is; only launchd's own server is told.
+        """
+        if self.capabilities().launchd_protocol:
+            return self._call_launchd(
+                launchd_protocol.CREATE_AGENT,
+                entityName=entity,
+                projectName=project,
+                runQueues=list(queue_ids),
+                hostname=hostname,
+                agentConfig=as_json(config),
+                version=version,
+                incarnation=identity and identity.incarnation,
+                machineId=identity and identity.machine_id,
+            ).launch_agent_id
         target = {"entity": entity, "project": project, "queues": list(queue_ids), "hostname": hostname}
         if not self.capabilities().agent_config:
             return self._call(launch.CREATE_AGENT_WITHOUT_CONFIG, **target).launch_agent_id
@@ -52,9 +81,18 @@ class AgentOperations(ClientBase):
             raise Refused(f"The server at {self.base_url} shows its agents on its web page only.")
         return self._call(launchd_protocol.AGENTS, entity=entity)
 
-    def update_agent(self, agent_id: str, status: str) -> None:
-        """Set the agent's status: POLLING, RUNNING or KILLED."""
-        if not self._call(launch.UPDATE_AGENT, id=agent_id, status=status).success:
+    def update_agent(self, agent_id: str, status: str, incarnation: str | None = None) -> None:
+        """Set the agent's status: POLLING, RUNNING or KILLED.
+
+        `incarnation` names the process that says so: launchd's own server refuses it of another than the present one.
+        """
+        if self.capabilities().launchd_protocol:
+            result = self._call_launchd(
+                launchd_protocol.UPDATE_AGENT, launchAgentId=agent_id, agentStatus=status, incarnation=incarnation
+            )
+        else:
+            result = self._call(launch.UPDATE_AGENT, id=agent_id, status=status)
+        if not result.success:
             raise Refused(f"The server did not take status {status} of agent {agent_id}.")
 
     def stop_agent(self, agent_id: str) -> None:
@@ -62,16 +100,45 @@ class AgentOperations(ClientBase):
         if not self._call_launchd(launchd_protocol.STOP_AGENT, launchAgentId=agent_id).success:
             raise Refused(f"The server knows no agent {agent_id}.")
 
-    def resume_agent(self, agent_id: str, known_item_ids: Sequence[str]) -> tuple[str, ...]:
-        """Return items that are leased to a restarted agent and unknown to it; returns their ids. Launchd protocol."""
-        return self._call_launchd(
-            launchd_protocol.RESUME, launchAgentId=agent_id, knownItemIds=list(known_item_ids)
-        ).returned
+    def resume_agent(
+        self,
+        agent_id: str,
+        identity: AgentIdentity,
+        held: Sequence[HeldItem],
+        previous_agent_ids: Sequence[str] = (),
+    ) -> Resumed:
+        """Make the process of `identity` this agent, and agree with the server about its items.
 
-    def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> AgentCommands:
+        `held` are all items of the agent. What it does not hold and is merely leased goes back to its queue; what its
+        earlier registrations, `previous_agent_ids`, hold becomes this one's. Launchd protocol.
+
+        Raises:
+            UnknownAgent: the server knows no such agent. `SecondIncarnation`: another living process is this agent.
+        """
+        return self._call_launchd(
+            launchd_protocol.RESUME,
+            launchAgentId=agent_id,
+            previousAgentIds=list(previous_agent_ids),
+            held=list(held),
+            **msgspec.to_builtins(identity),
+        )
+
+    def watch(
+        self,
+        agent_id: str,
+        status: str,
+        seen_stops: Sequence[str],
+        wait_seconds: float,
+        incarnation: str,
+        held: Sequence[HeldItem],
+    ) -> AgentCommands:
         """Wait up to `wait_seconds` for a request to stop the agent, or an item that is not in `seen_stops`.
 
-        The request counts as the agent's heartbeat. Launchd protocol.
+        The request counts as the heartbeat of the process `incarnation`. `held` are all items of the agent, which the
+        server compares with its own list. Launchd protocol.
+
+        Raises:
+            UnknownAgent: the server knows no such agent. `SecondIncarnation`: another process has become this agent.
         """
         return self._call_launchd(
             launchd_protocol.WATCH,
@@ -80,17 +147,31 @@ class AgentOperations(ClientBase):
             agentStatus=status,
             seenStops=list(seen_stops),
             waitSeconds=wait_seconds,
+            incarnation=incarnation,
+            held=list(held),
         )
 
-    def claim(self, agent_id: str, claim_id: str, max_items: int, max_schedulers: int, wait_seconds: float) -> Claim:
-        """Wait up to `wait_seconds` for items and lease them.
+    def claim(
+        self,
+        agent_id: str,
+        incarnation: str,
+        claim_id: str,
+        max_items: int,
+        max_schedulers: int,
+        wait_seconds: float,
+    ) -> Claim:
+        """Wait up to `wait_seconds` for items and lease them to the process `incarnation` of the agent.
 
         After a lost response, the same `claim_id` returns the same items. Launchd protocol.
+
+        Raises:
+            UnknownAgent: the server knows no such agent. `SecondIncarnation`: another process has become this agent.
         """
         return self._call_launchd(
             launchd_protocol.CLAIM,
             wait_seconds,
             launchAgentId=agent_id,
+            incarnation=incarnation,
             claimId=claim_id,
             maxItems=max_items,
             maxSchedulers=max_schedulers,
@@ -106,17 +187,30 @@ class AgentOperations(ClientBase):
         """Acknowledge a leased item as run `run_id`. False: the lease has expired, or it was acknowledged before."""
         return bool(self._call(launch.ACK, itemId=item_id, runId=run_id).success)
 
-    def ack_many(self, agent_id: str, acks: Sequence[Ack]) -> dict[str, bool]:
-        """Acknowledge items; returns by item id whether the agent has it. Idempotent. Launchd protocol."""
+    def ack_many(self, agent_id: str, acks: Sequence[Ack]) -> dict[str, ItemResult]:
+        """Acknowledge items, each once; returns the answers by item id. Idempotent. Launchd protocol.
+
+        Raises:
+            UnknownAgent: the server knows no such agent.
+        """
         return self._call_launchd(launchd_protocol.ACK_MANY, launchAgentId=agent_id, acks=list(acks)).by_item()
 
-    def report_many(self, agent_id: str, reports: Sequence[Report]) -> dict[str, bool]:
-        """Deliver reports; returns by item id whether the server accepted it. Idempotent. Launchd protocol."""
+    def report_many(self, agent_id: str, reports: Sequence[Report]) -> dict[str, ItemResult]:
+        """Deliver reports, one of each item; returns the answers by item id. Idempotent. Launchd protocol.
+
+        Raises:
+            UnknownAgent: the server knows no such agent.
+        """
         return self._call_launchd(launchd_protocol.REPORT_MANY, launchAgentId=agent_id, reports=list(reports)).by_item()
 
-    def return_items(self, agent_id: str, item_ids: Sequence[str]) -> None:
-        """Return leased items that are not acknowledged to their queues. Launchd protocol."""
-        self._call_launchd(launchd_protocol.RETURN_ITEMS, launchAgentId=agent_id, runQueueItemIds=list(item_ids))
+    def return_items(self, agent_id: str, items: Sequence[ClaimedItem]) -> None:
+        """Return claimed items that are not acknowledged, each under its lease, to their queues. Launchd protocol."""
+        self._call_launchd(
+            launchd_protocol.RETURN_ITEMS,
+            launchAgentId=agent_id,
+            runQueueItemIds=[item.item_id for item in items],
+            leases=[item.lease for item in items],
+        )
 
     def fail_item(self, item_id: str, message: str, stage: str, file_paths: Sequence[str] | None = None) -> bool:
         """Fail an item at W&B's stage agent, build or run. False where the server refuses it or lacks the operation."""

@@ -13,11 +13,22 @@ import msgspec
 import requests
 import urllib3
 
-from launchd.client.errors import QueueServerError, Refused, ServerBusy, ServerUnreachable, Unauthorized
+from launchd.client.errors import (
+    QueueServerError,
+    Refused,
+    SecondIncarnation,
+    ServerBusy,
+    ServerUnreachable,
+    Unauthorized,
+    UnknownAgent,
+)
 
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
 MAX_MESSAGE_LENGTH = 2000
+
+#: Refusals that launchd's own server marks in the `extensions` of its errors.
+REFUSALS: dict[str, type[Refused]] = {"UNKNOWN_AGENT": UnknownAgent, "SECOND_INCARNATION": SecondIncarnation}
 
 #: Reasons by type of exception: the first type that occurs in the chain of causes counts.
 REASONS: tuple[tuple[type[BaseException], str], ...] = (
@@ -81,7 +92,16 @@ def error_of_response(response: requests.Response, body: bytes, address: str) ->
             f"What answers at {address} is no queue server, or a proxy before one (HTTP {status}). Check the address.",
             _retry_after(response),
         )
-    return Refused(text)
+    return refusal_of(decoded["errors"])
+
+
+def refusal_of(errors: list[Any]) -> Refused:
+    """Return the error for GraphQL's `errors`, by the code that the server gives the first of them."""
+    first = errors[0]
+    extensions = first.get("extensions") if isinstance(first, dict) else None
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    kind = REFUSALS.get(code, Refused) if isinstance(code, str) else Refused
+    return kind(message_of(errors))
 
 
 def is_refusal(decoded: Any) -> bool:

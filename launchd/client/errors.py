@@ -29,3 +29,11 @@ class Unauthorized(QueueServerError):
 
 class Refused(QueueServerError):
     """The server refused the request (any other 4xx, or GraphQL errors). The same request is refused again."""
+
+
+class UnknownAgent(Refused):
+    """The server knows no such agent (any more): it has to be registered again."""
+
+
+class SecondIncarnation(Refused):
+    """Another living process is this agent."""

@@ -77,11 +77,14 @@ class ItemOperations(QueueOperations):
         return found.run_queue.run_queue_item if found and found.run_queue else None
 
     def stop_item(self, item_id: str, reason: str) -> str:
-        """Ask for the stop of an item; returns its state. A queued one is stopped at once. Launchd protocol."""
+        """Ask for the stop of an item; returns the server's sentence about what becomes of it. Launchd protocol.
+
+        A queued item is stopped at once.
+        """
         result = self._call_launchd(launchd_protocol.STOP_ITEM, runQueueItemId=item_id, reason=reason)
         if not result.success:
-            raise Refused(f"The server did not stop item {item_id}.")
-        return result.state
+            raise Refused(f"The server did not stop item {item_id}. {result.message}")
+        return result.message
 
     def delete_item(self, entity: str, queue: str, item_id: str, project: str = QUEUE_PROJECT) -> bool:
         """Remove an item from its queue; returns whether the queue had it."""

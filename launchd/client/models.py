@@ -5,6 +5,7 @@ I/O. Fields marked "launchd protocol" are sent by launchd's own server only; a W
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -105,14 +106,86 @@ class Agent(
     queue_names: tuple[str, ...] = ()
 
 
+class AgentIdentity(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which process an agent is. `incarnation` is a random text per process, `previous_incarnation` the one before it.
+
+    `machine_id` stands for a state directory on a host, None where the host has no id.
+    """
+
+    incarnation: str
+    previous_incarnation: str | None = None
+    machine_id: str | None = None
+    hostname: str
+    version: str
+
+
+class HeldItem(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId", "run_id": "runName"}):
+    """An item that the agent holds, as the agent knows it. `lease` is 0 where the journal is of an earlier version."""
+
+    item_id: str
+    lease: int
+    run_id: str | None
+    acknowledged: bool
+
+
+class HeldByServer(
+    msgspec.Struct,
+    frozen=True,
+    rename={"item_id": "runQueueItemId", "queue": "queueName", "run_id": "runName"},
+):
+    """An item that the agent has acknowledged, as the server knows it."""
+
+    item_id: str
+    lease: int
+    queue: str
+    run_id: str | None = None
+
+
+class ItemAnswer(StrEnum):
+    """The server's answer about one item of a batch."""
+
+    TAKEN = "TAKEN"
+    """Done, now or before."""
+    STALE = "STALE"
+    """A state earlier than the last one known: there is nothing to do."""
+    OVER = "OVER"
+    """The item has ended, otherwise than reported."""
+    LEASE_ENDED = "LEASE_ENDED"
+    """The lease is not the item's present one: the item is in its queue again, or another agent's."""
+    UNKNOWN = "UNKNOWN"
+    """There is no such item that the agent may use."""
+    REFUSED = "REFUSED"
+    """This can never be accepted; the message says why."""
+
+
+class ItemResult(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId"}):
+    """The server's answer about one item, with a sentence about one that is a no."""
+
+    item_id: str
+    answer: ItemAnswer
+    message: str | None = None
+
+
+class Resumed(msgspec.Struct, frozen=True, rename="camel"):
+    """What a resumption settled: leases that went back, items that the agent does not know, an answer per held item."""
+
+    returned: tuple[str, ...] = ()
+    unknown_to_agent: tuple[HeldByServer, ...] = ()
+    results: tuple[ItemResult, ...] = ()
+
+
 class ClaimedItem(
     msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId", "queue": "queueName", "run_spec": "runSpec"}
 ):
-    """A run queue item that is leased to the agent, with its run spec as the server resolved it."""
+    """A run queue item that is leased to the agent, with its run spec as the server resolved it.
+
+    `lease` is the number of the lease; 0 at a W&B server, which numbers none.
+    """
 
     item_id: str
     queue: str
     run_spec: dict[str, Any]
+    lease: int = 0
 
 
 class Claim(msgspec.Struct, frozen=True, rename="camel"):
@@ -130,10 +203,16 @@ class StopRequest(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemI
 
 
 class AgentCommands(msgspec.Struct, frozen=True, rename="camel"):
-    """The result of a watch: requests to stop the agent (`stop_polling`) or items."""
+    """The result of a watch: requests to stop the agent (`stop_polling`) or items, and what both sides disagree on.
+
+    `unknown_to_agent` are items that the agent has acknowledged and does not hold; `must_resume` says that resuming
+    would settle a difference.
+    """
 
     stop_polling: bool = False
     stops: tuple[StopRequest, ...] = ()
+    unknown_to_agent: tuple[HeldByServer, ...] = ()
+    must_resume: bool = False
 
 
 class Ack(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId", "run_id": "runName"}):
@@ -141,12 +220,14 @@ class Ack(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId", "run
 
     item_id: str
     run_id: str
+    lease: int | None = None
 
 
 class Report(msgspec.Struct, frozen=True, rename="camel"):
     """One change of a job, for the server. `sequence` grows per item; the server ignores one that it has seen.
 
-    `occurred_at` is in seconds since the epoch, by the agent's clock.
+    `occurred_at` is in seconds since the epoch, by the agent's clock. `lease` is the number of the lease that the
+    report is about; without it, the one that the agent has.
     """
 
     item_id: str = msgspec.field(name="runQueueItemId")
@@ -157,6 +238,7 @@ class Report(msgspec.Struct, frozen=True, rename="camel"):
     stage: str | None = None
     exit_code: int | None = None
     occurred_at: float | None = None
+    lease: int | None = None
 
 
 class RunDetail(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from launchd.client.models import ArtifactVersion, Item, KeyDetail, Member, Queue, QueueDetail
+from launchd.client.models import ArtifactVersion, Item, ItemResult, KeyDetail, Member, Queue, QueueDetail
 
 T = TypeVar("T")
 
@@ -102,24 +102,19 @@ class EntityMembers(msgspec.Struct):
 
 class Success(msgspec.Struct):
     success: bool | None = None
-    state: str = ""
 
 
-class ItemResult(msgspec.Struct, rename="camel"):
-    run_queue_item_id: str
+class StopResult(msgspec.Struct):
     success: bool
+    message: str
 
 
 class ItemResults(msgspec.Struct):
     results: list[ItemResult] = []
 
-    def by_item(self) -> dict[str, bool]:
-        """Return by item id whether the operation succeeded."""
-        return {result.run_queue_item_id: result.success for result in self.results}
-
-
-class Returned(msgspec.Struct):
-    returned: tuple[str, ...] = ()
+    def by_item(self) -> dict[str, ItemResult]:
+        """Return the answers by item id."""
+        return {result.item_id: result for result in self.results}
 
 
 class CreatedAgent(msgspec.Struct, rename="camel"):

@@ -19,7 +19,7 @@ import requests
 
 from launchd import __version__
 from launchd.client.address import checked_address
-from launchd.client.error_mapping import EXCHANGE_ERRORS, error_of_exception, error_of_response, message_of
+from launchd.client.error_mapping import EXCHANGE_ERRORS, error_of_exception, error_of_response, refusal_of
 from launchd.client.errors import Refused, ServerBusy
 from launchd.client.operations.operation import Operation
 from launchd.client.ratelimit import RateLimit
@@ -79,7 +79,7 @@ class Transport:
         else:
             errors = answer.errors
         if errors:
-            raise Refused(message_of(errors))
+            raise refusal_of(errors)
         if answer is None or answer.data is None:
             raise ServerBusy(f"The server at {self.base_url} sent something that is no answer to {operation.name}.")
         return answer.data

@@ -89,6 +89,22 @@ def test_a_job_that_ended_while_no_agent_ran_is_reported_by_the_next(testbed: Te
     assert output(testbed, item) == "begun\nended\n"
 
 
+def test_what_is_left_to_tell_is_told_although_the_queue_is_gone(testbed: Testbed, gate: Gate) -> None:
+    """The agent is started again over two jobs; one ends by itself, the other is to be stopped."""
+    ended, running = push_waiting(testbed, gate), testbed.push("sleep", "600")
+    agent = testbed.start_agent()
+    wait_running(testbed, ended, running)
+    agent.kill()
+    gate.open()
+    testbed.configure(max_jobs=2, queues=["gone"])
+    testbed.start_agent()
+    assert testbed.wait_over([ended])[0].state == "FINISHED"
+    wait_until(lambda: "There is no queue gone" in (testbed.status()["problem"] or ""), what="the problem is shown")
+    testbed.client.stop_item(running, "enough")
+    (stopped,) = testbed.wait_over([running])
+    assert (stopped.state, stopped.stop_reason) == ("STOPPED", "enough")
+
+
 def test_64_jobs_of_a_killed_supervisor_are_adopted(testbed: Testbed, gate: Gate) -> None:
     testbed.configure(max_jobs=MANY)
     agent = testbed.start_agent()
@@ -156,6 +172,18 @@ def test_stop_polling_drains_the_agent(testbed: Testbed, gate: Gate) -> None:
 # Stopping a job.
 
 
+def test_a_stop_that_was_answered_is_carried_out_whatever_dies(testbed: Testbed, gate: Gate) -> None:
+    testbed.start_agent()
+    items = [push_waiting(testbed, gate) for _ in range(2)]
+    wait_running(testbed, *items)
+    assert testbed.agent is not None
+    for item in items:
+        assert testbed.ask(command="stop", item=item)["ok"]
+    testbed.agent.kill()
+    testbed.start_agent()
+    assert {ended.state for ended in testbed.wait_over(items)} == {"STOPPED"}
+
+
 def test_a_queued_item_is_stopped_in_the_queue(testbed: Testbed, gate: Gate) -> None:
     testbed.configure(max_jobs=1)
     testbed.start_agent()
@@ -163,7 +191,7 @@ def test_a_queued_item_is_stopped_in_the_queue(testbed: Testbed, gate: Gate) -> 
     wait_running(testbed, running)
     marker = testbed.directory / "ran"
     queued = testbed.push("touch", str(marker))
-    assert testbed.client.stop_item(queued, "not needed") == "STOPPED"
+    assert testbed.client.stop_item(queued, "not needed") == "The item has ended, as STOPPED."
     gate.open()
     testbed.wait_over([running])
     after = testbed.push("true")

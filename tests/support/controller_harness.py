@@ -19,7 +19,7 @@ from launchd.agent.job_table import JobTable
 from launchd.agent.journal import JOURNAL_FILE, Delivery, Journal, JournalError, find_job
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
-from launchd.client.queue_server import ClaimedItem, Report, StopRequest
+from launchd.client.queue_server import ClaimedItem, HeldByServer, ItemAnswer, Report, Resumed, StopRequest
 from launchd.config import AgentConfig, LaunchdConfig
 
 AGENT = "agent-1"
@@ -104,6 +104,7 @@ class StubOutbox:
 
     def __init__(self) -> None:
         self.acknowledged: list[str] = []
+        self.held: list[Delivery] = []
         self.deliveries: list[Delivery] = []
         self.statuses: list[JobRecord] = []
         self.broken: set[str] = set()
@@ -111,6 +112,13 @@ class StubOutbox:
     def acknowledge(self, job: JobRecord) -> None:
         self._check(job.item_id)
         self.acknowledged.append(job.item_id)
+
+    def hold(self, delivery: Delivery) -> None:
+        self.held.append(delivery)
+
+    def has_outcome(self, item_id: str, lease: int) -> bool:
+        reports = [decode_outcome(one.body).report for one in self.held if one.kind == "outcome"]
+        return any((report.item_id, report.lease) == (item_id, lease) for report in reports)
 
     def deliver(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
@@ -164,6 +172,11 @@ class ControllerHarness:
         self.controller.restore()
         self.turn()
 
+    def register(self, resumed: Resumed | None = None) -> None:
+        """Have the queue server take the agent; without ``resumed`` it is one that has nothing to say about items."""
+        self.controller.on_registered(resumed, AGENT)
+        self.turn()
+
     # -- what the loop of the supervisor does
 
     def turn(self) -> None:
@@ -193,13 +206,32 @@ class ControllerHarness:
 
     # -- events
 
-    def claim(self, item_id: str = "a", **spec: Any) -> None:
+    def claim(self, item_id: str = "a", *, lease: int = 1, **spec: Any) -> None:
         """Have an item claimed, and the loop go on."""
-        self.controller.on_claimed([ClaimedItem(item_id, "default", SPEC | {"run_id": f"run-{item_id}"} | spec)], AGENT)
+        run_spec = SPEC | {"run_id": f"run-{item_id}"} | spec
+        self.controller.on_claimed([ClaimedItem(item_id, "default", run_spec, lease)], AGENT)
         self.turn()
 
-    def acknowledged(self, item_id: str = "a", *, accepted: bool = True, refusal: str | None = None) -> None:
-        self.controller.on_acknowledged(Acknowledged(item_id, accepted, refusal))
+    def acknowledged(
+        self,
+        item_id: str = "a",
+        answer: ItemAnswer = ItemAnswer.TAKEN,
+        *,
+        lease: int | None = None,
+        message: str | None = None,
+        refusal: str | None = None,
+    ) -> None:
+        """Have an acknowledgement answered: that of the present lease, unless another ``lease`` is given."""
+        active = self.table.get(item_id)
+        present = active.job.lease if active is not None else 0
+        self.controller.on_acknowledged(
+            Acknowledged(item_id, present if lease is None else lease, answer, message, refusal)
+        )
+        self.turn()
+
+    def unknown(self, item_id: str = "a", lease: int = 1) -> None:
+        """Have the queue server list an item that the agent acknowledged and did not name."""
+        self.controller.on_items_unknown([HeldByServer(item_id, lease, "default", f"run-{item_id}")], AGENT)
         self.turn()
 
     def report(self, event: Event, item_id: str = "a") -> None:

@@ -41,6 +41,7 @@ _SECONDS = {
     "tests/process/test_kill_matrix.py::test_any_process_may_die_anywhere[shim.started-stop]": 22,
     "tests/process/test_bad_input.py": 25,
     "tests/process/test_python_launch.py": 25,
+    "tests/unit/model/test_lease_machine.py": 25,
     "tests/unit/workers/test_venv.py": 25,
     "tests/compat/test_runs.py": 20,
     "tests/contract/server/test_collection.py": 20,

@@ -11,18 +11,20 @@ from launchd.agent.server_link.poller import Poller
 from launchd.agent.server_link.protocol import LinkSettings
 from launchd.agent.server_link.registration import RegistrationRequest, RegistrationThread, choose_protocol
 from launchd.agent.server_link.reporter import Reporter
-from launchd.client.queue_server import QueueServer
+from launchd.client.queue_server import AgentIdentity, QueueServer
 from tests.support.recorded_events import RecordedEvents
 from tests.support.wandb_server import ENTITY, KEY
 
 L = TypeVar("L", Reporter, HeartbeatLoop)
+
+IDENTITY = AgentIdentity(incarnation="incarnation-1", hostname="host", version="launchd@test")
 
 
 def link_settings(
     *, poll_seconds: float = 0.1, wait_seconds: float = 2.0, stopped_run_timeout: float = 0.0, grace: float = 1.0
 ) -> LinkSettings:
     """Return settings with short times; ``grace`` is for a run to begin after its job's end."""
-    return LinkSettings(wait_seconds, poll_seconds, stopped_run_timeout, grace, (KEY,))
+    return LinkSettings(wait_seconds, poll_seconds, stopped_run_timeout, grace, (KEY,), IDENTITY.incarnation)
 
 
 class PollingAgent:
@@ -84,7 +86,7 @@ def registering(
     server: QueueServer, recorded_events: RecordedEvents, *queues: str, entity: str | None = "me"
 ) -> Iterator[RegistrationThread]:
     """A registration for these queues that has begun."""
-    request = RegistrationRequest(entity, queues, {}, "launchd@test")
+    request = RegistrationRequest(entity, queues, {}, IDENTITY)
     registration = RegistrationThread(server, request, recorded_events.queue, None)
     registration.start()
     try:

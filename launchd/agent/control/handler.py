@@ -4,11 +4,13 @@ Main thread only.
 """
 
 import logging
+import time
 from typing import Any, Protocol
 
+from launchd.agent.deliveries import summary
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_table import JobTable
-from launchd.agent.journal import Journal
+from launchd.agent.journal import Delivery, Journal
 from launchd.agent.outbox import Outbox
 from launchd.agent.status import AgentState, describe_job, snapshot
 from launchd.agent.worker_pool.pool import WorkerPool
@@ -72,6 +74,12 @@ class ControlHandler:
                 return self._job(item)
             case {"command": "stop", "item": str(item)}:
                 return self._stop(item, str(request.get("reason") or "stopped from the command line"))
+            case {"command": "outbox"}:
+                return self._list_outbox()
+            case {"command": "retry", "ids": list(ids)} if all(type(one) is int for one in ids):
+                return self._retry(ids)
+            case {"command": "retry", "ids": None}:
+                return self._retry(None)
             case {"command": "drain" | "detach" | "reload" as order}:
                 return self._agent_command(order)
             case _:
@@ -94,7 +102,26 @@ class ControlHandler:
         if job is None:
             return _refusal(f"This agent has no active job {item}.")
         self._controller.stop(StopRequest(job.item_id, reason))
-        return {"ok": True, "item": job.item_id}
+        # The answer follows the commit: a stop that was promised is carried out also by the next agent process.
+        self._journal.request_commit()
+        return {"ok": True, "item": job.item_id, "must_be_kept": True}
+
+    def _list_outbox(self) -> dict[str, Any]:
+        now = time.time()
+        dead = [
+            {
+                **_shown(letter.delivery, now),
+                "reason": letter.reason,
+                "refused_seconds": max(0.0, now - letter.refused_at),
+            }
+            for letter in self._journal.refused_deliveries()
+        ]
+        return {"ok": True, "waiting": [_shown(one, now) for one in self._journal.deliveries()], "dead": dead}
+
+    def _retry(self, ids: list[int] | None) -> dict[str, Any]:
+        retried = self._journal.retry_deliveries(ids)
+        self._outbox.retry(retried)
+        return {"ok": True, "retried": len(retried)}
 
     def _agent_command(self, order: str) -> dict[str, Any]:
         match order:
@@ -106,6 +133,27 @@ class ControlHandler:
                 problem = self._supervisor.reload()
                 return {"ok": True} if problem is None else _refusal(problem)
         return {"ok": True, "jobs": len(self._table)}
+
+
+def completed(answer: dict[str, Any], journal_problem: str | None) -> dict[str, Any]:
+    """Return ``answer`` as it is to be given after a commit, which failed because of ``journal_problem``, if any."""
+    answer = dict(answer)
+    if answer.pop("must_be_kept", False) and journal_problem is not None:
+        answer["warning"] = (
+            f"The job is being stopped, but that cannot be kept: {journal_problem} If the agent is restarted before the"
+            " job has ended, stop it again."
+        )
+    return answer
+
+
+def _shown(delivery: Delivery, now: float) -> dict[str, Any]:
+    return {
+        "id": delivery.id,
+        "item_id": delivery.item_id,
+        "kind": delivery.kind,
+        "created_seconds": max(0.0, now - delivery.created_at),
+        "summary": summary(delivery.kind, delivery.body),
+    }
 
 
 def _refusal(sentence: str) -> dict[str, Any]:

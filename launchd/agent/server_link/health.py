@@ -16,9 +16,8 @@ class ServerHealth:
 
     def __init__(self) -> None:
         self.contact: ServerContact | None = None
-        #: Seconds since the epoch; ``None`` before the first answer.
-        self.last_contact_at: float | None = None
-        self._began_at = time.time()
+        self._began_at = time.monotonic()
+        self._answered_at: float | None = None
         self._refusal: str | None = None
         self._warned_of_team: str | None = None
         self._queue_problems: dict[str, str] = {}
@@ -27,7 +26,7 @@ class ServerHealth:
         """Note that the server answered, or did not."""
         before = self.contact.error if self.contact else None
         if contact.error is None:
-            self.last_contact_at = contact.at
+            self._answered_at = time.monotonic()
             if before is not None:
                 log.info("The queue server answers again.")
         elif contact.error != before:
@@ -36,7 +35,13 @@ class ServerHealth:
 
     def was_reached_within(self, seconds: float) -> bool:
         """Return whether the last answer, or without any the agent's start, is less than ``seconds`` ago."""
-        return time.time() - (self.last_contact_at or self._began_at) < seconds
+        silence = self.seconds_since_answer
+        return (time.monotonic() - self._began_at if silence is None else silence) < seconds
+
+    @property
+    def seconds_since_answer(self) -> float | None:
+        """The seconds since the last answer, by a clock that never jumps; ``None`` before the first answer."""
+        return None if self._answered_at is None else time.monotonic() - self._answered_at
 
     def note_registration(self, registered: Registered) -> None:
         """Note that the agent is registered, which ends all earlier refusals."""

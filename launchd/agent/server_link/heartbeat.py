@@ -1,4 +1,4 @@
-"""Shows the queue server that the agent lives, and hears its stop requests.
+"""Shows the queue server that the agent lives and what it holds, and hears its stop requests.
 
 A thread beside the pollers, because a stop has to be heard while all slots are taken.
 """
@@ -7,9 +7,10 @@ import contextlib
 import logging
 import threading
 
-from launchd.agent.events import EventQueue, Registered, StopRequested
-from launchd.agent.server_link.protocol import LinkContext, LinkSettings, MonitoredRun, ServerProtocol
+from launchd.agent.events import EventQueue, ItemsUnknown, Registered, RegistrationLost, StopRequested
+from launchd.agent.server_link.protocol import HeartbeatResult, LinkContext, LinkSettings, MonitoredRun, ServerProtocol
 from launchd.agent.server_link.retry import RetryingCaller, Stopped
+from launchd.client.queue_server import HeldItem
 
 log = logging.getLogger(__name__)
 
@@ -21,16 +22,18 @@ class HeartbeatLoop(threading.Thread):
         self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings, events: EventQueue
     ) -> None:
         super().__init__(name="heartbeat", daemon=True)
+        self._agent_id = registered.agent_id
         self._events = events
         self._stopped = threading.Event()
         self._caller = RetryingCaller(events, self._stopped)
         self._heartbeat = protocol.heartbeat(LinkContext(registered, settings, events, self._caller))
-        self._runs: tuple[MonitoredRun, ...] = ()
+        self._active: tuple[tuple[MonitoredRun, ...], tuple[HeldItem, ...]] = ((), ())
         self._refusal: str | None = None
+        self._is_lost = False
 
-    def set_active_jobs(self, runs: tuple[MonitoredRun, ...]) -> None:
-        """Set the jobs that may be stopped."""
-        self._runs = runs
+    def set_active_jobs(self, runs: tuple[MonitoredRun, ...], held: tuple[HeldItem, ...]) -> None:
+        """Set the jobs that may be stopped, and all items that the agent has."""
+        self._active = (runs, held)
 
     def end(self) -> None:
         """Send no more heartbeats; the answer to an open request is ignored."""
@@ -43,12 +46,21 @@ class HeartbeatLoop(threading.Thread):
                 self._send_once()
 
     def _send_once(self) -> None:
-        result = self._heartbeat.send(self._runs)
+        result = self._heartbeat.send(*self._active)
+        if not self._stopped.is_set():
+            self._pass_on(result)
+        self._caller.wait(result.pause_seconds)
+
+    def _pass_on(self, result: HeartbeatResult) -> None:
         if result.refusal is not None:
             self._note_refusal(result.refusal)
         if result.stops or result.stop_polling:
             self._events.put(StopRequested(result.stops, result.stop_polling))
-        self._caller.wait(result.pause_seconds)
+        if result.unknown:
+            self._events.put(ItemsUnknown(result.unknown))
+        if result.lost is not None and not self._is_lost:
+            self._is_lost = True
+            self._events.put(RegistrationLost(self._agent_id, result.lost))
 
     def _note_refusal(self, error: str) -> None:
         if error != self._refusal:

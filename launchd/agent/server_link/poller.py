@@ -9,11 +9,11 @@ import contextlib
 import threading
 from collections.abc import Sequence
 
-from launchd.agent.events import Claimed, EventQueue, Registered, RegistrationRefused, SlotKind
+from launchd.agent.events import Claimed, EventQueue, Registered, RegistrationLost, RegistrationRefused, SlotKind
 from launchd.agent.server_link.permits import SlotPermits
 from launchd.agent.server_link.protocol import LinkContext, LinkSettings, ServerProtocol
 from launchd.agent.server_link.retry import RetryingCaller, Stopped
-from launchd.client.errors import Refused
+from launchd.client.errors import Refused, SecondIncarnation, UnknownAgent
 from launchd.client.queue_server import ClaimedItem
 
 
@@ -33,6 +33,7 @@ class Poller(threading.Thread):
         self._kind = kind
         self._permits = permits
         self._agent_id = registered.agent_id
+        self._is_lost = False
         self._events = events
         self._stopped = threading.Event()
         self._caller = RetryingCaller(events, self._stopped)
@@ -52,6 +53,10 @@ class Poller(threading.Thread):
     def _claim_once(self, limit: int) -> None:
         try:
             result = self._claimer.claim(limit)
+        except (UnknownAgent, SecondIncarnation) as error:
+            self._note_loss(str(error))
+            self._caller.wait_for_correction()
+            return
         except Refused as error:
             self._events.put(RegistrationRefused(str(error)))
             self._caller.wait_for_correction()
@@ -60,6 +65,11 @@ class Poller(threading.Thread):
             self._hand_over(result.items)
         elif self._permits.wait_for_more(limit, result.pause_seconds, self._stopped):
             self._claimer.reset_pause()
+
+    def _note_loss(self, reason: str) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            self._events.put(RegistrationLost(self._agent_id, reason))
 
     def _hand_over(self, items: Sequence[ClaimedItem]) -> None:
         left = items

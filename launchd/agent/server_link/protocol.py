@@ -13,7 +13,17 @@ from launchd.agent.events import EventQueue, Registered, SlotKind
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link.retry import RetryingCaller
 from launchd.client.errors import Refused
-from launchd.client.queue_server import Agent, ClaimedItem, Report, StopRequest
+from launchd.client.queue_server import (
+    Agent,
+    AgentIdentity,
+    ClaimedItem,
+    HeldByServer,
+    HeldItem,
+    ItemResult,
+    Report,
+    Resumed,
+    StopRequest,
+)
 
 #: W&B's words for the status of an agent: without a job, with jobs, and ended.
 AGENT_POLLING = "POLLING"
@@ -27,6 +37,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
     ``wait_seconds``: how long a request that waits stays open. ``poll_seconds``: the longest pause between polls.
     ``stopped_run_timeout``: how long a stopped run may take to end by itself. ``init_grace_seconds``: how long a run
     may take to appear after its job's end. ``secrets``: values that are masked in every text that is sent.
+    ``incarnation``: which process this is; see :class:`AgentIdentity`.
     """
 
     wait_seconds: float
@@ -34,6 +45,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
     stopped_run_timeout: float
     init_grace_seconds: float
     secrets: tuple[str, ...]
+    incarnation: str
 
 
 class LinkContext(msgspec.Struct, frozen=True):
@@ -62,6 +74,7 @@ class Claimer(Protocol):
         """Claim at most ``limit`` items.
 
         Raises:
+            UnknownAgent, SecondIncarnation: the agent has to register again.
             Refused: the server does not let this agent claim.
             Stopped: the thread was told to end meanwhile.
         """
@@ -90,19 +103,29 @@ class MonitoredRun(msgspec.Struct, frozen=True):
 
 
 class HeartbeatResult(msgspec.Struct, frozen=True):
-    """The answer to a heartbeat: what is to be stopped, the time to the next one, and what the server refused."""
+    """The answer to a heartbeat: what is to be stopped, the time to the next one, and what the server refused.
+
+    ``unknown`` are items that the server holds as the agent's and the agent does not know; ``lost`` says why the agent
+    has to register again.
+    """
 
     stops: tuple[StopRequest, ...] = ()
     stop_polling: bool = False
     pause_seconds: float = 0.0
     refusal: str | None = None
+    unknown: tuple[HeldByServer, ...] = ()
+    lost: str | None = None
 
 
 class Heartbeat(Protocol):
     """Shows the server that the agent lives, and asks it for stop requests."""
 
-    def send(self, runs: Sequence[MonitoredRun]) -> HeartbeatResult:
-        """Send one heartbeat; ``runs`` are the active jobs. Raises ``Stopped`` when the thread was told to end."""
+    def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem]) -> HeartbeatResult:
+        """Send one heartbeat; ``runs`` are the active jobs, ``held`` all items that the agent has.
+
+        Raises:
+            Stopped: the thread was told to end.
+        """
         ...
 
 
@@ -110,7 +133,7 @@ class Heartbeat(Protocol):
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
-    """An item to acknowledge: the agent takes it as this run.
+    """An item to acknowledge: the agent takes it as this run, under ``lease``, which W&B's servers do not number.
 
     A run of a sweep is not started unless its sweep runs; see the reporter.
     """
@@ -122,6 +145,7 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     project: str
     queue: str
     sweep_id: str | None = None
+    lease: int = 0
 
 
 class StatusUpdate(msgspec.Struct, frozen=True):
@@ -132,14 +156,21 @@ class StatusUpdate(msgspec.Struct, frozen=True):
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True):
-    """A row of the outbox to deliver; ``retries`` counts the attempts before this one."""
+    """A row of the outbox to deliver; ``retries`` counts the attempts before this one.
+
+    ``sent_before`` says that it may have arrived before: an earlier process sent it, or it was refused.
+    """
 
     delivery: Delivery
     retries: int = 0
+    sent_before: bool = False
 
 
 class DeliveryResult(msgspec.Struct, frozen=True):
-    """What became of attempts: delivered, refused for good (``refusal``), or to repeat after ``retry_seconds``."""
+    """What became of attempts: delivered, refused for good (``refusal``), or to repeat after ``retry_seconds``.
+
+    ``refusal`` is a sentence of what is known, and true of each of the attempts.
+    """
 
     attempts: tuple[DeliveryAttempt, ...]
     refusal: str | None = None
@@ -152,10 +183,17 @@ class DeliveryResult(msgspec.Struct, frozen=True):
 
 
 class ItemReporter(Protocol):
-    """Reports on items. Its methods raise ``Stopped`` when the thread was told to end."""
+    """Reports on items. Its methods raise ``Stopped`` when the thread was told to end.
 
-    def acknowledge(self, batch: Sequence[Acknowledgement]) -> Mapping[str, bool]:
-        """Acknowledge items; returns by item id whether each is this agent's."""
+    A batch has each item once.
+    """
+
+    def renew(self, context: LinkContext) -> None:
+        """Report as the agent of another registration from now on."""
+        ...
+
+    def acknowledge(self, batch: Sequence[Acknowledgement]) -> Mapping[str, ItemResult]:
+        """Acknowledge items; returns the answers by item id. There is none where the agent has to register again."""
         ...
 
     def sweep_state(self, entity: str, project: str, sweep: str) -> str | None:
@@ -170,8 +208,8 @@ class ItemReporter(Protocol):
         """Deliver outcomes; yields results until each attempt is part of one."""
         ...
 
-    def warn(self, attempt: DeliveryAttempt) -> None:
-        """Deliver a warning; raises ``Refused``."""
+    def warn(self, attempt: DeliveryAttempt) -> float | None:
+        """Deliver a warning; returns ``None``, or the seconds to the next attempt. Raises ``Refused``."""
         ...
 
     def requeue(self, attempt: DeliveryAttempt) -> float | None:
@@ -185,10 +223,19 @@ class ServerProtocol(Protocol):
     #: The kinds of slot that are claimed for apart, each by a thread of its own.
     claim_kinds: tuple[SlotKind, ...]
 
-    def resume_agent(self, agent_id: str, queue_ids: Iterable[str], known_items: Sequence[str]) -> Agent | None:
-        """Return the agent that this one was before a restart, or ``None`` where it has to be created anew.
+    def find_agent(self, agent_id: str) -> Agent | None:
+        """Return the agent that this one was before, or ``None`` where it has to be created anew."""
+        ...
 
-        Items leased to that agent that are not among ``known_items`` go back to their queues.
+    def resume_agent(
+        self, agent_id: str, identity: AgentIdentity, held: Sequence[HeldItem], previous_ids: Sequence[str]
+    ) -> Resumed | None:
+        """Become the agent with this id, take the items of ``previous_ids`` along, and agree about all ``held``.
+
+        Returns ``None`` where the server has no such notion.
+
+        Raises:
+            UnknownAgent: there is no such agent. `SecondIncarnation`: another living process is it.
         """
         ...
 
@@ -204,7 +251,7 @@ class ServerProtocol(Protocol):
         """Return what reports on items."""
         ...
 
-    def deregister(self, agent_id: str) -> None:
+    def deregister(self, agent_id: str, incarnation: str) -> None:
         """Tell the server that the agent has ended; raises ``QueueServerError``."""
         ...
 

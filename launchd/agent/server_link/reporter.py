@@ -1,23 +1,24 @@
 """Reports on items to the queue server, for as long as it takes.
 
 One thread. Acknowledgements go first, because jobs wait for them; then the rows of the outbox, in order, each until the
-server has it; then states before the end of jobs, of which only the latest is sent. A row leaves the journal's outbox
-through the main thread, once it was delivered.
+server has it or will not take it; then states before the end of jobs, of which only the latest is sent. The main thread
+decides what becomes of a row in the journal. What sending one row raises ends that row, never the thread.
 """
 
 import contextlib
 import heapq
+import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeVar
 
 import msgspec
 
-from launchd.agent.deliveries import JobOutcome, JobWarning
-from launchd.agent.events import Acknowledged, Delivered, EventQueue, Registered
+from launchd.agent.deliveries import JobOutcome, JobWarning, RequeuedRun
+from launchd.agent.events import Acknowledged, Delivered, EventQueue, Registered, Undeliverable
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link.protocol import (
     Acknowledgement,
@@ -31,7 +32,7 @@ from launchd.agent.server_link.protocol import (
 )
 from launchd.agent.server_link.retry import RetryingCaller, Stopped
 from launchd.client.errors import Refused
-from launchd.client.queue_server import Report
+from launchd.client.queue_server import ItemAnswer, Report
 from launchd.client.runs import ACTIVE_SWEEP_STATES
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ BATCH = 64
 
 #: A state is sent after this time, if it still is the latest; sending each step of a job's start would delay the start.
 STATUS_DELAY_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
 
 
 class _Deferred(msgspec.Struct, frozen=True, order=True):
@@ -60,27 +63,40 @@ class Reporter(threading.Thread):
         super().__init__(name="reporter", daemon=True)
         self._events = events
         self._stopped = threading.Event()
-        caller = RetryingCaller(events, self._stopped)
-        self._items = protocol.item_reporter(LinkContext(registered, settings, events, caller))
+        self._caller = RetryingCaller(events, self._stopped)
+        self._items = protocol.item_reporter(LinkContext(registered, settings, events, self._caller))
         self._work_available = threading.Condition()
+        self._renewal: LinkContext | None = None
         self._acknowledgements: deque[Acknowledgement] = deque()
-        self._deliveries: deque[Delivery] = deque()
+        self._deliveries: deque[DeliveryAttempt] = deque()
         self._deferred: list[_Deferred] = []
         self._statuses: dict[str, StatusUpdate] = {}
         self._statuses_due_at = 0.0
 
+    def renew(self, registered: Registered, settings: LinkSettings) -> None:
+        """Report as the agent of another registration from now on."""
+        with self._work_available:
+            self._renewal = LinkContext(registered, settings, self._events, self._caller)
+            self._work_available.notify()
+
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
-        """Acknowledge an item; the answer comes back as the event ``Acknowledged``."""
+        """Acknowledge an item; the answer comes back as the event ``Acknowledged``.
+
+        There is none where the agent has to register again; the item has to be acknowledged again after that.
+        """
         with self._work_available:
             self._acknowledgements.append(acknowledgement)
             self._work_available.notify()
 
-    def deliver(self, delivery: Delivery) -> None:
-        """Deliver a row of the outbox; the event ``Delivered`` follows once the server has it."""
+    def deliver(self, delivery: Delivery, *, sent_before: bool = False) -> None:
+        """Deliver a row of the outbox; the event ``Delivered`` or ``Undeliverable`` follows.
+
+        ``sent_before``: it may have arrived, sent by an earlier process or before it was refused.
+        """
         with self._work_available:
             # A state that was not sent yet is superseded.
             self._statuses.pop(delivery.item_id, None)
-            self._deliveries.append(delivery)
+            self._deliveries.append(DeliveryAttempt(delivery, sent_before=sent_before))
             self._work_available.notify()
 
     def publish_status(self, agent_id: str, report: Report) -> None:
@@ -107,18 +123,21 @@ class Reporter(threading.Thread):
         with self._work_available:
             while not self._has_work():
                 self._work_available.wait(self._seconds_until_due())
+            renewal, self._renewal = self._renewal, None
             acknowledgements = _take(self._acknowledgements)
             deliveries = _take(self._deliveries)
             statuses = self._take_due_statuses()
-        if acknowledgements:
-            self._send_acknowledgements(acknowledgements)
-        self._send_deliveries(DeliveryAttempt(delivery) for delivery in deliveries)
+        if renewal is not None:
+            self._items.renew(renewal)
+        for batch in _rounds(acknowledgements, lambda one: one.item_id):
+            self._send_acknowledgements(batch)
+        self._send_deliveries(deliveries)
         if statuses:
             self._items.report_statuses(statuses)
         self._send_deferred()
 
     def _has_work(self) -> bool:
-        if self._stopped.is_set() or self._acknowledgements or self._deliveries:
+        if self._stopped.is_set() or self._renewal or self._acknowledgements or self._deliveries:
             return True
         return self._seconds_until_due() == 0
 
@@ -137,11 +156,12 @@ class Reporter(threading.Thread):
     # -- acknowledgements
 
     def _send_acknowledgements(self, batch: Sequence[Acknowledgement]) -> None:
-        accepted = self._items.acknowledge(batch)
+        results = self._items.acknowledge(batch)
         for one in batch:
-            is_accepted = accepted.get(one.item_id, False)
-            refusal = self._sweep_refusal(one) if is_accepted else None
-            self._events.put(Acknowledged(one.item_id, is_accepted, refusal))
+            result = results.get(one.item_id)
+            if result is not None:
+                refusal = self._sweep_refusal(one) if result.answer is ItemAnswer.TAKEN else None
+                self._events.put(Acknowledged(one.item_id, one.lease, result.answer, result.message, refusal))
 
     def _sweep_refusal(self, one: Acknowledgement) -> str | None:
         """Return why the run must not start, if its sweep is over or cannot be looked up."""
@@ -159,8 +179,21 @@ class Reporter(threading.Thread):
 
     def _send_deliveries(self, attempts: Iterable[DeliveryAttempt]) -> None:
         for kind, group in groupby(attempts, lambda attempt: attempt.delivery.kind):
-            for result in self._results(kind, tuple(group)):
+            for batch in _rounds(group, lambda attempt: attempt.delivery.item_id):
+                self._send_rows(kind, batch)
+
+    def _send_rows(self, kind: str, attempts: Sequence[DeliveryAttempt]) -> None:
+        left = {attempt.delivery.id: attempt for attempt in attempts}
+        try:
+            for result in self._results(kind, attempts):
                 self._settle(result)
+                for delivery_id in result.ids:
+                    del left[delivery_id]
+        except Stopped:
+            raise
+        except Exception as error:
+            log.exception("Sending rows of the outbox raised an unexpected error.", extra={"deliveries": list(left)})
+            self._on_unexpected(kind, tuple(left.values()), error)
 
     def _results(self, kind: str, attempts: Sequence[DeliveryAttempt]) -> Iterator[DeliveryResult]:
         match kind:
@@ -168,16 +201,33 @@ class Reporter(threading.Thread):
                 return self._items.report_outcomes(attempts)
             case JobWarning.kind:
                 return deliver_each(attempts, self._items.warn)
-            case _:
+            case RequeuedRun.kind:
                 return deliver_each(attempts, self._items.requeue)
+            case _:
+                unknown = f"This version of launchd knows no row of the kind {kind!r}."
+                return iter([DeliveryResult(tuple(attempts), refusal=unknown)])
+
+    def _on_unexpected(self, kind: str, attempts: Sequence[DeliveryAttempt], error: Exception) -> None:
+        """Settle a row whose sending raised ``error``; of several rows, find out which one it is."""
+        if len(attempts) > 1:
+            for attempt in attempts:
+                self._send_rows(kind, (attempt,))
+            return
+        if attempts:
+            sentence = f"The row cannot be read or sent: {type(error).__name__}: {error}"
+            self._settle(DeliveryResult(tuple(attempts), refusal=sentence))
 
     def _settle(self, result: DeliveryResult) -> None:
-        if result.retry_seconds is None:
-            self._events.put(Delivered(result.ids, result.refusal))
-            return
-        due_at = time.monotonic() + result.retry_seconds
-        for attempt in result.attempts:
-            again = DeliveryAttempt(attempt.delivery, attempt.retries + 1)
+        if result.refusal is not None:
+            self._events.put(Undeliverable(result.ids, result.refusal))
+        elif result.retry_seconds is None:
+            self._events.put(Delivered(result.ids))
+        else:
+            self._defer(result.attempts, time.monotonic() + result.retry_seconds)
+
+    def _defer(self, attempts: Iterable[DeliveryAttempt], due_at: float) -> None:
+        for attempt in attempts:
+            again = msgspec.structs.replace(attempt, retries=attempt.retries + 1)
             heapq.heappush(self._deferred, _Deferred(due_at, attempt.delivery.id, again))
 
     def _send_deferred(self) -> None:
@@ -187,3 +237,16 @@ class Reporter(threading.Thread):
 
 def _take(waiting: deque[T]) -> list[T]:
     return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+
+
+def _rounds(batch: Iterable[T], item_of: Callable[[T], str]) -> Iterator[list[T]]:
+    """Yield ``batch`` in order, in parts that have each item once: one request has one answer about an item."""
+    part: dict[str, T] = {}
+    for one in batch:
+        item_id = item_of(one)
+        if item_id in part:
+            yield list(part.values())
+            part.clear()
+        part[item_id] = one
+    if part:
+        yield list(part.values())

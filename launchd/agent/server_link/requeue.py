@@ -5,7 +5,6 @@ the second for the first. At another one the queue is looked through before a pu
 thread.
 """
 
-import time
 from typing import Any
 
 from launchd.agent.deliveries import decode_requeue
@@ -43,7 +42,6 @@ class UnkeyedRequeue:
     def __init__(self, server: QueueServer, caller: RetryingCaller) -> None:
         self._server = server
         self._caller = caller
-        self._started_at = time.time()
         self._queue_items_before: dict[int, frozenset[str]] = {}
 
     def requeue(self, attempt: DeliveryAttempt) -> float | None:
@@ -56,7 +54,7 @@ class UnkeyedRequeue:
         delivery = attempt.delivery
         run = decode_requeue(delivery.body)
         items = self._caller.retry_refusals(lambda: self._server.queue_items(run.entity, run.queue, QUEUE_LENGTH))
-        if self._may_have_been_pushed(delivery):
+        if attempt.sent_before or delivery.id in self._queue_items_before:
             if _is_among(items, run.run_spec):
                 return None
             if self._has_unidentified_item(delivery, items):
@@ -71,9 +69,6 @@ class UnkeyedRequeue:
         except QueueServerError as error:
             return self._caller.pause_after(error)
         return None
-
-    def _may_have_been_pushed(self, delivery: Delivery) -> bool:
-        return delivery.id in self._queue_items_before or delivery.created_at < self._started_at
 
     def _has_unidentified_item(self, delivery: Delivery, items: list[Item]) -> bool:
         """Whether there is a new item whose run is not known yet: a W&B server shows no run spec."""

@@ -4,6 +4,7 @@ Each thread that speaks to the server has one caller. It waits between attempts,
 server answers, and stops waiting when the thread is told to end.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from launchd.agent.backoff import Backoff
 from launchd.agent.events import EventQueue, ServerContact
-from launchd.client.errors import QueueServerError, Refused, ServerBusy, Unauthorized
+from launchd.client.errors import QueueServerError, Refused, SecondIncarnation, ServerBusy, Unauthorized, UnknownAgent
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class RetryingCaller:
         self._events = events
         self._stopped = stopped
         self._backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, jitter=JITTER)
-        self._reported_at = 0.0
+        self._reported_at = -math.inf
         self._error: str | None = None
 
     def retry_forever(self, ask: Callable[[], T], final: tuple[type[QueueServerError], ...] = (Refused,)) -> T:
@@ -66,10 +67,13 @@ class RetryingCaller:
         """Return the result of ``ask`` as :meth:`retry_forever` does; the third refusal is the first that counts.
 
         For requests whose refusal loses something: a server that is being replaced, or a proxy before it, refuses too.
+        What the server says of the agent itself counts at once: no other server says so by chance.
         """
         for _ in range(REFUSAL_ATTEMPTS - 1):
             try:
                 return self.retry_forever(ask, final)
+            except (UnknownAgent, SecondIncarnation):
+                raise
             except Refused as error:
                 self.wait(self.pause_after(error))
         return self.retry_forever(ask, final)
@@ -112,7 +116,7 @@ class RetryingCaller:
                 return self._backoff.next_pause()
 
     def _report(self, error: str | None) -> None:
-        now = time.time()
+        now = time.monotonic()
         if error != self._error or now - self._reported_at > CONTACT_INTERVAL_SECONDS:
             self._error, self._reported_at = error, now
-            self._events.put(ServerContact(now, error))
+            self._events.put(ServerContact(time.time(), error))

@@ -5,22 +5,30 @@ only.
 """
 
 import threading
+import time
+from collections import deque
 from collections.abc import Iterable
 
+from launchd.agent.deliveries import held_item
 from launchd.agent.events import Claimed, EventQueue, Registered, SlotKind
 from launchd.agent.job_record import JobRecord
 from launchd.agent.server_link.heartbeat import HeartbeatLoop
 from launchd.agent.server_link.permits import SlotPermits
 from launchd.agent.server_link.poller import Poller
 from launchd.agent.server_link.protocol import LinkSettings, MonitoredRun, ServerProtocol
-from launchd.agent.server_link.registration import RegistrationRequest, RegistrationThread, default_version
+from launchd.agent.server_link.registration import RegistrationRequest, RegistrationThread
 from launchd.agent.server_link.reporter import Reporter
 from launchd.client.errors import QueueServerError
-from launchd.client.queue_server import QueueServer
+from launchd.client.queue_server import AgentIdentity, HeldItem, QueueServer
 from launchd.config import AgentConfig
 
 #: How long the agent waits at its end for the server to hear of it.
 DEREGISTER_SECONDS = 2.0
+
+#: So many registrations begin within so many seconds, a further one waits: a server that forgets the agent again and
+#: again, such as two databases behind one address, must not be flooded.
+MOST_REGISTRATIONS = 5
+REGISTRATIONS_SECONDS = 60.0
 
 
 class QueueServerSession:
@@ -29,7 +37,7 @@ class QueueServerSession:
     def __init__(self, server: QueueServer, events: EventQueue, secrets: tuple[str, ...]) -> None:
         """``secrets`` are masked in every text that is sent."""
         self.registered: Registered | None = None
-        #: Starts with the first registration, and stays the same from then on.
+        #: Starts with the first registration, or with :meth:`start_reporter`, and stays the same from then on.
         self.reporter: Reporter | None = None
         self._server = server
         self._events = events
@@ -39,22 +47,57 @@ class QueueServerSession:
         self._protocol: ServerProtocol | None = None
         self._pollers: tuple[Poller, ...] = ()
         self._heartbeat: HeartbeatLoop | None = None
-        self._active_jobs: tuple[MonitoredRun, ...] = ()
+        self._monitored: tuple[MonitoredRun, ...] = ()
+        self._held: tuple[HeldItem, ...] = ()
+        self._incarnation = ""
+        self._registrations: deque[float] = deque(maxlen=MOST_REGISTRATIONS)
         self._claims_ended = False
 
-    def start(self, config: AgentConfig, remembered_id: str | None, known_items: tuple[str, ...]) -> None:
-        """Register for the queues of ``config`` and claim from them.
+    def start(
+        self, config: AgentConfig, identity: AgentIdentity, remembered_id: str | None, held: tuple[HeldItem, ...]
+    ) -> None:
+        """Register for the queues of ``config``, as the process of ``identity``, and claim from them.
 
-        An earlier registration claims nothing more; its heartbeat, which hears stop requests, ends with the new one.
+        ``remembered_id`` is the id of the agent before, whose items ``held`` are: those of active jobs, and those whose
+        outcome is undelivered. An earlier registration claims nothing more; its heartbeat, which hears stop requests,
+        ends with the new one. A registration that is under way is superseded.
         """
         if self._registration is not None:
             self._registration.stopped.set()
         self._end_pollers()
-        request = RegistrationRequest(
-            config.entity, config.queues, config.public(), default_version(), remembered_id, known_items
+        self._held, self._incarnation = held, identity.incarnation
+        request = RegistrationRequest(config.entity, config.queues, config.public(), identity, remembered_id)
+        self._registration = RegistrationThread(
+            self._server, request, self._events, self._protocol, held, self._registration_delay()
         )
-        self._registration = RegistrationThread(self._server, request, self._events, self._protocol)
         self._registration.start()
+
+    def _registration_delay(self) -> float:
+        now = time.monotonic()
+        is_often = len(self._registrations) == MOST_REGISTRATIONS
+        begins_at = max(now, self._registrations[0] + REGISTRATIONS_SECONDS) if is_often else now
+        self._registrations.append(begins_at)
+        return begins_at - now
+
+    @property
+    def is_registering(self) -> bool:
+        """Whether a registration is under way, or its event ``Registered`` was not handed over yet."""
+        return self._registration is not None
+
+    def start_reporter(self, config: AgentConfig) -> Reporter | None:
+        """Report as the agent before, and hear its stops, while the registration is refused; claims nothing.
+
+        For the event ``RegistrationRefused``. Returns the reporter, or ``None`` where the agent before cannot be
+        continued: there was none, or the server does not know it, or refuses the key.
+        """
+        registration = self._registration
+        if self.reporter is None and registration is not None:
+            protocol, remembered = registration.protocol, registration.remembered
+            if protocol is not None and remembered is not None:
+                settings = self._settings(config)
+                self._start_heartbeat(protocol, remembered, settings)
+                self._start_reporter(protocol, remembered, settings)
+        return self.reporter
 
     def on_registered(self, registered: Registered, config: AgentConfig) -> None:
         """Start claiming, sending heartbeats and reporting; a registration that was superseded is ignored."""
@@ -63,14 +106,12 @@ class QueueServerSession:
             return
         protocol = self._protocol = registration.protocol
         settings = self._settings(config)
-        self.registered = registered
-        self._end_heartbeat()
-        self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events)
-        self._heartbeat.set_active_jobs(self._active_jobs)
-        self._heartbeat.start()
+        self.registered, self._registration = registered, None
+        self._start_heartbeat(protocol, registered, settings)
         if self.reporter is None:
-            self.reporter = Reporter(protocol, registered, settings, self._events)
-            self.reporter.start()
+            self._start_reporter(protocol, registered, settings)
+        else:
+            self.reporter.renew(registered, settings)
         if not self._claims_ended:
             self._start_pollers(protocol, registered, settings)
 
@@ -92,11 +133,16 @@ class QueueServerSession:
         """Permit claims for the free slots of ``kind``, as the main thread counts them now."""
         self._permits[kind].grant(slots)
 
-    def set_active_jobs(self, jobs: Iterable[JobRecord]) -> None:
-        """Set the jobs that the server may want stopped."""
-        self._active_jobs = tuple(_monitored(job) for job in jobs)
+    def set_active_jobs(self, jobs: Iterable[JobRecord], unreported: Iterable[HeldItem]) -> None:
+        """Set the jobs that the server may want stopped, and the items beside theirs that the agent has."""
+        active = tuple(jobs)
+        self._monitored = tuple(_monitored(job) for job in active)
+        items = {item.item_id: item for item in unreported} | {job.item_id: held_item(job) for job in active}
+        self._held = tuple(items.values())
+        if self._registration is not None:
+            self._registration.held = self._held
         if self._heartbeat is not None:
-            self._heartbeat.set_active_jobs(self._active_jobs)
+            self._heartbeat.set_active_jobs(self._monitored, self._held)
 
     def close(self) -> None:
         """End all threads and tell the server, if it answers soon, that the agent has ended."""
@@ -104,10 +150,20 @@ class QueueServerSession:
         if self.reporter is not None:
             self.reporter.end()
         if self._protocol is not None and self.registered is not None and self.registered.agent_id:
-            arguments = (self._protocol, self.registered.agent_id)
+            arguments = (self._protocol, self.registered.agent_id, self._incarnation)
             goodbye = threading.Thread(target=_deregister, args=arguments, daemon=True)
             goodbye.start()
             goodbye.join(DEREGISTER_SECONDS)
+
+    def _start_heartbeat(self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings) -> None:
+        self._end_heartbeat()
+        self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events)
+        self._heartbeat.set_active_jobs(self._monitored, self._held)
+        self._heartbeat.start()
+
+    def _start_reporter(self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings) -> None:
+        self.reporter = Reporter(protocol, registered, settings, self._events)
+        self.reporter.start()
 
     def _start_pollers(self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings) -> None:
         for permits in self._permits.values():
@@ -139,6 +195,7 @@ class QueueServerSession:
             stopped_run_timeout=config.stopped_run_timeout,
             init_grace_seconds=config.launchd.jobs.init_grace_seconds,
             secrets=self._secrets,
+            incarnation=self._incarnation,
         )
 
 
@@ -147,9 +204,9 @@ def _monitored(job: JobRecord) -> MonitoredRun:
     return MonitoredRun(job.item_id, spec.entity, spec.project, spec.run_id, job.stop_reason is not None)
 
 
-def _deregister(protocol: ServerProtocol, agent_id: str) -> None:
+def _deregister(protocol: ServerProtocol, agent_id: str, incarnation: str) -> None:
     try:
-        protocol.deregister(agent_id)
+        protocol.deregister(agent_id, incarnation)
     except QueueServerError:
         # The server notices the silence.
         return

@@ -6,7 +6,7 @@ and learns of most outcomes from the run of the job (:mod:`launchd.agent.server_
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from launchd.agent.backoff import Backoff
@@ -33,7 +33,18 @@ from launchd.agent.server_link.protocol import (
 from launchd.agent.server_link.requeue import UnkeyedRequeue
 from launchd.agent.server_link.wandb_reports import OutcomeReports
 from launchd.client.errors import QueueServerError, Refused
-from launchd.client.queue_server import Agent, ClaimedItem, QueueServer, StopRequest
+from launchd.client.queue_server import (
+    Agent,
+    AgentIdentity,
+    ClaimedItem,
+    HeldItem,
+    Item,
+    ItemAnswer,
+    ItemResult,
+    QueueServer,
+    Resumed,
+    StopRequest,
+)
 
 #: Pauses between polls of empty queues start short, because one job often follows another. The longest is the
 #: configuration's ``poll_seconds``, by default that of W&B's agent.
@@ -59,8 +70,18 @@ class WandbProtocol:
         self._server = server
         self._agent_run = AgentRun(server)
 
-    def resume_agent(self, agent_id: str, queue_ids: Iterable[str], known_items: Sequence[str]) -> Agent | None:  # noqa: ARG002 - the interface's
+    def find_agent(self, agent_id: str) -> Agent | None:  # noqa: ARG002 - the interface's
         """Return ``None``: a W&B server sees a new agent at each start."""
+        return None
+
+    def resume_agent(
+        self,
+        agent_id: str,  # noqa: ARG002
+        identity: AgentIdentity,  # noqa: ARG002
+        held: Sequence[HeldItem],  # noqa: ARG002
+        previous_ids: Sequence[str],  # noqa: ARG002
+    ) -> Resumed | None:
+        """Return ``None``: a W&B server does not compare what it holds with what the agent holds."""
         return None
 
     def claimer(self, kind: SlotKind, context: LinkContext) -> Claimer:  # noqa: ARG002 - there is one kind
@@ -75,7 +96,7 @@ class WandbProtocol:
         """Return what reports on items."""
         return WandbItemReporter(self._server, self._agent_run, context)
 
-    def deregister(self, agent_id: str) -> None:
+    def deregister(self, agent_id: str, incarnation: str) -> None:  # noqa: ARG002 - the interface's
         """Tell the server that the agent has ended, and end the agent's run."""
         self._server.update_agent(agent_id, AGENT_KILLED)
         self._agent_run.end()
@@ -159,7 +180,7 @@ class WandbHeartbeat:
         self._refusal: str | None = None
         self._stopped_since: dict[str, float] = {}
 
-    def send(self, runs: Sequence[MonitoredRun]) -> HeartbeatResult:
+    def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem]) -> HeartbeatResult:  # noqa: ARG002
         """Send the status if that is due, and ask about the agent and about each run."""
         self._agent_run.heartbeat()
         self._refusal = None
@@ -213,12 +234,18 @@ class WandbItemReporter(CommonItemReporter):
 
     def __init__(self, server: QueueServer, agent_run: AgentRun, context: LinkContext) -> None:
         super().__init__(server, context)
+        self._agent_run = agent_run
         self._outcomes = OutcomeReports(server, agent_run, context)
         self._requeues = UnkeyedRequeue(server, context.caller)
 
-    def acknowledge(self, batch: Sequence[Acknowledgement]) -> Mapping[str, bool]:
+    def renew(self, context: LinkContext) -> None:
+        """Report as the agent of another registration from now on."""
+        super().renew(context)
+        self._outcomes = OutcomeReports(self._server, self._agent_run, context)
+
+    def acknowledge(self, batch: Sequence[Acknowledgement]) -> Mapping[str, ItemResult]:
         """Acknowledge items one by one."""
-        return {one.item_id: self._is_accepted(one) for one in batch}
+        return {one.item_id: self._answer(one) for one in batch}
 
     def report_statuses(self, updates: Sequence[StatusUpdate]) -> None:
         """Do nothing: a W&B server learns the states of a job from its run."""
@@ -231,15 +258,39 @@ class WandbItemReporter(CommonItemReporter):
         """Put a run back into its queue, after a look whether it is there."""
         return self._requeues.requeue(attempt)
 
-    def _is_accepted(self, one: Acknowledgement) -> bool:
+    def _answer(self, one: Acknowledgement) -> ItemResult:
         try:
-            return self._caller.retry_refusals(
-                lambda: self._server.ack(one.item_id, one.run_id) or self._was_acknowledged(one)
-            )
-        except Refused:
-            return False
+            return self._caller.retry_refusals(lambda: self._acknowledge(one))
+        except Refused as error:
+            return self._answer_after_refusal(one, str(error))
 
-    def _was_acknowledged(self, one: Acknowledgement) -> bool:
+    def _acknowledge(self, one: Acknowledgement) -> ItemResult:
+        if self._server.ack(one.item_id, one.run_id):
+            return ItemResult(one.item_id, ItemAnswer.TAKEN)
         # A W&B server refuses a second acknowledgement, also where only the answer to the first one was lost.
-        item = self._server.queue_item(self._registered.entity, one.queue, one.item_id)
-        return item is not None and item.state == "CLAIMED" and item.associated_run_id == one.run_id
+        item = self._find(one)
+        if _is_acknowledged(item, one):
+            return ItemResult(one.item_id, ItemAnswer.TAKEN)
+        return ItemResult(one.item_id, ItemAnswer.LEASE_ENDED, _not_taken(item))
+
+    def _answer_after_refusal(self, one: Acknowledgement, reason: str) -> ItemResult:
+        try:
+            if _is_acknowledged(self._caller.retry_refusals(lambda: self._find(one)), one):
+                return ItemResult(one.item_id, ItemAnswer.TAKEN)
+        except Refused:
+            pass  # Nothing more is known than that the acknowledgement was refused.
+        return ItemResult(one.item_id, ItemAnswer.REFUSED, reason)
+
+    def _find(self, one: Acknowledgement) -> Item | None:
+        return self._server.queue_item(self._registered.entity, one.queue, one.item_id)
+
+
+def _is_acknowledged(item: Item | None, one: Acknowledgement) -> bool:
+    return item is not None and item.state == "CLAIMED" and item.associated_run_id == one.run_id
+
+
+def _not_taken(item: Item | None) -> str:
+    if item is None:
+        return "The queue server did not take the acknowledgement, and its queue no longer has the item."
+    run = f" as run {item.associated_run_id}" if item.associated_run_id else ""
+    return f"The queue server did not take the acknowledgement: it has the item as {item.state}{run}."

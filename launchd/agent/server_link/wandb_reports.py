@@ -74,9 +74,10 @@ class OutcomeReports:
         try:
             state = self._caller.retry_refusals(lambda: self._server.run_state(end.entity, end.project, end.run_id))
         except Refused as error:
+            if report.status != "failed":
+                raise Refused(f"Whether run {end.run_id} has begun could not be looked up: {error}") from error
             log.warning("The queue server refuses the state of a run.", extra={"run": end.run_id, "why": str(error)})
-            if report.status == "failed":
-                self._fail(attempt.delivery, _not_started(report), "run", end)
+            self._fail(attempt.delivery, report.message or "The job failed.", report.stage or "run", end)
             return None
         if state not in (None, RUN_PENDING):
             return None
@@ -89,7 +90,7 @@ class OutcomeReports:
         paths = self._upload_log(delivery, message, end) if end else None
         taken = self._caller.retry_refusals(lambda: self._server.fail_item(delivery.item_id, message, stage, paths))
         if not taken and self._can_fail_items:
-            raise Refused(f"Item {delivery.item_id} is no longer this agent's to fail.")
+            raise Refused(f"The queue server did not take that item {delivery.item_id} failed: {message}")
 
     def _upload_log(self, delivery: Delivery, message: str, end: JobEnd) -> tuple[str, ...] | None:
         """Return the paths of the failure's log on the server, or ``None`` where it is not there."""

@@ -20,12 +20,17 @@ from launchd.client.queue_server import (
     Ack,
     Agent,
     AgentCommands,
+    AgentIdentity,
     Capabilities,
     Claim,
     ClaimedItem,
+    HeldItem,
+    ItemAnswer,
+    ItemResult,
     Queue,
     QueueServer,
     Report,
+    Resumed,
     StopRequest,
 )
 
@@ -122,12 +127,21 @@ class StandbyServer(QueueServer):
         super().__init__(base_url, api_key)
         self._requests = requests
 
-    def claim(self, agent_id: str, claim_id: str, max_items: int, max_schedulers: int, wait_seconds: float) -> Claim:
+    def claim(
+        self,
+        agent_id: str,
+        incarnation: str,
+        claim_id: str,
+        max_items: int,
+        max_schedulers: int,
+        wait_seconds: float,
+    ) -> Claim:
         """Return items of the program; without any, claim at the server once the program has asked for it."""
         items = self._requests.take_items(max_items, max_schedulers, wait_seconds)
         if items or not self._requests.is_claiming:
             return Claim(items)
-        return super().claim(agent_id, claim_id, max_items, max_schedulers, min(wait_seconds, LONGEST_CLAIM_SECONDS))
+        longest = min(wait_seconds, LONGEST_CLAIM_SECONDS)
+        return super().claim(agent_id, incarnation, claim_id, max_items, max_schedulers, longest)
 
     def pop(self, entity: str, queue: str, agent_id: str | None, project: str = QUEUE_PROJECT) -> ClaimedItem | None:
         """Return one item as :meth:`claim` does, from W&B's server."""
@@ -167,6 +181,7 @@ class ProgramQueue(QueueServer):
         config: Mapping[str, Any],  # noqa: ARG002
         version: str,  # noqa: ARG002
         project: str = QUEUE_PROJECT,  # noqa: ARG002
+        identity: AgentIdentity | None = None,  # noqa: ARG002
     ) -> str:
         """Return the id of the one agent."""
         return PROGRAM
@@ -175,36 +190,62 @@ class ProgramQueue(QueueServer):
         """Return the one agent."""
         return Agent(agent_id, PROGRAM, queue_ids=(PROGRAM,))
 
-    def update_agent(self, agent_id: str, status: str) -> None:
+    def update_agent(self, agent_id: str, status: str, incarnation: str | None = None) -> None:
         """Do nothing: the status is not shown anywhere."""
 
-    def resume_agent(self, agent_id: str, known_item_ids: Sequence[str]) -> tuple[str, ...]:  # noqa: ARG002
-        """Return no items: nothing is leased, and the program sends items again that have not ended."""
-        return ()
+    def resume_agent(
+        self,
+        agent_id: str,  # noqa: ARG002
+        identity: AgentIdentity,  # noqa: ARG002
+        held: Sequence[HeldItem],
+        previous_agent_ids: Sequence[str] = (),  # noqa: ARG002
+    ) -> Resumed:
+        """Return that the agent has all it holds: nothing is leased, and the program sends unended items again."""
+        return Resumed(results=tuple(_taken(item.item_id) for item in held))
 
-    def watch(self, agent_id: str, status: str, seen_stops: Sequence[str], wait_seconds: float) -> AgentCommands:  # noqa: ARG002
+    def watch(
+        self,
+        agent_id: str,  # noqa: ARG002
+        status: str,  # noqa: ARG002
+        seen_stops: Sequence[str],
+        wait_seconds: float,
+        incarnation: str,  # noqa: ARG002
+        held: Sequence[HeldItem],  # noqa: ARG002
+    ) -> AgentCommands:
         """Wait for requests of the program to stop a job or to end."""
         return self._requests.wait_commands(seen_stops, wait_seconds)
 
-    def claim(self, agent_id: str, claim_id: str, max_items: int, max_schedulers: int, wait_seconds: float) -> Claim:  # noqa: ARG002
+    def claim(
+        self,
+        agent_id: str,  # noqa: ARG002
+        incarnation: str,  # noqa: ARG002
+        claim_id: str,  # noqa: ARG002
+        max_items: int,
+        max_schedulers: int,
+        wait_seconds: float,
+    ) -> Claim:
         """Wait for items of the program."""
         return Claim(self._requests.take_items(max_items, max_schedulers, wait_seconds))
 
-    def ack_many(self, agent_id: str, acks: Sequence[Ack]) -> dict[str, bool]:  # noqa: ARG002
-        """Return true for all items: there is no other agent."""
-        return {ack.item_id: True for ack in acks}
+    def ack_many(self, agent_id: str, acks: Sequence[Ack]) -> dict[str, ItemResult]:  # noqa: ARG002
+        """Take all items: there is no other agent."""
+        return {ack.item_id: _taken(ack.item_id) for ack in acks}
 
-    def report_many(self, agent_id: str, reports: Sequence[Report]) -> dict[str, bool]:  # noqa: ARG002
+    def report_many(self, agent_id: str, reports: Sequence[Report]) -> dict[str, ItemResult]:  # noqa: ARG002
         """Pass reports on to the program."""
         for report in reports:
             if report.status in TERMINAL_STATUSES:
                 self._requests.mark_finished(report.item_id)
             self._on_report(report)
-        return {report.item_id: True for report in reports}
+        return {report.item_id: _taken(report.item_id) for report in reports}
 
-    def return_items(self, agent_id: str, item_ids: Sequence[str]) -> None:
+    def return_items(self, agent_id: str, items: Sequence[ClaimedItem]) -> None:
         """Do nothing: the agent ends, and the program too."""
 
     def warn_item(self, item_id: str, message: str, stage: str) -> bool:  # noqa: ARG002
         """Return true: the agent's log has the warning."""
         return True
+
+
+def _taken(item_id: str) -> ItemResult:
+    return ItemResult(item_id, ItemAnswer.TAKEN)

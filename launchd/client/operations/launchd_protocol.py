@@ -1,14 +1,15 @@
 """Operations of the launchd protocol, which launchd's own server alone has."""
 
-from launchd.client.models import Agent, AgentCommands, Claim, CollectedGarbage, Item
+from launchd.client.models import Agent, AgentCommands, Claim, CollectedGarbage, Item, Resumed
 from launchd.client.operations.launch import AGENT_FIELDS
 from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, launchd_mutation, query
 from launchd.client.responses import (
     AccountKind,
+    CreatedAgent,
     ItemResults,
     ProjectFields,
     ProjectQueueDetails,
-    Returned,
+    StopResult,
     Success,
 )
 
@@ -20,6 +21,9 @@ _ITEM_FIELDS = (
     "id state associatedRunId queueName entityName priority runSpec createdAt leasedAt startedAt finishedAt"
     " launchAgentId status phase message stage exitCode warnings { message stage createdAt } stopRequested stopReason"
 )
+
+_HELD_FIELDS = "runQueueItemId lease queueName runName"
+_RESULT_FIELDS = "runQueueItemId answer message"
 
 AGENT: Root[Agent | None] = query(
     "LaunchAgent", "$id: ID!", f"launchAgent(id: $id) {{ {_AGENT_FIELDS} }}", Agent | None
@@ -54,19 +58,23 @@ QUEUE_ITEMS: Root[ProjectFields | None] = query(
     ProjectFields | None,
 )
 
+CREATE_AGENT: Root[CreatedAgent] = launchd_mutation("createLaunchAgent", "launchAgentId", CreatedAgent)
+UPDATE_AGENT: Root[Success] = launchd_mutation("updateLaunchAgent", "success", Success)
 CLAIM: Root[Claim] = launchd_mutation(
-    "claimRunQueueItems", "items { runQueueItemId queueName runSpec } stopPolling", Claim
+    "claimRunQueueItems", "items { runQueueItemId queueName runSpec lease } stopPolling", Claim
 )
 WATCH: Root[AgentCommands] = launchd_mutation(
-    "watchLaunchAgent", "stopPolling stops { runQueueItemId reason }", AgentCommands
+    "watchLaunchAgent",
+    f"stopPolling stops {{ runQueueItemId reason }} unknownToAgent {{ {_HELD_FIELDS} }} mustResume",
+    AgentCommands,
 )
-RESUME: Root[Returned] = launchd_mutation("resumeLaunchAgent", "success returned", Returned)
-ACK_MANY: Root[ItemResults] = launchd_mutation("ackRunQueueItems", "results { runQueueItemId success }", ItemResults)
-REPORT_MANY: Root[ItemResults] = launchd_mutation(
-    "reportRunQueueItems", "results { runQueueItemId success }", ItemResults
+RESUME: Root[Resumed] = launchd_mutation(
+    "resumeLaunchAgent", f"returned unknownToAgent {{ {_HELD_FIELDS} }} results {{ {_RESULT_FIELDS} }}", Resumed
 )
-RETURN_ITEMS: Root[Returned] = launchd_mutation("returnRunQueueItems", "returned", Returned)
-STOP_ITEM: Root[Success] = launchd_mutation("stopRunQueueItem", "success state", Success)
+ACK_MANY: Root[ItemResults] = launchd_mutation("ackRunQueueItems", f"results {{ {_RESULT_FIELDS} }}", ItemResults)
+REPORT_MANY: Root[ItemResults] = launchd_mutation("reportRunQueueItems", f"results {{ {_RESULT_FIELDS} }}", ItemResults)
+RETURN_ITEMS: Root[object] = launchd_mutation("returnRunQueueItems", "returned", object)
+STOP_ITEM: Root[StopResult] = launchd_mutation("stopRunQueueItem", "success message", StopResult)
 STOP_AGENT: Root[Success] = launchd_mutation("stopLaunchAgent", "success", Success)
 COLLECT_GARBAGE: Root[CollectedGarbage] = launchd_mutation(
     "collectGarbage", "removedFiles removedBytes usedBytes", CollectedGarbage

@@ -1,11 +1,12 @@
 """What is logged of the connection to the queue server."""
 
 import logging
+import time
 
 import msgspec
 import pytest
 
-from launchd.agent.events import Registered
+from launchd.agent.events import Registered, ServerContact
 from launchd.agent.server_link.health import ServerHealth
 from launchd.client.base import CURRENT_WANDB
 
@@ -30,3 +31,17 @@ def test_a_persons_own_entity_is_nothing_to_warn_of(caplog: pytest.LogCaptureFix
     ServerHealth().note_registration(msgspec.structs.replace(TEAM, for_team=False))
 
     assert warnings(caplog) == []
+
+
+def test_silence_is_measured_whatever_the_wall_clock_does() -> None:
+    health = ServerHealth()
+    assert health.seconds_since_answer is None
+    assert health.was_reached_within(60.0)
+    health.note_contact(ServerContact(at=4_000_000_000.0))
+    assert health.was_reached_within(60.0)
+    assert 0 <= (health.seconds_since_answer or 0.0) < 60
+    health.note_contact(ServerContact(at=0.0))
+    assert health.was_reached_within(60.0)
+    health.note_contact(ServerContact(at=0.0, error="It is away."))
+    time.sleep(0.02)
+    assert not health.was_reached_within(0.01)

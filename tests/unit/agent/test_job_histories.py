@@ -19,7 +19,7 @@ from ipc.handles import ExitResult, Handle
 from ipc.messages import Adopt, Failed, Finished, PhaseChanged, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import TERMINAL_STATES, JobState
 from launchd.agent.events import Acknowledged
-from launchd.client.queue_server import ClaimedItem, StopRequest
+from launchd.client.queue_server import ClaimedItem, ItemAnswer, StopRequest
 from tests.support.controller_harness import AGENT, SPEC, ControllerHarness, StubWorker
 
 ITEMS = ("a", "b", "c")
@@ -76,7 +76,7 @@ class JobHistories(RuleBasedStateMachine):
         self.harness._start()
         self.harness.set_writable(writable=self.writable)
         self.harness.controller.restore()
-        self.harness.controller.acknowledge_all()
+        self.harness.controller.on_registered(None, AGENT)
         self._turn()
 
     # -- the queue server
@@ -90,7 +90,10 @@ class JobHistories(RuleBasedStateMachine):
     @rule(item=st.sampled_from(ITEMS), answer=st.sampled_from(["yes", "yes", "no", "sweep over"]))
     def an_acknowledgement_is_answered(self, item: str, answer: str) -> None:
         refusal = "The sweep is over." if answer == "sweep over" else None
-        self.harness.controller.on_acknowledged(Acknowledged(item, answer == "yes", refusal))
+        active = self.harness.table.get(item)
+        lease = active.job.lease if active is not None else 0
+        word = ItemAnswer.LEASE_ENDED if answer == "no" else ItemAnswer.TAKEN
+        self.harness.controller.on_acknowledged(Acknowledged(item, lease, word, refusal=refusal))
         self._turn()
 
     @rule(item=st.sampled_from(ITEMS))

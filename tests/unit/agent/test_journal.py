@@ -1,5 +1,6 @@
 """The journal keeps what was committed, and nothing is lost when the disk refuses."""
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -62,11 +63,22 @@ def test_a_job_that_is_over_is_not_in_care_but_known(journal: Journal) -> None:
     assert (journal.active_jobs(), journal.job("a"), journal.ended_jobs(10)) == ([], over, [over])
 
 
-def test_jobs_come_back_in_the_order_of_their_claims(journal: Journal) -> None:
-    for name, claimed_at in (("late", 3.0), ("early", 1.0), ("middle", 2.0)):
+def test_jobs_come_back_in_the_order_of_their_claims_whatever_the_clock_did(journal: Journal) -> None:
+    for name, claimed_at in (("first", 3.0), ("second", 1.0), ("third", 2.0)):
         journal.save(msgspec.structs.replace(a_job(name), claimed_at=claimed_at))
+    journal.save(msgspec.structs.replace(a_job("first"), claimed_at=3.0, message="changed"))
     journal.commit()
-    assert [job.item_id for job in journal.active_jobs()] == ["early", "middle", "late"]
+    assert [job.item_id for job in journal.active_jobs()] == ["first", "second", "third"]
+
+
+def test_jobs_are_listed_in_the_order_of_their_ends_whatever_the_clock_did(journal: Journal) -> None:
+    for name in ("a", "b", "c"):
+        journal.save(a_job(name))
+    for name, ended_at in (("b", 3.0), ("c", 1.0), ("a", 2.0)):
+        journal.save(msgspec.structs.replace(a_job(name), state=JobState.FINISHED, state_at=ended_at))
+    journal.commit()
+    assert [job.item_id for job in journal.ended_jobs(10)] == ["a", "c", "b"]
+    assert list(journal.ended_before_last(keep=1, limit=10)) == ["c", "b"]
 
 
 def test_the_outbox_keeps_its_order_and_forgets_what_arrived(files: JournalFiles, journal: Journal) -> None:
@@ -146,3 +158,130 @@ def _large_job(name: str) -> JobRecord:
 def _free(disk: Path) -> int:
     status = os.statvfs(disk)
     return status.f_bavail * status.f_bsize
+
+
+# -- rows that cannot be read
+
+
+def damage(path: Path, item_id: str, record: str) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE jobs SET record = ? WHERE item_id = ?", (record, item_id))
+    db.close()
+
+
+@pytest.mark.parametrize("record", ["", "{", "[]", '{"item_id": "a"}', "\x00\x01", '{"item_id": 7, "name": 7}'])
+@pytest.mark.parametrize("over", [False, True])
+def test_a_damaged_record_costs_no_other_one(files: JournalFiles, journal: Journal, record: str, over: bool) -> None:
+    for name in ("a", "b"):
+        job = a_job(name)
+        journal.save(msgspec.structs.replace(job, state=JobState.FINISHED) if over else job)
+    journal.commit()
+    damage(files.path, "a", record)
+    journal = files.reopen()
+    jobs = journal.ended_jobs(10) if over else journal.active_jobs()
+    assert [job.item_id for job in jobs] == ["b"]
+    assert (journal.job("a"), journal.find("a")) == (None, None)
+    assert list(journal.ended_before_last(keep=0, limit=10)) == (["b"] if over else [])
+    journal.commit()
+    assert journal.unreadable_jobs() == ["a"]
+    assert files.reopen().job("a") is None
+
+
+def test_a_damaged_record_keeps_no_other_job_from_being_found(files: JournalFiles, journal: Journal) -> None:
+    for name in ("a", "b"):
+        journal.save(a_job(name))
+    journal.commit()
+    damage(files.path, "a", "{")
+    found = files.reopen().find(a_job("b").name)
+    assert found is not None
+    assert found.item_id == "b"
+
+
+def test_a_damaged_file_is_an_error_of_the_journal(files: JournalFiles, journal: Journal) -> None:
+    for number in range(200):
+        journal.save(a_job(str(number)))
+    journal.commit()
+    journal.close()
+    with files.path.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xff" * 65536)
+    with pytest.raises(JournalError, match=r"cannot be (used|read)"):
+        Journal(files.path).active_jobs()
+    files.path.unlink()
+    files.journal = Journal(files.path)
+
+
+# -- dead letters
+
+
+def test_what_the_server_refused_is_kept_and_can_be_sent_again(files: JournalFiles, journal: Journal) -> None:
+    delivery = journal.add_delivery(a_job("a"), "outcome", {}, 1.0)
+    journal.commit()
+    journal.set_refused([delivery.id], "It says no.", 2.0)
+    journal.commit()
+    journal = files.reopen()
+    (letter,) = journal.refused_deliveries()
+    assert (letter.delivery, letter.refused_at, letter.reason) == (delivery, 2.0, "It says no.")
+    assert journal.deliveries() == []
+    assert journal.retry_deliveries([delivery.id + 1]) == []
+    assert journal.retry_deliveries(None) == [delivery]
+    journal.commit()
+    assert (journal.deliveries(), journal.refused_deliveries()) == ([delivery], [])
+
+
+def test_a_delivered_outcome_makes_the_refused_ones_of_its_item_meaningless(journal: Journal) -> None:
+    first, warning, other, second = (
+        journal.add_delivery(a_job(item), kind, {}, 1.0)
+        for item, kind in (("a", "outcome"), ("a", "warning"), ("b", "outcome"), ("a", "outcome"))
+    )
+    journal.set_refused([warning.id, other.id], "No.", 2.0)
+    journal.commit()
+    journal.set_refused([first.id], "An earlier lease.", 2.0)
+    journal.remove_deliveries([second.id])
+    journal.commit()
+    assert [letter.delivery.id for letter in journal.refused_deliveries()] == [warning.id, other.id]
+
+
+# -- a full disk, and texts that no file holds
+
+
+def test_a_text_that_no_file_can_hold_costs_its_own_change_alone(journal: Journal) -> None:
+    journal.save(a_job("a"))
+    with pytest.raises(UnicodeEncodeError):
+        journal.set_meta("reason", "d\udce9faut")
+    journal.commit()
+    assert [job.item_id for job in journal.active_jobs()] == ["a"]
+
+
+@pytest.mark.root
+def test_a_full_disk_has_room_for_the_journal(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", mebibytes=4) as disk:
+        journal = Journal(disk / "journal.sqlite")
+        fill(disk)
+        for number in range(100):
+            journal.save(a_job(str(number)))
+        journal.commit()
+        assert len(journal.active_jobs()) == 100
+        journal.close()
+
+
+@pytest.mark.root
+def test_a_journal_is_opened_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", mebibytes=4) as disk:
+        journal = Journal(disk / "journal.sqlite")
+        journal.save(a_job("a"))
+        journal.commit()
+        journal.close()
+        fill(disk)
+        for _ in range(3):
+            journal = Journal(disk / "journal.sqlite")
+            assert [job.item_id for job in journal.active_jobs()] == ["a"]
+            fill(disk)
+            journal.close()
+
+
+def fill(disk: Path) -> None:
+    """Leave no byte free."""
+    with (disk / "filler").open("ab", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(b"x" * 4096)

@@ -22,7 +22,7 @@ from launchd.agent.server_link.protocol import (
 )
 from launchd.agent.server_link.retry import Stopped
 from launchd.client.base import CURRENT_WANDB
-from launchd.client.queue_server import Agent, ClaimedItem
+from launchd.client.queue_server import Agent, ClaimedItem, Resumed
 from tests.support.threads import link_settings
 from tests.support.waiting import wait_until
 
@@ -170,7 +170,10 @@ class EndlessQueue:
     def claimer(self, kind: SlotKind, context: LinkContext) -> Claimer:  # noqa: ARG002
         return self
 
-    def resume_agent(self, *_: object) -> Agent | None:
+    def find_agent(self, agent_id: str) -> Agent | None:
+        raise NotImplementedError
+
+    def resume_agent(self, *_: object) -> Resumed | None:
         raise NotImplementedError
 
     def heartbeat(self, context: LinkContext) -> Heartbeat:
@@ -179,7 +182,7 @@ class EndlessQueue:
     def item_reporter(self, context: LinkContext) -> ItemReporter:
         raise NotImplementedError
 
-    def deregister(self, agent_id: str) -> None:
+    def deregister(self, agent_id: str, incarnation: str) -> None:
         raise NotImplementedError
 
 
@@ -216,3 +219,45 @@ def test_pollers_of_successive_registrations_never_exceed_the_slots() -> None:
     assert most == max_jobs
     assert accepted > 100
     assert protocol.claimed == accepted + protocol.returned
+
+
+class SlowQueue(EndlessQueue):
+    """A server that answers a claim once it is told to, with as many items as were wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+        self.answers = threading.Event()
+
+    def claim(self, limit: int) -> ClaimResult:
+        self.asked.append(limit)
+        self.answers.wait(10.0)
+        self.answers.clear()
+        return ClaimResult(tuple(ClaimedItem(f"item-{len(self.asked)}-{i}", "a", {}) for i in range(limit)))
+
+
+def test_no_slot_that_went_during_a_claim_is_used() -> None:
+    """`max_jobs` is lowered from 8 to 1 while a claim for 8 items is open."""
+    protocol, events, permits = SlowQueue(), EventQueue(), SlotPermits()
+    poller = Poller(protocol, SlotKind.JOB, permits, REGISTERED, link_settings(), events)
+    permits.grant(8)
+    poller.start()
+    wait_until(lambda: protocol.asked == [8], what="the claim")
+    permits.grant(1)
+    protocol.answers.set()
+    jobs = ended = 0
+    for turn in range(60):
+        # The main thread counts what came, and grants what is left of the one slot; now and then the job ends.
+        came = sum(len(event.items) for event in events.take_all() if type(event) is Claimed)
+        permits.count(came)
+        jobs += came
+        assert jobs <= 1
+        if turn % 20 == 19:
+            ended, jobs = ended + jobs, 0
+        permits.grant(1 - jobs)
+        time.sleep(0.005)
+    poller.end()
+    wait_until(lambda: not poller.is_alive(), what="the poller has ended")
+    assert ended == 3
+    assert protocol.asked == [8]
+    assert protocol.returned == 8 - 3 - sum(len(event.items) for event in events.take_all() if type(event) is Claimed)

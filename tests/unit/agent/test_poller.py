@@ -2,13 +2,25 @@
 
 import time
 
-from launchd.agent.events import Claimed, QueueError, Registered, RegistrationRefused, SlotKind
+import pytest
+
+from launchd.agent.events import (
+    Claimed,
+    QueueError,
+    Registered,
+    RegistrationLost,
+    RegistrationRefused,
+    SlotKind,
+)
+from launchd.agent.server_link.permits import SlotPermits
+from launchd.agent.server_link.poller import Poller
+from launchd.agent.server_link.registration import choose_protocol
 from launchd.agent.server_link.wandb_protocol import FIRST_POLL_SECONDS
 from launchd.client.queue_server import QueueServer
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, fresh_name
-from tests.support.threads import claimed_ids, polling, registering
+from tests.support.threads import claimed_ids, known_agent, link_settings, polling, registering
 from tests.support.waiting import assert_stays, wait_until
 from tests.support.wandb_server import Fault, Flavour, WandbServer, wandb_server
 
@@ -168,6 +180,25 @@ def test_an_item_whose_slot_has_gone_during_the_claim_waits_for_another(
         agent.set_free_slots(SlotKind.JOB, 1)
         recorded_events.wait_for(Claimed)
     assert claimed_ids(recorded_events) == [item]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_agent_that_the_server_does_not_take_for_this_one_registers_again_once(
+    api: Api, client: QueueServer, recorded_events: RecordedEvents, known: bool
+) -> None:
+    """The server forgot the agent, or another process has become it."""
+    agent = api.create_agent(api.create_queue(fresh_name("queue")), incarnation="another") if known else "no-such-agent"
+    permits = SlotPermits()
+    registered = known_agent(client, agent)
+    poller = Poller(choose_protocol(client), SlotKind.JOB, permits, registered, link_settings(), recorded_events.queue)
+    poller.start()
+    permits.grant(1)
+    (lost,) = recorded_events.wait_for(RegistrationLost)
+    poller.end()
+    assert lost.agent_id == agent
+    assert ("is another process" if known else "There is no launch agent") in lost.reason
+    assert recorded_events.of(RegistrationRefused) == []
+    wait_until(lambda: not poller.is_alive(), what="the poller has ended")
 
 
 def test_an_item_whose_slot_has_gone_is_given_back_at_the_end(

@@ -10,11 +10,11 @@ import pytest
 from launchd.agent.deliveries import JobOutcome
 from launchd.agent.events import Registered
 from launchd.agent.journal import Delivery
-from launchd.agent.server_link.launchd_protocol import LaunchdItemReporter
+from launchd.agent.server_link.launchd_reports import LaunchdItemReporter
 from launchd.agent.server_link.protocol import Acknowledgement, DeliveryAttempt, LinkContext
 from launchd.agent.server_link.retry import RetryingCaller
 from launchd.client.base import CURRENT_WANDB
-from launchd.client.queue_server import QueueServer, Report
+from launchd.client.queue_server import ItemAnswer, QueueServer, Report
 from tests.support.recorded_events import RecordedEvents
 from tests.support.threads import link_settings
 from tests.unit.client.scripted_server import KEY, Reply, Request, data, errors, scripted_server
@@ -40,7 +40,7 @@ def items_of(request: Request) -> list[str]:
 
 
 def taken(request: Request) -> Reply:
-    return data({"results": [{"runQueueItemId": item, "success": True} for item in items_of(request)]})
+    return data({"results": [{"runQueueItemId": item, "answer": "TAKEN"} for item in items_of(request)]})
 
 
 def outcome(number: int, item: str) -> DeliveryAttempt:
@@ -68,7 +68,12 @@ def test_one_item_that_cannot_be_acknowledged_costs_no_other_its_acknowledgement
 
     acknowledgements = [Acknowledgement(item, "agent", "run", "me", "tests", "a") for item in ("one", "bad", "two")]
     with reporter_at(answer, recorded_events) as reporter:
-        assert reporter.acknowledge(acknowledgements) == {"one": True, "two": True}
+        answers = {item: (one.answer, one.message) for item, one in reporter.acknowledge(acknowledgements).items()}
+    assert answers == {
+        "one": (ItemAnswer.TAKEN, None),
+        "bad": (ItemAnswer.REFUSED, "no such project"),
+        "two": (ItemAnswer.TAKEN, None),
+    }
 
 
 @pytest.mark.parametrize(

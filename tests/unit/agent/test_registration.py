@@ -3,14 +3,22 @@
 import msgspec
 import pytest
 
-from launchd.agent.events import Registered
-from launchd.agent.server_link import registration
+from launchd.agent.events import Registered, RegistrationRefused
 from launchd.agent.server_link.launchd_protocol import LaunchdProtocol
-from launchd.agent.server_link.registration import RegistrationRequest, choose_protocol, default_version
+from launchd.agent.server_link.registration import (
+    Registration,
+    RegistrationRequest,
+    RegistrationThread,
+    choose_protocol,
+)
 from launchd.agent.server_link.wandb_protocol import WandbProtocol
 from launchd.client.errors import Refused
-from launchd.client.queue_server import QueueServer
-from tests.support.server import Api, fresh_name
+from launchd.client.queue_server import HeldByServer, HeldItem, ItemAnswer, QueueServer
+from tests.support.lossy_proxy import lossy_proxy
+from tests.support.recorded_events import RecordedEvents
+from tests.support.server import Api, RunningServer, fresh_name
+from tests.support.threads import IDENTITY
+from tests.support.waiting import wait_until
 from tests.support.wandb_server import Flavour, WandbServer, wandb_server
 
 
@@ -22,15 +30,20 @@ def queue(api: Api) -> str:
 
 
 def request(*queues: str, entity: str | None = "me") -> RegistrationRequest:
-    return RegistrationRequest(entity, queues, {"max_jobs": 2}, default_version())
+    return RegistrationRequest(entity, queues, {"max_jobs": 2}, IDENTITY)
 
 
-def again(first: RegistrationRequest, agent_id: str, *items: str) -> RegistrationRequest:
-    return msgspec.structs.replace(first, remembered_id=agent_id, known_items=items)
+def again(first: RegistrationRequest, agent_id: str) -> RegistrationRequest:
+    return msgspec.structs.replace(first, remembered_id=agent_id)
 
 
-def register(server: QueueServer, what: RegistrationRequest) -> Registered:
-    return registration.register(server, choose_protocol(server), what)
+def register(server: QueueServer, what: RegistrationRequest, *held: HeldItem) -> Registered:
+    return Registration(server, choose_protocol(server), what).register(lambda: held)
+
+
+def results(registered: Registered) -> dict[str, ItemAnswer]:
+    assert registered.resumed is not None
+    return {one.item_id: one.answer for one in registered.resumed.results}
 
 
 def test_the_protocol_is_the_one_that_the_server_speaks(client: QueueServer, wandb_client: QueueServer) -> None:
@@ -48,7 +61,7 @@ def test_the_server_shows_what_was_registered(client: QueueServer, queue: str) -
     registered = register(client, request(queue))
     agent = client.agent(registered.agent_id)
     assert agent is not None
-    assert (agent.name, agent.version) == (registered.agent_name, default_version())
+    assert (agent.name, agent.version) == (registered.agent_name, IDENTITY.version)
     assert agent.queue_names == (queue,)
 
 
@@ -94,8 +107,118 @@ def test_what_was_leased_and_is_unknown_goes_back(api: Api, client: QueueServer,
     agent_id = register(client, request(queue)).agent_id
     known, unknown = api.push(queue), api.push(queue)
     assert api.claim(agent_id, "claim", items=2) == [known, unknown]
-    register(client, again(request(queue), agent_id, known))
+    registered = register(client, again(request(queue), agent_id), HeldItem(known, 0, None, acknowledged=False))
+    assert registered.resumed is not None
+    assert registered.resumed.returned == (unknown,)
     assert (api.state(known), api.state(unknown)) == ("LEASED", "PENDING")
+
+
+# The items that it has.
+
+
+def acknowledged(api: Api, agent_id: str, queue: str) -> HeldItem:
+    api.push(queue)
+    [item] = api.claim_all(agent_id, fresh_name("claim"))["items"]
+    held = HeldItem(item["runQueueItemId"], item["lease"], "run", acknowledged=True)
+    ack = {"runQueueItemId": held.item_id, "lease": held.lease, "runName": "run"}
+    assert api.results_of_acks(agent_id, ack)[0]["success"]
+    return held
+
+
+def holder(api: Api, item: HeldItem) -> tuple[str, str]:
+    found = api.item(item.item_id)
+    assert found is not None
+    return found["state"], found["launchAgentId"]
+
+
+def test_each_held_item_has_an_answer_and_the_others_are_named(api: Api, client: QueueServer, queue: str) -> None:
+    agent_id = register(client, request(queue)).agent_id
+    held, forgotten = acknowledged(api, agent_id, queue), acknowledged(api, agent_id, queue)
+    gone = HeldItem("no-such-item", 1, "run", acknowledged=False)
+    registered = register(client, again(request(queue), agent_id), held, gone)
+    assert results(registered) == {held.item_id: ItemAnswer.TAKEN, gone.item_id: ItemAnswer.UNKNOWN}
+    assert registered.resumed is not None
+    assert registered.resumed.unknown_to_agent == (HeldByServer(forgotten.item_id, forgotten.lease, queue, "run"),)
+
+
+def test_with_other_queues_its_jobs_move_along(api: Api, client: QueueServer, queue: str) -> None:
+    other = fresh_name("queue")
+    api.create_queue(other)
+    agent_id = register(client, request(queue)).agent_id
+    held = acknowledged(api, agent_id, queue)
+    registered = register(client, again(request(queue, other), agent_id), held)
+    assert results(registered) == {held.item_id: ItemAnswer.TAKEN}
+    assert holder(api, held) == ("CLAIMED", registered.agent_id)
+    before = client.agent(agent_id)
+    assert before is not None
+    assert before.status == "KILLED"
+
+
+def test_at_a_restored_server_that_forgot_the_agent_its_jobs_move_along(
+    api: Api, client: QueueServer, queue: str
+) -> None:
+    """The copy is older than the agent and its items: to the server they wait, under a number that it never gave."""
+    waiting = api.push(queue)
+    held = HeldItem(waiting, 2**40, "run", acknowledged=True)
+    registered = register(client, again(request(queue), "forgotten"), held)
+    assert results(registered) == {waiting: ItemAnswer.TAKEN}
+    assert holder(api, held) == ("CLAIMED", registered.agent_id)
+
+
+def test_a_registration_whose_answers_got_lost_makes_one_agent(
+    native: RunningServer, queue: str, recorded_events: RecordedEvents
+) -> None:
+    with lossy_proxy(native.url) as proxy:
+        proxy.to_lose.update({"ResumeLaunchAgent": 2, "LaunchAgent": 1})
+        client = QueueServer(proxy.url, native.key)
+        before = [agent.id for agent in client.agents("me")]
+        thread = RegistrationThread(client, again(request(queue), "forgotten"), recorded_events.queue, None)
+        thread.held = (HeldItem("no-such-item", 1, None, acknowledged=False),)
+        thread.start()
+        (registered,) = recorded_events.wait_for(Registered, timeout=20.0)
+        made = {agent.id for agent in client.agents("me")} - set(before)
+        assert made == {registered.agent_id}
+        assert results(registered) == {"no-such-item": ItemAnswer.UNKNOWN}
+        client.close()
+
+
+def test_the_items_are_those_of_the_last_repetition(
+    native: RunningServer, api: Api, queue: str, recorded_events: RecordedEvents
+) -> None:
+    """While the server is away, jobs end."""
+    agent_id = api.create_agent(api_queue_id(api, queue), incarnation=IDENTITY.incarnation)
+    ended, held = acknowledged(api, agent_id, queue), acknowledged(api, agent_id, queue)
+    with lossy_proxy(native.url) as proxy:
+        proxy.to_lose["ResumeLaunchAgent"] = 2
+        client = QueueServer(proxy.url, native.key)
+        what = again(request(queue), agent_id)
+        thread = RegistrationThread(client, what, recorded_events.queue, None, (ended, held))
+        thread.start()
+        wait_until(lambda: proxy.asked["ResumeLaunchAgent"], what="the first request")
+        thread.held = (held,)
+        (registered,) = recorded_events.wait_for(Registered, timeout=20.0)
+        client.close()
+    assert results(registered) == {held.item_id: ItemAnswer.TAKEN}
+
+
+def api_queue_id(api: Api, queue: str) -> str:
+    query = 'query($q: String!) { project(name: "model-registry") { runQueue(name: $q) { id } } }'
+    queue_id: str = api.run(query, {"q": queue})["project"]["runQueue"]["id"]
+    return queue_id
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_second_living_process_of_an_agent_is_refused_until_the_first_has_left(
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
+) -> None:
+    """The state directory was copied."""
+    agent_id = api.create_agent(api_queue_id(api, queue), incarnation="of-the-other-host")
+    thread = RegistrationThread(client, again(request(queue), agent_id), recorded_events.queue, None)
+    thread.start()
+    (refused, *_) = recorded_events.wait_for(RegistrationRefused)
+    assert "is another process, on host 'host1'" in refused.error
+    client.update_agent(agent_id, "KILLED", "of-the-other-host")
+    assert recorded_events.wait_for(Registered)[0].agent_id == agent_id
 
 
 def test_a_team_is_known_as_one(api: Api, client: QueueServer, queue: str) -> None:

@@ -5,15 +5,16 @@ import json
 
 import pytest
 
-from launchd.agent.events import Acknowledged, Delivered, ServerContact
+from launchd.agent.events import Acknowledged, Delivered, RegistrationLost, ServerContact, Undeliverable
 from launchd.agent.journal import Delivery
+from launchd.agent.server_link import launchd_reports
 from launchd.agent.server_link.protocol import Acknowledgement
-from launchd.client.queue_server import QueueServer, Report
+from launchd.client.queue_server import ItemAnswer, QueueServer, Report
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, fresh_name
-from tests.support.threads import make_reporter, reporting
-from tests.support.waiting import wait_until
+from tests.support.threads import known_agent, link_settings, make_reporter, reporting
+from tests.support.waiting import assert_stays, wait_until
 from tests.support.wandb_server import ENTITY, Fault, WandbServer
 
 _ids = itertools.count(1)
@@ -24,8 +25,12 @@ def outcome(item_id: str, status: str, agent_id: str = "agent-1", **more: object
     return Delivery(next(_ids), item_id, agent_id, "outcome", json.dumps(report), 0.0)
 
 
-def ask_for(item_id: str, agent_id: str = "agent-1", sweep: str | None = None) -> Acknowledgement:
-    return Acknowledgement(item_id, agent_id, f"run-{item_id}", ENTITY, "tests", "a", sweep)
+def warning(item_id: str) -> Delivery:
+    return Delivery(next(_ids), item_id, "agent-1", "warning", '{"message": "m", "stage": "run"}', 0.0)
+
+
+def ask_for(item_id: str, agent_id: str = "agent-1", sweep: str | None = None, lease: int = 0) -> Acknowledgement:
+    return Acknowledgement(item_id, agent_id, f"run-{item_id}", ENTITY, "tests", "a", sweep, lease)
 
 
 def leased_item(wandb: WandbServer, client: QueueServer) -> str:
@@ -45,7 +50,7 @@ def test_an_item_is_acknowledged_with_its_run(
     item = leased_item(wandb, wandb_client)
     with reporting(wandb_client, recorded_events) as reporter:
         reporter.acknowledge(ask_for(item))
-        assert recorded_events.wait_for(Acknowledged) == [Acknowledged(item, accepted=True)]
+        assert recorded_events.wait_for(Acknowledged) == [Acknowledged(item, 0, ItemAnswer.TAKEN)]
     assert (wandb.items[item].state, wandb.items[item].run_id) == ("CLAIMED", f"run-{item}")
 
 
@@ -56,7 +61,11 @@ def test_an_item_that_another_agent_took_is_not_accepted(
     wandb_client.ack(item, "another-agents-run")
     with reporting(wandb_client, recorded_events) as reporter:
         reporter.acknowledge(ask_for(item))
-        assert recorded_events.wait_for(Acknowledged) == [Acknowledged(item, accepted=False)]
+        (answer,) = recorded_events.wait_for(Acknowledged)
+    assert answer.answer is ItemAnswer.LEASE_ENDED
+    assert answer.message == (
+        "The queue server did not take the acknowledgement: it has the item as CLAIMED as run another-agents-run."
+    )
 
 
 @pytest.mark.parametrize("status", ["finished", "stopped", "preempted"])
@@ -74,11 +83,15 @@ def test_wandbs_server_learns_of_success_from_the_run_itself(
 def test_a_warning_goes_to_the_item(
     wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
 ) -> None:
-    delivery = Delivery(next(_ids), "item", "agent-1", "warning", '{"message": "m", "stage": "run"}', 0.0)
+    item = leased_item(wandb, wandb_client)
+    taken, refused = warning(item), warning("no-such-item")
     with reporting(wandb_client, recorded_events) as reporter:
-        reporter.deliver(delivery)
-        recorded_events.wait_for(Delivered)
-    assert wandb.asked["updateRunQueueItemWarning"] == 1
+        reporter.deliver(taken)
+        reporter.deliver(refused)
+        assert recorded_events.wait_for(Delivered) == [Delivered((taken.id,))]
+        sentence = "The queue server did not take a warning about item no-such-item."
+        assert recorded_events.wait_for(Undeliverable) == [Undeliverable((refused.id,), sentence)]
+    assert wandb.items[item].warnings == [("m", "run")]
 
 
 def test_a_preempted_run_is_queued_again(
@@ -109,7 +122,7 @@ def test_a_run_of_a_sweep_needs_a_living_sweep(
     with reporting(wandb_client, recorded_events) as reporter:
         reporter.acknowledge(ask_for(item, sweep="s"))
         (answer,) = recorded_events.wait_for(Acknowledged)
-    assert answer.accepted
+    assert answer.answer is ItemAnswer.TAKEN
     assert (answer.refusal or "").startswith(sentence or "")
     assert bool(answer.refusal) is bool(sentence)
 
@@ -139,6 +152,72 @@ def test_an_outage_is_told_once_and_so_is_its_end(
         reporter.deliver(outcome(item, "failed", message="m", stage="run"))
         recorded_events.wait_for(Delivered)
     assert [contact.error is None for contact in recorded_events.of(ServerContact)] == [False, True]
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_an_acknowledgement_that_was_taken_and_then_refused_is_taken(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
+    taken, refused = leased_item(wandb, wandb_client), leased_item(wandb, wandb_client)
+    wandb_client.ack(taken, f"run-{taken}")
+    wandb.refused.add("ackRunQueueItem")
+    with reporting(wandb_client, recorded_events) as reporter:
+        reporter.acknowledge(ask_for(taken))
+        reporter.acknowledge(ask_for(refused))
+        answers = recorded_events.wait_for(Acknowledged, 2)
+    assert [(answer.item_id, answer.answer) for answer in answers] == [
+        (taken, ItemAnswer.TAKEN),
+        (refused, ItemAnswer.REFUSED),
+    ]
+    assert answers[1].message
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_row_that_cannot_be_read_costs_no_other_its_delivery(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents
+) -> None:
+    item = leased_item(wandb, wandb_client)
+    bad = [
+        Delivery(next(_ids), "item", "agent-1", kind, body, 0.0)
+        for kind, body in [
+            ("outcome", '{"report": 3}'),
+            ("outcome", "no JSON"),
+            ("warning", "{}"),
+            ("requeue", "[]"),
+            ("requeue", '{"entity": "me", "queue": "a", "run_spec": 3}'),
+            ("later", "{}"),
+        ]
+    ]
+    good = outcome(item, "finished")
+    reporter = make_reporter(wandb_client, recorded_events)
+    for delivery in (*bad[:2], good, *bad[2:]):
+        reporter.deliver(delivery)
+    reporter.start()
+    recorded_events.wait_for(Undeliverable, len(bad))
+    reporter.end()
+    assert recorded_events.of(Delivered) == [Delivered((good.id,))]
+    reasons = {delivery_id: one.reason for one in recorded_events.of(Undeliverable) for delivery_id in one.ids}
+    assert sorted(reasons) == [one.id for one in bad]
+    assert reasons[bad[-1].id] == "This version of launchd knows no row of the kind 'later'."
+    assert reasons[bad[1].id].startswith("The row cannot be read or sent: DecodeError: ")
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("sent_before", [False, True])
+def test_a_requeued_run_that_an_earlier_process_may_have_sent_is_looked_for(
+    wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, sent_before: bool
+) -> None:
+    """Whatever the clock says: a row is of an earlier process, or it is not."""
+    for run in ("r", "r"):  # The preempted one, and the one that was put back.
+        item = wandb.items[wandb.push("b")]
+        item.state, item.run_id = "CLAIMED", run
+    body = {"entity": ENTITY, "queue": "b", "run_spec": {"run_id": "r", "_resume_count": 1}}
+    with reporting(wandb_client, recorded_events) as reporter:
+        created_at = float("inf") if sent_before else 0.0
+        delivery = Delivery(next(_ids), "item", "agent-1", "requeue", json.dumps(body), created_at)
+        reporter.deliver(delivery, sent_before=sent_before)
+        recorded_events.wait_for(Delivered)
+    assert wandb.asked["pushToRunQueueByName"] == (0 if sent_before else 1)
 
 
 # The launchd server.
@@ -180,12 +259,12 @@ def test_everything_arrives_once_at_the_launchd_server(
             )
         wait_until(lambda: not reporter.is_alive(), what="the reporter has ended")
         client.close()
-    assert all(answer.accepted for answer in answers)
-    assert all(one.refusal is None for one in recorded_events.of(Delivered))
+    assert all(answer.answer is ItemAnswer.TAKEN for answer in answers)
+    assert recorded_events.of(Undeliverable) == []
     assert [api.state(item) for item in items] == ["FINISHED"] * 5
 
 
-def test_what_the_launchd_server_does_not_know_is_dropped_with_a_reason(
+def test_what_the_launchd_server_does_not_know_is_set_aside_with_a_reason(
     api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
 ) -> None:
     agent, (item,) = agent_with_items(api, queue, 1)
@@ -193,9 +272,9 @@ def test_what_the_launchd_server_does_not_know_is_dropped_with_a_reason(
     with reporting(client, recorded_events, agent) as reporter:
         reporter.deliver(outcome("no-such-item", "finished", agent))
         reporter.deliver(outcome(item, "finished", agent))
-        wait_until(lambda: sum(len(one.ids) for one in recorded_events.of(Delivered)) == 2, what="both are settled")
-    refused = [one for one in recorded_events.of(Delivered) if one.refusal]
-    assert len(refused) == 1
+        recorded_events.wait_for(Delivered)
+        (refused,) = recorded_events.wait_for(Undeliverable)
+    assert refused.reason == "The queue server has no such item that this agent may use."
     assert api.state(item) == "FINISHED"
 
 
@@ -240,3 +319,90 @@ def test_each_item_is_reported_by_the_agent_that_claimed_it(
         reporter.deliver(outcome(new_item, "finished", now))
         wait_until(lambda: sum(len(one.ids) for one in recorded_events.of(Delivered)) == 2, what="both were delivered")
     assert [api.state(item) for item in (old_item, new_item)] == ["FINISHED", "FINISHED"]
+
+
+# Leases, and registrations that come and go.
+
+
+def leases(api: Api, agent: str, claim: str = "claim") -> list[tuple[str, int]]:
+    return [(item["runQueueItemId"], item["lease"]) for item in api.claim_all(agent, claim, items=9)["items"]]
+
+
+def agent_with_leases(api: Api, queue: str, count: int) -> tuple[str, list[tuple[str, int]]]:
+    """An agent with items, each under its lease."""
+    agent, _ = agent_with_items(api, queue, count)
+    return agent, leases(api, agent)
+
+
+def test_each_answer_is_about_one_lease(
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
+) -> None:
+    """The lease ended before the acknowledgement, and the item was leased to the same agent again."""
+    agent, [(item, first)] = agent_with_leases(api, queue, 1)
+    api.mutate("returnRunQueueItems", "returned", launchAgentId=agent, runQueueItemIds=[item])
+    [(_, second)] = leases(api, agent, "again")
+    reporter = make_reporter(client, recorded_events, agent)
+    for lease in (first, second, second):
+        reporter.acknowledge(ask_for(item, agent, lease=lease))
+    reporter.start()
+    answers = recorded_events.wait_for(Acknowledged, 3)
+    assert [(answer.lease, answer.answer) for answer in answers] == [
+        (first, ItemAnswer.LEASE_ENDED),
+        (second, ItemAnswer.TAKEN),
+        (second, ItemAnswer.TAKEN),
+    ]
+    assert answers[0].message == "The lease has ended, and the item was leased again to an agent on host 'host1'."
+    late, present = outcome(item, "failed", agent, lease=first), outcome(item, "finished", agent, lease=second)
+    other = outcome(item, "failed", agent, lease=second)
+    for delivery in (late, present, other):
+        reporter.deliver(delivery)
+    refused = recorded_events.wait_for(Undeliverable, 2)
+    reporter.end()
+    assert recorded_events.of(Delivered) == [Delivered((present.id,))]
+    assert [one.ids for one in refused] == [(late.id,), (other.id,)]
+    assert "has ended already, as FINISHED" in refused[1].reason
+    assert api.state(item) == "FINISHED"
+
+
+def test_an_agent_that_the_server_forgot_keeps_what_it_has_to_tell(
+    api: Api,
+    client: QueueServer,
+    queue: str,
+    recorded_events: RecordedEvents,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launchd_reports, "UNREGISTERED_SECONDS", 0.05)
+    agent, [(told, first), (taken, second)] = agent_with_leases(api, queue, 2)
+    api.ack(agent, told)
+    outcomes = [outcome(told, "finished", "forgotten", lease=first), outcome("no-such-item", "failed", "forgotten")]
+    with reporting(client, recorded_events, "forgotten") as reporter:
+        reporter.acknowledge(ask_for(taken, "forgotten", lease=second))
+        for delivery in outcomes:
+            reporter.deliver(delivery)
+        reporter.publish_status("forgotten", Report(taken, 1, "running"))
+        (lost,) = recorded_events.wait_for(RegistrationLost)
+        assert (lost.agent_id, "There is no launch agent" in lost.reason) == ("forgotten", True)
+        assert_stays(
+            lambda: not recorded_events.of(Delivered) + recorded_events.of(Acknowledged), 0.5, "what is not answered"
+        )
+        reporter.renew(known_agent(client, agent), link_settings())
+        reporter.acknowledge(ask_for(taken, "forgotten", lease=second))
+        assert recorded_events.wait_for(Delivered) == [Delivered((outcomes[0].id,))]
+        assert [one.answer for one in recorded_events.wait_for(Acknowledged)] == [ItemAnswer.TAKEN]
+        assert recorded_events.wait_for(Undeliverable)[0].ids == (outcomes[1].id,)
+    assert len(recorded_events.of(RegistrationLost)) == 1
+
+
+def test_an_item_without_a_lease_number_is_told_of_by_the_agent_that_took_it_along(
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
+) -> None:
+    """A row of an earlier version names the agent before; a registration made its item the present one's."""
+    before, [item] = agent_with_items(api, queue, 1)
+    api.ack(before, item)
+    present, _ = agent_with_items(api, queue, 0)
+    api.resume(present, previousAgentIds=[before])
+    delivery = outcome(item, "finished", before)
+    with reporting(client, recorded_events, present) as reporter:
+        reporter.deliver(delivery)
+        assert recorded_events.wait_for(Delivered) == [Delivered((delivery.id,))]
+    assert api.state(item) == "FINISHED"

@@ -1,18 +1,35 @@
 """The session: threads that start once the agent is registered, and are replaced by a registration for other queues."""
 
-from collections.abc import Iterator
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import msgspec
 import pytest
 
 from ipc.run_spec import RunSpec
-from launchd.agent.events import Claimed, Registered, RegistrationRefused, SlotKind, StopRequested
+from launchd.agent.deliveries import JobEnd, JobOutcome, body_fields, held_item
+from launchd.agent.events import (
+    Claimed,
+    Delivered,
+    Registered,
+    RegistrationLost,
+    RegistrationRefused,
+    SlotKind,
+    StopRequested,
+)
 from launchd.agent.job_record import JobRecord
-from launchd.agent.server_link.session import QueueServerSession
-from launchd.client.queue_server import QueueServer
+from launchd.agent.journal import Delivery
+from launchd.agent.outbox import Outbox
+from launchd.agent.server_link import session as session_module
+from launchd.agent.server_link.session import MOST_REGISTRATIONS, QueueServerSession
+from launchd.client.queue_server import AgentCommands, HeldItem, QueueServer, Report, StopRequest
 from launchd.config import AgentConfig
 from launchd.config.model import LaunchdConfig, SupervisionConfig
 from tests.support.recorded_events import RecordedEvents
-from tests.support.threads import claimed_ids
+from tests.support.server import Api, RunningServer, fresh_name
+from tests.support.threads import IDENTITY, claimed_ids
 from tests.support.waiting import assert_stays, wait_until
 from tests.support.wandb_server import ENTITY, KEY, WandbServer
 
@@ -38,7 +55,7 @@ def session(wandb_client: QueueServer, recorded_events: RecordedEvents) -> Itera
 def register(session: QueueServerSession, recorded_events: RecordedEvents, *queues: str) -> Registered:
     """Register, and return the event without handing it over."""
     before = len(recorded_events.of(Registered))
-    session.start(config(*queues), None, ())
+    session.start(config(*queues), IDENTITY, None, ())
     return recorded_events.wait_for(Registered, before + 1)[-1]
 
 
@@ -110,8 +127,8 @@ def test_stops_are_heard_while_another_registration_is_refused(
     session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
 ) -> None:
     session.on_registered(register(session, recorded_events, "a"), config("a"))
-    session.set_active_jobs([JOB])
-    session.start(config("no-such-queue"), None, ())
+    session.set_active_jobs([JOB], ())
+    session.start(config("no-such-queue"), IDENTITY, None, ())
     recorded_events.wait_for(RegistrationRefused)
     wandb.stopped_runs.add("run")
     assert [stop.item_id for stop in recorded_events.wait_for(StopRequested)[0].stops] == ["item"]
@@ -120,8 +137,8 @@ def test_stops_are_heard_while_another_registration_is_refused(
 def test_a_drain_during_a_registration_claims_nothing_and_lets_it_go_on(
     session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
 ) -> None:
-    session.set_active_jobs([JOB])
-    session.start(config("a"), None, ())
+    session.set_active_jobs([JOB], ())
+    session.start(config("a"), IDENTITY, None, ())
     session.stop_claiming()
     (registered,) = recorded_events.wait_for(Registered)
     session.on_registered(registered, config("a"))
@@ -137,7 +154,7 @@ def test_jobs_that_are_known_before_the_registration_may_be_stopped(
     session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
 ) -> None:
     wandb.stopped_runs.add("run")
-    session.set_active_jobs([JOB])
+    session.set_active_jobs([JOB], ())
     session.on_registered(register(session, recorded_events, "a"), config("a"))
     assert [stop.item_id for stop in recorded_events.wait_for(StopRequested)[0].stops] == ["item"]
 
@@ -150,3 +167,133 @@ def test_the_end_is_told_to_the_server(
     wait_until(lambda: wandb.statuses[registered.agent_id] == ["POLLING"], what="the first heartbeat")
     session.close()
     assert wandb.statuses[registered.agent_id][-1] == "KILLED"
+
+
+def test_registrations_that_follow_each_other_closely_wait(
+    session: QueueServerSession,
+    wandb: WandbServer,
+    recorded_events: RecordedEvents,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_module, "REGISTRATIONS_SECONDS", 3.0)
+    begun = time.monotonic()
+    for _ in range(MOST_REGISTRATIONS):
+        session.on_registered(register(session, recorded_events, "a"), config("a"))
+    made = wandb.asked["createLaunchAgent"]
+    assert (made, time.monotonic() - begun < 3.0) == (MOST_REGISTRATIONS, True)
+    register(session, recorded_events, "a")
+    assert time.monotonic() - begun >= 3.0
+
+
+# What is left to tell.
+
+
+def outcome_of_job() -> Delivery:
+    report = Report("item", 1, "failed", message="It broke.", stage="agent")
+    end = JobEnd("someone-else", "tests", "run", "/nonexistent", ran=False)
+    return Delivery(7, "item", "agent-0", "outcome", json.dumps(body_fields(JobOutcome(report, end))), 0.0)
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_what_is_left_is_told_although_the_queue_is_gone(
+    session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
+) -> None:
+    item = wandb.items[wandb.push("a")]
+    item.state = "CLAIMED"
+    delivery = msgspec.structs.replace(outcome_of_job(), item_id=item.id)
+    outbox = Outbox([delivery])
+    assert session.start_reporter(config("gone")) is None, "nothing is known of the server"
+    session.start(config("gone"), IDENTITY, "agent-0", outbox.held())
+    recorded_events.wait_for(RegistrationRefused)
+    reporter = session.start_reporter(config("gone"))
+    assert reporter is not None
+    assert session.start_reporter(config("gone")) is reporter
+    outbox.connect(reporter)
+    assert recorded_events.wait_for(Delivered) == [Delivered((7,))]
+    assert item.failures == [("It broke.", "agent")]
+    session.on_registered(register(session, recorded_events, "a"), config("a"))
+    assert session.reporter is reporter
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_without_an_agent_before_nothing_is_told_before_the_registration(
+    session: QueueServerSession, recorded_events: RecordedEvents
+) -> None:
+    session.start(config("gone"), IDENTITY, None, ())
+    recorded_events.wait_for(RegistrationRefused)
+    assert session.start_reporter(config("gone")) is None
+
+
+def test_it_is_registering_until_the_event_is_handed_over(
+    session: QueueServerSession, recorded_events: RecordedEvents
+) -> None:
+    assert not session.is_registering
+    registered = register(session, recorded_events, "a")
+    assert session.is_registering
+    session.on_registered(registered, config("a"))
+    assert not session.is_registering
+
+
+def test_the_server_hears_of_the_items_of_jobs_and_of_what_is_left_to_tell(
+    native: RunningServer, api: Api, recorded_events: RecordedEvents
+) -> None:
+    queue = fresh_name("queue")
+    api.create_queue(queue)
+    seen: list[Sequence[HeldItem]] = []
+
+    class Watched(QueueServer):
+        def watch(self, *args: Any) -> AgentCommands:
+            seen.append(args[-1])
+            return super().watch(*args)
+
+    client = Watched(native.url, native.key)
+    session = QueueServerSession(client, recorded_events.queue, ())
+    given = HeldItem("of-the-start", 4, "run", acknowledged=True)
+    session.start(config(queue), IDENTITY, None, (given,))
+    session.on_registered(recorded_events.wait_for(Registered)[0], config(queue))
+    wait_until(lambda: seen, what="the first heartbeat")
+    assert seen[0] == (given,)
+    job = msgspec.structs.replace(JOB, lease=5, acknowledged=True)
+    same, other = HeldItem("item", 3, "run", acknowledged=True), HeldItem("other", 2, "r", acknowledged=True)
+    session.set_active_jobs([job], [same, other])
+    items = (HeldItem("item", 5, "run", acknowledged=True), other)
+    wait_until(lambda: seen[-1] == items, what="a heartbeat with the items")
+    session.close()
+    agent = client.agent(recorded_events.of(Registered)[0].agent_id)
+    assert agent is not None
+    assert agent.status == "KILLED"
+    client.close()
+
+
+def test_stops_are_heard_although_the_queue_is_gone(
+    native: RunningServer, api: Api, recorded_events: RecordedEvents
+) -> None:
+    """The agent is started again over a job that runs on."""
+    queue = fresh_name("queue")
+    agent = api.create_agent(api.create_queue(queue), incarnation="before")
+    api.push(queue)
+    [item] = api.claim_all(agent, "claim")["items"]
+    api.ack(agent, item["runQueueItemId"], run="run")
+    job = msgspec.structs.replace(
+        JOB, item_id=item["runQueueItemId"], agent_id=agent, lease=item["lease"], acknowledged=True
+    )
+    client = QueueServer(native.url, native.key)
+    session = QueueServerSession(client, recorded_events.queue, ())
+    session.set_active_jobs([job], ())
+    identity = msgspec.structs.replace(IDENTITY, previous_incarnation="before")
+    session.start(config("gone"), identity, agent, (held_item(job),))
+    recorded_events.wait_for(RegistrationRefused)
+    assert session.start_reporter(config("gone")) is not None
+    api.mutate("stopRunQueueItem", "success", runQueueItemId=job.item_id, reason="enough")
+    assert recorded_events.wait_for(StopRequested)[0].stops == (StopRequest(job.item_id, "enough"),)
+    assert recorded_events.of(RegistrationLost) == []
+    session.on_registered(_registered(session, recorded_events, queue, agent), config(queue))
+    assert session.registered is not None
+    assert session.registered.agent_id == agent
+    session.close()
+    client.close()
+
+
+def _registered(session: QueueServerSession, recorded_events: RecordedEvents, queue: str, agent: str) -> Registered:
+    session.start(config(queue), IDENTITY, agent, ())
+    return recorded_events.wait_for(Registered)[0]

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from launchd.agent.deliveries import DeliveryBody, JobEnd, JobOutcome, JobWarning, RequeuedRun, body_fields
-from launchd.agent.events import Acknowledged, Delivered, ServerContact, StopRequested
+from launchd.agent.events import Acknowledged, Delivered, ServerContact, StopRequested, Undeliverable
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link.protocol import Acknowledgement, MonitoredRun
 from launchd.agent.server_link.wandb_protocol import STOPPED_RUN_REASON
 from launchd.client.operations import accounts, launch, runs
 from launchd.client.operations.operation import Operation
-from launchd.client.queue_server import QueueServer, Report, StopRequest
+from launchd.client.queue_server import ItemAnswer, QueueServer, Report, StopRequest
 from tests.support.recorded_events import RecordedEvents
 from tests.support.threads import polling, reporting, sending_heartbeats
 from tests.support.waiting import wait_until
@@ -94,7 +94,7 @@ def outcome(item_id: str, run: str, status: str, *, scheduler: bool = False) -> 
 
 
 def delivery(item_id: str, body: DeliveryBody) -> Delivery:
-    return Delivery(next(_ids), item_id, "agent-1", body.kind, json.dumps(body_fields(body)), float("inf"))
+    return Delivery(next(_ids), item_id, "agent-1", body.kind, json.dumps(body_fields(body)), 0.0)
 
 
 def test_no_operation_of_an_agent_is_left_out() -> None:
@@ -130,7 +130,7 @@ def test_items_are_taken_once(
         for item in items:
             reporter.acknowledge(Acknowledgement(item, "agent-1", f"run-{item}", ENTITY, "tests", "a", "s"))
         answers = recorded_events.wait_for(Acknowledged, 3, SCENE_SECONDS)
-    assert answers == [Acknowledged(item, accepted=True) for item in items]
+    assert answers == [Acknowledged(item, 0, ItemAnswer.TAKEN) for item in items]
     assert [(wandb.items[item].acks, wandb.items[item].run_id) for item in items] == [
         (1, f"run-{item}") for item in items
     ]
@@ -152,8 +152,8 @@ def test_what_became_of_items_arrives(
         reporter.deliver(outcome(never, "never", "finished"))
         reporter.deliver(outcome(begun, "begun", "failed"))
         reporter.deliver(outcome(scheduler, "scheduler", "failed", scheduler=True))
-        delivered = recorded_events.wait_for(Delivered, 4, SCENE_SECONDS)
-    assert [event.refusal for event in delivered] == [None] * 4
+        recorded_events.wait_for(Delivered, 4, SCENE_SECONDS)
+    assert recorded_events.of(Undeliverable) == []
     assert [wandb.state(item) for item in (never, begun, scheduler)] == ["FAILED", "CLAIMED", "FAILED"]
     assert [stage for _, stage in wandb.items[never].failures] == ["run"]
     assert set(wandb.items[begun].warnings) == {("m", "Kubernetes")}
@@ -177,7 +177,8 @@ def test_a_preempted_run_is_queued_once(
         (second,) = set(wandb.items) - {first}
         # Another agent takes it: only then does the server say whose run it is.
         wandb.items[second].state, wandb.items[second].run_id = "CLAIMED", "r"
-        assert recorded_events.wait_for(Delivered, 1, SCENE_SECONDS)[0].refusal is None
+        recorded_events.wait_for(Delivered, 1, SCENE_SECONDS)
+    assert recorded_events.of(Undeliverable) == []
     assert set(wandb.items) == {first, second}
     assert set(wandb.met) == set(REQUEUEING)
 
@@ -192,7 +193,7 @@ def test_stop_requests_are_heard(
     wandb.stopped_runs.add("run")
     wandb.stop_polling = True
     with sending_heartbeats(wandb_client, recorded_events, agent_id) as heartbeat:
-        heartbeat.set_active_jobs((MonitoredRun("item", ENTITY, "tests", "run"),))
+        heartbeat.set_active_jobs((MonitoredRun("item", ENTITY, "tests", "run"),), ())
         wait_until(
             lambda: _stop_requests(recorded_events) == {StopRequest("item", STOPPED_RUN_REASON)},
             SCENE_SECONDS,

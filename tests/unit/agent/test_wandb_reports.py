@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from launchd.agent.events import Delivered
+from launchd.agent.events import Delivered, Undeliverable
 from launchd.agent.failure_log import TAIL_BYTES, error_text, redact
 from launchd.agent.journal import Delivery
 from launchd.agent.server_link import agent_run, wandb_reports
@@ -86,6 +86,29 @@ def test_a_run_that_began_tells_its_own_end(
     assert wandb.asked["RunState"] == 1
 
 
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize(
+    ("status", "failures"), [("finished", []), ("stopped", []), ("failed", [("It ended with exit code 3.", "run")])]
+)
+def test_nothing_is_said_of_a_run_that_cannot_be_looked_up(
+    wandb: WandbServer,
+    wandb_client: QueueServer,
+    recorded_events: RecordedEvents,
+    status: str,
+    failures: list[tuple[str, str]],
+) -> None:
+    wandb.refused.add("RunState")
+    item = taken(wandb)
+    delivery = ended(item, status, message="It ended with exit code 3.", stage="run")
+    with reporting(wandb_client, recorded_events, grace=0.1) as reporter:
+        reporter.deliver(delivery)
+        wait_until(lambda: recorded_events.of(Delivered) or recorded_events.of(Undeliverable), what="its end")
+    assert item.failures == failures
+    assert recorded_events.of(Delivered) == ([Delivered((delivery.id,))] if failures else [])
+    for refused in recorded_events.of(Undeliverable):
+        assert refused.reason.startswith("Whether run run has begun could not be looked up: ")
+
+
 def test_a_run_that_begins_late_has_begun(
     wandb: WandbServer, wandb_client: QueueServer, recorded_events: RecordedEvents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +170,9 @@ def test_an_item_that_is_gone_is_given_up(
     del wandb.items[item.id]
     with reporting(wandb_client, recorded_events) as reporter:
         reporter.deliver(ended(item, "failed", message="m", stage="agent", ran=False))
-        assert "no longer this agent's to fail" in (recorded_events.wait_for(Delivered)[0].refusal or "")
+        assert recorded_events.wait_for(Undeliverable)[0].reason == (
+            f"The queue server did not take that item {item.id} failed: m"
+        )
 
 
 @pytest.mark.parametrize(("status", "state"), [("failed", "CANCELED"), ("finished", "RUNNING"), ("stopped", "RUNNING")])

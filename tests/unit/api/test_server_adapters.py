@@ -3,7 +3,8 @@
 import threading
 
 from launchd.api.embedded.server_adapters import ProgramQueue, ProgramRequests
-from launchd.client.queue_server import Ack, ClaimedItem, Report, StopRequest
+from launchd.client.queue_server import Ack, ClaimedItem, HeldItem, ItemAnswer, ItemResult, Report, StopRequest
+from tests.support.threads import IDENTITY
 
 JOB, OTHER = ClaimedItem("job", "", {"project": "p"}), ClaimedItem("other", "", {"project": "p"})
 SCHEDULER = ClaimedItem("scheduler", "", {"uri": "placeholder-uri-scheduler"})
@@ -71,6 +72,9 @@ def test_a_programs_queue_passes_reports_on() -> None:
     report = Report("job", 1, "running")
 
     assert queue.capabilities().launchd_protocol
-    assert queue.ack_many("caller", [Ack("job", "run1")]) == {"job": True}
-    assert queue.report_many("caller", [report]) == {"job": True}
+    taken = {"job": ItemResult("job", ItemAnswer.TAKEN)}
+    assert queue.ack_many("caller", [Ack("job", "run1")]) == taken
+    assert queue.report_many("caller", [report]) == taken
+    resumed = queue.resume_agent("caller", IDENTITY, [HeldItem("job", 0, "run1", acknowledged=True)])
+    assert (resumed.results, resumed.unknown_to_agent) == ((taken["job"],), ())
     assert reports == [report]

@@ -75,7 +75,7 @@ def a_status(**values: Any) -> dict[str, Any]:
         "max_jobs": 4,
     }
     server = {"url": "http://host:8780", "reachable": True, "last_contact_seconds": 2.0, "error": None}
-    outbox = {"waiting": 0, "oldest_seconds": None}
+    outbox = {"waiting": 0, "oldest_seconds": None, "dead": 0}
     return {"agent": agent, "server": server, "outbox": outbox, "problem": None, "jobs": [], "recent": []} | values
 
 
@@ -129,10 +129,25 @@ def test_jobs_and_outcomes_fit_into_80_columns() -> None:
     assert "demo/a run; attempt 2; Collecting torch Collecting" in shown(a_status(jobs=jobs), width=200)[8]
 
 
+@pytest.mark.parametrize(
+    ("outbox", "expected"),
+    [
+        ({"waiting": 2, "oldest_seconds": 65.0, "dead": 0}, "2 waiting, the oldest for 1m05s"),
+        ({"waiting": 0, "oldest_seconds": None, "dead": 1}, "1 not taken by the server: see launchd outbox"),
+        (
+            {"waiting": 1, "oldest_seconds": 7.0, "dead": 3},
+            "1 waiting, the oldest for 7s; 3 not taken by the server: see launchd outbox",
+        ),
+    ],
+)
+def test_what_is_left_to_tell_is_shown(outbox: dict[str, Any], expected: str) -> None:
+    assert shown(a_status(outbox=outbox))[3] == f"outbox   {expected}"
+
+
 def test_problems_are_shown() -> None:
     status = a_status(
         server={"url": "http://host:8780", "reachable": False, "last_contact_seconds": None, "error": "Nobody\nthere."},
-        outbox={"waiting": 3, "oldest_seconds": 65.0},
+        outbox={"waiting": 3, "oldest_seconds": 65.0, "dead": 0},
         problem="The journal cannot be written, for the disk is full; what runs goes on, and nothing new is begun.",
     )
 

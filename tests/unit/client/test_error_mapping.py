@@ -1,5 +1,6 @@
 """Every failure of a server or a connection becomes one of four errors with a sentence."""
 
+import json
 import socket
 from collections.abc import Callable
 from email.utils import formatdate
@@ -7,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from launchd.client.errors import QueueServerError, Refused, ServerBusy, ServerUnreachable, Unauthorized
+from launchd.client.errors import (
+    QueueServerError,
+    Refused,
+    SecondIncarnation,
+    ServerBusy,
+    ServerUnreachable,
+    Unauthorized,
+    UnknownAgent,
+)
 from launchd.client.queue_server import QueueServer
 from tests.unit.client.scripted_server import (
     KEY,
@@ -27,6 +36,11 @@ def failure_of(script: Callable[[Request], Reply], timeout: float = 5.0) -> Queu
     with scripted_server(script) as running, pytest.raises(QueueServerError) as caught:
         QueueServer(running.url, KEY, timeout=timeout).run_state("e", "p", "r")
     return caught.value
+
+
+def coded(status: int, code: object) -> Reply:
+    """A refusal in the form of launchd's server."""
+    return Reply(status, json.dumps({"errors": [{"message": "no", "extensions": {"code": code}}]}).encode())
 
 
 @pytest.mark.parametrize(
@@ -57,6 +71,12 @@ def failure_of(script: Callable[[Request], Reply], timeout: float = 5.0) -> Queu
         (Reply(200, b'{"errors": [{"message": "Cannot query field"}]}'), Refused, "Cannot query field"),
         (Reply(200, b'{"data": {"result": 1}, "errors": ["why"]}'), Refused, "why"),
         (Reply(200, b'{"data": null, "errors": [{}]}'), Refused, "The server refused without a reason."),
+        (coded(404, "UNKNOWN_AGENT"), UnknownAgent, "no"),
+        (coded(409, "SECOND_INCARNATION"), SecondIncarnation, "no"),
+        (coded(200, "UNKNOWN_AGENT"), UnknownAgent, "no"),
+        (coded(400, "REFUSED"), Refused, "no"),
+        (coded(400, ["UNKNOWN_AGENT"]), Refused, "no"),
+        (Reply(404, b'{"errors": [{"message": "no", "extensions": "UNKNOWN_AGENT"}]}'), Refused, "no"),
     ],
     ids=lambda value: repr(getattr(value, "body", value))[:40],
 )
@@ -105,7 +125,7 @@ def test_a_call_that_waits_has_more_time() -> None:
             return data({"items": [], "stopPolling": False})
 
         running.script = wait
-        assert QueueServer(running.url, KEY, timeout=0.2).claim("a", "c", 1, 0, wait_seconds=5.0).items == ()
+        assert QueueServer(running.url, KEY, timeout=0.2).claim("a", "i", "c", 1, 0, wait_seconds=5.0).items == ()
 
 
 def test_nothing_that_listens_and_no_such_host_are_unreachable() -> None:

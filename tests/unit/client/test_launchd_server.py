@@ -2,10 +2,21 @@
 
 import pytest
 
-from launchd.client.errors import Refused, Unauthorized
-from launchd.client.queue_server import Ack, ClaimedItem, Item, QueueServer, Report
+from launchd.client.errors import Refused, SecondIncarnation, Unauthorized, UnknownAgent
+from launchd.client.queue_server import (
+    Ack,
+    ClaimedItem,
+    HeldByServer,
+    HeldItem,
+    Item,
+    ItemAnswer,
+    ItemResult,
+    QueueServer,
+    Report,
+)
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.server import RunningServer, fresh_name
+from tests.support.threads import IDENTITY
 from tests.unit.client.conftest import ENTITY
 
 
@@ -73,7 +84,7 @@ def test_an_agent_is_registered_seen_and_asked_to_stop(launchd_server: QueueServ
     assert agent_id in {other.id for other in launchd_server.agents(ENTITY)}
 
     launchd_server.stop_agent(agent_id)
-    assert launchd_server.watch(agent_id, "RUNNING", [], wait_seconds=5.0).stop_polling
+    assert launchd_server.watch(agent_id, "RUNNING", [], 5.0, "i", []).stop_polling
     assert launchd_server.agent("no-such-agent") is None
 
 
@@ -82,14 +93,16 @@ def test_an_item_goes_from_push_to_its_end(launchd_server: QueueServer) -> None:
     item_id = launchd_server.push(ENTITY, queue, {"project": "p", "overrides": {"entry_point": ["true"]}}, priority=1)
     assert (item_of(launchd_server, item_id).state, item_of(launchd_server, item_id).priority) == ("PENDING", 1)
 
-    [claimed] = launchd_server.claim(agent_id, "claim1", 4, 1, wait_seconds=0.0).items
+    [claimed] = launchd_server.claim(agent_id, "i", "claim1", 4, 1, wait_seconds=0.0).items
     assert isinstance(claimed, ClaimedItem)
     assert (claimed.item_id, claimed.queue, claimed.run_spec["resource"]) == (item_id, queue, "local-process")
 
-    assert launchd_server.ack_many(agent_id, [Ack(item_id, "run1")]) == {item_id: True}
-    running = Report(item_id, 1, "running", "running", occurred_at=1000.0)
-    failed = Report(item_id, 2, "failed", "running", "exit code 3", "run", 3, 1001.0)
-    assert launchd_server.report_many(agent_id, [running, failed]) == {item_id: True}
+    taken = {item_id: ItemResult(item_id, ItemAnswer.TAKEN)}
+    assert launchd_server.ack_many(agent_id, [Ack(item_id, "run1", claimed.lease)]) == taken
+    running = Report(item_id, 1, "running", "running", occurred_at=1000.0, lease=claimed.lease)
+    failed = Report(item_id, 2, "failed", "running", "exit code 3", "run", 3, 1001.0, claimed.lease)
+    assert launchd_server.report_many(agent_id, [running]) == taken
+    assert launchd_server.report_many(agent_id, [failed]) == taken
 
     item = item_of(launchd_server, item_id)
     assert (item.state, item.status, item.message, item.stage, item.exit_code) == (
@@ -109,15 +122,15 @@ def test_an_item_goes_from_push_to_its_end(launchd_server: QueueServer) -> None:
 def test_a_stop_reaches_the_agent_once(launchd_server: QueueServer) -> None:
     queue, agent_id = queue_and_agent(launchd_server)
     item_id = launchd_server.push(ENTITY, queue, {"project": "p"})
-    launchd_server.claim(agent_id, "claim1", 1, 0, wait_seconds=0.0)
+    launchd_server.claim(agent_id, "i", "claim1", 1, 0, wait_seconds=0.0)
     assert launchd_server.ack(item_id, "run1") is True
     assert launchd_server.ack(item_id, "run1") is False
 
     launchd_server.stop_item(item_id, "enough")
 
-    [stop_request] = launchd_server.watch(agent_id, "RUNNING", [], wait_seconds=5.0).stops
+    [stop_request] = launchd_server.watch(agent_id, "RUNNING", [], 5.0, "i", []).stops
     assert (stop_request.item_id, stop_request.reason) == (item_id, "enough")
-    assert launchd_server.watch(agent_id, "RUNNING", [item_id], wait_seconds=0.0).stops == ()
+    assert launchd_server.watch(agent_id, "RUNNING", [item_id], 0.0, "i", []).stops == ()
     assert launchd_server.run_stopped(ENTITY, "p", "run1") is True
 
 
@@ -125,7 +138,7 @@ def test_an_item_that_waits_is_stopped_or_deleted_at_once(launchd_server: QueueS
     queue, _ = queue_and_agent(launchd_server)
     stopped, deleted = (launchd_server.push(ENTITY, queue, {"project": "p"}) for _ in range(2))
 
-    assert launchd_server.stop_item(stopped, "not needed") == "STOPPED"
+    assert launchd_server.stop_item(stopped, "not needed") == "The item has ended, as STOPPED."
     assert launchd_server.delete_item(ENTITY, queue, deleted)
     assert launchd_server.item(deleted) is None
 
@@ -133,13 +146,53 @@ def test_an_item_that_waits_is_stopped_or_deleted_at_once(launchd_server: QueueS
 def test_items_are_returned_and_resumed(launchd_server: QueueServer) -> None:
     queue, agent_id = queue_and_agent(launchd_server)
     items = {launchd_server.push(ENTITY, queue, {"project": "p"}) for _ in range(2)}
-    claim = launchd_server.claim(agent_id, "claim1", 2, 0, wait_seconds=0.0)
-    first, second = (claimed.item_id for claimed in claim.items)
-    assert {first, second} == items
+    claim = launchd_server.claim(agent_id, "i", "claim1", 2, 0, wait_seconds=0.0)
+    first, second = claim.items
+    assert {first.item_id, second.item_id} == items
 
     launchd_server.return_items(agent_id, [first])
-    assert item_of(launchd_server, first).state == "PENDING"
-    assert launchd_server.resume_agent(agent_id, []) == (second,)
+    assert item_of(launchd_server, first.item_id).state == "PENDING"
+    assert launchd_server.resume_agent(agent_id, IDENTITY, []).returned == (second.item_id,)
+
+
+def test_a_lease_that_went_back_is_not_returned_again(launchd_server: QueueServer) -> None:
+    queue, agent_id = queue_and_agent(launchd_server)
+    launchd_server.push(ENTITY, queue, {"project": "p"})
+    [first] = launchd_server.claim(agent_id, "i", "claim1", 1, 0, wait_seconds=0.0).items
+    launchd_server.return_items(agent_id, [first])
+    [second] = launchd_server.claim(agent_id, "i", "claim2", 1, 0, wait_seconds=0.0).items
+    assert (first.item_id, first.lease < second.lease) == (second.item_id, True)
+
+    launchd_server.return_items(agent_id, [first])
+    assert item_of(launchd_server, first.item_id).state == "LEASED"
+
+
+def test_an_agent_says_which_process_it_is_and_what_it_holds(launchd_server: QueueServer) -> None:
+    queue, _ = queue_and_agent(launchd_server)
+    found = launchd_server.queue(ENTITY, queue)
+    assert found is not None
+    agent_id = launchd_server.create_agent(ENTITY, [found.id], "host", {}, "launchd 1", identity=IDENTITY)
+    item_id = launchd_server.push(ENTITY, queue, {"project": "p"})
+    [item] = launchd_server.claim(agent_id, IDENTITY.incarnation, "claim1", 1, 0, wait_seconds=0.0).items
+    launchd_server.ack_many(agent_id, [Ack(item_id, "run1", item.lease)])
+
+    known = HeldItem(item_id, item.lease, "run1", acknowledged=True)
+    watched = launchd_server.watch(agent_id, "RUNNING", [], 0.0, IDENTITY.incarnation, [known])
+    assert (watched.unknown_to_agent, watched.must_resume) == ((), False)
+    forgotten = launchd_server.watch(agent_id, "RUNNING", [], 5.0, IDENTITY.incarnation, [])
+    assert forgotten.unknown_to_agent == (HeldByServer(item_id, item.lease, queue, "run1"),)
+    unknown = HeldItem("no-such-item", 1, None, acknowledged=False)
+    resumed = launchd_server.resume_agent(agent_id, IDENTITY, [known, unknown])
+    assert [(one.item_id, one.answer) for one in resumed.results] == [
+        (item_id, ItemAnswer.TAKEN),
+        ("no-such-item", ItemAnswer.UNKNOWN),
+    ]
+    with pytest.raises(SecondIncarnation, match="is another process"):
+        launchd_server.watch(agent_id, "RUNNING", [], 0.0, "another", [])
+    with pytest.raises(Refused):
+        launchd_server.update_agent(agent_id, "KILLED", "another")
+    with pytest.raises(UnknownAgent, match="register again"):
+        launchd_server.report_many("no-such-agent", [])
 
 
 def test_an_item_is_failed_and_warned_of(launchd_server: QueueServer) -> None:

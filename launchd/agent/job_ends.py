@@ -1,0 +1,110 @@
+"""How a job ends: its record, its outcome for the queue server, what was kept for it. Main thread only."""
+
+import logging
+from collections import Counter
+
+import msgspec
+
+from ipc.errors import ErrorReport
+from ipc.failpoints import hit
+from ipc.states import JobState
+from launchd.agent.clock import Clock
+from launchd.agent.deliveries import DeliveryBody, RequeuedRun, outcome_of
+from launchd.agent.job_record import JobRecord, fail, requeued_spec
+from launchd.agent.job_table import ActiveJob, JobTable
+from launchd.agent.journal import Journal
+from launchd.agent.ports import JobWorkers
+from launchd.agent.record_writer import RecordWriter, log_fields
+from launchd.agent.submitter_keys import SubmitterKeys
+from launchd.agent.work_orders import AgentContext
+from launchd.agent.worker_assignment import stop_command
+
+log = logging.getLogger(__name__)
+
+
+class JobEnds:
+    """Ends jobs, with an outcome or without a trace."""
+
+    def __init__(
+        self,
+        records: RecordWriter,
+        journal: Journal,
+        table: JobTable,
+        pool: JobWorkers,
+        keys: SubmitterKeys,
+        context: AgentContext,
+        clock: Clock,
+    ) -> None:
+        #: Configuration and policy in force; replaced as a whole by a reload.
+        self.context = context
+        #: Jobs by their terminal state, and what else happened since the start of the agent.
+        self.counters: Counter[str] = Counter()
+        self._records = records
+        self._journal = journal
+        self._table = table
+        self._pool = pool
+        self._keys = keys
+        self._clock = clock
+
+    def finish(self, job: JobRecord) -> None:
+        """End ``job``, which is in a terminal state: the queue server is told until it knows."""
+        log.info(
+            "A job is over.",
+            extra=log_fields(job) | {"outcome": str(job.state), "why": job.message, "exit_code": job.exit_code},
+        )
+        self.counters[job.state] += 1
+        self._journal.save(job)
+        self._table.remove(job.item_id)
+        self.forget_key(job)
+        self._send_outcome(job)
+        if job.state is JobState.PREEMPTED:
+            self._requeue(job)
+        self._records.after_commit(job.item_id, lambda: hit("supervisor.outcome_journaled"))
+
+    def fail(self, active: ActiveJob, report: ErrorReport) -> None:
+        """Fail a job: at once where nothing can exist outside, else once its workload has been stopped."""
+        job = active.job
+        worker = self._pool.worker_of(job.item_id)
+        if not job.may_exist_outside:
+            self.finish(fail(job, report, self._clock.now()))
+            if worker is not None:
+                worker.kill("its job is over")
+            return
+        was_stopping = job.stop_reason is not None
+        reason = job.stop_reason or report.message
+        self._records.save(msgspec.structs.replace(job, stop_reason=reason, failure=job.failure or report))
+        if worker is not None and not was_stopping:
+            worker.send(stop_command(active.job, self.context))
+
+    def drop(self, job: JobRecord) -> None:
+        """Forget a job without an outcome: it is not this agent's, and nothing of it can exist outside."""
+        self._journal.forget(job.item_id)
+        self._table.remove(job.item_id)
+        self.forget_key(job)
+        worker = self._pool.worker_of(job.item_id)
+        if worker is not None:
+            worker.kill("its item is not this agent's")
+
+    def send_again(self, job: JobRecord) -> None:
+        """Tell the queue server the outcome of a job that is over once more, under the lease in ``job``."""
+        self._journal.save(job)
+        self._send_outcome(job)
+
+    def forget_key(self, job: JobRecord) -> None:
+        """Remove the submitter's API key, once the job does not need it any more."""
+        if job.submitter_key:
+            self._keys.forget(job.key_name)
+
+    def deliver(self, job: JobRecord, body: DeliveryBody) -> None:
+        """Tell the queue server ``body`` about ``job`` until it knows."""
+        self._records.deliver(job, body, self._clock.now())
+
+    def _send_outcome(self, job: JobRecord) -> None:
+        self.deliver(job, outcome_of(job, self.context.job_directory(job.name)))
+
+    def _requeue(self, job: JobRecord) -> None:
+        spec = requeued_spec(job, self.context.entity)
+        if spec is None:
+            log.warning("A preempted job is not put back into its queue.", extra=log_fields(job))
+            return
+        self.deliver(job, RequeuedRun(self.context.entity, job.queue, spec))

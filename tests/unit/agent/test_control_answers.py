@@ -1,0 +1,75 @@
+"""What requests on the control socket are answered, after the commit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from launchd.agent.control.handler import AgentControl, ControlHandler, completed
+from launchd.agent.outbox import Outbox
+from launchd.agent.worker_pool.pool import WorkerPool
+from tests.support.controller_harness import ControllerHarness
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[ControllerHarness]:
+    made = ControllerHarness(tmp_path)
+    yield made
+    made.close()
+
+
+def handler_of(harness: ControllerHarness, outbox: Outbox) -> ControlHandler:
+    return ControlHandler(
+        harness.controller,
+        harness.table,
+        cast(WorkerPool, harness.pool),
+        outbox,
+        harness.journal,
+        cast(AgentControl, None),
+    )
+
+
+def test_a_stop_that_cannot_be_kept_says_so(harness: ControllerHarness) -> None:
+    harness.claim()
+    answer = handler_of(harness, Outbox([])).answer({"command": "stop", "item": "a"})
+    assert harness.journal.commit_requested
+    assert completed(answer, None) == {"ok": True, "item": "a"}
+    kept = completed(answer, "The disk is full.")
+    assert kept["warning"].startswith("The job is being stopped, but that cannot be kept: The disk is full.")
+
+
+def test_other_answers_have_no_warning() -> None:
+    assert completed({"ok": True}, "The disk is full.") == {"ok": True}
+
+
+@pytest.mark.parametrize("item", ["d\udce9faut", "\0", "x" * 70_000, ""])
+def test_a_stop_of_no_job_is_refused(harness: ControllerHarness, item: str) -> None:
+    assert handler_of(harness, Outbox([])).answer({"command": "stop", "item": item})["ok"] is False
+
+
+def test_what_the_server_refused_is_shown_and_sent_again(harness: ControllerHarness) -> None:
+    harness.unknown("a")
+    harness.unknown("b")
+    rows = harness.journal.deliveries()
+    outbox = Outbox(rows)
+    handler = handler_of(harness, outbox)
+    harness.journal.set_refused([rows[0].id], "No.", 1.0)
+    outbox.refused((rows[0].id,))
+    harness.commit()
+
+    listed = handler.answer({"command": "outbox"})
+    assert [row["item_id"] for row in listed["waiting"]] == ["b"]
+    (dead,) = listed["dead"]
+    assert (dead["id"], dead["item_id"], dead["kind"], dead["reason"]) == (rows[0].id, "a", "outcome", "No.")
+    assert dead["summary"].startswith("failed: The agent on ")
+
+    assert handler.answer({"command": "retry", "ids": [rows[1].id]}) == {"ok": True, "retried": 0}
+    assert handler.answer({"command": "retry", "ids": None}) == {"ok": True, "retried": 1}
+    harness.commit()
+    assert (outbox.waiting, harness.journal.refused_deliveries()) == (2, [])
+
+
+@pytest.mark.parametrize("ids", ["1", [1.5], [True], {"1": 2}, [None]])
+def test_a_retry_of_no_rows_is_refused(harness: ControllerHarness, ids: Any) -> None:
+    assert handler_of(harness, Outbox([])).answer({"command": "retry", "ids": ids})["ok"] is False
