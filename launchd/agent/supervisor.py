@@ -21,12 +21,12 @@ from typing import Any
 
 from ipc.bootstrap import freeze_imports
 from ipc.failpoints import hit
+from launchd.agent.agent_registration import AgentRegistration
 from launchd.agent.barrier import Barrier
 from launchd.agent.cleanup import remove_directories
 from launchd.agent.control.client import ControlError
 from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.control.server import ControlServer
-from launchd.agent.deliveries import held_item
 from launchd.agent.events import (
     Acknowledged,
     Claimed,
@@ -50,7 +50,6 @@ from launchd.agent.events import (
     WorkerSpawned,
     WorkerSpawnFailed,
 )
-from launchd.agent.identity import next_identity
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_table import JobTable
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
@@ -62,13 +61,10 @@ from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_pool.pool import SPARE_DELAY_SECONDS, WorkerPool
 from launchd.agent.worker_pool.spawner import WorkerSpawner
-from launchd.client.queue_server import HeldByServer, HeldItem, QueueServer, StopRequest
+from launchd.client.queue_server import HeldByServer, QueueServer, StopRequest
 from launchd.config import AgentConfig, ConfigError, LoadedConfig
 from launchd.daemon.rlimits import raise_limit
 from launchd.daemon.systemd import SystemdNotifier
-
-#: The key of the journal's meta table under which the agent id is kept.
-AGENT_ID = "agent_id"
 
 #: What the agent writes only its own user may read; a job has a umask of its own.
 UMASK = 0o077
@@ -171,8 +167,6 @@ class Supervisor:
         self._read_config = reload
         self._events = events
         self._journal = Journal(state_dir / JOURNAL_FILE)
-        self._identity = next_identity(self._journal)
-        self._agent_id = self._journal.meta(AGENT_ID)
         self._selector = selectors.DefaultSelector()
         self._selector.register(events, selectors.EVENT_READ, None)
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
@@ -187,6 +181,9 @@ class Supervisor:
             SubmitterKeys(state_dir / "keys", api_key),
         )
         self._session = QueueServerSession(server, events, (api_key,))
+        self._registration = AgentRegistration(
+            self._session, self._controller, self._journal, self._table, self._outbox
+        )
         self._control = ControlServer(Path(config.launchd.runtime_dir), events)
         self._handler = ControlHandler(self._controller, self._table, self._pool, self._outbox, self._journal, self)
         self._notifier = SystemdNotifier(os.environ)
@@ -220,18 +217,11 @@ class Supervisor:
         # The incarnation is on disk before the queue server knows it.
         self._journal.request_commit()
         self._commit()
-        self._register()
+        self._registration.start(self._config)
         self._notifier.ready()
         log.info(
             "The agent has started.", extra={"queues": list(self._config.queues), "server": self._context.base_url}
         )
-
-    def _register(self) -> None:
-        self._session.start(self._config, self._identity, self._agent_id, self._held_items())
-
-    def _held_items(self) -> tuple[HeldItem, ...]:
-        held = {item.item_id: item for item in (*self._outbox.held(), *map(held_item, self._table.jobs()))}
-        return tuple(held.values())
 
     def drain(self) -> None:
         """Claim nothing more, and leave once all jobs are over."""
@@ -357,7 +347,7 @@ class Supervisor:
         versions = (self._table.version, self._outbox.version)
         if versions != self._published:
             self._published = versions
-            self._session.set_active_jobs(self._table.jobs(), self._outbox.held())
+            self._registration.publish_items()
         for kind in SlotKind:
             self._session.set_free_slots(kind, self._free_slots(kind))
 
@@ -401,11 +391,13 @@ class Supervisor:
     def _dispatch_link_event(self, event: LinkEvent) -> None:
         match event:
             case Registered():
-                self._on_registered(event)
+                self._health.note_registration(event)
+                self._registration.on_registered(event, self._config)
             case RegistrationRefused(error):
                 self._on_registration_refused(error)
-            case RegistrationLost(agent_id, reason):
-                self._on_registration_lost(agent_id, reason)
+            case RegistrationLost():
+                if self._mode is not Mode.LEAVING:
+                    self._registration.on_lost(event, self._config)
             case QueueError(queue, error):
                 self._health.note_queue(queue, error)
             case ServerContact():
@@ -447,33 +439,11 @@ class Supervisor:
         if stop_polling:
             self._leave(Mode.DRAINING, "the queue server asked for it")
 
-    def _on_registered(self, registered: Registered) -> None:
-        self._health.note_registration(registered)
-        self._controller.context = AgentContext(self._config, self._context.base_url, registered.entity)
-        self._agent_id = registered.agent_id
-        self._journal.set_meta(AGENT_ID, registered.agent_id)
-        # Committed before anything is claimed: an agent that does not know the id it claimed under cannot give it back.
-        self._journal.request_commit()
-        self._session.on_registered(registered, self._config)
-        if self._session.reporter is not None:
-            self._outbox.connect(self._session.reporter)
-        self._controller.on_registered(registered.resumed, registered.agent_id)
-
-    def _on_registration_lost(self, agent_id: str, reason: str) -> None:
-        registered = self._session.registered
-        is_present = registered is not None and registered.agent_id == agent_id
-        if is_present and not self._session.is_registering and self._mode is not Mode.LEAVING:
-            log.warning("The agent registers again.", extra={"agent_id": agent_id, "why": reason})
-            self._register()
-
     def _on_registration_refused(self, error: str) -> None:
-        if self._session.registered is None and not self._table and not self._outbox.waiting:
+        if self._registration.is_idle:
             raise CannotStart(error)
         self._health.note_refusal(error)
-        # What is to be told of jobs needs no queue, only the agent that it was before.
-        reporter = self._session.start_reporter(self._config)
-        if reporter is not None:
-            self._outbox.connect(reporter)
+        self._registration.on_refused(self._config)
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
@@ -506,7 +476,7 @@ class Supervisor:
         self._controller.context = AgentContext(loaded.config, self._context.base_url, self._context.entity)
         self._pool.config = loaded.config.launchd.supervision
         if queues_changed:
-            self._register()
+            self._registration.start(loaded.config)
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()
         return None
