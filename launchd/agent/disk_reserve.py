@@ -14,21 +14,17 @@ class DiskReserve:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def hold(self) -> bool:
-        """Take the room unless it is held; returns whether it is held now."""
-        try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:
-            return False
+    def hold(self) -> None:
+        """Take the room unless it is held; raises :class:`OSError` where there is too little."""
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
         except OSError:
             # Less than the whole is no help to the journal, and what others lack.
             self.release()
-            return False
+            raise
         finally:
             os.close(descriptor)
-        return True
 
     def release(self) -> bool:
         """Give the room up; returns whether there was any."""

@@ -75,8 +75,8 @@ _SET_ASIDE = "INSERT OR REPLACE INTO unreadable_jobs SELECT item_id, record, ? F
 #: The journal's name in the state directory.
 JOURNAL_FILE = "journal.sqlite"
 
-#: The least pause in seconds before room is reserved again that the journal needed.
-RESERVE_AGAIN_SECONDS = 60.0
+#: How often room is reserved again, in seconds; not at once, for it would be taken from what is being written.
+RESERVE_AGAIN_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,9 @@ class Journal:
         self.path = path
         self._lock = _lock_beside(path)
         self._reserve = DiskReserve(path.with_suffix(".reserve"))
-        self._reserved_at = time.monotonic()
+        self._reserve_at = 0.0
+        #: Why there is no room reserved for the journal, as a sentence.
+        self.shortage: str | None = None
         self._pending: list[tuple[str, tuple[object, ...]]] = []
         #: The jobs among the pending changes as they will be, None for one that is to be forgotten.
         self._pending_jobs: dict[str, JobRecord | None] = {}
@@ -139,7 +141,7 @@ class Journal:
         except (sqlite3.Error, NewerLayout, JournalError) as error:
             os.close(self._lock)
             raise JournalError(f"The journal {path} cannot be used: {error}.") from error
-        self._reserve.hold()
+        self.reserve_room()
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -345,18 +347,25 @@ class Journal:
         except sqlite3.Error:
             if not self._reserve.release():
                 raise
-            log.warning("The journal takes the room that is reserved for it.", extra={"path": str(self.path)})
-            self._reserved_at = time.monotonic()
+            self._note_shortage("its disk is full")
             self._write_pending()
-        else:
-            self._hold_reserve()
 
-    def _hold_reserve(self) -> None:
-        """Reserve room again where it was needed, but not at once: it would be taken from what is being written."""
+    def reserve_room(self) -> None:
+        """Reserve room on the disk, now and then, where there is none: the journal needed it, or it was not there."""
         now = time.monotonic()
-        if now - self._reserved_at > RESERVE_AGAIN_SECONDS:
-            self._reserved_at = now
+        if now < self._reserve_at:
+            return
+        self._reserve_at = now + RESERVE_AGAIN_SECONDS
+        try:
             self._reserve.hold()
+        except OSError as error:
+            self._note_shortage(str(error.strerror))
+        else:
+            self.shortage = None
+
+    def _note_shortage(self, why: str) -> None:
+        self._reserve_at = time.monotonic() + RESERVE_AGAIN_SECONDS
+        self.shortage = f"No room is reserved for the journal {self.path}: {why}. Make room on its disk."
 
     def _write_pending(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")

@@ -195,6 +195,7 @@ class Supervisor:
         self._cleaned_at = time.monotonic()
         self._health = ServerHealth()
         self._journal_problem: str | None = None
+        self._commit_error: str | None = None
         self._published = (-1, -1)
         self._barrier = Barrier(CannotStart, AgentBroken)
         self._replies: list[tuple[Any, dict[str, Any]]] = []
@@ -300,6 +301,8 @@ class Supervisor:
         if now - self._ticked_at < TICK_SECONDS:
             return
         self._ticked_at = now
+        with self._barrier.around("room for the journal"):
+            self._journal.reserve_room()
         with self._barrier.around("heartbeats of workers"):
             self._pool.check_heartbeats()
         with self._barrier.around("deadlines"):
@@ -323,24 +326,29 @@ class Supervisor:
         try:
             self._journal.commit()
         except JournalError as error:
-            self._note_journal_problem(str(error))
+            self._commit_error = str(error)
+            self._note_journal_problem(self._commit_error)
             return
-        self._note_journal_problem(None)
+        self._commit_error = None
+        # What is left of the room is for jobs that there are.
+        self._note_journal_problem(self._journal.shortage)
         self._committed_at = now
 
     def _reply(self) -> None:
         """Answer the requests of this iteration, whose effects the journal has by now, or could not be given."""
         replies, self._replies = self._replies, []
         for reply, answer in replies:
-            reply.put(completed(answer, self._journal_problem))
+            reply.put(completed(answer, self._commit_error))
 
     def _note_journal_problem(self, problem: str | None) -> None:
         if problem != self._journal_problem:
             self._journal_problem = problem
             if problem is not None:
-                log.error("The agent claims no jobs until its journal can be written.", extra={"why": problem})
+                log.error(
+                    "The agent claims no jobs until its journal can be written and has room.", extra={"why": problem}
+                )
             else:
-                log.info("The journal can be written again.")
+                log.info("The journal can be written again, and has room.")
 
     def _publish(self) -> None:
         """Tell the threads how many slots are free and which jobs there are, where that has changed."""

@@ -61,14 +61,13 @@ def retry(ids: tuple[int, ...], is_all: bool, config_path: str | None, state_dir
     request = {"command": "retry", "ids": None if is_all else list(ids)}
     retried: int = ask_agent(runtime_dir(config_path, state_dir), **request)["retried"]
     if retried < len(set(ids)):
-        raise click.ClickException(
-            f"{_rows(retried)} sent again. The others are not among what the server does not take: see launchd outbox"
-        )
+        others = f"{_rows(retried)} sent again. The others" if retried else "These rows"
+        raise click.ClickException(f"{others} are not among what the server does not take: see launchd outbox")
     click.echo(f"{_rows(retried)} sent again. See the outcome with: launchd outbox")
 
 
 def _rows(number: int) -> str:
-    return "1 row is" if number == 1 else f"{number or 'No'} rows are"
+    return "1 row is" if number == 1 else f"{number} rows are"
 
 
 def outbox_lines(waiting: Sequence[Mapping[str, Any]], dead: Sequence[Mapping[str, Any]], width: int) -> list[str]:

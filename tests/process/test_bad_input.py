@@ -297,7 +297,7 @@ def test_a_full_disk_stops_claims_and_nothing_else(tmp_path: Path, account: Acco
         queued = testbed.push("true")
         assert_stays(lambda: testbed.item(queued).state in ("PENDING", "LEASED"), 1.0, "the queued item")
         assert agent.exit_code() is None
-        assert "claims no jobs until its journal can be written" in testbed.log()
+        assert "claims no jobs until its journal can be written and has room" in testbed.log()
 
         (disk / "filler").unlink()
         assert {item.state for item in testbed.wait_over([running, queued], timeout=20.0)} == {"FINISHED"}

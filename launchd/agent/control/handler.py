@@ -135,12 +135,12 @@ class ControlHandler:
         return {"ok": True, "jobs": len(self._table)}
 
 
-def completed(answer: dict[str, Any], journal_problem: str | None) -> dict[str, Any]:
-    """Return ``answer`` as it is to be given after a commit, which failed because of ``journal_problem``, if any."""
+def completed(answer: dict[str, Any], commit_error: str | None) -> dict[str, Any]:
+    """Return ``answer`` as it is to be given after a commit, which failed because of ``commit_error``, if any."""
     answer = dict(answer)
-    if answer.pop("must_be_kept", False) and journal_problem is not None:
+    if answer.pop("must_be_kept", False) and commit_error is not None:
         answer["warning"] = (
-            f"The job is being stopped, but that cannot be kept: {journal_problem} If the agent is restarted before the"
+            f"The job is being stopped, but that cannot be kept: {commit_error} If the agent is restarted before the"
             " job has ended, stop it again."
         )
     return answer

@@ -17,6 +17,7 @@ from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Journal, JournalError
 from tests.support.jobs import a_job
 from tests.support.small_disk import small_disk
+from tests.support.waiting import wait_until
 
 
 class JournalFiles:
@@ -254,14 +255,19 @@ def test_a_text_that_no_file_can_hold_costs_its_own_change_alone(journal: Journa
 
 
 @pytest.mark.root
-def test_a_full_disk_has_room_for_the_journal(tmp_path: Path) -> None:
+def test_a_full_disk_has_room_for_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_disk(tmp_path / "disk", mebibytes=4) as disk:
         journal = Journal(disk / "journal.sqlite")
         fill(disk)
         for number in range(100):
             journal.save(a_job(str(number)))
+        assert journal.shortage is None
         journal.commit()
+        assert "Make room on its disk" in (journal.shortage or "")
         assert len(journal.active_jobs()) == 100
+        (disk / "filler").unlink()
+        monkeypatch.setattr("launchd.agent.journal.RESERVE_AGAIN_SECONDS", 0.0)
+        wait_until(lambda: journal.reserve_room() or journal.shortage is None, what="room is reserved again")
         journal.close()
 
 
@@ -276,6 +282,7 @@ def test_a_journal_is_opened_on_a_full_disk(tmp_path: Path) -> None:
         for _ in range(3):
             journal = Journal(disk / "journal.sqlite")
             assert [job.item_id for job in journal.active_jobs()] == ["a"]
+            assert journal.shortage is not None
             fill(disk)
             journal.close()
 
