@@ -135,13 +135,19 @@ class Journal:
         self._commit_requested = False
         try:
             self._db = self._open()
-            with self._reading():
-                self._next_delivery = self._highest("SELECT max(id) FROM outbox") + 1
-                self._next_number = self._highest("SELECT max(number) FROM jobs") + 1
-        except (sqlite3.Error, NewerLayout, JournalError) as error:
+        except (sqlite3.Error, NewerLayout) as error:
             os.close(self._lock)
-            raise JournalError(f"The journal {path} cannot be used: {error}.") from error
+            raise self._unusable(error) from error
+        try:
+            self._next_delivery = self._highest("SELECT max(id) FROM outbox") + 1
+            self._next_number = self._highest("SELECT max(number) FROM jobs") + 1
+        except sqlite3.Error as error:
+            self.close()
+            raise self._unusable(error) from error
         self.reserve_room()
+
+    def _unusable(self, error: Exception) -> JournalError:
+        return JournalError(f"The journal {self.path} cannot be used: {error}.")
 
     def _open(self) -> sqlite3.Connection:
         try:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -206,8 +207,8 @@ def test_a_damaged_file_is_an_error_of_the_journal(files: JournalFiles, journal:
     with files.path.open("r+b") as file:
         file.seek(8192)
         file.write(b"\xff" * 65536)
-    with pytest.raises(JournalError, match=r"cannot be (used|read)"):
-        Journal(files.path).active_jobs()
+    with pytest.raises(JournalError, match=r"cannot be (used|read)"), closing(Journal(files.path)) as damaged:
+        damaged.active_jobs()
     files.path.unlink()
     files.journal = Journal(files.path)
 

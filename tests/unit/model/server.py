@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,18 +66,18 @@ class ItemRow(msgspec.Struct, frozen=True):
 
 
 @functools.cache
-def _template() -> sqlite3.Connection:
-    """A database in memory with the tables, a user, a key and a queue."""
+def _template() -> bytes:
+    """A database with the tables, a user, a key and a queue."""
     with tempfile.TemporaryDirectory() as name:
         settings = ServerSettings(data_dir=Path(name))
         with migration_transaction(settings) as connection:
             migrate(connection, "the template")
             _fill(connection)
-        copy = sqlite3.connect(":memory:", check_same_thread=False)
-        on_disk = sqlite3.connect(settings.database_path)
-        on_disk.backup(copy)
-        on_disk.close()
-    return copy
+        with closing(sqlite3.connect(":memory:")) as copy, closing(sqlite3.connect(settings.database_path)) as on_disk:
+            # A database in memory has no write-ahead log.
+            on_disk.execute("PRAGMA journal_mode = DELETE")
+            on_disk.backup(copy)
+            return copy.serialize()
 
 
 def _fill(connection: Connection) -> None:
@@ -118,7 +119,9 @@ class _InlineDatabase:
 
     @property
     def raw(self) -> sqlite3.Connection:
-        return self.engine.raw_connection().driver_connection  # type: ignore[return-value]
+        # Closing gives it back to the pool, which keeps it.
+        with closing(self.engine.raw_connection()) as pooled:
+            return pooled.driver_connection  # type: ignore[return-value]
 
 
 def _never_disconnects() -> Request:
@@ -132,7 +135,7 @@ def _never_disconnects() -> Request:
 class Copy:
     """The database as it was at some time."""
 
-    database: sqlite3.Connection
+    database: bytes
     rows: dict[str, ItemRow]
 
 
@@ -149,7 +152,7 @@ class ServerUnderTest:
 
     def __post_init__(self) -> None:
         self._database = _InlineDatabase(lambda: self.now)
-        _template().backup(self._database.raw)
+        self._database.raw.deserialize(_template())
         self._viewer = self._run(lambda connection: api_keys.viewer_of_key(connection, api_keys.digest_of("key")))
         assert self._viewer is not None
         self._queue_id = str(self._database.raw.execute("SELECT id FROM run_queues").fetchone()[0])
@@ -192,15 +195,13 @@ class ServerUnderTest:
 
     def copy(self) -> Copy:
         """Copy the database."""
-        database = sqlite3.connect(":memory:", check_same_thread=False)
-        self._database.raw.backup(database)
-        return Copy(database, self.items())
+        return Copy(self._database.raw.serialize(), self.items())
 
     def restart(self, copy: Copy | None = None) -> None:
         """Stop the server, put the copy in place, start it."""
         self.shown_at.clear()
         if copy is not None:
-            copy.database.backup(self._database.raw)
+            self._database.raw.deserialize(copy.database)
         self._run(
             lambda connection: restored.start(
                 connection, SETTINGS.lease_seconds, SETTINGS.agent_timeout_seconds, SETTINGS.restore_pause_seconds
