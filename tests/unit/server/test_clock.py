@@ -70,9 +70,8 @@ def test_a_step_of_the_wall_clock_ends_nothing(
     assert 0 <= agents.require_agent(connection, viewer, agent).silent_seconds < TIMEOUT
 
 
+@pytest.mark.parametrize("empty", ["sqlite"], indirect=True)  # PostgreSQL has a clock of its own.
 def test_with_sqlite_a_boot_renews_leases_and_heartbeats(connection: Connection, viewer: Viewer, agent: str) -> None:
-    if connection.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL has a clock of its own")
     connection.execute(update(server_state).values(boot_id="an earlier one"))
     later = clock.boot_seconds() + 1e6
     connection.execute(update(run_queue_items).values(lease_ends_at=later))
