@@ -16,7 +16,7 @@ import pytest
 from tests.support.environment import scrub
 from tests.support.postgres import Cluster, throwaway_cluster
 from tests.support.processes import command_line, holds_files_below, list_of
-from tests.support.server import Account, RunningServer, running_server
+from tests.support.server import SHARED, Account, RunningServer, running_server
 
 pytest_plugins = [
     "tests.support.long_tests",
@@ -63,9 +63,7 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="session")
 def queue_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The queue server of this process of the run, for all tests that neither kill nor configure one."""
-    # An agent of one test that shows a number from nowhere must not pause the claims of the others.
-    options = ("--restore-pause-seconds", "0")
-    with running_server(tmp_path_factory.mktemp("queue-server"), *options, empty=True) as running:
+    with running_server(tmp_path_factory.mktemp("queue-server"), *SHARED, empty=True) as running:
         yield running
 
 

@@ -348,6 +348,10 @@ def _give_tables(data_dir: Path) -> None:
         ServerSettings(data_dir=data_dir).database_path.write_bytes(_migrated_database())
 
 
+#: Options of a server that tests share: what an agent of one says must not pause the claims of the others.
+SHARED = ("--restore-pause-seconds", "0")
+
+
 @contextmanager
 def running_server(
     directory: Path, *options: str, empty: bool = False, environment: Mapping[str, str] | None = None

@@ -8,7 +8,7 @@ import pytest
 from tests.support.accounts import Accounts
 from tests.support.accounts import make_accounts as make_people
 from tests.support.postgres import Cluster
-from tests.support.server import Api, RunningServer, fresh_name, running_server, stored_in
+from tests.support.server import SHARED, Api, RunningServer, fresh_name, running_server, stored_in
 
 NewDatabase = Callable[[], str]
 
@@ -32,7 +32,8 @@ def server(store: NewDatabase | None, request: pytest.FixtureRequest) -> Running
 
 @pytest.fixture(scope="session")
 def postgresql_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with stored_in(cluster.fresh_database), running_server(tmp_path_factory.mktemp("server")) as running:
+    directory = tmp_path_factory.mktemp("server")
+    with stored_in(cluster.fresh_database), running_server(directory, *SHARED) as running:
         yield running
 
 
