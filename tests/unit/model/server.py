@@ -246,6 +246,13 @@ class ServerUnderTest:
 
     # -- agents
 
+    def is_living(self, agent_id: str | None) -> bool:
+        """Whether an agent was heard within the timeout."""
+        with self._database.engine.begin() as connection:
+            query = f"SELECT heard_at FROM {launch_agents.name} WHERE id = ?"
+            heard_at = connection.exec_driver_sql(query, (agent_id,)).scalar()
+        return heard_at is not None and self.now - heard_at <= SETTINGS.agent_timeout_seconds
+
     def create_agent(self, incarnation: str, machine_id: str) -> str | Refusal:
         """Register an agent."""
         answer = self._ask(
