@@ -89,6 +89,11 @@ def _sync_names(directory: Path) -> None:
         os.close(descriptor)
 
 
+def has_order(directory: str) -> bool:
+    """Return whether there is a work order in ``directory``, of an earlier assignment."""
+    return Path(directory, ORDER_FILE).exists()
+
+
 def read_order(directory: Path) -> WorkOrder:
     """Return the work order in ``directory``.
 

@@ -7,7 +7,7 @@ import msgspec
 from ipc.errors import ErrorReport
 from ipc.failpoints import hit
 from ipc.messages import Adopt, Start, Stop, SubmitApproved, shorten
-from ipc.work_order import write_order
+from ipc.work_order import has_order, write_order
 from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock
 from launchd.agent.job_record import JobRecord
@@ -95,7 +95,8 @@ class WorkerAssignment:
                 if not job.may_exist_outside:
                     active.assign_at = self._clock.monotonic() + UNWRITABLE_DIRECTORY_SECONDS
                     return
-                is_rescue = True
+                # That of an earlier assignment will do; without one, a worker can only watch and stop.
+                is_rescue = not has_order(directory)
         self._send_assignment(active, context, is_rescue=is_rescue)
 
     def _send_assignment(self, active: ActiveJob, context: AgentContext, *, is_rescue: bool) -> None:

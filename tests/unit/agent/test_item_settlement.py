@@ -11,7 +11,7 @@ from ipc.handles import ExitResult, workload_name
 from ipc.job_files import STARTED_FILE
 from ipc.messages import Adopt, Finished, PhaseChanged, Stop, SubmitApproved, Submitting
 from ipc.states import JobState
-from ipc.work_order import write_order
+from ipc.work_order import ORDER_FILE, write_order
 from launchd.client.queue_server import ItemAnswer, ItemResult, Resumed
 from tests.support.controller_harness import AGENT, OUTSIDE, ControllerHarness
 
@@ -301,10 +301,13 @@ def test_a_workload_whose_rescuers_die_is_set_aside_and_can_be_stopped(harness: 
     assert harness.worker().commands() == [Adopt, Stop]
 
 
+@pytest.mark.parametrize("has_order", [True, False])
 def test_a_directory_that_cannot_be_written_keeps_no_workload_unwatched(
-    harness: ControllerHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ControllerHarness, monkeypatch: pytest.MonkeyPatch, has_order: bool
 ) -> None:
     harness.bring_to("running")
+    if not has_order:
+        Path(harness.controller.context.job_directory(harness.job().name), ORDER_FILE).unlink()
 
     def refuse(_order: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -313,7 +316,7 @@ def test_a_directory_that_cannot_be_written_keeps_no_workload_unwatched(
     harness.exit(SIGKILLED)
     (adopt,) = harness.worker().sent
     assert isinstance(adopt, Adopt)
-    assert adopt.rescue
+    assert adopt.rescue is not has_order
 
 
 def lose_workers(harness: ControllerHarness, count: int) -> None:
