@@ -5,7 +5,6 @@ Main thread only; the requests are those of the session's threads.
 
 import logging
 
-from launchd.agent.deliveries import held_item
 from launchd.agent.events import Registered, RegistrationLost
 from launchd.agent.identity import next_identity
 from launchd.agent.job_controller import JobController
@@ -14,7 +13,6 @@ from launchd.agent.journal import Journal
 from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.session import QueueServerSession
 from launchd.agent.work_orders import AgentContext
-from launchd.client.queue_server import HeldItem
 from launchd.config import AgentConfig
 
 #: The key of the journal's meta table under which the agent id is kept.
@@ -44,15 +42,12 @@ class AgentRegistration:
 
     def start(self, config: AgentConfig) -> None:
         """Register for the queues of ``config``, as the agent before where there is one."""
-        self._session.start(config, self._identity, self._agent_id, self._held_items())
+        self.publish_items()
+        self._session.start(config, self._identity, self._agent_id)
 
     def publish_items(self) -> None:
         """Tell the session which jobs there are, and which outcomes are undelivered."""
         self._session.set_active_jobs(self._table.jobs(), self._outbox.held())
-
-    def _held_items(self) -> tuple[HeldItem, ...]:
-        held = {item.item_id: item for item in (*self._outbox.held(), *map(held_item, self._table.jobs()))}
-        return tuple(held.values())
 
     def on_registered(self, registered: Registered, config: AgentConfig) -> None:
         """Begin to work as the registered agent, and settle what the registration said of its items."""

@@ -25,6 +25,7 @@ from ipc.messages import (
     Submitted,
     Submitting,
     WarningRaised,
+    shorten,
 )
 from ipc.run_spec import SCHEDULER_URI
 from ipc.states import TERMINAL_STATES, IllegalTransition, JobState
@@ -41,7 +42,7 @@ from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
-from launchd.agent.worker_assignment import LOSSES_TO_SET_ASIDE, WorkerAssignment, bounded_reason, stop_command
+from launchd.agent.worker_assignment import LOSSES_TO_SET_ASIDE, WorkerAssignment, stop_command
 from launchd.client.queue_server import ClaimedItem, HeldByServer, Resumed, StopRequest
 
 #: A worker that lived this long, in seconds, did not die of what its predecessor died of.
@@ -196,7 +197,7 @@ class JobController:
         if active is None:
             return False
         with self._records.border(request.item_id):
-            self._stop(active, bounded_reason(request.reason or "a stop was requested"))
+            self._stop(active, shorten(request.reason or "a stop was requested"))
         return True
 
     def _stop(self, active: ActiveJob, reason: str) -> None:

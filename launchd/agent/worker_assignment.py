@@ -6,7 +6,7 @@ import msgspec
 
 from ipc.errors import ErrorReport
 from ipc.failpoints import hit
-from ipc.messages import Adopt, Start, Stop, SubmitApproved, shorten
+from ipc.messages import Adopt, Start, Stop, SubmitApproved
 from ipc.work_order import has_order, write_order
 from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock
@@ -141,12 +141,6 @@ def _pause_after(losses: int) -> float:
     if losses >= LOSSES_TO_SET_ASIDE:
         return SET_ASIDE_SECONDS
     return REASSIGN_BACKOFF.pause_after(losses - 2) if losses > 1 else 0.0
-
-
-def bounded_reason(reason: str) -> str:
-    """Return ``reason`` as it fits into a record and a message: cut where it is long, and without broken characters."""
-    # A terminal gives bytes that are no UTF-8 as lone surrogates, which no JSON may hold.
-    return shorten(reason.encode("utf-8", "replace").decode())
 
 
 def stop_command(job: JobRecord, context: AgentContext) -> Stop:

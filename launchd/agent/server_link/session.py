@@ -53,22 +53,20 @@ class QueueServerSession:
         self._registrations: deque[float] = deque(maxlen=MOST_REGISTRATIONS)
         self._claims_ended = False
 
-    def start(
-        self, config: AgentConfig, identity: AgentIdentity, remembered_id: str | None, held: tuple[HeldItem, ...]
-    ) -> None:
+    def start(self, config: AgentConfig, identity: AgentIdentity, remembered_id: str | None) -> None:
         """Register for the queues of ``config``, as the process of ``identity``, and claim from them.
 
-        ``remembered_id`` is the id of the agent before, whose items ``held`` are: those of active jobs, and those whose
-        outcome is undelivered. An earlier registration claims nothing more; its heartbeat, which hears stop requests,
-        ends with the new one. A registration that is under way is superseded.
+        ``remembered_id`` is the id of the agent before; its items are those of :meth:`set_active_jobs`. An earlier
+        registration claims nothing more; its heartbeat, which hears stop requests, ends with the new one. A
+        registration that is under way is superseded.
         """
         if self._registration is not None:
             self._registration.stopped.set()
         self._end_pollers()
-        self._held, self._incarnation = held, identity.incarnation
+        self._incarnation = identity.incarnation
         request = RegistrationRequest(config.entity, config.queues, config.public(), identity, remembered_id)
         self._registration = RegistrationThread(
-            self._server, request, self._events, self._protocol, held, self._registration_delay()
+            self._server, request, self._events, self._protocol, self._held, self._registration_delay()
         )
         self._registration.start()
 

@@ -5,8 +5,6 @@ boot-time clock of this machine, which goes on while the machine sleeps and begi
 holds from an earlier boot has to be renewed at the start (`server_state.start`).
 """
 
-import time
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Float
@@ -15,18 +13,6 @@ from sqlalchemy.sql.functions import FunctionElement
 
 FUNCTION = "launchd_now"
 """Name of the function in SQLite, registered with each connection."""
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_seconds() -> float:
-    """Seconds since this machine was started, its sleep included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def boot_id() -> str:
-    """What names the time since this machine was started."""
-    return _BOOT_ID.read_text().strip()
 
 
 class _Now(FunctionElement[float]):

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from ipc.boot_clock import boot_seconds
 from launchd.server.errors import CannotStart
 from launchd.server.store import clock
 from launchd.server.store.database import Work
@@ -40,7 +41,7 @@ def open_engine(path: Path, begin: str, *, foreign_keys: bool = True) -> Engine:
         keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
         for pragma in ("journal_mode=WAL", "synchronous=FULL", keys, "cache_size=-8192"):
             connection.execute(f"PRAGMA {pragma}")
-        connection.create_function(clock.FUNCTION, 0, clock.boot_seconds)
+        connection.create_function(clock.FUNCTION, 0, boot_seconds)
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:

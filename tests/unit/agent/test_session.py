@@ -55,7 +55,7 @@ def session(wandb_client: QueueServer, recorded_events: RecordedEvents) -> Itera
 def register(session: QueueServerSession, recorded_events: RecordedEvents, *queues: str) -> Registered:
     """Register, and return the event without handing it over."""
     before = len(recorded_events.of(Registered))
-    session.start(config(*queues), IDENTITY, None, ())
+    session.start(config(*queues), IDENTITY, None)
     return recorded_events.wait_for(Registered, before + 1)[-1]
 
 
@@ -128,7 +128,7 @@ def test_stops_are_heard_while_another_registration_is_refused(
 ) -> None:
     session.on_registered(register(session, recorded_events, "a"), config("a"))
     session.set_active_jobs([JOB], ())
-    session.start(config("no-such-queue"), IDENTITY, None, ())
+    session.start(config("no-such-queue"), IDENTITY, None)
     recorded_events.wait_for(RegistrationRefused)
     wandb.stopped_runs.add("run")
     assert [stop.item_id for stop in recorded_events.wait_for(StopRequested)[0].stops] == ["item"]
@@ -138,7 +138,7 @@ def test_a_drain_during_a_registration_claims_nothing_and_lets_it_go_on(
     session: QueueServerSession, wandb: WandbServer, recorded_events: RecordedEvents
 ) -> None:
     session.set_active_jobs([JOB], ())
-    session.start(config("a"), IDENTITY, None, ())
+    session.start(config("a"), IDENTITY, None)
     session.stop_claiming()
     (registered,) = recorded_events.wait_for(Registered)
     session.on_registered(registered, config("a"))
@@ -203,7 +203,8 @@ def test_what_is_left_is_told_although_the_queue_is_gone(
     delivery = msgspec.structs.replace(outcome_of_job(), item_id=item.id)
     outbox = Outbox([delivery])
     assert session.start_reporter(config("gone")) is None, "nothing is known of the server"
-    session.start(config("gone"), IDENTITY, "agent-0", outbox.held())
+    session.set_active_jobs((), outbox.held())
+    session.start(config("gone"), IDENTITY, "agent-0")
     recorded_events.wait_for(RegistrationRefused)
     reporter = session.start_reporter(config("gone"))
     assert reporter is not None
@@ -219,7 +220,7 @@ def test_what_is_left_is_told_although_the_queue_is_gone(
 def test_without_an_agent_before_nothing_is_told_before_the_registration(
     session: QueueServerSession, recorded_events: RecordedEvents
 ) -> None:
-    session.start(config("gone"), IDENTITY, None, ())
+    session.start(config("gone"), IDENTITY, None)
     recorded_events.wait_for(RegistrationRefused)
     assert session.start_reporter(config("gone")) is None
 
@@ -249,7 +250,8 @@ def test_the_server_hears_of_the_items_of_jobs_and_of_what_is_left_to_tell(
     client = Watched(native.url, native.key)
     session = QueueServerSession(client, recorded_events.queue, ())
     given = HeldItem("of-the-start", 4, "run", acknowledged=True)
-    session.start(config(queue), IDENTITY, None, (given,))
+    session.set_active_jobs((), (given,))
+    session.start(config(queue), IDENTITY, None)
     session.on_registered(recorded_events.wait_for(Registered)[0], config(queue))
     wait_until(lambda: seen, what="the first heartbeat")
     assert seen[0] == (given,)
@@ -281,7 +283,8 @@ def test_stops_are_heard_although_the_queue_is_gone(
     session = QueueServerSession(client, recorded_events.queue, ())
     session.set_active_jobs([job], ())
     identity = msgspec.structs.replace(IDENTITY, previous_incarnation="before")
-    session.start(config("gone"), identity, agent, (held_item(job),))
+    session.set_active_jobs((), (held_item(job),))
+    session.start(config("gone"), identity, agent)
     recorded_events.wait_for(RegistrationRefused)
     assert session.start_reporter(config("gone")) is not None
     api.mutate("stopRunQueueItem", "success", runQueueItemId=job.item_id, reason="enough")
@@ -295,5 +298,5 @@ def test_stops_are_heard_although_the_queue_is_gone(
 
 
 def _registered(session: QueueServerSession, recorded_events: RecordedEvents, queue: str, agent: str) -> Registered:
-    session.start(config(queue), IDENTITY, agent, ())
+    session.start(config(queue), IDENTITY, agent)
     return recorded_events.wait_for(Registered)[0]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, select, update
 
+from ipc import boot_clock
 from launchd.server.models import AgentIdentity, Role, Viewer
 from launchd.server.settings import ServerSettings
 from launchd.server.store import clock
@@ -73,7 +74,7 @@ def test_a_step_of_the_wall_clock_ends_nothing(
 @pytest.mark.parametrize("empty", ["sqlite"], indirect=True)  # PostgreSQL has a clock of its own.
 def test_with_sqlite_a_boot_renews_leases_and_heartbeats(connection: Connection, viewer: Viewer, agent: str) -> None:
     connection.execute(update(server_state).values(boot_id="an earlier one"))
-    later = clock.boot_seconds() + 1e6
+    later = boot_clock.boot_seconds() + 1e6
     connection.execute(update(run_queue_items).values(lease_ends_at=later))
     connection.execute(update(launch_agents).values(heard_at=later))
     connection.execute(update(runs_table).values(heard_at=later))
@@ -81,7 +82,7 @@ def test_with_sqlite_a_boot_renews_leases_and_heartbeats(connection: Connection,
     assert 0 < (leases.next_lease_end(connection) or 0) <= LEASE_SECONDS
     assert 0 <= agents.require_agent(connection, viewer, agent).silent_seconds < TIMEOUT
     assert 0 <= (run_ends.longest_silence(connection) or 0) < TIMEOUT
-    assert connection.execute(select(server_state.c.boot_id)).scalar() == clock.boot_id()
+    assert connection.execute(select(server_state.c.boot_id)).scalar() == boot_clock.boot_id()
     assert restored.paused_seconds(connection) > 0, "nobody knows how old the database is"
 
 

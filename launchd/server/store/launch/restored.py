@@ -11,8 +11,8 @@ import time
 
 from sqlalchemy import Connection, Float, and_, bindparam, case, exists, func, null, or_, select, update
 
+from ipc.boot_clock import boot_id
 from launchd.server.models import Item, Viewer
-from launchd.server.store import clock
 from launchd.server.store.clock import NOW
 from launchd.server.store.launch import items, lease_numbers
 from launchd.server.store.launch.agents import KILLED
@@ -87,7 +87,7 @@ def start(connection: Connection, lease_seconds: float, timeout_seconds: float, 
 
 
 def _has_booted(connection: Connection) -> bool:
-    boot = clock.boot_id()
+    boot = boot_id()
     if connection.execute(_BOOT).scalar() == boot:
         return False
     connection.execute(update(server_state), {"boot_id": boot})
