@@ -53,9 +53,7 @@ def prepare(settings: ServerSettings) -> bytes:
     try:
         with migration_transaction(settings) as connection:
             migrate(connection, database)
-            restored.start(
-                connection, settings.lease_seconds, settings.agent_timeout_seconds, settings.restore_pause_seconds
-            )
+            restored.start(connection, settings.lease_seconds, settings.restore_pause_seconds)
             _ensure_admin(connection, settings)
             secret = _link_secret(settings.data_dir / "links.key")
     except DBAPIError as error:

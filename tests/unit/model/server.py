@@ -148,6 +148,7 @@ class ServerUnderTest:
     on_leased: Callable[[Sequence[str], str], None] = lambda *_: None
     #: When each item was first named in a heartbeat, or when an agent resumed, since the start of the server.
     shown_at: dict[str, float] = field(default_factory=dict)
+    started_at: float = 0.0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     def __post_init__(self) -> None:
@@ -200,13 +201,10 @@ class ServerUnderTest:
     def restart(self, copy: Copy | None = None) -> None:
         """Stop the server, put the copy in place, start it."""
         self.shown_at.clear()
+        self.started_at = self.now
         if copy is not None:
             self._database.raw.deserialize(copy.database)
-        self._run(
-            lambda connection: restored.start(
-                connection, SETTINGS.lease_seconds, SETTINGS.agent_timeout_seconds, SETTINGS.restore_pause_seconds
-            )
-        )
+        self._run(lambda connection: restored.start(connection, SETTINGS.lease_seconds, SETTINGS.restore_pause_seconds))
         self._start()
 
     # -- users

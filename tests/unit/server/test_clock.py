@@ -26,7 +26,7 @@ LEASE_SECONDS, TIMEOUT, PAUSE = 60.0, 120.0, 60.0
 @pytest.fixture
 def connection(settings: ServerSettings) -> Iterator[Connection]:
     with migration_transaction(settings) as opened:
-        restored.start(opened, LEASE_SECONDS, TIMEOUT, PAUSE)
+        restored.start(opened, LEASE_SECONDS, PAUSE)
         yield opened
 
 
@@ -78,16 +78,26 @@ def test_with_sqlite_a_boot_renews_leases_and_heartbeats(connection: Connection,
     connection.execute(update(run_queue_items).values(lease_ends_at=later))
     connection.execute(update(launch_agents).values(heard_at=later))
     connection.execute(update(runs_table).values(heard_at=later))
-    restored.start(connection, LEASE_SECONDS, TIMEOUT, PAUSE)
+    restored.start(connection, LEASE_SECONDS, PAUSE)
     assert 0 < (leases.next_lease_end(connection) or 0) <= LEASE_SECONDS
     assert 0 <= agents.require_agent(connection, viewer, agent).silent_seconds < TIMEOUT
     assert 0 <= (run_ends.longest_silence(connection) or 0) < TIMEOUT
     assert connection.execute(select(server_state.c.boot_id)).scalar() == boot_clock.boot_id()
-    assert restored.paused_seconds(connection) > 0, "nobody knows how old the database is"
 
 
 def test_within_one_boot_nothing_is_renewed(connection: Connection, agent: str) -> None:  # noqa: ARG001
     connection.execute(update(run_queue_items).values(lease_ends_at=clock.NOW - 1))
-    restored.start(connection, LEASE_SECONDS, TIMEOUT, PAUSE)
-    assert restored.paused_seconds(connection) == 0
+    restored.start(connection, LEASE_SECONDS, PAUSE)
     assert len(leases.return_expired(connection)) == 1
+
+
+def test_claims_pause_at_a_start_at_which_items_wait(connection: Connection, agent: str) -> None:
+    """Agents may run them, if the database is a restored one."""
+    restored.start(connection, LEASE_SECONDS, PAUSE)
+    assert restored.paused_seconds(connection) == 0, "nothing waits"
+    assert leases.return_unknown(connection, agent, [])
+    restored.start(connection, LEASE_SECONDS, PAUSE)
+    restored.is_back(connection, agent)
+    assert 0 < restored.paused_seconds(connection) <= restored.START_PAUSE_SECONDS
+    restored.start(connection, LEASE_SECONDS, 0.0)
+    assert restored.paused_seconds(connection) == 0, "the administrator wants no pause"

@@ -4,6 +4,9 @@ It shows when an agent names a lease number that this database has never given, 
 that waits here, or is only leased. From then on the epoch is one higher, and claims pause: other agents may run items
 that wait here. The pause ends when the agents that were living before this server started have come back, at the latest
 after a limit. When such an agent resumes, the numbers go on above its own.
+
+Until the first such agent is heard nothing shows it. So a server at whose start items wait leases nothing for a moment,
+in which the agents come back.
 """
 
 import logging
@@ -22,8 +25,8 @@ from launchd.server.store.tables import launch_agents, run_queue_items, runs, se
 
 logger = logging.getLogger(__name__)
 
-PAUSE_AFTER_SILENCE_SECONDS = 10.0
-"""How long claims pause at the most at a start after which all agents are to be heard first."""
+START_PAUSE_SECONDS = 10.0
+"""How long claims pause at the most at a start at which items wait: agents ask a server that is away more often."""
 
 _HEARD_TOGETHER_SECONDS = 600.0
 """Agents that were heard so long before the last one are not waited for."""
@@ -35,7 +38,6 @@ item, agent, state = run_queue_items.c, launch_agents.c, server_state.c
 
 _IS_EXPECTED = and_(agent.status != KILLED, agent.incarnation.is_not(None))
 _LAST_HEARD = select(func.max(agent.heartbeat_at)).where(_IS_EXPECTED)
-_LEAST_SILENCE = select(NOW - func.max(agent.heard_at)).where(_IS_EXPECTED)
 # By the wall clock, because `heard_at` is renewed after a boot.
 _AWAIT = update(launch_agents).values(awaited=and_(_IS_EXPECTED, agent.heartbeat_at >= bindparam("since")))
 _AWAIT_AGENT = update(launch_agents).where(agent.id == bindparam("of_id")).values(awaited=True)
@@ -46,7 +48,12 @@ _NOTE_RESTORED = (
     .where(or_(state.restored_at.is_(None), state.restored_at < NOW - _BETWEEN_PAUSES_SECONDS))
     .values(restored_at=NOW, epoch=state.epoch + 1)
 )
-_PAUSED = select(case((exists().where(agent.awaited), state.claims_paused_until - NOW)))
+# The list does not have agents that registered after the copy was made: they are given a moment as well.
+_IS_WAITED_FOR = or_(
+    state.restored_at.is_(None), state.restored_at > NOW - START_PAUSE_SECONDS, exists().where(agent.awaited)
+)
+_PAUSED = select(case((_IS_WAITED_FOR, state.claims_paused_until - NOW)))
+_ITEMS_WAIT = select(exists().where(item.state == PENDING))
 _IS_BACK = update(launch_agents).where(agent.id == bindparam("of_id"), agent.awaited).values(awaited=False)
 _BOOT = select(state.boot_id)
 _RENEW_LEASES = (
@@ -68,22 +75,20 @@ _LEASED_AGAIN = (
 )
 
 
-def start(connection: Connection, lease_seconds: float, timeout_seconds: float, pause_seconds: float) -> None:
+def start(connection: Connection, lease_seconds: float, pause_seconds: float) -> None:
     """Prepare a database for a server that starts: renew what refers to an earlier boot, wait for agents if need be.
 
-    Agents are waited for where none was heard for `timeout_seconds`: the database may be a restored one.
+    Where items wait, all agents are waited for: the database may be a restored one, and they may run those items.
     """
-    silence = connection.execute(_LEAST_SILENCE).scalar()
     if connection.dialect.name == "sqlite" and _has_booted(connection):
-        silence = None if silence is None else timeout_seconds + 1
         connection.execute(_RENEW_LEASES, {"seconds": lease_seconds})
         connection.execute(_RENEW_AGENTS)
         connection.execute(_RENEW_RUNS)
     last = connection.execute(_LAST_HEARD).scalar() or 0.0
     connection.execute(_AWAIT, {"since": last - _HEARD_TOGETHER_SECONDS})
     connection.execute(_RESET)
-    if silence is not None and silence > timeout_seconds:
-        connection.execute(_PAUSE, {"seconds": min(pause_seconds, PAUSE_AFTER_SILENCE_SECONDS)})
+    if connection.execute(_ITEMS_WAIT).scalar():
+        connection.execute(_PAUSE, {"seconds": min(pause_seconds, START_PAUSE_SECONDS)})
 
 
 def _has_booted(connection: Connection) -> bool:
