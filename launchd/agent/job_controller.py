@@ -263,6 +263,12 @@ class JobController:
 
     def _on_phase(self, active: ActiveJob, state: JobState, message: str | None) -> None:
         before = active.job
+        if state is JobState.CLAIMED and active.lease_lost:
+            log.warning(
+                "Nothing of a job exists, and its item is not this agent's; it is dropped.", extra=log_fields(before)
+            )
+            self._ends.drop(before)
+            return
         if state in TERMINAL_STATES:
             log.error(
                 "A worker reported an end as a phase; it is ignored.", extra=log_fields(before) | {"to": str(state)}
