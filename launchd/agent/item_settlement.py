@@ -97,6 +97,8 @@ class ItemSettlement:
             )
             self._go_on(active, answer)
         else:
+            # Where nothing of it exists, it is dropped. What does was created before the journal was restored.
+            active.lease_lost = True
             self._ends.fail(active, ErrorReport("agent", "LeaseEnded", message or "The item is not this agent's now."))
 
     def _go_on(self, active: ActiveJob, answer: ItemAnswer) -> None:

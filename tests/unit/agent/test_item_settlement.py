@@ -90,14 +90,21 @@ def test_an_item_that_can_never_be_acknowledged_fails_with_the_reason(harness: C
     assert (harness.job().state, harness.job().message) == (JobState.FAILED, "A project's name has no slash.")
 
 
-def test_a_job_whose_name_is_recorded_is_stopped_before_it_is_given_up(harness: ControllerHarness) -> None:
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_job_whose_name_is_recorded_is_stopped_before_it_is_given_up(
+    harness: ControllerHarness, exists: bool
+) -> None:
+    """Where nothing of it exists the item is not its agent's to fail: it waits, or runs elsewhere."""
     harness.bring_to("announced")
     harness.exit(SIGKILLED)
     harness.acknowledged(answer=ItemAnswer.LEASE_ENDED, message="The lease has ended.")
     assert harness.worker().commands() == [Adopt, Stop]
+    if exists:
+        harness.report(Submitted(HANDLE))
     harness.report(Finished(JobState.STOPPED, ExitResult()))
     harness.exit()
-    assert (harness.job().state, harness.job().message) == (JobState.FAILED, "The lease has ended.")
+    assert (harness.knows(), len(harness.table)) == (exists, 0)
+    assert [report.message for report in harness.outbox.outcomes("a")] == ["The lease has ended."] * exists
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
