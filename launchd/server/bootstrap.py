@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from launchd.server.errors import CannotStart
+from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.models import Role
 from launchd.server.settings import ServerSettings
 from launchd.server.store.accounts import accounts, api_keys
@@ -53,7 +54,7 @@ def prepare(settings: ServerSettings) -> bytes:
     try:
         with migration_transaction(settings) as connection:
             migrate(connection, database)
-            restored.start(connection, settings.lease_seconds, settings.restore_pause_seconds)
+            restored.start(connection, _begun(settings))
             _ensure_admin(connection, settings)
             secret = _link_secret(settings.data_dir / "links.key")
     except DBAPIError as error:
@@ -61,6 +62,15 @@ def prepare(settings: ServerSettings) -> bytes:
     if settings.database is None:
         settings.database_path.chmod(0o600)
     return secret
+
+
+def _begun(settings: ServerSettings) -> restored.Start:
+    return restored.Start(
+        lease_seconds=settings.lease_seconds,
+        timeout_seconds=settings.agent_timeout_seconds,
+        pause_seconds=settings.restore_pause_seconds,
+        noted_lease=LeaseMark(settings.lease_mark_path).read(),
+    )
 
 
 def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:

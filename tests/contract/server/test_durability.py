@@ -13,7 +13,7 @@ import requests
 
 from tests.support.artifacts import Logging
 from tests.support.runs import ClientRun
-from tests.support.server import SHARED, RefusedByServer, RunningServer, running_server
+from tests.support.server import RefusedByServer, RunningServer, running_server
 from tests.support.small_disk import small_disk
 
 sqlite_only = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -21,7 +21,7 @@ sqlite_only = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 @pytest.mark.dialect
 def test_every_answer_outlives_a_death(tmp_path: Path) -> None:
-    with running_server(tmp_path, *SHARED) as server, server.api() as api:
+    with running_server(tmp_path) as server, server.api() as api:
         agent = api.create_agent(api.create_queue("q"))
         item = api.push("q")
         server.restart()
