@@ -13,6 +13,7 @@ from ipc.targets import VENV, choose_builder
 from ipc.work_order import WorkOrder
 from launchd.agent import policy
 from launchd.agent.job_record import JobRecord, job_directory
+from launchd.agent.job_users import named_user
 from launchd.config import AgentConfig
 from launchd.config.model import UNLIMITED
 
@@ -78,6 +79,7 @@ class AgentContext:
             venv=settings.venv,
             policy=rules,
             supervision=settings.supervision,
+            user=named_user(rules.run_as_user) if rules.run_as_user else None,
         )
 
     def _builder(self, resource: str, rules: PolicyRules) -> str | None:
