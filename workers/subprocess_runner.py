@@ -16,8 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.work_order import JobUser
 from workers.context import JobContext
-from workers.file_ownership import require_user
 from workers.processes import cpu_seconds, descendants, die_with_parent
 
 #: How much of the end of a tool's output is kept for the error's detail, in characters.
@@ -55,7 +55,7 @@ class ToolCommand(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     directory: Path
     limits: Limits = Limits()
-    user: str | None = None
+    user: JobUser | None = None
     keep_open: tuple[int, ...] = ()
 
 
@@ -222,7 +222,7 @@ class _RunningCommand:
             os.killpg(self._process.pid, number)
 
     def _start(self, command: ToolCommand) -> subprocess.Popen[bytes]:
-        user = require_user(command.user) if command.user else None
+        user = command.user
         try:
             return subprocess.Popen(
                 command.arguments,
@@ -232,8 +232,8 @@ class _RunningCommand:
                 cwd=command.directory,
                 env=command.environment,
                 pass_fds=command.keep_open,
-                user=user and user.pw_uid,
-                group=user and user.pw_gid,
+                user=user.uid if user else None,
+                group=user.gid if user else None,
                 extra_groups=[] if user else None,
                 # A group of its own, to be ended as one, in the worker's session, which the supervisor clears up.
                 process_group=0,
