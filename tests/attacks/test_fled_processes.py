@@ -1,0 +1,160 @@
+"""Processes that flee from a tool, a build backend or a job: by ``setsid``, a double fork, an environment of their own."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.git_origin import Origin
+from tests.support.processes import command_line, is_gone
+from tests.support.server import Account
+from tests.support.testbed import Testbed, make_testbed
+from tests.support.waiting import wait_until
+
+#: Starts a daemon of another session, without environment, directory and output of what started it, and notes it.
+DAEMON = """
+import os, sys
+def flee(noted):
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        os.read(reader, 1)
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    with open(noted + ".new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(noted + ".new", noted)
+    os.closerange(0, 64)
+    os.execve("/bin/sleep", ["sleep", "600"], {})
+"""
+
+#: A build backend that starts one, then builds nothing: it ends, fails or hangs.
+BACKEND = f"""
+import time
+{DAEMON}
+def _build(*_):
+    flee(NOTED)
+    END
+get_requires_for_build_wheel = get_requires_for_build_editable = build_wheel = build_editable = _build
+prepare_metadata_for_build_wheel = _build
+"""
+
+PROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "hostile"
+version = "1"
+"""
+
+
+@pytest.fixture
+def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
+    with make_testbed(tmp_path, account) as opened:
+        yield opened
+
+
+@pytest.fixture
+def noted(tmp_path: Path) -> Iterator[Path]:
+    """Where the daemon notes itself; it is gone after the test in any case."""
+    path = tmp_path / "daemon"
+    yield path
+    if path.exists():
+        try:
+            os.kill(int(path.read_text()), signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+def hostile_repository(directory: Path, noted: Path, end: str) -> str:
+    origin = Origin(directory / "hostile")
+    library = origin.path / "library"
+    library.mkdir()
+    (library / "pyproject.toml").write_text(PROJECT)
+    (library / "backend.py").write_text(BACKEND.replace("NOTED", repr(str(noted))).replace("END", end))
+    (origin.path / "requirements.txt").write_text("./library\n")
+    origin.commit("print('ran')")
+    return f"file://{origin.path}"
+
+
+def flight(noted: Path, end: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", f"{DAEMON}\nimport time\nflee({str(noted)!r})\n{end}")
+
+
+def daemon_of(noted: Path) -> int:
+    wait_until(noted.exists, 30.0, "the daemon")
+    return int(noted.read_text())
+
+
+def worker_of(testbed: Testbed) -> psutil.Process:
+    title = "launchd: worker default/"
+    [worker] = [process for process in testbed.processes() if command_line(process).startswith(title)]
+    return worker
+
+
+def test_a_daemon_of_a_build_backend_is_gone_with_the_outcome(testbed: Testbed, noted: Path) -> None:
+    url = hostile_repository(testbed.directory, noted, "raise SystemExit(3)")
+    testbed.start_agent()
+
+    item = testbed.push(git={"repo": url, "version": None})
+
+    assert testbed.wait_over([item])[0].state == "FAILED"
+    assert is_gone(daemon_of(noted))
+
+
+def test_a_daemon_of_a_build_backend_is_gone_after_a_stop(testbed: Testbed, noted: Path) -> None:
+    url = hostile_repository(testbed.directory, noted, "time.sleep(600)")
+    testbed.start_agent()
+    item = testbed.push(git={"repo": url, "version": None})
+    daemon = daemon_of(noted)
+
+    testbed.ask(command="stop", item=item, reason="of the test")
+
+    assert testbed.wait_over([item])[0].state == "STOPPED"
+    assert is_gone(daemon)
+
+
+def test_a_daemon_of_a_build_backend_goes_with_a_killed_worker(testbed: Testbed, noted: Path) -> None:
+    url = hostile_repository(testbed.directory, noted, "time.sleep(600)")
+    testbed.start_agent()
+    item = testbed.push(git={"repo": url, "version": None})
+    daemon = daemon_of(noted)
+    noted.unlink()
+
+    worker_of(testbed).kill()
+
+    wait_until(lambda: is_gone(daemon), what="the daemon is gone")
+    # The next worker builds anew, and its daemon goes with the stop.
+    second = daemon_of(noted)
+    testbed.ask(command="stop", item=item, reason="of the test")
+    testbed.wait_over([item])
+    assert is_gone(second)
+
+
+def test_a_daemon_of_a_job_is_gone_with_the_outcome(testbed: Testbed, noted: Path) -> None:
+    testbed.start_agent()
+
+    item = testbed.push(*flight(noted, "pass"))
+
+    assert testbed.wait_over([item])[0].state == "FINISHED"
+    assert is_gone(daemon_of(noted))
+
+
+def test_a_daemon_of_a_job_is_gone_after_a_stop(testbed: Testbed, noted: Path) -> None:
+    testbed.start_agent()
+    item = testbed.push(*flight(noted, "time.sleep(600)"))
+    daemon = daemon_of(noted)
+
+    testbed.ask(command="stop", item=item, reason="of the test")
+
+    assert testbed.wait_over([item])[0].state == "STOPPED"
+    assert is_gone(daemon)
