@@ -25,7 +25,8 @@ class WorkOrder(msgspec.Struct, frozen=True):
     ``name`` is the workload name, ``attempt`` counts the job's starts from 1. ``submitter_key`` says that the API key
     that goes with the order is the submitter's own (W&B's ``_wandb_api_key``) and not the agent's. ``builder`` is the
     builder that the configuration chose among those that the job's target takes, None for none. The settings of the
-    host are carried whole; ``policy`` are the rules of the job's queue.
+    host are carried whole; ``policy`` are the rules of the job's queue. ``control_group`` is the path of the control
+    group that is the job's to make, None where the host has none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     venv: VenvConfig = VenvConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()
+    control_group: str | None = None
 
 
 #: Made once, in the fork server: making a decoder takes longer than using it.

@@ -12,6 +12,7 @@ To REPORT it writes one line: ``failed ERRNO`` for a tool that could not be star
 end as the request to kill what is left. It leaves with exit code 0 once nothing is left.
 """
 
+import fcntl
 import os
 import select
 import signal
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
     """Keep the tool to its end; return the exit code."""
     report, control = int(arguments[0]), int(arguments[1])
     for descriptor in (report, control):
-        os.set_inheritable(descriptor, False)
+        fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     group, user, directory, command = arguments[2], arguments[3:5], arguments[5], arguments[6:]
     wakeup = _wake_on_ended_children()
     tool = _start(report, group, user, directory, command)
@@ -73,15 +74,22 @@ def _become_tool(group: str, user: list[str], directory: str, command: list[str]
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     if group:
-        with open(f"{group}/cgroup.procs", "w") as members:
-            members.write("0")
+        _write(f"{group}/cgroup.procs", b"0")
     if user[0]:
         os.setgroups([])
         os.setgid(int(user[1]))
         os.setuid(int(user[0]))
     # As the user, who has to be allowed to enter it.
     os.chdir(directory)
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 (a tool has no need of a shell)
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 def _let_go_of_output() -> None:
@@ -133,8 +141,8 @@ def _end_the_rest(group: str) -> int:
     give_up_at = time.monotonic() + GIVE_UP_SECONDS
     while _has_children():
         if group:
-            with suppress(OSError), open(f"{group}/cgroup.kill", "w") as kill:
-                kill.write("1")
+            with suppress(OSError):
+                _write(f"{group}/cgroup.kill", b"1")
         _signal_all(signal.SIGKILL)
         if time.monotonic() > give_up_at:
             return 1
@@ -159,9 +167,10 @@ def _signal_all(number: signal.Signals) -> None:
 
 def _descendants(root: int) -> set[int]:
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (parent := _parent_of(name)) is not None:
-            children.setdefault(parent, []).append(int(name))
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit() and (parent := _parent_of(entry.name)) is not None:
+                children.setdefault(parent, []).append(int(entry.name))
     found: set[int] = set()
     waiting = [root]
     while waiting:
@@ -173,10 +182,15 @@ def _descendants(root: int) -> set[int]:
 
 def _parent_of(pid: str) -> int | None:
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
-    except OSError:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return None
+    try:
+        text = os.read(descriptor, 4096)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
     # The command's name stands in parentheses and may contain anything, parentheses too.
     return int(text[text.rindex(b")") + 2 :].split(maxsplit=2)[1])
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ipc.sizes import parse_size
+
 MAX_COUNT = 1_000_000
 MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
 MAX_SECONDS = 10 * 365 * 86400.0
-UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
 _DIGITS = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _BUCKET = re.compile(r"(s3|gs)://[^/\s]+(/\S*)?")
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/\s]+(/\S*)?")
@@ -92,6 +92,13 @@ def positive_seconds(value: Any) -> float:
     return number
 
 
+def processors(value: Any) -> float:
+    """Return a number of processors, which may be a fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_COUNT:
+        raise ValueError("must be a number of processors above 0, such as 2 or 0.5")
+    return float(value)
+
+
 def seconds_or_zero(value: Any) -> float:
     """Return a number of seconds, 0 or more."""
     number = _parse_seconds(value)
@@ -107,12 +114,7 @@ def seconds_or_never(value: Any) -> float:
 
 def size(value: Any) -> int:
     """Return a number of bytes, given as 1048576, "1 MiB" or "20GiB"."""
-    match = _SIZE.fullmatch(str(value).strip()) if isinstance(value, str) else None
-    if match and match[2] in UNITS:
-        value = int(match[1]) * UNITS[match[2]]
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 62:
-        raise ValueError('must be a number of bytes above 0, such as 67108864 or "64 MiB"')
-    return value
+    return parse_size(value)
 
 
 def choice(*allowed: str) -> Callable[[Any], str]:

@@ -1,4 +1,4 @@
-"""Processes that flee from a tool, a build backend or a job: by ``setsid``, a double fork, an environment of their own."""
+"""Processes that flee from a build backend or a job: by ``setsid``, a double fork, an environment of their own."""
 
 import os
 import signal
