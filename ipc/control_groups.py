@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,14 @@ from ipc.settings import JobLimits
 
 #: The controllers that the limits of a job need.
 CONTROLLERS = ("memory", "cpu", "pids")
+
+#: The group of the processes that keep jobs, beside those of the jobs.
+SHIMS = "shims"
+
+#: After a job's name: the group of the tools that prepare it.
+TOOLS_SUFFIX = ".tools"
+
+_CONTROLLER_OF = {"memory": "memory", "processors": "cpu", "processes": "pids"}
 
 #: The period to which the kernel's limit of processor time refers, in microseconds.
 _CPU_PERIOD = 100_000
@@ -51,7 +59,14 @@ class ControlGroup:
         for name in CONTROLLERS:
             with suppress(OSError):
                 self._write("cgroup.subtree_control", f"+{name}")
-        return frozenset(self._read("cgroup.subtree_control").split()) & frozenset(CONTROLLERS)
+        return self.controllers()
+
+    def controllers(self) -> frozenset[str]:
+        """Return which of :data:`CONTROLLERS` the groups below this one have; none where there is no such group."""
+        try:
+            return frozenset(self._read("cgroup.subtree_control").split()) & frozenset(CONTROLLERS)
+        except OSError:
+            return frozenset()
 
     def enter(self) -> None:
         """Move this process into the group."""
@@ -109,9 +124,14 @@ class ControlGroup:
             peak = int(self._read("memory.peak"))
         return Usage(None if microseconds is None else microseconds / 1e6, peak)
 
-    def was_out_of_memory(self) -> bool:
-        """Return whether the kernel killed a process of the group for its limit of memory. Raises nothing."""
-        return bool(self._number_in("memory.events", "oom_kill"))
+    def exceeded_memory(self) -> int | None:
+        """Return the group's limit of memory in bytes if the kernel killed for it, else ``None``. Raises nothing."""
+        # The first counts the group's own limit alone, the second what was killed for any.
+        if not self._number_in("memory.events", "oom") or not self._number_in("memory.events", "oom_kill"):
+            return None
+        with suppress(OSError, ValueError):
+            return int(self._read("memory.max"))
+        return None
 
     def _set(self, limits: JobLimits) -> Iterator[str]:
         for name, files in _files_of(limits).items():
@@ -176,6 +196,11 @@ def own_group() -> str | None:
             if line.startswith("0::"):
                 return top + line.removeprefix("0::").rstrip("/")
     return None
+
+
+def controllers_for(limits: Iterable[str]) -> set[str]:
+    """Return the controllers that the limits with these names need."""
+    return {_CONTROLLER_OF[name] for name in limits}
 
 
 def _files_of(limits: JobLimits) -> dict[str, list[tuple[str, str]]]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ipc.bootstrap import freeze_imports
 from ipc.failpoints import hit
+from ipc.handles import attempt_names
 from launchd.agent.agent_registration import AgentRegistration
 from launchd.agent.barrier import Barrier
 from launchd.agent.cleanup import remove_directories
@@ -51,6 +52,7 @@ from launchd.agent.events import (
     WorkerSpawnFailed,
 )
 from launchd.agent.job_controller import JobController
+from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.agent.outbox import Outbox
@@ -177,7 +179,7 @@ class Supervisor:
             self._table,
             self._pool,
             self._outbox,
-            AgentContext(config, server.base_url, config.entity or ""),
+            AgentContext(config, server.base_url, config.entity or "", find_job_groups(config.launchd.jobs, state_dir)),
             SubmitterKeys(state_dir / "keys", api_key),
         )
         self._session = QueueServerSession(server, events, (api_key,))
@@ -211,6 +213,7 @@ class Supervisor:
     # -- start and end
 
     def _start(self) -> None:
+        _log_groups(self._context.groups)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
         self._controller.restore()
@@ -372,9 +375,16 @@ class Supervisor:
             self._journal.forget(item_id)
         if old:
             remove_directories([self._context.job_directory(name) for names in old.values() for name in names])
+        self._sweep_groups()
         # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
         # empties them.
         gc.collect()
+
+    def _sweep_groups(self) -> None:
+        """Remove the control groups of jobs that are over, and end what is left of earlier attempts."""
+        jobs = list(self._table.jobs())
+        earlier = {name for job in jobs for name in attempt_names(job.name, job.attempt)[:-1]}
+        self._context.groups.sweep({job.name for job in jobs}, earlier)
 
     # -- events
 
@@ -481,13 +491,19 @@ class Supervisor:
         self._warn_of_restart_only(loaded.config)
         queues_changed = loaded.config.queues != self._config.queues
         self._loaded = loaded
-        self._controller.context = AgentContext(loaded.config, self._context.base_url, self._context.entity)
+        self._controller.context = self._reloaded_context(loaded.config)
         self._pool.config = loaded.config.launchd.supervision
         if queues_changed:
             self._registration.start(loaded.config)
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()
         return None
+
+    def _reloaded_context(self, config: AgentConfig) -> AgentContext:
+        groups = find_job_groups(config.launchd.jobs, self._context.state_dir)
+        if groups.shortcoming != self._context.groups.shortcoming:
+            _log_groups(groups)
+        return AgentContext(config, self._context.base_url, self._context.entity, groups)
 
     def _warn_of_restart_only(self, config: AgentConfig) -> None:
         """Log which changes a reload cannot bring."""
@@ -507,6 +523,14 @@ class Supervisor:
             seconds_since_contact=self._health.seconds_since_answer,
             problem=self._journal_problem or self._health.problem,
         )
+
+
+def _log_groups(groups: JobGroups) -> None:
+    if groups.shortcoming is None:
+        log.info("Each job has a control group of its own.", extra={"below": groups.root})
+    else:
+        level = logging.WARNING if groups.limits_not_held else logging.INFO
+        log.log(level, "Not everything of a job is held.", extra={"why": groups.shortcoming})
 
 
 def _report_death(events: EventQueue, death: threading.ExceptHookArgs) -> None:

@@ -12,6 +12,7 @@ from ipc.states import JobState
 from ipc.targets import VENV, choose_builder
 from ipc.work_order import WorkOrder
 from launchd.agent import policy
+from launchd.agent.job_groups import JobGroups
 from launchd.agent.job_record import JobRecord, job_directory
 from launchd.config import AgentConfig
 from launchd.config.model import UNLIMITED
@@ -19,12 +20,15 @@ from launchd.config.model import UNLIMITED
 #: With ``max_jobs: -1`` this many jobs are asked for at a time.
 UNLIMITED_CLAIM = 64
 
+NO_GROUPS = JobGroups()
+
 
 class AgentContext:
     """The configuration in force, with what is known of the host and of the queue server."""
 
-    def __init__(self, config: AgentConfig, base_url: str, entity: str) -> None:
+    def __init__(self, config: AgentConfig, base_url: str, entity: str, groups: JobGroups = NO_GROUPS) -> None:
         self.config = config
+        self.groups = groups
         self.base_url = base_url
         self.entity = entity
         self.state_dir = Path(config.launchd.state_dir)
@@ -78,6 +82,7 @@ class AgentContext:
             venv=settings.venv,
             policy=rules,
             supervision=settings.supervision,
+            control_group=self.groups.group_of(job.name),
         )
 
     def _builder(self, resource: str, rules: PolicyRules) -> str | None:

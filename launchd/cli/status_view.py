@@ -38,6 +38,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
         *_server(status["server"], width),
         *_outbox(status["outbox"]),
         *_labelled_lines("problem", status["problem"], width, RED),
+        *_labelled_lines("groups", status.get("control_groups", {}).get("shortcoming"), width),
         *_labelled_lines("records", _unreadable(status.get("unreadable_jobs", ())), width, RED),
         "",
         *(_jobs(jobs, width) if jobs else ["No job is running."]),
