@@ -19,14 +19,36 @@ ORDER_FILE = "job.json"
 _NEW_ORDER_FILE = ".job.json.new"
 
 
+class JobUser(msgspec.Struct, frozen=True):
+    """Whom processes of a job run as: numbers, which need no password entry on this host.
+
+    ``name`` is None where there is none; ``home`` is the home directory, ``groups`` are the supplementary groups.
+    ``temporary`` is a directory of its own for temporary files, None for the host's.
+    """
+
+    uid: int
+    gid: int
+    home: str
+    name: str | None = None
+    shell: str = "/bin/sh"
+    groups: tuple[int, ...] = ()
+    temporary: str | None = None
+
+    @property
+    def login(self) -> str:
+        """What ``USER`` and ``LOGNAME`` say."""
+        return self.name or f"job-{self.uid}"
+
+
 class WorkOrder(msgspec.Struct, frozen=True):
     """One job, ready to be run by a worker.
 
     ``name`` is the workload name, ``attempt`` counts the job's starts from 1. ``submitter_key`` says that the API key
     that goes with the order is the submitter's own (W&B's ``_wandb_api_key``) and not the agent's. ``builder`` is the
     builder that the configuration chose among those that the job's target takes, None for none. The settings of the
-    host are carried whole; ``policy`` are the rules of the job's queue. ``control_group`` is the path of the control
-    group that is the job's to make, None where the host has none.
+    host are carried whole; ``policy`` are the rules of the job's queue. ``user`` is whom the job runs as,
+    ``fetch_user`` whom its source is fetched as; None is the agent's own user. ``control_group`` is the path of the
+    control group that is the job's to make, None where the host has none.
     """
 
     name: str
@@ -43,6 +65,8 @@ class WorkOrder(msgspec.Struct, frozen=True):
     venv: VenvConfig = VenvConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()
+    user: JobUser | None = None
+    fetch_user: JobUser | None = None
     control_group: str | None = None
 
 
@@ -57,7 +81,7 @@ def write_order(order: WorkOrder) -> None:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=jobs)
         # A job of another user passes through it to its working directory, and can read nothing on the way.
-        os.chmod(name, PASSABLE if order.policy.run_as_user else 0o700, dir_fd=jobs)
+        os.chmod(name, PASSABLE if order.user else 0o700, dir_fd=jobs)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with os.fdopen(os.open(f"{name}/{_NEW_ORDER_FILE}", flags, 0o600, dir_fd=jobs), "wb") as file:
             file.write(msgspec.json.encode(order))

@@ -5,7 +5,7 @@ Of the agent's own environment they get what is on a short list, never a secret.
 
 from collections.abc import Mapping
 
-from workers.file_ownership import require_user
+from ipc.work_order import JobUser
 
 _INHERITED = (
     "PATH",
@@ -30,18 +30,15 @@ _INHERITED_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HT
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def process_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:
-    """Return what a plain process needs of the worker's environment; ``user`` is its user, None for the worker's.
-
-    Raises:
-        SubmitError: there is no such user.
-    """
+def process_environment(worker: Mapping[str, str], user: JobUser | None) -> dict[str, str]:
+    """Return what a plain process needs of the worker's environment; ``user`` is its user, None for the worker's."""
     environment = {"PATH": _DEFAULT_PATH}
     environment.update((name, worker[name]) for name in _INHERITED if name in worker)
     environment.update((name, worker[name]) for name in _INHERITED_PROXIES if "@" not in worker.get(name, "@"))
     # As in W&B's images: what a job printed last is there when it is killed.
     environment["PYTHONUNBUFFERED"] = "1"
     if user is not None:
-        entry = require_user(user)
-        environment.update(HOME=entry.pw_dir, USER=user, LOGNAME=user, SHELL=entry.pw_shell)
+        environment.update(HOME=user.home, USER=user.login, LOGNAME=user.login, SHELL=user.shell)
+        if user.temporary is not None:
+            environment["TMPDIR"] = user.temporary
     return environment

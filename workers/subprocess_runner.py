@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.work_order import JobUser
 from workers import processes, tool_keeper
 from workers.context import JobContext
-from workers.file_ownership import require_user
 
 #: How much of the end of a tool's output is kept for the error's detail, in characters.
 KEPT_OUTPUT = 16 * 1024
@@ -61,7 +61,7 @@ class ToolCommand(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     directory: Path
     limits: Limits = Limits()
-    user: str | None = None
+    user: JobUser | None = None
     keep_open: tuple[int, ...] = ()
 
 
@@ -257,8 +257,7 @@ class _RunningCommand:
         raise ToolFailed(f"{self._name} {how}.", self._output.kept)
 
     def _start(self, command: ToolCommand, reporting: int, controlled: int) -> subprocess.Popen[bytes]:
-        user = require_user(command.user) if command.user else None
-        ids = (str(user.pw_uid), str(user.pw_gid)) if user else ("", "")
+        ids = (str(command.user.uid), str(command.user.gid)) if command.user else ("", "")
         words = (str(reporting), str(controlled), "", *ids, str(command.directory), *command.arguments)
         try:
             return subprocess.Popen(

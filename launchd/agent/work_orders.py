@@ -14,6 +14,7 @@ from ipc.work_order import WorkOrder
 from launchd.agent import policy
 from launchd.agent.job_groups import JobGroups
 from launchd.agent.job_record import JobRecord, job_directory
+from launchd.agent.job_users import named_user
 from launchd.config import AgentConfig
 from launchd.config.model import UNLIMITED
 
@@ -82,6 +83,7 @@ class AgentContext:
             venv=settings.venv,
             policy=rules,
             supervision=settings.supervision,
+            user=named_user(rules.run_as_user) if rules.run_as_user else None,
             control_group=self.groups.group_of(job.name),
         )
 

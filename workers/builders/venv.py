@@ -18,11 +18,12 @@ import msgspec
 
 from ipc.directories import make_passable
 from ipc.errors import BuildError
+from ipc.work_order import JobUser
 from workers.builders import Build
 from workers.builders.requirements import Requirements, find_requirements
 from workers.builders.venv_cache import Entry, EntryLock, trim
 from workers.context import JobContext
-from workers.file_ownership import hand_over, require_user
+from workers.file_ownership import hand_over
 from workers.process_environment import process_environment
 from workers.sources import Project
 from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
@@ -50,7 +51,7 @@ class _Installation:
         self._requirements = requirements
         self._context = context
         self._settings = context.order.venv
-        self._user = context.order.policy.run_as_user
+        self._user = context.order.user
         self._python = self._settings.python or sys.executable
         self._environment = _tool_environment(os.environ, self._user)
         # uv, as a Python package, lies beside the interpreter of the agent.
@@ -74,8 +75,7 @@ class _Installation:
         self._context.progress(f"building an environment from {self._requirements.origin}")
         target.mkdir(mode=0o755)
         if self._user is not None:
-            owner = require_user(self._user)
-            os.chown(target, owner.pw_uid, owner.pw_gid)
+            os.chown(target, self._user.uid, self._user.gid)
             hand_over(self._context.directory, self._project.directory, self._user)
         for arguments in self._steps(target):
             self._run(arguments, lock)
@@ -114,8 +114,7 @@ class _Installation:
         written = self._context.directory / _REQUIREMENTS_NAME
         written.write_text(self._requirements.text)
         if self._user is not None:
-            owner = require_user(self._user)
-            os.chown(written, owner.pw_uid, owner.pw_gid)
+            os.chown(written, self._user.uid, self._user.gid)
         return written
 
     def _interpreter(self) -> tuple[str, int, int]:
@@ -205,7 +204,7 @@ def _in_words(error: ToolFailed) -> str:
     return f"{error.message} It said: {words.rstrip('.')}."
 
 
-def _tool_environment(worker: Mapping[str, str], user: str | None) -> dict[str, str]:
+def _tool_environment(worker: Mapping[str, str], user: JobUser | None) -> dict[str, str]:
     environment = process_environment(worker, user)
     # The certificates that this host trusts, as pip does; newer and older releases of uv know it by these two names.
     environment.update(UV_SYSTEM_CERTS="true", UV_NATIVE_TLS="true")

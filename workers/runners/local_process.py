@@ -19,7 +19,7 @@ from ipc.errors import InvalidSpec, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.states import JobState
 from ipc.targets import LOCAL_PROCESS
-from ipc.work_order import WorkOrder
+from ipc.work_order import JobUser, WorkOrder
 from workers import processes
 from workers.file_ownership import hand_over
 from workers.job_environment import JOB_NAME_VARIABLE
@@ -88,9 +88,8 @@ class LocalProcessRunner(Runner):
 
         Returns when the command runs, or when it is on disk why it does not.
         """
-        user = self._order.policy.run_as_user
-        if user:
-            hand_over(self._directory, launch.work, user)
+        if self._order.user is not None:
+            hand_over(self._directory, launch.work, self._order.user)
         for _ in range(START_ATTEMPTS):
             handle = self.find(launch.name) or self._try_start(launch)
             if handle is not None:
@@ -116,9 +115,9 @@ class LocalProcessRunner(Runner):
             directory=str(self._directory),
             work=str(launch.work),
             command=launch.command,
-            environment=host_environment(launch, self._order.policy.run_as_user),
+            environment=host_environment(launch, self._order.user),
             jobs=self._order.jobs,
-            user=self._order.policy.run_as_user,
+            user=self._order.user,
             cache_locks=launch.build.cache_locks,
         )
 
@@ -239,14 +238,12 @@ class LocalProcessRunner(Runner):
             processes.send_signal(shim, STOP_SIGNAL)
 
 
-def host_environment(launch: LaunchRequest, user: str | None, worker: Mapping[str, str] = os.environ) -> dict[str, str]:
+def host_environment(
+    launch: LaunchRequest, user: JobUser | None, worker: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """Return the whole environment of a process of this host: the host's, the build's, the job's own.
 
-    ``user`` is its user, None for the worker's; ``worker`` is the worker's own environment.
-
-    Raises:
-        SubmitError: this host has no such user.
-    """
+    ``user`` is its user, None for the worker's; ``worker`` is the worker's own environment."""
     environment = process_environment(worker, user)
     environment.update(launch.build.environment)
     # Many hosts have no `python`, which most jobs call; the agent's own comes last, for want of another.

@@ -21,7 +21,7 @@ from workers.shim.messages import LaunchOutcome, LaunchReply, ShimLaunchRequest
 from workers.shim.process_monitor import ProcessMonitor
 from workers.shim.records import ExitRecord, StartedRecord
 from workers.shim.signals import STOP_SIGNAL, SignalInbox
-from workers.shim.spawn import CannotSpawn, Plan, SpawnedCommand, find_user, spawn
+from workers.shim.spawn import CannotSpawn, Plan, SpawnedCommand, spawn
 
 #: How often, a second apart, the exit record is tried before the exit status is given up.
 _EXIT_RECORD_ATTEMPTS = 60
@@ -40,11 +40,6 @@ class Launcher:
         """Start the job, keep it, record its end; ``answer`` is called once, as soon as the start is decided."""
         try:
             plan = self._prepare(launch)
-        except LookupError:
-            answer(
-                LaunchReply(LaunchOutcome.REFUSED, f"There is no user {launch.user} on this host to run the job as.")
-            )
-            return
         except OSError as error:
             answer(LaunchReply(LaunchOutcome.REFUSED, f"The job could not be started on this host: {error}."))
             return
@@ -59,14 +54,13 @@ class Launcher:
     def _prepare(self, launch: ShimLaunchRequest) -> Plan | None:
         """Note on disk that the command is about to start; return ``None`` when it was started before."""
         directory = Path(launch.directory)
-        user = find_user(launch.user) if launch.user else None
         if not records.take_lock(directory, self._own_key) or was_started(directory):
             return None
         failpoints.hit("shim.started")
         _hold(launch.cache_locks)
         records.reserve_exit(directory)
         records.write_started(directory, StartedRecord(self._own_key, time.time()))
-        return Plan(launch.command, launch.environment, launch.work, user)
+        return Plan(launch.command, launch.environment, launch.work, launch.user)
 
     def _start_and_monitor(
         self, launch: ShimLaunchRequest, plan: Plan, answer: Callable[[LaunchReply], None]

@@ -5,10 +5,11 @@ from enum import StrEnum
 import msgspec
 
 from ipc.settings import JobsConfig
+from ipc.work_order import JobUser
 
 
 class ShimLaunchRequest(msgspec.Struct, frozen=True):
-    """Start ``command`` in ``work`` with exactly ``environment``, as ``user`` where one is named.
+    """Start ``command`` in ``work`` with exactly ``environment``, as ``user``, None for the agent's.
 
     ``directory`` is the job's, ``jobs`` holds the limits of its output and the grace of a stop whose own is not known;
     ``cache_locks`` are files to be locked (shared) while the job lives.
@@ -20,7 +21,7 @@ class ShimLaunchRequest(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
     environment: dict[str, str]
     jobs: JobsConfig
-    user: str | None = None
+    user: JobUser | None = None
     cache_locks: tuple[str, ...] = ()
 
 

@@ -6,7 +6,6 @@ the command it shares the shim's lock, so that a shim killed in between still co
 
 import errno
 import os
-import pwd
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.messages import shorten
+from ipc.work_order import JobUser
 
 #: The longest name of a command in a sentence about it, in bytes of JSON. A command may be a whole program.
 _NAME_BYTES = 300
@@ -25,21 +25,13 @@ EXIT_NOT_EXECUTABLE = 126
 _JOB_UMASK = 0o022
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """The user a command runs as."""
-
-    name: str
-    uid: int
-    gid: int
-
-
 class Plan(msgspec.Struct, frozen=True):
     """What is to be executed, where, and as whom."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
     work: str
-    user: Identity | None = None
+    user: JobUser | None = None
 
 
 class CannotSpawn(Exception):
@@ -58,12 +50,6 @@ class SpawnedCommand:
         self._process = process
         self.pid = process.pid
         self.output = output
-
-
-def find_user(name: str) -> Identity:
-    """Return the user called ``name``; raises :class:`LookupError` when there is none."""
-    entry = pwd.getpwnam(name)
-    return Identity(name, entry.pw_uid, entry.pw_gid)
 
 
 def spawn(plan: Plan) -> SpawnedCommand:
@@ -97,7 +83,7 @@ def _execute(plan: Plan, output: int) -> subprocess.Popen[bytes]:
         umask=_JOB_UMASK,
         user=user.uid if user else None,
         group=user.gid if user else None,
-        extra_groups=os.getgrouplist(user.name, user.gid) if user else None,
+        extra_groups=user.groups if user else None,
     )
 
 

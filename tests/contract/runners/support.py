@@ -16,9 +16,9 @@ import psutil
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
-from ipc.settings import JobsConfig, PolicyRules
+from ipc.settings import JobsConfig
 from ipc.states import TERMINAL_STATES
-from ipc.work_order import WorkOrder, write_order
+from ipc.work_order import JobUser, WorkOrder, write_order
 from launchd.agent.output_reader import OutputReader
 from tests.support.processes import children_of
 from tests.support.waiting import wait_until
@@ -38,7 +38,7 @@ class Job:
     command: tuple[str, ...] = ("true",)
     knobs: dict[str, Any] = field(default_factory=dict)
     jobs: JobsConfig = field(default_factory=lambda: JobsConfig(stop_grace_seconds=5.0))
-    run_as_user: str | None = None
+    user: JobUser | None = None
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class Job:
             spec=spec,
             directory=str(self.directory),
             jobs=self.jobs,
-            policy=PolicyRules(run_as_user=self.run_as_user),
+            user=self.user,
         )
 
     @property

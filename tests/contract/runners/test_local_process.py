@@ -16,7 +16,8 @@ from ipc.errors import InvalidSpec, SubmitError
 from ipc.job_files import LOCK_FILE
 from ipc.settings import JobsConfig
 from ipc.states import JobState
-from ipc.work_order import write_order
+from ipc.work_order import JobUser, write_order
+from launchd.agent.job_users import named_user
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
@@ -283,15 +284,6 @@ def test_a_job_with_an_image_is_refused(directory: Path) -> None:
         LocalProcessRunner(msgspec.structs.replace(order, spec=spec)).validate()
 
 
-def test_a_user_who_does_not_exist_is_named(directory: Path) -> None:
-    job = Job(directory, run_as_user="nobody-of-this-name")
-
-    worker = job.submit_in_worker()
-
-    assert "no user nobody-of-this-name" in worker.wait_for_word()["failed"]
-    worker.kill()
-
-
 def test_a_directory_removed_under_the_job_does_not_lose_the_outcome(directory: Path) -> None:
     job = shell(directory, "echo $$ > pids; trap 'exit 5' TERM; while :; do sleep 0.05; done")
     runner, handle = job.submit()
@@ -326,7 +318,7 @@ def open_directory() -> Iterator[Path]:
 @as_root
 def test_another_user_runs_the_job_in_files_of_its_own(open_directory: Path) -> None:
     script = "id -un; id -gn; touch mine; ls ..; cat ../job.json; ps -o uid= -p $$"
-    job = Job(open_directory, command=("sh", "-c", script), run_as_user="nobody")
+    job = Job(open_directory, command=("sh", "-c", script), user=named_user("nobody"))
     write_order(job.order)
 
     status = job.run()
@@ -339,8 +331,23 @@ def test_another_user_runs_the_job_in_files_of_its_own(open_directory: Path) -> 
 
 
 @as_root
+def test_a_number_without_a_password_entry_is_a_user(open_directory: Path) -> None:
+    script = "id -u; id -g; id -G; echo $HOME $USER $LOGNAME $SHELL $TMPDIR; touch mine; cat ../job.json"
+    user = JobUser(64321, 64322, "/nowhere", temporary="/tmp/of-its-own")
+    job = Job(open_directory, command=("sh", "-c", script), user=user)
+    write_order(job.order)
+
+    assert job.run().state is JobState.FAILED
+
+    expected = ["64321", "64322", "64322", "/nowhere job-64321 job-64321 /bin/sh /tmp/of-its-own"]
+    assert job.text().splitlines()[:4] == expected
+    assert "Permission denied" in job.text()
+    assert (job.work / "mine").stat().st_uid == 64321
+
+
+@as_root
 def test_a_directory_that_the_user_may_not_enter_is_named(directory: Path) -> None:
-    status = Job(directory, run_as_user="nobody").run()
+    status = Job(directory, user=named_user("nobody")).run()
 
     assert status.state is JobState.FAILED
     assert f"may not enter {directory / 'work'}" in (status.message or "")
@@ -348,7 +355,7 @@ def test_a_directory_that_the_user_may_not_enter_is_named(directory: Path) -> No
 
 @as_root
 def test_a_job_of_another_user_dies_with_its_shim(open_directory: Path) -> None:
-    job = Job(open_directory, command=("sh", "-c", "echo $$ > pids; sleep 60"), run_as_user="nobody")
+    job = Job(open_directory, command=("sh", "-c", "echo $$ > pids; sleep 60"), user=named_user("nobody"))
     runner, handle = job.submit()
     (pid,) = noted_pids(job, 1)
 

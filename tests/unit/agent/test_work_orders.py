@@ -1,5 +1,6 @@
 """The rules in force: what the configuration means for slots, orders, limits and refusals, per queue."""
 
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def test_a_queue_may_grant_more_than_the_host(tmp_path: Path) -> None:
     assert found.refusal(spec("fake"), "gpu") is None
     assert "grants: local-process" in (found.refusal(spec("fake"), "default") or "")
     job = a_job()
-    assert found.work_order(job).policy.run_as_user is None
-    assert found.work_order(msgspec.structs.replace(job, queue="gpu")).policy.run_as_user == "nobody"
+    assert found.work_order(job).user is None
+    user = found.work_order(msgspec.structs.replace(job, queue="gpu")).user
+    assert user is not None
+    assert (user.uid, user.name) == (pwd.getpwnam("nobody").pw_uid, "nobody")
 
 
 @pytest.mark.parametrize("repo", ["-u", "/srv/repo", "file:///srv/repo", "../repo"])

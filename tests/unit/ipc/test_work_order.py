@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from ipc.run_spec import RunSpec
-from ipc.settings import PolicyRules
-from ipc.work_order import ORDER_FILE, WorkOrder, read_order, write_order
+from ipc.work_order import ORDER_FILE, JobUser, WorkOrder, read_order, write_order
 
 
-def order(directory: Path, user: str | None = None) -> WorkOrder:
+def order(directory: Path, user: JobUser | None = None) -> WorkOrder:
     return WorkOrder(
         name="launchd-0-1",
         item_id="item",
@@ -20,7 +19,7 @@ def order(directory: Path, user: str | None = None) -> WorkOrder:
         base_url="http://localhost",
         spec=RunSpec("e", "p", "r", "local-process"),
         directory=str(directory),
-        policy=PolicyRules(run_as_user=user),
+        user=user,
     )
 
 
@@ -34,9 +33,9 @@ def test_an_order_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read_order(tmp_path / "jobs" / "one") == given
 
 
-@pytest.mark.parametrize(("user", "expected"), [(None, 0o700), ("nobody", 0o711)])
+@pytest.mark.parametrize(("user", "expected"), [(None, 0o700), (JobUser(64000, 64000, "/"), 0o711)])
 def test_only_a_job_of_another_user_gets_through_to_its_directory(
-    tmp_path: Path, user: str | None, expected: int
+    tmp_path: Path, user: JobUser | None, expected: int
 ) -> None:
     write_order(order(tmp_path / "jobs" / "one", user))
     assert mode(tmp_path / "jobs" / "one") == expected

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from ipc.errors import BuildError, JobCancelled
-from ipc.settings import PolicyRules, VenvConfig
+from ipc.settings import VenvConfig
 from ipc.work_order import write_order
+from launchd.agent.job_users import named_user
 from tests.support.waiting import wait_until
 from tests.unit.workers.conftest import Heard
 from workers.builders import Build
@@ -285,7 +286,7 @@ def test_the_jobs_user_builds_it_and_nobody_else(make_context: ContextMaker) -> 
         arguments = ("--no-index", "--find-links", str(shared))
         venv = VenvConfig(cache_dir=str(shared / "venvs"), pip_args=arguments, python=str(SYSTEM_PYTHON))
         job = shared / "job"
-        context = make_context(venv=venv, policy=PolicyRules(run_as_user="nobody"), directory=str(job))
+        context = make_context(venv=venv, user=named_user("nobody"), directory=str(job))
         context.work.mkdir(parents=True)
         (context.work / "pyproject.toml").write_text('project = {dependencies = ["tiny"]}')
 
