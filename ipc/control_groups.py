@@ -44,6 +44,9 @@ class ControlGroup:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
 
+    def __str__(self) -> str:
+        return str(self._path)
+
     def exists(self) -> bool:
         """Return whether the group is there."""
         return (self._path / "cgroup.procs").exists()

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.work_order import JobUser
+from ipc.control_groups import TOOLS_SUFFIX, ControlGroup
+from ipc.work_order import JobUser, WorkOrder
 from workers import processes, tool_keeper
 from workers.context import JobContext
 
@@ -77,7 +78,7 @@ def run_command(
         JobCancelled: the job was stopped meanwhile.
     """
     context.raise_if_interrupted()
-    running = _RunningCommand(command, _Output(on_line, redact))
+    running = _RunningCommand(command, _Output(on_line, redact), _make_group(context.order))
     try:
         return running.follow(context)
     finally:
@@ -156,9 +157,10 @@ class _Progress:
 class _RunningCommand:
     """A tool that was started, under a keeper: see :mod:`workers.tool_keeper`."""
 
-    def __init__(self, command: ToolCommand, output: _Output) -> None:
+    def __init__(self, command: ToolCommand, output: _Output, group: ControlGroup | None) -> None:
         self._name = Path(command.arguments[0]).name
         self._directory = command.directory
+        self._group = group
         self._already_there = processes.adopted()
         self._report, reporting = os.pipe2(os.O_CLOEXEC)
         controlled, self._control = os.pipe2(os.O_CLOEXEC)
@@ -203,6 +205,8 @@ class _RunningCommand:
             self._keeper.kill()
         if self._keeper.wait() != 0:
             self._end_orphans()
+        if self._group is not None and self._group.end(END_GRACE_SECONDS):
+            self._group.remove()
         os.close(self._report)
         os.close(self._pidfd)
         if self._keeper.stdout is not None:
@@ -258,7 +262,8 @@ class _RunningCommand:
 
     def _start(self, command: ToolCommand, reporting: int, controlled: int) -> subprocess.Popen[bytes]:
         ids = (str(command.user.uid), str(command.user.gid)) if command.user else ("", "")
-        words = (str(reporting), str(controlled), "", *ids, str(command.directory), *command.arguments)
+        group = str(self._group or "")
+        words = (str(reporting), str(controlled), group, *ids, str(command.directory), *command.arguments)
         try:
             return subprocess.Popen(
                 (*_KEEPER, *words),
@@ -281,6 +286,19 @@ class _RunningCommand:
         if number == errno.ENOENT:
             return f"{self._name} is not installed on this host."
         return f"{self._name} could not be started: {os.strerror(number)}."
+
+
+def _make_group(order: WorkOrder) -> ControlGroup | None:
+    """Make the control group of the job's tools, which are held by the host's limits; ``None`` where there is none."""
+    if order.control_group is None:
+        return None
+    group = ControlGroup(f"{order.control_group}{TOOLS_SUFFIX}")
+    try:
+        group.make(order.jobs.limits)
+    except OSError as error:
+        log.warning("A tool runs without a control group.", extra={"error": str(error)})
+        return None
+    return group
 
 
 def _be_keeper() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.control_groups import delegated_group
 from tests.support.git_origin import Origin
 from tests.support.processes import command_line, is_gone
 from tests.support.server import Account
@@ -64,6 +65,19 @@ def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
 
 
 @pytest.fixture
+def groups(tmp_path: Path) -> Iterator[Path]:
+    with delegated_group() as path:
+        yield path
+
+
+@pytest.fixture
+def grouped(tmp_path: Path, account: Account, groups: Path) -> Iterator[Testbed]:
+    """A testbed whose jobs have control groups."""
+    with make_testbed(tmp_path, account, launchd={"jobs": {"control_group": str(groups)}}) as opened:
+        yield opened
+
+
+@pytest.fixture
 def noted(tmp_path: Path) -> Iterator[Path]:
     """Where the daemon notes itself; it is gone after the test in any case."""
     path = tmp_path / "daemon"
@@ -96,9 +110,21 @@ def daemon_of(noted: Path) -> int:
 
 
 def worker_of(testbed: Testbed) -> psutil.Process:
-    title = "launchd: worker default/"
-    [worker] = [process for process in testbed.processes() if command_line(process).startswith(title)]
-    return worker
+    return titled(testbed, "launchd: worker default/")
+
+
+def titled(testbed: Testbed, title: str) -> psutil.Process:
+    [found] = titles(testbed, title)
+    return found
+
+
+def titles(testbed: Testbed, title: str) -> list[psutil.Process]:
+    return [process for process in testbed.processes() if command_line(process).startswith(title)]
+
+
+def keeper_of(worker: psutil.Process) -> psutil.Process:
+    [keeper] = [child for child in worker.children() if "tool_keeper" in command_line(child)]
+    return keeper
 
 
 def test_a_daemon_of_a_build_backend_is_gone_with_the_outcome(testbed: Testbed, noted: Path) -> None:
@@ -158,3 +184,51 @@ def test_a_daemon_of_a_job_is_gone_after_a_stop(testbed: Testbed, noted: Path) -
 
     assert testbed.wait_over([item])[0].state == "STOPPED"
     assert is_gone(daemon)
+
+
+@pytest.mark.root
+def test_a_group_holds_the_daemon_of_a_job_whose_keepers_were_all_killed(grouped: Testbed, noted: Path) -> None:
+    agent = grouped.start_agent()
+    item = grouped.push(*flight(noted, "time.sleep(600)"))
+    daemon = daemon_of(noted)
+
+    agent.kill()
+    wait_until(lambda: not titles(grouped, "launchd: worker"), what="the workers have left")
+    titled(grouped, "launchd: shim launchd-").kill()
+    assert not is_gone(daemon)
+    grouped.start_agent()
+
+    assert grouped.wait_over([item])[0].state == "FAILED"
+    assert is_gone(daemon)
+
+
+@pytest.mark.root
+def test_a_group_holds_the_daemon_of_a_tool_whose_keepers_were_all_killed(grouped: Testbed, noted: Path) -> None:
+    url = hostile_repository(grouped.directory, noted, "time.sleep(600)")
+    grouped.start_agent()
+    item = grouped.push(git={"repo": url, "version": None})
+    daemon = daemon_of(noted)
+    noted.unlink()
+    worker = worker_of(grouped)
+    keeper = keeper_of(worker)
+    worker.suspend()
+
+    keeper.kill()
+    worker.kill()
+
+    wait_until(lambda: is_gone(daemon), 20.0, what="the daemon is gone")
+    daemon_of(noted)
+    grouped.ask(command="stop", item=item, reason="of the test")
+    grouped.wait_over([item])
+
+
+@pytest.mark.root
+def test_no_group_is_left_of_a_job_that_ended(grouped: Testbed, groups: Path, noted: Path) -> None:
+    grouped.start_agent()
+
+    item = grouped.push(*flight(noted, "pass"))
+
+    assert grouped.wait_over([item])[0].state == "FINISHED"
+    assert is_gone(daemon_of(noted))
+    left = [path.name for path in groups.glob("agent-*/*") if path.is_dir()]
+    assert left == ["shims"]
