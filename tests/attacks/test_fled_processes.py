@@ -65,7 +65,7 @@ def testbed(tmp_path: Path, account: Account) -> Iterator[Testbed]:
 
 
 @pytest.fixture
-def groups(tmp_path: Path) -> Iterator[Path]:
+def groups() -> Iterator[Path]:
     with delegated_group() as path:
         yield path
 
