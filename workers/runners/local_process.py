@@ -26,12 +26,12 @@ from ipc.sizes import parse_size
 from ipc.states import JobState
 from ipc.targets import LOCAL_PROCESS
 from ipc.work_order import JobUser, WorkOrder
-from workers import processes
+from workers import job_limits, processes
 from workers.file_ownership import hand_over
 from workers.job_environment import JOB_NAME_VARIABLE
 from workers.process_environment import process_environment
 from workers.processes import ProcessKey
-from workers.runners import LaunchRequest, Runner, Status, job_limits, read_args
+from workers.runners import LaunchRequest, Runner, Status, read_args
 from workers.shim import records
 from workers.shim.messages import LaunchOutcome, ShimLaunchRequest
 from workers.shim.prefork import PreforkedShim, prefork_shim
