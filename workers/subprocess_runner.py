@@ -20,21 +20,21 @@ import msgspec
 
 from ipc.control_groups import TOOLS_SUFFIX, ControlGroup
 from ipc.work_order import JobUser, WorkOrder
-from workers import processes, tool_keeper
+from workers import processes, tool_monitor
 from workers.context import JobContext
 
 #: How much of the end of a tool's output is kept for the error's detail, in characters.
 KEPT_OUTPUT = 16 * 1024
 #: From SIGTERM to SIGKILL when a tool is ended early.
 END_GRACE_SECONDS = 2.0
-#: From the end of a tool to that of its keeper, which kills what the tool left.
-KEEPER_GRACE_SECONDS = tool_keeper.GIVE_UP_SECONDS + 2.0
+#: From the end of a tool to that of its monitor, which kills what the tool left.
+MONITOR_GRACE_SECONDS = tool_monitor.GIVE_UP_SECONDS + 2.0
 #: A silent tool that uses at least this share of a processor is at work (pip compiling, for instance), not stuck.
 _BUSY_SHARE = 0.01
 _READ_BYTES = 64 * 1024
 _LONGEST_LINE = 8 * 1024
 #: Without the environment's packages and variables, it starts in a few milliseconds.
-_KEEPER = (sys.executable, "-I", "-S", tool_keeper.__file__)
+_MONITOR = (sys.executable, "-I", "-S", tool_monitor.__file__)
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class _Progress:
 
 
 class _RunningCommand:
-    """A tool that was started, under a keeper: see :mod:`workers.tool_keeper`."""
+    """A tool that was started, under a monitor: see :mod:`workers.tool_monitor`."""
 
     def __init__(self, command: ToolCommand, output: _Output, group: ControlGroup | None) -> None:
         self._name = Path(command.arguments[0]).name
@@ -165,7 +165,7 @@ class _RunningCommand:
         self._report, reporting = os.pipe2(os.O_CLOEXEC)
         controlled, self._control = os.pipe2(os.O_CLOEXEC)
         try:
-            self._keeper = self._start(command, reporting, controlled)
+            self._monitor = self._start(command, reporting, controlled)
         except BaseException:
             os.close(self._report)
             os.close(self._control)
@@ -173,14 +173,14 @@ class _RunningCommand:
         finally:
             os.close(reporting)
             os.close(controlled)
-        self._pidfd = os.pidfd_open(self._keeper.pid)
-        self._progress = _Progress(self._keeper.pid, command.limits)
+        self._pidfd = os.pidfd_open(self._monitor.pid)
+        self._progress = _Progress(self._monitor.pid, command.limits)
         self._output = output
 
     def follow(self, context: JobContext) -> str:
         """Wait for the tool's end, and return the end of its output."""
-        assert self._keeper.stdout is not None
-        pipe = self._keeper.stdout.fileno()
+        assert self._monitor.stdout is not None
+        pipe = self._monitor.stdout.fileno()
         os.set_blocking(pipe, False)
         with selectors.DefaultSelector() as selector:
             for descriptor in (pipe, self._report, context.signal_fileno()):
@@ -200,22 +200,22 @@ class _RunningCommand:
         """End the tool and all it started: nothing to do after its own end but to clear up."""
         self._ask_to_end()
         os.close(self._control)
-        if not _is_readable(self._pidfd, KEEPER_GRACE_SECONDS):
+        if not _is_readable(self._pidfd, MONITOR_GRACE_SECONDS):
             log.error("What keeps a tool does not end and is killed.", extra={"tool": self._name})
-            self._keeper.kill()
-        if self._keeper.wait() != 0:
+            self._monitor.kill()
+        if self._monitor.wait() != 0:
             self._end_orphans()
         if self._group is not None and self._group.end(END_GRACE_SECONDS):
             self._group.remove()
         os.close(self._report)
         os.close(self._pidfd)
-        if self._keeper.stdout is not None:
-            self._keeper.stdout.close()
+        if self._monitor.stdout is not None:
+            self._monitor.stdout.close()
 
     def _ask_to_end(self) -> None:
         """Ask the tool to end, where it has not, and wait a moment for that."""
-        # A keeper that was stopped keeps nothing. One that runs does not notice the signal.
-        self._keeper.send_signal(signal.SIGCONT)
+        # A monitor that was stopped keeps nothing. One that runs does not notice the signal.
+        self._monitor.send_signal(signal.SIGCONT)
         if _is_readable(self._report, 0):
             return
         with suppress(BrokenPipeError):
@@ -224,8 +224,8 @@ class _RunningCommand:
             log.warning("A tool did not end when asked to and is killed.", extra={"tool": self._name})
 
     def _end_orphans(self) -> None:
-        """Kill what a keeper that was killed has left: its children became this worker's."""
-        left_by = time.monotonic() + KEEPER_GRACE_SECONDS
+        """Kill what a monitor that was killed has left: its children became this worker's."""
+        left_by = time.monotonic() + MONITOR_GRACE_SECONDS
         while (orphans := processes.adopted() - self._already_there) and time.monotonic() < left_by:
             processes.kill(orphans | processes.descendants(orphans), signal.SIGKILL)
             _reap(orphans)
@@ -266,7 +266,7 @@ class _RunningCommand:
         words = (str(reporting), str(controlled), group, *ids, str(command.directory), *command.arguments)
         try:
             return subprocess.Popen(
-                (*_KEEPER, *words),
+                (*_MONITOR, *words),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -275,7 +275,7 @@ class _RunningCommand:
                 pass_fds=(*command.keep_open, reporting, controlled),
                 # Not in the worker's session, which the supervisor kills: it has to see the worker's end.
                 start_new_session=True,
-                preexec_fn=_be_keeper,  # noqa: PLW1509 (two system calls, which take no lock)
+                preexec_fn=_be_monitor,  # noqa: PLW1509 (two system calls, which take no lock)
             )
         except (OSError, ValueError) as error:
             raise ToolFailed(f"{self._name} could not be started: {error}.", "") from error
@@ -301,7 +301,7 @@ def _make_group(order: WorkOrder) -> ControlGroup | None:
     return group
 
 
-def _be_keeper() -> None:
+def _be_monitor() -> None:
     processes.adopt_orphans()
     processes.wake_without_parent()
 

@@ -122,9 +122,9 @@ def titles(testbed: Testbed, title: str) -> list[psutil.Process]:
     return [process for process in testbed.processes() if command_line(process).startswith(title)]
 
 
-def keeper_of(worker: psutil.Process) -> psutil.Process:
-    [keeper] = [child for child in worker.children() if "tool_keeper" in command_line(child)]
-    return keeper
+def monitor_of(worker: psutil.Process) -> psutil.Process:
+    [monitor] = [child for child in worker.children() if "tool_monitor" in command_line(child)]
+    return monitor
 
 
 def test_a_daemon_of_a_build_backend_is_gone_with_the_outcome(testbed: Testbed, noted: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_daemon_of_a_job_is_gone_after_a_stop(testbed: Testbed, noted: Path) -
 
 
 @pytest.mark.root
-def test_a_group_holds_the_daemon_of_a_job_whose_keepers_were_all_killed(grouped: Testbed, noted: Path) -> None:
+def test_a_group_holds_the_daemon_of_a_job_whose_monitors_were_all_killed(grouped: Testbed, noted: Path) -> None:
     agent = grouped.start_agent()
     item = grouped.push(*flight(noted, "time.sleep(600)"))
     daemon = daemon_of(noted)
@@ -203,17 +203,17 @@ def test_a_group_holds_the_daemon_of_a_job_whose_keepers_were_all_killed(grouped
 
 
 @pytest.mark.root
-def test_a_group_holds_the_daemon_of_a_tool_whose_keepers_were_all_killed(grouped: Testbed, noted: Path) -> None:
+def test_a_group_holds_the_daemon_of_a_tool_whose_monitors_were_all_killed(grouped: Testbed, noted: Path) -> None:
     url = hostile_repository(grouped.directory, noted, "time.sleep(600)")
     grouped.start_agent()
     item = grouped.push(git={"repo": url, "version": None})
     daemon = daemon_of(noted)
     noted.unlink()
     worker = worker_of(grouped)
-    keeper = keeper_of(worker)
+    monitor = monitor_of(worker)
     worker.suspend()
 
-    keeper.kill()
+    monitor.kill()
     worker.kill()
 
     wait_until(lambda: is_gone(daemon), 20.0, what="the daemon is gone")

@@ -169,7 +169,7 @@ def check_restart_with_living_jobs(host: Host) -> None:
     assert [pid for pid in before if Path(f"/proc/{pid}").exists()] == []
 
 
-def check_keepers_killed(host: Host) -> None:
+def check_monitors_killed(host: Host) -> None:
     item = host.push(FLED)
     group = host.wait_running(item, 3)
     processes = members(group)
@@ -191,7 +191,7 @@ CHECKS: tuple[Callable[[Host], None], ...] = (
     check_own_limits,
     check_fork_bomb,
     check_escapes_of_root,
-    check_keepers_killed,
+    check_monitors_killed,
 )
 
 

@@ -18,8 +18,8 @@ from workers.subprocess_runner import KEPT_OUTPUT, Limits, ToolCommand, ToolFail
 
 ROOT = Path(__file__).parents[3]
 
-#: A worker whose tool kills its own keeper, after it has started a process in another session.
-KEEPER_KILLED = """
+#: A worker whose tool kills its own monitor, after it has started a process in another session.
+MONITOR_KILLED = """
 import os, sys
 from pathlib import Path
 from ipc.run_spec import RunSpec
@@ -218,9 +218,9 @@ def test_a_tool_has_no_descriptors_but_its_own(context: JobContext) -> None:
     assert len(run(context, "ls /proc/self/fd").split()) == 4
 
 
-def test_a_tool_whose_keeper_is_killed_is_ended_with_all_it_started(context: JobContext) -> None:
+def test_a_tool_whose_monitor_is_killed_is_ended_with_all_it_started(context: JobContext) -> None:
     worker = subprocess.run(
-        [sys.executable, "-c", KEEPER_KILLED, str(context.work)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", MONITOR_KILLED, str(context.work)], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
     assert worker.stdout == "sh was ended, because the process that kept it was killed.\n"

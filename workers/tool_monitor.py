@@ -4,7 +4,7 @@ A program of its own, started by :mod:`workers.subprocess_runner` in a session o
 orphans: what a tool starts stays below it through any ``setsid`` and double fork. It outlives a worker that is killed,
 and kills what is left then. It imports little, because it is started for each tool.
 
-``tool_keeper.py REPORT CONTROL GROUP UID GID DIRECTORY TOOL [ARGUMENT ...]``: REPORT and CONTROL are descriptors of
+``tool_monitor.py REPORT CONTROL GROUP UID GID DIRECTORY TOOL [ARGUMENT ...]``: REPORT and CONTROL are descriptors of
 pipes, GROUP the path of the control group of the job's tools; empty, like UID and GID, for none.
 
 To REPORT it writes one line: ``failed ERRNO`` for a tool that could not be started, else, at the tool's end,
@@ -20,7 +20,7 @@ import sys
 import time
 from contextlib import suppress
 
-#: Processes that are still there this long after SIGKILL hang in the kernel; the keeper leaves without them.
+#: Processes that are still there this long after SIGKILL hang in the kernel; the monitor leaves without them.
 GIVE_UP_SECONDS = 10.0
 _KILL_AGAIN_SECONDS = 0.02
 #: Standard input, output and error.
