@@ -41,13 +41,17 @@ class ExitResult(msgspec.Struct, frozen=True):
     """How a workload's main process ended.
 
     Exactly one of ``code`` (0-255) and ``signal`` (a signal number) is set when
-    the end was seen; both are ``None`` when it was not seen.
+    the end was seen; both are ``None`` when it was not seen. ``cpu_seconds`` is
+    the processor time that the workload used in all, ``peak_memory_bytes`` the
+    memory that it used at most; ``None`` where that is not known.
     """
 
     code: int | None = None
     signal: int | None = None
     oom_killed: bool = False
     message: str | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 def workload_name(server_url: str, item_id: str, attempt: int) -> str:

@@ -12,6 +12,21 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
+class JobLimits(msgspec.Struct, frozen=True):
+    """``launchd.jobs.limits``: what one job may use at most, held by its control group; ``None`` is no limit.
+
+    ``memory`` in bytes, swap included; ``processors`` as a number of processors' time; ``processes`` with threads.
+    """
+
+    memory: int | None = None
+    processors: float | None = None
+    processes: int | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the limits that are set."""
+        return tuple(name for name in self.__struct_fields__ if getattr(self, name) is not None)
+
+
 class JobsConfig(msgspec.Struct, frozen=True):
     """``launchd.jobs``: limits of every job, in seconds and bytes.
 
@@ -19,6 +34,8 @@ class JobsConfig(msgspec.Struct, frozen=True):
     output, ``output_files`` files of at most ``output_max_bytes`` bytes are kept. ``init_grace_seconds`` is for W&B's
     servers, where a job's run may begin a moment after its process has ended. A job is given to ``max_attempts``
     workers at most before anything of it exists; ``keep_finished`` jobs that are over stay in the journal.
+    ``control_group`` is the delegated control group below which each job gets one of its own, None for that of
+    ``launch-agent-jobs.service``; ``limits`` is what each of them may use.
     """
 
     stop_grace_seconds: float = 10.0
@@ -28,6 +45,8 @@ class JobsConfig(msgspec.Struct, frozen=True):
     output_max_bytes: int = 64 * MIB
     output_files: int = 5
     keep_finished: int = 200
+    control_group: str | None = None
+    limits: JobLimits = JobLimits()
 
 
 class VenvConfig(msgspec.Struct, frozen=True):

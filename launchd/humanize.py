@@ -33,6 +33,11 @@ def format_age(seconds: float | None) -> str:
     return f"{rounded}s"
 
 
+def format_seconds(seconds: float) -> str:
+    """Return a duration, below a minute with a fraction: ``0.3s``, ``2m05s``."""
+    return f"{max(0.0, seconds):.1f}s" if seconds < 59.95 else format_age(seconds)
+
+
 def format_minute(moment: datetime | None) -> str:
     """Return a moment in local time, to the minute; ``-`` for ``None``."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else "-"

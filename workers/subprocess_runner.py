@@ -6,9 +6,11 @@ Owns the tool's processes and their output. What an exit code means is the calle
 import errno
 import logging
 import os
+import select
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,18 +18,23 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.work_order import JobUser
+from ipc.control_groups import TOOLS_SUFFIX, ControlGroup
+from ipc.work_order import JobUser, WorkOrder
+from workers import processes, tool_monitor
 from workers.context import JobContext
-from workers.processes import cpu_seconds, descendants, die_with_parent
 
 #: How much of the end of a tool's output is kept for the error's detail, in characters.
 KEPT_OUTPUT = 16 * 1024
 #: From SIGTERM to SIGKILL when a tool is ended early.
 END_GRACE_SECONDS = 2.0
+#: From the end of a tool to that of its monitor, which kills what the tool left.
+MONITOR_GRACE_SECONDS = tool_monitor.GIVE_UP_SECONDS + 2.0
 #: A silent tool that uses at least this share of a processor is at work (pip compiling, for instance), not stuck.
 _BUSY_SHARE = 0.01
 _READ_BYTES = 64 * 1024
 _LONGEST_LINE = 8 * 1024
+#: Without the environment's packages and variables, it starts in a few milliseconds.
+_MONITOR = (sys.executable, "-I", "-S", tool_monitor.__file__)
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +78,7 @@ def run_command(
         JobCancelled: the job was stopped meanwhile.
     """
     context.raise_if_interrupted()
-    running = _RunningCommand(command, _Output(on_line, redact))
+    running = _RunningCommand(command, _Output(on_line, redact), _make_group(context.order))
     try:
         return running.follow(context)
     finally:
@@ -139,7 +146,7 @@ class _Progress:
         return None
 
     def _is_busy(self, silent_seconds: float) -> bool:
-        used = cpu_seconds({self._pid} | descendants([self._pid]))
+        used = processes.cpu_seconds({self._pid} | processes.descendants([self._pid]))
         busy = used - self._cpu_seconds >= silent_seconds * _BUSY_SHARE
         self._cpu_seconds = used
         if busy:
@@ -148,24 +155,37 @@ class _Progress:
 
 
 class _RunningCommand:
-    """A tool that was started."""
+    """A tool that was started, under a monitor: see :mod:`workers.tool_monitor`."""
 
-    def __init__(self, command: ToolCommand, output: _Output) -> None:
+    def __init__(self, command: ToolCommand, output: _Output, group: ControlGroup | None) -> None:
         self._name = Path(command.arguments[0]).name
-        self._process = self._start(command)
-        self._pidfd = os.pidfd_open(self._process.pid)
-        self._progress = _Progress(self._process.pid, command.limits)
+        self._directory = command.directory
+        self._group = group
+        self._already_there = processes.adopted()
+        self._report, reporting = os.pipe2(os.O_CLOEXEC)
+        controlled, self._control = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._monitor = self._start(command, reporting, controlled)
+        except BaseException:
+            os.close(self._report)
+            os.close(self._control)
+            raise
+        finally:
+            os.close(reporting)
+            os.close(controlled)
+        self._pidfd = os.pidfd_open(self._monitor.pid)
+        self._progress = _Progress(self._monitor.pid, command.limits)
         self._output = output
 
     def follow(self, context: JobContext) -> str:
         """Wait for the tool's end, and return the end of its output."""
-        assert self._process.stdout is not None
-        pipe = self._process.stdout.fileno()
+        assert self._monitor.stdout is not None
+        pipe = self._monitor.stdout.fileno()
         os.set_blocking(pipe, False)
         with selectors.DefaultSelector() as selector:
-            for descriptor in (pipe, self._pidfd, context.signal_fileno()):
+            for descriptor in (pipe, self._report, context.signal_fileno()):
                 selector.register(descriptor, selectors.EVENT_READ)
-            while self._pidfd not in (ready := {key.fd for key, _ in selector.select(self._progress.remaining())}):
+            while self._report not in (ready := {key.fd for key, _ in selector.select(self._progress.remaining())}):
                 context.raise_if_interrupted()
                 if pipe in ready and not self._read(pipe):
                     selector.unregister(pipe)
@@ -178,14 +198,37 @@ class _RunningCommand:
 
     def end(self) -> None:
         """End the tool and all it started: nothing to do after its own end but to clear up."""
-        self._signal_group(signal.SIGTERM)
-        if not self._wait(END_GRACE_SECONDS):
-            log.warning("A tool did not end when asked to and is killed.", extra={"tool": self._name})
-        self._signal_group(signal.SIGKILL)
-        self._process.wait()
+        self._ask_to_end()
+        os.close(self._control)
+        if not _is_readable(self._pidfd, MONITOR_GRACE_SECONDS):
+            log.error("What keeps a tool does not end and is killed.", extra={"tool": self._name})
+            self._monitor.kill()
+        if self._monitor.wait() != 0:
+            self._end_orphans()
+        if self._group is not None and self._group.end(END_GRACE_SECONDS):
+            self._group.remove()
+        os.close(self._report)
         os.close(self._pidfd)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        if self._monitor.stdout is not None:
+            self._monitor.stdout.close()
+
+    def _ask_to_end(self) -> None:
+        """Ask the tool to end, where it has not, and wait a moment for that."""
+        # A monitor that was stopped keeps nothing. One that runs does not notice the signal.
+        self._monitor.send_signal(signal.SIGCONT)
+        if _is_readable(self._report, 0):
+            return
+        with suppress(BrokenPipeError):
+            os.write(self._control, b"T")
+        if not _is_readable(self._report, END_GRACE_SECONDS):
+            log.warning("A tool did not end when asked to and is killed.", extra={"tool": self._name})
+
+    def _end_orphans(self) -> None:
+        """Kill what a monitor that was killed has left: its children became this worker's."""
+        left_by = time.monotonic() + MONITOR_GRACE_SECONDS
+        while (orphans := processes.adopted() - self._already_there) and time.monotonic() < left_by:
+            processes.kill(orphans | processes.descendants(orphans), signal.SIGKILL)
+            _reap(orphans)
 
     def _read(self, pipe: int) -> int:
         try:
@@ -204,47 +247,72 @@ class _RunningCommand:
             raise ToolFailed(f"{self._name} {complaint}.", self._output.kept)
 
     def _judge(self) -> str:
-        # The process stays a zombie, and its id and group belong to no other, until end() has signalled the group.
-        ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
-        assert ended is not None
-        if ended.si_code == os.CLD_EXITED and ended.si_status == 0:
-            return self._output.kept
-        how = "ended with exit code" if ended.si_code == os.CLD_EXITED else "was killed by signal"
-        raise ToolFailed(f"{self._name} {how} {ended.si_status}.", self._output.kept)
+        match os.read(self._report, select.PIPE_BUF).split():
+            case [b"exit", b"0"]:
+                return self._output.kept
+            case [b"exit", code]:
+                how = f"ended with exit code {int(code)}"
+            case [b"signal", number]:
+                how = f"was killed by signal {int(number)}"
+            case [b"failed", number]:
+                raise ToolFailed(self._why_not_started(int(number)), "")
+            case _:
+                how = "was ended, because the process that kept it was killed"
+        raise ToolFailed(f"{self._name} {how}.", self._output.kept)
 
-    def _wait(self, seconds: float) -> bool:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._pidfd, selectors.EVENT_READ)
-            return bool(selector.select(seconds))
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
-
-    def _start(self, command: ToolCommand) -> subprocess.Popen[bytes]:
-        user = command.user
+    def _start(self, command: ToolCommand, reporting: int, controlled: int) -> subprocess.Popen[bytes]:
+        ids = (str(command.user.uid), str(command.user.gid)) if command.user else ("", "")
+        group = str(self._group or "")
+        words = (str(reporting), str(controlled), group, *ids, str(command.directory), *command.arguments)
         try:
             return subprocess.Popen(
-                command.arguments,
+                (*_MONITOR, *words),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd=command.directory,
+                cwd="/",
                 env=command.environment,
-                pass_fds=command.keep_open,
-                user=user.uid if user else None,
-                group=user.gid if user else None,
-                extra_groups=[] if user else None,
-                # A group of its own, to be ended as one, in the worker's session, which the supervisor clears up.
-                process_group=0,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 (one system call, which takes no lock)
+                pass_fds=(*command.keep_open, reporting, controlled),
+                # Not in the worker's session, which the supervisor kills: it has to see the worker's end.
+                start_new_session=True,
+                preexec_fn=_be_monitor,  # noqa: PLW1509 (two system calls, which take no lock)
             )
-        except OSError as error:
-            raise ToolFailed(self._why_not_started(command.directory, error), "") from error
+        except (OSError, ValueError) as error:
+            raise ToolFailed(f"{self._name} could not be started: {error}.", "") from error
 
-    def _why_not_started(self, directory: Path, error: OSError) -> str:
-        if not directory.is_dir():
-            return f"The directory {directory} was removed."
-        if error.errno == errno.ENOENT:
+    def _why_not_started(self, number: int) -> str:
+        if number == errno.ENOENT and not self._directory.is_dir():
+            return f"The directory {self._directory} was removed."
+        if number == errno.ENOENT:
             return f"{self._name} is not installed on this host."
-        return f"{self._name} could not be started: {error.strerror}."
+        return f"{self._name} could not be started: {os.strerror(number)}."
+
+
+def _make_group(order: WorkOrder) -> ControlGroup | None:
+    """Make the control group of the job's tools, which are held by the host's limits; ``None`` where there is none."""
+    if order.control_group is None:
+        return None
+    group = ControlGroup(f"{order.control_group}{TOOLS_SUFFIX}")
+    try:
+        group.make(order.jobs.limits)
+    except OSError as error:
+        log.warning("A tool runs without a control group.", extra={"error": str(error)})
+        return None
+    return group
+
+
+def _be_monitor() -> None:
+    processes.adopt_orphans()
+    processes.wake_without_parent()
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _reap(pids: set[int]) -> None:
+    for pid in pids:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)

@@ -45,21 +45,20 @@ def main() -> None:
     """Run one boot."""
     arguments = _arguments()
     random = Random(arguments.seed)
-    DIRECTORY.mkdir(exist_ok=True)
-    server = _start_server()
-    testbed = Testbed(DIRECTORY, Account(URL, _key(), "me"), max_jobs=4, launchd={"supervision": {"wait_seconds": 5.0}})
+    server = start_server()
+    testbed = Testbed(DIRECTORY, Account(URL, key(), "me"), max_jobs=4, launchd={"supervision": {"wait_seconds": 5.0}})
     agent = testbed.agent = AgentProcess(testbed, {})
-    _say("STARTED")
+    say("STARTED")
     items = [*arguments.items, *_push(testbed, random, arguments.first, arguments.jobs)]
     if arguments.cut:
         cut_at = time.monotonic() + _until_cut(testbed, random)
     deadline = time.monotonic() + END_SECONDS
     for item_id in _ended(testbed, items):
         if item_id is None and arguments.cut and time.monotonic() > cut_at:
-            _say("CUT")
+            say("CUT")
             time.sleep(END_SECONDS)
         if server.poll() is not None or agent.exit_code() is not None or time.monotonic() > deadline:
-            _say(f"PROBLEM server {server.poll()}, agent {agent.exit_code()}, {time.monotonic() - deadline:.0f} s")
+            say(f"PROBLEM server {server.poll()}, agent {agent.exit_code()}, {time.monotonic() - deadline:.0f} s")
             break
     agent.terminate()
     server.terminate()
@@ -76,7 +75,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start_server() -> subprocess.Popen[bytes]:
+def start_server() -> subprocess.Popen[bytes]:
+    """Start the queue server and wait until it answers."""
+    DIRECTORY.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "launchd.server", "--data-dir", str(DIRECTORY / "server"), "--port", str(PORT)]
     with (DIRECTORY / "server.log").open("ab") as log:
         server = subprocess.Popen([*command, "--entity", "me"], stdout=log, stderr=log)
@@ -92,7 +93,8 @@ def _answers() -> bool:
     return False
 
 
-def _key() -> str:
+def key() -> str:
+    """Return the key of the server's administrator."""
     return (DIRECTORY / "server" / "admin.key").read_text().strip()
 
 
@@ -103,7 +105,7 @@ def _push(testbed: Testbed, random: Random, first: int, jobs: int) -> list[str]:
         seconds = f"{random.uniform(0, 6):.1f}"
         code = str(number % 100 if number % 2 else 0)
         items.append(testbed.push("sh", "-c", JOB, "job", str(number), seconds, code))
-        _say(f"PUSHED {number} {items[-1]}")
+        say(f"PUSHED {number} {items[-1]}")
     return items
 
 
@@ -128,13 +130,14 @@ def _ended(testbed: Testbed, items: list[str]) -> Iterator[str | None]:
                 outcome = item and {"state": item.state, "exit_code": item.exit_code, "message": item.message}
                 if item is None or item.state in OVER:
                     left.remove(item_id)
-                    _say(f"ENDED {item_id} {json.dumps(outcome)}")
+                    say(f"ENDED {item_id} {json.dumps(outcome)}")
                     yield item_id
         yield None
         time.sleep(0.3)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line at once."""
     print(line, flush=True)
 
 

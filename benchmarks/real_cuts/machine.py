@@ -37,6 +37,9 @@ PYTHON = (3, 11)
 #: A boot, with all that happens in it, takes at most this long, in seconds.
 BOOT_SECONDS = 900
 
+#: What runs in the machine, where nothing else is said.
+GUEST = "benchmarks.real_cuts.guest"
+
 #: Room on the machine's disk, in MiB.
 DISK_MEBIBYTES = 3000
 
@@ -46,7 +49,10 @@ class CannotRun(Exception):
 
 
 class Machine:
-    """The machine, with its disk in ``directory``; it runs only during :meth:`boot`."""
+    """The machine, with its disk in ``directory``; it runs only during :meth:`boot`.
+
+    What is laid into ``overlay`` before its first boot is in its file system.
+    """
 
     def __init__(self, directory: Path) -> None:
         """Build what is missing of it, which takes some minutes once.
@@ -60,20 +66,22 @@ class Machine:
             raise CannotRun("The machine cannot be built: it needs root, x86_64, and Debian with its package mirror.")
         self._directory = directory
         self._disk = directory / "disk.img"
-        self._overlay = directory / "overlay"
+        self.overlay = directory / "overlay"
         self._install()
 
-    def boot(self, arguments: Iterable[str], cut_when: str | None) -> Iterator[str]:
-        """Boot it, and yield what ``benchmarks.real_cuts.guest`` prints in it, until that or the machine has ended.
+    def boot(
+        self, arguments: Iterable[str], cut_when: str | None = None, module: str = GUEST, seconds: int = BOOT_SECONDS
+    ) -> Iterator[str]:
+        """Boot it, and yield what ``module`` prints in it, until that or the machine has ended.
 
-        It is cut as soon as a line has the text ``cut_when`` in it.
+        It is cut as soon as a line has the text ``cut_when`` in it, and ended after so many ``seconds``.
         """
         script = self._directory / "script"
         python = INSTALLED / "venv" / "bin" / "python"
         quoted = " ".join(f"'{argument}'" for argument in arguments)
-        script.write_text(f"#!/bin/sh\ncd {INSTALLED} && exec {python} -m benchmarks.real_cuts.guest {quoted} 2>&1\n")
+        script.write_text(f"#!/bin/sh\ncd {INSTALLED} && exec {python} -m {module} {quoted} 2>&1\n")
         command = [str(PARTS / "run.sh"), "--script", str(script), "--disk", str(self._disk)]
-        command += ["--overlay", str(self._overlay), "--size", str(DISK_MEBIBYTES), "--timeout", str(BOOT_SECONDS)]
+        command += ["--overlay", str(self.overlay), "--size", str(DISK_MEBIBYTES), "--timeout", str(seconds)]
         command += ["--cut-when", cut_when] if cut_when is not None else []
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             assert process.stdout is not None
@@ -81,7 +89,7 @@ class Machine:
                 yield line.rstrip("\n")
 
     def _install(self) -> None:
-        target = self._overlay / INSTALLED.relative_to("/")
+        target = self.overlay / INSTALLED.relative_to("/")
         for source in SOURCES:
             copy = target / source
             copy.parent.mkdir(parents=True, exist_ok=True)

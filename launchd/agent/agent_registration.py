@@ -51,7 +51,8 @@ class AgentRegistration:
 
     def on_registered(self, registered: Registered, config: AgentConfig) -> None:
         """Begin to work as the registered agent, and settle what the registration said of its items."""
-        self._controller.context = AgentContext(config, self._controller.context.base_url, registered.entity)
+        context = self._controller.context
+        self._controller.context = AgentContext(config, context.base_url, registered.entity, context.groups)
         self._agent_id = registered.agent_id
         self._journal.set_meta(AGENT_ID, registered.agent_id)
         # Committed before anything is claimed: an agent that does not know the id it claimed under cannot give it back.

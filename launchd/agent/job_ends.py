@@ -2,11 +2,13 @@
 
 import logging
 from collections import Counter
+from typing import Any
 
 import msgspec
 
 from ipc.errors import ErrorReport
 from ipc.failpoints import hit
+from ipc.handles import ExitResult
 from ipc.states import JobState
 from launchd.agent.clock import Clock
 from launchd.agent.deliveries import DeliveryBody, RequeuedRun, outcome_of
@@ -49,10 +51,7 @@ class JobEnds:
 
     def finish(self, job: JobRecord) -> None:
         """End ``job``, which is in a terminal state: the queue server is told until it knows."""
-        log.info(
-            "A job is over.",
-            extra=log_fields(job) | {"outcome": str(job.state), "why": job.message, "exit_code": job.exit_code},
-        )
+        log.info("A job is over.", extra=log_fields(job) | _end_fields(job))
         self.counters[job.state] += 1
         self._journal.save(job)
         self._table.remove(job.item_id)
@@ -120,3 +119,14 @@ class JobEnds:
             log.warning("A preempted job is not put back into its queue.", extra=log_fields(job))
             return
         self.deliver(job, RequeuedRun(self.context.entity, job.queue, spec))
+
+
+def _end_fields(job: JobRecord) -> dict[str, Any]:
+    used = job.result or ExitResult()
+    return {
+        "outcome": str(job.state),
+        "why": job.message,
+        "exit_code": job.exit_code,
+        "cpu_seconds": used.cpu_seconds,
+        "peak_memory_bytes": used.peak_memory_bytes,
+    }

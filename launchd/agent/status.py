@@ -46,6 +46,7 @@ def snapshot(
         "agent": _agent(state, context),
         "server": _server(state, context),
         "problem": state.problem,
+        "control_groups": {"root": context.groups.root, "shortcoming": context.groups.shortcoming},
         "jobs": [_job(job, context, pool, now) for job in table.jobs()],
         "recent": [_job(job, context, pool, now) for job in journal.ended_jobs(RECENT_JOBS)],
         "outbox": _outbox(outbox, journal, now),
@@ -133,4 +134,6 @@ def _job(job: JobRecord, context: AgentContext, pool: WorkerPool, now: float) ->
         "message": job.message,
         "stop_reason": job.stop_reason,
         "exit_code": job.exit_code,
+        "cpu_seconds": job.result and job.result.cpu_seconds,
+        "peak_memory_bytes": job.result and job.result.peak_memory_bytes,
     }

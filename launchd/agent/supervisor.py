@@ -53,6 +53,7 @@ from launchd.agent.events import (
     WorkerSpawnFailed,
 )
 from launchd.agent.job_controller import JobController
+from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
 from launchd.agent.job_users import JobUsers, numbers_of, taken_numbers
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
@@ -180,7 +181,7 @@ class Supervisor:
             self._table,
             self._pool,
             self._outbox,
-            AgentContext(config, server.base_url, config.entity or ""),
+            AgentContext(config, server.base_url, config.entity or "", find_job_groups(config.launchd.jobs, state_dir)),
             SubmitterKeys(state_dir / "keys", api_key),
             JobUsers(lambda: taken_numbers(self._journal, state_dir)),
         )
@@ -216,6 +217,7 @@ class Supervisor:
     # -- start and end
 
     def _start(self) -> None:
+        _log_groups(self._context.groups)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
         self._controller.restore()
@@ -383,12 +385,19 @@ class Supervisor:
                 *(self._old_job(attempt_names(job.name, job.attempt), numbers_of(job)) for job in dropped),
             ]
         )
+        self._sweep_groups()
         # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
         # empties them.
         gc.collect()
 
     def _old_job(self, names: tuple[str, ...], users: tuple[int, ...]) -> OldJob:
         return OldJob(tuple(map(self._context.job_directory, names)), users)
+
+    def _sweep_groups(self) -> None:
+        """Remove the control groups of jobs that are over, and end what is left of earlier attempts."""
+        jobs = list(self._table.jobs())
+        earlier = {name for job in jobs for name in attempt_names(job.name, job.attempt)[:-1]}
+        self._context.groups.sweep({job.name for job in jobs}, earlier)
 
     # -- events
 
@@ -497,13 +506,19 @@ class Supervisor:
         self._warn_of_restart_only(loaded.config)
         queues_changed = loaded.config.queues != self._config.queues
         self._loaded = loaded
-        self._controller.context = AgentContext(loaded.config, self._context.base_url, self._context.entity)
+        self._controller.context = self._reloaded_context(loaded.config)
         self._pool.config = loaded.config.launchd.supervision
         if queues_changed:
             self._registration.start(loaded.config)
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()
         return None
+
+    def _reloaded_context(self, config: AgentConfig) -> AgentContext:
+        groups = find_job_groups(config.launchd.jobs, self._context.state_dir)
+        if groups.shortcoming != self._context.groups.shortcoming:
+            _log_groups(groups)
+        return AgentContext(config, self._context.base_url, self._context.entity, groups)
 
     def _warn_of_restart_only(self, config: AgentConfig) -> None:
         """Log which changes a reload cannot bring."""
@@ -523,6 +538,14 @@ class Supervisor:
             seconds_since_contact=self._health.seconds_since_answer,
             problem=self._journal_problem or self._health.problem,
         )
+
+
+def _log_groups(groups: JobGroups) -> None:
+    if groups.shortcoming is None:
+        log.info("Each job has a control group of its own.", extra={"below": groups.root})
+    else:
+        level = logging.WARNING if groups.limits_not_held else logging.INFO
+        log.log(level, "Not everything of a job is held.", extra={"why": groups.shortcoming})
 
 
 def _report_death(events: EventQueue, death: threading.ExceptHookArgs) -> None:

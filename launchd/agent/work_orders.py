@@ -12,6 +12,7 @@ from ipc.states import JobState
 from ipc.targets import VENV, choose_builder
 from ipc.work_order import FETCH_DIRECTORY, JobUser, WorkOrder
 from launchd.agent import policy
+from launchd.agent.job_groups import JobGroups
 from launchd.agent.job_record import JobRecord, job_directory
 from launchd.agent.job_users import named_user, numbered_user
 from launchd.config import AgentConfig
@@ -21,12 +22,15 @@ from launchd.config.model import UNLIMITED
 #: With ``max_jobs: -1`` this many jobs are asked for at a time.
 UNLIMITED_CLAIM = 64
 
+NO_GROUPS = JobGroups()
+
 
 class AgentContext:
     """The configuration in force, with what is known of the host and of the queue server."""
 
-    def __init__(self, config: AgentConfig, base_url: str, entity: str) -> None:
+    def __init__(self, config: AgentConfig, base_url: str, entity: str, groups: JobGroups = NO_GROUPS) -> None:
         self.config = config
+        self.groups = groups
         self.base_url = base_url
         self.entity = entity
         self.state_dir = Path(config.launchd.state_dir)
@@ -89,6 +93,7 @@ class AgentContext:
             supervision=settings.supervision,
             user=self._user(job, rules),
             fetch_user=self._fetch_user(job),
+            control_group=self.groups.group_of(job.name),
         )
 
     def _user(self, job: JobRecord, rules: PolicyRules) -> JobUser | None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from ipc.sizes import format_size
 from launchd.cli.tables import MIN_LAST_WIDTH, Cell, cut, styled, table
-from launchd.humanize import format_age, format_job_limit, format_jobs, join_names, one_line
+from launchd.humanize import format_age, format_job_limit, format_jobs, format_seconds, join_names, one_line
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
 
@@ -38,6 +39,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
         *_server(status["server"], width),
         *_outbox(status["outbox"]),
         *_labelled_lines("problem", status["problem"], width, RED),
+        *_labelled_lines("groups", status.get("control_groups", {}).get("shortcoming"), width),
         *_labelled_lines("records", _unreadable(status.get("unreadable_jobs", ())), width, RED),
         "",
         *(_jobs(jobs, width) if jobs else ["No job is running."]),
@@ -123,12 +125,21 @@ def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
             Cell(job["phase"], COLOURS.get(job["phase"])),
             Cell("-" if job["exit_code"] is None else str(job["exit_code"])),
             Cell(format_age(job["phase_seconds"])),
-            Cell(one_line(_reason(job))),
+            Cell("; ".join(filter(None, (one_line(_reason(job)), _used(job))))),
         ]
         for job in jobs
     ]
     title = click.style("Ended last", bold=True)
     return [title, *table(["ITEM", "QUEUE", "RUN", "OUTCOME", "EXIT", "AGO", "REASON"], rows, width, "  ")]
+
+
+def _used(job: Mapping[str, Any]) -> str:
+    """Return what the job used, as far as it is known."""
+    cpu_seconds, memory = job.get("cpu_seconds"), job.get("peak_memory_bytes")
+    time = "" if cpu_seconds is None else f"{format_seconds(cpu_seconds)} of CPU"
+    space = "" if memory is None else format_size(memory)
+    known = ", ".join(filter(None, (time, space)))
+    return f"used {known}" if known else ""
 
 
 def _reason(job: Mapping[str, Any]) -> str | None:

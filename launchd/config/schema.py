@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ipc.settings import JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
+from ipc.settings import JobLimits, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 from ipc.targets import BUILDER_TYPES, CLOUDS
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
@@ -79,6 +79,13 @@ JOBS: Table = {
     "output_max_bytes": validators.size,
     "output_files": validators.at_least(1),
     "keep_finished": validators.at_least(1),
+    "control_group": validators.absolute_path,
+}
+
+LIMITS: Table = {
+    "memory": validators.size,
+    "processors": validators.processors,
+    "processes": validators.at_least(1),
 }
 
 VENV: Table = {
@@ -217,7 +224,10 @@ def _by_name(queues: Any) -> dict[str, Any]:
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
     """Read `launchd.jobs`."""
-    return JobsConfig(**fill(diagnostics, "launchd.jobs.", section, JOBS))
+    values = fill(diagnostics, "launchd.jobs.", section, JOBS, sections=("limits",))
+    given = section.get("limits") if isinstance(section, dict) else None
+    limits = JobLimits(**fill(diagnostics, "launchd.jobs.limits.", given, LIMITS))
+    return JobsConfig(**values, limits=limits)
 
 
 def venv(diagnostics: Diagnostics, section: Any) -> VenvConfig:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ipc.settings import UserNumbers
+from ipc.sizes import parse_size
 
 MAX_COUNT = 1_000_000
 MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
@@ -21,8 +22,6 @@ MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
 MIN_USER_NUMBER, MAX_USER_NUMBER = 1000, (1 << 31) - 1
 MAX_USER_NUMBERS = 10_000
 MAX_SECONDS = 10 * 365 * 86400.0
-UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
 _DIGITS = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _RANGE = re.compile(r"(\d{1,10})\s*-\s*(\d{1,10})")
 _RESERVED_NUMBERS = (65534, 65535)
@@ -100,6 +99,13 @@ def positive_seconds(value: Any) -> float:
     return number
 
 
+def processors(value: Any) -> float:
+    """Return a number of processors, which may be a fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_COUNT:
+        raise ValueError("must be a number of processors above 0, such as 2 or 0.5")
+    return float(value)
+
+
 def seconds_or_zero(value: Any) -> float:
     """Return a number of seconds, 0 or more."""
     number = _parse_seconds(value)
@@ -115,12 +121,7 @@ def seconds_or_never(value: Any) -> float:
 
 def size(value: Any) -> int:
     """Return a number of bytes, given as 1048576, "1 MiB" or "20GiB"."""
-    match = _SIZE.fullmatch(str(value).strip()) if isinstance(value, str) else None
-    if match and match[2] in UNITS:
-        value = int(match[1]) * UNITS[match[2]]
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 62:
-        raise ValueError('must be a number of bytes above 0, such as 67108864 or "64 MiB"')
-    return value
+    return parse_size(value)
 
 
 def choice(*allowed: str) -> Callable[[Any], str]:

@@ -13,18 +13,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+from msgspec.structs import replace
+
 from ipc import job_files
 from ipc.boot_clock import BootClock, boot_id
+from ipc.control_groups import ControlGroup, Usage
 from ipc.errors import InvalidSpec, SubmitError
 from ipc.handles import ExitResult, Handle
+from ipc.settings import JobLimits
+from ipc.sizes import parse_size
 from ipc.states import JobState
 from ipc.targets import LOCAL_PROCESS
 from ipc.work_order import JobUser, WorkOrder
-from workers import processes
+from workers import job_limits, processes
 from workers.job_environment import JOB_NAME_VARIABLE
 from workers.process_environment import process_environment
 from workers.processes import ProcessKey
-from workers.runners import LaunchRequest, Runner, Status
+from workers.runners import LaunchRequest, Runner, Status, read_args
 from workers.shim import records
 from workers.shim.messages import LaunchOutcome, ShimLaunchRequest
 from workers.shim.prefork import PreforkedShim, prefork_shim
@@ -38,10 +44,29 @@ START_ATTEMPTS = 3
 #: A shim that has not ended its job this long after a stop's grace hangs. (It gives up on the unkillable earlier.)
 STOP_MARGIN_SECONDS = 20.0
 _HOLDER_KNOWN_SECONDS = 1.0
+#: How long what is left in the control group of a job without its shim may take to die of SIGKILL.
+GROUP_END_SECONDS = 5.0
+_GROUP_HINT = "`launchd status` on the host says what its control groups hold."
+
+
+class LocalProcessArgs(msgspec.Struct, frozen=True):
+    """``resource_args.local-process``: what the job may use at most, within ``launchd.jobs.limits`` of the host.
+
+    ``memory`` is a size (``"4 GiB"`` or a number of bytes). Other keys are ignored, as W&B's agent ignores all.
+    """
+
+    memory: int | str | None = None
+    processors: float | None = None
+    processes: int | None = None
+
+    def limits(self) -> JobLimits:
+        """Return the arguments as limits; raises :class:`ValueError` with the end of a sentence."""
+        memory = None if self.memory is None else parse_size(self.memory)
+        return JobLimits(memory, self.processors, self.processes)
 
 
 class LocalProcessRunner(Runner):
-    """The resource ``local-process``. It takes no arguments, and ignores those that are there as W&B's agent does."""
+    """The resource ``local-process``: see :class:`LocalProcessArgs` for its arguments."""
 
     def __init__(self, order: WorkOrder, clock: BootClock | None = None) -> None:
         super().__init__(order)
@@ -52,6 +77,7 @@ class LocalProcessRunner(Runner):
         self._stop_seen: float | None = None
         self._waiting: PreforkedShim | None = None
         self._pidfd: int | None = None
+        self._asked = JobLimits()
 
     #: The shim of a spare worker, which was forked before there was a job.
     _warm: ClassVar[PreforkedShim | None] = None
@@ -74,19 +100,28 @@ class LocalProcessRunner(Runner):
         type(self)._warm = None
 
     def validate(self) -> None:
-        """Raise :class:`InvalidSpec` for a job with an image: a plain process has none (W&B's rule)."""
+        """Raise :class:`InvalidSpec` for a job with an image: a plain process has none (W&B's rule).
+
+        Also for limits that are wrong, more than the host grants, or not to be held here.
+        """
         image = self._order.spec.docker_image
         if image:
             raise InvalidSpec(
                 f"The job names the image {image}, but local-process runs no images.",
                 hint="Launch it on a queue for containers, or launch its source code.",
             )
+        try:
+            self._asked = read_args(self._order.spec, LOCAL_PROCESS, LocalProcessArgs).limits()
+        except ValueError as error:
+            raise InvalidSpec(f"Something is wrong in resource_args.{LOCAL_PROCESS}: memory {error}.") from error
+        job_limits.check(self._asked, self._order.jobs.limits, self._order.control_group)
 
     def submit(self, launch: LaunchRequest) -> Handle:
         """Start the command under a shim, unless it was started under this name before.
 
         Returns when the command runs, or when it is on disk why it does not.
         """
+        self._make_group()
         for _ in range(START_ATTEMPTS):
             handle = self.find(launch.name) or self._try_start(launch)
             if handle is not None:
@@ -96,6 +131,20 @@ class LocalProcessRunner(Runner):
             "The process that was to keep the job ended each time before it could start the command.",
             hint="See whether this host is out of memory, then launch the job again.",
         )
+
+    def _make_group(self) -> None:
+        """Make the control group of the job, unless the job was started before."""
+        path = self._order.control_group
+        if path is None or self.find(self._order.name) is not None:
+            return
+        try:
+            unheld = ControlGroup(path).make(job_limits.effective(self._asked, self._order.jobs.limits))
+        except OSError as error:
+            raise SubmitError(f"The control group of the job could not be made: {error}.", hint=_GROUP_HINT) from error
+        wanted = [name for name in unheld if name in self._asked.names()]
+        if wanted:
+            message = f"The job's limit of {' and '.join(wanted)} could not be set on this host."
+            raise SubmitError(message, hint=_GROUP_HINT)
 
     def _try_start(self, launch: LaunchRequest) -> Handle | None:
         # A second shim is forked from a process with threads: it takes none of the locks they may hold.
@@ -116,6 +165,7 @@ class LocalProcessRunner(Runner):
             jobs=self._order.jobs,
             user=self._order.user,
             cache_locks=launch.build.cache_locks,
+            group=self._order.control_group,
         )
 
     def _dismiss_waiting(self) -> None:
@@ -128,12 +178,18 @@ class LocalProcessRunner(Runner):
         """Return the handle of the job if it was ever started, or if a shim is about to start it."""
         # The lock first: a shim that let it go between the two looks had started the command before.
         if job_files.is_locked(self._directory):
-            return _handle(name, self._await_holder())
+            return _handle(name, self._await_holder(), self._group())
         if job_files.was_started(self._directory):
             # The lock's content may be gone with a power cut; the record of the start is not.
             started = records.read_started(self._directory)
-            return _handle(name, started.shim if started else records.read_holder(self._directory))
+            shim = started.shim if started else records.read_holder(self._directory)
+            return _handle(name, shim, self._group())
         return None
+
+    def _group(self) -> str | None:
+        """Return the path of the job's control group: the one it was started in, before that the one it is to have."""
+        started = records.read_started(self._directory)
+        return self._order.control_group if started is None else started.group
 
     def _await_holder(self) -> ProcessKey | None:
         """Return the process that holds the lock; it notes itself right after taking it."""
@@ -189,11 +245,13 @@ class LocalProcessRunner(Runner):
     def _lost_status(self, handle: Handle) -> Status:
         """Return the status of a job whose shim ended without a record, after killing what still runs of it."""
         self._kill_survivors(handle)
+        usage = _end_group(handle)
+        seen = ExitResult(cpu_seconds=usage.cpu_seconds, peak_memory_bytes=usage.peak_memory_bytes)
         if self._stop_record() is not None:
             message = "The job was stopped by force; the process that kept it was gone, and with it its exit status."
-            return Status(JobState.STOPPED, ExitResult(signal=signal.SIGKILL, message=message), message)
+            return Status(JobState.STOPPED, replace(seen, signal=signal.SIGKILL, message=message), message)
         message = self._why_lost(_shim_of(handle))
-        return Status(JobState.FAILED, ExitResult(message=message), message)
+        return Status(JobState.FAILED, replace(seen, message=message), message)
 
     def _why_lost(self, shim: ProcessKey | None) -> str:
         if shim is not None and shim.boot != boot_id():
@@ -218,10 +276,16 @@ class LocalProcessRunner(Runner):
         processes.kill(processes.descendants(roots) | roots, signal.SIGKILL)
 
     def wait_fileno(self, handle: Handle) -> int | None:
-        """Return a descriptor of the shim, readable when it ends; it stays the runner's. ``None`` when it is gone."""
+        """Return a descriptor of the shim, readable when it has ended; it stays the runner's.
+
+        ``None`` where the shim is not known.
+        """
         shim = _shim_of(handle)
         if self._pidfd is None and shim is not None:
             self._pidfd = processes.open_pidfd(shim)
+            if self._pidfd is None:
+                # It has ended since the last look: look again now.
+                self._pidfd = os.eventfd(1)
         return self._pidfd
 
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
@@ -248,17 +312,32 @@ def host_environment(
     return {**environment, **launch.environment}
 
 
-def _handle(name: str, shim: ProcessKey | None) -> Handle:
+def _handle(name: str, shim: ProcessKey | None, group: str | None) -> Handle:
     data: dict[str, str | int] = {}
     if shim is not None:
-        data = {"pid": shim.pid, "started": shim.started, "boot": shim.boot}
+        data |= {"pid": shim.pid, "started": shim.started, "boot": shim.boot}
+    if group is not None:
+        data["group"] = group
     return Handle(LOCAL_PROCESS, name, data=data)
 
 
 def _shim_of(handle: Handle) -> ProcessKey | None:
-    if not handle.data:
+    if "pid" not in handle.data:
         return None
     return ProcessKey(int(handle.data["pid"]), int(handle.data["started"]), str(handle.data["boot"]))
+
+
+def _end_group(handle: Handle) -> Usage:
+    """End and remove the control group of a job without its shim; return what the job used."""
+    path = handle.data.get("group")
+    if path is None:
+        return Usage()
+    group = ControlGroup(str(path))
+    is_empty = group.end(GROUP_END_SECONDS)
+    usage = group.usage()
+    if is_empty:
+        group.remove()
+    return usage
 
 
 def _reap(shim: ProcessKey | None) -> None:
@@ -269,7 +348,14 @@ def _reap(shim: ProcessKey | None) -> None:
 
 
 def _ended_status(record: ExitRecord) -> Status:
-    result = ExitResult(record.code, record.signal, record.oom_killed, record.message)
+    result = ExitResult(
+        record.code,
+        record.signal,
+        record.oom_killed,
+        record.message,
+        record.cpu_seconds,
+        record.peak_memory_bytes,
+    )
     if record.stopped:
         state = JobState.STOPPED
     elif record.code == 0:

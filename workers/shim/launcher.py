@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ipc import failpoints
+from ipc.control_groups import SHIMS, ControlGroup
 from ipc.job_files import was_started
 from workers.output import OutputWriter
 from workers.processes import adopt_orphans, key_of_child
@@ -59,8 +60,10 @@ class Launcher:
         failpoints.hit("shim.started")
         _hold(launch.cache_locks)
         records.reserve_exit(directory)
-        records.write_started(directory, StartedRecord(self._own_key, time.time()))
-        return Plan(launch.command, launch.environment, launch.work, launch.user)
+        records.write_started(directory, StartedRecord(self._own_key, time.time(), launch.group))
+        if launch.group is not None:
+            _leave_agent(Path(launch.group).parent / SHIMS)
+        return Plan(launch.command, launch.environment, launch.work, launch.user, launch.group)
 
     def _start_and_monitor(
         self, launch: ShimLaunchRequest, plan: Plan, answer: Callable[[LaunchReply], None]
@@ -86,6 +89,12 @@ def _spawn(plan: Plan, directory: Path) -> SpawnedCommand:
     with suppress(OSError):
         records.write_command(directory, key_of_child(command.pid))
     return command
+
+
+def _leave_agent(group: Path) -> None:
+    """Move to the group of all shims, so that nothing of a job is in the agent's own. Not needed, but tidy."""
+    with suppress(OSError):
+        ControlGroup(group).enter()
 
 
 def _hold(paths: tuple[str, ...]) -> None:

@@ -12,7 +12,8 @@ class ShimLaunchRequest(msgspec.Struct, frozen=True):
     """Start ``command`` in ``work`` with exactly ``environment``, as ``user``, None for the agent's.
 
     ``directory`` is the job's, ``jobs`` holds the limits of its output and the grace of a stop whose own is not known;
-    ``cache_locks`` are files to be locked (shared) while the job lives.
+    ``cache_locks`` are files to be locked (shared) while the job lives. ``group`` is the path of the control group that
+    was made for the command, None for none.
     """
 
     name: str
@@ -23,6 +24,7 @@ class ShimLaunchRequest(msgspec.Struct, frozen=True):
     jobs: JobsConfig
     user: JobUser | None = None
     cache_locks: tuple[str, ...] = ()
+    group: str | None = None
 
 
 class LaunchOutcome(StrEnum):

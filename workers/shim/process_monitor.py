@@ -7,11 +7,14 @@ starts stays below this process (it adopts orphans), so nothing is lost.
 import fcntl
 import math
 import os
+import resource
 import select
 import signal
 import time
 from pathlib import Path
 
+from ipc.control_groups import ControlGroup, Usage
+from ipc.sizes import format_size
 from workers import processes
 from workers.output import OutputWriter
 from workers.shim import records
@@ -60,6 +63,7 @@ class ProcessMonitor:
     ) -> None:
         self._directory = Path(launch.directory)
         self._default_grace = launch.jobs.stop_grace_seconds
+        self._group = ControlGroup(launch.group) if launch.group else None
         self._main = command.pid
         self._command = command
         self._pipe = command.output
@@ -86,7 +90,11 @@ class ProcessMonitor:
             self._reap()
             self._end_the_rest()
         self._drain()
-        return self._exit_record()
+        is_empty = self._group is None or self._group.end(GIVE_UP_SECONDS)
+        record = self._exit_record()
+        if self._group is not None and is_empty:
+            self._group.remove()
+        return record
 
     def _is_over(self) -> bool:
         return self._no_children_left or time.monotonic() > self._deadlines.give_up_at
@@ -124,10 +132,19 @@ class ProcessMonitor:
         self._deadlines.bring_forward(grace_seconds)
         if not self._ending:
             self._ending = True
-            everyone = processes.descendants([os.getpid()])
+            everyone = self._everyone()
             processes.kill(everyone, signal.SIGTERM)
             # A stopped process would not see its SIGTERM before it is killed.
             processes.kill(everyone, signal.SIGCONT)
+
+    def _everyone(self) -> set[int]:
+        members = self._group.members() if self._group is not None else set()
+        return members | processes.descendants([os.getpid()])
+
+    def _kill_everyone(self) -> None:
+        if self._group is not None:
+            self._group.kill()
+        processes.kill(self._everyone(), signal.SIGKILL)
 
     def _reap(self) -> None:
         while not self._no_children_left:
@@ -146,7 +163,7 @@ class ProcessMonitor:
         if self._status is not None and not self._no_children_left and not self._ending:
             self._begin_end(LEFTOVER_GRACE_SECONDS)
         if time.monotonic() >= self._deadlines.kill_at:
-            processes.kill(processes.descendants([os.getpid()]), signal.SIGKILL)
+            self._kill_everyone()
 
     def _drain(self) -> None:
         """Carry over what is left in the pipe, and no more than it can hold: an unkillable process may still write."""
@@ -156,15 +173,35 @@ class ProcessMonitor:
 
     def _exit_record(self) -> ExitRecord:
         code, number = _decode(self._status)
-        oom_killed = self._was_oom_killed(number)
+        limit = self._exceeded_memory(code)
+        oom_killed = limit is not None or self._was_oom_killed(number)
+        usage = self._usage()
         return ExitRecord(
             ended_at=time.time(),
             code=code,
             signal=number,
             stopped=self._stopped,
             oom_killed=oom_killed,
-            message=self._describe(code, number, oom_killed),
+            message=_over_limit(limit) if limit is not None else self._describe(code, number, oom_killed),
             survivors=() if self._no_children_left else _survivors(),
+            cpu_seconds=usage.cpu_seconds,
+            peak_memory_bytes=usage.peak_memory_bytes,
+        )
+
+    def _exceeded_memory(self, code: int | None) -> int | None:
+        """Return the limit of memory, in bytes, for which the command was killed; ``None`` where that was not why."""
+        if self._group is None or code == 0 or self._stopped or self._ended_by_signal:
+            return None
+        return self._group.exceeded_memory()
+
+    def _usage(self) -> Usage:
+        """Return what the command used: by its group, and where that does not say, by the processes waited for."""
+        waited = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seen = Usage(waited.ru_utime + waited.ru_stime, waited.ru_maxrss * 1024)
+        held = self._group.usage() if self._group is not None else Usage()
+        return Usage(
+            seen.cpu_seconds if held.cpu_seconds is None else held.cpu_seconds,
+            seen.peak_memory_bytes if held.peak_memory_bytes is None else held.peak_memory_bytes,
         )
 
     def _was_oom_killed(self, number: int | None) -> bool:
@@ -180,6 +217,10 @@ class ProcessMonitor:
         if code is None:
             return f"The command's main process was still there {GIVE_UP_SECONDS:g} s after SIGKILL."
         return f"The command ended with exit code {code}." if code else None
+
+
+def _over_limit(limit: int) -> str:
+    return f"The job was killed because it used more memory than its limit of {format_size(limit)}."
 
 
 def _survivors() -> tuple[int, ...]:

@@ -33,10 +33,14 @@ T = TypeVar("T")
 
 
 class StartedRecord(msgspec.Struct, frozen=True):
-    """The command may have run from ``started_at`` (seconds since the epoch) on, kept by ``shim``."""
+    """The command may have run from ``started_at`` (seconds since the epoch) on, kept by ``shim``.
+
+    ``group`` is the path of its control group, None where it has none.
+    """
 
     shim: ProcessKey
     started_at: float
+    group: str | None = None
 
 
 class StopRecord(msgspec.Struct, frozen=True):
@@ -47,7 +51,10 @@ class StopRecord(msgspec.Struct, frozen=True):
 
 
 class ExitRecord(msgspec.Struct, frozen=True):
-    """How the command ended; ``survivors`` are processes of it that could not be killed."""
+    """How the command ended; ``survivors`` are processes of it that could not be killed.
+
+    ``cpu_seconds`` and ``peak_memory_bytes`` are what it used with all it started; ``None`` where it is not known.
+    """
 
     ended_at: float
     code: int | None = None
@@ -56,6 +63,8 @@ class ExitRecord(msgspec.Struct, frozen=True):
     oom_killed: bool = False
     message: str | None = None
     survivors: tuple[int, ...] = ()
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 _started_decoder = msgspec.json.Decoder(StartedRecord)

@@ -7,11 +7,13 @@ the command it shares the shim's lock, so that a shim killed in between still co
 import errno
 import os
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from ipc.control_groups import ControlGroup
 from ipc.messages import shorten
 from ipc.work_order import JobUser
 
@@ -26,12 +28,13 @@ _JOB_UMASK = 0o022
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is to be executed, where, and as whom."""
+    """What is to be executed, where, as whom, and in which control group, which exists."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
     work: str
     user: JobUser | None = None
+    group: str | None = None
 
 
 class CannotSpawn(Exception):
@@ -59,7 +62,7 @@ def spawn(plan: Plan) -> SpawnedCommand:
         process = _execute(plan, writer)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         os.close(reader)
-        raise _explain(error, plan) from error
+        raise _explain_group(plan) or _explain(error, plan) from error
     finally:
         os.close(writer)
     os.set_blocking(reader, False)
@@ -67,13 +70,14 @@ def spawn(plan: Plan) -> SpawnedCommand:
 
 
 def _execute(plan: Plan, output: int) -> subprocess.Popen[bytes]:
-    user = plan.user
+    # In a group, the new process becomes the user by itself, for that user may not enter it.
+    user = None if plan.group else plan.user
     return subprocess.Popen(
         plan.command,
         env=plan.environment,
         # As root, one may enter any directory; it is the job's user who has to.
-        cwd=None if user else plan.work,
-        preexec_fn=partial(os.chdir, plan.work) if user else None,  # noqa: PLW1509 (a shim has no threads)
+        cwd=None if user or plan.group else plan.work,
+        preexec_fn=_preparation(plan),  # noqa: PLW1509 (a shim has no threads)
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
@@ -85,6 +89,29 @@ def _execute(plan: Plan, output: int) -> subprocess.Popen[bytes]:
         group=user.gid if user else None,
         extra_groups=user.groups if user else None,
     )
+
+
+def _preparation(plan: Plan) -> Callable[[], None] | None:
+    """Return what the new process does before it executes the command, if anything."""
+    if plan.group:
+        return partial(_enter, plan.group, plan)
+    return partial(os.chdir, plan.work) if plan.user else None
+
+
+def _enter(group: str, plan: Plan) -> None:
+    ControlGroup(group).enter()
+    if plan.user is not None:
+        os.setgroups(plan.user.groups)
+        os.setgid(plan.user.gid)
+        os.setuid(plan.user.uid)
+    os.chdir(plan.work)
+
+
+def _explain_group(plan: Plan) -> CannotSpawn | None:
+    if not plan.group or ControlGroup(plan.group).exists():
+        return None
+    message = f"The job's control group {plan.group} was removed before the job started."
+    return CannotSpawn(EXIT_NOT_EXECUTABLE, message)
 
 
 def _explain(error: Exception, plan: Plan) -> CannotSpawn:

@@ -37,6 +37,7 @@ class Job:
     resource: str = "local-process"
     command: tuple[str, ...] = ("true",)
     knobs: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
     jobs: JobsConfig = field(default_factory=lambda: JobsConfig(stop_grace_seconds=5.0))
     user: JobUser | None = None
 
@@ -49,7 +50,8 @@ class Job:
 
     @property
     def order(self) -> WorkOrder:
-        spec = RunSpec("entity", "project", "run", self.resource, resource_args={"fake": self.knobs})
+        arguments = {"fake": self.knobs, "local-process": self.limits}
+        spec = RunSpec("entity", "project", "run", self.resource, resource_args=arguments)
         return WorkOrder(
             name=NAME,
             item_id="item",

@@ -425,3 +425,36 @@ def test_a_job_whose_lock_lost_its_content_with_a_power_cut_says_that_the_host_w
         JobState.FAILED,
         "The host was restarted while the job ran; its exit status is lost.",
     )
+
+
+def test_what_a_job_used_is_known_without_a_group_as_well(directory: Path) -> None:
+    # The second process is not the command's own: what it used counts too.
+    script = f"{sys.executable} -c 'import time; b = bytearray(64 << 20)\nwhile time.process_time() < 0.3: pass' & wait"
+
+    result = shell(directory, script).run().result
+
+    assert result is not None
+    assert result.cpu_seconds is not None
+    assert result.cpu_seconds >= 0.3
+    assert result.peak_memory_bytes is not None
+    assert result.peak_memory_bytes >= 64 << 20
+
+
+def test_a_limit_that_the_host_cannot_hold_is_refused(directory: Path) -> None:
+    runner = Job(directory, limits={"memory": "64 MiB"}).runner()
+
+    with pytest.raises(InvalidSpec, match="asks for a limit of memory, which this host cannot hold"):
+        runner.validate()
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [({"memory": "much"}, "memory must be a number of bytes"), ({"processes": "4"}, "Expected `int")],
+)
+def test_limits_that_are_none_are_named(limits: dict[str, object], words: str, directory: Path) -> None:
+    with pytest.raises(InvalidSpec, match=words):
+        Job(directory, limits=limits).runner().validate()
+
+
+def test_arguments_that_are_no_limits_are_ignored(directory: Path) -> None:
+    Job(directory, limits={"entrypoint": "x", "gpus": "all"}).runner().validate()

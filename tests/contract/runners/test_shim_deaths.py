@@ -306,5 +306,8 @@ def test_the_descriptor_tells_of_the_end(job: Job) -> None:
 
     assert poll.poll(10_000) != []
     assert runner.inspect(handle).state is JobState.FAILED
-    assert job.runner().wait_fileno(handle) is None
+    # One that asks only now, as when the shim ends between a look at it and the wait, is told at once.
+    late = job.runner().wait_fileno(handle)
+    assert late is not None
+    assert select.select([late], [], [], 0)[0] == [late]
     os.close(descriptor)

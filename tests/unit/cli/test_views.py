@@ -129,6 +129,25 @@ def test_jobs_and_outcomes_fit_into_80_columns() -> None:
     assert "demo/a run; attempt 2; Collecting torch Collecting" in shown(a_status(jobs=jobs), width=200)[8]
 
 
+def test_what_an_ended_job_used_is_shown() -> None:
+    used = {"cpu_seconds": 12.34, "peak_memory_bytes": 300 << 20}
+    recent = [
+        a_job(phase="failed", exit_code=137, message="Too large.", **used),
+        a_job(phase="finished", exit_code=0, cpu_seconds=125.0),
+    ]
+
+    lines = shown(a_status(recent=recent), width=200)
+
+    assert lines[-2].endswith("Too large.; used 12.3s of CPU, 300 MiB")
+    assert lines[-1].endswith("  used 2m05s of CPU")
+
+
+def test_what_is_not_held_of_jobs_is_shown() -> None:
+    groups = {"root": None, "shortcoming": "No limits here."}
+
+    assert "groups   No limits here." in shown(a_status(control_groups=groups))
+
+
 @pytest.mark.parametrize(
     ("outbox", "expected"),
     [

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ipc.settings import JobLimits
 from launchd.config import Flags, PolicyRules
 from launchd.config.model import BuilderConfig, EnvironmentConfig, RegistryConfig
 from tests.unit.config.conftest import SERVING, Read, Refuse
@@ -35,7 +36,11 @@ launchd:
   state_dir: /data
   runtime_dir: /run/agent
   log_format: json
-  jobs: {stop_grace_seconds: 0, output_max_bytes: 1 MiB}
+  jobs:
+    stop_grace_seconds: 0
+    output_max_bytes: 1 MiB
+    control_group: /sys/fs/cgroup/jobs
+    limits: {memory: 4 GiB, processors: 0.5, processes: 100}
   venv: {cache_max_bytes: 2GiB, pip_args: [--index-url, "https://pypi.example"]}
   policy:
     resources: [local-process, fake]
@@ -72,6 +77,8 @@ def test_all_sections_of_launchd_are_read(read: Read) -> None:
     assert (settings.jobs.stop_grace_seconds, settings.jobs.output_max_bytes) == (0, 1 << 20)
     assert (settings.venv.cache_max_bytes, settings.venv.pip_args) == (2 << 30, ("--index-url", "https://pypi.example"))
     assert settings.supervision.spare_workers == 0
+    assert settings.jobs.control_group == "/sys/fs/cgroup/jobs"
+    assert settings.jobs.limits == JobLimits(4 << 30, 0.5, 100)
 
 
 def test_the_rules_of_a_queue_have_those_of_all_as_defaults(read: Read) -> None:
@@ -119,6 +126,12 @@ def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
         ("environment: {type: gcp}", "environment.region: is missing: gcp needs it."),
         ("launchd: yes please", "1: launchd: 'yes please' must be a mapping."),
         ("launchd: {jobs: [1]}", "1: launchd.jobs: this list must be a mapping."),
+        ("launchd: {jobs: {limits: [1]}}", "1: launchd.jobs.limits: this list must be a mapping."),
+        ("launchd: {jobs: {limits: {cpus: 1}}}", "launchd.jobs.limits.cpus: there is no such key."),
+        ("launchd: {jobs: {limits: {memory: lots}}}", "limits.memory: 'lots' must be a number of bytes above 0"),
+        ("launchd: {jobs: {limits: {processors: 0}}}", "limits.processors: 0 must be a number of processors above 0"),
+        ("launchd: {jobs: {limits: {processors: .nan}}}", "must be a number of processors above 0"),
+        ("launchd: {jobs: {limits: {processes: 0}}}", "limits.processes: 0 must be 1 or more."),
         ("launchd: {base_url: localhost}", "must be an address such as http://HOST:PORT or https://HOST."),
         ("launchd: {state_dir: here}", "launchd.state_dir: 'here' must be an absolute path."),
         ("launchd: {state_dir: ~no-such-user/x}", "begins with the home directory of a user whom this host does not"),

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from launchd.agent.job_groups import JOBS_UNIT as JOBS_GROUPS
 from launchd.cli.agent import Misconfigured
 
 UNIT = Path(__file__).parents[3] / "launch-agent.service"
+JOBS_UNIT = UNIT.with_name("launch-agent-jobs.service")
 PROGRAM = "/opt/launchd/bin/launchd"
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
 
 
 def paragraphs() -> list[tuple[str, list[str]]]:
@@ -31,16 +35,52 @@ def settings() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
-def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace(PROGRAM, sys.executable))
+@pytest.fixture
+def installed(tmp_path: Path) -> list[str]:
+    """The paths of both units, copied to where their program is there."""
+    for unit in (UNIT, JOBS_UNIT):
+        (tmp_path / unit.name).write_text(unit.read_text().replace(PROGRAM, sys.executable))
+    return [str(tmp_path / UNIT.name), str(tmp_path / JOBS_UNIT.name)]
 
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong(installed: list[str]) -> None:
     checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", "--man=no", *installed], capture_output=True, text=True, check=False
     )
 
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@needs_systemd
+def test_systemd_rates_the_exposure_of_the_agent_below_five(installed: list[str]) -> None:
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=49", installed[0]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert rated.returncode == 0, rated.stdout[-200:]
+
+
+def test_a_job_that_is_root_cannot_leave_itself_to_other_programs_of_root() -> None:
+    directives = [line.split("=", 1) for _, lines in paragraphs() for line in lines]
+    paths: dict[str, list[str]] = {name: [] for name, _ in directives}
+    for name, value in directives:
+        paths[name] += value.replace("-/", "/").split()
+
+    assert {"/run/systemd/private", "/run/dbus/system_bus_socket"} <= set(paths["InaccessiblePaths"])
+    assert {"/root", "/var/spool/cron", "/run/systemd", "/var/lib/systemd"} <= set(paths["ReadOnlyPaths"])
+    assert paths["ProtectControlGroups"] == ["yes"]
+
+
+def test_the_groups_of_jobs_belong_to_a_unit_of_their_own() -> None:
+    directives = set(JOBS_UNIT.read_text().splitlines())
+
+    assert {"Type=oneshot", "RemainAfterExit=yes", "Delegate=yes", "RefuseManualStop=yes"} <= directives
+    assert "Delegate" not in settings()
+    assert (settings()["Wants"], JOBS_UNIT.name) == (JOBS_UNIT.name, JOBS_GROUPS)
 
 
 def test_jobs_outlive_the_agent() -> None:

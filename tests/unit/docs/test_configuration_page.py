@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.settings import JobsConfig, SupervisionConfig, VenvConfig
+from ipc.settings import JobLimits, JobsConfig, SupervisionConfig, VenvConfig
 from launchd.config.model import (
     AgentConfig,
     BuilderConfig,
@@ -26,6 +26,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "environment.": EnvironmentConfig,
     "launchd.": LaunchdConfig,
     "launchd.jobs.": JobsConfig,
+    "launchd.jobs.limits.": JobLimits,
     "launchd.venv.": VenvConfig,
     "launchd.policy.": PolicyConfig,
     "launchd.supervision.": SupervisionConfig,

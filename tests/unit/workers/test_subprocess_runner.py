@@ -1,6 +1,7 @@
 """Tools run for a phase: real processes, watched, stopped and cleared up."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +15,29 @@ from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
 from workers.context import JobContext, StopSignal
 from workers.subprocess_runner import KEPT_OUTPUT, Limits, ToolCommand, ToolFailed, run_command
+
+ROOT = Path(__file__).parents[3]
+
+#: A worker whose tool kills its own monitor, after it has started a process in another session.
+MONITOR_KILLED = """
+import os, sys
+from pathlib import Path
+from ipc.run_spec import RunSpec
+from ipc.work_order import WorkOrder
+from workers import processes
+from workers.context import JobContext
+from workers.subprocess_runner import ToolCommand, ToolFailed, run_command
+
+processes.adopt_orphans()
+work = Path(sys.argv[1])
+spec = RunSpec("e", "p", "r", "local-process")
+context = JobContext(WorkOrder("launchd-0-1", "i", "q", "e", 1, "", spec, str(work.parent)), "", lambda event: None)
+script = "setsid sh -c 'echo $$ > child; exec sleep 600' & echo $$ > tool; until [ -s child ]; do sleep 0.01; done;"
+try:
+    run_command(context, ToolCommand(("sh", "-c", script + "kill -9 $PPID; sleep 600"), dict(os.environ), work), str)
+except ToolFailed as error:
+    print(error.message)
+"""
 
 
 def shell(context: JobContext, script: str, limits: Limits | None = None) -> ToolCommand:
@@ -176,6 +200,32 @@ def test_what_a_tool_leaves_behind_is_ended(context: JobContext) -> None:
     run(context, "sleep 60 & echo $! > child")
 
     wait_until(lambda: is_gone(noted_pid(context.work / "child")), what="the end of the child")
+
+
+def test_a_tool_runs_in_its_directory(context: JobContext) -> None:
+    assert run(context, "pwd").strip() == str(context.work)
+
+
+def test_a_tool_has_the_usual_signals(context: JobContext) -> None:
+    output = run(context, "grep -E 'Sig(Blk|Ign)' /proc/self/status")
+
+    # Signals 32 and 33 are kept by the C library for its threads.
+    assert [int(line.split()[1], 16) & ~(0b11 << 31) for line in output.splitlines()] == [0, 0]
+
+
+def test_a_tool_has_no_descriptors_but_its_own(context: JobContext) -> None:
+    # Three standard streams, and the directory that ls itself reads.
+    assert len(run(context, "ls /proc/self/fd").split()) == 4
+
+
+def test_a_tool_whose_monitor_is_killed_is_ended_with_all_it_started(context: JobContext) -> None:
+    worker = subprocess.run(
+        [sys.executable, "-c", MONITOR_KILLED, str(context.work)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert worker.stdout == "sh was ended, because the process that kept it was killed.\n"
+    assert is_gone(noted_pid(context.work / "tool"))
+    assert is_gone(noted_pid(context.work / "child"))
 
 
 def cancel_once(context: JobContext, ready: Callable[[], object]) -> None:
