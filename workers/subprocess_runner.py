@@ -49,7 +49,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ToolCommand(msgspec.Struct, frozen=True):
-    """One call of a tool, without a shell. ``user`` is whom it runs as, ``keep_open`` descriptors it inherits."""
+    """One call of a tool, without a shell. ``user`` is whom it runs as, ``keep_open`` descriptors it inherits.
+
+    ``umask`` of -1 is the worker's own.
+    """
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -57,6 +60,7 @@ class ToolCommand(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     user: JobUser | None = None
     keep_open: tuple[int, ...] = ()
+    umask: int = -1
 
 
 def run_command(
@@ -235,6 +239,7 @@ class _RunningCommand:
                 user=user.uid if user else None,
                 group=user.gid if user else None,
                 extra_groups=[] if user else None,
+                umask=command.umask,
                 # A group of its own, to be ended as one, in the worker's session, which the supervisor clears up.
                 process_group=0,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 (one system call, which takes no lock)

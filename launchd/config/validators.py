@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 MAX_COUNT = 1_000_000
 MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
+MAX_USER = (1 << 32) - 3  # the two above stand for "no user" and "nobody" in the kernel
 MAX_SECONDS = 10 * 365 * 86400.0
 UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
@@ -192,6 +193,16 @@ def user(value: Any) -> str:
     except (KeyError, ValueError):
         raise ValueError("must be the name of a user of this host") from None
     return name
+
+
+def user_or_number(value: Any) -> str:
+    """Return the name of a user of this host, or the number of a user other than root, which needs no entry."""
+    number = str(value).strip()
+    if not number.isascii() or not number.isdigit():
+        return user(value)
+    if not 0 < int(number) <= MAX_USER:
+        raise ValueError(f"must be the name of a user of this host, or a number between 1 and {MAX_USER}")
+    return str(int(number))
 
 
 def object_store(value: Any) -> str:
