@@ -134,7 +134,7 @@ class JobRunner:
         if name is None:
             return Build()
         builder = load_builder(name)
-        if not builder.needed(project):
+        if not builder.needed(project, self._context):
             return Build()
         self._enter(JobState.BUILDING)
         return builder.build(project, self._context)

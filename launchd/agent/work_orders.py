@@ -12,6 +12,7 @@ from ipc.states import JobState
 from ipc.targets import VENV, choose_builder
 from ipc.work_order import WorkOrder
 from launchd.agent import policy
+from launchd.agent.install_user import install_user
 from launchd.agent.job_record import JobRecord, job_directory
 from launchd.agent.job_users import named_user
 from launchd.config import AgentConfig
@@ -64,6 +65,7 @@ class AgentContext:
         """Return the work order for ``job``."""
         settings = self.config.launchd
         rules = settings.policy.for_queue(job.queue)
+        user = named_user(rules.run_as_user) if rules.run_as_user else None
         return WorkOrder(
             name=job.name,
             item_id=job.item_id,
@@ -79,7 +81,8 @@ class AgentContext:
             venv=settings.venv,
             policy=rules,
             supervision=settings.supervision,
-            user=named_user(rules.run_as_user) if rules.run_as_user else None,
+            user=user,
+            install_user=install_user(settings.venv.install_user, user),
         )
 
     def _builder(self, resource: str, rules: PolicyRules) -> str | None:

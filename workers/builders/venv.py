@@ -8,8 +8,9 @@ from ipc.directories import make_passable
 from workers.builders import Build
 from workers.builders.installers import Installer, find_installer, identify
 from workers.builders.own_environment import build_own
+from workers.builders.reader import read_requirements
 from workers.builders.requirement_lines import Listing
-from workers.builders.requirements import Requirements, find_requirements
+from workers.builders.requirements import Requirements
 from workers.builders.shared_environment import SharedEnvironments
 from workers.builders.tools import tool_environment
 from workers.builders.venv_cache import Entry, trim
@@ -23,9 +24,12 @@ log = logging.getLogger(__name__)
 class VenvBuilder:
     """Builds what ``requirements.txt``, ``pyproject.toml`` or ``requirements.frozen.txt`` asks for."""
 
-    def needed(self, project: Project) -> bool:
-        """Return whether the project has requirements."""
-        return find_requirements(project.directory) is not None
+    def __init__(self) -> None:
+        self._known: dict[Path, Requirements | None] = {}
+
+    def needed(self, project: Project, context: JobContext) -> bool:
+        """Return whether the project has requirements; raises :class:`BuildError` where they cannot be read."""
+        return self._requirements(project, context) is not None
 
     def build(self, project: Project, context: JobContext) -> Build:
         """Build the environment, or wait for another worker's, or find it built before.
@@ -36,7 +40,7 @@ class VenvBuilder:
             BuildError: with the end of the output as ``detail``.
             JobCancelled: the job was stopped meanwhile.
         """
-        requirements = find_requirements(project.directory)
+        requirements = self._requirements(project, context)
         if requirements is None:
             return Build()
         python = context.order.venv.python or sys.executable
@@ -50,6 +54,11 @@ class VenvBuilder:
             log.info("The environment is the job's own.", extra={"origin": requirements.origin, "why": str(why)})
             return _build_of(build_own(project, requirements, installer, context))
         return _build_of(entry.path, str(entry.lock_path))
+
+    def _requirements(self, project: Project, context: JobContext) -> Requirements | None:
+        if project.directory not in self._known:
+            self._known[project.directory] = read_requirements(project.directory, context)
+        return self._known[project.directory]
 
 
 def _shared(requirements: Requirements, installer: Installer, python: str, context: JobContext) -> Entry:

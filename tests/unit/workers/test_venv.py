@@ -169,9 +169,7 @@ def test_other_requirements_or_options_are_another_environment(make_job: JobMake
 
 @pytest.mark.parametrize(("requirements", "needed"), [("tiny", True), ("", False)])
 def test_it_is_needed_where_there_are_requirements(requirements: str, needed: bool, make_job: JobMaker) -> None:
-    project, _ = make_job(requirements)
-
-    assert VenvBuilder().needed(project) is needed
+    assert VenvBuilder().needed(*make_job(requirements)) is needed
 
 
 def test_a_requirement_that_does_not_exist_fails_with_the_tools_own_words(make_job: JobMaker, cache: Path) -> None:
