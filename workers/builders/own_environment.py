@@ -9,13 +9,14 @@ from workers.builders.index_settings import all_settings
 from workers.builders.installers import Installer
 from workers.builders.requirements import Requirements
 from workers.builders.tools import Workshop, build_error, give_directory, give_file, tool_environment
+from workers.confined.directories import remove_directory
 from workers.context import JobContext
 from workers.sources import Project
 from workers.subprocess_runner import ToolFailed
 
 #: In the job's directory; a number follows, as an earlier worker may have begun one, and its tools may still write.
-ENVIRONMENT_PREFIX = "environment-"
-_LIST_NAME = "environment-requirements.txt"
+_PREFIX = "environment-"
+_LIST_NAME = "requirements.txt"
 _PRIVATE = 0o700
 
 
@@ -37,10 +38,16 @@ def build_own(project: Project, requirements: Requirements, installer: Installer
     return target
 
 
+def remove_own(context: JobContext) -> None:
+    """Remove the job's environments, as the user who owns them: a job that is over is kept for a while without them."""
+    for path in context.directory.glob(f"{_PREFIX}*/"):
+        remove_directory(path, lambda problem: context.warn(problem, "run"))
+
+
 def _new_directory(context: JobContext) -> Path:
     for number in count(1):
         with suppress(FileExistsError):
-            return give_directory(context.directory / f"{ENVIRONMENT_PREFIX}{number}", context.order.user, _PRIVATE)
+            return give_directory(context.directory / f"{_PREFIX}{number}", context.order.user, _PRIVATE)
     raise AssertionError("numbers do not end")
 
 

@@ -99,7 +99,7 @@ def _answer_and_exit(question: Callable[[], bytes], user: JobUser, writer: int) 
     with suppress(BaseException):
         os.setgroups([])
         os.setresgid(user.gid, user.gid, user.gid)
-        # What this process remembers of the worker stays its own: after a change of user none but root may look into it.
+        # What this process remembers of the worker stays its own: after this none but root may look into it.
         os.setresuid(user.uid, user.uid, user.uid)
         with os.fdopen(writer, "wb") as answer:
             answer.write(question())

@@ -290,7 +290,10 @@ def test_what_jobs_share_belongs_to_none_of_their_users(make_context: ContextMak
         context = make_context(venv=venv, directory=str(job), **users)
         context.work.mkdir(parents=True)
         job.chmod(0o711)
-        (context.work / "pyproject.toml").write_text('project = {dependencies = ["tiny"]}')
+        project = context.work / "pyproject.toml"
+        project.write_text('project = {dependencies = ["tiny"]}')
+        for path in (context.work, project):
+            shutil.chown(path, "nobody")
 
         build = VenvBuilder().build(Project(context.work), context)
 
