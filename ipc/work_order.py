@@ -51,8 +51,9 @@ class WorkOrder(msgspec.Struct, frozen=True):
     that goes with the order is the submitter's own (W&B's ``_wandb_api_key``) and not the agent's. ``builder`` is the
     builder that the configuration chose among those that the job's target takes, None for none. The settings of the
     host are carried whole; ``policy`` are the rules of the job's queue. ``user`` is whom the job runs as,
-    ``fetch_user`` whom its source is fetched as; None is the agent's own user. ``control_group`` is the path of the
-    control group that is the job's to make, None where the host has none.
+    ``fetch_user`` whom its source is fetched as, ``install_user`` whom what it shares with other jobs is installed as;
+    None is the agent's own user. ``control_group`` is the path of the control group that is the job's to make, None
+    where the host has none.
     """
 
     name: str
@@ -72,6 +73,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     user: JobUser | None = None
     fetch_user: JobUser | None = None
     control_group: str | None = None
+    install_user: JobUser | None = None
 
 
 #: Made once, in the fork server: making a decoder takes longer than using it.

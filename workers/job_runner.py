@@ -20,6 +20,7 @@ from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import Finished, Submitted, Submitting
 from ipc.states import TERMINAL_STATES, JobState
 from workers.builders import Build, load_builder
+from workers.builders.own_environment import remove_own
 from workers.confined.directories import make_directories
 from workers.confined.fetcher import fetch
 from workers.context import JobContext
@@ -144,7 +145,7 @@ class JobRunner:
         if name is None:
             return Build()
         builder = load_builder(name)
-        if not builder.needed(project):
+        if not builder.needed(project, self._context):
             return Build()
         self._enter(JobState.BUILDING)
         return builder.build(project, self._context)
@@ -252,6 +253,7 @@ class JobRunner:
             _ask(lambda: self._runner.delete(handle))
         except RunnerUnavailable as error:
             self._context.warn(f"What is left of the ended job could not be removed: {error.message}", "run")
+        remove_own(self._context)
 
     def _check_start(self, handle: Handle, status: Status) -> None:
         if status.state is not JobState.STARTING:

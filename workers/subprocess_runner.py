@@ -56,7 +56,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ToolCommand(msgspec.Struct, frozen=True):
-    """One call of a tool, without a shell. ``user`` is whom it runs as, ``keep_open`` descriptors it inherits."""
+    """One call of a tool, without a shell. ``user`` is whom it runs as, ``keep_open`` descriptors it inherits.
+
+    ``umask`` of -1 is the worker's own.
+    """
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -64,6 +67,7 @@ class ToolCommand(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     user: JobUser | None = None
     keep_open: tuple[int, ...] = ()
+    umask: int = -1
 
 
 def run_command(
@@ -272,6 +276,7 @@ class _RunningCommand:
                 stderr=subprocess.STDOUT,
                 cwd="/",
                 env=command.environment,
+                umask=command.umask,
                 pass_fds=(*command.keep_open, reporting, controlled),
                 # Not in the worker's session, which the supervisor kills: it has to see the worker's end.
                 start_new_session=True,

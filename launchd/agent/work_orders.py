@@ -12,6 +12,7 @@ from ipc.states import JobState
 from ipc.targets import VENV, choose_builder
 from ipc.work_order import FETCH_DIRECTORY, JobUser, WorkOrder
 from launchd.agent import policy
+from launchd.agent.install_user import install_user
 from launchd.agent.job_groups import JobGroups
 from launchd.agent.job_record import JobRecord, job_directory
 from launchd.agent.job_users import named_user, numbered_user
@@ -76,6 +77,7 @@ class AgentContext:
         """Return the work order for ``job``."""
         settings = self.config.launchd
         rules = self.rules(job.queue)
+        user = self._user(job, rules)
         return WorkOrder(
             name=job.name,
             item_id=job.item_id,
@@ -91,7 +93,8 @@ class AgentContext:
             venv=settings.venv,
             policy=rules,
             supervision=settings.supervision,
-            user=self._user(job, rules),
+            user=user,
+            install_user=install_user(settings.venv.install_user, user),
             fetch_user=self._fetch_user(job),
             control_group=self.groups.group_of(job.name),
         )

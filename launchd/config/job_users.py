@@ -55,6 +55,18 @@ def check_range_sizes(diagnostics: Diagnostics, config: AgentConfig) -> None:
             diagnostics.refuse(f"{name}.run_as_users", None, why, "Name a larger range.")
 
 
+def check_install_user(diagnostics: Diagnostics, config: AgentConfig) -> None:
+    """Refuse a user who would install what jobs share and is the user of jobs, or root."""
+    setting = config.launchd.venv.install_user
+    number = int(setting) if setting.isdigit() else pwd.getpwnam(setting).pw_uid
+    named = {rules.run_as_user for _, rules in _all_rules(config) if rules.run_as_user is not None}
+    ranges = [rules.run_as_users.numbers for _, rules in _all_rules(config) if rules.run_as_users is not None]
+    if any(number in numbers for numbers in ranges) or number in {pwd.getpwnam(name).pw_uid for name in named}:
+        diagnostics.refuse("launchd.venv.install_user", setting, "must be no user of jobs", "Name another one.")
+    elif number == 0:
+        diagnostics.refuse("launchd.venv.install_user", setting, "must not be root", "Name another one.")
+
+
 def check_job_users(config: AgentConfig, agent: int) -> tuple[str, ...]:
     """Return warnings about the users of jobs, for an agent that runs as the user with the number ``agent``.
 

@@ -163,6 +163,7 @@ def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[st
         launchd=settings,
     )
     job_users.check_range_sizes(diagnostics, config)
+    job_users.check_install_user(diagnostics, config)
     return config
 
 

@@ -94,6 +94,8 @@ VENV: Table = {
     "no_progress_timeout_seconds": validators.positive_seconds,
     "pip_args": validators.strings,
     "python": validators.absolute_path,
+    "install_user": validators.user_or_number,
+    "pass_index_settings": validators.boolean,
 }
 
 POLICY: Table = {

@@ -203,6 +203,18 @@ def user(value: Any) -> str:
     return name
 
 
+def user_or_number(value: Any) -> str:
+    """Return the name of a user of this host, or the number of a user, which needs no entry."""
+    number = str(value).strip()
+    if not number.isascii() or not number.isdigit():
+        return user(value)
+    if len(number) > 10 or not MIN_USER_NUMBER <= int(number) <= MAX_USER_NUMBER:
+        raise ValueError(
+            f"must be the name of a user of this host, or a number between {MIN_USER_NUMBER} and {MAX_USER_NUMBER}"
+        )
+    return str(int(number))
+
+
 def user_numbers(value: Any) -> UserNumbers:
     """Return a range of numbers, given as "64000-64999", that belong to no user and no group of this host."""
     match = _RANGE.fullmatch(value.strip()) if isinstance(value, str) else None

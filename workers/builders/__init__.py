@@ -29,8 +29,8 @@ class Build(msgspec.Struct, frozen=True):
 class Builder(Protocol):
     """Builds an environment or an image for a project."""
 
-    def needed(self, project: Project) -> bool:
-        """Return whether there is anything to build."""
+    def needed(self, project: Project, context: JobContext) -> bool:
+        """Return whether there is anything to build; raises :class:`BuildError` where that cannot be known."""
         ...
 
     def build(self, project: Project, context: JobContext) -> Build:

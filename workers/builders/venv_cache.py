@@ -26,7 +26,7 @@ class EntryLock:
     """The lock of one environment; the kernel frees it when its holder dies."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_exclusive(self) -> bool:
         """Hold it alone, if no other process holds it; a shared hold of this process is lost either way."""
@@ -66,7 +66,7 @@ class Entry:
 
     def complete(self) -> None:
         """Make it count; only for who holds the lock alone."""
-        size = sum(_sizes(self.path))
+        size = sum(status.st_blocks * 512 for _, status in files_below(self.path))
         # A power cut must not leave the note that it is complete without its files.
         os.sync()
         temporary = self._completion.with_suffix(".new")
@@ -117,5 +117,15 @@ def _remove_unused(entry: Entry) -> bool:
         return True
 
 
-def _sizes(tree: Path) -> Iterator[int]:
-    return (path.lstat().st_blocks * 512 for path in tree.rglob("*"))
+def files_below(tree: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield all that is in ``tree``, however deep, with its status; links are not followed."""
+    waiting = [tree]
+    while waiting:
+        directory = waiting.pop()
+        yield directory, directory.lstat()
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                else:
+                    yield Path(entry.path), entry.stat(follow_symlinks=False)

@@ -1,0 +1,71 @@
+"""An environment that is one job's alone: built as the job's user, in the project, with a cache of its own."""
+
+import os
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from workers.builders.index_settings import all_settings
+from workers.builders.installers import Installer
+from workers.builders.requirements import Requirements
+from workers.builders.tools import Workshop, build_error, give_directory, give_file, tool_environment
+from workers.confined.directories import remove_directory
+from workers.context import JobContext
+from workers.sources import Project
+from workers.subprocess_runner import ToolFailed
+
+#: In the job's directory; a number follows, as an earlier worker may have begun one, and its tools may still write.
+_PREFIX = "environment-"
+_LIST_NAME = "requirements.txt"
+_PRIVATE = 0o700
+
+
+def build_own(project: Project, requirements: Requirements, installer: Installer, context: JobContext) -> Path:
+    """Build an environment for this job; return its path.
+
+    Raises:
+        BuildError: with the end of the output as ``detail``.
+        JobCancelled: the job was stopped meanwhile.
+    """
+    context.progress(f"building an environment from {requirements.origin}")
+    target = _new_directory(context)
+    workshop = _workshop(target, project, context)
+    try:
+        workshop.run(installer.create(target))
+        workshop.run(installer.install(target, _list(project, requirements, context)))
+    except ToolFailed as error:
+        raise build_error(requirements.origin, error) from error
+    return target
+
+
+def remove_own(context: JobContext) -> None:
+    """Remove the job's environments, as the user who owns them: a job that is over is kept for a while without them."""
+    for path in context.directory.glob(f"{_PREFIX}*/"):
+        remove_directory(path, lambda problem: context.warn(problem, "run"))
+
+
+def _new_directory(context: JobContext) -> Path:
+    for number in count(1):
+        with suppress(FileExistsError):
+            return give_directory(context.directory / f"{_PREFIX}{number}", context.order.user, _PRIVATE)
+    raise AssertionError("numbers do not end")
+
+
+def _workshop(target: Path, project: Project, context: JobContext) -> Workshop:
+    user = context.order.user
+    settings = all_settings(os.environ) if context.order.venv.pass_index_settings or user is None else {}
+    environment = tool_environment(user, settings)
+    if user is not None:
+        # Beside the environment, so that uv makes links instead of copies.
+        cache = give_directory(target.with_name(f"{target.name}-cache"), user, _PRIVATE)
+        environment.update(UV_CACHE_DIR=str(cache), PIP_NO_CACHE_DIR="1")
+        environment.pop("UV_NO_CACHE", None)
+    return Workshop(context, user, project.directory, environment)
+
+
+def _list(project: Project, requirements: Requirements, context: JobContext) -> Path:
+    """Return a file with the requirements; those of ``pyproject.toml`` are written to a new one."""
+    if requirements.text is None:
+        return project.directory / requirements.origin
+    # Not in the project, where a link made by its author might lead anywhere.
+    return give_file(context.directory / _LIST_NAME, requirements.text, context.order.user)
