@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ipc.errors import InvalidSpec
+from ipc.visible_text import visible
 
 #: The most objects and lists within each other, the run spec itself counted. Readers of JSON end at some hundreds.
 MAX_DEPTH = 100
@@ -76,7 +77,7 @@ def _steps(holder: Any) -> Iterable[tuple[str | int, Any]]:
 
 def shown(text: str) -> str:
     """Return a text of the submitter's for a sentence: in characters that can be printed, and cut in its middle."""
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: 10 * _LONGEST_PLACE])
+    plain = visible(text[: 10 * _LONGEST_PLACE])
     if len(plain) <= _LONGEST_PLACE:
         return plain
     return f"{plain[: _LONGEST_PLACE // 2]}...{plain[-_LONGEST_PLACE // 2 :]}"

@@ -39,8 +39,8 @@ def format_minute(moment: datetime | None) -> str:
 
 
 def one_line(text: str | None) -> str:
-    """Return ``text`` without line breaks and other characters that would break a table."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
+    """Return ``text`` in one line: what separates words and lines becomes single spaces."""
+    return " ".join((text or "").split())
 
 
 def join_names(names: Iterable[str]) -> str:

@@ -12,7 +12,8 @@ from launchd.cli.errors import report_errors
 from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, JobOptions, NewJob, directory_job, image_job, repository_job
 from launchd.cli.options import entity_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
-from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.tables import table, terminal_width
+from launchd.cli.terminal import Span, echo
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
 from launchd.client.jobs import create_job, download_job, list_jobs
@@ -107,7 +108,7 @@ def create(
             aliases=(*aliases, *new.aliases),
             description=description,
         )
-    click.echo(f"Job {created.name} {_OUTCOMES[created.outcome]}.")
+    echo(f"Job {created.name} {_OUTCOMES[created.outcome]}.")
 
 
 def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]) -> None:
@@ -151,10 +152,10 @@ def list_all(project: str, entity: str | None, url: str | None, state_dir: Path 
         if not found:
             require_entity(server, owner)
     if not found:
-        click.echo(f"There are no jobs in project {project!r} of {owner!r}. Make one with: launchd job create")
+        echo(f"There are no jobs in project {project!r} of {owner!r}. Make one with: launchd job create")
         return
-    rows = [[Cell(text) for text in _row(version)] for version in found]
-    click.echo("\n".join(table(("NAME", "VERSION", "ALIASES", "DESCRIPTION"), rows, terminal_width())))
+    rows = [[Span(text) for text in _row(version)] for version in found]
+    echo(*table(("NAME", "VERSION", "ALIASES", "DESCRIPTION"), rows, terminal_width()))
 
 
 def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
@@ -178,7 +179,7 @@ def describe(name: str, project: str, entity: str | None, url: str | None, state
         packages = Path(directory, FROZEN_FILE)
         count = len(packages.read_text(errors="replace").split()) if packages.is_file() else 0
     lines = [("Job", str(known)), *_described(found), ("Packages", str(count))]
-    click.echo("\n".join(f"{label + ':':<14} {text}" for label, text in lines if text))
+    echo(*(f"{label + ':':<14} {text}" for label, text in lines if text))
 
 
 def _described(found: JobFile) -> list[tuple[str, str | None]]:

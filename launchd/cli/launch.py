@@ -17,6 +17,7 @@ from launchd.cli.json_args import json_mapping
 from launchd.cli.launch_target import Target, build_run_spec, find_target
 from launchd.cli.options import entity_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
+from launchd.cli.terminal import echo
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
 from launchd.client.job_file import parse_job_name
@@ -109,9 +110,9 @@ def launch(
     with queue_server(url, state_dir) as server:
         submission = _push(server, queue, resolve_entity(server, entity), spec, source, number)
         if at_once:
-            click.echo(submission.item_id)
+            echo(submission.item_id)
             return
-        click.echo(f"Item {submission.item_id} in queue {queue!r} of {submission.entity!r}")
+        echo(f"Item {submission.item_id} in queue {queue!r} of {submission.entity!r}")
         context.exit(follow(server, submission))
 
 
