@@ -78,7 +78,7 @@ def _require_packages() -> None:
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"The queue server needs the Python package {error.name}, which is not installed here."
-            " Install all it needs with: pip install '.[server]' in the repository"
+            " Install all it needs with: pip install --require-hashes -r requirements/server.lock in the repository"
         ) from error
 
 
