@@ -10,7 +10,8 @@ import click
 from launchd.api.sources import DEFAULT_PROJECT
 from launchd.cli.errors import report_errors
 from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, JobOptions, NewJob, directory_job, image_job, repository_job
-from launchd.cli.options import entity_option, server_options
+from launchd.cli.left_out import show_left_out
+from launchd.cli.options import entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo
@@ -56,6 +57,7 @@ def job() -> None:
 @click.option("-b", "--build-context", help="Directory that an image is built in.")
 @click.option("-D", "--dockerfile", help="Dockerfile, within the code.")
 @click.option("-B", "--base-image", help="Image that the code is run in.")
+@include_option
 @project_option
 @entity_option
 @server_options
@@ -72,6 +74,7 @@ def create(
     build_context: str | None,
     dockerfile: str | None,
     base_image: str | None,
+    include: tuple[str, ...],
     project: str,
     entity: str | None,
     url: str | None,
@@ -97,7 +100,7 @@ def create(
         if kind == "git":
             new = repository_job(path, git_hash, options)
         elif kind == "code":
-            new = _upload_job(server, owner, project, Path(path), name, options)
+            new = _upload_job(server, owner, project, Path(path), name, options, include)
         else:
             new = image_job(path)
         created = create_job(
@@ -132,10 +135,17 @@ def _split_command(entry_point: str | None) -> tuple[str, ...]:
 
 
 def _upload_job(
-    server: QueueServer, entity: str, project: str, directory: Path, name: str | None, options: JobOptions
+    server: QueueServer,
+    entity: str,
+    project: str,
+    directory: Path,
+    name: str | None,
+    options: JobOptions,
+    include: tuple[str, ...],
 ) -> NewJob:
     code_name = f"code-{name or safe_name(directory.resolve().name)}"
-    artifact_id = upload_directory(server, entity, project, code_name, directory, (*IGNORED, *_NOT_CODE))
+    ignore = (*IGNORED, *_NOT_CODE)
+    artifact_id = upload_directory(server, entity, project, code_name, directory, ignore, include, show_left_out)
     return directory_job(directory, code_reference(artifact_id), code_name, options)
 
 

@@ -5,9 +5,11 @@ server's resolvers and store, the admission, the journal and the views are the r
 """
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +45,17 @@ class Way:
     def __init__(self, directory: Path) -> None:
         self.counts: Counter[str] = Counter()
         self._directory = directory
-        self._numbers = iter(range(10**9))
-        self.server = ServerUnderTest()
+        self._numbers = count()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with an empty server and an empty journal."""
+        directory = self._directory / str(next(self._numbers))
+        directory.mkdir()
+        self.server, self.harness = ServerUnderTest(), ControllerHarness(directory)
         agent = self.server.create_agent("incarnation", "machine")
         assert isinstance(agent, str)
         self._agent_id = agent
-        self.harness = self._agent()
-
-    def _agent(self) -> ControllerHarness:
-        directory = self._directory / str(next(self._numbers))
-        directory.mkdir()
-        return ControllerHarness(directory)
 
     def close(self) -> None:
         self.harness.close()
@@ -65,9 +67,10 @@ class Way:
             if claimed is not None:
                 self._claim(claimed)
                 self._acknowledge(claimed)
-        if len(list(self.harness.table)) > JOBS_PER_AGENT:
-            self.harness.close()
-            self.harness = self._agent()
+        if len(self.harness.table) > JOBS_PER_AGENT:
+            self.close()
+            shutil.rmtree(self.harness.directory)
+            self._begin()
 
     def _pushed(self, spec: dict[str, Any]) -> ClaimedItem | None:
         try:
