@@ -17,6 +17,15 @@ WITH_CLIENTS = $(if $(TEST_PATHS),$(if $(filter tests/compat%,$(TEST_PATHS)),$(I
 INSTALL_CLIENTS = $(MAKE) --no-print-directory clients || echo "W&B's clients are missing: the tests that drive them say so."
 RUN_TESTS = $(PYTEST) -n auto --dist loadgroup --durations=10
 
+# The extras with a lock file of their own in requirements/, which holds what the agent needs as well; that of the
+# development tools has the queue server, too.
+EXTRAS := server postgres bayes venv docker kubernetes aws gcp gpu dev
+COMPILE = $(BIN)/uv pip compile setup.cfg --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
+
+# Installs what the lock files say, and nothing else: a package with another hash is refused.
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
+INSTALL_TREE = $(INSTALL) --no-deps --no-build-isolation --editable .
+
 # The first interpreter on the PATH that is new enough.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -60,9 +69,13 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.dev ## Pin the newest compatible versions in requirements.lock
-	$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.11 --upgrade --no-header \
-		--quiet --output-file requirements.lock
+# One resolution of everything first, so that the versions of all lock files agree.
+lock: $(VENV)/.dev ## Pin the newest compatible versions, with their hashes, in requirements.lock and requirements/
+	@all=$$(mktemp) && trap 'rm -f "$$all"' EXIT && set -x && \
+		$(COMPILE) --all-extras --upgrade --output-file "$$all" && \
+		$(COMPILE) --extra build --constraint "$$all" --output-file requirements.lock && \
+		$(foreach extra,$(EXTRAS),$(COMPILE) $(addprefix --extra ,build $(extra) $(if $(filter dev,$(extra)),server postgres)) \
+			--constraint "$$all" --output-file requirements/$(extra).lock &&) true
 
 lock-client: $(VENV)/.dev ## Pin a version of W&B's client and its requirements for the tests (WANDB=0.31.0)
 	@echo "wandb[launch]==$(WANDB)" | $(BIN)/uv pip compile - --universal --python-version 3.11 --no-header --no-annotate \
@@ -72,15 +85,17 @@ clean: ## Remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Requirements of the agent and the queue server.
-$(VENV)/.run: setup.cfg requirements.lock | $(VENV)/bin/python
+$(VENV)/.run: setup.cfg requirements/server.lock | $(VENV)/bin/python
 	@echo "Installing launchd into $(VENV) (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[server]'
+	@$(INSTALL) --require-hashes -r requirements/server.lock
+	@$(INSTALL_TREE)
 	@touch $@
 
 # Requirements of the development tools; no cloud SDK.
-$(VENV)/.dev: setup.cfg requirements.lock | $(VENV)/bin/python
+$(VENV)/.dev: setup.cfg requirements/dev.lock | $(VENV)/bin/python
 	@echo "Installing launchd and its development tools into $(VENV) (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[server,postgres,dev]'
+	@$(INSTALL) --require-hashes -r requirements/dev.lock
+	@$(INSTALL_TREE)
 	@touch $@ $(VENV)/.run
 
 $(VENV)/wandb-%/.installed: tests/compat/requirements-wandb-%.txt | $(VENV)/.dev

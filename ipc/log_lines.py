@@ -8,6 +8,8 @@ import logging
 import time
 from typing import Any
 
+from ipc.visible_text import visible, visible_lines
+
 #: What every record has; anything else on it was given with ``extra``.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -25,7 +27,9 @@ class TextFormatter(logging.Formatter):
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         values = "".join(f" {name}={_shown(value)}" for name, value in fields(record).items())
         line = f"{moment}.{int(record.msecs):03} {record.levelname} {record.name}: {record.getMessage()}{values}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        # What an exception says may be another's word.
+        traceback = f"\n{visible_lines(self.formatException(record.exc_info))}" if record.exc_info else ""
+        return visible(line) + traceback
 
 
 def _shown(value: Any) -> str:

@@ -3,15 +3,17 @@
 The keys are those of W&B's launch spec. Where W&B's agent crashes on a null, this accepts it as absent.
 """
 
+import re
 import secrets
 import shlex
 import string
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from ipc.errors import InvalidSpec
+from ipc.spec_limits import check_limits, shown
 from ipc.targets import LOCAL_CONTAINER
 
 #: The ``uri`` of a sweep scheduler's item.
@@ -81,36 +83,92 @@ class RunSpec(msgspec.Struct, frozen=True):
         return self.uri.removeprefix(CODE_URI_PREFIX)
 
 
-class _Envelope(msgspec.Struct):
-    """The keys of a launch spec that an agent reads, as they stand in JSON where they say something."""
+#: A name, or another text of one line: a variable of a process holds it, and a sentence can quote it.
+_Line = Annotated[str, msgspec.Meta(max_length=4096)]
+_Name = Annotated[str, msgspec.Meta(max_length=1024)]
+_Word = Annotated[str, msgspec.Meta(max_length=128)]
 
-    entity: str = ""
-    project: str = ""
-    run_id: str | None = None
-    resource: str = LOCAL_CONTAINER
-    resource_args: dict[str, Any] = {}
+
+class _Docker(msgspec.Struct):
+    docker_image: _Line | None = None
+    user_id: int | None = None
+
+
+class _Registry(msgspec.Struct):
+    url: _Line | None = None
+
+
+class _Git(msgspec.Struct):
+    repo: _Line | None = None
+    version: _Line | None = None
+
+
+class _AdditionalService(msgspec.Struct):
+    config: dict[str, Any] | None = None
+
+
+class _Envelope(msgspec.Struct):
+    """The keys of W&B's launch spec with their types, as they stand in JSON where they say something.
+
+    What nothing here reads is typed as well: it goes to the journal, and back into the queue of a preempted run.
+    """
+
+    entity: _Word = ""
+    project: _Word = ""
+    run_id: _Word | None = None
+    resource: _Word = LOCAL_CONTAINER
+    resource_args: dict[str, dict[str, Any] | None] = {}
     overrides: dict[str, Any] = {}
-    git: GitSpec = GitSpec()
-    docker: dict[str, Any] = {}
-    uri: str | None = None
-    job: str | None = None
-    image_uri: str | None = None
-    name: str | None = None
-    author: str | None = None
-    sweep_id: str | None = None
+    git: _Git = msgspec.field(default_factory=_Git)
+    docker: _Docker = msgspec.field(default_factory=_Docker)
+    uri: _Line | None = None
+    job: _Line | None = None
+    image_uri: _Line | None = None
+    name: _Name | None = None
+    author: _Name | None = None
+    sweep_id: _Word | None = None
     resume_count: int = msgspec.field(default=0, name="_resume_count")
+    python_version: _Word | None = None
+    template_variables: dict[str, Any] = {}
+    priority: int | None = None
+    queue_entity: _Word | None = None
+    registry: _Registry | None = None
+    builder: dict[str, Any] = {}
+    additional_services: list[_AdditionalService] = []
+
+
+class _OverridesEnvelope(msgspec.Struct):
+    overrides: Overrides
+
+
+#: How msgspec says what is wrong, and where.
+_TYPE_ERROR = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`(?: - at `\$\.?(?P<place>.*)`)?")
+_LENGTH_ERROR = re.compile(r"Expected `str` of length <= (?P<most>\d+)(?: - at `\$\.?(?P<place>.*)`)?")
+
+#: The words of JSON's types for people, by msgspec's.
+_TYPES = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number with a fraction",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
 
 
 def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
     """Return the run spec in ``raw``, the JSON object popped from a queue.
 
     A missing ``run_id`` is drawn (8 characters, as W&B's agent draws it), a
-    missing ``resource`` is W&B's default ``local-container``.
+    missing ``resource`` is W&B's default ``local-container``. Keys that are not
+    W&B's are left alone.
 
     Raises:
-        InvalidSpec: naming the key that is wrong and why.
+        InvalidSpec: naming the key that is wrong, the type of its value, and the type that it must have.
     """
-    envelope = _convert(_non_empty(raw), _Envelope, "the run spec")
+    check_limits(raw)
+    envelope = _convert(_non_empty(raw), _Envelope)
     if not envelope.entity or not envelope.project:
         raise InvalidSpec("The run spec names no entity or no project.", hint="Launch it again with both set.")
     return RunSpec(
@@ -118,12 +176,12 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         project=envelope.project.lower(),
         run_id=envelope.run_id or draw_run_id(),
         resource=envelope.resource,
-        resource_args=envelope.resource_args,
+        resource_args={name: args for name, args in envelope.resource_args.items() if args is not None},
         overrides=_parse_overrides(envelope.overrides, envelope.uri == SCHEDULER_URI),
-        git=envelope.git,
+        git=GitSpec(envelope.git.repo, envelope.git.version),
         uri=envelope.uri,
         job=envelope.job,
-        docker_image=envelope.docker.get("docker_image") or envelope.image_uri,
+        docker_image=envelope.docker.docker_image or envelope.image_uri,
         name=envelope.name,
         author=envelope.author,
         sweep_id=envelope.sweep_id,
@@ -137,7 +195,7 @@ def draw_run_id() -> str:
 
 
 def _parse_overrides(overrides: Mapping[str, Any], is_scheduler: bool) -> Overrides:
-    parsed = _convert(_non_empty(overrides), Overrides, "overrides")
+    parsed = _convert({"overrides": _non_empty(overrides)}, _OverridesEnvelope).overrides
     if is_scheduler:
         parsed = msgspec.structs.replace(parsed, args=tuple(_unquoted(arg) for arg in parsed.args))
     return parsed
@@ -157,8 +215,19 @@ def _unquoted(word: str) -> str:
     return words[0] if len(words) == 1 and word[0] in "'\"" else word
 
 
-def _convert(raw: dict[str, Any], wanted: type[T], where: str) -> T:
+def _convert(raw: dict[str, Any], wanted: type[T]) -> T:
     try:
         return msgspec.convert(raw, wanted)
     except msgspec.ValidationError as error:
-        raise InvalidSpec(f"Something is wrong in {where}: {error}.", hint="Correct it and launch again.") from error
+        raise InvalidSpec(_sentence(str(error)), hint="Correct it and launch again.") from error
+
+
+def _sentence(problem: str) -> str:
+    """Return what msgspec says is wrong as a sentence for people."""
+    if found := _TYPE_ERROR.fullmatch(problem):
+        wanted = " or ".join(_TYPES.get(word, word) for word in found["wanted"].split(" | ") if word != "null")
+        given = _TYPES.get(found["given"], found["given"])
+        return f"{shown(found['place'] or 'this')} in the run spec is {given}, and must be {wanted}."
+    if found := _LENGTH_ERROR.fullmatch(problem):
+        return f"{shown(found['place'] or 'this')} in the run spec has more than {found['most']} characters."
+    return f"Something is wrong in the run spec: {problem}."

@@ -1,8 +1,11 @@
 """Numbers, times and names as text for people, for the command line and for systemd's status line. Pure functions."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+
+#: The most names in a sentence.
+MOST_NAMES = 10
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -44,8 +47,14 @@ def format_minute(moment: datetime | None) -> str:
 
 
 def one_line(text: str | None) -> str:
-    """Return ``text`` without line breaks and other characters that would break a table."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
+    """Return ``text`` in one line: what separates words and lines becomes single spaces."""
+    return " ".join((text or "").split())
+
+
+def join_some(names: Sequence[str]) -> str:
+    """Return names separated by commas, of many the first ten: ``a, b and 3 more``."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def join_names(names: Iterable[str]) -> str:

@@ -43,9 +43,9 @@ def admit(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -
         submitter_key = _take_key(raw)
         spec = parse_run_spec(raw)
     except JobError as error:
-        return Rejected(_record(item, UNREADABLE, raw, agent_id, context, now), error)
+        return Rejected(unreadable(item, agent_id, context, now), error)
     job = msgspec.structs.replace(
-        _record(item, spec, raw, agent_id, context, now), submitter_key=submitter_key is not None
+        _record(item, spec, json.dumps(raw), agent_id, context, now), submitter_key=submitter_key is not None
     )
     refusal = context.refusal(spec, item.queue)
     if refusal is not None:
@@ -55,7 +55,7 @@ def admit(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -
 
 def unreadable(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -> JobRecord:
     """Return the record of an item whose run spec cannot be read, so that the item can be failed."""
-    return _record(item, UNREADABLE, {}, agent_id, context, now)
+    return _record(item, UNREADABLE, "", agent_id, context, now)
 
 
 def _take_key(raw: dict[str, object]) -> str | None:
@@ -69,7 +69,7 @@ def _take_key(raw: dict[str, object]) -> str | None:
 
 
 def _record(
-    item: ClaimedItem, spec: RunSpec, raw: dict[str, object], agent_id: str, context: AgentContext, now: float
+    item: ClaimedItem, spec: RunSpec, raw_spec: str, agent_id: str, context: AgentContext, now: float
 ) -> JobRecord:
     return JobRecord(
         item_id=item.item_id,
@@ -78,7 +78,7 @@ def _record(
         name=workload_name(context.base_url, item.item_id, attempt=1),
         attempt=1,
         spec=spec,
-        raw_spec=json.dumps(raw),
+        raw_spec=raw_spec,
         claimed_at=now,
         lease=item.lease,
         state_at=now,

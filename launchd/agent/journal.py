@@ -93,6 +93,10 @@ class JournalError(Exception):
     """The journal cannot be opened, read or written; the message says why and what to do."""
 
 
+class UnreadableRecord(Exception):
+    """A job's record is not written, for it could not be read again; the message says why."""
+
+
 class Delivery(msgspec.Struct, frozen=True):
     """Something the queue server has to be told, until it has been: a row of the outbox.
 
@@ -276,8 +280,12 @@ class Journal:
         self._change(_SET_META, key, value)
 
     def save(self, job: JobRecord) -> None:
-        """Keep ``job`` as it is now."""
-        self._change(_SAVE_JOB, job.item_id, job.is_over, self._next_number, _encode(job).decode())
+        """Keep ``job`` as it is now.
+
+        Raises:
+            UnreadableRecord: it could not be read again.
+        """
+        self._change(_SAVE_JOB, job.item_id, job.is_over, self._next_number, _readable_record(job))
         self._next_number += 1
         self._pending_jobs[job.item_id] = job
 
@@ -403,6 +411,16 @@ class Journal:
 def _given(numbers: Iterable[object]) -> tuple[int, ...]:
     # A record of another version may hold anything.
     return tuple(number for number in numbers if type(number) is int)
+
+
+def _readable_record(job: JobRecord) -> str:
+    """Return the record of ``job`` as it is kept; raises :class:`UnreadableRecord` for one that its reader refuses."""
+    try:
+        record = _encode(job)
+        _record_decoder.decode(record)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+        raise UnreadableRecord(f"The record of the job could not be read again: {error}") from error
+    return record.decode()
 
 
 def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from ipc.visible_text import visible
 from launchd.agent.failure_log import error_text
 from launchd.api.access import Access, WandbApi, as_access
 from launchd.api.coerce import as_mapping
@@ -129,7 +130,8 @@ class LaunchAgent:
         polling = f" polling on queues {','.join(self.queues)}," if has_free_slot else ""
         maximum = "inf" if limit < 0 else limit
         name = self._registration["name"]
-        sys.stdout.write(f"launch: agent {name}{polling} running {running} of at most {maximum} jobs\n")
+        line = f"launch: agent {name}{polling} running {running} of at most {maximum} jobs"
+        sys.stdout.write(f"{visible(line)}\n")
 
     @translate_errors()
     def update_status(self, status: str) -> None:

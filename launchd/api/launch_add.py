@@ -20,6 +20,7 @@ from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.job_file import parse_job_name
 from launchd.client.jobs import JOB_TYPE, require_version
 from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail, QueueServer
+from launchd.humanize import join_some
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ def launch_add(
     """Put a job into a queue and return at once: one of `uri`, `job`, `docker_image`, or a command alone.
 
     Args:
-        uri: URL of a git repository; a directory of this machine, whose files are uploaded; or the address of a run
+        uri: URL of a git repository; a directory of this machine, whose files are uploaded, but for those that may
+            hold secrets (`.env`, `.netrc`, `*.key` and the like), of which a warning tells; or the address of a run
             that ran in a git repository, which is repeated with its commit and command.
         job: a job artifact, `ENTITY/PROJECT/NAME:ALIAS`; entity, project and alias have defaults.
         config: keys of a run spec (`resource_args`, `overrides`, ...); any other key is the run's configuration.
@@ -131,10 +133,17 @@ def complete_spec(access: Access, spec: dict[str, Any], directory: Path | None) 
         return spec
     server = access.queue_server
     try:
-        artifact = upload_directory(server, spec["entity"], spec["project"], artifact_name(directory), directory)
+        name = artifact_name(directory)
+        artifact = upload_directory(
+            server, spec["entity"], spec["project"], name, directory, on_left_out=_warn_of_left_out
+        )
     except OSError as error:
         raise LaunchError(f"The directory {directory} cannot be read: {error}.") from error
     return spec | {"uri": f"{CODE_URI_PREFIX}{artifact}"}
+
+
+def _warn_of_left_out(names: Sequence[str]) -> None:
+    log.warning("Files that may hold secrets are not uploaded: %s.", join_some(names))
 
 
 def priority_number(priority: int | str) -> int:

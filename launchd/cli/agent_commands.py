@@ -7,6 +7,7 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
+from launchd.cli.terminal import echo
 from launchd.humanize import format_jobs, jobs_run_on
 
 
@@ -17,7 +18,7 @@ def drain(config_path: str | None, state_dir: Path | None) -> None:
     """Drain the agent: it takes no more jobs, and ends when its jobs are over."""
     response = ask_agent(runtime_dir(config_path, state_dir), command="drain")
     jobs = int(response.get("jobs") or 0)
-    click.echo(f"The agent takes no more jobs and ends after {format_jobs(jobs)}." if jobs else "The agent ends.")
+    echo(f"The agent takes no more jobs and ends after {format_jobs(jobs)}." if jobs else "The agent ends.")
 
 
 @click.command()
@@ -28,7 +29,7 @@ def detach(config_path: str | None, state_dir: Path | None) -> None:
     directory = runtime_dir(config_path, state_dir)
     jobs = len(ask_agent(directory, command="status")["status"]["jobs"])
     ask_agent(directory, command="detach")
-    click.echo(f"The agent ends; {jobs_run_on(jobs)}." if jobs else "The agent ends.")
+    echo(f"The agent ends; {jobs_run_on(jobs)}." if jobs else "The agent ends.")
 
 
 @click.command()
@@ -37,4 +38,4 @@ def detach(config_path: str | None, state_dir: Path | None) -> None:
 def reload(config_path: str | None, state_dir: Path | None) -> None:
     """Make the agent read its configuration again; if it cannot be used, the old one stays in force."""
     ask_agent(runtime_dir(config_path, state_dir), command="reload")
-    click.echo("The agent has read its configuration again.")
+    echo("The agent has read its configuration again.")

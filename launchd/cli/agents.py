@@ -7,7 +7,8 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.options import entity_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
-from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.tables import table, terminal_width
+from launchd.cli.terminal import Span, echo
 from launchd.client.queue_server import Agent
 from launchd.humanize import format_minute, join_names
 
@@ -24,20 +25,20 @@ def agents(entity: str | None, url: str | None, state_dir: Path | None) -> None:
     with queue_server(url, state_dir) as server:
         registered = server.agents(resolve_entity(server, entity))
     if not registered:
-        click.echo("The queue server knows no agents.")
+        echo("The queue server knows no agents.")
         return
-    click.echo("\n".join(table(HEADERS, [_row(agent) for agent in registered], terminal_width())))
+    echo(*table(HEADERS, [_row(agent) for agent in registered], terminal_width()))
 
 
-def _row(agent: Agent) -> list[Cell]:
+def _row(agent: Agent) -> list[Span]:
     status = agent_status(agent)
     return [
-        Cell(agent.id),
-        Cell(agent.name),
-        Cell(status, COLOURS.get(status)),
-        Cell(format_minute(agent.created_at)),
-        Cell(agent.hostname or "-"),
-        Cell(join_names(agent.queue_names)),
+        Span(agent.id),
+        Span(agent.name),
+        Span(status, COLOURS.get(status)),
+        Span(format_minute(agent.created_at)),
+        Span(agent.hostname or "-"),
+        Span(join_names(agent.queue_names)),
     ]
 
 

@@ -2,12 +2,12 @@
 
 import time
 
-import click
-
 from launchd.api.item_status import QUEUED, ItemStatus, Submission, describe_ending, fetch_status, poll_interval
 from launchd.cli.agents import agent_status
+from launchd.cli.terminal import echo
 from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
 from launchd.client.queue_server import QueueServer
+from launchd.humanize import one_line
 
 #: After this time in the queue, a warning is printed if no agent serves the queue.
 UNSERVED_WARNING_SECONDS = 5.0
@@ -28,19 +28,19 @@ def follow(server: QueueServer, submission: Submission) -> int:
         last = _Follower(server, submission).until_over()
     except KeyboardInterrupt:
         answer = server.stop_item(submission.item_id, "stopped by its submitter with Ctrl-C")
-        click.echo(f"\n{answer} See how it ends with: launchd logs -f {submission.item_id}", err=True)
+        echo("", f"{answer} See how it ends with: launchd logs -f {submission.item_id}", err=True)
         return INTERRUPTED
     if last.status == "finished":
         _print_output_hint(submission)
         return 0
-    click.echo(f"Error: The job {describe_ending(last.status, last.stage, last.message)}", err=True)
+    echo(f"Error: The job {describe_ending(last.status, last.stage, one_line(last.message))}", err=True)
     if last.stage == "run":
         _print_output_hint(submission)
     return 1
 
 
 def _print_output_hint(submission: Submission) -> None:
-    click.echo(f"Its output, on the host that ran it: launchd logs {submission.item_id}", err=True)
+    echo(f"Its output, on the host that ran it: launchd logs {submission.item_id}", err=True)
 
 
 class _Follower:
@@ -73,14 +73,14 @@ class _Follower:
     def _show(self, status: str, detail: str = "") -> None:
         if status != self._shown:
             self._shown = status
-            click.echo(f"{self._seconds():7.1f} s  {status}" + (f" ({detail})" if detail else ""))
+            echo(f"{self._seconds():7.1f} s  {status}" + (f" ({detail})" if detail else ""))
 
     def _warn_if_unserved(self, status: str) -> None:
         if status != QUEUED or self._warned or self._seconds() < UNSERVED_WARNING_SECONDS:
             return
         self._warned = True
         if not _is_served(self._server, self._submission):
-            click.echo(f"No agent takes jobs from queue {self._submission.queue!r} now; the item waits.", err=True)
+            echo(f"No agent takes jobs from queue {self._submission.queue!r} now; the item waits.", err=True)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started

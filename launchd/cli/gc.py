@@ -7,6 +7,7 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.options import server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
+from launchd.cli.terminal import echo
 from launchd.client.artifacts import collect_garbage
 
 
@@ -20,4 +21,4 @@ def gc(url: str | None, state_dir: Path | None) -> None:
     """
     with queue_server(url, state_dir) as server:
         done = collect_garbage(server)
-    click.echo(f"Removed {done.removed_files} files of {done.removed_bytes} bytes; {done.used_bytes} bytes are in use.")
+    echo(f"Removed {done.removed_files} files of {done.removed_bytes} bytes; {done.used_bytes} bytes are in use.")

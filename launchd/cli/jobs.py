@@ -10,9 +10,11 @@ import click
 from launchd.api.sources import DEFAULT_PROJECT
 from launchd.cli.errors import report_errors
 from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, JobOptions, NewJob, directory_job, image_job, repository_job
-from launchd.cli.options import entity_option, server_options
+from launchd.cli.left_out import show_left_out
+from launchd.cli.options import entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
-from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.tables import table, terminal_width
+from launchd.cli.terminal import Span, echo
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
 from launchd.client.jobs import create_job, download_job, list_jobs
@@ -55,6 +57,7 @@ def job() -> None:
 @click.option("-b", "--build-context", help="Directory that an image is built in.")
 @click.option("-D", "--dockerfile", help="Dockerfile, within the code.")
 @click.option("-B", "--base-image", help="Image that the code is run in.")
+@include_option
 @project_option
 @entity_option
 @server_options
@@ -71,6 +74,7 @@ def create(
     build_context: str | None,
     dockerfile: str | None,
     base_image: str | None,
+    include: tuple[str, ...],
     project: str,
     entity: str | None,
     url: str | None,
@@ -96,7 +100,7 @@ def create(
         if kind == "git":
             new = repository_job(path, git_hash, options)
         elif kind == "code":
-            new = _upload_job(server, owner, project, Path(path), name, options)
+            new = _upload_job(server, owner, project, Path(path), name, options, include)
         else:
             new = image_job(path)
         created = create_job(
@@ -107,7 +111,7 @@ def create(
             aliases=(*aliases, *new.aliases),
             description=description,
         )
-    click.echo(f"Job {created.name} {_OUTCOMES[created.outcome]}.")
+    echo(f"Job {created.name} {_OUTCOMES[created.outcome]}.")
 
 
 def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]) -> None:
@@ -131,10 +135,17 @@ def _split_command(entry_point: str | None) -> tuple[str, ...]:
 
 
 def _upload_job(
-    server: QueueServer, entity: str, project: str, directory: Path, name: str | None, options: JobOptions
+    server: QueueServer,
+    entity: str,
+    project: str,
+    directory: Path,
+    name: str | None,
+    options: JobOptions,
+    include: tuple[str, ...],
 ) -> NewJob:
     code_name = f"code-{name or safe_name(directory.resolve().name)}"
-    artifact_id = upload_directory(server, entity, project, code_name, directory, (*IGNORED, *_NOT_CODE))
+    ignore = (*IGNORED, *_NOT_CODE)
+    artifact_id = upload_directory(server, entity, project, code_name, directory, ignore, include, show_left_out)
     return directory_job(directory, code_reference(artifact_id), code_name, options)
 
 
@@ -151,10 +162,10 @@ def list_all(project: str, entity: str | None, url: str | None, state_dir: Path 
         if not found:
             require_entity(server, owner)
     if not found:
-        click.echo(f"There are no jobs in project {project!r} of {owner!r}. Make one with: launchd job create")
+        echo(f"There are no jobs in project {project!r} of {owner!r}. Make one with: launchd job create")
         return
-    rows = [[Cell(text) for text in _row(version)] for version in found]
-    click.echo("\n".join(table(("NAME", "VERSION", "ALIASES", "DESCRIPTION"), rows, terminal_width())))
+    rows = [[Span(text) for text in _row(version)] for version in found]
+    echo(*table(("NAME", "VERSION", "ALIASES", "DESCRIPTION"), rows, terminal_width()))
 
 
 def _row(version: ArtifactVersion) -> tuple[str, str, str, str]:
@@ -178,7 +189,7 @@ def describe(name: str, project: str, entity: str | None, url: str | None, state
         packages = Path(directory, FROZEN_FILE)
         count = len(packages.read_text(errors="replace").split()) if packages.is_file() else 0
     lines = [("Job", str(known)), *_described(found), ("Packages", str(count))]
-    click.echo("\n".join(f"{label + ':':<14} {text}" for label, text in lines if text))
+    echo(*(f"{label + ':':<14} {text}" for label, text in lines if text))
 
 
 def _described(found: JobFile) -> list[tuple[str, str | None]]:

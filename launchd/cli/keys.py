@@ -7,7 +7,8 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.options import server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
-from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.tables import table, terminal_width
+from launchd.cli.terminal import Span, echo
 from launchd.client.models import KeyDetail
 from launchd.humanize import format_minute, one_line
 
@@ -36,8 +37,8 @@ def create(description: str, role: str, user: str | None, url: str | None, state
     """
     with queue_server(url, state_dir) as server:
         secret = server.create_key(description, role.upper(), user)
-    click.echo("Keep this key well; it cannot be shown again.", err=True)
-    click.echo(secret)
+    echo("Keep this key well; it cannot be shown again.", err=True)
+    echo(secret)
 
 
 @key.command("list")
@@ -50,10 +51,10 @@ def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None
         owner = user or server.viewer().username or ""
         keys = server.keys(owner)
     if not keys:
-        click.echo(f"There are no API keys of {owner!r} that you may see.")
+        echo(f"There are no API keys of {owner!r} that you may see.")
         return
     headers = ("ID", "ROLE", "CREATED", "LAST USED", "DESCRIPTION")
-    click.echo("\n".join(table(headers, [_row(detail) for detail in keys], terminal_width())))
+    echo(*table(headers, [_row(detail) for detail in keys], terminal_width()))
 
 
 @key.command()
@@ -64,10 +65,10 @@ def revoke(key_id: str, url: str | None, state_dir: Path | None) -> None:
     """Revoke the API key with the id KEY_ID: it stops working at once."""
     with queue_server(url, state_dir) as server:
         server.revoke_key(key_id)
-    click.echo(f"API key {key_id} was revoked.")
+    echo(f"API key {key_id} was revoked.")
 
 
-def _row(detail: KeyDetail) -> list[Cell]:
+def _row(detail: KeyDetail) -> list[Span]:
     texts = (
         detail.id,
         detail.role.lower(),
@@ -75,4 +76,4 @@ def _row(detail: KeyDetail) -> list[Cell]:
         format_minute(detail.last_used_at),
         one_line(detail.description),
     )
-    return [Cell(text) for text in texts]
+    return [Span(text) for text in texts]

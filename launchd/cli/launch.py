@@ -15,8 +15,10 @@ from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow
 from launchd.cli.json_args import json_mapping
 from launchd.cli.launch_target import Target, build_run_spec, find_target
-from launchd.cli.options import entity_option, server_options
+from launchd.cli.left_out import show_left_out
+from launchd.cli.options import entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
+from launchd.cli.terminal import echo
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
 from launchd.client.job_file import parse_job_name
@@ -71,6 +73,7 @@ class CommandAfterDashes(click.Command):
 @click.option("--git-version", metavar="REF", help="Branch, tag or commit of the repository.")
 @click.option("--priority", type=click.Choice(list(PRIORITIES)), help="Priority in the queue.")
 @click.option("-r", "--resource", help="Resource that runs the job [default: the queue's].")
+@include_option
 @entity_option
 @server_options
 @click.pass_context
@@ -88,6 +91,7 @@ def launch(
     git_version: str | None,
     priority: str | None,
     resource: str | None,
+    include: tuple[str, ...],
     entity: str | None,
     url: str | None,
     state_dir: Path | None,
@@ -95,7 +99,8 @@ def launch(
     """Launch a job through a queue and wait until it is over.
 
     TARGET is a directory, whose files are uploaded, or the URL of a git repository (https, ssh, user@host:path, file).
-    Without TARGET, COMMAND runs in an empty directory. JOB is one of `launchd job create` or `wandb job create`.
+    Files that may hold secrets, such as .env, .netrc, *.key or what is in .ssh, are not uploaded unless --include names
+    them. Without TARGET, COMMAND runs in an empty directory. JOB is one of `launchd job create` or `wandb job create`.
 
     Exit code 0: the job has finished; 1: it failed or was stopped, or could not be launched; 130: Ctrl-C, which stops
     the job.
@@ -107,11 +112,11 @@ def launch(
     spec = build_run_spec(source, json_mapping(config, "--config"), flags)
     number = None if priority is None else PRIORITIES[priority]
     with queue_server(url, state_dir) as server:
-        submission = _push(server, queue, resolve_entity(server, entity), spec, source, number)
+        submission = _push(server, queue, resolve_entity(server, entity), spec, source, include, number)
         if at_once:
-            click.echo(submission.item_id)
+            echo(submission.item_id)
             return
-        click.echo(f"Item {submission.item_id} in queue {queue!r} of {submission.entity!r}")
+        echo(f"Item {submission.item_id} in queue {queue!r} of {submission.entity!r}")
         context.exit(follow(server, submission))
 
 
@@ -130,7 +135,13 @@ def _entry_point(given: str | None, command: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _push(
-    server: QueueServer, queue: str, entity: str, spec: dict[str, Any], target: Target, priority: int | None
+    server: QueueServer,
+    queue: str,
+    entity: str,
+    spec: dict[str, Any],
+    target: Target,
+    include: tuple[str, ...],
+    priority: int | None,
 ) -> Submission:
     detail = server.queue(entity, queue)
     if detail is None:
@@ -142,7 +153,9 @@ def _push(
     spec = defaults | spec | {"resource": spec.get("resource") or detail.resource_type or DEFAULT_RESOURCE}
     if target.directory is not None:
         name = artifact_name(target.directory)
-        artifact_id = upload_directory(server, entity, spec["project"], name, target.directory)
+        artifact_id = upload_directory(
+            server, entity, spec["project"], name, target.directory, include=include, on_left_out=show_left_out
+        )
         spec["uri"] = f"{CODE_URI_PREFIX}{artifact_id}"
     return Submission(server.push(entity, queue, spec, priority=priority), entity, queue, spec["project"])
 

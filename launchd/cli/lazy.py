@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from launchd.cli.terminal import visible_errors
+
 
 class LazyGroup(click.Group):
     """A group whose ``paths`` have the dotted path and the summary of each command."""
@@ -13,6 +15,16 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, paths: Mapping[str, tuple[str, str]], **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._paths = paths
+
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        """Read the arguments before the command."""
+        with visible_errors():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with visible_errors():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of the commands, in the order of ``paths``."""

@@ -12,6 +12,7 @@ from launchd.cli.errors import report_errors
 from launchd.cli.login_files import write_base_url, write_key
 from launchd.cli.options import server_options
 from launchd.cli.server_client import REMOTE_ERRORS
+from launchd.cli.terminal import echo
 from launchd.client.credentials import find_base_url
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.models import Viewer
@@ -45,10 +46,10 @@ def login(key: str | None, host: str | None) -> None:
     with closing(QueueServer(address, key)) as server:
         viewer = server.viewer()
     files = f"{write_key(address, key, os.environ)} and {write_base_url(address, os.environ)}"
-    click.echo(f"Logged in at {address} as {viewer.username}. Key and address are in {files}.")
+    echo(f"Logged in at {address} as {viewer.username}. Key and address are in {files}.")
     for name in _OVERRIDING_VARIABLES:
         if os.environ.get(name):
-            click.echo(f"{name} is set and goes before them.", err=True)
+            echo(f"{name} is set and goes before them.", err=True)
 
 
 @click.command()
@@ -59,18 +60,13 @@ def whoami(url: str | None, state_dir: Path | None) -> None:
     address, key = resolve_endpoint(url, state_dir, os.environ)
     with closing(QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))) as server:
         viewer = server.viewer()
-    for line in (
-        _identity_lines(viewer),
-        f"server  {address.url} (from {address.origin})",
-        f"key     from {key.origin}",
-    ):
-        click.echo(line)
+    echo(*_identity_lines(viewer), f"server  {address.url} (from {address.origin})", f"key     from {key.origin}")
 
 
-def _identity_lines(viewer: Viewer) -> str:
+def _identity_lines(viewer: Viewer) -> list[str]:
     # The server lists the user's own entity among the teams.
     teams = join_names(team for team in viewer.teams if team != viewer.username)
-    return f"user    {viewer.username}\nentity  {viewer.entity or '-'}\nteams   {teams}"
+    return [f"user    {viewer.username}", f"entity  {viewer.entity or '-'}", f"teams   {teams}"]
 
 
 def _read_key(address: str) -> str:

@@ -1,19 +1,24 @@
-"""`launchd logs`: prints a job's output from its files, unchanged."""
+"""`launchd logs`: prints a job's output from its files, unchanged, or the log of its worker, made visible."""
 
+import codecs
 import sys
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
 from ipc.states import TERMINAL_STATES
+from ipc.visible_text import visible_lines
 from launchd.agent.journal import JournalError
 from launchd.agent.output_reader import OutputReader
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations
 from launchd.cli.local_jobs import LocalJob, fetch_job, find_local_job
 from launchd.cli.options import agent_options
+from launchd.cli.terminal import echo
 
 POLL_SECONDS = 0.2
 
@@ -33,35 +38,37 @@ Examples:
 def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_dir: Path | None) -> None:
     """Print the output of a job of this host, named by its item or its run id, unchanged.
 
+    A job's output may hold sequences that a terminal obeys; in the log of a worker they are shown as escapes.
     Where no agent runs, the output is found by the agent's journal.
     """
     job = find_local_job(agent_locations(config_path, state_dir), item)
     _warn_without_agent(job)
-    reader = OutputReader(job.directory / (WORKER_LOG_FILE if worker else OUTPUT_FILE))
-    if _copy(reader) == 0 and not follow:
-        yet = "" if job.has_ended else " yet"
-        nothing = "The log of the job's worker is empty" if worker else "The job has no output"
-        click.echo(f"{nothing}{yet} (the job {_state_phrase(job)}).", err=True)
-    if follow:
-        _follow(reader, job)
+    with closing(OutputReader(job.directory / (WORKER_LOG_FILE if worker else OUTPUT_FILE))) as reader:
+        copy = _copier(reader, as_text=worker)
+        if copy() == 0 and not follow:
+            yet = "" if job.has_ended else " yet"
+            nothing = "The log of the job's worker is empty" if worker else "The job has no output"
+            echo(f"{nothing}{yet} (the job {_state_phrase(job)}).", err=True)
+        if follow:
+            _follow(copy, job)
 
 
-def _follow(reader: OutputReader, job: LocalJob) -> None:
+def _follow(copy: Callable[[], int], job: LocalJob) -> None:
     while not job.has_ended:
         time.sleep(POLL_SECONDS)
         # Fetched before the last read, so that all output up to the job's end is copied.
         before, job = job, fetch_job(job.location, job.item_id)
         if before.no_answer is None:
             _warn_without_agent(job)
-        _copy(reader)
+        copy()
         if job.has_ended and job.no_answer is not None:
-            click.echo(f"The job {_state_phrase(job)}.", err=True)
+            echo(f"The job {_state_phrase(job)}.", err=True)
 
 
 def _warn_without_agent(job: LocalJob) -> None:
     """Print that the agent did not answer, which matters to a user who examines a job that hangs."""
     if job.no_answer is not None:
-        click.echo(f"{job.no_answer} What follows is from the job's files; the job {_state_phrase(job)}.", err=True)
+        echo(f"{job.no_answer} What follows is from the job's files; the job {_state_phrase(job)}.", err=True)
 
 
 def _state_phrase(job: LocalJob) -> str:
@@ -70,9 +77,22 @@ def _state_phrase(job: LocalJob) -> str:
     return f"is {job.phase}"
 
 
-def _copy(reader: OutputReader) -> int:
-    copied = 0
-    for chunk in reader.read():
-        copied += sys.stdout.buffer.write(chunk)
-    sys.stdout.buffer.flush()
-    return copied
+def _copier(reader: OutputReader, *, as_text: bool) -> Callable[[], int]:
+    """Return a function that prints what is new, and returns the number of its bytes."""
+    changed = _visible_pieces() if as_text else bytes
+
+    def copy() -> int:
+        copied = 0
+        for chunk in reader.read():
+            copied += len(chunk)
+            sys.stdout.buffer.write(changed(chunk))
+        sys.stdout.buffer.flush()
+        return copied
+
+    return copy
+
+
+def _visible_pieces() -> Callable[[bytes], bytes]:
+    """Return a function that makes the pieces of a text visible, one after the other."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    return lambda piece: visible_lines(decoder.decode(piece)).encode()

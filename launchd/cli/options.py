@@ -24,6 +24,13 @@ config_option = click.option("-c", "--config", "config_path", metavar="FILE", he
 
 entity_option = click.option("-e", "--entity", help="Whose queues are meant [default: WANDB_ENTITY, yours].")
 
+include_option = click.option(
+    "--include",
+    multiple=True,
+    metavar="NAME",
+    help="File or directory to upload though it may hold secrets: a name, path or pattern; may be repeated.",
+)
+
 
 def server_options(command: F) -> F:
     """Give a command the options that choose the queue server: ``url`` and ``state_dir``."""

@@ -1,6 +1,5 @@
 """`launchd outbox`: shows what this host's agent still has to tell the queue server, and sends refused rows again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
-from launchd.cli.tables import Cell, cut, table, terminal_width
+from launchd.cli.tables import cut, table, terminal_width
+from launchd.cli.terminal import Line, Span, echo, echo_json
 from launchd.humanize import format_age, one_line
 
 #: The widest that a summary is shown beside the reason of a refusal; `--json` has all of it.
@@ -44,9 +44,9 @@ def list_all(as_json: bool = False, config_path: str | None = None, state_dir: P
     response = ask_agent(runtime_dir(config_path, state_dir), command="outbox")
     waiting, dead = response["waiting"], response["dead"]
     if as_json:
-        click.echo(json.dumps({"waiting": waiting, "dead": dead}, indent=2))
+        echo_json({"waiting": waiting, "dead": dead})
     else:
-        click.echo("\n".join(outbox_lines(waiting, dead, terminal_width())))
+        echo(*outbox_lines(waiting, dead, terminal_width()))
 
 
 @outbox.command()
@@ -63,39 +63,39 @@ def retry(ids: tuple[int, ...], is_all: bool, config_path: str | None, state_dir
     if retried < len(set(ids)):
         others = f"{_rows(retried)} sent again. The others" if retried else "These rows"
         raise click.ClickException(f"{others} are not among what the server does not take: see launchd outbox")
-    click.echo(f"{_rows(retried)} sent again. See the outcome with: launchd outbox")
+    echo(f"{_rows(retried)} sent again. See the outcome with: launchd outbox")
 
 
 def _rows(number: int) -> str:
     return "1 row is" if number == 1 else f"{number} rows are"
 
 
-def outbox_lines(waiting: Sequence[Mapping[str, Any]], dead: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+def outbox_lines(waiting: Sequence[Mapping[str, Any]], dead: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     """Return the whole view for a terminal of ``width`` columns."""
     parts = [_waiting(waiting, width) if waiting else [], _dead(dead, width) if dead else []]
     lines = [line for part in parts if part for line in ("", *part)][1:]
     return lines or ["The queue server has been told everything."]
 
 
-def _waiting(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
-    cells = [[*_begin(row), Cell(format_age(row["created_seconds"])), Cell(one_line(row["summary"]))] for row in rows]
-    title = click.style("Waiting for the queue server", bold=True)
-    return [title, *table(["ID", "ITEM", "KIND", "AGE", "SAYS"], cells, width, "  ")]
+def _waiting(rows: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
+    cells = [[*_begin(row), Span(format_age(row["created_seconds"])), Span(one_line(row["summary"]))] for row in rows]
+    title = Span("Waiting for the queue server", bold=True)
+    return [[title], *table(["ID", "ITEM", "KIND", "AGE", "SAYS"], cells, width, "  ")]
 
 
-def _dead(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+def _dead(rows: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     cells = [
         [
             *_begin(row),
-            Cell(format_age(row["refused_seconds"])),
-            Cell(cut(one_line(row["summary"]), SUMMARY_WIDTH)),
-            Cell(one_line(row["reason"]), "red"),
+            Span(format_age(row["refused_seconds"])),
+            Span(cut(one_line(row["summary"]), SUMMARY_WIDTH)),
+            Span(one_line(row["reason"]), "red"),
         ]
         for row in rows
     ]
-    title = click.style("Not taken by the queue server", bold=True)
-    return [title, *table(["ID", "ITEM", "KIND", "AGO", "SAYS", "REASON"], cells, width, "  ")]
+    title = Span("Not taken by the queue server", bold=True)
+    return [[title], *table(["ID", "ITEM", "KIND", "AGO", "SAYS", "REASON"], cells, width, "  ")]
 
 
-def _begin(row: Mapping[str, Any]) -> list[Cell]:
-    return [Cell(str(row["id"])), Cell(row["item_id"]), Cell(row["kind"])]
+def _begin(row: Mapping[str, Any]) -> list[Span]:
+    return [Span(str(row["id"])), Span(row["item_id"]), Span(row["kind"])]

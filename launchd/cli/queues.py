@@ -10,7 +10,8 @@ from launchd.cli.errors import report_errors
 from launchd.cli.json_args import json_mapping
 from launchd.cli.options import entity_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
-from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.tables import table, terminal_width
+from launchd.cli.terminal import Span, echo
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail
 from launchd.humanize import one_line
@@ -42,7 +43,7 @@ def create(
             raise Refused(f"There is a queue {name!r} of {owner!r} already.")
         mode = "V0" if priorities else "DISABLED"
         server.create_queue(owner, name, resource=resource, config=arguments, prioritization=mode)
-    click.echo(f"Queue {name!r} of {owner!r} was created.")
+    echo(f"Queue {name!r} of {owner!r} was created.")
 
 
 @queue.command("list")
@@ -57,10 +58,10 @@ def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> 
         if not details:
             require_entity(server, owner)
     if not details:
-        click.echo(f"There are no queues of {owner!r}. Create one with: launchd queue create NAME")
+        echo(f"There are no queues of {owner!r}. Create one with: launchd queue create NAME")
         return
-    rows = [[Cell(text) for text in _summary(detail)] for detail in details]
-    click.echo("\n".join(table(("NAME", "RESOURCE", "WAITING", "TAKEN", "PRIORITIES"), rows, terminal_width())))
+    rows = [[Span(text) for text in _summary(detail)] for detail in details]
+    echo(*table(("NAME", "RESOURCE", "WAITING", "TAKEN", "PRIORITIES"), rows, terminal_width()))
 
 
 @queue.command()
@@ -78,10 +79,10 @@ def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: 
             raise Refused(f"There is no queue {name!r} of {owner!r}.")
         items = server.queue_items(owner, name, limit)
     _, resource, waiting, taken, priorities = _summary(detail)
-    click.echo(f"Queue {name!r} of {owner!r}: {resource}, {waiting} waiting, {taken} taken, priorities: {priorities}")
+    echo(f"Queue {name!r} of {owner!r}: {resource}, {waiting} waiting, {taken} taken, priorities: {priorities}")
     if items:
         rows = [_item_row(item) for item in items]
-        click.echo("\n".join(table(("ITEM", "STATE", "PRIORITY", "RUN", "CREATED", "REASON"), rows, terminal_width())))
+        echo(*table(("ITEM", "STATE", "PRIORITY", "RUN", "CREATED", "REASON"), rows, terminal_width()))
 
 
 @queue.command()
@@ -97,7 +98,7 @@ def delete(name: str, yes: bool, entity: str | None, url: str | None, state_dir:
         if not yes:
             click.confirm(f"Delete queue {name!r} of {owner!r} with all its items?", abort=True)
         server.delete_queue(owner, name)
-    click.echo(f"Queue {name!r} of {owner!r} was deleted.")
+    echo(f"Queue {name!r} of {owner!r} was deleted.")
 
 
 def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str]:
@@ -110,11 +111,11 @@ def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str]:
     )
 
 
-def _item_row(item: Item) -> list[Cell]:
+def _item_row(item: Item) -> list[Span]:
     priority = next((name for name, number in PRIORITIES.items() if number == item.priority), "-")
     created = item.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if item.created_at else "-"
     texts = (item.id, item.state.lower(), priority, item.associated_run_id or "-", created, one_line(item.message))
-    return [Cell(text) for text in texts]
+    return [Span(text) for text in texts]
 
 
 def _number(count: int | None) -> str:

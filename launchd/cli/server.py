@@ -8,6 +8,7 @@ import click
 
 from launchd.cli.database_url import VARIABLE, read_url, refuse_password
 from launchd.cli.errors import report_errors
+from launchd.cli.terminal import echo
 from launchd.daemon import logging as logs
 
 EXAMPLES = """\b
@@ -77,7 +78,7 @@ def _require_packages() -> None:
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"The queue server needs the Python package {error.name}, which is not installed here."
-            " Install all it needs with: pip install '.[server]' in the repository"
+            " Install all it needs with: pip install --require-hashes -r requirements/server.lock in the repository"
         ) from error
 
 
@@ -89,4 +90,4 @@ def _serve(**options: Any) -> None:
     from launchd.server.settings import ServerSettings  # noqa: PLC0415
 
     with report_errors(CannotStart):
-        serve(ServerSettings(**options), ready=click.echo)
+        serve(ServerSettings(**options), ready=echo)

@@ -1,6 +1,5 @@
 """`launchd status`: shows the status of this host's agent, once or continuously."""
 
-import json
 import shutil
 import time
 from pathlib import Path
@@ -14,11 +13,9 @@ from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import terminal_width
+from launchd.cli.terminal import Line, echo, echo_json, redraw
 
 WATCH_SECONDS = 1.0
-
-#: Escape sequences: cursor to the top left; clear the rest of the line; clear the screen below.
-TOP, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 @click.command()
@@ -35,10 +32,13 @@ def status(as_json: bool, watch: bool, config_path: str | None, state_dir: Path 
         _watch(directory)
         return
     values = ask_agent(directory, command="status")["status"]
-    click.echo(json.dumps(values, indent=2) if as_json else "\n".join(_lines(values)))
+    if as_json:
+        echo_json(values)
+    else:
+        echo(*_lines(values))
 
 
-def _lines(values: dict[str, Any]) -> list[str]:
+def _lines(values: dict[str, Any]) -> list[Line]:
     return status_lines(values, time.time(), terminal_width())
 
 
@@ -46,15 +46,13 @@ def _watch(directory: Path) -> None:
     click.clear()
     try:
         while True:
-            lines = _lines_or_error(directory)[: shutil.get_terminal_size().lines - 1]
-            end = f"{END_OF_LINE}\n"
-            click.echo(f"{TOP}{end.join(lines)}{END_OF_LINE}\n{END_OF_SCREEN}", nl=False)
+            redraw(_lines_or_error(directory)[: shutil.get_terminal_size().lines - 1])
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
-        click.echo()
+        echo()
 
 
-def _lines_or_error(directory: Path) -> list[str]:
+def _lines_or_error(directory: Path) -> list[Line]:
     try:
         return _lines(ask_agent(directory, command="status")["status"])
     except ControlError as error:

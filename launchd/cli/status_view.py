@@ -1,13 +1,13 @@
-"""The view of `launchd status`: lines of text from the control socket's response. Pure functions."""
+"""The view of `launchd status`: lines from the control socket's response. Pure functions."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
 from ipc.sizes import format_size
-from launchd.cli.tables import MIN_LAST_WIDTH, Cell, cut, styled, table
+from ipc.visible_text import visible
+from launchd.cli.tables import MIN_LAST_WIDTH, cut, table
+from launchd.cli.terminal import Line, Span
 from launchd.humanize import format_age, format_job_limit, format_jobs, format_seconds, join_names, one_line
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
@@ -31,7 +31,7 @@ _LABEL_WIDTH = 9
 RECENT_JOBS = 10
 
 
-def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]:
+def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[Line]:
     """Return the whole view for a terminal of ``width`` columns at the time ``now`` (seconds since the epoch)."""
     jobs, recent = status["jobs"], status["recent"]
     return [
@@ -47,38 +47,39 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[str]
     ]
 
 
-def _labelled(label: str, text: str, colour: str | None = PLAIN) -> str:
-    return click.style(label.ljust(_LABEL_WIDTH), fg="bright_black") + styled(text, colour)
+def _labelled(label: str, *text: Span) -> Line:
+    return [Span(label.ljust(_LABEL_WIDTH), "bright_black"), *text]
 
 
-def _labelled_lines(label: str, sentence: str | None, width: int, colour: str | None = PLAIN) -> list[str]:
+def _labelled_lines(label: str, sentence: str | None, width: int, colour: str | None = PLAIN) -> list[Line]:
     """Return the lines of a sentence, wrapped; none where there is no sentence."""
-    lines = textwrap.wrap(one_line(sentence), max(MIN_LAST_WIDTH, width - _LABEL_WIDTH))
-    return [_labelled(label if number == 0 else "", line, colour) for number, line in enumerate(lines)]
+    lines = textwrap.wrap(visible(one_line(sentence)), max(MIN_LAST_WIDTH, width - _LABEL_WIDTH))
+    return [_labelled(label if number == 0 else "", Span(line, colour)) for number, line in enumerate(lines)]
 
 
-def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[str]:
-    state = styled(agent["state"], COLOURS.get(agent["state"]))
+def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[Line]:
+    state = Span(agent["state"], COLOURS.get(agent["state"]))
     name = agent["name"] or agent["hostname"]
     known = f"{agent['id']}, " if agent["id"] else ""
-    about = f"{name} ({known}process {agent['pid']}), for {format_age(now - agent['started_at'])}"
+    about = f"  {name} ({known}process {agent['pid']}), for {format_age(now - agent['started_at'])}"
     queues = f"{join_names(agent['queues'])} of {agent['entity'] or '-'}, {format_job_limit(agent['max_jobs'])}"
     return [
-        _labelled("agent", "") + state + cut(f"  {about}", width - _LABEL_WIDTH - len(agent["state"])),
-        _labelled("queues", cut(queues, width - _LABEL_WIDTH)),
+        _labelled("agent", state, _cut(about, width - _LABEL_WIDTH - len(state.text))),
+        _labelled("queues", _cut(queues, width - _LABEL_WIDTH)),
     ]
 
 
-def _server(server: Mapping[str, Any], width: int) -> list[str]:
+def _cut(text: str, width: int) -> Span:
+    return Span(cut(visible(text), width))
+
+
+def _server(server: Mapping[str, Any], width: int) -> list[Line]:
     last = server["last_contact_seconds"]
     if server["reachable"]:
-        return [
-            _labelled("server", "")
-            + click.style("reachable", fg=GREEN)
-            + f"  {server['url']}, heard {format_age(last)} ago"
-        ]
+        heard = Span(f"  {server['url']}, heard {format_age(last)} ago")
+        return [_labelled("server", Span("reachable", GREEN), heard)]
     since = "never heard" if last is None else f"last heard {format_age(last)} ago"
-    first = _labelled("server", "") + click.style("away", fg=RED) + f"  {server['url']}, {since}"
+    first = _labelled("server", Span("away", RED), Span(f"  {server['url']}, {since}"))
     return [first, *_labelled_lines("", server["error"], width)]
 
 
@@ -86,28 +87,28 @@ def _unreadable(items: Sequence[str]) -> str | None:
     return f"not readable, and set aside: {', '.join(items)}" if items else None
 
 
-def _outbox(outbox: Mapping[str, Any]) -> list[str]:
+def _outbox(outbox: Mapping[str, Any]) -> list[Line]:
     waiting, dead = outbox["waiting"], outbox["dead"]
     oldest = f"{waiting} waiting, the oldest for {format_age(outbox['oldest_seconds'])}" if waiting else ""
     refused = f"{dead} not taken by the server: see launchd outbox" if dead else ""
     text = "; ".join(part for part in (oldest, refused) if part)
-    return [_labelled("outbox", text or "empty", RED if dead else YELLOW if waiting else PLAIN)]
+    return [_labelled("outbox", Span(text or "empty", RED if dead else YELLOW if waiting else PLAIN))]
 
 
-def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     rows = [
         [
-            Cell(job["item_id"]),
-            Cell(job["queue"]),
-            Cell(job["run_id"]),
-            Cell(f"{job['phase']} {format_age(job['phase_seconds'])}", COLOURS.get(job["phase"])),
-            Cell(format_age(job["age_seconds"])),
-            Cell(_about(job)),
+            Span(job["item_id"]),
+            Span(job["queue"]),
+            Span(job["run_id"]),
+            Span(f"{job['phase']} {format_age(job['phase_seconds'])}", COLOURS.get(job["phase"])),
+            Span(format_age(job["age_seconds"])),
+            Span(_about(job)),
         ]
         for job in jobs
     ]
-    title = click.style(format_jobs(len(jobs)), bold=True)
-    return [title, *table(["ITEM", "QUEUE", "RUN", "PHASE", "AGE", "ABOUT"], rows, width, "  ")]
+    title = Span(format_jobs(len(jobs)), bold=True)
+    return [[title], *table(["ITEM", "QUEUE", "RUN", "PHASE", "AGE", "ABOUT"], rows, width, "  ")]
 
 
 def _about(job: Mapping[str, Any]) -> str:
@@ -116,21 +117,21 @@ def _about(job: Mapping[str, Any]) -> str:
     return "; ".join(part for part in (name, attempt, one_line(job["message"])) if part)
 
 
-def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     rows = [
         [
-            Cell(job["item_id"]),
-            Cell(job["queue"]),
-            Cell(job["run_id"]),
-            Cell(job["phase"], COLOURS.get(job["phase"])),
-            Cell("-" if job["exit_code"] is None else str(job["exit_code"])),
-            Cell(format_age(job["phase_seconds"])),
-            Cell("; ".join(filter(None, (one_line(_reason(job)), _used(job))))),
+            Span(job["item_id"]),
+            Span(job["queue"]),
+            Span(job["run_id"]),
+            Span(job["phase"], COLOURS.get(job["phase"])),
+            Span("-" if job["exit_code"] is None else str(job["exit_code"])),
+            Span(format_age(job["phase_seconds"])),
+            Span("; ".join(filter(None, (one_line(_reason(job)), _used(job))))),
         ]
         for job in jobs
     ]
-    title = click.style("Ended last", bold=True)
-    return [title, *table(["ITEM", "QUEUE", "RUN", "OUTCOME", "EXIT", "AGO", "REASON"], rows, width, "  ")]
+    title = Span("Ended last", bold=True)
+    return [[title], *table(["ITEM", "QUEUE", "RUN", "OUTCOME", "EXIT", "AGO", "REASON"], rows, width, "  ")]
 
 
 def _used(job: Mapping[str, Any]) -> str:

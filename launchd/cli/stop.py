@@ -9,6 +9,7 @@ from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
+from launchd.cli.terminal import echo
 
 DEFAULT_REASON = "stopped from the command line"
 
@@ -36,9 +37,9 @@ def stop(item: str, reason: str, url: str | None, config_path: str | None, state
     except ControlError as error:
         _stop_at_server(item, reason, url, state_dir, error)
     else:
-        click.echo(f"Job {response['item']} is being stopped.")
+        echo(f"Job {response['item']} is being stopped.")
         if response.get("warning"):
-            click.echo(f"Warning: {response['warning']}", err=True)
+            echo(f"Warning: {response['warning']}", err=True)
 
 
 def _stop_at_server(item: str, reason: str, url: str | None, state_dir: Path | None, local: ControlError) -> None:
@@ -48,4 +49,4 @@ def _stop_at_server(item: str, reason: str, url: str | None, state_dir: Path | N
             raise click.ClickException(f"{local} The queue server at {server.base_url} knows no item {item} either.")
         if found.finished_at is not None:
             raise click.ClickException(f"Item {item} is over already: {found.status or found.state.lower()}.")
-        click.echo(f"Item {item}: {server.stop_item(item, reason)}")
+        echo(f"Item {item}: {server.stop_item(item, reason)}")

@@ -1,4 +1,4 @@
-"""Tables for a terminal, as lines of text: columns as wide as their content, the last one cut to the terminal's width.
+"""Tables for a terminal, as lines: columns as wide as their content, the last one cut to the terminal's width.
 
 Where the last column would be too narrow to read, its text has the next line to itself.
 """
@@ -6,9 +6,9 @@ Where the last column would be too narrow to read, its text has the next line to
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import click
+from ipc.visible_text import visible
+from launchd.cli.terminal import Line, Span
 
 GAP = "  "
 
@@ -25,52 +25,39 @@ OWN_LINE_INDENT = "    "
 UNLIMITED_WIDTH = 100_000
 
 
-class Cell(NamedTuple):
-    """A text and its colour, one of click's names."""
-
-    text: str
-    colour: str | None = None
-
-
 def terminal_width() -> int:
     """Return the columns of the terminal, :data:`UNLIMITED_WIDTH` where there is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED_WIDTH
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], width: int, indent: str = "") -> list[str]:
+def table(headers: Sequence[str], rows: Sequence[Sequence[Span]], width: int, indent: str = "") -> list[Line]:
     """Return the lines of a table; the last column is cut so that no line is longer than ``width``."""
-    widths = [max(len(cell.text) for cell in column) for column in zip(_cells(headers), *rows, strict=True)]
+    # What is obeyed by no terminal is wider than what is.
+    rows = [[cell._replace(text=visible(cell.text)) for cell in row] for row in rows]
+    columns = zip([Span(text) for text in headers], *rows, strict=True)
+    widths = [max(len(cell.text) for cell in column) for column in columns]
     used = len(indent) + sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
     widths[-1] = max(MIN_LAST_WIDTH, width - used)
-    lines = [_line([Cell(text, "bright_black") for text in headers], widths)]
+    lines = [_line([Span(text, "bright_black") for text in headers], widths)]
     for row in rows:
         lines += _lines(row, widths, width - len(indent))
-    return [indent + line for line in lines]
+    return [[Span(indent), *line] for line in lines]
 
 
-def _cells(texts: Sequence[str]) -> list[Cell]:
-    return [Cell(text) for text in texts]
-
-
-def _lines(cells: Sequence[Cell], widths: Sequence[int], width: int) -> list[str]:
+def _lines(cells: Sequence[Span], widths: Sequence[int], width: int) -> list[list[Span]]:
     *front, last = cells
     if len(last.text) <= widths[-1] or widths[-1] >= READABLE_WIDTH:
         return [_line(cells, widths)]
     return [
-        _line([*front, Cell("")], widths),
-        OWN_LINE_INDENT + styled(cut(last.text, width - len(OWN_LINE_INDENT)), last.colour),
+        _line([*front, Span("")], widths),
+        [Span(OWN_LINE_INDENT), last._replace(text=cut(last.text, width - len(OWN_LINE_INDENT)))],
     ]
 
 
-def _line(cells: Sequence[Cell], widths: Sequence[int]) -> str:
+def _line(cells: Sequence[Span], widths: Sequence[int]) -> list[Span]:
     *front, last = (cell._replace(text=cut(cell.text, width)) for cell, width in zip(cells, widths, strict=True))
     padded = [cell._replace(text=cell.text.ljust(width)) for cell, width in zip(front, widths, strict=False)]
-    return GAP.join(styled(*cell) for cell in (*padded, last)).rstrip()
-
-
-def styled(text: str, colour: str | None) -> str:
-    """Return ``text`` in ``colour``, unchanged for ``None``."""
-    return click.style(text, fg=colour) if colour else text
+    return [*(span for cell in padded for span in (cell, Span(GAP))), last]
 
 
 def cut(text: str, width: int) -> str:

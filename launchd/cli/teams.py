@@ -9,7 +9,8 @@ from launchd.cli.errors import report_errors
 from launchd.cli.keys import role_option
 from launchd.cli.options import server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
-from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.tables import table, terminal_width
+from launchd.cli.terminal import Span, echo
 from launchd.client.models import Member
 from launchd.humanize import one_line
 
@@ -30,7 +31,7 @@ def create(name: str, admin: str | None, url: str | None, state_dir: Path | None
     """Create a team."""
     with queue_server(url, state_dir) as server:
         server.create_team(name, admin)
-    click.echo(f"Team {name!r} was created.")
+    echo(f"Team {name!r} was created.")
 
 
 @team.command("list")
@@ -40,7 +41,7 @@ def list_teams(url: str | None, state_dir: Path | None) -> None:
     """List the entities you belong to, your own included."""
     with queue_server(url, state_dir) as server:
         for name in server.viewer().teams:
-            click.echo(name)
+            echo(name)
 
 
 @team.command()
@@ -66,7 +67,7 @@ def add(name: str, user: str, role: str, url: str | None, state_dir: Path | None
     """
     with queue_server(url, state_dir) as server:
         server.set_member(name, user, role.upper())
-    click.echo(f"{user!r} is {_article(role)} of team {name!r}.")
+    echo(f"{user!r} is {_article(role)} of team {name!r}.")
 
 
 @team.command()
@@ -78,7 +79,7 @@ def remove(name: str, user: str, url: str | None, state_dir: Path | None) -> Non
     """End a membership; a service account loses its keys too."""
     with queue_server(url, state_dir) as server:
         server.remove_member(name, user)
-    click.echo(f"{user!r} is no member of team {name!r} any more.")
+    echo(f"{user!r} is no member of team {name!r} any more.")
 
 
 @click.group("service-account")
@@ -100,8 +101,8 @@ def create_service_account(team_name: str, name: str, role: str, url: str | None
     with queue_server(url, state_dir) as server:
         server.create_service_account(team_name, name)
         key = server.create_key("first key", role.upper(), name)
-    click.echo(f"Service account {name!r} of team {team_name!r} was created. Its key:", err=True)
-    click.echo(key)
+    echo(f"Service account {name!r} of team {team_name!r} was created. Its key:", err=True)
+    echo(key)
 
 
 @service_account.command("list")
@@ -113,14 +114,14 @@ def list_service_accounts(team_name: str, url: str | None, state_dir: Path | Non
     with queue_server(url, state_dir) as server:
         accounts = [member for member in server.members(team_name) if member.account_type == SERVICE]
     if not accounts:
-        click.echo(f"Team {team_name!r} has no service accounts.")
+        echo(f"Team {team_name!r} has no service accounts.")
         return
     _print(accounts)
 
 
 def _print(members: Sequence[Member]) -> None:
-    rows = [[Cell(text) for text in _texts(member)] for member in members]
-    click.echo("\n".join(table(("NAME", "ROLE", "KIND", "EMAIL"), rows, terminal_width())))
+    rows = [[Span(text) for text in _texts(member)] for member in members]
+    echo(*table(("NAME", "ROLE", "KIND", "EMAIL"), rows, terminal_width()))
 
 
 def _texts(member: Member) -> tuple[str, ...]:

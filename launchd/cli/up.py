@@ -9,6 +9,7 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.local_stack import LocalStack
 from launchd.cli.options import state_dir_option
+from launchd.cli.terminal import Span, echo
 from launchd.client.errors import QueueServerError
 from launchd.humanize import format_job_limit, jobs_run_on
 from launchd.local.instance import InstanceInUse, InstanceNotRunning, LocalInstance, default_directory
@@ -42,14 +43,14 @@ def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
             if stack.start():
                 _print_next_steps(stack, instance)
                 _warn_of_root()
-            stack.supervise(click.echo)
+            stack.supervise(echo)
             jobs = stack.jobs()
-            click.echo("Stopping ...")
+            echo("Stopping ...")
         finally:
             stack.stop()
     if jobs:
         pronoun = "it" if jobs == 1 else "them"
-        click.echo(f"{jobs_run_on(jobs)}; the next `launchd up` adopts {pronoun}.")
+        echo(f"{jobs_run_on(jobs)}; the next `launchd up` adopts {pronoun}.")
 
 
 def _default_max_jobs() -> int:
@@ -58,26 +59,25 @@ def _default_max_jobs() -> int:
 
 def _warn_of_root() -> None:
     if os.geteuid() == 0:
-        click.secho(
+        text = (
             "Jobs run as root here, with all rights on this machine: run `launchd up` as another user, or a service "
-            "with launchd.policy.run_as_users.",
-            fg="yellow",
-            err=True,
+            "with launchd.policy.run_as_users."
         )
+        echo([Span(text, "yellow")], err=True)
 
 
 def _print_next_steps(stack: LocalStack, instance: LocalInstance) -> None:
-    title = click.style("launchd is up", fg="green", bold=True)
-    click.echo(f"{title}: queue server at {stack.url}, agent for {format_job_limit(stack.max_jobs)}\n")
-    click.echo("In another terminal:")
+    title = Span("launchd is up", "green", bold=True)
+    about = f": queue server at {stack.url}, agent for {format_job_limit(stack.max_jobs)}"
+    echo([title, Span(about)], "", "In another terminal:")
     if instance.directory != default_directory(os.environ):
-        click.echo(f"  export LAUNCHD_STATE_DIR={shlex.quote(str(instance.directory))}")
-    click.echo("  launchd launch -- echo hello     run a command")
-    click.echo("  launchd launch DIRECTORY         run main.py of a directory")
-    click.echo("  launchd status --watch           see the jobs\n")
+        echo(f"  export LAUNCHD_STATE_DIR={shlex.quote(str(instance.directory))}")
+    echo(
+        "  launchd launch -- echo hello     run a command",
+        "  launchd launch DIRECTORY         run main.py of a directory",
+        "  launchd status --watch           see the jobs",
+    )
     key_file = shlex.quote(str(instance.key_file))
-    click.echo(f"For W&B's own client, once for all:\n  launchd login --host {stack.url} < {key_file}")
-    click.echo(f"or in one terminal:\n  export WANDB_BASE_URL={stack.url}")
-    click.echo(f"  export WANDB_API_KEY=$(cat {key_file})\n")
-    click.echo(f"Logs:\n  {instance.server_log}\n  {instance.agent_log}\n")
-    click.echo("Ctrl-C to stop.")
+    echo("", "For W&B's own client, once for all:", f"  launchd login --host {stack.url} < {key_file}")
+    echo("or in one terminal:", f"  export WANDB_BASE_URL={stack.url}", f"  export WANDB_API_KEY=$(cat {key_file})")
+    echo("", "Logs:", f"  {instance.server_log}", f"  {instance.agent_log}", "", "Ctrl-C to stop.")

@@ -7,7 +7,8 @@ import click
 from launchd.cli.errors import report_errors
 from launchd.cli.options import server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
-from launchd.cli.tables import Cell, table, terminal_width
+from launchd.cli.tables import table, terminal_width
+from launchd.cli.terminal import Span, echo
 from launchd.client.models import UserDetail
 from launchd.humanize import one_line
 
@@ -27,8 +28,8 @@ def create(name: str, email: str, admin: bool, url: str | None, state_dir: Path 
     """Create a user, with an entity of the same name, and print their first API key; it cannot be shown again."""
     with queue_server(url, state_dir) as server:
         key = server.create_user(name, email, admin=admin)
-    click.echo(f"User {name!r} was created. Hand over this key, for `launchd login`:", err=True)
-    click.echo(key)
+    echo(f"User {name!r} was created. Hand over this key, for `launchd login`:", err=True)
+    echo(key)
 
 
 @user.command("list")
@@ -38,8 +39,8 @@ def list_users(url: str | None, state_dir: Path | None) -> None:
     """List the users: all of them for an administrator, else those of your teams."""
     with queue_server(url, state_dir) as server:
         found = server.users()
-    rows = [[Cell(text) for text in _texts(detail)] for detail in found]
-    click.echo("\n".join(table(("NAME", "KIND", "ENTITY", "EMAIL"), rows, terminal_width())))
+    rows = [[Span(text) for text in _texts(detail)] for detail in found]
+    echo(*table(("NAME", "KIND", "ENTITY", "EMAIL"), rows, terminal_width()))
 
 
 def _texts(user: UserDetail) -> tuple[str, ...]:

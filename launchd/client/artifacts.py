@@ -4,7 +4,7 @@ A download writes inside its directory alone, also where a server sends other na
 permission to execute; it is kept in the artifact's metadata.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -34,17 +34,28 @@ _metadata_decoder = msgspec.json.Decoder(_Metadata)
 
 
 def upload_directory(
-    server: QueueServer, entity: str, project: str, name: str, path: Path, ignore: Sequence[str] = IGNORED
+    server: QueueServer,
+    entity: str,
+    project: str,
+    name: str,
+    path: Path,
+    ignore: Sequence[str] = IGNORED,
+    include: Sequence[str] = (),
+    on_left_out: Callable[[Sequence[str]], None] | None = None,
 ) -> str:
     """Store the files of `path` as a new version of the code artifact `name`; returns the artifact's id.
 
-    Content that the server has already is not sent again.
+    Content that the server has already is not sent again. `on_left_out` is called, before anything is sent, with the
+    names of what is left out because it may hold secrets; what matches `include` is not left out.
 
     Raises:
         QueueServerError: as `errors.py` says; `Refused` also for a directory without files.
         OSError: a file cannot be read.
     """
-    files = list(list_code_files(path, ignore))
+    listing = list_code_files(path, ignore, include)
+    files = listing.files
+    if listing.left_out and on_left_out is not None:
+        on_left_out(listing.left_out)
     _check(files, path)
     executables = tuple(file.name for file in files if file.executable)
     artifact = NewArtifact(

@@ -1,13 +1,13 @@
 """The files of a directory that are uploaded as code, and their digests.
 
-Owns the list of names that are never code. It reads files alone.
+Owns the lists of names that are never code, and of those that may hold secrets. It reads files alone.
 """
 
 import hashlib
 import os
 import stat
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -32,6 +32,38 @@ IGNORED = (
     "node_modules",
     ".DS_Store",
 )
+
+#: Names of files and directories that may hold secrets, in lower case: they are uploaded on purpose alone.
+SECRETS = (
+    ".env",
+    ".env.*",
+    ".envrc",
+    ".netrc",
+    "_netrc",
+    ".pypirc",
+    ".npmrc",
+    ".git-credentials",
+    ".htpasswd",
+    ".pgpass",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
+    "*.pem",
+    "*.key",
+    "*.ppk",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.kdbx",
+    ".ssh",
+    ".aws",
+    ".azure",
+    ".gcloud",
+    ".gnupg",
+    ".kube",
+    ".docker",
+)
 VENV_MARK = "pyvenv.cfg"  # a directory with this file is a virtual environment
 
 
@@ -44,20 +76,58 @@ class CodeFile(msgspec.Struct, frozen=True):
     executable: bool
 
 
-def list_code_files(directory: Path, ignore: Sequence[str] = IGNORED) -> Iterator[CodeFile]:
-    """Yield the regular files of a directory, in order of their names, without those whose name matches `ignore`.
+class CodeListing(msgspec.Struct):
+    """The code files of a directory, and the names of what was left out because it may hold secrets, in order."""
+
+    files: list[CodeFile] = []
+    left_out: list[str] = []
+
+
+def list_code_files(directory: Path, ignore: Sequence[str] = IGNORED, include: Sequence[str] = ()) -> CodeListing:
+    """Return the regular files of a directory, in order of their names, without those whose name matches `ignore`.
 
     A link to a file counts as that file. Left out are links to directories, which may lead anywhere, dangling links,
-    sockets, devices, pipes and virtual environments. Raises `OSError` where something cannot be read.
+    sockets, devices, pipes and virtual environments; and what may hold :data:`SECRETS`, a link to it too, unless its
+    name or its path below the directory matches `include`. Raises `OSError` where something cannot be read.
     """
+    listing = CodeListing()
     for folder, folders, names in os.walk(directory, onerror=_raise):
         if VENV_MARK in names and Path(folder) != directory:
             folders.clear()
             continue
-        folders[:] = sorted(name for name in folders if not _matches(name, ignore))
+        is_left_out = _sorter(directory, Path(folder), (ignore, include), listing.left_out)
+        folders[:] = [name for name in sorted(folders) if not is_left_out(name)]
         for name in sorted(names):
-            if not _matches(name, ignore):
-                yield from _code_file(directory, Path(folder, name))
+            if not is_left_out(name):
+                listing.files += _code_file(directory, Path(folder, name))
+    return listing
+
+
+def _sorter(
+    directory: Path, folder: Path, patterns: tuple[Sequence[str], Sequence[str]], left_out: list[str]
+) -> Callable[[str], bool]:
+    """Return a function that says whether a name in `folder` is left out; it notes in `left_out` what may be secret."""
+    ignore, include = patterns
+
+    def is_left_out(name: str) -> bool:
+        if _matches(name, ignore):
+            return True
+        path = folder / name
+        below = path.relative_to(directory).as_posix()
+        if not _may_be_secret(path, directory) or _matches(name, include) or _matches(below, include):
+            return False
+        left_out.append(below)
+        return True
+
+    return is_left_out
+
+
+def _may_be_secret(path: Path, directory: Path) -> bool:
+    names = [path.name]
+    if path.is_symlink():
+        target, root = Path(os.path.realpath(path)), Path(os.path.realpath(directory))
+        names += (target.relative_to(root) if target.is_relative_to(root) else target).parts
+    return any(_matches(name.lower(), SECRETS) for name in names)
 
 
 def _code_file(directory: Path, path: Path) -> Iterator[CodeFile]:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from ipc.visible_text import visible
+
 
 class SystemdNotifier:
     """The client of the ``sd_notify`` protocol over ``$NOTIFY_SOCKET``."""
@@ -32,7 +34,8 @@ class SystemdNotifier:
         """Show ``sentence`` in ``systemctl status``."""
         if sentence != self._status:
             self._status = sentence
-            self._send(f"STATUS={sentence}")
+            # A line break would begin another notification.
+            self._send(f"STATUS={visible(sentence)}")
 
     def feed_watchdog(self) -> None:
         """Reset systemd's watchdog timer, at most four times per interval."""

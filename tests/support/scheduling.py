@@ -42,6 +42,7 @@ _SECONDS = {
     "tests/process/test_bad_input.py": 25,
     "tests/process/test_python_launch.py": 25,
     "tests/unit/model/test_lease_machine.py": 25,
+    "tests/attacks/test_run_specs.py": 15,
     "tests/unit/workers/test_venv.py": 25,
     "tests/compat/test_runs.py": 20,
     "tests/contract/server/test_collection.py": 20,

@@ -98,5 +98,5 @@ def _load(module: str) -> ModuleType:
     except ImportError as error:
         raise CannotStart(
             f"PostgreSQL as the store needs a Python package that is not installed here ({error})."
-            " Install it with: pip install '.[server,postgres]' in the repository"
+            " Install it with: pip install --require-hashes -r requirements/postgres.lock in the repository"
         ) from error

@@ -33,8 +33,8 @@ def check_available(config: SweepConfig) -> None:
     """
     if config.method == "bayes" and importlib.util.find_spec("optuna") is None:
         raise Refused(
-            "Method 'bayes' needs Optuna on the queue server (pip install '.[server,bayes]' in the repository);"
-            " grid and random work without it."
+            "Method 'bayes' needs Optuna on the queue server (pip install --require-hashes -r requirements/bayes.lock"
+            " in the repository); grid and random work without it."
         )
 
 

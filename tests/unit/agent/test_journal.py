@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from ipc.handles import Handle
 from ipc.states import JobState
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import EndedJob, Journal, JournalError
+from launchd.agent.journal import EndedJob, Journal, JournalError, UnreadableRecord
 from tests.support.jobs import a_job
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
@@ -51,6 +52,16 @@ def test_a_committed_job_comes_back_as_it_was(files: JournalFiles, journal: Jour
     journal.save(job)
     journal.commit()
     assert files.reopen().active_jobs() == [job]
+
+
+@pytest.mark.parametrize("image", [5, ["x"], "\ud800"])
+def test_a_record_that_its_reader_refuses_is_not_written(journal: Journal, image: Any) -> None:
+    job = a_job("a")
+    with pytest.raises(UnreadableRecord, match="could not be read again"):
+        journal.save(msgspec.structs.replace(job, spec=msgspec.structs.replace(job.spec, docker_image=image)))
+    journal.save(a_job("b"))
+    journal.commit()
+    assert [found.item_id for found in journal.active_jobs()] == ["b"]
 
 
 def test_an_uncommitted_job_is_not_there(files: JournalFiles, journal: Journal) -> None:

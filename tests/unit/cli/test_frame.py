@@ -37,7 +37,7 @@ def test_help_loads_none_of_the_commands() -> None:
     loaded = set(json.loads(done.stderr))
 
     assert {"requests", "msgspec", "yaml", "psutil", "multiprocessing"}.isdisjoint(loaded)
-    assert {name for name in loaded if name.startswith("launchd.cli.")} == {"launchd.cli.lazy"}
+    assert {name for name in loaded if name.startswith("launchd.cli.")} == {"launchd.cli.lazy", "launchd.cli.terminal"}
 
 
 def test_an_unknown_command_is_a_usage_error(launchd: Launchd) -> None:

@@ -13,6 +13,7 @@ from click import unstyle
 from launchd.agent.control.server import ControlServer
 from launchd.agent.events import ControlRequest, EventQueue
 from launchd.cli.outbox import outbox_lines
+from launchd.cli.terminal import rendered
 from tests.unit.cli.conftest import Launchd
 
 WAITING = {"id": 3, "item_id": "d63e3be6", "kind": "outcome", "created_seconds": 65.0, "summary": "finished"}
@@ -125,4 +126,4 @@ def test_without_a_command_it_is_the_list(launchd: Launchd) -> None:
 
 def test_an_empty_outbox_and_a_narrow_terminal() -> None:
     assert outbox_lines([], [], 80) == ["The queue server has been told everything."]
-    assert max(len(unstyle(line)) for line in outbox_lines([], [DEAD], 80)) <= 100
+    assert max(len(unstyle(rendered(line))) for line in outbox_lines([], [DEAD], 80)) <= 100

@@ -7,7 +7,8 @@ from click import unstyle
 
 from launchd.cli.agents import agent_status
 from launchd.cli.status_view import status_lines
-from launchd.cli.tables import Cell, cut, table
+from launchd.cli.tables import cut, table
+from launchd.cli.terminal import Span, rendered
 from launchd.client.queue_server import Agent
 from launchd.humanize import format_age, format_jobs, one_line
 
@@ -24,23 +25,23 @@ def test_ages(seconds: float | None, shown: str) -> None:
 
 def test_numbers_of_jobs_and_single_lines() -> None:
     assert (format_jobs(0), format_jobs(1), format_jobs(2)) == ("0 jobs", "1 job", "2 jobs")
-    assert one_line("a\nb\x1b[31m  c\t") == "a b [31m c"
+    assert one_line("a\nb \u2028 c\t") == "a b c"
     assert one_line(None) == ""
 
 
 def test_a_table_cuts_its_last_column_alone() -> None:
-    rows = [[Cell("a" * 20), Cell("b" * 100)], [Cell("c"), Cell("d")]]
+    rows = [[Span("a" * 20), Span("b" * 100)], [Span("c"), Span("d")]]
 
-    lines = [unstyle(line) for line in table(("FIRST", "SECOND"), rows, width=80)]
+    lines = [unstyle(rendered(line)) for line in table(("FIRST", "SECOND"), rows, width=80)]
 
     assert lines == ["FIRST                 SECOND", f"{'a' * 20}  {'b' * 55}...", f"c{' ' * 21}d"]
     assert cut("abcdef", 6) == "abcdef"
 
 
 def test_the_end_of_a_row_has_its_own_line_where_its_column_is_too_narrow() -> None:
-    rows = [[Cell("a" * 20), Cell("b" * 40)], [Cell("c"), Cell("d")]]
+    rows = [[Span("a" * 20), Span("b" * 40)], [Span("c"), Span("d")]]
 
-    lines = [unstyle(line) for line in table(("FIRST", "SECOND"), rows, width=40, indent="  ")]
+    lines = [unstyle(rendered(line)) for line in table(("FIRST", "SECOND"), rows, width=40, indent="  ")]
 
     assert lines == [f"  FIRST{' ' * 17}SECOND", f"  {'a' * 20}", f"      {'b' * 31}...", f"  c{' ' * 21}d"]
 
@@ -80,7 +81,7 @@ def a_status(**values: Any) -> dict[str, Any]:
 
 
 def shown(status: dict[str, Any], width: int = 80) -> list[str]:
-    return [unstyle(line) for line in status_lines(status, NOW, width)]
+    return [unstyle(rendered(line)) for line in status_lines(status, NOW, width)]
 
 
 def test_an_idle_agent() -> None:

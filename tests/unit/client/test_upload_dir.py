@@ -22,7 +22,7 @@ def put(root: Path, *names: str) -> None:
 
 
 def names(root: Path) -> list[str]:
-    return [file.name for file in list_code_files(root)]
+    return [file.name for file in list_code_files(root).files]
 
 
 def test_histories_caches_and_environments_are_left_out(root: Path) -> None:
@@ -47,9 +47,56 @@ def test_only_what_its_owner_may_execute_is_executable(root: Path) -> None:
     put(root, "a", "b")
     (root / "a").chmod(0o744)
 
-    assert [file.executable for file in list_code_files(root)] == [True, False]
+    assert [file.executable for file in list_code_files(root).files] == [True, False]
 
 
 def test_a_directory_that_cannot_be_read_is_an_error(root: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        list(list_code_files(root / "missing"))
+        list_code_files(root / "missing")
+
+
+def test_what_may_hold_secrets_is_left_out_and_named(root: Path) -> None:
+    put(
+        root, "main.py", ".env", ".env.local", "deploy/.netrc", "deploy/_netrc", "deploy/server.KEY", "ca.pem", "id_rsa"
+    )
+    put(root, "keys/id_ed25519.pub", ".ssh/config", ".aws/credentials", "a/.git-credentials", "environment.py")
+
+    listing = list_code_files(root)
+
+    assert [file.name for file in listing.files] == ["environment.py", "main.py"]
+    assert listing.left_out == [
+        *(".aws", ".ssh", ".env", ".env.local", "ca.pem", "id_rsa", "a/.git-credentials"),
+        *("deploy/.netrc", "deploy/_netrc", "deploy/server.KEY", "keys/id_ed25519.pub"),
+    ]
+
+
+@pytest.mark.parametrize("include", [("ca.pem", ".aws", "deploy/.env"), ("*.pem", ".a*", "deploy/*")])
+def test_what_is_named_is_uploaded_on_purpose(root: Path, include: tuple[str, ...]) -> None:
+    put(root, "ca.pem", ".env", "deploy/.env", ".aws/config")
+
+    listing = list_code_files(root, include=include)
+
+    assert [file.name for file in listing.files] == ["ca.pem", ".aws/config", "deploy/.env"]
+    assert listing.left_out == [".env"]
+
+
+def test_a_link_to_what_may_hold_secrets_is_left_out_too(root: Path, tmp_path: Path) -> None:
+    put(tmp_path, "home/.netrc", "home/.ssh/config", "home/notes")
+    put(root, ".env")
+    (root / "settings").symlink_to("../home/.netrc")
+    (root / "hosts").symlink_to(tmp_path / "home/.ssh/config")
+    (root / "local").symlink_to(".env")
+    (root / "notes").symlink_to("../home/notes")
+
+    listing = list_code_files(root)
+
+    assert [file.name for file in listing.files] == ["notes"]
+    assert listing.left_out == [".env", "hosts", "local", "settings"]
+
+
+def test_a_directory_is_uploaded_wherever_it_lies(tmp_path: Path) -> None:
+    root = tmp_path / ".aws" / "code"
+    put(root, "main.py")
+    (root / "link.py").symlink_to("main.py")
+
+    assert names(root) == ["link.py", "main.py"]

@@ -63,20 +63,36 @@ def test_unknown_keys_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "where"),
+    ("change", "sentence"),
     [
-        ({"overrides": []}, "overrides"),
-        ({"overrides": {"args": "--lr"}}, "overrides"),
-        ({"overrides": {"args": [1]}}, "overrides"),
-        ({"resource_args": "x"}, "resource_args"),
-        ({"entity": 7}, "entity"),
-        ({"project": ""}, "project"),
-        ({"_resume_count": "many"}, "_resume_count"),
+        ({"overrides": []}, "overrides in the run spec is a list, and must be an object."),
+        ({"overrides": {"args": "--lr"}}, "overrides.args in the run spec is a text, and must be a list."),
+        ({"overrides": {"args": [1]}}, "overrides.args[0] in the run spec is a whole number, and must be a text."),
+        ({"resource_args": "x"}, "resource_args in the run spec is a text, and must be an object."),
+        (
+            {"resource_args": {"kubernetes": 1}},
+            "resource_args[...] in the run spec is a whole number, and must be an object.",
+        ),
+        ({"entity": 7}, "entity in the run spec is a whole number, and must be a text."),
+        ({"project": ""}, "The run spec names no entity or no project."),
+        ({"_resume_count": "many"}, "_resume_count in the run spec is a text, and must be a whole number."),
+        ({"docker": {"docker_image": 5}}, "docker.docker_image in the run spec is a whole number, and must be a text."),
+        ({"job": "e/p/" + 5000 * "n"}, "job in the run spec has more than 4096 characters."),
     ],
 )
-def test_a_wrong_value_is_named(change: dict[str, Any], where: str) -> None:
-    with pytest.raises(InvalidSpec, match=where):
+def test_a_wrong_value_is_named_with_its_type_and_the_right_one(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidSpec) as refused:
         parse_run_spec(MINIMAL | change)
+    assert refused.value.message == sentence
+
+
+def test_nulls_within_the_parts_count_as_absent() -> None:
+    spec = parse_run_spec(
+        MINIMAL
+        | {"docker": {"docker_image": None, "user_id": None}, "git": {"repo": None}, "resource_args": {"vertex": None}}
+        | {"registry": {"url": None}, "additional_services": [{"config": None}]}
+    )
+    assert (spec.docker_image, spec.git.repo, spec.resource_args) == (None, None, {})
 
 
 @pytest.mark.parametrize(

@@ -223,15 +223,15 @@ class ServerUnderTest:
 
     def push(self, spec: dict[str, Any]) -> str:
         """Put an item into the queue."""
-        answer = self._ask(
-            items_push.push_by_name,
-            entity_name="me",
-            project_name="model-registry",
-            queue_name=QUEUE,
-            run_spec=json.dumps(spec),
-        )
+        answer = self.try_push(json.dumps(spec))
         assert not isinstance(answer, Refusal), f"the item is refused: {answer}"
-        return str(answer["run_queue_item_id"])
+        return answer
+
+    def try_push(self, run_spec: str) -> str | Refusal:
+        """Put an item into the queue: its id, or why it is refused."""
+        names = {"entity_name": "me", "project_name": "model-registry", "queue_name": QUEUE}
+        answer = self._ask(items_push.push_by_name, run_spec=run_spec, **names)
+        return answer if isinstance(answer, Refusal) else str(answer["run_queue_item_id"])
 
     def stop(self, item_id: str, reason: str) -> dict[str, Any] | Refusal:
         """Ask for an item to be stopped."""

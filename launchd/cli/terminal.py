@@ -1,0 +1,72 @@
+"""What the command line prints: the one place where text becomes output.
+
+Names, reasons and messages of others are shown, and obeyed by no terminal: what is printed has no control characters
+but the line breaks and the colours that are put in here. Only `launchd logs` prints a job's output past this module.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import click
+
+from ipc.visible_text import visible
+
+#: Escape sequences: cursor to the top left; clear the rest of the line; clear the screen below.
+_TOP, _END_OF_LINE, _END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+
+#: Before the second and later lines of an error, so that none can be taken for the program's own word.
+_ERROR_INDENT = "  "
+
+
+class Span(NamedTuple):
+    """A part of a line: a text, and its colour, one of click's names."""
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+
+
+#: A line of output: a text, or parts with colours of their own.
+Line = str | Sequence[Span]
+
+
+def echo(*lines: Line, err: bool = False) -> None:
+    """Print lines, on standard error with ``err``; without any, an empty one."""
+    click.echo("\n".join(map(rendered, lines)), err=err)
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON, in ASCII."""
+    # The one control character that JSON may hold as it is.
+    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+
+
+def redraw(lines: Sequence[Line]) -> None:
+    """Print lines over the ones that were printed last, from the top of the screen."""
+    ends = "".join(f"{rendered(line)}{_END_OF_LINE}\n" for line in lines)
+    click.echo(f"{_TOP}{ends}{_END_OF_SCREEN}", nl=False)
+
+
+def rendered(line: Line) -> str:
+    """Return a line as it is printed."""
+    if isinstance(line, str):
+        return visible(line)
+    return "".join(map(_styled, line)).rstrip()
+
+
+def _styled(span: Span) -> str:
+    text = visible(span.text)
+    return click.style(text, fg=span.colour, bold=span.bold or None) if span.colour or span.bold else text
+
+
+@contextmanager
+def visible_errors() -> Iterator[None]:
+    """Make visible what the errors say that end a command."""
+    try:
+        yield
+    except click.ClickException as error:
+        first, *more = map(visible, error.message.split("\n"))
+        error.message = "\n".join([first, *(_ERROR_INDENT + line for line in more)])  # type: ignore[misc]
+        raise
