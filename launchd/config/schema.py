@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ipc.settings import JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
+from ipc.settings import ContainerRules, DockerConfig, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 from ipc.targets import BUILDER_TYPES, CLOUDS
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
@@ -89,6 +89,25 @@ VENV: Table = {
     "python": validators.absolute_path,
 }
 
+DOCKER: Table = {
+    "host": validators.engine_address,
+    "pull_no_progress_seconds": validators.positive_seconds,
+    "unavailable_seconds": validators.seconds_or_zero,
+}
+
+CONTAINERS: Table = {
+    "images": validators.names,
+    "mounts": validators.granted_paths("ro", "rw"),
+    "volumes": validators.names,
+    "devices": validators.granted_paths("r", "w", "m", "rw", "rm", "wm", "rwm"),
+    "networks": validators.names,
+    "capabilities": validators.names,
+    "users": validators.names,
+    "host_variables": validators.names,
+    "env_files": validators.granted_paths(),
+    "flags": validators.names,
+}
+
 POLICY: Table = {
     "resources": validators.names,
     "run_as_user": validators.user,
@@ -111,7 +130,7 @@ SUPERVISION: Table = {
     "server_silence_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "policy", "supervision")
+SECTIONS = ("jobs", "venv", "docker", "policy", "supervision")
 
 
 def fill(
@@ -188,13 +207,27 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = fill(diagnostics, "launchd.policy.", section, POLICY, sections=("queues",))
+    values = _rules(diagnostics, "launchd.policy.", section, PolicyRules(), sections=("queues", "containers"))
     queues = section.get("queues") if isinstance(section, dict) else None
+    common = PolicyRules(**values)
     rules = {
-        str(queue): PolicyRules(**values | fill(diagnostics, f"launchd.policy.queues.{queue}.", own, POLICY))
+        str(queue): PolicyRules(
+            **values | _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, sections=("containers",))
+        )
         for queue, own in mapping(diagnostics, "launchd.policy.queues", queues).items()
     }
     return PolicyConfig(**values, queues=rules)
+
+
+def _rules(
+    diagnostics: Diagnostics, prefix: str, section: Any, common: PolicyRules, sections: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the rules of `section` by field name; those for containers complete, with what is `common` left in."""
+    given = section.get("containers") if isinstance(section, dict) else None
+    containers = msgspec.structs.asdict(common.containers) | fill(
+        diagnostics, f"{prefix}containers.", given, CONTAINERS
+    )
+    return fill(diagnostics, prefix, section, POLICY, sections) | {"containers": ContainerRules(**containers)}
 
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
@@ -205,6 +238,11 @@ def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
 def venv(diagnostics: Diagnostics, section: Any) -> VenvConfig:
     """Read `launchd.venv`."""
     return VenvConfig(**fill(diagnostics, "launchd.venv.", section, VENV))
+
+
+def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
+    """Read `launchd.docker`."""
+    return DockerConfig(**fill(diagnostics, "launchd.docker.", section, DOCKER))
 
 
 def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:

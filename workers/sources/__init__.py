@@ -18,10 +18,14 @@ DEFAULT_ENTRY_POINT = ("python", "main.py")
 
 
 class Project(msgspec.Struct, frozen=True):
-    """A fetched source: its directory, and the command it suggests where the submitter gave none."""
+    """A fetched source: its directory, and the command it suggests where the submitter gave none.
+
+    With an ``image`` there is nothing to build, and no file of the directory is in the container.
+    """
 
     directory: Path
     entry_point: tuple[str, ...] = ()
+    image: str | None = None
 
 
 class Source(Protocol):
@@ -45,7 +49,16 @@ class CommandSource:
         return Project(context.work)
 
 
+class ImageSource:
+    """Fetches nothing: the job is a container image, which its target brings."""
+
+    def fetch(self, context: JobContext) -> Project:
+        """Return the image as the project."""
+        return Project(context.work, image=context.order.spec.docker_image)
+
+
 SOURCES: dict[str, str] = {
+    "image": "workers.sources:ImageSource",
     "command": "workers.sources:CommandSource",
     "git": "workers.sources.git:GitSource",
     "code": "workers.sources.code:CodeSource",
@@ -55,6 +68,9 @@ SOURCES: dict[str, str] = {
 
 def source_name(spec: RunSpec) -> str:
     """Return the key in :data:`SOURCES` for ``spec``; raises :class:`InvalidSpec` when it names no known source."""
+    # W&B's order: an image that is named wins over the job.
+    if spec.docker_image:
+        return "image"
     if spec.job is not None:
         return "job"
     if spec.git.repo:
@@ -64,7 +80,8 @@ def source_name(spec: RunSpec) -> str:
     if spec.overrides.entry_point:
         return "command"
     raise InvalidSpec(
-        "The run spec names no job, no repository, no code directory and no command.", hint="Launch one of them."
+        "The run spec names no image, no job, no repository, no code directory and no command.",
+        hint="Launch one of them.",
     )
 
 

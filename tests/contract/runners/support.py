@@ -16,12 +16,13 @@ import psutil
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
-from ipc.settings import JobsConfig, PolicyRules
+from ipc.settings import ContainerRules, DockerConfig, JobsConfig, PolicyRules
 from ipc.states import TERMINAL_STATES
 from ipc.work_order import WorkOrder, write_order
 from launchd.agent.output_reader import OutputReader
 from tests.support.processes import children_of
 from tests.support.waiting import wait_until
+from workers.builders import Build
 from workers.runners import LaunchRequest, Runner, Status, create_runner
 
 #: Of this process alone: a lost job is looked for by its name on the whole host, where other tests may run.
@@ -39,6 +40,9 @@ class Job:
     knobs: dict[str, Any] = field(default_factory=dict)
     jobs: JobsConfig = field(default_factory=lambda: JobsConfig(stop_grace_seconds=5.0))
     run_as_user: str | None = None
+    engine: str | None = None
+    containers: ContainerRules = field(default_factory=ContainerRules)
+    image: str | None = None
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,7 @@ class Job:
 
     @property
     def order(self) -> WorkOrder:
-        spec = RunSpec("entity", "project", "run", self.resource, resource_args={"fake": self.knobs})
+        spec = RunSpec("entity", "project", "run", self.resource, resource_args={self.resource: self.knobs})
         return WorkOrder(
             name=NAME,
             item_id="item",
@@ -60,7 +64,8 @@ class Job:
             spec=spec,
             directory=str(self.directory),
             jobs=self.jobs,
-            policy=PolicyRules(run_as_user=self.run_as_user),
+            docker=DockerConfig(host=self.engine),
+            policy=PolicyRules(run_as_user=self.run_as_user, containers=self.containers),
         )
 
     @property
@@ -69,7 +74,7 @@ class Job:
             "LAUNCHD_JOB_NAME": NAME,
             "LAUNCHD_TEST_SESSION": os.environ.get("LAUNCHD_TEST_SESSION", ""),
         }
-        return LaunchRequest(NAME, self.command, environment, self.work)
+        return LaunchRequest(NAME, self.command, environment, self.work, Build(image=self.image))
 
     def runner(self) -> Runner:
         """Return a runner as a new worker would make it."""

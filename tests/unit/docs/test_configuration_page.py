@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.settings import JobsConfig, SupervisionConfig, VenvConfig
+from ipc.settings import ContainerRules, DockerConfig, JobsConfig, SupervisionConfig, VenvConfig
 from launchd.config.model import (
     AgentConfig,
     BuilderConfig,
@@ -27,7 +27,9 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.": LaunchdConfig,
     "launchd.jobs.": JobsConfig,
     "launchd.venv.": VenvConfig,
+    "launchd.docker.": DockerConfig,
     "launchd.policy.": PolicyConfig,
+    "launchd.policy.containers.": ContainerRules,
     "launchd.supervision.": SupervisionConfig,
 }
 ROW = re.compile(r"^\| (?P<keys>`[a-z][^|]*) \| (?P<default>[^|]+) \|", re.MULTILINE)
