@@ -57,6 +57,9 @@ class TestEngine:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         assert self._log is not None
+        # Of an engine that was killed; where nothing reaps orphans, its processes seem to live on.
+        for name in ("pid", "exec/containerd/containerd.pid"):
+            (self._log.parent / name).unlink(missing_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self.answers, _START_SECONDS, f"the engine answered ({self._log})")

@@ -5,9 +5,10 @@ engine's answers that are read. Decides nothing about a job.
 """
 
 import os
+import socket
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import msgspec
@@ -210,6 +211,8 @@ class Engine:
         return answer
 
     def _client(self) -> APIClient:
+        if self.socket_path is not None:
+            _knock(self.socket_path)
         if self._connected is None:
             # Asked for its version: recent engines refuse old ones.
             self._connected = APIClient(base_url=self.address, version="auto", timeout=ANSWER_SECONDS)
@@ -228,16 +231,13 @@ class Engine:
             yield
         except APIError as error:
             raise EngineError(int(error.status_code or _BROKEN), str(error.explanation or error)) from error
-        except (DockerException, *_CONNECTION_ERRORS) as error:
-            raise self._no_answer(error) from error
-
-    def _no_answer(self, error: BaseException) -> RunnerUnavailable:
-        if any(type(cause) is PermissionError for cause in _causes(error)):
-            return EngineForbidden(
+        except PermissionError as error:
+            raise EngineForbidden(
                 f"The agent's user may not use the container engine at {self.address}.",
                 hint="The administrator adds the user to the group of the engine's socket (docker, usually).",
-            )
-        return RunnerUnavailable(f"The container engine at {self.address} does not answer.")
+            ) from error
+        except (DockerException, *_CONNECTION_ERRORS) as error:
+            raise RunnerUnavailable(f"The container engine at {self.address} does not answer.") from error
 
 
 def _read_whole(stream: Any, size: int) -> bytes:
@@ -248,13 +248,11 @@ def _read_whole(stream: Any, size: int) -> bytes:
     return data
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what led to it, as libraries wrap that: as cause, context or argument."""
-    waiting, seen = [error], set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            around = (one.__cause__, one.__context__, *one.args, getattr(one, "reason", None))
-            waiting += [other for other in around if isinstance(other, BaseException)]
+def _knock(path: str) -> None:
+    """Raise :class:`OSError` where nothing listens at a socket, or this process may not.
+
+    The SDK wraps the reason out of sight, and leaves a socket of its own open.
+    """
+    with closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(CONNECT_SECONDS)
+        connection.connect(path)

@@ -59,7 +59,8 @@ def nanoseconds(value: str) -> int:
     """Return a duration in nanoseconds, given as ``1m30s``."""
     if not _DURATION.fullmatch(value):
         raise ValueError("must be a duration, such as 30s or 1m30s")
-    parts = _DURATION_PART.findall(value.replace("us", "µs"))
+    # The Greek letter is also written as a Latin one.
+    parts = _DURATION_PART.findall(re.sub("u(?=s)", "µ", value))
     return sum(int(float(number) * _NANOSECONDS[unit]) for number, unit in parts)
 
 
