@@ -4,6 +4,7 @@ import gc
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,19 @@ def test_variables_are_the_jobs_then_the_arguments_then_the_agents_own(make_job:
     assert run(make_job(script, env=arguments)) == (JobState.FINISHED, "mine 1 1 void\n")
 
 
-def test_a_command_that_is_not_there_is_a_sentence_and_leaves_no_container(
-    make_job: JobMaker, engine: TestEngine
-) -> None:
+def test_a_command_that_is_not_there_fails_as_in_a_shell_and_says_so(make_job: JobMaker) -> None:
     job = make_job(command=("/no/such/program",))
+    runner, handle = job.submit()
+
+    status = wait_for_end(runner, handle)
+
+    assert (status.state, status.result and status.result.code) == (JobState.FAILED, 127)
+    assert follow(runner, handle, job).finish(20)
+    assert "/no/such/program failed: No such file or directory" in job.text()
+
+
+def test_a_container_that_cannot_be_started_is_a_sentence_and_goes(make_job: JobMaker, engine: TestEngine) -> None:
+    job = make_job(command=("/no/such/program",), init=False)
 
     with pytest.raises(SubmitError, match=r"could not be started: .*/no/such/program"):
         job.submit()
@@ -196,7 +206,7 @@ def test_the_outcome_that_cannot_be_written_keeps_the_container(make_job: JobMak
     wait_for_end(runner, handle)
     (job.directory / ".container.json.new").mkdir()
 
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError):
         runner.delete(handle)
 
     assert list(engine.containers()) == [NAME]
@@ -271,8 +281,6 @@ def test_a_descriptor_tells_the_end_at_once(make_job: JobMaker) -> None:
 
 
 def _is_readable(descriptor: int) -> bool:
-    from multiprocessing import connection
-
     return bool(connection.wait([descriptor], 0))
 
 
@@ -343,12 +351,13 @@ def _ended(runner: Runner, handle: Handle) -> Any:
 def test_a_frozen_engine_is_away(make_job: JobMaker, engine: TestEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     if not engine.is_ours:
         pytest.skip("the engine is not the tests' own")
+    job = make_job("sleep 60")
+    runner, handle = job.submit()
     monkeypatch.setattr("workers.docker.engine.ANSWER_SECONDS", 0.5)
-    runner, handle = make_job("sleep 60").submit()
     engine.freeze()
     try:
         with pytest.raises(RunnerUnavailable, match="does not answer"):
-            runner.inspect(handle)
+            job.runner().inspect(handle)
     finally:
         engine.thaw()
 
@@ -457,7 +466,7 @@ def test_the_arguments_have_dockers_effect(make_job: JobMaker, tmp_path: Path) -
 
 
 def test_no_init_where_it_is_switched_off(make_job: JobMaker) -> None:
-    assert run(make_job("cat /proc/1/comm", init=False)) == (JobState.FINISHED, "sh\n")
+    assert run(make_job("cat /proc/1/comm; true", init=False)) == (JobState.FINISHED, "sh\n")
 
 
 def test_threads_are_left_alone(make_job: JobMaker) -> None:
