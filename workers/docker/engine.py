@@ -176,12 +176,12 @@ class Engine:
         with self._answering():
             yield from self._client().pull(reference, stream=True, decode=True, platform=platform)
 
-    def output(self, container: str, *, since: int | None, follow: bool) -> Iterator[bytes]:
+    def output(self, container: str, *, follow: bool, tail: int | None = None) -> Iterator[bytes]:
         """Yield the container's output, an entry at a time, each with its time before it: ``TIME SPACE TEXT``.
 
-        From its beginning, or from a second since the epoch on. An entry is one line, or a piece of a long one.
+        From its beginning, or the last ``tail`` entries. An entry is one line, or a piece of a long one.
         """
-        asked = {"timestamps": 1, "follow": int(follow)} | ({} if since is None else {"since": since})
+        asked = {"timestamps": 1, "follow": int(follow)} | ({} if tail is None else {"tail": tail})
         with self._answering(), self._log(container, asked) as answer:
             while header := _read_whole(answer.raw, _FRAME.size):
                 yield _read_whole(answer.raw, _FRAME.unpack(header)[1])

@@ -26,13 +26,14 @@ from workers.docker.request import (
     Device,
     EnvFile,
 )
+from workers.docker.values import capability
 
 Part = TypeVar("Part")
 
 _PLACE = "launchd.policy.containers"
 _READ_WRITE, _READ_ONLY = ":rw", ":ro"
-#: A network of this kind is the host's own, or another container's: a pattern does not grant it, its name does.
-_OTHERS_NETWORK = ("host", "container:")
+#: These networks are the host's own, and another container's: a pattern does not grant them, their names do.
+_HOST_NETWORK, _CONTAINER_NETWORK = "host", "container:"
 _EVERY_CAPABILITY = "ALL"
 _USUAL_PERMISSIONS = "rwm"
 
@@ -96,14 +97,14 @@ def _covers(pattern: str, ask: Ask) -> bool:
 
 
 def _network_is_granted(ask: Ask, granted: Sequence[str]) -> bool:
-    if ask.value.startswith(_OTHERS_NETWORK):
+    if ask.value == _HOST_NETWORK or ask.value.startswith(_CONTAINER_NETWORK):
         return ask.value in granted
     return _is_named(ask, granted)
 
 
 def _capability_is_granted(ask: Ask, granted: Sequence[str]) -> bool:
-    names = [name.upper().removeprefix("CAP_") for name in granted]
-    return ask.value in names or (_EVERY_CAPABILITY in names)
+    names = [capability(name) for name in granted]
+    return capability(ask.value) in names or _EVERY_CAPABILITY in names
 
 
 def _is_named(ask: Ask, granted: Sequence[str]) -> bool:

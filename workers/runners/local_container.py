@@ -303,21 +303,22 @@ class LocalContainerRunner(Runner):
 
     def _follow(self, engine: Engine, container_id: str, copy: LogCopy) -> None:
         while (container := engine.inspect(container_id)) is not None:
-            # Only a log that was asked for after the end, and came to its end, is whole.
             is_over = container.state.status in ENDED
             if container.config.tty:
                 copy.copy_raw(engine.terminal_output(container_id, follow=not is_over))
             else:
-                copy.copy(engine.output(container_id, since=copy.since, follow=not is_over))
-            if is_over:
+                copy.copy(engine.output(container_id, follow=not is_over))
+            if is_over or self._is_whole(engine, container_id, copy):
                 return
-            self._pause_unless_over(engine, container_id)
+            # An engine that ends gives a log that ends, of a container that does not.
+            time.sleep(LOG_PAUSE_SECONDS)
 
     @staticmethod
-    def _pause_unless_over(engine: Engine, container_id: str) -> None:
+    def _is_whole(engine: Engine, container_id: str, copy: LogCopy) -> bool:
+        """Return whether a log that was followed has come to the container's end, without reading it again."""
         container = engine.inspect(container_id)
-        if container is not None and container.state.status not in ENDED:
-            time.sleep(LOG_PAUSE_SECONDS)
+        is_over = container is None or container.state.status in ENDED
+        return is_over and copy.ends_with(engine.output(container_id, follow=False, tail=1))
 
     def delete(self, handle: Handle) -> None:
         """Remove the container and its anonymous volumes, once it is on disk how it ended."""
