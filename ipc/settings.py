@@ -80,6 +80,42 @@ class UserNumbers(msgspec.Struct, frozen=True):
         return range(self.first, self.last + 1)
 
 
+class DockerConfig(msgspec.Struct, frozen=True):
+    """``launchd.docker``: the container engine of this host.
+
+    ``host`` of None stands for ``$DOCKER_HOST``, and then for ``unix:///var/run/docker.sock``. A pull that makes no
+    progress for ``pull_no_progress_seconds`` is given up; a job that needs the engine before it has started waits
+    ``unavailable_seconds`` for one that does not answer.
+    """
+
+    host: str | None = None
+    pull_no_progress_seconds: float = 300.0
+    unavailable_seconds: float = 120.0
+
+
+class ContainerRules(msgspec.Struct, frozen=True):
+    """``launchd.policy.containers`` for one queue: what a job's container may have of this host.
+
+    ``images``, ``volumes`` and ``users`` are patterns in which ``*`` stands for any text. ``mounts`` are paths, each
+    with all below it, to be read or, with ``:rw``, to be written to as well. ``devices`` are paths, in which ``*``
+    stands for a text without slashes, with what may be done (``:rwm`` by default). ``networks`` are patterns, but
+    ``host`` and ``container:NAME`` stand for themselves alone. ``host_variables`` are names of variables of the agent
+    that jobs may have, ``env_files`` paths of files with variables, each with all below it. ``flags`` are names of
+    other flags of `docker run`, or ``NAME=PATTERN`` for some of their values.
+    """
+
+    images: tuple[str, ...] = ("*",)
+    mounts: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ("bridge", "none")
+    capabilities: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    host_variables: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
 class PolicyRules(msgspec.Struct, frozen=True):
     """``launchd.policy`` for one queue: what submitters may ask of this host.
 
@@ -97,6 +133,7 @@ class PolicyRules(msgspec.Struct, frozen=True):
     allow_local_git: bool = False
     git_transports: tuple[str, ...] = ("https", "ssh")
     allow_venv: bool = True
+    containers: ContainerRules = ContainerRules()
 
 
 class SupervisionConfig(msgspec.Struct, frozen=True):

@@ -72,7 +72,12 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target(LOCAL_PROCESS, "workers.runners.local_process:LocalProcessRunner", (VENV,)),
-        Target(LOCAL_CONTAINER, builders=("docker", "kaniko", "noop"), extra="docker"),
+        Target(
+            LOCAL_CONTAINER,
+            "workers.runners.local_container:LocalContainerRunner",
+            ("docker", "kaniko", "noop"),
+            extra="docker",
+        ),
         Target("kubernetes", builders=("docker", "kaniko", "noop"), extra="kubernetes"),
         Target("sagemaker", builders=("docker", "kaniko", "noop"), extra="aws"),
         Target("vertex", builders=("docker", "kaniko", "noop"), extra="gcp", queue_type="gcp-vertex"),
@@ -108,6 +113,11 @@ DEFAULT_RESOURCE = LOCAL_PROCESS
 
 #: The words of W&B's key ``builder.type``.
 BUILDER_TYPES = tuple(builder.name for builder in BUILDERS.values() if builder.configurable)
+
+
+def is_ours(module: str | None) -> bool:
+    """Return whether a module of this name belongs to this package, and to no SDK of an extra."""
+    return module is not None and module.partition(".")[0] in ("ipc", "launchd", "workers")
 
 
 def find_target(word: str) -> Target | None:

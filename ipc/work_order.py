@@ -13,7 +13,7 @@ import msgspec
 
 from ipc.directories import PASSABLE
 from ipc.run_spec import RunSpec
-from ipc.settings import JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
+from ipc.settings import DockerConfig, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 
 ORDER_FILE = "job.json"
 
@@ -68,6 +68,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     builder: str | None = None
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
+    docker: DockerConfig = DockerConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()
     user: JobUser | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.engine import TestEngine, running_engine
 from tests.support.environment import scrub
 from tests.support.postgres import Cluster, throwaway_cluster
 from tests.support.processes import command_line, holds_files_below, list_of
@@ -71,6 +72,13 @@ def queue_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
 def account(queue_server: RunningServer) -> Account:
     """A user of that server whom no other test knows, with an entity of their own."""
     return queue_server.account()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[TestEngine]:
+    """A container engine of the tests. Skips where there is none to be had."""
+    with running_engine() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

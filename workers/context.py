@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import connection
 from pathlib import Path
 
 import msgspec
@@ -114,6 +115,11 @@ class JobContext:
         stop = self.stop_signal()
         if stop is not None:
             raise JobCancelled(f"The job was stopped: {stop.reason}.")
+
+    def wait(self, seconds: float) -> None:
+        """Wait, unless the phase is to end; raises as :meth:`raise_if_interrupted`."""
+        connection.wait([self._signal_reader], seconds)
+        self.raise_if_interrupted()
 
     def signal_fileno(self) -> int:
         """Return a descriptor that is readable from the first signal on, to be waited on beside others."""

@@ -18,12 +18,15 @@ JOB_NAME_VARIABLE = "LAUNCHD_JOB_NAME"
 CHUNK_CHARACTERS = 32670
 
 
-def job_environment(order: WorkOrder, api_key: str) -> dict[str, str]:
-    """Return W&B's variables for the job of ``order``, and the one that names the job."""
-    return {**dict(_wandb_variables(order, api_key)), JOB_NAME_VARIABLE: order.name}
+def job_environment(order: WorkOrder, api_key: str, image: str | None = None) -> dict[str, str]:
+    """Return W&B's variables for the job of ``order``, and the one that names the job.
+
+    ``image`` is the container image of a job that is one; a run spec's own is known without.
+    """
+    return {**dict(_wandb_variables(order, api_key, image)), JOB_NAME_VARIABLE: order.name}
 
 
-def _wandb_variables(order: WorkOrder, api_key: str) -> Iterator[tuple[str, str]]:
+def _wandb_variables(order: WorkOrder, api_key: str, image: str | None) -> Iterator[tuple[str, str]]:
     spec = order.spec
     yield "WANDB_BASE_URL", order.base_url
     yield "WANDB_API_KEY", api_key
@@ -31,7 +34,7 @@ def _wandb_variables(order: WorkOrder, api_key: str) -> Iterator[tuple[str, str]
     yield "WANDB_ENTITY", spec.entity
     yield "WANDB_LAUNCH", "True"
     yield "WANDB_RUN_ID", spec.run_id
-    yield from _named_if_set("WANDB_DOCKER", spec.docker_image)
+    yield from _named_if_set("WANDB_DOCKER", image or spec.docker_image)
     yield from _named_if_set("WANDB_NAME", spec.name)
     yield from _named_if_set("WANDB_USERNAME", None if order.submitter_key else spec.author)
     yield from _named_if_set("WANDB_SWEEP_ID", spec.sweep_id)

@@ -136,11 +136,26 @@ class JobRunner:
         self._runner.validate()
         source = load_source(self._context.order.spec)
         make_directories(self._context.order, lambda problem: self._context.warn(problem, "agent"))
-        project = Project(self._context.work) if source is None else fetch(self._context, source)
+        project = self._without_files() if source is None else fetch(self._context, source)
+        if project.image is not None:
+            self._fetch_image(project.image)
         hit("worker.fetched")
         return project
 
+    def _without_files(self) -> Project:
+        return Project(self._context.work, image=self._context.order.spec.docker_image)
+
+    def _fetch_image(self, image: str) -> None:
+        if not self._runner.capabilities.runs_images:
+            raise InvalidSpec(
+                f"The job is the image {image}, but {self._context.order.spec.resource} runs no images.",
+                hint="Launch it on a queue for containers, or launch its source code.",
+            )
+        self._runner.fetch_image(image, self._context)
+
     def _build(self, project: Project) -> Build:
+        if project.image is not None:
+            return Build(image=project.image)
         name = self._context.order.builder
         if name is None:
             return Build()
@@ -152,11 +167,14 @@ class JobRunner:
 
     def _launch_request(self, project: Project, build: Build) -> LaunchRequest:
         order = self._context.order
-        command = (*(order.spec.overrides.entry_point or project.entry_point), *order.spec.overrides.args)
-        if not command or not command[0]:
+        entry_point = order.spec.overrides.entry_point or project.entry_point
+        environment = job_environment(order, self._context.api_key, project.image)
+        launch = LaunchRequest(
+            order.name, entry_point, environment, project.directory, build, order.spec.overrides.args
+        )
+        if build.image is None and not (launch.command and launch.command[0]):
             raise InvalidSpec("The job has no command to run.", hint="Give it an entry point.")
-        environment = job_environment(order, self._context.api_key)
-        return LaunchRequest(order.name, command, environment, project.directory, build)
+        return launch
 
     def _submit(self, launch: LaunchRequest) -> Handle:
         self._enter(JobState.SUBMITTING)

@@ -17,7 +17,7 @@ import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.boot_clock import boot_id
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from ipc.fork_guard import ForkGuard
-from ipc.targets import BUILDERS, find_target
+from ipc.targets import BUILDERS, find_target, is_ours
 from workers.processes import children, kill, wake_without_parent
 from workers.sources import SOURCES
 
@@ -31,9 +31,18 @@ def _preload() -> None:
     builders = [builder.path for builder in BUILDERS.values()]
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
     for path in filter(None, (*sources, *builders, *runners)):
-        importlib.import_module(path.partition(":")[0])
+        _import(path.partition(":")[0])
     # Kept from its first use on, so that no worker or shim has to read it.
     boot_id()
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # The SDK of an extra: the job that needs it says so.
+        if is_ours(error.name):
+            raise
 
 
 def _end_with_supervisor() -> None:

@@ -91,6 +91,7 @@ class AgentContext:
             builder=self._builder(job.spec.resource, rules),
             jobs=settings.jobs,
             venv=settings.venv,
+            docker=settings.docker,
             policy=rules,
             supervision=settings.supervision,
             user=user,

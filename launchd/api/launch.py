@@ -48,11 +48,11 @@ def launch(
         entry_point: the command as a list of words; by default the job's own, `python main.py` for `uri`.
         version: branch, tag or commit of the job's repository.
         name: name of the run.
-        resource: the resource that runs the job; `local-process` by default, the only one supported yet.
-        resource_args: arguments by resource. `local-process` takes none.
+        resource: what runs the job: `local-container` by default for a `docker_image`, else `local-process`.
+        resource_args: arguments by resource: `local-container` takes flags of `docker run`, `local-process` none.
         project: project of the run; by default that of `config`, of the job, of `api`, in this order.
         entity: owner of the run; by default that of `config`, of `api`, in this order.
-        docker_image: the image to run. Not supported yet.
+        docker_image: the image to run, in a container of this machine's engine.
         config: keys of a run spec (`overrides`, `uri`, `git`, ...) and sections of an agent's configuration (`builder`,
             `registry`, `environment`, `launchd`); any other key is the run's configuration.
         synchronous: wait for the end of the run; true by default.
@@ -89,7 +89,7 @@ def launch(
     draft = draft_spec(resolve_rerun(access, args), access.default_entity, access.default_project)
     _settle_resource(draft.spec)
     spec = complete_spec(access, draft.spec, draft.directory)
-    run = program_agent(access, as_mapping(config, "config")).run({"run_id": draw_run_id(), **spec})
+    run = program_agent(access, as_mapping(config, "config"), spec["resource"]).run({"run_id": draw_run_id(), **spec})
     if synchronous:
         _wait(run)
     return run
@@ -99,18 +99,33 @@ def _settle_resource(spec: dict[str, Any]) -> None:
     """Set the default resource; raises :class:`LaunchError` for a resource and for arguments that are not supported."""
     has_image = bool(image_of(spec))
     resource = spec.setdefault("resource", LOCAL_CONTAINER if has_image else DEFAULT_RESOURCE)
-    supported = " and ".join(RUNNABLE)
     if resource not in RUNNABLE:
         raise LaunchError(
-            f"The resource {resource!r} cannot be launched on yet; there is: {supported}, for jobs with source code,"
-            " repositories, directories and commands. launch_add() queues it for an agent that can."
+            f"The resource {resource!r} cannot be launched on yet; there is: {' and '.join(RUNNABLE)}."
+            " launch_add() queues it for an agent that can."
         )
-    if has_image:
+    if resource == LOCAL_CONTAINER:
+        _require_image(spec)
+    else:
+        _refuse_image(spec, resource)
+    if (spec.get("registry") or {}).get("url"):
+        raise LaunchError(f"repository is where a built image is pushed, and for {resource} none is built.")
+
+
+def _require_image(spec: dict[str, Any]) -> None:
+    """Refuse what would have to be built; the image of a job is known when it is fetched."""
+    if not image_of(spec) and not spec.get("job"):
+        raise LaunchError(
+            f"{LOCAL_CONTAINER} runs images, and none is built yet from source code: name one as docker_image,"
+            f" or launch with resource={DEFAULT_RESOURCE!r}."
+        )
+
+
+def _refuse_image(spec: dict[str, Any], resource: str) -> None:
+    if image_of(spec):
         raise LaunchError(f"docker_image names an image, and {resource} runs none.")
     if any((spec.get("resource_args") or {}).values()):
         raise LaunchError(f"resource_args has arguments, and {resource} takes none.")
-    if (spec.get("registry") or {}).get("url"):
-        raise LaunchError(f"repository is where a built image is pushed, and for {resource} none is built.")
 
 
 def _wait(run: SubmittedRun) -> None:

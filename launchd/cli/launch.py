@@ -34,6 +34,7 @@ Examples:
   launchd launch . -E "python train.py" -c '{"epochs": 3}' -q gpu
   launchd launch https://github.com/me/project --git-version v1.2
   launchd launch --job train:latest -q gpu
+  launchd launch --docker-image python:3.12 -q gpu -- python -c 'print(1)'
   launchd launch --async --priority high -- sh -c 'echo hello'
 
 \b
@@ -64,6 +65,7 @@ class CommandAfterDashes(click.Command):
 @click.command(cls=CommandAfterDashes, epilog=EXAMPLES)
 @click.argument("target", required=False)
 @click.option("-j", "--job", metavar="JOB", help="Launch this job, [[ENTITY/]PROJECT/]NAME[:ALIAS], instead of TARGET.")
+@click.option("-d", "--docker-image", metavar="IMAGE", help="Launch this container image instead of TARGET.")
 @click.option("-q", "--queue", default=DEFAULT_QUEUE, show_default=True, help="Queue of the item.")
 @click.option("--async", "at_once", is_flag=True, help="Print the item's id and return at once.")
 @click.option("-p", "--project", envvar="WANDB_PROJECT", help=f"Project of the run [default: {DEFAULT_PROJECT}].")
@@ -82,6 +84,7 @@ def launch(
     context: click.Context,
     target: str | None,
     job: str | None,
+    docker_image: str | None,
     queue: str,
     at_once: bool,
     project: str | None,
@@ -101,14 +104,16 @@ def launch(
     TARGET is a directory, whose files are uploaded, or the URL of a git repository (https, ssh, user@host:path, file).
     Files that may hold secrets, such as .env, .netrc, *.key or what is in .ssh, are not uploaded unless --include names
     them. Without TARGET, COMMAND runs in an empty directory. JOB is one of `launchd job create` or `wandb job create`.
+    IMAGE runs COMMAND, or its own, on a queue for containers.
 
     Exit code 0: the job has finished; 1: it failed or was stopped, or could not be launched; 130: Ctrl-C, which stops
     the job.
     """
-    if job is not None and target is not None:
-        raise click.UsageError("Give either TARGET or --job.")
+    if len([one for one in (target, job, docker_image) if one is not None]) > 1:
+        raise click.UsageError("Give one of TARGET, --job and --docker-image.")
     source = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
-    flags = {"project": project, "name": name, "resource": resource, "job": job}
+    docker = None if docker_image is None else {"docker_image": docker_image}
+    flags = {"project": project, "name": name, "resource": resource, "job": job, "docker": docker}
     spec = build_run_spec(source, json_mapping(config, "--config"), flags)
     number = None if priority is None else PRIORITIES[priority]
     with queue_server(url, state_dir) as server:

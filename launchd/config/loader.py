@@ -184,6 +184,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         runtime_dir=runtime_dir,
         jobs=schema.jobs(diagnostics, sections.get("jobs")),
         venv=schema.venv(diagnostics, sections.get("venv")),
+        docker=schema.docker(diagnostics, sections.get("docker")),
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
     )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ipc.settings import JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
+from ipc.settings import DockerConfig, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
 UNLIMITED = -1
@@ -73,6 +73,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["text", "json"] = "text"
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
+    docker: DockerConfig = DockerConfig()
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
 

@@ -9,7 +9,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ipc.settings import JobLimits, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
+from ipc.settings import (
+    ContainerRules,
+    DockerConfig,
+    JobLimits,
+    JobsConfig,
+    PolicyRules,
+    SupervisionConfig,
+    VenvConfig,
+)
 from ipc.targets import BUILDER_TYPES, CLOUDS
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
@@ -98,6 +106,25 @@ VENV: Table = {
     "pass_index_settings": validators.boolean,
 }
 
+DOCKER: Table = {
+    "host": validators.engine_address,
+    "pull_no_progress_seconds": validators.positive_seconds,
+    "unavailable_seconds": validators.seconds_or_zero,
+}
+
+CONTAINERS: Table = {
+    "images": validators.names,
+    "mounts": validators.granted_paths("ro", "rw"),
+    "volumes": validators.names,
+    "devices": validators.granted_paths("r", "w", "m", "rw", "rm", "wm", "rwm"),
+    "networks": validators.names,
+    "capabilities": validators.names,
+    "users": validators.names,
+    "host_variables": validators.names,
+    "env_files": validators.granted_paths(),
+    "flags": validators.names,
+}
+
 POLICY: Table = {
     "resources": validators.names,
     "run_as_user": validators.user,
@@ -125,7 +152,7 @@ SUPERVISION: Table = {
     "server_silence_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "policy", "supervision")
+SECTIONS = ("jobs", "venv", "docker", "policy", "supervision")
 
 
 def fill(
@@ -202,10 +229,13 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = fill(diagnostics, "launchd.policy.", section, POLICY, sections=("queues",))
+    values = _rules(diagnostics, "launchd.policy.", section, PolicyRules(), sections=("queues", "containers"))
     queues = section.get("queues") if isinstance(section, dict) else None
+    common = PolicyRules(**values)
     rules = {
-        str(queue): PolicyRules(**_joined(values, fill(diagnostics, f"launchd.policy.queues.{queue}.", own, POLICY)))
+        str(queue): PolicyRules(
+            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, ("containers",)))
+        )
         for queue, own in mapping(diagnostics, "launchd.policy.queues", queues).items()
     }
     for name, given in {"launchd.policy": section, **_by_name(queues)}.items():
@@ -224,6 +254,17 @@ def _by_name(queues: Any) -> dict[str, Any]:
     return {f"launchd.policy.queues.{queue}": own for queue, own in queues.items()} if isinstance(queues, dict) else {}
 
 
+def _rules(
+    diagnostics: Diagnostics, prefix: str, section: Any, common: PolicyRules, sections: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the rules of `section` by field name; those for containers complete, with what is `common` left in."""
+    given = section.get("containers") if isinstance(section, dict) else None
+    containers = msgspec.structs.asdict(common.containers) | fill(
+        diagnostics, f"{prefix}containers.", given, CONTAINERS
+    )
+    return fill(diagnostics, prefix, section, POLICY, sections) | {"containers": ContainerRules(**containers)}
+
+
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
     """Read `launchd.jobs`."""
     values = fill(diagnostics, "launchd.jobs.", section, JOBS, sections=("limits",))
@@ -235,6 +276,11 @@ def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
 def venv(diagnostics: Diagnostics, section: Any) -> VenvConfig:
     """Read `launchd.venv`."""
     return VenvConfig(**fill(diagnostics, "launchd.venv.", section, VENV))
+
+
+def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
+    """Read `launchd.docker`."""
+    return DockerConfig(**fill(diagnostics, "launchd.docker.", section, DOCKER))
 
 
 def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:

@@ -193,6 +193,31 @@ def absolute_path(value: Any) -> str:
     return str(path)
 
 
+def granted_paths(*modes: str) -> Callable[[Any], tuple[str, ...]]:
+    """Return a validator of a list of absolute paths, each with one of `modes` after a colon, or without."""
+
+    def validate(value: Any) -> tuple[str, ...]:
+        for text in names(value):
+            path, colon, mode = text.partition(":")
+            if not path.startswith("/") or ".." in path.split("/"):
+                raise ValueError(f"has {text!r}: each must be an absolute path without ..")
+            if colon and mode not in modes:
+                after = f"may have {_either(tuple(f':{one}' for one in modes))} after it" if modes else "has no colon"
+                raise ValueError(f"has {text!r}: a path {after}")
+        return names(value)
+
+    return validate
+
+
+def engine_address(value: Any) -> str:
+    """Return the address of a container engine: a unix socket, or a port."""
+    address = text(value)
+    scheme, _, rest = address.partition("://")
+    if scheme not in ("unix", "tcp", "http", "https") or not rest or (scheme == "unix" and not rest.startswith("/")):
+        raise ValueError("must be an address such as unix:///run/docker.sock")
+    return address
+
+
 def user(value: Any) -> str:
     """Return the name of a user of this host."""
     name = text(value)

@@ -48,7 +48,7 @@ def test_jobs_are_made_and_run(up: LocalStackProcess, tmp_path: Path) -> None:
     assert "Entry point:   python train.py --fast" in described.splitlines()
 
 
-def test_an_image_is_made_and_not_run(up: LocalStackProcess) -> None:
+def test_an_image_is_made_and_no_plain_process_runs_it(up: LocalStackProcess) -> None:
     made = up.output("job", "create", "image", "registry:5000/me/tool:v2-rc", "-p", "tries")
     name = made.split()[1]
     assert name.endswith("/tries/job-registry_5000_me_tool:latest")
@@ -56,7 +56,7 @@ def test_an_image_is_made_and_not_run(up: LocalStackProcess) -> None:
     assert "Image:         registry:5000/me/tool:v2-rc" in up.output("job", "describe", name).splitlines()
     failed = up.run("launch", "--job", name)
     assert failed.returncode == 1
-    assert b"is the container image registry:5000/me/tool:v2-rc" in failed.stderr
+    assert b"The job is the image registry:5000/me/tool:v2-rc, but local-process runs no images." in failed.stderr
 
 
 def test_mistakes_are_told(up: LocalStackProcess, tmp_path: Path) -> None:

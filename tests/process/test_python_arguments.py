@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from launchd import Api, LaunchError, RunQueue, SubmittedRun, launch, launch_add
+from launchd import Api, ExecutionError, LaunchError, RunQueue, SubmittedRun, launch, launch_add
 from launchd.api.embedded import launcher
 from launchd.client.job_file import REPOSITORY as FROM_REPOSITORY
 from launchd.client.job_file import GitCommit, JobFile, JobSource, parse_job_name
@@ -149,6 +149,8 @@ ADDING = {
 }
 
 GIT = {"git": {"repo": REPOSITORY}}
+#: An agent's configuration whose engine is not there.
+NO_ENGINE = {"launchd": {"docker": {"host": "unix:///nowhere/docker.sock", "unavailable_seconds": 0}}}
 SHOW_CONFIG = ["sh", "-c", "echo $WANDB_CONFIG"]
 
 LAUNCHING = {
@@ -163,7 +165,12 @@ LAUNCHING = {
     "resource_args": Row({"local-process": {"a": 1}}, says("local-process takes none"), YES),
     "project": Row("vision", lambda run: run.project, "vision"),
     "entity": Row("them", lambda run: run.entity, "them"),
-    "docker_image": Row("alpine:3", says("'local-container' cannot be launched on yet"), YES),
+    "docker_image": Row(
+        "alpine:3",
+        says("The container engine at unix:///nowhere/docker.sock does not answer"),
+        YES,
+        {"config": NO_ENGINE},
+    ),
     "config": Row(
         {"lr": 1}, lambda run: run.logs(), '{"lr": 1}\n', {"entry_point": ["sh", "-c", "echo $WANDB_CONFIG"]}
     ),
@@ -238,10 +245,10 @@ def added(setting: Setting, **arguments: Any) -> object:
     return PushedItem(item, *places)
 
 
-def launched(_: Setting, **arguments: Any) -> SubmittedRun | LaunchError:
+def launched(_: Setting, **arguments: Any) -> SubmittedRun | LaunchError | ExecutionError:
     try:
         return launch(**{"entry_point": ["true"]} | arguments)
-    except LaunchError as error:
+    except (LaunchError, ExecutionError) as error:
         return error
 
 

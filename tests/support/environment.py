@@ -3,10 +3,13 @@
 from collections.abc import MutableMapping
 
 #: Beginnings of variables that programs of ours, and those they start, would obey.
-FOREIGN = ("GIT_", "LAUNCHD_", "NETRC", "PYTHONDONTWRITEBYTECODE", "WANDB_", "XDG_")
+FOREIGN = ("DOCKER_", "GIT_", "LAUNCHD_", "NETRC", "PYTHONDONTWRITEBYTECODE", "WANDB_", "XDG_")
 #: The tests' own.
 KEPT = ("LAUNCHD_REQUIRE_PARTS", "LAUNCHD_TEST", "LAUNCHD_WANDB_VENVS", "GIT_SSL_CAINFO")
 PROXY = "_proxy"
+
+#: Names a container engine for those who may start none; see :mod:`tests.support.engine`.
+DOCKER_HOST = "LAUNCHD_TEST_DOCKER_HOST"
 
 
 def scrub(environ: MutableMapping[str, str]) -> None:

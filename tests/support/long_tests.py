@@ -9,6 +9,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.environment import DOCKER_HOST
+
 #: How often a property is tried, where the test says nothing else.
 SHORT_EXAMPLES, LONG_EXAMPLES = 100, 1000
 
@@ -25,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: runs with --long alone")
     config.addinivalue_line("markers", "root: needs the rights of root")
+    config.addinivalue_line("markers", "engine: needs a container engine, which root starts and others name")
     config.addinivalue_line("markers", "dialect: runs over PostgreSQL too, which decides how it ends")
     # A busy machine, which takes its time, is no failure.
     unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,6 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("root") is not None:
                 item.add_marker(pytest.mark.skip(reason="only root may do this"))
+            if item.get_closest_marker("engine") is not None and DOCKER_HOST not in os.environ:
+                item.add_marker(pytest.mark.skip(reason=f"only root may start an engine; {DOCKER_HOST} names one"))
     if is_long(config):
         return
     left_out = [item for item in items if _is_left_out(item) and item.nodeid not in config.args]

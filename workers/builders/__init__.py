@@ -47,6 +47,9 @@ def load_builder(name: str) -> Builder:
     """Return the builder called ``name``; raises :class:`InvalidSpec` where this agent has none of that name."""
     kind = BUILDERS.get(name)
     if kind is None or kind.path is None:
-        raise InvalidSpec(f"The builder {name} is not part of this agent.")
+        raise InvalidSpec(
+            f"The job would need an image built by {name}, and this agent builds none yet.",
+            hint="Launch a container image, or the source code on a queue for local-process.",
+        )
     builder: Builder = pkgutil.resolve_name(kind.path)()
     return builder

@@ -55,6 +55,7 @@ class _Warned(msgspec.Struct, frozen=True, tag="warned"):
 
 class _Fetched(msgspec.Struct, frozen=True, tag="fetched"):
     entry_point: tuple[str, ...]
+    image: str | None = None
 
 
 class _NotFetched(msgspec.Struct, frozen=True, tag="not-fetched"):
@@ -100,12 +101,12 @@ def fetch(context: JobContext, source: Source) -> Project:
     """
     try:
         bring_credentials(context)
-        entry_point = _Fetcher(context, source).follow()
+        fetched = _Fetcher(context, source).follow()
         hand_over(context)
     finally:
         # Not only for its room: credentials are there.
         remove_directory(context.directory / FETCH_DIRECTORY, lambda problem: context.warn(problem, "agent"))
-    return Project(context.work, entry_point)
+    return Project(context.work, fetched.entry_point, fetched.image)
 
 
 class _Fetcher:
@@ -119,8 +120,8 @@ class _Fetcher:
             _be_fetcher(context, source, writer)
         os.close(writer)
 
-    def follow(self) -> tuple[str, ...]:
-        """Wait for the end of the process, and return the command that the source suggests."""
+    def follow(self) -> _Fetched:
+        """Wait for the end of the process, and return what it says of the project."""
         try:
             for line in self._lines():
                 match line:
@@ -128,8 +129,8 @@ class _Fetcher:
                         self._context.report_phase(JobState.FETCHING, message)
                     case _Warned(message, stage):
                         self._context.warn(message, stage)
-                    case _Fetched(entry_point):
-                        return entry_point
+                    case _Fetched():
+                        return line
                     case _NotFetched():
                         raise _FetchFailed(line)
                     case _Refused(number, strerror):
@@ -213,7 +214,7 @@ def _fetch(context: JobContext, source: Source, writer: int) -> None:
         for name in (WORK_DIRECTORY, HOME_DIRECTORY, TEMPORARY_DIRECTORY):
             (context.directory / name).mkdir(exist_ok=True)
         project = source.fetch(context)
-        _send(writer, _Fetched(project.entry_point))
+        _send(writer, _Fetched(project.entry_point, project.image))
     except JobError as error:
         _send(writer, _NotFetched(error.report(), error.detail))
     except OSError as error:

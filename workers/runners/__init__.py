@@ -6,18 +6,21 @@ Owns the interface and the choice among runners; nothing but the chosen one is i
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import msgspec
 
 from ipc import targets
-from ipc.errors import InvalidSpec
+from ipc.errors import HostError, InvalidSpec
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
+from ipc.targets import Target, is_ours
 from ipc.work_order import WorkOrder
 from workers.builders import Build
+from workers.context import JobContext
 from workers.output import OutputWriter
 
 Args = TypeVar("Args", bound=msgspec.Struct)
@@ -27,25 +30,34 @@ class Capabilities(msgspec.Struct, frozen=True):
     """What a runner can do, as data, so that no code asks which runner it is.
 
     ``poll_seconds`` is how often :meth:`Runner.inspect` is worth asking where there is no descriptor to wait on;
-    ``keeps_output`` whether the target keeps the output itself, so that :meth:`Runner.follow_output` has to bring it.
+    ``keeps_output`` whether the target keeps the output itself, so that :meth:`Runner.follow_output` has to bring it;
+    ``runs_images`` whether it runs container images.
     """
 
     poll_seconds: float = 5.0
     keeps_output: bool = False
+    runs_images: bool = False
 
 
 class LaunchRequest(msgspec.Struct, frozen=True):
     """What a runner is to start: ``command`` in ``work``, under ``name``, with what ``build`` made for it.
 
-    ``environment`` holds the job's own variables, the same on any target; what else a process needs (``PATH``, for
-    instance) is the target's to add.
+    The command is ``entry_point`` with ``args`` behind it; without an entry point, which only an image may lack, the
+    image's own takes the ``args``. ``environment`` holds the job's own variables, the same on any target; what else a
+    process needs (``PATH``, for instance) is the target's to add.
     """
 
     name: str
-    command: tuple[str, ...]
+    entry_point: tuple[str, ...]
     environment: dict[str, str]
     work: Path
     build: Build = Build()
+    args: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The whole command, where it has an entry point."""
+        return (*self.entry_point, *self.args)
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -82,6 +94,16 @@ class Runner(ABC):
 
         Raises:
             InvalidSpec: the run spec asks for something else.
+        """
+
+    def fetch_image(self, image: str, context: JobContext) -> None:  # noqa: B027
+        """Bring an image that was built elsewhere to the target, where that takes its time; nothing exists afterwards.
+
+        Raises:
+            InvalidSpec: ``image`` is no name of an image.
+            PolicyRefused: this host's policy does not grant it.
+            SourceError: it cannot be had.
+            JobCancelled: the job was stopped meanwhile.
         """
 
     @abstractmethod
@@ -137,20 +159,33 @@ def runner_class(resource: str) -> type[Runner]:
     if target is None or target.runner is None:
         known = ", ".join(sorted(targets.RUNNABLE))
         raise InvalidSpec(f"The resource {resource!r} cannot be run by this agent.", hint=f"It runs: {known}.")
-    found: type[Runner] = pkgutil.resolve_name(target.runner)
+    try:
+        found: type[Runner] = pkgutil.resolve_name(target.runner)
+    except ModuleNotFoundError as error:
+        raise _not_installed(target, error) from error
     return found
+
+
+def _not_installed(target: Target, error: ModuleNotFoundError) -> Exception:
+    """Return the error for a runner whose SDK is missing; what is missing of this package is a fault of its own."""
+    if target.extra is None or is_ours(error.name):
+        return error
+    return HostError(
+        f"This agent was installed without what it needs for {target.name}.",
+        hint=f"Install it with the extra: launchd-agent[{target.extra}].",
+    )
 
 
 def warm_up(resources: Iterable[str]) -> None:
     """Let the runners of ``resources`` use the time that a spare worker has."""
-    for resource in _runnable(resources):
-        runner_class(resource).warm_up()
+    for kind in _installed(resources):
+        kind.warm_up()
 
 
 def discard_warm(resources: Iterable[str]) -> None:
     """Let the runners of ``resources`` undo their warming up."""
-    for resource in _runnable(resources):
-        runner_class(resource).discard_warm()
+    for kind in _installed(resources):
+        kind.discard_warm()
 
 
 def create_runner(order: WorkOrder, warmed: Iterable[str]) -> Runner:
@@ -159,9 +194,10 @@ def create_runner(order: WorkOrder, warmed: Iterable[str]) -> Runner:
     return runner_class(order.spec.resource)(order)
 
 
-def _runnable(resources: Iterable[str]) -> Iterator[str]:
-    """Of the resources that the policy grants, those that have a runner."""
+def _installed(resources: Iterable[str]) -> Iterator[type[Runner]]:
+    """Of the resources that the policy grants, the runners of those that have one whose SDK is there."""
     for resource in resources:
         target = targets.find_target(resource)
         if target is not None and target.runner is not None:
-            yield resource
+            with suppress(HostError):
+                yield runner_class(resource)

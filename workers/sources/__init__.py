@@ -18,10 +18,14 @@ DEFAULT_ENTRY_POINT = ("python", "main.py")
 
 
 class Project(msgspec.Struct, frozen=True):
-    """A fetched source: its directory, and the command it suggests where the submitter gave none."""
+    """A fetched source: its directory, and the command it suggests where the submitter gave none.
+
+    With an ``image`` there is nothing to build, and no file of the directory is in the container.
+    """
 
     directory: Path
     entry_point: tuple[str, ...] = ()
+    image: str | None = None
 
 
 class Source(Protocol):
@@ -45,7 +49,10 @@ SOURCES: dict[str, str] = {
 
 
 def _source_name(spec: RunSpec) -> str | None:
-    """Return the key in :data:`SOURCES` for ``spec``, None where it is a command alone; raises :class:`InvalidSpec`."""
+    """Return the key in :data:`SOURCES` for ``spec``, None where there are no files; raises :class:`InvalidSpec`."""
+    # W&B's order: an image that is named wins over the job.
+    if spec.docker_image:
+        return None
     if spec.job is not None:
         return "job"
     if spec.git.repo:
@@ -55,12 +62,13 @@ def _source_name(spec: RunSpec) -> str | None:
     if spec.overrides.entry_point:
         return None
     raise InvalidSpec(
-        "The run spec names no job, no repository, no code directory and no command.", hint="Launch one of them."
+        "The run spec names no image, no job, no repository, no code directory and no command.",
+        hint="Launch one of them.",
     )
 
 
 def load_source(spec: RunSpec) -> Source | None:
-    """Return the source of ``spec``, None for a command alone, which runs in an empty directory.
+    """Return the source of ``spec``, None for an image and for a command alone, which runs in an empty directory.
 
     Raises:
         InvalidSpec: it names nothing that could be run.

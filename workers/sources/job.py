@@ -52,6 +52,8 @@ class JobSource:
         files = context.directory / JOB_DIRECTORY
         job = from_server(context, f"The job {name}", lambda server: download_job(server, name, files))
         _check(name, job)
+        if job.source_type == IMAGE:
+            return _image_project(context, name, job)
         if job.source_type == REPOSITORY:
             _fetch_repository(context, name, job, files)
         else:
@@ -68,20 +70,22 @@ def _name_of(context: JobContext) -> JobName:
 
 
 def _check(name: JobName, job: JobFile) -> None:
-    if job.source_type == IMAGE:
-        raise SourceError(
-            f"The job {name} is the container image {job.source.image}, which this agent cannot run yet.",
-            hint="It runs jobs made from a git repository or a code directory.",
-        )
-    if job.source_type not in (REPOSITORY, CODE):
+    if job.source_type not in (REPOSITORY, CODE, IMAGE):
         raise SourceError(
             f"The job {name} is of the kind {job.source_type!r}, which this agent does not know.",
-            hint=f"It knows: {REPOSITORY}, {CODE}.",
+            hint=f"It knows: {REPOSITORY}, {CODE}, {IMAGE}.",
         )
     if job.source.notebook:
         raise SourceError(
             f"The job {name} is a notebook, which this agent does not convert.", hint="Make the job from a script."
         )
+
+
+def _image_project(context: JobContext, name: JobName, job: JobFile) -> Project:
+    if not job.source.image:
+        raise SourceError(f"The job {name} names no container image.", hint="Make it again.")
+    # Its command is meant for the image as it stands: no interpreter of this host is put in.
+    return Project(context.work, job.source.entrypoint or (), job.source.image)
 
 
 def _fetch_repository(context: JobContext, name: JobName, job: JobFile, files: Path) -> None:

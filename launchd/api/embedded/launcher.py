@@ -19,6 +19,7 @@ from typing import Any
 
 from ipc.handles import workload_name
 from ipc.job_files import OUTPUT_FILE
+from ipc.targets import LOCAL_CONTAINER, LOCAL_PROCESS
 from launchd.api.access import Access
 from launchd.api.embedded.directories import launches_dir, new_directory, socket_dir
 from launchd.api.embedded.parent import LEAVE_SECONDS, ChildAgent
@@ -35,6 +36,14 @@ RESTARTS = 3
 
 #: How long stopped runs may take at the end of the program: their grace, and the end of their agent.
 STOP_SECONDS = 30.0
+
+#: What the policy of a program's agent grants, where the program has none: its jobs have its user's rights anyway.
+COMMON_POLICY: Mapping[str, Any] = {"allow_local_git": True}
+
+#: And more of that by resource. A container may use the host's network, where a queue server of this machine is.
+POLICIES: Mapping[str, Mapping[str, Any]] = {
+    LOCAL_CONTAINER: {"resources": [LOCAL_CONTAINER], "containers": {"networks": ["bridge", "none", "host"]}},
+}
 
 INTERRUPTED = "the program that launched it was interrupted"
 
@@ -145,13 +154,17 @@ _agents: dict[str, ProgramAgent] = {}
 _agents_lock = threading.Lock()
 
 
-def program_agent(access: Access, config: Mapping[str, Any]) -> ProgramAgent:
+def program_agent(access: Access, config: Mapping[str, Any], resource: str = LOCAL_PROCESS) -> ProgramAgent:
     """Return the agent of this program for a server and for the sections of ``config`` that configure an agent.
+
+    Its policy grants ``resource``, where ``config`` has none.
 
     Raises:
         LaunchError: its state directory cannot be used. `ConfigError`: a section is wrong.
     """
     sections = {key: config[key] for key in sorted(AGENT_KEYS & config.keys())}
+    if resource in POLICIES:
+        sections["launchd"] = {"policy": {**COMMON_POLICY, **POLICIES[resource]}, **(sections.get("launchd") or {})}
     name = json.dumps([access.base_url, access.api_key, access.default_entity, sections], default=str)
     with _agents_lock:
         agent = _agents.get(name)
@@ -167,7 +180,7 @@ def agent_config(sections: Mapping[str, Any], entity: str, directory: Path, sock
     """
     given: dict[str, Any] = dict(sections.get("launchd") or {})
     directories = {"state_dir": str(directory), "runtime_dir": str(sockets)}
-    settings: dict[str, Any] = {**directories, "policy": {"allow_local_git": True}, **given}
+    settings: dict[str, Any] = {**directories, "policy": COMMON_POLICY, **given}
     venv = {"cache_dir": str(directory.parent.parent / "venvs")} | dict(settings.get("venv") or {})
     limits = {"max_jobs": UNLIMITED, "max_schedulers": UNLIMITED}
     return {**sections, "entity": entity, "queues": [PROGRAM], **limits, "launchd": settings | {"venv": venv}}

@@ -16,12 +16,13 @@ import psutil
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
-from ipc.settings import JobsConfig
+from ipc.settings import ContainerRules, DockerConfig, JobsConfig, PolicyRules
 from ipc.states import TERMINAL_STATES
 from ipc.work_order import JobUser, WorkOrder, write_order
 from launchd.agent.output_reader import OutputReader
 from tests.support.processes import children_of
 from tests.support.waiting import wait_until
+from workers.builders import Build
 from workers.runners import LaunchRequest, Runner, Status, create_runner
 
 #: Of this process alone: a lost job is looked for by its name on the whole host, where other tests may run.
@@ -40,6 +41,9 @@ class Job:
     limits: dict[str, Any] = field(default_factory=dict)
     jobs: JobsConfig = field(default_factory=lambda: JobsConfig(stop_grace_seconds=5.0))
     user: JobUser | None = None
+    engine: str | None = None
+    containers: ContainerRules = field(default_factory=ContainerRules)
+    image: str | None = None
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -50,7 +54,7 @@ class Job:
 
     @property
     def order(self) -> WorkOrder:
-        arguments = {"fake": self.knobs, "local-process": self.limits}
+        arguments = {self.resource: self.knobs or self.limits}
         spec = RunSpec("entity", "project", "run", self.resource, resource_args=arguments)
         return WorkOrder(
             name=NAME,
@@ -63,6 +67,8 @@ class Job:
             directory=str(self.directory),
             jobs=self.jobs,
             user=self.user,
+            docker=DockerConfig(host=self.engine),
+            policy=PolicyRules(containers=self.containers),
         )
 
     @property
@@ -71,7 +77,7 @@ class Job:
             "LAUNCHD_JOB_NAME": NAME,
             "LAUNCHD_TEST_SESSION": os.environ.get("LAUNCHD_TEST_SESSION", ""),
         }
-        return LaunchRequest(NAME, self.command, environment, self.work)
+        return LaunchRequest(NAME, self.command, environment, self.work, Build(image=self.image))
 
     def runner(self) -> Runner:
         """Return a runner as a new worker would make it."""

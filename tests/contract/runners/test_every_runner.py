@@ -1,15 +1,18 @@
 """One suite over every runner: what the worker may rely on, whatever the target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import Handle
+from ipc.settings import ContainerRules
 from ipc.states import JobState
 from ipc.targets import TARGETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.engine import BASE_IMAGE, TestEngine
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner
@@ -19,21 +22,41 @@ JobMaker = Callable[..., Job]
 #: A runner joins by being declared.
 RESOURCES = sorted(name for name, target in TARGETS.items() if target.runner)
 
+#: What a runner needs of the machine, as a mark.
+NEEDS = {"local-container": pytest.mark.engine}
 
-@pytest.fixture(params=RESOURCES)
-def make_job(request: pytest.FixtureRequest, tmp_path: Path) -> JobMaker:
+
+@pytest.fixture(params=[pytest.param(name, marks=NEEDS.get(name, ())) for name in RESOURCES])
+def make_job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobMaker]:
     """Jobs that run for some seconds, end with an exit code, and note each start as a line of a file."""
 
     def make(seconds: float = 0, exit_code: int = 0) -> Job:
-        script = f"echo started; echo started >> {tmp_path}/starts; sleep {seconds} & wait $!; exit {exit_code}"
+        shared = tmp_path / "shared"
+        shared.mkdir(exist_ok=True)
+        script = f"echo started; echo started >> {shared}/starts; sleep {seconds} & wait $!; exit {exit_code}"
         return Job(
-            tmp_path / "jobs" / NAME,
+            tmp_path / "state" / "jobs" / NAME,
             resource=request.param,
             command=("sh", "-c", script),
-            knobs={"run_seconds": seconds, "exit_code": exit_code},
+            **_arguments(request, seconds, exit_code, shared),
         )
 
-    return make
+    yield make
+    if request.param == "local-container":
+        request.getfixturevalue("engine").remove_containers()
+
+
+def _arguments(request: pytest.FixtureRequest, seconds: float, exit_code: int, shared: Path) -> dict[str, Any]:
+    """Return what makes a job of the fake target, or of an engine, do what the script says."""
+    if request.param != "local-container":
+        return {"knobs": {"run_seconds": seconds, "exit_code": exit_code}}
+    engine: TestEngine = request.getfixturevalue("engine")
+    return {
+        "knobs": {"volume": f"{shared}:{shared}"},
+        "image": BASE_IMAGE,
+        "engine": engine.address,
+        "containers": ContainerRules(mounts=(f"{shared}:rw",)),
+    }
 
 
 def test_the_fake_target_of_the_tests_is_declared() -> None:
@@ -223,6 +246,6 @@ def test_the_fake_starts_runs_and_is_preempted(tmp_path: Path) -> None:
 def starts(job: Job, tmp_path: Path) -> int:
     """Return how often the job was started, as the job's target itself knows it."""
     if job.resource == "fake":
-        workload = tmp_path / "jobs" / "fake-cluster" / f"{NAME}.json"
+        workload = job.directory.parent / "fake-cluster" / f"{NAME}.json"
         return workload.read_text().count('"creations":1')
-    return (tmp_path / "starts").read_text().count("started")
+    return (tmp_path / "shared" / "starts").read_text().count("started")

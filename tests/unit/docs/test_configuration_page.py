@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.settings import JobLimits, JobsConfig, SupervisionConfig, VenvConfig
+from ipc.settings import ContainerRules, DockerConfig, JobLimits, JobsConfig, SupervisionConfig, VenvConfig
 from launchd.config.model import (
     AgentConfig,
     BuilderConfig,
@@ -28,7 +28,9 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.jobs.": JobsConfig,
     "launchd.jobs.limits.": JobLimits,
     "launchd.venv.": VenvConfig,
+    "launchd.docker.": DockerConfig,
     "launchd.policy.": PolicyConfig,
+    "launchd.policy.containers.": ContainerRules,
     "launchd.supervision.": SupervisionConfig,
 }
 ROW = re.compile(r"^\| (?P<keys>`[a-z][^|]*) \| (?P<default>[^|]+) \|", re.MULTILINE)

@@ -100,7 +100,7 @@ def test_a_code_artifact(
 @pytest.mark.parametrize(
     ("kind", "source", "sentence"),
     [
-        ("image", JobSource(image="busybox:1"), "is the container image busybox:1, which this agent cannot run yet"),
+        ("image", JobSource(), "names no container image"),
         ("video", JobSource(), "is of the kind 'video', which this agent does not know"),
         ("repo", JobSource(), "names no git repository"),
         ("artifact", JobSource(), "names no code artifact"),
@@ -114,6 +114,15 @@ def test_a_job_that_cannot_run_is_a_sentence(
     with pytest.raises(SourceError, match=sentence) as failure:
         fetch(make(kind, source))
     assert failure.value.hint
+
+
+def test_an_image_is_fetched_as_its_name_alone(make: Callable[..., str], fetch: Callable[[str], Project]) -> None:
+    project = fetch(make("image", JobSource(image="busybox:1", entrypoint=("python3.11", "main.py"))))
+
+    assert project.image == "busybox:1"
+    # No interpreter of this host stands for the image's.
+    assert project.entry_point == ("python3.11", "main.py")
+    assert list(project.directory.iterdir()) == []
 
 
 def test_a_name_that_is_none(fetch: Callable[[str], Project]) -> None:

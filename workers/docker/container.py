@@ -1,0 +1,116 @@
+"""The body of the Engine API's request that creates a job's container. Pure."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from ipc.work_order import WorkOrder
+from workers.docker.flags import LABEL_PREFIX
+from workers.docker.request import Bind, ContainerRequest, Device
+from workers.runners import LaunchRequest
+
+#: A container with this label is the job's of this workload name.
+NAME_LABEL = f"{LABEL_PREFIX}name"
+ITEM_LABEL = f"{LABEL_PREFIX}item"
+QUEUE_LABEL = f"{LABEL_PREFIX}queue"
+#: W&B's label, of its Kubernetes runner.
+RUN_LABEL = "wandb.ai/run-id"
+
+HOST_NETWORK = "host"
+#: A name by which a container on the host's network reaches the host, as with W&B's agent.
+HOST_GATEWAY = "host.docker.internal:host-gateway"
+
+#: The engine keeps more of the output than the job's files do: what they drop, they drop by themselves.
+LOG_FILES_FACTOR = 2
+
+#: Set last: a container that was given no GPU sees none, also where its image asks for all.
+NO_GPUS = {"NVIDIA_VISIBLE_DEVICES": "void"}
+
+
+def container_config(
+    request: ContainerRequest,
+    launch: LaunchRequest,
+    order: WorkOrder,
+    variables: Mapping[str, str],
+    network: str | None,
+) -> dict[str, Any]:
+    """Return the body for the job of ``order``.
+
+    ``variables`` are the job's own, which win over those of ``launch``; ``network`` is None for the engine's default.
+    """
+    config = deepcopy(request.config)
+    config["Image"] = launch.build.image
+    config["Env"] = [f"{name}={text}" for name, text in _environment(request, launch, variables).items()]
+    config["Labels"] = config.get("Labels", {}) | _labels(order)
+    if launch.entry_point:
+        config["Entrypoint"] = list(launch.entry_point)
+    if launch.args:
+        config["Cmd"] = list(launch.args)
+    config["HostConfig"] = _host_config(request, config.get("HostConfig", {}), order, network)
+    return config
+
+
+def _environment(request: ContainerRequest, launch: LaunchRequest, variables: Mapping[str, str]) -> dict[str, str]:
+    # An administrator who grants a runtime has it see to the GPUs.
+    last = {} if "Runtime" in request.config.get("HostConfig", {}) else NO_GPUS
+    return {**launch.environment, **variables, **last}
+
+
+def _labels(order: WorkOrder) -> dict[str, str]:
+    return {
+        NAME_LABEL: order.name,
+        ITEM_LABEL: order.item_id,
+        QUEUE_LABEL: order.queue,
+        RUN_LABEL: order.spec.run_id,
+    }
+
+
+def _host_config(
+    request: ContainerRequest, host: dict[str, Any], order: WorkOrder, network: str | None
+) -> dict[str, Any]:
+    # A shell as process 1 would not hear SIGTERM.
+    host.setdefault("Init", True)
+    host["LogConfig"] = {
+        "Type": "json-file",
+        "Config": {
+            "max-size": str(order.jobs.output_max_bytes),
+            "max-file": str(LOG_FILES_FACTOR * order.jobs.output_files),
+        },
+    }
+    _extend(host, "Mounts", [_mount(bind) for bind in request.binds if not bind.relabel])
+    _extend(host, "Binds", [_relabelled(bind) for bind in request.binds if bind.relabel])
+    _extend(host, "Devices", [_device(device) for device in request.devices])
+    if network is not None:
+        host["NetworkMode"] = network
+    if network == HOST_NETWORK:
+        _extend(host, "ExtraHosts", [HOST_GATEWAY])
+    return host
+
+
+def _extend(host: dict[str, Any], field: str, more: list[Any]) -> None:
+    if more:
+        host[field] = [*host.get(field, ()), *more]
+
+
+def _mount(bind: Bind) -> dict[str, Any]:
+    """Return an entry of ``Mounts``: the engine makes no directory of the host for it, as it would for ``Binds``."""
+    return {
+        "Type": "bind",
+        "Source": bind.source.resolved,
+        "Target": bind.target,
+        "ReadOnly": bind.read_only,
+        "BindOptions": {"Propagation": "rprivate", **bind.options},
+    }
+
+
+def _relabelled(bind: Bind) -> str:
+    """Return an entry of ``Binds``, the only place where the engine takes SELinux's labels."""
+    return f"{bind.source.resolved}:{bind.target}:{'ro' if bind.read_only else 'rw'},{bind.relabel}"
+
+
+def _device(device: Device) -> dict[str, Any]:
+    return {
+        "PathOnHost": device.source.resolved,
+        "PathInContainer": device.target,
+        "CgroupPermissions": device.permissions,
+    }

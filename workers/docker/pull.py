@@ -1,0 +1,121 @@
+"""Has the engine pull an image, while the job can be stopped: with progress, and an end where there is none."""
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from multiprocessing import connection
+from typing import Any
+
+from ipc.errors import RunnerUnavailable, SourceError
+from workers.context import JobContext
+from workers.docker.engine import NOT_FOUND, Engine, EngineError
+from workers.docker.images import ImageName
+
+_UNAUTHORIZED = (401, 403, NOT_FOUND)
+_DONE = ("Pull complete", "Already exists")
+_MIB = 1 << 20
+
+
+class PullFailed(Exception):
+    """The image could not be pulled, and why, as a sentence; the engine may have it all the same."""
+
+
+class _Progress:
+    """What the engine said of the layers of an image."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, tuple[str, int]] = {}
+        self._totals: dict[str, int] = {}
+        self.error: str | None = None
+
+    def take(self, event: Mapping[str, Any]) -> bool:
+        """Take an event; returns whether it is progress."""
+        self.error = event.get("error") or self.error
+        layer, detail = str(event.get("id") or ""), event.get("progressDetail") or {}
+        seen = (str(event.get("status") or ""), int(detail.get("current") or 0))
+        if self._layers.get(layer) == seen:
+            return False
+        self._layers[layer] = seen
+        if detail.get("total") and seen[0] == "Downloading":
+            self._totals[layer] = int(detail["total"])
+        return True
+
+    def text(self) -> str:
+        """Say how far it is."""
+        done = sum(status in _DONE for status, _ in self._layers.values())
+        loaded = sum(at for layer, (status, at) in self._layers.items() if status == "Downloading" and layer)
+        total = sum(self._totals.values())
+        size = f", {loaded // _MIB} of {total // _MIB} MiB at present" if loaded and total else ""
+        return f"{done} layers are there{size}"
+
+
+class _Pull(threading.Thread):
+    """One pull, in a thread of its own: it is left alone where it is not waited for any more."""
+
+    def __init__(self, address: str, image: ImageName, platform: str | None) -> None:
+        super().__init__(name="pull", daemon=True)
+        self._address = address
+        self._image = image
+        self._platform = platform
+        self.progress = _Progress()
+        self.moved_at = time.monotonic()
+        self.failure: Exception | None = None
+        self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def run(self) -> None:
+        """Pull; each progress can be read from :attr:`reader`, its closing is the end."""
+        engine = Engine(self._address)
+        try:
+            for event in engine.pull(str(self._image), self._platform):
+                if self.progress.take(event):
+                    self.moved_at = time.monotonic()
+        except (EngineError, RunnerUnavailable) as error:
+            self.failure = error
+        finally:
+            engine.close()
+            os.close(self._writer)
+
+
+def pull(engine: Engine, image: ImageName, platform: str | None, context: JobContext, silent_seconds: float) -> None:
+    """Pull ``image``.
+
+    Raises:
+        PullFailed: it cannot be had; the message says why.
+        RunnerUnavailable: the engine does not answer.
+        JobCancelled: the job was stopped meanwhile.
+    """
+    running = _Pull(engine.address, image, platform)
+    running.start()
+    try:
+        while not connection.wait([running.reader, context.signal_fileno()], 1.0):
+            context.progress(f"pulling {image}: {running.progress.text()}")
+            if time.monotonic() - running.moved_at > silent_seconds:
+                raise PullFailed(f"The pull of {image} made no progress for {silent_seconds:g} s and was given up.")
+        context.raise_if_interrupted()
+        running.join()
+    finally:
+        os.close(running.reader)
+    _raise_failure(running, image)
+
+
+def _raise_failure(done: _Pull, image: ImageName) -> None:
+    match done.failure:
+        case EngineError() as error if error.status in _UNAUTHORIZED:
+            raise PullFailed(f"The image {image} does not exist at its registry, or may not be read by this host.")
+        case EngineError() as error:
+            raise PullFailed(f"The image {image} could not be pulled: {error.explanation}.")
+        case RunnerUnavailable() as error:
+            raise error
+        case _:
+            pass
+    if done.progress.error is not None:
+        raise PullFailed(f"The image {image} could not be pulled: {done.progress.error}.")
+
+
+def missing(image: ImageName) -> SourceError:
+    """Return the error for an image that the engine has not, and is not to pull."""
+    return SourceError(
+        f"The image {image} is not on this host, and the job's argument pull forbids to fetch it.",
+        hint="Launch the job without pull: never.",
+    )

@@ -1,0 +1,112 @@
+"""What a worker leaves on disk about a job's container, for the workers that come after it.
+
+``container.json``  how the container ended; there before the container is removed
+``stop.json``       a stop was asked for
+``output.position`` how far the engine's log was copied
+
+Owns names, layout and durability of these files. Decides nothing.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from ipc.boot_clock import BootMoment
+from ipc.handles import ExitResult
+
+END_FILE = "container.json"
+STOP_FILE = "stop.json"
+POSITION_FILE = "output.position"
+
+T = TypeVar("T")
+
+
+class EndRecord(msgspec.Struct, frozen=True):
+    """The container with the id ``container`` ended so; ``stopped`` says that this was asked for."""
+
+    container: str
+    result: ExitResult
+    stopped: bool
+
+
+class StopRecord(msgspec.Struct, frozen=True):
+    """A stop was asked for at ``requested``; after ``grace_seconds`` the container is killed."""
+
+    grace_seconds: float
+    requested: BootMoment
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a log was copied: up to the entry of the time ``last``, the ``same``-th of that time.
+
+    ``first`` is the time of the log's first entry; ``taken`` the bytes of the log up to there, and ``written`` the
+    position of the job's own files then. Times are as the engine writes them.
+    """
+
+    first: str
+    last: str
+    same: int
+    taken: int
+    written: int
+
+
+def read_end(directory: Path) -> EndRecord | None:
+    """Return the record of the end, or ``None``."""
+    return _read(directory / END_FILE, EndRecord)
+
+
+def write_end(directory: Path, record: EndRecord) -> None:
+    """Write the record so that it survives a power cut; raises :class:`OSError`."""
+    _replace(directory / END_FILE, record, durable=True)
+
+
+def read_stop(directory: Path) -> StopRecord | None:
+    """Return the record of a stop, or ``None``."""
+    return _read(directory / STOP_FILE, StopRecord)
+
+
+def write_stop(directory: Path, record: StopRecord) -> None:
+    """Write the record; raises :class:`OSError`, and leaves an earlier one as it is then."""
+    _replace(directory / STOP_FILE, record)
+
+
+def read_position(directory: Path) -> Position | None:
+    """Return how far the log was copied, or ``None``."""
+    return _read(directory / POSITION_FILE, Position)
+
+
+def write_position(directory: Path, position: Position) -> None:
+    """Write how far the log was copied; without it, the log is read from its beginning."""
+    with suppress(OSError):
+        _replace(directory / POSITION_FILE, position)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    """Return the record in a file, or ``None`` where there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _replace(path: Path, record: msgspec.Struct, *, durable: bool = False) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(msgspec.json.encode(record))
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    temporary.replace(path)
+    if durable:
+        _sync_names(path.parent)
+
+
+def _sync_names(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
