@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from launchd.server.container import AppState
+from launchd.server.files.signed_urls import SignedLink
 from launchd.server.models import Viewer
 
 P = ParamSpec("P")
@@ -36,6 +37,10 @@ class Context:
     ) -> T:
         """As `write`, for work that may run beside others of its kind; see `Database.write_guarded`."""
         return await self.app.database.write_guarded(lambda connection: work(connection, *args, **kwargs))
+
+    def link(self, action: str, file_id: int) -> str:
+        """A signed link for this viewer: to do this to the file, as long as they may. Its rights are checked before."""
+        return self.app.url_signer.sign(self.base_url, action, SignedLink(file_id, self.viewer.user_id))
 
     @property
     def base_url(self) -> str:

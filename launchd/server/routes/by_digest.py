@@ -6,7 +6,8 @@ The forms of the path, each after a region that this server ignores:
     {entity}/{project}/{collection}/{birth artifact}/{md5}/{file name}
     {entity}/{project}/{collection}/{artifact}/{birth artifact}/{md5}/{file name}
 
-Only the ids and the digest identify the file; any viewer who may use the artifact may have it.
+Ids and digest identify the file, and its name where two contents of an artifact have one MD5. Any viewer who may use
+the artifact may have it.
 """
 
 import base64
@@ -32,10 +33,11 @@ _PLACES = ((3, 2), (5, 4), (6, 4))
 
 @dataclass(frozen=True)
 class Address:
-    """Artifacts that may have the file, and its digest in base64, as rows store it."""
+    """Artifacts that may have the file, its digest in base64, as rows store it, and its name, where that is told."""
 
     artifact_ids: tuple[str, ...]
     md5: str
+    name: str | None
 
 
 def read_address(path: str) -> Address:
@@ -47,7 +49,8 @@ def read_address(path: str) -> Address:
     parts = path.split("/")
     for digest, first in _PLACES:
         if len(parts) > digest and _MD5.fullmatch(parts[digest]):
-            return Address(tuple(parts[first:digest]), base64.b64encode(bytes.fromhex(parts[digest])).decode())
+            md5 = base64.b64encode(bytes.fromhex(parts[digest])).decode()
+            return Address(tuple(parts[first:digest]), md5, "/".join(parts[digest + 1 :]) or None)
     raise NotFound("This address names no file of an artifact.")
 
 
@@ -66,7 +69,7 @@ def digest_route(app: AppState) -> Route:
 def _find(connection: Connection, viewer: Viewer, address: Address) -> ArtifactFile:
     for artifact_id in address.artifact_ids:
         artifact = artifacts.find_artifact(connection, viewer, artifact_id)
-        found = artifact and artifact_files.by_digest(connection, artifact, address.md5)
+        found = artifact and artifact_files.by_digest(connection, artifact, address.md5, address.name)
         if found:
             return found
     raise NotFound("There is no such file of an artifact that you may use.")

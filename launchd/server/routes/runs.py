@@ -56,12 +56,13 @@ def _run(connection: Connection, viewer: Viewer, path: dict[str, str]) -> Run:
 
 def _upload_route(app: AppState) -> Route:
     async def upload(request: Request) -> Response:
-        found = await linked_file(app, RUN_UPLOAD, request, run_files.find_file)
+        linked = await linked_file(app, RUN_UPLOAD, request, run_files.linked_file)
 
         def arrived(connection: Connection, blob: Blob) -> bool:
-            return run_files.arrived(connection, found.id, blob.sha256, blob.md5, blob.size)
+            kept = linked.still(connection)
+            return kept and run_files.arrived(connection, linked.file.id, blob.sha256, blob.md5, blob.size)
 
-        missing_message = "The run of this file has been deleted."
+        missing_message = "The run of this file has been deleted, or who got this link may not write there any more."
         await receive(app, request, app.run_blobs, None, arrived, missing_message)
         return json_response(200, {})
 
@@ -70,7 +71,7 @@ def _upload_route(app: AppState) -> Route:
 
 def _download_route(app: AppState) -> Route:
     async def download(request: Request) -> Response:
-        found = await linked_file(app, RUN_DOWNLOAD, request, run_files.find_file)
-        return blob_response(app.run_blobs, found.content)
+        linked = await linked_file(app, RUN_DOWNLOAD, request, run_files.linked_file)
+        return blob_response(app.run_blobs, linked.file.content)
 
     return Route("/storage/run-download/{token}", download, methods=["GET"])

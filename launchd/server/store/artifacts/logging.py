@@ -8,14 +8,15 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from launchd.server.errors import Refused
-from launchd.server.models import Artifact, Collection, EntityRecord
+from launchd.server.models import Artifact, Collection, EntityRecord, Viewer
 from launchd.server.store.artifacts import aliases as artifact_aliases
-from launchd.server.store.artifacts.artifacts import COMMITTED, PENDING, SELECTED, one
+from launchd.server.store.artifacts.artifacts import COMMITTED, PENDING, SELECTED, one, require_pending
 from launchd.server.store.artifacts.collections import ensure_collection, with_tags
 from launchd.server.store.database import insert_row
 from launchd.server.store.tables import artifacts
 
 _LONGEST_DIGEST = 128
+_TICK = 0.001
 
 row = artifacts.c
 _IN_COLLECTION = SELECTED.where(row.collection_id == bindparam("of_collection"))
@@ -113,8 +114,21 @@ def _wanted_aliases(connection: Connection, artifact: Artifact) -> list[str]:
 
 
 def touch(connection: Connection, artifact: Artifact) -> None:
-    """Record activity on a pending artifact, so that it does not count as abandoned."""
-    connection.execute(_UPDATE_PENDING, {"of_number": artifact.number, "updated_at": time.time()})
+    """Record a change of a pending artifact, so that it does not count as abandoned and a commit under way ends."""
+    later = max(time.time(), artifact.updated_at + _TICK)
+    connection.execute(_UPDATE_PENDING, {"of_number": artifact.number, "updated_at": later})
+
+
+def require_untouched(connection: Connection, viewer: Viewer, artifact_id: str, since: Artifact) -> Artifact:
+    """The pending artifact, as it was when it was read as `since`.
+
+    Raises:
+        Refused: it is not pending any more, or has been touched since then.
+    """
+    found = require_pending(connection, viewer, artifact_id)
+    if found.updated_at != since.updated_at:
+        raise Refused(f"Artifact {found.title!r} was changed while it was being committed. Commit it again.")
+    return found
 
 
 def commit(connection: Connection, artifact: Artifact, *, size: int, file_count: int) -> None:

@@ -101,6 +101,8 @@ artifact_files = Table(
     # SHA-256 of the content in hex, null until it is here.
     Column("content", String, index=True),
     Column("size", Count),
+    # The user who uploaded the content; null while it is missing, and for what is older than this column.
+    Column("uploader_id", Integer),
     # Address of a reference; null for all others.
     Column("reference", Text),
     UniqueConstraint("artifact_number", "kind", "name"),
