@@ -149,6 +149,20 @@ def test_what_another_user_has_uploaded_does_not_stand_for_an_upload(accounts: A
     assert again.announce()[0]["uploadUrl"] is None, "their own upload does"
 
 
+def test_no_version_of_another_user_stands_for_one_by_the_digest_that_they_claimed(
+    accounts: Accounts, team: str
+) -> None:
+    mallory, victim = (accounts.member(team, "MEMBER")[1] for _ in range(2))
+    same = {"entityName": team, "name": fresh_name("model"), "digest": fresh_name("digest")}
+    same |= {"enableDigestDeduplication": True}
+    Logging(mallory, {"model": content()}, **same).log()
+    logged = Logging(victim, {"model": content()}, **same)
+    assert logged.made["state"] == "PENDING"
+    logged.log()
+    assert downloaded(logged) == logged.files
+    assert Logging(victim, logged.files, **same).id == logged.id, "their own does"
+
+
 def test_an_md5_with_two_contents_stands_for_none_of_them(accounts: Accounts, team: str) -> None:
     """A client that commits a file which it did not announce has no content of its own: a draft's unchanged files."""
     good, evil = two_contents()

@@ -47,7 +47,7 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
     def work(connection: Connection) -> Artifact:
         entity = principals.require_entity(connection, context.viewer, input["entity_name"])
-        made = artifact_logging.create(connection, entity, input)
+        made = artifact_logging.create(connection, entity, input, context.viewer.user_id)
         run = runs.find_run(connection, made.collection.project_id, input.get("run_name") or "")
         if run is not None:
             artifact_lineage.record(connection, run, made, artifact_lineage.OUTPUT)

@@ -43,6 +43,8 @@ artifacts = Table(
     Column("number", Integer, primary_key=True),
     Column("collection_id", ForeignKey("artifact_collections.id"), nullable=False),
     Column("client_id", String),
+    # The user who logged it; null for what is older than this column.
+    Column("maker_id", Integer),
     Column("state", String, nullable=False),
     Column("digest", String, nullable=False),
     Column("digest_algorithm", String, nullable=False),

@@ -1,4 +1,4 @@
-"""Who uploaded a file of an artifact: what stands for an upload is only what the same user has uploaded."""
+"""Who logged a version of an artifact, and who uploaded a file: nothing of another user's stands for an upload."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,9 +10,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Without a foreign key, which SQLite could only get by a copy of the largest table.
+    # Without foreign keys, which SQLite could only get by a copy of its largest tables.
+    op.add_column("artifacts", sa.Column("maker_id", sa.Integer(), nullable=True))
     op.add_column("artifact_files", sa.Column("uploader_id", sa.Integer(), nullable=True))
 
 
 def downgrade() -> None:
     op.drop_column("artifact_files", "uploader_id")
+    op.drop_column("artifacts", "maker_id")
