@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from launchd.server.errors import NotAllowed, ServerError, Unauthorized
 from launchd.server.models import Role, Viewer
 from launchd.server.store.accounts import api_keys
-from launchd.server.store.database import Database
+from launchd.server.store.database import Database, Lane
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,9 @@ class Authenticator:
         until, viewer = self._cache.get((digest, author), (0.0, None))
         if viewer is not None and time.monotonic() < until:
             return viewer
-        viewer = await self._database.read(lambda connection: api_keys.viewer_of_key(connection, digest, author))
+        viewer = await self._database.read(
+            lambda connection: api_keys.viewer_of_key(connection, digest, author), Lane.FIRST
+        )
         if viewer is None:
             raise Unauthorized(
                 "This API key is not known to this queue server. Check WANDB_API_KEY and WANDB_BASE_URL."

@@ -31,6 +31,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_seconds: float = 30.0
     request_seconds: float = 90.0
     """How long a query may take, waiting included."""
+    max_answer_bytes: int = 64 * 1024 * 1024
+    """The answer to a query, and what is read for it."""
     idle_seconds: int = 75
     """A connection without a request for so long, or with an unfinished header, is closed."""
     max_body_bytes: int = 10 * 1024 * 1024

@@ -25,6 +25,7 @@ from launchd.server.http.responses import blob_response
 from launchd.server.models import ArtifactFile, Viewer
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
+from launchd.server.store.database import Lane
 
 _MD5 = re.compile("[0-9a-f]{32}")
 #: Index of the digest in each form, and of the first artifact's id.
@@ -60,7 +61,7 @@ def digest_route(app: AppState) -> Route:
     async def download(request: Request) -> Response:
         viewer = await app.auth.viewer(request.headers)
         address = read_address(request.path_params["address"])
-        found = await app.database.read(lambda connection: _find(connection, viewer, address))
+        found = await app.database.read(lambda connection: _find(connection, viewer, address), Lane.FIRST)
         return blob_response(app.artifact_blobs, found.content)
 
     return Route("/artifactsV2/{address:path}", download, methods=["GET"])

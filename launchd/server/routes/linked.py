@@ -13,6 +13,7 @@ from launchd.server.files.blob_store import Blob, BlobStore
 from launchd.server.files.signed_urls import WRITING
 from launchd.server.http.request_body import content_length, iter_body
 from launchd.server.models import LinkHolder, Role
+from launchd.server.store.database import Lane
 
 T = TypeVar("T")
 Find = Callable[[Connection, LinkHolder, int], T | None]
@@ -42,7 +43,7 @@ async def linked_file(app: AppState, action: str, request: Request, find: Find[T
     """
     link = app.url_signer.read(action, request.path_params["token"])
     holder = LinkHolder(user_id=link.user_id, role=Role.MEMBER if action in WRITING else Role.VIEWER)
-    found = await app.database.read(lambda connection: find(connection, holder, link.file_id))
+    found = await app.database.read(lambda connection: find(connection, holder, link.file_id), Lane.FIRST)
     if found is None:
         raise NotFound("This file does not exist any more, or who got this link may not use it any more.")
     return Linked(found, link.file_id, holder, find)

@@ -52,7 +52,7 @@ async def _match(context: Context, artifact_id: str, begun: Artifact, entries: S
         piece = entries[start : start + _PIECE]
         await context.write(_match_piece, context.viewer, artifact_id, begun, piece)
     wanted = {(FILE if entry.reference is None else REFERENCE, entry.name) for entry in entries}
-    extra = await context.read(artifact_matching.extra_files, begun, wanted)
+    extra = await context.read_long(artifact_matching.extra_files, begun, wanted)
     for start in range(0, len(extra), _PIECE):
         ids = extra[start : start + _PIECE]
         await context.write(_remove_piece, context.viewer, artifact_id, begun, ids)

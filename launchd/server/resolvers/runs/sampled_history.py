@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
+from launchd.server.answer_budget import AnswerBudget, size_of
 from launchd.server.context import Context
 from launchd.server.errors import Refused
 from launchd.server.models import HISTORY, Line, Run
@@ -25,6 +26,7 @@ _MOST_SPECS = 100
 LAST_STEP = 2**63 - 1
 """The highest possible step."""
 _PIECE = 5_000
+_MOST_BYTES = 2**40
 
 T = TypeVar("T")
 
@@ -74,13 +76,14 @@ async def sampled_lines(context: Context, found: Run, stream: int, samples: int)
     """Whole lines of a stream, evenly sampled."""
     total = found.history_lines if stream == HISTORY else found.event_lines
     numbers = spread(total, bounded(samples))
-    return [line.content for line in await context.read(run_lines.some, found.id, stream, numbers)]
+    return [line.content for line in await context.read(run_lines.some, found.id, stream, numbers, context.answer)]
 
 
 async def lines_of_steps(context: Context, found: Run, first: int, end: int, samples: int) -> list[str]:
     """Lines of the history with `first` <= step < `end`, sampled where there are more than `samples`."""
     wanted = _Extraction[str](lambda line: [line.content])
-    return (await _walk_steps(context, found, (first, end), wanted, EvenSampler(bounded(samples)))).chosen()
+    sampler = _sampler_of(context, samples, len)
+    return _chosen(context, await _walk_steps(context, found, (first, end), wanted, sampler))
 
 
 async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[str, Any]]:
@@ -94,10 +97,24 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
         lines = await sampled_lines(context, found, HISTORY, spec.samples)
         return list(values_of(lines, spec.keys))
     wanted = _Extraction(lambda line: values_of([line.content], spec.keys), _substrings(spec.keys))
-    sampler = EvenSampler[dict[str, Any]](bounded(spec.samples))
+    sampler = _sampler_of(context, spec.samples, _size_of_values)
     if by_step:
-        return (await _walk_steps(context, found, spec.steps(), wanted, sampler)).chosen()
-    return (await _walk_numbers(context, found, wanted, sampler)).chosen()
+        return _chosen(context, await _walk_steps(context, found, spec.steps(), wanted, sampler))
+    return _chosen(context, await _walk_numbers(context, found, wanted, sampler))
+
+
+def _sampler_of(context: Context, samples: int | None, size_of: Callable[[T], int]) -> EvenSampler[T]:
+    return EvenSampler(bounded(samples), size_of, context.answer.limit)
+
+
+def _size_of_values(values: dict[str, Any]) -> int:
+    return size_of(values, _MOST_BYTES)
+
+
+def _chosen(context: Context, sampler: EvenSampler[T]) -> list[T]:
+    """The samples, which count as read into the answer."""
+    context.answer.take(sampler.chosen_size())
+    return sampler.chosen()
 
 
 @dataclass(frozen=True)
@@ -135,7 +152,7 @@ async def _walk_numbers(
         def piece(connection: Connection, first: int = first, before: EvenSampler[T] = sampler) -> EvenSampler[T]:
             end = first + _PIECE
             lines = run_lines.by_number(connection, found.id, HISTORY, first, end, wanted.substrings)
-            return _sample(lines, before, wanted)[0]
+            return _sample(lines, before, wanted, context.answer)[0]
 
         sampler = await context.read(piece)
     return sampler
@@ -154,19 +171,22 @@ async def _walk_steps(
         ) -> tuple[EvenSampler[T], Line | None]:
             lines = run_lines.by_step(connection, found.id, after.step or 0, end, wanted.substrings)
             behind = (line for line in lines if (line.step, line.number) > (after.step, after.number))
-            return _sample(islice(behind, _PIECE), before, wanted)
+            return _sample(islice(behind, _PIECE), before, wanted, context.answer)
 
         sampler, after = await context.read(piece)
     return sampler
 
 
 def _sample(
-    lines: Iterable[Line], before: EvenSampler[T], wanted: _Extraction[T]
+    lines: Iterable[Line], before: EvenSampler[T], wanted: _Extraction[T], answer: AnswerBudget
 ) -> tuple[EvenSampler[T], Line | None]:
     """A copy of the sampler with these lines added (a read may be repeated), and the last line if there may be more."""
     sampler, last, taken = before.copy(), None, 0
     for line in lines:
+        answer.go_on()
         for value in wanted.extract(line):
             sampler.add(value)
+        if sampler.is_full:
+            raise answer.too_big()
         last, taken = line, taken + 1
     return sampler, last if taken == _PIECE else None
