@@ -72,9 +72,9 @@ def measure(directory: Path, _jobs: int) -> list[Figure]:
         Figure(
             f"claim beside {READERS} heavy readers",
             _times(read),
-            "p99 ≤ 100 ms",
+            "p99 ≤ 250 ms",
             baseline,
-            percentile(read, 99) <= 0.1,
+            percentile(read, 99) <= 0.25,
         ),
         Figure(
             f"claim while {HUGE} lines of a run arrive at once",

@@ -42,7 +42,7 @@ class GraphQLEndpoint:
         Raises:
             ServerError: the request was refused before execution.
         """
-        viewer = await self._app.auth.viewer(request.headers)
+        viewer = await self._app.auth.viewer(request)
         settings = self._app.settings
         envelope = read_envelope(await read_body(request, settings.max_body_bytes, settings.body_timeout_seconds))
         try:

@@ -59,7 +59,7 @@ def digest_route(app: AppState) -> Route:
     """The route."""
 
     async def download(request: Request) -> Response:
-        viewer = await app.auth.viewer(request.headers)
+        viewer = await app.auth.viewer(request)
         address = read_address(request.path_params["address"])
         found = await app.database.read(lambda connection: _find(connection, viewer, address), Lane.FIRST)
         return blob_response(app.artifact_blobs, found.content)

@@ -32,7 +32,7 @@ def _stream_route(app: AppState) -> Route:
     settings = app.settings
 
     async def stream(request: Request) -> Response:
-        viewer = may_write(await app.auth.viewer(request.headers))
+        viewer = may_write(await app.auth.viewer(request))
         body = await read_body(request, settings.max_stream_bytes, settings.body_timeout_seconds)
         update = await asyncio.to_thread(read_update, body)
 

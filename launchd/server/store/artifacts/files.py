@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ MANIFEST_NAME = "wandb_manifest.json"
 """W&B's name of the manifest file."""
 
 _LONGEST_NAME = 1024
+# C0, DEL and C1; line and paragraph separator; marks, embeddings, overrides and isolates of the direction of writing.
+_UNFIT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MD5_BYTES = 16
 _MISSING = StoredContent(None, None, None)
 
@@ -157,11 +160,17 @@ def check_path(name: str) -> None:
     """Check the name of a file inside an artifact.
 
     Raises:
-        Refused: empty, too long, absolute, or leaving the directory that it will be unpacked in.
+        Refused: empty, too long, absolute, leaving the directory that it will be unpacked in, or not to be shown in one
+            line as it is.
     """
     parts = name.replace("\\", "/").split("/")
-    if not 0 < len(name) <= _LONGEST_NAME or "\0" in name or any(part in ("", ".", "..") for part in parts):
-        raise Refused(f"{name[:100]!r} is no name for a file in an artifact: a relative path without '..' is needed.")
+    if not 0 < len(name) <= _LONGEST_NAME or any(part in ("", ".", "..") for part in parts):
+        raise Refused(f"{name[:100]!r} is no name for a file here: a relative path without '..' is needed.")
+    if _UNFIT.search(name):
+        raise Refused(
+            f"{name[:100]!a} is no name for a file here: it has a control character, a line break, or a sign that turns"
+            " the direction of writing."
+        )
 
 
 def _check_md5(spec: FileSpec, *, may_be_empty: bool) -> None:
