@@ -63,7 +63,7 @@ class WrongKeys:
         over = self._tries(address) - BURST + 1
         if over > 0:
             raise TooManyRequests(
-                "Too many wrong API keys have come from your address: wait, and check WANDB_API_KEY and WANDB_BASE_URL.",
+                "Too many wrong API keys have come from your address. Check WANDB_API_KEY and WANDB_BASE_URL.",
                 math.ceil(over * SECONDS_EACH),
             )
 

@@ -5,14 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from tests.support.accounts import Accounts
-from tests.support.artifacts import Logging, content
+from tests.support.artifacts import Logging, content, md5_of
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
@@ -21,8 +20,6 @@ pytestmark = pytest.mark.dialect
 
 READERS = 6
 RUNS = 400
-#: A claim of an idle server takes a hundredth of it.
-SECONDS = 2.0
 SLOW = [{f"config.key{number % 60}": {"$ne": f"other {number}"}} for number in range(450)]
 RUNS_OF_PROJECT = """query($p: String, $f: JSONString, $n: Int) { project(name: $p, entityName: "me") {
     runs(filters: $f, first: $n) { edges { node { name config } } } } }"""
@@ -73,20 +70,22 @@ def test_nobody_waits_for_the_heavy_reads_of_others(
     queue = fresh_name("queue")
     agent = api.create_agent(api.create_queue(queue))
     key = api.mutate("generateApiKey", "key")["key"]
-    done = []
+    reading: list[float] = []
 
     def read() -> None:
         with server.api() as reader:
+            began_at = time.monotonic()
             reader.run(RUNS_OF_PROJECT, {"p": project, "f": json.dumps({"$and": SLOW}), "n": 1000})
-            done.append(time.monotonic())
+            reading.append(time.monotonic() - began_at)
 
     with acting(read, READERS):
-        wait_until(lambda: done, 60, "the first heavy read")
+        wait_until(lambda: reading, 60, "the first heavy read")
         times = [claim_time(api, agent, queue) for _ in range(10)]
         began_at = time.monotonic()
         accounts.with_key(key).run("{ viewer { id } }")
         times.append(time.monotonic() - began_at)
-    assert max(times) < SECONDS, (times, len(done))
+    # Each waited for several reads before they had threads of their own.
+    assert max(times) < max(reading) / 2, (times, reading)
 
 
 def test_a_viewer_has_only_so_many_heavy_reads(server: RunningServer, project: str) -> None:
@@ -117,14 +116,15 @@ def test_a_filter_has_only_so_many_patterns(api: Api, project: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def big_run(server: RunningServer) -> Iterator[ClientRun]:
-    """A run with a config of 2 MiB and 60 lines of 2 MiB."""
-    with server.api() as api:
-        run = ClientRun(api, fresh_name("big"), config=json.dumps({"text": {"value": "x" * 2**21}}))
-        for step in range(60):
-            run.log([{"_step": step, "text": "y" * 2**21}], step)
-            console = {"offset": step, "content": [f"2026-01-01T00:00:00 {'z' * 2**21}\n"]}
-            run.stream({"files": {"output.log": console}})
+def big_run(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientRun]:  # noqa: ARG001
+    """A run with 60 lines of 40 kB of each kind, on a server that answers at most a megabyte."""
+    with (
+        running_server(tmp_path_factory.mktemp("small"), "--max-answer-bytes", "1000000") as server,
+        server.api() as api,
+    ):
+        run = ClientRun(api, fresh_name("big"), config=json.dumps({"text": {"value": "x" * 40_000}}))
+        run.log({"_step": step, "text": "y" * 40_000} for step in range(60))
+        run.stream({"files": {"output.log": {"offset": 0, "content": [f"2026-01-01T00:00:00 {'z' * 40_000}\n"] * 60}}})
         yield run
 
 
@@ -141,53 +141,58 @@ def big_run(server: RunningServer) -> Iterator[ClientRun]:
         "logLines(first: 100) { edges { node { line } } }",
     ],
 )
-def test_an_answer_has_only_so_many_bytes(server: RunningServer, big_run: ClientRun, selection: str) -> None:
-    before = memory_of(server)
-    with pytest.raises(RefusedByServer, match=r"400: The answer has more than 67108864 bytes.*fewer fields, or for sh"):
+def test_an_answer_has_only_so_many_bytes(big_run: ClientRun, selection: str) -> None:
+    with pytest.raises(RefusedByServer, match=r"400: The answer has more than 1000000 bytes.*fewer fields, or for sho"):
         big_run.ask(selection)
-    assert memory_of(server) - before < 2**29
 
 
-def memory_of(server: RunningServer) -> int:
-    """The most memory in bytes that the server's process has ever had."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+def test_a_page_of_runs_has_only_so_many_bytes(big_run: ClientRun) -> None:
+    """Also where nothing big of them is asked for: it is read all the same."""
+    project = fresh_name("proj")
+    for _ in range(30):
+        ClientRun(big_run.api, fresh_name("r"), project, config=json.dumps({"text": {"value": "x" * 40_000}}))
+    query = "query($p: String, $o: String, $n: Int) { project(name: $p) { runs(order: $o, first: $n) { edges { node"
+    for order in (None, "-config.text", "+name"):
+        with pytest.raises(RefusedByServer, match="400: The answer has more than 1000000 bytes"):
+            big_run.api.run(f"{query} {{ name }} }} }} }} }}", {"p": project, "o": order, "n": 50})
+        found = big_run.api.run(f"{query} {{ name }} }} }} }} }}", {"p": project, "o": order, "n": 10})
+        assert len(found["project"]["runs"]["edges"]) == 10
 
 
 def test_what_fits_is_answered(big_run: ClientRun) -> None:
     assert len(big_run.ask("history(samples: 10)")["history"]) == 10
-    assert len(big_run.ask('sampledHistory(specs: ["{\\"keys\\": [\\"_step\\"]}"])')["sampledHistory"][0]) == 60
+    assert len(big_run.ask(r'sampledHistory(specs: ["{\"keys\": [\"_step\"]}"])')["sampledHistory"][0]) == 60
 
 
-def in_pieces(server: RunningServer, act: Callable[[Api], None]) -> float:
-    """The longest time in seconds of a claim while another client acts."""
+def share_of_longest_claim(server: RunningServer, act: Callable[[Api], None]) -> float:
+    """The longest time of a claim while another client acts, as a share of the time that this takes."""
     with server.api() as api, server.api() as writer:
         queue = fresh_name("queue")
         agent = api.create_agent(api.create_queue(queue))
         acts = threading.Thread(target=act, args=[writer])
+        began_at = time.monotonic()
         acts.start()
         longest = claim_time(api, agent, queue)
         while acts.is_alive():
             longest = max(longest, claim_time(api, agent, queue))
         acts.join()
-    return longest
+        return longest / (time.monotonic() - began_at)
 
 
-LINES = 100_000
+LINES = 60_000
 
 
 def test_a_huge_stream_is_written_between_others(server: RunningServer) -> None:
     def stream(writer: Api) -> None:
         ClientRun(writer, "huge").log({"_step": step, "loss": 0.5, "x": {"y": 1}} for step in range(LINES))
 
-    longest = in_pieces(server, stream)
+    share = share_of_longest_claim(server, stream)
     with server.api() as api:
         run = ClientRun(api, "huge")
         assert run.ask("historyLineCount historyKeys")["historyLineCount"] == LINES
         keys = run.ask("historyKeys")["historyKeys"]
         assert (keys["keys"]["x.y"]["typeCounts"][0]["count"], keys["lastStep"]) == (LINES, LINES - 1)
-    assert longest < SECONDS
+    assert share < 0.4
 
 
 def test_a_huge_artifact_is_committed_between_others(server: RunningServer) -> None:
@@ -195,47 +200,18 @@ def test_a_huge_artifact_is_committed_between_others(server: RunningServer) -> N
         f"data/{number}": {"digest": "e", "size": 1, "ref": "s3://b/k"} for number in range(LINES)
     }
     kept = content()
-
-    def commit(writer: Api) -> None:
-        logged = Logging(writer, {"a": kept, "b": kept}, name="huge")
-        logged.upload()
-        logged.manifest(references | {"a": {"digest": logged.announce()[0]["digest"], "size": len(kept)}})
-        logged.commit()
-
-    assert in_pieces(server, commit) < SECONDS
     with server.api() as api:
-        query = '{ project(name: "proj1") { artifact(name: "huge:v0") { fileCount size state } } }'
-        found = api.run(query)["project"]["artifact"]
-        assert found == {"fileCount": LINES + 1, "size": LINES + len(kept), "state": "COMMITTED"}
+        logged = Logging(api, {"a": kept})
+        logged.upload()
+        logged.manifest(references | {"a": {"digest": md5_of(kept), "size": len(kept)}})
+        share = share_of_longest_claim(server, lambda _: _commit(logged))
+        assert logged.look("fileCount size state") == {
+            "fileCount": LINES + 1,
+            "size": LINES + len(kept),
+            "state": "COMMITTED",
+        }
+    assert share < 0.4
 
 
-def test_what_changes_while_it_is_committed_is_not_committed(tmp_path: Path) -> None:
-    """Who adds a file meanwhile does not get it into a version whose manifest has no such file."""
-    with running_server(tmp_path) as server, server.api() as api, server.api() as other:
-        logged = Logging(api, {"a": content()})
-        logged.manifest({f"data/{number}": {"digest": "e", "size": 1, "ref": "s3://b/k"} for number in range(LINES)})
-        spec = {"artifactID": logged.id, "name": "evil", "md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}
-
-        def announce() -> None:
-            other.mutate("createArtifactFiles", "files { edges { node { name } } }", artifactFiles=[spec])
-
-        committing = threading.Thread(target=lambda: refused.append(_refusal(logged)))
-        refused: list[str] = []
-        committing.start()
-        while committing.is_alive() and not refused:
-            try:
-                announce()
-            except RefusedByServer:
-                break
-        committing.join()
-        assert refused == [] or "was changed while it was being committed" in refused[0]
-        state = logged.look("state fileCount")
-        assert state["state"] == "PENDING" or state["fileCount"] == LINES
-
-
-def _refusal(logged: Logging) -> str:
-    try:
-        logged.commit()
-    except RefusedByServer as error:
-        return str(error)
-    return ""
+def _commit(logged: Logging) -> None:
+    logged.commit()

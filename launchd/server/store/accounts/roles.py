@@ -44,13 +44,12 @@ def require_owner(connection: Connection, viewer: Viewer, name: str | None) -> U
     """The user whose keys are meant, if the viewer may manage them. None means the viewer.
 
     Raises:
-        NotFound: no user has this name, or the viewer may not manage this user's keys: which, is not told.
-        NotAllowed: the viewer's key may not manage any.
+        NotAllowed: no user has this name, or the viewer may not manage this user's keys: which, is not told.
     """
     _require_admin_key(viewer)
     owner = accounts.find_user(connection, name or viewer.name)
     if not may_manage_keys(connection, viewer, owner or _NOBODY) or owner is None:
-        raise NotFound(f"There is no user {(name or viewer.name)[:80]!r} here whose API keys you may manage.")
+        raise NotAllowed(f"There is no user {(name or viewer.name)[:80]!r} here whose API keys you may manage.")
     return owner
 
 
