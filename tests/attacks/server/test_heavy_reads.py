@@ -131,8 +131,8 @@ def big_run(store: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.parametrize(
     "selection",
     [
-        " ".join(f"a{number}: config" for number in range(500)),
-        " ".join(f'a{number}: wandbConfig(keys: ["a"])' for number in range(500)),
+        " ".join(f"a{number}: config" for number in range(400)),
+        " ".join(f'a{number}: wandbConfig(keys: ["a"])' for number in range(100)),
         "history(samples: 100)",
         "history(minStep: 0, samples: 100)",
         r'sampledHistory(specs: ["{\"keys\": [\"text\"], \"samples\": 100}"])',

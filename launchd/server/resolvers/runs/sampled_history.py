@@ -75,15 +75,18 @@ def _read_spec(text: str) -> Spec:
 async def sampled_lines(context: Context, found: Run, stream: int, samples: int) -> list[str]:
     """Whole lines of a stream, evenly sampled."""
     total = found.history_lines if stream == HISTORY else found.event_lines
-    numbers = spread(total, bounded(samples))
-    return [line.content for line in await context.read(run_lines.some, found.id, stream, numbers, context.answer)]
+    return await _extract(context, found, stream, spread(total, bounded(samples)), _WHOLE_LINES)
+
+
+async def values_of_line(context: Context, found: Run, number: int, keys: list[str]) -> list[dict[str, Any]]:
+    """The keys of one line of the history; nothing where it lacks one of them, or does not exist."""
+    return await _extract(context, found, HISTORY, [number], _values_of(keys))
 
 
 async def lines_of_steps(context: Context, found: Run, first: int, end: int, samples: int) -> list[str]:
     """Lines of the history with `first` <= step < `end`, sampled where there are more than `samples`."""
-    wanted = _Extraction[str](lambda line: [line.content])
-    sampler = _sampler_of(context, samples, len)
-    return _chosen(context, await _walk_steps(context, found, (first, end), wanted, sampler))
+    sampler = _sampler_of(context, samples, _WHOLE_LINES)
+    return _chosen(context, await _walk_steps(context, found, (first, end), _WHOLE_LINES, sampler))
 
 
 async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[str, Any]]:
@@ -94,21 +97,33 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
         return []
     by_step = spec.min_step is not None or spec.max_step is not None
     if not by_step and all(count == found.history_lines for count in counts):
-        lines = await sampled_lines(context, found, HISTORY, spec.samples)
-        return list(values_of(lines, spec.keys))
-    wanted = _Extraction(lambda line: values_of([line.content], spec.keys), _substrings(spec.keys))
-    sampler = _sampler_of(context, spec.samples, _size_of_values)
+        numbers = spread(found.history_lines, bounded(spec.samples))
+        return await _extract(context, found, HISTORY, numbers, _values_of(spec.keys))
+    wanted = _values_of(spec.keys)
+    sampler = _sampler_of(context, spec.samples, wanted)
     if by_step:
         return _chosen(context, await _walk_steps(context, found, spec.steps(), wanted, sampler))
     return _chosen(context, await _walk_numbers(context, found, wanted, sampler))
 
 
-def _sampler_of(context: Context, samples: int | None, size_of: Callable[[T], int]) -> EvenSampler[T]:
-    return EvenSampler(bounded(samples), size_of, context.answer.limit)
+async def _extract(
+    context: Context, found: Run, stream: int, numbers: Sequence[int], wanted: "_Extraction[T]"
+) -> list[T]:
+    """What is extracted from these lines, which counts as read into the answer while they are read."""
+
+    def work(connection: Connection) -> list[T]:
+        values = []
+        for line in run_lines.some(connection, found.id, stream, numbers):
+            for value in wanted.extract(line):
+                context.answer.take(wanted.size_of(value))
+                values.append(value)
+        return values
+
+    return await context.read(work)
 
 
-def _size_of_values(values: dict[str, Any]) -> int:
-    return size_of(values, _MOST_BYTES)
+def _sampler_of(context: Context, samples: int | None, wanted: "_Extraction[T]") -> EvenSampler[T]:
+    return EvenSampler(bounded(samples), wanted.size_of, context.answer.limit)
 
 
 def _chosen(context: Context, sampler: EvenSampler[T]) -> list[T]:
@@ -119,10 +134,20 @@ def _chosen(context: Context, sampler: EvenSampler[T]) -> list[T]:
 
 @dataclass(frozen=True)
 class _Extraction(Generic[T]):
-    """What is extracted from a line, and substrings without which a line is not parsed."""
+    """What is extracted from a line, its size, and substrings without which a line is not parsed."""
 
     extract: Callable[[Line], Iterable[T]]
+    size_of: Callable[[T], int]
     substrings: Sequence[str] = ()
+
+
+_WHOLE_LINES = _Extraction[str](lambda line: [line.content], len)
+
+
+def _values_of(keys: list[str]) -> _Extraction[dict[str, Any]]:
+    return _Extraction(
+        lambda line: _values_in(line.content, keys), lambda values: size_of(values, _MOST_BYTES), _substrings(keys)
+    )
 
 
 def _substrings(keys: Sequence[str]) -> list[str]:
@@ -130,13 +155,12 @@ def _substrings(keys: Sequence[str]) -> list[str]:
     return [f'{key.rpartition(".")[2]}"' for key in keys if _PLAIN_KEY.fullmatch(key)]
 
 
-def values_of(lines: list[str], keys: list[str]) -> Iterator[dict[str, Any]]:
-    """The keys of each line; only lines that have them all. Without keys: whole lines."""
-    for text in lines:
-        line = lenient_json.load_object(text)
-        values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
-        if not keys or all(value is not None for value in values.values()):
-            yield lenient_json.stringify_non_finite(values)
+def _values_in(text: str, keys: list[str]) -> Iterator[dict[str, Any]]:
+    """The keys of a line, if it has them all. Without keys: the whole line."""
+    line = lenient_json.load_object(text)
+    values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
+    if not keys or all(value is not None for value in values.values()):
+        yield lenient_json.stringify_non_finite(values)
 
 
 def bounded(samples: int | None) -> int:

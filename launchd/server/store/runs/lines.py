@@ -80,10 +80,9 @@ def tail(connection: Connection, run_id: int, stream: int, most: int, answer: An
     return list(counted(_lines(connection, _TAIL, which), answer))[::-1]
 
 
-def some(connection: Connection, run_id: int, stream: int, numbers: Sequence[int], answer: AnswerBudget) -> list[Line]:
-    """The lines with these numbers that exist, in order. They count as read into the answer."""
-    which = {"of_run": run_id, "of_stream": stream, "numbers": numbers}
-    return list(counted(_lines(connection, _SOME, which), answer))
+def some(connection: Connection, run_id: int, stream: int, numbers: Sequence[int]) -> Iterator[Line]:
+    """The lines with these numbers that exist, in order, fetched in small batches while they are consumed."""
+    return _lines(connection, _SOME, {"of_run": run_id, "of_stream": stream, "numbers": numbers})
 
 
 def counted(lines: Iterable[Line], answer: AnswerBudget) -> Iterator[Line]:
