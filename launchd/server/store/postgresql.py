@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from launchd.server.store.database import READERS, Lane, Work
 from launchd.server.store.db_errors import REFUSALS, Reachability, refusal
+from launchd.server.store.open_cursors import closed_cursors, note_cursors
 
 T = TypeVar("T")
 
@@ -85,6 +86,7 @@ class PostgresDatabase:
 
     def __init__(self, url: URL) -> None:
         self._reading, self._writing = open_engine(url, reading=True), open_engine(url)
+        note_cursors(self._reading)
         self._readers = {
             lane: ThreadPoolExecutor(threads, f"store-read-{lane.name.lower()}") for lane, threads in READERS.items()
         }
@@ -132,7 +134,7 @@ class PostgresDatabase:
         return result
 
     def _read(self, work: Work[T]) -> T:
-        with self._reading.begin() as connection:
+        with self._reading.begin() as connection, closed_cursors(connection):
             return work(connection)
 
     def _write(self, work: Work[T], mode: LockMode) -> T:

@@ -20,6 +20,7 @@ from launchd.server.errors import CannotStart
 from launchd.server.store import clock
 from launchd.server.store.database import READERS, Lane, Work
 from launchd.server.store.db_errors import REFUSALS, refusal, unusable
+from launchd.server.store.open_cursors import closed_cursors, note_cursors
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._reading = open_engine(path, "BEGIN")
-        event.listen(self._reading, "after_cursor_execute", _note_cursor)
+        note_cursors(self._reading)
         self._readers = {
             lane: ThreadPoolExecutor(threads, f"store-read-{lane.name.lower()}") for lane, threads in READERS.items()
         }
@@ -98,32 +99,13 @@ class SqliteDatabase:
 
     def _read(self, work: Work[T]) -> T:
         try:
-            with self._reading.begin() as connection:
-                try:
-                    return work(connection)
-                finally:
-                    _close_cursors(connection)
+            with self._reading.begin() as connection, closed_cursors(connection):
+                return work(connection)
         except REFUSALS as error:
             raise refusal(error) from error
         except DBAPIError as error:
             logger.error("The database cannot be read.", extra={"error": str(error.orig)})
             raise unusable() from error
-
-
-_CURSORS = "cursors of the transaction"
-
-
-def _note_cursor(connection: Connection, cursor: Any, *_: object) -> None:
-    connection.info.setdefault(_CURSORS, []).append(cursor)
-
-
-def _close_cursors(connection: Connection) -> None:
-    """Close what was not read to its end, because of an error or a page.
-
-    While such a statement is open, SQLite does not end the view of its transaction: the next one would see the past.
-    """
-    for cursor in connection.info.pop(_CURSORS, ()):
-        cursor.close()
 
 
 class _Writer:
