@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from launchd.server import bootstrap
 from launchd.server.container import AppState, build_app_state
-from launchd.server.errors import ServerError, Unauthorized
+from launchd.server.errors import ServerError, TooManyRequests, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
 from launchd.server.http.responses import error_response, json_response
@@ -41,6 +41,7 @@ def create_app(settings: ServerSettings) -> Starlette:
         ],
         exception_handlers={
             ServerError: _server_error,
+            TooManyRequests: _too_many,
             Unauthorized: _unauthorized,
             HTTPException: _http_error,
             Exception: _unexpected,
@@ -77,6 +78,12 @@ async def _healthz(_: Request) -> Response:
 
 async def _server_error(_: Request, error: Exception) -> Response:
     return error_response(getattr(error, "status", 500), str(error))
+
+
+async def _too_many(_: Request, error: Exception) -> Response:
+    response = error_response(TooManyRequests.status, str(error))
+    response.headers["Retry-After"] = str(getattr(error, "retry_after", 1))
+    return response
 
 
 async def _unauthorized(_: Request, error: Exception) -> Response:

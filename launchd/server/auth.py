@@ -5,12 +5,14 @@ import base64
 import binascii
 import logging
 import time
-from collections.abc import Mapping
+
+from starlette.requests import Request
 
 from launchd.server.errors import NotAllowed, ServerError, Unauthorized
 from launchd.server.models import Role, Viewer
 from launchd.server.store.accounts import api_keys
-from launchd.server.store.database import Database
+from launchd.server.store.database import Database, Lane
+from launchd.server.wrong_keys import WrongKeys, address_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,26 +29,34 @@ class Authenticator:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._wrong_keys = WrongKeys()
         self._cache: dict[tuple[str, str], tuple[float, Viewer]] = {}
         self._recorded_at: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def viewer(self, headers: Mapping[str, str]) -> Viewer:
-        """The user of the key in these headers, and the user in whose name it acts.
+    async def viewer(self, request: Request) -> Viewer:
+        """The user of the key in the request's headers, and the user in whose name it acts.
 
         Raises:
             Unauthorized: no key, or one that this server does not know.
+            TooManyRequests: many keys that it does not know have come from the same address.
             StoreUnavailable: the database cannot be asked at present.
         """
+        headers, address = request.headers, address_of(request)
         digest, author = api_keys.digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
         until, viewer = self._cache.get((digest, author), (0.0, None))
         if viewer is not None and time.monotonic() < until:
             return viewer
-        viewer = await self._database.read(lambda connection: api_keys.viewer_of_key(connection, digest, author))
+        self._wrong_keys.check(address, digest)
+        viewer = await self._database.read(
+            lambda connection: api_keys.viewer_of_key(connection, digest, author), Lane.FIRST
+        )
         if viewer is None:
+            self._wrong_keys.was_wrong(address, digest)
             raise Unauthorized(
                 "This API key is not known to this queue server. Check WANDB_API_KEY and WANDB_BASE_URL."
             )
+        self._wrong_keys.was_right(digest)
         self._cache_viewer(digest, author, viewer)
         return viewer
 

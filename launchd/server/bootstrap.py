@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from launchd.server.errors import CannotStart
 from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.models import Role
+from launchd.server.private_files import make_private_directory, open_private
 from launchd.server.settings import ServerSettings
 from launchd.server.store.accounts import accounts, api_keys
 from launchd.server.store.factory import database_name, migration_transaction
@@ -22,7 +23,7 @@ from launchd.server.store.migrate import migrate
 _SECRET_BYTES = 32
 
 
-def lock(settings: ServerSettings) -> IO[str]:
+def lock(settings: ServerSettings) -> IO[bytes]:
     """Lock the data directory until the file is closed or the process ends.
 
     Servers on one PostgreSQL share it: it holds the blobs of artifacts, and nothing that only one of them may write.
@@ -31,8 +32,8 @@ def lock(settings: ServerSettings) -> IO[str]:
         CannotStart: another server has it, or it cannot be made.
     """
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = (settings.data_dir / "lock").open("w")
+        make_private_directory(settings.data_dir)
+        file = open_private(settings.data_dir / "lock")
     except OSError as error:
         raise CannotStart(f"The data directory {settings.data_dir} cannot be used: {error.strerror}.") from error
     try:
@@ -52,6 +53,9 @@ def prepare(settings: ServerSettings) -> bytes:
     """
     database = database_name(settings)
     try:
+        if settings.database is None:
+            # Before SQLite opens it, which gives the files beside it the same mode.
+            open_private(settings.database_path).close()
         with migration_transaction(settings) as connection:
             migrate(connection, database)
             restored.start(connection, _begun(settings))
@@ -59,8 +63,6 @@ def prepare(settings: ServerSettings) -> bytes:
             secret = _link_secret(settings.data_dir / "links.key")
     except DBAPIError as error:
         raise CannotStart(f"{database} cannot be used as a database: {' '.join(str(error.orig).split())}.") from error
-    if settings.database is None:
-        settings.database_path.chmod(0o600)
     return secret
 
 

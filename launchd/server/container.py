@@ -10,6 +10,7 @@ from launchd.server.files.gc import FindKnown, GarbageCollector
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
+from launchd.server.heavy_queries import HeavyQueries
 from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.launch.lease_timer import LeaseTimer
 from launchd.server.launch.repetitions import Repetitions
@@ -40,6 +41,7 @@ class AppState:
     garbage_collector: GarbageCollector
     multipart_assembler: MultipartAssembler
     url_signer: UrlSigner
+    heavy_queries: HeavyQueries
 
     def start(self) -> None:
         """Start the background tasks. Needs a running event loop."""
@@ -50,8 +52,9 @@ class AppState:
         self.garbage_collector.start()
 
     def stop(self) -> None:
-        """Answer all waiting requests with nothing and stop the background tasks."""
+        """Answer all waiting requests with nothing, give up long queries and stop the background tasks."""
         self.notifier.close()
+        self.heavy_queries.stop()
         self.lease_timer.stop()
         self.heartbeat_timer.stop()
         self.garbage_collector.stop()
@@ -86,4 +89,5 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         garbage_collector=GarbageCollector(settings, database, quota, find_known),
         multipart_assembler=MultipartAssembler(artifact_blobs, database, settings.assembly_timeout_seconds),
         url_signer=UrlSigner(link_secret, settings.link_seconds),
+        heavy_queries=HeavyQueries(settings.request_seconds),
     )

@@ -58,5 +58,15 @@ class TooSlow(ServerError):
     status = 503
 
 
+class TooManyRequests(ServerError):
+    """The caller asks too much at a time; the same request may succeed after `retry_after` seconds (429)."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class CannotStart(Exception):
     """The server cannot start: another one runs, the port is taken, or the data directory cannot be used."""

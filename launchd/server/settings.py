@@ -31,6 +31,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_seconds: float = 30.0
     request_seconds: float = 90.0
     """How long a query may take, waiting included."""
+    max_answer_bytes: int = 64 * 1024 * 1024
+    """The answer to a query, and what is read for it."""
     idle_seconds: int = 75
     """A connection without a request for so long, or with an unfinished header, is closed."""
     max_body_bytes: int = 10 * 1024 * 1024
@@ -49,7 +51,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a transaction may take that references a stored blob from another file."""
     abandoned_seconds: float = 7 * 24 * 3600.0
     """An uncommitted artifact without any upload for so long is deleted (W&B's clients try for a week)."""
-    link_seconds: float = 24 * 3600.0
+    link_seconds: float = 30 * 60.0
+    """How long a link to upload or download a file may be used. A transfer that has begun by then goes on."""
     stop_grace_seconds: float = 1.0
     """How long running requests may take after SIGTERM; waiting ones are answered at once."""
 

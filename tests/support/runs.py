@@ -38,10 +38,10 @@ class ClientRun:
             raise RefusedByServer(response.status_code, [error["message"] for error in answer["errors"]])
         return answer
 
-    def post(self, body: bytes) -> requests.Response:
+    def post(self, body: bytes, timeout: float = REQUEST_SECONDS) -> requests.Response:
         """Send a body to the file stream as it is."""
         url = f"{self.api.url}/files/me/{self.project}/{self.name}/file_stream"
-        return requests.post(url, body, auth=("api", self.api.key), timeout=REQUEST_SECONDS)
+        return requests.post(url, body, auth=("api", self.api.key), timeout=timeout)
 
     def log(self, rows: Iterable[dict[str, Any]], offset: int = 0) -> None:
         """Append lines to the history."""

@@ -31,7 +31,7 @@ class MultipartAssembler:
         self._timeout = timeout_seconds
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    async def assemble(self, file: ArtifactFile, parts: Sequence[FilePart]) -> None:
+    async def assemble(self, file: ArtifactFile, parts: Sequence[FilePart], uploader_id: int) -> None:
         """Assemble a file from its parts, all of which have arrived; it is stored when this returns.
 
         Raises:
@@ -40,7 +40,7 @@ class MultipartAssembler:
         """
         task = self._tasks.get(file.id)
         if task is None:
-            task = self._tasks[file.id] = asyncio.create_task(self._join_parts(file, parts))
+            task = self._tasks[file.id] = asyncio.create_task(self._join_parts(file, parts, uploader_id))
             task.add_done_callback(lambda task: self._on_done(file, task))
         done, _ = await asyncio.wait([task], timeout=self._timeout)
         if not done:
@@ -54,16 +54,16 @@ class MultipartAssembler:
             fields = {"file": file.name, "error": str(task.exception())}
             logger.warning("A file could not be assembled from its parts.", extra=fields)
 
-    async def _join_parts(self, file: ArtifactFile, parts: Sequence[FilePart]) -> None:
+    async def _join_parts(self, file: ArtifactFile, parts: Sequence[FilePart], uploader_id: int) -> None:
         size = sum(part.size or 0 for part in parts)
         paths = [self._blobs.path(part.content) for part in parts if part.content]
         async with self._blobs.receiving(_read_parts(paths), file.md5, size) as blob:
-            await self._database.write(lambda connection: _set_arrived(connection, file, blob))
+            await self._database.write(lambda connection: _set_arrived(connection, file, blob, uploader_id))
 
 
-def _set_arrived(connection: Connection, file: ArtifactFile, blob: Blob) -> None:
-    if not artifact_files.arrived(connection, file, blob.sha256, blob.size):
-        raise Refused("The artifact of this file has been deleted, or was announced with another content.")
+def _set_arrived(connection: Connection, file: ArtifactFile, blob: Blob, uploader_id: int) -> None:
+    if not artifact_files.arrived(connection, file, blob.sha256, blob.size, uploader_id):
+        raise Refused("The artifact of this file has been committed or deleted, or was announced with another content.")
 
 
 async def _read_parts(paths: Sequence[Path]) -> AsyncIterator[bytes]:

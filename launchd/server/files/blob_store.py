@@ -15,6 +15,7 @@ import msgspec
 
 from launchd.server.errors import Refused, StoreUnavailable
 from launchd.server.files.quota import Reservation, StorageQuota
+from launchd.server.private_files import make_private_directory, open_private
 
 _BUFFER = 1024 * 1024
 _SHARD_DIGITS = 2
@@ -43,8 +44,8 @@ class BlobStore:
         self._quota = quota
         self._incoming = directory / "incoming"
         self._locks = directory / "locks"
-        for part in (self._incoming, self._locks):
-            part.mkdir(parents=True, exist_ok=True)
+        for part in (directory, self._incoming, self._locks):
+            make_private_directory(part)
         self.remove_leftovers()
 
     def path(self, sha256: str) -> Path:
@@ -106,7 +107,7 @@ class BlobStore:
         place = self.path(blob.sha256)
         shard = self._lock_of(place.parent.name)
         fcntl.flock(shard, fcntl.LOCK_SH)
-        place.parent.mkdir(exist_ok=True)
+        make_private_directory(place.parent)
         if not place.exists():
             reservation.commit()
         received.rename(place)
@@ -115,7 +116,7 @@ class BlobStore:
         return shard
 
     def _lock_of(self, shard: str) -> IO[bytes]:
-        return (self._locks / shard).open("ab")
+        return open_private(self._locks / shard)
 
     def shards(self) -> list[str]:
         """Names of the shards."""

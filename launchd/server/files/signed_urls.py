@@ -1,6 +1,7 @@
-"""Signed links: action, file and expiry under an HMAC.
+"""Signed links: action, file, user and expiry under an HMAC.
 
-W&B's clients fetch such links without an Authorization header, so the signature is the permission.
+W&B's clients fetch such links without an Authorization header, so the signature is the permission. It is that of one
+user: whoever checks a link also checks that the user may still do this.
 """
 
 import hashlib
@@ -8,11 +9,23 @@ import hmac
 import re
 import time
 
+import msgspec
+
 from launchd.server.errors import NotAllowed
 
 UPLOAD, UPLOAD_PART, DOWNLOAD = "upload", "upload-part", "download"
 RUN_UPLOAD, RUN_DOWNLOAD = "run-upload", "run-download"
-_TOKEN = re.compile(r"(\d{1,18})-(\d{1,12})-([0-9a-f]{64})", re.ASCII)
+WRITING = (UPLOAD, UPLOAD_PART, RUN_UPLOAD)
+"""Actions that change something."""
+
+_TOKEN = re.compile(r"(\d{1,18})-(\d{1,18})-(\d{1,12})-([0-9a-f]{64})", re.ASCII)
+
+
+class SignedLink(msgspec.Struct, frozen=True):
+    """What a link is about: a file, and the user to whom it was given."""
+
+    file_id: int
+    user_id: int
 
 
 class UrlSigner:
@@ -22,13 +35,14 @@ class UrlSigner:
         self._secret = secret
         self._valid_seconds = valid_seconds
 
-    def sign(self, base_url: str, action: str, file_id: int) -> str:
-        """An absolute link to `/storage/<action>/` that permits this action on one file."""
+    def sign(self, base_url: str, action: str, link: SignedLink) -> str:
+        """An absolute link to `/storage/<action>/` that permits one user this action on one file."""
         ends_at = int(time.time() + self._valid_seconds)
-        return f"{base_url}/storage/{action}/{file_id}-{ends_at}-{self._sign(action, file_id, ends_at)}"
+        signature = self._sign(action, link, ends_at)
+        return f"{base_url}/storage/{action}/{link.file_id}-{link.user_id}-{ends_at}-{signature}"
 
-    def file_id(self, action: str, token: str) -> int:
-        """The file to which a token, the last part of a link, gives access.
+    def read(self, action: str, token: str) -> SignedLink:
+        """What a token, the last part of a link, gives access to.
 
         Raises:
             NotAllowed: not signed by this server for this action, or too old.
@@ -36,13 +50,13 @@ class UrlSigner:
         found = _TOKEN.fullmatch(token)
         if found is None:
             raise NotAllowed("This is not a link of this server.")
-        file_id, ends_at = int(found[1]), int(found[2])
-        if not hmac.compare_digest(found[3], self._sign(action, file_id, ends_at)):
+        link, ends_at = SignedLink(int(found[1]), int(found[2])), int(found[3])
+        if not hmac.compare_digest(found[4], self._sign(action, link, ends_at)):
             raise NotAllowed("The signature of this link is wrong.")
         if ends_at < time.time():
             raise NotAllowed("This link has ended; ask the server for a new one.")
-        return file_id
+        return link
 
-    def _sign(self, action: str, file_id: int, ends_at: int) -> str:
-        message = f"{action}/{file_id}/{ends_at}".encode()
+    def _sign(self, action: str, link: SignedLink, ends_at: int) -> str:
+        message = f"{action}/{link.file_id}/{link.user_id}/{ends_at}".encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()

@@ -8,6 +8,7 @@ from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from launchd.server.answer_budget import AnswerBudget
 from launchd.server.auth import may_write
 from launchd.server.container import AppState
 from launchd.server.context import Context
@@ -16,8 +17,11 @@ from launchd.server.gql.document_cache import DocumentCache, InvalidDocument, op
 from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.gql.input_limits import check_variables
 from launchd.server.gql.query_cost import QueryCost
+from launchd.server.http.disconnect import watch_disconnect
 from launchd.server.http.request_body import read_body
 from launchd.server.http.responses import error_response, json_response
+from launchd.server.models import Viewer
+from launchd.server.store.database import Lane
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ class GraphQLEndpoint:
         Raises:
             ServerError: the request was refused before execution.
         """
-        viewer = await self._app.auth.viewer(request.headers)
+        viewer = await self._app.auth.viewer(request)
         settings = self._app.settings
         envelope = read_envelope(await read_body(request, settings.max_body_bytes, settings.body_timeout_seconds))
         try:
@@ -48,11 +52,25 @@ class GraphQLEndpoint:
         operation = operation_of(document, envelope.operation_name)
         variables = envelope.variables or {}
         check_variables(self._schema, operation, variables)
-        QueryCost(self._schema, document, operation, variables).check()
+        cost = QueryCost(self._schema, document, operation, variables)
+        cost.check()
         if operation.operation is OperationType.MUTATION:
-            viewer = may_write(viewer)
-        context = Context(self._app, viewer, request)
-        return _answer(envelope, await self._execute(document, envelope, context))
+            return await self._answer(document, envelope, self._context(may_write(viewer), request, Lane.FIRST))
+        if cost.is_heavy():
+            return await self._answer_apart(document, envelope, self._context(viewer, request, Lane.HEAVY))
+        return await self._answer(document, envelope, self._context(viewer, request, Lane.USUAL))
+
+    def _context(self, viewer: Viewer, request: Request, lane: Lane) -> Context:
+        return Context(self._app, viewer, request, lane, AnswerBudget(self._app.settings.max_answer_bytes))
+
+    async def _answer_apart(self, document: DocumentNode, envelope: Envelope, context: Context) -> Response:
+        async with watch_disconnect(context.request, context.answer.give_up):
+            return await self._app.heavy_queries.run(
+                context.viewer.user_id, context.answer, lambda: self._answer(document, envelope, context)
+            )
+
+    async def _answer(self, document: DocumentNode, envelope: Envelope, context: Context) -> Response:
+        return _response(envelope, await self._execute(document, envelope, context), context.answer)
 
     async def _execute(self, document: DocumentNode, envelope: Envelope, context: Context) -> ExecutionResult:
         limit = self._app.settings.request_seconds
@@ -71,7 +89,13 @@ class GraphQLEndpoint:
             raise Refused(f"The request took longer than {limit:g} s and was given up.") from error
 
 
-def _answer(envelope: Envelope, result: ExecutionResult) -> Response:
+def _response(envelope: Envelope, result: ExecutionResult, budget: AnswerBudget) -> Response:
+    """The response with this result.
+
+    Raises:
+        Refused: it is too big.
+    """
+    budget.check(result.data)
     if not result.errors:
         return json_response(200, {"data": result.data})
     status = max(_status(error) for error in result.errors)

@@ -29,6 +29,12 @@ from graphql import (
 from launchd.server.errors import Refused
 
 MAX_COST = 250_000
+HEAVY_COST = 2_000
+"""A query that may read more values than this is answered apart from the others."""
+HEAVY_FIELDS = frozenset(
+    {"runs", "buckets", "runCount", "history", "sampledHistory", "events", "logLines", "storageBytes", "sweeps"}
+)
+"""Fields that may take long whatever they return: they filter, count or sample."""
 PAGE = 100
 """Length of a page without an argument, or with one that is not known in advance."""
 LIST = 5
@@ -59,17 +65,24 @@ class QueryCost:
         self._variables = {**_defaults(operation), **variables}
         self._fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
         self._known: dict[str, int] = {}
+        self._fields: set[str] = set()
+
+    def is_heavy(self) -> bool:
+        """Whether the query may take long. To be called after `check`."""
+        return self._cost > HEAVY_COST or not self._fields.isdisjoint(HEAVY_FIELDS)
 
     def check(self) -> None:
-        """Raises:
-        Refused: the query reads too much.
+        """Count the cost.
+
+        Raises:
+            Refused: the query reads too much.
         """
         root = self._schema.get_root_type(self._operation.operation)
-        cost = self._of(root, self._operation.selection_set)
-        if cost > MAX_COST:
+        self._cost = self._of(root, self._operation.selection_set)
+        if self._cost > MAX_COST:
             raise Refused(
-                f"The query may read {cost} values, at most {MAX_COST} are answered: ask for shorter pages or fewer"
-                " fields."
+                f"The query may read {self._cost} values, at most {MAX_COST} are answered: ask for shorter pages or"
+                " fewer fields."
             )
 
     def _of(self, parent: GraphQLNamedType | None, selections: SelectionSetNode | None) -> int:
@@ -91,6 +104,7 @@ class QueryCost:
         return self._known[name]
 
     def _of_field(self, parent: GraphQLNamedType | None, node: FieldNode) -> int:
+        self._fields.add(node.name.value)
         field: GraphQLField | None = getattr(parent, "fields", {}).get(node.name.value)
         below = get_named_type(field.type) if field else None
         return 1 + self._given(node) + self._length(field, node) * self._of(below, node.selection_set)

@@ -22,6 +22,7 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._header_bytes = 0
+        self._in_header = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """The connection was opened."""
@@ -44,10 +45,22 @@ class HttpConnection(HttpToolsProtocol):
         else:
             self._set_deadline()
 
-    # Header lines may also follow a body (trailers).
+    # Header lines may also follow a body (trailers), when the request is already being answered by its header. Nothing
+    # reads them: what they say has not been seen by a proxy, nor by whoever checked the header.
+
+    def on_message_begin(self) -> None:
+        """A request has begun."""
+        self._in_header = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A line of the header arrived, or of a trailer."""
+        if self._in_header:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The header of a request is complete."""
+        self._in_header = False
         self._header_bytes = 0
         super().on_headers_complete()
 

@@ -28,6 +28,7 @@ from launchd.server.models.launch import (
     ResourceConfig,
     StopRequest,
 )
+from launchd.server.models.links import LinkHolder
 from launchd.server.models.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunFile
 from launchd.server.models.sweeps import Sweep, SweepAgent
 
@@ -56,6 +57,7 @@ __all__ = [
     "LaunchAgent",
     "LeasedItem",
     "Line",
+    "LinkHolder",
     "ManifestEntry",
     "Member",
     "ProjectRecord",

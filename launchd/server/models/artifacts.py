@@ -78,6 +78,7 @@ class ArtifactTypeRecord(Record, frozen=True, kw_only=True):
 class ArtifactFile(Record, frozen=True, kw_only=True):
     """A file of an artifact, or its manifest. `content` is the SHA-256 of the stored blob, None until it has arrived.
 
+    `uploader_id` is the user who uploaded it, None while it is missing or where that is not known.
     `reference` is the address of a file stored elsewhere; such a file never arrives.
     """
 
@@ -90,6 +91,7 @@ class ArtifactFile(Record, frozen=True, kw_only=True):
     content: str | None
     size: int | None
     reference: str | None
+    uploader_id: int | None
 
 
 class FilePart(Record, frozen=True, kw_only=True):

@@ -40,6 +40,12 @@ class Run(Record, frozen=True, kw_only=True):
     summary: str | None
     history_keys: str | None
 
+    @property
+    def size(self) -> int:
+        """Characters of the texts that may be long."""
+        texts = (self.config, self.summary, self.history_keys, self.notes, self.description, self.tags)
+        return sum(len(text) for text in texts if text)
+
 
 class RunFile(Record, frozen=True, kw_only=True):
     """A file of a run, announced or arrived. `md5` is base64, `content` the SHA-256 in hex."""

@@ -1,7 +1,8 @@
 """Requests with a signed link: finding the file, receiving its body. They need no API key."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -9,23 +10,43 @@ from starlette.requests import Request
 from launchd.server.container import AppState
 from launchd.server.errors import NotFound
 from launchd.server.files.blob_store import Blob, BlobStore
+from launchd.server.files.signed_urls import WRITING
 from launchd.server.http.request_body import content_length, iter_body
+from launchd.server.models import LinkHolder, Role
+from launchd.server.store.database import Lane
 
 T = TypeVar("T")
+Find = Callable[[Connection, LinkHolder, int], T | None]
+"""Loads a file by its id, if the holder of the link may still use it; None where it is gone or they may not."""
 
 
-async def linked_file(app: AppState, action: str, request: Request, find: Callable[[Connection, int], T | None]) -> T:
-    """The file on which the request's link permits this action; `find` loads it by its id.
+@dataclass(frozen=True)
+class Linked(Generic[T]):
+    """The file of a link, and who holds the link."""
+
+    file: T
+    file_id: int
+    holder: LinkHolder
+    find: Find[T]
+
+    def still(self, connection: Connection) -> bool:
+        """Whether the holder may use the file even now."""
+        return self.find(connection, self.holder, self.file_id) is not None
+
+
+async def linked_file(app: AppState, action: str, request: Request, find: Find[T]) -> Linked[T]:
+    """The file on which the request's link permits this action.
 
     Raises:
         NotAllowed: not a link of this server for this action, or too old.
-        NotFound: the file was deleted.
+        NotFound: the file was deleted, or the user who got the link may not do this any more.
     """
-    file_id = app.url_signer.file_id(action, request.path_params["token"])
-    found = await app.database.read(lambda connection: find(connection, file_id))
+    link = app.url_signer.read(action, request.path_params["token"])
+    holder = LinkHolder(user_id=link.user_id, role=Role.MEMBER if action in WRITING else Role.VIEWER)
+    found = await app.database.read(lambda connection: find(connection, holder, link.file_id), Lane.FIRST)
     if found is None:
-        raise NotFound("This file does not exist any more.")
-    return found
+        raise NotFound("This file does not exist any more, or who got this link may not use it any more.")
+    return Linked(found, link.file_id, holder, find)
 
 
 async def receive(

@@ -14,9 +14,10 @@ from launchd.server.files.blob_store import Blob
 from launchd.server.files.signed_urls import RUN_DOWNLOAD, RUN_UPLOAD
 from launchd.server.http.request_body import read_body
 from launchd.server.http.responses import blob_response, json_response
-from launchd.server.models import Run, Viewer
+from launchd.server.models import Viewer
 from launchd.server.routes.linked import linked_file, receive
-from launchd.server.runs.file_stream import read_update
+from launchd.server.runs.file_stream import StreamUpdate, read_update
+from launchd.server.store.database import Work
 from launchd.server.store.runs import files as run_files
 from launchd.server.store.runs import runs
 from launchd.server.store.runs import stream as run_stream
@@ -31,37 +32,41 @@ def _stream_route(app: AppState) -> Route:
     settings = app.settings
 
     async def stream(request: Request) -> Response:
-        viewer = may_write(await app.auth.viewer(request.headers))
+        viewer = may_write(await app.auth.viewer(request))
         body = await read_body(request, settings.max_stream_bytes, settings.body_timeout_seconds)
         update = await asyncio.to_thread(read_update, body)
-        path = request.path_params
 
-        def work(connection: Connection) -> tuple[bool, str | None]:
-            found = _run(connection, viewer, path)
-            run_stream.apply(connection, found, update, time.time())
-            return run_stream.stop_early(connection, viewer, found, update)
-
-        stopped, agent_id = await app.database.write(work)
+        # Others write between two pieces.
+        for piece in [update] if update.is_small else update.pieces():
+            stopped, agent_id = await app.database.write(_applying(piece, viewer, request.path_params))
+            if agent_id is not None:
+                app.notifier.wake_all([agent_id])
         app.heartbeat_timer.on_heartbeat()
-        if agent_id is not None:
-            app.notifier.wake_all([agent_id])
         return json_response(200, {"exitcode": None, "limits": {}, "stopped": stopped})
 
     return Route("/files/{entity}/{project}/{run}/file_stream", stream, methods=["POST"])
 
 
-def _run(connection: Connection, viewer: Viewer, path: dict[str, str]) -> Run:
-    return runs.require_run(connection, viewer, path["entity"], path["project"], path["run"])
+def _applying(update: StreamUpdate, viewer: Viewer, path: dict[str, str]) -> Work[tuple[bool, str | None]]:
+    """Store an update. Returns whether the run is to stop, and the launch agent to be woken for that."""
+
+    def work(connection: Connection) -> tuple[bool, str | None]:
+        found = runs.require_run(connection, viewer, path["entity"], path["project"], path["run"])
+        run_stream.apply(connection, found, update, time.time())
+        return run_stream.stop_early(connection, viewer, found, update)
+
+    return work
 
 
 def _upload_route(app: AppState) -> Route:
     async def upload(request: Request) -> Response:
-        found = await linked_file(app, RUN_UPLOAD, request, run_files.find_file)
+        linked = await linked_file(app, RUN_UPLOAD, request, run_files.linked_file)
 
         def arrived(connection: Connection, blob: Blob) -> bool:
-            return run_files.arrived(connection, found.id, blob.sha256, blob.md5, blob.size)
+            kept = linked.still(connection)
+            return kept and run_files.arrived(connection, linked.file.id, blob.sha256, blob.md5, blob.size)
 
-        missing_message = "The run of this file has been deleted."
+        missing_message = "The run of this file has been deleted, or who got this link may not write there any more."
         await receive(app, request, app.run_blobs, None, arrived, missing_message)
         return json_response(200, {})
 
@@ -70,7 +75,7 @@ def _upload_route(app: AppState) -> Route:
 
 def _download_route(app: AppState) -> Route:
     async def download(request: Request) -> Response:
-        found = await linked_file(app, RUN_DOWNLOAD, request, run_files.find_file)
-        return blob_response(app.run_blobs, found.content)
+        linked = await linked_file(app, RUN_DOWNLOAD, request, run_files.linked_file)
+        return blob_response(app.run_blobs, linked.file.content)
 
     return Route("/storage/run-download/{token}", download, methods=["GET"])

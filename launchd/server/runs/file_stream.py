@@ -1,6 +1,6 @@
 """Decoding of `file_stream` requests: lines by stream, summary, exit code; a line's length is limited."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,8 @@ _STREAMS = {
     "output.log": CONSOLE,
 }
 _MOST_LINE_CHARACTERS = 10 * 1024 * 1024
+_PIECE_LINES = 1_000
+_PIECE_CHARACTERS = 2 * 1024 * 1024
 _STEP_LIMIT = 2**63
 _MOST_EXIT_CODE = 2**31 - 1
 
@@ -42,6 +44,42 @@ class StreamUpdate(msgspec.Struct, frozen=True):
     preempting: bool
     exit_code: int | None
     """None while the run goes on."""
+
+    def pieces(self) -> "Iterator[StreamUpdate]":
+        """The same update in pieces, to be stored in this order: some lines each, at last all that is no line.
+
+        Each piece is a valid update, and lines that come again are replaced: whoever is interrupted begins anew.
+        """
+        for stream, lines in self.lines.items():
+            for start, end in _ranges(lines):
+                piece = lines[start:end]
+                yield StreamUpdate(
+                    lines={stream: piece},
+                    kinds={one.number: self.kinds[one.number] for one in piece} if stream == HISTORY else {},
+                    summary=None,
+                    preempting=False,
+                    exit_code=None,
+                )
+        yield msgspec.structs.replace(self, lines={}, kinds={})
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it can be stored at once."""
+        return sum(map(len, self.lines.values())) <= _PIECE_LINES and (
+            sum(len(line.content) for lines in self.lines.values() for line in lines) <= _PIECE_CHARACTERS
+        )
+
+
+def _ranges(lines: Sequence[Line]) -> Iterator[tuple[int, int]]:
+    """Start and end of the pieces of these lines."""
+    start = size = 0
+    for place, line in enumerate(lines):
+        if place > start and (place - start == _PIECE_LINES or size + len(line.content) > _PIECE_CHARACTERS):
+            yield start, place
+            start, size = place, 0
+        size += len(line.content)
+    if start < len(lines):
+        yield start, len(lines)
 
 
 _decoder = msgspec.json.Decoder(_Body)

@@ -1,5 +1,6 @@
 """The interface of the store: transactions that read and write, on either database."""
 
+import enum
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -10,6 +11,20 @@ Work = Callable[[Connection], T]
 """The body of one transaction. It may be repeated from its start, so it changes nothing but the database."""
 
 
+class Lane(enum.Enum):
+    """Readings of one lane wait for each other, and not for those of another lane: each has threads of its own."""
+
+    FIRST = enum.auto()
+    """Authentication, signed links, and what changes read before they write: nothing that takes long."""
+    USUAL = enum.auto()
+    HEAVY = enum.auto()
+    """What may take seconds: filters over many runs, histories, long lists."""
+
+
+READERS: Mapping[Lane, int] = {Lane.FIRST: 2, Lane.USUAL: 2, Lane.HEAVY: 2}
+"""Threads, each with a connection, of each lane."""
+
+
 class Database(Protocol):
     """`read` and `write` run a function of a connection in another thread.
 
@@ -17,8 +32,8 @@ class Database(Protocol):
     exception of the function; a function that raised has changed nothing.
     """
 
-    async def read(self, work: Work[T]) -> T:
-        """Run `work` on a consistent view. Returns its result."""
+    async def read(self, work: Work[T], lane: Lane = Lane.USUAL) -> T:
+        """Run `work` on a consistent view. Returns its result. May be called on any event loop."""
         ...
 
     async def write(self, work: Work[T]) -> T:

@@ -17,12 +17,12 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from launchd.server.store.database import Work
+from launchd.server.store.database import READERS, Lane, Work
 from launchd.server.store.db_errors import REFUSALS, Reachability, refusal
+from launchd.server.store.open_cursors import closed_cursors, note_cursors
 
 T = TypeVar("T")
 
-_READERS = 4
 _WRITERS = 4
 _CONNECT_SECONDS = 5
 
@@ -61,7 +61,7 @@ def open_engine(url: URL, *, reading: bool = False, timeouts: bool = True) -> En
         url.set(drivername="postgresql+psycopg"),
         connect_args=_SESSION if timeouts else _SESSION_WITHOUT_TIMEOUTS,
         isolation_level="REPEATABLE READ" if reading else "READ COMMITTED",
-        pool_size=_READERS if reading else _WRITERS,
+        pool_size=sum(READERS.values()) if reading else _WRITERS,
         max_overflow=0,
         pool_timeout=_CONNECT_SECONDS,
         # PostgreSQL may have been restarted since the last request.
@@ -86,15 +86,20 @@ class PostgresDatabase:
 
     def __init__(self, url: URL) -> None:
         self._reading, self._writing = open_engine(url, reading=True), open_engine(url)
-        self._readers = ThreadPoolExecutor(_READERS, "store-read")
+        note_cursors(self._reading)
+        self._readers = {
+            lane: ThreadPoolExecutor(threads, f"store-read-{lane.name.lower()}") for lane, threads in READERS.items()
+        }
         # Only one can hold the lock exclusively: more threads waiting for it would delay claims.
         self._exclusive_writer = ThreadPoolExecutor(1, "store-write-alone")
         self._writers = ThreadPoolExecutor(_WRITERS - 1, "store-write")
         self._reachability = Reachability(url.render_as_string(hide_password=True))
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], lane: Lane = Lane.USUAL) -> T:
         """Run `work` on a consistent view. Returns its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._translate_errors, self._read, work)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers[lane], self._translate_errors, self._read, work
+        )
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` while nothing else writes. Returns its result."""
@@ -112,7 +117,8 @@ class PostgresDatabase:
         """Finish the submitted work, then close."""
         self._exclusive_writer.shutdown()
         self._writers.shutdown()
-        self._readers.shutdown()
+        for readers in self._readers.values():
+            readers.shutdown()
         self._writing.dispose()
         self._reading.dispose()
 
@@ -128,7 +134,7 @@ class PostgresDatabase:
         return result
 
     def _read(self, work: Work[T]) -> T:
-        with self._reading.begin() as connection:
+        with self._reading.begin() as connection, closed_cursors(connection):
             return work(connection)
 
     def _write(self, work: Work[T], mode: LockMode) -> T:

@@ -1,4 +1,4 @@
-"""The store in a SQLite file: one writer thread that commits in groups, and a few reader threads.
+"""The store in a SQLite file: one writer thread that commits in groups, and a few reader threads for each lane.
 
 SQLite allows one writer at a time, and a durable commit costs an fsync. So changes that arrive during a commit share
 the next transaction, each in its own savepoint, and are answered after it. The event loop waits for none of it.
@@ -18,21 +18,27 @@ from sqlalchemy.exc import DBAPIError
 from ipc.boot_clock import boot_seconds
 from launchd.server.errors import CannotStart
 from launchd.server.store import clock
-from launchd.server.store.database import Work
+from launchd.server.store.database import READERS, Lane, Work
 from launchd.server.store.db_errors import REFUSALS, refusal, unusable
+from launchd.server.store.open_cursors import closed_cursors, note_cursors
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _Waiting = tuple[Work[Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
 
-_READERS = 2
 _GROUP = 128
 
 
 def open_engine(path: Path, begin: str, *, foreign_keys: bool = True) -> Engine:
     """An engine on the SQLite file `path` whose transactions start with the statement `begin`."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0, "check_same_thread": False})
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": 10.0, "check_same_thread": False},
+        # As many as there are threads, of which each has one at a time.
+        pool_size=sum(READERS.values()),
+        max_overflow=0,
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -66,12 +72,15 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._reading = open_engine(path, "BEGIN")
-        self._readers = ThreadPoolExecutor(_READERS, "store-read")
+        note_cursors(self._reading)
+        self._readers = {
+            lane: ThreadPoolExecutor(threads, f"store-read-{lane.name.lower()}") for lane, threads in READERS.items()
+        }
         self._writer = _Writer(open_engine(path, "BEGIN IMMEDIATE"))
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], lane: Lane = Lane.USUAL) -> T:
         """Run `work` on a consistent view. Returns its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers[lane], self._read, work)
 
     async def write(self, work: Work[T]) -> T:
         """Run `work`. Returns its result when its changes are on disk."""
@@ -84,12 +93,13 @@ class SqliteDatabase:
     def close(self) -> None:
         """Finish the submitted work, then close."""
         self._writer.close()
-        self._readers.shutdown()
+        for readers in self._readers.values():
+            readers.shutdown()
         self._reading.dispose()
 
     def _read(self, work: Work[T]) -> T:
         try:
-            with self._reading.begin() as connection:
+            with self._reading.begin() as connection, closed_cursors(connection):
                 return work(connection)
         except REFUSALS as error:
             raise refusal(error) from error

@@ -38,7 +38,6 @@ class Job:
     resource: str = "local-process"
     command: tuple[str, ...] = ("true",)
     knobs: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, Any] = field(default_factory=dict)
     jobs: JobsConfig = field(default_factory=lambda: JobsConfig(stop_grace_seconds=5.0))
     user: JobUser | None = None
     engine: str | None = None
@@ -54,7 +53,7 @@ class Job:
 
     @property
     def order(self) -> WorkOrder:
-        arguments = {self.resource: self.knobs or self.limits}
+        arguments = {self.resource: self.knobs}
         spec = RunSpec("entity", "project", "run", self.resource, resource_args=arguments)
         return WorkOrder(
             name=NAME,

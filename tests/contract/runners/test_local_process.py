@@ -441,7 +441,7 @@ def test_what_a_job_used_is_known_without_a_group_as_well(directory: Path) -> No
 
 
 def test_a_limit_that_the_host_cannot_hold_is_refused(directory: Path) -> None:
-    runner = Job(directory, limits={"memory": "64 MiB"}).runner()
+    runner = Job(directory, knobs={"memory": "64 MiB"}).runner()
 
     with pytest.raises(InvalidSpec, match="asks for a limit of memory, which this host cannot hold"):
         runner.validate()
@@ -453,8 +453,8 @@ def test_a_limit_that_the_host_cannot_hold_is_refused(directory: Path) -> None:
 )
 def test_limits_that_are_none_are_named(limits: dict[str, object], words: str, directory: Path) -> None:
     with pytest.raises(InvalidSpec, match=words):
-        Job(directory, limits=limits).runner().validate()
+        Job(directory, knobs=limits).runner().validate()
 
 
 def test_arguments_that_are_no_limits_are_ignored(directory: Path) -> None:
-    Job(directory, limits={"entrypoint": "x", "gpus": "all"}).runner().validate()
+    Job(directory, knobs={"entrypoint": "x", "gpus": "all"}).runner().validate()

@@ -52,7 +52,7 @@ def test_a_route_serves_those_who_may(accounts: Accounts, server: RunningServer,
 
 
 @pytest.mark.parametrize("path", sorted(LINKS_ALONE))
-@pytest.mark.parametrize("token", ["x", "1-9999999999-" + "0" * 64, "..%2f..%2fadmin.key", "%00"])
+@pytest.mark.parametrize("token", ["x", "1-1-9999999999-" + "0" * 64, "..%2f..%2fadmin.key", "%00"])
 def test_no_link_works_that_the_server_did_not_sign(server: RunningServer, path: str, token: str) -> None:
     address = f"{server.url}{path.replace('{token}', token)}"
     for answer in (requests.get(address, timeout=10), requests.put(address, b"x", timeout=10)):

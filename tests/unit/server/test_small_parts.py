@@ -7,7 +7,7 @@ import pytest
 
 from launchd.server import bootstrap
 from launchd.server.errors import CannotStart, NotAllowed, Refused
-from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, UrlSigner
+from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, SignedLink, UrlSigner
 from launchd.server.gql.schema import build_schema
 from launchd.server.notifier import Notifier, work_topics
 from launchd.server.settings import ServerSettings
@@ -23,19 +23,25 @@ def test_keys_have_the_form_that_wandb_accepts() -> None:
 
 def test_a_link_is_for_one_action_on_one_file() -> None:
     signer = UrlSigner(b"secret", 60)
-    token = signer.sign("http://host", UPLOAD, 7).rpartition("/")[2]
-    assert signer.file_id(UPLOAD, token) == 7
-    for action, text in ((DOWNLOAD, token), (UPLOAD, f"8{token[1:]}"), (UPLOAD, ""), (UPLOAD, "\u0667-1-" + "0" * 64)):
+    token = signer.sign("http://host", UPLOAD, SignedLink(7, 5)).rpartition("/")[2]
+    assert signer.read(UPLOAD, token) == SignedLink(7, 5)
+    for action, text in (
+        (DOWNLOAD, token),
+        (UPLOAD, f"8{token[1:]}"),
+        (UPLOAD, f"7-6{token[3:]}"),
+        (UPLOAD, ""),
+        (UPLOAD, "\u0667-1-1-" + "0" * 64),
+    ):
         with pytest.raises(NotAllowed):
-            signer.file_id(action, text)
+            signer.read(action, text)
     with pytest.raises(NotAllowed):
-        UrlSigner(b"other", 60).file_id(UPLOAD, token)
+        UrlSigner(b"other", 60).read(UPLOAD, token)
 
 
 def test_an_old_link_is_refused() -> None:
     signer = UrlSigner(b"secret", -1)
     with pytest.raises(NotAllowed, match="has ended"):
-        signer.file_id(DOWNLOAD, signer.sign("http://host", DOWNLOAD, 7).rpartition("/")[2])
+        signer.read(DOWNLOAD, signer.sign("http://host", DOWNLOAD, SignedLink(7, 5)).rpartition("/")[2])
 
 
 def test_ids_are_fit_for_paths_and_labels() -> None:

@@ -14,7 +14,7 @@ from launchd.server.errors import CannotStart, Refused, StoreUnavailable
 from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store import postgresql
-from launchd.server.store.database import Database
+from launchd.server.store.database import READERS, Database, Lane
 from launchd.server.store.factory import database_name, database_url, migration_transaction, open_database, open_pubsub
 from launchd.server.store.migrate import migrate
 from launchd.server.store.sqlite import open_engine
@@ -127,6 +127,26 @@ def test_reading_sees_one_moment(database: Database) -> None:
 
     assert asyncio.run(database.read(twice)) == ([], [])
     assert asyncio.run(database.read(names)) == ["new"]
+
+
+def test_a_reading_that_was_left_halfway_leaves_no_view_of_the_past(database: Database) -> None:
+    kept = []
+
+    def left(connection: Connection) -> None:
+        # Kept beyond the transaction, as the traceback of an error keeps what its functions hold.
+        rows = connection.execute(select(entities.c.name), execution_options={"yield_per": 1})
+        kept.append(rows)
+        next(iter(rows))
+        raise ValueError("enough")
+
+    async def run() -> list[list[str]]:
+        await asyncio.gather(*(database.write(add(f"n{number}")) for number in range(3)))
+        turns = [database.read(left) for _ in range(2 * READERS[Lane.USUAL])]
+        assert {str(error) for error in await asyncio.gather(*turns, return_exceptions=True)} == {"enough"}
+        await database.write(add("new"))
+        return await asyncio.gather(*(database.read(names) for _ in range(2 * READERS[Lane.USUAL])))
+
+    assert all("new" in found for found in asyncio.run(run()))
 
 
 def test_what_was_submitted_is_done_before_closing(settings: ServerSettings) -> None:

@@ -6,7 +6,7 @@ from ariadne import ObjectType, QueryType
 
 from launchd.server.context import Info
 from launchd.server.models import Artifact, ArtifactMembership, ArtifactTypeRecord, Collection, ProjectRecord
-from launchd.server.resolvers.artifacts.nodes import alias_nodes, files_of, manifest_node, tag_nodes
+from launchd.server.resolvers.artifacts.nodes import alias_nodes, file_node, files_of, manifest_node, tag_nodes
 from launchd.server.resolvers.pagination import single_page
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
@@ -97,7 +97,7 @@ async def _memberships_of(found: Artifact, info: Info) -> list[ArtifactMembershi
 @artifact.field("currentManifest")
 async def resolve_manifest(found: Artifact, info: Info) -> dict[str, Any] | None:
     manifest = await info.context.read(artifact_files.manifest_of, found)
-    return manifest_node(info, manifest) if manifest and manifest.content else None
+    return manifest_node(manifest, file_node(info, manifest)) if manifest and manifest.content else None
 
 
 @artifact.field("files")

@@ -10,13 +10,14 @@ from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.models import Artifact, ArtifactFile, ArtifactTypeRecord, FileSpec, Viewer
 from launchd.server.resolvers.artifacts.multipart import digests_of, urls_of
-from launchd.server.resolvers.artifacts.nodes import file_node, manifest_node
+from launchd.server.resolvers.artifacts.nodes import manifest_node, upload_node
 from launchd.server.store.accounts import principals
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.artifacts import lineage as artifact_lineage
 from launchd.server.store.artifacts import logging as artifact_logging
 from launchd.server.store.artifacts import parts as artifact_parts
+from launchd.server.store.artifacts import stored as artifact_stored
 from launchd.server.store.artifacts.files import FILE, MANIFEST, MANIFEST_NAME
 from launchd.server.store.ids import parse_storage_id, storage_id
 from launchd.server.store.runs import runs
@@ -46,7 +47,7 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
     def work(connection: Connection) -> Artifact:
         entity = principals.require_entity(connection, context.viewer, input["entity_name"])
-        made = artifact_logging.create(connection, entity, input)
+        made = artifact_logging.create(connection, entity, input, context.viewer.user_id)
         run = runs.find_run(connection, made.collection.project_id, input.get("run_name") or "")
         if run is not None:
             artifact_lineage.record(connection, run, made, artifact_lineage.OUTPUT)
@@ -64,7 +65,7 @@ async def create_manifest(_: object, info: Info, input: dict[str, Any]) -> dict[
         )
     spec = FileSpec(name=input["name"], md5=input["digest"])
     row = await info.context.write(_announce_manifest, info.context.viewer, input["artifact_id"], spec)
-    return {"artifact_manifest": manifest_node(info, row)}
+    return {"artifact_manifest": manifest_node(row, upload_node(info, row))}
 
 
 @mutation.field("updateArtifactManifest")
@@ -72,13 +73,14 @@ async def update_manifest(_: object, info: Info, input: dict[str, Any]) -> dict[
     artifact_id = storage_id("Artifact", parse_storage_id(input["artifact_manifest_id"], "ArtifactManifest")[0])
     spec = FileSpec(name=MANIFEST_NAME, md5=input.get("digest") or "")
     row = await info.context.write(_announce_manifest, info.context.viewer, artifact_id, spec)
-    return {"artifact_manifest": manifest_node(info, row)}
+    return {"artifact_manifest": manifest_node(row, upload_node(info, row))}
 
 
 def _announce_manifest(connection: Connection, viewer: Viewer, artifact_id: str, spec: FileSpec) -> ArtifactFile:
     found = artifacts.require_pending(connection, viewer, artifact_id)
     artifact_logging.touch(connection, found)
-    return artifact_files.announce(connection, found, MANIFEST, [spec])[0]
+    stored = artifact_stored.of_uploader(connection, found, [spec.md5], viewer.user_id)
+    return artifact_files.announce(connection, found, MANIFEST, [spec], stored)[0]
 
 
 @mutation.field("createArtifactFiles")
@@ -96,7 +98,11 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
         for artifact_id, wanted in by_artifact.items():
             found = artifacts.require_pending(connection, context.viewer, artifact_id)
             artifact_logging.touch(connection, found)
-            for row, spec in zip(artifact_files.announce(connection, found, FILE, wanted), wanted, strict=True):
+            stored = artifact_stored.of_uploader(
+                connection, found, [spec.md5 for spec in wanted], context.viewer.user_id
+            )
+            rows = artifact_files.announce(connection, found, FILE, wanted, stored)
+            for row, spec in zip(rows, wanted, strict=True):
                 nodes[artifact_id, row.name] = _upload_node(connection, info, found, row, spec)
         return nodes
 
@@ -107,7 +113,7 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
 def _upload_node(connection: Connection, info: Info, of: Artifact, row: ArtifactFile, spec: FileSpec) -> dict[str, Any]:
     """A `File` with its upload links."""
-    node = file_node(info, row, of)
+    node = upload_node(info, row, of)
     if spec.parts and row.content is None:
         node["upload_multipart_urls"] = urls_of(info, artifact_parts.announce(connection, row, spec.parts))
     return node

@@ -45,8 +45,7 @@ def _base64_of(name: str, digest: str) -> str:
 
 def urls_of(info: Info, parts: Sequence[FilePart]) -> dict[str, Any]:
     """The `UploadMultipartUrls` of a file's parts."""
-    signer, base_url = info.context.app.url_signer, info.context.base_url
-    urls = [{"part_number": part.number, "upload_url": signer.sign(base_url, UPLOAD_PART, part.id)} for part in parts]
+    urls = [{"part_number": part.number, "upload_url": info.context.link(UPLOAD_PART, part.id)} for part in parts]
     return {"upload_id": storage_id(_KIND, parts[0].file_id), "upload_url_parts": urls}
 
 
@@ -61,7 +60,7 @@ async def complete(_: object, info: Info, input: dict[str, Any]) -> dict[str, An
     file, parts = await context.read(_upload, context.viewer, artifact_id, upload_id)
     if file.content is None:
         _check(file, parts, digests_of(file.name, input["completed_parts"]))
-        await context.app.multipart_assembler.assemble(file, parts)
+        await context.app.multipart_assembler.assemble(file, parts, context.viewer.user_id)
         context.app.garbage_collector.collect_soon()
     return {"digest": file.md5}
 

@@ -16,8 +16,11 @@ _FILES = 1000
 
 
 def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict[str, Any]:
-    """A `File`. Its links are permissions, so it is made only for viewers who may use the artifact."""
-    direct_url, upload_url = _links_of(info, row)
+    """A `File`, without a link to upload it: see `upload_node`.
+
+    Its links are permissions, so it is made only for viewers who may use the artifact.
+    """
+    direct_url = _download_url(info, row)
     return {
         "id": str(row.id),
         "name": row.name,
@@ -29,27 +32,30 @@ def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict
         "size_bytes": row.size,
         "updated_at": of.updated_at if of else None,
         "direct_url": direct_url,
-        "url": lambda info, upload=False: upload_url if upload else direct_url,
-        "upload_url": upload_url,
+        "url": lambda info, upload=False: None if upload else direct_url,
+        "upload_url": None,
         "upload_headers": [],
         "upload_multipart_urls": None,
         "artifact": of,
     }
 
 
-def _links_of(info: Info, row: ArtifactFile) -> tuple[str | None, str | None]:
-    """Links to download and to upload the file; None where there is nothing to download or to upload."""
-    signer, base_url = info.context.app.url_signer, info.context.base_url
-    if row.reference is not None:
-        return row.reference, None
-    if row.content is not None:
-        return signer.sign(base_url, DOWNLOAD, row.id), None
-    return None, signer.sign(base_url, UPLOAD, row.id) if row.md5 else None
+def upload_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict[str, Any]:
+    """As `file_node`, with a link to upload the file while it is missing: in responses to those who announce it."""
+    missing = row.md5 and row.content is None and row.reference is None
+    return file_node(info, row, of) | {"upload_url": info.context.link(UPLOAD, row.id) if missing else None}
 
 
-def manifest_node(info: Info, row: ArtifactFile) -> dict[str, Any]:
-    """An `ArtifactManifest`."""
-    return {"id": storage_id("ArtifactManifest", row.artifact_number), "file": file_node(info, row)}
+def _download_url(info: Info, row: ArtifactFile) -> str | None:
+    """None where there is nothing to download."""
+    if row.content is None:
+        return row.reference
+    return info.context.link(DOWNLOAD, row.id)
+
+
+def manifest_node(row: ArtifactFile, file: dict[str, Any]) -> dict[str, Any]:
+    """An `ArtifactManifest`; `file` is the `File` of the row."""
+    return {"id": storage_id("ArtifactManifest", row.artifact_number), "file": file}
 
 
 async def files_of(

@@ -27,13 +27,14 @@ async def resolve_log_lines(
     use_improved_pagination: bool | None = None,
 ) -> dict[str, Any]:
     if last is not None:
-        lines = await info.context.read(run_lines.tail, found.id, CONSOLE, _bounded(last))
+        lines = await info.context.read(run_lines.tail, found.id, CONSOLE, _bounded(last), info.context.answer)
         return _page(lines, more=False)
     start = start_of(after, -1) + 1
     end = start + _bounded(first)
 
     def page(connection: Connection) -> list[Line]:
-        return list(run_lines.by_number(connection, found.id, CONSOLE, start, end))
+        lines = run_lines.by_number(connection, found.id, CONSOLE, start, end)
+        return list(run_lines.counted(lines, info.context.answer))
 
     return _page(await info.context.read(page), more=end < found.console_lines)
 

@@ -35,7 +35,7 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
         return found, run_files.announce(connection, found.id, input["files"])
 
     found, rows = await context.write(work)
-    uploads = [{"name": row.name, "upload_url": _link(info, RUN_UPLOAD, row)} for row in rows]
+    uploads = [{"name": row.name, "upload_url": info.context.link(RUN_UPLOAD, row.id)} for row in rows]
     run_id = names_id("Run", found.name, found.project_name, found.entity_name)
     return {"run_id": run_id, "upload_headers": [], "files": uploads}
 
@@ -65,12 +65,12 @@ async def resolve_files(
     return connection_of(rows, size, lambda row: _file_node(info, row), lambda row: row.id)
 
 
-def _link(info: Info, action: str, row: RunFile) -> str:
-    return info.context.app.url_signer.sign(info.context.base_url, action, row.id)
-
-
 def _file_node(info: Info, row: RunFile) -> dict[str, Any]:
-    """A `File`. Its links are permissions, so it is made only for viewers who may use the run."""
+    """A `File`, without a link to upload it, which `createRunFiles` alone gives.
+
+    Its links are permissions, so it is made only for viewers who may use the run.
+    """
+    direct_url = info.context.link(RUN_DOWNLOAD, row.id)
     return {
         "id": storage_id("RunFile", row.id),
         "name": row.name,
@@ -79,10 +79,10 @@ def _file_node(info: Info, row: RunFile) -> dict[str, Any]:
         "mimetype": mimetypes.guess_type(row.name)[0] or "application/octet-stream",
         "size_bytes": row.size,
         "updated_at": row.updated_at,
-        "direct_url": _link(info, RUN_DOWNLOAD, row),
-        "upload_url": _link(info, RUN_UPLOAD, row),
+        "direct_url": direct_url,
+        "upload_url": None,
         "upload_headers": [],
-        "url": lambda info, upload=False: _link(info, RUN_UPLOAD if upload else RUN_DOWNLOAD, row),
+        "url": lambda info, upload=False: None if upload else direct_url,
     }
 
 

@@ -37,8 +37,8 @@ async def resolve_sampled_history(found: Run, info: Info, specs: list[str]) -> l
 @run.field("parquetHistory")
 async def resolve_parquet_history(found: Run, info: Info, live_keys: list[str]) -> dict[str, Any]:
     """W&B's newer clients read from it at which line the lines begin that they must fetch page by page."""
-    first = await info.context.read(run_lines.some, found.id, HISTORY, [0])
-    return {"parquet_urls": [], "live_data": list(history.values_of([line.content for line in first], live_keys))}
+    first = await history.values_of_line(info.context, found, 0, live_keys)
+    return {"parquet_urls": [], "live_data": first}
 
 
 @run.field("historyTail")
@@ -53,4 +53,5 @@ async def resolve_events_tail(found: Run, info: Info) -> list[str]:
 
 async def _tail(info: Info, found: Run, stream: int) -> list[str]:
     """The last line only: W&B's clients read no more of it."""
-    return [line.content for line in await info.context.read(run_lines.tail, found.id, stream, 1)]
+    context = info.context
+    return [line.content for line in await context.read(run_lines.tail, found.id, stream, 1, context.answer)]

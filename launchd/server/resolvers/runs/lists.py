@@ -24,7 +24,7 @@ def resolve_read_only(found: ProjectRecord, info: Info) -> bool:
 
 @project.field("runCount")
 async def resolve_run_count(found: ProjectRecord, info: Info, filters: str | None = None) -> int:
-    return await info.context.read(run_lists.count, query_of(found.id, filters, None))
+    return await info.context.read(run_lists.count, query_of(found.id, filters, None), info.context.answer)
 
 
 @project.field("runs")
@@ -48,5 +48,5 @@ def query_of(project_id: int, filter_text: str | None, order: str | None) -> Run
 async def page_of_runs(info: Info, query: RunQuery, after: str | None, first: int | None) -> dict[str, Any]:
     """A connection of runs. One row more than asked for is read, to know whether there is a next page."""
     size, start = size_of(first, most=_MOST_RUNS), start_of(after, 0)
-    rows = await info.context.read(run_lists.page, query, start, size + 1)
+    rows = await info.context.read(run_lists.page, query, start, size + 1, info.context.answer)
     return page_of(enumerate(rows[:size], start + 1), more=len(rows) > size)

@@ -42,14 +42,21 @@ async def resolve_model(
 
 @project.field("run")
 async def resolve_run(found: ProjectRecord, info: Info, name: str) -> Run | None:
-    return await info.context.read(runs.find_run, found.id, name)
+    return _counted(info, await info.context.read(runs.find_run, found.id, name))
 
 
 @project.field("bucket")
 async def resolve_bucket(found: ProjectRecord, info: Info, name: str, missing_ok: bool | None = None) -> Run | None:
     """With `missing_ok` (a client about to resume), a run that was only announced counts as missing."""
-    bucket = await info.context.read(runs.find_run, found.id, name)
+    bucket = _counted(info, await info.context.read(runs.find_run, found.id, name))
     return None if bucket is not None and bucket.state == PENDING and missing_ok else bucket
+
+
+def _counted(info: Info, found: Run | None) -> Run | None:
+    """The run; its texts count as read into the answer."""
+    if found is not None:
+        info.context.answer.take(found.size)
+    return found
 
 
 @run.field("id")
@@ -89,6 +96,7 @@ def resolve_config(found: Run, info: Info) -> str:
 
 @run.field("wandbConfig")
 def resolve_wandb_config(found: Run, info: Info, keys: list[str] | None = None) -> dict[str, Any]:
+    info.context.answer.take_texts(found.config)
     block = lenient_json.load_object(found.config).get("_wandb")
     values = block.get("value") if isinstance(block, dict) else None
     wanted = values if isinstance(values, dict) else {}
@@ -99,19 +107,21 @@ def resolve_wandb_config(found: Run, info: Info, keys: list[str] | None = None) 
 def resolve_summary(found: Run, info: Info, keys: list[str] | None = None) -> str:
     if keys is None:
         return found.summary or "{}"
+    info.context.answer.take_texts(found.summary)
     summary = lenient_json.load_object(found.summary)
     return lenient_json.dumps({key: summary[key] for key in keys if key in summary})
 
 
 @run.field("systemMetrics")
 async def resolve_system_metrics(found: Run, info: Info) -> str:
-    last = await info.context.read(run_lines.tail, found.id, EVENTS, 1)
+    last = await info.context.read(run_lines.tail, found.id, EVENTS, 1, info.context.answer)
     metrics = lenient_json.load_object(last[0].content) if last else {}
     return lenient_json.dumps({key: value for key, value in metrics.items() if not key.startswith("_")})
 
 
 @run.field("historyKeys")
 def resolve_history_keys(found: Run, info: Info) -> dict[str, Any] | None:
+    info.context.answer.take_texts(found.history_keys)
     return history_keys.decode(found.history_keys).to_json() if found.history_keys else None
 
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
+from launchd.server.answer_budget import AnswerBudget, size_of
 from launchd.server.context import Context
 from launchd.server.errors import Refused
 from launchd.server.models import HISTORY, Line, Run
@@ -25,6 +26,7 @@ _MOST_SPECS = 100
 LAST_STEP = 2**63 - 1
 """The highest possible step."""
 _PIECE = 5_000
+_MOST_BYTES = 2**40
 
 T = TypeVar("T")
 
@@ -73,14 +75,18 @@ def _read_spec(text: str) -> Spec:
 async def sampled_lines(context: Context, found: Run, stream: int, samples: int) -> list[str]:
     """Whole lines of a stream, evenly sampled."""
     total = found.history_lines if stream == HISTORY else found.event_lines
-    numbers = spread(total, bounded(samples))
-    return [line.content for line in await context.read(run_lines.some, found.id, stream, numbers)]
+    return await _extract(context, found, stream, spread(total, bounded(samples)), _WHOLE_LINES)
+
+
+async def values_of_line(context: Context, found: Run, number: int, keys: list[str]) -> list[dict[str, Any]]:
+    """The keys of one line of the history; nothing where it lacks one of them, or does not exist."""
+    return await _extract(context, found, HISTORY, [number], _values_of(keys))
 
 
 async def lines_of_steps(context: Context, found: Run, first: int, end: int, samples: int) -> list[str]:
     """Lines of the history with `first` <= step < `end`, sampled where there are more than `samples`."""
-    wanted = _Extraction[str](lambda line: [line.content])
-    return (await _walk_steps(context, found, (first, end), wanted, EvenSampler(bounded(samples)))).chosen()
+    sampler = _sampler_of(context, samples, _WHOLE_LINES)
+    return _chosen(context, await _walk_steps(context, found, (first, end), _WHOLE_LINES, sampler))
 
 
 async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[str, Any]]:
@@ -91,21 +97,57 @@ async def sampled_values(context: Context, found: Run, spec: Spec) -> list[dict[
         return []
     by_step = spec.min_step is not None or spec.max_step is not None
     if not by_step and all(count == found.history_lines for count in counts):
-        lines = await sampled_lines(context, found, HISTORY, spec.samples)
-        return list(values_of(lines, spec.keys))
-    wanted = _Extraction(lambda line: values_of([line.content], spec.keys), _substrings(spec.keys))
-    sampler = EvenSampler[dict[str, Any]](bounded(spec.samples))
+        numbers = spread(found.history_lines, bounded(spec.samples))
+        return await _extract(context, found, HISTORY, numbers, _values_of(spec.keys))
+    wanted = _values_of(spec.keys)
+    sampler = _sampler_of(context, spec.samples, wanted)
     if by_step:
-        return (await _walk_steps(context, found, spec.steps(), wanted, sampler)).chosen()
-    return (await _walk_numbers(context, found, wanted, sampler)).chosen()
+        return _chosen(context, await _walk_steps(context, found, spec.steps(), wanted, sampler))
+    return _chosen(context, await _walk_numbers(context, found, wanted, sampler))
+
+
+async def _extract(
+    context: Context, found: Run, stream: int, numbers: Sequence[int], wanted: "_Extraction[T]"
+) -> list[T]:
+    """What is extracted from these lines, which counts as read into the answer while they are read."""
+
+    def work(connection: Connection) -> list[T]:
+        values = []
+        for line in run_lines.some(connection, found.id, stream, numbers):
+            for value in wanted.extract(line):
+                context.answer.take(wanted.size_of(value))
+                values.append(value)
+        return values
+
+    return await context.read(work)
+
+
+def _sampler_of(context: Context, samples: int | None, wanted: "_Extraction[T]") -> EvenSampler[T]:
+    return EvenSampler(bounded(samples), wanted.size_of, context.answer.limit)
+
+
+def _chosen(context: Context, sampler: EvenSampler[T]) -> list[T]:
+    """The samples, which count as read into the answer."""
+    context.answer.take(sampler.chosen_size())
+    return sampler.chosen()
 
 
 @dataclass(frozen=True)
 class _Extraction(Generic[T]):
-    """What is extracted from a line, and substrings without which a line is not parsed."""
+    """What is extracted from a line, its size, and substrings without which a line is not parsed."""
 
     extract: Callable[[Line], Iterable[T]]
+    size_of: Callable[[T], int]
     substrings: Sequence[str] = ()
+
+
+_WHOLE_LINES = _Extraction[str](lambda line: [line.content], len)
+
+
+def _values_of(keys: list[str]) -> _Extraction[dict[str, Any]]:
+    return _Extraction(
+        lambda line: _values_in(line.content, keys), lambda values: size_of(values, _MOST_BYTES), _substrings(keys)
+    )
 
 
 def _substrings(keys: Sequence[str]) -> list[str]:
@@ -113,13 +155,12 @@ def _substrings(keys: Sequence[str]) -> list[str]:
     return [f'{key.rpartition(".")[2]}"' for key in keys if _PLAIN_KEY.fullmatch(key)]
 
 
-def values_of(lines: list[str], keys: list[str]) -> Iterator[dict[str, Any]]:
-    """The keys of each line; only lines that have them all. Without keys: whole lines."""
-    for text in lines:
-        line = lenient_json.load_object(text)
-        values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
-        if not keys or all(value is not None for value in values.values()):
-            yield lenient_json.stringify_non_finite(values)
+def _values_in(text: str, keys: list[str]) -> Iterator[dict[str, Any]]:
+    """The keys of a line, if it has them all. Without keys: the whole line."""
+    line = lenient_json.load_object(text)
+    values = {key: history_keys.value_at(line, key) for key in keys} if keys else line
+    if not keys or all(value is not None for value in values.values()):
+        yield lenient_json.stringify_non_finite(values)
 
 
 def bounded(samples: int | None) -> int:
@@ -135,7 +176,7 @@ async def _walk_numbers(
         def piece(connection: Connection, first: int = first, before: EvenSampler[T] = sampler) -> EvenSampler[T]:
             end = first + _PIECE
             lines = run_lines.by_number(connection, found.id, HISTORY, first, end, wanted.substrings)
-            return _sample(lines, before, wanted)[0]
+            return _sample(lines, before, wanted, context.answer)[0]
 
         sampler = await context.read(piece)
     return sampler
@@ -154,19 +195,22 @@ async def _walk_steps(
         ) -> tuple[EvenSampler[T], Line | None]:
             lines = run_lines.by_step(connection, found.id, after.step or 0, end, wanted.substrings)
             behind = (line for line in lines if (line.step, line.number) > (after.step, after.number))
-            return _sample(islice(behind, _PIECE), before, wanted)
+            return _sample(islice(behind, _PIECE), before, wanted, context.answer)
 
         sampler, after = await context.read(piece)
     return sampler
 
 
 def _sample(
-    lines: Iterable[Line], before: EvenSampler[T], wanted: _Extraction[T]
+    lines: Iterable[Line], before: EvenSampler[T], wanted: _Extraction[T], answer: AnswerBudget
 ) -> tuple[EvenSampler[T], Line | None]:
     """A copy of the sampler with these lines added (a read may be repeated), and the last line if there may be more."""
     sampler, last, taken = before.copy(), None, 0
     for line in lines:
+        answer.go_on()
         for value in wanted.extract(line):
             sampler.add(value)
+        if sampler.is_full:
+            raise answer.too_big()
         last, taken = line, taken + 1
     return sampler, last if taken == _PIECE else None

@@ -102,7 +102,7 @@ async def resolve_state(found: SweepAgent, info: Info) -> str:
 
 @agent.field("totalRuns")
 async def resolve_total_runs(found: SweepAgent, info: Info) -> int:
-    return await info.context.read(run_lists.count, await _query(info, found))
+    return await info.context.read(run_lists.count, await _query(info, found), info.context.answer)
 
 
 @agent.field("runs")

@@ -151,8 +151,10 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         # Outside of the transaction, so that other writers do not wait for it; the result is cached.
         await _read(input["config"])
 
+    prior = await context.read_long(sweep_upserts.prior_runs, context.viewer, input, context.answer)
+
     def work(connection: Connection) -> tuple[Sweep, str | None, list[str]]:
-        made = sweep_upserts.upsert(connection, context.viewer, input, scheduler)
+        made = sweep_upserts.upsert(connection, context.viewer, input, scheduler, prior)
         queue_id = _queue_scheduler(connection, context.viewer, made, scheduler, values) if scheduler else None
         canceled = input.get("state") == CANCELED
         return made, queue_id, sweep_runs.cancel_runs(connection, context.viewer, made) if canceled else []

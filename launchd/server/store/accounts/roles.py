@@ -12,6 +12,8 @@ from launchd.server.models import ApiKey, EntityRecord, Role, User, Viewer
 from launchd.server.store.accounts import accounts, api_keys, principals
 from launchd.server.store.ids import row_number
 
+_NOBODY = User(user_id=0, name="", email="", admin=False, is_service=False, entity="")
+
 
 def require_administrator(viewer: Viewer) -> None:
     """Raises:
@@ -42,12 +44,12 @@ def require_owner(connection: Connection, viewer: Viewer, name: str | None) -> U
     """The user whose keys are meant, if the viewer may manage them. None means the viewer.
 
     Raises:
-        NotFound: no user has this name.
-        NotAllowed: the viewer may not manage this user's keys.
+        NotAllowed: no user has this name, or the viewer may not manage this user's keys: which, is not told.
     """
-    owner = accounts.require_user(connection, name or viewer.name)
-    if not may_manage_keys(connection, viewer, owner):
-        raise NotAllowed(f"You may not manage the API keys of {owner.name!r}.")
+    _require_admin_key(viewer)
+    owner = accounts.find_user(connection, name or viewer.name)
+    if not may_manage_keys(connection, viewer, owner or _NOBODY) or owner is None:
+        raise NotAllowed(f"There is no user {(name or viewer.name)[:80]!r} here whose API keys you may manage.")
     return owner
 
 
@@ -70,9 +72,9 @@ def may_manage_keys(connection: Connection, viewer: Viewer, owner: User) -> bool
     """True for the viewer's own keys, for administrators, and for admins of a service account's team."""
     if viewer.key_role != Role.ADMIN:
         return False
-    if viewer.admin or viewer.user_id == owner.user_id:
-        return True
-    return owner.is_service and principals.find_entity(connection, viewer.managing(), owner.entity) is not None
+    # Asked for each owner, so that the time tells nothing of who there is.
+    is_in_charge = principals.find_entity(connection, viewer.managing(), owner.entity) is not None
+    return viewer.admin or viewer.user_id == owner.user_id or (owner.is_service and is_in_charge)
 
 
 def _require_admin_key(viewer: Viewer) -> None:

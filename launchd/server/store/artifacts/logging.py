@@ -8,20 +8,24 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from launchd.server.errors import Refused
-from launchd.server.models import Artifact, Collection, EntityRecord
+from launchd.server.models import Artifact, Collection, EntityRecord, Viewer
 from launchd.server.store.artifacts import aliases as artifact_aliases
-from launchd.server.store.artifacts.artifacts import COMMITTED, PENDING, SELECTED, one
+from launchd.server.store.artifacts.artifacts import COMMITTED, PENDING, SELECTED, one, require_pending
 from launchd.server.store.artifacts.collections import ensure_collection, with_tags
 from launchd.server.store.database import insert_row
 from launchd.server.store.tables import artifacts
 
 _LONGEST_DIGEST = 128
+_TICK = 0.001
 
 row = artifacts.c
 _IN_COLLECTION = SELECTED.where(row.collection_id == bindparam("of_collection"))
 _BY_CLIENT = _IN_COLLECTION.where(row.client_id == bindparam("of_client"))
+# The digest is what the client says it is, so only the same user's versions stand for one that is not logged.
 _SAME_DIGEST = (
-    _IN_COLLECTION.where(row.state == COMMITTED, row.digest == bindparam("of_digest"))
+    _IN_COLLECTION.where(
+        row.state == COMMITTED, row.digest == bindparam("of_digest"), row.maker_id == bindparam("of_maker")
+    )
     .order_by(row.number.desc())
     .limit(1)
 )
@@ -29,11 +33,12 @@ _BY_NUMBER = SELECTED.where(row.number == bindparam("of_number"))
 _UPDATE_PENDING = update(artifacts).where(row.number == bindparam("of_number"), row.state == PENDING)
 
 
-def create(connection: Connection, entity: EntityRecord, given: Mapping[str, Any]) -> Artifact:
-    """A version of a collection, created if missing, as `CreateArtifactInput` says.
+def create(connection: Connection, entity: EntityRecord, given: Mapping[str, Any], maker_id: int) -> Artifact:
+    """A version of a collection, created if missing by this user, as `CreateArtifactInput` says.
 
     W&B's clients call twice for one artifact, with the same `client_id`: the second call gets the version of the first,
-    and adds only what was missing. `enable_digest_deduplication` returns a committed version with the same digest.
+    and adds only what was missing. `enable_digest_deduplication` returns a version with the same digest that the same
+    user has committed.
 
     Raises:
         Refused: a name, alias, tag or digest is invalid, or the collection is of another type.
@@ -42,27 +47,30 @@ def create(connection: Connection, entity: EntityRecord, given: Mapping[str, Any
     collection = ensure_collection(connection, entity, given["project_name"], given["artifact_type_name"], name)
     aliases = list(dict.fromkeys(each["alias"] for each in given.get("aliases") or ()))
     artifact_aliases.check_aliases(aliases)
-    found = _find_existing(connection, collection, given)
+    found = _find_existing(connection, collection, given, maker_id)
     if found is None:
-        return _insert(connection, collection, given, aliases)
+        return _insert(connection, collection, given, aliases, maker_id)
     if found.state == COMMITTED:
         artifact_aliases.move(connection, found.membership, aliases)
         return found
     return _complete(connection, found, given, aliases)
 
 
-def _find_existing(connection: Connection, collection: Collection, given: Mapping[str, Any]) -> Artifact | None:
+def _find_existing(
+    connection: Connection, collection: Collection, given: Mapping[str, Any], maker_id: int
+) -> Artifact | None:
     found = None
     if given.get("client_id"):
         which = {"of_collection": collection.id, "of_client": given["client_id"]}
         found = one(connection, _BY_CLIENT, which)
     if found is None and given.get("enable_digest_deduplication"):
-        found = one(connection, _SAME_DIGEST, {"of_collection": collection.id, "of_digest": given["digest"]})
+        which = {"of_collection": collection.id, "of_digest": given["digest"], "of_maker": maker_id}
+        found = one(connection, _SAME_DIGEST, which)
     return found
 
 
 def _insert(
-    connection: Connection, collection: Collection, given: Mapping[str, Any], aliases: Sequence[str]
+    connection: Connection, collection: Collection, given: Mapping[str, Any], aliases: Sequence[str], maker_id: int
 ) -> Artifact:
     if len(given["digest"]) > _LONGEST_DIGEST:
         raise Refused("The artifact's digest is longer than any digest.")
@@ -70,6 +78,7 @@ def _insert(
     made: dict[str, Any] = {
         "collection_id": collection.id,
         "client_id": given.get("client_id"),
+        "maker_id": maker_id,
         "state": PENDING,
         "digest": given["digest"],
         "digest_algorithm": given.get("digest_algorithm") or "MANIFEST_MD5",
@@ -113,8 +122,21 @@ def _wanted_aliases(connection: Connection, artifact: Artifact) -> list[str]:
 
 
 def touch(connection: Connection, artifact: Artifact) -> None:
-    """Record activity on a pending artifact, so that it does not count as abandoned."""
-    connection.execute(_UPDATE_PENDING, {"of_number": artifact.number, "updated_at": time.time()})
+    """Record a change of a pending artifact, so that it does not count as abandoned and a commit under way ends."""
+    later = max(time.time(), artifact.updated_at + _TICK)
+    connection.execute(_UPDATE_PENDING, {"of_number": artifact.number, "updated_at": later})
+
+
+def require_untouched(connection: Connection, viewer: Viewer, artifact_id: str, since: Artifact) -> Artifact:
+    """The pending artifact, as it was when it was read as `since`.
+
+    Raises:
+        Refused: it is not pending any more, or has been touched since then.
+    """
+    found = require_pending(connection, viewer, artifact_id)
+    if found.updated_at != since.updated_at:
+        raise Refused(f"Artifact {found.title!r} was changed while it was being committed. Commit it again.")
+    return found
 
 
 def commit(connection: Connection, artifact: Artifact, *, size: int, file_count: int) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from launchd.server.errors import Refused
-from launchd.server.models import RunFile, Viewer
+from launchd.server.models import LinkHolder, RunFile, Viewer
 from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.link_holders import holder_binds, holder_may
 from launchd.server.store.artifacts.files import check_path
 from launchd.server.store.tables import projects, run_files, runs
 
@@ -17,7 +18,12 @@ MOST_AT_ONCE = 10_000
 file = run_files.c
 _OF_RUN = select(run_files).where(file.run_id == bindparam("of_run"))
 _NAMED = _OF_RUN.where(file.name.in_(bindparam("names", expanding=True)))
-_BY_ID = select(run_files).where(file.id == bindparam("of_id"))
+_LINKED = (
+    select(run_files)
+    .join(runs, runs.c.id == file.run_id)
+    .join(projects, projects.c.id == runs.c.project_id)
+    .where(file.id == bindparam("of_id"), holder_may(projects.c.entity_id))
+)
 _ARRIVED = update(run_files).where(file.id == bindparam("of_id"))
 _COUNT = select(func.count()).where(file.run_id == bindparam("of_run"), file.content.is_not(None))
 
@@ -45,9 +51,9 @@ def _named(connection: Connection, run_id: int, names: Sequence[str]) -> Mapping
     return {row.name: RunFile(**row._mapping) for row in rows}
 
 
-def find_file(connection: Connection, file_id: int) -> RunFile | None:
-    """The file with this id. Rights were checked when the id was given out."""
-    row = connection.execute(_BY_ID, {"of_id": file_id}).first()
+def linked_file(connection: Connection, holder: LinkHolder, file_id: int) -> RunFile | None:
+    """The file of a link, if who got the link may still use it so."""
+    row = connection.execute(_LINKED, {"of_id": file_id, **holder_binds(holder)}).first()
     return RunFile(**row._mapping) if row else None
 
 

@@ -7,18 +7,19 @@ in the order of that key (WITHOUT ROWID), so that a run's lines are neighbours o
 iterating, without loading everything.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, delete, insert, select, update
 
+from launchd.server.answer_budget import AnswerBudget
 from launchd.server.errors import Refused
 from launchd.server.models import CONSOLE, EVENTS, HISTORY, Line
 from launchd.server.store.tables import run_lines, runs
 
 _COUNTERS = {HISTORY: runs.c.history_lines, EVENTS: runs.c.event_lines, CONSOLE: runs.c.console_lines}
 _MOST_LINES = 2**31 - 1
-_FETCHED_AT_ONCE = 100
+_FETCHED_AT_ONCE = 50
 
 line = run_lines.c
 _OF_STREAM = select(line.number, line.content, line.step).where(
@@ -73,15 +74,22 @@ def _count(connection: Connection, run_id: int, stream: int, end: int) -> None:
     )
 
 
-def tail(connection: Connection, run_id: int, stream: int, most: int) -> list[Line]:
-    """The last lines, in order."""
+def tail(connection: Connection, run_id: int, stream: int, most: int, answer: AnswerBudget) -> list[Line]:
+    """The last lines, in order. They count as read into the answer."""
     which = {"of_run": run_id, "of_stream": stream, "most": most}
-    return list(_lines(connection, _TAIL, which))[::-1]
+    return list(counted(_lines(connection, _TAIL, which), answer))[::-1]
 
 
-def some(connection: Connection, run_id: int, stream: int, numbers: Sequence[int]) -> list[Line]:
-    """The lines with these numbers that exist, in order."""
-    return list(_lines(connection, _SOME, {"of_run": run_id, "of_stream": stream, "numbers": numbers}))
+def some(connection: Connection, run_id: int, stream: int, numbers: Sequence[int]) -> Iterator[Line]:
+    """The lines with these numbers that exist, in order, fetched in small batches while they are consumed."""
+    return _lines(connection, _SOME, {"of_run": run_id, "of_stream": stream, "numbers": numbers})
+
+
+def counted(lines: Iterable[Line], answer: AnswerBudget) -> Iterator[Line]:
+    """Lines that count as read into the answer when they are read."""
+    for one in lines:
+        answer.take_texts(one.content)
+        yield one
 
 
 def by_number(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
+from launchd.server.answer_budget import AnswerBudget
 from launchd.server.errors import Refused
 from launchd.server.models import Run
 from launchd.server.runs import filters, sorting
@@ -21,7 +22,7 @@ from launchd.server.store.tables import runs, sweeps
 
 T = TypeVar("T")
 
-_FETCHED_AT_ONCE = 100
+_FETCHED_AT_ONCE = 25
 _LONGEST_WALK_SECONDS = 30.0
 
 
@@ -48,21 +49,31 @@ class RunQuery:
         return wanted.order_by(runs.c.id.desc())
 
 
-def page(connection: Connection, query: RunQuery, offset: int, limit: int) -> list[Run]:
-    """Up to `limit` runs after the first `offset`."""
+def page(connection: Connection, query: RunQuery, offset: int, limit: int, answer: AnswerBudget) -> list[Run]:
+    """Up to `limit` runs after the first `offset`. They count as read into the answer."""
     if not query.ordered_by_columns():
-        return _sorted_page(connection, query, offset, limit)
+        return _sorted_page(connection, query, offset, limit, answer)
     if query.predicate is None:
-        rows = connection.execute(query.select().offset(offset).limit(limit))
-        return [Run(**row._mapping) for row in rows]
-    return list(islice(_matching(connection, query), offset, offset + limit))
+        return list(_counted(_rows(connection, query.select().offset(offset).limit(limit)), answer))
+    return list(_counted(islice(_matching(connection, query, answer), offset, offset + limit), answer))
 
 
-def count(connection: Connection, query: RunQuery) -> int:
+def count(connection: Connection, query: RunQuery, answer: AnswerBudget) -> int:
     """How many runs match."""
     if query.predicate is None:
         return connection.execute(select(func.count()).select_from(runs).where(*query.conditions)).scalar_one()
-    return sum(1 for _ in _matching(connection, query))
+    return sum(1 for _ in _matching(connection, query, answer))
+
+
+def _rows(connection: Connection, wanted: Select[Any]) -> Iterator[Run]:
+    rows = connection.execute(wanted, execution_options={"yield_per": _FETCHED_AT_ONCE})
+    return (Run(**row._mapping) for row in rows)
+
+
+def _counted(found: Iterable[Run], answer: AnswerBudget) -> Iterator[Run]:
+    for run in found:
+        answer.take(run.size)
+        yield run
 
 
 def _conditions(given: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
@@ -79,11 +90,12 @@ def _column_order(key: sorting.OrderKey) -> ColumnElement[Any]:
     return (column.desc() if key.descending else column.asc()).nulls_last()
 
 
-def _matching(connection: Connection, query: RunQuery) -> Iterator[Run]:
-    rows = connection.execute(query.select(), execution_options={"yield_per": _FETCHED_AT_ONCE})
-    found = (Run(**row._mapping) for row in rows)
+def _matching(connection: Connection, query: RunQuery, answer: AnswerBudget) -> Iterator[Run]:
     predicate = query.predicate
-    return found if predicate is None else (run for run in in_time(found) if predicate(RunFields(run)))
+    for run in in_time(_rows(connection, query.select())):
+        answer.go_on()
+        if predicate is None or predicate(RunFields(run)):
+            yield run
 
 
 def in_time(found: Iterable[T], seconds: float = _LONGEST_WALK_SECONDS) -> Iterator[T]:
@@ -99,11 +111,11 @@ def in_time(found: Iterable[T], seconds: float = _LONGEST_WALK_SECONDS) -> Itera
         yield one
 
 
-def _sorted_page(connection: Connection, query: RunQuery, offset: int, limit: int) -> list[Run]:
+def _sorted_page(connection: Connection, query: RunQuery, offset: int, limit: int, answer: AnswerBudget) -> list[Run]:
     key = sorting.sort_key(query.order)
-    values = [(_values(run, query.order), run.id) for run in _matching(connection, query)]
+    values = [(_values(run, query.order), run.id) for run in _matching(connection, query, answer)]
     chosen = [run_id for _, run_id in sorted(values, key=lambda pair: key(pair[0]))[offset : offset + limit]]
-    found = {row.id: Run(**row._mapping) for row in connection.execute(COLUMNS.where(runs.c.id.in_(chosen)))}
+    found = {run.id: run for run in _counted(_rows(connection, COLUMNS.where(runs.c.id.in_(chosen))), answer)}
     return [found[run_id] for run_id in chosen if run_id in found]
 
 

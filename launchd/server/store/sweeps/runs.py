@@ -6,7 +6,7 @@ that it has failed.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import SystemRandom
 from typing import Any
 
@@ -169,7 +169,7 @@ def cancel_runs(connection: Connection, viewer: Viewer, sweep: Sweep) -> list[st
     return [agent_id for agent_id in agents if agent_id is not None]
 
 
-def adopt(connection: Connection, sweep: Sweep, found: list[Run]) -> None:
-    """Add existing runs to the sweep."""
-    numbers = [run.id for run in found]
-    connection.execute(update(runs_table).where(runs_table.c.id.in_(numbers)).values(sweep_id=sweep.id))
+def adopt(connection: Connection, sweep: Sweep, found: Sequence[Run]) -> None:
+    """Add existing runs of its project to the sweep."""
+    theirs = runs_table.c.id.in_([run.id for run in found]), runs_table.c.project_id == sweep.project_id
+    connection.execute(update(runs_table).where(*theirs).values(sweep_id=sweep.id))

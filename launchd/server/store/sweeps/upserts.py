@@ -1,13 +1,14 @@
 """Creating and changing sweeps as W&B's `upsertSweep` does, in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
+from launchd.server.answer_budget import AnswerBudget
 from launchd.server.errors import Refused
-from launchd.server.models import Sweep, Viewer
+from launchd.server.models import Run, Sweep, Viewer
 from launchd.server.runs import filters, names
 from launchd.server.store.accounts import principals
 from launchd.server.store.runs import lists as run_lists
@@ -62,8 +63,35 @@ def read_scheduler(text: str | None) -> Scheduler | None:
         raise Refused(f"launchScheduler is wrong: {error}.") from error
 
 
-def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], scheduler: Scheduler | None) -> Sweep:
-    """Create or change a sweep.
+def prior_runs(connection: Connection, viewer: Viewer, given: Mapping[str, Any], answer: AnswerBudget) -> Sequence[Run]:
+    """Existing runs that the sweep begins with, found before the transaction that changes it: it may take long.
+
+    Raises:
+        Refused: the filter is not valid, or took too long.
+    """
+    wanted = filters.read_filter(given.get("prior_runs_filters"))
+    project_id = _project_id(connection, viewer, given) if wanted else None
+    return (
+        () if project_id is None else run_lists.page(connection, RunQuery(project_id, wanted), 0, _MOST_ADOPTED, answer)
+    )
+
+
+def _project_id(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> int | None:
+    if given.get("id"):
+        return sweeps.require_by_storage_id(connection, viewer, given["id"]).project_id
+    name = given.get("project_name") or principals.UNCATEGORIZED
+    project = principals.project_of(connection, viewer, given.get("entity_name"), name)
+    return project.id if project else None
+
+
+def upsert(
+    connection: Connection,
+    viewer: Viewer,
+    given: Mapping[str, Any],
+    scheduler: Scheduler | None,
+    prior: Sequence[Run],
+) -> Sweep:
+    """Create or change a sweep, with these existing runs.
 
     Raises:
         NotFound: entity or sweep do not exist for the viewer.
@@ -81,9 +109,8 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any], sch
         sweep = sweeps.sweep_by_number(connection, found.id)
     else:
         sweep = _add(connection, viewer, given, config, values)
-    if given.get("prior_runs_filters"):
-        wanted = RunQuery(sweep.project_id, filters.read_filter(given["prior_runs_filters"]))
-        sweep_runs.adopt(connection, sweep, run_lists.page(connection, wanted, 0, _MOST_ADOPTED))
+    if prior:
+        sweep_runs.adopt(connection, sweep, prior)
     return sweep
 
 

@@ -43,6 +43,8 @@ artifacts = Table(
     Column("number", Integer, primary_key=True),
     Column("collection_id", ForeignKey("artifact_collections.id"), nullable=False),
     Column("client_id", String),
+    # The user who logged it; null for what is older than this column.
+    Column("maker_id", Integer),
     Column("state", String, nullable=False),
     Column("digest", String, nullable=False),
     Column("digest_algorithm", String, nullable=False),
@@ -101,6 +103,8 @@ artifact_files = Table(
     # SHA-256 of the content in hex, null until it is here.
     Column("content", String, index=True),
     Column("size", Count),
+    # The user who uploaded the content; null while it is missing, and for what is older than this column.
+    Column("uploader_id", Integer),
     # Address of a reference; null for all others.
     Column("reference", Text),
     UniqueConstraint("artifact_number", "kind", "name"),

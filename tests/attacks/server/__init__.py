@@ -1,0 +1,1 @@
+"""Attacks on the queue server, over both stores."""
