@@ -140,6 +140,8 @@ def _upsert(
         "prioritization_mode": input.get("prioritization_mode") or queues.DISABLED,
         "external_links": msgspec.json.encode(links).decode() if links else None,
     }
+    if input.get("jobs_may_push") is not None:
+        options["jobs_may_push"] = input["jobs_may_push"]
     queues.upsert_queue(connection, viewer, project, input["queue_name"], options)
 
 
