@@ -140,9 +140,19 @@ def _upsert(
         "prioritization_mode": input.get("prioritization_mode") or queues.DISABLED,
         "external_links": msgspec.json.encode(links).decode() if links else None,
     }
-    if input.get("jobs_may_push") is not None:
-        options["jobs_may_push"] = input["jobs_may_push"]
     queues.upsert_queue(connection, viewer, project, input["queue_name"], options)
+
+
+@mutation.field("setJobsMayPush")
+async def set_jobs_may_push(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> None:
+        found = queues.require_queue_by_id(connection, context.viewer, input["queue_id"])
+        queues.set_jobs_may_push(connection, found.id, allowed=input["jobs_may_push"])
+
+    await context.write(work)
+    return {"success": True}
 
 
 @mutation.field("deleteRunQueues")

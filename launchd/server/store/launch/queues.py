@@ -20,7 +20,7 @@ DISABLED, BY_PRIORITY = "DISABLED", "V0"
 _LONGEST_NAME = 64
 _NOT_BY_JOBS = (
     "This API key is a job's, and this queue takes no items from jobs: only the scheduler of a sweep may push to the"
-    " queue that it came from. `launchd queue create --jobs-may-push` opens a queue to jobs."
+    " queue that it came from. `launchd queue jobs NAME --allow` opens a queue to jobs."
 )
 
 _QUEUES = (
@@ -192,6 +192,11 @@ def _forget_priorities(connection: Connection, queue_id: str) -> None:
     """Claims always order by priority, so a queue without priorities needs equal ones."""
     waiting = run_queue_items.c.queue_id == queue_id, run_queue_items.c.state == PENDING
     connection.execute(update(run_queue_items).where(*waiting).values(priority=DEFAULT_PRIORITY))
+
+
+def set_jobs_may_push(connection: Connection, queue_id: str, *, allowed: bool) -> None:
+    """Set whether jobs may push to a queue with their own keys."""
+    connection.execute(update(run_queues).where(run_queues.c.id == queue_id).values(jobs_may_push=allowed))
 
 
 def delete_queue(connection: Connection, queue_id: str) -> None:
