@@ -55,8 +55,7 @@ def start_job(isolation: Isolation, **spec: object) -> Job:
 
 def run_job(accounts: Accounts, team: str, submitter: str, pusher: Api, as_agent: Api, **spec: object) -> Job:
     queue, project = fresh_name("queue"), fresh_name("project")
-    boss = next(iter([pusher]))
-    agent = as_agent.create_agent(boss.create_queue(queue, entity=team), entity=team)
+    agent = as_agent.create_agent(pusher.create_queue(queue, entity=team), entity=team)
     item = pusher.push(queue, {"entity": team, "project": project, **spec}, entity=team)
     scheduler = spec.get("uri") is not None
     claimed = as_agent.claim_all(agent, fresh_name("claim"), items=1, schedulers=int(scheduler))["items"][0]
@@ -122,7 +121,12 @@ def test_a_job_runs_a_sweep_of_its_project(isolation: Isolation, job: Job) -> No
 def test_a_job_uses_and_links_what_its_submitter_may(isolation: Isolation, job: Job) -> None:
     victim = isolation.victim
     names = {"entityName": victim.entity, "projectName": job.project, "runName": job.run}
-    job.api.mutate("useArtifact", "artifact { id createdBy { name } }", **names, artifactID=victim.committed_artifact)
+    job.api.mutate(
+        "useArtifact",
+        "artifact { id createdBy { ... on Run { name } } }",
+        **names,
+        artifactID=victim.committed_artifact,
+    )
     elsewhere = {"entityName": victim.entity, "projectName": fresh_name("models")}
     linked = job.api.mutate(
         "linkArtifact",
@@ -236,9 +240,11 @@ def test_a_key_dies_at_the_outcome(isolation: Isolation, job: Job) -> None:
     job.report("finished", 2)
     names = {"entityName": isolation.victim.entity, "modelName": job.project, "name": job.run}
     assert refusal(job.api, "upsertBucket", "bucket { id }", **names).status in (401, 403, 404)
-    with Api(job.api.url, job.api.key) as again, pytest.raises(RefusedByServer) as refused:
-        again.send_header("X-WANDB-USERNAME", "not-cached")
-        again.run(VIEWER)
+    with Api(job.api.url, job.api.key) as again:
+        # Whom the server has not looked up yet.
+        again.send_header("X-WANDB-USERNAME", "another")
+        with pytest.raises(RefusedByServer) as refused:
+            again.run(VIEWER)
     assert refused.value.status == 401
 
 
@@ -345,15 +351,10 @@ def test_an_agents_key_changes_nothing_but_items(isolation: Isolation, field: st
 def test_an_agents_key_serves_queues_from_the_claim_to_the_end(isolation: Isolation) -> None:
     accounts, team = isolation.accounts, isolation.victim.entity
     name, pusher = accounts.member(team, "MEMBER")
-    job = run_job(accounts, team, name, pusher, narrow_agent_with_queue(isolation, pusher))
+    job = run_job(accounts, team, name, pusher, narrow_agent(isolation))
     job.report("running", 1)
     job.report("finished", 2)
     assert pusher.state(job.item) == "FINISHED"
-
-
-def narrow_agent_with_queue(isolation: Isolation, pusher: Api) -> Api:
-    del pusher
-    return narrow_agent(isolation)
 
 
 def test_an_agents_key_logs_its_own_run_alone(isolation: Isolation) -> None:
