@@ -20,7 +20,7 @@ from launchd.client.queue_server import QueueServer
 from tests.support.gate import Gate
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.processes import command_line
-from tests.support.server import Account
+from tests.support.server import Account, Api
 from tests.support.testbed import QUEUE, ROOT, AgentProcess, Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
 
@@ -451,6 +451,18 @@ def test_a_preempted_run_is_queued_again_five_times_at_most(testbed: Testbed) ->
     wait_until(lambda: not testbed.status()["jobs"], what="all attempts are over")
     assert_stays(lambda: resume_counts(testbed, "prey") == [0, 1, 2, 3, 4, 5], 0.7, "the number of attempts")
     assert testbed.status()["counters"]["preempted"] == 6
+
+
+def test_the_key_of_an_agent_is_enough_for_one(testbed: Testbed) -> None:
+    with Api(testbed.server.url, testbed.server.key) as api:
+        key = api.mutate("generateApiKey", "key", role="AGENT")["key"]
+    testbed.start_agent(WANDB_API_KEY=key)
+    item = testbed.push("sh", "-c", "exit 3")
+    testbed.wait_over([item])
+    assert testbed.item(item).state == "FAILED"
+    testbed.push("true", resource="fake", resource_args={"fake": {"preempt": True}}, run_id="prey", _resume_count=4)
+    wait_until(lambda: resume_counts(testbed, "prey") == [4, 5], 15.0, "it was put back")
+    wait_until(lambda: testbed.outbox() == 0 and not testbed.status()["jobs"], what="all is told")
 
 
 def test_a_preempted_run_is_queued_again_once_though_the_answer_got_lost(testbed: Testbed) -> None:

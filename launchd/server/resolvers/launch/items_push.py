@@ -55,11 +55,12 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
 
     def work(connection: Connection) -> tuple[str, str, str]:
         queue = find(connection)
+        before = items.pushed_before(connection, queue, key) if key else None
+        if before is not None:
+            return queue.id, *before
         if context.viewer.scope is Scope.AGENT:
             return queue.id, *put_back(connection, context.viewer, queue, spec.get("run_id"))
-        before = items.pushed_before(connection, queue, key) if key else None
-        pushed = before or enqueue(connection, pusher, queue, spec, values, input.get("priority"), key)
-        return queue.id, *pushed
+        return queue.id, *enqueue(connection, pusher, queue, spec, values, input.get("priority"), key)
 
     queue_id, item_id, text = await context.write_guarded(work)
     # Also for an item that existed: its first push may have been interrupted before the wake-up.
