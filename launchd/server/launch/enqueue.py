@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from launchd.server.errors import NotAllowed
+from launchd.server.errors import NotFound
 from launchd.server.launch import run_specs, submitters
 from launchd.server.launch.submitters import Pusher
 from launchd.server.models import Queue, Viewer
@@ -54,11 +54,11 @@ def put_back(connection: Connection, viewer: Viewer, queue: Queue, run_name: obj
     spec as stored.
 
     Raises:
-        NotAllowed: no item of this queue has become such a run.
+        NotFound: no item of this queue has become such a run.
     """
     before = items.item_to_put_back(connection, viewer, queue.id, run_name) if isinstance(run_name, str) else None
     if before is None:
-        raise NotAllowed("This API key is an agent's: into a queue it puts back only runs that were preempted from it.")
+        raise NotFound("This API key is an agent's: into a queue it puts back only runs that were preempted from it.")
     key = f"after-{before.id}"
     pushed = items.pushed_before(connection, queue, key)
     if pushed is not None:
