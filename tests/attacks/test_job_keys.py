@@ -206,6 +206,17 @@ def test_a_job_names_no_other_author(isolation: Isolation, job: Job) -> None:
     assert made["bucket"]["user"]["username"] == job.submitter
 
 
+def test_a_job_of_a_service_account_pushes_for_nobody_else(isolation: Isolation) -> None:
+    accounts, team = isolation.accounts, isolation.victim.entity
+    name, key = accounts.service_account(team)
+    api = accounts.with_key(key)
+    job = run_job(accounts, team, name, api, api, uri="placeholder-uri-scheduler", resource="local-process")
+    spec = {"entity": team, "project": job.project, "author": isolation.victim.owner}
+    pushed = api.item(job.api.push(job.queue, spec, entity=team))
+    assert pushed is not None
+    assert pushed["runSpec"]["author"] == name
+
+
 def test_a_service_account_gets_no_eyes_of_the_member_that_it_names(isolation: Isolation) -> None:
     accounts, team = isolation.accounts, isolation.victim.entity
     named, as_named = accounts.member(team, "MEMBER")

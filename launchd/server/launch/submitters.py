@@ -50,10 +50,12 @@ def author_of(connection: Connection, viewer: Viewer, spec: Mapping[str, Any]) -
     """Number and name of the item's author: the owner of the key.
 
     A service account submits for others: for the member of its team that the header names (`auth.AUTHOR_HEADER`), else
-    for the one in the run spec's `author`, as schedulers of sweeps and agents that requeue a preempted run send it.
+    for the one in the run spec's `author`, as schedulers of sweeps and agents that requeue a preempted run send it. A
+    job names nobody: what it pushes has the author of its own item.
     """
     named = spec.get("author")
-    if viewer.is_service and viewer.author_id == viewer.user_id and isinstance(named, str):
+    may_name = viewer.is_service and viewer.scope is not Scope.JOB
+    if may_name and viewer.author_id == viewer.user_id and isinstance(named, str):
         team = principals.require_entity(connection, viewer, viewer.entity)
         member = api_keys.member_named(connection, team.id, named)
         if member is not None:

@@ -87,6 +87,34 @@ def test_a_job_works_in_the_project_of_its_run(accounts: Accounts, team: Team) -
         job.claim(team.agent, "c")
 
 
+def test_a_job_pushes_where_the_queue_takes_its_items(accounts: Accounts, team: Team) -> None:
+    _, job = team.started(accounts, project="mine")
+    spec = {"entity": team.name, "project": "mine"}
+    with pytest.raises(RefusedByServer, match="takes no items from jobs"):
+        job.push(team.queue, spec, entity=team.name)
+    queue_id = team.as_member.create_queue(team.queue, entity=team.name)
+    assert team.as_member.mutate("setJobsMayPush", "success", queueId=queue_id, jobsMayPush=True) == {"success": True}
+    found = team.as_member.item(job.push(team.queue, spec, entity=team.name))
+    assert found is not None
+    assert found["runSpec"]["author"] == team.member
+    with pytest.raises(RefusedByServer, match="in the project of the job's run alone"):
+        job.push(team.queue, spec | {"project": "other"}, entity=team.name)
+
+
+def test_a_scheduler_pushes_to_its_own_queue(accounts: Accounts, team: Team) -> None:
+    spec = {"entity": team.name, "project": "p", "uri": "placeholder-uri-scheduler", "resource": "local-process"}
+    item = team.as_member.push(team.queue, spec, entity=team.name)
+    claimed = team.as_agent.claim_all(team.agent, fresh_name("claim"), items=0, schedulers=1)["items"][0]
+    assert team.as_agent.ack(team.agent, item, run="sweep") == [True]
+    job = accounts.with_key(claimed["runSpec"][SPEC_KEY])
+    pushed = job.push(team.queue, {"entity": team.name, "project": "p", "sweep_id": "sweep"}, entity=team.name)
+    assert team.as_member.state(pushed) == "PENDING"
+    other = fresh_name("queue")
+    team.as_member.create_queue(other, entity=team.name)
+    with pytest.raises(RefusedByServer, match="takes no items from jobs"):
+        job.push(other, {"entity": team.name, "project": "p"}, entity=team.name)
+
+
 def test_a_key_ends_with_the_outcome_and_not_with_the_lease(accounts: Accounts, team: Team) -> None:
     item = team.push()
     first = accounts.with_key(team.claim()["runSpec"][SPEC_KEY])
