@@ -189,6 +189,13 @@ def test_the_key_of_who_never_had_one_is_shown(accounts: Accounts) -> None:
     assert accounts.with_key(key).run("{ viewer { username } }") == {"viewer": {"username": name}}
 
 
+def test_the_key_of_a_service_account_is_never_shown(accounts: Accounts, server: RunningServer) -> None:
+    boss, _ = accounts.user()
+    name, _ = accounts.service_account(accounts.team(boss))
+    assert accounts.admin.mutate("resetApiKeys", "key", username=name) == {"key": None}
+    assert (server.data_dir / "reset-keys" / f"{name}.key").exists()
+
+
 def test_nobody_but_an_administrator_resets(accounts: Accounts) -> None:
     name, api = accounts.user()
     other, _ = accounts.user()

@@ -69,15 +69,15 @@ async def delete_key(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
 async def reset_keys(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     """Revoke all keys of a user and make a new one, which only the user gets.
 
-    It is shown to the administrator where the user has never used a key, who knows no less by having created the user;
-    else it is in a file beside the server's own key, for who operates the server's host to hand over.
+    It is shown to the administrator where a user (no service account) has never used a key: who created the user has
+    seen the first one. Otherwise it is in a file beside the server's own key, for who operates the host to hand over.
     """
     context = info.context
     key = api_keys.new_key()
 
     def check(connection: Connection) -> tuple[User, bool]:
         owner = roles.require_reset(connection, context.viewer, input["username"])
-        return owner, api_keys.used_key(connection, owner)
+        return owner, owner.is_service or api_keys.used_key(connection, owner)
 
     owner, is_known = await context.read(check)
     path = context.app.settings.data_dir / "reset-keys" / f"{owner.name}.key"
@@ -87,7 +87,8 @@ async def reset_keys(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
     def work(connection: Connection) -> tuple[int, bool]:
         owner, is_known_now = check(connection)
         revoked = api_keys.revoke_all(connection, owner)
-        api_keys.add(connection, owner, api_keys.digest_of(key), "reset", KeyRole.ADMIN)
+        role = KeyRole.MEMBER if owner.is_service else KeyRole.ADMIN
+        api_keys.add(connection, owner, api_keys.digest_of(key), "reset", role)
         sentence = f"Reset the API keys: {revoked} were revoked, one was made."
         account_events.note(connection, context.viewer, owner, sentence)
         return revoked, is_known_now
