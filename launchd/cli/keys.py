@@ -66,7 +66,7 @@ def show_log(user: str | None, url: str | None, state_dir: Path | None) -> None:
         owner = user or server.viewer().username or ""
         events = server.account_events(owner)
     if not events:
-        click.echo(f"Nobody else has done anything to the API keys of {owner!r}, as far as you may see.")
+        click.echo(f"There is nothing that others did to the API keys of {owner!r}, as far as you may see.")
         return
     rows = [[Cell(text) for text in _event_texts(event)] for event in events]
     click.echo("\n".join(table(("WHEN", "WHO", "WHAT"), rows, terminal_width())))

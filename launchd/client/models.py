@@ -350,7 +350,7 @@ class ResetKeys(msgspec.Struct, frozen=True):
 
 
 class AccountEvent(msgspec.Struct, frozen=True, rename="camel"):
-    """What somebody did to the keys of another account."""
+    """What another user did to the keys of an account."""
 
     actor: str
     created_at: datetime

@@ -206,7 +206,7 @@ def test_a_job_names_no_other_author(isolation: Isolation, job: Job) -> None:
     assert made["bucket"]["user"]["username"] == job.submitter
 
 
-def test_a_job_of_a_service_account_pushes_for_nobody_else(isolation: Isolation) -> None:
+def test_a_job_of_a_service_account_pushes_for_no_other_author(isolation: Isolation) -> None:
     accounts, team = isolation.accounts, isolation.victim.entity
     name, key = accounts.service_account(team)
     api = accounts.with_key(key)
@@ -320,7 +320,7 @@ def test_a_key_that_is_none_of_the_pushers_is_refused(isolation: Isolation, job:
         job.as_submitter.push(job.queue, {"project": "p", SPEC_KEY: key}, entity=isolation.victim.entity)
 
 
-def test_nobody_pushes_with_the_key_of_another(isolation: Isolation, job: Job) -> None:
+def test_a_push_with_the_key_of_another_is_refused(isolation: Isolation, job: Job) -> None:
     spec = {"project": "p", SPEC_KEY: isolation.victim.api.key}
     with pytest.raises(RefusedByServer, match="none of yours at this queue server"):
         job.as_submitter.push(job.queue, spec, entity=isolation.victim.entity)

@@ -1,4 +1,4 @@
-"""Agents that reach for another entity's items, and administrators who would be somebody else: refused."""
+"""Agents that reach for another entity's items, and administrators who would be other users: refused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -126,7 +126,7 @@ def events(api: Api) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_administrator_makes_no_key_of_somebody_else(accounts: Accounts) -> None:
+def test_an_administrator_makes_no_key_of_another_user(accounts: Accounts) -> None:
     name, _ = accounts.user()
     for role in ("ADMIN", "MEMBER", "VIEWER", "AGENT"):
         refused = refusal(accounts.admin, "generateApiKey", "key", username=name, role=role)
@@ -196,7 +196,7 @@ def test_the_key_of_a_service_account_is_never_shown(accounts: Accounts, server:
     assert (server.data_dir / "reset-keys" / f"{name}.key").exists()
 
 
-def test_nobody_but_an_administrator_resets(accounts: Accounts) -> None:
+def test_only_an_administrator_resets(accounts: Accounts) -> None:
     name, api = accounts.user()
     other, _ = accounts.user()
     assert refusal(api, "resetApiKeys", "key", username=other).status == 403

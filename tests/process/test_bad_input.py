@@ -229,7 +229,7 @@ def test_a_wrong_type_that_the_server_sees_is_refused_at_the_push(
 
 
 @pytest.mark.parametrize("key", [12345, "x" * 40])
-def test_a_key_that_is_nobodys_is_refused_at_the_push(running_home: Testbed, key: object) -> None:
+def test_a_key_of_no_account_is_refused_at_the_push(running_home: Testbed, key: object) -> None:
     spec = {"entity": running_home.entity, "project": "tests", "_wandb_api_key": key}
     with pytest.raises(Refused, match="none of yours at this queue server"):
         running_home.client.push(running_home.entity, QUEUE, spec)

@@ -26,7 +26,7 @@ def enqueue(
     """Append an item with what the queue adds to its spec. Returns its id and the spec as stored. `key` must be unused.
 
     Raises:
-        Refused: the spec, a template variable or the priority is not valid, or has an API key of somebody else.
+        Refused: the spec, a template variable or the priority is not valid, or has an API key that is not the pusher's.
     """
     spec = submitters.without_key(connection, pusher, queue, spec)
     scheduler = run_specs.is_scheduler(spec)

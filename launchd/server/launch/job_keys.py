@@ -49,7 +49,7 @@ class JobKeys:
         return owner
 
     def spec_of(self, leased: LeasedItem) -> msgspec.Raw:
-        """The run spec as an agent gets it: with the key of the job, unless nobody is known who pushed the item."""
+        """The run spec as an agent gets it: with the key of the job, where it is known who pushed the item."""
         if not leased.has_submitter:
             return leased.run_spec
         spec = msgspec.json.decode(leased.run_spec)

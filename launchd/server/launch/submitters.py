@@ -51,7 +51,7 @@ def author_of(connection: Connection, viewer: Viewer, spec: Mapping[str, Any]) -
 
     A service account submits for others: for the member of its team that the header names (`auth.AUTHOR_HEADER`), else
     for the one in the run spec's `author`, as schedulers of sweeps and agents that requeue a preempted run send it. A
-    job names nobody: what it pushes has the author of its own item.
+    job cannot name one: what it pushes has the author of its own item.
     """
     named = spec.get("author")
     may_name = viewer.is_service and viewer.scope is not Scope.JOB

@@ -110,7 +110,7 @@ class ApiKey(Record, frozen=True, kw_only=True):
 
 
 class AccountEvent(Record, frozen=True, kw_only=True):
-    """What somebody did to the keys of another account. Times are seconds since 1970."""
+    """What another user did to the keys of an account. Times are seconds since 1970."""
 
     actor: str
     created_at: float

@@ -130,7 +130,7 @@ def test_a_key_ends_with_the_outcome_and_not_with_the_lease(accounts: Accounts, 
 
 
 def test_the_key_of_a_job_of_wandbs_agent_outlives_its_run(accounts: Accounts, team: Team) -> None:
-    """Nobody reports the end of its process, which may have more runs."""
+    """Nothing reports the end of its process, which may have more runs."""
     item = team.push()
     names = {"entityName": team.name, "projectName": "model-registry", "queueName": team.queue}
     popped = team.as_agent.mutate("popFromRunQueue", "runSpec", **names, launchAgentId=team.agent)

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from launchd.cli import main
 from launchd.client.credentials import find_api_key, find_base_url
 from tests.support.server import RunningServer, fresh_name
+from tests.support.waiting import wait_until
 from tests.unit.cli.conftest import Launchd
 
 Login = Callable[..., Result]
@@ -193,13 +194,12 @@ def test_an_administrator_resets_keys_and_their_owner_sees_it(at_server: Launchd
     log = at_server("key", "log", WANDB_API_KEY=key).output
     assert "Reset the API keys: 1 were revoked, one was made." in log
     assert log == at_server("key", "log", "--user", ada).output
-    assert at_server("user", "reset", ada, "--yes").stdout == (
-        f"The new key is on the server's host, in {server.data_dir}/reset-keys/{ada}.key: hand it over, then remove the"
-        " file.\n"
-    )
+    told = f"The new key is on the server's host, in {server.data_dir}/reset-keys/{ada}.key: hand it over, then remove"
+    # The use of the key is noted a moment later.
+    wait_until(lambda: at_server("user", "reset", ada, "--yes").stdout == f"{told} the file.\n", 10)
     assert (
         at_server("key", "log").output
-        == "Nobody else has done anything to the API keys of 'me', as far as you may see.\n"
+        == "There is nothing that others did to the API keys of 'me', as far as you may see.\n"
     )
 
 

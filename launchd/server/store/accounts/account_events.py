@@ -1,4 +1,4 @@
-"""What others did to the keys of an account: a log that its owner can read, and nobody can change."""
+"""What others did to the keys of an account: a log that its owner can read, and no request can change."""
 
 import time
 

@@ -5,7 +5,7 @@ manages that team and its service accounts; each user manages their own keys. Al
 that the key in a job's environment cannot create further access.
 
 An administrator can revoke and reset the keys of every account, and makes the first key of a new one; no other key,
-with which the administrator would be somebody else.
+with which the administrator would be another user.
 """
 
 from sqlalchemy import Connection

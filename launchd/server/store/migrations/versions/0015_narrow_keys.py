@@ -16,7 +16,7 @@ _KNOWN_SUBMITTERS = """
         WHERE run_queues.id = run_queue_items.queue_id
     )
 """
-"""A service account of the queue's team may have pushed an item in another's name: there, nobody is taken for it."""
+"""A service account of the queue's team may have pushed an item in another's name: there, it stays unknown."""
 
 
 def upgrade() -> None:
