@@ -173,7 +173,7 @@ class JobController:
         try:
             self._keys.keep(job.key_name, submitter_key)
         except OSError as error:
-            sentence = f"The submitter's API key could not be kept on {self.context.hostname}: {error.strerror}."
+            sentence = f"The job's API key could not be kept on {self.context.hostname}: {error.strerror}."
             self._ends.finish(fail(job, ErrorReport("agent", "KeyNotKept", sentence), self._clock.now()))
             return
         self._table.put(ActiveJob(job, phase_at=self._clock.monotonic()))

@@ -1,8 +1,8 @@
-"""The API keys that jobs run with: the agent's, or the submitter's own.
+"""The API keys that jobs run with: their own, or the agent's.
 
-A submitter's key (W&B's ``_wandb_api_key``) must survive a restart of the agent until its job is submitted, and must
-not be in a journal, log or command line: it is in a file of its own that only the agent's user may read, and that is
-removed once the job has the key.
+A job's own key (W&B's ``_wandb_api_key``: launchd's queue server makes one for each job, W&B's may put the submitter's
+there) must survive a restart of the agent until its job is submitted, and must not be in a journal, log or command
+line: it is in a file of its own that only the agent's user may read, and that is removed once the job has the key.
 """
 
 import logging
@@ -45,7 +45,7 @@ class SubmitterKeys:
             self._path(name).unlink(missing_ok=True)
         except OSError as error:
             log.warning(
-                "The submitter's API key of a job cannot be removed.",
+                "The API key of a job cannot be removed.",
                 extra={"path": str(self._path(name)), "error": error.strerror},
             )
 

@@ -1,4 +1,4 @@
-"""`launchd key`: create, list and revoke API keys of the queue server."""
+"""`launchd key`: create, list and revoke API keys of the queue server, and show what others did to them."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from launchd.cli.options import server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo
-from launchd.client.models import KeyDetail
+from launchd.client.models import AccountEvent, KeyDetail
 from launchd.humanize import format_minute, one_line
 
-role_option = click.option(
-    "-r", "--role", type=click.Choice(["viewer", "member", "admin"]), default="member", show_default=True
+key_role_option = click.option(
+    "-r", "--role", type=click.Choice(["viewer", "member", "admin", "agent"]), default="member", show_default=True
 )
 user_option = click.option("--user", metavar="NAME", help="Owner of the keys [default: you].")
 
@@ -25,7 +25,7 @@ def key() -> None:
 
 @key.command(epilog="\b\nExample:\n  launchd key create --description ci > ci.key")
 @click.option("-d", "--description", default="", help="Purpose of the key.")
-@role_option
+@key_role_option
 @user_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
@@ -33,7 +33,7 @@ def create(description: str, role: str, user: str | None, url: str | None, state
     """Create an API key and print it; it cannot be shown again.
 
     A key of role viewer can read, one of role member also change things, one of role admin also manage users, teams and
-    keys as far as its owner may.
+    keys as far as its owner may. One of role agent serves queues, and can change nothing else.
     """
     with queue_server(url, state_dir) as server:
         secret = server.create_key(description, role.upper(), user)
@@ -55,6 +55,26 @@ def list_keys(user: str | None, url: str | None, state_dir: Path | None) -> None
         return
     headers = ("ID", "ROLE", "CREATED", "LAST USED", "DESCRIPTION")
     echo(*table(headers, [_row(detail) for detail in keys], terminal_width()))
+
+
+@key.command("log")
+@user_option
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def show_log(user: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Show what others did to your API keys: administrators of the server, and admins of a service account's team."""
+    with queue_server(url, state_dir) as server:
+        owner = user or server.viewer().username or ""
+        events = server.account_events(owner)
+    if not events:
+        echo(f"There is nothing that others did to the API keys of {owner!r}, as far as you may see.")
+        return
+    rows = [[Span(text) for text in _event_texts(event)] for event in events]
+    echo(*table(("WHEN", "WHO", "WHAT"), rows, terminal_width()))
+
+
+def _event_texts(event: AccountEvent) -> tuple[str, ...]:
+    return format_minute(event.created_at), event.actor, one_line(event.sentence)
 
 
 @key.command()

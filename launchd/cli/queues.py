@@ -1,4 +1,4 @@
-"""`launchd queue`: create, list, show and delete queues at the queue server."""
+"""`launchd queue`: create, list, show, open and delete queues at the queue server."""
 
 from pathlib import Path
 
@@ -83,6 +83,26 @@ def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: 
     if items:
         rows = [_item_row(item) for item in items]
         echo(*table(("ITEM", "STATE", "PRIORITY", "RUN", "CREATED", "REASON"), rows, terminal_width()))
+
+
+@queue.command()
+@click.argument("name")
+@click.option("--allow/--refuse", "allowed", required=True, help="Whether jobs may push to the queue.")
+@entity_option
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def jobs(name: str, allowed: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Allow jobs to push to a queue with their own keys, or refuse it, as a new queue does.
+
+    The scheduler of a sweep may always push to the queue that it came from.
+    """
+    with queue_server(url, state_dir) as server:
+        owner = resolve_entity(server, entity)
+        server.set_jobs_may_push(owner, name, allowed=allowed)
+    takes = (
+        "takes items from jobs now" if allowed else "takes no items from jobs now, except from schedulers of its own"
+    )
+    click.echo(f"Queue {name!r} of {owner!r} {takes}.")
 
 
 @queue.command()

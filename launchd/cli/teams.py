@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from launchd.cli.errors import report_errors
-from launchd.cli.keys import role_option
+from launchd.cli.keys import key_role_option
 from launchd.cli.options import server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
@@ -15,6 +15,10 @@ from launchd.client.models import Member
 from launchd.humanize import one_line
 
 SERVICE = "SERVICE"
+
+role_option = click.option(
+    "-r", "--role", type=click.Choice(["viewer", "member", "admin"]), default="member", show_default=True
+)
 
 
 @click.group()
@@ -90,13 +94,14 @@ def service_account() -> None:
 @service_account.command("create", epilog="\b\nExample:\n  launchd service-account create vision robot > robot.key")
 @click.argument("team_name", metavar="TEAM")
 @click.argument("name")
-@role_option
+@key_role_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def create_service_account(team_name: str, name: str, role: str, url: str | None, state_dir: Path | None) -> None:
     """Create a service account of a team and print its first API key; the key cannot be shown again.
 
-    An agent of the team should have such a key. WANDB_USERNAME names the member for whom a client with it acts.
+    An agent of the team should have such a key, of role agent. WANDB_USERNAME names the member for whom a client acts
+    with it.
     """
     with queue_server(url, state_dir) as server:
         server.create_service_account(team_name, name)

@@ -1,4 +1,4 @@
-"""`launchd user`: creates and lists users of the queue server."""
+"""`launchd user`: creates and lists users of the queue server, and resets their keys."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from launchd.humanize import one_line
 
 @click.group()
 def user() -> None:
-    """Create and list users of the queue server."""
+    """Create and list users of the queue server, and reset their keys."""
 
 
 @user.command(epilog="\b\nExample:\n  launchd user create ada --email ada@example.org > ada.key")
@@ -30,6 +30,29 @@ def create(name: str, email: str, admin: bool, url: str | None, state_dir: Path 
         key = server.create_user(name, email, admin=admin)
     echo(f"User {name!r} was created. Hand over this key, for `launchd login`:", err=True)
     echo(key)
+
+
+@user.command("reset")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def reset_keys(name: str, yes: bool, url: str | None, state_dir: Path | None) -> None:
+    """Revoke all API keys of a user who has lost them, and make one that only the user gets.
+
+    It is printed where the user has never used a key. Otherwise it is in a file on the server's host: who operates the
+    host hands it over and removes the file. The user sees the reset by `launchd key log`.
+    """
+    if not yes:
+        click.confirm(f"Revoke all API keys of {name!r}? Agents and programs that have one are locked out.", abort=True)
+    with queue_server(url, state_dir) as server:
+        made = server.reset_keys(name)
+    click.echo(f"API keys of {name!r} were revoked: {made.revoked}.", err=True)
+    if made.key is not None:
+        click.echo("Hand over this key, for `launchd login`:", err=True)
+        click.echo(made.key)
+    else:
+        click.echo(f"The new key is on the server's host, in {made.file}: hand it over, then remove the file.")
 
 
 @user.command("list")

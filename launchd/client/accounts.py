@@ -2,7 +2,7 @@
 
 from launchd.client.base import ClientBase
 from launchd.client.errors import Refused
-from launchd.client.models import KeyDetail, Member, UserDetail
+from launchd.client.models import AccountEvent, KeyDetail, Member, ResetKeys, UserDetail
 from launchd.client.operations import accounts
 
 
@@ -15,8 +15,17 @@ class AccountOperations(ClientBase):
         return [key for user in found.nodes if user.username == username for key in user.api_keys.nodes]
 
     def create_key(self, description: str, role: str, username: str | None = None) -> str:
-        """Create a key for `username`, by default the caller, and return it. `role`: VIEWER, MEMBER or ADMIN."""
+        """Create a key for `username`, by default the caller, and return it. `role`: VIEWER, MEMBER, ADMIN or AGENT."""
         return self._call_launchd(accounts.CREATE_KEY, description=description, role=role, username=username).key
+
+    def reset_keys(self, username: str) -> ResetKeys:
+        """Revoke all keys of another user and make one. `Refused` where the caller is no administrator."""
+        return self._call_launchd(accounts.RESET_KEYS, username=username)
+
+    def account_events(self, username: str) -> list[AccountEvent]:
+        """Return what others did to the keys of a user, newest first; nothing where the caller may not see it."""
+        found = self._call(accounts.EVENTS, name=username)
+        return [event for user in found.nodes if user.username == username for event in user.account_events]
 
     def revoke_key(self, key_id: str) -> None:
         """Revoke a key: it stops working. `Refused` where the caller may not revoke it, and for an unknown key."""

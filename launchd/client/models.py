@@ -299,7 +299,7 @@ class Item(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class KeyDetail(msgspec.Struct, frozen=True, rename="camel"):
-    """An API key without its secret. `role` is VIEWER, MEMBER or ADMIN."""
+    """An API key without its secret. `role` is VIEWER, MEMBER, ADMIN or AGENT."""
 
     id: str
     description: str | None = None
@@ -336,6 +336,25 @@ class CreatedKey(msgspec.Struct):
 
     def __repr__(self) -> str:
         return "CreatedKey(key=...)"
+
+
+class ResetKeys(msgspec.Struct, frozen=True):
+    """How many keys of a user were revoked, and the new one, or the file on the server's host that has it."""
+
+    revoked: int
+    key: str | None = None
+    file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ResetKeys(revoked={self.revoked}, key=..., file={self.file!r})"
+
+
+class AccountEvent(msgspec.Struct, frozen=True, rename="camel"):
+    """What another user did to the keys of an account."""
+
+    actor: str
+    created_at: datetime
+    sentence: str
 
 
 class Name(msgspec.Struct, frozen=True):

@@ -106,6 +106,13 @@ class QueueOperations(ClientBase):
         )
         return created.id
 
+    def set_jobs_may_push(self, entity: str, name: str, *, allowed: bool) -> None:
+        """Set whether jobs may push to a queue with their own keys. `Refused` where there is no such queue."""
+        found = self.queue(entity, name)
+        if found is None:
+            raise Refused(f"There is no queue {name!r} of {entity!r}.")
+        self._call_launchd(launchd_protocol.SET_JOBS_MAY_PUSH, queueId=found.id, jobsMayPush=allowed)
+
     def upsert_queue(
         self,
         entity: str,

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from launchd.client.models import ArtifactVersion, Item, ItemResult, KeyDetail, Member, Queue, QueueDetail
+from launchd.client.models import AccountEvent, ArtifactVersion, Item, ItemResult, KeyDetail, Member, Queue, QueueDetail
 
 T = TypeVar("T")
 
@@ -93,6 +93,11 @@ class AccountKind(msgspec.Struct, rename="camel"):
 class UserWithKeys(msgspec.Struct, rename="camel"):
     username: str
     api_keys: Connection[KeyDetail]
+
+
+class UserWithEvents(msgspec.Struct, rename="camel"):
+    username: str
+    account_events: list[AccountEvent] = []
 
 
 class EntityMembers(msgspec.Struct):

@@ -6,10 +6,12 @@ import binascii
 import logging
 import time
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 
 from launchd.server.errors import NotAllowed, ServerError, Unauthorized
-from launchd.server.models import Role, Viewer
+from launchd.server.launch.job_keys import JobKeys
+from launchd.server.models import Role, Scope, Viewer
 from launchd.server.store.accounts import api_keys
 from launchd.server.store.database import Database, Lane
 from launchd.server.wrong_keys import WrongKeys, address_of
@@ -27,9 +29,10 @@ _RECORD_USE_SECONDS = 60.0
 class Authenticator:
     """Looks keys up. A known key is cached for 5 s, so a key revoked on another server works that much longer."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, job_keys: JobKeys) -> None:
         self._database = database
         self._wrong_keys = WrongKeys()
+        self._job_keys = job_keys
         self._cache: dict[tuple[str, str], tuple[float, Viewer]] = {}
         self._recorded_at: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -43,14 +46,13 @@ class Authenticator:
             StoreUnavailable: the database cannot be asked at present.
         """
         headers, address = request.headers, address_of(request)
-        digest, author = api_keys.digest_of(_key_in(headers.get("authorization"))), headers.get(AUTHOR_HEADER, "")
+        key, author = _key_in(headers.get("authorization")), headers.get(AUTHOR_HEADER, "")
+        digest = api_keys.digest_of(key)
         until, viewer = self._cache.get((digest, author), (0.0, None))
         if viewer is not None and time.monotonic() < until:
             return viewer
         self._wrong_keys.check(address, digest)
-        viewer = await self._database.read(
-            lambda connection: api_keys.viewer_of_key(connection, digest, author), Lane.FIRST
-        )
+        viewer = await self._database.read(lambda connection: self.find_viewer(connection, key, author), Lane.FIRST)
         if viewer is None:
             self._wrong_keys.was_wrong(address, digest)
             raise Unauthorized(
@@ -59,6 +61,11 @@ class Authenticator:
         self._wrong_keys.was_right(digest)
         self._cache_viewer(digest, author, viewer)
         return viewer
+
+    def find_viewer(self, connection: Connection, key: str, author: str = "") -> Viewer | None:
+        """The viewer of a key, a user's or a job's; None: this server does not know it."""
+        owner = api_keys.viewer_of_key(connection, api_keys.digest_of(key), author)
+        return owner or self._job_keys.find_viewer(connection, key)
 
     def clear_cache(self) -> None:
         """Drop all cached keys, after keys, members or roles have changed."""
@@ -69,7 +76,8 @@ class Authenticator:
             self._cache.clear()
         now = time.monotonic()
         self._cache[digest, author] = (now + _CACHE_SECONDS, viewer)
-        if now - self._recorded_at.get(digest, -_RECORD_USE_SECONDS) >= _RECORD_USE_SECONDS:
+        is_due = now - self._recorded_at.get(digest, -_RECORD_USE_SECONDS) >= _RECORD_USE_SECONDS
+        if is_due and viewer.scope is not Scope.JOB:
             self._record_use(digest, now)
 
     def _record_use(self, digest: str, now: float) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from launchd.server.errors import CannotStart
 from launchd.server.launch.lease_mark import LeaseMark
-from launchd.server.models import Role
+from launchd.server.models import KeyRole
 from launchd.server.private_files import make_private_directory, open_private
 from launchd.server.settings import ServerSettings
 from launchd.server.store.accounts import accounts, api_keys
@@ -80,7 +80,7 @@ def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:
     if _key_works(connection, settings.admin_key_path):
         return
     owner = accounts.first_user(connection, settings.entity or getpass.getuser())
-    _, key = api_keys.issue(connection, owner, "admin", Role.ADMIN)
+    _, key = api_keys.issue(connection, owner, "admin", KeyRole.ADMIN)
     write_secret(settings.admin_key_path, key)
 
 

@@ -11,6 +11,7 @@ from launchd.server.files.quota import StorageQuota
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
 from launchd.server.heavy_queries import HeavyQueries
+from launchd.server.launch.job_keys import JobKeys
 from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.launch.lease_timer import LeaseTimer
 from launchd.server.launch.repetitions import Repetitions
@@ -29,6 +30,7 @@ class AppState:
     settings: ServerSettings
     database: Database
     auth: Authenticator
+    job_keys: JobKeys
     notifier: Notifier
     pubsub: BackgroundTask | None
     """Wake-ups to other servers on the same database; None with SQLite."""
@@ -65,7 +67,7 @@ class AppState:
 
 def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     """Open everything that the settings name; the database must be migrated."""
-    database, notifier = open_database(settings), Notifier()
+    database, notifier, job_keys = open_database(settings), Notifier(), JobKeys(link_secret)
     shared = settings.database is not None
     quota = StorageQuota(settings.max_store_bytes)
     artifact_blobs = BlobStore(settings.files_dir, settings.max_upload_bytes, quota)
@@ -77,7 +79,8 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     return AppState(
         settings=settings,
         database=database,
-        auth=Authenticator(database),
+        auth=Authenticator(database, job_keys),
+        job_keys=job_keys,
         notifier=notifier,
         pubsub=open_pubsub(settings, notifier),
         lease_timer=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),

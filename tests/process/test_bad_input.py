@@ -193,7 +193,6 @@ def test_nulls_are_nothing(running_home: Testbed, nulls: tuple[str, ...]) -> Non
         ({"git": {"repo": "https://127.0.0.1:1/r", "version": "--output=x"}}, "--output=x"),
         ({"uri": "wandb-artifact://_id/no-such-artifact"}, "no-such-artifact"),
         ({"resource": "fake", "resource_args": {"fake": {"preempted": True}}}, "preempted"),
-        ({"_wandb_api_key": 12345}, "_wandb_api_key"),
     ],
 )
 def test_a_run_spec_that_cannot_run_fails_with_a_sentence(
@@ -226,6 +225,13 @@ def test_a_wrong_type_that_the_server_sees_is_refused_at_the_push(
 ) -> None:
     spec = {"entity": running_home.entity, "project": "tests", key: value}
     with pytest.raises(Refused, match=f"{key} in the run spec must be {wanted}"):
+        running_home.client.push(running_home.entity, QUEUE, spec)
+
+
+@pytest.mark.parametrize("key", [12345, "x" * 40])
+def test_a_key_of_no_account_is_refused_at_the_push(running_home: Testbed, key: object) -> None:
+    spec = {"entity": running_home.entity, "project": "tests", "_wandb_api_key": key}
+    with pytest.raises(Refused, match="none of yours at this queue server"):
         running_home.client.push(running_home.entity, QUEUE, spec)
 
 

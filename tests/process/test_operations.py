@@ -15,10 +15,12 @@ from typing import Any
 import psutil
 import pytest
 
+from launchd.client.errors import Unauthorized
+from launchd.client.queue_server import QueueServer
 from tests.support.gate import Gate
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.processes import command_line
-from tests.support.server import Account
+from tests.support.server import Account, Api
 from tests.support.testbed import QUEUE, ROOT, AgentProcess, Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
 
@@ -387,29 +389,36 @@ def test_jobs_run_as_the_user_of_the_policy(account: Account) -> None:
             assert [path for path in ours if path.stat().st_mode & 0o077] == []
 
 
-# A submitter's own key.
+# The key of a job.
 
 
-def test_a_submitters_key_reaches_the_job_and_nothing_else(testbed: Testbed, gate: Gate) -> None:
-    key = "local-" + "5ec2e7" * 6
+def test_a_jobs_key_is_its_own_and_reaches_nothing_else(testbed: Testbed, gate: Gate) -> None:
     testbed.start_agent()
     told = testbed.directory / "told"
-    item = testbed.push("sh", "-c", f'printf %s "$WANDB_API_KEY" > {told}; {gate.wait}', _wandb_api_key=key)
+    tell = f'printf %s "$WANDB_API_KEY" > {told}.new; mv {told}.new {told}; {gate.wait}'
+    item = testbed.push("sh", "-c", tell, _wandb_api_key=testbed.server.key)
     wait_running(testbed, item)
-    wait_until(lambda: told.exists() and told.read_text() == key, what="the job has the key")
+    wait_until(told.exists, what="the job has a key")
+    key = told.read_text()
+    assert key != testbed.server.key
     assert list((testbed.state_dir / "keys").iterdir()) == []
     assert where_it_stands(testbed, key) == []
+    assert where_it_stands(testbed, testbed.server.key) == []
+    assert works(testbed, key)
     gate.open()
     testbed.wait_over([item])
     assert where_it_stands(testbed, key) == []
+    wait_until(lambda: not works(testbed, key), 20.0, "the key has ended with the job")
 
 
-def test_without_one_the_job_has_the_agents_key(testbed: Testbed) -> None:
-    testbed.start_agent()
-    told = testbed.directory / "told"
-    testbed.wait_over([testbed.push("sh", "-c", f'printf %s "$WANDB_API_KEY" > {told}')])
-    assert told.read_text() == testbed.server.key
-    assert where_it_stands(testbed, testbed.server.key) == []
+def works(testbed: Testbed, key: str) -> bool:
+    """Whether the queue server takes an API key."""
+    with closing(QueueServer(testbed.server.url, key)) as server:
+        try:
+            server.viewer()
+        except Unauthorized:
+            return False
+    return True
 
 
 def where_it_stands(testbed: Testbed, secret: str) -> list[str]:
@@ -442,6 +451,18 @@ def test_a_preempted_run_is_queued_again_five_times_at_most(testbed: Testbed) ->
     wait_until(lambda: not testbed.status()["jobs"], what="all attempts are over")
     assert_stays(lambda: resume_counts(testbed, "prey") == [0, 1, 2, 3, 4, 5], 0.7, "the number of attempts")
     assert testbed.status()["counters"]["preempted"] == 6
+
+
+def test_the_key_of_an_agent_is_enough_for_one(testbed: Testbed) -> None:
+    with Api(testbed.server.url, testbed.server.key) as api:
+        key = api.mutate("generateApiKey", "key", role="AGENT")["key"]
+    testbed.start_agent(WANDB_API_KEY=key)
+    item = testbed.push("sh", "-c", "exit 3")
+    testbed.wait_over([item])
+    assert testbed.item(item).state == "FAILED"
+    testbed.push("true", resource="fake", resource_args={"fake": {"preempt": True}}, run_id="prey", _resume_count=4)
+    wait_until(lambda: resume_counts(testbed, "prey") == [4, 5], 15.0, "it was put back")
+    wait_until(lambda: testbed.outbox() == 0 and not testbed.status()["jobs"], what="all is told")
 
 
 def test_a_preempted_run_is_queued_again_once_though_the_answer_got_lost(testbed: Testbed) -> None:

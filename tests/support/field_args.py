@@ -52,6 +52,7 @@ ROWS: dict[str, Arguments] = {
     "Mutation.createUser": lambda tenant: {"input": {"email": f"{fresh_name('new')}@{tenant.entity}"}},
     "Mutation.generateApiKey": given(username=lambda tenant: tenant.owner),
     "Mutation.deleteApiKey": given(id=lambda tenant: tenant.key_id),
+    "Mutation.resetApiKeys": given(username=lambda tenant: tenant.owner),
     "Mutation.createTeam": lambda tenant: {"input": {"teamName": fresh_name("new"), "teamAdminUserName": tenant.owner}},
     # An admin may take anybody into their team whose name they know.
     "Mutation.createInvite": given(entityName=entity, username="me"),
@@ -72,6 +73,7 @@ ROWS: dict[str, Arguments] = {
         "input": in_queue(tenant) | {"resourceType": "local-container", "resourceConfig": "{}"}
     },
     "Mutation.deleteRunQueues": given(queueIDs=lambda tenant: [tenant.queue_id]),
+    "Mutation.setJobsMayPush": given(queueId=lambda tenant: tenant.queue_id, jobsMayPush=True),
     "Mutation.pushToRunQueueByName": lambda tenant: {"input": in_queue(tenant) | {"runSpec": "{}"}},
     "Mutation.pushToRunQueue": given(queueID=lambda tenant: tenant.queue_id, runSpec="{}"),
     "Mutation.popFromRunQueue": lambda tenant: {

@@ -2,9 +2,17 @@
 
 from typing import Any
 
-from launchd.client.models import CreatedKey, UserDetail
+from launchd.client.models import CreatedKey, ResetKeys, UserDetail
 from launchd.client.operations.operation import Operation, Root, launchd_mutation, query
-from launchd.client.responses import Connection, EntityMembers, Introspection, Success, UserWithKeys, ViewerFields
+from launchd.client.responses import (
+    Connection,
+    EntityMembers,
+    Introspection,
+    Success,
+    UserWithEvents,
+    UserWithKeys,
+    ViewerFields,
+)
 
 CAPABILITIES: Operation[Introspection] = Operation(
     "Capabilities",
@@ -42,6 +50,13 @@ MEMBERS: Root[EntityMembers | None] = query(
     "entity(name: $entity) { name members { id username email role accountType } }",
     EntityMembers | None,
 )
+EVENTS: Root[Connection[UserWithEvents]] = query(
+    "AccountEvents",
+    "$name: String",
+    "users(query: $name) { edges { node { username accountEvents { actor createdAt sentence } } } }",
+    Connection[UserWithEvents],
+)
+RESET_KEYS: Root[ResetKeys] = launchd_mutation("resetApiKeys", "revoked key file", ResetKeys)
 CREATE_KEY: Root[CreatedKey] = launchd_mutation("generateApiKey", "key", CreatedKey)
 REVOKE_KEY: Root[Success] = launchd_mutation("deleteApiKey", "success", Success)
 CREATE_USER: Root[CreatedKey] = launchd_mutation("createUser", "key", CreatedKey)

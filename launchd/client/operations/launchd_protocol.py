@@ -75,6 +75,7 @@ ACK_MANY: Root[ItemResults] = launchd_mutation("ackRunQueueItems", f"results {{ 
 REPORT_MANY: Root[ItemResults] = launchd_mutation("reportRunQueueItems", f"results {{ {_RESULT_FIELDS} }}", ItemResults)
 RETURN_ITEMS: Root[object] = launchd_mutation("returnRunQueueItems", "returned", object)
 STOP_ITEM: Root[StopResult] = launchd_mutation("stopRunQueueItem", "success message", StopResult)
+SET_JOBS_MAY_PUSH: Root[Success] = launchd_mutation("setJobsMayPush", "success", Success)
 STOP_AGENT: Root[Success] = launchd_mutation("stopLaunchAgent", "success", Success)
 COLLECT_GARBAGE: Root[CollectedGarbage] = launchd_mutation(
     "collectGarbage", "removedFiles removedBytes usedBytes", CollectedGarbage

@@ -7,6 +7,7 @@ from ariadne import load_schema_from_path, make_executable_schema
 from graphql import GraphQLSchema
 
 from launchd.server.gql.scalars import scalars
+from launchd.server.key_scopes import guard_mutations
 from launchd.server.resolvers import bindables
 
 _TEXT = Path(__file__).parent.parent / "schema"
@@ -15,9 +16,10 @@ _ACRONYMS = {"ID": "Id", "IDs": "Ids", "MD5": "Md5"}
 
 def build_schema() -> GraphQLSchema:
     """The executable schema."""
-    return make_executable_schema(
+    schema = make_executable_schema(
         load_schema_from_path(str(_TEXT)), *scalars, *bindables, convert_names_case=_python_name
     )
+    return guard_mutations(schema)
 
 
 def _python_name(name: str, _schema: GraphQLSchema, _path: tuple[str, ...]) -> str:

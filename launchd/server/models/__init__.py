@@ -1,6 +1,18 @@
 """Records: the store's rows as frozen values. JSON that is only passed on stays encoded."""
 
-from launchd.server.models.accounts import ApiKey, EntityRecord, Member, ProjectRecord, Role, User, Viewer
+from launchd.server.models.accounts import (
+    MODEL_REGISTRY,
+    AccountEvent,
+    ApiKey,
+    EntityRecord,
+    KeyRole,
+    Member,
+    ProjectRecord,
+    Role,
+    Scope,
+    User,
+    Viewer,
+)
 from launchd.server.models.artifacts import (
     Artifact,
     ArtifactFile,
@@ -13,6 +25,7 @@ from launchd.server.models.artifacts import (
 )
 from launchd.server.models.base import Record
 from launchd.server.models.launch import (
+    SPEC_KEY,
     AgentIdentity,
     HeldByServer,
     HeldItem,
@@ -36,6 +49,9 @@ __all__ = [
     "CONSOLE",
     "EVENTS",
     "HISTORY",
+    "MODEL_REGISTRY",
+    "SPEC_KEY",
+    "AccountEvent",
     "AgentIdentity",
     "ApiKey",
     "Artifact",
@@ -54,6 +70,7 @@ __all__ = [
     "ItemReport",
     "ItemResult",
     "ItemWarning",
+    "KeyRole",
     "LaunchAgent",
     "LeasedItem",
     "Line",
@@ -67,6 +84,7 @@ __all__ = [
     "Role",
     "Run",
     "RunFile",
+    "Scope",
     "StopRequest",
     "Sweep",
     "SweepAgent",

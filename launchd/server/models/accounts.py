@@ -7,6 +7,9 @@ import msgspec
 
 from launchd.server.models.base import Record
 
+MODEL_REGISTRY = "model-registry"
+"""The project that holds an entity's queues and the runs of its agents, by W&B's convention."""
+
 
 class Role(enum.IntEnum):
     """What a member may do in an entity, and at most a key for its owner; each includes those before it."""
@@ -17,6 +20,36 @@ class Role(enum.IntEnum):
     """Change the entity's objects: push, serve queues, log runs and artifacts, stop, delete."""
     ADMIN = 3
     """Manage members, service accounts and keys."""
+
+
+class KeyRole(enum.IntEnum):
+    """What an API key is made for. The first three let it do at most what that role may, see `Role`."""
+
+    VIEWER = Role.VIEWER
+    MEMBER = Role.MEMBER
+    ADMIN = Role.ADMIN
+    AGENT = 4
+    """Serve queues, log the agent's own run, and change nothing else; it reads as its owner."""
+
+    @property
+    def role(self) -> Role:
+        """The role that bounds what the key may do."""
+        return Role.MEMBER if self is KeyRole.AGENT else Role(self.value)
+
+    @property
+    def scope(self) -> "Scope":
+        """Which part of what that role may do."""
+        return Scope.AGENT if self is KeyRole.AGENT else Scope.ALL
+
+
+class Scope(enum.IntEnum):
+    """Which part of what its owner may change a key is for; see `store.accounts.authorization`."""
+
+    ALL = 0
+    AGENT = 1
+    """What serving queues takes."""
+    JOB = 2
+    """What the job of one item takes: the project of its run."""
 
 
 class User(Record, frozen=True, kw_only=True):
@@ -41,6 +74,9 @@ class Viewer(User, frozen=True, kw_only=True):
     author: str
     least_role: Role = Role.VIEWER
     """Role that the viewer needs in an entity for this request; see `store.accounts.authorization`."""
+    scope: Scope = Scope.ALL
+    item: int = 0
+    """Number of the item whose job has the key; 0: it is no job's."""
 
     def looking(self) -> Self:
         """The viewer, restricted to what they may read."""
@@ -54,6 +90,11 @@ class Viewer(User, frozen=True, kw_only=True):
         """The viewer, restricted to what they may manage."""
         return msgspec.structs.replace(self, least_role=Role.ADMIN)
 
+    def as_submitter(self) -> Self:
+        """The viewer, restricted to what they may change; of a job, to what its submitter may, in any project."""
+        scope = Scope.ALL if self.scope is Scope.JOB else self.scope
+        return msgspec.structs.replace(self, least_role=Role.MEMBER, scope=scope)
+
 
 class ApiKey(Record, frozen=True, kw_only=True):
     """An API key without its secret. Times are seconds since 1970."""
@@ -61,11 +102,19 @@ class ApiKey(Record, frozen=True, kw_only=True):
     id: int
     user_id: int
     description: str
-    role: Role
+    role: KeyRole
     created_at: float
     last_used_at: float | None
     name: str | None = None
     """The key itself, in the one answer that shows it."""
+
+
+class AccountEvent(Record, frozen=True, kw_only=True):
+    """What another user did to the keys of an account. Times are seconds since 1970."""
+
+    actor: str
+    created_at: float
+    sentence: str
 
 
 class Member(Record, frozen=True, kw_only=True):

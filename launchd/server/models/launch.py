@@ -7,6 +7,9 @@ import msgspec
 
 from launchd.server.models.base import Record
 
+SPEC_KEY = "_wandb_api_key"
+"""W&B's key in a run spec for the API key that the job is to have."""
+
 
 class ResourceConfig(Record, frozen=True, kw_only=True):
     """What a queue adds to the `resource_args` of its items."""
@@ -33,6 +36,8 @@ class Queue(Record, frozen=True, kw_only=True):
     prioritization_mode: str
     resource_config_id: int | None
     external_links: msgspec.Raw | None
+    jobs_may_push: bool
+    """Whether jobs may push to it with their own keys."""
     created_at: float
 
 
@@ -72,6 +77,9 @@ class Item(Record, frozen=True, kw_only=True):
     priority: int
     author_id: int | None
     author: str | None
+    submitter_id: int | None
+    """Who pushed it; None: not known."""
+    is_scheduler: bool
     run_spec: msgspec.Raw
     created_at: float
     agent_id: str | None
@@ -100,9 +108,12 @@ class ItemWarning(Record, frozen=True, kw_only=True):
 
 
 class LeasedItem(Record, frozen=True, kw_only=True):
-    """An item as an agent gets it."""
+    """An item as it is leased to an agent."""
 
+    number: int
     item_id: str
+    has_submitter: bool
+    """Whether it is known who pushed it, so that its job can have a key."""
     queue_name: str
     run_spec: msgspec.Raw
     lease: int

@@ -101,7 +101,7 @@ def test_a_user_who_leaves_a_team_sees_nothing_of_it_and_takes_no_more_items(acc
     leaving, as_leaving = accounts.member(team, "MEMBER")
     queue = fresh_name("queue")
     queue_id = as_boss.create_queue(queue, entity=team)
-    agent = as_leaving.create_agent(queue_id, entity=leaving)
+    agent = as_leaving.create_agent(queue_id, entity=team)
     as_boss.push(queue, entity=team)
 
     members = as_boss.run(MEMBERS, {"e": team})["entity"]["members"]
@@ -109,7 +109,9 @@ def test_a_user_who_leaves_a_team_sees_nothing_of_it_and_takes_no_more_items(acc
     assert as_boss.mutate("deleteInvite", "success", entityName=team, id=member["id"]) == {"success": True}
 
     assert as_leaving.run(MEMBERS, {"e": team}) == {"entity": None}
-    assert as_leaving.claim(agent, "c1") == []
+    with pytest.raises(RefusedByServer) as refused:
+        as_leaving.claim(agent, "c1")
+    assert refused.value.codes == ["UNKNOWN_AGENT"]
 
 
 def test_a_team_keeps_an_admin(accounts: Accounts) -> None:

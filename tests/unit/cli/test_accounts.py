@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from launchd.cli import main
 from launchd.client.credentials import find_api_key, find_base_url
 from tests.support.server import RunningServer, fresh_name
+from tests.support.waiting import wait_until
 from tests.unit.cli.conftest import Launchd
 
 Login = Callable[..., Result]
@@ -169,3 +170,44 @@ def test_keys_of_oneself(at_server: Launchd, launchd: Launchd, server: RunningSe
     assert at_server("key", "revoke", row[0]).output == f"API key {row[0]} was revoked.\n"
     assert "does not accept the API key" in launchd("whoami", **as_viewer).stderr
     assert at_server("key", "revoke", row[0]).exit_code == 1
+
+
+def test_keys_of_agents(at_server: Launchd, launchd: Launchd, server: RunningServer) -> None:
+    key = at_server("key", "create", "--role", "agent").stdout.strip()
+    assert "  agent  " in at_server("key", "list").output
+    as_agent = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": key}
+    assert launchd("whoami", **as_agent).exit_code == 0
+    refused = launchd("queue", "create", "q", **as_agent).stderr
+    assert "This API key is an agent's, which may not call createDefaultResourceConfig.\n" in refused
+    assert "'agent' is not one of" in at_server("team", "add", "vision", "ada", "--role", "agent").stderr
+
+
+def test_an_administrator_resets_keys_and_their_owner_sees_it(at_server: Launchd, server: RunningServer) -> None:
+    ada = fresh_name("ada")
+    lost = at_server("user", "create", ada).stdout.strip()
+    refused = at_server("key", "create", "--user", ada)
+    assert "An administrator makes no further API keys" in refused.stderr
+    made = at_server("user", "reset", ada, "--yes")
+    assert made.stderr == f"API keys of {ada!r} were revoked: 1.\nHand over this key, for `launchd login`:\n"
+    key = made.stdout.strip()
+    assert "does not accept the API key" in at_server("whoami", WANDB_API_KEY=lost).stderr
+    log = at_server("key", "log", WANDB_API_KEY=key).output
+    assert "Reset the API keys: 1 were revoked, one was made." in log
+    assert log == at_server("key", "log", "--user", ada).output
+    told = f"The new key is on the server's host, in {server.data_dir}/reset-keys/{ada}.key: hand it over, then remove"
+    # The use of the key is noted a moment later.
+    wait_until(lambda: at_server("user", "reset", ada, "--yes").stdout == f"{told} the file.\n", 10)
+    assert (
+        at_server("key", "log").output
+        == "There is nothing that others did to the API keys of 'me', as far as you may see.\n"
+    )
+
+
+def test_a_queue_is_opened_to_jobs(at_server: Launchd) -> None:
+    name = fresh_name("queue")
+    at_server("queue", "create", name)
+    assert at_server("queue", "jobs", name, "--allow").output == f"Queue {name!r} of 'me' takes items from jobs now.\n"
+    assert "no items from jobs now" in at_server("queue", "jobs", name, "--refuse").output
+    assert (
+        at_server("queue", "jobs", "none-such", "--allow").stderr == "Error: There is no queue 'none-such' of 'me'.\n"
+    )

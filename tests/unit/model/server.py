@@ -19,8 +19,9 @@ from starlette.requests import Request
 from launchd.client.queue_server import ClaimedItem, HeldByServer, ItemAnswer, ItemResult, StopRequest
 from launchd.server.context import Context
 from launchd.server.errors import Refused, ServerError
+from launchd.server.launch.job_keys import JobKeys
 from launchd.server.launch.repetitions import Repetitions
-from launchd.server.models import Role, Viewer
+from launchd.server.models import KeyRole, Viewer
 from launchd.server.notifier import Notifier
 from launchd.server.resolvers.launch import agents, heartbeats, items, items_push, leases, reports
 from launchd.server.settings import ServerSettings
@@ -38,6 +39,7 @@ from launchd.server.store.tables import launch_agents, run_queue_items
 T = TypeVar("T")
 
 QUEUE = "default"
+_JOB_KEYS = JobKeys(b"secret")
 SETTINGS = ServerSettings(data_dir=Path("/nonexistent"))
 
 
@@ -82,7 +84,7 @@ def _template() -> bytes:
 
 def _fill(connection: Connection) -> None:
     user = accounts.first_user(connection, "me")
-    api_keys.add(connection, user, api_keys.digest_of("key"), "the agents'", Role.ADMIN)
+    api_keys.add(connection, user, api_keys.digest_of("key"), "the agents'", KeyRole.ADMIN)
     viewer = api_keys.viewer_of_key(connection, api_keys.digest_of("key"))
     assert viewer is not None
     entity = principals.require_entity(connection, viewer.writing(), "me")
@@ -172,6 +174,7 @@ class ServerUnderTest:
             database=self._database,
             notifier=Notifier(),
             repetitions=Repetitions(),
+            job_keys=_JOB_KEYS,
             lease_timer=timer,
             lease_mark=mark,
         )
@@ -304,7 +307,7 @@ class ServerUnderTest:
             return answer
         self.on_leased([one.item_id for one in answer["items"]], given["launch_agent_id"])
         return tuple(
-            ClaimedItem(one.item_id, one.queue_name, json.loads(bytes(one.run_spec)), one.lease)
+            ClaimedItem(one.item_id, one.queue_name, json.loads(bytes(_JOB_KEYS.spec_of(one))), one.lease)
             for one in answer["items"]
         )
 

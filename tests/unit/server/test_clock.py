@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, select, update
 
 from ipc import boot_clock
-from launchd.server.models import AgentIdentity, Role, Viewer
+from launchd.server.models import AgentIdentity, KeyRole, Viewer
 from launchd.server.settings import ServerSettings
 from launchd.server.store import clock
 from launchd.server.store.accounts import accounts, api_keys, principals
@@ -34,7 +34,7 @@ def connection(settings: ServerSettings) -> Iterator[Connection]:
 
 @pytest.fixture
 def viewer(connection: Connection) -> Viewer:
-    _, key = api_keys.issue(connection, accounts.first_user(connection, "me"), "key", Role.ADMIN)
+    _, key = api_keys.issue(connection, accounts.first_user(connection, "me"), "key", KeyRole.ADMIN)
     found = api_keys.viewer_of_key(connection, api_keys.digest_of(key))
     assert found is not None
     return found
@@ -47,13 +47,13 @@ def agent(connection: Connection, viewer: Viewer) -> str:
     project, _ = principals.ensure_project(connection, entity, "p")
     queue_id = queues.create_queue(connection, viewer, project, "q", {})
     queue = queues.require_queue_by_id(connection, viewer, queue_id)
-    items.push(connection, queue, "{}", viewer.author_id, priority=2, is_scheduler=False)
+    items.push(connection, queue, "{}", viewer.author_id, viewer.user_id, priority=2, is_scheduler=False)
     identity = AgentIdentity(incarnation="i1")
     made = agents.create_agent(
         connection, viewer, entity, [queue_id], hostname="h", config=None, version=None, identity=identity
     )
     found = agents.require_agent(connection, viewer, made)
-    lease = leases.Lease(agent_id=made, claim_id="c", seconds=LEASE_SECONDS)
+    lease = leases.Lease(viewer=viewer, agent_id=made, claim_id="c", seconds=LEASE_SECONDS)
     assert len(leases.claim(connection, found, leases.Capacity(items=1, schedulers=0), lease)) == 1
     runs.insert_run(connection, project.id, "r", {"state": "running", "heartbeat_at": time.time()})
     return made

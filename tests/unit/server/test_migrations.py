@@ -1,5 +1,7 @@
 """Migrations up and down, on each database: the tables they make, and the rows they keep."""
 
+import hashlib
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -159,3 +161,48 @@ def test_all_can_be_taken_away_and_made_anew(old: ServerSettings) -> None:
     with migration_transaction(old) as connection:
         run_migrations(connection, "upgrade", NEWEST)
         assert differences(connection) == []
+
+
+SECRET = "5ec2e7" * 6
+WITH_KEYS = f"""
+    INSERT INTO users (id, name, email, admin, default_entity_id) VALUES (2, 'ada', '', false, 1);
+    INSERT INTO api_keys (id, user_id, digest, description, created_at)
+        VALUES (2, 2, '{hashlib.sha256(SECRET.encode()).hexdigest()}', 'k', 1.5);
+    UPDATE run_queue_items SET run_spec = '{{"project":"p","n":1.5,"_wandb_api_key":"{SECRET}"}}';
+"""
+
+
+@pytest.fixture
+def with_keys(empty: ServerSettings) -> ServerSettings:
+    """A database of the first version with the key of a submitter, now migrated."""
+    with migration_transaction(empty) as connection:
+        run_migrations(connection, "upgrade", "0001")
+        for statement in (FIRST_ROWS + WITH_KEYS).split(";")[:-1]:
+            connection.exec_driver_sql(statement)
+        run_migrations(connection, "upgrade", "0014")
+        scheduler = json.dumps({"run_spec": json.dumps({"job": "j", "_wandb_api_key": SECRET})})
+        connection.execute(
+            text(
+                "INSERT INTO sweeps (id, project_id, name, state, method, config, launched, scheduler, created_at,"
+                " updated_at, grid_place) VALUES (1, 1, 's', 'RUNNING', 'grid', '{}', true, :scheduler, 1.5, 1.5, 0)"
+            ),
+            {"scheduler": scheduler},
+        )
+    with migration_transaction(empty) as connection:
+        run_migrations(connection, "upgrade", NEWEST)
+    return empty
+
+
+def test_keys_of_submitters_are_removed_and_their_owners_known(with_keys: ServerSettings) -> None:
+    with migration_transaction(with_keys) as connection:
+        item = connection.execute(text("SELECT run_spec, submitter_id FROM run_queue_items")).one()
+        assert (json.loads(item.run_spec), item.submitter_id) == ({"project": "p", "n": 1.5}, 2)
+        sweep = connection.execute(text("SELECT scheduler FROM sweeps")).scalar_one()
+        assert json.loads(json.loads(sweep)["run_spec"]) == {"job": "j"}
+    if with_keys.database is None:
+        assert SECRET.encode() not in with_keys.database_path.read_bytes()
+
+
+def test_what_was_removed_does_not_come_back(with_keys: ServerSettings) -> None:
+    with migration_transaction(with_keys) as connection, pytest.raises(RuntimeError, match="from 2 run specs"):
+        run_migrations(connection, "downgrade", "0015")

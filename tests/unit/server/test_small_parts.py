@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from launchd.server import bootstrap
 from launchd.server.errors import CannotStart, NotAllowed, Refused
 from launchd.server.files.signed_urls import DOWNLOAD, UPLOAD, SignedLink, UrlSigner
 from launchd.server.gql.schema import build_schema
+from launchd.server.launch.job_keys import JobKeys
+from launchd.server.models import LeasedItem
 from launchd.server.notifier import Notifier, work_topics
 from launchd.server.settings import ServerSettings
 from launchd.server.store.accounts.api_keys import new_key
@@ -19,6 +22,23 @@ def test_keys_have_the_form_that_wandb_accepts() -> None:
     made = {new_key() for _ in range(100)}
     assert len(made) == 100
     assert all(len(key) == 40 and key.isalnum() and key == key.lower() for key in made)
+
+
+def test_keys_of_jobs_differ_by_server_item_and_lease() -> None:
+    keys = JobKeys(b"secret")
+    made = {keys.key_of(number, item, lease) for number in (1, 2**31) for item in ("a", "b") for lease in (1, 2**40)}
+    made.add(JobKeys(b"other").key_of(1, "a", 1))
+    assert len(made) == 9
+    assert all(len(key) == 40 and key.isalnum() and key == key.lower() for key in made)
+    assert keys.key_of(1, "a", 1) == JobKeys(b"secret").key_of(1, "a", 1), "also after a restart"
+
+
+def test_a_run_spec_is_handed_out_with_a_key_where_its_submitter_is_known() -> None:
+    keys, spec = JobKeys(b"secret"), msgspec.Raw(b'{"project":"p"}')
+    leased = LeasedItem(number=1, item_id="a", has_submitter=True, queue_name="q", run_spec=spec, lease=1)
+    given = msgspec.json.decode(keys.spec_of(leased))
+    assert given == {"project": "p", "_wandb_api_key": keys.key_of(1, "a", 1)}
+    assert keys.spec_of(msgspec.structs.replace(leased, has_submitter=False)) == spec
 
 
 def test_a_link_is_for_one_action_on_one_file() -> None:

@@ -1,15 +1,18 @@
 """Mutations of users, teams, members, service accounts and keys, under W&B's names where W&B has one."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from ariadne import MutationType
 from sqlalchemy import Connection
 
+from launchd.server.bootstrap import write_secret
 from launchd.server.context import Info
 from launchd.server.errors import NotFound, Refused
-from launchd.server.models import ApiKey, EntityRecord, Role, User
-from launchd.server.store.accounts import accounts, api_keys, roles
+from launchd.server.models import ApiKey, EntityRecord, KeyRole, Role, User
+from launchd.server.store.accounts import account_events, accounts, api_keys, roles
 
 mutation = MutationType()
 bindables = [mutation]
@@ -26,7 +29,7 @@ async def create_user(_: object, info: Info, input: dict[str, Any]) -> dict[str,
     def work(connection: Connection) -> tuple[User, str]:
         name = input.get("username") or accounts.unused_name(connection, email)
         made = accounts.create_user(connection, name, email, admin=bool(input.get("admin")))
-        return made, api_keys.issue(connection, made, "first key", Role.ADMIN)[1]
+        return made, api_keys.issue(connection, made, "first key", KeyRole.ADMIN)[1]
 
     made, key = await info.context.write(work)
     return {"user": made, "key": key}
@@ -36,11 +39,13 @@ async def create_user(_: object, info: Info, input: dict[str, Any]) -> dict[str,
 async def generate_key(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     description = _short(input.get("description") or "", "description")
-    role = Role[input.get("role") or Role.MEMBER.name]
+    role = KeyRole[input.get("role") or KeyRole.MEMBER.name]
 
     def work(connection: Connection) -> tuple[ApiKey, str]:
         owner = roles.require_owner(connection, context.viewer, input.get("username"))
-        return api_keys.issue(connection, owner, description, role)
+        made, key = api_keys.issue(connection, owner, description, role)
+        account_events.note(connection, context.viewer, owner, f"Made API key {made.id}, of role {role.name.lower()}.")
+        return made, key
 
     made, key = await context.write(work)
     return {"api_key": msgspec.structs.replace(made, name=key), "key": key}
@@ -51,12 +56,52 @@ async def delete_key(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
     context = info.context
 
     def work(connection: Connection) -> bool:
-        found = roles.require_key(connection, context.viewer, input["id"])
+        found, owner = roles.require_key(connection, context.viewer, input["id"])
+        account_events.note(connection, context.viewer, owner, f"Revoked API key {found.id} ({found.description}).")
         return api_keys.revoke(connection, found.id)
 
     success = await context.write(work)
     context.app.auth.clear_cache()
     return {"success": success}
+
+
+@mutation.field("resetApiKeys")
+async def reset_keys(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    """Revoke all keys of a user and make a new one, which only the user gets.
+
+    It is shown to the administrator where a user (no service account) has never used a key: who created the user has
+    seen the first one. Otherwise it is in a file beside the server's own key, for who operates the host to hand over.
+    """
+    context = info.context
+    key = api_keys.new_key()
+
+    def check(connection: Connection) -> tuple[User, bool]:
+        owner = roles.require_reset(connection, context.viewer, input["username"])
+        return owner, owner.is_service or api_keys.used_key(connection, owner)
+
+    owner, is_known = await context.read(check)
+    path = context.app.settings.data_dir / "reset-keys" / f"{owner.name}.key"
+    if is_known:
+        await asyncio.to_thread(_write_key, path, key)
+
+    def work(connection: Connection) -> tuple[int, bool]:
+        owner, is_known_now = check(connection)
+        revoked = api_keys.revoke_all(connection, owner)
+        role = KeyRole.MEMBER if owner.is_service else KeyRole.ADMIN
+        api_keys.add(connection, owner, api_keys.digest_of(key), "reset", role)
+        sentence = f"Reset the API keys: {revoked} were revoked, one was made."
+        account_events.note(connection, context.viewer, owner, sentence)
+        return revoked, is_known_now
+
+    revoked, is_known_now = await context.write(work)
+    context.app.auth.clear_cache()
+    shown = None if is_known or is_known_now else key
+    return {"revoked": revoked, "key": shown, "file": str(path) if is_known else None}
+
+
+def _write_key(path: Path, key: str) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_secret(path, key)
 
 
 @mutation.field("createTeam")

@@ -56,7 +56,7 @@ async def upsert_model(_: object, info: Info, input: dict[str, Any]) -> dict[str
 
 
 def _upsert(connection: Connection, viewer: Viewer, input: dict[str, Any]) -> tuple[ProjectRecord, bool]:
-    entity = principals.require_entity(connection, viewer, input.get("entity_name"))
+    entity = principals.require_entity(connection, viewer, input.get("entity_name"), project=input["name"])
     return principals.ensure_project(connection, entity, input["name"], input.get("description"), input.get("access"))
 
 
@@ -73,7 +73,7 @@ def resolve_internal_id(found: ProjectRecord, info: Info) -> str:
 @project.field("entity")
 async def resolve_entity(found: ProjectRecord, info: Info) -> EntityRecord | None:
     context = info.context
-    return await context.read(principals.find_entity, context.viewer, found.entity_name)
+    return await context.read(principals.find_entity, context.viewer.looking(), found.entity_name)
 
 
 @project.field("isBenchmark")

@@ -6,8 +6,19 @@ from ariadne import ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.models import ApiKey, EntityRecord, Member, ResourceConfig, Role, User, Viewer
-from launchd.server.store.accounts import accounts, api_keys, principals, roles
+from launchd.server.models import (
+    AccountEvent,
+    ApiKey,
+    EntityRecord,
+    KeyRole,
+    Member,
+    ResourceConfig,
+    Role,
+    Scope,
+    User,
+    Viewer,
+)
+from launchd.server.store.accounts import account_events, accounts, api_keys, principals, roles
 from launchd.server.store.ids import row_number
 from launchd.server.store.launch import queues
 
@@ -96,16 +107,33 @@ async def resolve_teams(found: User, info: Info) -> dict[str, Any]:
 
 @user.field("apiKeys")
 async def resolve_api_keys(found: User, info: Info) -> dict[str, Any]:
-    """The viewer's keys; those of other users only if the viewer may manage them."""
+    """The viewer's keys, not shown to agents and jobs; those of others only if the viewer may manage them."""
     context = info.context
 
     def work(connection: Connection) -> list[ApiKey]:
-        own = found.user_id == context.viewer.user_id
-        if not own and not roles.may_manage_keys(connection, context.viewer, found):
+        if not _may_see_keys(connection, context.viewer, found):
             return []
         return api_keys.keys_of(connection, found.user_id)
 
     return {"edges": [{"node": key} for key in await context.read(work)]}
+
+
+@user.field("accountEvents")
+async def resolve_events(found: User, info: Info) -> list[AccountEvent]:
+    """As the keys."""
+    context = info.context
+
+    def work(connection: Connection) -> list[AccountEvent]:
+        if not _may_see_keys(connection, context.viewer, found):
+            return []
+        return account_events.events_of(connection, found.user_id)
+
+    return await context.read(work)
+
+
+def _may_see_keys(connection: Connection, viewer: Viewer, owner: User) -> bool:
+    own = owner.user_id == viewer.user_id and viewer.scope is Scope.ALL
+    return own or roles.may_manage_keys(connection, viewer, owner)
 
 
 @api_key.field("name")
@@ -116,7 +144,7 @@ def resolve_key_name(key: ApiKey, info: Info) -> str:
 
 @api_key.field("role")
 def resolve_key_role(key: ApiKey, info: Info) -> str:
-    return Role(key.role).name
+    return KeyRole(key.role).name
 
 
 @entity.field("entityType")

@@ -24,11 +24,11 @@ _MOST_RUNS = 1000
 
 @mutation.field("useArtifact")
 async def use(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """The version may belong to any entity, if the caller may use both."""
+    """The version may belong to any entity where the caller may look; what changes is the run."""
     context = info.context
 
     def work(connection: Connection) -> Artifact:
-        found = artifacts.require_artifact(connection, context.viewer, input["artifact_id"])
+        found = artifacts.require_artifact(connection, context.viewer.looking(), input["artifact_id"])
         if found.state != artifacts.COMMITTED:
             raise Refused(f"Artifact {found.title!r} is {found.state}, so it cannot be used.")
         names = (input["entity_name"], input["project_name"], input["run_name"])
@@ -40,13 +40,13 @@ async def use(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
 
 @artifact.field("createdBy")
 async def resolve_created_by(found: Artifact, info: Info) -> Run | None:
-    makers = await info.context.read(lineage.runs_of, info.context.viewer, found, OUTPUT, 1)
+    makers = await info.context.read(lineage.runs_of, info.context.viewer.looking(), found, OUTPUT, 1)
     return makers[0] if makers else None
 
 
 @artifact.field("usedBy")
 async def resolve_used_by(found: Artifact, info: Info) -> dict[str, Any]:
-    users = await info.context.read(lineage.runs_of, info.context.viewer, found, INPUT, _MOST_RUNS)
+    users = await info.context.read(lineage.runs_of, info.context.viewer.looking(), found, INPUT, _MOST_RUNS)
     return connection_of(users, len(users), lambda user: user, lambda user: user.id)
 
 
@@ -64,8 +64,8 @@ async def _artifacts(found: Run, info: Info, relation: str, after: str | None, f
     size, start = size_of(first), start_of(after, 0)
 
     def work(connection: Connection) -> tuple[list[Artifact], int]:
-        rows = lineage.artifacts_of(connection, info.context.viewer, found, relation, start, size + 1)
-        return rows, lineage.count_artifacts(connection, info.context.viewer, found, relation)
+        rows = lineage.artifacts_of(connection, info.context.viewer.looking(), found, relation, start, size + 1)
+        return rows, lineage.count_artifacts(connection, info.context.viewer.looking(), found, relation)
 
     rows, total = await info.context.read(work)
     return connection_of(rows, size, lambda row: row, lambda row: row.number, total)

@@ -21,13 +21,14 @@ bindables = [mutation]
 
 @mutation.field("linkArtifact")
 async def link(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """The caller needs only read access to the version; what changes is the portfolio."""
+    """The caller needs only read access to the version; what changes is the portfolio. A job links as its submitter."""
     viewer = info.context.viewer
     aliases = [each["alias"] for each in input.get("aliases") or ()]
 
     def work(connection: Connection) -> ArtifactMembership:
         found = _wanted(connection, viewer.looking(), input)
-        return artifact_links.link(connection, _portfolio(connection, viewer, found, input), found, aliases)
+        portfolio = _portfolio(connection, viewer.as_submitter(), found, input)
+        return artifact_links.link(connection, portfolio, found, aliases)
 
     made = await info.context.write(work)
     return {"version_index": made.version_index, "artifact_membership": made}

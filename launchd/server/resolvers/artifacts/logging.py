@@ -33,7 +33,8 @@ async def create_type(_: object, info: Info, input: dict[str, Any]) -> dict[str,
     context = info.context
 
     def work(connection: Connection) -> ArtifactTypeRecord:
-        entity = principals.require_entity(connection, context.viewer, input["entity_name"])
+        names = {"name": input["entity_name"], "project": input["project_name"]}
+        entity = principals.require_entity(connection, context.viewer, **names)
         project, _ = principals.ensure_project(connection, entity, input["project_name"])
         principals.check_name("type of artifacts", input["name"])
         return ArtifactTypeRecord(project_id=project.id, name=input["name"], created_at=None)
@@ -46,7 +47,8 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     context = info.context
 
     def work(connection: Connection) -> Artifact:
-        entity = principals.require_entity(connection, context.viewer, input["entity_name"])
+        names = {"name": input["entity_name"], "project": input["project_name"]}
+        entity = principals.require_entity(connection, context.viewer, **names)
         made = artifact_logging.create(connection, entity, input, context.viewer.user_id)
         run = runs.find_run(connection, made.collection.project_id, input.get("run_name") or "")
         if run is not None:

@@ -74,7 +74,7 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     context = info.context
 
     def work(connection: Connection) -> str:
-        entity = principals.require_entity(connection, context.viewer, input["entity_name"])
+        entity = principals.require_served(connection, context.viewer, input["entity_name"])
         return agents.create_agent(
             connection,
             context.viewer,
@@ -103,7 +103,7 @@ async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
             return False, []
         agents.record_heartbeat(connection, found.id, status)
         # An agent that leaves acknowledges nothing any more.
-        return True, leases.return_unknown(connection, found.id, []) if status == agents.KILLED else []
+        return True, leases.return_unknown(connection, context.viewer, found.id, []) if status == agents.KILLED else []
 
     success, returned = await context.write_guarded(work)
     context.app.notifier.wake_all(work_topics(queue_id for _, queue_id in returned))

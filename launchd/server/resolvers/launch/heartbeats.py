@@ -42,7 +42,7 @@ async def watch(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         agent = agents.require_agent(connection, context.viewer, agent_id)
         stops = [
             StopRequest(item_id=item_id, reason=reason)
-            for item_id, reason in items.stops_for(connection, agent_id)
+            for item_id, reason in items.stops_for(connection, context.viewer, agent_id)
             if item_id not in seen
         ]
         return {"stop_polling": agent.stop_polling, "stops": stops}
@@ -119,8 +119,8 @@ def _resume(
     results = reconciliation.settle(connection, resumption, held or ())
     restored.is_back(connection, agent.id)
     known = [one.item_id for one in held or ()] + (input.get("known_item_ids") or [])
-    returned = leases.return_unknown(connection, agent.id, known)
-    unknown = [] if held is None else reconciliation.unknown_to(connection, agent.id, held)
+    returned = leases.return_unknown(connection, viewer, agent.id, known)
+    unknown = [] if held is None else reconciliation.unknown_to(connection, viewer, agent.id, held)
     return {"results": results, "unknown_to_agent": unknown}, returned
 
 

@@ -73,9 +73,9 @@ async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str,
     def change(connection: Connection, found: Item) -> bool:
         try:
             with savepoint(connection):
-                return acknowledgements.acknowledge_single(connection, found, input["run_name"])
+                return acknowledgements.acknowledge_single(connection, info.context.viewer, found, input["run_name"])
         except Refused as reason:
-            acknowledgements.fail_single(connection, found, reason)
+            acknowledgements.fail_single(connection, info.context.viewer, found, reason)
             return False
 
     return await _on_item(info.context, input["run_queue_item_id"], change)

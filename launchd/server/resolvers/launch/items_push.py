@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
-from launchd.server.launch.enqueue import enqueue
+from launchd.server.launch.enqueue import enqueue, put_back
 from launchd.server.launch.run_specs import is_scheduler
 from launchd.server.launch.spec_checks import check_characters
-from launchd.server.models import Queue
+from launchd.server.launch.submitters import Pusher
+from launchd.server.models import Queue, Scope
 from launchd.server.notifier import work_topic
 from launchd.server.resolvers.json_args import parse_object
 from launchd.server.store.launch import items, queues
@@ -29,7 +30,7 @@ async def push_by_name(_: object, info: Info, input: dict[str, Any]) -> dict[str
     context = info.context
 
     def find(connection: Connection) -> Queue:
-        return queues.require_queue(
+        return queues.require_pushed(
             connection, context.viewer, input["entity_name"], input["project_name"], input["queue_name"]
         )
 
@@ -41,7 +42,7 @@ async def push_by_id(_: object, info: Info, input: dict[str, Any]) -> dict[str, 
     context = info.context
 
     def find(connection: Connection) -> Queue:
-        return queues.require_queue_by_id(connection, context.viewer, input["queue_id"])
+        return queues.require_pushed_by_id(connection, context.viewer, input["queue_id"])
 
     return await _push(context, find, input)
 
@@ -50,12 +51,16 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
     spec = _parse_spec(input["run_spec"])
     values = parse_object(input.get("template_variable_values"), "templateVariableValues")
     key = _key(input.get("idempotency_key"))
+    pusher = Pusher(viewer=context.viewer, job_keys=context.app.job_keys)
 
     def work(connection: Connection) -> tuple[str, str, str]:
         queue = find(connection)
         before = items.pushed_before(connection, queue, key) if key else None
-        pushed = before or enqueue(connection, context.viewer, queue, spec, values, input.get("priority"), key)
-        return queue.id, *pushed
+        if before is not None:
+            return queue.id, *before
+        if context.viewer.scope is Scope.AGENT:
+            return queue.id, *put_back(connection, context.viewer, queue, spec.get("run_id"))
+        return queue.id, *enqueue(connection, pusher, queue, spec, values, input.get("priority"), key)
 
     queue_id, item_id, text = await context.write_guarded(work)
     # Also for an item that existed: its first push may have been interrupted before the wake-up.

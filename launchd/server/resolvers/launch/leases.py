@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from ariadne import MutationType, ObjectType
 from sqlalchemy import Connection
 
@@ -29,8 +30,14 @@ def resolve_item_id(item: LeasedItem, info: Info) -> str:
     return item.item_id
 
 
+@leased_item.field("runSpec")
+def resolve_run_spec(item: LeasedItem, info: Info) -> msgspec.Raw:
+    return info.context.app.job_keys.spec_of(item)
+
+
 def _lease(context: Context, agent_id: str | None, claim_id: str | None = None) -> leases.Lease:
-    return leases.Lease(agent_id=agent_id, claim_id=claim_id, seconds=context.app.settings.lease_seconds)
+    seconds = context.app.settings.lease_seconds
+    return leases.Lease(viewer=context.viewer, agent_id=agent_id, claim_id=claim_id, seconds=seconds)
 
 
 @mutation.field("popFromRunQueue")
@@ -43,9 +50,11 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
         queue = queues.require_queue(
             connection, context.viewer, input["entity_name"], input["project_name"], input["queue_name"]
         )
+        agent = agents.require_agent(connection, context.viewer, agent_id) if agent_id else None
+        if agent is not None:
+            agents.check_entity(queue, agent.entity_name)
         returned = leases.return_expired(connection)
-        stopping = agent_id and agents.require_agent(connection, context.viewer, agent_id).stop_polling
-        if stopping or restored.paused_seconds(connection):
+        if (agent is not None and agent.stop_polling) or restored.paused_seconds(connection):
             return returned, None
         return returned, leases.pop(connection, queue, lease)
 
@@ -54,7 +63,7 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
     if item is None:
         return None
     _note_leased(context, lease, [item])
-    return {"run_queue_item_id": item.item_id, "run_spec": item.run_spec}
+    return {"run_queue_item_id": item.item_id, "run_spec": context.app.job_keys.spec_of(item)}
 
 
 @mutation.field("claimRunQueueItems")
@@ -136,8 +145,8 @@ async def _return_undelivered(context: Context, agent_id: str, leased: tuple[Lea
 
     If the client reconnects at this moment, its acknowledgement fails, which costs one claim and does no harm.
     """
-    numbers = [item.lease for item in leased]
-    await return_to_queues(context, lambda connection: leases.return_leases(connection, agent_id, numbers))
+    numbers, viewer = [item.lease for item in leased], context.viewer
+    await return_to_queues(context, lambda connection: leases.return_leases(connection, viewer, agent_id, numbers))
 
 
 @mutation.field("returnRunQueueItems")
@@ -148,8 +157,8 @@ async def return_items(_: object, info: Info, input: dict[str, Any]) -> dict[str
     def work(connection: Connection) -> list[tuple[str, str]]:
         agent = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
         if numbers is not None:
-            return leases.return_leases(connection, agent.id, numbers)
-        return leases.return_items(connection, agent.id, input["run_queue_item_ids"])
+            return leases.return_leases(connection, context.viewer, agent.id, numbers)
+        return leases.return_items(connection, context.viewer, agent.id, input["run_queue_item_ids"])
 
     return {"returned": await return_to_queues(context, work)}
 

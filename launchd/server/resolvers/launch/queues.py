@@ -143,6 +143,18 @@ def _upsert(
     queues.upsert_queue(connection, viewer, project, input["queue_name"], options)
 
 
+@mutation.field("setJobsMayPush")
+async def set_jobs_may_push(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> None:
+        found = queues.require_queue_by_id(connection, context.viewer, input["queue_id"])
+        queues.set_jobs_may_push(connection, found.id, allowed=input["jobs_may_push"])
+
+    await context.write(work)
+    return {"success": True}
+
+
 @mutation.field("deleteRunQueues")
 async def delete_queues(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Info
 from launchd.server.launch.enqueue import enqueue
-from launchd.server.models import ProjectRecord, Sweep, Viewer
+from launchd.server.launch.submitters import Pusher
+from launchd.server.models import ProjectRecord, Sweep
 from launchd.server.notifier import work_topic
 from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.pagination import size_of, start_of
@@ -147,6 +148,7 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     context = info.context
     scheduler = sweep_upserts.read_scheduler(input.get("launch_scheduler"))
     values = parse_object(input.get("template_variable_values"), "templateVariableValues")
+    pusher = Pusher(viewer=context.viewer, job_keys=context.app.job_keys)
     if input.get("config") is not None:
         # Outside of the transaction, so that other writers do not wait for it; the result is cached.
         await _read(input["config"])
@@ -155,7 +157,7 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
     def work(connection: Connection) -> tuple[Sweep, str | None, list[str]]:
         made = sweep_upserts.upsert(connection, context.viewer, input, scheduler, prior)
-        queue_id = _queue_scheduler(connection, context.viewer, made, scheduler, values) if scheduler else None
+        queue_id = _queue_scheduler(connection, pusher, made, scheduler, values) if scheduler else None
         canceled = input.get("state") == CANCELED
         return made, queue_id, sweep_runs.cancel_runs(connection, context.viewer, made) if canceled else []
 
@@ -173,10 +175,10 @@ async def _read(config: str) -> SweepConfig:
 
 
 def _queue_scheduler(
-    connection: Connection, viewer: Viewer, made: Sweep, scheduler: Scheduler, values: Mapping[str, Any]
+    connection: Connection, pusher: Pusher, made: Sweep, scheduler: Scheduler, values: Mapping[str, Any]
 ) -> str:
     """Queue the scheduler's item. Returns the id of the queue."""
     entity = scheduler.run_queue_entity or made.entity_name
-    queue = queues.require_queue(connection, viewer, entity, scheduler.run_queue_project, scheduler.queue)
-    enqueue(connection, viewer, queue, scheduler.spec_for(made), values)
+    queue = queues.require_pushed(connection, pusher.viewer, entity, scheduler.run_queue_project, scheduler.queue)
+    enqueue(connection, pusher, queue, scheduler.spec_for(made), values)
     return queue.id

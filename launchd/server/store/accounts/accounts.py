@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
 from launchd.server.errors import NotFound, Refused
-from launchd.server.models import EntityRecord, Member, Role, User, Viewer
+from launchd.server.models import MODEL_REGISTRY, EntityRecord, Member, Role, User, Viewer
 from launchd.server.store.accounts import principals
 from launchd.server.store.accounts.api_keys import USER_COLUMNS
 from launchd.server.store.database import insert_row
@@ -204,7 +204,7 @@ def _add_user(connection: Connection, name: str, email: str, *, admin: bool) -> 
 def _add_entity(connection: Connection, name: str, *, is_team: bool) -> EntityRecord:
     number = insert_row(connection, insert(entities), {"name": name, "is_team": is_team})
     made = EntityRecord(id=number, name=name, is_team=is_team)
-    principals.ensure_project(connection, made, principals.MODEL_REGISTRY)
+    principals.ensure_project(connection, made, MODEL_REGISTRY)
     return made
 
 

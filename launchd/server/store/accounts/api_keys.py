@@ -7,7 +7,7 @@ import time
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from launchd.server.models import ApiKey, Role, User, Viewer
+from launchd.server.models import ApiKey, KeyRole, User, Viewer
 from launchd.server.store.database import insert_row
 from launchd.server.store.tables import api_keys, entities, memberships, users
 
@@ -46,6 +46,13 @@ _KEYS = select(
     api_keys.c.created_at,
     api_keys.c.last_used_at,
 )
+_HAD_KEY = update(users).where(users.c.id == bindparam("of_id")).values(had_key=True)
+_USED_KEY = (
+    update(users)
+    .where(users.c.id.in_(select(api_keys.c.user_id).where(api_keys.c.digest == bindparam("of_digest"))))
+    .where(users.c.used_key.is_(False))
+    .values(used_key=True)
+)
 _USED = update(api_keys).where(api_keys.c.digest == bindparam("of_digest"))
 
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -62,7 +69,7 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def issue(connection: Connection, owner: User, description: str, role: Role) -> tuple[ApiKey, str]:
+def issue(connection: Connection, owner: User, description: str, role: KeyRole) -> tuple[ApiKey, str]:
     """Generate a key for `owner` and store its digest. Returns the record and the key, which cannot be read again."""
     key = new_key()
     return add(connection, owner, digest_of(key), description, role), key
@@ -79,9 +86,11 @@ def viewer_of_key(connection: Connection, digest: str, author: str = "") -> View
     named = {"of_team": row.default_entity_id, "of_name": author}
     member = connection.execute(_MEMBER, named).first() if row.is_service and author else None
     user = {column.name: row._mapping[column.name] for column in USER_COLUMNS}
+    role = KeyRole(row.role)
     return Viewer(
         **user,
-        key_role=Role(row.role),
+        key_role=role.role,
+        scope=role.scope,
         author_id=member.id if member else row.user_id,
         author=member.name if member else row.name,
     )
@@ -95,13 +104,15 @@ def member_named(connection: Connection, team_id: int, name: str) -> int | None:
 def record_use(connection: Connection, digest: str) -> None:
     """Record that the key is used now."""
     connection.execute(_USED, {"of_digest": digest, "last_used_at": time.time()})
+    connection.execute(_USED_KEY, {"of_digest": digest})
 
 
-def add(connection: Connection, owner: User, digest: str, description: str, role: Role) -> ApiKey:
+def add(connection: Connection, owner: User, digest: str, description: str, role: KeyRole) -> ApiKey:
     """Store the digest of a new key."""
     now = time.time()
     row = {"user_id": owner.user_id, "description": description, "role": int(role), "created_at": now}
     key_id = insert_row(connection, insert(api_keys), row | {"digest": digest})
+    connection.execute(_HAD_KEY, {"of_id": owner.user_id})
     return ApiKey(
         id=key_id, user_id=owner.user_id, description=description, role=role, created_at=now, last_used_at=None
     )
@@ -110,13 +121,28 @@ def add(connection: Connection, owner: User, digest: str, description: str, role
 def keys_of(connection: Connection, user_id: int) -> list[ApiKey]:
     """Keys of one user, the oldest first."""
     found = connection.execute(_KEYS.where(api_keys.c.user_id == user_id).order_by(api_keys.c.id))
-    return [ApiKey(**{**row._mapping, "role": Role(row.role)}) for row in found]
+    return [ApiKey(**{**row._mapping, "role": KeyRole(row.role)}) for row in found]
 
 
 def find_key(connection: Connection, key_id: int) -> ApiKey | None:
     """The key with this number, of any user."""
     row = connection.execute(_KEYS.where(api_keys.c.id == key_id)).first()
-    return ApiKey(**{**row._mapping, "role": Role(row.role)}) if row else None
+    return ApiKey(**{**row._mapping, "role": KeyRole(row.role)}) if row else None
+
+
+def revoke_all(connection: Connection, owner: User) -> int:
+    """Delete all keys of a user. Returns how many there were."""
+    return connection.execute(delete(api_keys).where(api_keys.c.user_id == owner.user_id)).rowcount
+
+
+def had_key(connection: Connection, owner: User) -> bool:
+    """Whether the user has or ever had a key."""
+    return bool(connection.execute(select(users.c.had_key).where(users.c.id == owner.user_id)).scalar())
+
+
+def used_key(connection: Connection, owner: User) -> bool:
+    """Whether the user ever used a key."""
+    return bool(connection.execute(select(users.c.used_key).where(users.c.id == owner.user_id)).scalar())
 
 
 def revoke(connection: Connection, key_id: int) -> bool:

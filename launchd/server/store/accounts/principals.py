@@ -2,18 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, Select, String, bindparam, insert, select
 
 from launchd.server.errors import NotAllowed, NotFound, Refused
-from launchd.server.models import EntityRecord, ProjectRecord, Role, Viewer
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.models import EntityRecord, ProjectRecord, Role, Scope, Viewer
+from launchd.server.store.accounts.authorization import binds, may_log, may_serve, may_use
 from launchd.server.store.database import insert_row
 from launchd.server.store.tables import entities, memberships, projects
 
-MODEL_REGISTRY = "model-registry"
-"""The project that holds an entity's queues, by W&B's convention."""
 UNCATEGORIZED = "uncategorized"
 """W&B's name for the project of a run that names none."""
 
@@ -21,6 +19,14 @@ _LONGEST_NAME = 128
 
 _ENTITY_NAMED = select(entities).where(entities.c.name == bindparam("of_name"))
 _ENTITY = _ENTITY_NAMED.where(may_use(entities.c.id))
+_SERVED = _ENTITY_NAMED.where(may_serve(entities.c.id))
+_LOGGED_TO = _ENTITY_NAMED.where(
+    may_log(entities.c.id, bindparam("of_project", type_=String), bindparam("of_run", type_=String))
+)
+_TOO_NARROW = {
+    Scope.AGENT: "This API key is an agent's: it serves queues and logs the agent's own run, and changes nothing else.",
+    Scope.JOB: "This API key is a job's: it changes things in the project of the job's run alone, until the job ends.",
+}
 _PROJECTS = select(
     projects.c.id,
     projects.c.entity_id,
@@ -47,9 +53,22 @@ def entities_of(connection: Connection, user_id: int) -> list[EntityRecord]:
     return [EntityRecord(**row._mapping) for row in connection.execute(wanted)]
 
 
-def find_entity(connection: Connection, viewer: Viewer, name: str | None) -> EntityRecord | None:
-    """The entity, if it exists and the viewer may use it. None means the viewer's own."""
-    row = connection.execute(_ENTITY, {"of_name": name or viewer.entity, **binds(viewer)}).first()
+def find_entity(
+    connection: Connection, viewer: Viewer, name: str | None, *, project: str | None = None, run: str | None = None
+) -> EntityRecord | None:
+    """The entity, if it exists and the viewer may use it. None means the viewer's own.
+
+    With a `project`: if the viewer may use that project of it (and that run), as the key of a job or an agent may.
+    """
+    if project is None:
+        return _find(connection, _ENTITY, viewer, name)
+    return _find(connection, _LOGGED_TO, viewer, name, of_project=project.lower(), of_run=run or "")
+
+
+def _find(
+    connection: Connection, wanted: Select[*tuple[Any, ...]], viewer: Viewer, name: str | None, **more: str
+) -> EntityRecord | None:
+    row = connection.execute(wanted, {"of_name": name or viewer.entity, **more, **binds(viewer)}).first()
     return EntityRecord(**row._mapping) if row else None
 
 
@@ -59,17 +78,32 @@ def entity_named(connection: Connection, name: str) -> EntityRecord | None:
     return EntityRecord(**row._mapping) if row else None
 
 
-def require_entity(connection: Connection, viewer: Viewer, name: str | None) -> EntityRecord:
+def require_entity(
+    connection: Connection, viewer: Viewer, name: str | None, *, project: str | None = None, run: str | None = None
+) -> EntityRecord:
     """As `find_entity`.
 
     Raises:
         NotFound: no such entity, or the viewer is not a member of it.
-        NotAllowed: the viewer's role in it is too low.
+        NotAllowed: the viewer's role in it is too low, or the key is for something else.
     """
-    entity = find_entity(connection, viewer, name)
-    if entity is not None:
-        return entity
+    found = find_entity(connection, viewer, name, project=project, run=run)
+    return found or _refuse(connection, viewer, name)
+
+
+def require_served(connection: Connection, viewer: Viewer, name: str | None) -> EntityRecord:
+    """The entity, if the viewer may serve its queues.
+
+    Raises:
+        NotFound, NotAllowed: as `require_entity`.
+    """
+    return _find(connection, _SERVED, viewer, name) or _refuse(connection, viewer, name)
+
+
+def _refuse(connection: Connection, viewer: Viewer, name: str | None) -> NoReturn:
     if find_entity(connection, viewer.looking(), name) is not None:
+        if viewer.scope in _TOO_NARROW:
+            raise NotAllowed(_TOO_NARROW[viewer.scope])
         needed = Role(viewer.least_role).name.lower()
         raise NotAllowed(f"Your role in entity {name or viewer.entity!r} is too low for this: it takes a {needed}.")
     raise NotFound(f"There is no entity {name!r} here that you may use; your own is {viewer.entity!r}.")
@@ -83,7 +117,7 @@ def find_project(connection: Connection, entity: EntityRecord, name: str) -> Pro
 
 def project_of(connection: Connection, viewer: Viewer, entity_name: str | None, name: str) -> ProjectRecord | None:
     """The project by its names, if the viewer may use its entity."""
-    entity = find_entity(connection, viewer, entity_name)
+    entity = find_entity(connection, viewer, entity_name, project=name)
     return find_project(connection, entity, name) if entity else None
 
 

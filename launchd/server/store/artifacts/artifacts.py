@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from launchd.server.errors import NotFound, Refused
 from launchd.server.models import Artifact, Collection, Viewer
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.authorization import binds, may_use_project
 from launchd.server.store.artifacts.collections import COLLECTION_FIELDS
 from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.tables import artifact_collections, artifacts, projects
@@ -28,8 +28,9 @@ SELECTED = (
 )
 """The columns of an `Artifact`; see `from_row`."""
 
-_BY_NUMBER = SELECTED.where(row.number == bindparam("of_number"), may_use(projects.c.entity_id))
-_BY_CLIENT = SELECTED.where(row.client_id == bindparam("of_client"), may_use(projects.c.entity_id))
+_USABLE = SELECTED.where(may_use_project(projects.c.entity_id, projects.c.id))
+_BY_NUMBER = _USABLE.where(row.number == bindparam("of_number"))
+_BY_CLIENT = _USABLE.where(row.client_id == bindparam("of_client"))
 
 
 def from_row(found: Row[*tuple[Any, ...]]) -> Artifact:

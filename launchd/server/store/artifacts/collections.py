@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, insert, or_, se
 from launchd.server.errors import NotFound, Refused
 from launchd.server.models import ArtifactTypeRecord, Collection, EntityRecord, Viewer
 from launchd.server.store.accounts import principals
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.authorization import binds, may_use_project
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.tables import artifact_collections, artifacts, projects
@@ -27,7 +27,7 @@ SELECTED = select(*(column[name] for name in COLLECTION_FIELDS), projects.c.enti
     projects, projects.c.id == column.project_id
 )
 """The columns of a `Collection`; see `from_row`."""
-_BY_ID = SELECTED.where(column.id == bindparam("of_id"), may_use(projects.c.entity_id))
+_BY_ID = SELECTED.where(column.id == bindparam("of_id"), may_use_project(projects.c.entity_id, projects.c.id))
 _BY_NAME = SELECTED.where(column.project_id == bindparam("of_project"), column.name == bindparam("of_name"))
 # A collection without a version is not listed: clients expect a version in each.
 _IS_LISTED = or_(
@@ -103,7 +103,7 @@ def require_by_names(
     Raises:
         NotFound: no such collection that the viewer may use.
     """
-    entity = principals.require_entity(connection, viewer, entity_name)
+    entity = principals.require_entity(connection, viewer, entity_name, project=project_name)
     project = principals.find_project(connection, entity, project_name)
     found = collection_by_name(connection, project.id, name) if project else None
     if found is None:

@@ -8,7 +8,7 @@ import time
 from sqlalchemy import Connection, bindparam, func, select
 
 from launchd.server.models import Artifact, Run, Viewer
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.authorization import binds, may_use_project
 from launchd.server.store.artifacts.artifacts import DELETED, SELECTED, from_row
 from launchd.server.store.runs import runs
 from launchd.server.store.tables import artifact_runs, artifacts, projects
@@ -26,7 +26,7 @@ _OF_ARTIFACT = (
     .where(
         column.artifact_number == bindparam("of_number"),
         column.relation == bindparam("of_relation"),
-        may_use(projects.c.entity_id),
+        may_use_project(projects.c.entity_id, projects.c.id),
     )
     .order_by(column.noted_at, column.run_id)
     .limit(bindparam("most"))
@@ -35,7 +35,7 @@ _OF_RUN = SELECTED.join(artifact_runs, column.artifact_number == artifacts.c.num
     column.run_id == bindparam("of_run"),
     column.relation == bindparam("of_relation"),
     artifacts.c.state != DELETED,
-    may_use(projects.c.entity_id),
+    may_use_project(projects.c.entity_id, projects.c.id),
 )
 _PAGE = _OF_RUN.where(artifacts.c.number > bindparam("after")).order_by(artifacts.c.number).limit(bindparam("most"))
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, func, select, union_all
 
 from launchd.server.models import Artifact, ArtifactMembership, Collection, Viewer
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.authorization import binds, may_use_project
 from launchd.server.store.artifacts import collections
 from launchd.server.store.artifacts.artifacts import COMMITTED, SELECTED, from_row
 from launchd.server.store.tables import artifact_aliases, artifact_links, artifacts, projects
@@ -33,7 +33,7 @@ member = (
 _OF_COLLECTION = (
     SELECTED.add_columns(member.version_index.label("member_index"), member.created_at.label("member_since"))
     .join(member.number.table, member.number == row.number)
-    .where(member.collection_id == bindparam("of_collection"), may_use(projects.c.entity_id))
+    .where(member.collection_id == bindparam("of_collection"), may_use_project(projects.c.entity_id, projects.c.id))
 )
 _LATEST = _OF_COLLECTION.order_by(member.version_index.desc()).limit(1)
 _BY_VERSION = _OF_COLLECTION.where(member.version_index == bindparam("of_version"))
@@ -49,7 +49,7 @@ _NEWEST = (
 _LINKS = (
     collections.SELECTED.add_columns(link.version_index, link.linked_at)
     .join(artifact_links, link.collection_id == collections.column.id)
-    .where(link.artifact_number == bindparam("of_number"), may_use(projects.c.entity_id))
+    .where(link.artifact_number == bindparam("of_number"), may_use_project(projects.c.entity_id, projects.c.id))
     .order_by(link.id)
 )
 

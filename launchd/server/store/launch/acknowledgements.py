@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, String, bindparam, select, update
 
 from launchd.server.errors import Refused
 from launchd.server.models import EntityRecord, Item, ItemAck, ItemAnswer, ItemResult, Role, Viewer
 from launchd.server.store.accounts import principals
+from launchd.server.store.accounts.authorization import binds
 from launchd.server.store.launch import items, restored
+from launchd.server.store.launch.served import is_served
 from launchd.server.store.launch.states import CLAIMED, ENDED, FAILED, HELD, LEASED
 from launchd.server.store.runs import runs
 from launchd.server.store.tables import entities, launch_agents, memberships, run_queue_items
@@ -27,9 +29,9 @@ _ENTITY_OF_AUTHOR = _ENTITY.join(memberships).where(
 _AS_READ = update(run_queue_items).where(
     item.id == bindparam("of_id"), item.state == bindparam("of_state"), item.lease_number == bindparam("of_lease")
 )
-_CLAIM = _AS_READ.values(
+_CLAIM = _AS_READ.where(is_served(item.queue_id, bindparam("to_agent", type_=String))).values(
     state=CLAIMED,
-    agent_id=bindparam("to_agent"),
+    agent_id=bindparam("to_agent", type_=String),
     lease_number=bindparam("new_lease"),
     lease_ends_at=None,
     claim_id=None,
@@ -38,7 +40,12 @@ _CLAIM = _AS_READ.values(
 )
 _FAIL = (
     update(run_queue_items)
-    .where(item.id == bindparam("of_id"), item.state == LEASED, item.lease_number == bindparam("of_lease"))
+    .where(
+        item.id == bindparam("of_id"),
+        item.state == LEASED,
+        item.lease_number == bindparam("of_lease"),
+        is_served(item.queue_id, bindparam("of_agent", type_=String)),
+    )
     .values(
         state=FAILED,
         status="failed",
@@ -51,13 +58,13 @@ _SET_RUN = update(run_queue_items).where(item.id == bindparam("of_id"))
 _HOST = select(launch_agents.c.hostname).where(launch_agents.c.id == bindparam("of_id"))
 
 
-def acknowledge_single(connection: Connection, found: Item, run_name: str) -> bool:
+def acknowledge_single(connection: Connection, viewer: Viewer, found: Item, run_name: str) -> bool:
     """W&B's acknowledgement. False: the item is not leased (any more). The item will end with its run.
 
     Raises:
         Refused: it can never succeed.
     """
-    return found.state == LEASED and claim(connection, found, run_name, follows_run=True)
+    return found.state == LEASED and claim(connection, viewer, found, run_name, follows_run=True)
 
 
 def acknowledge(connection: Connection, viewer: Viewer, agent_id: str, ack: ItemAck, given: int) -> ItemResult:
@@ -69,11 +76,11 @@ def acknowledge(connection: Connection, viewer: Viewer, agent_id: str, ack: Item
         Refused: it can never succeed.
     """
     found = restored.find_item(connection, viewer, agent_id, ack.item_id, lease=ack.lease, given=given)
-    answer = _answer(connection, agent_id, found, ack)
+    answer = _answer(connection, viewer, agent_id, found, ack)
     return ItemResult(item_id=ack.item_id, answer=answer, message=explain(connection, found, answer))
 
 
-def _answer(connection: Connection, agent_id: str, found: Item | None, ack: ItemAck) -> ItemAnswer:
+def _answer(connection: Connection, viewer: Viewer, agent_id: str, found: Item | None, ack: ItemAck) -> ItemAnswer:
     if found is None:
         return ItemAnswer.UNKNOWN
     if not is_of_lease(found, agent_id, ack.lease):
@@ -82,7 +89,7 @@ def _answer(connection: Connection, agent_id: str, found: Item | None, ack: Item
         return ItemAnswer.TAKEN
     if found.state == CLAIMED:
         return ItemAnswer.REFUSED
-    if found.state == LEASED and claim(connection, found, ack.run_name, agent_id=agent_id):
+    if found.state == LEASED and claim(connection, viewer, found, ack.run_name, agent_id=agent_id):
         return ItemAnswer.TAKEN
     return ItemAnswer.OVER if found.state in ENDED else ItemAnswer.LEASE_ENDED
 
@@ -96,18 +103,27 @@ def fail_refused(connection: Connection, viewer: Viewer, agent_id: str, ack: Ite
     """The answer to an acknowledgement that can never succeed; the item fails with the reason."""
     found = items.find_item(connection, viewer, ack.item_id)
     if found is not None and is_of_lease(found, agent_id, ack.lease):
-        fail_single(connection, found, reason)
+        fail_single(connection, viewer, found, reason, agent_id=agent_id)
     return ItemResult(item_id=ack.item_id, answer=ItemAnswer.REFUSED, message=str(reason))
 
 
-def fail_single(connection: Connection, found: Item, reason: Refused) -> None:
+def fail_single(
+    connection: Connection, viewer: Viewer, found: Item, reason: Refused, *, agent_id: str | None = None
+) -> None:
     """Fail an item whose acknowledgement can never succeed, under the lease that was read."""
-    values = {"of_id": found.id, "of_lease": found.lease_number, "reason": str(reason), "now": time.time()}
-    connection.execute(_FAIL, values)
+    values = {
+        "of_id": found.id,
+        "of_lease": found.lease_number,
+        "of_agent": agent_id or found.agent_id,
+        "reason": str(reason),
+        "now": time.time(),
+    }
+    connection.execute(_FAIL, values | binds(viewer))
 
 
 def claim(
     connection: Connection,
+    viewer: Viewer,
     found: Item,
     run_name: str,
     *,
@@ -133,7 +149,7 @@ def claim(
         "new_run_name": run_name,
         "follows": follows_run,
     }
-    if connection.execute(_CLAIM, values).rowcount == 0:
+    if connection.execute(_CLAIM, values | binds(viewer)).rowcount == 0:
         return False
     run_id = _ensure_run(connection, found, run_name)
     connection.execute(_SET_RUN, {"of_id": found.id, "run_id": run_id})

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Float, bindparam, case, exists, insert, or_, select, update
 
-from launchd.server.errors import SecondIncarnation, UnknownAgent
-from launchd.server.models import AgentIdentity, EntityRecord, LaunchAgent, Viewer
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.errors import NotFound, SecondIncarnation, UnknownAgent
+from launchd.server.models import AgentIdentity, EntityRecord, LaunchAgent, Queue, Viewer
+from launchd.server.store.accounts.authorization import binds, may_serve
 from launchd.server.store.clock import NOW
 from launchd.server.store.ids import new_id
 from launchd.server.store.launch.queues import require_queue_by_id
@@ -52,7 +52,7 @@ _AGENTS = (
         (NOW - agent.heard_at).label("silent_seconds"),
     )
     .join(entities)
-    .where(may_use(agent.entity_id))
+    .where(may_serve(agent.entity_id))
 )
 _BY_ID = _AGENTS.where(agent.id == bindparam("of_id"))
 _OF_ENTITY = _AGENTS.where(agent.entity_id == bindparam("of_entity")).order_by(agent.created_at.desc())
@@ -60,16 +60,17 @@ _QUEUES_OF = (
     select(run_queues.c.id, run_queues.c.name)
     .join(launch_agent_queues, launch_agent_queues.c.queue_id == run_queues.c.id)
     .join(projects, projects.c.id == run_queues.c.project_id)
-    .where(launch_agent_queues.c.agent_id == bindparam("of_id"), run_queues.c.deleted_at.is_(None))
+    .join(launch_agents, agent.id == launch_agent_queues.c.agent_id)
+    .where(agent.id == bindparam("of_id"), run_queues.c.deleted_at.is_(None))
     # A user who leaves a team takes no more of its items, with an agent registered before.
-    .where(may_use(projects.c.entity_id))
+    .where(projects.c.entity_id == agent.entity_id, may_serve(projects.c.entity_id))
     .order_by(launch_agent_queues.c.place)
 )
 _earlier = launch_agents.alias("earlier")
 _PREDECESSORS = (
     select(_earlier.c.id)
     .join(launch_agents, (_earlier.c.entity_id == agent.entity_id) & (_earlier.c.machine_id == agent.machine_id))
-    .where(agent.id == bindparam("of_id"), may_use(agent.entity_id), _earlier.c.id != agent.id)
+    .where(agent.id == bindparam("of_id"), may_serve(agent.entity_id), _earlier.c.id != agent.id)
     .where(or_(_earlier.c.status == KILLED, NOW - _earlier.c.heard_at > bindparam("timeout", type_=Float)))
     .where(
         exists().where(run_queue_items.c.agent_id == _earlier.c.id, run_queue_items.c.state.in_(HELD)),
@@ -104,10 +105,10 @@ def create_agent(
     """Register an agent for these queues. Returns its id.
 
     Raises:
-        NotFound: one of the queues is missing or not usable by the viewer.
+        NotFound: one of the queues is missing, not usable by the viewer, or of another entity.
     """
     for queue_id in queue_ids:
-        require_queue_by_id(connection, viewer, queue_id)
+        check_entity(require_queue_by_id(connection, viewer, queue_id), entity.name)
     agent_id, now = new_id(), time.time()
     row = {
         "id": agent_id,
@@ -129,6 +130,19 @@ def create_agent(
     connection.execute(insert(launch_agents).values(heard_at=NOW), row)
     _add_queues(connection, agent_id, queue_ids)
     return agent_id
+
+
+def check_entity(queue: Queue, entity_name: str) -> None:
+    """Check that an agent of this entity may serve the queue.
+
+    Raises:
+        NotFound: it belongs to another entity.
+    """
+    if queue.entity_name != entity_name:
+        raise NotFound(
+            f"Queue {queue.name!r} belongs to entity {queue.entity_name!r}; this agent is of {entity_name!r}, and"
+            " serves the queues of that entity alone."
+        )
 
 
 def _add_queues(connection: Connection, agent_id: str, queue_ids: Sequence[str]) -> None:

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, String, bindparam, delete, insert, select, update
 
 from launchd.server.errors import NotFound
 from launchd.server.models import Item, ItemWarning, Queue, Viewer
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.authorization import binds, may_serve
 from launchd.server.store.ids import new_id
 from launchd.server.store.launch.agent_texts import shorten
-from launchd.server.store.launch.states import CLAIMED, FAILED, HELD, PENDING, STOPPED
+from launchd.server.store.launch.served import is_served
+from launchd.server.store.launch.states import CLAIMED, FAILED, HELD, PENDING, PREEMPTED, STOPPED
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.runs import states as run_states
@@ -25,6 +26,7 @@ _LONGEST_REASON = 2000
 """Characters of the reason of a stop: an agent keeps it in its journal, and shows it."""
 
 item = run_queue_items.c
+_AGENT = bindparam("of_agent", type_=String)
 _ITEMS = (
     select(
         item.number,
@@ -35,6 +37,8 @@ _ITEMS = (
         item.state,
         item.priority,
         item.author_id,
+        item.submitter_id,
+        item.is_scheduler,
         users.c.name.label("author"),
         item.run_spec,
         item.created_at,
@@ -58,10 +62,20 @@ _ITEMS = (
     .join(entities, entities.c.id == projects.c.entity_id)
     .outerjoin(users, users.c.id == item.author_id)
 )
-_BY_ID = _ITEMS.where(item.id == bindparam("of_id"), may_use(projects.c.entity_id))
+_BY_ID = _ITEMS.where(item.id == bindparam("of_id"), may_serve(projects.c.entity_id))
 _OF_QUEUE = _ITEMS.where(item.queue_id == bindparam("of_queue"))
 _ONE_OF_QUEUE = _OF_QUEUE.where(item.id == bindparam("of_id"))
 _YOUNGEST_OF_QUEUE = _OF_QUEUE.order_by(item.number.desc()).limit(bindparam("most"))
+_TO_PUT_BACK = (
+    _ITEMS.where(
+        item.queue_id == bindparam("of_queue"),
+        item.run_name == bindparam("of_run"),
+        item.state.in_((CLAIMED, PREEMPTED)),
+        may_serve(projects.c.entity_id),
+    )
+    .order_by(item.number.desc())
+    .limit(1)
+)
 _BY_KEY = select(item.id, item.run_spec).where(
     item.queue_id == bindparam("of_queue"), item.push_key == bindparam("of_key"), item.push_key.is_not(None)
 )
@@ -71,7 +85,7 @@ _CHANGE = update(run_queue_items).where(
 )
 _STATE = select(item.state).where(item.id == bindparam("of_id"))
 _STOPS = select(item.id, item.stop_reason).where(
-    item.agent_id == bindparam("of_agent"), item.state.in_(HELD), item.stop_requested
+    item.agent_id == _AGENT, item.state.in_(HELD), item.stop_requested, is_served(item.queue_id, _AGENT)
 )
 
 
@@ -85,7 +99,8 @@ def push(
     connection: Connection,
     queue: Queue,
     run_spec: str,
-    author_id: int,
+    author_id: int | None,
+    submitter_id: int | None,
     *,
     priority: int,
     is_scheduler: bool,
@@ -100,6 +115,7 @@ def push(
         "priority": priority,
         "is_scheduler": is_scheduler,
         "author_id": author_id,
+        "submitter_id": submitter_id,
         "run_spec": run_spec,
         "push_key": key,
         "created_at": time.time(),
@@ -118,6 +134,13 @@ def _item(row: Any) -> Item:
 def find_item(connection: Connection, viewer: Viewer, item_id: str) -> Item | None:
     """The item with this id, if the viewer may see it."""
     row = connection.execute(_BY_ID, {"of_id": item_id, **binds(viewer)}).first()
+    return _item(row) if row else None
+
+
+def item_to_put_back(connection: Connection, viewer: Viewer, queue_id: str, run_name: str) -> Item | None:
+    """The newest item of a queue that has become this run and was preempted, or is about to be reported so."""
+    which = {"of_queue": queue_id, "of_run": run_name, **binds(viewer)}
+    row = connection.execute(_TO_PUT_BACK, which).first()
     return _item(row) if row else None
 
 
@@ -210,9 +233,10 @@ def stop(connection: Connection, found: Item, reason: str | None) -> str:
     return str(connection.execute(_STATE, {"of_id": found.id}).scalar() or found.state)
 
 
-def stops_for(connection: Connection, agent_id: str) -> list[tuple[str, str]]:
+def stops_for(connection: Connection, viewer: Viewer, agent_id: str) -> list[tuple[str, str]]:
     """Id and reason of each item held by the agent that is asked to stop."""
-    return [(row.id, row.stop_reason or "") for row in connection.execute(_STOPS, {"of_agent": agent_id})]
+    rows = connection.execute(_STOPS, {"of_agent": agent_id, **binds(viewer)})
+    return [(row.id, row.stop_reason or "") for row in rows]
 
 
 def remove(connection: Connection, queue_id: str, item_id: str) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from launchd.server.errors import NotFound, Refused
+from launchd.server.errors import NotAllowed, NotFound, Refused
 from launchd.server.models import EntityRecord, ProjectRecord, Queue, ResourceConfig, Viewer
 from launchd.server.store.accounts import principals
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.authorization import binds, may_push, may_serve
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import new_id
 from launchd.server.store.launch.states import DEFAULT_PRIORITY, HELD, PENDING
@@ -18,6 +18,10 @@ from launchd.server.store.tables import entities, projects, resource_configs, ru
 
 DISABLED, BY_PRIORITY = "DISABLED", "V0"
 _LONGEST_NAME = 64
+_NOT_BY_JOBS = (
+    "This API key is a job's, and this queue takes no items from jobs: only the scheduler of a sweep may push to the"
+    " queue that it came from. `launchd queue jobs NAME --allow` opens a queue to jobs."
+)
 
 _QUEUES = (
     select(
@@ -32,6 +36,7 @@ _QUEUES = (
         run_queues.c.prioritization_mode,
         run_queues.c.resource_config_id,
         run_queues.c.external_links,
+        run_queues.c.jobs_may_push,
         run_queues.c.created_at,
     )
     .join(projects, projects.c.id == run_queues.c.project_id)
@@ -41,13 +46,15 @@ _QUEUES = (
 _OF_PROJECT = _QUEUES.where(run_queues.c.project_id == bindparam("of_project"))
 _ALL_OF_PROJECT = _OF_PROJECT.order_by(run_queues.c.created_at, run_queues.c.name)
 _ONE_OF_PROJECT = _OF_PROJECT.where(run_queues.c.name == bindparam("of_name"))
-_BY_NAMES = _QUEUES.where(
+_NAMED = _QUEUES.where(
     run_queues.c.name == bindparam("of_name"),
     projects.c.folded_name == bindparam("of_project"),
     entities.c.name == bindparam("of_entity"),
-    may_use(entities.c.id),
 )
-_BY_ID = _QUEUES.where(run_queues.c.id == bindparam("of_id"), may_use(projects.c.entity_id))
+_BY_NAMES = _NAMED.where(may_serve(entities.c.id))
+_BY_ID = _QUEUES.where(run_queues.c.id == bindparam("of_id"), may_serve(projects.c.entity_id))
+_PUSHED_BY_NAMES = _NAMED.where(may_push(entities.c.id))
+_PUSHED_BY_ID = _QUEUES.where(run_queues.c.id == bindparam("of_id"), may_push(projects.c.entity_id))
 _CONFIG = select(resource_configs).where(
     resource_configs.c.id == bindparam("of_id"), resource_configs.c.entity_id == bindparam("of_entity")
 )
@@ -82,12 +89,43 @@ def require_queue(connection: Connection, viewer: Viewer, entity_name: str, proj
     Raises:
         NotFound: entity, project or queue is missing or not usable by the viewer.
     """
-    names = {"of_entity": entity_name, "of_project": project_name.lower(), "of_name": name}
-    row = connection.execute(_BY_NAMES, names | binds(viewer)).first()
+    row = connection.execute(_BY_NAMES, _names(entity_name, project_name, name) | binds(viewer)).first()
     if row is None:
-        entity = principals.require_entity(connection, viewer, entity_name)
+        entity = principals.require_served(connection, viewer, entity_name)
         raise NotFound(f"Entity {entity.name!r} has no queue {name!r} in project {project_name!r}.")
     return _queue(row)
+
+
+def require_pushed(connection: Connection, viewer: Viewer, entity_name: str, project_name: str, name: str) -> Queue:
+    """As `require_queue`, for a viewer who pushes to it.
+
+    Raises:
+        NotFound: as there.
+        NotAllowed: the viewer is a job, and the queue takes none from jobs.
+    """
+    row = connection.execute(_PUSHED_BY_NAMES, _names(entity_name, project_name, name) | binds(viewer)).first()
+    if row is not None:
+        return _queue(row)
+    require_queue(connection, viewer.as_submitter(), entity_name, project_name, name)
+    raise NotAllowed(_NOT_BY_JOBS)
+
+
+def require_pushed_by_id(connection: Connection, viewer: Viewer, queue_id: str) -> Queue:
+    """As `require_queue_by_id`, for a viewer who pushes to it.
+
+    Raises:
+        NotFound: as there.
+        NotAllowed: the viewer is a job, and the queue takes none from jobs.
+    """
+    row = connection.execute(_PUSHED_BY_ID, {"of_id": queue_id, **binds(viewer)}).first()
+    if row is not None:
+        return _queue(row)
+    require_queue_by_id(connection, viewer.as_submitter(), queue_id)
+    raise NotAllowed(_NOT_BY_JOBS)
+
+
+def _names(entity_name: str, project_name: str, name: str) -> dict[str, Any]:
+    return {"of_entity": entity_name, "of_project": project_name.lower(), "of_name": name}
 
 
 def require_queue_by_id(connection: Connection, viewer: Viewer, queue_id: str) -> Queue:
@@ -154,6 +192,11 @@ def _forget_priorities(connection: Connection, queue_id: str) -> None:
     """Claims always order by priority, so a queue without priorities needs equal ones."""
     waiting = run_queue_items.c.queue_id == queue_id, run_queue_items.c.state == PENDING
     connection.execute(update(run_queue_items).where(*waiting).values(priority=DEFAULT_PRIORITY))
+
+
+def set_jobs_may_push(connection: Connection, queue_id: str, *, allowed: bool) -> None:
+    """Set whether jobs may push to a queue with their own keys."""
+    connection.execute(update(run_queues).where(run_queues.c.id == queue_id).values(jobs_may_push=allowed))
 
 
 def delete_queue(connection: Connection, queue_id: str) -> None:

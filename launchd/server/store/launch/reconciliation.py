@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, String, bindparam, select, update
 
 from launchd.server.errors import Refused
 from launchd.server.models import (
@@ -20,26 +20,29 @@ from launchd.server.models import (
     LaunchAgent,
     Viewer,
 )
+from launchd.server.store.accounts.authorization import binds
 from launchd.server.store.launch import acknowledgements, agents, lease_numbers, restored
+from launchd.server.store.launch.served import is_served
 from launchd.server.store.launch.states import CLAIMED, ENDED, HELD, LEASED, PENDING
 from launchd.server.store.savepoints import each
 from launchd.server.store.tables import run_queue_items, run_queues
 
 item = run_queue_items.c
+_AGENT, _TO_AGENT = bindparam("of_agent", type_=String), bindparam("to_agent", type_=String)
 
 _CLAIMED_BY = (
     select(item.id, item.lease_number, item.run_name, run_queues.c.name.label("queue_name"))
     .join(run_queues, run_queues.c.id == item.queue_id)
-    .where(item.agent_id == bindparam("of_agent"), item.state == CLAIMED)
+    .where(item.agent_id == _AGENT, item.state == CLAIMED, is_served(item.queue_id, _AGENT))
     .order_by(item.number)
 )
 _SHOWN = select(item.id, item.state, item.agent_id, item.lease_number).where(
-    item.id.in_(bindparam("ids", expanding=True))
+    item.id.in_(bindparam("ids", expanding=True)), is_served(item.queue_id, _AGENT)
 )
 _MOVE_ALL = (
     update(run_queue_items)
-    .where(item.agent_id == bindparam("of_agent"), item.state.in_(HELD))
-    .values(agent_id=bindparam("to_agent"))
+    .where(item.agent_id == _AGENT, item.state.in_(HELD), is_served(item.queue_id, _TO_AGENT))
+    .values(agent_id=_TO_AGENT)
 )
 _MOVE = _MOVE_ALL.where(item.id == bindparam("of_id"))
 
@@ -78,7 +81,8 @@ def take_over(connection: Connection, resumption: Resumption, previous_ids: Sequ
         if earlier is None or earlier.id == resumption.agent_id:
             continue
         agents.check_successor(earlier, resumption.identity, resumption.timeout_seconds)
-        connection.execute(_MOVE_ALL, {"of_agent": earlier.id, "to_agent": resumption.agent_id})
+        moved = {"of_agent": earlier.id, "to_agent": resumption.agent_id, **binds(resumption.viewer)}
+        connection.execute(_MOVE_ALL, moved)
         agents.leave(connection, earlier.id)
 
 
@@ -113,7 +117,7 @@ def _settled(connection: Connection, resumption: Resumption, found: Item | None,
     if found.state != CLAIMED and shown.acknowledged:
         name = shown.run_name or found.run_name or ""
         lease = shown.lease or found.lease_number
-        acknowledgements.claim(connection, found, name, agent_id=resumption.agent_id, lease=lease)
+        acknowledgements.claim(connection, resumption.viewer, found, name, agent_id=resumption.agent_id, lease=lease)
     return ItemAnswer.TAKEN
 
 
@@ -130,7 +134,7 @@ def _is_agents(connection: Connection, resumption: Resumption, found: Item, show
     if holder is not None and not _is_succeeded(holder, resumption.identity, resumption.timeout_seconds):
         return False
     values = {"of_id": found.id, "of_agent": found.agent_id, "to_agent": resumption.agent_id}
-    return connection.execute(_MOVE, values).rowcount > 0
+    return connection.execute(_MOVE, values | binds(resumption.viewer)).rowcount > 0
 
 
 def _is_succeeded(holder: LaunchAgent, identity: AgentIdentity, timeout_seconds: float) -> bool:
@@ -138,12 +142,12 @@ def _is_succeeded(holder: LaunchAgent, identity: AgentIdentity, timeout_seconds:
     return same or not agents.is_living(holder, timeout_seconds)
 
 
-def unknown_to(connection: Connection, agent_id: str, held: Sequence[HeldItem]) -> list[HeldByServer]:
+def unknown_to(connection: Connection, viewer: Viewer, agent_id: str, held: Sequence[HeldItem]) -> list[HeldByServer]:
     """The items that the agent has acknowledged and does not say that it holds, under their present lease."""
     shown = {one.item_id: one.lease for one in held}
     return [
         HeldByServer(item_id=row.id, lease=row.lease_number, queue_name=row.queue_name, run_name=row.run_name)
-        for row in connection.execute(_CLAIMED_BY, {"of_agent": agent_id})
+        for row in connection.execute(_CLAIMED_BY, {"of_agent": agent_id, **binds(viewer)})
         if shown.get(row.id, -1) not in (0, row.lease_number)
     ]
 
@@ -152,9 +156,8 @@ def differences(
     connection: Connection, viewer: Viewer, found: LaunchAgent, held: Sequence[HeldItem], timeout_seconds: float
 ) -> Differences:
     """Compare what a living agent says it holds with what is known here; changes nothing."""
-    rows = (
-        {row.id: row for row in connection.execute(_SHOWN, {"ids": [shown.item_id for shown in held]})} if held else {}
-    )
+    which = {"ids": [shown.item_id for shown in held], "of_agent": found.id, **binds(viewer)}
+    rows = {row.id: row for row in connection.execute(_SHOWN, which)} if held else {}
     pairs = [(shown, rows[shown.item_id]) for shown in held if shown.item_id in rows]
     is_restored = _shows_the_future(connection, held) or any(_is_forgotten(found, shown, row) for shown, row in pairs)
     must_resume = (
@@ -163,7 +166,7 @@ def differences(
         or bool(agents.predecessors(connection, viewer, found.id, timeout_seconds))
         or any(_can_move(connection, viewer, found, shown, row, timeout_seconds) for shown, row in pairs)
     )
-    return Differences(unknown_to(connection, found.id, held), must_resume, is_restored)
+    return Differences(unknown_to(connection, viewer, found.id, held), must_resume, is_restored)
 
 
 def _shows_the_future(connection: Connection, held: Sequence[HeldItem]) -> bool:

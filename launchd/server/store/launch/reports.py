@@ -8,11 +8,13 @@ import math
 import time
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, bindparam, or_, select, update
+from sqlalchemy import Boolean, Connection, String, bindparam, or_, select, update
 
 from launchd.server.models import Item, ItemAnswer, ItemReport, ItemResult, Viewer
+from launchd.server.store.accounts.authorization import binds
 from launchd.server.store.launch import acknowledgements, restored
 from launchd.server.store.launch.agent_texts import storable
+from launchd.server.store.launch.served import is_served
 from launchd.server.store.launch.states import ENDED, HELD, RUN_END_OF_STATUS, RUNNING, STATE_OF_STATUS, STATUSES
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
@@ -32,6 +34,7 @@ _APPLY = update(run_queue_items).where(
     item.id == bindparam("of_id"),
     item.lease_number == bindparam("of_lease"),
     item.state.in_(HELD),
+    is_served(item.queue_id, bindparam("by_agent", type_=String)),
     or_(
         item.report_sequence.is_(None),
         item.report_sequence < bindparam("new_sequence"),
@@ -46,7 +49,7 @@ def record(connection: Connection, viewer: Viewer, agent_id: str, report: ItemRe
         known = ", ".join(sorted(STATUSES))
         return refused(report, f"{report.status[:40]!r} is no status; known are {known}.")
     found = restored.find_item(connection, viewer, agent_id, report.item_id, lease=report.lease, given=given)
-    answer = _answer(connection, agent_id, found, report)
+    answer = _answer(connection, viewer, agent_id, found, report)
     message = acknowledgements.explain(connection, found, answer)
     return ItemResult(item_id=report.item_id, answer=answer, message=message)
 
@@ -56,7 +59,9 @@ def refused(report: ItemReport, reason: str) -> ItemResult:
     return ItemResult(item_id=report.item_id, answer=ItemAnswer.REFUSED, message=reason)
 
 
-def _answer(connection: Connection, agent_id: str, found: Item | None, report: ItemReport) -> ItemAnswer:
+def _answer(
+    connection: Connection, viewer: Viewer, agent_id: str, found: Item | None, report: ItemReport
+) -> ItemAnswer:
     if found is None:
         return ItemAnswer.UNKNOWN
     if not acknowledgements.is_of_lease(found, agent_id, report.lease):
@@ -68,14 +73,16 @@ def _answer(connection: Connection, agent_id: str, found: Item | None, report: I
         return ItemAnswer.TAKEN if report.sequence == last else ItemAnswer.STALE
     if found.state in ENDED:
         return ItemAnswer.TAKEN if found.state == end else ItemAnswer.OVER
-    values = {
+    values: dict[str, Any] = {
         "of_id": found.id,
         "of_lease": found.lease_number,
+        "by_agent": agent_id,
         "new_sequence": report.sequence,
         "is_end": end is not None,
         "report_sequence": max(report.sequence, last),
     }
-    if connection.execute(_APPLY, values | _changes(report, found.started_at)).rowcount == 0:
+    values |= _changes(report, found.started_at) | binds(viewer)
+    if connection.execute(_APPLY, values).rowcount == 0:
         return ItemAnswer.LEASE_ENDED
     if reported.run_id is not None:
         _update_run(connection, reported.run_id, report)

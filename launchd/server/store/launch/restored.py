@@ -11,14 +11,17 @@ items wait then, nothing is leased for a moment, in which the agents come back.
 
 import logging
 import time
+from typing import Any
 
-from sqlalchemy import Connection, Float, and_, bindparam, case, exists, func, null, or_, select, update
+from sqlalchemy import Connection, Float, String, and_, bindparam, case, exists, func, null, or_, select, update
 
 from ipc.boot_clock import boot_id
 from launchd.server.models import Item, Record, Viewer
+from launchd.server.store.accounts.authorization import binds
 from launchd.server.store.clock import NOW
 from launchd.server.store.launch import items, lease_numbers
 from launchd.server.store.launch.agents import KILLED
+from launchd.server.store.launch.served import is_served
 from launchd.server.store.launch.states import LEASED, PENDING
 from launchd.server.store.runs.states import HEARTBEAT_STATES
 from launchd.server.store.tables import launch_agents, run_queue_items, runs, server_state
@@ -64,10 +67,14 @@ _RENEW_AGENTS = update(launch_agents).values(heard_at=NOW)
 _RENEW_RUNS = update(runs).where(runs.c.state.in_(HEARTBEAT_STATES)).values(heard_at=NOW)
 _LEASED_AGAIN = (
     update(run_queue_items)
-    .where(item.id == bindparam("of_id"), item.state.in_((PENDING, LEASED)))
+    .where(
+        item.id == bindparam("of_id"),
+        item.state.in_((PENDING, LEASED)),
+        is_served(item.queue_id, bindparam("to_agent", type_=String)),
+    )
     .values(
         state=LEASED,
-        agent_id=bindparam("to_agent"),
+        agent_id=bindparam("to_agent", type_=String),
         claim_id=None,
         lease_number=bindparam("new_lease"),
         leased_at=bindparam("now"),
@@ -163,12 +170,12 @@ def find_item(
     found = items.find_item(connection, viewer, item_id)
     if found is None or found.state not in (PENDING, LEASED) or not lease_numbers.is_from_the_future(lease, given):
         return found
-    values = {
+    values: dict[str, Any] = {
         "of_id": item_id,
         "to_agent": agent_id,
         "new_lease": lease,
         "now": time.time(),
         "seconds": _LEASE_SECONDS,
     }
-    connection.execute(_LEASED_AGAIN, values)
+    connection.execute(_LEASED_AGAIN, values | binds(viewer))
     return items.find_item(connection, viewer, item_id)

@@ -34,7 +34,7 @@ def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> st
     """Request a stop of a run, and of its item. Returns the id of the agent to be woken."""
     runs.request_stop(connection, run_id)
     item_id = items.item_of_run(connection, run_id)
-    item = items.find_item(connection, viewer, item_id) if item_id else None
+    item = items.find_item(connection, viewer.as_submitter(), item_id) if item_id else None
     if item is None:
         return None
     items.stop(connection, item, reason)

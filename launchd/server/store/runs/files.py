@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from launchd.server.errors import Refused
 from launchd.server.models import LinkHolder, RunFile, Viewer
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.authorization import binds, may_use_project
 from launchd.server.store.accounts.link_holders import holder_binds, holder_may
 from launchd.server.store.artifacts.files import check_path
 from launchd.server.store.tables import projects, run_files, runs
@@ -85,7 +85,8 @@ def count(connection: Connection, run_id: int) -> int:
 
 def remove(connection: Connection, viewer: Viewer, file_ids: Sequence[int]) -> int:
     """Delete the files that the viewer may use. Returns how many."""
-    mine = select(runs.c.id).join(projects, projects.c.id == runs.c.project_id).where(may_use(projects.c.entity_id))
+    usable = may_use_project(projects.c.entity_id, projects.c.id)
+    mine = select(runs.c.id).join(projects, projects.c.id == runs.c.project_id).where(usable)
     gone = delete(run_files).where(file.id.in_(bindparam("ids", expanding=True)), file.run_id.in_(mine))
     which: dict[str, Any] = {"ids": list(file_ids), **binds(viewer)}
     return connection.execute(gone, which).rowcount

@@ -53,7 +53,7 @@ def require_run(connection: Connection, viewer: Viewer, entity_name: str | None,
     Raises:
         NotFound: no such run that the viewer may use.
     """
-    entity = principals.require_entity(connection, viewer, entity_name)
+    entity = principals.require_entity(connection, viewer, entity_name, project=project_name, run=name)
     project = principals.find_project(connection, entity, project_name)
     found = find_run(connection, project.id, name) if project else None
     if found is None:

@@ -45,9 +45,9 @@ def upsert(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> 
         found = runs.require_by_storage_id(connection, viewer, given["id"])
         runs.change(connection, found.id, _given(given) | _replaced_config(given))
         return runs.run_by_number(connection, found.id), False
-    entity = principals.require_entity(connection, viewer, given.get("entity_name"))
-    project, _ = principals.ensure_project(connection, entity, given.get("model_name") or principals.UNCATEGORIZED)
-    name = given.get("name") or names.new_run_id()
+    project_name, name = given.get("model_name") or principals.UNCATEGORIZED, given.get("name") or names.new_run_id()
+    entity = principals.require_entity(connection, viewer, given.get("entity_name"), project=project_name, run=name)
+    project, _ = principals.ensure_project(connection, entity, project_name)
     before = runs.find_run(connection, project.id, name)
     run_id = _add(connection, viewer, project, name, given) if before is None else _restart(connection, before, given)
     _join_sweep(connection, project, run_id, given.get("sweep"))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from launchd.server.errors import NotFound
 from launchd.server.models import Sweep, SweepAgent, Viewer
 from launchd.server.store.accounts import principals
-from launchd.server.store.accounts.authorization import binds, may_use
+from launchd.server.store.accounts.authorization import binds, may_use_project
 from launchd.server.store.database import insert_row
 from launchd.server.store.ids import new_id, parse_names
 from launchd.server.store.sweeps.states import PENDING, RUNNING
@@ -28,7 +28,7 @@ _AGENT = (
     select(sweep_agents)
     .join(sweeps, sweeps.c.id == sweep_agents.c.sweep_id)
     .join(projects, projects.c.id == sweeps.c.project_id)
-    .where(sweep_agents.c.id == bindparam("of_id"), may_use(projects.c.entity_id))
+    .where(sweep_agents.c.id == bindparam("of_id"), may_use_project(projects.c.entity_id, projects.c.id))
 )
 
 

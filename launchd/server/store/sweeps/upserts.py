@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from launchd.server.answer_budget import AnswerBudget
 from launchd.server.errors import Refused
-from launchd.server.models import Run, Sweep, Viewer
+from launchd.server.models import MODEL_REGISTRY, SPEC_KEY, Run, Sweep, Viewer
 from launchd.server.runs import filters, names
 from launchd.server.store.accounts import principals
 from launchd.server.store.runs import lists as run_lists
@@ -28,12 +28,18 @@ class Scheduler(msgspec.Struct, frozen=True):
 
     queue: str
     run_spec: str
-    run_queue_project: str = principals.MODEL_REGISTRY
+    run_queue_project: str = MODEL_REGISTRY
     run_queue_entity: str | None = None
 
     def to_json(self) -> str:
-        """The JSON that the sweep shows to a client that resumes it."""
-        return msgspec.json.encode({"run_spec": self.run_spec}).decode()
+        """The JSON that the sweep shows to a client that resumes it: without an API key, which no reader is to have.
+
+        Raises:
+            Refused: the run spec is not a JSON object.
+        """
+        spec = _decode_spec(self.run_spec)
+        shown = {name: value for name, value in spec.items() if name != SPEC_KEY}
+        return msgspec.json.encode({"run_spec": msgspec.json.encode(shown).decode()}).decode()
 
     def spec_for(self, sweep: Sweep) -> dict[str, Any]:
         """The run spec, with the name of the sweep filled in.
@@ -41,10 +47,14 @@ class Scheduler(msgspec.Struct, frozen=True):
         Raises:
             Refused: it is not a JSON object.
         """
-        try:
-            return msgspec.json.decode(self.run_spec.replace(_PLACEHOLDER, sweep.name), type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise Refused(f"run_spec of launchScheduler is no JSON object: {error}.") from error
+        return _decode_spec(self.run_spec.replace(_PLACEHOLDER, sweep.name))
+
+
+def _decode_spec(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise Refused(f"run_spec of launchScheduler is no JSON object: {error}.") from error
 
 
 _scheduler_decoder = msgspec.json.Decoder(Scheduler | None)
@@ -131,8 +141,9 @@ def _add(
 ) -> Sweep:
     if config is None:
         raise Refused("A new sweep needs a config.")
-    entity = principals.require_entity(connection, viewer, given.get("entity_name"))
-    project, _ = principals.ensure_project(connection, entity, given.get("project_name") or principals.UNCATEGORIZED)
+    project_name = given.get("project_name") or principals.UNCATEGORIZED
+    entity = principals.require_entity(connection, viewer, given.get("entity_name"), project=project_name)
+    project, _ = principals.ensure_project(connection, entity, project_name)
     return sweeps.insert_sweep(connection, project.id, names.new_run_id(), values)
 
 

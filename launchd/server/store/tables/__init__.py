@@ -1,6 +1,6 @@
 """Tables of the store in SQLAlchemy Core, by topic."""
 
-from launchd.server.store.tables.accounts import api_keys, entities, memberships, projects, users
+from launchd.server.store.tables.accounts import account_events, api_keys, entities, memberships, projects, users
 from launchd.server.store.tables.artifacts import (
     artifact_aliases,
     artifact_collections,
@@ -24,6 +24,7 @@ from launchd.server.store.tables.state import server_state
 from launchd.server.store.tables.sweeps import sweep_agents, sweep_bands, sweep_progress, sweeps
 
 __all__ = [
+    "account_events",
     "api_keys",
     "artifact_aliases",
     "artifact_collections",

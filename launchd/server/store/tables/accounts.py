@@ -1,6 +1,6 @@
 """Users, teams, keys and projects."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, false
 
 from launchd.server.store.tables.base import metadata
 
@@ -14,6 +14,9 @@ users = Table(
     # A service account belongs to the one team that is its default entity.
     Column("is_service", Boolean, nullable=False),
     Column("default_entity_id", ForeignKey("entities.id"), nullable=False),
+    # Whether the user ever had a key, and ever used one: what an administrator may do depends on it.
+    Column("had_key", Boolean, nullable=False, server_default=false()),
+    Column("used_key", Boolean, nullable=False, server_default=false()),
 )
 
 entities = Table(
@@ -33,6 +36,18 @@ memberships = Table(
     Column("role", Integer, nullable=False),
 )
 
+account_events = Table(
+    "account_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # Whose keys are meant, and who did it.
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("actor_id", ForeignKey("users.id"), nullable=False),
+    Column("happened_at", Float, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Index("account_events_of_user", "user_id", "id"),
+)
+
 api_keys = Table(
     "api_keys",
     metadata,
@@ -40,6 +55,7 @@ api_keys = Table(
     Column("user_id", ForeignKey("users.id"), nullable=False),
     Column("digest", String, nullable=False, unique=True),
     Column("description", String, nullable=False),
+    # A value of models.KeyRole.
     Column("role", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("last_used_at", Float),

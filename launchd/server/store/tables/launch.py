@@ -30,6 +30,8 @@ run_queues = Table(
     Column("prioritization_mode", String, nullable=False),
     Column("resource_config_id", ForeignKey("resource_configs.id")),
     Column("external_links", Text),
+    # Whether jobs may push to it with their own keys.
+    Column("jobs_may_push", Boolean, nullable=False, server_default=false()),
     Column("created_at", Float, nullable=False),
     # A deleted queue is hidden from clients but kept, because its running items still report.
     Column("deleted_at", Float),
@@ -87,6 +89,8 @@ run_queue_items = Table(
     Column("priority", Integer, nullable=False),
     Column("is_scheduler", Boolean, nullable=False),
     Column("author_id", ForeignKey("users.id")),
+    # Who pushed it, as whom its job reads: a service account may name another author. Null: not known.
+    Column("submitter_id", ForeignKey("users.id")),
     Column("run_spec", Text, nullable=False),
     # The idempotency key: the same key again is the same push.
     Column("push_key", String),

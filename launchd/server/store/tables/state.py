@@ -18,4 +18,6 @@ server_state = Table(
     # By the store's clock; null: not since the last start.
     Column("claims_paused_until", Float),
     Column("restored_at", Float),
+    # From how many run specs the keys of submitters were removed, which no downgrade can undo.
+    Column("blanked_keys", Integer, nullable=False, server_default="0"),
 )
