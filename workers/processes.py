@@ -157,6 +157,11 @@ def kill(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent ends. A change of user undoes it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
 def wake_without_parent() -> None:
     """Ask the kernel to continue this process, should it be stopped, when its parent ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)

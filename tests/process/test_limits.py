@@ -27,7 +27,10 @@ def test_limits_and_ends_of_groups_on_a_real_machine(tmp_path: Path) -> None:
         pytest.skip(str(error))
     install_units(machine.overlay)
 
-    lines = list(machine.boot((), module="tests.support.limits_guest", seconds=SECONDS))
+    lines = []
+    for line in machine.boot((), module="tests.support.limits_guest", seconds=SECONDS):
+        print(line, flush=True)  # noqa: T201 (with -s, to be watched)
+        lines.append(line)
 
     said = [line for line in lines if line.startswith(("OK ", "FAILED ", "DONE"))]
     assert said[-1:] == ["DONE"], "\n".join(lines)

@@ -214,6 +214,28 @@ def test_a_job_is_stopped_while_its_source_is_fetched(testbed: Testbed) -> None:
     wait_until(lambda: not testbed.processes(), what="git is gone")
 
 
+def test_limits_that_this_host_cannot_hold_are_said(testbed: Testbed, tmp_path: Path) -> None:
+    jobs = {"control_group": str(tmp_path / "none"), "limits": {"memory": "1 GiB"}}
+    testbed.configure(max_jobs=1, launchd={"jobs": jobs})
+    testbed.start_agent()
+
+    item = testbed.push("true")
+
+    # Jobs run all the same: that the limit is not held is the administrator's to know.
+    assert testbed.wait_over([item])[0].state == "FINISHED"
+    said = testbed.status()["control_groups"]
+    assert said["root"] is None
+    assert said["shortcoming"].endswith("found by descent, and the configured limits of memory are not held.")
+    assert testbed.log().count("Not everything of a job is held.") == 1
+    asked = testbed.push("true", resource_args={"local-process": {"memory": "64 MiB"}})
+    (refused,) = testbed.wait_over([asked])
+    assert refused.state == "FAILED"
+    assert "a limit of memory, which this host cannot hold" in (refused.message or "")
+    ended = {job["item_id"]: job for job in testbed.status()["recent"]}
+    assert ended[item]["peak_memory_bytes"] > 0
+    assert ended[asked]["peak_memory_bytes"] is None
+
+
 @pytest.mark.parametrize("way", ["control socket", "queue server", "while the agent is away"])
 def test_a_stubborn_job_is_stopped_with_all_it_started(testbed: Testbed, way: str) -> None:
     agent = testbed.start_agent()

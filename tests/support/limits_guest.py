@@ -21,7 +21,7 @@ from launchd.client.queue_server import Item, QueueServer
 from tests.support.testbed import OVER
 
 #: Everything takes long under emulation, in seconds.
-PATIENCE = 300.0
+PATIENCE = 240.0
 RUNTIME = Path("/run/launch-agent")
 GROUPS = Path("/sys/fs/cgroup/system.slice/launch-agent-jobs.service")
 

@@ -203,7 +203,7 @@ def _is_readable(descriptor: int, seconds: float) -> bool:
 
 
 def _kill_session(session: int) -> None:
-    # What the worker ran (git, pip) is in process groups of its own, but in its session.
+    # What the worker has forked is in its session. Its tools are not: each has a monitor that sees the worker's end.
     for pid in psutil.pids():
         try:
             if os.getsid(pid) == session:
