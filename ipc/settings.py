@@ -50,7 +50,7 @@ class VenvConfig(msgspec.Struct, frozen=True):
 
 
 class UserNumbers(msgspec.Struct, frozen=True):
-    """Numbers of users and groups, ``first`` to ``last``, that this host gives to nobody but the jobs of one agent."""
+    """Numbers of users and groups, ``first`` to ``last``, that belong to the jobs of one agent and to nothing else."""
 
     first: int
     last: int

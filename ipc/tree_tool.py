@@ -206,7 +206,7 @@ def _remove_directory(top: int, name: str) -> None:
     try:
         os.rmdir(name, dir_fd=top)
     except OSError:
-        # Not empty, most likely; whoever owns it may look into it, whatever its mode is.
+        # Not empty, most likely. Its owner may look into it after a change of its mode.
         _make_accessible(name, top)
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
         try:
@@ -248,8 +248,10 @@ def main(task: str, source: int = 0) -> int:
         return _run(task, source)
     except Refused as refusal:
         return _failed(str(refusal))
-    except (OSError, tarfile.TarError, MemoryError) as error:
-        return _failed(getattr(error, "strerror", None) or f"{type(error).__name__}: {error}")
+    except OSError as error:
+        return _failed(f"met an error: {error.strerror or error}")
+    except Exception as error:  # noqa: BLE001 (tarfile raises errors of many kinds over what is no proper archive)
+        return _failed(f"is no archive that can be read ({type(error).__name__})")
 
 
 def _run(task: str, source: int) -> int:

@@ -1,4 +1,4 @@
-"""Runs :mod:`ipc.tree_tool` as the user whose files are concerned: nobody with more rights works in their trees.
+"""Runs :mod:`ipc.tree_tool` as the user whose files are concerned: no process with more rights works in their trees.
 
 Owns how the tool is started. The directory that is given has to lie in one that only this process's user can write.
 """

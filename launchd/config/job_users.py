@@ -1,7 +1,7 @@
 """Checks of the users that a policy names for jobs: enough numbers, and root only where the configuration says so.
 
 Owns the refusal of an agent that is root and has no user for jobs. Needs the user that the agent runs as from outside:
-whoever only checks a file may be another one.
+the user who only checks a file may be another one.
 """
 
 import grp
@@ -25,7 +25,7 @@ POWERFUL_GROUPS = frozenset(
     {"root", "docker", "podman", "lxd", "incus", "libvirt", "sudo", "wheel", "admin", "disk", "shadow", "kmem"}
 )
 
-_NO_USER = "this agent runs as root, and so would the jobs of anybody who may push to its queues"
+_NO_USER = "this agent runs as root, and so would the jobs of every user who may push to its queues"
 _NO_USER_HINT = (
     "Give jobs users of their own (launchd.policy.run_as_users: 64000-64999), or say in so many words that all "
     "submitters may be root here (launchd.policy.allow_root_jobs: true)."

@@ -226,7 +226,7 @@ def user_numbers(value: Any) -> UserNumbers:
         raise ValueError(f"must not have more than {MAX_USER_NUMBERS} numbers")
     owner = next((owner for number in wanted.numbers if (owner := _owner_of(number))), None)
     if owner is not None:
-        raise ValueError(f"must be numbers that nobody else has on this host: {owner}")
+        raise ValueError(f"must be numbers that are free on this host: {owner}")
     return wanted
 
 

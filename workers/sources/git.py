@@ -36,7 +36,7 @@ _HINT_NOT_LENT = (
 _CREDENTIALS = ("XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 #: The organisation's certificates.
 _PASSED_ON = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
-#: With a password too: nobody but the fetch user can read the environment of its processes.
+#: With a password too: only the fetch user can read the environment of its processes.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 #: Where the host's credentials are not lent, ssh has no key, also of an agent of keys.
 _NO_SSH_KEYS = ("-F none", "-o IdentityFile=none", "-o IdentityAgent=none")
