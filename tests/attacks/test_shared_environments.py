@@ -1,4 +1,4 @@
-"""What jobs share is not written by any of them, runs nobody's code while it is made, and is found by what it holds."""
+"""What jobs share is not written by any of them, runs no code while it is made, and is found by what it holds."""
 
 import json
 import os
@@ -266,7 +266,7 @@ def test_a_wheel_of_another_index_with_the_same_name_and_version(
     assert is_shared(host, ours)
 
 
-# -- nobody's code runs where the host's passwords are
+# -- no code runs where the host's passwords are
 
 
 @pytest.fixture

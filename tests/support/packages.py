@@ -93,7 +93,7 @@ def write_sdist(directory: Path, name: str, version: str, log: Path) -> Path:
 class PackageIndex(LocalServer):
     """A package index (PEP 503) of the wheels and sources in ``directory``; ``requests`` are the paths asked for.
 
-    With ``login``, a user and a password, it answers nobody else.
+    With ``login``, a user and a password, it answers no one else.
     """
 
     def __init__(self, directory: Path, login: tuple[str, str] | None = None) -> None:

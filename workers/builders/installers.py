@@ -1,7 +1,7 @@
 """The tools that make virtual environments: uv where it is installed, else pip. Owns their command lines; runs nothing.
 
-Resolving runs nobody's code: with ``--only-binary :all:`` uv builds nothing; pip, which builds what a wheel names by
-its address, has a guard that refuses to start any process.
+Resolving runs no code of a package: with ``--only-binary :all:`` uv builds nothing; pip, which builds what a wheel
+names by its address, has a guard that refuses to start any process.
 """
 
 import shutil

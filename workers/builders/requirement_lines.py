@@ -179,7 +179,7 @@ def _plain_option(option: str, value: str) -> str:
 
 
 def _plain_address(text: str) -> SplitResult:
-    """Return the parts of an address that means the same everywhere, and that everybody may read."""
+    """Return the parts of an address that means the same everywhere and holds no secret."""
     try:
         address = urlsplit(text)
         # The installer would put variables of its own environment into it.

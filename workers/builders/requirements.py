@@ -147,7 +147,7 @@ def _no_includes(name: str) -> bytes:
 def _read(path: Path) -> bytes | None:
     """Return the content of a regular file, None where there is none; raises :class:`NeedsProject`."""
     try:
-        # What opens only when somebody writes into it is no file either.
+        # What opens only while another process writes into it is no file either.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -1,7 +1,7 @@
 """Environments that the jobs of this host share: hashed wheels alone, kept by what they hold.
 
-They are resolved and installed away from the project and without running anybody's code, by a user who is no job's, and
-no job can write into them.
+They are resolved and installed away from the project and without running a package's code, by a user who is no job's,
+and no job can write into them.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.errors import BuildError
+from ipc.errors import BuildError, HostError
 from ipc.work_order import JobUser
 from workers.builders.index_settings import index_settings
 from workers.builders.installers import Files, Installer, Lines, compile_command, identify
@@ -33,7 +33,7 @@ _KEY_CHARACTERS = 32
 _LOOK_AGAIN_SECONDS = 0.2
 _LONGEST_ANSWER = 16 << 20
 _DESK = "resolution"
-#: What nobody but the owner may have.
+#: What only the owner may have.
 _FORBIDDEN = stat.S_IWGRP | stat.S_IWOTH | stat.S_ISUID | stat.S_ISGID
 #: No project and no job can put a file there that an installer would obey.
 _NOWHERE = Path("/")
@@ -94,7 +94,7 @@ class SharedEnvironments:
                 except ToolFailed as error:
                     raise build_error(origin, error) from error
                 _compile(workshop, self._python, target)
-            # uv's, which all may write; nobody installs here again.
+            # uv's, which all may write; nothing is installed here again.
             (target / ".lock").unlink(missing_ok=True)
             self._check(target)
 
@@ -167,7 +167,7 @@ class SharedEnvironments:
             shutil.rmtree(desk, ignore_errors=True)
 
     def _check(self, target: Path) -> None:
-        """Raise :class:`BuildError` where somebody else than the installing user could change what was installed."""
+        """Raise :class:`BuildError` where others than the installing user could change what was installed."""
         if self._user is None:
             return
         for path, status in files_below(target):
@@ -210,7 +210,12 @@ def _read_answer(path: Path) -> bytes:
 @contextmanager
 def _whole_or_nothing(entry: Entry) -> Iterator[None]:
     # What is there was left by a builder that died.
-    entry.remove()
+    problem = entry.remove()
+    if problem is not None:
+        raise HostError(
+            f"What is left of an unfinished environment could not be removed: {problem}.",
+            hint="The administrator removes it from the directory of environments.",
+        )
     try:
         yield
         entry.complete()

@@ -9,13 +9,17 @@ next holder of the lock removes it.
 """
 
 import fcntl
+import logging
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
+
+from ipc.trees import remove_tree
+
+log = logging.getLogger(__name__)
 
 
 class _Completion(msgspec.Struct, frozen=True):
@@ -73,10 +77,10 @@ class Entry:
         temporary.write_bytes(msgspec.json.encode(_Completion(size)))
         temporary.replace(self._completion)
 
-    def remove(self) -> None:
-        """Remove it; only for who holds the lock alone."""
+    def remove(self) -> str | None:
+        """Remove it, as the user who owns it; return why something is left, or None; for who holds the lock alone."""
         self._completion.unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        return remove_tree(self.path)
 
     def note_use(self) -> None:
         """Make it the most recently used one."""
@@ -113,8 +117,10 @@ def _remove_unused(entry: Entry) -> bool:
     with closing(EntryLock(entry.lock_path)) as lock:
         if not lock.try_exclusive():
             return False
-        entry.remove()
-        return True
+        problem = entry.remove()
+    if problem is not None:
+        log.warning("An environment could not be removed.", extra={"why": problem})
+    return problem is None
 
 
 def files_below(tree: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -110,3 +110,19 @@ def test_an_order_carries_the_rules_of_its_queue_alone(tmp_path: Path) -> None:
     policy = {"queues": {"gpu": {"run_as_user": "nobody"}}}
 
     assert type(rules(tmp_path, policy=policy).work_order(a_job()).policy) is PolicyRules
+
+
+@pytest.mark.parametrize(
+    ("policy", "setting", "number"),
+    [
+        ({}, "63999", None),
+        ({"run_as_user": "nobody"}, "63999", 63999),
+        ({"run_as_user": "nobody"}, "daemon", pwd.getpwnam("daemon").pw_uid),
+    ],
+)
+def test_what_jobs_share_is_installed_by_a_user_of_its_own(
+    policy: dict[str, str], setting: str, number: int | None, tmp_path: Path
+) -> None:
+    order = rules(tmp_path, policy=policy, venv={"install_user": setting}).work_order(a_job())
+
+    assert (order.install_user and order.install_user.uid) == number

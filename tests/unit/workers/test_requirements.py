@@ -167,7 +167,7 @@ def test_what_is_no_unicode_needs_the_project(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "base.txt"])
-def test_what_opens_when_somebody_writes_is_no_file(name: str, tmp_path: Path) -> None:
+def test_what_opens_while_another_writes_is_no_file(name: str, tmp_path: Path) -> None:
     write(tmp_path, txt="-r base.txt\n", frozen="four\n")
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)

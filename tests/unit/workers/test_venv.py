@@ -314,6 +314,19 @@ def test_use_makes_an_environment_recent(cache: Path) -> None:
     assert environments(cache) == ["a", "c"]
 
 
+def test_an_environment_is_removed_however_deep_it_is(cache: Path) -> None:
+    cache.mkdir()
+    make_entry(cache, "deep", used_at=0)
+    place = cache / "deep"
+    for _ in range(1900):
+        place /= "d"
+        place.mkdir()
+    make_entry(cache, "other", used_at=1)
+
+    assert trim(cache, Entry(cache, "other").size_bytes()) == ["deep"]
+    assert environments(cache) == ["other"]
+
+
 def make_entry(cache: Path, name: str, used_at: int) -> None:
     entry = Entry(cache, name)
     EntryLock(entry.lock_path).close()
