@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from launchd.server.answer_budget import AnswerBudget
-from launchd.server.errors import TooManyRequests, TooSlow
+from launchd.server.errors import StoreUnavailable, TooManyRequests, TooSlow
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ class HeavyQueries:
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._held: Counter[int] = Counter()
         self._answers: set[AnswerBudget] = set()
+        self._stopped = False
 
     async def run(self, user_id: int, answer: AnswerBudget, query: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of a query of this user.
@@ -41,8 +42,11 @@ class HeavyQueries:
         Raises:
             TooManyRequests: too many queries of this user wait.
             TooSlow: it was not its turn in time.
+            StoreUnavailable: the server stops.
         """
         async with self._turn(user_id):
+            if self._stopped:
+                raise StoreUnavailable("The queue server stops.")
             self._answers.add(answer)
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, _run, query)
@@ -51,6 +55,7 @@ class HeavyQueries:
 
     def stop(self) -> None:
         """Give up all queries: each ends as soon as it reads on."""
+        self._stopped = True
         for answer in self._answers:
             answer.give_up()
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -18,6 +18,7 @@ from launchd.server.errors import ServerError
 from launchd.server.files.blob_store import BlobStore
 from launchd.server.files.quota import StorageQuota
 from launchd.server.settings import ServerSettings
+from launchd.server.store.artifacts import edits as artifact_edits
 from launchd.server.store.artifacts import expiry
 from launchd.server.store.database import Database
 
@@ -105,6 +106,8 @@ class GarbageCollector:
         while await self._database.write(lambda connection: expiry.delete_abandoned(connection, before)):
             pass
         while await self._database.write(lambda connection: expiry.delete_expired(connection, now)):
+            pass
+        while await self._database.write(artifact_edits.remove_some_files):
             pass
 
     async def _unknown_by_shard(self, store: BlobStore, find_known: FindKnown) -> dict[str, dict[str, int]]:

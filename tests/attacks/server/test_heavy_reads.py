@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.support.accounts import Accounts
-from tests.support.artifacts import Logging, content, md5_of
+from tests.support.artifacts import Logging, content, delete, md5_of
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
@@ -195,7 +195,7 @@ def test_a_huge_stream_is_written_between_others(server: RunningServer) -> None:
     assert share < 0.4
 
 
-def test_a_huge_artifact_is_committed_between_others(server: RunningServer) -> None:
+def test_a_huge_artifact_is_committed_and_deleted_between_others(server: RunningServer) -> None:
     references: dict[str, Any] = {
         f"data/{number}": {"digest": "e", "size": 1, "ref": "s3://b/k"} for number in range(LINES)
     }
@@ -210,7 +210,9 @@ def test_a_huge_artifact_is_committed_between_others(server: RunningServer) -> N
             "size": LINES + len(kept),
             "state": "COMMITTED",
         }
-    assert share < 0.4
+        assert share < 0.4
+        assert share_of_longest_claim(server, lambda _: delete(api, logged)) < 0.4
+        assert logged.look("state files { edges { node { name } } }") == {"state": "DELETED", "files": {"edges": []}}
 
 
 def _commit(logged: Logging) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from ariadne import MutationType
 from sqlalchemy import Connection
 
-from launchd.server.context import Info
+from launchd.server.context import Context, Info
 from launchd.server.models import Artifact, Collection, Viewer
 from launchd.server.resolvers.artifacts.nodes import tag_nodes
 from launchd.server.store.artifacts import artifacts, collections
@@ -36,7 +36,15 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         artifact_edits.delete_version(connection, found, with_aliases=bool(input.get("delete_aliases")))
         return artifacts.require_artifact(connection, context.viewer, input["artifact_id"])
 
-    return {"artifact": await context.write(work)}
+    deleted = await context.write(work)
+    await remove_files(context)
+    return {"artifact": deleted}
+
+
+async def remove_files(context: Context) -> None:
+    """Remove the rows of files of deleted versions; others write in between."""
+    while await context.write(artifact_edits.remove_some_files):
+        pass
 
 
 @mutation.field("updateArtifactSequence")
@@ -80,11 +88,17 @@ async def delete_portfolio(_: object, info: Info, input: dict[str, Any]) -> dict
 async def _delete(info: Info, collection_id: str, *, is_portfolio: bool) -> Collection:
     context = info.context
 
-    def work(connection: Connection) -> Collection:
+    def begin(connection: Connection) -> None:
+        found = collections.require_kind(connection, context.viewer, collection_id, is_portfolio=is_portfolio)
+        artifact_edits.delete_versions(connection, found)
+
+    def finish(connection: Connection) -> Collection:
         found = collections.require_kind(connection, context.viewer, collection_id, is_portfolio=is_portfolio)
         return artifact_edits.delete_collection(connection, found)
 
-    return await context.write(work)
+    await context.write(begin)
+    await remove_files(context)
+    return await context.write(finish)
 
 
 @mutation.field("createArtifactCollectionTagAssignments")

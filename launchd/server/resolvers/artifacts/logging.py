@@ -1,6 +1,7 @@
 """Logging an artifact: W&B's steps to create it and to announce its manifest and files. The last is in `commit`."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from ariadne import MutationType
@@ -26,6 +27,8 @@ mutation = MutationType()
 bindables = [mutation]
 
 _WHOLE = "FULL"
+_PIECE = 1_000
+"""Files that are announced in one transaction: others write between two of them."""
 
 
 @mutation.field("createArtifactType")
@@ -95,22 +98,24 @@ async def create_files(_: object, info: Info, input: dict[str, Any]) -> dict[str
         wanted = FileSpec(name=spec["name"], md5=spec["md5"], mimetype=spec.get("mimetype"), parts=parts)
         by_artifact[spec["artifact_id"]].append(wanted)
 
-    def work(connection: Connection) -> dict[tuple[str, str], dict[str, Any]]:
-        nodes = {}
-        for artifact_id, wanted in by_artifact.items():
-            found = artifacts.require_pending(connection, context.viewer, artifact_id)
-            artifact_logging.touch(connection, found)
-            stored = artifact_stored.of_uploader(
-                connection, found, [spec.md5 for spec in wanted], context.viewer.user_id
-            )
-            rows = artifact_files.announce(connection, found, FILE, wanted, stored)
-            for row, spec in zip(rows, wanted, strict=True):
-                nodes[artifact_id, row.name] = _upload_node(connection, info, found, row, spec)
-        return nodes
-
-    nodes = await context.write(work)
+    nodes: dict[tuple[str, str], dict[str, Any]] = {}
+    for artifact_id, files in by_artifact.items():
+        for start in range(0, len(files), _PIECE):
+            piece = await context.write(_announce_files, info, artifact_id, files[start : start + _PIECE])
+            nodes |= {(artifact_id, node["name"]): node for node in piece}
     edges = [{"node": nodes[spec["artifact_id"], spec["name"]], "cursor": ""} for spec in specs]
     return {"files": {"edges": edges, "page_info": {"has_next_page": False, "end_cursor": None}}}
+
+
+def _announce_files(
+    connection: Connection, info: Info, artifact_id: str, wanted: Sequence[FileSpec]
+) -> list[dict[str, Any]]:
+    viewer = info.context.viewer
+    found = artifacts.require_pending(connection, viewer, artifact_id)
+    artifact_logging.touch(connection, found)
+    stored = artifact_stored.of_uploader(connection, found, [spec.md5 for spec in wanted], viewer.user_id)
+    rows = artifact_files.announce(connection, found, FILE, wanted, stored)
+    return [_upload_node(connection, info, found, row, spec) for row, spec in zip(rows, wanted, strict=True)]
 
 
 def _upload_node(connection: Connection, info: Info, of: Artifact, row: ArtifactFile, spec: FileSpec) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from typing import Any
 from ariadne import MutationType
 from sqlalchemy import Connection
 
-from launchd.server.context import Info
+from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
-from launchd.server.models import Run, Viewer
+from launchd.server.models import Artifact, Run, Viewer
+from launchd.server.resolvers.artifacts.edits import remove_files
 from launchd.server.store.artifacts import edits as artifact_edits
 from launchd.server.store.artifacts import lineage as artifact_lineage
 from launchd.server.store.artifacts.lineage import OUTPUT
@@ -50,17 +51,23 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
     context = info.context
     found = await context.read(runs.require_by_storage_id, context.viewer, input["id"])
     if input.get("delete_artifacts"):
-        await context.write(_delete_artifacts, context.viewer, found)
+        await _delete_artifacts(context, found)
     while not await context.write(run_changes.delete_batch, found.id):
         pass
     return {}
 
 
-def _delete_artifacts(connection: Connection, viewer: Viewer, found: Run) -> None:
-    """Delete the versions that only this run has made, with their aliases."""
-    for made in artifact_lineage.artifacts_of(connection, viewer, found, OUTPUT, 0, _MOST_ARTIFACTS):
-        if len(artifact_lineage.runs_of(connection, viewer, made, OUTPUT, 2)) == 1:
-            artifact_edits.delete_version(connection, made, with_aliases=True)
+async def _delete_artifacts(context: Context, found: Run) -> None:
+    """Delete the versions that only this run has made, with their aliases; others write in between."""
+    made = await context.read_long(artifact_lineage.artifacts_of, context.viewer, found, OUTPUT, 0, _MOST_ARTIFACTS)
+    for each in made:
+        await context.write(_delete_artifact, context.viewer, each)
+    await remove_files(context)
+
+
+def _delete_artifact(connection: Connection, viewer: Viewer, made: Artifact) -> None:
+    if len(artifact_lineage.runs_of(connection, viewer, made, OUTPUT, 2)) == 1:
+        artifact_edits.delete_version(connection, made, with_aliases=True)
 
 
 @mutation.field("updateRunState")

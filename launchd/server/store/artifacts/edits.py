@@ -19,10 +19,18 @@ from launchd.server.store.tables import artifact_aliases as aliases
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts
 from launchd.server.store.tables import artifact_links as links
 
+_MOST_FILES = 2_000
+"""Rows of files that are removed in one transaction: each costs entries of several indexes."""
+
 row = artifacts.c
 _UPDATE = update(artifacts).where(row.number == bindparam("of_number"))
 _DELETE = _UPDATE.where(row.state != DELETED).values(state=DELETED)
-_FILES = delete(artifact_files).where(artifact_files.c.artifact_number == bindparam("of_number"))
+_DELETED = select(row.number).where(row.state == DELETED)
+_SOME_FILES = select(artifact_files.c.id).where(artifact_files.c.artifact_number.in_(_DELETED)).limit(bindparam("most"))
+_REMOVE_SOME_FILES = delete(artifact_files).where(artifact_files.c.id.in_(_SOME_FILES))
+_DELETE_MEMBERS = (
+    update(artifacts).where(row.collection_id == bindparam("of_collection"), row.state != DELETED).values(state=DELETED)
+)
 _VERSIONS = select(row.number).where(row.collection_id == bindparam("of_collection"))
 _LINKED = select(links.c.artifact_number).where(links.c.artifact_number.in_(_VERSIONS)).distinct()
 _MEMBERS_OF_COLLECTION = (
@@ -61,7 +69,7 @@ def _names(tags: Iterable[Mapping[str, Any]] | None) -> list[str]:
 
 
 def delete_version(connection: Connection, found: Artifact, *, with_aliases: bool) -> None:
-    """Delete a version, its links and the rows of its files. Its numbers are not used again.
+    """Delete a version and its links; `remove_some_files` has to follow. Its numbers are not used again.
 
     Raises:
         Refused: it has aliases other than `latest`, here or in portfolios, and `with_aliases` is false.
@@ -88,15 +96,24 @@ def _check_no_aliases(connection: Connection, found: Artifact) -> None:
 
 
 def mark_deleted(connection: Connection, number: int) -> None:
-    """Mark a version deleted and delete the rows of its files."""
-    connection.execute(_FILES, {"of_number": number})
+    """Mark a version deleted; `remove_some_files` has to follow."""
     connection.execute(_DELETE, {"of_number": number, "updated_at": time.time()})
+
+
+def remove_some_files(connection: Connection) -> bool:
+    """Remove rows of files of deleted versions, a few thousand. True while there may be more."""
+    return connection.execute(_REMOVE_SOME_FILES, {"most": _MOST_FILES}).rowcount == _MOST_FILES
+
+
+def delete_versions(connection: Connection, found: Collection) -> None:
+    """Mark all versions of a collection deleted; `remove_some_files` and `delete_collection` have to follow."""
+    connection.execute(_DELETE_MEMBERS, {"of_collection": found.id})
 
 
 def delete_collection(connection: Connection, found: Collection) -> Collection:
     """Delete a collection with all its versions, also from portfolios. Returns its last record, marked as deleted.
 
-    Versions that are only linked to it are kept.
+    Versions that are only linked to it are kept. Most rows of files should have been removed before.
     """
     which = {"of_collection": found.id}
     linked = connection.execute(_LINKED, which).scalars().all()

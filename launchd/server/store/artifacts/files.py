@@ -13,7 +13,7 @@ from launchd.server.errors import Refused
 from launchd.server.models import Artifact, ArtifactFile, FileSpec, LinkHolder
 from launchd.server.store.accounts.link_holders import holder_binds, holder_may
 from launchd.server.store.artifacts import parts as artifact_parts
-from launchd.server.store.artifacts.artifacts import PENDING
+from launchd.server.store.artifacts.artifacts import DELETED, PENDING
 from launchd.server.store.artifacts.stored import Stored, StoredContent, batches
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts, projects
 
@@ -43,7 +43,7 @@ _LINKED = (
     _BY_ID.join(artifacts, artifacts.c.number == file.artifact_number)
     .join(artifact_collections, artifact_collections.c.id == artifacts.c.collection_id)
     .join(projects, projects.c.id == artifact_collections.c.project_id)
-    .where(holder_may(projects.c.entity_id))
+    .where(holder_may(projects.c.entity_id), artifacts.c.state != DELETED)
 )
 _BY_DIGEST = _OF_ARTIFACT.where(file.md5 == bindparam("of_md5"), file.content.is_not(None)).order_by(file.id)
 _UPDATE = update(artifact_files).where(file.id == bindparam("of_id"))
