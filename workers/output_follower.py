@@ -33,8 +33,14 @@ class OutputFollower(threading.Thread):
             pause.wait(RETRY_SECONDS)
 
     def finish(self, seconds: float) -> bool:
-        """Wait ``seconds`` at most for the rest of an ended workload's output; return whether all of it is there."""
-        self.join(seconds)
+        """Wait for the rest of an ended workload's output, ``seconds`` at most while none comes.
+
+        Returns whether all of it is there.
+        """
+        before = -1
+        while self.is_alive() and self._writer.position != before:
+            before = self._writer.position
+            self.join(seconds)
         return not self.is_alive()
 
     def _follow(self) -> bool:

@@ -7,7 +7,7 @@ engine's answers that are read. Decides nothing about a job.
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -32,8 +32,8 @@ CONFLICT = 409
 NOT_FOUND = 404
 _BROKEN = 500
 
-#: Before each piece of multiplexed output: which stream, three bytes of nothing, how many bytes.
-_FRAME = struct.Struct(">BxxxL")
+#: Before each piece of multiplexed output: a byte for the stream, three of nothing, and how many bytes follow.
+_FRAME = struct.Struct(">xxxxL")
 
 #: What a connection that fails, or ends in the middle of an answer, raises.
 _CONNECTION_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -183,8 +183,7 @@ class Engine:
         """
         asked = {"timestamps": 1, "follow": int(follow)} | ({} if tail is None else {"tail": tail})
         with self._answering(), self._log(container, asked) as answer:
-            while header := _read_whole(answer.raw, _FRAME.size):
-                yield _read_whole(answer.raw, _FRAME.unpack(header)[1])
+            yield from _frames(answer.iter_content(chunk_size=None))
 
     def terminal_output(self, container: str, *, follow: bool) -> Iterator[bytes]:
         """Yield the output of a container with a terminal from its beginning, in pieces as they come."""
@@ -240,12 +239,21 @@ class Engine:
             raise RunnerUnavailable(f"The container engine at {self.address} does not answer.") from error
 
 
-def _read_whole(stream: Any, size: int) -> bytes:
-    """Read ``size`` bytes, or nothing at the stream's end; raises :class:`OSError` where it ends before."""
-    data = bytes(stream.read(size))
-    if 0 < len(data) < size:
+def _frames(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what the frames of multiplexed output hold; raises :class:`OSError` where the last one is not whole."""
+    rest = b""
+    for piece in pieces:
+        data = rest + piece if rest else piece
+        start, end = 0, len(data)
+        while end - start >= _FRAME.size:
+            (size,) = _FRAME.unpack_from(data, start)
+            if end - start - _FRAME.size < size:
+                break
+            start += _FRAME.size + size
+            yield data[start - size : start]
+        rest = data[start:]
+    if rest:
         raise OSError("the engine's answer ended in the middle")
-    return data
 
 
 def _knock(path: str) -> None:

@@ -11,8 +11,6 @@ from datetime import datetime
 from itertools import chain, dropwhile
 from pathlib import Path
 
-import msgspec
-
 from workers.docker import records
 from workers.docker.records import Position
 from workers.output import OutputWriter
@@ -32,7 +30,8 @@ class LogCopy:
         self._directory = directory
         self._writer = writer
         self._kept = records.read_position(directory)
-        self._noted = self._kept
+        self._noted = 0
+        self._reached: _Reached | None = None
         self._last: bytes | None = None
 
     def copy(self, log: Iterable[bytes]) -> None:
@@ -45,9 +44,9 @@ class LogCopy:
         try:
             for entry in dropwhile(_until(reached), chain((first,), entries)):
                 time, text = _parted(entry)
-                self._writer.write(text[skip:])
+                self._writer.write(text[skip:] if skip else text)
                 skip = max(0, skip - len(text))
-                reached = _advanced(reached, time, len(text))
+                reached.advance(time, len(text))
                 self._last = entry
                 if not skip:
                     self._keep(reached)
@@ -68,48 +67,64 @@ class LogCopy:
             self._writer.write(piece[skip:])
             skip = max(0, skip - len(piece))
 
-    def _begin(self, first: str) -> tuple[Position, int]:
+    def _begin(self, first: str) -> tuple["_Reached", int]:
         """Return where a log stands whose first entry is of the time ``first``, and how much of the rest is known."""
-        beginning, kept = Position(first, "", 0, 0, 0), self._kept
+        kept = self._kept
         if kept is None:
-            return beginning, self._writer.position
+            return _Reached(Position(first, "", 0, 0, 0)), self._writer.position
         since_then = self._writer.position - kept.written
         if kept.first == first:
-            return beginning, max(0, kept.taken + since_then)
-        return kept, max(0, since_then)
+            return _Reached(Position(first, "", 0, 0, 0)), max(0, kept.taken + since_then)
+        return _Reached(kept), max(0, since_then)
 
-    def _keep(self, reached: Position) -> None:
+    def _keep(self, reached: "_Reached") -> None:
         """Remember what is in the job's files; note it on disk now and then."""
-        self._kept = msgspec.structs.replace(reached, written=self._writer.position)
-        if self._noted is None or self._kept.taken - self._noted.taken >= NOTE_BYTES:
+        self._reached = reached
+        if reached.taken - self._noted >= NOTE_BYTES:
             self._note()
 
     def _note(self) -> None:
-        if self._kept is not None and self._kept != self._noted:
+        if self._reached is not None:
+            self._kept = self._reached.position(self._writer.position)
+            self._noted = self._kept.taken
             records.write_position(self._directory, self._kept)
-            self._noted = self._kept
 
 
-def _until(reached: Position) -> Callable[[bytes], bool]:
+class _Reached:
+    """How far a log has been read."""
+
+    def __init__(self, position: Position) -> None:
+        self._first = position.first
+        self.last = position.last
+        self.same = position.same
+        self.taken = position.taken
+
+    def advance(self, time: str, size: int) -> None:
+        """Go on by an entry."""
+        self.same = self.same + 1 if time == self.last else 1
+        self.last = time
+        self.taken += size
+
+    def position(self, written: int) -> Position:
+        """Return it as it is kept on disk."""
+        return Position(self._first, self.last, self.same, self.taken, written)
+
+
+def _until(reached: _Reached) -> Callable[[bytes], bool]:
     """Return what tells whether an entry of a log comes before, or is, the last one that was taken."""
-    left = reached.same
+    last, left = reached.last, reached.same
 
     def is_seen(entry: bytes) -> bool:
         nonlocal left
         time, _ = _parted(entry)
         if left <= 0:
             return False
-        if time == reached.last:
+        if time == last:
             left -= 1
             return True
-        return _second(time) - _second(reached.last) <= LATER_SECONDS
+        return _second(time) - _second(last) <= LATER_SECONDS
 
     return is_seen
-
-
-def _advanced(position: Position, time: str, size: int) -> Position:
-    same = position.same + 1 if time == position.last else 1
-    return msgspec.structs.replace(position, last=time, same=same, taken=position.taken + size)
 
 
 def _parted(entry: bytes) -> Entry:

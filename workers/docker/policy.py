@@ -159,6 +159,9 @@ def _refuse_ungranted(wanted: str, bind: Bind, source: str, rules: ContainerRule
     around = [grant for grant in map(_grant, rules.mounts) if _is_within(source, grant[0])]
     if not around:
         return _sentence(wanted, "mounts", rules.mounts)
+    if bind.relabel and ":" in source:
+        # The engine takes labels in a text with colons between its parts.
+        return f"{wanted} has a colon in its path, and cannot be given a label."
     writable = any(is_writable for _, is_writable in around)
     if writable or (bind.read_only and not bind.relabel):
         return None

@@ -193,6 +193,7 @@ def test_a_read_only_mount_leaves_nothing_below_it_writable() -> None:
 def test_labels_are_changed_only_where_a_job_may_write() -> None:
     assert "without a change of its labels" in "".join(bound("/data", ContainerRules(mounts=("/data",)), relabel="z"))
     assert bound("/data", ContainerRules(mounts=("/data:rw",)), relabel="Z") == []
+    assert "has a colon" in "".join(bound("/a:b", ContainerRules(mounts=("/a:b:rw",)), relabel="Z"))
 
 
 @pytest.mark.parametrize(

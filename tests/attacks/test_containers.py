@@ -1,0 +1,236 @@
+"""What a submitter tries to get of the host through a container: against the strict policy, and against a usual one."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipc.errors import InvalidSpec, JobError, PolicyRefused
+from ipc.settings import ContainerRules
+from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.engine import BASE_IMAGE, TestEngine
+from workers.docker import host_paths, policy
+from workers.docker.flags import translate
+from workers.output import OutputWriter
+from workers.output_follower import OutputFollower
+
+#: Root on the host by another name; each is refused unless the administrator names it.
+ROOT_BY_ANOTHER_NAME: list[dict[str, Any]] = [
+    {"privileged": True},
+    {"--privileged": True},
+    {"PRIVILEGED": "true"},
+    {"privileged": ["false", "true"]},
+    {"device": "/dev/mem"},
+    {"device": "/dev/../dev/mem"},
+    {"device": "/dev/kmsg:/dev/null:r"},
+    {"device-cgroup-rule": "b *:* rwm"},
+    {"device_cgroup_rule": ["a *:* rwm"]},
+    {"pid": "host"},
+    {"pid": "container:other"},
+    {"ipc": "host"},
+    {"uts": "host"},
+    {"userns": "host"},
+    {"cgroupns": "host"},
+    {"cgroup-parent": "/"},
+    {"net": "host"},
+    {"network": ["none", "host"]},
+    {"network": "container:other"},
+    {"network": "name=host"},
+    {"cap-add": "ALL"},
+    {"cap_add": ["CAP_SYS_ADMIN"]},
+    {"security-opt": "seccomp=unconfined"},
+    {"security-opt": ["no-new-privileges", "apparmor=unconfined"]},
+    {"security-opt": "systempaths=unconfined"},
+    {"volumes-from": "other"},
+    {"volume": "/:/host"},
+    {"v": "/:/host:ro"},
+    {"volume": "/etc/../:/host"},
+    {"volume": "//:/host"},
+    {"volume": "/var/run/docker.sock:/docker.sock"},
+    {"volume": "/run:/x"},
+    {"mount": "type=bind,source=/,target=/host"},
+    {"mount": "type=bind,target=/host,src=/,bind-propagation=rshared"},
+    {"mount": "type=volume,target=/host,volume-driver=local"},
+    {"mount": "type=volume,target=/host,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/"},
+    {"volume": "other:/data"},
+    {"volume-driver": "local"},
+    {"group-add": "docker"},
+    {"runtime": "sysbox"},
+    {"sysctl": "kernel.core_pattern=|/x"},
+    {"oom-score-adj": -1000},
+    {"publish": "22:22"},
+    {"label": "com.centurylinklabs.watchtower.enable=true"},
+    {"env": "AWS_SECRET_ACCESS_KEY"},
+    {"env": ["A=1", "LAUNCHD_API_KEY"]},
+    {"env-file": "/root/.env"},
+    {"env-file": "/proc/1/environ"},
+    {"label-file": "/etc/shadow"},
+    {"cidfile": "/etc/cron.d/x"},
+    {"log-driver": "syslog"},
+    {"log-opt": "path=/etc/x"},
+    {"restart": "always"},
+    {"gpus": "all"},
+    {"user": "root"},
+    {"no-such-flag": "x"},
+    {"": "x"},
+]
+
+
+def _refused(args: dict[str, Any], rules: ContainerRules) -> str | None:
+    """Return why a job with such arguments is refused, as the runner judges them."""
+    facts = policy.Facts(engine_sockets=host_paths.engine_sockets(None))
+    try:
+        request = host_paths.resolve(translate(args))
+    except InvalidSpec as error:
+        return error.message
+    return " ".join(policy.refusals(request, host_paths.resolve_rules(rules), facts)) or None
+
+
+@pytest.mark.parametrize("args", ROOT_BY_ANOTHER_NAME, ids=str)
+def test_the_strict_policy_gives_nothing_of_the_host(args: dict[str, Any]) -> None:
+    assert _refused(args, ContainerRules())
+
+
+@pytest.mark.parametrize("args", ROOT_BY_ANOTHER_NAME, ids=str)
+def test_what_is_granted_opens_nothing_else(args: dict[str, Any], tmp_path: Path) -> None:
+    rules = ContainerRules(
+        mounts=(f"{tmp_path}:rw",), devices=("/dev/fuse",), networks=("bridge", "none", "jobs-*"), users=("1000",),
+        capabilities=("SYS_PTRACE",), volumes=("cache-*",), flags=("ulimit", "ipc=shareable", "hostname"),
+    )  # fmt: skip
+
+    assert _refused(args, rules)
+
+
+# -- paths
+
+
+def _tree(directory: Path) -> tuple[Path, Path]:
+    """Make a directory of data with links out of it, and something secret beside it."""
+    data, secret = directory / "data", directory / "secret"
+    data.mkdir()
+    secret.mkdir()
+    (secret / "key").write_text("s3cret")
+    (data / "link").symlink_to(secret)
+    (data / "up").symlink_to("..")
+    (data / "relative").symlink_to("../secret/key")
+    (data / "chain").symlink_to("link")
+    return data, secret
+
+
+@pytest.mark.parametrize("name", ["link", "link/", "link/key", "up", "up/secret", "relative", "chain", "./link"])
+@pytest.mark.parametrize("mode", ["", ":rw"])
+def test_links_lead_out_of_no_granted_directory(tmp_path: Path, name: str, mode: str) -> None:
+    data, _ = _tree(tmp_path)
+
+    refused = _refused({"volume": f"{data}/{name}:/x:ro"}, ContainerRules(mounts=(f"{data}{mode}",)))
+
+    assert refused is not None
+    assert "is not granted" in refused
+
+
+def test_a_directory_that_a_job_can_exchange_for_a_link_is_mounted_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    data, _ = _tree(tmp_path)
+    (data / "inner").mkdir()
+    rules = ContainerRules(mounts=(f"{data}:rw",))
+
+    assert "mount" in (_refused({"volume": f"{data}/inner:/x"}, rules) or "")
+    assert _refused({"volume": f"{data}:/x"}, rules) is None
+
+
+def test_a_socket_of_the_engine_is_found_by_where_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "engine.sock"
+    (tmp_path / "link").symlink_to(path)
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(path))
+        facts = policy.Facts(engine_sockets=host_paths.engine_sockets(str(tmp_path / "link")))
+        rules = ContainerRules(mounts=(str(tmp_path),))
+        for source in (path, tmp_path, tmp_path / "link"):
+            request = host_paths.resolve(translate({"volume": f"{source}:/x:ro"}))
+            assert "makes a job root" in " ".join(policy.refusals(request, rules, facts))
+
+
+# -- the same on a real engine
+
+
+@pytest.fixture
+def make_job(tmp_path: Path, engine: TestEngine) -> Iterator[Callable[..., Job]]:
+    def make(script: str, rules: ContainerRules, image: str = BASE_IMAGE, **args: Any) -> Job:
+        return Job(
+            tmp_path / "state" / "jobs" / NAME,
+            resource="local-container",
+            command=("sh", "-c", script),
+            engine=engine.address,
+            containers=rules,
+            image=image,
+            knobs=args,
+        )
+
+    yield make
+    engine.remove_containers()
+
+
+def _run(job: Job) -> str:
+    """Run a job to its end and return its output."""
+    runner, handle = job.submit()
+    follower = OutputFollower(runner, handle, OutputWriter(job.directory, job.jobs))
+    follower.start()
+    wait_for_end(runner, handle)
+    assert follower.finish(20)
+    return job.text()
+
+
+@pytest.mark.engine
+def test_a_link_that_is_set_after_the_first_look_is_seen_at_the_submission(
+    make_job: Callable[..., Job], tmp_path: Path, engine: TestEngine
+) -> None:
+    data, secret = _tree(tmp_path)
+    (data / "set").mkdir()
+    job = make_job("cat /x/key", ContainerRules(mounts=(str(data),)), volume=f"{data}/set:/x:ro")
+    runner = job.runner()
+    runner.validate()
+    (data / "set").rmdir()
+    (data / "set").symlink_to(secret)
+
+    with pytest.raises(PolicyRefused, match=r"set \(which is .*secret\) is not granted"):
+        runner.submit(job.launch)
+    assert engine.containers() == {}
+
+
+@pytest.mark.engine
+def test_a_granted_mount_to_be_read_is_not_written_to(make_job: Callable[..., Job], tmp_path: Path) -> None:
+    data, _ = _tree(tmp_path)
+    rules = ContainerRules(mounts=(str(data),))
+
+    text = _run(make_job("touch /x/new || echo refused; cat /x/link/key || echo no", rules, volume=f"{data}:/x:ro"))
+
+    assert text.splitlines()[-1:] == ["no"]
+    assert "refused" in text
+    assert not (data / "new").exists()
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    "image", ["--privileged", "-v/:/host", f"{BASE_IMAGE} --privileged", "a;reboot", "../../etc", "$(id)", "a\nb"]
+)
+def test_a_name_of_an_image_is_no_option(make_job: Callable[..., Job], engine: TestEngine, image: str) -> None:
+    with pytest.raises(JobError, match="is no name of a container image"):
+        make_job("true", ContainerRules(), image).submit()
+    assert engine.containers() == {}
+
+
+@pytest.mark.engine
+def test_a_container_has_no_more_than_dockers_own_rights(make_job: Callable[..., Job]) -> None:
+    script = "grep -E 'CapEff|Seccomp:' /proc/self/status; ls /dev | wc -l; ls /run 2>/dev/null; echo $SECRET"
+    os.environ["SECRET"] = "s3cret"
+    try:
+        lines = _run(make_job(script, ContainerRules(), env="A=${SECRET}")).split()
+    finally:
+        del os.environ["SECRET"]
+
+    rights = int(lines[1], 16)
+    assert not rights & 1 << 21, "the right to administer the system"
+    assert "s3cret" not in lines
