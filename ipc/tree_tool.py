@@ -9,6 +9,7 @@ it follows no link, and what it makes of an archive stays in the directory.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import secrets
@@ -206,8 +207,9 @@ def _remove_directory(top: int, name: str) -> None:
     try:
         os.rmdir(name, dir_fd=top)
     except OSError:
-        # Not empty, most likely. Its owner may look into it after a change of its mode.
-        _make_accessible(name, top)
+        # Not empty, most likely. Its owner may look into it after a change of its mode, and no other user works in it.
+        if not _make_accessible(name, top):
+            raise PermissionError(errno.EPERM, "it belongs to another user") from None
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
         try:
             _empty_into(top, inner)
@@ -227,9 +229,13 @@ def _empty_into(top: int, directory: int) -> None:
                 os.unlink(entry.name, dir_fd=directory)
 
 
-def _make_accessible(name: str, directory: int) -> None:
-    with suppress(OSError):
-        os.chmod(name, 0o700, dir_fd=directory)
+def _make_accessible(name: str, directory: int) -> bool:
+    """Make a directory one that can be looked into and moved; return whether it is this process's user's."""
+    is_ours = os.stat(name, dir_fd=directory, follow_symlinks=False).st_uid == os.geteuid()
+    if is_ours:
+        with suppress(OSError):
+            os.chmod(name, 0o700, dir_fd=directory)
+    return is_ours
 
 
 # -- the program

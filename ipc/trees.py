@@ -59,6 +59,19 @@ def start_tool(
     )
 
 
+def end_processes(user: JobUser) -> str | None:
+    """Kill all processes of a user who belongs to one job; return why that was not possible, or None.
+
+    Raises:
+        OSError: the host cannot start what does it.
+    """
+    try:
+        with _opened("/") as root:
+            return _run("end", root, user)
+    except subprocess.TimeoutExpired as error:
+        return f"it was not done after {error.timeout:g} s"
+
+
 def remove_job_directory(path: str, users: Container[int]) -> str | None:
     """Remove a job's directory, which is this process's user's; return why something is left, or None.
 

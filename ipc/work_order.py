@@ -39,6 +39,11 @@ class JobUser(msgspec.Struct, frozen=True):
     temporary: str | None = None
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is a number out of a range, and so belongs to one job alone."""
+        return self.name is None
+
+    @property
     def login(self) -> str:
         """What ``USER`` and ``LOGNAME`` say."""
         return self.name or f"job-{self.uid}"
@@ -85,7 +90,7 @@ def write_order(order: WorkOrder) -> None:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=jobs)
         # A job of another user passes through it to its working directory, and can read nothing on the way.
-        os.chmod(name, PASSABLE if order.user else 0o700, dir_fd=jobs)
+        os.chmod(name, PASSABLE if order.user or order.fetch_user else 0o700, dir_fd=jobs)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with os.fdopen(os.open(f"{name}/{_NEW_ORDER_FILE}", flags, 0o600, dir_fd=jobs), "wb") as file:
             file.write(msgspec.json.encode(order))

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.attacks.conftest import NUMBERS
@@ -115,6 +116,18 @@ def test_what_the_journal_has_forgotten_is_seen_on_the_disk_and_in_the_processes
 
     assert over.state == "FINISHED"
     assert output(host, again).strip() != first
+
+
+def test_nothing_of_a_jobs_user_outlives_the_job(host: Testbed) -> None:
+    # Out of the session, the parent, the environment and the directory: what a shim could know it by.
+    away = "cd / && exec env -i setsid sh -c '(sleep 300 >/dev/null 2>&1 &)' >/dev/null 2>&1"
+    host.start_agent()
+
+    item = host.push("sh", "-c", f"id -u; ({away}) & sleep 1")
+
+    host.wait_over([item])
+    number = int(output(host, item))
+    assert [process.pid for process in psutil.process_iter() if number in process.uids()] == []
 
 
 def test_a_number_comes_again_only_when_its_files_and_processes_are_gone(host: Testbed) -> None:

@@ -145,7 +145,7 @@ def test_a_repository_deeper_than_any_project_is_refused_in_a_sentence(host: Tes
     [over] = host.wait_over([launch(host, origin, "true")])
 
     assert over.state == "FAILED"
-    assert f"it has directories more than {MAX_DEPTH} deep" in (over.error or "")
+    assert f"it has directories more than {MAX_DEPTH} deep" in host.job(over.id)["message"]
 
 
 DEEP = f"""

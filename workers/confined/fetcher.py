@@ -17,7 +17,7 @@ from typing import NoReturn
 import msgspec
 from setproctitle import setproctitle
 
-from ipc.errors import ErrorReport, JobError
+from ipc.errors import ErrorReport, HostError, InvalidSpec, JobCancelled, JobError, PolicyRefused, SourceError
 from ipc.messages import Event, PhaseChanged, WarningRaised
 from ipc.states import JobState
 from ipc.work_order import FETCH_DIRECTORY, JobUser
@@ -77,16 +77,11 @@ class FetcherLost(Exception):
     """The process that fetched died without a word about how it went."""
 
 
-class _FetchFailed(JobError):
-    """What the fetching process reported, as it reported it."""
-
-    def __init__(self, failure: _NotFetched) -> None:
-        super().__init__(failure.report.message, hint=failure.report.hint, detail=failure.detail)
-        self._report = failure.report
-
-    def report(self) -> ErrorReport:
-        """Return the error as data."""
-        return self._report
+def _as_raised(failure: _NotFetched) -> JobError:
+    """Return the error that the fetching process reported: one of those that a source raises."""
+    kinds = {kind.__name__: kind for kind in (SourceError, PolicyRefused, InvalidSpec, HostError, JobCancelled)}
+    kind = kinds.get(failure.report.kind, SourceError)
+    return kind(failure.report.message, hint=failure.report.hint, detail=failure.detail)
 
 
 def fetch(context: JobContext, source: Source) -> Project:
@@ -131,7 +126,7 @@ class _Fetcher:
                     case _Fetched(entry_point):
                         return entry_point
                     case _NotFetched():
-                        raise _FetchFailed(line)
+                        raise _as_raised(line)
                     case _Refused(number, strerror):
                         raise OSError(number, strerror)
             raise FetcherLost("the process that fetched the job's source died without a word")

@@ -15,10 +15,11 @@ from typing import ClassVar
 
 from ipc import job_files
 from ipc.boot_clock import BootClock, boot_id
-from ipc.errors import InvalidSpec, SubmitError
+from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.states import JobState
 from ipc.targets import LOCAL_PROCESS
+from ipc.trees import end_processes
 from ipc.work_order import JobUser, WorkOrder
 from workers import processes
 from workers.job_environment import JOB_NAME_VARIABLE
@@ -223,6 +224,15 @@ class LocalProcessRunner(Runner):
         if self._pidfd is None and shim is not None:
             self._pidfd = processes.open_pidfd(shim)
         return self._pidfd
+
+    def delete(self, handle: Handle) -> None:  # noqa: ARG002 (the user's number says whose they are)
+        """End what is left of an ended job whose user is its own, also what got away from its shim."""
+        user = self._order.user
+        if user is None or not user.is_number:
+            return
+        problem = end_processes(user)
+        if problem is not None:
+            raise RunnerUnavailable(f"Processes of the user {user.login} may be left: {problem}.")
 
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
         """Tell the shim to stop the job; one that has not started the command yet does not start it."""

@@ -2,12 +2,12 @@
 
 import fcntl
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ipc.trees import remove_job_directory, remove_tree
 from launchd.agent.control.client import SOCKET_NAME
 from launchd.config import default_state_dir
 from launchd.config.loader import MAX_SOCKET_PATH
@@ -46,7 +46,10 @@ def socket_dir(state_dir: Path) -> Path:
 def _remove_old(parent: Path) -> None:
     for directory in sorted(parent.iterdir())[: -KEPT_DIRECTORIES + 1]:
         if not _is_in_use(directory):
-            shutil.rmtree(directory, ignore_errors=True)
+            # Not `shutil.rmtree`: it recurses, and a job may have made any number of nested directories.
+            for job in (directory / "jobs").glob("*"):
+                remove_job_directory(str(job), ())
+            remove_tree(directory)
 
 
 def _is_in_use(directory: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import psutil
 
+from ipc.directories import PASSABLE
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
@@ -42,6 +43,9 @@ class Job:
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
+        if self.user is not None:
+            os.chown(self.work, self.user.uid, self.user.gid)
+            self.directory.chmod(PASSABLE)
 
     @property
     def work(self) -> Path:

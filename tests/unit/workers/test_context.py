@@ -1,6 +1,6 @@
 """What a job's phases hear of the supervisor: one signal, which stops the job or has the worker leave."""
 
-import select
+from multiprocessing import connection
 
 import pytest
 
@@ -44,11 +44,11 @@ def test_a_detach_is_no_stop_even_after_one(before: tuple[StopSignal, ...], cont
 
 @pytest.mark.parametrize("signal", [STOP, DETACH], ids=["stop", "detach"])
 def test_a_signal_wakes_the_thread_that_waits(signal: StopSignal | DetachSignal, context: JobContext) -> None:
-    assert select.select([context.signal_fileno()], [], [], 0)[0] == []
+    assert connection.wait([context.signal_fileno()], 0) == []
 
     context.interrupt(signal)
 
-    assert select.select([context.signal_fileno()], [], [], 5)[0] == [context.signal_fileno()]
+    assert connection.wait([context.signal_fileno()], 5) == [context.signal_fileno()]
 
 
 def test_a_failures_detail_lies_in_the_jobs_directory(context: JobContext, heard: Heard) -> None:
