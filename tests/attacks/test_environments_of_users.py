@@ -1,6 +1,7 @@
 """Environments on a host whose agent is root and whose jobs have users of their own, from the push to the end."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def run(host: Testbed, origin: Origin, files: dict[str, str], module: str) -> li
     """Run a job with ``files`` that says whose ``module`` it has; return its words."""
     shutil.rmtree(origin.path / "lib", ignore_errors=True)
     write_files(origin.path, files)
-    origin.commit(PRINT.format(module))
+    # No two commits are the same.
+    origin.commit(f"{PRINT.format(module)}  # {time.monotonic_ns()}")
     item = host.push("python", "main.py", git={"repo": f"file://{origin.path}", "version": "main"})
     [over] = host.wait_over([item], timeout=200)
     assert over.state == "FINISHED", over

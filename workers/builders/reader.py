@@ -1,9 +1,10 @@
 """Reads a project's requirements as the user whose files they are: links in a project lead where that user may go.
 
-Owns the process that reads, a fork of the worker; it is given nothing but the directory.
+Owns the process that reads, a fork of the worker with limits: a project can cost its parser any time and memory.
 """
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -16,11 +17,12 @@ import msgspec
 
 from ipc.errors import BuildError
 from ipc.work_order import JobUser
-from workers.builders.requirements import Requirements, find_requirements
+from workers.builders.requirements import FILES, Requirements, find_requirements
 from workers.context import JobContext
 
-#: No project needs longer to be read than this, in seconds.
-_LIMIT_SECONDS = 30.0
+#: No project needs more to be read: seconds, and bytes beside those that it shares with the worker.
+_LIMIT_SECONDS = 30
+_LIMIT_BYTES = 512 << 20
 _READ_BYTES = 64 * 1024
 
 
@@ -43,10 +45,9 @@ def read_requirements(project: Path, context: JobContext) -> Requirements | None
         BuildError: they cannot be read.
         JobCancelled: the job was stopped meanwhile.
     """
-    user = context.order.user
-    if user is None:
-        return find_requirements(project)
-    match _ask(lambda: _answer(project), user, context):
+    if not any(os.path.lexists(project / name) for name in FILES):
+        return None
+    match _ask(lambda: _answer(project), context):
         case _Found(requirements):
             return requirements
         case _Unreadable(message, hint):
@@ -60,19 +61,20 @@ def _answer(project: Path) -> bytes:
         return msgspec.json.encode(_Unreadable(error.message, error.hint))
 
 
-def _ask(question: Callable[[], bytes], user: JobUser, context: JobContext) -> _Found | _Unreadable:
-    """Return the answer of a process of ``user`` to ``question``."""
+def _ask(question: Callable[[], bytes], context: JobContext) -> _Found | _Unreadable:
+    """Return the answer of a process of the job's user to ``question``."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _answer_and_exit(question, user, writer)
+        _answer_and_exit(question, context.order.user, writer)
     os.close(writer)
     try:
         return _decoder.decode(_read(reader, context))
     except msgspec.DecodeError as error:
         raise BuildError(
-            "The project's requirements could not be read.",
-            hint="See whether this host is out of memory, then launch the job again.",
+            f"The project's requirements could not be read with {_LIMIT_BYTES >> 20} MiB of memory in "
+            f"{_LIMIT_SECONDS} s.",
+            hint="Correct or shorten them.",
         ) from error
     finally:
         os.close(reader)
@@ -94,13 +96,20 @@ def _read(reader: int, context: JobContext) -> bytes:
     return data
 
 
-def _answer_and_exit(question: Callable[[], bytes], user: JobUser, writer: int) -> NoReturn:
+def _answer_and_exit(question: Callable[[], bytes], user: JobUser | None, writer: int) -> NoReturn:
     # Nothing may reach the worker's code further up this stack; an answer that is missing says enough.
     with suppress(BaseException):
-        os.setgroups([])
-        os.setresgid(user.gid, user.gid, user.gid)
-        # What this process remembers of the worker stays its own: after this none but root may look into it.
-        os.setresuid(user.uid, user.uid, user.uid)
+        resource.setrlimit(resource.RLIMIT_CPU, (_LIMIT_SECONDS, _LIMIT_SECONDS))
+        resource.setrlimit(resource.RLIMIT_DATA, (_LIMIT_BYTES, _LIMIT_BYTES))
+        if user is not None:
+            _become(user)
         with os.fdopen(writer, "wb") as answer:
             answer.write(question())
     os._exit(0)
+
+
+def _become(user: JobUser) -> None:
+    os.setgroups([])
+    os.setresgid(user.gid, user.gid, user.gid)
+    # What this process remembers of the worker stays its own: after this none but root may look into it.
+    os.setresuid(user.uid, user.uid, user.uid)

@@ -19,6 +19,8 @@ from workers.builders.requirement_lines import Listing, NeedsProject, listed, lo
 REQUIREMENTS_FILE = "requirements.txt"
 PROJECT_FILE = "pyproject.toml"
 FROZEN_FILE = "requirements.frozen.txt"
+#: Where requirements may stand.
+FILES = (REQUIREMENTS_FILE, PROJECT_FILE, FROZEN_FILE)
 UV_FILE = "uv.toml"
 
 #: Beyond these sizes no project is asked for its requirements line by line.

@@ -95,7 +95,8 @@ class SharedEnvironments:
                     raise build_error(origin, error) from error
                 _compile(workshop, self._python, target)
             # uv's, which all may write; nothing is installed here again.
-            (target / ".lock").unlink(missing_ok=True)
+            with suppress(OSError):
+                (target / ".lock").unlink()
             self._check(target)
 
         return self._entry(wheels, make)

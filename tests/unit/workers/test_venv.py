@@ -124,6 +124,7 @@ def test_uv_builds_an_environment_in_which_the_job_runs(make_job: JobMaker) -> N
     )
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("without_uv")
 def test_pip_builds_one_where_there_is_no_uv(make_job: JobMaker) -> None:
     build = VenvBuilder().build(*make_job("tiny==1\n"))
@@ -131,6 +132,7 @@ def test_pip_builds_one_where_there_is_no_uv(make_job: JobMaker) -> None:
     assert output_of(build, "tiny") == "tiny 1"
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("without_uv")
 def test_the_modules_of_the_project_are_nothing_to_pip(make_job: JobMaker) -> None:
     project, context = make_job()
