@@ -63,14 +63,32 @@ class VenvConfig(msgspec.Struct, frozen=True):
     python: str | None = None
 
 
+class UserNumbers(msgspec.Struct, frozen=True):
+    """Numbers of users and groups, ``first`` to ``last``, that belong to the jobs of one agent and to nothing else."""
+
+    first: int
+    last: int
+
+    @property
+    def numbers(self) -> range:
+        """The numbers themselves."""
+        return range(self.first, self.last + 1)
+
+
 class PolicyRules(msgspec.Struct, frozen=True):
     """``launchd.policy`` for one queue: what submitters may ask of this host.
 
-    The defaults are strict; the administrator opens what the host needs. ``run_as_user`` of None is the agent's user.
+    The defaults are strict; the administrator opens what the host needs. ``run_as_user`` is one user for all jobs,
+    ``run_as_users`` the numbers of which each job gets its own; with neither jobs run as the agent's user, which may
+    be root only with ``allow_root_jobs``. ``git_credentials`` of None is yes where jobs run as the agent's user, who
+    can read these anyway, and no where they do not.
     """
 
     resources: tuple[str, ...] = (LOCAL_PROCESS,)
     run_as_user: str | None = None
+    run_as_users: UserNumbers | None = None
+    allow_root_jobs: bool = False
+    git_credentials: bool | None = None
     allow_local_git: bool = False
     git_transports: tuple[str, ...] = ("https", "ssh")
     allow_venv: bool = True

@@ -16,6 +16,10 @@ from ipc.run_spec import RunSpec
 from ipc.settings import JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 
 ORDER_FILE = "job.json"
+
+#: In a job's directory: where its source is fetched, which no process of the job can read.
+FETCH_DIRECTORY = "fetch"
+
 _NEW_ORDER_FILE = ".job.json.new"
 
 

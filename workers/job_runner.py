@@ -6,7 +6,6 @@ workload name on disk. Knows no kind of source, builder or runner.
 
 import errno
 import logging
-import shutil
 import time
 from collections.abc import Callable
 from multiprocessing import connection
@@ -21,6 +20,8 @@ from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import Finished, Submitted, Submitting
 from ipc.states import TERMINAL_STATES, JobState
 from workers.builders import Build, load_builder
+from workers.confined.directories import make_directories
+from workers.confined.fetcher import fetch
 from workers.context import JobContext
 from workers.control_thread import ControlThread
 from workers.job_environment import job_environment
@@ -112,20 +113,29 @@ class JobRunner:
         return handle
 
     def _launch(self) -> Handle:
+        self._require_user()
         project = self._fetch()
         build = self._build(project)
         hit("worker.built")
         launch = self._launch_request(project, build)
         return self._submit(launch)
 
+    def _require_user(self) -> None:
+        """Refuse a work order that says less than the policy: an earlier version of the agent wrote it."""
+        rules = self._context.order.policy
+        if self._context.order.user is None and (rules.run_as_user or rules.run_as_users):
+            raise HostError(
+                "The job was claimed by an earlier version of this agent, which gave it no user of its own, and "
+                "nothing of it runs.",
+                hint="Launch it again.",
+            )
+
     def _fetch(self) -> Project:
         self._enter(JobState.FETCHING)
         self._runner.validate()
         source = load_source(self._context.order.spec)
-        # An earlier worker may have left half of it.
-        shutil.rmtree(self._context.work, ignore_errors=True)
-        self._context.work.mkdir(mode=0o755)
-        project = source.fetch(self._context)
+        make_directories(self._context.order, lambda problem: self._context.warn(problem, "agent"))
+        project = Project(self._context.work) if source is None else fetch(self._context, source)
         hit("worker.fetched")
         return project
 

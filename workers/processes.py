@@ -18,6 +18,7 @@ from ipc.boot_clock import boot_id
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
+_PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -164,6 +165,11 @@ def die_with_parent() -> None:
 def wake_without_parent() -> None:
     """Ask the kernel to continue this process, should it be stopped, when its parent ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)
+
+
+def forbid_new_privileges() -> None:
+    """Let neither this process nor one that it starts gain rights from a set-uid program, for good."""
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def adopt_orphans() -> None:

@@ -80,6 +80,12 @@ class Acknowledged(msgspec.Struct, frozen=True):
     refusal: str | None = None
 
 
+class UsersFree(msgspec.Struct, frozen=True):
+    """Of these numbers of users, which belonged to jobs, nothing is left on this host."""
+
+    numbers: tuple[int, ...]
+
+
 class Delivered(msgspec.Struct, frozen=True):
     """The queue server has what these rows of the outbox say."""
 
@@ -151,7 +157,9 @@ ItemEvent = Claimed | StopRequested | ItemsUnknown | Acknowledged | Delivered | 
 #: How the agent stands with the queue server.
 LinkEvent = Registered | RegistrationRefused | RegistrationLost | QueueError | ServerContact
 
-Event = ItemEvent | LinkEvent | WorkerSpawned | WorkerSpawnFailed | ControlRequest | SignalReceived | ThreadDied
+Event = (
+    ItemEvent | LinkEvent | WorkerSpawned | WorkerSpawnFailed | ControlRequest | SignalReceived | UsersFree | ThreadDied
+)
 
 
 class EventQueue:

@@ -37,6 +37,7 @@ from launchd.agent.item_settlement import ItemSettlement
 from launchd.agent.job_ends import JobEnds
 from launchd.agent.job_record import JobRecord, fail, finish, restart, transition
 from launchd.agent.job_table import ActiveJob, JobTable
+from launchd.agent.job_users import JobUsers
 from launchd.agent.journal import Journal, JournalError
 from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
@@ -62,9 +63,12 @@ class JobController:
         outbox: JobReports,
         context: AgentContext,
         keys: SubmitterKeys,
+        users: JobUsers | None = None,
         clock: Clock | None = None,
     ) -> None:
         clock = clock or SystemClock()
+        #: Whom jobs run as: which numbers are given out.
+        self.users = users or JobUsers()
         records = RecordWriter(journal, table, outbox, self._fail_unexpectedly)
         self._journal = journal
         self._table = table
@@ -73,7 +77,7 @@ class JobController:
         self._keys = keys
         self._clock = clock
         self._records = records
-        self._assignment = WorkerAssignment(records, table, pool, keys, clock)
+        self._assignment = WorkerAssignment(records, table, pool, keys, self.users, clock)
         self._ends = JobEnds(records, journal, table, pool, keys, context, clock)
         self._settlement = ItemSettlement(records, journal, table, outbox, self._assignment, self._ends, clock)
 
@@ -90,6 +94,10 @@ class JobController:
     def counters(self) -> Counter[str]:
         """What happened since the start of the agent, for ``launchd status``."""
         return self._ends.counters
+
+    def take_dropped(self) -> list[JobRecord]:
+        """Return the jobs that were dropped since the last call and have no worker any more."""
+        return self._ends.take_dropped()
 
     # -- after a start of the agent
 

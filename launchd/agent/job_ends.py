@@ -47,6 +47,7 @@ class JobEnds:
         self._pool = pool
         self._keys = keys
         self._clock = clock
+        self._dropped: list[JobRecord] = []
 
     def finish(self, job: JobRecord) -> None:
         """End ``job``, which is in a terminal state: the queue server is told until it knows."""
@@ -80,9 +81,20 @@ class JobEnds:
         self._journal.forget(job.item_id)
         self._table.remove(job.item_id)
         self.forget_key(job)
+        self._dropped.append(job)
         worker = self._pool.worker_of(job.item_id)
         if worker is not None:
             worker.kill("its item is not this agent's")
+
+    def take_dropped(self) -> list[JobRecord]:
+        """Return the jobs that were dropped since the last call and have no worker any more.
+
+        Where an item is a job again, its directory is in use.
+        """
+        waiting = [job for job in self._dropped if self._pool.worker_of(job.item_id) is not None]
+        ready = [job for job in self._dropped if job not in waiting and self._journal.job(job.item_id) is None]
+        self._dropped = waiting
+        return ready
 
     def send_again(self, job: JobRecord) -> None:
         """Tell the queue server the outcome of a job that is over once more, under the lease in ``job``."""

@@ -30,7 +30,9 @@ class JobRecord(msgspec.Struct, frozen=True):
     is in the journal before the queue server sees it. ``recorded`` says that the workload may exist outside;
     ``acknowledged`` that the queue server confirmed the item as this agent's; ``losses`` counts the workers that died
     over this job in a row. ``stop_reason`` is set once the job is to be stopped, ``failure`` where it fails once its
-    workload has been stopped. ``raw_spec`` is empty where only the work order of the job was left.
+    workload has been stopped. ``raw_spec`` is empty where only the work order of the job was left. ``user`` and
+    ``fetch_user`` are the numbers of the users that the job and what fetches its source run as, None where these are
+    not out of a range.
     """
 
     item_id: str
@@ -55,6 +57,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     message: str | None = None
     stage: str | None = None
     result: ExitResult | None = None
+    user: int | None = None
+    fetch_user: int | None = None
 
     @property
     def is_over(self) -> bool:

@@ -70,6 +70,11 @@ AND CASE WHEN json_valid(body) THEN json_extract(body, '$.report.lease') = ? END
 """
 _SET_REFUSED = "UPDATE outbox SET refused_at = ?, reason = ? WHERE id = ?"
 
+_USER_NUMBERS = """
+SELECT json_extract(record, '$.user'), json_extract(record, '$.fetch_user')
+FROM (SELECT record FROM jobs UNION ALL SELECT record FROM unreadable_jobs) WHERE json_valid(record)
+"""
+
 _SET_ASIDE = "INSERT OR REPLACE INTO unreadable_jobs SELECT item_id, record, ? FROM jobs WHERE item_id = ?"
 
 #: The journal's name in the state directory.
@@ -100,6 +105,14 @@ class Delivery(msgspec.Struct, frozen=True):
     kind: str
     body: str
     created_at: float
+
+
+class EndedJob(msgspec.Struct, frozen=True):
+    """A job that is over: the workload names of its attempts, and the numbers of the users that belong to it."""
+
+    item_id: str
+    names: tuple[str, ...]
+    users: tuple[int, ...]
 
 
 class RefusedDelivery(msgspec.Struct, frozen=True):
@@ -190,20 +203,22 @@ class Journal:
         """Return the ``limit`` jobs that ended last, the latest first."""
         return self._jobs("SELECT item_id, record FROM jobs WHERE over = 1 ORDER BY number DESC LIMIT ?", limit)
 
-    def ended_before_last(self, keep: int, limit: int) -> dict[str, tuple[str, ...]]:
-        """Return at most ``limit`` jobs that are over, without the ``keep`` that ended last.
-
-        Each is given by its item id, with the workload names of all its attempts.
-        """
+    def ended_before_last(self, keep: int, limit: int) -> list["EndedJob"]:
+        """Return at most ``limit`` jobs that are over, without the ``keep`` that ended last."""
         # Not whole records: what many of them take is memory that the process keeps.
         rows = self._rows(
-            "SELECT item_id, json_extract(record, '$.name'), json_extract(record, '$.attempt') FROM jobs"
+            "SELECT item_id, json_extract(record, '$.name'), json_extract(record, '$.attempt'),"
+            " json_extract(record, '$.user'), json_extract(record, '$.fetch_user') FROM jobs"
             " WHERE over = 1 AND CASE WHEN json_valid(record) THEN json_type(record, '$.name') = 'text' END"
             " ORDER BY number DESC LIMIT ? OFFSET ?",
             limit,
             keep,
         )
-        return {item_id: attempt_names(name, attempt) for item_id, name, attempt in rows}
+        return [EndedJob(item, attempt_names(name, attempt), _given(numbers)) for item, name, attempt, *numbers in rows]
+
+    def user_numbers(self) -> set[int]:
+        """Return the numbers of the users of all jobs, over or not, also of those whose records were set aside."""
+        return {number for row in self._rows(_USER_NUMBERS) for number in _given(row)}
 
     def unreadable_jobs(self) -> list[str]:
         """Return the items whose records could not be read and were set aside."""
@@ -383,6 +398,11 @@ class Journal:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _given(numbers: Iterable[object]) -> tuple[int, ...]:
+    # A record of another version may hold anything.
+    return tuple(number for number in numbers if type(number) is int)
 
 
 def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:

@@ -24,7 +24,7 @@ from ipc.failpoints import hit
 from ipc.handles import attempt_names
 from launchd.agent.agent_registration import AgentRegistration
 from launchd.agent.barrier import Barrier
-from launchd.agent.cleanup import remove_directories
+from launchd.agent.cleanup import Cleanup, OldJob
 from launchd.agent.control.client import ControlError
 from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.control.server import ControlServer
@@ -48,12 +48,14 @@ from launchd.agent.events import (
     StopRequested,
     ThreadDied,
     Undeliverable,
+    UsersFree,
     WorkerSpawned,
     WorkerSpawnFailed,
 )
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
+from launchd.agent.job_users import JobUsers, numbers_of, taken_numbers
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.health import ServerHealth
@@ -181,7 +183,9 @@ class Supervisor:
             self._outbox,
             AgentContext(config, server.base_url, config.entity or "", find_job_groups(config.launchd.jobs, state_dir)),
             SubmitterKeys(state_dir / "keys", api_key),
+            JobUsers(lambda: taken_numbers(self._journal, state_dir)),
         )
+        self._cleanup = Cleanup(state_dir, lambda numbers: events.put(UsersFree(numbers)))
         self._session = QueueServerSession(server, events, (api_key,))
         self._registration = AgentRegistration(
             self._session, self._controller, self._journal, self._table, self._outbox
@@ -217,6 +221,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
         self._controller.restore()
+        self._cleanup.resume()
         self._control.open()
         # The incarnation is on disk before the queue server knows it.
         self._journal.request_commit()
@@ -370,15 +375,23 @@ class Supervisor:
         return self._context.free_slots(self._table.count(schedulers), limit)
 
     def _clean_up(self) -> None:
-        old = self._journal.ended_before_last(self._config.launchd.jobs.keep_finished, FORGET_AT_ONCE)
-        for item_id in old:
-            self._journal.forget(item_id)
-        if old:
-            remove_directories([self._context.job_directory(name) for names in old.values() for name in names])
+        ended = self._journal.ended_before_last(self._context.jobs_to_keep(), FORGET_AT_ONCE)
+        for job in ended:
+            self._journal.forget(job.item_id)
+        dropped = self._controller.take_dropped()
+        self._cleanup.remove(
+            [
+                *(self._old_job(job.names, job.users) for job in ended),
+                *(self._old_job(attempt_names(job.name, job.attempt), numbers_of(job)) for job in dropped),
+            ]
+        )
         self._sweep_groups()
         # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
         # empties them.
         gc.collect()
+
+    def _old_job(self, names: tuple[str, ...], users: tuple[int, ...]) -> OldJob:
+        return OldJob(tuple(map(self._context.job_directory, names)), users)
 
     def _sweep_groups(self) -> None:
         """Remove the control groups of jobs that are over, and end what is left of earlier attempts."""
@@ -399,6 +412,8 @@ class Supervisor:
                 self._replies.append((reply, self._handler.answer(request)))
             case SignalReceived(number):
                 self._on_signal(number)
+            case UsersFree(numbers):
+                self._controller.users.release(numbers)
             case ThreadDied(thread, error):
                 raise AgentBroken(f"its thread {thread} died of {error}")
             case Registered() | RegistrationRefused() | RegistrationLost() | QueueError() | ServerContact():

@@ -10,12 +10,13 @@ from ipc.run_spec import RunSpec
 from ipc.settings import PolicyRules
 from ipc.states import JobState
 from ipc.targets import VENV, choose_builder
-from ipc.work_order import WorkOrder
+from ipc.work_order import FETCH_DIRECTORY, JobUser, WorkOrder
 from launchd.agent import policy
 from launchd.agent.job_groups import JobGroups
 from launchd.agent.job_record import JobRecord, job_directory
-from launchd.agent.job_users import named_user
+from launchd.agent.job_users import named_user, numbered_user
 from launchd.config import AgentConfig
+from launchd.config.job_users import spare_pairs
 from launchd.config.model import UNLIMITED
 
 #: With ``max_jobs: -1`` this many jobs are asked for at a time.
@@ -35,15 +36,22 @@ class AgentContext:
         self.state_dir = Path(config.launchd.state_dir)
         self.hostname = socket.gethostname()
 
+    def rules(self, queue: str) -> PolicyRules:
+        """Return the rules that hold for the jobs of ``queue``."""
+        return self.config.launchd.policy.for_queue(queue)
+
+    def jobs_to_keep(self) -> int:
+        """Return how many jobs that are over are kept: as configured, or fewer where the users of jobs are few."""
+        return min(self.config.launchd.jobs.keep_finished, spare_pairs(self.config))
+
     def refusal(self, spec: RunSpec, queue: str) -> str | None:
         """Return why the host's policy does not allow ``spec`` from ``queue``, or ``None``."""
-        settings = self.config.launchd
         return policy.refusal(
             spec.resource,
             bool(spec.overrides.entry_point) and not spec.runs_wandb_scheduler,
             spec.resource_args,
             spec.git.repo,
-            settings.policy.for_queue(queue),
+            self.rules(queue),
             self.config.secure_mode,
         )
 
@@ -67,7 +75,7 @@ class AgentContext:
     def work_order(self, job: JobRecord) -> WorkOrder:
         """Return the work order for ``job``."""
         settings = self.config.launchd
-        rules = settings.policy.for_queue(job.queue)
+        rules = self.rules(job.queue)
         return WorkOrder(
             name=job.name,
             item_id=job.item_id,
@@ -83,9 +91,19 @@ class AgentContext:
             venv=settings.venv,
             policy=rules,
             supervision=settings.supervision,
-            user=named_user(rules.run_as_user) if rules.run_as_user else None,
+            user=self._user(job, rules),
+            fetch_user=self._fetch_user(job),
             control_group=self.groups.group_of(job.name),
         )
+
+    def _user(self, job: JobRecord, rules: PolicyRules) -> JobUser | None:
+        if job.user is not None:
+            return numbered_user(job.user, self.job_directory(job.name))
+        return named_user(rules.run_as_user) if rules.run_as_user else None
+
+    def _fetch_user(self, job: JobRecord) -> JobUser | None:
+        directory = self.job_directory(job.name)
+        return None if job.fetch_user is None else numbered_user(job.fetch_user, f"{directory}/{FETCH_DIRECTORY}")
 
     def _builder(self, resource: str, rules: PolicyRules) -> str | None:
         builder = choose_builder(resource, self.config.builder.type)

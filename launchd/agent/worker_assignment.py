@@ -12,6 +12,7 @@ from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock
 from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import ActiveJob, JobTable
+from launchd.agent.job_users import JobUsers, NoNumberLeft
 from launchd.agent.ports import JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
@@ -29,6 +30,9 @@ LOSSES_TO_SET_ASIDE = 8
 #: Pause in seconds before a job that was set aside gets a worker again.
 SET_ASIDE_SECONDS = 300.0
 
+#: Pause in seconds before a job that waits for a user of its own is looked at again.
+NO_USER_SECONDS = 5.0
+
 #: Pause in seconds before a job whose directory cannot be written is given to a worker again.
 UNWRITABLE_DIRECTORY_SECONDS = 5.0
 
@@ -39,12 +43,19 @@ class WorkerAssignment:
     """Which job gets a worker when."""
 
     def __init__(
-        self, records: RecordWriter, table: JobTable, pool: JobWorkers, keys: SubmitterKeys, clock: Clock
+        self,
+        records: RecordWriter,
+        table: JobTable,
+        pool: JobWorkers,
+        keys: SubmitterKeys,
+        users: JobUsers,
+        clock: Clock,
     ) -> None:
         self._records = records
         self._table = table
         self._pool = pool
         self._keys = keys
+        self._users = users
         self._clock = clock
 
     def reassign(self, active: ActiveJob, job: JobRecord) -> None:
@@ -84,6 +95,12 @@ class WorkerAssignment:
         return is_waiting and self._pool.worker_of(active.job.item_id) is None
 
     def _assign(self, active: ActiveJob, context: AgentContext) -> None:
+        try:
+            self._give_users(active, context)
+        except NoNumberLeft as problem:
+            self._note_problem(active, str(problem))
+            active.assign_at = self._clock.monotonic() + NO_USER_SECONDS
+            return
         job = active.job
         is_rescue = job.may_exist_outside and job.losses >= LOSSES_TO_RESCUE
         if not is_rescue:
@@ -98,6 +115,12 @@ class WorkerAssignment:
                 # That of an earlier assignment will do; without one, a worker can only watch and stop.
                 is_rescue = not has_order(directory)
         self._send_assignment(active, context, is_rescue=is_rescue)
+
+    def _give_users(self, active: ActiveJob, context: AgentContext) -> None:
+        """Have the job's users in its record, which is on disk before a worker begins."""
+        job = self._users.with_numbers(active.job, context.rules(active.job.queue))
+        if job is not active.job:
+            self._records.save(job)
 
     def _send_assignment(self, active: ActiveJob, context: AgentContext, *, is_rescue: bool) -> None:
         job = active.job

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable
 
 import click
+import msgspec
 
 from launchd.agent.supervisor import CannotStart, run
 from launchd.cli.errors import report_errors
 from launchd.client.credentials import find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
-from launchd.config import ConfigError, Flags, LoadedConfig, load
+from launchd.config import ConfigError, Flags, LoadedConfig, check_job_users, load
 from launchd.daemon import logging as logs
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,13 @@ def agent(
 
 def _loader(path: str | None, flags: Flags) -> Callable[[], LoadedConfig]:
     environ = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
-    return lambda: load(path, environ, flags)
+
+    def read() -> LoadedConfig:
+        loaded = load(path, environ, flags)
+        warnings = check_job_users(loaded.config, os.geteuid())
+        return msgspec.structs.replace(loaded, warnings=(*loaded.warnings, *warnings))
+
+    return read
 
 
 def _open_log(loaded: LoadedConfig, log_file: str | None) -> None:

@@ -144,7 +144,12 @@ class LocalStack:
             "api_key_file": str(self._instance.key_file),
             "state_dir": str(self._instance.agent_dir),
             "runtime_dir": str(self._instance.runtime_dir),
-            "policy": {"resources": [LOCAL_PROCESS], "allow_local_git": True, "allow_venv": True},
+            "policy": {
+                "resources": [LOCAL_PROCESS],
+                "allow_local_git": True,
+                "allow_venv": True,
+                "allow_root_jobs": True,
+            },
         }
         config = {"entity": entity, "queues": queues, "max_jobs": self.max_jobs, "launchd": settings}
         self._instance.config_path.write_text(_CONFIG_HEAD + yaml.safe_dump(config, sort_keys=False))

@@ -41,6 +41,7 @@ def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
         try:
             if stack.start():
                 _print_next_steps(stack, instance)
+                _warn_of_root()
             stack.supervise(click.echo)
             jobs = stack.jobs()
             click.echo("Stopping ...")
@@ -53,6 +54,16 @@ def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
 
 def _default_max_jobs() -> int:
     return max(MIN_JOBS, len(os.sched_getaffinity(0)) // 2)
+
+
+def _warn_of_root() -> None:
+    if os.geteuid() == 0:
+        click.secho(
+            "Jobs run as root here, with all rights on this machine: run `launchd up` as another user, or a service "
+            "with launchd.policy.run_as_users.",
+            fg="yellow",
+            err=True,
+        )
 
 
 def _print_next_steps(stack: LocalStack, instance: LocalInstance) -> None:

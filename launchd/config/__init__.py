@@ -5,6 +5,7 @@ Import from here. `yaml_file.py` reads the file, `schema.py` has every key, `loa
 
 from ipc.settings import PolicyRules, SupervisionConfig
 from launchd.config.diagnostics import ConfigError, Problem
+from launchd.config.job_users import check_job_users
 from launchd.config.loader import (
     SYSTEM_STATE_DIR,
     Flags,
@@ -27,6 +28,7 @@ __all__ = [
     "PolicyRules",
     "Problem",
     "SupervisionConfig",
+    "check_job_users",
     "default_runtime_dir",
     "default_state_dir",
     "from_values",

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ipc.messages import MAX_DIRECTORY_BYTES
-from launchd.config import schema
+from launchd.config import job_users, schema
 from launchd.config.diagnostics import DEFAULT, ConfigError, Diagnostics
 from launchd.config.model import AgentConfig, LaunchdConfig
 from launchd.config.yaml_file import YamlFile, read_yaml
@@ -154,7 +154,7 @@ def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[st
             diagnostics.warn(
                 f"launchd.policy.queues.{queue}", "this agent does not serve the queue: its rules have no effect."
             )
-    return AgentConfig(
+    config = AgentConfig(
         **top,
         queues=tuple(dict.fromkeys(queues)),
         builder=schema.builder(diagnostics, values.get("builder")),
@@ -162,6 +162,8 @@ def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[st
         environment=schema.environment(diagnostics, values.get("environment")),
         launchd=settings,
     )
+    job_users.check_range_sizes(diagnostics, config)
+    return config
 
 
 def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[str, str]) -> LaunchdConfig:

@@ -99,11 +99,16 @@ VENV: Table = {
 POLICY: Table = {
     "resources": validators.names,
     "run_as_user": validators.user,
+    "run_as_users": validators.user_numbers,
+    "allow_root_jobs": validators.boolean,
+    "git_credentials": validators.boolean,
     "allow_local_git": validators.boolean,
     # Transports with helper programs (`ext::`) run commands of the submitter: they cannot be granted.
     "git_transports": validators.choices("https", "ssh", "http", "git"),
     "allow_venv": validators.boolean,
 }
+
+_USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
 SUPERVISION: Table = {
     "worker_heartbeat_seconds": validators.positive_seconds,
@@ -198,10 +203,23 @@ def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     values = fill(diagnostics, "launchd.policy.", section, POLICY, sections=("queues",))
     queues = section.get("queues") if isinstance(section, dict) else None
     rules = {
-        str(queue): PolicyRules(**values | fill(diagnostics, f"launchd.policy.queues.{queue}.", own, POLICY))
+        str(queue): PolicyRules(**_joined(values, fill(diagnostics, f"launchd.policy.queues.{queue}.", own, POLICY)))
         for queue, own in mapping(diagnostics, "launchd.policy.queues", queues).items()
     }
+    for name, given in {"launchd.policy": section, **_by_name(queues)}.items():
+        if isinstance(given, dict) and given.keys() >= _USER_KEYS:
+            diagnostics.refuse(name, None, "run_as_user and run_as_users exclude each other", "Leave one of them out.")
     return PolicyConfig(**values, queues=rules)
+
+
+def _joined(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rules of a queue. One user for its jobs replaces a range for all queues, and the other way round."""
+    replaced = _USER_KEYS if _USER_KEYS & own.keys() else frozenset()
+    return {name: value for name, value in general.items() if name not in replaced} | dict(own)
+
+
+def _by_name(queues: Any) -> dict[str, Any]:
+    return {f"launchd.policy.queues.{queue}": own for queue, own in queues.items()} if isinstance(queues, dict) else {}
 
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:

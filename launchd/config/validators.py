@@ -4,6 +4,7 @@ Owns the conversions, as functions that raise `ValueError` with the end of a sen
 knowledge of keys.
 """
 
+import grp
 import math
 import pwd
 import re
@@ -12,12 +13,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ipc.settings import UserNumbers
 from ipc.sizes import parse_size
 
 MAX_COUNT = 1_000_000
 MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
+#: Numbers below are of the system's own users; the highest ones mean "no user" to the kernel and to older programs.
+MIN_USER_NUMBER, MAX_USER_NUMBER = 1000, (1 << 31) - 1
+MAX_USER_NUMBERS = 10_000
 MAX_SECONDS = 10 * 365 * 86400.0
 _DIGITS = re.compile(r"\s*[+-]?\d{1,18}\s*")
+_RANGE = re.compile(r"(\d{1,10})\s*-\s*(\d{1,10})")
+_RESERVED_NUMBERS = (65534, 65535)
 _BUCKET = re.compile(r"(s3|gs)://[^/\s]+(/\S*)?")
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/\s]+(/\S*)?")
 
@@ -194,6 +201,36 @@ def user(value: Any) -> str:
     except (KeyError, ValueError):
         raise ValueError("must be the name of a user of this host") from None
     return name
+
+
+def user_numbers(value: Any) -> UserNumbers:
+    """Return a range of numbers, given as "64000-64999", that belong to no user and no group of this host."""
+    match = _RANGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a range of numbers, such as 64000-64999")
+    wanted = UserNumbers(int(match[1]), int(match[2]))
+    if not MIN_USER_NUMBER <= wanted.first <= wanted.last <= MAX_USER_NUMBER:
+        raise ValueError(f"must be a range between {MIN_USER_NUMBER} and {MAX_USER_NUMBER}, the lower number first")
+    if len(wanted.numbers) > MAX_USER_NUMBERS:
+        raise ValueError(f"must not have more than {MAX_USER_NUMBERS} numbers")
+    owner = next((owner for number in wanted.numbers if (owner := _owner_of(number))), None)
+    if owner is not None:
+        raise ValueError(f"must be numbers that are free on this host: {owner}")
+    return wanted
+
+
+def _owner_of(number: int) -> str | None:
+    """Return who has the number of a user or group already, as the end of a sentence."""
+    if number in _RESERVED_NUMBERS:
+        return f"{number} stands for no user"
+    try:
+        return f"{number} is the user {pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        pass
+    try:
+        return f"{number} is the group {grp.getgrgid(number).gr_name}"
+    except KeyError:
+        return None
 
 
 def object_store(value: Any) -> str:

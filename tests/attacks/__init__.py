@@ -1,0 +1,1 @@
+"""Attacks that succeeded once; each is refused now, and fails the tests when it succeeds again."""

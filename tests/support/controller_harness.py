@@ -159,7 +159,7 @@ class ControllerHarness:
         self.keys = SubmitterKeys(self.directory / "keys", "key-of-the-agent")
         context = AgentContext(config, "http://server", "me")
         self.controller = JobController(
-            self.journal, self.table, self.pool, self.outbox, context, self.keys, self.clock
+            self.journal, self.table, self.pool, self.outbox, context, self.keys, clock=self.clock
         )
 
     def close(self) -> None:

@@ -113,13 +113,16 @@ class Testbed:
 
     def configure(self, *, max_jobs: int, launchd: Mapping[str, Any] | None = None, **top: Any) -> None:
         """Write the agent's configuration file; ``top`` are keys of W&B's."""
-        ours = {
+        ours: dict[str, Any] = {
             "state_dir": str(self.state_dir),
             "runtime_dir": str(self.runtime_dir),
             "policy": {"resources": ["local-process", "fake"], "allow_local_git": True},
             "supervision": QUICK,
         }
-        config = {"entity": self.entity, "queues": [QUEUE], "max_jobs": max_jobs, "launchd": ours | (launchd or {})}
+        ours |= launchd or {}
+        # The tests may be run by root.
+        ours["policy"] = {"allow_root_jobs": True} | ours["policy"]
+        config = {"entity": self.entity, "queues": [QUEUE], "max_jobs": max_jobs, "launchd": ours}
         self.config_path.write_text(yaml.safe_dump(config | top))
 
     def start_agent(self, **environ: str) -> AgentProcess:

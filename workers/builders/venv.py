@@ -23,7 +23,6 @@ from workers.builders import Build
 from workers.builders.requirements import Requirements, find_requirements
 from workers.builders.venv_cache import Entry, EntryLock, trim
 from workers.context import JobContext
-from workers.file_ownership import hand_over
 from workers.process_environment import process_environment
 from workers.sources import Project
 from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
@@ -76,7 +75,6 @@ class _Installation:
         target.mkdir(mode=0o755)
         if self._user is not None:
             os.chown(target, self._user.uid, self._user.gid)
-            hand_over(self._context.directory, self._project.directory, self._user)
         for arguments in self._steps(target):
             self._run(arguments, lock)
 

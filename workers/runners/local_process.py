@@ -27,7 +27,6 @@ from ipc.states import JobState
 from ipc.targets import LOCAL_PROCESS
 from ipc.work_order import JobUser, WorkOrder
 from workers import job_limits, processes
-from workers.file_ownership import hand_over
 from workers.job_environment import JOB_NAME_VARIABLE
 from workers.process_environment import process_environment
 from workers.processes import ProcessKey
@@ -123,8 +122,6 @@ class LocalProcessRunner(Runner):
         Returns when the command runs, or when it is on disk why it does not.
         """
         self._make_group()
-        if self._order.user is not None:
-            hand_over(self._directory, launch.work, self._order.user)
         for _ in range(START_ATTEMPTS):
             handle = self.find(launch.name) or self._try_start(launch)
             if handle is not None:

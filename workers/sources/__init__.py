@@ -37,24 +37,15 @@ class Source(Protocol):
         ...
 
 
-class CommandSource:
-    """Fetches nothing: the job is the submitter's command alone, in an empty directory."""
-
-    def fetch(self, context: JobContext) -> Project:
-        """Return the job's empty working directory as its project."""
-        return Project(context.work)
-
-
 SOURCES: dict[str, str] = {
-    "command": "workers.sources:CommandSource",
     "git": "workers.sources.git:GitSource",
     "code": "workers.sources.code:CodeSource",
     "job": "workers.sources.job:JobSource",
 }
 
 
-def source_name(spec: RunSpec) -> str:
-    """Return the key in :data:`SOURCES` for ``spec``; raises :class:`InvalidSpec` when it names no known source."""
+def _source_name(spec: RunSpec) -> str | None:
+    """Return the key in :data:`SOURCES` for ``spec``, None where it is a command alone; raises :class:`InvalidSpec`."""
     if spec.job is not None:
         return "job"
     if spec.git.repo:
@@ -62,13 +53,20 @@ def source_name(spec: RunSpec) -> str:
     if spec.code_artifact is not None:
         return "code"
     if spec.overrides.entry_point:
-        return "command"
+        return None
     raise InvalidSpec(
         "The run spec names no job, no repository, no code directory and no command.", hint="Launch one of them."
     )
 
 
-def load_source(spec: RunSpec) -> Source:
-    """Return the source of ``spec``; raises :class:`InvalidSpec`."""
-    source: Source = pkgutil.resolve_name(SOURCES[source_name(spec)])()
+def load_source(spec: RunSpec) -> Source | None:
+    """Return the source of ``spec``, None for a command alone, which runs in an empty directory.
+
+    Raises:
+        InvalidSpec: it names nothing that could be run.
+    """
+    name = _source_name(spec)
+    if name is None:
+        return None
+    source: Source = pkgutil.resolve_name(SOURCES[name])()
     return source

@@ -6,12 +6,14 @@ password is ever asked for, and only the transports of this host's policy work.
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ipc.errors import SourceError
 from ipc.run_spec import GitSpec
+from workers.confined.credentials import HOME_DIRECTORY, are_lent
 from workers.context import JobContext
 from workers.process_environment import process_environment
 from workers.sources import DEFAULT_ENTRY_POINT, Project
@@ -25,17 +27,23 @@ _WHOLE_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _ADVERTISED = re.compile(r"^[0-9a-f]{40,64}\t(\S+)$", re.MULTILINE)
 _NO_VERSION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^-|^$")
 _CONNECT_TIMEOUT_SECONDS = 30
-#: Of the worker's own environment, what git and ssh need to find keys, helpers and the organisation's certificates.
-_PASSED_ON = (
-    "XDG_CONFIG_HOME",
-    "SSH_AUTH_SOCK",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_SSL_CAINFO",
-    "GIT_SSL_CAPATH",
+_HINT_LENT = "See that the URL is right and that this host may read it (credential helper or ssh key)."
+_HINT_NOT_LENT = (
+    "See that the URL is right. This host lends its git credentials to no submitter "
+    "(launchd.policy.git_credentials): a repository that is not public needs its own in the URL."
 )
+#: Of the worker's own environment, what git and ssh need to find keys and helpers, where these are lent.
+_CREDENTIALS = ("XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
+#: The organisation's certificates.
+_PASSED_ON = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
+#: With a password too: only the fetch user can read the environment of its processes.
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+#: Where the host's credentials are not lent, ssh has no key, also of an agent of keys.
+_NO_SSH_KEYS = ("-F none", "-o IdentityFile=none", "-o IdentityAgent=none")
 _SILENT_SECONDS = 300.0
 _SETTINGS_FILE = ".git-settings"
+#: In the home directory of a fetch user, in place of its own.
+_FETCH_SETTINGS_FILE = ".git-settings"
 
 #: So git's own last words begin. What stands before them, but for its progress, is ssh's or the server's.
 _OF_GIT = ("fatal: ", "error: ")
@@ -91,7 +99,7 @@ class _Git:
         except ToolFailed as error:
             raise SourceError(
                 f"The repository {self._repository.shown} could not be fetched: {_last_word(error)}",
-                hint="See that the URL is right and that this host may read it (credential helper or ssh key).",
+                hint=_HINT_LENT if are_lent(self._context.order) else _HINT_NOT_LENT,
                 detail=error.output,
             ) from error
 
@@ -181,17 +189,58 @@ def _settings_text(url: str) -> str:
 
 
 def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
-    rules = context.order.policy
+    order = context.order
+    rules = order.policy
     transports = (*rules.git_transports, LOCAL_TRANSPORT) if rules.allow_local_git else rules.git_transports
-    ssh = worker.get("GIT_SSH_COMMAND", "ssh")
+    passed_on = (*_PASSED_ON, *(_PROXIES if order.fetch_user else ()))
     return {
-        **process_environment(worker, None),
-        **{name: worker[name] for name in _PASSED_ON if name in worker},
+        **process_environment(worker, order.fetch_user),
+        **{name: worker[name] for name in passed_on if name in worker},
+        **_credentials_environment(context, worker),
         "GIT_ALLOW_PROTOCOL": ":".join(transports),
         "GIT_TERMINAL_PROMPT": "0",
-        "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes -o ConnectTimeout={_CONNECT_TIMEOUT_SECONDS}",
         "LC_ALL": "C.UTF-8",
     }
+
+
+def _credentials_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which git and ssh find the host's credentials, or find none."""
+    home = context.directory / HOME_DIRECTORY
+    options = f"-o BatchMode=yes -o ConnectTimeout={_CONNECT_TIMEOUT_SECONDS}"
+    is_lent = are_lent(context.order)
+    if is_lent and context.order.fetch_user is None:
+        ssh = worker.get("GIT_SSH_COMMAND", "ssh")
+        names = {name: worker[name] for name in _CREDENTIALS if name in worker}
+        return {**names, "GIT_SSH_COMMAND": f"{ssh} {options}"}
+    settings = home / _FETCH_SETTINGS_FILE
+    settings.write_text(_fetch_settings(context, home if is_lent else None))
+    ssh = " ".join(("ssh", options, *(_lent_ssh_options(home) if is_lent else _NO_SSH_KEYS)))
+    # ssh wants a password entry, which a number has none of: in a namespace of users of its own it is called root.
+    ssh = f"unshare --user --map-root-user -- {ssh}" if context.order.fetch_user else ssh
+    return {
+        "HOME": str(home),
+        "GIT_CONFIG_GLOBAL": str(settings),
+        "GIT_CONFIG_NOSYSTEM": "0" if is_lent else "1",
+        "GIT_SSH_COMMAND": ssh,
+    }
+
+
+def _fetch_settings(context: JobContext, home: Path | None) -> str:
+    """Return git's settings for whom a source is fetched as; ``home`` has copies of the host's, None for none."""
+    own = [f'[include]\n    path = "{home / name}"\n' for name in (".config/git/config", ".gitconfig")] if home else []
+    if context.order.policy.allow_local_git:
+        # They belong to others; what that could do, it does as the fetch user.
+        own.append("[safe]\n    directory = *\n")
+    return "".join(own)
+
+
+def _lent_ssh_options(home: Path) -> Iterator[str]:
+    ssh = home / ".ssh"
+    if (ssh / "config").is_file():
+        yield f"-F {shlex.quote(str(ssh / 'config'))}"
+    yield f"-o UserKnownHostsFile={shlex.quote(str(ssh / 'known_hosts'))}"
+    for public in sorted(ssh.glob("*.pub")):
+        yield f"-i {shlex.quote(str(public.with_suffix('')))}"
 
 
 def _last_word(error: ToolFailed) -> str:

@@ -5,6 +5,7 @@ The same for `wandb job create` and `launchd job create`, on any server that spe
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from ipc.errors import InvalidSpec, SourceError
@@ -49,8 +50,6 @@ class JobSource:
         """
         name = _name_of(context)
         files = context.directory / JOB_DIRECTORY
-        # An earlier worker may have left half of it.
-        shutil.rmtree(files, ignore_errors=True)
         job = from_server(context, f"The job {name}", lambda server: download_job(server, name, files))
         _check(name, job)
         if job.source_type == REPOSITORY:
@@ -118,9 +117,14 @@ def _download_code(server: QueueServer, reference: str, into: Path) -> None:
 
 def _keep_requirements(context: JobContext, files: Path) -> None:
     """The packages of the run that the job was made from, for a project that names none itself."""
-    frozen = files / FROZEN_FILE
-    if frozen.is_file():
-        shutil.copyfile(frozen, context.work / FROZEN_FILE)
+    frozen, wanted = files / FROZEN_FILE, context.work / FROZEN_FILE
+    if not frozen.is_file():
+        return
+    # In its place a repository may have a link, and that may lead anywhere.
+    with suppress(FileNotFoundError):
+        wanted.unlink()
+    with frozen.open("rb") as source, wanted.open("xb") as copy:
+        shutil.copyfileobj(source, copy)
 
 
 def _command(entry_point: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ Owns the messages from the program, and the end of the agent when the program en
 then stopped; those of a server's queues run on, and the next agent over the same state directory adopts them.
 """
 
+import logging
 import os
 import select
 import signal
@@ -26,13 +27,15 @@ from launchd.api.embedded.protocol import (
 )
 from launchd.api.embedded.server_adapters import ProgramQueue, ProgramRequests, StandbyServer
 from launchd.client.queue_server import ClaimedItem, QueueServer, Report
-from launchd.config import ConfigError, from_values
+from launchd.config import AgentConfig, ConfigError, check_job_users, from_values
 from launchd.daemon import logging as logs
 
 #: Exit code of an agent that could not start; the reason was sent to the program.
 EXIT_REFUSED = 1
 
 PROGRAM_ENDED = "the program that launched it has ended"
+
+log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 16
 
@@ -120,6 +123,16 @@ class AgentHost:
         self._channel.send(ReportSent(report))
 
 
+def _warn_of_root(config: AgentConfig) -> None:
+    """Log what ``launchd agent`` refuses: a program's jobs have the rights of its user anyway."""
+    try:
+        warnings = check_job_users(config, os.geteuid())
+    except ConfigError as error:
+        warnings = (str(error),)
+    for warning in warnings:
+        log.warning("The configuration has a questionable setting.", extra={"warning": warning})
+
+
 def main() -> int:
     """Run the agent that the first line on standard input describes; returns the exit code."""
     channel = Channel()
@@ -127,6 +140,7 @@ def main() -> int:
     try:
         loaded = from_values(start_message.config, os.environ)
         logs.set_up(loaded.config.launchd.log_format, loaded.config.verbosity)
+        _warn_of_root(loaded.config)
         return run(loaded, AgentHost(start_message, channel).connect, start_message.api_key, lambda: loaded)
     except (ConfigError, CannotStart) as error:
         channel.send(StartRefused(str(error)))

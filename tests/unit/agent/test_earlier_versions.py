@@ -10,7 +10,7 @@ import pytest
 from ipc.messages import Adopt, Start
 from ipc.states import JobState
 from launchd.agent.deliveries import decode_outcome
-from launchd.agent.journal import JOURNAL_FILE
+from launchd.agent.journal import JOURNAL_FILE, EndedJob
 from tests.support.controller_harness import ControllerHarness
 
 DATA = Path(__file__).parents[2] / "data"
@@ -41,7 +41,7 @@ def test_its_running_job_is_adopted(harness: ControllerHarness) -> None:
 def test_its_ended_jobs_are_listed(harness: ControllerHarness) -> None:
     ended = harness.journal.ended_jobs(10)
     assert [job.exit_code for job in ended] == [143, 3, 0]
-    assert harness.journal.ended_before_last(2, 10) == {ended[2].item_id: (ended[2].name,)}
+    assert harness.journal.ended_before_last(2, 10) == [EndedJob(ended[2].item_id, (ended[2].name,), ())]
 
 
 def test_what_it_had_not_told_is_still_to_be_told(harness: ControllerHarness) -> None:

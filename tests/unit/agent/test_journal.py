@@ -15,7 +15,7 @@ import pytest
 from ipc.handles import Handle
 from ipc.states import JobState
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import Journal, JournalError
+from launchd.agent.journal import EndedJob, Journal, JournalError
 from tests.support.jobs import a_job
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
@@ -80,7 +80,7 @@ def test_jobs_are_listed_in_the_order_of_their_ends_whatever_the_clock_did(journ
         journal.save(msgspec.structs.replace(a_job(name), state=JobState.FINISHED, state_at=ended_at))
     journal.commit()
     assert [job.item_id for job in journal.ended_jobs(10)] == ["a", "c", "b"]
-    assert list(journal.ended_before_last(keep=1, limit=10)) == ["c", "b"]
+    assert [job.item_id for job in journal.ended_before_last(keep=1, limit=10)] == ["c", "b"]
 
 
 def test_the_outbox_keeps_its_order_and_forgets_what_arrived(files: JournalFiles, journal: Journal) -> None:
@@ -103,7 +103,7 @@ def test_all_but_the_last_ended_jobs_are_found_for_cleaning(journal: Journal) ->
         ended = msgspec.structs.replace(a_job(str(number)), state=JobState.FINISHED, state_at=float(number))
         journal.save(ended)
     journal.commit()
-    assert journal.ended_before_last(2, 2) == {item: (a_job(item).name,) for item in ("2", "1")}
+    assert journal.ended_before_last(2, 2) == [EndedJob(item, (a_job(item).name,), ()) for item in ("2", "1")]
 
 
 def test_a_second_agent_is_refused_with_the_first_ones_process(journal: Journal) -> None:
@@ -183,7 +183,7 @@ def test_a_damaged_record_costs_no_other_one(files: JournalFiles, journal: Journ
     jobs = journal.ended_jobs(10) if over else journal.active_jobs()
     assert [job.item_id for job in jobs] == ["b"]
     assert (journal.job("a"), journal.find("a")) == (None, None)
-    assert list(journal.ended_before_last(keep=0, limit=10)) == (["b"] if over else [])
+    assert [job.item_id for job in journal.ended_before_last(keep=0, limit=10)] == (["b"] if over else [])
     journal.commit()
     assert journal.unreadable_jobs() == ["a"]
     assert files.reopen().job("a") is None

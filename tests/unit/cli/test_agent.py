@@ -9,6 +9,16 @@ from launchd.cli.agent import Misconfigured
 from tests.support.server import RunningServer
 from tests.unit.cli.conftest import Launchd
 
+#: The tests may be run by root.
+ROOT_JOBS = "launchd: {policy: {allow_root_jobs: true}}\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "launch-config.yaml"
+    path.write_text(f"entity: me\nmax_jobs: 3\n{ROOT_JOBS}")
+    return path
+
 
 def test_without_queues_it_says_where_to_name_them(launchd: Launchd) -> None:
     answer = launchd("agent")
@@ -36,28 +46,28 @@ def test_a_configuration_that_is_not_there(launchd: Launchd) -> None:
     assert "nowhere.yaml" in answer.stderr
 
 
-def test_without_a_key_it_says_where_it_looked(launchd: Launchd) -> None:
-    answer = launchd("agent", "-q", "default", "--url", "http://127.0.0.1:1")
+def test_without_a_key_it_says_where_it_looked(launchd: Launchd, config: Path) -> None:
+    answer = launchd("agent", "-q", "default", "-c", str(config), "--url", "http://127.0.0.1:1")
 
     assert answer.exit_code == 1
     assert "There is no API key for http://127.0.0.1:1" in answer.stderr
 
 
 def test_its_log_says_where_each_setting_comes_from(
-    launchd: Launchd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launchd: Launchd, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, log = tmp_path / "launch-config.yaml", tmp_path / "log"
-    config.write_text("entity: me\nmax_jobs: 3\n")
+    log = tmp_path / "log"
     monkeypatch.setenv("WANDB_LAUNCH_MAX_JOBS", "5")
 
     launchd("agent", "-q", "default", "-c", str(config), "-l", str(log), "--url", "http://127.0.0.1:1")
 
     origins = {"entity": f"{config}:1", "queues": "--queue", "max_jobs": "$WANDB_LAUNCH_MAX_JOBS"}
+    origins["launchd.policy.allow_root_jobs"] = f"{config}:3"
     assert log.read_text().rstrip().endswith(f"The configuration was read. origins={json.dumps(origins)}")
 
 
-def test_a_log_file_that_cannot_be_opened(launchd: Launchd) -> None:
-    answer = launchd("agent", "-q", "default", "-l", "no/such/directory/log")
+def test_a_log_file_that_cannot_be_opened(launchd: Launchd, config: Path) -> None:
+    answer = launchd("agent", "-q", "default", "-c", str(config), "-l", "no/such/directory/log")
 
     assert answer.exit_code == 1
     assert answer.stderr == "Error: The log file no/such/directory/log cannot be opened: No such file or directory.\n"

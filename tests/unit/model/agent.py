@@ -92,7 +92,7 @@ class AgentUnderTest:
         )
         keys = SubmitterKeys(self.directory / "keys", "key-of-the-agent")
         context = AgentContext(config, "http://server", "me")
-        controller = JobController(journal, table, pool, outbox, context, keys, self.clock)
+        controller = JobController(journal, table, pool, outbox, context, keys, clock=self.clock)
         events: deque[Event] = deque()
         link = Link(self.server, identity, events.append, self._on_registered, f"{self.name}{next(self._starts)}")
         self.process = Process(journal, table, pool, outbox, controller, link, events)

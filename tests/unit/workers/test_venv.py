@@ -288,7 +288,11 @@ def test_the_jobs_user_builds_it_and_nobody_else(make_context: ContextMaker) -> 
         job = shared / "job"
         context = make_context(venv=venv, user=named_user("nobody"), directory=str(job))
         context.work.mkdir(parents=True)
-        (context.work / "pyproject.toml").write_text('project = {dependencies = ["tiny"]}')
+        job.chmod(0o711)
+        project = context.work / "pyproject.toml"
+        project.write_text('project = {dependencies = ["tiny"]}')
+        for path in (context.work, project):
+            shutil.chown(path, "nobody")
 
         build = VenvBuilder().build(Project(context.work), context)
 
