@@ -82,7 +82,7 @@ def run_command(
         JobCancelled: the job was stopped meanwhile.
     """
     context.raise_if_interrupted()
-    running = _RunningCommand(command, _Output(on_line, redact), _make_group(context.order))
+    running = _RunningCommand(command, _Output(on_line, redact), make_tools_group(context.order))
     try:
         return running.follow(context)
     finally:
@@ -209,8 +209,7 @@ class _RunningCommand:
             self._monitor.kill()
         if self._monitor.wait() != 0:
             self._end_orphans()
-        if self._group is not None and self._group.end(END_GRACE_SECONDS):
-            self._group.remove()
+        end_tools_group(self._group)
         os.close(self._report)
         os.close(self._pidfd)
         if self._monitor.stdout is not None:
@@ -293,7 +292,7 @@ class _RunningCommand:
         return f"{self._name} could not be started: {os.strerror(number)}."
 
 
-def _make_group(order: WorkOrder) -> ControlGroup | None:
+def make_tools_group(order: WorkOrder) -> ControlGroup | None:
     """Make the control group of the job's tools, which are held by the host's limits; ``None`` where there is none."""
     if order.control_group is None:
         return None
@@ -304,6 +303,12 @@ def _make_group(order: WorkOrder) -> ControlGroup | None:
         log.warning("A tool runs without a control group.", extra={"error": str(error)})
         return None
     return group
+
+
+def end_tools_group(group: ControlGroup | None) -> None:
+    """End what is left in the group, and remove it; nothing to do for ``None``."""
+    if group is not None and group.end(END_GRACE_SECONDS):
+        group.remove()
 
 
 def _be_monitor() -> None:

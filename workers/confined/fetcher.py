@@ -17,6 +17,7 @@ from typing import NoReturn
 import msgspec
 from setproctitle import setproctitle
 
+from ipc.control_groups import ControlGroup
 from ipc.errors import ErrorReport, HostError, InvalidSpec, JobCancelled, JobError, PolicyRefused, SourceError
 from ipc.messages import Event, PhaseChanged, WarningRaised
 from ipc.states import JobState
@@ -27,6 +28,7 @@ from workers.confined.hand_over import hand_over
 from workers.context import JobContext, StopSignal
 from workers.processes import die_with_parent, forbid_new_privileges
 from workers.sources import Project, Source
+from workers.subprocess_runner import end_tools_group, make_tools_group
 
 #: From the word to a fetching process that it is to end, to SIGKILL, in seconds; it ends its tools meanwhile.
 END_SECONDS = 5.0
@@ -109,10 +111,11 @@ class _Fetcher:
 
     def __init__(self, context: JobContext, source: Source) -> None:
         self._context = context
+        self._group = make_tools_group(context.order)
         self._reader, writer = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            _be_fetcher(context, source, writer)
+            _be_fetcher(context, source, writer, self._group)
         os.close(writer)
 
     def follow(self) -> _Fetched:
@@ -155,19 +158,23 @@ class _Fetcher:
         finally:
             os.close(descriptor)
             os.waitpid(self._pid, 0)
+            end_tools_group(self._group)
 
 
 # -- the process that fetches
 
 
-def _be_fetcher(context: JobContext, source: Source, writer: int) -> NoReturn:
+def _be_fetcher(context: JobContext, source: Source, writer: int, group: ControlGroup | None) -> NoReturn:
     try:
         order = context.order
+        if group is not None:
+            group.enter()
         _leave_worker(writer)
         if order.fetch_user is not None:
             _become(order.fetch_user)
         setproctitle(f"launchd: fetching {order.name}")
-        own = msgspec.structs.replace(order, directory=f"{order.directory}/{FETCH_DIRECTORY}")
+        # Its tools are in the group with it; it may make none.
+        own = msgspec.structs.replace(order, directory=f"{order.directory}/{FETCH_DIRECTORY}", control_group=None)
         _fetch(JobContext(own, context.api_key, lambda event: _tell(writer, event)), source, writer)
     except BaseException:  # noqa: BLE001 (nothing may reach the worker's code further up this stack)
         log.error("The process that fetches met an unexpected error.\n%s", traceback.format_exc())
