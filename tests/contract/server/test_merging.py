@@ -70,6 +70,8 @@ def test_the_answer_and_the_agent_get_the_merged_spec(api: Api) -> None:
         projectName="model-registry",
         queueName=queue,
     )
+    key = popped["runSpec"].pop("_wandb_api_key")
+    assert len(key) == 40
     assert popped == {"runQueueItemId": made["runQueueItemId"], "runSpec": merged}
 
 
