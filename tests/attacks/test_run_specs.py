@@ -33,8 +33,8 @@ from workers.job_environment import job_environment
 #: How many specs are tried: a few seconds, and what issue and documentation promise.
 SHORT_EXAMPLES, LONG_EXAMPLES = 200, 20_000
 
-#: Jobs that the agent knows at a time; then the next one begins with an empty journal.
-JOBS_PER_AGENT = 5
+#: Jobs that the agent knows at a time, and items of the server; then the next one begins with nothing.
+JOBS_PER_AGENT, ITEMS_PER_SERVER = 5, 100
 
 STATE = AgentState("polling", 0.0, None, None, None, None, None)
 
@@ -50,16 +50,25 @@ class Way:
 
     def _begin(self) -> None:
         """Begin with an empty server and an empty journal."""
-        directory = self._directory / str(next(self._numbers))
-        directory.mkdir()
-        self.server, self.harness = ServerUnderTest(), ControllerHarness(directory)
+        self.server = ServerUnderTest()
         agent = self.server.create_agent("incarnation", "machine")
         assert isinstance(agent, str)
         self._agent_id = agent
+        self._pushed_ids: set[str] = set()
+        self._begin_journal()
+
+    def _begin_journal(self) -> None:
+        directory = self._directory / str(next(self._numbers))
+        directory.mkdir()
+        self.harness = ControllerHarness(directory)
 
     def close(self) -> None:
-        self.harness.close()
+        self._close_journal()
         self.server.close()
+
+    def _close_journal(self) -> None:
+        self.harness.close()
+        shutil.rmtree(self.harness.directory)
 
     def take(self, spec: dict[str, Any]) -> None:
         """Let ``spec`` take the whole way, by this project's queue server and as another server hands it out."""
@@ -67,10 +76,12 @@ class Way:
             if claimed is not None:
                 self._claim(claimed)
                 self._acknowledge(claimed)
-        if len(self.harness.table) > JOBS_PER_AGENT:
+        if len(self._pushed_ids) > ITEMS_PER_SERVER:
             self.close()
-            shutil.rmtree(self.harness.directory)
             self._begin()
+        elif len(self.harness.table) > JOBS_PER_AGENT:
+            self._close_journal()
+            self._begin_journal()
 
     def _pushed(self, spec: dict[str, Any]) -> ClaimedItem | None:
         try:
@@ -84,6 +95,7 @@ class Way:
             assert_is_sentence(answer.message)
             return None
         self.counts["taken by the server"] += 1
+        self._pushed_ids.add(answer)
         claimed = self.server.claim(launch_agent_id=self._agent_id, claim_id=answer, max_items=1)
         if is_scheduler(spec):
             # The claim was for jobs alone.
@@ -120,7 +132,7 @@ class Way:
     def _acknowledge(self, item: ClaimedItem) -> None:
         """What the server leased and the agent admitted can be acknowledged with the run that it becomes."""
         active = self.harness.table.get(item.item_id)
-        if active is None or item.item_id not in self.server.items():
+        if active is None or item.item_id not in self._pushed_ids:
             return
         ack = {"run_queue_item_id": item.item_id, "lease": item.lease, "run_name": active.job.spec.run_id}
         answers = self.server.acknowledge(self._agent_id, [ack])
@@ -203,10 +215,12 @@ def test_no_run_spec_hurts_the_agent(way: Way, request: pytest.FixtureRequest) -
         {"overrides": {"entry_point": ["true"], "args": ["\0"]}},
         {"resource_args": {"local-process": "text"}},
         {"name": "\ud800"},
+        {"unknown": [0] * 100_001},
+        {"unknown": "z" * (4 * 1024 * 1024 + 1)},
     ],
     ids=[
         *("image-number", "image-list", "version-object", "seed-too-long", "rate-not-a-number", "argument-nul"),
-        *("resource-args-text", "name-surrogate"),
+        *("resource-args-text", "name-surrogate", "too-wide", "too-long"),
     ],
 )
 def test_a_wrong_value_ends_its_item_and_the_agent_starts_again(way: Way, change: dict[str, Any]) -> None:
