@@ -185,8 +185,15 @@ def _so_far(testbed: Testbed, item_id: str) -> str:
         return ""
 
 
-@pytest.mark.parametrize("action", ["kill", "stop"])
-@pytest.mark.parametrize("failpoint", [name for name in FAILPOINTS if name.startswith("worker.")])
+def deaths() -> Iterator[Any]:
+    """Yield each way of a worker to die; one that hangs takes long to be found, and most of that is for long runs."""
+    for failpoint in (name for name in FAILPOINTS if name.startswith("worker.")):
+        yield pytest.param(failpoint, "kill")
+        is_short = failpoint in ("worker.after_submit", "worker.monitoring")
+        yield pytest.param(failpoint, "stop", marks=[] if is_short else pytest.mark.long)
+
+
+@pytest.mark.parametrize(("failpoint", "action"), deaths())
 def test_a_worker_may_die_anywhere(
     testbed: Testbed, engine: TestEngine, shared: Path, failpoint: str, action: str
 ) -> None:

@@ -7,7 +7,6 @@ two streams go past each other, and clocks are set back.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from itertools import chain, dropwhile
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from workers.output import OutputWriter
 
 #: How many bytes are copied between two notes of the position.
 NOTE_BYTES = 1 << 20
-#: An entry so much later than the last one that was taken says that this one was dropped, in seconds.
-LATER_SECONDS = 1
 
 Entry = tuple[str, bytes]
 
@@ -34,15 +31,19 @@ class LogCopy:
         self._reached: _Reached | None = None
         self._last: bytes | None = None
 
-    def copy(self, log: Iterable[bytes]) -> None:
-        """Copy the entries of a log from its beginning; each has its time before it."""
+    def copy(self, log: Iterable[bytes], again: Callable[[], Iterable[bytes]]) -> None:
+        """Copy the entries of a log from its beginning; each has its time before it.
+
+        ``again`` gives what there is of the same log at this moment, for a look ahead.
+        """
         entries = iter(log)
         first = next(entries, None)
         if first is None:
             return
-        reached, skip = self._begin(_parted(first)[0])
+        reached, skip = self._begin(_parted(first)[0], again)
+        whole = chain((first,), entries)
         try:
-            for entry in dropwhile(_until(reached), chain((first,), entries)):
+            for entry in dropwhile(_until(reached), whole) if reached.last else whole:
                 time, text = _parted(entry)
                 self._writer.write(text[skip:] if skip else text)
                 skip = max(0, skip - len(text))
@@ -67,15 +68,18 @@ class LogCopy:
             self._writer.write(piece[skip:])
             skip = max(0, skip - len(piece))
 
-    def _begin(self, first: str) -> tuple["_Reached", int]:
+    def _begin(self, first: str, again: Callable[[], Iterable[bytes]]) -> tuple["_Reached", int]:
         """Return where a log stands whose first entry is of the time ``first``, and how much of the rest is known."""
-        kept = self._kept
+        kept, beginning = self._kept, _Reached(Position(first, "", 0, 0, 0))
         if kept is None:
-            return _Reached(Position(first, "", 0, 0, 0)), self._writer.position
-        since_then = self._writer.position - kept.written
+            return beginning, self._writer.position
+        since_then = max(0, self._writer.position - kept.written)
         if kept.first == first:
-            return _Reached(Position(first, "", 0, 0, 0)), max(0, kept.taken + since_then)
-        return _Reached(kept), max(0, since_then)
+            return beginning, kept.taken + since_then
+        if any(_parted(entry)[0] == kept.last for entry in again()):
+            return _Reached(kept), since_then
+        # The engine has dropped all that is known.
+        return beginning, 0
 
     def _keep(self, reached: "_Reached") -> None:
         """Remember what is in the job's files; note it on disk now and then."""
@@ -111,18 +115,16 @@ class _Reached:
 
 
 def _until(reached: _Reached) -> Callable[[bytes], bool]:
-    """Return what tells whether an entry of a log comes before, or is, the last one that was taken."""
-    last, left = reached.last, reached.same
+    """Return what tells whether an entry of a log comes before, or is, the last one that was taken, which is there."""
+    last, left, is_found = reached.last, reached.same, False
 
     def is_seen(entry: bytes) -> bool:
-        nonlocal left
-        time, _ = _parted(entry)
-        if left <= 0:
-            return False
-        if time == last:
-            left -= 1
-            return True
-        return _second(time) - _second(last) <= LATER_SECONDS
+        nonlocal left, is_found
+        if _parted(entry)[0] != last:
+            return not is_found
+        is_found = True
+        left -= 1
+        return left >= 0
 
     return is_seen
 
@@ -130,8 +132,3 @@ def _until(reached: _Reached) -> Callable[[bytes], bool]:
 def _parted(entry: bytes) -> Entry:
     time, _, text = entry.partition(b" ")
     return time.decode("ascii", "replace"), text
-
-
-def _second(time: str) -> int:
-    """Return the second of a time in RFC 3339 as seconds since the epoch."""
-    return int(datetime.fromisoformat(f"{time[:19]}+00:00").timestamp())

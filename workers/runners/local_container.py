@@ -307,7 +307,8 @@ class LocalContainerRunner(Runner):
             if container.config.tty:
                 copy.copy_raw(engine.terminal_output(container_id, follow=not is_over))
             else:
-                copy.copy(engine.output(container_id, follow=not is_over))
+                log = engine.output(container_id, follow=not is_over)
+                copy.copy(log, lambda: engine.output(container_id, follow=False))
             if is_over or self._is_whole(engine, container_id, copy):
                 return
             # An engine that ends gives a log that ends, of a container that does not.

@@ -397,13 +397,15 @@ def test_a_terminal_is_a_terminal_and_its_output_comes_once(make_job: JobMaker) 
     assert job.text() == "a terminal\r\n"
 
 
-def test_a_huge_output_is_bounded_here_and_at_the_engine(make_job: JobMaker, engine: TestEngine) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("size", [20_000_000, pytest.param(1 << 30, marks=pytest.mark.long)])
+def test_a_huge_output_is_bounded_here_and_at_the_engine(make_job: JobMaker, engine: TestEngine, size: int) -> None:
     limits = JobsConfig(output_max_bytes=1 << 20, output_files=2)
-    job = make_job("yes 0123456789012345678901234567890123456789 | head -c 50000000; echo the end", jobs=limits)
+    job = make_job(f"yes {'0123456789' * 30} | head -c {size}; echo; echo the end", jobs=limits)
 
     runner, handle = job.submit()
     follower = follow(runner, handle, job)
-    wait_for_end(runner, handle, 50)
+    wait_for_end(runner, handle, 800)
 
     assert follower.finish(50)
     kept = sum(path.stat().st_size for path in job.directory.glob("output.log*"))
