@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from ipc.boot_clock import boot_seconds
@@ -35,6 +35,7 @@ def open_engine(path: Path, begin: str, *, foreign_keys: bool = True) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": 10.0, "check_same_thread": False},
+        poolclass=QueuePool,
         # As many as there are threads, of which each has one at a time.
         pool_size=sum(READERS.values()),
         max_overflow=0,

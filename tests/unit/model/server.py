@@ -17,6 +17,7 @@ from sqlalchemy import Connection, event
 from starlette.requests import Request
 
 from launchd.client.queue_server import ClaimedItem, HeldByServer, ItemAnswer, ItemResult, StopRequest
+from launchd.server.answer_budget import AnswerBudget
 from launchd.server.context import Context
 from launchd.server.errors import Refused, ServerError
 from launchd.server.launch.job_keys import JobKeys
@@ -27,7 +28,7 @@ from launchd.server.resolvers.launch import agents, heartbeats, items, items_pus
 from launchd.server.settings import ServerSettings
 from launchd.server.store import clock
 from launchd.server.store.accounts import accounts, api_keys, principals
-from launchd.server.store.database import Work
+from launchd.server.store.database import Lane, Work
 from launchd.server.store.db_errors import REFUSALS, refusal
 from launchd.server.store.factory import migration_transaction
 from launchd.server.store.launch import leases as lease_store
@@ -103,7 +104,7 @@ class _InlineDatabase:
         def set_clock(connection: Any, _record: object) -> None:
             connection.create_function(clock.FUNCTION, 0, now)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], lane: Lane = Lane.USUAL) -> T:  # noqa: ARG002 (there is one connection)
         return self.run(work)
 
     async def write(self, work: Work[T]) -> T:
@@ -179,7 +180,9 @@ class ServerUnderTest:
             lease_mark=mark,
         )
         viewer: Viewer = self._viewer.writing()  # type: ignore[union-attr]
-        self._info = SimpleNamespace(context=Context(app, viewer, _never_disconnects()))  # type: ignore[arg-type]
+        budget = AnswerBudget(SETTINGS.max_answer_bytes)
+        context = Context(app, viewer, _never_disconnects(), Lane.FIRST, budget)  # type: ignore[arg-type]
+        self._info = SimpleNamespace(context=context)
 
     def _note_leases(self, numbers: Iterable[int]) -> None:
         self.noted_lease = max(self.noted_lease, *numbers)

@@ -93,12 +93,14 @@ def test_within_one_boot_nothing_is_renewed(connection: Connection, agent: str) 
     assert len(leases.return_expired(connection)) == 1
 
 
-def test_claims_pause_at_a_start_with_a_restored_database_while_items_wait(connection: Connection, agent: str) -> None:
+def test_claims_pause_at_a_start_with_a_restored_database_while_items_wait(
+    connection: Connection, viewer: Viewer, agent: str
+) -> None:
     given = lease_numbers.highest(connection)
     older = msgspec.structs.replace(BEGUN, noted_lease=given + 1)
     restored.start(connection, older)
     assert restored.paused_seconds(connection) == 0, "nothing waits"
-    assert leases.return_unknown(connection, agent, [])
+    assert leases.return_unknown(connection, viewer, agent, [])
     restored.start(connection, msgspec.structs.replace(BEGUN, noted_lease=given))
     assert restored.paused_seconds(connection) == 0, "nothing shows that it was restored"
     restored.start(connection, older)
