@@ -4,6 +4,7 @@ import os
 import shlex
 import signal
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,11 +20,12 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def gate(open_directory: Path) -> Gate:
-    """Jobs of any user wait at it until the test opens it."""
+def gate(open_directory: Path) -> Iterator[Gate]:
+    """Jobs of any user wait at it until the test opens it, or is over."""
     gate = Gate(open_directory / "gate")
     (open_directory / "gate").chmod(0o644)
-    return gate
+    yield gate
+    gate.open()
 
 
 def output(host: Testbed, item: str) -> str:
