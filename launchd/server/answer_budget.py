@@ -1,4 +1,4 @@
-"""The size of one answer: how many bytes it may still hold, and whether anybody waits for it."""
+"""The size of one answer: how many bytes it may still hold, and whether a client still waits for it."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class AnswerBudget:
 
         Raises:
             Refused: the answer would be too big.
-            StoreUnavailable: nobody waits for the answer any more.
+            StoreUnavailable: no client waits for the answer any more.
         """
         self.go_on()
         self._left -= size
@@ -38,13 +38,13 @@ class AnswerBudget:
 
     def go_on(self) -> None:
         """Raises:
-        StoreUnavailable: nobody waits for the answer any more.
+        StoreUnavailable: no client waits for the answer any more.
         """
         if self._given_up:
             raise StoreUnavailable("The request was given up, because its client has left or the server stops.")
 
     def give_up(self) -> None:
-        """Note that nobody waits for the answer any more."""
+        """Note that no client waits for the answer any more."""
         self._given_up = True
 
     def check(self, answer: object) -> None:

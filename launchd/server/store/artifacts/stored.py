@@ -1,6 +1,6 @@
 """Stored contents that stand for an upload, found by the MD5 that W&B's manifests have.
 
-Two contents can be made to have one MD5, so it tells contents apart only as far as nobody else may choose them: who
+Two contents can be made to have one MD5, so it tells contents apart only as far as no other user may choose them: who
 announces a file has a content of their own, and what stands for its upload is what the same user has uploaded before.
 A commit takes the rest, which its client never had (the unchanged files of a draft), from earlier versions. In both
 cases an MD5 with two contents stands for none of them. Blobs themselves are kept under their SHA-256.
