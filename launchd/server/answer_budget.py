@@ -1,4 +1,4 @@
-"""The size of one answer: how many bytes it may still hold, and whether a client waits for it."""
+"""The size of one answer: how many bytes it may still hold, and whether a client still waits for it."""
 
 from typing import Any
 

@@ -34,7 +34,7 @@ class Context:
         return await self.app.database.read(lambda connection: work(connection, *args, **kwargs), self.lane)
 
     async def read_long(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `read`, for work that may take long with any request."""
+        """As `read`, for work that may take long in any request."""
         return await self.app.database.read(lambda connection: work(connection, *args, **kwargs), Lane.HEAVY)
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

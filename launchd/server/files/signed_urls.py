@@ -1,7 +1,7 @@
 """Signed links: action, file, user and expiry under an HMAC.
 
 W&B's clients fetch such links without an Authorization header, so the signature is the permission. It is that of one
-user: a check of a link also checks that the user may still do this.
+user: a check of a link includes that the user may still do this.
 """
 
 import hashlib

@@ -34,7 +34,7 @@ HEAVY_COST = 2_000
 HEAVY_FIELDS = frozenset(
     {"runs", "buckets", "runCount", "history", "sampledHistory", "events", "logLines", "storageBytes", "sweeps"}
 )
-"""Fields that may take long also for a small answer: they filter, count or sample."""
+"""Fields that may take long for a short answer: they filter, count or sample."""
 PAGE = 100
 """Length of a page without an argument, or with one that is not known in advance."""
 LIST = 5

@@ -46,7 +46,7 @@ class HttpConnection(HttpToolsProtocol):
             self._set_deadline()
 
     # Header lines may also follow a body (trailers), when the request is already being answered by its header. Nothing
-    # reads them: what they say has not been seen by a proxy, nor by the check of the header.
+    # reads them: what they say was seen neither by a proxy nor by the checks of the header.
 
     def on_message_begin(self) -> None:
         """A request has begun."""

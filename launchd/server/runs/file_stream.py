@@ -48,7 +48,7 @@ class StreamUpdate(msgspec.Struct, frozen=True):
     def pieces(self) -> "Iterator[StreamUpdate]":
         """The same update in pieces, to be stored in this order: some lines each, at last all that is no line.
 
-        Each piece is a valid update, and lines that come again are replaced: a client that is interrupted begins anew.
+        Each piece is a valid update, and lines that come again are replaced: an interrupted client begins anew.
         """
         for stream, lines in self.lines.items():
             for start, end in _ranges(lines):

@@ -112,7 +112,7 @@ def linked_file(connection: Connection, holder: LinkHolder, file_id: int) -> Art
 
 
 def find_file(connection: Connection, file_id: int) -> ArtifactFile | None:
-    """The file with this id, for any viewer: the caller checks the rights to its artifact."""
+    """The file with this id, without a check of rights: the caller checks those to its artifact."""
     row = connection.execute(_BY_ID, {"of_id": file_id}).first()
     return ArtifactFile(**row._mapping) if row else None
 

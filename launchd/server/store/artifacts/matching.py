@@ -1,7 +1,7 @@
 """Making a pending artifact's files those of its manifest, a few at a time, so that others write in between.
 
-Each change of a pending artifact touches it (`logging.touch`). So each piece finds it as the one before has left it,
-or refuses.
+Each change of a pending artifact touches it (`logging.touch`). So each piece finds it as the one before has left it, or
+refuses.
 """
 
 from collections.abc import Collection, Mapping, Sequence
