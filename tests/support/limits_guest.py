@@ -33,7 +33,7 @@ CONFIG = {
         "base_url": URL,
         "api_key_file": "/etc/launch-agent/api.key",
         "jobs": {"limits": {"memory": "128 MiB", "processors": 1, "processes": 40}, "stop_grace_seconds": 2},
-        "policy": {"run_as_user": "jobs", "queues": {"rooted": {"run_as_user": "root"}}},
+        "policy": {"run_as_user": "jobs", "queues": {"rooted": {"run_as_user": "root", "allow_root_jobs": True}}},
     },
 }
 
