@@ -74,7 +74,7 @@ class ItemSettlement:
                 self._on_not_taken(active, answer.answer, answer.message)
 
     def _on_taken(self, active: ActiveJob) -> None:
-        active.confirmed = True
+        active.confirmed, active.lease_lost = True, False
         if not active.job.acknowledged:
             self._records.save(msgspec.structs.replace(active.job, acknowledged=True))
         self._assignment.approve_submit(active)
@@ -91,13 +91,22 @@ class ItemSettlement:
         elif is_inside and (not job.acknowledged or answer in LOST_LEASE):
             log.warning("The item of a job is not this agent's; the job is dropped.", extra=fields)
             self._ends.drop(job)
-        elif job.acknowledged or job.handle is not None:
+        elif job.acknowledged or job.handle is not None or answer is ItemAnswer.OVER:
             log.error(
                 "The queue server does not have the item of a job as this agent's; the job goes on.", extra=fields
             )
-            self._on_taken(active)
+            self._go_on(active, answer)
         else:
+            # Where nothing of it exists, it is dropped. What does was created before the journal was restored.
+            active.lease_lost = True
             self._ends.fail(active, ErrorReport("agent", "LeaseEnded", message or "The item is not this agent's now."))
+
+    def _go_on(self, active: ActiveJob, answer: ItemAnswer) -> None:
+        if answer in LOST_LEASE:
+            active.confirmed, active.lease_lost = False, True
+        else:
+            # Nothing says that another agent has the item.
+            self._on_taken(active)
 
     # -- leases
 

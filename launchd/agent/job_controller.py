@@ -263,6 +263,9 @@ class JobController:
 
     def _on_phase(self, active: ActiveJob, state: JobState, message: str | None) -> None:
         before = active.job
+        if state is JobState.CLAIMED and active.lease_lost:
+            self._drop_lost(before)
+            return
         if state in TERMINAL_STATES:
             log.error(
                 "A worker reported an end as a phase; it is ignored.", extra=log_fields(before) | {"to": str(state)}
@@ -284,6 +287,12 @@ class JobController:
         # Also where only the message is new: the number of a report must not be given again after a restart.
         self._records.save(job)
         self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
+
+    def _drop_lost(self, job: JobRecord) -> None:
+        log.warning(
+            "Nothing of a job exists, and its item is not this agent's; the job is dropped.", extra=log_fields(job)
+        )
+        self._ends.drop(job)
 
     def _publish(self, job: JobRecord) -> None:
         # Where the job has changed again since, that change brings its own.
@@ -316,6 +325,9 @@ class JobController:
     def _on_outcome(self, active: ActiveJob, outcome: Finished | Failed) -> None:
         hit("supervisor.outcome")
         job, now = active.job, self._clock.now()
+        if active.lease_lost and job.handle is None:
+            self._drop_lost(job)
+            return
         if job.failure is not None:
             self._ends.finish(fail(job, job.failure, now))
             return

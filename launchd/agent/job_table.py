@@ -17,9 +17,10 @@ class ActiveJob:
 
     ``assign_at`` says when it is to get a worker, and is ``None`` while it has one, which it got at ``assigned_at``;
     ``phase_at`` is when it came into its state, or when this process took it over. ``confirmed``: the queue server
-    said to this process that the item is this agent's. ``awaiting_submit``: its worker waits for the permission to
-    create the workload. ``adopting``: no worker has been heard since the restart of the agent. ``reported_outcome`` is
-    what its worker said, until the worker has left with exit code 0; ``timeout_error`` says why its worker was ended.
+    said to this process that the item is this agent's; ``lease_lost``: that it is another's, or has ended, so that
+    nothing may be created for it. ``awaiting_submit``: its worker waits for the permission to create the workload.
+    ``adopting``: no worker has been heard since the restart of the agent. ``reported_outcome`` is what its worker said,
+    until the worker has left with exit code 0; ``timeout_error`` says why its worker was ended.
     """
 
     job: JobRecord
@@ -27,6 +28,7 @@ class ActiveJob:
     assigned_at: float = 0.0
     phase_at: float = 0.0
     confirmed: bool = False
+    lease_lost: bool = False
     awaiting_submit: bool = False
     adopting: bool = False
     reported_outcome: Finished | Failed | None = None

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from launchd.server.errors import CannotStart
+from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.models import Role
 from launchd.server.private_files import make_private_directory, open_private
 from launchd.server.settings import ServerSettings
@@ -57,14 +58,21 @@ def prepare(settings: ServerSettings) -> bytes:
             open_private(settings.database_path).close()
         with migration_transaction(settings) as connection:
             migrate(connection, database)
-            restored.start(
-                connection, settings.lease_seconds, settings.agent_timeout_seconds, settings.restore_pause_seconds
-            )
+            restored.start(connection, _begun(settings))
             _ensure_admin(connection, settings)
             secret = _link_secret(settings.data_dir / "links.key")
     except DBAPIError as error:
         raise CannotStart(f"{database} cannot be used as a database: {' '.join(str(error.orig).split())}.") from error
     return secret
+
+
+def _begun(settings: ServerSettings) -> restored.Start:
+    return restored.Start(
+        lease_seconds=settings.lease_seconds,
+        timeout_seconds=settings.agent_timeout_seconds,
+        pause_seconds=settings.restore_pause_seconds,
+        noted_lease=LeaseMark(settings.lease_mark_path).read(),
+    )
 
 
 def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:

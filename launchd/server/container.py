@@ -11,6 +11,7 @@ from launchd.server.files.quota import StorageQuota
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
 from launchd.server.heavy_queries import HeavyQueries
+from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.launch.lease_timer import LeaseTimer
 from launchd.server.launch.repetitions import Repetitions
 from launchd.server.notifier import Notifier
@@ -32,6 +33,7 @@ class AppState:
     pubsub: BackgroundTask | None
     """Wake-ups to other servers on the same database; None with SQLite."""
     lease_timer: LeaseTimer
+    lease_mark: LeaseMark
     heartbeat_timer: HeartbeatTimer
     repetitions: Repetitions
     artifact_blobs: BlobStore
@@ -56,6 +58,7 @@ class AppState:
         self.lease_timer.stop()
         self.heartbeat_timer.stop()
         self.garbage_collector.stop()
+        self.lease_mark.close()
         if self.pubsub is not None:
             self.pubsub.stop()
 
@@ -78,6 +81,7 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         notifier=notifier,
         pubsub=open_pubsub(settings, notifier),
         lease_timer=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),
+        lease_mark=LeaseMark(settings.lease_mark_path),
         heartbeat_timer=HeartbeatTimer(database, settings.run_timeout_seconds, shared=shared),
         repetitions=Repetitions(),
         artifact_blobs=artifact_blobs,

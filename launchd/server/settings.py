@@ -72,6 +72,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data_dir / "run-files"
 
     @property
+    def lease_mark_path(self) -> Path:
+        """File with the highest lease number that was given."""
+        return self.data_dir / "lease.mark"
+
+    @property
     def admin_key_path(self) -> Path:
         """File with the API key that the first start creates."""
         return self.data_dir / "admin.key"

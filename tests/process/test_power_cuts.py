@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.faults.lossy_disk.disk import LossyDisk
 from benchmarks.faults.requirements import FUSE
-from ipc.job_files import OUTPUT_FILE, was_started
+from ipc.job_files import was_started
 from ipc.settings import JobsConfig
 from ipc.work_order import write_order
 from tests.contract.runners.support import Job
-from workers.output import OutputWriter
+from workers.output import OutputWriter, numbered
 from workers.processes import ProcessKey
 from workers.shim import records
 from workers.shim.records import ExitRecord, StartedRecord
@@ -61,10 +61,11 @@ def test_a_command_that_may_have_run_is_known_after_each_cut(disk: LossyDisk) ->
 
 
 def test_the_output_of_a_job_survives_with_its_outcome(disk: LossyDisk) -> None:
+    text = b"".join(b"line %d\n" % number for number in range(1000))
     for seed in range(CUTS):
         directory = start(disk, seed)
-        OutputWriter(directory, JobsConfig()).write(b"output\n" * 1000)
+        OutputWriter(directory, JobsConfig(output_max_bytes=4000)).write(text)
         records.write_exit(directory, ExitRecord(2.0, code=0))
         cut(disk, seed)
         assert records.read_exit(directory) == ExitRecord(2.0, code=0)
-        assert (directory / OUTPUT_FILE).read_bytes() == b"output\n" * 1000
+        assert b"".join(numbered(directory, number).read_bytes() for number in (2, 1, 0)) == text

@@ -107,10 +107,11 @@ def write_stop(directory: Path, record: StopRecord) -> None:
 def write_exit(directory: Path, record: ExitRecord) -> None:
     """Write the record so that it survives a power cut, into the room reserved for it; raises :class:`OSError`.
 
-    The newest output is made to survive before it: where the end of a job is known, so is what it printed.
+    The output is made to survive before it: where the end of a job is known, so is what it printed.
     """
-    with suppress(OSError):
-        _sync(directory / OUTPUT_FILE)
+    for output in directory.glob(f"{OUTPUT_FILE}*"):
+        with suppress(OSError):
+            _sync(output)
     data = msgspec.json.encode(record)
     with _opened(directory / EXIT_FILE, os.O_WRONLY | os.O_CREAT) as descriptor:
         # Written before it is cut: cutting first would give the reserved room away.

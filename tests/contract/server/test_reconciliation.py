@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.server.conftest import QueueAndAgent
-from tests.support.server import Api, RefusedByServer, RunningServer, running_server
+from tests.support.server import SHARED, Api, RefusedByServer, RunningServer, running_server
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.dialect
@@ -25,8 +25,8 @@ def leased(api: Api, agent: str, claim: str = "c", **more: object) -> tuple[str,
     return item["runQueueItemId"], item["lease"]
 
 
-def acknowledged(api: Api, agent: str, claim: str = "c") -> tuple[str, int]:
-    item, lease = leased(api, agent, claim)
+def acknowledged(api: Api, agent: str, claim: str = "c", **more: object) -> tuple[str, int]:
+    item, lease = leased(api, agent, claim, **more)
     assert api.results_of_acks(agent, {"runQueueItemId": item, "lease": lease, "runName": "r"})[0]["success"]
     return item, lease
 
@@ -243,7 +243,7 @@ class TestRestored:
             assert api.claim(agent, "c1") == [], "claims pause until the other agent is heard"
             assert api.pop("q") is None
             assert api.watch(other, incarnation="b1")["mustResume"] is False
-            item, lease = leased(api, agent, "c2", wait=5)
+            item, lease = leased(api, agent, "c2", wait=15)
             assert (item, lease > 500) == (waiting, True)
 
     @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
@@ -252,14 +252,14 @@ class TestRestored:
             agent = api.create_agent(api.create_queue("q"), incarnation="a1")
             item = api.push("q")
             server.stop()
-            shutil.copytree(server.data_dir, tmp_path / "copy")
+            shutil.copy(server.data_dir / "server.sqlite", tmp_path)
             server.start()
             _, lease = acknowledged(api, agent)
             server.stop()
-            shutil.rmtree(server.data_dir)
-            shutil.copytree(tmp_path / "copy", server.data_dir)
+            shutil.copy(tmp_path / "server.sqlite", server.data_dir)
             server.start()
             assert api.state(item) == "PENDING"
+            assert api.claim(agent, "c1") == [], "a lease was given that this database does not know"
             assert api.watch(agent, held(item, lease), incarnation="a1")["mustResume"] is True
             assert answers(api.resume(agent, held(item, lease), incarnation="a1")) == ["TAKEN"]
             assert api.claim(agent, "c2") == []
@@ -318,26 +318,22 @@ class TestRestored:
             assert leased(api, agent)[1] < 100
 
 
-def test_a_server_that_starts_after_a_silence_waits_for_its_agents(tmp_path: Path) -> None:
+def test_a_server_that_starts_after_a_silence_lets_its_agents_come_back_first(tmp_path: Path) -> None:
     options = ("--agent-timeout-seconds", "0.2")
     with running_server(tmp_path, *options) as server, server.api() as api:
-        queue = api.create_queue("q")
-        agent, other = api.create_agent(queue, incarnation="a1"), api.create_agent(queue, incarnation="b1")
+        agent = api.create_agent(api.create_queue("q"), incarnation="a1")
         item = api.push("q")
-        wait_until(lambda: silence_of(api, other) > 0.3, what="silence")
+        wait_until(lambda: silence_of(api, agent) > 0.3, what="silence")
         server.restart()
-        api.resume(agent, incarnation="a2", previousIncarnation="a1")
-        assert api.claim(agent, "c1") == []
-        api.resume(other, incarnation="b2", previousIncarnation="b1")
-        assert api.claim(agent, "c2", wait=5) == [item]
+        assert (api.claim(agent, "c1"), api.pop("q")) == ([], None), "an agent may have it that the copy does not know"
+        assert api.claim(agent, "c2", wait=20) == [item]
 
 
 def test_that_can_be_turned_off(tmp_path: Path) -> None:
-    options = ("--agent-timeout-seconds", "0.2", "--restore-pause-seconds", "0")
+    options = ("--agent-timeout-seconds", "0.2", *SHARED)
     with running_server(tmp_path, *options) as server, server.api() as api:
-        queue = api.create_queue("q")
-        agent, other = api.create_agent(queue, incarnation="a1"), api.create_agent(queue, incarnation="b1")
+        agent = api.create_agent(api.create_queue("q"), incarnation="a1")
         item = api.push("q")
-        wait_until(lambda: silence_of(api, other) > 0.3, what="silence")
+        wait_until(lambda: silence_of(api, agent) > 0.3, what="silence")
         server.restart()
         assert api.claim(agent, "c1") == [item]

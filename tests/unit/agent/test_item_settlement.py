@@ -9,11 +9,11 @@ import pytest
 
 from ipc.handles import ExitResult, workload_name
 from ipc.job_files import STARTED_FILE
-from ipc.messages import Adopt, Finished, PhaseChanged, Stop, SubmitApproved, Submitting
+from ipc.messages import Adopt, Finished, PhaseChanged, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import JobState
 from ipc.work_order import ORDER_FILE, write_order
 from launchd.client.queue_server import ItemAnswer, ItemResult, Resumed
-from tests.support.controller_harness import AGENT, OUTSIDE, ControllerHarness
+from tests.support.controller_harness import AGENT, HANDLE, OUTSIDE, ControllerHarness
 
 NOES = [answer for answer in ItemAnswer if answer not in (ItemAnswer.TAKEN, ItemAnswer.STALE)]
 SIGKILLED = -9
@@ -90,14 +90,49 @@ def test_an_item_that_can_never_be_acknowledged_fails_with_the_reason(harness: C
     assert (harness.job().state, harness.job().message) == (JobState.FAILED, "A project's name has no slash.")
 
 
-def test_a_job_whose_name_is_recorded_is_stopped_before_it_is_given_up(harness: ControllerHarness) -> None:
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_job_whose_name_is_recorded_is_stopped_before_it_is_given_up(
+    harness: ControllerHarness, exists: bool
+) -> None:
+    """Where nothing of it exists the item is not its agent's to fail: it waits, or runs elsewhere."""
     harness.bring_to("announced")
     harness.exit(SIGKILLED)
     harness.acknowledged(answer=ItemAnswer.LEASE_ENDED, message="The lease has ended.")
     assert harness.worker().commands() == [Adopt, Stop]
+    if exists:
+        harness.report(Submitted(HANDLE))
     harness.report(Finished(JobState.STOPPED, ExitResult()))
     harness.exit()
-    assert (harness.job().state, harness.job().message) == (JobState.FAILED, "The lease has ended.")
+    assert (harness.knows(), len(harness.table)) == (exists, 0)
+    assert [report.message for report in harness.outbox.outcomes("a")] == ["The lease has ended."] * exists
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_a_job_whose_item_has_ended_ends_as_it_did(harness: ControllerHarness, acknowledged: bool) -> None:
+    harness.bring_to("approved" if acknowledged else "announced")
+    harness.exit(SIGKILLED)
+    harness.acknowledged(answer=ItemAnswer.OVER)
+    assert harness.worker().commands() == [Adopt]
+    harness.report(Submitted(HANDLE))
+    harness.report(Finished(JobState.FINISHED, ExitResult(code=0)))
+    harness.exit()
+    assert [report.status for report in harness.outbox.outcomes("a")] == ["finished"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "answer"),
+    [("announced", ItemAnswer.OVER), ("approved", ItemAnswer.OVER), ("approved", ItemAnswer.LEASE_ENDED)],
+)
+def test_nothing_is_created_for_an_item_that_is_not_this_agents(
+    harness: ControllerHarness, stage: str, answer: ItemAnswer
+) -> None:
+    """The state directory is a copy from before the end of the job, and its directory is gone."""
+    harness.bring_to(stage)
+    harness.restart()
+    harness.register(Resumed(results=(ItemResult("a", answer),)))
+    harness.report(PhaseChanged(JobState.CLAIMED, "nothing was submitted before; starting over"))
+    harness.turn()
+    assert (harness.knows(), len(harness.table), harness.outbox.outcomes("a")) == (False, 0, [])
 
 
 @pytest.mark.parametrize("answer", [ItemAnswer.LEASE_ENDED, ItemAnswer.OVER, ItemAnswer.UNKNOWN])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ipc.states import JobState
+from launchd.server.store.launch.restored import START_PAUSE_SECONDS
 from tests.unit.model.agent import AgentUnderTest
 from tests.unit.model.server import SETTINGS, Copy, ItemRow
 
@@ -154,8 +155,8 @@ class Promises:
             holder = self._exposed.get(item)
             if holder is None or agent_id in holder.agent_ids:
                 continue
-            if item not in server.shown_at:
-                self.excused.setdefault(item, "it was leased before the agent that has it was heard")
+            if item not in server.shown_at and server.now - server.started_at >= START_PAUSE_SECONDS:
+                self.excused.setdefault(item, "the agent that has it was not heard at the start of the server")
             elif server.now - server.shown_at[item] >= SETTINGS.restore_pause_seconds:
                 self.excused.setdefault(item, "the agent that has it did not resume for as long as claims pause")
 

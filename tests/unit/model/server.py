@@ -5,7 +5,7 @@ import functools
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +148,8 @@ class ServerUnderTest:
     on_leased: Callable[[Sequence[str], str], None] = lambda *_: None
     #: When each item was first named in a heartbeat, or when an agent resumed, since the start of the server.
     shown_at: dict[str, float] = field(default_factory=dict)
+    started_at: float = 0.0
+    noted_lease: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     def __post_init__(self) -> None:
@@ -164,15 +166,20 @@ class ServerUnderTest:
 
     def _start(self) -> None:
         timer = SimpleNamespace(leased_for=lambda _seconds: None)
+        mark = SimpleNamespace(note=self._note_leases)
         app = SimpleNamespace(
             settings=SETTINGS,
             database=self._database,
             notifier=Notifier(),
             repetitions=Repetitions(),
             lease_timer=timer,
+            lease_mark=mark,
         )
         viewer: Viewer = self._viewer.writing()  # type: ignore[union-attr]
         self._info = SimpleNamespace(context=Context(app, viewer, _never_disconnects()))  # type: ignore[arg-type]
+
+    def _note_leases(self, numbers: Iterable[int]) -> None:
+        self.noted_lease = max(self.noted_lease, *numbers)
 
     def _run(self, work: Work[T]) -> T:
         return self._database.run(work)
@@ -200,13 +207,16 @@ class ServerUnderTest:
     def restart(self, copy: Copy | None = None) -> None:
         """Stop the server, put the copy in place, start it."""
         self.shown_at.clear()
+        self.started_at = self.now
         if copy is not None:
             self._database.raw.deserialize(copy.database)
-        self._run(
-            lambda connection: restored.start(
-                connection, SETTINGS.lease_seconds, SETTINGS.agent_timeout_seconds, SETTINGS.restore_pause_seconds
-            )
+        begun = restored.Start(
+            lease_seconds=SETTINGS.lease_seconds,
+            timeout_seconds=SETTINGS.agent_timeout_seconds,
+            pause_seconds=SETTINGS.restore_pause_seconds,
+            noted_lease=self.noted_lease,
         )
+        self._run(lambda connection: restored.start(connection, begun))
         self._start()
 
     # -- users

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, select, update
 
@@ -12,7 +13,7 @@ from launchd.server.settings import ServerSettings
 from launchd.server.store import clock
 from launchd.server.store.accounts import accounts, api_keys, principals
 from launchd.server.store.factory import migration_transaction
-from launchd.server.store.launch import agents, items, leases, queues, restored
+from launchd.server.store.launch import agents, items, lease_numbers, leases, queues, restored
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.tables import launch_agents, run_queue_items, server_state
@@ -20,13 +21,14 @@ from launchd.server.store.tables import runs as runs_table
 
 pytestmark = pytest.mark.dialect
 
-LEASE_SECONDS, TIMEOUT, PAUSE = 60.0, 120.0, 60.0
+LEASE_SECONDS, TIMEOUT = 60.0, 120.0
+BEGUN = restored.Start(lease_seconds=LEASE_SECONDS, timeout_seconds=TIMEOUT, pause_seconds=60.0, noted_lease=0)
 
 
 @pytest.fixture
 def connection(settings: ServerSettings) -> Iterator[Connection]:
     with migration_transaction(settings) as opened:
-        restored.start(opened, LEASE_SECONDS, TIMEOUT, PAUSE)
+        restored.start(opened, BEGUN)
         yield opened
 
 
@@ -78,16 +80,32 @@ def test_with_sqlite_a_boot_renews_leases_and_heartbeats(connection: Connection,
     connection.execute(update(run_queue_items).values(lease_ends_at=later))
     connection.execute(update(launch_agents).values(heard_at=later))
     connection.execute(update(runs_table).values(heard_at=later))
-    restored.start(connection, LEASE_SECONDS, TIMEOUT, PAUSE)
+    restored.start(connection, BEGUN)
     assert 0 < (leases.next_lease_end(connection) or 0) <= LEASE_SECONDS
     assert 0 <= agents.require_agent(connection, viewer, agent).silent_seconds < TIMEOUT
     assert 0 <= (run_ends.longest_silence(connection) or 0) < TIMEOUT
     assert connection.execute(select(server_state.c.boot_id)).scalar() == boot_clock.boot_id()
-    assert restored.paused_seconds(connection) > 0, "nobody knows how old the database is"
 
 
 def test_within_one_boot_nothing_is_renewed(connection: Connection, agent: str) -> None:  # noqa: ARG001
     connection.execute(update(run_queue_items).values(lease_ends_at=clock.NOW - 1))
-    restored.start(connection, LEASE_SECONDS, TIMEOUT, PAUSE)
-    assert restored.paused_seconds(connection) == 0
+    restored.start(connection, BEGUN)
     assert len(leases.return_expired(connection)) == 1
+
+
+def test_claims_pause_at_a_start_with_a_restored_database_while_items_wait(connection: Connection, agent: str) -> None:
+    given = lease_numbers.highest(connection)
+    older = msgspec.structs.replace(BEGUN, noted_lease=given + 1)
+    restored.start(connection, older)
+    assert restored.paused_seconds(connection) == 0, "nothing waits"
+    assert leases.return_unknown(connection, agent, [])
+    restored.start(connection, msgspec.structs.replace(BEGUN, noted_lease=given))
+    assert restored.paused_seconds(connection) == 0, "nothing shows that it was restored"
+    restored.start(connection, older)
+    restored.is_back(connection, agent)
+    assert 0 < restored.paused_seconds(connection) <= restored.START_PAUSE_SECONDS
+    restored.start(connection, msgspec.structs.replace(older, pause_seconds=0.0))
+    assert restored.paused_seconds(connection) == 0, "the administrator wants no pause"
+    connection.execute(update(launch_agents).values(heard_at=clock.NOW - TIMEOUT - 1))
+    restored.start(connection, BEGUN)
+    assert restored.paused_seconds(connection) > 0, "nobody knows how old the database is"

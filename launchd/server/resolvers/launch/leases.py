@@ -1,7 +1,7 @@
 """Leasing items to agents: W&B's pop, the waiting claim, and returning items."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ariadne import MutationType, ObjectType
@@ -53,7 +53,7 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
     context.app.notifier.wake_all(work_topics(returned))
     if item is None:
         return None
-    context.app.lease_timer.leased_for(lease.seconds)
+    _note_leased(context, lease, [item])
     return {"run_queue_item_id": item.item_id, "run_spec": item.run_spec}
 
 
@@ -74,12 +74,18 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         if claimed.paused_seconds:
             _look_again(context, topics, claimed.paused_seconds)
         if claimed.items:
-            context.app.lease_timer.leased_for(lease.seconds)
+            _note_leased(context, lease, claimed.items)
             if await connection_watch.has_gone():
                 await _return_undelivered(context, agent_id, claimed.items)
         return {"items": claimed.items, "stop_polling": claimed.stop_polling}
 
     return await wait_for(context, topics, input["wait_seconds"], poll, lambda answer: any(answer.values()))
+
+
+def _note_leased(context: Context, lease: leases.Lease, leased: Sequence[LeasedItem]) -> None:
+    """Note what was leased before the client hears of it."""
+    context.app.lease_timer.leased_for(lease.seconds)
+    context.app.lease_mark.note(item.lease for item in leased)
 
 
 class _Claimed(Record, frozen=True, kw_only=True):

@@ -4,6 +4,9 @@ It shows when an agent names a lease number that this database has never given, 
 that waits here, or is only leased. From then on the epoch is one higher, and claims pause: other agents may run items
 that wait here. The pause ends when the agents that were living before this server started have come back, at the latest
 after a limit. When such an agent resumes, the numbers go on above its own.
+
+A start shows it too: where a higher lease number is noted beside the database, or no agent was heard for long. While
+items wait then, nothing is leased for a moment, in which the agents come back.
 """
 
 import logging
@@ -12,7 +15,7 @@ import time
 from sqlalchemy import Connection, Float, and_, bindparam, case, exists, func, null, or_, select, update
 
 from ipc.boot_clock import boot_id
-from launchd.server.models import Item, Viewer
+from launchd.server.models import Item, Record, Viewer
 from launchd.server.store.clock import NOW
 from launchd.server.store.launch import items, lease_numbers
 from launchd.server.store.launch.agents import KILLED
@@ -22,8 +25,8 @@ from launchd.server.store.tables import launch_agents, run_queue_items, runs, se
 
 logger = logging.getLogger(__name__)
 
-PAUSE_AFTER_SILENCE_SECONDS = 10.0
-"""How long claims pause at the most at a start after which all agents are to be heard first."""
+START_PAUSE_SECONDS = 10.0
+"""How long claims pause at a start that shows a restored database: agents ask a server that is away more often."""
 
 _HEARD_TOGETHER_SECONDS = 600.0
 """Agents that were heard so long before the last one are not waited for."""
@@ -46,7 +49,12 @@ _NOTE_RESTORED = (
     .where(or_(state.restored_at.is_(None), state.restored_at < NOW - _BETWEEN_PAUSES_SECONDS))
     .values(restored_at=NOW, epoch=state.epoch + 1)
 )
-_PAUSED = select(case((exists().where(agent.awaited), state.claims_paused_until - NOW)))
+# The list does not have agents that registered after the copy was made: they are given a moment as well.
+_IS_WAITED_FOR = or_(
+    state.restored_at.is_(None), state.restored_at > NOW - START_PAUSE_SECONDS, exists().where(agent.awaited)
+)
+_PAUSED = select(case((_IS_WAITED_FOR, state.claims_paused_until - NOW)))
+_ITEMS_WAIT = select(exists().where(item.state == PENDING))
 _IS_BACK = update(launch_agents).where(agent.id == bindparam("of_id"), agent.awaited).values(awaited=False)
 _BOOT = select(state.boot_id)
 _RENEW_LEASES = (
@@ -68,22 +76,35 @@ _LEASED_AGAIN = (
 )
 
 
-def start(connection: Connection, lease_seconds: float, timeout_seconds: float, pause_seconds: float) -> None:
+class Start(Record, frozen=True, kw_only=True):
+    """What a server that starts goes by. Times are seconds."""
+
+    lease_seconds: float
+    timeout_seconds: float
+    """An agent that was not heard for so long is LOST."""
+    pause_seconds: float
+    noted_lease: int
+    """The highest lease number that is known beside the database."""
+
+
+def start(connection: Connection, begun: Start) -> None:
     """Prepare a database for a server that starts: renew what refers to an earlier boot, wait for agents if need be.
 
-    Agents are waited for where none was heard for `timeout_seconds`: the database may be a restored one.
+    They are waited for where the database may be a restored one and items wait, which they may run.
     """
+    is_older = lease_numbers.is_from_the_future(begun.noted_lease, lease_numbers.highest(connection))
     silence = connection.execute(_LEAST_SILENCE).scalar()
+    may_be_restored = is_older or (silence is not None and silence > begun.timeout_seconds)
     if connection.dialect.name == "sqlite" and _has_booted(connection):
-        silence = None if silence is None else timeout_seconds + 1
-        connection.execute(_RENEW_LEASES, {"seconds": lease_seconds})
+        may_be_restored = may_be_restored or silence is not None
+        connection.execute(_RENEW_LEASES, {"seconds": begun.lease_seconds})
         connection.execute(_RENEW_AGENTS)
         connection.execute(_RENEW_RUNS)
     last = connection.execute(_LAST_HEARD).scalar() or 0.0
     connection.execute(_AWAIT, {"since": last - _HEARD_TOGETHER_SECONDS})
     connection.execute(_RESET)
-    if silence is not None and silence > timeout_seconds:
-        connection.execute(_PAUSE, {"seconds": min(pause_seconds, PAUSE_AFTER_SILENCE_SECONDS)})
+    if may_be_restored and connection.execute(_ITEMS_WAIT).scalar():
+        connection.execute(_PAUSE, {"seconds": min(begun.pause_seconds, START_PAUSE_SECONDS)})
 
 
 def _has_booted(connection: Connection) -> bool:
