@@ -27,6 +27,8 @@ _APART = (
 #: About how long, in seconds, what stays together takes, where that is long.
 _SECONDS = {
     "tests/unit/agent/test_wandb_faults.py": 90,
+    "tests/process/test_containers.py": 150,
+    "tests/contract/runners/test_local_container.py": 70,
     "tests/process/test_wandb_server.py": 60,
     "tests/compat/test_launch_at_once.py": 45,
     "tests/process/test_python_queued.py": 45,

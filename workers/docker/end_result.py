@@ -3,7 +3,7 @@
 import signal
 
 from ipc.handles import ExitResult
-from workers.docker.engine import Container
+from workers.docker.engine import CREATED, Container
 
 #: Above this, an exit code is a signal's number more than it, as shells and engines have it.
 SIGNAL_CODES = 128
@@ -11,6 +11,9 @@ SIGNAL_CODES = 128
 
 def exit_result(container: Container) -> ExitResult:
     """Return how the container ended; the engine gives signals as exit codes, as shells do."""
+    if container.state.status == CREATED:
+        # After a power cut, say: it was started once, or there would be no look for its end.
+        return ExitResult(message="The container engine has forgotten the container's start; its exit status is lost.")
     code, killed = container.state.exit_code, container.state.oom_killed
     message = _memory_message(container) if killed else container.state.error or None
     if SIGNAL_CODES < code < SIGNAL_CODES + signal.NSIG:

@@ -28,6 +28,11 @@ CONNECT_SECONDS = 10.0
 HOST_VARIABLE = "DOCKER_HOST"
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
+#: What the engine calls a container that was not started.
+CREATED = "created"
+#: What it calls one that does not run any more.
+ENDED = frozenset({"exited", "dead", "removing"})
+
 CONFLICT = 409
 NOT_FOUND = 404
 _BROKEN = 500

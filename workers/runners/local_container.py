@@ -24,7 +24,7 @@ from workers.docker import host_paths, policy, records
 from workers.docker.container import NAME_LABEL, container_config
 from workers.docker.end_result import exit_result
 from workers.docker.end_watch import EndWatch
-from workers.docker.engine import CONFLICT, NOT_FOUND, Container, Engine, EngineError, EngineForbidden
+from workers.docker.engine import CONFLICT, CREATED, ENDED, NOT_FOUND, Container, Engine, EngineError, EngineForbidden
 from workers.docker.flags import translate
 from workers.docker.images import ImageName, parse_image
 from workers.docker.macros import fill
@@ -37,10 +37,7 @@ from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
 T = TypeVar("T")
 
-CREATED, PAUSED = "created", "paused"
-#: What the engine calls a container that does not run any more.
-ENDED = frozenset({"exited", "dead", "removing"})
-
+PAUSED = "paused"
 DEFAULT_STOP_SIGNAL = "SIGTERM"
 #: How often an engine that does not answer is asked again before a job has started, in seconds.
 RETRY_SECONDS = 2.0
@@ -226,19 +223,14 @@ class LocalContainerRunner(Runner):
         container = self._asked(lambda: self._engine.inspect(_id_of(handle)))
         if container is None:
             return self._lost_status()
-        if container.state.status in ENDED:
+        if container.state.status in (*ENDED, CREATED):
             return _status(self._end_of(container))
         stop = self._stop_record()
         if stop is not None:
             self._enforce(stop, container)
             return Status(JobState.STOPPING)
-        match container.state.status:
-            case "created":
-                return Status(JobState.STARTING)
-            case "paused":
-                return Status(JobState.RUNNING, message="the container is paused")
-            case _:
-                return Status(JobState.RUNNING)
+        message = "the container is paused" if container.state.status == PAUSED else None
+        return Status(JobState.RUNNING, message=message)
 
     def _end_of(self, container: Container) -> EndRecord:
         return EndRecord(container.id, exit_result(container), stopped=self._stop_record() is not None)

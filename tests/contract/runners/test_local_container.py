@@ -297,6 +297,19 @@ def test_a_container_that_was_never_started_counts_for_nothing(make_job: JobMake
     assert run(job) == (JobState.FINISHED, "once\n")
 
 
+def test_a_container_whose_start_the_engine_forgot_has_failed(make_job: JobMaker, engine: TestEngine) -> None:
+    job = make_job()
+    with engine.client() as client:
+        made = client.create_container(BASE_IMAGE, ["true"], name=NAME, labels={"launchd.name": NAME})
+    runner, handle = job.runner(), Handle("local-container", NAME, data={"id": made["Id"]})
+
+    assert runner.inspect(handle).state is JobState.FAILED
+    runner.delete(handle)
+
+    assert engine.containers() == {}
+    assert "forgotten the container's start" in (runner.inspect(handle).message or "")
+
+
 def test_a_creation_that_meets_its_own_container_adopts_it(make_job: JobMaker, engine: TestEngine) -> None:
     with engine.client() as client:
         client.create_container(BASE_IMAGE, ["echo", "first"], name=NAME, labels={"launchd.name": NAME})

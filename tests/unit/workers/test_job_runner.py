@@ -229,3 +229,15 @@ def test_a_failure_is_told_where_nothing_can_be_written(context: JobContext, hea
     context.report_failure(JobError("no", detail="much"))
 
     assert heard == [Failed(JobError("no").report())]
+
+
+def test_an_image_on_a_target_without_images_is_refused_before_anything_is_there(
+    make_context: Callable[..., JobContext], heard: Heard
+) -> None:
+    job = Job(make_context(spec={"docker_image": "python:3.12"}), heard)
+
+    last = job.end()
+
+    assert isinstance(last, Failed)
+    assert last.report.message == "The job is the image python:3.12, but fake runs no images."
+    assert not any(isinstance(event, Submitting) for event in heard)
