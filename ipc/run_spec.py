@@ -189,6 +189,12 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
     )
 
 
+def take_text(raw: dict[str, Any], key: str) -> str | None:
+    """Remove ``key`` from ``raw`` and return its text, ``None`` where it says nothing; raises :class:`InvalidSpec`."""
+    value = _non_empty({key: raw.pop(key, None)}).get(key)
+    return None if value is None else _convert(value, str, key)
+
+
 def draw_run_id() -> str:
     """Return a new run id: eight lower-case letters and digits."""
     return "".join(secrets.choice(_RUN_ID_ALPHABET) for _ in range(8))
@@ -215,19 +221,19 @@ def _unquoted(word: str) -> str:
     return words[0] if len(words) == 1 and word[0] in "'\"" else word
 
 
-def _convert(raw: dict[str, Any], wanted: type[T]) -> T:
+def _convert(raw: Any, wanted: type[T], place: str = "this") -> T:
     try:
         return msgspec.convert(raw, wanted)
     except msgspec.ValidationError as error:
-        raise InvalidSpec(_sentence(str(error)), hint="Correct it and launch again.") from error
+        raise InvalidSpec(_sentence(str(error), place), hint="Correct it and launch again.") from error
 
 
-def _sentence(problem: str) -> str:
-    """Return what msgspec says is wrong as a sentence for people."""
+def _sentence(problem: str, place: str) -> str:
+    """Return what msgspec says is wrong as a sentence for people; ``place`` is where it names none."""
     if found := _TYPE_ERROR.fullmatch(problem):
         wanted = " or ".join(_TYPES.get(word, word) for word in found["wanted"].split(" | ") if word != "null")
         given = _TYPES.get(found["given"], found["given"])
-        return f"{shown(found['place'] or 'this')} in the run spec is {given}, and must be {wanted}."
+        return f"{shown(found['place'] or place)} in the run spec is {given}, and must be {wanted}."
     if found := _LENGTH_ERROR.fullmatch(problem):
-        return f"{shown(found['place'] or 'this')} in the run spec has more than {found['most']} characters."
+        return f"{shown(found['place'] or place)} in the run spec has more than {found['most']} characters."
     return f"Something is wrong in the run spec: {problem}."

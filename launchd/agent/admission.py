@@ -10,7 +10,7 @@ import msgspec
 from ipc.errors import InvalidSpec, JobError, PolicyRefused
 from ipc.handles import workload_name
 from ipc.messages import MAX_API_KEY_BYTES
-from ipc.run_spec import RunSpec, parse_run_spec
+from ipc.run_spec import RunSpec, parse_run_spec, take_text
 from launchd.agent.job_record import JobRecord
 from launchd.agent.work_orders import AgentContext
 from launchd.client.queue_server import ClaimedItem
@@ -59,9 +59,7 @@ def unreadable(item: ClaimedItem, agent_id: str, context: AgentContext, now: flo
 
 
 def _take_key(raw: dict[str, object]) -> str | None:
-    key = raw.pop(SUBMITTER_KEY, None) or None
-    if not isinstance(key, str | None):
-        raise InvalidSpec(f"The run spec's {SUBMITTER_KEY} is no text.", hint="Correct it and launch again.")
+    key = take_text(raw, SUBMITTER_KEY)
     if key is not None and (len(key) > MAX_API_KEY_BYTES or not key.isascii() or not key.isprintable()):
         sentence = f"The run spec's {SUBMITTER_KEY} is no API key: it is longer than {MAX_API_KEY_BYTES} characters,"
         raise InvalidSpec(f"{sentence} or no plain text.", hint="Correct it and launch again.")

@@ -105,6 +105,13 @@ def test_what_has_the_wrong_type_is_rejected_in_a_sentence(rules: AgentContext, 
     assert taken.job.item_id == "item"
 
 
+def test_a_key_of_the_wrong_type_is_named_and_shown_nowhere(rules: AgentContext) -> None:
+    taken = take(rules, _wandb_api_key=["their-secret-key"])
+    assert isinstance(taken, Rejected)
+    assert taken.error.message == "_wandb_api_key in the run spec is a list, and must be a text."
+    assert b"their-secret-key" not in msgspec.json.encode(taken.job)
+
+
 def test_what_the_host_does_not_grant_is_rejected(rules: AgentContext) -> None:
     taken = take(rules, resource="kubernetes")
     assert isinstance(taken, Rejected)
