@@ -36,7 +36,7 @@ class NoInterpreter(OSError):
 def tool_arguments(task: str, *words: str) -> tuple[tuple[str, ...], int]:
     """Return the command that does ``task``, and the descriptor that it has to inherit; raises :class:`OSError`."""
     script = _script()
-    python = _interpreter() if os.geteuid() == 0 else sys.executable
+    python = interpreter_for_users() if os.geteuid() == 0 else sys.executable
     return (python, "-I", "-S", "-B", "-X", "utf8", f"/proc/self/fd/{script}", task, *words), script
 
 
@@ -160,7 +160,8 @@ def _script() -> int:
 
 
 @cache
-def _interpreter() -> str:
+def interpreter_for_users() -> str:
+    """Return an interpreter that users of jobs can run; raises :class:`NoInterpreter`."""
     for candidate in (sys.executable, _SYSTEM_PYTHON):
         library = os.__file__ if candidate == sys.executable else candidate
         if Path(candidate).exists() and all(_is_reachable(Path(name).resolve()) for name in (candidate, library)):

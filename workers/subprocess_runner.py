@@ -14,11 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from ipc.control_groups import TOOLS_SUFFIX, ControlGroup
+from ipc.trees import interpreter_for_users
 from ipc.work_order import JobUser, WorkOrder
 from workers import processes, tool_monitor
 from workers.context import JobContext
@@ -33,8 +35,6 @@ MONITOR_GRACE_SECONDS = tool_monitor.GIVE_UP_SECONDS + 2.0
 _BUSY_SHARE = 0.01
 _READ_BYTES = 64 * 1024
 _LONGEST_LINE = 8 * 1024
-#: Without the environment's packages and variables, it starts in a few milliseconds.
-_MONITOR = (sys.executable, "-I", "-S", tool_monitor.__file__)
 
 log = logging.getLogger(__name__)
 
@@ -268,15 +268,17 @@ class _RunningCommand:
         group = str(self._group or "")
         words = (str(reporting), str(controlled), group, *ids, str(command.directory), *command.arguments)
         try:
+            python, program = open_monitor()
             return subprocess.Popen(
-                (*_MONITOR, *words),
+                # Without the environment's packages and variables, it starts in a few milliseconds.
+                (python, "-I", "-S", f"/proc/self/fd/{program}", *words),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd="/",
                 env=command.environment,
                 umask=command.umask,
-                pass_fds=(*command.keep_open, reporting, controlled),
+                pass_fds=(*command.keep_open, reporting, controlled, program),
                 # Not in the worker's session, which the supervisor kills: it has to see the worker's end.
                 start_new_session=True,
                 preexec_fn=_be_monitor,  # noqa: PLW1509 (two system calls, which take no lock)
@@ -290,6 +292,16 @@ class _RunningCommand:
         if number == errno.ENOENT:
             return f"{self._name} is not installed on this host."
         return f"{self._name} could not be started: {os.strerror(number)}."
+
+
+@cache
+def open_monitor() -> tuple[str, int]:
+    """Return the interpreter of monitors, and a descriptor of their program, which a process that changes user keeps.
+
+    Users of jobs may be able to reach neither the agent's interpreter nor the file. Raises :class:`OSError`.
+    """
+    python = interpreter_for_users() if os.geteuid() == 0 else sys.executable
+    return python, os.open(tool_monitor.__file__, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def make_tools_group(order: WorkOrder) -> ControlGroup | None:

@@ -4,8 +4,9 @@ A program of its own, started by :mod:`workers.subprocess_runner` in a session o
 orphans: what a tool starts stays below it through any ``setsid`` and double fork. It outlives a worker that is killed,
 and kills what is left then. It imports little, because it is started for each tool.
 
-``tool_monitor.py REPORT CONTROL GROUP UID GID DIRECTORY TOOL [ARGUMENT ...]``: REPORT and CONTROL are descriptors of
-pipes, GROUP the path of the control group of the job's tools; empty, like UID and GID, for none.
+``/proc/self/fd/PROGRAM REPORT CONTROL GROUP UID GID DIRECTORY TOOL [ARGUMENT ...]``: PROGRAM is a descriptor of this
+file, whose path may be out of reach. REPORT and CONTROL are descriptors of pipes, GROUP is the path of the control group
+of the job's tools; empty, like UID and GID, for none.
 
 To REPORT it writes one line: ``failed ERRNO`` for a tool that could not be started, else, at the tool's end,
 ``exit CODE`` or ``signal NUMBER``. From CONTROL it takes a byte as the request to end the tool with SIGTERM, and its
@@ -30,7 +31,8 @@ _STREAMS = 3
 def main(arguments: list[str]) -> int:
     """Keep the tool to its end; return the exit code."""
     report, control = int(arguments[0]), int(arguments[1])
-    for descriptor in (report, control):
+    program = int(sys.argv[0].rpartition("/")[2])
+    for descriptor in (report, control, program):
         fcntl.fcntl(descriptor, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     group, user, directory, command = arguments[2], arguments[3:5], arguments[5], arguments[6:]
     wakeup = _wake_on_ended_children()

@@ -123,7 +123,7 @@ def titles(testbed: Testbed, title: str) -> list[psutil.Process]:
 
 
 def monitor_of(worker: psutil.Process) -> psutil.Process:
-    [monitor] = [child for child in worker.children() if "tool_monitor" in command_line(child)]
+    [monitor] = [child for child in worker.children() if "-S" in command_line(child)]
     return monitor
 
 

@@ -57,7 +57,7 @@ def test_each_job_has_a_user_of_its_own(host: Testbed, gate: Gate) -> None:
 
 def test_a_job_can_neither_read_nor_end_another(host: Testbed, gate: Gate) -> None:
     host.start_agent()
-    victim = host.push("sh", "-c", f"echo $$; echo secret > mine; touch ready; {gate.wait}", _wandb_api_key="k" * 40)
+    victim = host.push("sh", "-c", f"echo $$; echo secret > mine; touch ready; {gate.wait}")
     pid = word(host, victim)
     directory = Path(host.job(victim)["log_path"]).parent
     attempts = (

@@ -193,7 +193,7 @@ def deaths() -> Iterator[Any]:
         yield pytest.param(failpoint, "stop", marks=[] if is_short else pytest.mark.long)
 
 
-@pytest.mark.parametrize(("failpoint", "action"), deaths())
+@pytest.mark.parametrize(("failpoint", "action"), list(deaths()))
 def test_a_worker_may_die_anywhere(
     testbed: Testbed, engine: TestEngine, shared: Path, failpoint: str, action: str
 ) -> None:

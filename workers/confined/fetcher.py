@@ -28,7 +28,7 @@ from workers.confined.hand_over import hand_over
 from workers.context import JobContext, StopSignal
 from workers.processes import die_with_parent, forbid_new_privileges
 from workers.sources import Project, Source
-from workers.subprocess_runner import end_tools_group, make_tools_group
+from workers.subprocess_runner import end_tools_group, make_tools_group, open_monitor
 
 #: From the word to a fetching process that it is to end, to SIGKILL, in seconds; it ends its tools meanwhile.
 END_SECONDS = 5.0
@@ -183,10 +183,10 @@ def _be_fetcher(context: JobContext, source: Source, writer: int, group: Control
 
 
 def _leave_worker(writer: int) -> None:
-    """Give up all descriptors of the worker but the log's; its objects are never collected here."""
+    """Give up all descriptors of the worker but the log's, and that by which tools are started; its objects are never collected here."""
     gc.disable()
     gc.freeze()
-    kept = sorted({0, 1, 2, writer, *_log_descriptors()})
+    kept = sorted({0, 1, 2, writer, open_monitor()[1], *_log_descriptors()})
     for before, after in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(before + 1, after)
 
