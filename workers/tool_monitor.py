@@ -5,8 +5,8 @@ orphans: what a tool starts stays below it through any ``setsid`` and double for
 and kills what is left then. It imports little, because it is started for each tool.
 
 ``/proc/self/fd/PROGRAM REPORT CONTROL GROUP UID GID DIRECTORY TOOL [ARGUMENT ...]``: PROGRAM is a descriptor of this
-file, whose path may be out of reach. REPORT and CONTROL are descriptors of pipes, GROUP is the path of the control group
-of the job's tools; empty, like UID and GID, for none.
+file, whose path may be out of reach. REPORT and CONTROL are descriptors of pipes; GROUP is the path of the control
+group of the job's tools, empty, like UID and GID, for none.
 
 To REPORT it writes one line: ``failed ERRNO`` for a tool that could not be started, else, at the tool's end,
 ``exit CODE`` or ``signal NUMBER``. From CONTROL it takes a byte as the request to end the tool with SIGTERM, and its

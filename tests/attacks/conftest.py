@@ -6,8 +6,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.job_contexts import context, heard, make_context
 from tests.support.server import Account
 from tests.support.testbed import Testbed, make_testbed
+
+__all__ = ["context", "heard", "make_context"]
 
 #: Of this machine, nobody's.
 NUMBERS = range(64000, 64500)

@@ -34,8 +34,6 @@ FETCHER, OWNER = 64600, 64601
 TREES, ARCHIVES = 60, 120
 DEPTH = 1500
 
-pytest_plugins = ["tests.unit.workers.conftest"]
-
 
 def user(number: int) -> JobUser:
     return JobUser(number, number, "/")

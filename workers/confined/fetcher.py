@@ -183,7 +183,10 @@ def _be_fetcher(context: JobContext, source: Source, writer: int, group: Control
 
 
 def _leave_worker(writer: int) -> None:
-    """Give up all descriptors of the worker but the log's, and that by which tools are started; its objects are never collected here."""
+    """Give up the worker's descriptors, but for the log's and the one by which tools are started.
+
+    The worker's objects are never collected here.
+    """
     gc.disable()
     gc.freeze()
     kept = sorted({0, 1, 2, writer, open_monitor()[1], *_log_descriptors()})

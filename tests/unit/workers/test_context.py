@@ -7,7 +7,7 @@ import pytest
 from ipc.errors import BuildError, JobCancelled
 from ipc.exits import WorkerExit
 from ipc.messages import Failed
-from tests.unit.workers.conftest import Heard
+from tests.support.job_contexts import Heard
 from workers.context import DetachRequested, DetachSignal, JobContext, StopSignal
 
 STOP = StopSignal("it is late", 3.0)

@@ -10,7 +10,7 @@ from ipc.errors import JobCancelled, PolicyRefused, SourceError
 from ipc.run_spec import GitSpec
 from ipc.settings import PolicyRules
 from tests.support.git_origin import Origin
-from tests.unit.workers.conftest import Heard
+from tests.support.job_contexts import Heard
 from workers.context import JobContext, StopSignal
 from workers.sources.git import GitSource
 

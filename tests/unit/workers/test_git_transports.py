@@ -12,7 +12,7 @@ from ipc.run_spec import GitSpec
 from ipc.settings import PolicyRules
 from tests.support.git_origin import Origin
 from tests.support.http_servers import LocalServer, QuietHandler, serving
-from tests.unit.workers.conftest import Heard
+from tests.support.job_contexts import Heard
 from workers.context import JobContext
 from workers.sources.git import GitSource
 

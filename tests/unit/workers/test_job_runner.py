@@ -16,8 +16,8 @@ from ipc.run_spec import Overrides
 from ipc.settings import JobsConfig
 from ipc.states import JobState
 from tests.support.fake_runner import FakeRunner
+from tests.support.job_contexts import Heard
 from tests.support.waiting import wait_until
-from tests.unit.workers.conftest import Heard
 from workers import job_runner
 from workers.context import DetachRequested, DetachSignal, JobContext, StopSignal
 from workers.control_thread import ControlThread

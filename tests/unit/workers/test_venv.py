@@ -18,8 +18,8 @@ from ipc.errors import BuildError, JobCancelled
 from ipc.settings import VenvConfig
 from ipc.work_order import JobUser, write_order
 from launchd.agent.job_users import named_user
+from tests.support.job_contexts import Heard
 from tests.support.waiting import wait_until
-from tests.unit.workers.conftest import Heard
 from workers.builders import Build
 from workers.builders.venv import VenvBuilder
 from workers.builders.venv_cache import Entry, EntryLock, trim
