@@ -13,7 +13,7 @@ from ipc import job_files
 from ipc.errors import ErrorReport
 from ipc.handles import workload_name
 from ipc.states import JobState
-from ipc.work_order import WorkOrder, read_order
+from ipc.work_order import JobUser, WorkOrder, read_order
 from launchd.agent.admission import UNREADABLE
 from launchd.agent.job_record import JobRecord
 from launchd.agent.work_orders import AgentContext
@@ -41,6 +41,8 @@ def job_in_directory(item: HeldByServer, agent_id: str, context: AgentContext, n
         acknowledged=True,
         submitter_key=order.submitter_key,
         recorded=True,
+        user=_number(order.user),
+        fetch_user=_number(order.fetch_user),
     )
 
 
@@ -88,7 +90,14 @@ def with_started_attempt(job: JobRecord, context: AgentContext) -> JobRecord:
         recorded=True,
         acknowledged=True,
         handle=None,
+        user=_number(last.user),
+        fetch_user=_number(last.fetch_user),
     )
+
+
+def _number(user: JobUser | None) -> int | None:
+    """Return the number of a user that belongs to one job alone."""
+    return user.uid if user is not None and user.is_number else None
 
 
 def _orders(context: AgentContext, item_id: str, first: int) -> Iterator[WorkOrder]:

@@ -11,7 +11,7 @@ from ipc.handles import ExitResult, workload_name
 from ipc.job_files import STARTED_FILE
 from ipc.messages import Adopt, Finished, PhaseChanged, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import JobState
-from ipc.work_order import ORDER_FILE, write_order
+from ipc.work_order import ORDER_FILE, JobUser, write_order
 from launchd.client.queue_server import ItemAnswer, ItemResult, Resumed
 from tests.support.controller_harness import AGENT, HANDLE, OUTSIDE, ControllerHarness
 
@@ -299,6 +299,16 @@ def test_a_command_that_was_started_after_the_journals_copy_is_not_started_again
     harness.restart()
     assert harness.worker().commands() == [Adopt]
     assert (harness.job().name, harness.job().attempt, harness.job().state) == (name, 1, JobState.SUBMITTING)
+
+
+def test_a_job_keeps_the_users_that_its_directory_names(harness: ControllerHarness) -> None:
+    harness.bring_to("fetching")
+    order = harness.controller.context.work_order(harness.job())
+    users = {"user": JobUser(64000, 64000, "/"), "fetch_user": JobUser(64001, 64001, "/")}
+    write_order(msgspec.structs.replace(order, **users))
+    Path(order.directory, STARTED_FILE).touch()
+    harness.restart()
+    assert (harness.job().user, harness.job().fetch_user) == (64000, 64001)
 
 
 def test_a_later_attempt_that_was_started_is_found(harness: ControllerHarness) -> None:
