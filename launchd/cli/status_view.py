@@ -126,7 +126,7 @@ def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
             Span(job["phase"], COLOURS.get(job["phase"])),
             Span("-" if job["exit_code"] is None else str(job["exit_code"])),
             Span(format_age(job["phase_seconds"])),
-            Span("; ".join(filter(None, (one_line(_reason(job)), _used(job))))),
+            Span(" ".join(filter(None, (one_line(_reason(job)), _used(job))))),
         ]
         for job in jobs
     ]
@@ -135,12 +135,12 @@ def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
 
 
 def _used(job: Mapping[str, Any]) -> str:
-    """Return what the job used, as far as it is known."""
+    """Return what the job used, as far as it is known, in parentheses."""
     cpu_seconds, memory = job.get("cpu_seconds"), job.get("peak_memory_bytes")
     time = "" if cpu_seconds is None else f"{format_seconds(cpu_seconds)} of CPU"
     space = "" if memory is None else format_size(memory)
     known = ", ".join(filter(None, (time, space)))
-    return f"used {known}" if known else ""
+    return f"(used {known})" if known else ""
 
 
 def _reason(job: Mapping[str, Any]) -> str | None:
