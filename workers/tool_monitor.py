@@ -72,8 +72,8 @@ def _start(report: int, group: str, user: list[str], directory: str, command: li
 
 
 def _become_tool(group: str, user: list[str], directory: str, command: list[str]) -> None:
-    # What Python ignores or handles the tool has to find as usual.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD):
+    # What Python, or who started the agent, ignores or handles the tool has to find as usual.
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     if group:
         _write(f"{group}/cgroup.procs", b"0")

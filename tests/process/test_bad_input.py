@@ -185,7 +185,7 @@ def test_nulls_are_nothing(running_home: Testbed, nulls: tuple[str, ...]) -> Non
         ({"overrides": {"run_config": [1]}}, "overrides"),
         ({"resource": "kubernetes"}, "The resource kubernetes is not granted on this host"),
         ({"job": "ENTITY/project/job:latest"}, "has no job ENTITY/project/job:latest."),
-        ({"overrides": {"entry_point": []}}, "names no job, no repository, no code directory and no command"),
+        ({"overrides": {"entry_point": []}}, "names no image, no job, no repository, no code directory and no command"),
         ({"overrides": {"entry_point": [""]}}, "has no command to run"),
         ({"git": {"repo": "--upload-pack=touch", "version": None}}, "--upload-pack"),
         ({"git": {"repo": "-u", "version": None}}, "-u"),
