@@ -22,6 +22,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
 @click.option("--agent-timeout-seconds", default=120.0, show_default=True, help="Timeout of an agent's heartbeats.")
 @click.option("--restore-pause-seconds", default=60.0, show_default=True, help="See the settings.")
+@click.option("--wrong-key-burst", default=30, show_default=True, help="See the settings.")
 @click.option("--run-timeout-seconds", default=300.0, show_default=True, help="Timeout of a run's heartbeats.")
 @click.option("--max-store-bytes", type=int, help="All files together [default: as much as the disk holds].")
 @click.option("--max-answer-bytes", default=64 * 1024 * 1024, show_default=True, help="See the settings.")

@@ -9,7 +9,7 @@ import time
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from launchd.server.errors import NotAllowed, ServerError, Unauthorized
+from launchd.server.errors import NotAllowed, ServerError, TooManyRequests, Unauthorized
 from launchd.server.launch.job_keys import JobKeys
 from launchd.server.models import Role, Scope, Viewer
 from launchd.server.store.accounts import api_keys
@@ -24,14 +24,15 @@ AUTHOR_HEADER = "x-wandb-username"
 _CACHE_SECONDS = 5.0
 _MOST_CACHED = 1000
 _RECORD_USE_SECONDS = 60.0
+_WAIT_SECONDS = 1.0
 
 
 class Authenticator:
     """Looks keys up. A known key is cached for 5 s, so a key revoked on another server works that much longer."""
 
-    def __init__(self, database: Database, job_keys: JobKeys) -> None:
+    def __init__(self, database: Database, job_keys: JobKeys, wrong_keys: WrongKeys) -> None:
         self._database = database
-        self._wrong_keys = WrongKeys()
+        self._wrong_keys = wrong_keys
         self._job_keys = job_keys
         self._cache: dict[tuple[str, str], tuple[float, Viewer]] = {}
         self._recorded_at: dict[str, float] = {}
@@ -42,25 +43,31 @@ class Authenticator:
 
         Raises:
             Unauthorized: no key, or one that this server does not know.
-            TooManyRequests: many keys that it does not know have come from the same address.
+            TooManyRequests: the same, after many others from the same address.
             StoreUnavailable: the database cannot be asked at present.
         """
-        headers, address = request.headers, address_of(request)
+        headers = request.headers
         key, author = _key_in(headers.get("authorization")), headers.get(AUTHOR_HEADER, "")
         digest = api_keys.digest_of(key)
         until, viewer = self._cache.get((digest, author), (0.0, None))
         if viewer is not None and time.monotonic() < until:
             return viewer
-        self._wrong_keys.check(address, digest)
         viewer = await self._database.read(lambda connection: self.find_viewer(connection, key, author), Lane.FIRST)
         if viewer is None:
-            self._wrong_keys.was_wrong(address, digest)
+            await self._count_wrong(request, digest)
             raise Unauthorized(
                 "This API key is not known to this queue server. Check WANDB_API_KEY and WANDB_BASE_URL."
             )
-        self._wrong_keys.was_right(digest)
         self._cache_viewer(digest, author, viewer)
         return viewer
+
+    async def _count_wrong(self, request: Request, digest: str) -> None:
+        try:
+            self._wrong_keys.count(address_of(request), digest)
+        except TooManyRequests:
+            # Who does not wait is made to.
+            await asyncio.sleep(_WAIT_SECONDS)
+            raise
 
     def find_viewer(self, connection: Connection, key: str, author: str = "") -> Viewer | None:
         """The viewer of a key, a user's or a job's; None: this server does not know it."""

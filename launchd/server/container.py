@@ -21,6 +21,7 @@ from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.database import Database
 from launchd.server.store.factory import BackgroundTask, open_database, open_pubsub
 from launchd.server.store.runs import files as run_files
+from launchd.server.wrong_keys import WrongKeys
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     return AppState(
         settings=settings,
         database=database,
-        auth=Authenticator(database, job_keys),
+        auth=Authenticator(database, job_keys, WrongKeys(settings.wrong_key_burst)),
         job_keys=job_keys,
         notifier=notifier,
         pubsub=open_pubsub(settings, notifier),

@@ -22,6 +22,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
     agent_timeout_seconds: float = 120.0
     """An agent without a heartbeat for so long is shown as LOST."""
+    wrong_key_burst: int = 30
+    """So many different wrong API keys may come from one address at once, and then one more every 2 seconds."""
     restore_pause_seconds: float = 60.0
     """How long nothing is leased at the most after the database was found to be a restored copy; 0: no pause."""
     run_timeout_seconds: float = 300.0

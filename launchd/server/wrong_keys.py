@@ -1,8 +1,7 @@
 """Wrong API keys, counted by the address that they come from.
 
-A key that has been right since the server started is never refused for its neighbours' sake, and neither is one that is
-wrong again and again: who sends one key only guesses nothing. So many users behind one address (NAT) work on while one
-of them tries keys; only a key that this server has not seen yet waits there.
+Only wrong keys are counted, and one that is wrong again and again counts once: who sends one key only guesses nothing.
+So many users, and many jobs with keys of their own, behind one address (NAT) work on while one of them tries keys.
 """
 
 import ipaddress
@@ -18,8 +17,6 @@ from launchd.server.errors import TooManyRequests
 K = TypeVar("K")
 V = TypeVar("V")
 
-BURST = 30
-"""So many different wrong keys may come from one address at once."""
 SECONDS_EACH = 2.0
 """After this time one more may come."""
 _MOST_KEPT = 10_000
@@ -47,34 +44,32 @@ class _Recent(Generic[K, V]):
 
 
 class WrongKeys:
-    """Limits how many different wrong keys one address may try. Keys are known by their digests."""
+    """Limits how many different wrong keys one address may try. Keys are known by their digests.
 
-    def __init__(self) -> None:
-        self._right: _Recent[str, None] = _Recent()
+    `burst` of them may come from one address at once.
+    """
+
+    def __init__(self, burst: int) -> None:
+        self._burst = burst
         self._wrong: _Recent[str, None] = _Recent()
         self._tried: _Recent[str, tuple[float, float]] = _Recent()
 
-    def check(self, address: str, digest: str) -> None:
-        """Raises:
-        TooManyRequests: it is not known whether this key is right, and the address has sent too many wrong ones.
+    def count(self, address: str, digest: str) -> None:
+        """Count a key that is not known to the server. The same key counts once.
+
+        Raises:
+            TooManyRequests: the address has sent too many others.
         """
-        if digest in self._right or digest in self._wrong:
+        if digest in self._wrong:
             return
-        over = self._tries(address) - BURST + 1
+        tries = self._tries(address)
+        over = tries - self._burst + 1
         if over > 0:
             raise TooManyRequests(
                 "Too many wrong API keys have come from your address. Check WANDB_API_KEY and WANDB_BASE_URL.",
                 math.ceil(over * SECONDS_EACH),
             )
-
-    def was_right(self, digest: str) -> None:
-        """Note that a key is known to the server."""
-        self._right.put(digest, None)
-
-    def was_wrong(self, address: str, digest: str) -> None:
-        """Note that a key is not known to the server. The same key counts once."""
-        if digest not in self._wrong:
-            self._tried.put(address, (self._tries(address) + 1, time.monotonic()))
+        self._tried.put(address, (tries + 1, time.monotonic()))
         self._wrong.put(digest, None)
 
     def _tries(self, address: str) -> float:

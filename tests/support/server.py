@@ -348,8 +348,9 @@ def _give_tables(data_dir: Path) -> None:
         ServerSettings(data_dir=data_dir).database_path.write_bytes(_migrated_database())
 
 
-#: Options of a server that tests share: what an agent of one says must not pause the claims of the others.
-SHARED = ("--restore-pause-seconds", "0")
+#: Options of a server that tests share: what an agent of one says must not pause the claims of the others, and the
+#: wrong keys of one are none of the others'.
+SHARED = ("--restore-pause-seconds", "0", "--wrong-key-burst", "1000000")
 
 
 @contextmanager
