@@ -207,8 +207,8 @@ def test_a_granted_mount_to_be_read_is_not_written_to(make_job: Callable[..., Jo
 
     text = _run(make_job("touch /x/new || echo refused; cat /x/link/key || echo no", rules, volume=f"{data}:/x:ro"))
 
-    assert text.splitlines()[-1:] == ["no"]
-    assert "refused" in text
+    # Both streams come here, each in its own time.
+    assert {"refused", "no"} <= set(text.splitlines())
     assert not (data / "new").exists()
 
 

@@ -245,6 +245,8 @@ def test_the_engine_may_go_and_come_back(
     testbed.start_agent()
     items = [push_lines(testbed, shared, 0.2) for _ in range(2)]
     wait_until(lambda: len(_names(shared)) == 2, 30, "both jobs run")
+    # An engine that is killed before it has answered to a start may forget it, which fails the job.
+    wait_until(lambda: [testbed.phase(item) for item in items] == ["running"] * 2, 30, "both starts were answered")
 
     outage(engine)
     wait_until(lambda: testbed.phase(items[0]) == "unknown", 30, "the outage was noticed")

@@ -18,6 +18,7 @@ from docker import APIClient
 from docker.errors import APIError, DockerException
 
 from ipc.errors import RunnerUnavailable
+from workers.processes import ProcessKey, key_of
 
 #: How long the engine may take for an answer, in seconds; what streams, or waits for a container, has no limit.
 ANSWER_SECONDS = 60.0
@@ -42,6 +43,9 @@ _FRAME = struct.Struct(">xxxxL")
 
 #: What a connection that fails, or ends in the middle of an answer, raises.
 _CONNECTION_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+#: What the kernel says of the other side of a unix socket: process, user, group.
+_PEER = struct.Struct("3i")
 
 
 class EngineError(Exception):
@@ -118,6 +122,23 @@ class Engine:
         """The path of its unix socket, or ``None`` for an engine elsewhere."""
         scheme, _, path = self.address.partition("://")
         return path if scheme == "unix" else None
+
+    def process(self) -> ProcessKey | None:
+        """Return the process that listens at the socket; ``None`` where that is not the engine, or is elsewhere.
+
+        Raises:
+            RunnerUnavailable: nothing listens there.
+        """
+        if self.socket_path is None:
+            return None
+        try:
+            with closing(_connected(self.socket_path)) as connection:
+                peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        except OSError as error:
+            raise RunnerUnavailable(f"The container engine at {self.address} does not answer: {error}.") from error
+        pid, _, _ = _PEER.unpack(peer)
+        # A service manager that listens for the engine says nothing about it.
+        return key_of(pid) if pid > 1 else None
 
     @property
     def api_version(self) -> tuple[int, ...]:
@@ -266,6 +287,15 @@ def _knock(path: str) -> None:
 
     The SDK wraps the reason out of sight, and leaves a socket of its own open.
     """
-    with closing(socket.socket(socket.AF_UNIX)) as connection:
+    _connected(path).close()
+
+
+def _connected(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
         connection.settimeout(CONNECT_SECONDS)
         connection.connect(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,6 +1,7 @@
 """What a worker leaves on disk about a job's container, for the workers that come after it.
 
 ``container.json``  how the container ended; there before the container is removed
+``start.json``      the engine was asked to start the container
 ``stop.json``       a stop was asked for
 ``output.position`` how far the engine's log was copied
 
@@ -16,8 +17,10 @@ import msgspec
 
 from ipc.boot_clock import BootMoment
 from ipc.handles import ExitResult
+from workers.processes import ProcessKey
 
 END_FILE = "container.json"
+START_FILE = "start.json"
 STOP_FILE = "stop.json"
 POSITION_FILE = "output.position"
 
@@ -30,6 +33,12 @@ class EndRecord(msgspec.Struct, frozen=True):
     container: str
     result: ExitResult
     stopped: bool
+
+
+class StartRecord(msgspec.Struct, frozen=True):
+    """A start was asked of the process ``engine``; None where that is not known."""
+
+    engine: ProcessKey | None
 
 
 class StopRecord(msgspec.Struct, frozen=True):
@@ -61,6 +70,16 @@ def read_end(directory: Path) -> EndRecord | None:
 def write_end(directory: Path, record: EndRecord) -> None:
     """Write the record so that it survives a power cut; raises :class:`OSError`."""
     _replace(directory / END_FILE, record, durable=True)
+
+
+def read_start(directory: Path) -> StartRecord | None:
+    """Return the record of the last start that was asked for, or ``None``."""
+    return _read(directory / START_FILE, StartRecord)
+
+
+def write_start(directory: Path, record: StartRecord) -> None:
+    """Write the record so that it survives a power cut; raises :class:`OSError`."""
+    _replace(directory / START_FILE, record, durable=True)
 
 
 def read_stop(directory: Path) -> StopRecord | None:

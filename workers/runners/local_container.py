@@ -30,7 +30,7 @@ from workers.docker.images import ImageName, parse_image
 from workers.docker.macros import fill
 from workers.docker.output import LogCopy
 from workers.docker.pull import PullFailed, missing, pull
-from workers.docker.records import EndRecord, StopRecord
+from workers.docker.records import EndRecord, StartRecord, StopRecord
 from workers.docker.request import ContainerRequest
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
@@ -184,6 +184,7 @@ class LocalContainerRunner(Runner):
         return container
 
     def _start(self, name: str, container_id: str) -> None:
+        records.write_start(self._directory, StartRecord(self._engine.process()))
         try:
             self._engine.start(container_id)
         except EngineError as error:
@@ -194,16 +195,24 @@ class LocalContainerRunner(Runner):
             raise SubmitError(f"The container {name} could not be started: {error.explanation}.") from error
 
     def find(self, name: str) -> Handle | None:
-        """Return the handle of the job's container; one that was never started is removed, and counts for nothing."""
+        """Return the handle of the job's container; one that was never started is removed, and counts for nothing.
+
+        An engine that was killed may have forgotten a start, so what it was asked to start counts.
+        """
         ended = records.read_end(self._directory)
         if ended is not None:
             return _handle(name, ended.container)
         container = self._own(name)
-        if container is not None and container.state.status == CREATED:
+        if container is not None and container.state.status == CREATED and not self._is_start_forgotten():
             self._discard(container.id)
             # A start that was under way came first where it could not be removed.
             container = self._own(name)
         return None if container is None else _handle(name, container.id)
+
+    def _is_start_forgotten(self) -> bool:
+        """Return whether a start may have been forgotten: the engine that was asked for it does not run any more."""
+        asked = records.read_start(self._directory)
+        return asked is not None and (asked.engine is None or asked.engine != self._engine.process())
 
     def _own(self, name: str) -> Container | None:
         container = self._asked(lambda: self._engine.inspect(name))

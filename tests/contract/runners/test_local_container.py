@@ -19,8 +19,11 @@ from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.engine import BASE_IMAGE, QUIT_IMAGE, SAYING_IMAGE, TestEngine
 from tests.support.waiting import wait_until
 from workers.docker import records
+from workers.docker.engine import Engine
+from workers.docker.records import StartRecord
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
+from workers.processes import ProcessKey
 from workers.runners import LaunchRequest, Runner
 
 pytestmark = [
@@ -295,6 +298,34 @@ def test_a_container_that_was_never_started_counts_for_nothing(make_job: JobMake
 
     assert job.runner().find(NAME) is None
     assert engine.containers() == {}
+    assert run(job) == (JobState.FINISHED, "once\n")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_start_that_an_engine_may_have_forgotten_is_not_done_again(
+    make_job: JobMaker, engine: TestEngine, is_known: bool
+) -> None:
+    """An engine that is killed while it starts a container comes back with one that it has only created."""
+    job = make_job("echo once")
+    killed = ProcessKey(2**22, 1, "another boot") if is_known else None
+    records.write_start(job.directory, StartRecord(killed))
+    with engine.client() as client:
+        client.create_container(BASE_IMAGE, ["true"], name=NAME, labels={"launchd.name": NAME})
+    runner = job.runner()
+    handle = runner.find(NAME)
+    assert handle is not None
+    assert runner.inspect(handle).state is JobState.FAILED
+    runner.delete(handle)
+
+
+def test_a_start_that_this_engine_was_asked_for_counts_for_nothing_until_it_is_done(
+    make_job: JobMaker, engine: TestEngine
+) -> None:
+    job = make_job("echo once")
+    records.write_start(job.directory, StartRecord(Engine(job.engine).process()))
+    with engine.client() as client:
+        client.create_container(BASE_IMAGE, ["true"], name=NAME, labels={"launchd.name": NAME})
+    assert job.runner().find(NAME) is None
     assert run(job) == (JobState.FINISHED, "once\n")
 
 
