@@ -6,6 +6,7 @@ the main thread, and goes on.
 
 import contextlib
 import os
+import weakref
 from collections import deque
 from enum import StrEnum
 from typing import Any
@@ -168,6 +169,8 @@ class EventQueue:
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # A thread that still has a reference may still put an event, so there is no earlier moment to close it.
+        weakref.finalize(self, _close, self._reader, self._writer).atexit = False
 
     def put(self, event: Event) -> None:
         """Add ``event`` and wake the main thread."""
@@ -187,3 +190,8 @@ class EventQueue:
     def fileno(self) -> int:
         """Return the descriptor that is readable while there are events."""
         return self._reader
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
