@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.directories import PASSABLE
+from ipc.directories import PASSABLE, sync_names
 from ipc.run_spec import RunSpec
 from ipc.settings import DockerConfig, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 
@@ -109,20 +109,11 @@ def _order_directory(directory: Path) -> Iterator[int]:
     """
     if not directory.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        _sync_names(directory.parent)
+        sync_names(directory.parent)
     directory.chmod(PASSABLE)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync_names(directory: Path) -> None:
-    """Make the names in ``directory`` survive a power cut: what jobs leave there is found by them."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

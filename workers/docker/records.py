@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from ipc.boot_clock import BootMoment
+from ipc.directories import sync_names
 from ipc.handles import ExitResult
 from workers.processes import ProcessKey
 
@@ -120,12 +121,4 @@ def _replace(path: Path, record: msgspec.Struct, *, durable: bool = False) -> No
             os.fsync(file.fileno())
     temporary.replace(path)
     if durable:
-        _sync_names(path.parent)
-
-
-def _sync_names(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_names(path.parent)
