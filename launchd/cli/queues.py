@@ -102,7 +102,7 @@ def jobs(name: str, allowed: bool, entity: str | None, url: str | None, state_di
     takes = (
         "takes items from jobs now" if allowed else "takes no items from jobs now, except from schedulers of its own"
     )
-    click.echo(f"Queue {name!r} of {owner!r} {takes}.")
+    echo(f"Queue {name!r} of {owner!r} {takes}.")
 
 
 @queue.command()

@@ -47,12 +47,12 @@ def reset_keys(name: str, yes: bool, url: str | None, state_dir: Path | None) ->
         click.confirm(f"Revoke all API keys of {name!r}? Agents and programs that have one are locked out.", abort=True)
     with queue_server(url, state_dir) as server:
         made = server.reset_keys(name)
-    click.echo(f"API keys of {name!r} were revoked: {made.revoked}.", err=True)
+    echo(f"API keys of {name!r} were revoked: {made.revoked}.", err=True)
     if made.key is not None:
-        click.echo("Hand over this key, for `launchd login`:", err=True)
-        click.echo(made.key)
+        echo("Hand over this key, for `launchd login`:", err=True)
+        echo(made.key)
     else:
-        click.echo(f"The new key is on the server's host, in {made.file}: hand it over, then remove the file.")
+        echo(f"The new key is on the server's host, in {made.file}: hand it over, then remove the file.")
 
 
 @user.command("list")

@@ -143,11 +143,14 @@ def hostile_server(request: pytest.FixtureRequest) -> Iterator[HostileServer]:
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    Path("code").mkdir()
-    Path("code/main.py").write_text("print(1)")
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Below pytest's directory the control socket of an ordinary user's agent would have too long a path.
+    with TemporaryDirectory(prefix="launchd-home-") as home, monkeypatch.context() as patch:
+        patch.setenv("HOME", home)
+        patch.chdir(home)
+        Path("code").mkdir()
+        Path("code/main.py").write_text("print(1)")
+        yield
 
 
 def run(*arguments: str, **environ: str) -> Result:
