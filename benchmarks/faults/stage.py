@@ -32,6 +32,12 @@ from tests.support.waiting import wait_until
 #: The leases of the queue server, in seconds: short, so that an item whose lease has to end is not waited for long.
 LEASE_SECONDS = 10.0
 
+#: How long the queue server takes an unheard agent for living: longer than any act lasts, and short, because an agent
+#: whose journal was restored is refused for so long.
+AGENT_TIMEOUT_SECONDS = 20.0
+
+SERVER_OPTIONS = ("--lease-seconds", str(LEASE_SECONDS), "--agent-timeout-seconds", str(AGENT_TIMEOUT_SECONDS))
+
 #: Room on the disk of the agent's state directory, in MiB: to begin with, and for each job.
 DISK_MEBIBYTES = 64
 DISK_MEBIBYTES_PER_JOB = 0.2
@@ -77,9 +83,7 @@ class Stage:
             self.disk = SmallDisk(directory / "state", mebibytes)
             stack.callback(self.disk.close)
         environment = self.clocks.environment("server") if self.clocks is not None else {}
-        server = stack.enter_context(
-            running_server(directory / "server", "--lease-seconds", str(LEASE_SECONDS), environment=environment)
-        )
+        server = stack.enter_context(running_server(directory / "server", *SERVER_OPTIONS, environment=environment))
         self._server = server
         self.testbed = Testbed(directory, server, max_jobs=max_jobs, launchd={"jobs": {"keep_finished": 10 * jobs}})
         stack.callback(self.testbed.close)
