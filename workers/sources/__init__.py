@@ -20,12 +20,20 @@ DEFAULT_ENTRY_POINT = ("python", "main.py")
 class Project(msgspec.Struct, frozen=True):
     """A fetched source: its directory, and the command it suggests where the submitter gave none.
 
-    With an ``image`` there is nothing to build, and no file of the directory is in the container.
+    With an ``image`` there is nothing to build, and no file of the directory is in the container. The rest is for what
+    builds an image, in W&B's words: ``dockerfile`` is a path within ``build_context``, which is a directory within the
+    project (None: the project itself); ``base_image`` is an image that the project runs in as it is, unbuilt;
+    ``python`` is the version that the source was made with, as `3.11`, None where that is not known. The paths lead
+    nowhere outside by their words; the project's links may.
     """
 
     directory: Path
     entry_point: tuple[str, ...] = ()
     image: str | None = None
+    dockerfile: str | None = None
+    build_context: str | None = None
+    base_image: str | None = None
+    python: str | None = None
 
 
 class Source(Protocol):
