@@ -63,6 +63,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     author: str | None = None
     sweep_id: str | None = None
     resume_count: int = 0
+    python_version: str | None = None
 
     @property
     def is_scheduler(self) -> bool:
@@ -186,6 +187,7 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         author=envelope.author,
         sweep_id=envelope.sweep_id,
         resume_count=envelope.resume_count,
+        python_version=envelope.python_version,
     )
 
 

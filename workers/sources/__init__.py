@@ -4,7 +4,7 @@ Owns the choice among them; nothing but the chosen one is imported.
 """
 
 import pkgutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from ipc.errors import InvalidSpec
 from ipc.run_spec import RunSpec
 from workers.context import JobContext
+from workers.sources.python_version import python_version
 
 #: What W&B's agent runs where no command is named.
 DEFAULT_ENTRY_POINT = ("python", "main.py")
@@ -34,6 +35,28 @@ class Project(msgspec.Struct, frozen=True):
     build_context: str | None = None
     base_image: str | None = None
     python: str | None = None
+
+
+def path_within(text: str, what: str) -> str:
+    """Return a path within a project in its plain form; raises :class:`InvalidSpec` for one that leads out of it."""
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or "\0" in text:
+        raise InvalidSpec(f"{what} {text[:200]!r} leads out of the project.", hint="Name it by its path in the code.")
+    return str(path)
+
+
+def overridden(project: Project, spec: RunSpec) -> Project:
+    """Return a fetched project with what the run spec says of building it; its command is the runner's to override.
+
+    Raises:
+        InvalidSpec: the Dockerfile that it names is outside of the project.
+    """
+    dockerfile = spec.overrides.dockerfile
+    return msgspec.structs.replace(
+        project,
+        dockerfile=path_within(dockerfile, "overrides.dockerfile") if dockerfile else project.dockerfile,
+        python=project.python or python_version(spec.python_version),
+    )
 
 
 class Source(Protocol):
