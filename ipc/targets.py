@@ -13,8 +13,13 @@ import msgspec
 #: Names runners that only tests may use: ``NAME=package.module:Class,...``. They are accepted, and not offered.
 TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
 
+#: Likewise for builders, which stand in for those of their names.
+TEST_BUILDERS_VARIABLE = "LAUNCHD_TEST_BUILDERS"
+
 LOCAL_PROCESS = "local-process"
 LOCAL_CONTAINER = "local-container"
+#: Has a job's image built and nothing run; of agents that a program has for itself.
+IMAGE_BUILD = "image-build"
 VENV = "venv"
 
 
@@ -23,7 +28,7 @@ class Target(msgspec.Struct, frozen=True):
 
     ``name`` is the word in a run spec, ``queue_type`` the word of a queue where that is another one. ``runner`` is the
     path of its runner, None while there is none. ``builders`` are the builders it takes, the usual one first;
-    ``extra`` is the extra of this package that brings its SDK. ``offered`` is False for targets of tests.
+    ``extra`` is the extra of this package that brings its SDK. ``offered`` is False for what no submitter may name.
     """
 
     name: str
@@ -62,9 +67,20 @@ class Cloud(msgspec.Struct, frozen=True):
 
 def parse_test_targets(text: str) -> Iterator[Target]:
     """Yield the targets that :data:`TEST_TARGETS_VARIABLE` names."""
+    for name, path in _named_paths(text):
+        yield Target(name, path, offered=False)
+
+
+def parse_test_builders(text: str) -> Iterator[Builder]:
+    """Yield the builders that :data:`TEST_BUILDERS_VARIABLE` names."""
+    for name, path in _named_paths(text):
+        yield Builder(name, path)
+
+
+def _named_paths(text: str) -> Iterator[tuple[str, str]]:
     for entry in filter(None, text.split(",")):
         name, _, path = entry.partition("=")
-        yield Target(name, path, offered=False)
+        yield name, path
 
 
 #: By name, in the order in which people are shown them.
@@ -81,6 +97,7 @@ TARGETS: dict[str, Target] = {
         Target("kubernetes", builders=("docker", "kaniko", "noop"), extra="kubernetes"),
         Target("sagemaker", builders=("docker", "kaniko", "noop"), extra="aws"),
         Target("vertex", builders=("docker", "kaniko", "noop"), extra="gcp", queue_type="gcp-vertex"),
+        Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", ("docker", "kaniko"), offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
     )
 }
@@ -92,6 +109,7 @@ BUILDERS: dict[str, Builder] = {
         Builder("docker", extra="docker"),
         Builder("kaniko", extra="kubernetes"),
         Builder("noop"),
+        *parse_test_builders(os.environ.get(TEST_BUILDERS_VARIABLE, "")),
     )
 }
 

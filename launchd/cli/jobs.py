@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, NewJob, directory_job, image_job, repository_job
 from launchd.api.sources import DEFAULT_PROJECT
 from launchd.cli.errors import report_errors
-from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, JobOptions, NewJob, directory_job, image_job, repository_job
 from launchd.cli.left_out import show_left_out
 from launchd.cli.options import entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity

@@ -17,6 +17,7 @@ import urllib3
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
+from ipc.engine_address import engine_address
 from ipc.errors import RunnerUnavailable
 from workers.processes import ProcessKey, key_of
 
@@ -24,10 +25,6 @@ from workers.processes import ProcessKey, key_of
 ANSWER_SECONDS = 60.0
 #: How long a connection may take.
 CONNECT_SECONDS = 10.0
-
-#: The engine's address by its own clients' convention.
-HOST_VARIABLE = "DOCKER_HOST"
-DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 #: What the engine calls a container that was not started.
 CREATED = "created"
@@ -114,7 +111,7 @@ class Engine:
     """One engine, by its address. A connection is made when it is first needed; not to be shared between threads."""
 
     def __init__(self, address: str | None = None) -> None:
-        self.address = address or os.environ.get(HOST_VARIABLE) or DEFAULT_ADDRESS
+        self.address = engine_address(address, os.environ)
         self._connected: APIClient | None = None
 
     @property

@@ -19,7 +19,7 @@ from typing import Any
 
 from ipc.handles import workload_name
 from ipc.job_files import OUTPUT_FILE
-from ipc.targets import LOCAL_CONTAINER, LOCAL_PROCESS
+from ipc.targets import IMAGE_BUILD, LOCAL_CONTAINER, LOCAL_PROCESS
 from launchd.api.access import Access
 from launchd.api.embedded.directories import launches_dir, new_directory, socket_dir
 from launchd.api.embedded.parent import LEAVE_SECONDS, ChildAgent
@@ -43,6 +43,7 @@ COMMON_POLICY: Mapping[str, Any] = {"allow_local_git": True}
 #: And more of that by resource. A container may use the host's network, where a queue server of this machine is.
 POLICIES: Mapping[str, Mapping[str, Any]] = {
     LOCAL_CONTAINER: {"resources": [LOCAL_CONTAINER], "containers": {"networks": ["bridge", "none", "host"]}},
+    IMAGE_BUILD: {"resources": [IMAGE_BUILD]},
 }
 
 INTERRUPTED = "the program that launched it was interrupted"
