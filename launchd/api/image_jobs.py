@@ -64,9 +64,20 @@ def image_job_spec(
     # The tag is that of these contents; `latest` may be another image's by now.
     pinned = msgspec.structs.replace(name, alias=new.aliases[0]) if new.aliases else name
     log.info("An image was built.", extra={"image": built.image, "job": str(pinned)})
+    _warn_of_unpushed(built, spec, config)
     kept = {key: value for key, value in spec.items() if key not in _SOURCE_KEYS}
     overrides = {key: value for key, value in spec["overrides"].items() if key != "dockerfile"}
     return kept | {"job": str(pinned), "overrides": overrides}
+
+
+def _warn_of_unpushed(built: BuiltImage, spec: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    sections = _sections(spec, config)
+    if not ((sections.get("builder") or {}).get("destination") or sections.get("registry")):
+        log.warning(
+            "The image %s was pushed to no registry: agents of this machine alone can run its job. repository= names"
+            " where it is pushed.",
+            built.image,
+        )
 
 
 def _source_name(draft: SpecDraft) -> str | None:
