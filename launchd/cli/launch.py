@@ -117,7 +117,7 @@ def launch(
     Files that may hold secrets, such as .env, .netrc, *.key or what is in .ssh, are not uploaded unless --include names
     them. Without TARGET, COMMAND runs in an empty directory. JOB is one of `launchd job create` or `wandb job create`.
     IMAGE runs COMMAND, or its own, on a queue for containers. With -b, -D or -B, and for a COMMAND that ends with a
-    notebook, a job is made of TARGET first, as by `launchd job create`.
+    notebook, a job is made of TARGET first, as by `launchd job create`. With a JOB, -D is used in place of its own.
 
     Exit code 0: the job has finished; 1: it failed or was stopped, or could not be launched; 130: Ctrl-C, which stops
     the job.
@@ -131,15 +131,16 @@ def launch(
         dockerfile=dockerfile,
         base_image=base_image,
     )
-    if options.needs_job and target is None:
-        raise click.UsageError("-b, -D, -B and a notebook are for a TARGET: a directory or a git repository.")
+    _check_options(options, target, job)
     docker = None if docker_image is None else {"docker_image": docker_image}
     flags = {"project": project, "name": name, "resource": resource, "job": job, "docker": docker}
     spec = build_run_spec(source, json_mapping(config, "--config"), flags)
+    if job is not None and dockerfile is not None:
+        spec["overrides"]["dockerfile"] = dockerfile
     number = None if priority is None else PRIORITIES[priority]
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
-        if options.needs_job:
+        if options.needs_job and job is None:
             _require_queue(server, queue, owner)
             source, spec = Target(), _with_job(server, owner, spec, source, options, include)
         submission = _push(server, queue, owner, spec, source, include, number)
@@ -148,6 +149,15 @@ def launch(
             return
         echo(f"Item {submission.item_id} in queue {queue!r} of {submission.entity!r}")
         context.exit(follow(server, submission))
+
+
+def _check_options(options: JobOptions, target: str | None, job: str | None) -> None:
+    if not options.needs_job or target is not None:
+        return
+    if job is None or options.is_notebook or options.build_context or options.base_image:
+        raise click.UsageError(
+            "-b, -B and a notebook are for a TARGET, a directory or a git repository, and -D for one or a job."
+        )
 
 
 def _entry_point(given: str | None, command: tuple[str, ...]) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ _LEFT_OUT = ("__pycache__", "test", "idlelib", "ensurepip", "dist-packages")
 def make_client_image(
     client: WandbClient, engine: TestEngine, name: str, code: Path, entry_point: Sequence[str], directory: Path
 ) -> None:
-    """Make the image ``name``: it runs ``entry_point`` in ``code``, with the client; ``directory`` is for the archive."""
+    """Make the image ``name``, which runs ``entry_point`` in ``code``; ``directory`` is for the archive."""
     archive = directory / "image.tar"
     with tarfile.open(archive, "w", dereference=True) as made:
         add_base_files(made)

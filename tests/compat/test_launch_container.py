@@ -1,4 +1,4 @@
-"""``wandb launch -d IMAGE`` with a real engine: by the client itself, and by launchd's agent; and image jobs of runs."""
+"""``wandb launch -d IMAGE`` with a real engine, by the client and by launchd's agent; and image jobs of runs."""
 
 import json
 from collections.abc import Iterator
