@@ -86,11 +86,18 @@ class DockerConfig(msgspec.Struct, frozen=True):
     ``host`` of None stands for ``$DOCKER_HOST``, and then for ``unix:///var/run/docker.sock``. A pull that makes no
     progress for ``pull_no_progress_seconds`` is given up; a job that needs the engine before it has started waits
     ``unavailable_seconds`` for one that does not answer.
+
+    Images are built from ``base_image``, in which ``{version}`` stands for the Python of the job. A build that says
+    nothing for ``build_no_progress_seconds`` is ended. ``build_network`` is the network of its steps, None for the
+    engine's own choice.
     """
 
     host: str | None = None
     pull_no_progress_seconds: float = 300.0
     unavailable_seconds: float = 120.0
+    base_image: str = "python:{version}-bookworm"
+    build_no_progress_seconds: float = 1800.0
+    build_network: str | None = None
 
 
 class ContainerRules(msgspec.Struct, frozen=True):

@@ -110,6 +110,9 @@ DOCKER: Table = {
     "host": validators.engine_address,
     "pull_no_progress_seconds": validators.positive_seconds,
     "unavailable_seconds": validators.seconds_or_zero,
+    "base_image": validators.text,
+    "build_no_progress_seconds": validators.positive_seconds,
+    "build_network": validators.text,
 }
 
 CONTAINERS: Table = {

@@ -18,12 +18,14 @@ class Build(msgspec.Struct, frozen=True):
     """What a builder made: variables for a process of this host, directories to put first on its ``PATH``, an image.
 
     ``cache_locks`` are lock files; while one is locked (shared), what was built is not removed from the host's cache.
+    ``entry_point`` replaces the project's, where its files lie elsewhere in what was built.
     """
 
     environment: dict[str, str] = {}
     path: tuple[str, ...] = ()
     image: str | None = None
     cache_locks: tuple[str, ...] = ()
+    entry_point: tuple[str, ...] = ()
 
 
 class Builder(Protocol):

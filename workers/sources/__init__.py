@@ -20,12 +20,18 @@ DEFAULT_ENTRY_POINT = ("python", "main.py")
 class Project(msgspec.Struct, frozen=True):
     """A fetched source: its directory, and the command it suggests where the submitter gave none.
 
-    With an ``image`` there is nothing to build, and no file of the directory is in the container.
+    With an ``image`` there is nothing to build, and no file of the directory is in the container. ``dockerfile`` and
+    ``build_context`` are paths in the directory that a job names, ``base_image`` the image that holds all that its code
+    needs, ``python`` the version that it was made with, such as ``3.11``.
     """
 
     directory: Path
     entry_point: tuple[str, ...] = ()
     image: str | None = None
+    dockerfile: str | None = None
+    build_context: str | None = None
+    base_image: str | None = None
+    python: str | None = None
 
 
 class Source(Protocol):
