@@ -100,7 +100,7 @@ BUILDERS: dict[str, Builder] = {
     builder.name: builder
     for builder in (
         Builder(VENV, "workers.builders.venv:VenvBuilder", extra="venv", configurable=False),
-        Builder("docker", extra="docker"),
+        Builder("docker", "workers.builders.docker:DockerBuilder", extra="docker"),
         Builder("buildah", "workers.builders.buildah:BuildahBuilder"),
         Builder("kaniko", extra="kubernetes"),
         Builder("noop", "workers.builders.noop:NoopBuilder"),

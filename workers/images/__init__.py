@@ -19,7 +19,8 @@ class ImagePlan(msgspec.Struct, frozen=True):
     the agent's, which goes once the build is over; ``dockerfile`` lies in it. ``secrets`` are texts by the ids under
     which a step of the build may have them; they are part of no layer and of no name. ``log`` is the file in the job's
     directory that keeps the build's output. ``labels`` go to the image. ``entry_point`` replaces the project's where
-    the files lie elsewhere in the image, and is empty otherwise.
+    the files lie elsewhere in the image, and is empty otherwise. With ``is_generated`` the Dockerfile is the agent's,
+    and says the same without its mounts.
     """
 
     reference: str
@@ -30,3 +31,4 @@ class ImagePlan(msgspec.Struct, frozen=True):
     secrets: dict[str, str] = {}
     labels: dict[str, str] = {}
     entry_point: tuple[str, ...] = ()
+    is_generated: bool = False

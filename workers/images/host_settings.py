@@ -20,7 +20,8 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 #: What says the same to pip and to uv: each tool is told what the other one is.
 _SAME = (("PIP_INDEX_URL", "UV_INDEX_URL"), ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"))
 _PASSWORDS = re.compile(r"_(?:PASSWORD|TOKEN|USERNAME)$")
-_MAX_CERTIFICATES_BYTES = 4 << 20
+#: BuildKit takes no larger secret.
+_MAX_SECRET_BYTES = 500 * 1024
 
 
 def build_secrets(worker: Mapping[str, str], *, with_passwords: bool) -> dict[str, str]:
@@ -73,11 +74,18 @@ def _password(word: str) -> str | None:
 
 
 def _read(path: Path) -> str:
+    hint = "The administrator corrects SSL_CERT_FILE, or the variable that names them, in the agent's unit."
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(_MAX_CERTIFICATES_BYTES)
+        with path.open("rb") as file:
+            data = file.read(_MAX_SECRET_BYTES + 1)
     except OSError as error:
         raise HostError(
-            f"The certificates that this agent is told to trust, {path}, cannot be read: {error.strerror}.",
-            hint="The administrator corrects SSL_CERT_FILE, or whichever variable names them, in the agent's unit.",
+            f"The certificates that this agent is told to trust, {path}, cannot be read: {error.strerror}.", hint=hint
         ) from error
+    if len(data) > _MAX_SECRET_BYTES:
+        raise HostError(
+            f"The certificates that this agent is told to trust, {path}, have more than {_MAX_SECRET_BYTES >> 10} KiB,"
+            " which no build can be given.",
+            hint=hint,
+        )
+    return data.decode(errors="replace")

@@ -2,8 +2,8 @@
 
     python install_frozen.py FILE
 
-As W&B's image builder does: no dependencies are resolved, since the list is whole; a package that cannot be installed is
-left out and named at the end, and the image is built without it. Standard library alone, for any Python.
+As W&B's image builder does: no dependencies are resolved, since the list is whole; a package that cannot be installed
+is left out and named at the end, and the image is built without it. Standard library alone, for any Python.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 #: Begins the line with what was not installed.
 MARK = "launchd: not installed: "
@@ -57,8 +58,7 @@ def _pip(options: list[str], requirements: list[str]) -> bool:
 
 def main(path: str) -> int:
     """Install what the file ``path`` lists."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        left_out = install(wanted(file.read()))
+    left_out = install(wanted(Path(path).read_text(encoding="utf-8", errors="replace")))
     if left_out:
         sys.stdout.write(MARK + ", ".join(left_out) + "\n")
     return 0

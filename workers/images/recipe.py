@@ -24,12 +24,17 @@ OUR_PLACE = "/opt/launchd"
 FROZEN_INSTALLER = "install_frozen.py"
 
 #: Ids of secrets, and where a step of the build finds them.
-SETTINGS_SECRET = "launchd-settings"
-CERTIFICATES_SECRET = "launchd-certificates"
+SETTINGS_SECRET = "launchd-settings"  # noqa: S105 (a name)
+CERTIFICATES_SECRET = "launchd-certificates"  # noqa: S105 (likewise)
 SECRETS_PLACE = "/run/secrets"
 
 _MOUNTS = re.compile(r"--mount=\S+ ")
 _UV = "/opt/launchd-uv"
+_WITH_PIP_OF_IMAGE = "--clear --without-pip --system-site-packages"
+_INSTALLERS = (
+    "PIP_PROGRESS_BAR=off PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1"
+    " UV_NO_PROGRESS=1 UV_LINK_MODE=copy"
+)
 
 
 class Dependencies(msgspec.Struct, frozen=True):
@@ -80,10 +85,9 @@ def _environment_stage(recipe: Recipe) -> list[str]:
     return [
         f"FROM {recipe.python_base} AS build",
         "USER 0",
-        "ENV PIP_PROGRESS_BAR=off PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore"
-        " PIP_NO_INPUT=1 UV_NO_PROGRESS=1 UV_LINK_MODE=copy",
-        # Debian's own Python brings pip and no copy of it for environments.
-        f"RUN python -m venv {ENVIRONMENT} || python -m venv --clear --without-pip --system-site-packages {ENVIRONMENT}",
+        f"ENV {_INSTALLERS}",
+        # Debian's own Python brings pip, and no copy of it for environments.
+        f"RUN python -m venv {ENVIRONMENT} || python -m venv {_WITH_PIP_OF_IMAGE} {ENVIRONMENT}",
         f"ENV VIRTUAL_ENV={ENVIRONMENT} PATH={ENVIRONMENT}/bin:$PATH",
         f"WORKDIR {recipe.directory}",
         *([f"COPY {PROJECT_DIRECTORY}/ ./"] if wanted.needs_project else []),
@@ -132,13 +136,10 @@ def _python(recipe: Recipe) -> list[str]:
 def _user(recipe: Recipe) -> list[str]:
     if recipe.user is None:
         return []
-    entry = f"{USER_NAME}:x:{recipe.user}:0:{USER_NAME}:{recipe.directory}:/bin/sh"
     # Programs that make users are not in every base.
-    return [
-        "USER 0",
-        f"RUN echo '{entry}' >> /etc/passwd && mkdir -p {recipe.directory}/.cache"
-        f" && chown -R {recipe.user}:0 {recipe.directory}",
-    ]
+    entry = f"{USER_NAME}:x:{recipe.user}:0:{USER_NAME}:{recipe.directory}:/bin/sh"
+    home = f"mkdir -p {recipe.directory}/.cache && chown -R {recipe.user}:0 {recipe.directory}"
+    return ["USER 0", f"RUN echo '{entry}' >> /etc/passwd && {home}"]
 
 
 def _copies(recipe: Recipe) -> list[str]:

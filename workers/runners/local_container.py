@@ -33,6 +33,7 @@ from workers.docker.pull import PullFailed, missing, pull
 from workers.docker.records import EndRecord, StartRecord, StopRecord
 from workers.docker.request import ContainerRequest
 from workers.output import OutputWriter
+from workers.registries import load_registry
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
 T = TypeVar("T")
@@ -121,6 +122,23 @@ class LocalContainerRunner(Runner):
             if present is None:
                 raise SourceError(str(error), hint="Check its name, and whether this host may pull it.") from error
             context.warn(f"{error} The job runs the image that this host has.", "agent")
+
+    def fetch_built(self, image: str, context: JobContext) -> None:
+        """Have the engine pull an image that was built elsewhere; what this agent built no policy has to grant."""
+        request = self._granted_request(image)
+        self._warn_of_loopback(request, context)
+        self._patiently(lambda: self._bring_built(parse_image(image), request, context), context)
+
+    def _bring_built(self, name: ImageName, request: ContainerRequest, context: JobContext) -> None:
+        if self._engine.image(str(name)) is not None:
+            return
+        shown = load_registry(self._order, context.wait).credentials(str(name))
+        auth = None if shown is None else shown.for_engine()
+        context.progress(f"pulling {name}")
+        try:
+            pull(self._engine, name, request.platform, context, self._order.docker.pull_no_progress_seconds, auth=auth)
+        except PullFailed as error:
+            raise SourceError(str(error), hint="Launch the job again, to have its image built again.") from error
 
     def _warn_of_loopback(self, request: ContainerRequest, context: JobContext) -> None:
         if _is_loopback(self._order.base_url) and self._network(request) != "host":
