@@ -1,8 +1,8 @@
 """Runs buildah at one place of this host: as whom, in which environment, with which files, and for how long.
 
-Owns the command lines. Root writes nothing into the place itself, whose files are the builds' own: what a build is given
-lies beside it, in a directory that is root's. No code of a submitter runs while there are credentials within its reach:
-their file is there for a pull or a push alone.
+Owns the command lines. Root writes nothing into the place itself, whose files are the builds' own: what a build is
+given lies beside it, in a directory that is root's. No code of a submitter runs while there are credentials within its
+reach: their file is there for a pull or a push alone.
 """
 
 import os
@@ -186,9 +186,7 @@ class Bench:
             descriptors = (*keep_open, program)
             starter = (interpreter_for_users(), "-I", "-S", "-B", f"/proc/self/fd/{program}", str(first), str(count))
             words = (*starter, *command)
-        tool = ToolCommand(
-            words, self._environment(), directory or self._seat.directory, limits, keep_open=descriptors
-        )
+        tool = ToolCommand(words, self._environment(), directory or self._seat.directory, limits, keep_open=descriptors)
         return run_command(self._context, tool, self._on_line, self._redact)
 
     def _environment(self) -> dict[str, str]:

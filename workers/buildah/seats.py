@@ -123,4 +123,3 @@ def end_processes(seat: Seat) -> None:
         if time.monotonic() > give_up_at:
             raise HostError("Processes of an earlier build do not end on this host.", hint="It has to be restarted.")
         time.sleep(_END_PAUSE_SECONDS)
-

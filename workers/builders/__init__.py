@@ -20,7 +20,8 @@ class Build(msgspec.Struct, frozen=True):
     ``cache_locks`` are lock files; while one is locked (shared), what was built is not removed from the host's cache.
     ``archive`` is a file with the image in Docker's form, where no registry has it; ``mounts_project`` says that the
     image is to have the project's directory mounted, because it holds no code.
-    ``entry_point`` replaces the project's, where its files lie elsewhere in what was built.
+    ``entry_point`` replaces the project's, where its files lie elsewhere in what was built; ``prefix`` goes before the
+    job's whole command.
     """
 
     environment: dict[str, str] = {}
@@ -30,6 +31,7 @@ class Build(msgspec.Struct, frozen=True):
     archive: str | None = None
     mounts_project: bool = False
     entry_point: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
 
 
 class Builder(Protocol):

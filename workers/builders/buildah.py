@@ -1,4 +1,4 @@
-"""Images by buildah, without a daemon: built, then pushed to the registry, or written out for the engine of this host."""
+"""Images by buildah, without a daemon: pushed to the registry, or written out for the engine of this host."""
 
 import os
 from pathlib import Path
