@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -213,6 +214,13 @@ class Engine:
         with self._answering():
             shown = None if auth is None else dict(auth)
             yield from self._client().push(reference, stream=True, decode=True, auth_config=shown)
+
+    def load(self, archive: Path) -> None:
+        """Take the images of an archive as `docker save` writes it."""
+        with archive.open("rb") as file, self._answering():
+            for event in self._client().load_image(file):
+                if event.get("error"):
+                    raise EngineError(_BROKEN, str(event["error"]))
 
     def build(self, context: str, dockerfile: str, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Build an image of the directory ``context`` with the engine's older builder, which every engine has.

@@ -106,8 +106,8 @@ class Runner(ABC):
             JobCancelled: the job was stopped meanwhile.
         """
 
-    def fetch_built(self, image: str, context: JobContext) -> None:  # noqa: B027
-        """Bring an image that was built for the job to the target, where it is not there already.
+    def fetch_built(self, build: Build, context: JobContext) -> None:  # noqa: B027
+        """Bring the image that a builder made, or chose, to the target, where it is not there already.
 
         Raises:
             SourceError: it cannot be had.
