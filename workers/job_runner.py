@@ -164,11 +164,15 @@ class JobRunner:
         if not builder.needed(project, self._context):
             return Build()
         self._enter(JobState.BUILDING)
-        return builder.build(project, self._context)
+        build = builder.build(project, self._context)
+        if build.image is not None:
+            self._runner.fetch_built(build, self._context)
+        return build
 
     def _launch_request(self, project: Project, build: Build) -> LaunchRequest:
         order = self._context.order
-        entry_point = order.spec.overrides.entry_point or project.entry_point
+        entry_point = order.spec.overrides.entry_point or build.entry_point or project.entry_point
+        entry_point = (*build.prefix, *entry_point) if entry_point else ()
         environment = job_environment(order, self._context.api_key, project.image)
         launch = LaunchRequest(
             order.name, entry_point, environment, project.directory, build, order.spec.overrides.args

@@ -35,7 +35,7 @@ include_option = click.option(
 def build_options(command: F) -> F:
     """Give a command what a job says of its image: ``build_context``, ``dockerfile`` and ``base_image``."""
     for option in (
-        click.option("-B", "--base-image", help="Image that the code is run in as it is, with nothing built."),
+        click.option("-B", "--base-image", help="Image that has all that the code needs."),
         click.option("-D", "--dockerfile", help="Dockerfile of the job's image, within the build context."),
         click.option("-b", "--build-context", help="Directory within the code that the image is built in."),
     ):

@@ -1,13 +1,10 @@
 """`launch` and `launch_add` with containers of a real engine: what runs, what is built, and how it ends."""
 
-import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from launchd import Api, LaunchError, launch, launch_add
@@ -15,7 +12,6 @@ from launchd.api.embedded import launcher
 from launchd.api.job_sources import image_job
 from launchd.client.job_file import IMAGE, JobName, JobSource
 from launchd.client.jobs import create_job, download_job
-from tests.support import plain_builder
 from tests.support.engine import BASE_IMAGE, SAYING_IMAGE, TestEngine
 from tests.support.program import program
 from tests.support.server import Account
@@ -38,50 +34,43 @@ def environ(
         "WANDB_API_KEY": account.key,
         "LAUNCHD_STATE_DIR": str(tmp_path_factory.mktemp("state")),
         "DOCKER_HOST": engine.address,
-        "LAUNCHD_TEST_BUILDERS": plain_builder.DECLARED,
     }
     for name, value in ours.items():
         monkeypatch.setenv(name, value)
     yield ours
     launcher.end_all()
     engine.remove_containers()
-    remove_built(engine)
-
-
-def remove_built(engine: TestEngine) -> None:
-    with engine.client() as client:
-        for image in client.images(plain_builder.REPOSITORY):
-            with suppress(docker.errors.APIError):
-                client.remove_image(image["RepoTags"][0], force=True)
 
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """A directory with a script for the base image, which has no Python."""
+    """A directory with a script, and the Dockerfile of an image for it."""
     directory = tmp_path / "code"
     directory.mkdir()
     (directory / "main.sh").write_text('echo "of the code: $WANDB_CONFIG"\n')
+    (directory / "Dockerfile.wandb").write_text(f"FROM {BASE_IMAGE}\nCOPY . /project\nWORKDIR /project\n")
     return directory
 
 
 COMMAND = ["sh", "main.sh"]
 
 
-def images(engine: TestEngine) -> list[str]:
-    """Return the images that were built."""
+def images(engine: TestEngine, account: Account) -> list[str]:
+    """Return the images that were built for an account."""
     with engine.client() as client:
-        return sorted(tag for image in client.images(plain_builder.REPOSITORY) for tag in image["RepoTags"])
+        tags = [tag for image in client.images() for tag in image["RepoTags"] or ()]
+    return [tag for tag in tags if tag.startswith(f"localhost/launchd/{account.entity}/")]
 
 
 # -- at once
 
 
 @pytest.mark.usefixtures("environ")
-def test_an_image_of_source_code_is_built_and_run(code: Path, engine: TestEngine) -> None:
+def test_an_image_of_source_code_is_built_and_run(code: Path, engine: TestEngine, account: Account) -> None:
     run = launch(resource="local-container", config={"uri": str(code)}, entry_point=COMMAND, parameters={"lr": 0.1})
 
     assert (run.status, run.logs()) == ("finished", 'of the code: {"lr": 0.1}\n')
-    assert len(images(engine)) == 1
+    assert len(images(engine, account)) == 1
     assert engine.containers() == {}
 
 
@@ -154,8 +143,9 @@ def testbed(tmp_path: Path, account: Account, engine: TestEngine) -> Iterator[Te
         yield opened
 
 
+@pytest.mark.usefixtures("environ")
 def test_an_image_is_built_before_its_job_is_queued(
-    testbed: Testbed, environ: dict[str, str], code: Path, engine: TestEngine
+    testbed: Testbed, account: Account, code: Path, engine: TestEngine
 ) -> None:
     queued = launch_add(
         uri=str(code),
@@ -167,36 +157,27 @@ def test_an_image_is_built_before_its_job_is_queued(
         parameters={"lr": 0.1},
     )
 
-    (image,) = images(engine)
+    (image,) = images(engine, account)
     spec = testbed.item(queued.id).run_spec
     tag = image.rpartition(":")[2]
     assert spec["job"] == f"{testbed.entity}/tests/job-code-image:{tag}"
     assert not {"uri", "git", "registry"} & {key for key, value in spec.items() if value}
     job = download_job(testbed.client, JobName(testbed.entity, "tests", "job-code-image", tag), Path(testbed.directory))
     assert (job.source_type, job.source) == (IMAGE, JobSource(image=image, entrypoint=tuple(COMMAND)))
-    # An agent of the queue runs it, and has nothing to build.
-    testbed.start_agent(LAUNCHD_TEST_BUILDERS="", **{name: environ[name] for name in ("DOCKER_HOST",)})
+    # An agent of the queue has nothing to build.
+    testbed.start_agent()
     assert queued.wait_until_finished(40).state == "finished"
     assert Path(testbed.job(queued.id)["log_path"]).read_text() == 'of the code: {"lr": 0.1}\n'
 
 
 @pytest.mark.usefixtures("environ", "testbed")
-def test_what_cannot_be_built_is_not_queued(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAUNCHD_TEST_BUILDERS", "docker=tests.process.test_python_containers:FailingBuilder")
+def test_what_cannot_be_built_is_not_queued(code: Path) -> None:
+    (code / "Dockerfile.wandb").write_text(f"FROM {BASE_IMAGE}\nRUN exit 3\n")
 
-    with pytest.raises(LaunchError, match=r"Nothing was queued, as the build of the image failed at stage build: No\."):
+    with pytest.raises(LaunchError, match="Nothing was queued, as the build of the image failed at stage build: "):
         launch_add(uri=str(code), entry_point=COMMAND, resource="local-container", queue_name="default", build=True)
 
     assert Api().run_queue("default").items == []
-
-
-class FailingBuilder(plain_builder.PlainBuilder):
-    """Builds nothing."""
-
-    def build(self, project: Any, context: Any) -> Any:  # noqa: ARG002 (the interface's)
-        from ipc.errors import BuildError
-
-        raise BuildError("No.")
 
 
 @pytest.mark.usefixtures("environ", "testbed")

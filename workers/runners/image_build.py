@@ -25,6 +25,11 @@ class ImageBuildRunner(Runner):
         """Write down which image the job came to; raises :class:`SubmitError` where that is none."""
         if launch.build.image is None:
             raise SubmitError("No image was built of the job.", hint="Give it source code.")
+        if launch.build.archive is not None:
+            raise SubmitError(
+                f"The image {launch.build.image} was pushed to no registry, and no agent could run it.",
+                hint="Name a repository to push it to.",
+            )
         write_image(self._directory, BuiltImage(launch.build.image, launch.entry_point))
         return Handle(IMAGE_BUILD, launch.name)
 

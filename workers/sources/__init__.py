@@ -23,7 +23,7 @@ class Project(msgspec.Struct, frozen=True):
 
     With an ``image`` there is nothing to build, and no file of the directory is in the container. The rest is for what
     builds an image, in W&B's words: ``dockerfile`` is a path within ``build_context``, which is a directory within the
-    project (None: the project itself); ``base_image`` is an image that the project runs in as it is, unbuilt;
+    project (None: the project itself); ``base_image`` is an image that has all that the code needs;
     ``python`` is the version that the source was made with, as `3.11`, None where that is not known. The paths lead
     nowhere outside by their words; the project's links may.
     """

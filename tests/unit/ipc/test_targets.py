@@ -74,9 +74,3 @@ def test_a_target_of_tests_is_found_and_offered_to_nobody() -> None:
     assert (target.name, target.runner, target.offered) == ("mock", "tests.mock:MockRunner", False)
     assert "fake" in targets.TARGETS
     assert "fake" not in (*targets.RESOURCES, *targets.RUNNABLE)
-
-
-def test_a_builder_of_tests_stands_in_for_the_one_of_its_name() -> None:
-    (builder,) = targets.parse_test_builders("docker=tests.mock:MockBuilder,")
-
-    assert (builder.name, builder.path) == ("docker", "tests.mock:MockBuilder")

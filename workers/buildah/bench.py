@@ -1,0 +1,220 @@
+"""Runs buildah at one place of this host: as whom, in which environment, with which files, and for how long.
+
+Owns the command lines. Root writes nothing into the place itself, whose files are the builds' own: what a build is
+given lies beside it, in a directory that is root's. No code of a submitter runs while there are credentials within its
+reach: their file is there for a pull or a push alone.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+from ipc.directories import PASSABLE
+from ipc.errors import BuildError, HostError
+from ipc.settings import NUMBERS_PER_BUILD
+from ipc.trees import interpreter_for_users, remove_tree, tool_arguments
+from workers.buildah import namespace
+from workers.buildah.registries_conf import registries_conf
+from workers.buildah.seats import Seat, end_processes
+from workers.confined.hand_over import packed
+from workers.context import JobContext
+from workers.process_environment import process_environment
+from workers.registries.credentials import Credentials, auth_file
+from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
+
+TOOL = "buildah"
+
+#: In the place, made by the builds' own user.
+_STORAGE, _RUN, _HOME, _TEMPORARY = "storage", "run", "home", "tmp"
+#: Of its temporary directory, buildah keeps what `RUN --mount=type=cache` names.
+_KEPT_TEMPORARY = "buildah-cache*"
+#: Beside the place.
+_CONTEXT, _AUTH_FILE, _CERTIFICATES, _REGISTRIES_CONF = "context", "auth.json", "certificates", "registries.conf"
+
+#: For what is done in a moment, or removes files alone.
+_QUICK_SECONDS = 300.0
+_ONLY_OWNER = 0o400
+
+
+class Bench:
+    """A place while an image is built there. ``on_line`` gets what buildah says, after ``redact``."""
+
+    def __init__(
+        self, seat: Seat, context: JobContext, on_line: Callable[[str], None], redact: Callable[[str], str] = str
+    ) -> None:
+        self._seat = seat
+        self._context = context
+        self._config = context.order.buildah
+        self._on_line = on_line
+        self._redact = redact
+        self._files = seat.directory.with_name(f"{seat.directory.name}.files")
+
+    @contextmanager
+    def opened(self, insecure: Iterable[str]) -> Iterator[None]:
+        """Clear the place, whatever was left there, and clear it again in the end; ``insecure`` names registries.
+
+        Raises:
+            BuildError: buildah cannot work on this host.
+            HostError: the disk refuses it.
+        """
+        if shutil.which(TOOL, path=self._environment()["PATH"]) is None:
+            raise HostError(
+                "This agent's builder is buildah, which is not installed on this host.",
+                hint="The administrator installs it, or chooses another builder.type.",
+            )
+        try:
+            self._clear()
+            self._make_files(insecure)
+            yield
+        except OSError as error:
+            raise HostError(f"The place of the build in {self._seat.directory} cannot be used: {error}.") from error
+        finally:
+            self._clear()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether layers are kept for the next build."""
+        return self._seat.keeps
+
+    def take_context(self, tree: Path) -> Path:
+        """Return where builds find ``tree``, a directory of the agent's: a copy, where they have users of their own.
+
+        Raises:
+            BuildError: it cannot be copied.
+        """
+        if self._seat.first_user is None:
+            return tree
+        into = self._files / _CONTEXT
+        into.mkdir(mode=0o700)
+        os.chown(into, self._seat.first_user, self._seat.first_user)
+        with packed(tree, None) as archive:
+            arguments, script = tool_arguments("unpack", str(archive))
+            self._launch(arguments, Limits(_QUICK_SECONDS), directory=into, keep_open=(script, archive))
+        return into
+
+    def put(self, name: str, text: str) -> Path:
+        """Write a file that builds can read and not change; return its path."""
+        path = self._files / name
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _ONLY_OWNER)
+        with os.fdopen(descriptor, "w") as file:
+            self._give(descriptor)
+            file.write(text)
+        return path
+
+    def run(self, *words: str, keep_open: tuple[int, ...] = ()) -> str:
+        """Run a command of buildah and return the end of what it said.
+
+        Raises:
+            ToolFailed: it did not succeed, took too long, or made no progress.
+            JobCancelled: the job was stopped meanwhile.
+        """
+        driver = ("--storage-driver", self._config.storage_driver) if self._config.storage_driver else ()
+        places = ("--root", str(self._seat.directory / _STORAGE), "--runroot", str(self._seat.directory / _RUN))
+        limits = Limits(self._config.timeout_seconds, self._config.no_progress_seconds)
+        return self._launch((TOOL, *places, *driver, *words), limits, keep_open=keep_open)
+
+    def run_with(self, credentials: Iterable[Credentials], command: str, *words: str) -> str:
+        """Run a command of buildah that speaks with a registry, and shows it ``credentials``."""
+        path = self.put(_AUTH_FILE, auth_file(credentials))
+        try:
+            return self.run(command, "--authfile", str(path), *self.certificates(), *words)
+        finally:
+            path.unlink()
+
+    def certificates(self) -> tuple[str, ...]:
+        """Return the option that names the certificates to be trusted beside the host's own."""
+        return ("--cert-dir", str(self._files / _CERTIFICATES)) if self._context.order.registry_access.ca_file else ()
+
+    def writable(self, path: Path) -> int:
+        """Return the descriptor of a new file of the agent's, which builds can write by way of the descriptor."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._give(descriptor)
+        return descriptor
+
+    def _give(self, descriptor: int) -> None:
+        if self._seat.first_user is not None:
+            os.fchown(descriptor, self._seat.first_user, self._seat.first_user)
+
+    # -- order
+
+    def _make_files(self, insecure: Iterable[str]) -> None:
+        self._files.mkdir(mode=0o700)
+        self._files.chmod(PASSABLE)
+        self.put(_REGISTRIES_CONF, registries_conf(insecure))
+        if (trusted := self._context.order.registry_access.ca_file) is not None:
+            (self._files / _CERTIFICATES).mkdir()
+            (self._files / _CERTIFICATES).chmod(0o755)
+            self.put(f"{_CERTIFICATES}/ca.crt", Path(trusted).read_text())
+        self._quick("mkdir", "-p", _STORAGE, _RUN, _HOME, _TEMPORARY)
+
+    def _clear(self) -> None:
+        """Remove what a build leaves, however it ended; all of it where the next one is not to have it."""
+        end_processes(self._seat)
+        with suppress(ToolFailed):
+            if self._seat.keeps:
+                self._clear_between()
+            else:
+                self._quick("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY)
+        if self._files.exists() and (problem := remove_tree(self._files)) is not None:
+            raise HostError(f"The files of a build in {self._files} cannot be removed: {problem}.")
+
+    def _clear_between(self) -> None:
+        only = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", _KEPT_TEMPORARY)
+        self._quick("find", _TEMPORARY, *only, "-exec", "rm", "-rf", "{}", "+")
+        self.run("rm", "--all")
+
+    def _quick(self, *command: str) -> None:
+        self._launch(command, Limits(_QUICK_SECONDS))
+
+    # -- processes
+
+    def _launch(
+        self,
+        command: tuple[str, ...],
+        limits: Limits,
+        *,
+        directory: Path | None = None,
+        keep_open: tuple[int, ...] = (),
+    ) -> str:
+        descriptors, words = keep_open, command
+        if os.geteuid() == 0:
+            first, count = (self._seat.first_user or 0), (0 if self._seat.first_user is None else NUMBERS_PER_BUILD)
+            program = _program()
+            descriptors = (*keep_open, program)
+            starter = (interpreter_for_users(), "-I", "-S", "-B", f"/proc/self/fd/{program}", str(first), str(count))
+            words = (*starter, *command)
+        tool = ToolCommand(words, self._environment(), directory or self._seat.directory, limits, keep_open=descriptors)
+        return run_command(self._context, tool, self._on_line, self._redact)
+
+    def _environment(self) -> dict[str, str]:
+        own = self._seat.directory
+        return {
+            **process_environment(os.environ, None),
+            "HOME": str(own / _HOME),
+            "TMPDIR": str(own / _TEMPORARY),
+            "XDG_RUNTIME_DIR": str(own / _RUN),
+            "BUILDAH_ISOLATION": "chroot",
+            "CONTAINERS_REGISTRIES_CONF": str(self._files / _REGISTRIES_CONF),
+            # What it would find in a home directory of the agent's.
+            "REGISTRY_AUTH_FILE": str(self._files / "none.json"),
+        }
+
+
+@cache
+def _program() -> int:
+    # By a descriptor: it starts as root, and the file may be out of the reach of those it becomes.
+    return os.open(namespace.__file__, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def failed(what: str, error: ToolFailed) -> BuildError:
+    """Return the error of a job for what buildah could not do, with the last of its own words."""
+    complaint = next((line for line in reversed(error.output.splitlines()) if line.lower().startswith("error")), "")
+    said = f" It said: {complaint.partition(':')[2].strip().rstrip('.')[:400]}." if ":" in complaint else ""
+    return BuildError(
+        f"{what}: {error.message}{said}",
+        hint="All that was said is in the job's build log, on the host that built it.",
+        detail=error.output,
+    )
