@@ -7,10 +7,16 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+
+import docker
 
 from tests.compat.clients import WandbClient
 from tests.support.engine import TestEngine, add_base_files
+
+#: It takes the engine a while to unpack.
+IMPORT_SECONDS = 150
 
 #: Lists the files of the client and of all it needs, and where the interpreter and its standard library are.
 _LIST = """
@@ -52,7 +58,7 @@ def make_client_image(
         f"ENTRYPOINT {json.dumps(list(entry_point))}",
     ]
     repository, _, tag = name.rpartition(":")
-    with engine.client() as connected:
+    with closing(docker.APIClient(base_url=engine.address, version="auto", timeout=IMPORT_SECONDS)) as connected:
         connected.import_image_from_file(str(archive), repository=repository, tag=tag, changes=changes)
     archive.unlink()
 

@@ -201,4 +201,3 @@ def test_a_repository_needs_a_build(environ: dict[str, str], testbed: Testbed) -
         launch_add(job="x", entry_point=["true"], resource="local-container", repository="registry/x")
     with pytest.raises(LaunchError, match="for docker_image none is built"):
         launch(docker_image=BASE_IMAGE, repository="registry/x")
-    assert os.environ["DOCKER_HOST"]
