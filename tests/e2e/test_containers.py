@@ -41,7 +41,12 @@ def test_an_image_and_an_image_of_code_are_run(up_with_engine: LocalStackProcess
     assert launched(up, str(code), *words) == "1\nof the build context"
 
 
-def test_without_an_engine_none_are_granted(up: LocalStackProcess) -> None:
+def test_without_an_engine_none_are_granted(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    up: LocalStackProcess = request.getfixturevalue("up")
+
     assert granted(up) == ["local-process"]
     assert "run an image" not in up.said()
     failed = up.run("launch", "-d", BASE_IMAGE, "-r", "local-container")
