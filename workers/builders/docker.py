@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TypeVar
 
+from ipc.engine_address import HOST_VARIABLE
 from ipc.errors import BuildError, RunnerUnavailable
 from workers.builders import Build
 from workers.builders.docker_client import BuildKitClient, find_client
 from workers.builders.engine_events import EngineFailed, follow_events
 from workers.context import JobContext
-from workers.docker.engine import HOST_VARIABLE, Engine, EngineError, EngineForbidden
+from workers.docker.engine import Engine, EngineError, EngineForbidden
 from workers.images import ImagePlan
 from workers.images.build_log import BUILD_LOG_FILE, BuildLog, follow, in_words
 from workers.images.once import build_once
