@@ -34,7 +34,11 @@ def fetch(make_context: ContextMaker, server: RunningServer) -> Callable[..., Pr
     def do(job: str, version: str | None = None, builder: str | None = None) -> Project:
         spec = {"job": job, "git": GitSpec(version=version)}
         context = make_context(
-            spec=spec, base_url=server.url, policy=PolicyRules(allow_local_git=True), builder=builder
+            f"launchd-{fresh_name('job')}",
+            spec=spec,
+            base_url=server.url,
+            policy=PolicyRules(allow_local_git=True),
+            builder=builder,
         )
         context.api_key = server.key
         return Source().fetch(context)
@@ -150,7 +154,9 @@ def test_a_build_context_that_is_the_project_is_none(
     make: Callable[..., str], fetch: Callable[..., Project], code: str
 ) -> None:
     job = make("artifact", JobSource(artifact=code_reference(code), build_context="."), runtime=None)
-    assert (fetch(job).build_context, fetch(job).python) == (None, None)
+    project = fetch(job)
+
+    assert (project.build_context, project.python) == (None, None)
 
 
 @pytest.mark.parametrize("key", ["build_context", "dockerfile"])
