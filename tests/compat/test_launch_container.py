@@ -146,10 +146,11 @@ def test_what_is_queued_runs_on_our_agent(image: str, wandb_env: WandbEnv, agent
 def test_a_run_in_a_container_becomes_an_image_job_that_builds_nothing(
     wandb_env: WandbEnv, agent: Agent, engine: TestEngine
 ) -> None:
-    job = wandb_env.script("image_job", project=PROJECT, image=SAYING_IMAGE)
+    job = wandb_env.script("image_job", project=fresh_name("in-image"), image=SAYING_IMAGE)
     before = images_of(engine)
 
-    wandb_env.wandb("launch", "-j", job, "-q", agent.queue, "-p", PROJECT)
+    # The image's tag is an alias of its job.
+    wandb_env.wandb("launch", "-j", f"{job['path']}:1", "-q", agent.queue, "-p", PROJECT)
 
     agent.assert_finished()
     (output,) = agent.testbed.state_dir.glob("jobs/*/output.log")

@@ -67,7 +67,7 @@ def to_python(cell: str) -> str:
     lines = _without_margin(cell).split("\n")
     found = _CELL_MAGIC.fullmatch(lines[0])
     if found is not None:
-        body = "".join(f"{line}\n" for line in lines[1:])
+        body = "".join(f"{line}\n" for line in (lines[1:-1] if lines[-1] == "" else lines[1:]))
         return _call("run_cell_magic", found[1], found[2].rstrip(), body)
     return "\n".join(_translated(lines))
 
@@ -91,7 +91,7 @@ def _translated(lines: list[str]) -> Iterator[str]:
         if code.startswith(("%", "!")) or _ASSIGNED.fullmatch(code):
             # Such a command goes on where its line ends with a backslash.
             while code.endswith("\\"):
-                code = code[:-1] + next(rest, "")
+                code = f"{code[:-1]} {next(rest, '')}"
         translated = _statement(code)
         if translated is None:
             place.pass_line(line)

@@ -18,6 +18,8 @@ run = wandb.init(project=arguments["project"], settings=wandb.Settings(disable_j
 run.log({"loss": 1})
 run.finish()
 
-logged = wandb.Api().run(run.path).logged_artifacts()
-(job,) = [artifact for artifact in logged if artifact.type == "job"]
-Path(sys.argv[2]).write_text(json.dumps(job.qualified_name))
+(job,) = wandb.Api().list_jobs(run.entity, run.project)
+(version,) = job["node"]["artifacts"]["edges"]
+aliases = {alias["alias"] for alias in version["node"]["aliases"]}
+answer = {"path": f"{run.entity}/{run.project}/{job['node']['name']}", "aliases": sorted(aliases)}
+Path(sys.argv[2]).write_text(json.dumps(answer))

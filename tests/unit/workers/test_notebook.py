@@ -128,11 +128,11 @@ def test_a_huge_notebook_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
         ("%pwd", "get_ipython().run_line_magic('pwd', '')"),
         ("if x:\n    %run other.py", "if x:\n    get_ipython().run_line_magic('run', 'other.py')"),
         ("    !ls", "get_ipython().system('ls')"),
-        ("if x:\n    !ls {x} \\\n  more", "if x:\n    get_ipython().system('ls {x}   more')"),
+        ("if x:\n    !ls {x} \\\n  more", "if x:\n    get_ipython().system('ls {x}    more')"),
         ("!!ls", "get_ipython().getoutput('ls')"),
         ("files = !ls -l", "files = get_ipython().getoutput('ls -l')"),
         ("t = %timeit -o f()", "t = get_ipython().run_line_magic('timeit', '-o f()')"),
-        ("%%time\nx = 1\n", "get_ipython().run_cell_magic('time', '', 'x = 1\\n\\n')"),
+        ("%%time\nx = 1\n", "get_ipython().run_cell_magic('time', '', 'x = 1\\n')"),
         ("\n\n%%bash -s a\nls", "get_ipython().run_cell_magic('bash', '-s a', 'ls\\n')"),
         # What only a person sees.
         ("%matplotlib inline", "pass  # %matplotlib inline"),
