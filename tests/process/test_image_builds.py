@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ipc.failpoints import FAILPOINTS
 from launchd.client.artifacts import upload_directory
 from launchd.client.queue_server import QueueServer
 from tests.support.engine import TestEngine
@@ -340,6 +341,50 @@ def test_no_secret_of_the_host_gets_into_an_image_through_a_link(testbed: Testbe
     assert [state for state, _ in ended(testbed, item)] == ["FINISHED"]
     assert "'key'" not in output(testbed, item)
     assert "'state'" not in output(testbed, item)
+
+
+def test_users_of_jobs_are_no_obstacle(testbed: Testbed, engine: TestEngine, image: str, tmp_path: Path) -> None:
+    separate = settings(engine, image)
+    separate["policy"] = separate["policy"] | {"run_as_users": "64000-64099"}
+    testbed.configure(max_jobs=8, launchd=separate)
+    (tmp_path / "private").mkdir(mode=0o700)
+    files = {
+        "main.py": "import tiny; print(open('data/x').read(), tiny.VERSION)",
+        "data/x": "x",
+        "tiny.py": "VERSION = 1",
+    }
+    uri = upload(testbed, tmp_path / "private", files)
+    testbed.start_agent()
+
+    items = [push(testbed, uri=uri) for _ in range(2)]
+
+    assert ended(testbed, *items) == [("FINISHED", "")] * 2
+    assert {output(testbed, item) for item in items} == {"x 1\n"}
+    assert desks(testbed) == []
+
+
+def deaths() -> Iterator[Any]:
+    """Yield each place where a worker may die; those that concern a build least are for long runs."""
+    for failpoint in (name for name in FAILPOINTS if name.startswith("worker.")):
+        is_short = failpoint in ("worker.fetched", "worker.built")
+        yield pytest.param(failpoint, marks=[] if is_short else pytest.mark.long)
+
+
+@pytest.mark.parametrize("failpoint", list(deaths()))
+def test_a_worker_may_die_anywhere(testbed: Testbed, engine: TestEngine, tmp_path: Path, failpoint: str) -> None:
+    fired = tmp_path / "fired"
+    fired.mkdir()
+    uri = upload(testbed, tmp_path / "code", {"main.py": "print('once')"})
+    testbed.start_agent(LAUNCHD_FAILPOINTS=f"{failpoint}=kill", LAUNCHD_FAILPOINTS_ONCE=str(fired))
+
+    items = [push(testbed, uri=uri) for _ in range(2)]
+
+    wait_until((fired / failpoint).exists, 60, f"the failpoint {failpoint}")
+    assert [state for state, _ in ended(testbed, *items)] == ["FINISHED"] * 2
+    assert [output(testbed, item) for item in items] == ["once\n"] * 2
+    assert len(built(engine)) == 1
+    assert desks(testbed) == []
+    wait_until(lambda: engine.containers() == {}, what="no container is left")
 
 
 def test_a_client_of_docker_shows_no_secret_in_its_command_line(
