@@ -16,7 +16,7 @@ from launchd.client.queue_server import QueueServer
 from tests.support.engine import TestEngine
 from tests.support.git_origin import Origin
 from tests.support.packages import package_index, write_wheel
-from tests.support.python_image import import_python_image
+from tests.support.python_image import import_python_image, without_settings_of_machine
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
 from tests.support.waiting import wait_until
@@ -37,7 +37,10 @@ def image(engine: TestEngine) -> str:
 
 
 @pytest.fixture
-def testbed(tmp_path: Path, account: Account, engine: TestEngine, image: str) -> Iterator[Testbed]:
+def testbed(
+    tmp_path: Path, account: Account, engine: TestEngine, image: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Testbed]:
+    without_settings_of_machine(monkeypatch)
     with make_testbed(tmp_path, account, max_jobs=8, launchd=settings(engine, image)) as opened:
         yield opened
     engine.remove_containers()

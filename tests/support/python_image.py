@@ -14,8 +14,18 @@ PYTHON_IMAGE = "localhost/launchd-test-python:3.11"
 SCRIPT = Path(__file__).parents[1] / "parts" / "base-image.sh"
 ARCHIVE = Path(os.environ.get("LAUNCHD_TEST_BASE_IMAGE", "/var/cache/launchd-base-image/python-3.11.tar"))
 
+#: What a machine may have told its programs about packages and certificates: a build would be told as well.
+_OF_MACHINE = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_", "UV_")
+
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _VARIABLES = f"PATH=/usr/local/bin:/usr/bin:/bin SSL_CERT_FILE={_CERTIFICATES} PIP_CERT={_CERTIFICATES}"
+
+
+def without_settings_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be on a machine that tells its programs nothing about packages and certificates."""
+    for name in list(os.environ):
+        if name.startswith(_OF_MACHINE):
+            monkeypatch.delenv(name)
 
 
 def import_python_image(engine: TestEngine) -> str:

@@ -10,6 +10,7 @@ from ipc.errors import BuildError, RunnerUnavailable
 from ipc.settings import DockerConfig
 from tests.support.engine import BASE_IMAGE, TestEngine
 from tests.support.job_contexts import Heard, heard, make_context
+from tests.support.python_image import without_settings_of_machine
 from workers.builders import Build
 from workers.builders.docker import DockerBuilder
 from workers.context import JobContext
@@ -22,6 +23,11 @@ pytestmark = pytest.mark.engine
 
 Job = tuple[Project, JobContext]
 JobMaker = Callable[..., Job]
+
+
+@pytest.fixture(autouse=True)
+def plain_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_settings_of_machine(monkeypatch)
 
 
 @pytest.fixture(params=["client", "API"])

@@ -143,7 +143,7 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "base image": (MAIN, {"project": {"base_image": "mine:1"}}),
     "executable": (MAIN, {"prepare": lambda work: (work / "main.py").chmod(0o755)}),
     "link": (MAIN, {"prepare": lambda work: (work / "link").symlink_to("main.py")}),
-    "another link": (MAIN, {"prepare": lambda work: (work / "link").symlink_to("./main.py")}),
+    "another link": (MAIN, {"prepare": lambda work: (work / "link").symlink_to("other.py")}),
     "directory": (MAIN, {"prepare": lambda work: (work / "empty").mkdir()}),
     "own Dockerfile": (MAIN | {"Dockerfile.wandb": "FROM a"}, {}),
     "another Dockerfile": (MAIN | {"Dockerfile.wandb": "FROM b"}, {}),
