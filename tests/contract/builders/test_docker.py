@@ -1,5 +1,7 @@
 """The builder `docker` on a real engine: by its client and by the API alone, without an agent around it."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,11 @@ import pytest
 
 from ipc.errors import BuildError, RunnerUnavailable
 from ipc.settings import DockerConfig
+from ipc.work_order import write_order
 from tests.support.engine import BASE_IMAGE, TestEngine
 from tests.support.job_contexts import Heard, heard, make_context
 from tests.support.python_image import without_settings_of_machine
+from tests.support.waiting import wait_until
 from workers.builders import Build
 from workers.builders.docker import DockerBuilder
 from workers.context import JobContext
@@ -23,6 +27,25 @@ pytestmark = pytest.mark.engine
 
 Job = tuple[Project, JobContext]
 JobMaker = Callable[..., Job]
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from ipc.errors import BuildError
+from ipc.work_order import read_order
+from workers.builders import docker
+from workers.builders.docker_client import find_client
+from workers.context import JobContext
+from workers.sources import Project
+
+context = JobContext(read_order(Path(sys.argv[1])), "", lambda event: None)
+docker.find_client = {client}
+try:
+    docker.DockerBuilder().build(Project(context.work, dockerfile="Dockerfile"), context)
+except BuildError as error:
+    print(error.message)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -120,13 +143,25 @@ def test_steps_are_told_as_they_come(make_job: JobMaker, heard: Heard) -> None:
     assert any("echo two" in said for said in heard.progress())
 
 
-@pytest.mark.usefixtures("way")
-def test_a_build_without_progress_is_ended(make_job: JobMaker) -> None:
+@pytest.mark.parametrize("client", ["find_client", "lambda _environment: None"], ids=["client", "API"])
+def test_a_build_without_progress_is_ended(make_job: JobMaker, engine: TestEngine, client: str) -> None:
     dockerfile = f"FROM {BASE_IMAGE}\nRUN sleep 300\n"
-    job = make_job({"Dockerfile": dockerfile}, {"dockerfile": "Dockerfile"}, build_no_progress_seconds=1.5)
+    _, context = make_job({"Dockerfile": dockerfile}, build_no_progress_seconds=1.5)
+    write_order(context.order)
 
-    with pytest.raises(BuildError, match=r"made no progress for 1\.5 s"):
-        built(job)
+    # As a worker does, which leaves once its job has failed.
+    program = WORKER.format(client=client)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(context.directory)], capture_output=True, text=True, check=True
+    )
+
+    assert "made no progress for 1.5 s" in done.stdout
+    wait_until(lambda: running(engine) == [], 20, "the step is gone")
+
+
+def running(engine: TestEngine) -> list[str]:
+    with engine.client() as client:
+        return [str(one["Id"]) for one in client.containers()]
 
 
 def test_the_api_alone_refuses_a_build_that_needs_secrets(make_job: JobMaker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,5 +205,5 @@ def test_an_engine_that_is_away_is_told(make_job: JobMaker, tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("way")
 def test_a_base_image_that_is_nowhere_is_told(make_job: JobMaker) -> None:
-    with pytest.raises(BuildError, match=r"127\.0\.0\.1:9/no/such"):
+    with pytest.raises(BuildError, match=r"127\.0\.0\.1:9"):
         built(make_job({"main.sh": ""}, base_image="127.0.0.1:9/no/such:1"))
