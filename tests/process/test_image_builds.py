@@ -89,8 +89,8 @@ def output(testbed: Testbed, item_id: str) -> str:
     return (directory_of(testbed, item_id) / "output.log").read_text()
 
 
-def desks(testbed: Testbed) -> list[str]:
-    place = testbed.state_dir / "images" / "desks"
+def areas(testbed: Testbed) -> list[str]:
+    place = testbed.state_dir / "images" / "areas"
     return [path.name for path in place.iterdir()] if place.is_dir() else []
 
 
@@ -125,7 +125,7 @@ def test_a_repository_is_built_and_run_and_the_second_launch_builds_nothing(
     assert len(images) == 1
     assert (directory_of(testbed, first) / "build.log").exists()
     assert not (directory_of(testbed, second) / "build.log").exists()
-    assert desks(testbed) == []
+    assert areas(testbed) == []
 
 
 def test_requirements_of_a_code_directory_are_in_its_image(testbed: Testbed, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_build_that_hangs_is_ended_and_gives_back_what_it_had(
     assert message.startswith(
         "The image of the project could not be built: docker made no progress for 2 s and was ended."
     )
-    assert desks(testbed) == []
+    assert areas(testbed) == []
     wait_until(lambda: sleeping() == [], 20, "the step of the build is gone")
 
 
@@ -289,7 +289,7 @@ def test_a_builder_that_is_killed_concerns_its_own_job_alone(
 
     assert ended(testbed, other) == [("FINISHED", "")]
     wait_until(lambda: sleeping() == [], 20, "no step of a build is left")
-    assert desks(testbed) == []
+    assert areas(testbed) == []
 
 
 def test_jobs_with_the_same_image_build_it_once(testbed: Testbed, engine: TestEngine, tmp_path: Path) -> None:
@@ -363,7 +363,7 @@ def test_users_of_jobs_are_no_obstacle(testbed: Testbed, engine: TestEngine, ima
 
     assert ended(testbed, *items) == [("FINISHED", "")] * 2
     assert {output(testbed, item) for item in items} == {"x 1\n"}
-    assert desks(testbed) == []
+    assert areas(testbed) == []
 
 
 def deaths() -> Iterator[Any]:
@@ -386,7 +386,7 @@ def test_a_worker_may_die_anywhere(testbed: Testbed, engine: TestEngine, tmp_pat
     assert [state for state, _ in ended(testbed, *items)] == ["FINISHED"] * 2
     assert [output(testbed, item) for item in items] == ["once\n"] * 2
     assert len(built(engine)) == 1
-    assert desks(testbed) == []
+    assert areas(testbed) == []
     wait_until(lambda: engine.containers() == {}, what="no container is left")
 
 
