@@ -1,4 +1,4 @@
-"""The directory in which the files of one build lie: made empty, and gone afterwards, also where its worker dies in between.
+"""The directory with the files of one build: made empty, and gone afterwards, also where its worker dies in between.
 
 A build holds a lock on its directory; what has no holder any more was left by a worker that was killed, and the next
 build removes it.
@@ -60,7 +60,11 @@ def _set_aside(areas: Path) -> Iterator[Path]:
 
 
 def _is_free(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # Its build has ended just now.
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -6,8 +6,8 @@ from typing import Protocol
 from workers.builders import Build
 from workers.context import JobContext
 from workers.images import ImagePlan
-from workers.images.build_log import BuildLog
 from workers.images.build_area import open_build_area
+from workers.images.build_log import BuildLog
 from workers.images.host_settings import passwords
 from workers.images.lock import building
 from workers.images.plan import Names, plan_image

@@ -20,9 +20,9 @@ from workers.docker.images import parse_image
 from workers.docker.policy import refuse_image
 from workers.images import BUILT_LABEL, ImagePlan, install_frozen
 from workers.images.base_images import Base, choose_base
+from workers.images.build_area import images_directory
 from workers.images.build_log import BUILD_LOG_FILE
 from workers.images.contents import copy_project, digest_of
-from workers.images.build_area import images_directory
 from workers.images.host_settings import build_secrets
 from workers.images.named_images import check_dockerfile
 from workers.images.own_dockerfile import OwnDockerfile, context_root, find_own
