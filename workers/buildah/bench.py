@@ -47,6 +47,8 @@ class Bench:
     ) -> None:
         self._seat = seat
         self._context = context
+        # What clears up does so for a job that is to stop too.
+        self._unstopped = JobContext(context.order, "", lambda _event: None)
         self._config = context.order.buildah
         self._on_line = on_line
         self._redact = redact
@@ -66,13 +68,12 @@ class Bench:
                 hint="The administrator installs it, or chooses another builder.type.",
             )
         try:
-            self._clear()
-            self._make_files(insecure)
+            self._prepare(insecure)
             yield
         except OSError as error:
             raise HostError(f"The place of the build in {self._seat.directory} cannot be used: {error}.") from error
         finally:
-            self._clear()
+            self._tidy()
 
     @property
     def keeps(self) -> bool:
@@ -111,10 +112,13 @@ class Bench:
             ToolFailed: it did not succeed, took too long, or made no progress.
             JobCancelled: the job was stopped meanwhile.
         """
+        limits = Limits(self._config.timeout_seconds, self._config.no_progress_seconds)
+        return self._launch((*self._tool(), *words), limits, keep_open=keep_open)
+
+    def _tool(self) -> tuple[str, ...]:
         driver = ("--storage-driver", self._config.storage_driver) if self._config.storage_driver else ()
         places = ("--root", str(self._seat.directory / _STORAGE), "--runroot", str(self._seat.directory / _RUN))
-        limits = Limits(self._config.timeout_seconds, self._config.no_progress_seconds)
-        return self._launch((TOOL, *places, *driver, *words), limits, keep_open=keep_open)
+        return (TOOL, *places, *driver)
 
     def run_with(self, credentials: Iterable[Credentials], command: str, *words: str) -> str:
         """Run a command of buildah that speaks with a registry, and shows it ``credentials``."""
@@ -140,7 +144,9 @@ class Bench:
 
     # -- order
 
-    def _make_files(self, insecure: Iterable[str]) -> None:
+    def _prepare(self, insecure: Iterable[str]) -> None:
+        end_processes(self._seat)
+        self._remove_files()
         self._files.mkdir(mode=0o700)
         self._files.chmod(PASSABLE)
         self.put(_REGISTRIES_CONF, registries_conf(insecure))
@@ -148,26 +154,48 @@ class Bench:
             (self._files / _CERTIFICATES).mkdir()
             (self._files / _CERTIFICATES).chmod(0o755)
             self.put(f"{_CERTIFICATES}/ca.crt", Path(trusted).read_text())
-        self._quick("mkdir", "-p", _STORAGE, _RUN, _HOME, _TEMPORARY)
+        if not self._seat.keeps:
+            self._remove_all()
+        self._make_directories()
+        if self._seat.keeps and not self._remove_containers():
+            # A power cut may leave a storage that buildah does not understand any more.
+            self._remove_all()
+            self._make_directories()
 
-    def _clear(self) -> None:
-        """Remove what a build leaves, however it ended; all of it where the next one is not to have it."""
+    def _tidy(self) -> None:
+        """Remove what the build leaves, however it ended; all of it where the next one is not to have it."""
         end_processes(self._seat)
+        if self._seat.keeps:
+            self._remove_containers()
+        else:
+            self._remove_all()
+        self._remove_files()
+
+    def _make_directories(self) -> None:
+        self._launch(("mkdir", "-p", _STORAGE, _RUN, _HOME, _TEMPORARY), Limits(_QUICK_SECONDS), self._unstopped)
+
+    def _remove_containers(self) -> bool:
+        """Remove the containers in which steps ran, and temporary files; return whether that could be done."""
+        only = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", _KEPT_TEMPORARY)
+        self._remove("find", _TEMPORARY, *only, "-exec", "rm", "-rf", "{}", "+")
+        try:
+            self._launch((*self._tool(), "rm", "--all"), Limits(_QUICK_SECONDS), self._unstopped)
+        except ToolFailed:
+            return False
+        return True
+
+    def _remove_all(self) -> None:
+        self._remove("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY)
+
+    def _remove(self, *command: str) -> None:
+        # The files belong to users that only root, or buildah's own namespace, can act as.
+        words = command if os.geteuid() == 0 else (TOOL, "unshare", *command)
         with suppress(ToolFailed):
-            if self._seat.keeps:
-                self._clear_between()
-            else:
-                self._quick("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY)
+            self._launch(words, Limits(_QUICK_SECONDS), self._unstopped)
+
+    def _remove_files(self) -> None:
         if self._files.exists() and (problem := remove_tree(self._files)) is not None:
             raise HostError(f"The files of a build in {self._files} cannot be removed: {problem}.")
-
-    def _clear_between(self) -> None:
-        only = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", _KEPT_TEMPORARY)
-        self._quick("find", _TEMPORARY, *only, "-exec", "rm", "-rf", "{}", "+")
-        self.run("rm", "--all")
-
-    def _quick(self, *command: str) -> None:
-        self._launch(command, Limits(_QUICK_SECONDS))
 
     # -- processes
 
@@ -175,6 +203,7 @@ class Bench:
         self,
         command: tuple[str, ...],
         limits: Limits,
+        context: JobContext | None = None,
         *,
         directory: Path | None = None,
         keep_open: tuple[int, ...] = (),
@@ -187,7 +216,7 @@ class Bench:
             starter = (interpreter_for_users(), "-I", "-S", "-B", f"/proc/self/fd/{program}", str(first), str(count))
             words = (*starter, *command)
         tool = ToolCommand(words, self._environment(), directory or self._seat.directory, limits, keep_open=descriptors)
-        return run_command(self._context, tool, self._on_line, self._redact)
+        return run_command(context or self._context, tool, self._on_line, self._redact)
 
     def _environment(self) -> dict[str, str]:
         own = self._seat.directory
