@@ -1,7 +1,6 @@
 """buildah, without a daemon: what it makes, what it leaves, and what its failures say."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from ipc.errors import BuildError, HostError, JobCancelled
 from ipc.messages import Event, PhaseChanged
 from ipc.settings import NUMBERS_PER_BUILD, UserNumbers
 from tests.contract.builders.conftest import ISOLATED, NAMESPACE, OWN, Workplace
-from tests.support.registries import PASSWORD, SET_USER_ID_FILE, USER, Buildah, TestRegistry, running_registry
+from tests.support.registries import PASSWORD, SET_USER_ID_FILE, USER, Buildah, running_registry
 from tests.support.waiting import wait_until
 from workers import processes
 from workers.builders.buildah import BuildahMaker
@@ -28,6 +27,8 @@ from workers.registries import RegistryError, load_registry
 
 pytestmark = pytest.mark.timeout(180)
 
+#: Says so for some seconds, as what is said too often is not told.
+BEGIN = "for i in 1 2 3; do echo begun; sleep 1; done"
 SMALL = "FROM base\nRUN mkdir /made && echo made >/made/file && chown -R 1000:7 /made\nCOPY hello.txt /\n"
 ROOT = Path(__file__).parents[3]
 
@@ -54,9 +55,7 @@ def test_an_image_is_built_and_pushed_without_a_daemon(workplace: Workplace, by_
     assert files["./made/file"][1] == 1000
     assert files[f"./{SET_USER_ID_FILE}"][0] & 0o4000
     assert "./hello.txt" in files
-    assert "launchd.built" in by_hand(
-        "inspect", "--type", "image", "--format", "{{.OCIv1.Config.Labels}}", plan.reference
-    )
+    assert "launchd.built" in by_hand("inspect", "--type", "image", plan.reference)
     assert workplace.left() == []
     assert "STEP" in plan.log.read_text()
 
@@ -111,9 +110,7 @@ def test_a_stop_ends_a_build(workplace: Workplace) -> None:
 
     context = workplace.context(send)
     with pytest.raises(JobCancelled):
-        make(
-            context, workplace.plan("FROM base\nRUN for i in 1 2 3; do echo begun; sleep 1; done; sleep 7777\n", "stop")
-        )
+        make(context, workplace.plan(f"FROM base\nRUN {BEGIN}; sleep 7777\n", "stop"))
 
     assert workplace.left() == []
 
@@ -127,9 +124,7 @@ def test_a_worker_that_is_killed_takes_its_build_along(workplace: Workplace) -> 
     files[1].write_bytes(msgspec.json.encode(plan, enc_hook=str))
     command = (sys.executable, "-m", "tests.contract.builders.build_process", *map(str, files))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as worker:
-        wait_until(
-            lambda: plan.log.exists() and re.search("^begun", plan.log.read_text(), re.MULTILINE), 60, "the step began"
-        )
+        wait_until(lambda: has_begun(plan.log), 60, "the step began")
         below = processes.descendants([worker.pid])
         worker.send_signal(signal.SIGKILL)
 
@@ -137,6 +132,10 @@ def test_a_worker_that_is_killed_takes_its_build_along(workplace: Workplace) -> 
     wait_until(lambda: not any(map(is_there, below)), 20, "all that it had started has ended")
     make(workplace.context(name="launchd-0123456789abcdef-2"), workplace.plan(SMALL, "after-killing"))
     assert workplace.left() == []
+
+
+def has_begun(log: Path) -> bool:
+    return log.exists() and re.search("^begun", log.read_text(), re.MULTILINE) is not None
 
 
 def is_there(pid: int) -> bool:
@@ -155,7 +154,7 @@ def test_what_a_step_is_trusted_with_is_in_no_layer(workplace: Workplace, by_han
     assert workplace.left() == []
 
 
-def test_steps_do_not_see_the_registrys_password(workplace: Workplace, by_hand: Buildah) -> None:
+def test_steps_do_not_see_the_registrys_password(workplace: Workplace) -> None:
     with running_registry(workplace.directory / "closed", password=True) as closed:
         Buildah(workplace.directory / "by-hand").push_base(f"{closed.name}/base:1", f"--creds={USER}:{PASSWORD}")
         workplace.registry = closed
@@ -170,9 +169,7 @@ def test_steps_do_not_see_the_registrys_password(workplace: Workplace, by_hand: 
         password.write_text(PASSWORD)
         password.chmod(0o600)
         context = workplace.context(send, access={"username": USER, "password_file": str(password)})
-        text = (
-            f"FROM base\nRUN for i in 1 2 3; do echo begun; sleep 1; done\nRUN ! grep -rs {PASSWORD} /proc/*/cmdline\n"
-        )
+        text = f"FROM base\nRUN {BEGIN}\nRUN ! cat /proc/[0-9]*/cmdline | tr -d '\\0' | grep -q :{PASSWORD}\n"
         make(context, workplace.plan(text, "closed"))
 
         assert maker_of(context).has(workplace.plan(text, "closed"))
@@ -222,7 +219,7 @@ def test_a_base_image_that_is_not_there_is_a_sentence(workplace: Workplace) -> N
 def test_two_builds_at_a_time_do_not_share_a_place(workplace: Workplace) -> None:
     first = workplace.numbers.first
     room = {} if workplace.mode == OWN else {"user_numbers": UserNumbers(first, first + 2 * NUMBERS_PER_BUILD - 1)}
-    text = "FROM base\nRUN touch /one && while [ ! -e /proc/1/nothing ] && sleep 0.1 && [ $((i=i+1)) -lt 30 ]; do :; done\n"
+    text = f"FROM base\nRUN {BEGIN}\n"
     contexts = [workplace.context(name=f"launchd-0123456789abcdef-{n}", buildah=room) for n in (1, 2)]
     plans = [workplace.plan(text, f"both-{n}", log=workplace.directory / f"log-{n}") for n in (1, 2)]
     builds = [threading.Thread(target=make, args=pair) for pair in zip(contexts, plans, strict=True)]
@@ -262,13 +259,11 @@ def test_a_host_without_buildah_is_a_sentence(workplace: Workplace, monkeypatch:
 
 
 @pytest.mark.root
-def test_a_build_in_a_namespace_is_not_root(registry: TestRegistry, workplace: Workplace) -> None:
+def test_a_build_in_a_namespace_is_not_root(workplace: Workplace) -> None:
     if workplace.mode != NAMESPACE:
         pytest.skip("of namespaces")
-    outside = Path("/root") if os.access("/root", os.R_OK) else Path("/etc/shadow")
-    text = "FROM base\nRUN cat /proc/self/uid_map; ! dmesg -n 1; ! mknod /dev/x b 8 0\n"
+    text = "FROM base\nRUN cat /proc/self/uid_map && ! mknod /x b 8 0\n"
 
     make(workplace.context(), workplace.plan(text, "root"))
 
     assert str(workplace.numbers.first) in (workplace.directory / "build.log").read_text()
-    assert outside.exists()
