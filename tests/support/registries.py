@@ -20,7 +20,7 @@ USER, PASSWORD = "ada", "secret"
 _HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 
 #: A file with a bit that a sandbox may forbid to set, as the images of all distributions have.
-SET_USER_ID_FILE = "bin/su"
+SET_USER_ID_FILE = "bin/becomes-root"
 
 
 class TestRegistry:
@@ -128,7 +128,8 @@ class Buildah:
         container = self("from", "scratch")
         self("add", container, str(archive), "/")
         self("config", "--env", "PATH=/bin", container)
-        self("run", "--isolation", "chroot", container, "chmod", "4755", f"/{SET_USER_ID_FILE}")
+        marked = f"cp /bin/busybox /{SET_USER_ID_FILE} && chmod 4755 /{SET_USER_ID_FILE}"
+        self("run", "--isolation", "chroot", container, "sh", "-c", marked)
         self("commit", "--quiet", "--rm", container, reference)
         self("push", "--quiet", "--tls-verify=false", *options, reference, f"docker://{reference}")
 

@@ -28,11 +28,15 @@ from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_comma
 TOOL = "buildah"
 
 #: In the place, made by the builds' own user.
-_STORAGE, _RUN, _HOME, _TEMPORARY = "storage", "run", "home", "tmp"
+_STORAGE, _RUN, _HOME, _TEMPORARY, _CONTEXT = "storage", "run", "home", "tmp", "context"
+_SIGNATURES = "home/.config/containers/registries.d"
+#: Root's own place for signatures is out of a namespace's reach.
+_NO_SIGNATURES = "default-docker: {lookaside: file:///nonexistent}"
 #: Of its temporary directory, buildah keeps what `RUN --mount=type=cache` names.
 _KEPT_TEMPORARY = "buildah-cache*"
 #: Beside the place.
-_CONTEXT, _AUTH_FILE, _CERTIFICATES, _REGISTRIES_CONF = "context", "auth.json", "certificates", "registries.conf"
+_AUTH_FILE, _NO_AUTH_FILE = "auth.json", "no-auth.json"
+_CERTIFICATES, _REGISTRIES_CONF = "certificates", "registries.conf"
 
 #: For what is done in a moment, or removes files alone.
 _QUICK_SECONDS = 300.0
@@ -88,13 +92,11 @@ class Bench:
         """
         if self._seat.first_user is None:
             return tree
-        into = self._files / _CONTEXT
-        into.mkdir(mode=0o700)
-        os.chown(into, self._seat.first_user, self._seat.first_user)
         with packed(tree, None) as archive:
             arguments, script = tool_arguments("unpack", str(archive))
-            self._launch(arguments, Limits(_QUICK_SECONDS), directory=into, keep_open=(script, archive))
-        return into
+            enter = ("sh", "-c", f'mkdir {_CONTEXT} && cd {_CONTEXT} && exec "$@"', "sh")
+            self._launch((*enter, *arguments), Limits(_QUICK_SECONDS), keep_open=(script, archive))
+        return self._seat.directory / _CONTEXT
 
     def put(self, name: str, text: str) -> Path:
         """Write a file that builds can read and not change; return its path."""
@@ -150,8 +152,9 @@ class Bench:
         self._files.mkdir(mode=0o700)
         self._files.chmod(PASSABLE)
         self.put(_REGISTRIES_CONF, registries_conf(insecure))
+        self.put(_NO_AUTH_FILE, auth_file(()))
         if (trusted := self._context.order.registry_access.ca_file) is not None:
-            (self._files / _CERTIFICATES).mkdir()
+            (self._files / _CERTIFICATES).mkdir(mode=0o700)
             (self._files / _CERTIFICATES).chmod(0o755)
             self.put(f"{_CERTIFICATES}/ca.crt", Path(trusted).read_text())
         if not self._seat.keeps:
@@ -172,11 +175,15 @@ class Bench:
         self._remove_files()
 
     def _make_directories(self) -> None:
-        self._launch(("mkdir", "-p", _STORAGE, _RUN, _HOME, _TEMPORARY), Limits(_QUICK_SECONDS), self._unstopped)
+        script = f"mkdir -p {_STORAGE} {_RUN} {_HOME} {_TEMPORARY}"
+        if self._seat.first_user is not None:
+            script += f" {_SIGNATURES} && echo '{_NO_SIGNATURES}' >{_SIGNATURES}/default.yaml"
+        self._launch(("sh", "-c", script), Limits(_QUICK_SECONDS), self._unstopped)
 
     def _remove_containers(self) -> bool:
         """Remove the containers in which steps ran, and temporary files; return whether that could be done."""
         only = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", _KEPT_TEMPORARY)
+        self._remove("rm", "-rf", _CONTEXT)
         self._remove("find", _TEMPORARY, *only, "-exec", "rm", "-rf", "{}", "+")
         try:
             self._launch((*self._tool(), "rm", "--all"), Limits(_QUICK_SECONDS), self._unstopped)
@@ -185,7 +192,7 @@ class Bench:
         return True
 
     def _remove_all(self) -> None:
-        self._remove("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY)
+        self._remove("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY, _CONTEXT)
 
     def _remove(self, *command: str) -> None:
         # The files belong to users that only root, or buildah's own namespace, can act as.
@@ -205,7 +212,6 @@ class Bench:
         limits: Limits,
         context: JobContext | None = None,
         *,
-        directory: Path | None = None,
         keep_open: tuple[int, ...] = (),
     ) -> str:
         descriptors, words = keep_open, command
@@ -215,7 +221,14 @@ class Bench:
             descriptors = (*keep_open, program)
             starter = (interpreter_for_users(), "-I", "-S", "-B", f"/proc/self/fd/{program}", str(first), str(count))
             words = (*starter, *command)
-        tool = ToolCommand(words, self._environment(), directory or self._seat.directory, limits, keep_open=descriptors)
+        tool = ToolCommand(
+            words,
+            self._environment(),
+            self._seat.directory,
+            limits,
+            keep_open=descriptors,
+            name=command[0],
+        )
         return run_command(context or self._context, tool, self._on_line, self._redact)
 
     def _environment(self) -> dict[str, str]:
@@ -227,8 +240,8 @@ class Bench:
             "XDG_RUNTIME_DIR": str(own / _RUN),
             "BUILDAH_ISOLATION": "chroot",
             "CONTAINERS_REGISTRIES_CONF": str(self._files / _REGISTRIES_CONF),
-            # What it would find in a home directory of the agent's.
-            "REGISTRY_AUTH_FILE": str(self._files / "none.json"),
+            # What it is not given by an option, it shall not find.
+            "REGISTRY_AUTH_FILE": str(self._files / _NO_AUTH_FILE),
         }
 
 

@@ -5,7 +5,7 @@ Owns the requests, the ways to show credentials, and what is tried again. Every 
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
@@ -36,7 +36,7 @@ PAUSES = (1.0, 2.0, 4.0)
 LONGEST_PAUSE = 60.0
 
 _AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-_BROKEN = 500
+_REFUSED, _BROKEN = 400, 500
 _LONGEST_ANSWER = 1 << 20
 _CLIENT = "launchd"
 _LOG_IN = "The administrator gives this host credentials: launchd.registry.password_file, or `docker login`."
@@ -56,6 +56,14 @@ class _Unreached(_TryAgain):
 
 class _Untrusted(RegistryError):
     """What answered does not speak TLS, or shows a certificate that is not trusted."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What came back, as far as it is read."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -92,10 +100,10 @@ class Distribution:
         registry, name = split(image)
         path = f"/v2/{name}/manifests/{image.digest or image.tag}"
         answer = self._send(session, registry, path, None)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             challenge = answer.headers.get("WWW-Authenticate", "")
             answer = self._send(session, registry, path, self._authorization(session, registry, name, challenge))
-        if answer.status_code == HTTPStatus.NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             return None
         _check(answer, registry, image)
         digest = answer.headers.get("Docker-Content-Digest")
@@ -120,9 +128,7 @@ class Distribution:
     def _is_insecure(self, registry: str) -> bool:
         return self._access.insecure or is_loopback(registry)
 
-    def _send(
-        self, session: requests.Session, registry: str, path: str, authorization: str | None
-    ) -> requests.Response:
+    def _send(self, session: requests.Session, registry: str, path: str, authorization: str | None) -> _Answer:
         """Ask for the head of a document, over plain HTTP where nothing else is spoken and that is allowed."""
         headers = {"Accept": ", ".join(MANIFEST_TYPES)} | ({"Authorization": authorization} if authorization else {})
         *others, last = (f"{scheme}://{api_host(registry)}{path}" for scheme in self._schemes(registry))
@@ -136,13 +142,12 @@ class Distribution:
     def _schemes(self, registry: str) -> tuple[str, ...]:
         return ("https", "http") if self._is_insecure(registry) else ("https",)
 
-    def _request(
-        self, session: requests.Session, method: str, address: str, registry: str, **given: Any
-    ) -> requests.Response:
+    def _request(self, session: requests.Session, method: str, address: str, registry: str, **given: Any) -> _Answer:
         """Send one request; the answer is given where it is worth reading."""
         timeout = (min(CONNECT_SECONDS, self._access.timeout_seconds), self._access.timeout_seconds)
         try:
-            answer = session.request(method, address, timeout=timeout, stream=True, allow_redirects=True, **given)
+            with session.request(method, address, timeout=timeout, stream=True, allow_redirects=True, **given) as got:
+                answer = _Answer(got.status_code, got.headers, next(got.iter_content(_LONGEST_ANSWER), b""))
         except requests.Timeout:
             raise RegistryError(
                 f"The registry {registry} gave no answer within {self._access.timeout_seconds:g} s.",
@@ -155,7 +160,7 @@ class Distribution:
             ) from error
         except requests.RequestException as error:
             raise _Unreached(f"The registry {registry} cannot be reached: {_reason(error)}.") from error
-        if answer.status_code in _AGAIN or answer.status_code >= _BROKEN:
+        if answer.status in _AGAIN or answer.status >= _BROKEN:
             raise _TryAgain(_complaint(registry, answer), _asked_pause(answer))
         return answer
 
@@ -225,29 +230,29 @@ def _basic(credentials: Credentials) -> str:
     return f"Basic {credentials.entry()['auth']}"
 
 
-def _check(answer: requests.Response, registry: str, image: ImageName | None) -> None:
+def _check(answer: _Answer, registry: str, image: ImageName | None) -> None:
     """Raise :class:`RegistryError` for an answer that is a refusal."""
     what = "" if image is None else f" of {image}"
-    match answer.status_code:
+    match answer.status:
         case HTTPStatus.UNAUTHORIZED:
             raise RegistryError(f"The registry {registry} refused this host's user or password (401).", hint=_LOG_IN)
         case HTTPStatus.FORBIDDEN:
             raise RegistryError(
                 f"The registry {registry} does not let this host's user look at images{what} (403).", hint=_LOG_IN
             )
-        case code if not answer.ok:
+        case code if code >= _REFUSED:
             raise RegistryError(f"The registry {registry} answered with {code} when asked for the manifest{what}.")
         case _:
             pass
 
 
-def _complaint(registry: str, answer: requests.Response) -> str:
-    if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+def _complaint(registry: str, answer: _Answer) -> str:
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return f"The registry {registry} takes no more requests from this host for now (429)."
-    return f"The registry {registry} failed ({answer.status_code})."
+    return f"The registry {registry} failed ({answer.status})."
 
 
-def _asked_pause(answer: requests.Response) -> float:
+def _asked_pause(answer: _Answer) -> float:
     """Return the seconds that ``Retry-After`` asks for: a number, or a date."""
     asked = answer.headers.get("Retry-After", "").strip()
     if asked.isdigit():
@@ -258,10 +263,9 @@ def _asked_pause(answer: requests.Response) -> float:
         return 0.0
 
 
-def _read_token(registry: str, answer: requests.Response) -> str:
-    data = next(answer.iter_content(_LONGEST_ANSWER), b"")
+def _read_token(registry: str, answer: _Answer) -> str:
     try:
-        given = msgspec.json.decode(data, type=_Token)
+        given = msgspec.json.decode(answer.body, type=_Token)
     except msgspec.DecodeError:
         given = _Token()
     if not (given.token or given.access_token):
