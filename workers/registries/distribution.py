@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.request import parse_http_list, parse_keqv_list
 
 import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import parse_dict_header
 
 from ipc.settings import RegistryAccess
 from workers.docker.images import ImageName
@@ -174,7 +174,7 @@ class Distribution:
             case "basic" if credentials is not None and credentials.identity_token is None:
                 return _basic(credentials)
             case "bearer":
-                return f"Bearer {self._token(session, registry, name, parse_dict_header(rest), credentials)}"
+                return f"Bearer {self._token(session, registry, name, _parameters(rest), credentials)}"
             case _:
                 raise RegistryError(
                     f"The registry {registry} asks for a user and a password, and this host has none for it.",
@@ -261,6 +261,10 @@ def _asked_pause(answer: _Answer) -> float:
         return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time()) if asked else 0.0
     except ValueError:
         return 0.0
+
+
+def _parameters(challenge: str) -> dict[str, str]:
+    return parse_keqv_list([part for part in parse_http_list(challenge) if "=" in part])
 
 
 def _read_token(registry: str, answer: _Answer) -> str:

@@ -96,7 +96,7 @@ class Workplace:
         (tree / "hello.txt").write_text("hello")
         path = tree / "Dockerfile.wandb"
         path.write_text(dockerfile.replace("FROM base", f"FROM {self.registry.name}/base:1"))
-        plan = ImagePlan(f"{self.registry.name}/team/x:{tag}", tree, path, self.directory / "build.log")
+        plan = ImagePlan(f"{self.registry.name}/team/x:{tag}-{self.mode}", tree, path, self.directory / "build.log")
         return msgspec.structs.replace(plan, **changes)
 
     def left(self) -> list[str]:
