@@ -33,13 +33,15 @@ class _Dockerfile(msgspec.Struct, frozen=True):
 
     def candidates(self, word: str) -> Iterator[str]:
         """Yield what may be an instruction called ``word``, without that word."""
-        for line in (*self.instructions, *self.lines):
-            words = line.split(None, 2)
-            if words and words[0].upper() == "ONBUILD":
-                line = line.split(None, 1)[1] if len(words) > 1 else ""  # noqa: PLW2901 (the same line, without it)
-            first, _, rest = line.strip().partition(" ")
-            if first.upper() == word or line.strip().upper().startswith(f"{word}\t"):
-                yield rest if first.upper() == word else line.strip()[len(word) :]
+        for line in (*self.instructions, *map(_alone, self.lines)):
+            found = re.match(rf"\s*(?:ONBUILD\s+)*{word}\s+(?P<rest>\S.*)", line, re.IGNORECASE)
+            if found is not None:
+                yield found["rest"]
+
+
+def _alone(line: str) -> str:
+    """Return a line as if the next one did not continue it."""
+    return line.rstrip(" \t").removesuffix("\\")
 
 
 def check_dockerfile(text: str, rules: ContainerRules) -> None:

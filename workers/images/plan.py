@@ -77,10 +77,19 @@ def plan_image(project: Project, context: JobContext, registry: Names, desk: Pat
     tree = desk / PROJECT_DIRECTORY
     copy_project(project, context, tree)
     spec = context.order.spec
-    own = find_own(tree, project, spec.overrides.dockerfile, project.entry_point or spec.overrides.entry_point)
+    command = _command(project, spec)
+    own = find_own(tree, project, spec.overrides.dockerfile, command)
     if own is None:
         return _generated(project, context, registry, desk)
+    if command != (spec.overrides.entry_point or project.entry_point):
+        own = msgspec.structs.replace(own, entry_point=())
     return _own(own, context, registry)
+
+
+def _command(project: Project, spec: RunSpec) -> tuple[str, ...]:
+    """Return the command by which the project's Dockerfile is found: a job's own, else the submitter's (W&B's rule)."""
+    own, asked = project.entry_point, spec.overrides.entry_point
+    return (own or asked) if spec.job is not None else (asked or own)
 
 
 def _own(own: OwnDockerfile, context: JobContext, registry: Names) -> ImagePlan:
