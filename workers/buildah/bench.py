@@ -2,7 +2,7 @@
 
 Owns the command lines. Root writes nothing into the place itself, whose files are the builds' own: what a build is
 given lies beside it, in a directory that is root's. No code of a submitter runs while there are credentials within its
-reach: their file is there for a pull or a push alone.
+reach: their file, which is in memory, is there for a pull or a push alone.
 """
 
 import os
@@ -21,6 +21,8 @@ from workers.buildah.registries_conf import registries_conf
 from workers.buildah.seats import Seat, end_processes
 from workers.confined.hand_over import packed
 from workers.context import JobContext
+from workers.images.build_log import BUILD_LOG_FILE
+from workers.images.secret_files import in_memory
 from workers.process_environment import process_environment
 from workers.registries.credentials import Credentials, auth_file
 from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
@@ -34,8 +36,9 @@ _SIGNATURES = "home/.config/containers/registries.d"
 _NO_SIGNATURES = "default-docker: {lookaside: file:///nonexistent}"
 #: Of its temporary directory, buildah keeps what `RUN --mount=type=cache` names.
 _KEPT_TEMPORARY = "buildah-cache*"
+_AUTH_FILE = "registry-credentials"
 #: Beside the place.
-_AUTH_FILE, _NO_AUTH_FILE = "auth.json", "no-auth.json"
+_NO_AUTH_FILE = "no-auth.json"
 _CERTIFICATES, _REGISTRIES_CONF = "certificates", "registries.conf"
 
 #: For what is done in a moment, or removes files alone.
@@ -74,6 +77,7 @@ class Bench:
         try:
             self._prepare(insecure)
             yield
+            self._trim()
         except OSError as error:
             raise HostError(f"The place of the build in {self._seat.directory} cannot be used: {error}.") from error
         finally:
@@ -98,14 +102,13 @@ class Bench:
             self._launch((*enter, *arguments), Limits(_QUICK_SECONDS), keep_open=(script, archive))
         return self._seat.directory / _CONTEXT
 
-    def put(self, name: str, text: str) -> Path:
-        """Write a file that builds can read and not change; return its path."""
+    def _put(self, name: str, text: str) -> None:
+        """Write a file that builds can read and not change."""
         path = self._files / name
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _ONLY_OWNER)
         with os.fdopen(descriptor, "w") as file:
             self._give(descriptor)
             file.write(text)
-        return path
 
     def run(self, *words: str, keep_open: tuple[int, ...] = ()) -> str:
         """Run a command of buildah and return the end of what it said.
@@ -124,11 +127,9 @@ class Bench:
 
     def run_with(self, credentials: Iterable[Credentials], command: str, *words: str) -> str:
         """Run a command of buildah that speaks with a registry, and shows it ``credentials``."""
-        path = self.put(_AUTH_FILE, auth_file(credentials))
-        try:
-            return self.run(command, "--authfile", str(path), *self.certificates(), *words)
-        finally:
-            path.unlink()
+        with in_memory({_AUTH_FILE: auth_file(credentials)}) as files:
+            shown = f"/proc/self/fd/{files[_AUTH_FILE]}"
+            return self.run(command, "--authfile", shown, *self.certificates(), *words, keep_open=tuple(files.values()))
 
     def certificates(self) -> tuple[str, ...]:
         """Return the option that names the certificates to be trusted beside the host's own."""
@@ -151,12 +152,12 @@ class Bench:
         self._remove_files()
         self._files.mkdir(mode=0o700)
         self._files.chmod(PASSABLE)
-        self.put(_REGISTRIES_CONF, registries_conf(insecure))
-        self.put(_NO_AUTH_FILE, auth_file(()))
+        self._put(_REGISTRIES_CONF, registries_conf(insecure))
+        self._put(_NO_AUTH_FILE, auth_file(()))
         if (trusted := self._context.order.registry_access.ca_file) is not None:
             (self._files / _CERTIFICATES).mkdir(mode=0o700)
             (self._files / _CERTIFICATES).chmod(0o755)
-            self.put(f"{_CERTIFICATES}/ca.crt", Path(trusted).read_text())
+            self._put(f"{_CERTIFICATES}/ca.crt", Path(trusted).read_text())
         if not self._seat.keeps:
             self._remove_all()
         self._make_directories()
@@ -190,6 +191,15 @@ class Bench:
         except ToolFailed:
             return False
         return True
+
+    def _trim(self) -> None:
+        """Remove all images, where layers and base images that are kept take more than they may."""
+        if not self._seat.keeps:
+            return
+        with suppress(ToolFailed):
+            said = self._launch(("du", "-s", "--block-size=1", _STORAGE), Limits(_QUICK_SECONDS), self._unstopped)
+            if int(said.split(maxsplit=1)[0]) > self._config.cache_max_bytes:
+                self._launch((*self._tool(), "rmi", "--all", "--force"), Limits(_QUICK_SECONDS), self._unstopped)
 
     def _remove_all(self) -> None:
         self._remove("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY, _CONTEXT)
@@ -257,6 +267,6 @@ def failed(what: str, error: ToolFailed) -> BuildError:
     said = f" It said: {complaint.partition(':')[2].strip().rstrip('.')[:400]}." if ":" in complaint else ""
     return BuildError(
         f"{what}: {error.message}{said}",
-        hint="All that was said is in the job's build log, on the host that built it.",
+        hint=f"All that was said is in {BUILD_LOG_FILE} in the job's directory, on the host that built it.",
         detail=error.output,
     )

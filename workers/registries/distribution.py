@@ -39,6 +39,7 @@ _AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _REFUSED, _BROKEN = 400, 500
 _LONGEST_ANSWER = 1 << 20
 _CLIENT = "launchd"
+_TRUST = "The administrator names its certificates in launchd.registry.ca_file."
 _LOG_IN = "The administrator gives this host credentials: launchd.registry.password_file, or `docker login`."
 
 
@@ -54,7 +55,7 @@ class _Unreached(_TryAgain):
     """Nothing answered at an address."""
 
 
-class _Untrusted(RegistryError):
+class _Untrusted(Exception):
     """What answered does not speak TLS, or shows a certificate that is not trusted."""
 
 
@@ -92,6 +93,8 @@ class Distribution:
                     return self._digest(session, image)
             except _TryAgain as error:
                 problem = error
+            except _Untrusted as error:
+                raise RegistryError(str(error), hint=_TRUST) from error
         raise RegistryError(
             f"{problem} It was asked {len(PAUSES) + 1} times for {image}.", hint="Launch the job again later."
         )
@@ -154,10 +157,7 @@ class Distribution:
                 hint="Launch the job again later; the limit is launchd.registry.timeout_seconds.",
             ) from None
         except requests.exceptions.SSLError as error:
-            raise _Untrusted(
-                f"The registry {registry} cannot be trusted: {_reason(error)}.",
-                hint="The administrator names its certificates in launchd.registry.ca_file.",
-            ) from error
+            raise _Untrusted(f"The registry {registry} cannot be trusted: {_reason(error)}.") from error
         except requests.RequestException as error:
             raise _Unreached(f"The registry {registry} cannot be reached: {_reason(error)}.") from error
         if answer.status in _AGAIN or answer.status >= _BROKEN:

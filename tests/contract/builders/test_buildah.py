@@ -69,6 +69,16 @@ def test_layers_are_kept_where_jobs_trust_each_other_alone(workplace: Workplace)
     assert workplace.left() == []
 
 
+def test_what_is_kept_is_bounded(workplace: Workplace) -> None:
+    if workplace.mode == ISOLATED:
+        pytest.skip("nothing is kept")
+    make(workplace.context(buildah={"cache_max_bytes": 1}), workplace.plan(SMALL, "large"))
+
+    make(workplace.context(), workplace.plan(f"{SMALL}ENV A=2\n", "after-trimming"))
+
+    assert "Using cache" not in (workplace.directory / "build.log").read_text()
+
+
 def test_a_step_that_fails_is_a_sentence_and_leaves_nothing(workplace: Workplace) -> None:
     with pytest.raises(BuildError) as caught:
         make(workplace.context(), workplace.plan("FROM base\nRUN echo it broke && exit 3\n", "fails"))
