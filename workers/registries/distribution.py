@@ -122,7 +122,6 @@ class Distribution:
         session.auth = _leave_alone
         session.headers["User-Agent"] = _CLIENT
         if self._is_insecure(registry):
-            session.verify = False
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         elif self._access.ca_file is not None:
             session.mount("https://", _TrustingAdapter(self._access.ca_file))
@@ -147,6 +146,8 @@ class Distribution:
 
     def _request(self, session: requests.Session, method: str, address: str, registry: str, **given: Any) -> _Answer:
         """Send one request; the answer is given where it is worth reading."""
+        # Said for each request: a variable of the environment goes before what a session says.
+        given = given if not self._is_insecure(registry) else {**given, "verify": False}
         timeout = (min(CONNECT_SECONDS, self._access.timeout_seconds), self._access.timeout_seconds)
         try:
             with session.request(method, address, timeout=timeout, stream=True, allow_redirects=True, **given) as got:
