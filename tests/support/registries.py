@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import REQUIRED, base_archive
+from tests.support.python_image import VARIABLES, python_archive
 from tests.support.waiting import wait_until
 
 USER, PASSWORD = "ada", "secret"
@@ -125,11 +126,18 @@ class Buildah:
         """Make a small base image and push it as ``reference``."""
         archive = self._directory / "base.tar"
         archive.write_bytes(base_archive())
+        marked = f"cp /bin/busybox /{SET_USER_ID_FILE} && chmod 4755 /{SET_USER_ID_FILE}"
+        self._push(archive, "PATH=/bin", reference, *options, then=marked)
+
+    def push_python(self, reference: str) -> None:
+        """Push an image with Python and pip as ``reference``."""
+        self._push(python_archive(), VARIABLES, reference)
+
+    def _push(self, archive: Path, variables: str, reference: str, *options: str, then: str = "true") -> None:
         container = self("from", "scratch")
         self("add", container, str(archive), "/")
-        self("config", "--env", "PATH=/bin", container)
-        marked = f"cp /bin/busybox /{SET_USER_ID_FILE} && chmod 4755 /{SET_USER_ID_FILE}"
-        self("run", "--isolation", "chroot", container, "sh", "-c", marked)
+        self("config", *(f"--env={variable}" for variable in variables.split()), container)
+        self("run", "--isolation", "chroot", container, "sh", "-c", then)
         self("commit", "--quiet", "--rm", container, reference)
         self("push", "--quiet", "--tls-verify=false", *options, reference, f"docker://{reference}")
 
