@@ -18,7 +18,7 @@ ARCHIVE = Path(os.environ.get("LAUNCHD_TEST_BASE_IMAGE", "/var/cache/launchd-bas
 _OF_MACHINE = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_", "UV_")
 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-_VARIABLES = f"PATH=/usr/local/bin:/usr/bin:/bin SSL_CERT_FILE={_CERTIFICATES} PIP_CERT={_CERTIFICATES}"
+VARIABLES = f"PATH=/usr/local/bin:/usr/bin:/bin SSL_CERT_FILE={_CERTIFICATES} PIP_CERT={_CERTIFICATES}"
 
 
 def without_settings_of_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,12 +33,18 @@ def import_python_image(engine: TestEngine) -> str:
     with engine.client() as client:
         if client.images(PYTHON_IMAGE):
             return PYTHON_IMAGE
-        if not ARCHIVE.exists():
-            _make_archive()
+        archive = python_archive()
         repository, _, tag = PYTHON_IMAGE.rpartition(":")
-        with ARCHIVE.open("rb") as files:
-            client.import_image_from_data(files, repository=repository, tag=tag, changes=[f"ENV {_VARIABLES}"])
+        with archive.open("rb") as files:
+            client.import_image_from_data(files, repository=repository, tag=tag, changes=[f"ENV {VARIABLES}"])
     return PYTHON_IMAGE
+
+
+def python_archive() -> Path:
+    """Return the archive with the image's files. Where it cannot be made the test is skipped, or fails."""
+    if not ARCHIVE.exists():
+        _make_archive()
+    return ARCHIVE
 
 
 def _make_archive() -> None:

@@ -16,7 +16,7 @@ class Answer(msgspec.Struct, frozen=True):
     """One answer. A status of 0 is none at all: the connection stays open until the test is over."""
 
     status: int = 200
-    headers: Mapping[str, str] = {"Docker-Content-Digest": DIGEST}
+    headers: Mapping[str, str] = msgspec.field(default_factory=lambda: {"Docker-Content-Digest": DIGEST})
     body: bytes = b""
 
 
