@@ -157,13 +157,14 @@ class BuildahConfig(msgspec.Struct, frozen=True):
     """``launchd.buildah``: how images are built without a daemon.
 
     ``storage_dir`` of None stands for ``buildah`` in the state directory; ``storage_driver`` of None is buildah's own
-    choice. ``user_numbers`` are the numbers of users that an agent which is root gives to its builds: each 65,536 of
-    them make one build at a time possible. A build that shows no progress for ``no_progress_seconds``, or takes longer
-    than ``timeout_seconds``, is ended.
+    choice. Of layers and base images, ``cache_max_bytes`` are kept at most. ``user_numbers`` are the numbers of users
+    that an agent which is root gives to its builds: each 65,536 of them make one build at a time possible. A build that
+    shows no progress for ``no_progress_seconds``, or takes longer than ``timeout_seconds``, is ended.
     """
 
     storage_dir: str | None = None
     storage_driver: str | None = None
+    cache_max_bytes: int = 20 * GIB
     user_numbers: UserNumbers | None = None
     no_progress_seconds: float = 600.0
     timeout_seconds: float = 3600.0

@@ -171,7 +171,7 @@ class JobRunner:
 
     def _launch_request(self, project: Project, build: Build) -> LaunchRequest:
         order = self._context.order
-        entry_point = order.spec.overrides.entry_point or build.entry_point or project.entry_point
+        entry_point = build.entry_point or order.spec.overrides.entry_point or project.entry_point
         entry_point = (*build.prefix, *entry_point) if entry_point else ()
         environment = job_environment(order, self._context.api_key, project.image)
         launch = LaunchRequest(

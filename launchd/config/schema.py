@@ -131,6 +131,7 @@ REGISTRY_ACCESS: Table = {
 BUILDAH: Table = {
     "storage_dir": validators.absolute_path,
     "storage_driver": validators.choice("overlay", "vfs"),
+    "cache_max_bytes": validators.size,
     "user_numbers": validators.subordinate_numbers,
     "no_progress_seconds": validators.positive_seconds,
     "timeout_seconds": validators.positive_seconds,

@@ -118,7 +118,7 @@ class TestEngine:
         with self.client() as client:
             repository, _, tag = BASE_IMAGE.rpartition(":")
             client.import_image_from_data(
-                _base_archive(), repository=repository, tag=tag, changes=["ENV PATH=/bin FROM_IMAGE=1"]
+                base_archive(), repository=repository, tag=tag, changes=["ENV PATH=/bin FROM_IMAGE=1"]
             )
             for name, line in (
                 (QUIT_IMAGE, "STOPSIGNAL SIGQUIT"),
@@ -129,7 +129,7 @@ class TestEngine:
                 list(client.build(fileobj=dockerfile, tag=name, rm=True, forcerm=True))
 
 
-def _base_archive() -> bytes:
+def base_archive() -> bytes:
     """Return the files of the base image as an archive."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:

@@ -2,7 +2,7 @@
 
 Owns the command lines. Root writes nothing into the place itself, whose files are the builds' own: what a build is
 given lies beside it, in a directory that is root's. No code of a submitter runs while there are credentials within its
-reach: their file is there for a pull or a push alone.
+reach: their file, which is in memory, is there for a pull or a push alone.
 """
 
 import os
@@ -21,6 +21,8 @@ from workers.buildah.registries_conf import registries_conf
 from workers.buildah.seats import Seat, end_processes
 from workers.confined.hand_over import packed
 from workers.context import JobContext
+from workers.images.build_log import BUILD_LOG_FILE
+from workers.images.secret_files import in_memory
 from workers.process_environment import process_environment
 from workers.registries.credentials import Credentials, auth_file
 from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
@@ -28,11 +30,16 @@ from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_comma
 TOOL = "buildah"
 
 #: In the place, made by the builds' own user.
-_STORAGE, _RUN, _HOME, _TEMPORARY = "storage", "run", "home", "tmp"
+_STORAGE, _RUN, _HOME, _TEMPORARY, _CONTEXT = "storage", "run", "home", "tmp", "context"
+_SIGNATURES = "home/.config/containers/registries.d"
+#: Root's own place for signatures is out of a namespace's reach.
+_NO_SIGNATURES = "default-docker: {lookaside: file:///nonexistent}"
 #: Of its temporary directory, buildah keeps what `RUN --mount=type=cache` names.
 _KEPT_TEMPORARY = "buildah-cache*"
+_AUTH_FILE = "registry-credentials"
 #: Beside the place.
-_CONTEXT, _AUTH_FILE, _CERTIFICATES, _REGISTRIES_CONF = "context", "auth.json", "certificates", "registries.conf"
+_NO_AUTH_FILE = "no-auth.json"
+_CERTIFICATES, _REGISTRIES_CONF = "certificates", "registries.conf"
 
 #: For what is done in a moment, or removes files alone.
 _QUICK_SECONDS = 300.0
@@ -47,6 +54,8 @@ class Bench:
     ) -> None:
         self._seat = seat
         self._context = context
+        # What clears up does so for a job that is to stop too.
+        self._unstopped = JobContext(context.order, "", lambda _event: None)
         self._config = context.order.buildah
         self._on_line = on_line
         self._redact = redact
@@ -66,13 +75,13 @@ class Bench:
                 hint="The administrator installs it, or chooses another builder.type.",
             )
         try:
-            self._clear()
-            self._make_files(insecure)
+            self._prepare(insecure)
             yield
+            self._trim()
         except OSError as error:
             raise HostError(f"The place of the build in {self._seat.directory} cannot be used: {error}.") from error
         finally:
-            self._clear()
+            self._tidy()
 
     @property
     def keeps(self) -> bool:
@@ -87,22 +96,19 @@ class Bench:
         """
         if self._seat.first_user is None:
             return tree
-        into = self._files / _CONTEXT
-        into.mkdir(mode=0o700)
-        os.chown(into, self._seat.first_user, self._seat.first_user)
         with packed(tree, None) as archive:
             arguments, script = tool_arguments("unpack", str(archive))
-            self._launch(arguments, Limits(_QUICK_SECONDS), directory=into, keep_open=(script, archive))
-        return into
+            enter = ("sh", "-c", f'mkdir {_CONTEXT} && cd {_CONTEXT} && exec "$@"', "sh")
+            self._launch((*enter, *arguments), Limits(_QUICK_SECONDS), keep_open=(script, archive))
+        return self._seat.directory / _CONTEXT
 
-    def put(self, name: str, text: str) -> Path:
-        """Write a file that builds can read and not change; return its path."""
+    def _put(self, name: str, text: str) -> None:
+        """Write a file that builds can read and not change."""
         path = self._files / name
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _ONLY_OWNER)
         with os.fdopen(descriptor, "w") as file:
             self._give(descriptor)
             file.write(text)
-        return path
 
     def run(self, *words: str, keep_open: tuple[int, ...] = ()) -> str:
         """Run a command of buildah and return the end of what it said.
@@ -111,18 +117,19 @@ class Bench:
             ToolFailed: it did not succeed, took too long, or made no progress.
             JobCancelled: the job was stopped meanwhile.
         """
+        limits = Limits(self._config.timeout_seconds, self._config.no_progress_seconds)
+        return self._launch((*self._tool(), *words), limits, keep_open=keep_open)
+
+    def _tool(self) -> tuple[str, ...]:
         driver = ("--storage-driver", self._config.storage_driver) if self._config.storage_driver else ()
         places = ("--root", str(self._seat.directory / _STORAGE), "--runroot", str(self._seat.directory / _RUN))
-        limits = Limits(self._config.timeout_seconds, self._config.no_progress_seconds)
-        return self._launch((TOOL, *places, *driver, *words), limits, keep_open=keep_open)
+        return (TOOL, *places, *driver)
 
     def run_with(self, credentials: Iterable[Credentials], command: str, *words: str) -> str:
         """Run a command of buildah that speaks with a registry, and shows it ``credentials``."""
-        path = self.put(_AUTH_FILE, auth_file(credentials))
-        try:
-            return self.run(command, "--authfile", str(path), *self.certificates(), *words)
-        finally:
-            path.unlink()
+        with in_memory({_AUTH_FILE: auth_file(credentials)}) as files:
+            shown = f"/proc/self/fd/{files[_AUTH_FILE]}"
+            return self.run(command, "--authfile", shown, *self.certificates(), *words, keep_open=tuple(files.values()))
 
     def certificates(self) -> tuple[str, ...]:
         """Return the option that names the certificates to be trusted beside the host's own."""
@@ -140,34 +147,72 @@ class Bench:
 
     # -- order
 
-    def _make_files(self, insecure: Iterable[str]) -> None:
+    def _prepare(self, insecure: Iterable[str]) -> None:
+        end_processes(self._seat)
+        self._remove_files()
         self._files.mkdir(mode=0o700)
         self._files.chmod(PASSABLE)
-        self.put(_REGISTRIES_CONF, registries_conf(insecure))
+        self._put(_REGISTRIES_CONF, registries_conf(insecure))
+        self._put(_NO_AUTH_FILE, auth_file(()))
         if (trusted := self._context.order.registry_access.ca_file) is not None:
-            (self._files / _CERTIFICATES).mkdir()
+            (self._files / _CERTIFICATES).mkdir(mode=0o700)
             (self._files / _CERTIFICATES).chmod(0o755)
-            self.put(f"{_CERTIFICATES}/ca.crt", Path(trusted).read_text())
-        self._quick("mkdir", "-p", _STORAGE, _RUN, _HOME, _TEMPORARY)
+            self._put(f"{_CERTIFICATES}/ca.crt", Path(trusted).read_text())
+        if not self._seat.keeps:
+            self._remove_all()
+        self._make_directories()
+        if self._seat.keeps and not self._remove_containers():
+            # A power cut may leave a storage that buildah does not understand any more.
+            self._remove_all()
+            self._make_directories()
 
-    def _clear(self) -> None:
-        """Remove what a build leaves, however it ended; all of it where the next one is not to have it."""
+    def _tidy(self) -> None:
+        """Remove what the build leaves, however it ended; all of it where the next one is not to have it."""
         end_processes(self._seat)
+        if self._seat.keeps:
+            self._remove_containers()
+        else:
+            self._remove_all()
+        self._remove_files()
+
+    def _make_directories(self) -> None:
+        script = f"mkdir -p {_STORAGE} {_RUN} {_HOME} {_TEMPORARY}"
+        if self._seat.first_user is not None:
+            script += f" {_SIGNATURES} && echo '{_NO_SIGNATURES}' >{_SIGNATURES}/default.yaml"
+        self._launch(("sh", "-c", script), Limits(_QUICK_SECONDS), self._unstopped)
+
+    def _remove_containers(self) -> bool:
+        """Remove the containers in which steps ran, and temporary files; return whether that could be done."""
+        only = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", _KEPT_TEMPORARY)
+        self._remove("rm", "-rf", _CONTEXT)
+        self._remove("find", _TEMPORARY, *only, "-exec", "rm", "-rf", "{}", "+")
+        try:
+            self._launch((*self._tool(), "rm", "--all"), Limits(_QUICK_SECONDS), self._unstopped)
+        except ToolFailed:
+            return False
+        return True
+
+    def _trim(self) -> None:
+        """Remove all images, where layers and base images that are kept take more than they may."""
+        if not self._seat.keeps:
+            return
         with suppress(ToolFailed):
-            if self._seat.keeps:
-                self._clear_between()
-            else:
-                self._quick("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY)
+            said = self._launch(("du", "-s", "--block-size=1", _STORAGE), Limits(_QUICK_SECONDS), self._unstopped)
+            if int(said.split(maxsplit=1)[0]) > self._config.cache_max_bytes:
+                self._launch((*self._tool(), "rmi", "--all", "--force"), Limits(_QUICK_SECONDS), self._unstopped)
+
+    def _remove_all(self) -> None:
+        self._remove("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY, _CONTEXT)
+
+    def _remove(self, *command: str) -> None:
+        # The files belong to users that only root, or buildah's own namespace, can act as.
+        words = command if os.geteuid() == 0 else (TOOL, "unshare", *command)
+        with suppress(ToolFailed):
+            self._launch(words, Limits(_QUICK_SECONDS), self._unstopped)
+
+    def _remove_files(self) -> None:
         if self._files.exists() and (problem := remove_tree(self._files)) is not None:
             raise HostError(f"The files of a build in {self._files} cannot be removed: {problem}.")
-
-    def _clear_between(self) -> None:
-        only = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", _KEPT_TEMPORARY)
-        self._quick("find", _TEMPORARY, *only, "-exec", "rm", "-rf", "{}", "+")
-        self.run("rm", "--all")
-
-    def _quick(self, *command: str) -> None:
-        self._launch(command, Limits(_QUICK_SECONDS))
 
     # -- processes
 
@@ -175,8 +220,8 @@ class Bench:
         self,
         command: tuple[str, ...],
         limits: Limits,
+        context: JobContext | None = None,
         *,
-        directory: Path | None = None,
         keep_open: tuple[int, ...] = (),
     ) -> str:
         descriptors, words = keep_open, command
@@ -186,8 +231,15 @@ class Bench:
             descriptors = (*keep_open, program)
             starter = (interpreter_for_users(), "-I", "-S", "-B", f"/proc/self/fd/{program}", str(first), str(count))
             words = (*starter, *command)
-        tool = ToolCommand(words, self._environment(), directory or self._seat.directory, limits, keep_open=descriptors)
-        return run_command(self._context, tool, self._on_line, self._redact)
+        tool = ToolCommand(
+            words,
+            self._environment(),
+            self._seat.directory,
+            limits,
+            keep_open=descriptors,
+            name=command[0],
+        )
+        return run_command(context or self._context, tool, self._on_line, self._redact)
 
     def _environment(self) -> dict[str, str]:
         own = self._seat.directory
@@ -198,8 +250,8 @@ class Bench:
             "XDG_RUNTIME_DIR": str(own / _RUN),
             "BUILDAH_ISOLATION": "chroot",
             "CONTAINERS_REGISTRIES_CONF": str(self._files / _REGISTRIES_CONF),
-            # What it would find in a home directory of the agent's.
-            "REGISTRY_AUTH_FILE": str(self._files / "none.json"),
+            # What it is not given by an option, it shall not find.
+            "REGISTRY_AUTH_FILE": str(self._files / _NO_AUTH_FILE),
         }
 
 
@@ -215,6 +267,6 @@ def failed(what: str, error: ToolFailed) -> BuildError:
     said = f" It said: {complaint.partition(':')[2].strip().rstrip('.')[:400]}." if ":" in complaint else ""
     return BuildError(
         f"{what}: {error.message}{said}",
-        hint="All that was said is in the job's build log, on the host that built it.",
+        hint=f"All that was said is in {BUILD_LOG_FILE} in the job's directory, on the host that built it.",
         detail=error.output,
     )

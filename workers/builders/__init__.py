@@ -20,7 +20,7 @@ class Build(msgspec.Struct, frozen=True):
     ``cache_locks`` are lock files; while one is locked (shared), what was built is not removed from the host's cache.
     ``archive`` is a file with the image in Docker's form, where no registry has it; ``mounts_project`` says that the
     image is to have the project's directory mounted, because it holds no code.
-    ``entry_point`` replaces the project's, where its files lie elsewhere in what was built; ``prefix`` goes before the
+    ``entry_point`` replaces the job's, where its files lie elsewhere in what was built; ``prefix`` goes before the
     job's whole command.
     """
 

@@ -16,6 +16,7 @@ from workers.docker.images import parse_image
 from workers.images import ImagePlan
 from workers.images.build_log import BuildLog, follow
 from workers.images.once import build_once
+from workers.images.secret_files import in_memory
 from workers.registries import Registry, RegistryError, load_registry
 from workers.registries.names import is_loopback, split
 from workers.sources import Project
@@ -99,7 +100,7 @@ class BuildahMaker:
         """Pull a base image; where that fails and an earlier build left it here, that one does."""
         credentials = self._registry.credentials(base)
         try:
-            bench.run_with(filter(None, [credentials]), "pull", "--quiet", *self._platform(), base)
+            bench.run_with(filter(None, [credentials]), "pull", "--quiet", "--policy=always", *self._platform(), base)
         except ToolFailed as error:
             why = failed(f"The base image {base} could not be pulled", error)
             if not self._is_here(bench, base):
@@ -117,21 +118,18 @@ class BuildahMaker:
     def _build(self, bench: Bench, plan: ImagePlan) -> None:
         tree = bench.take_context(plan.context)
         dockerfile = tree / plan.dockerfile.relative_to(plan.context)
-        secrets = [
-            f"--secret=id={name},src={bench.put(f'secret-{number}', text)}"
-            for number, (name, text) in enumerate(plan.secrets.items())
-        ]
         arguments = [f"--build-arg={name}={value}" for name, value in plan.build_args.items()]
         labels = [f"--label={name}={value}" for name, value in plan.labels.items()]
         # Docker's form has instructions that OCI's lacks, SHELL and HEALTHCHECK among them.
         how = ("--isolation=chroot", "--format=docker", "--pull=false", f"--layers={str(bench.keeps).lower()}")
-        try:
-            bench.run(
-                "build", *how, *self._platform(), *arguments, *labels, *secrets, *bench.certificates(),
-                f"--tag={plan.reference}", f"--file={dockerfile}", str(tree),
-            )  # fmt: skip
-        except ToolFailed as error:
-            raise failed("The image could not be built", error) from error
+        given = (*self._platform(), *arguments, *labels, *bench.certificates())
+        with in_memory(plan.secrets) as files:
+            secrets = [f"--secret=id={name},src=/proc/self/fd/{number}" for name, number in files.items()]
+            target = (f"--tag={plan.reference}", f"--file={dockerfile}", str(tree))
+            try:
+                bench.run("build", *how, *given, *secrets, *target, keep_open=tuple(files.values()))
+            except ToolFailed as error:
+                raise failed("The image could not be built", error) from error
 
     def _push(self, bench: Bench, reference: str) -> None:
         registry = split(parse_image(reference))[0]

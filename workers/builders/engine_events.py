@@ -56,7 +56,7 @@ class _Asked(threading.Thread):
             os.write(self._writer, b".")
 
     def _lines(self, event: Mapping[str, Any]) -> Iterator[str]:
-        text = str(event.get("stream") or event.get("error") or "")
+        text = str(event.get("stream") or "")
         yield from filter(None, text.replace("\r", "\n").split("\n"))
         part, status = str(event.get("id") or ""), str(event.get("status") or "")
         if status and self._statuses.get(part) != status:

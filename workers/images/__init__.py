@@ -18,8 +18,8 @@ class ImagePlan(msgspec.Struct, frozen=True):
     ``reference`` is its full name; its tag is a hash of everything that makes the image. ``context`` is a directory of
     the agent's, which goes once the build is over; ``dockerfile`` lies in it. ``secrets`` are texts by the ids under
     which a step of the build may have them; they are part of no layer and of no name. ``log`` is the file in the job's
-    directory that keeps the build's output. ``labels`` go to the image. ``entry_point`` replaces the project's where
-    the files lie elsewhere in the image, and is empty otherwise. With ``is_generated`` the Dockerfile is the agent's,
+    directory that keeps the build's output. ``labels`` go to the image. ``entry_point`` replaces the job's where the
+    files lie elsewhere in the image, and is empty otherwise. With ``is_generated`` the Dockerfile is the agent's,
     and says the same without its mounts.
     """
 

@@ -19,6 +19,12 @@ _CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 #: What says the same to pip and to uv: each tool is told what the other one is.
 _SAME = (("PIP_INDEX_URL", "UV_INDEX_URL"), ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"))
+#: Of the variables for pip and uv, those that say where packages are; others are about this host's own files.
+_PLACES = re.compile(
+    r"PIP_(?:INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|TRUSTED_HOST|DEFAULT_TIMEOUT|TIMEOUT|RETRIES)"
+    r"|UV_(?:(?:DEFAULT_|EXTRA_)?INDEX(?:_URL|_STRATEGY)?|FIND_LINKS|INSECURE_HOST|HTTP_TIMEOUT)"
+    r"|UV_INDEX_\w+_(?:USERNAME|PASSWORD)"
+)
 _PASSWORDS = re.compile(r"_(?:PASSWORD|TOKEN|USERNAME)$")
 #: BuildKit takes no larger secret.
 _MAX_SECRET_BYTES = 500 * 1024
@@ -54,7 +60,7 @@ def passwords(worker: Mapping[str, str]) -> tuple[str, ...]:
 
 def _settings(worker: Mapping[str, str], *, with_passwords: bool) -> Iterator[tuple[str, str]]:
     named = {name: value for name, value in worker.items() if name.lower() in _PROXIES}
-    named |= {name: value for name, value in all_settings(worker).items() if name not in _CERTIFICATES}
+    named |= {name: _reachable(value) for name, value in worker.items() if _PLACES.fullmatch(name)}
     for one, other in _SAME:
         if one in named or other in named:
             named.setdefault(one, named.get(other, ""))
@@ -64,6 +70,12 @@ def _settings(worker: Mapping[str, str], *, with_passwords: bool) -> Iterator[tu
         has_password = "@" in value or _PASSWORDS.search(name)
         if value and (not has_password or (with_passwords and name.lower() not in _PROXIES)):
             yield name, value
+
+
+def _reachable(value: str) -> str:
+    """Return ``value`` without addresses of files, which are on this host and not in a build."""
+    words = value.split()
+    return " ".join(word for word in words if not word.startswith(("/", "file:", "~")) and "=file:" not in word)
 
 
 def _password(word: str) -> str | None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from workers.builders.venv_cache import EntryLock
 from workers.context import JobContext
-from workers.images.desk import images_directory
+from workers.images.build_area import images_directory
 
 _LOOK_AGAIN_SECONDS = 0.2
 

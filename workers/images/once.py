@@ -6,8 +6,8 @@ from typing import Protocol
 from workers.builders import Build
 from workers.context import JobContext
 from workers.images import ImagePlan
+from workers.images.build_area import open_build_area
 from workers.images.build_log import BuildLog
-from workers.images.desk import open_desk
 from workers.images.host_settings import passwords
 from workers.images.lock import building
 from workers.images.plan import Names, plan_image
@@ -39,8 +39,8 @@ def build_once(project: Project, context: JobContext, registry: Names, maker: Im
         JobError: what else :func:`~workers.images.plan.plan_image` raises.
         JobCancelled: the job was stopped meanwhile.
     """
-    with open_desk(context) as desk:
-        plan = plan_image(project, context, registry, desk)
+    with open_build_area(context) as area:
+        plan = plan_image(project, context, registry, area)
         if not maker.has(plan):
             with building(plan.reference, context):
                 if not maker.has(plan):

@@ -20,16 +20,16 @@ from workers.docker.images import parse_image
 from workers.docker.policy import refuse_image
 from workers.images import BUILT_LABEL, ImagePlan, install_frozen
 from workers.images.base_images import Base, choose_base
+from workers.images.build_area import images_directory
 from workers.images.build_log import BUILD_LOG_FILE
 from workers.images.contents import copy_project, digest_of
-from workers.images.desk import images_directory
 from workers.images.host_settings import build_secrets
 from workers.images.named_images import check_dockerfile
 from workers.images.own_dockerfile import OwnDockerfile, context_root, find_own
 from workers.images.recipe import (
     FROZEN_INSTALLER,
-    OUR_DIRECTORY,
-    OUR_PLACE,
+    INSTALLER_DIRECTORY,
+    INSTALLER_PLACE,
     PROJECT_DIRECTORY,
     Dependencies,
     Recipe,
@@ -59,8 +59,8 @@ class Names(Protocol):
         ...
 
 
-def plan_image(project: Project, context: JobContext, registry: Names, desk: Path) -> ImagePlan:
-    """Return how the image of ``project`` is built, with its files in the empty directory ``desk``.
+def plan_image(project: Project, context: JobContext, registry: Names, area: Path) -> ImagePlan:
+    """Return how the image of ``project`` is built, with its files in the empty directory ``area``.
 
     Its tag is a hash of the files, the Dockerfile (and with it the base image and the requirements), the build's
     arguments, the entity and the project. Base images count by their names.
@@ -74,13 +74,22 @@ def plan_image(project: Project, context: JobContext, registry: Names, desk: Pat
         JobCancelled: the job was stopped meanwhile.
     """
     context.progress("gathering the files of the image")
-    tree = desk / PROJECT_DIRECTORY
+    tree = area / PROJECT_DIRECTORY
     copy_project(project, context, tree)
     spec = context.order.spec
-    own = find_own(tree, project, spec.overrides.dockerfile, project.entry_point or spec.overrides.entry_point)
+    command = _command(project, spec)
+    own = find_own(tree, project, spec.overrides.dockerfile, command)
     if own is None:
-        return _generated(project, context, registry, desk)
+        return _generated(project, context, registry, area)
+    if command != (spec.overrides.entry_point or project.entry_point):
+        own = msgspec.structs.replace(own, entry_point=())
     return _own(own, context, registry)
+
+
+def _command(project: Project, spec: RunSpec) -> tuple[str, ...]:
+    """Return the command by which the project's Dockerfile is found: a job's own, else the submitter's (W&B's rule)."""
+    own, asked = project.entry_point, spec.overrides.entry_point
+    return (own or asked) if spec.job is not None else (asked or own)
 
 
 def _own(own: OwnDockerfile, context: JobContext, registry: Names) -> ImagePlan:
@@ -92,15 +101,15 @@ def _own(own: OwnDockerfile, context: JobContext, registry: Names) -> ImagePlan:
     return _plan(context, registry, own.context, own.text, digest, own.entry_point)
 
 
-def _generated(project: Project, context: JobContext, registry: Names, desk: Path) -> ImagePlan:
+def _generated(project: Project, context: JobContext, registry: Names, area: Path) -> ImagePlan:
     base = _granted(choose_base(project, context), context)
-    ours = desk / OUR_DIRECTORY
-    ours.mkdir(mode=0o755)
+    installer_files = area / INSTALLER_DIRECTORY
+    installer_files.mkdir(mode=0o755)
     recipe = Recipe(
         base=base.image,
         python_base=base.python_image,
         python=base.python,
-        dependencies=None if base.is_complete else _dependencies(project, context, desk),
+        dependencies=None if base.is_complete else _dependencies(project, context, area),
         user=None if base.is_complete else _user(context.order.spec),
         entry_point=project.entry_point,
         cache=_cache_id(context),
@@ -108,9 +117,9 @@ def _generated(project: Project, context: JobContext, registry: Names, desk: Pat
     if base.is_complete:
         recipe = msgspec.structs.replace(recipe, directory=_BASE_IMAGE_DIRECTORY)
     text = dockerfile(recipe)
-    digests = [digest_of(path, context.raise_if_interrupted) for path in (desk / PROJECT_DIRECTORY, ours)]
-    give_file(desk / DOCKERFILE, text, None)
-    plan = _plan(context, registry, desk, text, "".join(digests))
+    digests = [digest_of(path, context.raise_if_interrupted) for path in (area / PROJECT_DIRECTORY, installer_files)]
+    give_file(area / DOCKERFILE, text, None)
+    plan = _plan(context, registry, area, text, "".join(digests))
     return msgspec.structs.replace(plan, is_generated=True)
 
 
@@ -155,35 +164,35 @@ def _user(spec: RunSpec) -> int:
 # -- requirements
 
 
-def _dependencies(project: Project, context: JobContext, desk: Path) -> Dependencies | None:
+def _dependencies(project: Project, context: JobContext, area: Path) -> Dependencies | None:
     """Return what is to be installed, W&B's order: the first file that has any; its list is among the agent's files."""
-    root = context_root(desk / PROJECT_DIRECTORY, project)
-    inside = root.relative_to((desk / PROJECT_DIRECTORY).resolve()) if project.build_context else Path()
+    root = context_root(area / PROJECT_DIRECTORY, project)
+    inside = root.relative_to((area / PROJECT_DIRECTORY).resolve()) if project.build_context else Path()
     found = read_requirements(project.directory / inside, context)
     if found is None:
         return None
-    ours = desk / OUR_DIRECTORY
+    installer_files = area / INSTALLER_DIRECTORY
     if found.origin == FROZEN_FILE:
-        _copy(root / FROZEN_FILE, ours / FROZEN_FILE)
-        _copy(Path(install_frozen.__file__), ours / FROZEN_INSTALLER)
-        return Dependencies(f"{OUR_PLACE}/{FROZEN_FILE}", is_frozen=True)
-    written = _write_list(found, ours)
-    path = f"{OUR_PLACE}/{_REQUIREMENTS}" if written else str(inside / found.origin)
+        _copy(root / FROZEN_FILE, installer_files / FROZEN_FILE)
+        _copy(Path(install_frozen.__file__), installer_files / FROZEN_INSTALLER)
+        return Dependencies(f"{INSTALLER_PLACE}/{FROZEN_FILE}", is_frozen=True)
+    written = _write_list(found, installer_files)
+    path = f"{INSTALLER_PLACE}/{_REQUIREMENTS}" if written else str(inside / found.origin)
     return Dependencies(path, needs_project=found.listing is None)
 
 
-def _write_list(found: Requirements, ours: Path) -> bool:
+def _write_list(found: Requirements, installer_files: Path) -> bool:
     """Write a list of requirements that stands without the project; return whether there is one."""
     listing = found.listing
     if listing is None:
         if found.text is not None:
-            give_file(ours / _REQUIREMENTS, found.text, None)
+            give_file(installer_files / _REQUIREMENTS, found.text, None)
         return found.text is not None
     limits = (f"-c {_CONSTRAINTS}",) if listing.constraints else ()
     if limits:
-        give_file(ours / _CONSTRAINTS, "".join(f"{line}\n" for line in listing.constraints), None)
+        give_file(installer_files / _CONSTRAINTS, "".join(f"{line}\n" for line in listing.constraints), None)
     lines = (*listing.options, *limits, *listing.requirements)
-    give_file(ours / _REQUIREMENTS, "".join(f"{line}\n" for line in lines), None)
+    give_file(installer_files / _REQUIREMENTS, "".join(f"{line}\n" for line in lines), None)
     return True
 
 

@@ -18,9 +18,9 @@ USER_NAME = "job"
 
 #: In the build's context: the project, and files of the agent's.
 PROJECT_DIRECTORY = "src"
-OUR_DIRECTORY = "launchd"
+INSTALLER_DIRECTORY = "launchd"
 #: Where the stage that installs finds the latter.
-OUR_PLACE = "/opt/launchd"
+INSTALLER_PLACE = "/opt/launchd"
 FROZEN_INSTALLER = "install_frozen.py"
 
 #: Ids of secrets, and where a step of the build finds them.
@@ -91,7 +91,7 @@ def _environment_stage(recipe: Recipe) -> list[str]:
         f"ENV VIRTUAL_ENV={ENVIRONMENT} PATH={ENVIRONMENT}/bin:$PATH",
         f"WORKDIR {recipe.directory}",
         *([f"COPY {PROJECT_DIRECTORY}/ ./"] if wanted.needs_project else []),
-        f"COPY {OUR_DIRECTORY}/ {OUR_PLACE}/",
+        f"COPY {INSTALLER_DIRECTORY}/ {INSTALLER_PLACE}/",
         f"RUN {_mounts(recipe.cache)}{_with_settings(_install(wanted))}",
     ]
 
@@ -99,7 +99,7 @@ def _environment_stage(recipe: Recipe) -> list[str]:
 def _install(wanted: Dependencies) -> str:
     path = shlex.quote(wanted.path)
     if wanted.is_frozen:
-        return f"python {OUR_PLACE}/{FROZEN_INSTALLER} {path}"
+        return f"python {INSTALLER_PLACE}/{FROZEN_INSTALLER} {path}"
     # uv is many times as quick; where an index has none, pip does the same.
     return (
         f"if python -m pip install --quiet --target {_UV} uv; then"

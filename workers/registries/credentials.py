@@ -192,7 +192,7 @@ def _from_entry(entry: _Entry, registry: str, path: Path) -> Credentials:
     username, password = entry.username, entry.password
     if entry.auth:
         try:
-            username, _, password = base64.b64decode(entry.auth).decode().rstrip("\0").partition(":")
+            username, _, password = base64.b64decode(entry.auth, validate=True).decode().rstrip("\0").partition(":")
         except (binascii.Error, UnicodeDecodeError):
             raise HostError(f"The entry for {registry} in {path} cannot be read.") from None
     return Credentials(registry, username, password, entry.identitytoken or None)

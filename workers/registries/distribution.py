@@ -5,16 +5,16 @@ Owns the requests, the ways to show credentials, and what is tried again. Every 
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.request import parse_http_list, parse_keqv_list
 
 import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import parse_dict_header
 
 from ipc.settings import RegistryAccess
 from workers.docker.images import ImageName
@@ -36,9 +36,10 @@ PAUSES = (1.0, 2.0, 4.0)
 LONGEST_PAUSE = 60.0
 
 _AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-_BROKEN = 500
+_REFUSED, _BROKEN = 400, 500
 _LONGEST_ANSWER = 1 << 20
 _CLIENT = "launchd"
+_TRUST = "The administrator names its certificates in launchd.registry.ca_file."
 _LOG_IN = "The administrator gives this host credentials: launchd.registry.password_file, or `docker login`."
 
 
@@ -54,8 +55,16 @@ class _Unreached(_TryAgain):
     """Nothing answered at an address."""
 
 
-class _Untrusted(RegistryError):
+class _Untrusted(Exception):
     """What answered does not speak TLS, or shows a certificate that is not trusted."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What came back, as far as it is read."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -84,6 +93,8 @@ class Distribution:
                     return self._digest(session, image)
             except _TryAgain as error:
                 problem = error
+            except _Untrusted as error:
+                raise RegistryError(str(error), hint=_TRUST) from error
         raise RegistryError(
             f"{problem} It was asked {len(PAUSES) + 1} times for {image}.", hint="Launch the job again later."
         )
@@ -92,10 +103,10 @@ class Distribution:
         registry, name = split(image)
         path = f"/v2/{name}/manifests/{image.digest or image.tag}"
         answer = self._send(session, registry, path, None)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             challenge = answer.headers.get("WWW-Authenticate", "")
             answer = self._send(session, registry, path, self._authorization(session, registry, name, challenge))
-        if answer.status_code == HTTPStatus.NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             return None
         _check(answer, registry, image)
         digest = answer.headers.get("Docker-Content-Digest")
@@ -111,7 +122,6 @@ class Distribution:
         session.auth = _leave_alone
         session.headers["User-Agent"] = _CLIENT
         if self._is_insecure(registry):
-            session.verify = False
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         elif self._access.ca_file is not None:
             session.mount("https://", _TrustingAdapter(self._access.ca_file))
@@ -120,9 +130,7 @@ class Distribution:
     def _is_insecure(self, registry: str) -> bool:
         return self._access.insecure or is_loopback(registry)
 
-    def _send(
-        self, session: requests.Session, registry: str, path: str, authorization: str | None
-    ) -> requests.Response:
+    def _send(self, session: requests.Session, registry: str, path: str, authorization: str | None) -> _Answer:
         """Ask for the head of a document, over plain HTTP where nothing else is spoken and that is allowed."""
         headers = {"Accept": ", ".join(MANIFEST_TYPES)} | ({"Authorization": authorization} if authorization else {})
         *others, last = (f"{scheme}://{api_host(registry)}{path}" for scheme in self._schemes(registry))
@@ -136,26 +144,24 @@ class Distribution:
     def _schemes(self, registry: str) -> tuple[str, ...]:
         return ("https", "http") if self._is_insecure(registry) else ("https",)
 
-    def _request(
-        self, session: requests.Session, method: str, address: str, registry: str, **given: Any
-    ) -> requests.Response:
+    def _request(self, session: requests.Session, method: str, address: str, registry: str, **given: Any) -> _Answer:
         """Send one request; the answer is given where it is worth reading."""
+        # Said for each request: a variable of the environment goes before what a session says.
+        given = given if not self._is_insecure(registry) else {**given, "verify": False}
         timeout = (min(CONNECT_SECONDS, self._access.timeout_seconds), self._access.timeout_seconds)
         try:
-            answer = session.request(method, address, timeout=timeout, stream=True, allow_redirects=True, **given)
+            with session.request(method, address, timeout=timeout, stream=True, allow_redirects=True, **given) as got:
+                answer = _Answer(got.status_code, got.headers, next(got.iter_content(_LONGEST_ANSWER), b""))
         except requests.Timeout:
             raise RegistryError(
                 f"The registry {registry} gave no answer within {self._access.timeout_seconds:g} s.",
                 hint="Launch the job again later; the limit is launchd.registry.timeout_seconds.",
             ) from None
         except requests.exceptions.SSLError as error:
-            raise _Untrusted(
-                f"The registry {registry} cannot be trusted: {_reason(error)}.",
-                hint="The administrator names its certificates in launchd.registry.ca_file.",
-            ) from error
+            raise _Untrusted(f"The registry {registry} cannot be trusted: {_reason(error)}.") from error
         except requests.RequestException as error:
             raise _Unreached(f"The registry {registry} cannot be reached: {_reason(error)}.") from error
-        if answer.status_code in _AGAIN or answer.status_code >= _BROKEN:
+        if answer.status in _AGAIN or answer.status >= _BROKEN:
             raise _TryAgain(_complaint(registry, answer), _asked_pause(answer))
         return answer
 
@@ -169,7 +175,7 @@ class Distribution:
             case "basic" if credentials is not None and credentials.identity_token is None:
                 return _basic(credentials)
             case "bearer":
-                return f"Bearer {self._token(session, registry, name, parse_dict_header(rest), credentials)}"
+                return f"Bearer {self._token(session, registry, name, _parameters(rest), credentials)}"
             case _:
                 raise RegistryError(
                     f"The registry {registry} asks for a user and a password, and this host has none for it.",
@@ -225,29 +231,29 @@ def _basic(credentials: Credentials) -> str:
     return f"Basic {credentials.entry()['auth']}"
 
 
-def _check(answer: requests.Response, registry: str, image: ImageName | None) -> None:
+def _check(answer: _Answer, registry: str, image: ImageName | None) -> None:
     """Raise :class:`RegistryError` for an answer that is a refusal."""
     what = "" if image is None else f" of {image}"
-    match answer.status_code:
+    match answer.status:
         case HTTPStatus.UNAUTHORIZED:
             raise RegistryError(f"The registry {registry} refused this host's user or password (401).", hint=_LOG_IN)
         case HTTPStatus.FORBIDDEN:
             raise RegistryError(
                 f"The registry {registry} does not let this host's user look at images{what} (403).", hint=_LOG_IN
             )
-        case code if not answer.ok:
+        case code if code >= _REFUSED:
             raise RegistryError(f"The registry {registry} answered with {code} when asked for the manifest{what}.")
         case _:
             pass
 
 
-def _complaint(registry: str, answer: requests.Response) -> str:
-    if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+def _complaint(registry: str, answer: _Answer) -> str:
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return f"The registry {registry} takes no more requests from this host for now (429)."
-    return f"The registry {registry} failed ({answer.status_code})."
+    return f"The registry {registry} failed ({answer.status})."
 
 
-def _asked_pause(answer: requests.Response) -> float:
+def _asked_pause(answer: _Answer) -> float:
     """Return the seconds that ``Retry-After`` asks for: a number, or a date."""
     asked = answer.headers.get("Retry-After", "").strip()
     if asked.isdigit():
@@ -258,10 +264,13 @@ def _asked_pause(answer: requests.Response) -> float:
         return 0.0
 
 
-def _read_token(registry: str, answer: requests.Response) -> str:
-    data = next(answer.iter_content(_LONGEST_ANSWER), b"")
+def _parameters(challenge: str) -> dict[str, str]:
+    return parse_keqv_list([part for part in parse_http_list(challenge) if "=" in part])
+
+
+def _read_token(registry: str, answer: _Answer) -> str:
     try:
-        given = msgspec.json.decode(data, type=_Token)
+        given = msgspec.json.decode(answer.body, type=_Token)
     except msgspec.DecodeError:
         given = _Token()
     if not (given.token or given.access_token):

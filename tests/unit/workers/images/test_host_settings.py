@@ -27,15 +27,24 @@ def test_a_host_without_settings_needs_no_secrets() -> None:
 
 
 def test_proxies_and_indexes_are_told() -> None:
-    worker = {"https_proxy": "http://proxy:3128", "PIP_INDEX_URL": "https://packages.example.com/a b'c$d"}
+    worker = {"https_proxy": "http://proxy:3128", "PIP_INDEX_URL": "https://packages.example.com/a'c$d"}
 
-    assert settings(worker) == worker | {"UV_INDEX_URL": "https://packages.example.com/a b'c$d"}
+    assert settings(worker) == worker | {"UV_INDEX_URL": "https://packages.example.com/a'c$d"}
 
 
 @pytest.mark.parametrize("name", ["PIP_INDEX_URL", "UV_INDEX_URL", "PIP_EXTRA_INDEX_URL"])
 def test_a_password_is_told_only_where_the_administrator_says_so(name: str) -> None:
     assert settings({name: WITH_PASSWORD}) == {}
     assert settings({name: WITH_PASSWORD}, with_passwords=True)[name] == WITH_PASSWORD
+
+
+def test_files_of_this_host_are_not_told() -> None:
+    worker = {"PIP_FIND_LINKS": "/opt/wheels", "PIP_EXTRA_INDEX_URL": "file:///srv/simple https://a/simple"}
+
+    assert settings(worker | {"PIP_CACHE_DIR": "/var/cache/pip", "UV_CACHE_DIR": "/var/cache/uv"}) == {
+        "PIP_EXTRA_INDEX_URL": "https://a/simple",
+        "UV_EXTRA_INDEX_URL": "https://a/simple",
+    }
 
 
 def test_a_proxys_password_stays_with_the_agent() -> None:

@@ -11,7 +11,7 @@ from ipc.errors import InvalidSpec, PolicyRefused
 from ipc.settings import ContainerRules, DockerConfig, PolicyRules
 from workers.context import JobContext
 from workers.images import ImagePlan
-from workers.images.desk import open_desk
+from workers.images.build_area import open_build_area
 from workers.images.plan import plan_image
 from workers.sources import Project
 
@@ -61,8 +61,8 @@ def make_plan(make_context: Callable[..., JobContext]) -> PlanMaker:
             path.write_text(text)
         prepare(context.work)
         fields = {"entry_point": ("python", "main.py"), "python": "3.11"} | (project or {})
-        with open_desk(context) as desk:
-            return Seen(plan_image(Project(context.work, **fields), context, Names(), desk))
+        with open_build_area(context) as area:
+            return Seen(plan_image(Project(context.work, **fields), context, Names(), area))
 
     return make
 
@@ -143,14 +143,14 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "base image": (MAIN, {"project": {"base_image": "mine:1"}}),
     "executable": (MAIN, {"prepare": lambda work: (work / "main.py").chmod(0o755)}),
     "link": (MAIN, {"prepare": lambda work: (work / "link").symlink_to("main.py")}),
-    "another link": (MAIN, {"prepare": lambda work: (work / "link").symlink_to("./main.py")}),
+    "another link": (MAIN, {"prepare": lambda work: (work / "link").symlink_to("other.py")}),
     "directory": (MAIN, {"prepare": lambda work: (work / "empty").mkdir()}),
     "own Dockerfile": (MAIN | {"Dockerfile.wandb": "FROM a"}, {}),
     "another Dockerfile": (MAIN | {"Dockerfile.wandb": "FROM b"}, {}),
 }
 
 
-def test_whatever_makes_another_image_gives_it_another_name(make_plan: PlanMaker) -> None:
+def test_each_thing_that_makes_another_image_gives_it_another_name(make_plan: PlanMaker) -> None:
     found = tags(make_plan, (MAIN, {}), *CHANGES.values())
 
     assert len(set(found)) == len(found)
@@ -259,20 +259,20 @@ def test_the_cache_of_a_project_is_its_own(make_plan: PlanMaker) -> None:
     assert ids[0] == ids[1] != ids[2]
 
 
-# -- desks
+# -- areas of builds
 
 
-def test_a_desk_is_gone_afterwards(make_context: Callable[..., JobContext]) -> None:
-    with open_desk(make_context()) as desk:
-        (desk / "file").write_text("")
+def test_an_area_is_gone_afterwards(make_context: Callable[..., JobContext]) -> None:
+    with open_build_area(make_context()) as area:
+        (area / "file").write_text("")
 
-    assert not desk.exists()
+    assert not area.exists()
 
 
 def test_what_a_killed_worker_left_is_removed_by_the_next_build(make_context: Callable[..., JobContext]) -> None:
     first, second = make_context("launchd-1-1"), make_context("launchd-2-1")
-    with open_desk(first) as held:
+    with open_build_area(first) as held:
         abandoned = held.with_name("launchd-3-1")
         (abandoned / "src").mkdir(parents=True)
-        with open_desk(second) as desk:
-            assert sorted(path.name for path in desk.parent.iterdir()) == ["launchd-1-1", "launchd-2-1"]
+        with open_build_area(second) as area:
+            assert sorted(path.name for path in area.parent.iterdir()) == ["launchd-1-1", "launchd-2-1"]

@@ -1,4 +1,4 @@
-"""The directory in which the files of one build lie: made empty, and gone afterwards, whoever dies in between.
+"""The directory with the files of one build: made empty, and gone afterwards, also where its worker dies in between.
 
 A build holds a lock on its directory; what has no holder any more was left by a worker that was killed, and the next
 build removes it.
@@ -13,8 +13,8 @@ from pathlib import Path
 from ipc.trees import remove_tree
 from workers.context import JobContext
 
-_DESKS = "desks"
-_LOCK = "desks.lock"
+_AREAS = "areas"
+_LOCK = "areas.lock"
 _ABANDONED = ".old"
 
 
@@ -26,16 +26,16 @@ def images_directory(context: JobContext) -> Path:
 
 
 @contextmanager
-def open_desk(context: JobContext) -> Iterator[Path]:
+def open_build_area(context: JobContext) -> Iterator[Path]:
     """Make an empty directory for one build; it is removed with the block's end.
 
     Raises:
         OSError: the disk refuses it.
     """
     images = images_directory(context)
-    path = images / _DESKS / context.order.name
+    path = images / _AREAS / context.order.name
     with _locked(images / _LOCK):
-        abandoned = list(_set_aside(images / _DESKS))
+        abandoned = list(_set_aside(images / _AREAS))
         path.mkdir(mode=0o700, parents=True)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -50,17 +50,21 @@ def open_desk(context: JobContext) -> Iterator[Path]:
             context.warn(f"The files of the image's build could not be removed: {problem}.", "build")
 
 
-def _set_aside(desks: Path) -> Iterator[Path]:
+def _set_aside(areas: Path) -> Iterator[Path]:
     """Rename the directories that no build holds, and yield them."""
-    if not desks.is_dir():
+    if not areas.is_dir():
         return
-    for path in sorted(desks.iterdir()):
+    for path in sorted(areas.iterdir()):
         if _is_free(path):
             yield path if path.suffix == _ABANDONED else path.rename(path.with_name(f"{path.name}{_ABANDONED}"))
 
 
 def _is_free(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # Its build has ended just now.
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
