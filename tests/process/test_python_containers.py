@@ -14,6 +14,7 @@ from launchd.client.job_file import IMAGE, JobName, JobSource
 from launchd.client.jobs import create_job, download_job
 from tests.support.engine import BASE_IMAGE, SAYING_IMAGE, TestEngine
 from tests.support.program import program
+from tests.support.registries import running_registry
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
 from tests.support.waiting import wait_until
@@ -168,6 +169,27 @@ def test_an_image_is_built_before_its_job_is_queued(
     testbed.start_agent()
     assert queued.wait_until_finished(40).state == "finished"
     assert Path(testbed.job(queued.id)["log_path"]).read_text() == 'of the code: {"lr": 0.1}\n'
+
+
+@pytest.mark.usefixtures("environ")
+def test_the_image_is_pushed_to_the_repository(
+    testbed: Testbed, code: Path, engine: TestEngine, tmp_path: Path
+) -> None:
+    with running_registry(tmp_path / "registry") as registry:
+        repository = f"{registry.name}/team/demo"
+        built: dict[str, Any] = {"repository": repository, "resource": "local-container", "project": "tests"}
+
+        queued = launch_add(uri=str(code), entry_point=COMMAND, queue_name="default", build=True, **built)
+
+        (tag,) = registry.tags("team/demo")
+        assert testbed.item(queued.id).run_spec["job"].endswith(f":{tag}")
+        with engine.client() as client:
+            client.remove_image(f"{repository}:{tag}")
+        testbed.start_agent()
+        assert queued.wait_until_finished(40).state == "finished"
+        # The same code is the same image, wherever it is built for.
+        assert launch(config={"uri": str(code)}, entry_point=COMMAND, **built).status == "finished"
+        assert registry.tags("team/demo") == [tag]
 
 
 @pytest.mark.usefixtures("environ", "testbed")
