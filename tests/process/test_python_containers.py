@@ -18,6 +18,7 @@ from tests.support.registries import running_registry
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
 from tests.support.waiting import wait_until
+from workers.images.build_log import BUILD_LOG_FILE
 
 pytestmark = pytest.mark.engine
 
@@ -199,6 +200,27 @@ def test_what_cannot_be_built_is_not_queued(code: Path) -> None:
     with pytest.raises(LaunchError, match="Nothing was queued, as the build of the image failed at stage build: "):
         launch_add(uri=str(code), entry_point=COMMAND, resource="local-container", queue_name="default", build=True)
 
+    assert Api().run_queue("default").items == []
+
+
+BUILD = """
+from launchd import launch_add
+launch_add(uri={code!r}, entry_point=["true"], resource="local-container", queue_name="default", build=True)
+"""
+
+
+@pytest.mark.usefixtures("testbed")
+def test_an_interrupted_build_queues_nothing(environ: dict[str, str], code: Path, tmp_path: Path) -> None:
+    (code / "Dockerfile.wandb").write_text(f"FROM {BASE_IMAGE}\nRUN echo begun; sleep 600\n")
+    state = Path(environ["LAUNCHD_STATE_DIR"])
+
+    with program(BUILD.format(code=str(code)), tmp_path, environ) as running:
+        logs = f"launches/*/jobs/*/{BUILD_LOG_FILE}"
+        wait_until(lambda: any("begun" in log.read_text() for log in state.glob(logs)), 60, "the build runs")
+        running.signal(signal.SIGINT)
+        assert running.wait() != 0
+
+    assert "KeyboardInterrupt" in running.text()
     assert Api().run_queue("default").items == []
 
 
