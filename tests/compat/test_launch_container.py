@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from launchd.client.jobs import list_jobs
 from tests.compat.clients import WandbClient
 from tests.compat.commands import IMAGE_JOB, at_once, command, queued
 from tests.compat.container_image import make_client_image
@@ -146,11 +147,14 @@ def test_what_is_queued_runs_on_our_agent(image: str, wandb_env: WandbEnv, agent
 def test_a_run_in_a_container_becomes_an_image_job_that_builds_nothing(
     wandb_env: WandbEnv, agent: Agent, engine: TestEngine
 ) -> None:
-    job = wandb_env.script("image_job", project=fresh_name("in-image"), image=SAYING_IMAGE)
+    made = wandb_env.script("image_job", project=fresh_name("in-image"), image=SAYING_IMAGE)
+    (job,) = list_jobs(agent.testbed.client, made["entity"], made["project"])
+    name = f"{made['entity']}/{made['project']}/{job.artifact_sequence.name}"
+    # The image's tag is an alias of its job.
+    assert "1" in [alias.alias for alias in job.aliases]
     before = images_of(engine)
 
-    # The image's tag is an alias of its job.
-    wandb_env.wandb("launch", "-j", f"{job['path']}:1", "-q", agent.queue, "-p", PROJECT)
+    wandb_env.wandb("launch", "-j", f"{name}:1", "-q", agent.queue, "-p", PROJECT)
 
     agent.assert_finished()
     (output,) = agent.testbed.state_dir.glob("jobs/*/output.log")

@@ -1,4 +1,4 @@
-"""A run in a container, as the client sees it by ``WANDB_DOCKER``, of which it makes a job; answers the job's name."""
+"""A run in a container, as the client sees it by ``WANDB_DOCKER``, of which it makes a job; answers where that is."""
 
 import json
 import os
@@ -18,8 +18,4 @@ run = wandb.init(project=arguments["project"], settings=wandb.Settings(disable_j
 run.log({"loss": 1})
 run.finish()
 
-(job,) = wandb.Api().list_jobs(run.entity, run.project)
-(version,) = job["node"]["artifacts"]["edges"]
-aliases = {alias["alias"] for alias in version["node"]["aliases"]}
-answer = {"path": f"{run.entity}/{run.project}/{job['node']['name']}", "aliases": sorted(aliases)}
-Path(sys.argv[2]).write_text(json.dumps(answer))
+Path(sys.argv[2]).write_text(json.dumps({"entity": run.entity, "project": run.project}))
