@@ -17,6 +17,7 @@ from workers.builders.engine_events import EngineFailed, follow_events
 from workers.context import JobContext
 from workers.docker.engine import HOST_VARIABLE, Engine, EngineError, EngineForbidden
 from workers.images import ImagePlan
+from workers.images.build_area import images_directory
 from workers.images.build_log import BUILD_LOG_FILE, BuildLog, follow, in_words
 from workers.images.once import build_once
 from workers.images.recipe import without_mounts
@@ -96,7 +97,9 @@ class _EngineMaker:
 
     def _environment(self) -> dict[str, str]:
         environment = process_environment(os.environ, None) | {HOST_VARIABLE: self._engine.address}
-        return environment | {name: os.environ[name] for name in _CLIENT_VARIABLES if name in os.environ}
+        environment |= {name: os.environ[name] for name in _CLIENT_VARIABLES if name in os.environ}
+        # The home directory of a service cannot always be written to.
+        return environment | {"BUILDX_CONFIG": str(images_directory(self._context) / "buildx")}
 
     def _build_by_client(
         self, client: BuildKitClient, plan: ImagePlan, log: BuildLog, take: Callable[[str], None]
