@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -176,7 +177,8 @@ def test_requirements_that_do_not_exist_are_a_sentence(testbed: Testbed, tmp_pat
 
     assert state == "FAILED"
     assert message.startswith("The image of the project could not be built: docker ended with exit code 1.")
-    assert "No matching distribution found for nosuch" in message
+    # Of uv, or of pip where the index has no uv.
+    assert "nosuch was not found" in message or "No matching distribution found for nosuch" in message
     assert "nosuch" in (directory_of(testbed, item) / "failure.txt").read_text()
 
 
@@ -223,6 +225,24 @@ def test_frozen_requirements_that_cannot_be_had_are_left_out_with_a_warning(test
 
     assert output(testbed, item) == "tiny 4\n"
     assert "built without: nosuch==1" in testbed.item(item).warnings[0].message
+
+
+@pytest.mark.long
+def test_a_script_that_uses_wandb_reports_its_run(
+    testbed: Testbed, engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    open_network = settings(engine, image)
+    open_network["policy"] = open_network["policy"] | {"containers": {"networks": ["host"]}}
+    testbed.configure(max_jobs=8, launchd=open_network)
+    script = "import wandb\nrun = wandb.init()\nrun.log({'a': 1})\nprint('run', run.id)\nrun.finish()\n"
+    # From the package index of the world.
+    uri = upload(testbed, tmp_path / "code", {"main.py": script, "requirements.txt": "wandb==0.20.1\n"})
+    testbed.start_agent()
+
+    item = push(testbed, uri=uri, run_id="wandbrun")
+
+    assert ended(testbed, item) == [("FINISHED", "")]
+    assert "run wandbrun" in output(testbed, item)
 
 
 # -- builds that go wrong
@@ -346,24 +366,30 @@ def test_no_secret_of_the_host_gets_into_an_image_through_a_link(testbed: Testbe
     assert "'state'" not in output(testbed, item)
 
 
-def test_users_of_jobs_are_no_obstacle(testbed: Testbed, engine: TestEngine, image: str, tmp_path: Path) -> None:
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that other users may pass through, unlike pytest's own."""
+    with TemporaryDirectory(prefix="launchd-builds-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_project_of_a_jobs_own_user_is_built(
+    account: Account, engine: TestEngine, image: str, open_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_settings_of_machine(monkeypatch)
     separate = settings(engine, image)
     separate["policy"] = separate["policy"] | {"run_as_users": "64000-64099"}
-    testbed.configure(max_jobs=8, launchd=separate)
-    (tmp_path / "private").mkdir(mode=0o700)
-    files = {
-        "main.py": "import tiny; print(open('data/x').read(), tiny.VERSION)",
-        "data/x": "x",
-        "tiny.py": "VERSION = 1",
-    }
-    uri = upload(testbed, tmp_path / "private", files)
-    testbed.start_agent()
+    with make_testbed(open_directory, account, max_jobs=8, launchd=separate) as testbed:
+        uri = upload(testbed, open_directory / "code", {"main.py": "print(open('data/x').read())", "data/x": "x"})
+        testbed.start_agent()
 
-    items = [push(testbed, uri=uri) for _ in range(2)]
+        items = [push(testbed, uri=uri) for _ in range(2)]
 
-    assert ended(testbed, *items) == [("FINISHED", "")] * 2
-    assert {output(testbed, item) for item in items} == {"x 1\n"}
-    assert areas(testbed) == []
+        assert ended(testbed, *items) == [("FINISHED", "")] * 2
+        assert {output(testbed, item) for item in items} == {"x\n"}
+        assert areas(testbed) == []
+    remove_images(engine)
 
 
 def deaths() -> Iterator[Any]:

@@ -20,7 +20,9 @@ BUILD_LOG_FILE = "build.log"
 _MAX_BYTES = 32 << 20
 _STEP = re.compile(r"#\d+ \[(?P<place>[^\]]*)\] (?P<instruction>.+)")
 _OUTPUT = re.compile(r"#\d+ \d+\.\d+ (?P<text>.*)")
-_COMPLAINT = re.compile(r"(?:ERROR|error|E): *(?P<text>.+)")
+#: How pip, uv, apt and compilers begin a complaint; the lines after it belong to it.
+_COMPLAINT = re.compile(r"(?:ERROR|error|E): *|× +")
+_ORNAMENTS = str.maketrans("╰├─▶│", "     ")
 _FAILED_STEP = re.compile(r"^ > \[(?P<place>[^\]]*)\] (?P<instruction>.+?):?$", re.MULTILINE)
 _NOISE = re.compile(r"--mount=\S+ |if \[ -f \S+ \]; then \. \S+; fi; ")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -97,8 +99,8 @@ def in_words(output: str) -> str:
 
 
 def _last_word(output: str) -> str:
-    lines = output.splitlines()
-    written = [found["text"] for line in lines if (found := _OUTPUT.fullmatch(line))]
-    complaints = [found["text"] for line in written or lines if (found := _COMPLAINT.search(_CONTROL.sub("", line)))]
-    last = complaints or written or [line for line in lines if line.strip()]
-    return _CONTROL.sub("", last[-1]).strip()[:_LONGEST] if last else ""
+    lines = [line for line in output.splitlines() if line.strip()]
+    said = [_output(line) for line in lines if _OUTPUT.fullmatch(line)] or lines
+    complaints = [number for number, line in enumerate(said) if _COMPLAINT.search(line)]
+    words = " ".join(said[complaints[-1] if complaints else -1 :]).translate(_ORNAMENTS)
+    return " ".join(_COMPLAINT.sub("", words, count=1).split())[:_LONGEST]

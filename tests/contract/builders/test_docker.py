@@ -1,5 +1,8 @@
 """The builder `docker` on a real engine: by its client and by the API alone, without an agent around it."""
 
+import base64
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,11 +12,12 @@ from typing import Any
 import pytest
 
 from ipc.errors import BuildError, RunnerUnavailable
-from ipc.settings import DockerConfig
+from ipc.settings import DockerConfig, RegistryAccess, RegistryConfig
 from ipc.work_order import write_order
 from tests.support.engine import BASE_IMAGE, TestEngine
 from tests.support.job_contexts import Heard, heard, make_context
 from tests.support.python_image import without_settings_of_machine
+from tests.support.registries import PASSWORD, USER, TestRegistry, running_registry
 from tests.support.waiting import wait_until
 from workers.builders import Build
 from workers.builders.docker import DockerBuilder
@@ -69,10 +73,15 @@ def without_client(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_job(make_context: Callable[..., JobContext], engine: TestEngine) -> Iterator[JobMaker]:
     numbers = iter(range(1000))
 
-    def make(files: dict[str, str], project: dict[str, Any] | None = None, **docker: Any) -> Job:
+    def make(
+        files: dict[str, str],
+        project: dict[str, Any] | None = None,
+        order: dict[str, Any] | None = None,
+        **docker: Any,
+    ) -> Job:
         settings = DockerConfig(**{"host": engine.address, "base_image": BASE_IMAGE, **docker})
         name = f"launchd-{next(numbers)}-1"
-        context = make_context(name, spec={"resource": "local-container"}, docker=settings)
+        context = make_context(name, spec={"resource": "local-container"}, docker=settings, **(order or {}))
         for path, text in files.items():
             (context.work / path).write_text(text)
         return Project(context.work, **(project or {})), context
@@ -194,6 +203,68 @@ def test_with_buildkit_a_step_has_the_settings_of_the_host(
     with engine.client() as client:
         assert "of-the-host" not in str(client.history(image)) + str(client.inspect_image(image))
         assert not any(b"of the host" in piece for piece in client.get_image(image))
+
+
+# -- with a registry
+
+
+@pytest.fixture
+def protected_registry(tmp_path: Path) -> Iterator[TestRegistry]:
+    """A registry with a password."""
+    with running_registry(tmp_path / "registry", password=True) as running:
+        yield running
+
+
+def ordered(registry: TestRegistry, directory: Path, password: str) -> dict[str, Any]:
+    """Return what a work order says of ``registry``; user and password are in Docker's own configuration."""
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    config = directory / f"config-{password}.json"
+    config.write_text(json.dumps({"auths": {registry.name: {"auth": auth}}}))
+    return {
+        "registry": RegistryConfig("plain", f"{registry.name}/team/x"),
+        "registry_access": RegistryAccess(docker_config=str(config)),
+    }
+
+
+def test_an_image_is_pushed_and_found_there_without_being_here(
+    make_job: JobMaker, engine: TestEngine, protected_registry: TestRegistry, tmp_path: Path
+) -> None:
+    order = ordered(protected_registry, tmp_path, PASSWORD)
+    files = {"main.sh": "echo 4"}
+
+    first = built(make_job(files, order=order))
+    remove_images(engine)
+    again = make_job(files, order=order)
+    second = built(again)
+
+    assert first == second
+    assert first.image is not None
+    assert first.image.startswith(f"{protected_registry.name}/team/x")
+    assert not has_log(again)
+    with engine.client() as client:
+        assert client.images(first.image) == []
+
+
+def test_what_only_the_registry_lacks_is_pushed_and_not_built(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch, protected_registry: TestRegistry, tmp_path: Path
+) -> None:
+    order = ordered(protected_registry, tmp_path, PASSWORD)
+    files = {"main.sh": "echo 5"}
+    built(make_job(files, order=order))
+    shutil.rmtree(protected_registry.directory / "data")
+    # Now nothing could be built.
+    without_client(monkeypatch)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    job = make_job(files, order=order)
+
+    built(job)
+
+    assert "Pushed" in (job[1].directory / BUILD_LOG_FILE).read_text()
+
+
+def test_a_registry_that_refuses_is_told(make_job: JobMaker, protected_registry: TestRegistry, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="registry"):
+        built(make_job({"main.sh": "echo 6"}, order=ordered(protected_registry, tmp_path, "wrong")))
 
 
 def test_an_engine_that_is_away_is_told(make_job: JobMaker, tmp_path: Path) -> None:
