@@ -47,7 +47,10 @@ class GitSpec(msgspec.Struct, frozen=True):
 
 
 class RunSpec(msgspec.Struct, frozen=True):
-    """One run spec. ``project`` is in lower case, as W&B's agent makes it."""
+    """One run spec. ``project`` is in lower case, as W&B's agent makes it.
+
+    ``user_id`` is the number of the user in an image that is built for it, None for the usual one.
+    """
 
     entity: str
     project: str
@@ -59,10 +62,12 @@ class RunSpec(msgspec.Struct, frozen=True):
     uri: str | None = None
     job: str | None = None
     docker_image: str | None = None
+    user_id: int | None = None
     name: str | None = None
     author: str | None = None
     sweep_id: str | None = None
     resume_count: int = 0
+    python_version: str | None = None
 
     @property
     def is_scheduler(self) -> bool:
@@ -182,10 +187,12 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         uri=envelope.uri,
         job=envelope.job,
         docker_image=envelope.docker.docker_image or envelope.image_uri,
+        user_id=envelope.docker.user_id,
         name=envelope.name,
         author=envelope.author,
         sweep_id=envelope.sweep_id,
         resume_count=envelope.resume_count,
+        python_version=envelope.python_version,
     )
 
 

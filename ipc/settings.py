@@ -4,12 +4,18 @@ Each setting is declared here once, with its unit and its default. ``launchd.con
 a work order carries them whole. No I/O.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from ipc.targets import LOCAL_PROCESS
 
 MIB = 1 << 20
 GIB = 1 << 30
+
+#: As many users and groups as an image may have.
+NUMBERS_PER_BUILD = 1 << 16
 
 
 class JobLimits(msgspec.Struct, frozen=True):
@@ -86,11 +92,82 @@ class DockerConfig(msgspec.Struct, frozen=True):
     ``host`` of None stands for ``$DOCKER_HOST``, and then for ``unix:///var/run/docker.sock``. A pull that makes no
     progress for ``pull_no_progress_seconds`` is given up; a job that needs the engine before it has started waits
     ``unavailable_seconds`` for one that does not answer.
+
+    Images are built from ``base_image``, in which ``{version}`` stands for the Python of the job. A build that says
+    nothing for ``build_no_progress_seconds`` is ended. ``build_network`` is the network of its steps, None for the
+    engine's own choice.
     """
 
     host: str | None = None
     pull_no_progress_seconds: float = 300.0
     unavailable_seconds: float = 120.0
+    base_image: str = "python:{version}-bookworm"
+    build_no_progress_seconds: float = 1800.0
+    build_network: str | None = None
+
+
+class BuilderConfig(msgspec.Struct, frozen=True):
+    """W&B's `builder`. `type` None: the section is absent, and the builder is chosen by what the host has."""
+
+    type: str | None = None
+    destination: str | None = None
+    platform: str | None = None
+    build_context_store: str | None = None
+    build_job_name: str = "wandb-launch-container-build"
+    secret_name: str | None = None
+    secret_key: str | None = None
+    kaniko_image: str | None = None
+    kaniko_config: Mapping[str, Any] = {}
+
+
+class RegistryConfig(msgspec.Struct, frozen=True):
+    """W&B's `registry`, which it deprecates in favour of `builder.destination`.
+
+    ``uri`` is the repository without a tag. What a work order carries has it, or the parts that do not tell it.
+    """
+
+    type: str | None = None
+    uri: str | None = None
+    account_id: str | None = None
+    region: str | None = None
+    repository: str | None = None
+    image_name: str | None = None
+    project: str | None = None
+
+
+class RegistryAccess(msgspec.Struct, frozen=True):
+    """``launchd.registry``: how this host comes to the registry of its images.
+
+    ``docker_config`` is the path of a ``config.json`` of Docker's with credentials and helpers, None for
+    ``$DOCKER_CONFIG/config.json`` and then ``~/.docker/config.json``. ``username``, with what stands in
+    ``password_file``, goes before it for the registry that images are pushed to. ``ca_file`` holds certificates to
+    trust beside the host's own. ``insecure`` allows plain HTTP and certificates that are not checked, which loopback
+    addresses may have anyway. An answer may take ``timeout_seconds``.
+    """
+
+    docker_config: str | None = None
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    insecure: bool = False
+    timeout_seconds: float = 30.0
+
+
+class BuildahConfig(msgspec.Struct, frozen=True):
+    """``launchd.buildah``: how images are built without a daemon.
+
+    ``storage_dir`` of None stands for ``buildah`` in the state directory; ``storage_driver`` of None is buildah's own
+    choice. Of layers and base images, ``cache_max_bytes`` are kept at most. ``user_numbers`` are the numbers of users
+    that an agent which is root gives to its builds: each 65,536 of them make one build at a time possible. A build that
+    shows no progress for ``no_progress_seconds``, or takes longer than ``timeout_seconds``, is ended.
+    """
+
+    storage_dir: str | None = None
+    storage_driver: str | None = None
+    cache_max_bytes: int = 20 * GIB
+    user_numbers: UserNumbers | None = None
+    no_progress_seconds: float = 600.0
+    timeout_seconds: float = 3600.0
 
 
 class ContainerRules(msgspec.Struct, frozen=True):

@@ -15,7 +15,11 @@ TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
 
 LOCAL_PROCESS = "local-process"
 LOCAL_CONTAINER = "local-container"
+#: Has a job's image built and nothing run; of agents that a program has for itself.
+IMAGE_BUILD = "image-build"
 VENV = "venv"
+LOCAL_REGISTRY = "local"
+PLAIN_REGISTRY = "plain"
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -23,7 +27,7 @@ class Target(msgspec.Struct, frozen=True):
 
     ``name`` is the word in a run spec, ``queue_type`` the word of a queue where that is another one. ``runner`` is the
     path of its runner, None while there is none. ``builders`` are the builders it takes, the usual one first;
-    ``extra`` is the extra of this package that brings its SDK. ``offered`` is False for targets of tests.
+    ``extra`` is the extra of this package that brings its SDK. ``offered`` is False for what no submitter may name.
     """
 
     name: str
@@ -52,6 +56,13 @@ class Builder(msgspec.Struct, frozen=True):
     configurable: bool = True
 
 
+class Registry(msgspec.Struct, frozen=True):
+    """One kind of registry: the word of ``registry.type``, and the path of its class."""
+
+    name: str
+    path: str
+
+
 class Cloud(msgspec.Struct, frozen=True):
     """A cloud: the word of ``environment.type``, and that of ``registry.type`` for the registry it brings."""
 
@@ -67,6 +78,9 @@ def parse_test_targets(text: str) -> Iterator[Target]:
         yield Target(name, path, offered=False)
 
 
+_MAKE_IMAGES = ("docker", "buildah", "kaniko")
+_IMAGE_BUILDERS = (*_MAKE_IMAGES, "noop")
+
 #: By name, in the order in which people are shown them.
 TARGETS: dict[str, Target] = {
     target.name: target
@@ -75,12 +89,13 @@ TARGETS: dict[str, Target] = {
         Target(
             LOCAL_CONTAINER,
             "workers.runners.local_container:LocalContainerRunner",
-            ("docker", "kaniko", "noop"),
+            _IMAGE_BUILDERS,
             extra="docker",
         ),
-        Target("kubernetes", builders=("docker", "kaniko", "noop"), extra="kubernetes"),
-        Target("sagemaker", builders=("docker", "kaniko", "noop"), extra="aws"),
-        Target("vertex", builders=("docker", "kaniko", "noop"), extra="gcp", queue_type="gcp-vertex"),
+        Target("kubernetes", builders=_IMAGE_BUILDERS, extra="kubernetes"),
+        Target("sagemaker", builders=_IMAGE_BUILDERS, extra="aws"),
+        Target("vertex", builders=_IMAGE_BUILDERS, extra="gcp", queue_type="gcp-vertex"),
+        Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
     )
 }
@@ -89,13 +104,26 @@ BUILDERS: dict[str, Builder] = {
     builder.name: builder
     for builder in (
         Builder(VENV, "workers.builders.venv:VenvBuilder", extra="venv", configurable=False),
-        Builder("docker", extra="docker"),
+        Builder("docker", "workers.builders.docker:DockerBuilder", extra="docker"),
+        Builder("buildah", "workers.builders.buildah:BuildahBuilder"),
         Builder("kaniko", extra="kubernetes"),
-        Builder("noop"),
+        Builder("noop", "workers.builders.noop:NoopBuilder"),
     )
 }
 
 CLOUDS = (Cloud("aws", "ecr", "aws"), Cloud("gcp", "gcr", "gcp"), Cloud("azure", "acr"))
+
+_PLAIN = "workers.registries.plain:PlainRegistry"
+
+#: Until a cloud's registry has a class of its own, it is used like any other, by the credentials of Docker's files.
+REGISTRIES: dict[str, Registry] = {
+    registry.name: registry
+    for registry in (
+        *(Registry(cloud.registry, _PLAIN) for cloud in CLOUDS),
+        Registry(LOCAL_REGISTRY, "workers.registries.local:LocalRegistry"),
+        Registry(PLAIN_REGISTRY, _PLAIN),
+    )
+}
 
 _OFFERED = tuple(target for target in TARGETS.values() if target.offered)
 

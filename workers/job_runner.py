@@ -29,7 +29,7 @@ from workers.job_environment import job_environment
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import LaunchRequest, Runner, Status
-from workers.sources import Project, load_source
+from workers.sources import Project, load_source, overridden
 
 #: Pauses between questions to a target that does not answer.
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -136,7 +136,8 @@ class JobRunner:
         self._runner.validate()
         source = load_source(self._context.order.spec)
         make_directories(self._context.order, lambda problem: self._context.warn(problem, "agent"))
-        project = self._without_files() if source is None else fetch(self._context, source)
+        fetched = self._without_files() if source is None else fetch(self._context, source)
+        project = overridden(fetched, self._context.order.spec)
         if project.image is not None:
             self._fetch_image(project.image)
         hit("worker.fetched")
@@ -163,11 +164,15 @@ class JobRunner:
         if not builder.needed(project, self._context):
             return Build()
         self._enter(JobState.BUILDING)
-        return builder.build(project, self._context)
+        build = builder.build(project, self._context)
+        if build.image is not None:
+            self._runner.fetch_built(build, self._context)
+        return build
 
     def _launch_request(self, project: Project, build: Build) -> LaunchRequest:
         order = self._context.order
-        entry_point = order.spec.overrides.entry_point or project.entry_point
+        entry_point = build.entry_point or order.spec.overrides.entry_point or project.entry_point
+        entry_point = (*build.prefix, *entry_point) if entry_point else ()
         environment = job_environment(order, self._context.api_key, project.image)
         launch = LaunchRequest(
             order.name, entry_point, environment, project.directory, build, order.spec.overrides.args

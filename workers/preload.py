@@ -9,6 +9,7 @@ import importlib
 import multiprocessing.popen_forkserver  # noqa: F401 - multiprocessing has each worker load it when it is made
 import os
 import signal
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 from setproctitle import setproctitle
@@ -17,7 +18,7 @@ import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.boot_clock import boot_id
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from ipc.fork_guard import ForkGuard
-from ipc.targets import BUILDERS, find_target, is_ours
+from ipc.targets import BUILDERS, VENV, Target, find_target, is_ours
 from workers.processes import children, kill, wake_without_parent
 from workers.sources import SOURCES
 
@@ -26,14 +27,19 @@ LOADED_WHEN_NEEDED = frozenset({"code", "job"})
 
 
 def _preload() -> None:
-    targets = filter(None, map(find_target, preloaded_resources()))
+    targets = [target for name in preloaded_resources() if (target := find_target(name)) is not None]
     runners = [target.runner for target in targets]
-    builders = [builder.path for builder in BUILDERS.values()]
+    builders = [BUILDERS[name].path for name in dict.fromkeys((VENV, *_usual_builders(targets)))]
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
     for path in filter(None, (*sources, *builders, *runners)):
         _import(path.partition(":")[0])
     # Kept from its first use on, so that no worker or shim has to read it.
     boot_id()
+
+
+def _usual_builders(targets: Iterable[Target]) -> Iterator[str]:
+    """Yield the first builder of each target: the others wait for a job that needs them."""
+    yield from (target.builders[0] for target in targets if target.builders)
 
 
 def _import(module: str) -> None:

@@ -128,6 +128,11 @@ def working_in(directory: Path, since: ProcessKey) -> set[int]:
     return {pid for pid in later if _works_in(pid, directory)}
 
 
+def of_users(numbers: range) -> set[int]:
+    """Return the ids of the living processes whose user is among ``numbers``."""
+    return {pid for pid, _ in _living() if _user_of(pid) in numbers}
+
+
 def adopted() -> set[int]:
     """Return the ids of this process's living children, if it takes care of orphans; of no process otherwise."""
     return set(children(os.getpid())) if _adopts_orphans() else set()
@@ -214,6 +219,14 @@ def _living() -> Iterator[tuple[int, _Stat]]:
         stat = _read_stat(pid)
         if stat is not None and stat.state not in "ZX":
             yield pid, stat
+
+
+def _user_of(pid: int) -> int | None:
+    try:
+        status = Path(f"/proc/{pid}/status").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(status.partition(b"\nUid:")[2].split(maxsplit=1)[0])
 
 
 def _works_in(pid: int, directory: Path) -> bool:

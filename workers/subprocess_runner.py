@@ -58,7 +58,7 @@ class Limits(msgspec.Struct, frozen=True):
 class ToolCommand(msgspec.Struct, frozen=True):
     """One call of a tool, without a shell. ``user`` is whom it runs as, ``keep_open`` descriptors it inherits.
 
-    ``umask`` of -1 is the worker's own.
+    ``umask`` of -1 is the worker's own. ``name`` is what people know it by, None for that of its file.
     """
 
     arguments: Sequence[str]
@@ -68,6 +68,7 @@ class ToolCommand(msgspec.Struct, frozen=True):
     user: JobUser | None = None
     keep_open: tuple[int, ...] = ()
     umask: int = -1
+    name: str | None = None
 
 
 def run_command(
@@ -162,7 +163,7 @@ class _RunningCommand:
     """A tool that was started, under a monitor: see :mod:`workers.tool_monitor`."""
 
     def __init__(self, command: ToolCommand, output: _Output, group: ControlGroup | None) -> None:
-        self._name = Path(command.arguments[0]).name
+        self._name = command.name or Path(command.arguments[0]).name
         self._directory = command.directory
         self._group = group
         self._already_there = processes.adopted()

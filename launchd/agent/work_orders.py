@@ -17,6 +17,7 @@ from launchd.agent.job_groups import JobGroups
 from launchd.agent.job_record import JobRecord, job_directory
 from launchd.agent.job_users import named_user, numbered_user
 from launchd.config import AgentConfig
+from launchd.config.images import push_target
 from launchd.config.job_users import spare_pairs
 from launchd.config.model import UNLIMITED
 
@@ -89,6 +90,10 @@ class AgentContext:
             directory=self.job_directory(job.name),
             submitter_key=job.submitter_key,
             builder=self._builder(job.spec.resource, rules),
+            builder_config=self.config.builder,
+            registry=push_target(self.config.builder, self.config.registry, self.config.environment),
+            registry_access=settings.registry,
+            buildah=settings.buildah,
             jobs=settings.jobs,
             venv=settings.venv,
             docker=settings.docker,

@@ -1,18 +1,23 @@
 """`launchd.launch`: runs a job at once, on this machine, without a queue. Owns its checks, and the wait for its end."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ipc.run_spec import draw_run_id
 from ipc.targets import DEFAULT_RESOURCE, LOCAL_CONTAINER, RUNNABLE
-from launchd.api.access import WandbApi, as_access
+from launchd.api.access import Access, WandbApi, as_access
 from launchd.api.coerce import as_mapping
 from launchd.api.embedded.launcher import INTERRUPTED, program_agent
 from launchd.api.errors import LaunchError, refuse_unknown_kwargs, translate_errors
+from launchd.api.image_jobs import pushing_to
 from launchd.api.launch_add import complete_spec
 from launchd.api.rerun import resolve_rerun
 from launchd.api.run_spec import LaunchArgs, draft_spec, image_of
 from launchd.api.submitted_run import SubmittedRun
+from launchd.client.job_file import IMAGE, parse_job_name
+from launchd.client.jobs import download_job
 
 
 @refuse_unknown_kwargs
@@ -48,7 +53,8 @@ def launch(
         entry_point: the command as a list of words; by default the job's own, `python main.py` for `uri`.
         version: branch, tag or commit of the job's repository.
         name: name of the run.
-        resource: what runs the job: `local-container` by default for a `docker_image`, else `local-process`.
+        resource: what runs the job: `local-container` by default for a `docker_image` and a `job` that is an image,
+            else `local-process`. On `local-container`, an image is built of source code.
         resource_args: arguments by resource: `local-container` takes flags of `docker run`, `local-process` none.
         project: project of the run; by default that of `config`, of the job, of `api`, in this order.
         entity: owner of the run; by default that of `config`, of `api`, in this order.
@@ -57,7 +63,8 @@ def launch(
             `registry`, `environment`, `launchd`); any other key is the run's configuration.
         synchronous: wait for the end of the run; true by default.
         run_id: id of the run; random by default.
-        repository: the repository that a built image is pushed to. Not supported yet.
+        repository: the repository that an image built of the job is pushed to, without a tag; it stays in this
+            machine's engine otherwise.
         parameters: the run's configuration; wins over `config`.
 
     Returns:
@@ -87,38 +94,38 @@ def launch(
         parameters=parameters,
     )
     draft = draft_spec(resolve_rerun(access, args), access.default_entity, access.default_project)
-    _settle_resource(draft.spec)
+    _settle_resource(access, draft.spec)
     spec = complete_spec(access, draft.spec, draft.directory)
-    run = program_agent(access, as_mapping(config, "config"), spec["resource"]).run({"run_id": draw_run_id(), **spec})
+    sections = pushing_to((spec.get("registry") or {}).get("url"), as_mapping(config, "config"))
+    run = program_agent(access, sections, spec["resource"]).run({"run_id": draw_run_id(), **spec})
     if synchronous:
         _wait(run)
     return run
 
 
-def _settle_resource(spec: dict[str, Any]) -> None:
+def _settle_resource(access: Access, spec: dict[str, Any]) -> None:
     """Set the default resource; raises :class:`LaunchError` for a resource and for arguments that are not supported."""
-    has_image = bool(image_of(spec))
-    resource = spec.setdefault("resource", LOCAL_CONTAINER if has_image else DEFAULT_RESOURCE)
+    resource = spec["resource"] = spec.get("resource") or _default_resource(access, spec)
     if resource not in RUNNABLE:
         raise LaunchError(
             f"The resource {resource!r} cannot be launched on yet; there is: {' and '.join(RUNNABLE)}."
             " launch_add() queues it for an agent that can."
         )
-    if resource == LOCAL_CONTAINER:
-        _require_image(spec)
-    else:
+    if resource != LOCAL_CONTAINER:
         _refuse_image(spec, resource)
-    if (spec.get("registry") or {}).get("url"):
-        raise LaunchError(f"repository is where a built image is pushed, and for {resource} none is built.")
+    if (spec.get("registry") or {}).get("url") and (image_of(spec) or resource != LOCAL_CONTAINER):
+        what = "docker_image" if image_of(spec) else resource
+        raise LaunchError(f"repository is where a built image is pushed, and for {what} none is built.")
 
 
-def _require_image(spec: dict[str, Any]) -> None:
-    """Refuse what would have to be built; the image of a job is known when it is fetched."""
-    if not image_of(spec) and not spec.get("job"):
-        raise LaunchError(
-            f"{LOCAL_CONTAINER} runs images, and none is built yet from source code: name one as docker_image,"
-            f" or launch with resource={DEFAULT_RESOURCE!r}."
-        )
+def _default_resource(access: Access, spec: Mapping[str, Any]) -> str:
+    if image_of(spec):
+        return LOCAL_CONTAINER
+    if spec.get("job"):
+        with tempfile.TemporaryDirectory() as directory:
+            job = download_job(access.queue_server, parse_job_name(spec["job"]), Path(directory))
+        return LOCAL_CONTAINER if job.source_type == IMAGE else DEFAULT_RESOURCE
+    return DEFAULT_RESOURCE
 
 
 def _refuse_image(spec: dict[str, Any], resource: str) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ipc.run_spec import CODE_URI_PREFIX
-from ipc.targets import DEFAULT_RESOURCE, RUNNABLE
+from ipc.targets import DEFAULT_RESOURCE, LOCAL_PROCESS, RUNNABLE
 from launchd.api.access import Access, WandbApi, as_access
 from launchd.api.coerce import as_mapping
 from launchd.api.errors import LaunchError, refuse_unknown_kwargs, suggestion, translate_errors
+from launchd.api.image_jobs import image_job_spec, require_buildable
 from launchd.api.item_status import Submission
 from launchd.api.queued_run import QueuedRun
 from launchd.api.rerun import resolve_rerun
@@ -59,7 +60,8 @@ def launch_add(
             hold secrets (`.env`, `.netrc`, `*.key` and the like), of which a warning tells; or the address of a run
             that ran in a git repository, which is repeated with its commit and command.
         job: a job artifact, `ENTITY/PROJECT/NAME:ALIAS`; entity, project and alias have defaults.
-        config: keys of a run spec (`resource_args`, `overrides`, ...); any other key is the run's configuration.
+        config: keys of a run spec (`resource_args`, `overrides`, ...), and with `build` sections of an agent's
+            configuration (`builder`, `registry`, `environment`, `launchd`); any other key is the run's configuration.
         template_variables: values of the queue's template variables; they win over `config["template_variables"]`.
         project: project of the run; by default that of `config`, of the job, of `api`, in this order.
         entity: owner of the run, and of the queue unless `config["queue_entity"]` names another; by default that of
@@ -73,8 +75,11 @@ def launch_add(
         project_queue: project of the queue; by default `model-registry`.
         resource_args: arguments by resource; they win over the queue's.
         run_id: id of the run; by default the agent draws one.
-        build: build an image before queueing. Not supported yet: the agent builds what a job needs.
-        repository: the repository to which an agent that builds an image pushes it.
+        build: build an image of the `uri` or `job` before queueing, by an agent that this program has in a process of
+            its own, push it, make a job of it, and queue that job; needs `queue_name`. Where the image goes to no
+            registry, agents of this machine alone can run it. Without it, the agent builds what the job needs.
+        repository: the repository that the image is pushed to, without a tag; with `build`, or for a `resource` that
+            this version does not run.
         sweep_id: the sweep of the run; the run is not started once the sweep is over.
         author: user name of the submitter; by default the owner of the API key. At launchd's server only service
             accounts may name another, a member of their team.
@@ -89,11 +94,11 @@ def launch_add(
         LaunchError: nothing was queued, or the server did not answer the push and the item may be queued all the same;
             the message says which, why, and what to do.
 
-    Source: `wandb.sdk.launch.launch_add`, which ignores `uri`, `version`, `repository` and `build`.
+    Source: `wandb.sdk.launch.launch_add`, which ignores `uri`, `version` and `repository`, and fails with `build`.
     """
     access = as_access(api)
-    if build:
-        raise LaunchError("build=True is not possible yet. Leave it out: the agent builds what the job needs.")
+    if build and queue_name is None:
+        raise LaunchError("build=True needs the queue that the built image is for: name it as queue_name.")
     args = LaunchArgs(
         uri=uri,
         job=job,
@@ -116,9 +121,17 @@ def launch_add(
     draft = draft_spec(resolve_rerun(access, args), entity or access.default_entity, access.default_project)
     given = draft.spec.pop("priority", None) if priority is None else priority
     number = None if given is None else priority_number(given)
-    spec = complete_spec(access, draft.spec, draft.directory)
-    queue = (queue_name or DEFAULT_QUEUE, project_queue or QUEUE_PROJECT)
-    return _push(access, spec, queue, variables, number)
+    owner = draft.spec.get("queue_entity") or draft.spec["entity"]
+    queue = _queue(access, owner, queue_name or DEFAULT_QUEUE, project_queue or QUEUE_PROJECT)
+    wanted = draft.spec.get("resource") or queue.resource_type or DEFAULT_RESOURCE
+    if build:
+        require_buildable(draft, wanted)
+    else:
+        _refuse_repository(draft.spec, wanted)
+    spec = complete_spec(access, draft.spec, draft.directory) | {"resource": wanted}
+    if build:
+        spec = image_job_spec(access, draft, spec, as_mapping(config, "config"), wanted)
+    return _push(access, spec, queue, project_queue or QUEUE_PROJECT, variables, number)
 
 
 def complete_spec(access: Access, spec: dict[str, Any], directory: Path | None) -> dict[str, Any]:
@@ -158,28 +171,27 @@ def priority_number(priority: int | str) -> int:
 def _push(
     access: Access,
     spec: dict[str, Any],
-    queue_and_project: tuple[str, str],
+    queue: QueueDetail,
+    project_queue: str,
     template_variables: dict[str, Any],
     priority: int | None,
 ) -> QueuedRun:
-    (queue_name, project_queue), server = queue_and_project, access.queue_server
+    server = access.queue_server
     owner = spec.get("queue_entity") or spec["entity"]
-    queue = _queue(access, owner, queue_name, project_queue)
     variables = dict(spec.pop("template_variables", None) or {}) | template_variables
-    _settle_resource(spec, queue)
     if server.capabilities().launchd_protocol:
         spec["author"] = _author(server, spec.get("author"))
     else:
         _adapt_to_wandb(spec, variables)
     try:
         item_id = server.push(
-            owner, queue_name, spec, project=project_queue, priority=priority, template_variables=variables
+            owner, queue.name, spec, project=project_queue, priority=priority, template_variables=variables
         )
     except (ServerUnreachable, ServerBusy) as error:
-        unknown = f"It may be in queue {queue_name!r} all the same: look there before you launch it again."
+        unknown = f"It may be in queue {queue.name!r} all the same: look there before you launch it again."
         raise LaunchError(f"{error} {unknown}") from error
-    submission = Submission(item_id, owner, queue_name, spec["project"], project_queue, spec["entity"])
-    log.info("A job was queued.", extra={"item": item_id, "queue": queue_name, "entity": owner})
+    submission = Submission(item_id, owner, queue.name, spec["project"], project_queue, spec["entity"])
+    log.info("A job was queued.", extra={"item": item_id, "queue": queue.name, "entity": owner})
     return QueuedRun(access, submission, priority)
 
 
@@ -197,11 +209,15 @@ def _queue(access: Access, owner: str, name: str, project: str) -> QueueDetail:
     return queue
 
 
-def _settle_resource(spec: dict[str, Any], queue: QueueDetail) -> None:
-    resource = spec.get("resource") or queue.resource_type
-    if resource in RUNNABLE and (spec.get("registry") or {}).get("url"):
+def _refuse_repository(spec: Mapping[str, Any], resource: str) -> None:
+    if resource not in RUNNABLE or not (spec.get("registry") or {}).get("url"):
+        return
+    if resource == LOCAL_PROCESS:
         raise LaunchError(f"repository is where a built image is pushed, and for {resource} none is built.")
-    spec["resource"] = resource or DEFAULT_RESOURCE
+    raise LaunchError(
+        "repository is where this program pushes an image that it builds: give build=True with it."
+        " Where an agent pushes, its administrator says."
+    )
 
 
 def _author(server: QueueServer, named: str | None) -> str | None:

@@ -7,24 +7,18 @@ from pathlib import Path
 
 import click
 
+from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, image_job, repository_job
 from launchd.api.sources import DEFAULT_PROJECT
 from launchd.cli.errors import report_errors
-from launchd.cli.job_sources import DEFAULT_ENTRY_POINT, JobOptions, NewJob, directory_job, image_job, repository_job
-from launchd.cli.left_out import show_left_out
-from launchd.cli.options import entity_option, include_option, server_options
+from launchd.cli.options import build_options, entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo
-from launchd.client.artifacts import upload_directory
-from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, code_reference, parse_job_name, safe_name
+from launchd.cli.upload_job import upload_job
+from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, parse_job_name, safe_name
 from launchd.client.jobs import create_job, download_job, list_jobs
 from launchd.client.models import ArtifactVersion
-from launchd.client.queue_server import QueueServer
-from launchd.client.upload_dir import IGNORED
 from launchd.humanize import join_names, one_line
-
-#: Names that W&B's command leaves out of a code job, beside those that are never code.
-_NOT_CODE = ("wandb",)
 
 #: Versions of Python that W&B's clients accept.
 _RUNTIME = re.compile(r"3\.[0-9]+")
@@ -44,19 +38,23 @@ def job() -> None:
 @job.command(
     epilog="\b\nExamples:\n"
     "  launchd job create git https://github.com/me/project -E 'python train.py' -g v1.2\n"
-    "  launchd job create code . -E 'python train.py' -n train -a best"
+    "  launchd job create code . -E 'python train.py' -n train -a best\n"
+    "  launchd job create code . -E 'python analysis.ipynb'"
 )
 @click.argument("kind", type=click.Choice(["git", "code", "image"]))
 @click.argument("path")
 @click.option("-n", "--name", help="Name of the job [default: made from PATH].")
 @click.option("-d", "--description", help="Description of the job.")
 @click.option("-a", "--alias", "aliases", multiple=True, help="Alias of the new version, beside `latest`.")
-@click.option("-E", "--entry-point", metavar="COMMAND", help="Command to run, as one text [default: python main.py].")
+@click.option(
+    "-E",
+    "--entry-point",
+    metavar="COMMAND",
+    help="Command to run, as one text; a notebook at its end is run as a script [default: python main.py].",
+)
 @click.option("-g", "--git-hash", metavar="REF", help="Branch, tag or commit of the repository.")
 @click.option("-r", "--runtime", metavar="3.N", help="Version of Python [default: the one that runs this].")
-@click.option("-b", "--build-context", help="Directory that an image is built in.")
-@click.option("-D", "--dockerfile", help="Dockerfile, within the code.")
-@click.option("-B", "--base-image", help="Image that the code is run in.")
+@build_options
 @include_option
 @project_option
 @entity_option
@@ -100,7 +98,7 @@ def create(
         if kind == "git":
             new = repository_job(path, git_hash, options)
         elif kind == "code":
-            new = _upload_job(server, owner, project, Path(path), name, options, include)
+            new = upload_job(server, owner, project, Path(path), name, options, include)
         else:
             new = image_job(path)
         created = create_job(
@@ -129,24 +127,9 @@ def _check(kind: str, path: str, name: str | None, given: tuple[str | None, ...]
 
 def _split_command(entry_point: str | None) -> tuple[str, ...]:
     try:
-        return tuple(shlex.split(entry_point)) if entry_point else DEFAULT_ENTRY_POINT
+        return tuple(shlex.split(entry_point or "")) or DEFAULT_ENTRY_POINT
     except ValueError as error:
         raise click.BadParameter(f"{error}.", param_hint="--entry-point") from error
-
-
-def _upload_job(
-    server: QueueServer,
-    entity: str,
-    project: str,
-    directory: Path,
-    name: str | None,
-    options: JobOptions,
-    include: tuple[str, ...],
-) -> NewJob:
-    code_name = f"code-{name or safe_name(directory.resolve().name)}"
-    ignore = (*IGNORED, *_NOT_CODE)
-    artifact_id = upload_directory(server, entity, project, code_name, directory, ignore, include, show_left_out)
-    return directory_job(directory, code_reference(artifact_id), code_name, options)
 
 
 @job.command("list")

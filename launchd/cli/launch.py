@@ -10,20 +10,22 @@ import click
 from ipc.run_spec import CODE_URI_PREFIX
 from ipc.targets import DEFAULT_RESOURCE
 from launchd.api.item_status import Submission
+from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, repository_job
 from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, artifact_name
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow
 from launchd.cli.json_args import json_mapping
 from launchd.cli.launch_target import Target, build_run_spec, find_target
 from launchd.cli.left_out import show_left_out
-from launchd.cli.options import entity_option, include_option, server_options
+from launchd.cli.options import build_options, entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.cli.terminal import echo
+from launchd.cli.upload_job import upload_job
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
-from launchd.client.job_file import parse_job_name
-from launchd.client.jobs import JOB_TYPE, require_version
-from launchd.client.queue_server import QueueServer
+from launchd.client.job_file import JobName, parse_job_name
+from launchd.client.jobs import JOB_TYPE, create_job, require_version
+from launchd.client.queue_server import QueueDetail, QueueServer
 
 #: Key in click's context of the command after ``--``.
 _COMMAND = "launchd.launch.command"
@@ -34,6 +36,7 @@ Examples:
   launchd launch . -E "python train.py" -c '{"epochs": 3}' -q gpu
   launchd launch https://github.com/me/project --git-version v1.2
   launchd launch --job train:latest -q gpu
+  launchd launch . -E "python analysis.ipynb" -D docker/Dockerfile -q gpu
   launchd launch --docker-image python:3.12 -q gpu -- python -c 'print(1)'
   launchd launch --async --priority high -- sh -c 'echo hello'
 
@@ -71,7 +74,13 @@ class CommandAfterDashes(click.Command):
 @click.option("-p", "--project", envvar="WANDB_PROJECT", help=f"Project of the run [default: {DEFAULT_PROJECT}].")
 @click.option("--name", help="Name of the run.")
 @click.option("-c", "--config", default="{}", metavar="CONFIG", help="Configuration; see below.")
-@click.option("-E", "--entry-point", metavar="COMMAND", help="Command to run, as one text [default: python main.py].")
+@click.option(
+    "-E",
+    "--entry-point",
+    metavar="COMMAND",
+    help="Command to run, as one text; a notebook at its end is run as a script [default: python main.py].",
+)
+@build_options
 @click.option("--git-version", metavar="REF", help="Branch, tag or commit of the repository.")
 @click.option("--priority", type=click.Choice(list(PRIORITIES)), help="Priority in the queue.")
 @click.option("-r", "--resource", help="Resource that runs the job [default: the queue's].")
@@ -91,6 +100,9 @@ def launch(
     name: str | None,
     config: str,
     entry_point: str | None,
+    build_context: str | None,
+    dockerfile: str | None,
+    base_image: str | None,
     git_version: str | None,
     priority: str | None,
     resource: str | None,
@@ -104,7 +116,8 @@ def launch(
     TARGET is a directory, whose files are uploaded, or the URL of a git repository (https, ssh, user@host:path, file).
     Files that may hold secrets, such as .env, .netrc, *.key or what is in .ssh, are not uploaded unless --include names
     them. Without TARGET, COMMAND runs in an empty directory. JOB is one of `launchd job create` or `wandb job create`.
-    IMAGE runs COMMAND, or its own, on a queue for containers.
+    IMAGE runs COMMAND, or its own, on a queue for containers. With -b, -D or -B, and for a COMMAND that ends with a
+    notebook, a job is made of TARGET first, as by `launchd job create`. With a JOB, -D is used in place of its own.
 
     Exit code 0: the job has finished; 1: it failed or was stopped, or could not be launched; 130: Ctrl-C, which stops
     the job.
@@ -112,17 +125,39 @@ def launch(
     if len([one for one in (target, job, docker_image) if one is not None]) > 1:
         raise click.UsageError("Give one of TARGET, --job and --docker-image.")
     source = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
+    options = JobOptions(
+        entry_point=source.entry_point or DEFAULT_ENTRY_POINT,
+        build_context=build_context,
+        dockerfile=dockerfile,
+        base_image=base_image,
+    )
+    _check_options(options, target, job)
     docker = None if docker_image is None else {"docker_image": docker_image}
     flags = {"project": project, "name": name, "resource": resource, "job": job, "docker": docker}
     spec = build_run_spec(source, json_mapping(config, "--config"), flags)
+    if job is not None and dockerfile is not None:
+        spec["overrides"]["dockerfile"] = dockerfile
     number = None if priority is None else PRIORITIES[priority]
     with queue_server(url, state_dir) as server:
-        submission = _push(server, queue, resolve_entity(server, entity), spec, source, include, number)
+        owner = resolve_entity(server, entity)
+        if options.needs_job and job is None:
+            _require_queue(server, queue, owner)
+            source, spec = Target(), _with_job(server, owner, spec, source, options, include)
+        submission = _push(server, queue, owner, spec, source, include, number)
         if at_once:
             echo(submission.item_id)
             return
         echo(f"Item {submission.item_id} in queue {queue!r} of {submission.entity!r}")
         context.exit(follow(server, submission))
+
+
+def _check_options(options: JobOptions, target: str | None, job: str | None) -> None:
+    if not options.needs_job or target is not None:
+        return
+    if job is None or options.is_notebook or options.build_context or options.base_image:
+        raise click.UsageError(
+            "-b, -B and a notebook are for a TARGET, a directory or a git repository, and -D for one or a job."
+        )
 
 
 def _entry_point(given: str | None, command: tuple[str, ...]) -> tuple[str, ...]:
@@ -148,10 +183,7 @@ def _push(
     include: tuple[str, ...],
     priority: int | None,
 ) -> Submission:
-    detail = server.queue(entity, queue)
-    if detail is None:
-        missing = f"There is no queue {queue!r} of {entity!r} at {server.base_url}."
-        raise Refused(f"{missing} Create it with: launchd queue create {queue}")
+    detail = _require_queue(server, queue, entity)
     if spec.get("job"):
         spec |= _job_keys(server, spec, entity)
     defaults = {"entity": entity, "project": DEFAULT_PROJECT, "author": server.viewer().username}
@@ -163,6 +195,34 @@ def _push(
         )
         spec["uri"] = f"{CODE_URI_PREFIX}{artifact_id}"
     return Submission(server.push(entity, queue, spec, priority=priority), entity, queue, spec["project"])
+
+
+def _require_queue(server: QueueServer, queue: str, entity: str) -> QueueDetail:
+    detail = server.queue(entity, queue)
+    if detail is None:
+        missing = f"There is no queue {queue!r} of {entity!r} at {server.base_url}."
+        raise Refused(f"{missing} Create it with: launchd queue create {queue}")
+    return detail
+
+
+def _with_job(
+    server: QueueServer,
+    entity: str,
+    spec: Mapping[str, Any],
+    target: Target,
+    options: JobOptions,
+    include: tuple[str, ...],
+) -> dict[str, Any]:
+    """Make a job of the target, and return the run spec of that job in place of the target's."""
+    project = spec.get("project") or DEFAULT_PROJECT
+    if target.directory is not None:
+        new = upload_job(server, entity, project, target.directory, None, options, include)
+    else:
+        new = repository_job(target.repository or "", target.version, options)
+    created = create_job(server, JobName(entity, project, new.name), new.job, requirements=new.requirements)
+    overrides = {key: value for key, value in spec["overrides"].items() if key != "entry_point"}
+    kept = {key: value for key, value in spec.items() if key != "git"}
+    return kept | {"job": str(created.name), "project": project, "overrides": overrides}
 
 
 def _job_keys(server: QueueServer, spec: Mapping[str, Any], entity: str) -> dict[str, Any]:

@@ -32,6 +32,17 @@ include_option = click.option(
 )
 
 
+def build_options(command: F) -> F:
+    """Give a command what a job says of its image: ``build_context``, ``dockerfile`` and ``base_image``."""
+    for option in (
+        click.option("-B", "--base-image", help="Image that has all that the code needs."),
+        click.option("-D", "--dockerfile", help="Dockerfile of the job's image, within the build context."),
+        click.option("-b", "--build-context", help="Directory within the code that the image is built in."),
+    ):
+        command = option(command)
+    return command
+
+
 def server_options(command: F) -> F:
     """Give a command the options that choose the queue server: ``url`` and ``state_dir``."""
     return url_option(state_dir_option(command))

@@ -32,7 +32,8 @@ def up(max_jobs: int | None, port: int | None, state_dir: Path | None) -> None:
     """Run a queue server and an agent on this machine, in the foreground.
 
     The first start creates an API key and the queue `default`. The other commands find this server by themselves, as
-    long as WANDB_BASE_URL is not set. Jobs are processes of your user; git repositories of this machine are allowed.
+    long as WANDB_BASE_URL is not set. Jobs are processes of your user, and, where Docker or podman answers
+    ($DOCKER_HOST, else /var/run/docker.sock), containers; git repositories of this machine are allowed.
 
     Ctrl-C and SIGTERM end both; jobs run on, and the next `launchd up` adopts them.
     """
@@ -77,6 +78,8 @@ def _print_next_steps(stack: LocalStack, instance: LocalInstance) -> None:
         "  launchd launch DIRECTORY         run main.py of a directory",
         "  launchd status --watch           see the jobs",
     )
+    if stack.has_containers:
+        echo("  launchd launch -d IMAGE -r local-container     run an image")
     key_file = shlex.quote(str(instance.key_file))
     echo("", "For W&B's own client, once for all:", f"  launchd login --host {stack.url} < {key_file}")
     echo("or in one terminal:", f"  export WANDB_BASE_URL={stack.url}", f"  export WANDB_API_KEY=$(cat {key_file})")

@@ -7,6 +7,11 @@ port, and the regions in China. Pure functions.
 import re
 from typing import Any
 
+from msgspec.structs import replace
+
+from ipc.settings import BuilderConfig, RegistryConfig
+from ipc.targets import LOCAL_REGISTRY, PLAIN_REGISTRY
+from launchd.config.model import EnvironmentConfig
 from launchd.config.validators import text
 
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
@@ -28,6 +33,34 @@ def registry_of(address: str) -> str | None:
     host = _host(address)
     registries = ((ECR, _ECR), (GAR, _GAR), (ACR, _ACR))
     return next((name for name, pattern in registries if pattern.fullmatch(host)), None)
+
+
+def push_target(
+    builder: BuilderConfig, registry: RegistryConfig | None, environment: EnvironmentConfig | None
+) -> RegistryConfig | None:
+    """Return the registry that images are pushed to, with its type and, where the configuration tells it, its address.
+
+    As with W&B's agent, `builder.destination` goes before `registry`. None where images stay on the host.
+    """
+    if builder.destination is not None:
+        return RegistryConfig(registry_of(builder.destination) or PLAIN_REGISTRY, builder.destination)
+    if registry is None or registry.type == LOCAL_REGISTRY:
+        return None
+    address = registry.uri or _from_parts(registry, environment)
+    kind = registry.type or (registry_of(address) if address else None) or PLAIN_REGISTRY
+    return replace(registry, type=kind, uri=address)
+
+
+def _from_parts(registry: RegistryConfig, environment: EnvironmentConfig | None) -> str | None:
+    """Return the address that the parts of ECR's or Artifact Registry's make; None where one of them is missing."""
+    region = registry.region or (environment.region if environment else None)
+    name, parts = "", (registry.project, registry.repository, registry.image_name)
+    if registry.type == ECR and registry.account_id and region and registry.repository:
+        suffix = ".cn" if region.startswith("cn-") else ""
+        name = f"{registry.account_id}.dkr.ecr.{region}.amazonaws.com{suffix}/{registry.repository}"
+    elif registry.type == GAR and region and all(parts):
+        name = "/".join((f"{region}-docker.pkg.dev", *map(str, parts)))
+    return name or None
 
 
 def image_repository(value: Any) -> str:

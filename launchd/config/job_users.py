@@ -67,6 +67,16 @@ def check_install_user(diagnostics: Diagnostics, config: AgentConfig) -> None:
         diagnostics.refuse("launchd.venv.install_user", setting, "must not be root", "Name another one.")
 
 
+def check_builder_users(diagnostics: Diagnostics, config: AgentConfig) -> None:
+    """Refuse numbers for the users of builds that jobs have too."""
+    builders = config.launchd.buildah.user_numbers
+    for name, rules in _all_rules(config):
+        taken = rules.run_as_users
+        if builders and taken and taken.first <= builders.last and builders.first <= taken.last:
+            why = f"must be no numbers of {name}.run_as_users"
+            diagnostics.refuse("launchd.buildah.user_numbers", None, why, "Name another range.")
+
+
 def check_job_users(config: AgentConfig, agent: int) -> tuple[str, ...]:
     """Return warnings about the users of jobs, for an agent that runs as the user with the number ``agent``.
 

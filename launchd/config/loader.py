@@ -164,6 +164,7 @@ def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[st
     )
     job_users.check_range_sizes(diagnostics, config)
     job_users.check_install_user(diagnostics, config)
+    job_users.check_builder_users(diagnostics, config)
     return config
 
 
@@ -185,6 +186,8 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         jobs=schema.jobs(diagnostics, sections.get("jobs")),
         venv=schema.venv(diagnostics, sections.get("venv")),
         docker=schema.docker(diagnostics, sections.get("docker")),
+        registry=schema.registry_access(diagnostics, sections.get("registry")),
+        buildah=schema.buildah(diagnostics, sections.get("buildah")),
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
     )

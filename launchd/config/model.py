@@ -11,36 +11,20 @@ from typing import Any, Literal
 
 import msgspec
 
-from ipc.settings import DockerConfig, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
+from ipc.settings import (
+    BuildahConfig,
+    BuilderConfig,
+    DockerConfig,
+    JobsConfig,
+    PolicyRules,
+    RegistryAccess,
+    RegistryConfig,
+    SupervisionConfig,
+    VenvConfig,
+)
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
 UNLIMITED = -1
-
-
-class BuilderConfig(msgspec.Struct, frozen=True):
-    """W&B's `builder`. `type` None: the section is absent, and the builder is chosen by what the host has."""
-
-    type: str | None = None
-    destination: str | None = None
-    platform: str | None = None
-    build_context_store: str | None = None
-    build_job_name: str = "wandb-launch-container-build"
-    secret_name: str | None = None
-    secret_key: str | None = None
-    kaniko_image: str | None = None
-    kaniko_config: Mapping[str, Any] = {}
-
-
-class RegistryConfig(msgspec.Struct, frozen=True):
-    """W&B's `registry`, which it deprecates in favour of `builder.destination`."""
-
-    type: str | None = None
-    uri: str | None = None
-    account_id: str | None = None
-    region: str | None = None
-    repository: str | None = None
-    image_name: str | None = None
-    project: str | None = None
 
 
 class EnvironmentConfig(msgspec.Struct, frozen=True):
@@ -74,6 +58,8 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    registry: RegistryAccess = RegistryAccess()
+    buildah: BuildahConfig = BuildahConfig()
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
 

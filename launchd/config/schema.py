@@ -10,19 +10,23 @@ from typing import Any, TypeVar
 import msgspec
 
 from ipc.settings import (
+    BuildahConfig,
+    BuilderConfig,
     ContainerRules,
     DockerConfig,
     JobLimits,
     JobsConfig,
     PolicyRules,
+    RegistryAccess,
+    RegistryConfig,
     SupervisionConfig,
     VenvConfig,
 )
-from ipc.targets import BUILDER_TYPES, CLOUDS
+from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import BuilderConfig, EnvironmentConfig, PolicyConfig, RegistryConfig
+from launchd.config.model import EnvironmentConfig, PolicyConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -55,7 +59,7 @@ BUILDER: Table = {
 }
 
 REGISTRY: Table = {
-    "type": validators.choice(*(cloud.registry for cloud in CLOUDS)),
+    "type": validators.choice(*REGISTRIES),
     "uri": image_repository,
     "account_id": validators.text,
     "region": validators.text,
@@ -110,6 +114,27 @@ DOCKER: Table = {
     "host": validators.engine_address,
     "pull_no_progress_seconds": validators.positive_seconds,
     "unavailable_seconds": validators.seconds_or_zero,
+    "base_image": validators.text,
+    "build_no_progress_seconds": validators.positive_seconds,
+    "build_network": validators.text,
+}
+
+REGISTRY_ACCESS: Table = {
+    "docker_config": validators.absolute_path,
+    "username": validators.text,
+    "password_file": validators.absolute_path,
+    "ca_file": validators.absolute_path,
+    "insecure": validators.boolean,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+BUILDAH: Table = {
+    "storage_dir": validators.absolute_path,
+    "storage_driver": validators.choice("overlay", "vfs"),
+    "cache_max_bytes": validators.size,
+    "user_numbers": validators.subordinate_numbers,
+    "no_progress_seconds": validators.positive_seconds,
+    "timeout_seconds": validators.positive_seconds,
 }
 
 CONTAINERS: Table = {
@@ -152,7 +177,7 @@ SUPERVISION: Table = {
     "server_silence_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "policy", "supervision")
+SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "policy", "supervision")
 
 
 def fill(
@@ -191,7 +216,7 @@ def builder(diagnostics: Diagnostics, section: Any) -> BuilderConfig:
     if ("secret_name" in values) != ("secret_key" in values):
         diagnostics.refuse("builder", None, "secret-name and secret-key go together: give both or neither")
     if section and isinstance(section, dict) and "type" not in values and not diagnostics.has_refused("builder.type"):
-        diagnostics.refuse("builder.type", None, "is missing", "It is docker, kaniko or noop.")
+        diagnostics.refuse("builder.type", None, "is missing", f"It is {validators.either(BUILDER_TYPES)}.")
     _warn_of_unknown_registry(diagnostics, "builder.destination", values.get("destination"))
     return BuilderConfig(**values)
 
@@ -281,6 +306,19 @@ def venv(diagnostics: Diagnostics, section: Any) -> VenvConfig:
 def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
     """Read `launchd.docker`."""
     return DockerConfig(**fill(diagnostics, "launchd.docker.", section, DOCKER))
+
+
+def registry_access(diagnostics: Diagnostics, section: Any) -> RegistryAccess:
+    """Read `launchd.registry`."""
+    values = fill(diagnostics, "launchd.registry.", section, REGISTRY_ACCESS)
+    if ("username" in values) != ("password_file" in values):
+        diagnostics.refuse("launchd.registry", None, "username and password_file go together: give both or neither")
+    return RegistryAccess(**values)
+
+
+def buildah(diagnostics: Diagnostics, section: Any) -> BuildahConfig:
+    """Read `launchd.buildah`."""
+    return BuildahConfig(**fill(diagnostics, "launchd.buildah.", section, BUILDAH))
 
 
 def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:

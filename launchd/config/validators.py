@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ipc.settings import UserNumbers
+from ipc.settings import NUMBERS_PER_BUILD, UserNumbers
 from ipc.sizes import parse_size
 
 MAX_COUNT = 1_000_000
@@ -129,7 +129,7 @@ def choice(*allowed: str) -> Callable[[Any], str]:
 
     def validate(value: Any) -> str:
         if value not in allowed:
-            raise ValueError(f"must be {_either(allowed)}")
+            raise ValueError(f"must be {either(allowed)}")
         return str(value)
 
     return validate
@@ -153,7 +153,7 @@ def choices(*allowed: str) -> Callable[[Any], tuple[str, ...]]:
     def validate(value: Any) -> tuple[str, ...]:
         for name in names(value):
             if name not in allowed:
-                raise ValueError(f"has {name!r}: each must be {_either(allowed)}")
+                raise ValueError(f"has {name!r}: each must be {either(allowed)}")
         return names(value)
 
     return validate
@@ -202,7 +202,7 @@ def granted_paths(*modes: str) -> Callable[[Any], tuple[str, ...]]:
             if not path.startswith("/") or ".." in path.split("/"):
                 raise ValueError(f"has {text!r}: each must be an absolute path without ..")
             if colon and mode not in modes:
-                after = f"may have {_either(tuple(f':{one}' for one in modes))} after it" if modes else "has no colon"
+                after = f"may have {either(tuple(f':{one}' for one in modes))} after it" if modes else "has no colon"
                 raise ValueError(f"has {text!r}: a path {after}")
         return names(value)
 
@@ -242,17 +242,35 @@ def user_or_number(value: Any) -> str:
 
 def user_numbers(value: Any) -> UserNumbers:
     """Return a range of numbers, given as "64000-64999", that belong to no user and no group of this host."""
-    match = _RANGE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a range of numbers, such as 64000-64999")
-    wanted = UserNumbers(int(match[1]), int(match[2]))
-    if not MIN_USER_NUMBER <= wanted.first <= wanted.last <= MAX_USER_NUMBER:
-        raise ValueError(f"must be a range between {MIN_USER_NUMBER} and {MAX_USER_NUMBER}, the lower number first")
+    wanted = _numbers(value, "64000-64999")
     if len(wanted.numbers) > MAX_USER_NUMBERS:
         raise ValueError(f"must not have more than {MAX_USER_NUMBERS} numbers")
     owner = next((owner for number in wanted.numbers if (owner := _owner_of(number))), None)
     if owner is not None:
         raise ValueError(f"must be numbers that are free on this host: {owner}")
+    return wanted
+
+
+def subordinate_numbers(value: Any) -> UserNumbers:
+    """Return a range of numbers for the users of builds, given as "200000-265535": 65,536 or a multiple of that."""
+    wanted = _numbers(value, "200000-265535")
+    if len(wanted.numbers) % NUMBERS_PER_BUILD:
+        raise ValueError(
+            f"must have {NUMBERS_PER_BUILD} numbers for each build at a time, and has {len(wanted.numbers)}"
+        )
+    owner = next((user.pw_name for user in pwd.getpwall() if user.pw_uid in wanted.numbers), None)
+    if owner is not None:
+        raise ValueError(f"must be numbers that are free on this host: the user {owner} has one of them")
+    return wanted
+
+
+def _numbers(value: Any, example: str) -> UserNumbers:
+    match = _RANGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be a range of numbers, such as {example}")
+    wanted = UserNumbers(int(match[1]), int(match[2]))
+    if not MIN_USER_NUMBER <= wanted.first <= wanted.last <= MAX_USER_NUMBER:
+        raise ValueError(f"must be a range between {MIN_USER_NUMBER} and {MAX_USER_NUMBER}, the lower number first")
     return wanted
 
 
@@ -280,5 +298,6 @@ def object_store(value: Any) -> str:
     return address.rstrip("/")
 
 
-def _either(allowed: tuple[str, ...]) -> str:
+def either(allowed: tuple[str, ...]) -> str:
+    """Return the texts as alternatives in a sentence."""
     return " or ".join((", ".join(allowed[:-1]), allowed[-1])) if len(allowed) > 1 else allowed[0]

@@ -31,6 +31,7 @@ LINK_ARTIFACT = (
     "`link_artifact` to a collection of this and of another project, `link_model`, `use_artifact` from there"
 )
 
+IMAGE_JOB = "a run with `WANDB_DOCKER` becomes an image job"
 CREATE_GIT = "`wandb job create git`"
 CREATE_CODE = "`wandb job create code`"
 CREATE_IMAGE = "`wandb job create image`"
@@ -88,7 +89,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Logging in": (LOGIN, VERIFY, STAY, OUR_LOGIN),
     "Launching through a queue": tuple(queued(source, option) for source in LAUNCH for option in OPTIONS),
     "Launching at once": (*(at_once(source, option) for source in LAUNCH for option in AT_ONCE), ONLY_QUEUED),
-    "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB),
+    "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB, IMAGE_JOB),
     "Sweeps": (SWEEP, LAUNCH_SWEEP),
     "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, SYNC, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),

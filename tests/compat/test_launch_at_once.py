@@ -1,11 +1,11 @@
-"""``wandb launch`` without a queue: the client runs the job in a container, and launchd's server has what it logs.
+"""``wandb launch`` without a queue: the client builds an image and runs it, and launchd's server has what it logs.
 
-There is a program in Docker's place that starts containers as processes.
+For the build it needs images of a public registry, so there is a program in Docker's place that starts containers as
+processes. Images that are there are run by a real engine: ``test_launch_container.py``.
 """
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,19 @@ PROJECT = "at-once"
 IMAGE = "demo:1"
 
 
+#: What the client builds an image of.
+SOURCES = [source for source in LAUNCH if source != "-d"]
+
+
 def each_source(*options: str) -> pytest.MarkDecorator:
     """Run the test for each source, deciding the rows of these options."""
-    rows = {source: [at_once(source, option) for option in options] for source in LAUNCH}
-    return pytest.mark.parametrize("source", [pytest.param(name, marks=command(*rows[name])) for name in LAUNCH])
+    rows = {source: [at_once(source, option) for option in options] for source in SOURCES}
+    return pytest.mark.parametrize("source", [pytest.param(name, marks=command(*rows[name])) for name in SOURCES])
 
 
 @pytest.fixture
 def images(kept: Kept, wandb_env: WandbEnv) -> Path:
-    """Docker's images, of which there is one; and `docker` beside them."""
+    """Docker's images, and `docker` beside them."""
     return kept.get(wandb_env.client, "images", lambda: make_images(wandb_env))
 
 
@@ -41,9 +45,6 @@ def make_images(wandb_env: WandbEnv) -> Path:
     tool.parent.mkdir(parents=True)
     tool.write_text(f'#!/bin/sh\nexec {sys.executable} {SCRIPTS / "docker_stand_in.py"} "$@"\n')
     tool.chmod(0o755)
-    shutil.copytree(code_directory(wandb_env, "image"), directory / IMAGE)
-    # The client passes no command on to an image.
-    (directory / IMAGE / "ENTRYPOINT").write_text("python\ntrain.py\n")
     return directory
 
 
@@ -57,10 +58,8 @@ def environ(wandb_env: WandbEnv, images: Path) -> dict[str, str]:
 def launch(source: str, wandb_env: WandbEnv, request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The words of a command that launches the source."""
     match source:
-        case "-d":
-            words: tuple[str, ...] = ("-d", IMAGE)
         case "-j":
-            words = ("-j", request.getfixturevalue("job"))
+            words: tuple[str, ...] = ("-j", request.getfixturevalue("job"))
         case "-u git":
             git_repository(wandb_env)
             words = ("-u", REMOTE, "-E", "python train.py", "--job-name", "once-from-git")

@@ -48,6 +48,20 @@ def test_jobs_are_made_and_run(up: LocalStackProcess, tmp_path: Path) -> None:
     assert "Entry point:   python train.py --fast" in described.splitlines()
 
 
+def test_a_notebook_is_launched_as_a_job(up: LocalStackProcess, tmp_path: Path) -> None:
+    code = tmp_path / "notebooks"
+    code.mkdir()
+    cells = [
+        {"cell_type": "markdown", "source": "# Training"},
+        {"cell_type": "code", "source": ["%matplotlib inline\n", "!pip install nothing\n", "rate = 0.5"]},
+        {"cell_type": "code", "source": "print(f'trained at {rate}')"},
+    ]
+    (code / "train.ipynb").write_text(json.dumps({"nbformat": 4, "metadata": {}, "cells": cells}))
+
+    assert launched(up, str(code), "-E", "python train.ipynb", "-p", "tries") == "trained at 0.5"
+    assert "Entry point:   python train.ipynb" in up.output("job", "describe", "tries/job-notebooks").splitlines()
+
+
 def test_an_image_is_made_and_no_plain_process_runs_it(up: LocalStackProcess) -> None:
     made = up.output("job", "create", "image", "registry:5000/me/tool:v2-rc", "-p", "tries")
     name = made.split()[1]

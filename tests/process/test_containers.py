@@ -155,15 +155,6 @@ def test_the_configuration_of_wandbs_documentation_runs_once_it_is_granted(testb
     assert output(testbed, granted) == "red 2\n"
 
 
-def test_source_code_says_that_no_image_is_built_yet(testbed: Testbed) -> None:
-    testbed.start_agent()
-
-    ((state, message),) = ended(testbed, testbed.push("true", resource="local-container"))
-
-    assert state == "FAILED"
-    assert "this agent builds none yet" in message
-
-
 # -- stops and deaths
 
 

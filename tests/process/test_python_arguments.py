@@ -139,7 +139,7 @@ ADDING = {
     "project_queue": Row("own-queues", lambda item: item.project, "own-queues"),
     "resource_args": Row({"local-process": {"a": 1}}, spec("resource_args"), {"local-process": {"a": 1}}),
     "run_id": Row("abc", spec("run_id"), "abc"),
-    "build": Row(YES, says("build=True is not possible yet"), YES),
+    "build": Row(YES, says("build=True needs the queue"), YES),
     "repository": Row("registry/x", spec("registry", "url"), "registry/x", {"resource": "kubernetes"}),
     "sweep_id": Row("sweep1", spec("sweep_id"), "sweep1"),
     "author": Row(MEMBER, spec("author"), MEMBER, {"api": SERVICE_API}),

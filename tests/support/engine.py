@@ -118,7 +118,7 @@ class TestEngine:
         with self.client() as client:
             repository, _, tag = BASE_IMAGE.rpartition(":")
             client.import_image_from_data(
-                _base_archive(), repository=repository, tag=tag, changes=["ENV PATH=/bin FROM_IMAGE=1"]
+                base_archive(), repository=repository, tag=tag, changes=["ENV PATH=/bin FROM_IMAGE=1"]
             )
             for name, line in (
                 (QUIT_IMAGE, "STOPSIGNAL SIGQUIT"),
@@ -129,20 +129,25 @@ class TestEngine:
                 list(client.build(fileobj=dockerfile, tag=name, rm=True, forcerm=True))
 
 
-def _base_archive() -> bytes:
+def base_archive() -> bytes:
     """Return the files of the base image as an archive."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
-        for name in ("bin", "etc", "root", "tmp", "proc", "sys", "dev"):
-            _add(archive, name, type=tarfile.DIRTYPE, mode=0o1777 if name == "tmp" else 0o755)
-        archive.add(_BUSYBOX, "bin/busybox")
-        programs = subprocess.check_output([str(_BUSYBOX), "--list"], text=True).split()
-        for program in set(programs) - {"busybox"}:
-            _add(archive, f"bin/{program}", type=tarfile.SYMTYPE, linkname="busybox")
-        passwd = b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n"
-        _add(archive, "etc/passwd", passwd, mode=0o644)
-        _add(archive, "etc/group", b"root:x:0:\nuser:x:1000:\n", mode=0o644)
+        add_base_files(archive)
     return made.getvalue()
+
+
+def add_base_files(archive: tarfile.TarFile) -> None:
+    """Add the files of the base image to an archive."""
+    for name in ("bin", "etc", "root", "tmp", "proc", "sys", "dev"):
+        _add(archive, name, type=tarfile.DIRTYPE, mode=0o1777 if name == "tmp" else 0o755)
+    archive.add(_BUSYBOX, "bin/busybox")
+    programs = subprocess.check_output([str(_BUSYBOX), "--list"], text=True).split()
+    for program in set(programs) - {"busybox"}:
+        _add(archive, f"bin/{program}", type=tarfile.SYMTYPE, linkname="busybox")
+    passwd = b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n"
+    _add(archive, "etc/passwd", passwd, mode=0o644)
+    _add(archive, "etc/group", b"root:x:0:\nuser:x:1000:\n", mode=0o644)
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes = b"", **fields: Any) -> None:

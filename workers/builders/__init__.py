@@ -18,12 +18,20 @@ class Build(msgspec.Struct, frozen=True):
     """What a builder made: variables for a process of this host, directories to put first on its ``PATH``, an image.
 
     ``cache_locks`` are lock files; while one is locked (shared), what was built is not removed from the host's cache.
+    ``archive`` is a file with the image in Docker's form, where no registry has it; ``mounts_project`` says that the
+    image is to have the project's directory mounted, because it holds no code.
+    ``entry_point`` replaces the job's, where its files lie elsewhere in what was built; ``prefix`` goes before the
+    job's whole command.
     """
 
     environment: dict[str, str] = {}
     path: tuple[str, ...] = ()
     image: str | None = None
     cache_locks: tuple[str, ...] = ()
+    archive: str | None = None
+    mounts_project: bool = False
+    entry_point: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
 
 
 class Builder(Protocol):

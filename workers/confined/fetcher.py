@@ -56,8 +56,7 @@ class _Warned(msgspec.Struct, frozen=True, tag="warned"):
 
 
 class _Fetched(msgspec.Struct, frozen=True, tag="fetched"):
-    entry_point: tuple[str, ...]
-    image: str | None = None
+    project: Project
 
 
 class _NotFetched(msgspec.Struct, frozen=True, tag="not-fetched"):
@@ -73,7 +72,9 @@ class _Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 _Line = _Said | _Warned | _Fetched | _NotFetched | _Refused
-_decoder: msgspec.json.Decoder[_Line] = msgspec.json.Decoder(_Line)
+# A project has a path.
+_encoder = msgspec.json.Encoder(enc_hook=str)
+_decoder: msgspec.json.Decoder[_Line] = msgspec.json.Decoder(_Line, dec_hook=lambda kind, text: kind(text))
 
 
 class FetcherLost(Exception):
@@ -98,12 +99,12 @@ def fetch(context: JobContext, source: Source) -> Project:
     """
     try:
         bring_credentials(context)
-        fetched = _Fetcher(context, source).follow()
+        project = _Fetcher(context, source).follow()
         hand_over(context)
     finally:
         # Not only for its room: credentials are there.
         remove_directory(context.directory / FETCH_DIRECTORY, lambda problem: context.warn(problem, "agent"))
-    return Project(context.work, fetched.entry_point, fetched.image)
+    return msgspec.structs.replace(project, directory=context.work)
 
 
 class _Fetcher:
@@ -118,8 +119,8 @@ class _Fetcher:
             _be_fetcher(context, source, writer, self._group)
         os.close(writer)
 
-    def follow(self) -> _Fetched:
-        """Wait for the end of the process, and return what it says of the project."""
+    def follow(self) -> Project:
+        """Wait for the end of the process, and return the project, which lies where it was fetched."""
         try:
             for line in self._lines():
                 match line:
@@ -127,8 +128,8 @@ class _Fetcher:
                         self._context.report_phase(JobState.FETCHING, message)
                     case _Warned(message, stage):
                         self._context.warn(message, stage)
-                    case _Fetched():
-                        return line
+                    case _Fetched(project):
+                        return project
                     case _NotFetched():
                         raise _as_raised(line)
                     case _Refused(number, strerror):
@@ -218,8 +219,7 @@ def _fetch(context: JobContext, source: Source, writer: int) -> None:
     try:
         for name in (WORK_DIRECTORY, HOME_DIRECTORY, TEMPORARY_DIRECTORY):
             (context.directory / name).mkdir(exist_ok=True)
-        project = source.fetch(context)
-        _send(writer, _Fetched(project.entry_point, project.image))
+        _send(writer, _Fetched(source.fetch(context)))
     except JobError as error:
         _send(writer, _NotFetched(error.report(), error.detail))
     except OSError as error:
@@ -238,6 +238,6 @@ def _tell(writer: int, event: Event) -> None:
 
 
 def _send(writer: int, line: _Line) -> None:
-    data = msgspec.json.encode(line) + b"\n"
+    data = _encoder.encode(line) + b"\n"
     while data:
         data = data[os.write(writer, data) :]

@@ -36,7 +36,7 @@ def hand_over(context: JobContext) -> None:
         fetched.replace(context.work)
         return
     try:
-        with _packed(fetched, order.fetch_user) as archive:
+        with packed(fetched, order.fetch_user) as archive:
             left_out = unpack(context, archive, context.work, order.user)
     except OSError as error:
         raise HostError(f"The job's files could not be handed over on this host: {error}.") from error
@@ -64,8 +64,13 @@ def unpack(context: JobContext, archive: int, into: Path, user: JobUser | None) 
 
 
 @contextmanager
-def _packed(tree: Path, user: JobUser | None) -> Iterator[int]:
-    """Yield a descriptor from which the archive of ``tree`` can be read."""
+def packed(tree: Path, user: JobUser | None) -> Iterator[int]:
+    """Yield a descriptor from which the archive of ``tree`` can be read, which a process of ``user`` makes.
+
+    Raises:
+        SourceError: ``tree`` is none that is handed over.
+        OSError: the host cannot start that process.
+    """
     reader, writer = os.pipe()
     try:
         try:

@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ import urllib3
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
+from ipc.engine_address import engine_address
 from ipc.errors import RunnerUnavailable
 from workers.processes import ProcessKey, key_of
 
@@ -24,10 +26,6 @@ from workers.processes import ProcessKey, key_of
 ANSWER_SECONDS = 60.0
 #: How long a connection may take.
 CONNECT_SECONDS = 10.0
-
-#: The engine's address by its own clients' convention.
-HOST_VARIABLE = "DOCKER_HOST"
-DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 #: What the engine calls a container that was not started.
 CREATED = "created"
@@ -114,7 +112,7 @@ class Engine:
     """One engine, by its address. A connection is made when it is first needed; not to be shared between threads."""
 
     def __init__(self, address: str | None = None) -> None:
-        self.address = address or os.environ.get(HOST_VARIABLE) or DEFAULT_ADDRESS
+        self.address = engine_address(address, os.environ)
         self._connected: APIClient | None = None
 
     @property
@@ -197,10 +195,46 @@ class Engine:
                 return None
             raise
 
-    def pull(self, reference: str, platform: str | None) -> Iterator[dict[str, Any]]:
-        """Pull an image; yields the engine's events as they come, the last one with ``error`` where it fails."""
+    def pull(
+        self, reference: str, platform: str | None, auth: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Pull an image; yields the engine's events as they come, the last one with ``error`` where it fails.
+
+        ``auth`` of None is what Docker's own configuration has for the registry.
+        """
         with self._answering():
-            yield from self._client().pull(reference, stream=True, decode=True, platform=platform)
+            shown = None if auth is None else dict(auth)
+            yield from self._client().pull(reference, stream=True, decode=True, platform=platform, auth_config=shown)
+
+    def push(self, reference: str, auth: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
+        """Push an image; events and ``auth`` as for :meth:`pull`."""
+        with self._answering():
+            shown = None if auth is None else dict(auth)
+            yield from self._client().push(reference, stream=True, decode=True, auth_config=shown)
+
+    def load(self, archive: Path) -> None:
+        """Take the images of an archive as `docker save` writes it."""
+        with archive.open("rb") as file, self._answering():
+            for event in self._client().load_image(file):
+                if event.get("error"):
+                    raise EngineError(_BROKEN, str(event["error"]))
+
+    def build(self, context: str, dockerfile: str, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Build an image of the directory ``context`` with the engine's older builder, which every engine has.
+
+        Yields its events; the last one has ``error`` where it fails.
+        """
+        with self._answering():
+            yield from self._client().build(
+                path=context, dockerfile=dockerfile, decode=True, rm=True, forcerm=True, **options
+            )
+
+    @property
+    def is_docker(self) -> bool:
+        """Whether it is Docker's own, and no other engine that speaks its API."""
+        with self._answering():
+            parts = self._client().version().get("Components") or ()
+            return not any("podman" in str(part.get("Name")).lower() for part in parts)
 
     def output(self, container: str, *, follow: bool, tail: int | None = None) -> Iterator[bytes]:
         """Yield the container's output, an entry at a time, each with its time before it: ``TIME SPACE TEXT``.

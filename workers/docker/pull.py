@@ -53,11 +53,12 @@ class _Progress:
 class _Pull(threading.Thread):
     """One pull, in a thread of its own: it is left alone where it is not waited for any more."""
 
-    def __init__(self, address: str, image: ImageName, platform: str | None) -> None:
+    def __init__(self, address: str, image: ImageName, platform: str | None, auth: Mapping[str, str] | None) -> None:
         super().__init__(name="pull", daemon=True)
         self._address = address
         self._image = image
         self._platform = platform
+        self._auth = auth
         self.progress = _Progress()
         self.moved_at = time.monotonic()
         self.failure: Exception | None = None
@@ -67,7 +68,7 @@ class _Pull(threading.Thread):
         """Pull; each progress can be read from :attr:`reader`, its closing is the end."""
         engine = Engine(self._address)
         try:
-            for event in engine.pull(str(self._image), self._platform):
+            for event in engine.pull(str(self._image), self._platform, self._auth):
                 if self.progress.take(event):
                     self.moved_at = time.monotonic()
         except (EngineError, RunnerUnavailable) as error:
@@ -77,15 +78,22 @@ class _Pull(threading.Thread):
             os.close(self._writer)
 
 
-def pull(engine: Engine, image: ImageName, platform: str | None, context: JobContext, silent_seconds: float) -> None:
-    """Pull ``image``.
+def pull(
+    engine: Engine,
+    image: ImageName,
+    platform: str | None,
+    context: JobContext,
+    silent_seconds: float,
+    auth: Mapping[str, str] | None = None,
+) -> None:
+    """Pull ``image``; ``auth`` of None is what Docker's own configuration has for its registry.
 
     Raises:
         PullFailed: it cannot be had; the message says why.
         RunnerUnavailable: the engine does not answer.
         JobCancelled: the job was stopped meanwhile.
     """
-    running = _Pull(engine.address, image, platform)
+    running = _Pull(engine.address, image, platform, auth)
     running.start()
     try:
         while not connection.wait([running.reader, context.signal_fileno()], 1.0):

@@ -106,6 +106,14 @@ class Runner(ABC):
             JobCancelled: the job was stopped meanwhile.
         """
 
+    def fetch_built(self, build: Build, context: JobContext) -> None:  # noqa: B027
+        """Bring the image that a builder made, or chose, to the target, where it is not there already.
+
+        Raises:
+            SourceError: it cannot be had.
+            JobCancelled: the job was stopped meanwhile.
+        """
+
     @abstractmethod
     def submit(self, launch: LaunchRequest) -> Handle:
         """Create the workload; at most once under one name, whichever process asks.

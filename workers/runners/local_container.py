@@ -19,6 +19,7 @@ from ipc.handles import ExitResult, Handle
 from ipc.states import JobState
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import WorkOrder
+from workers.builders import Build
 from workers.context import JobContext
 from workers.docker import host_paths, policy, records
 from workers.docker.container import NAME_LABEL, container_config
@@ -28,11 +29,13 @@ from workers.docker.engine import CONFLICT, CREATED, ENDED, NOT_FOUND, Container
 from workers.docker.flags import translate
 from workers.docker.images import ImageName, parse_image
 from workers.docker.macros import fill
+from workers.docker.mounted_project import with_project
 from workers.docker.output import LogCopy
 from workers.docker.pull import PullFailed, missing, pull
 from workers.docker.records import EndRecord, StartRecord, StopRecord
 from workers.docker.request import ContainerRequest
 from workers.output import OutputWriter
+from workers.registries import load_registry
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
 T = TypeVar("T")
@@ -122,6 +125,41 @@ class LocalContainerRunner(Runner):
                 raise SourceError(str(error), hint="Check its name, and whether this host may pull it.") from error
             context.warn(f"{error} The job runs the image that this host has.", "agent")
 
+    def fetch_built(self, build: Build, context: JobContext) -> None:
+        """Bring an image that was built outside of the engine; what this agent built no policy has to grant."""
+        name = parse_image(build.image or "")
+        request = self._granted_request(str(name))
+        self._warn_of_loopback(request, context)
+        if build.archive is not None:
+            self._load(name, Path(build.archive), context)
+            return
+        bring = self._bring if build.mounts_project else self._bring_built
+        self._patiently(lambda: bring(name, request, context), context)
+
+    def _load(self, name: ImageName, archive: Path, context: JobContext) -> None:
+        """Have the engine take an image that no registry has."""
+        context.progress(f"loading {name} into the container engine")
+        try:
+            self._patiently(lambda: self._engine.load(archive), context)
+        except EngineError as error:
+            raise SourceError(
+                f"The container engine did not take the image {name}: {error.explanation}.",
+                hint="Launch the job again, to have its image built again.",
+            ) from error
+        finally:
+            archive.unlink(missing_ok=True)
+
+    def _bring_built(self, name: ImageName, request: ContainerRequest, context: JobContext) -> None:
+        if self._engine.image(str(name)) is not None:
+            return
+        shown = load_registry(self._order, context.wait).credentials(str(name))
+        auth = None if shown is None else shown.for_engine()
+        context.progress(f"pulling {name}")
+        try:
+            pull(self._engine, name, request.platform, context, self._order.docker.pull_no_progress_seconds, auth=auth)
+        except PullFailed as error:
+            raise SourceError(str(error), hint="Launch the job again, to have its image built again.") from error
+
     def _warn_of_loopback(self, request: ContainerRequest, context: JobContext) -> None:
         if _is_loopback(self._order.base_url) and self._network(request) != "host":
             context.warn(
@@ -168,6 +206,7 @@ class LocalContainerRunner(Runner):
         variables = host_paths.read_variables(request, os.environ)
         image = str(parse_image(launch.build.image or ""))
         config = container_config(request, launch, self._order, variables, self._network(request)) | {"Image": image}
+        config = with_project(config, launch, self._order)
         try:
             self._engine.create(launch.name, config, request.platform)
         except EngineError as error:

@@ -3,13 +3,13 @@
 The same for `wandb job create` and `launchd job create`, on any server that speaks W&B's protocol.
 """
 
-import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from ipc.errors import InvalidSpec, SourceError
 from ipc.run_spec import GitSpec
+from ipc.targets import VENV
 from launchd.client.artifacts import ARTIFACT_TYPE, download_artifact
 from launchd.client.errors import Refused
 from launchd.client.job_file import (
@@ -26,14 +26,14 @@ from launchd.client.job_file import (
 from launchd.client.jobs import download_job, require_version
 from launchd.client.queue_server import QueueServer
 from workers.context import JobContext
-from workers.sources import Project
+from workers.sources import Project, path_within
 from workers.sources.downloads import from_server
 from workers.sources.git import fetch_repository
+from workers.sources.notebook import SUFFIX, convert_notebook
+from workers.sources.python_version import is_python, python_command, python_version
 
 #: In the job's directory: the files of the job artifact.
 JOB_DIRECTORY = "job"
-
-_PYTHON = re.compile(r"python(?:CPython )?\s*\d+(?:\.\d+)*", re.ASCII)
 
 
 class JobSource:
@@ -58,7 +58,7 @@ class JobSource:
             _fetch_repository(context, name, job, files)
         else:
             _fetch_code(context, name, job, files)
-        return Project(context.work, _command(job.source.entrypoint or ()))
+        return _project(context, name, job)
 
 
 def _name_of(context: JobContext) -> JobName:
@@ -74,10 +74,6 @@ def _check(name: JobName, job: JobFile) -> None:
         raise SourceError(
             f"The job {name} is of the kind {job.source_type!r}, which this agent does not know.",
             hint=f"It knows: {REPOSITORY}, {CODE}, {IMAGE}.",
-        )
-    if job.source.notebook:
-        raise SourceError(
-            f"The job {name} is a notebook, which this agent does not convert.", hint="Make the job from a script."
         )
 
 
@@ -131,8 +127,49 @@ def _keep_requirements(context: JobContext, files: Path) -> None:
         shutil.copyfileobj(source, copy)
 
 
-def _command(entry_point: tuple[str, ...]) -> tuple[str, ...]:
-    """A Python of a version that the job was made with stands for the one of its environment here."""
-    if entry_point and _PYTHON.fullmatch(entry_point[0]):
-        return ("python", *entry_point[1:])
-    return entry_point
+def _project(context: JobContext, name: JobName, job: JobFile) -> Project:
+    source = job.source
+    return Project(
+        context.work,
+        _command(context, name, job),
+        dockerfile=path_within(source.dockerfile, f"The Dockerfile of job {name},") if source.dockerfile else None,
+        build_context=_build_context(name, job),
+        base_image=source.base_image or None,
+        python=_python(context, name, job),
+    )
+
+
+def _python(context: JobContext, name: JobName, job: JobFile) -> str | None:
+    version = python_version(job.runtime)
+    if job.runtime and version is None and _runs_in_image(context):
+        context.warn(
+            f"The job {name} was made with {job.runtime!r}, which is no version of Python known here.", "build"
+        )
+    return version
+
+
+def _runs_in_image(context: JobContext) -> bool:
+    return context.order.builder not in (None, VENV)
+
+
+def _build_context(name: JobName, job: JobFile) -> str | None:
+    given = job.source.build_context
+    path = path_within(given, f"The build context of job {name},") if given else "."
+    return None if path == "." else path
+
+
+def _command(context: JobContext, name: JobName, job: JobFile) -> tuple[str, ...]:
+    words = job.source.entrypoint or ()
+    if job.source.notebook:
+        words = _of_script(context, name, words)
+    if not words or not is_python(words[0]):
+        return words
+    # On this host the environment has one Python; an image may have it by the name of its version alone.
+    return (python_command(words[0]) if _runs_in_image(context) else "python", *words[1:])
+
+
+def _of_script(context: JobContext, name: JobName, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Convert the notebook that is the command's last word, by W&B's rule; return the command with the script."""
+    if not words or not words[-1].endswith(SUFFIX):
+        raise SourceError(f"The job {name} names no notebook.", hint="Make it again, with its notebook as last word.")
+    return (*words[:-1], convert_notebook(context.work, words[-1]))

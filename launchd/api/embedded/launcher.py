@@ -19,7 +19,7 @@ from typing import Any
 
 from ipc.handles import workload_name
 from ipc.job_files import OUTPUT_FILE
-from ipc.targets import LOCAL_CONTAINER, LOCAL_PROCESS
+from ipc.targets import IMAGE_BUILD, LOCAL_CONTAINER, LOCAL_PROCESS
 from launchd.api.access import Access
 from launchd.api.embedded.directories import launches_dir, new_directory, socket_dir
 from launchd.api.embedded.parent import LEAVE_SECONDS, ChildAgent
@@ -43,6 +43,7 @@ COMMON_POLICY: Mapping[str, Any] = {"allow_local_git": True}
 #: And more of that by resource. A container may use the host's network, where a queue server of this machine is.
 POLICIES: Mapping[str, Mapping[str, Any]] = {
     LOCAL_CONTAINER: {"resources": [LOCAL_CONTAINER], "containers": {"networks": ["bridge", "none", "host"]}},
+    IMAGE_BUILD: {"resources": [IMAGE_BUILD]},
 }
 
 INTERRUPTED = "the program that launched it was interrupted"
@@ -157,20 +158,27 @@ _agents_lock = threading.Lock()
 def program_agent(access: Access, config: Mapping[str, Any], resource: str = LOCAL_PROCESS) -> ProgramAgent:
     """Return the agent of this program for a server and for the sections of ``config`` that configure an agent.
 
-    Its policy grants ``resource``, where ``config`` has none.
+    Its policy grants ``resource``; what ``config`` grants beside comes on top.
 
     Raises:
         LaunchError: its state directory cannot be used. `ConfigError`: a section is wrong.
     """
     sections = {key: config[key] for key in sorted(AGENT_KEYS & config.keys())}
     if resource in POLICIES:
-        sections["launchd"] = {"policy": {**COMMON_POLICY, **POLICIES[resource]}, **(sections.get("launchd") or {})}
+        given = sections.get("launchd") or {}
+        sections["launchd"] = {**given, "policy": _policy(resource, given.get("policy") or {})}
     name = json.dumps([access.base_url, access.api_key, access.default_entity, sections], default=str)
     with _agents_lock:
         agent = _agents.get(name)
         if agent is None or not agent.is_usable():
             _agents[name] = agent = ProgramAgent(access, sections)
         return agent
+
+
+def _policy(resource: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    own = {**COMMON_POLICY, **POLICIES[resource]}
+    containers = {**own.get("containers", {}), **(given.get("containers") or {})}
+    return {**own, **given, **({"containers": containers} if containers else {})}
 
 
 def agent_config(sections: Mapping[str, Any], entity: str, directory: Path, sockets: Path) -> dict[str, Any]:

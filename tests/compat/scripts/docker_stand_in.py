@@ -1,8 +1,7 @@
 """Stands in for ``docker`` where there is no engine: an image is a directory, a container a process in a copy of it.
 
-Knows what W&B's clients ask to launch a job at once: ``pull``, ``image inspect``, ``build`` and ``run``. The directory
-of images is named by ``DOCKER_IMAGES``; the options of every ``run`` are kept in it. An image's own entry point is in
-its file ``ENTRYPOINT``, a word per line.
+Knows what W&B's clients ask to launch source code at once: ``image inspect``, ``build`` and ``run``. The directory of
+images is named by ``DOCKER_IMAGES``; the options of every ``run`` are kept in it.
 """
 
 import json
@@ -37,7 +36,7 @@ def run(words: list[str]) -> int:
     with (IMAGES / "runs").open("a") as log:
         log.write(json.dumps([name, options]) + "\n")
     entry_point = [value for option, value in options if option == "entrypoint"]
-    command = (entry_point or (image(name) / "ENTRYPOINT").read_text().split()) + arguments
+    command = entry_point + arguments
     own = dict(value.split("=", 1) for option, value in options if option in ("e", "env"))
     with tempfile.TemporaryDirectory() as container:
         shutil.copytree(image(name), container, dirs_exist_ok=True)
@@ -49,7 +48,7 @@ def main(words: list[str]) -> int:
     match words:
         case ["--version"]:
             return 0
-        case ["pull", name] | ["image", "inspect", name]:
+        case ["image", "inspect", name]:
             return 0 if image(name).is_dir() else 1
         case ["build", *rest]:
             return build(rest)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ipc.settings import JobLimits
+from ipc.settings import BuilderConfig, JobLimits, RegistryConfig
 from launchd.config import Flags, PolicyRules
-from launchd.config.model import BuilderConfig, EnvironmentConfig, RegistryConfig
+from launchd.config.model import EnvironmentConfig
 from tests.unit.config.conftest import SERVING, Read, Refuse
 
 WANDB = """
@@ -116,12 +116,12 @@ def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
         ("entity: 2020-01-01", "must be text."),
         ("stopped_run_timeout: -1", "-1 must be 0 or more."),
         ("builder: [docker]", "1: builder: this list must be a mapping."),
-        ("builder: {destination: x/y}", "builder.type: is missing. It is docker, kaniko or noop."),
-        ("builder: {type: podman}", "1: builder.type: 'podman' must be docker, kaniko or noop."),
-        ("builder: {type: [docker]}", "builder.type: this list must be docker, kaniko or noop."),
+        ("builder: {destination: x/y}", "builder.type: is missing. It is docker, buildah, kaniko or noop."),
+        ("builder: {type: podman}", "1: builder.type: 'podman' must be docker, buildah, kaniko or noop."),
+        ("builder: {type: [docker]}", "builder.type: this list must be docker, buildah, kaniko or noop."),
         ("builder: {type: kaniko, secret-name: s}", "secret-name and secret-key go together: give both or neither."),
         ("builder: {type: kaniko, build-context-store: /x}", "must be s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or https"),
-        ("registry: {type: harbor}", "registry.type: 'harbor' must be ecr, gcr or acr."),
+        ("registry: {type: harbor}", "registry.type: 'harbor' must be ecr, gcr, acr, local or plain."),
         ("environment: {region: r}", "environment.type: is missing. It is aws, gcp or azure."),
         ("environment: {type: gcp}", "environment.region: is missing: gcp needs it."),
         ("launchd: yes please", "1: launchd: 'yes please' must be a mapping."),
@@ -177,7 +177,7 @@ def test_a_section_is_reported_with_the_line_of_its_key_also_for_a_missing_key(r
     lines = refuse("max_jobs: 1\nbuilder:\n  destination: x/y\nregistry:\n  - a\n")
 
     assert lines == [
-        "launch-config.yaml:2: builder.type: is missing. It is docker, kaniko or noop.",
+        "launch-config.yaml:2: builder.type: is missing. It is docker, buildah, kaniko or noop.",
         "launch-config.yaml:4: registry: this list must be a mapping.",
     ]
 
@@ -224,3 +224,31 @@ def test_what_the_server_sees_holds_no_paths_and_no_secrets(read: Read) -> None:
 
     assert shown["queues"] == ["q"]
     assert not {"launchd", "builder", "registry", "environment"} & shown.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("user_numbers: 200000-265534", "must have 65536 numbers for each build at a time, and has 65535"),
+        ("user_numbers: 200000", "must be a range of numbers, such as 200000-265535"),
+        ("user_numbers: 1-65536", "must be a range between 1000 and"),
+        ("storage_driver: btrfs", "must be overlay or vfs"),
+    ],
+)
+def test_settings_of_buildah_that_cannot_be_are_refused(refuse: Refuse, text: str, why: str) -> None:
+    [line] = refuse(f"launchd: {{buildah: {{{text}}}}}")
+
+    assert why in line
+
+
+def test_builds_and_jobs_have_different_users(refuse: Refuse) -> None:
+    policy = "policy: {run_as_users: 200100-200199}"
+    [line] = refuse(f"launchd: {{{policy}, buildah: {{user_numbers: 200000-265535}}}}")
+
+    assert "launchd.buildah.user_numbers: must be no numbers of launchd.policy.run_as_users" in line
+
+
+def test_a_registrys_user_has_a_password(refuse: Refuse) -> None:
+    [line] = refuse("launchd: {registry: {username: ada}}")
+
+    assert "username and password_file go together: give both or neither" in line

@@ -7,15 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from ipc.settings import ContainerRules, DockerConfig, JobLimits, JobsConfig, SupervisionConfig, VenvConfig
-from launchd.config.model import (
-    AgentConfig,
+from ipc.settings import (
+    BuildahConfig,
     BuilderConfig,
-    EnvironmentConfig,
-    LaunchdConfig,
-    PolicyConfig,
+    ContainerRules,
+    DockerConfig,
+    JobLimits,
+    JobsConfig,
+    RegistryAccess,
     RegistryConfig,
+    SupervisionConfig,
+    VenvConfig,
 )
+from launchd.config.model import AgentConfig, EnvironmentConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -29,6 +33,8 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.jobs.limits.": JobLimits,
     "launchd.venv.": VenvConfig,
     "launchd.docker.": DockerConfig,
+    "launchd.registry.": RegistryAccess,
+    "launchd.buildah.": BuildahConfig,
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.supervision.": SupervisionConfig,

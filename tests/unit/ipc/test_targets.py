@@ -14,7 +14,7 @@ SETUP = Path(__file__).parents[3] / "setup.cfg"
 def test_the_words_are_those_of_wandb() -> None:
     assert targets.QUEUE_TYPES == ("local-process", "local-container", "kubernetes", "sagemaker", "gcp-vertex")
     assert (*targets.QUEUE_TYPES, "vertex") == targets.RESOURCES
-    assert targets.BUILDER_TYPES == ("docker", "kaniko", "noop")
+    assert targets.BUILDER_TYPES == ("docker", "buildah", "kaniko", "noop"), "buildah alone is not W&B's"
 
 
 @pytest.mark.parametrize("word", targets.RESOURCES)
@@ -38,6 +38,7 @@ def test_the_builders_of_every_target_are_declared() -> None:
 
 def test_every_path_can_be_loaded() -> None:
     paths = [one.runner for one in targets.TARGETS.values()] + [one.path for one in targets.BUILDERS.values()]
+    paths += [one.path for one in targets.REGISTRIES.values()]
 
     assert [path for path in paths if path and not callable(pkgutil.resolve_name(path))] == []
 

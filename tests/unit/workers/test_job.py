@@ -1,12 +1,13 @@
 """Jobs as a real queue server keeps them, fetched with what they name."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ipc.errors import InvalidSpec, SourceError
-from ipc.run_spec import GitSpec
+from ipc.run_spec import GitSpec, parse_run_spec
 from ipc.settings import PolicyRules
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import GitCommit, JobFile, JobName, JobSource, code_reference
@@ -15,7 +16,7 @@ from launchd.client.queue_server import QueueServer
 from tests.support.git_origin import Origin
 from tests.support.server import RunningServer, fresh_name
 from workers.context import JobContext
-from workers.sources import Project
+from workers.sources import Project, overridden
 from workers.sources.job import JobSource as Source
 
 ContextMaker = Callable[..., JobContext]
@@ -30,9 +31,15 @@ def client(server: RunningServer) -> Iterator[QueueServer]:
 
 @pytest.fixture
 def fetch(make_context: ContextMaker, server: RunningServer) -> Callable[..., Project]:
-    def do(job: str, version: str | None = None) -> Project:
+    def do(job: str, version: str | None = None, builder: str | None = None) -> Project:
         spec = {"job": job, "git": GitSpec(version=version)}
-        context = make_context(spec=spec, base_url=server.url, policy=PolicyRules(allow_local_git=True))
+        context = make_context(
+            f"launchd-{fresh_name('job')}",
+            spec=spec,
+            base_url=server.url,
+            policy=PolicyRules(allow_local_git=True),
+            builder=builder,
+        )
         context.api_key = server.key
         return Source().fetch(context)
 
@@ -41,9 +48,9 @@ def fetch(make_context: ContextMaker, server: RunningServer) -> Callable[..., Pr
 
 @pytest.fixture
 def make(client: QueueServer) -> Callable[..., str]:
-    def do(kind: str, source: JobSource, requirements: str = "") -> str:
+    def do(kind: str, source: JobSource, requirements: str = "", runtime: str | None = "3.11") -> str:
         name = JobName("me", "engine", fresh_name("job"))
-        return str(create_job(client, name, JobFile(kind, source, "3.11"), requirements=requirements).name)
+        return str(create_job(client, name, JobFile(kind, source, runtime), requirements=requirements).name)
 
     return do
 
@@ -105,7 +112,6 @@ def test_a_code_artifact(
         ("repo", JobSource(), "names no git repository"),
         ("artifact", JobSource(), "names no code artifact"),
         ("artifact", JobSource(artifact="file:///etc"), "is no artifact"),
-        ("repo", JobSource(git=GitCommit("/x"), notebook=True), "is a notebook"),
     ],
 )
 def test_a_job_that_cannot_run_is_a_sentence(
@@ -123,6 +129,83 @@ def test_an_image_is_fetched_as_its_name_alone(make: Callable[..., str], fetch: 
     # No interpreter of this host stands for the image's.
     assert project.entry_point == ("python3.11", "main.py")
     assert list(project.directory.iterdir()) == []
+
+
+def test_what_an_image_is_built_from(make: Callable[..., str], fetch: Callable[..., Project], code: str) -> None:
+    source = JobSource(
+        artifact=code_reference(code),
+        entrypoint=("pythonCPython 3.11", "train.py"),
+        build_context="./parts/",
+        dockerfile="docker/Dockerfile.wandb",
+        base_image="base:1",
+    )
+    job = make("artifact", source, runtime="CPython 3.11.7")
+
+    project = fetch(job, builder="docker")
+
+    assert (project.build_context, project.dockerfile) == ("parts", "docker/Dockerfile.wandb")
+    assert (project.base_image, project.python) == ("base:1", "3.11")
+    assert project.entry_point == ("python3.11", "train.py")
+    # A process of this host has the Python of its environment.
+    assert fetch(job, builder="venv").entry_point == ("python", "train.py")
+
+
+def test_a_build_context_that_is_the_project_is_none(
+    make: Callable[..., str], fetch: Callable[..., Project], code: str
+) -> None:
+    job = make("artifact", JobSource(artifact=code_reference(code), build_context="."), runtime=None)
+    project = fetch(job)
+
+    assert (project.build_context, project.python) == (None, None)
+
+
+@pytest.mark.parametrize("key", ["build_context", "dockerfile"])
+@pytest.mark.parametrize("path", ["/etc", "../other", "a/../../b"])
+def test_a_path_out_of_the_project_is_refused(
+    make: Callable[..., str], fetch: Callable[..., Project], code: str, key: str, path: str
+) -> None:
+    job = make("artifact", JobSource(artifact=code_reference(code), **{key: path}))
+
+    with pytest.raises(InvalidSpec, match="leads out of the project"):
+        fetch(job)
+
+
+def test_a_notebook_becomes_a_script(
+    make: Callable[..., str], fetch: Callable[..., Project], client: QueueServer, tmp_path: Path
+) -> None:
+    source = tmp_path / "notebooks"
+    source.mkdir()
+    cell = {"cell_type": "code", "source": ["!pip install x\n", "print('of a notebook')"]}
+    (source / "train.ipynb").write_text(json.dumps({"nbformat": 4, "cells": [cell]}))
+    code = upload_directory(client, "me", "engine", "code-notebook", source)
+    job = make(
+        "artifact", JobSource(artifact=code_reference(code), entrypoint=("python3.11", "train.ipynb"), notebook=True)
+    )
+
+    project = fetch(job)
+
+    assert project.entry_point == ("python", "train.py")
+    assert (project.directory / "train.py").read_text() == "print('of a notebook')\n"
+
+
+def test_a_notebook_job_without_a_notebook(make: Callable[..., str], fetch: Callable[..., Project], code: str) -> None:
+    job = make("artifact", JobSource(artifact=code_reference(code), entrypoint=("python", "train.py"), notebook=True))
+
+    with pytest.raises(SourceError, match="names no notebook"):
+        fetch(job)
+
+
+def test_the_run_spec_wins_over_the_job() -> None:
+    project = Project(Path("/x"), dockerfile="of-the-job", python="3.11")
+    spec = parse_run_spec({"entity": "me", "project": "p", "python_version": "3.9.1"})
+
+    assert overridden(project, spec) == project
+    assert overridden(Project(Path("/x")), spec).python == "3.9"
+    other = parse_run_spec({"entity": "me", "project": "p", "overrides": {"dockerfile": "./other"}})
+    assert overridden(project, other).dockerfile == "other"
+    outside = parse_run_spec({"entity": "me", "project": "p", "overrides": {"dockerfile": "../other"}})
+    with pytest.raises(InvalidSpec, match=r"overrides\.dockerfile"):
+        overridden(project, outside)
 
 
 def test_a_name_that_is_none(fetch: Callable[[str], Project]) -> None:

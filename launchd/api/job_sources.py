@@ -1,4 +1,4 @@
-"""Job files for `launchd job create`, of a git repository, a directory or an image.
+"""Job files, of a git repository, a directory or an image.
 
 Names of jobs and the default entry point are W&B's, so that both command lines create the same jobs.
 """
@@ -17,6 +17,9 @@ from launchd.client.job_file import CODE, IMAGE, REPOSITORY, GitCommit, JobFile,
 GIT_SECONDS = 60.0
 DEFAULT_ENTRY_POINT = ("python", "main.py")
 
+#: A command that ends with such a file is that of a notebook, which the agent makes a script of.
+NOTEBOOK_SUFFIX = ".ipynb"
+
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _DEFAULT_REFS = ("refs/heads/main", "refs/heads/master", "HEAD")
 _TAG = re.compile(r"(?P<image>.+?)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@[^@]+)?", re.ASCII)
@@ -30,6 +33,16 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     build_context: str | None = None
     dockerfile: str | None = None
     base_image: str | None = None
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether the command names a notebook."""
+        return bool(self.entry_point) and self.entry_point[-1].endswith(NOTEBOOK_SUFFIX)
+
+    @property
+    def needs_job(self) -> bool:
+        """Whether a run spec alone cannot say all that is said here: a job can."""
+        return self.is_notebook or bool(self.build_context or self.dockerfile or self.base_image)
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -76,7 +89,7 @@ def _job_source(options: JobOptions, git: GitCommit | None = None, artifact: str
         git=git,
         artifact=artifact,
         entrypoint=options.entry_point,
-        notebook=False,
+        notebook=options.is_notebook,
         build_context=options.build_context,
         dockerfile=options.dockerfile,
         base_image=options.base_image,

@@ -1,0 +1,1 @@
+"""Builders of images, over the tools and the registries themselves."""

@@ -1,0 +1,1 @@
+"""What buildah is told, without running it."""

@@ -1,0 +1,1 @@
+"""What an image of a project is made of."""

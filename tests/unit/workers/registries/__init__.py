@@ -1,0 +1,1 @@
+"""Registries, as they answer and as this host has credentials for them."""

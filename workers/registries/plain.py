@@ -1,0 +1,41 @@
+"""Any registry that speaks the Distribution API, by its address."""
+
+from ipc.errors import HostError, InvalidSpec
+from ipc.work_order import WorkOrder
+from workers.docker.images import parse_image
+from workers.registries import Pause
+from workers.registries.credentials import Credentials, CredentialSources
+from workers.registries.distribution import Distribution
+from workers.registries.names import component, split
+
+
+class PlainRegistry:
+    """The registry at ``builder.destination`` or ``registry.uri``."""
+
+    pushes = True
+
+    def __init__(self, order: WorkOrder, pause: Pause) -> None:
+        assert order.registry is not None
+        self._address = order.registry.uri or ""
+        self._sources = CredentialSources(order.registry_access, self.repository("", "").partition("/")[0])
+        self._api = Distribution(order.registry_access, self._sources, pause)
+
+    def repository(self, entity: str, project: str) -> str:
+        """Return the repository of the configuration; one of the project's own where that names a registry alone."""
+        is_whole = "/" in self._address
+        name = self._address if is_whole else f"{self._address}/{component(entity)}/{component(project)}"
+        try:
+            return parse_image(name).repository
+        except InvalidSpec as error:
+            raise HostError(
+                f"The address {self._address!r} in the configuration of this agent is no name of a repository.",
+                hint=error.hint,
+            ) from error
+
+    def digest(self, reference: str) -> str | None:
+        """Return the digest by the manifest; see :class:`~workers.registries.Registry`."""
+        return self._api.digest(parse_image(reference))
+
+    def credentials(self, reference: str) -> Credentials | None:
+        """Return the credentials for the registry of ``reference``."""
+        return self._sources.find(*split(parse_image(reference)))
