@@ -63,7 +63,7 @@ class Bench:
 
     @contextmanager
     def opened(self, insecure: Iterable[str]) -> Iterator[None]:
-        """Clear the place, whatever was left there, and clear it again in the end; ``insecure`` names registries.
+        """Clear the place of what was left there, and clear it again in the end; ``insecure`` names registries.
 
         Raises:
             BuildError: buildah cannot work on this host.
