@@ -1,6 +1,7 @@
 """buildah, without a daemon: what it makes, what it leaves, and what its failures say."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -52,9 +53,9 @@ def test_an_image_is_built_and_pushed_without_a_daemon(workplace: Workplace, by_
 
     assert maker_of(context).has(plan)
     files = by_hand.files(plan.reference)
-    assert files["./made/file"][1] == 1000
-    assert files[f"./{SET_USER_ID_FILE}"][0] & 0o4000
-    assert "./hello.txt" in files
+    assert files["made/file"][1] == 1000
+    assert files[SET_USER_ID_FILE][0] & 0o4000
+    assert "hello.txt" in files
     assert "launchd.built" in by_hand("inspect", "--type", "image", plan.reference)
     assert workplace.left() == []
     assert "STEP" in plan.log.read_text()
@@ -123,6 +124,25 @@ def test_a_stop_ends_a_build(workplace: Workplace) -> None:
         make(context, workplace.plan(f"FROM base\nRUN {BEGIN}; sleep 7777\n", "stop"))
 
     assert workplace.left() == []
+
+
+def test_a_builder_that_is_killed_fails_its_own_job_alone(workplace: Workplace) -> None:
+    def send(event: Event) -> None:
+        match event:
+            case PhaseChanged(message=str(text)) if "begun" in text:
+                processes.kill(builders(), signal.SIGKILL)
+
+    with pytest.raises(BuildError, match=r"buildah was killed by signal 9"):
+        make(workplace.context(send), workplace.plan(f"FROM base\nRUN {BEGIN}; sleep 7777\n", "builder-killed"))
+
+    assert workplace.left() == []
+    make(workplace.context(), workplace.plan(SMALL, "after-the-builder"))
+
+
+def builders() -> list[int]:
+    """Return the processes of buildah that this one has started."""
+    below = processes.descendants([os.getpid()])
+    return [pid for pid in below if Path(f"/proc/{pid}/comm").read_text().strip() == "buildah"]
 
 
 def test_a_worker_that_is_killed_takes_its_build_along(workplace: Workplace) -> None:
