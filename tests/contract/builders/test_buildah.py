@@ -146,6 +146,15 @@ def builders() -> list[int]:
 
 
 def test_a_worker_that_is_killed_takes_its_build_along(workplace: Workplace) -> None:
+    below = kill_in_mid_build(workplace)
+
+    wait_until(lambda: not any(map(is_there, below)), 20, "all that it had started has ended")
+    make(workplace.context(name="launchd-0123456789abcdef-2"), workplace.plan(SMALL, "after-killing"))
+    assert workplace.left() == []
+
+
+def kill_in_mid_build(workplace: Workplace) -> set[int]:
+    """Kill a worker while a step of its build runs; returns what ran below it."""
     order = workplace.order()
     Path(order.directory).mkdir(parents=True)
     plan = workplace.plan("FROM base\nRUN echo begun && (sleep 7777 & setsid sleep 7777)\n", "killed")
@@ -159,9 +168,20 @@ def test_a_worker_that_is_killed_takes_its_build_along(workplace: Workplace) -> 
         worker.send_signal(signal.SIGKILL)
 
     assert below
-    wait_until(lambda: not any(map(is_there, below)), 20, "all that it had started has ended")
-    make(workplace.context(name="launchd-0123456789abcdef-2"), workplace.plan(SMALL, "after-killing"))
-    assert workplace.left() == []
+    return below
+
+
+def test_what_a_job_with_a_user_left_is_for_no_other_build(workplace: Workplace) -> None:
+    if workplace.mode != ISOLATED:
+        pytest.skip("of jobs with users of their own")
+    kill_in_mid_build(workplace)
+    left = workplace.storage / "0" / "storage" / "left"
+    left.touch()
+
+    # Of a queue whose jobs trust each other.
+    make(workplace.context(name="launchd-0123456789abcdef-2", user=None), workplace.plan(SMALL, "trusted"))
+
+    assert not left.exists()
 
 
 def has_begun(log: Path) -> bool:
@@ -263,8 +283,8 @@ def test_two_builds_at_a_time_do_not_share_a_place(workplace: Workplace) -> None
 
 
 def test_a_place_of_another_user_is_refused(workplace: Workplace) -> None:
-    if workplace.mode == OWN:
-        pytest.skip("the agent's own user stays the same")
+    if workplace.mode != NAMESPACE:
+        pytest.skip("of places that keep what is in them, and whose user can change")
     make(workplace.context(), workplace.plan(SMALL, "before"))
     first = workplace.numbers.last + 1
     moved = {"user_numbers": UserNumbers(first, first + NUMBERS_PER_BUILD - 1)}
