@@ -20,6 +20,7 @@ from ipc import tree_tool
 from ipc.errors import HostError, SourceError
 from ipc.work_order import JobUser
 from workers.context import JobContext
+from workers.processes import die_with_parent
 
 #: Beside what it shares with the worker, one of the processes may take so much memory, in bytes.
 _LIMIT_BYTES = 512 << 20
@@ -161,12 +162,15 @@ def _pack(source: Path, user: JobUser | None, reader: int, writer: int) -> _Done
     os.chdir(source)
     if user is not None:
         _become(user)
+    # A change of user undoes it.
+    die_with_parent()
     with os.fdopen(writer, "wb") as archive:
         tree_tool.pack(archive)
     return _Done()
 
 
 def _unpack(reader: int, into: Path) -> _Done:
+    die_with_parent()
     os.chdir(into)
     os.umask(0o022)
     with os.fdopen(reader, "rb") as archive:
