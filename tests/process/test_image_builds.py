@@ -227,6 +227,24 @@ def test_frozen_requirements_that_cannot_be_had_are_left_out_with_a_warning(test
     assert "built without: nosuch==1" in testbed.item(item).warnings[0].message
 
 
+@pytest.mark.long
+def test_a_script_that_uses_wandb_reports_its_run(
+    testbed: Testbed, engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    open_network = settings(engine, image)
+    open_network["policy"] = open_network["policy"] | {"containers": {"networks": ["host"]}}
+    testbed.configure(max_jobs=8, launchd=open_network)
+    script = "import wandb\nrun = wandb.init()\nrun.log({'a': 1})\nprint('run', run.id)\nrun.finish()\n"
+    # From the package index of the world.
+    uri = upload(testbed, tmp_path / "code", {"main.py": script, "requirements.txt": "wandb==0.20.1\n"})
+    testbed.start_agent()
+
+    item = push(testbed, uri=uri, run_id="wandbrun")
+
+    assert ended(testbed, item) == [("FINISHED", "")]
+    assert "run wandbrun" in output(testbed, item)
+
+
 # -- builds that go wrong
 
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import TypeVar
 
 from ipc.errors import BuildError, RunnerUnavailable
@@ -17,6 +18,7 @@ from workers.builders.engine_events import EngineFailed, follow_events
 from workers.context import JobContext
 from workers.docker.engine import HOST_VARIABLE, Engine, EngineError, EngineForbidden
 from workers.images import ImagePlan
+from workers.images.build_area import images_directory
 from workers.images.build_log import BUILD_LOG_FILE, BuildLog, follow, in_words
 from workers.images.once import build_once
 from workers.images.recipe import without_mounts
@@ -34,6 +36,9 @@ RETRY_SECONDS = 2.0
 _TOTAL_SHARE = 0.9
 #: Where the client finds credentials for base images, and its plugins.
 _CLIENT_VARIABLES = ("DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
+_CONFIG_NAME = "config.json"
+#: No project can put a file there that a client would obey.
+_NOWHERE = Path("/")
 _KEPT_LINES = 200
 
 
@@ -96,7 +101,12 @@ class _EngineMaker:
 
     def _environment(self) -> dict[str, str]:
         environment = process_environment(os.environ, None) | {HOST_VARIABLE: self._engine.address}
-        return environment | {name: os.environ[name] for name in _CLIENT_VARIABLES if name in os.environ}
+        environment |= {name: os.environ[name] for name in _CLIENT_VARIABLES if name in os.environ}
+        configured = self._context.order.registry_access.docker_config
+        if configured is not None and Path(configured).name == _CONFIG_NAME:
+            environment["DOCKER_CONFIG"] = str(Path(configured).parent)
+        # The home directory of a service cannot always be written to.
+        return environment | {"BUILDX_CONFIG": str(images_directory(self._context) / "buildx")}
 
     def _build_by_client(
         self, client: BuildKitClient, plan: ImagePlan, log: BuildLog, take: Callable[[str], None]
@@ -108,7 +118,7 @@ class _EngineMaker:
             command = ToolCommand(
                 words,
                 self._environment() | client.environment,
-                plan.context,
+                _NOWHERE,
                 limits,
                 keep_open=tuple(secrets.values()),
             )
