@@ -1,5 +1,6 @@
 """A registry of the tests' own, Debian's docker-registry: on a free port, plain, or with a password, or with TLS."""
 
+import json
 import os
 import shutil
 import socket
@@ -143,15 +144,19 @@ class Buildah:
 
     def files(self, reference: str, *options: str) -> dict[str, tuple[int, int]]:
         """Return the files of an image of a registry, each with its mode and its user."""
-        container = self("from", "--pull-always", "--tls-verify=false", *options, reference)
-        archive = BytesIO(Path(self._saved(container)).read_bytes())
-        with tarfile.open(fileobj=archive) as opened:
-            return {member.name: (member.mode, member.uid) for member in opened}
-
-    def _saved(self, container: str) -> str:
-        mounted = self("mount", container)
+        self("pull", "--quiet", "--tls-verify=false", *options, reference)
         path = self._directory / "saved.tar"
-        subprocess.run(["tar", "-C", mounted, "-cf", str(path), "."], check=True)
-        self("umount", container)
-        self("rm", container)
-        return str(path)
+        path.unlink(missing_ok=True)
+        self("push", "--quiet", reference, f"docker-archive:{path}:saved:1")
+        found: dict[str, tuple[int, int]] = {}
+        with tarfile.open(path) as archive:
+            for layer in json.loads(_read(archive, "manifest.json"))[0]["Layers"]:
+                with tarfile.open(fileobj=BytesIO(_read(archive, layer))) as files:
+                    found |= {member.name: (member.mode, member.uid) for member in files}
+        return found
+
+
+def _read(archive: tarfile.TarFile, name: str) -> bytes:
+    member = archive.extractfile(name)
+    assert member is not None
+    return member.read()

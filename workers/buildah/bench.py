@@ -39,6 +39,8 @@ _KEPT_TEMPORARY = "buildah-cache*"
 _AUTH_FILE = "registry-credentials"
 #: Beside the place.
 _NO_AUTH_FILE = "no-auth.json"
+#: Says that what is in the place is for no other build, also where nothing was cleared up.
+_NOT_KEPT = "not-kept"
 _CERTIFICATES, _REGISTRIES_CONF = "certificates", "registries.conf"
 
 #: For what is done in a moment, or removes files alone.
@@ -63,7 +65,7 @@ class Bench:
 
     @contextmanager
     def opened(self, insecure: Iterable[str]) -> Iterator[None]:
-        """Clear the place, whatever was left there, and clear it again in the end; ``insecure`` names registries.
+        """Clear the place of what was left there, and clear it again in the end; ``insecure`` names registries.
 
         Raises:
             BuildError: buildah cannot work on this host.
@@ -78,6 +80,8 @@ class Bench:
             self._prepare(insecure)
             yield
             self._trim()
+        except ToolFailed as error:
+            raise failed("buildah cannot work on this host", error) from error
         except OSError as error:
             raise HostError(f"The place of the build in {self._seat.directory} cannot be used: {error}.") from error
         finally:
@@ -149,9 +153,13 @@ class Bench:
 
     def _prepare(self, insecure: Iterable[str]) -> None:
         end_processes(self._seat)
+        is_private = not self._seat.keeps or (self._files / _NOT_KEPT).exists()
+        if is_private:
+            self._remove_all()
         self._remove_files()
         self._files.mkdir(mode=0o700)
         self._files.chmod(PASSABLE)
+        self._require_mode_bits()
         self._put(_REGISTRIES_CONF, registries_conf(insecure))
         self._put(_NO_AUTH_FILE, auth_file(()))
         if (trusted := self._context.order.registry_access.ca_file) is not None:
@@ -159,12 +167,27 @@ class Bench:
             (self._files / _CERTIFICATES).chmod(0o755)
             self._put(f"{_CERTIFICATES}/ca.crt", Path(trusted).read_text())
         if not self._seat.keeps:
-            self._remove_all()
+            self._put(_NOT_KEPT, "")
         self._make_directories()
         if self._seat.keeps and not self._remove_containers():
             # A power cut may leave a storage that buildah does not understand any more.
             self._remove_all()
             self._make_directories()
+
+    def _require_mode_bits(self) -> None:
+        """Raise :class:`HostError` where a sandbox forbids what unpacking nearly any image takes."""
+        probe = self._files / "probe"
+        probe.touch()
+        try:
+            probe.chmod(0o4700)
+        except PermissionError as error:
+            raise HostError(
+                "This agent may make no file with a set-user-ID bit, and the images of all distributions hold some, so"
+                " buildah cannot unpack them.",
+                hint="The administrator sets RestrictSUIDSGID=no for launch-agent.service (systemctl edit).",
+            ) from error
+        finally:
+            probe.unlink()
 
     def _tidy(self) -> None:
         """Remove what the build leaves, however it ended; all of it where the next one is not to have it."""
@@ -184,9 +207,9 @@ class Bench:
     def _remove_containers(self) -> bool:
         """Remove the containers in which steps ran, and temporary files; return whether that could be done."""
         only = ("-mindepth", "1", "-maxdepth", "1", "!", "-name", _KEPT_TEMPORARY)
-        self._remove("rm", "-rf", _CONTEXT)
-        self._remove("find", _TEMPORARY, *only, "-exec", "rm", "-rf", "{}", "+")
         try:
+            self._remove("rm", "-rf", _CONTEXT)
+            self._remove("find", _TEMPORARY, *only, "-exec", "rm", "-rf", "{}", "+")
             self._launch((*self._tool(), "rm", "--all"), Limits(_QUICK_SECONDS), self._unstopped)
         except ToolFailed:
             return False
@@ -202,13 +225,15 @@ class Bench:
                 self._launch((*self._tool(), "rmi", "--all", "--force"), Limits(_QUICK_SECONDS), self._unstopped)
 
     def _remove_all(self) -> None:
-        self._remove("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY, _CONTEXT)
+        try:
+            self._remove("rm", "-rf", _STORAGE, _RUN, _HOME, _TEMPORARY, _CONTEXT)
+        except ToolFailed as error:
+            raise HostError(f"What a build left in {self._seat.directory} cannot be removed: {error}") from error
 
     def _remove(self, *command: str) -> None:
         # The files belong to users that only root, or buildah's own namespace, can act as.
         words = command if os.geteuid() == 0 else (TOOL, "unshare", *command)
-        with suppress(ToolFailed):
-            self._launch(words, Limits(_QUICK_SECONDS), self._unstopped)
+        self._launch(words, Limits(_QUICK_SECONDS), self._unstopped)
 
     def _remove_files(self) -> None:
         if self._files.exists() and (problem := remove_tree(self._files)) is not None:

@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -93,16 +93,20 @@ def _wait_for_lock(root: Path, seats: int, context: JobContext) -> tuple[int, En
 
 def _directory(path: Path, user: int | None) -> Path:
     """Make the directory of a place, and give it away while it is empty."""
+    owner = os.geteuid() if user is None else user
     try:
-        if path.exists() and path.stat().st_uid != (os.geteuid() if user is None else user):
+        if path.exists() and path.stat().st_uid != owner:
+            # One that was not given away any more is empty.
+            with suppress(OSError):
+                path.rmdir()
+        if path.exists() and path.stat().st_uid != owner:
             raise HostError(
                 f"The storage of buildah in {path} belongs to another user than that of its builds now.",
                 hint="The administrator removes it; what is in it can be built again.",
             )
         if not path.exists():
             path.mkdir(mode=_PRIVATE)
-            if user is not None:
-                os.chown(path, user, user)
+            os.chown(path, owner, -1 if user is None else user)
     except OSError as error:
         raise HostError(f"The storage of buildah in {path} cannot be used: {error.strerror}.") from error
     return path

@@ -45,6 +45,9 @@ class _Asked(threading.Thread):
                 self._take(event)
         except (EngineError, RunnerUnavailable) as error:
             self.failure = error
+        except BrokenPipeError:
+            # It is not waited for any more.
+            pass
         finally:
             engine.close()
             os.close(self._writer)

@@ -1,7 +1,6 @@
 """The files of a project as data: copied for a build, and known by a hash of what they hold.
 
-The project is read by a process of the job's own user, and reaches the agent as an archive: no link leads out of the
-copy, and no file that only the agent can read gets into it.
+No link leads out of the copy, and no file that only the agent can read gets into it.
 """
 
 import hashlib
@@ -9,10 +8,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ipc.errors import HostError
 from ipc.messages import shorten
-from workers.confined.hand_over import packed, unpack
 from workers.context import JobContext
+from workers.images.copying import copy_tree
 from workers.sources import Project
 
 #: What git notes for itself differs from one fetch to the next.
@@ -31,11 +29,7 @@ def copy_project(project: Project, context: JobContext, into: Path) -> None:
         JobCancelled: the job was stopped meanwhile.
     """
     into.mkdir(mode=0o755)
-    try:
-        with packed(project.directory, context.order.user) as archive:
-            left_out = unpack(context, archive, into, None)
-    except OSError as error:
-        raise HostError(f"The job's files could not be copied for the build of its image: {error}.") from error
+    left_out = copy_tree(project.directory, context.order.user, into, context)
     if left_out:
         names = shorten("; ".join(left_out), _NAMES_BYTES)
         context.warn(f"Links that lead out of the project were left out of its image: {names}.", "build")

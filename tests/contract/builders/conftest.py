@@ -1,7 +1,9 @@
 """A registry with a base image, and makers of images over the real buildah."""
 
+import getpass
 import os
 import secrets
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,19 +27,29 @@ OWN, NAMESPACE, ISOLATED = "own", "namespace", "isolated"
 MODES = (OWN, NAMESPACE, ISOLATED) if os.geteuid() == 0 else (OWN,)
 
 
+def open_directory() -> Iterator[Path]:
+    """Make a directory that other users may enter, and remove it with all that users of builds have in it."""
+    path = Path(tempfile.mkdtemp(prefix="launchd-builds-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        as_owner = ("rm", "-rf", str(path))
+        subprocess.run(as_owner if os.geteuid() == 0 else ("buildah", "unshare", *as_owner), check=True)
+
+
 @pytest.fixture(scope="module")
 def open_place() -> Iterator[Path]:
     """A directory that other users may enter, unlike pytest's own."""
-    with tempfile.TemporaryDirectory(prefix="launchd-builds-") as name:
-        path = Path(name)
-        path.chmod(0o755)
-        yield path
+    yield from open_directory()
 
 
 @pytest.fixture(scope="module")
 def registry(open_place: Path) -> Iterator[TestRegistry]:
     """A plain registry with the image ``base:1``."""
     require("docker-registry", "buildah")
+    if os.geteuid() != 0 and getpass.getuser() not in Path("/etc/subuid").read_text():
+        pytest.skip("this user has no subordinate numbers in /etc/subuid")
     with running_registry(open_place / "registry") as running:
         Buildah(open_place / "by-hand").push_base(f"{running.name}/base:1")
         yield running
@@ -116,7 +128,5 @@ class Workplace:
 
 @pytest.fixture(params=MODES)
 def workplace(request: pytest.FixtureRequest, registry: TestRegistry) -> Iterator[Workplace]:
-    with tempfile.TemporaryDirectory(prefix="launchd-builds-") as name:
-        path = Path(name)
-        path.chmod(0o755)
+    for path in open_directory():
         yield Workplace(path, request.param, registry)

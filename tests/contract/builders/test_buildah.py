@@ -1,6 +1,7 @@
 """buildah, without a daemon: what it makes, what it leaves, and what its failures say."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -52,9 +53,9 @@ def test_an_image_is_built_and_pushed_without_a_daemon(workplace: Workplace, by_
 
     assert maker_of(context).has(plan)
     files = by_hand.files(plan.reference)
-    assert files["./made/file"][1] == 1000
-    assert files[f"./{SET_USER_ID_FILE}"][0] & 0o4000
-    assert "./hello.txt" in files
+    assert files["made/file"][1] == 1000
+    assert files[SET_USER_ID_FILE][0] & 0o4000
+    assert "hello.txt" in files
     assert "launchd.built" in by_hand("inspect", "--type", "image", plan.reference)
     assert workplace.left() == []
     assert "STEP" in plan.log.read_text()
@@ -125,7 +126,35 @@ def test_a_stop_ends_a_build(workplace: Workplace) -> None:
     assert workplace.left() == []
 
 
+def test_a_builder_that_is_killed_fails_its_own_job_alone(workplace: Workplace) -> None:
+    def send(event: Event) -> None:
+        match event:
+            case PhaseChanged(message=str(text)) if "begun" in text:
+                processes.kill(builders(), signal.SIGKILL)
+
+    with pytest.raises(BuildError, match=r"buildah was killed by signal 9"):
+        make(workplace.context(send), workplace.plan(f"FROM base\nRUN {BEGIN}; sleep 7777\n", "builder-killed"))
+
+    assert workplace.left() == []
+    make(workplace.context(), workplace.plan(SMALL, "after-the-builder"))
+
+
+def builders() -> list[int]:
+    """Return the processes of buildah that this one has started."""
+    below = processes.descendants([os.getpid()])
+    return [pid for pid in below if Path(f"/proc/{pid}/comm").read_text().strip() == "buildah"]
+
+
 def test_a_worker_that_is_killed_takes_its_build_along(workplace: Workplace) -> None:
+    below = kill_in_mid_build(workplace)
+
+    wait_until(lambda: not any(map(is_there, below)), 20, "all that it had started has ended")
+    make(workplace.context(name="launchd-0123456789abcdef-2"), workplace.plan(SMALL, "after-killing"))
+    assert workplace.left() == []
+
+
+def kill_in_mid_build(workplace: Workplace) -> set[int]:
+    """Kill a worker while a step of its build runs; returns what ran below it."""
     order = workplace.order()
     Path(order.directory).mkdir(parents=True)
     plan = workplace.plan("FROM base\nRUN echo begun && (sleep 7777 & setsid sleep 7777)\n", "killed")
@@ -139,9 +168,20 @@ def test_a_worker_that_is_killed_takes_its_build_along(workplace: Workplace) -> 
         worker.send_signal(signal.SIGKILL)
 
     assert below
-    wait_until(lambda: not any(map(is_there, below)), 20, "all that it had started has ended")
-    make(workplace.context(name="launchd-0123456789abcdef-2"), workplace.plan(SMALL, "after-killing"))
-    assert workplace.left() == []
+    return below
+
+
+def test_what_a_job_with_a_user_left_is_for_no_other_build(workplace: Workplace) -> None:
+    if workplace.mode != ISOLATED:
+        pytest.skip("of jobs with users of their own")
+    kill_in_mid_build(workplace)
+    left = workplace.storage / "0" / "storage" / "left"
+    left.touch()
+
+    # Of a queue whose jobs trust each other.
+    make(workplace.context(name="launchd-0123456789abcdef-2", user=None), workplace.plan(SMALL, "trusted"))
+
+    assert not left.exists()
 
 
 def has_begun(log: Path) -> bool:
@@ -243,8 +283,8 @@ def test_two_builds_at_a_time_do_not_share_a_place(workplace: Workplace) -> None
 
 
 def test_a_place_of_another_user_is_refused(workplace: Workplace) -> None:
-    if workplace.mode == OWN:
-        pytest.skip("the agent's own user stays the same")
+    if workplace.mode != NAMESPACE:
+        pytest.skip("of places that keep what is in them, and whose user can change")
     make(workplace.context(), workplace.plan(SMALL, "before"))
     first = workplace.numbers.last + 1
     moved = {"user_numbers": UserNumbers(first, first + NUMBERS_PER_BUILD - 1)}

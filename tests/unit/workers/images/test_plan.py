@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ipc.errors import InvalidSpec, PolicyRefused
+from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, SourceError
 from ipc.settings import ContainerRules, DockerConfig, PolicyRules
-from workers.context import JobContext
+from workers.context import JobContext, StopSignal
 from workers.images import ImagePlan
 from workers.images.build_area import open_build_area
 from workers.images.plan import plan_image
@@ -247,6 +247,28 @@ def test_links_out_of_the_project_are_left_out(make_plan: PlanMaker, tmp_path: P
 
     assert "src/main.py" in seen.files
     assert not any(b"s3cret" in content for content in seen.files.values())
+
+
+def test_a_project_that_is_too_deep_is_refused(make_plan: PlanMaker) -> None:
+    def deep(work: Path) -> None:
+        (work / "/".join("d" * 210)).mkdir(parents=True)
+
+    with pytest.raises(SourceError, match="directories more than 200 deep"):
+        make_plan(MAIN, prepare=deep)
+
+
+def test_what_is_no_file_is_left_out(make_plan: PlanMaker) -> None:
+    seen = make_plan(MAIN, prepare=lambda work: os.mkfifo(work / "pipe"))
+
+    assert sorted(seen.files) == ["Dockerfile.wandb", "src/main.py"]
+
+
+def test_a_stop_ends_the_copying(make_context: Callable[..., JobContext]) -> None:
+    context = make_context(spec={"resource": "local-container"}, docker=DOCKER)
+    context.interrupt(StopSignal("enough", 1.0))
+
+    with open_build_area(context) as area, pytest.raises(JobCancelled):
+        plan_image(Project(context.work), context, Names(), area)
 
 
 def test_the_cache_of_a_project_is_its_own(make_plan: PlanMaker) -> None:
