@@ -1,5 +1,6 @@
 """From source code to a running container without a daemon that builds: buildah, a registry, and none; and `noop`."""
 
+import base64
 import os
 import secrets
 import tempfile
@@ -14,7 +15,7 @@ from tests.process.test_image_builds import REQUIREMENTS, directory_of, ended, o
 from tests.support.engine import TestEngine
 from tests.support.packages import package_index, write_wheel
 from tests.support.python_image import import_python_image, without_settings_of_machine
-from tests.support.registries import Buildah, TestRegistry, require, running_registry
+from tests.support.registries import PASSWORD, USER, Buildah, TestRegistry, require, running_registry
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
 from workers.builders.buildah import ARCHIVE_FILE
@@ -49,8 +50,10 @@ def testbed(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Testb
 def configure(testbed: Testbed, registry: TestRegistry) -> Configure:
     """Writes the configuration: who builds, for which engine; with ``pushes``, images go to the registry."""
 
-    def write(engine: str, builder: str = "buildah", *, pushes: bool = True, **launchd: Any) -> None:
-        destination = {"destination": f"{registry.name}/team/images"} if pushes else {}
+    def write(
+        engine: str, builder: str = "buildah", *, pushes: bool = True, to: TestRegistry = registry, **launchd: Any
+    ) -> None:
+        destination = {"destination": f"{to.name}/team/images"} if pushes else {}
         first = 1_000_000 + NUMBERS_PER_BUILD * secrets.randbelow(15_000)
         numbers = {"user_numbers": f"{first}-{first + NUMBERS_PER_BUILD - 1}"} if os.geteuid() == 0 else {}
         ours = {
@@ -95,6 +98,27 @@ def test_code_is_built_pushed_and_run_and_the_second_launch_builds_nothing(
     assert len(set(registry.tags("team/images")) - set(before)) == 1
     assert (directory_of(testbed, first) / "build.log").exists()
     assert not (directory_of(testbed, second) / "build.log").exists()
+
+
+def test_the_registrys_password_opens_it_for_the_push_and_for_the_engine(
+    testbed: Testbed, configure: Configure, containers: TestEngine, tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text(PASSWORD)
+    password.chmod(0o600)
+    access = {"username": USER, "password_file": str(password)}
+    with running_registry(testbed.directory / "closed", password=True) as closed:
+        configure(containers.address, to=closed, registry=access)
+        uri = upload(testbed, tmp_path / "code", {"main.py": "print('behind a password')"})
+        testbed.start_agent()
+        item = push(testbed, uri=uri)
+        assert ended(testbed, item) == [("FINISHED", "")]
+        assert len(closed.tags("team/images")) == 1
+
+    assert output(testbed, item) == "behind a password\n"
+    in_a_header = base64.b64encode(f"{USER}:{PASSWORD}".encode())
+    files = [path for path in testbed.state_dir.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in files if in_a_header in path.read_bytes()] == []
 
 
 def test_without_a_registry_the_engine_gets_the_image_and_no_file_is_left(

@@ -159,6 +159,7 @@ class Bench:
         self._remove_files()
         self._files.mkdir(mode=0o700)
         self._files.chmod(PASSABLE)
+        self._require_mode_bits()
         self._put(_REGISTRIES_CONF, registries_conf(insecure))
         self._put(_NO_AUTH_FILE, auth_file(()))
         if (trusted := self._context.order.registry_access.ca_file) is not None:
@@ -172,6 +173,21 @@ class Bench:
             # A power cut may leave a storage that buildah does not understand any more.
             self._remove_all()
             self._make_directories()
+
+    def _require_mode_bits(self) -> None:
+        """Raise :class:`HostError` where a sandbox forbids what unpacking nearly any image takes."""
+        probe = self._files / "probe"
+        probe.touch()
+        try:
+            probe.chmod(0o4700)
+        except PermissionError as error:
+            raise HostError(
+                "This agent may make no file with a set-user-ID bit, and the images of all distributions hold some, so"
+                " buildah cannot unpack them.",
+                hint="The administrator sets RestrictSUIDSGID=no for launch-agent.service (systemctl edit).",
+            ) from error
+        finally:
+            probe.unlink()
 
     def _tidy(self) -> None:
         """Remove what the build leaves, however it ended; all of it where the next one is not to have it."""

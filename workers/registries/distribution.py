@@ -3,12 +3,14 @@
 Owns the requests, the ways to show credentials, and what is tried again. Every problem becomes a sentence.
 """
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
 
 import msgspec
@@ -37,6 +39,7 @@ LONGEST_PAUSE = 60.0
 
 _AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _REFUSED, _BROKEN = 400, 500
+_TLS_PORT = 443
 _LONGEST_ANSWER = 1 << 20
 _CLIENT = "launchd"
 _TRUST = "The administrator names its certificates in launchd.registry.ca_file."
@@ -49,10 +52,6 @@ class _TryAgain(Exception):
     def __init__(self, message: str, seconds: float = 0.0) -> None:
         super().__init__(message)
         self.seconds = seconds
-
-
-class _Unreached(_TryAgain):
-    """Nothing answered at an address."""
 
 
 class _Untrusted(Exception):
@@ -133,16 +132,24 @@ class Distribution:
     def _send(self, session: requests.Session, registry: str, path: str, authorization: str | None) -> _Answer:
         """Ask for the head of a document, over plain HTTP where nothing else is spoken and that is allowed."""
         headers = {"Accept": ", ".join(MANIFEST_TYPES)} | ({"Authorization": authorization} if authorization else {})
-        *others, last = (f"{scheme}://{api_host(registry)}{path}" for scheme in self._schemes(registry))
-        for address in others:
-            try:
-                return self._request(session, "HEAD", address, registry, headers=headers)
-            except (_Unreached, _Untrusted):
-                continue
-        return self._request(session, "HEAD", last, registry, headers=headers)
+        scheme = "http" if self._is_insecure(registry) and not self._speaks_tls(registry) else "https"
+        return self._request(session, "HEAD", f"{scheme}://{api_host(registry)}{path}", registry, headers=headers)
 
-    def _schemes(self, registry: str) -> tuple[str, ...]:
-        return ("https", "http") if self._is_insecure(registry) else ("https",)
+    def _speaks_tls(self, registry: str) -> bool:
+        """Return whether a registry that may be insecure speaks TLS all the same. Its certificate is not looked at."""
+        place = urlsplit(f"//{registry}")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        seconds = min(CONNECT_SECONDS, self._access.timeout_seconds)
+        try:
+            with (
+                socket.create_connection((place.hostname, place.port or _TLS_PORT), seconds) as plain,
+                context.wrap_socket(plain, server_hostname=place.hostname),
+            ):
+                return True
+        except OSError:
+            # The request itself says what else is wrong.
+            return False
 
     def _request(self, session: requests.Session, method: str, address: str, registry: str, **given: Any) -> _Answer:
         """Send one request; the answer is given where it is worth reading."""
@@ -160,7 +167,7 @@ class Distribution:
         except requests.exceptions.SSLError as error:
             raise _Untrusted(f"The registry {registry} cannot be trusted: {_reason(error)}.") from error
         except requests.RequestException as error:
-            raise _Unreached(f"The registry {registry} cannot be reached: {_reason(error)}.") from error
+            raise _TryAgain(f"The registry {registry} cannot be reached: {_reason(error)}.") from error
         if answer.status in _AGAIN or answer.status >= _BROKEN:
             raise _TryAgain(_complaint(registry, answer), _asked_pause(answer))
         return answer
