@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from ipc.work_order import WorkOrder
-from workers.docker.flags import LABEL_PREFIX
+from workers.docker.flag_actions import LABEL_PREFIX
 from workers.docker.request import Bind, ContainerRequest, Device
 from workers.runners import LaunchRequest
 
