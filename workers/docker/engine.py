@@ -4,9 +4,11 @@ Owns the connection, the translation of errors (by type or status code, never by
 engine's answers that are read. Decides nothing about a job.
 """
 
+import io
 import os
 import socket
 import struct
+import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
@@ -87,6 +89,7 @@ class HostSettings(msgspec.Struct, frozen=True, rename="pascal"):
     """``HostConfig`` of a container, as far as it is read; ``memory`` is in bytes, 0 for no limit."""
 
     memory: int = 0
+    storage_opt: dict[str, str] | None = None
 
 
 class Container(msgspec.Struct, frozen=True, rename="pascal"):
@@ -104,10 +107,22 @@ class Container(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Image(msgspec.Struct, frozen=True, rename="pascal"):
-    """An image of the engine; without ``repo_digests`` it was neither pulled nor pushed."""
+    """An image of the engine; without ``repo_digests`` it was neither pulled nor pushed. ``size`` is in bytes."""
 
     id: str
     repo_digests: list[str] | None = None
+    repo_tags: list[str] | None = None
+    size: int = 0
+
+
+class ListedContainer(msgspec.Struct, frozen=True, rename="pascal"):
+    """A container in the engine's list; ``image_id`` is that of its image, ``state`` one of Docker's words."""
+
+    id: str
+    image_id: str = msgspec.field(default="", name="ImageID")
+    state: str = ""
+    labels: dict[str, str] | None = None
+    size_rw: int = 0
 
 
 class Engine:
@@ -197,6 +212,46 @@ class Engine:
                 return None
             raise
 
+    def containers(self, label: str | None = None) -> list[ListedContainer]:
+        """Return all containers, or those with ``label``, given as ``NAME`` or ``NAME=VALUE``."""
+        filters = {} if label is None else {"label": label}
+        with self._answering():
+            return msgspec.convert(self._client().containers(all=True, filters=filters), list[ListedContainer])
+
+    def written_bytes(self, container: str) -> int:
+        """Return how much a container has written to its own file system, in bytes; 0 for one that is not there."""
+        with self._answering():
+            found = self._client().containers(all=True, size=True, filters={"id": container})
+            return sum(one.size_rw for one in msgspec.convert(found, list[ListedContainer]))
+
+    def make_directory(self, container: str, path: str, owner: tuple[int, int]) -> None:
+        """Make a directory at the top of a container's file system, which is its owner's alone."""
+        archive = _directory_archive(path.strip("/"), owner)
+        with self._answering():
+            self._client().put_archive(container, "/", archive)
+
+    def images(self) -> list[Image]:
+        """Return the images that the engine shows: without those that are mere steps of a build."""
+        with self._answering():
+            return msgspec.convert(self._client().images(), list[Image])
+
+    def remove_image(self, name: str) -> None:
+        """Remove a name of an image, and what no other name or container needs."""
+        with self._answering():
+            self._client().remove_image(name)
+
+    def prune_build_cache(self, unused_seconds: float) -> int:
+        """Remove what builds have left and none has used for so long; returns the bytes that this gave back."""
+        filters = {"until": f"{int(unused_seconds)}s"} if unused_seconds >= 1 else None
+        with self._answering():
+            done = self._client().prune_builds(filters=filters, all=True)
+            return int(done.get("SpaceReclaimed") or 0)
+
+    def data_directory(self) -> str:
+        """Return the path under which the engine keeps images and containers, on its own host."""
+        with self._answering():
+            return str(self._client().info().get("DockerRootDir") or "")
+
     def pull(self, reference: str, platform: str | None) -> Iterator[dict[str, Any]]:
         """Pull an image; yields the engine's events as they come, the last one with ``error`` where it fails."""
         with self._answering():
@@ -280,6 +335,15 @@ def _frames(pieces: Iterable[bytes]) -> Iterator[bytes]:
         rest = data[start:]
     if rest:
         raise OSError("the engine's answer ended in the middle")
+
+
+def _directory_archive(name: str, owner: tuple[int, int]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.mode, (entry.uid, entry.gid) = tarfile.DIRTYPE, 0o700, owner
+        archive.addfile(entry)
+    return made.getvalue()
 
 
 def _knock(path: str) -> None:

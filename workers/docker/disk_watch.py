@@ -1,0 +1,30 @@
+"""Tells when a container has written more than it may, where the storage driver of the engine does not hold it."""
+
+import time
+
+from workers.docker.engine import Container, Engine
+
+#: Between two looks, in seconds: the engine walks through all that was written.
+LOOK_SECONDS = 20.0
+
+
+class DiskWatch:
+    """The disk of one container, which may write ``limit`` bytes; ``None`` for no limit."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._next_look = 0.0
+
+    def overuse(self, engine: Engine, container: Container) -> str | None:
+        """Return how much the container has written, as a sentence, where that is more than it may; looks seldom."""
+        is_held = "size" in (container.host.storage_opt or {})
+        if self._limit is None or is_held or time.monotonic() < self._next_look:
+            return None
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        written = engine.written_bytes(container.id)
+        if written <= self._limit:
+            return None
+        return (
+            f"The job was ended because it had written {written >> 20} MiB to its container's file system, more than"
+            f" {self._limit >> 20} MiB (launchd.policy.containers.limits.disk)."
+        )
