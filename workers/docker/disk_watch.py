@@ -2,6 +2,7 @@
 
 import time
 
+from ipc.sizes import format_size
 from workers.docker.engine import Container, Engine
 
 #: Between two looks, in seconds: the engine walks through all that was written.
@@ -25,6 +26,6 @@ class DiskWatch:
         if written <= self._limit:
             return None
         return (
-            f"The job was ended because it had written {written >> 20} MiB to its container's file system, more than"
-            f" {self._limit >> 20} MiB (launchd.policy.containers.limits.disk)."
+            f"The job was ended because it had written {format_size(written)} to its container's file system, more than"
+            f" {format_size(self._limit)} (launchd.policy.containers.limits.disk)."
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ipc.settings import ContainerLimits
+from ipc.sizes import format_size
 from workers.docker.values import size
 
 _PLACE = "launchd.policy.containers.limits"
@@ -99,13 +100,11 @@ def with_disk(host: Mapping[str, Any], limit: int) -> dict[str, Any]:
 
 
 def _sentence(flag: str, asked: str, rule: str, limit: str) -> str:
-    how = "asks for no limit" if asked.startswith("-") or asked == "0" else f"{asked} is more"
-    than = ", and this host grants" if how.startswith("asks") else " than this host grants to a job:"
-    return f"{flag} {how}{than} {limit} ({_PLACE}.{rule} in launch-config.yaml)."
+    is_unlimited = asked == "0" or asked.startswith("-")
+    how = "asks for no limit, and" if is_unlimited else f"{asked} is not granted on this host:"
+    whose = "this host grants at most" if is_unlimited else "a job may have at most"
+    return f"{flag} {how} {whose} {limit} ({_PLACE}.{rule} in launch-config.yaml)."
 
 
 def _bytes(number: int) -> str:
-    """Return a number of bytes for people, in MiB where it is whole."""
-    return (
-        f"{number >> 20} MiB" if number >= 1 << 20 and not number % (1 << 20) else f"{number} bytes" if number else "0"
-    )
+    return format_size(number) if number > 0 else str(number)

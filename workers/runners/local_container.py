@@ -20,7 +20,7 @@ from ipc.states import JobState
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import WorkOrder
 from workers.context import JobContext
-from workers.docker import image_records, records
+from workers.docker import image_records, records, strays
 from workers.docker.container import NAME_LABEL
 from workers.docker.creation import create_container, discard
 from workers.docker.disk_watch import DiskWatch
@@ -281,6 +281,9 @@ class LocalContainerRunner(Runner):
             return
         if records.read_end(self._directory) is None:
             records.write_end(self._directory, self._end_of(container))
+        if self._is_start_forgotten():
+            # It may run without the engine's knowledge.
+            strays.end(container.id)
         # A container that the engine could not remove is `dead`, and needs force.
         self._asked(lambda: self._engine.remove(container.id, force=container.state.status == "dead"), gone=None)
 
