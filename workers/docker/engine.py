@@ -86,9 +86,10 @@ class ContainerConfig(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class HostSettings(msgspec.Struct, frozen=True, rename="pascal"):
-    """``HostConfig`` of a container, as far as it is read; ``memory`` is in bytes, 0 for no limit."""
+    """``HostConfig`` of a container, as far as it is read; sizes are in bytes, a ``memory`` of 0 is no limit."""
 
     memory: int = 0
+    shm_size: int = 0
     storage_opt: dict[str, str] | None = None
 
 
