@@ -6,10 +6,11 @@ engine's answers that are read. Decides nothing about a job.
 
 import io
 import os
+import re
 import socket
 import struct
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -39,6 +40,9 @@ ENDED = frozenset({"exited", "dead", "removing"})
 CONFLICT = 409
 NOT_FOUND = 404
 _BROKEN = 500
+
+#: What engines call a volume that nothing names.
+_NEW_VOLUME = re.compile(r"[0-9a-f]{64}")
 
 #: Before each piece of multiplexed output: a byte for the stream, three of nothing, and how many bytes follow.
 _FRAME = struct.Struct(">xxxxL")
@@ -93,6 +97,13 @@ class HostSettings(msgspec.Struct, frozen=True, rename="pascal"):
     storage_opt: dict[str, str] | None = None
 
 
+class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
+    """What is mounted in a container; ``name`` is that of a volume."""
+
+    type: str = ""
+    name: str = ""
+
+
 class Container(msgspec.Struct, frozen=True, rename="pascal"):
     """A container as the engine describes it."""
 
@@ -100,11 +111,18 @@ class Container(msgspec.Struct, frozen=True, rename="pascal"):
     state: ContainerState = ContainerState()
     config: ContainerConfig = ContainerConfig()
     host: HostSettings = msgspec.field(default=HostSettings(), name="HostConfig")
+    mounts: tuple[MountPoint, ...] | None = None
 
     @property
     def labels(self) -> dict[str, str]:
         """Its labels."""
         return self.config.labels or {}
+
+    @property
+    def own_volumes(self) -> frozenset[str]:
+        """The volumes that were made for it, and go with it."""
+        names = (mount.name for mount in self.mounts or () if mount.type == "volume")
+        return frozenset(name for name in names if _NEW_VOLUME.fullmatch(name))
 
 
 class Image(msgspec.Struct, frozen=True, rename="pascal"):
@@ -224,6 +242,17 @@ class Engine:
         with self._answering():
             found = self._client().containers(all=True, size=True, filters={"id": container})
             return sum(one.size_rw for one in msgspec.convert(found, list[ListedContainer]))
+
+    def volume_bytes(self, names: Collection[str]) -> int:
+        """Return how much volumes hold, in bytes; those that the engine does not know the size of count for nothing."""
+        with self._answering():
+            client = self._client()
+            answer = client.get(f"{client.base_url}/v{client.api_version}/system/df", params={"type": "volume"})
+            if not answer.ok:
+                raise EngineError(answer.status_code, answer.text.strip())
+            volumes = answer.json().get("Volumes") or ()
+            sizes = {one["Name"]: int((one.get("UsageData") or {}).get("Size") or 0) for one in volumes}
+            return sum(max(0, sizes.get(name, 0)) for name in names)
 
     def make_directory(self, container: str, path: str, owner: tuple[int, int]) -> None:
         """Make a directory at the top of a container's file system, which is its owner's alone."""

@@ -167,6 +167,16 @@ def test_a_job_that_writes_too_much_is_ended_and_told(make_job: JobMaker, monkey
     assert "more than 20 MiB (launchd.policy.containers.limits.disk)" in (message or "") or "No space" in text
 
 
+def test_what_is_written_to_a_volume_of_its_own_counts(make_job: JobMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_watch, "LOOK_SECONDS", 0.2)
+    rules = ContainerRules(limits=ContainerLimits(disk=20 * MIB))
+
+    state, _, message = run(make_job("dd if=/dev/zero of=/new/x bs=1M count=60; sleep 60", rules, volume="/new"))
+
+    assert state is JobState.FAILED
+    assert "had written 6" in (message or "")
+
+
 def test_the_next_worker_knows_why_a_job_was_ended(make_job: JobMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_watch, "LOOK_SECONDS", 0.0)
     rules = ContainerRules(limits=ContainerLimits(disk=20 * MIB))
