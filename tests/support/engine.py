@@ -167,13 +167,17 @@ def running_engine() -> Iterator[TestEngine]:
         if REQUIRED:
             pytest.fail(_MISSING)
         pytest.skip(_MISSING)
-    with _own_engine() as engine:
-        yield engine
+    directory = Path(tempfile.mkdtemp(prefix="launchd-engine-"))
+    try:
+        with own_engine(directory) as engine:
+            yield engine
+    finally:
+        shutil.rmtree(directory)
 
 
 @contextmanager
-def _own_engine() -> Iterator[TestEngine]:
-    directory = Path(tempfile.mkdtemp(prefix="launchd-engine-"))
+def own_engine(directory: Path) -> Iterator[TestEngine]:
+    """A further engine, with all that is its own below ``directory``, which only root may start."""
     with _bridge() as bridge:
         address = f"unix://{directory}/docker.sock"
         engine = TestEngine(address, _command(directory, address, bridge), directory / "log")
@@ -184,8 +188,7 @@ def _own_engine() -> Iterator[TestEngine]:
             engine.remove_containers()
         finally:
             engine.stop()
-            _unmount_below(directory)
-            shutil.rmtree(directory)
+            unmount_below(directory)
 
 
 def _command(directory: Path, address: str, bridge: str) -> list[str]:
@@ -217,7 +220,7 @@ def _bridge() -> Iterator[str]:
         subprocess.run(["ip", "link", "delete", name], check=True)
 
 
-def _unmount_below(directory: Path) -> None:
+def unmount_below(directory: Path) -> None:
     """Undo what an engine that was killed left mounted."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [line.split(" ")[4] for line in lines]
