@@ -1,7 +1,7 @@
 """Orphans: containers of this agent that none of its jobs has, and processes of such that the engine does not know of.
 
 Owns the judgement, which is pure, and the order of the looks: first what exists, then the journal. A name is on disk
-before anything can exist under it, so that what was found and is not in the journal is nobody's.
+before anything can exist under it, so that what was found and is not in the journal has no job.
 """
 
 from collections.abc import Callable

@@ -103,8 +103,12 @@ class TestEngine:
     def containers(self) -> dict[str, dict[str, Any]]:
         """Return all its containers of agents, by name."""
         with self.client() as client:
-            found = client.containers(all=True, filters={"label": "launchd.name"})
-            return {one["Labels"]["launchd.name"]: client.inspect_container(one["Id"]) for one in found}
+            seen = {}
+            for one in client.containers(all=True, filters={"label": "launchd.name"}):
+                # One that is being removed may be gone by now.
+                with suppress(docker.errors.NotFound):
+                    seen[one["Labels"]["launchd.name"]] = client.inspect_container(one["Id"])
+            return seen
 
     def remove_containers(self) -> None:
         """Remove all its containers of agents, whatever they do."""

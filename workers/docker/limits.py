@@ -62,8 +62,9 @@ def _disk(host: Mapping[str, Any]) -> int | None:
 def _processors(host: Mapping[str, Any]) -> float:
     """Return how many processors are asked for, 0 where nothing is said."""
     quota: int = host.get("CpuQuota", 0)
-    by_quota = quota / host.get("CpuPeriod", _DEFAULT_PERIOD) if quota > 0 and host.get("CpuPeriod", 1) > 0 else 0.0
-    return max(host.get("NanoCpus", 0) / _BILLION, by_quota)
+    period: int = host.get("CpuPeriod") or _DEFAULT_PERIOD
+    nano: int = host.get("NanoCpus", 0)
+    return max(nano / _BILLION, quota / period if quota > 0 else 0.0)
 
 
 def _is_over(asked: int | None, limit: int) -> bool:

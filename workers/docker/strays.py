@@ -23,7 +23,8 @@ def processes_of(containers: Collection[str]) -> dict[str, tuple[int, ...]]:
     found: dict[str, list[int]] = {}
     for pid in _all_pids():
         container = next((one for one in _containers_of(pid) if one in containers), None)
-        if container is not None:
+        # What has ended and was not waited for stays in its group.
+        if container is not None and key_of(pid) is not None:
             found.setdefault(container, []).append(pid)
     return {container: tuple(pids) for container, pids in found.items()}
 
