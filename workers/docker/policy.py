@@ -36,7 +36,7 @@ _READ_WRITE, _READ_ONLY = ":rw", ":ro"
 _HOST_NETWORK, _CONTAINER_NETWORK = "host", "container:"
 _EVERY_CAPABILITY = "ALL"
 _USUAL_PERMISSIONS = "rwm"
-#: A job that is granted this flag, whatever its value, is root on the host.
+#: A job that is granted this flag for any value is root on the host.
 _ROOT_FLAG = "privileged"
 
 

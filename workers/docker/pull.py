@@ -110,7 +110,7 @@ def bring(engine: Engine, image: ImageName, request: ContainerRequest, context: 
 
 
 def _is_settled(image: ImageName, present: Image, wanted: str | None) -> bool:
-    """Return whether the image that the engine has is the one to run, whatever its registry has."""
+    """Return whether the image that the engine has is the one to run, without a look at its registry."""
     # An image without a digest of a repository was made here: there is nowhere to pull it from.
     return (wanted or ALWAYS) != ALWAYS or image.is_pinned or not present.repo_digests
 
