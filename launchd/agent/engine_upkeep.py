@@ -5,11 +5,13 @@ logs. A failure is logged, and costs no more than the round. Main thread only, b
 """
 
 import logging
+import math
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -33,6 +35,9 @@ from launchd.agent.journal import JournalError
 from launchd.agent.journal_reader import active_jobs
 from launchd.agent.orphans import Orphans, find_orphans
 from launchd.config.model import LaunchdConfig, PolicyConfig
+
+#: From the agent's start to the first round, in seconds: jobs come first.
+FIRST_ROUND_SECONDS = 2.0
 
 #: How long a task may take, in seconds: an engine removes one image after the other.
 TASK_SECONDS = 900.0
@@ -113,26 +118,20 @@ class EngineUpkeep:
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._thread: threading.Thread | None = None
-        self._started_at: float | None = None
+        self._next_round = time.monotonic() + FIRST_ROUND_SECONDS
         self._problem: str | None = None
 
     def look(self, config: LaunchdConfig) -> None:
         """Start a round, if one is due and jobs may be containers at all."""
-        if _grants_containers(config.policy) and self._is_due(config.docker.cleanup.interval_seconds):
-            self._started_at = time.monotonic()
-            self._thread = threading.Thread(target=self._work, args=(config.docker,), name="engine", daemon=True)
-            try:
-                self._thread.start()
-            except RuntimeError:
-                # Python's word for a thread that the kernel refused; the next round may have it.
-                self._thread = None
-
-    def _is_due(self, interval: float) -> bool:
-        if self._thread is not None and self._thread.is_alive():
-            return False
-        if self._started_at is None:
-            return True
-        return interval > 0 and time.monotonic() - self._started_at >= interval
+        is_running = self._thread is not None and self._thread.is_alive()
+        if is_running or time.monotonic() < self._next_round or not _grants_containers(config.policy):
+            return
+        interval = config.docker.cleanup.interval_seconds
+        self._next_round = time.monotonic() + interval if interval > 0 else math.inf
+        self._thread = threading.Thread(target=self._work, args=(config.docker,), name="engine", daemon=True)
+        # Python's word for a thread that the kernel refused; the next round may have it.
+        with suppress(RuntimeError):
+            self._thread.start()
 
     def _work(self, docker: DockerConfig) -> None:
         try:
