@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 
 @contextmanager
-def testbed_at(tmp_path: Path, account: Account, engine: TestEngine, **launchd: Any) -> Iterator[Testbed]:
+def opened_testbed(tmp_path: Path, account: Account, engine: TestEngine, **launchd: Any) -> Iterator[Testbed]:
     settings: Mapping[str, Any] = {
         "docker": {"host": engine.address},
         "policy": {"resources": ["local-container"]},
@@ -47,7 +47,7 @@ def fill(disk: Path) -> Path:
 
 
 def test_a_full_disk_of_the_agent_costs_output_and_no_job(tmp_path: Path, account: Account, engine: TestEngine) -> None:
-    with small_disk(tmp_path / "state", 12) as disk, testbed_at(tmp_path, account, engine) as testbed:
+    with small_disk(tmp_path / "state", 12) as disk, opened_testbed(tmp_path, account, engine) as testbed:
         testbed.start_agent()
         item = push(testbed, "echo begun; sleep 6; head -c 3000000 /dev/zero; exit 4")
         wait_until(lambda: testbed.phase(item) == "running", 30, "the job runs")
@@ -71,7 +71,7 @@ def test_a_full_disk_of_the_engine_is_an_error_of_the_jobs_that_need_it(tmp_path
     with (
         small_disk(tmp_path / "disk", 160) as disk,
         own_engine(disk) as engine,
-        testbed_at(tmp_path, account, engine) as testbed,
+        opened_testbed(tmp_path, account, engine) as testbed,
     ):
         testbed.start_agent()
         other = push(testbed, "sleep 12; exit 3")

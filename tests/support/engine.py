@@ -122,8 +122,11 @@ class TestEngine:
         with self.client() as client:
             repository, _, tag = BASE_IMAGE.rpartition(":")
             client.import_image_from_data(
-                _base_archive(), repository=repository, tag=tag, changes=["ENV PATH=/bin FROM_IMAGE=1"]
+                _base_archive(), repository=repository, tag=tag, changes=["ENV PATH=/bin", "ENV FROM_IMAGE=1"]
             )
+            if not client.images(BASE_IMAGE):
+                # Podman of some versions imports without the tag.
+                client.tag(f"{repository}:latest", repository, tag)
             for name, line in (
                 (QUIT_IMAGE, "STOPSIGNAL SIGQUIT"),
                 (SAYING_IMAGE, 'ENTRYPOINT ["echo", "entry"]\nCMD ["command"]'),

@@ -62,7 +62,8 @@ def _create(engine: Engine, name: str, config: dict[str, Any], platform: str | N
         try:
             engine.create(name, config | {"HostConfig": settings}, platform)
         except EngineError as error:
-            if error.status == CONFLICT:
+            # Podman says by no status of its own that the name is taken.
+            if error.status == CONFLICT or engine.inspect(name) is not None:
                 return
             if number == len(tried):
                 raise SubmitError(f"The container engine refused the job's container: {error.explanation}.") from error
