@@ -25,9 +25,11 @@ def opened_testbed(tmp_path: Path, account: Account, engine: TestEngine, **launc
         "supervision": QUICK,
         **launchd,
     }
-    with make_testbed(tmp_path, account, max_jobs=4, launchd=settings) as opened:
-        yield opened
-    engine.remove_containers()
+    try:
+        with make_testbed(tmp_path, account, max_jobs=4, launchd=settings) as opened:
+            yield opened
+    finally:
+        engine.remove_containers()
 
 
 def push(testbed: Testbed, script: str) -> str:
