@@ -50,21 +50,26 @@ def fill(disk: Path) -> Path:
 
 def test_a_full_disk_of_the_agent_costs_output_and_no_job(tmp_path: Path, account: Account, engine: TestEngine) -> None:
     with small_disk(tmp_path / "state", 12) as disk, opened_testbed(tmp_path, account, engine) as testbed:
-        testbed.start_agent()
+        agent = testbed.start_agent()
         item = push(testbed, "echo begun; sleep 6; head -c 3000000 /dev/zero; exit 4")
         wait_until(lambda: testbed.phase(item) == "running", 30, "the job runs")
         filler = fill(disk)
+        wait_until(lambda: not _running(engine), 40, "the container has ended")
+
+        filler.unlink()
 
         [over] = testbed.wait_over([item], 40)
-
         assert (over.state, "exit code 4" in (over.message or "")) == ("FAILED", True)
-        filler.unlink()
         assert testbed.wait_over([push(testbed, "echo next")], 40)[0].state == "FINISHED"
-        # What could not be noted at the end is an orphan, and goes at the next look or start.
-        testbed.agent.terminate() if testbed.agent else None
+        # What could not be noted at its end is an orphan, and goes at the next start.
+        agent.terminate()
         testbed.start_agent()
         wait_until(lambda: engine.containers() == {}, 30, "no container is left")
         testbed.close()
+
+
+def _running(engine: TestEngine) -> list[str]:
+    return [name for name, seen in engine.containers().items() if seen["State"]["Running"]]
 
 
 @pytest.mark.long
