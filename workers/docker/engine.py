@@ -5,6 +5,7 @@ engine's answers that are read. Decides nothing about a job.
 """
 
 import io
+import netrc  # noqa: F401 - loaded by requests with the first request, where each worker would have it by itself
 import os
 import re
 import socket
