@@ -18,7 +18,7 @@ from tests.support.engine import BASE_IMAGE, TestEngine, running_engine
 from tests.support.testbed import Testbed, make_testbed
 from tests.support.waiting import wait_until
 
-STARTS, STOPS, LINES = 100, 20, 200
+STARTS, STOPS, LINES = 50, 10, 200
 
 #: What a job that ignores its stop has left, in seconds.
 GRACE_SECONDS = 1.0
