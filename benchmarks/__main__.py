@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import adoption, heavy_reads, latency, resources, throughput
+from benchmarks import adoption, containers, heavy_reads, latency, resources, throughput
 from benchmarks.table import Figure, print_table
 
 BENCHMARKS: dict[str, Callable[[Path, int], list[Figure]]] = {
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], list[Figure]]] = {
     "adoption": adoption.measure,
     "cpu": resources.measure_cpu,
     "memory": resources.measure_memory,
+    "containers": containers.measure,
     "reads": heavy_reads.measure,
 }
 

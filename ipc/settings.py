@@ -86,6 +86,20 @@ class UserNumbers(msgspec.Struct, frozen=True):
         return range(self.first, self.last + 1)
 
 
+class EngineCleanupConfig(msgspec.Struct, frozen=True):
+    """``launchd.docker.cleanup``: what the agent removes from the container engine of this host, and when.
+
+    Images and build cache go once more than ``above_percent`` of the engine's disk is in use, until no more than
+    ``below_percent`` is; what was used within ``keep_seconds`` stays. The agent looks every ``interval_seconds``; 0 is
+    never, and at the agent's start its orphaned containers alone are removed then.
+    """
+
+    above_percent: float = 90.0
+    below_percent: float = 80.0
+    keep_seconds: float = 3600.0
+    interval_seconds: float = 300.0
+
+
 class DockerConfig(msgspec.Struct, frozen=True):
     """``launchd.docker``: the container engine of this host.
 
@@ -104,6 +118,7 @@ class DockerConfig(msgspec.Struct, frozen=True):
     base_image: str = "python:{version}-bookworm"
     build_no_progress_seconds: float = 1800.0
     build_network: str | None = None
+    cleanup: EngineCleanupConfig = EngineCleanupConfig()
 
 
 class BuilderConfig(msgspec.Struct, frozen=True):
@@ -170,6 +185,21 @@ class BuildahConfig(msgspec.Struct, frozen=True):
     timeout_seconds: float = 3600.0
 
 
+class ContainerLimits(msgspec.Struct, frozen=True):
+    """``launchd.policy.containers.limits``: what a container may use at most, and does where its job asks for no less.
+
+    ``None`` is no limit. ``memory`` in bytes, swap included; ``processors`` as a number of processors' time;
+    ``processes`` with threads; ``shared_memory`` in bytes, the size of ``/dev/shm``; ``disk`` in bytes, what is written
+    to the container's own file system.
+    """
+
+    memory: int | None = None
+    processors: float | None = None
+    processes: int | None = None
+    shared_memory: int | None = None
+    disk: int | None = None
+
+
 class ContainerRules(msgspec.Struct, frozen=True):
     """``launchd.policy.containers`` for one queue: what a job's container may have of this host.
 
@@ -178,7 +208,9 @@ class ContainerRules(msgspec.Struct, frozen=True):
     stands for a text without slashes, with what may be done (``:rwm`` by default). ``networks`` are patterns, but
     ``host`` and ``container:NAME`` stand for themselves alone. ``host_variables`` are names of variables of the agent
     that jobs may have, ``env_files`` paths of files with variables, each with all below it. ``flags`` are names of
-    other flags of `docker run`, or ``NAME=PATTERN`` for some of their values.
+    other flags of `docker run`, or ``NAME=PATTERN`` for some of their values. ``user`` is whom containers run as whose
+    jobs name none, as the flag `user` has it. With ``no_new_privileges`` no program in a container gets more rights
+    than it was started with. ``limits`` is what a container may use.
     """
 
     images: tuple[str, ...] = ("*",)
@@ -191,6 +223,9 @@ class ContainerRules(msgspec.Struct, frozen=True):
     host_variables: tuple[str, ...] = ()
     env_files: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    user: str | None = None
+    no_new_privileges: bool = False
+    limits: ContainerLimits = ContainerLimits()
 
 
 class PolicyRules(msgspec.Struct, frozen=True):

@@ -43,6 +43,11 @@ ORDER BY over, {order} DESC LIMIT 1
 """
 _ORDER_BY_LAYOUT = {1: "CASE WHEN json_valid(record) THEN json_extract(record, '$.claimed_at') END", LAYOUT: "number"}
 
+_ENDED_IDS = """
+SELECT json_extract(record, '$.handle.data.id') FROM jobs
+WHERE over = 1 AND CASE WHEN json_valid(record) THEN json_extract(record, '$.handle.runner') = ? END
+"""
+
 _ADD_DELIVERY = "INSERT INTO outbox (id, item_id, agent_id, kind, body, created_at) VALUES (?, ?, ?, ?, ?, ?)"
 _DELIVERIES = "SELECT id, item_id, agent_id, kind, body, created_at FROM outbox WHERE refused_at IS NULL ORDER BY id"
 _REFUSED_DELIVERIES = """
@@ -440,6 +445,22 @@ def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:
         return row and _record_decoder.decode(row[0])
     except msgspec.DecodeError:
         return None
+
+
+def active_records(db: sqlite3.Connection) -> list[JobRecord]:
+    """Return the jobs that are not over from an open journal, without records that cannot be read; raises likewise."""
+    layout_of(db)
+    found = []
+    for (record,) in db.execute("SELECT record FROM jobs WHERE over = 0"):
+        with contextlib.suppress(msgspec.DecodeError, TypeError):
+            found.append(_record_decoder.decode(record))
+    return found
+
+
+def ended_ids(db: sqlite3.Connection, runner: str) -> list[str]:
+    """Return the ids in the handles of ``runner`` of jobs that are over, from an open journal; raises likewise."""
+    layout_of(db)
+    return [word for (word,) in db.execute(_ENDED_IDS, (runner,)) if isinstance(word, str)]
 
 
 def _lock_beside(path: Path) -> int:

@@ -4,15 +4,19 @@ Reads only, for the agent may live and hang, or come back at any time. Judges no
 """
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from ipc import job_files
 from ipc.states import JobState
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import JOURNAL_FILE, JournalError, find_job
+from launchd.agent.journal import JOURNAL_FILE, JournalError, active_records, ended_ids, find_job
 from launchd.agent.journal_schema import NewerLayout
+
+T = TypeVar("T")
 
 
 def read_job(state_dir: Path, word: str) -> JobRecord | None:
@@ -23,10 +27,25 @@ def read_job(state_dir: Path, word: str) -> JobRecord | None:
         JournalError: it cannot be read; the message says why and what to do.
     """
     path = state_dir / JOURNAL_FILE
+    with _opened(path) as db:
+        return find_job(db, word)
+
+
+def _read(state_dir: Path, read: Callable[[sqlite3.Connection], list[T]]) -> list[T]:
+    try:
+        with _opened(state_dir / JOURNAL_FILE) as db:
+            return read(db)
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a journal to be read; raises as :func:`read_job` does."""
     try:
         path.open("rb").close()
         with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as db:
-            return find_job(db, word)
+            yield db
     except NewerLayout:
         raise JournalError(f"The journal {path} was written by a newer launchd; use that one's command.") from None
     except PermissionError:
@@ -35,6 +54,20 @@ def read_job(state_dir: Path, word: str) -> JobRecord | None:
         raise
     except (OSError, sqlite3.Error) as error:
         raise JournalError(f"The journal {path} cannot be read: {error}.") from error
+
+
+def active_jobs(state_dir: Path) -> list[JobRecord]:
+    """Return the jobs that are not over; none where no agent ever ran. Raises :class:`JournalError`."""
+    return _read(state_dir, active_records)
+
+
+def ended_workloads(state_dir: Path, runner: str) -> list[str]:
+    """Return the ids in the handles of ``runner`` of jobs that are over, as far as they are kept.
+
+    Raises:
+        JournalError: the journal cannot be read; the message says why and what to do.
+    """
+    return _read(state_dir, lambda db: ended_ids(db, runner))
 
 
 def phase(job: JobRecord, directory: Path) -> JobState:

@@ -28,6 +28,7 @@ from launchd.agent.cleanup import Cleanup, OldJob
 from launchd.agent.control.client import ControlError
 from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.control.server import ControlServer
+from launchd.agent.engine_upkeep import EngineUpkeep
 from launchd.agent.events import (
     Acknowledged,
     Claimed,
@@ -186,6 +187,7 @@ class Supervisor:
             JobUsers(lambda: taken_numbers(self._journal, state_dir)),
         )
         self._cleanup = Cleanup(state_dir, lambda numbers: events.put(UsersFree(numbers)))
+        self._engine_upkeep = EngineUpkeep(state_dir)
         self._session = QueueServerSession(server, events, (api_key,))
         self._registration = AgentRegistration(
             self._session, self._controller, self._journal, self._table, self._outbox
@@ -319,6 +321,8 @@ class Supervisor:
             self._cleaned_at = now
             with self._barrier.around("cleanup"):
                 self._clean_up()
+        with self._barrier.around("container engine"):
+            self._engine_upkeep.look(self._config.launchd)
         with self._barrier.around("status line"):
             self._notifier.status(status_line(self.state(), self._table, self._context))
         # A client that hangs is as bad as a loop that does. A server that is away for longer than this

@@ -24,6 +24,7 @@ COMMANDS = {
         "Detach the agent: it ends, its jobs run on and the next agent adopts them.",
     ),
     "reload": ("launchd.cli.agent_commands:reload", "Make the agent read its configuration again."),
+    "clean": ("launchd.cli.clean:clean", "Remove what no job needs from this host's container engine."),
     "agents": ("launchd.cli.agents:agents", "List the agents of the queue server."),
     "login": ("launchd.cli.login:login", "Store an API key for a server, where W&B's clients find it too."),
     "whoami": ("launchd.cli.login:whoami", "Show the owner of the API key, and the server."),

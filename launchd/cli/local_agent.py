@@ -1,9 +1,11 @@
 """The agent of this host: its directories, and requests to its control socket."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ipc.settings import DockerConfig
 from launchd.agent.control.client import ControlError, NoAnswer, ask
 from launchd.config import SYSTEM_STATE_DIR, ConfigError, Flags, default_runtime_dir, default_state_dir, load
 from launchd.local.instance import InstanceNotRunning, LocalInstance, default_directory, running_instance
@@ -46,6 +48,11 @@ def agent_locations(config_path: str | None, state_dir: Path | None) -> list[Age
 def _configured(config_path: str | None) -> AgentLocation:
     config = load(config_path, os.environ, _ANY_QUEUE).config.launchd
     return AgentLocation(Path(config.runtime_dir), Path(config.state_dir))
+
+
+def engine_settings(config_path: str | None, environ: Mapping[str, str]) -> DockerConfig:
+    """Return what the configuration says of this host's container engine. Raises `ConfigError`."""
+    return load(config_path, environ, _ANY_QUEUE).config.launchd.docker
 
 
 def ask_agent(directory: Path, **request: Any) -> dict[str, Any]:

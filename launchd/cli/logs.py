@@ -20,7 +20,8 @@ from launchd.cli.local_jobs import LocalJob, fetch_job, find_local_job
 from launchd.cli.options import agent_options
 from launchd.cli.terminal import echo
 
-POLL_SECONDS = 0.2
+#: Between two looks at the files, in seconds, and how many looks there are between two questions to the agent.
+READ_SECONDS, READS_PER_QUESTION = 0.05, 4
 
 EXAMPLES = """\b
 Examples:
@@ -55,7 +56,9 @@ def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_d
 
 def _follow(copy: Callable[[], int], job: LocalJob) -> None:
     while not job.has_ended:
-        time.sleep(POLL_SECONDS)
+        for _ in range(READS_PER_QUESTION):
+            time.sleep(READ_SECONDS)
+            copy()
         # Fetched before the last read, so that all output up to the job's end is copied.
         before, job = job, fetch_job(job.location, job.item_id)
         if before.no_answer is None:

@@ -12,8 +12,10 @@ import msgspec
 from ipc.settings import (
     BuildahConfig,
     BuilderConfig,
+    ContainerLimits,
     ContainerRules,
     DockerConfig,
+    EngineCleanupConfig,
     JobLimits,
     JobsConfig,
     PolicyRules,
@@ -27,6 +29,7 @@ from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
 from launchd.config.model import EnvironmentConfig, PolicyConfig
+from launchd.config.presets import PRESETS
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -137,6 +140,13 @@ BUILDAH: Table = {
     "timeout_seconds": validators.positive_seconds,
 }
 
+CLEANUP: Table = {
+    "above_percent": validators.percent,
+    "below_percent": validators.percent,
+    "keep_seconds": validators.seconds_or_zero,
+    "interval_seconds": validators.seconds_or_zero,
+}
+
 CONTAINERS: Table = {
     "images": validators.names,
     "mounts": validators.granted_paths("ro", "rw"),
@@ -148,9 +158,20 @@ CONTAINERS: Table = {
     "host_variables": validators.names,
     "env_files": validators.granted_paths(),
     "flags": validators.names,
+    "user": validators.container_user,
+    "no_new_privileges": validators.boolean,
+}
+
+CONTAINER_LIMITS: Table = {
+    "memory": validators.size,
+    "processors": validators.processors,
+    "processes": validators.at_least(1),
+    "shared_memory": validators.size,
+    "disk": validators.size,
 }
 
 POLICY: Table = {
+    "preset": validators.choice(*PRESETS),
     "resources": validators.names,
     "run_as_user": validators.user,
     "run_as_users": validators.user_numbers,
@@ -282,12 +303,22 @@ def _by_name(queues: Any) -> dict[str, Any]:
 def _rules(
     diagnostics: Diagnostics, prefix: str, section: Any, common: PolicyRules, sections: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the rules of `section` by field name; those for containers complete, with what is `common` left in."""
+    """Return the rules of `section` by field name: its preset's, and in their place its own.
+
+    Those for containers are complete; what neither names is as `common`.
+    """
+    own = fill(diagnostics, prefix, section, POLICY, sections)
+    preset = PRESETS.get(own.pop("preset", ""), {})
     given = section.get("containers") if isinstance(section, dict) else None
-    containers = msgspec.structs.asdict(common.containers) | fill(
-        diagnostics, f"{prefix}containers.", given, CONTAINERS
-    )
-    return fill(diagnostics, prefix, section, POLICY, sections) | {"containers": ContainerRules(**containers)}
+    base = preset.get("containers", common.containers)
+    return {**preset, **own, "containers": _containers(diagnostics, f"{prefix}containers.", given, base)}
+
+
+def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: ContainerRules) -> ContainerRules:
+    given = section.get("limits") if isinstance(section, dict) else None
+    limits = msgspec.structs.asdict(base.limits) | fill(diagnostics, f"{prefix}limits.", given, CONTAINER_LIMITS)
+    own = fill(diagnostics, prefix, section, CONTAINERS, sections=("limits",))
+    return ContainerRules(**{**msgspec.structs.asdict(base), **own, "limits": ContainerLimits(**limits)})
 
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
@@ -305,7 +336,17 @@ def venv(diagnostics: Diagnostics, section: Any) -> VenvConfig:
 
 def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
     """Read `launchd.docker`."""
-    return DockerConfig(**fill(diagnostics, "launchd.docker.", section, DOCKER))
+    values = fill(diagnostics, "launchd.docker.", section, DOCKER, sections=("cleanup",))
+    given = section.get("cleanup") if isinstance(section, dict) else None
+    return DockerConfig(**values, cleanup=_cleanup(diagnostics, given))
+
+
+def _cleanup(diagnostics: Diagnostics, section: Any) -> EngineCleanupConfig:
+    read = EngineCleanupConfig(**fill(diagnostics, "launchd.docker.cleanup.", section, CLEANUP))
+    if read.below_percent > read.above_percent:
+        why = f"must not be more than above_percent ({read.above_percent:g})"
+        diagnostics.refuse("launchd.docker.cleanup.below_percent", read.below_percent, why)
+    return read
 
 
 def registry_access(diagnostics: Diagnostics, section: Any) -> RegistryAccess:

@@ -24,6 +24,7 @@ MAX_USER_NUMBERS = 10_000
 MAX_SECONDS = 10 * 365 * 86400.0
 _DIGITS = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _RANGE = re.compile(r"(\d{1,10})\s*-\s*(\d{1,10})")
+_CONTAINER_USER = re.compile(r"[\w][\w.-]*(:[\w][\w.-]*)?", re.ASCII)
 _RESERVED_NUMBERS = (65534, 65535)
 _BUCKET = re.compile(r"(s3|gs)://[^/\s]+(/\S*)?")
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/\s]+(/\S*)?")
@@ -103,6 +104,13 @@ def processors(value: Any) -> float:
     """Return a number of processors, which may be a fraction."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_COUNT:
         raise ValueError("must be a number of processors above 0, such as 2 or 0.5")
+    return float(value)
+
+
+def percent(value: Any) -> float:
+    """Return a number between 0 and 100."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise ValueError("must be a number between 0 and 100")
     return float(value)
 
 
@@ -216,6 +224,15 @@ def engine_address(value: Any) -> str:
     if scheme not in ("unix", "tcp", "http", "https") or not rest or (scheme == "unix" and not rest.startswith("/")):
         raise ValueError("must be an address such as unix:///run/docker.sock")
     return address
+
+
+def container_user(value: Any) -> str:
+    """Return the user of a container as `docker run` has it, by names or numbers of the image; a number may be bare."""
+    given = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    name = text(given)
+    if not _CONTAINER_USER.fullmatch(name):
+        raise ValueError("must be USER or USER:GROUP, as names or numbers")
+    return name
 
 
 def user(value: Any) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from ipc.errors import InvalidSpec, JobError, PolicyRefused
 from ipc.settings import ContainerRules
+from launchd.config.presets import PRESETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.engine import BASE_IMAGE, TestEngine
 from workers.docker import host_paths, policy
@@ -103,6 +104,38 @@ def test_what_is_granted_opens_nothing_else(args: dict[str, Any], tmp_path: Path
     )  # fmt: skip
 
     assert _refused(args, rules)
+
+
+#: What colleagues share: volumes with names, and ports.
+SHARED_BY_A_TEAM = ({"volume": "other:/data"}, {"publish": "22:22"})
+
+
+@pytest.mark.parametrize("preset", ["public", "team"])
+@pytest.mark.parametrize("args", [args for args in ROOT_BY_ANOTHER_NAME if args not in SHARED_BY_A_TEAM], ids=str)
+def test_no_preset_but_the_one_for_it_makes_a_job_root(args: dict[str, Any], preset: str) -> None:
+    assert _refused(args, PRESETS[preset]["containers"])
+
+
+@pytest.mark.parametrize("preset", ["public", "team", "trusted"])
+@pytest.mark.parametrize("source", ["", "/jobs", "/keys", "/journal.sqlite", "/..", "/../.."])
+def test_no_preset_gives_out_the_agents_own_files(tmp_path: Path, preset: str, source: str) -> None:
+    state_dir = tmp_path / "agent" / "state"
+    for name in ("jobs", "keys"):
+        (state_dir / name).mkdir(parents=True)
+    (state_dir / "journal.sqlite").touch()
+    facts = policy.Facts(agent_directories=(str(state_dir),))
+    path = os.path.normpath(f"{state_dir}{source}")
+
+    request = host_paths.resolve(translate({"volume": f"{path}:/x:ro"}))
+
+    assert policy.refusals(request, host_paths.resolve_rules(PRESETS[preset]["containers"]), facts)
+
+
+def test_those_who_may_be_root_may_mount_what_lies_in_the_host(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+
+    assert _refused({"volume": f"{tmp_path}/data:/x"}, PRESETS["trusted"]["containers"]) is None
+    assert _refused({"volume": "/var/run/docker.sock:/x"}, PRESETS["trusted"]["containers"])
 
 
 # -- paths

@@ -103,8 +103,12 @@ class TestEngine:
     def containers(self) -> dict[str, dict[str, Any]]:
         """Return all its containers of agents, by name."""
         with self.client() as client:
-            found = client.containers(all=True, filters={"label": "launchd.name"})
-            return {one["Labels"]["launchd.name"]: client.inspect_container(one["Id"]) for one in found}
+            seen = {}
+            for one in client.containers(all=True, filters={"label": "launchd.name"}):
+                # One that is being removed may be gone by now.
+                with suppress(docker.errors.NotFound):
+                    seen[one["Labels"]["launchd.name"]] = client.inspect_container(one["Id"])
+            return seen
 
     def remove_containers(self) -> None:
         """Remove all its containers of agents, whatever they do."""
@@ -118,8 +122,11 @@ class TestEngine:
         with self.client() as client:
             repository, _, tag = BASE_IMAGE.rpartition(":")
             client.import_image_from_data(
-                base_archive(), repository=repository, tag=tag, changes=["ENV PATH=/bin FROM_IMAGE=1"]
+                base_archive(), repository=repository, tag=tag, changes=["ENV PATH=/bin", "ENV FROM_IMAGE=1"]
             )
+            if not client.images(BASE_IMAGE):
+                # Podman of some versions imports without the tag.
+                client.tag(f"{repository}:latest", repository, tag)
             for name, line in (
                 (QUIT_IMAGE, "STOPSIGNAL SIGQUIT"),
                 (SAYING_IMAGE, 'ENTRYPOINT ["echo", "entry"]\nCMD ["command"]'),
@@ -172,13 +179,17 @@ def running_engine() -> Iterator[TestEngine]:
         if REQUIRED:
             pytest.fail(_MISSING)
         pytest.skip(_MISSING)
-    with _own_engine() as engine:
-        yield engine
+    directory = Path(tempfile.mkdtemp(prefix="launchd-engine-"))
+    try:
+        with own_engine(directory) as engine:
+            yield engine
+    finally:
+        shutil.rmtree(directory)
 
 
 @contextmanager
-def _own_engine() -> Iterator[TestEngine]:
-    directory = Path(tempfile.mkdtemp(prefix="launchd-engine-"))
+def own_engine(directory: Path) -> Iterator[TestEngine]:
+    """A further engine, with all that is its own below ``directory``, which only root may start."""
     with _bridge() as bridge:
         address = f"unix://{directory}/docker.sock"
         engine = TestEngine(address, _command(directory, address, bridge), directory / "log")
@@ -189,8 +200,7 @@ def _own_engine() -> Iterator[TestEngine]:
             engine.remove_containers()
         finally:
             engine.stop()
-            _unmount_below(directory)
-            shutil.rmtree(directory)
+            unmount_below(directory)
 
 
 def _command(directory: Path, address: str, bridge: str) -> list[str]:
@@ -222,7 +232,7 @@ def _bridge() -> Iterator[str]:
         subprocess.run(["ip", "link", "delete", name], check=True)
 
 
-def _unmount_below(directory: Path) -> None:
+def unmount_below(directory: Path) -> None:
     """Undo what an engine that was killed left mounted."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [line.split(" ")[4] for line in lines]

@@ -3,6 +3,7 @@
 import signal
 
 from ipc.handles import ExitResult
+from ipc.sizes import format_size
 from workers.docker.engine import CREATED, Container
 
 #: Above this, an exit code is a signal's number more than it, as shells and engines have it.
@@ -15,9 +16,10 @@ def exit_result(container: Container) -> ExitResult:
         # After a power cut, say: it was started once, or there would be no look for its end.
         return ExitResult(message="The container engine has forgotten the container's start; its exit status is lost.")
     code, killed = container.state.exit_code, container.state.oom_killed
-    message = _memory_message(container) if killed else container.state.error or None
     if SIGNAL_CODES < code < SIGNAL_CODES + signal.NSIG:
+        message = _memory_message(container) if killed else _signal_message(container, code - SIGNAL_CODES)
         return ExitResult(signal=code - SIGNAL_CODES, oom_killed=killed, message=message)
+    message = _memory_message(container) if killed else container.state.error or None
     return ExitResult(code=code, oom_killed=killed, message=message)
 
 
@@ -27,3 +29,14 @@ def _memory_message(container: Container) -> str:
     if container.state.exit_code == 0:
         return f"A process of the job was killed because the job used more than its memory{of_limit}."
     return f"The job was killed because it used more than its memory{of_limit}."
+
+
+def _signal_message(container: Container, number: int) -> str | None:
+    """Return what a signal most often means, where that helps; else what the engine says."""
+    if number != signal.SIGBUS:
+        return container.state.error or None
+    size = f" of {format_size(container.host.shm_size)}" if container.host.shm_size else ""
+    return (
+        f"The job was killed by SIGBUS, which most often means that its shared memory{size} is full: give it more with"
+        " the argument shm-size."
+    )

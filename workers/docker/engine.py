@@ -4,13 +4,20 @@ Owns the connection, the translation of errors (by type or status code, never by
 engine's answers that are read. Decides nothing about a job.
 """
 
+import io
+import json
+import netrc  # noqa: F401 - loaded by requests with the first request, where each worker would have it by itself
 import os
+import re
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+import tarfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import requests
@@ -20,12 +27,16 @@ from docker.errors import APIError, DockerException
 
 from ipc.engine_address import engine_address
 from ipc.errors import RunnerUnavailable
+from workers.docker.unix_http import Refused, UnixHttp, connected, words_of
 from workers.processes import ProcessKey, key_of
 
 #: How long the engine may take for an answer, in seconds; what streams, or waits for a container, has no limit.
 ANSWER_SECONDS = 60.0
 #: How long a connection may take.
 CONNECT_SECONDS = 10.0
+
+#: No parameters.
+NOTHING: Mapping[str, Any] = {}
 
 #: What the engine calls a container that was not started.
 CREATED = "created"
@@ -36,11 +47,14 @@ CONFLICT = 409
 NOT_FOUND = 404
 _BROKEN = 500
 
+#: What engines call a volume that nothing names.
+_NEW_VOLUME = re.compile(r"[0-9a-f]{64}")
+
 #: Before each piece of multiplexed output: a byte for the stream, three of nothing, and how many bytes follow.
 _FRAME = struct.Struct(">xxxxL")
 
 #: What a connection that fails, or ends in the middle of an answer, raises.
-_CONNECTION_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+_CONNECTION_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError)
 
 #: What the kernel says of the other side of a unix socket: process, user, group.
 _PEER = struct.Struct("3i")
@@ -82,9 +96,18 @@ class ContainerConfig(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class HostSettings(msgspec.Struct, frozen=True, rename="pascal"):
-    """``HostConfig`` of a container, as far as it is read; ``memory`` is in bytes, 0 for no limit."""
+    """``HostConfig`` of a container, as far as it is read; sizes are in bytes, a ``memory`` of 0 is no limit."""
 
     memory: int = 0
+    shm_size: int = 0
+    storage_opt: dict[str, str] | None = None
+
+
+class MountPoint(msgspec.Struct, frozen=True, rename="pascal"):
+    """What is mounted in a container; ``name`` is that of a volume."""
+
+    type: str = ""
+    name: str = ""
 
 
 class Container(msgspec.Struct, frozen=True, rename="pascal"):
@@ -94,18 +117,37 @@ class Container(msgspec.Struct, frozen=True, rename="pascal"):
     state: ContainerState = ContainerState()
     config: ContainerConfig = ContainerConfig()
     host: HostSettings = msgspec.field(default=HostSettings(), name="HostConfig")
+    mounts: tuple[MountPoint, ...] | None = None
 
     @property
     def labels(self) -> dict[str, str]:
         """Its labels."""
         return self.config.labels or {}
 
+    @property
+    def own_volumes(self) -> frozenset[str]:
+        """The volumes that were made for it, and go with it."""
+        names = (mount.name for mount in self.mounts or () if mount.type == "volume")
+        return frozenset(name for name in names if _NEW_VOLUME.fullmatch(name))
+
 
 class Image(msgspec.Struct, frozen=True, rename="pascal"):
-    """An image of the engine; without ``repo_digests`` it was neither pulled nor pushed."""
+    """An image of the engine; without ``repo_digests`` it was neither pulled nor pushed. ``size`` is in bytes."""
 
     id: str
     repo_digests: list[str] | None = None
+    repo_tags: list[str] | None = None
+    size: int = 0
+
+
+class ListedContainer(msgspec.Struct, frozen=True, rename="pascal"):
+    """A container in the engine's list; ``image_id`` is that of its image, ``state`` one of Docker's words."""
+
+    id: str
+    image_id: str = msgspec.field(default="", name="ImageID")
+    state: str = ""
+    labels: dict[str, str] | None = None
+    size_rw: int = 0
 
 
 class Engine:
@@ -114,6 +156,7 @@ class Engine:
     def __init__(self, address: str | None = None) -> None:
         self.address = engine_address(address, os.environ)
         self._connected: APIClient | None = None
+        self._api_version: str | None = None
 
     @property
     def socket_path(self) -> str | None:
@@ -130,7 +173,7 @@ class Engine:
         if self.socket_path is None:
             return None
         try:
-            with closing(_connected(self.socket_path)) as connection:
+            with closing(connected(self.socket_path, CONNECT_SECONDS)) as connection:
                 peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         except OSError as error:
             raise RunnerUnavailable(f"The container engine at {self.address} does not answer: {error}.") from error
@@ -138,17 +181,10 @@ class Engine:
         # A service manager that listens for the engine says nothing about it.
         return key_of(pid) if pid > 1 else None
 
-    @property
-    def api_version(self) -> tuple[int, ...]:
-        """The version of the Engine API that is spoken with it."""
-        with self._answering():
-            return tuple(int(part) for part in str(self._client().api_version).split("."))
-
     def inspect(self, container: str) -> Container | None:
         """Return the container with this id or name, or ``None`` where there is none."""
         try:
-            with self._answering():
-                return msgspec.convert(self._client().inspect_container(container), Container)
+            return msgspec.convert(self._ask("GET", f"/containers/{_named(container)}/json"), Container)
         except EngineError as error:
             if error.status == NOT_FOUND:
                 return None
@@ -156,44 +192,76 @@ class Engine:
 
     def create(self, name: str, config: Mapping[str, Any], platform: str | None = None) -> str:
         """Create a container and return its id."""
-        with self._answering():
-            created = self._client().create_container_from_config(dict(config), name, platform)
-            return str(created["Id"])
+        params = {"name": name} | ({} if platform is None else {"platform": platform})
+        created: dict[str, Any] = self._ask("POST", "/containers/create", params, dict(config))
+        return str(created["Id"])
 
     def start(self, container: str) -> None:
         """Start a container that was created; one that runs stays as it is."""
-        with self._answering():
-            self._client().start(container)
+        self._ask("POST", f"/containers/{container}/start")
 
     def kill(self, container: str, signal: str) -> None:
         """Send a signal to the main process of a container."""
-        with self._answering():
-            self._client().kill(container, signal)
+        self._ask("POST", f"/containers/{container}/kill", {"signal": signal})
 
     def unpause(self, container: str) -> None:
         """Let a paused container go on."""
-        with self._answering():
-            self._client().unpause(container)
+        self._ask("POST", f"/containers/{container}/unpause")
 
     def remove(self, container: str, *, force: bool = False) -> None:
         """Remove a container with its anonymous volumes; ``force`` kills it before."""
-        with self._answering():
-            self._client().remove_container(container, v=True, force=force)
+        self._ask("DELETE", f"/containers/{container}", {"v": 1, "force": int(force)})
 
     def wait(self, container: str) -> None:
         """Return when the container does not run (any more)."""
-        with self._answering():
-            self._client().wait(container, timeout=None)
+        self._request("POST", f"/containers/{container}/wait", NOTHING, None, None)
 
     def image(self, reference: str) -> Image | None:
         """Return the image that the engine has under ``reference``, or ``None``."""
         try:
-            with self._answering():
-                return msgspec.convert(self._client().inspect_image(reference), Image)
+            return msgspec.convert(self._ask("GET", f"/images/{_named(reference)}/json"), Image)
         except EngineError as error:
             if error.status == NOT_FOUND:
                 return None
             raise
+
+    def containers(self, label: str | None = None) -> list[ListedContainer]:
+        """Return all containers, or those with ``label``, given as ``NAME`` or ``NAME=VALUE``."""
+        params = {"all": 1} | ({} if label is None else _filtered(label=label))
+        return msgspec.convert(self._ask("GET", "/containers/json", params), list[ListedContainer])
+
+    def written_bytes(self, container: str) -> int:
+        """Return how much a container has written to its own file system, in bytes; 0 for one that is not there."""
+        found = self._ask("GET", "/containers/json", {"all": 1, "size": 1} | _filtered(id=container))
+        return sum(one.size_rw for one in msgspec.convert(found, list[ListedContainer]))
+
+    def volume_bytes(self, names: Collection[str]) -> int:
+        """Return how much volumes hold, in bytes; those that the engine does not know the size of count for nothing."""
+        volumes = self._ask("GET", "/system/df", {"type": "volume"}).get("Volumes") or ()
+        sizes = {one["Name"]: int((one.get("UsageData") or {}).get("Size") or 0) for one in volumes}
+        return sum(max(0, sizes.get(name, 0)) for name in names)
+
+    def make_directory(self, container: str, path: str, owner: tuple[int, int]) -> None:
+        """Make a directory at the top of a container's file system, which is its owner's alone."""
+        archive = _directory_archive(path.strip("/"), owner)
+        self._ask("PUT", f"/containers/{container}/archive", {"path": "/"}, archive)
+
+    def images(self) -> list[Image]:
+        """Return the images that the engine shows: without those that are mere steps of a build."""
+        return msgspec.convert(self._ask("GET", "/images/json"), list[Image])
+
+    def remove_image(self, name: str) -> None:
+        """Remove a name of an image, and what no other name or container needs."""
+        self._ask("DELETE", f"/images/{_named(name)}")
+
+    def prune_build_cache(self, unused_seconds: float) -> int:
+        """Remove what builds have left and none has used for so long; returns the bytes that this gave back."""
+        until = _filtered(until=f"{int(unused_seconds)}s") if unused_seconds >= 1 else {}
+        return int(self._ask("POST", "/build/prune", {"all": 1} | until).get("SpaceReclaimed") or 0)
+
+    def data_directory(self) -> str:
+        """Return the path under which the engine keeps images and containers, on its own host."""
+        return str(self._ask("GET", "/info").get("DockerRootDir") or "")
 
     def pull(
         self, reference: str, platform: str | None, auth: Mapping[str, str] | None = None
@@ -242,13 +310,13 @@ class Engine:
         From its beginning, or the last ``tail`` entries. An entry is one line, or a piece of a long one.
         """
         asked = {"timestamps": 1, "follow": int(follow)} | ({} if tail is None else {"tail": tail})
-        with self._answering(), self._log(container, asked) as answer:
-            yield from _frames(answer.iter_content(chunk_size=None))
+        with self._answering(), self._log(container, asked) as pieces:
+            yield from _frames(pieces)
 
     def terminal_output(self, container: str, *, follow: bool) -> Iterator[bytes]:
         """Yield the output of a container with a terminal from its beginning, in pieces as they come."""
-        with self._answering(), self._log(container, {"follow": int(follow)}) as answer:
-            yield from answer.iter_content(chunk_size=None)
+        with self._answering(), self._log(container, {"follow": int(follow)}) as pieces:
+            yield from pieces
 
     def close(self) -> None:
         """Close the connection."""
@@ -256,18 +324,47 @@ class Engine:
             self._connected.close()
             self._connected = None
 
-    def _log(self, container: str, asked: Mapping[str, int]) -> requests.Response:
+    @contextmanager
+    def _log(self, container: str, asked: Mapping[str, int]) -> Iterator[Iterator[bytes]]:
+        target, params = f"/containers/{container}/logs", {"stdout": 1, "stderr": 1, **asked}
+        if self.socket_path is not None:
+            with UnixHttp(self.socket_path, CONNECT_SECONDS).stream(f"/{self._version()}{target}", params) as pieces:
+                yield pieces
+            return
+        with self._remote("GET", target, params, None, None) as answer:
+            yield answer.iter_content(chunk_size=None)
+
+    def _ask(self, method: str, target: str, params: Mapping[str, Any] = NOTHING, body: Any = None) -> Any:
+        """Return the engine's answer, for which it has a time; ``body`` is an archive, or becomes JSON."""
+        return self._request(method, target, params, body, ANSWER_SECONDS)
+
+    def _request(self, method: str, target: str, params: Mapping[str, Any], body: Any, seconds: float | None) -> Any:
+        with self._answering():
+            if self.socket_path is not None:
+                engine = UnixHttp(self.socket_path, CONNECT_SECONDS)
+                return engine.ask(method, f"/{self._version()}{target}", params, body, seconds)
+            with self._remote(method, target, params, body, seconds) as answer:
+                return answer.json() if answer.content.strip() else None
+
+    def _remote(
+        self, method: str, target: str, params: Mapping[str, Any], body: Any, seconds: float | None
+    ) -> requests.Response:
         client = self._client()
-        answer: requests.Response = client.get(
-            f"{client.base_url}/v{client.api_version}/containers/{container}/logs",
-            params={"stdout": 1, "stderr": 1, **asked},
-            stream=True,
-            timeout=(CONNECT_SECONDS, None),
-        )
+        content = {"data": body} if type(body) is bytes else {"json": body}
+        url = f"{client.base_url}/v{client.api_version}{target}"
+        limits = (CONNECT_SECONDS, seconds)
+        answer: requests.Response = client.request(method, url, params=params, timeout=limits, stream=True, **content)
         if not answer.ok:
             with answer:
-                raise EngineError(answer.status_code, answer.text.strip())
+                raise Refused(answer.status_code, words_of(answer.content))
         return answer
+
+    def _version(self) -> str:
+        """Return the engine's version of the API, as it stands in paths; recent engines refuse old ones."""
+        if self._api_version is None and self.socket_path is not None:
+            found: Any = UnixHttp(self.socket_path, CONNECT_SECONDS).ask("GET", "/version", {}, None, ANSWER_SECONDS)
+            self._api_version = f"v{found['ApiVersion']}"
+        return self._api_version or ""
 
     def _client(self) -> APIClient:
         if self.socket_path is not None:
@@ -288,6 +385,8 @@ class Engine:
         """
         try:
             yield
+        except Refused as error:
+            raise EngineError(error.status, error.message) from error
         except APIError as error:
             raise EngineError(int(error.status_code or _BROKEN), str(error.explanation or error)) from error
         except PermissionError as error:
@@ -316,20 +415,27 @@ def _frames(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise OSError("the engine's answer ended in the middle")
 
 
+def _directory_archive(name: str, owner: tuple[int, int]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.mode, (entry.uid, entry.gid) = tarfile.DIRTYPE, 0o700, owner
+        archive.addfile(entry)
+    return made.getvalue()
+
+
+def _named(name: str) -> str:
+    """Return a name as it stands in a path: those of images have slashes."""
+    return quote(name, safe="/:@")
+
+
+def _filtered(**by: str) -> dict[str, str]:
+    return {"filters": json.dumps({name: [value] for name, value in by.items()})}
+
+
 def _knock(path: str) -> None:
     """Raise :class:`OSError` where nothing listens at a socket, or this process may not.
 
     The SDK wraps the reason out of sight, and leaves a socket of its own open.
     """
-    _connected(path).close()
-
-
-def _connected(path: str) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(CONNECT_SECONDS)
-        connection.connect(path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    connected(path, CONNECT_SECONDS).close()

@@ -11,90 +11,16 @@ from typing import Any
 import msgspec
 
 from ipc.errors import InvalidSpec
-from workers.docker import mounts, values
-from workers.docker.request import (
-    BY_FLAG,
-    CAPABILITIES,
-    HOST_VARIABLES,
-    NETWORKS,
-    USERS,
-    VOLUMES,
-    Ask,
-    Bind,
-    ContainerRequest,
-    Device,
-    EnvFile,
-    HostPath,
-)
-
-#: Labels of this agent; a job's own have other names.
-LABEL_PREFIX = "launchd."
-#: The label that holds what the flag `name` asked for.
-NAME_LABEL = "launchd.requested-name"
+from workers.docker import flag_actions as actions
+from workers.docker import values
+from workers.docker.draft import Apply, Draft, many, one, pairs, without_effect
+from workers.docker.request import BY_FLAG, CAPABILITIES, NETWORKS, USERS, Ask, ContainerRequest
 
 #: Key of resource args that is about building an image, and no flag.
 BUILDER = "builder"
 
 _PRIVATE_IPC = ("none", "private", "shareable")
 _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
-
-
-class Draft:
-    """A request in the making."""
-
-    def __init__(self) -> None:
-        self.config: dict[str, Any] = {}
-        self.endpoint: dict[str, Any] = {}
-        self.asks: list[Ask] = []
-        self.binds: list[Bind] = []
-        self.devices: list[Device] = []
-        self.env_files: list[EnvFile] = []
-        self.variables: list[str] = []
-        self.pull: str | None = None
-        self.platform: str | None = None
-
-    def put(self, field: str, value: Any) -> None:
-        """Set a field, by its dotted name."""
-        section, name = self._section(field)
-        section[name] = value
-
-    def append(self, field: str, value: Any) -> None:
-        """Add to a field that holds a list."""
-        section, name = self._section(field)
-        section.setdefault(name, []).append(value)
-
-    def enter(self, field: str, key: str, value: Any) -> None:
-        """Set a key of a field that holds a mapping."""
-        section, name = self._section(field)
-        section.setdefault(name, {})[key] = value
-
-    def finish(self) -> ContainerRequest:
-        """Return the whole request."""
-        if self.endpoint:
-            network = self.config.get("HostConfig", {}).get("NetworkMode", "bridge")
-            self.config["NetworkingConfig"] = {"EndpointsConfig": {network: self.endpoint}}
-        return ContainerRequest(
-            config=self.config,
-            asks=tuple(self.asks),
-            binds=tuple(self.binds),
-            devices=tuple(self.devices),
-            env_files=tuple(self.env_files),
-            variables=tuple(self.variables),
-            pull=self.pull,
-            platform=self.platform,
-        )
-
-    def _section(self, field: str) -> tuple[dict[str, Any], str]:
-        *sections, name = field.split(".")
-        section = self.config
-        for part in sections:
-            section = section.setdefault(part, {})
-        return section, name
-
-
-#: Writes one value of a flag, by the flag's name, into a draft; raises ``ValueError`` with the end of a sentence.
-Apply = Callable[[Draft, str, str], None]
-Read = Callable[[str], Any]
 
 
 class Flag(msgspec.Struct, frozen=True):
@@ -111,152 +37,9 @@ class Flag(msgspec.Struct, frozen=True):
     is_free: Callable[[str], bool] | None = None
 
 
-def one(field: str, read: Read = values.text) -> Apply:
-    """Set ``field``; the last value counts."""
-
-    def apply(draft: Draft, _flag: str, value: str) -> None:
-        draft.put(field, read(value))
-
-    return apply
-
-
-def many(field: str, read: Read = values.text) -> Apply:
-    """Add each value to the list ``field``."""
-
-    def apply(draft: Draft, _flag: str, value: str) -> None:
-        draft.append(field, read(value))
-
-    return apply
-
-
-def pairs(field: str) -> Apply:
-    """Enter ``NAME=VALUE`` into the mapping ``field``."""
-
-    def apply(draft: Draft, _flag: str, value: str) -> None:
-        draft.enter(field, *values.pair(value))
-
-    return apply
-
-
 def switched(field: str) -> Flag:
     """A switch that sets ``field``, and asks for nothing of the host."""
     return Flag(one(field, values.switch), is_switch=True)
-
-
-def without_effect(_draft: Draft, _flag: str, _value: str) -> None:
-    """Do nothing: what the flag says holds already, or is about the command line alone."""
-
-
-# -- flags that are more than a field
-
-
-def _ipc(draft: Draft, _flag: str, value: str) -> None:
-    draft.put("HostConfig.IpcMode", values.text(value))
-
-
-def _network(draft: Draft, _flag: str, value: str) -> None:
-    if "=" in value or "," in value:
-        raise ValueError("must be the name of one network; its options have flags of their own")
-    draft.put("HostConfig.NetworkMode", values.text(value))
-
-
-def _endpoint(field: str) -> Apply:
-    def apply(draft: Draft, _flag: str, value: str) -> None:
-        draft.endpoint.setdefault("IPAMConfig", {})[field] = values.text(value)
-
-    return apply
-
-
-def _link_local(draft: Draft, _flag: str, value: str) -> None:
-    draft.endpoint.setdefault("IPAMConfig", {}).setdefault("LinkLocalIPs", []).append(values.text(value))
-
-
-def _alias(draft: Draft, _flag: str, value: str) -> None:
-    draft.endpoint.setdefault("Aliases", []).append(values.text(value))
-
-
-def _label(draft: Draft, _flag: str, value: str) -> None:
-    name, text = values.pair(value)
-    if name.startswith(LABEL_PREFIX):
-        raise ValueError(f"must not begin with {LABEL_PREFIX}, whose labels are the agent's")
-    draft.enter("Labels", name, text)
-
-
-def _name(draft: Draft, _flag: str, value: str) -> None:
-    draft.enter("Labels", NAME_LABEL, values.text(value))
-
-
-def _env(draft: Draft, flag: str, value: str) -> None:
-    name, equals, _ = value.partition("=")
-    values.text(name)
-    draft.variables.append(value)
-    if not equals:
-        draft.asks.append(Ask(flag, name, HOST_VARIABLES))
-
-
-def _env_file(draft: Draft, _flag: str, value: str) -> None:
-    draft.env_files.append(EnvFile(HostPath(values.absolute(value))))
-
-
-def _volume(draft: Draft, flag: str, value: str) -> None:
-    _add_mount(draft, flag, mounts.parse_volume(value))
-
-
-def _mount(draft: Draft, flag: str, value: str) -> None:
-    _add_mount(draft, flag, mounts.parse_mount(value))
-
-
-def _add_mount(draft: Draft, flag: str, mount: mounts.Mount) -> None:
-    if mount.kind == mounts.BIND:
-        source = HostPath(mount.source)
-        draft.binds.append(Bind(flag, source, mount.target, mount.read_only, mount.relabel, mount.options))
-        return
-    if mount.kind == mounts.VOLUME and mount.source:
-        draft.asks.append(Ask(flag, mount.source, VOLUMES))
-    draft.append("HostConfig.Mounts", mount.engine_fields())
-
-
-def _tmpfs(draft: Draft, _flag: str, value: str) -> None:
-    path, _, options = value.partition(":")
-    draft.enter("HostConfig.Tmpfs", values.absolute(path), options)
-
-
-def _device(draft: Draft, flag: str, value: str) -> None:
-    draft.devices.append(mounts.parse_device(flag, value))
-
-
-def _security(draft: Draft, _flag: str, value: str) -> None:
-    if value.startswith("seccomp=") and value != "seccomp=unconfined":
-        raise ValueError("must have no seccomp profile of its own: seccomp=unconfined is the only one that is known")
-    draft.append("HostConfig.SecurityOpt", values.text(value))
-
-
-def _expose(draft: Draft, _flag: str, value: str) -> None:
-    for port in values.ports(value):
-        draft.enter("ExposedPorts", port, {})
-
-
-def _publish(draft: Draft, _flag: str, value: str) -> None:
-    for port, binding in values.published(value):
-        draft.enter("ExposedPorts", port, {})
-        draft.append(f"HostConfig.PortBindings.{port}", binding)
-
-
-def _health_command(draft: Draft, _flag: str, value: str) -> None:
-    draft.enter("Healthcheck", "Test", ["CMD-SHELL", values.text(value)])
-
-
-def _no_health(draft: Draft, _flag: str, value: str) -> None:
-    if values.switch(value):
-        draft.enter("Healthcheck", "Test", ["NONE"])
-
-
-def _pull(draft: Draft, _flag: str, value: str) -> None:
-    draft.pull = values.one_of("always", "missing", "never")(value)
-
-
-def _platform(draft: Draft, _flag: str, value: str) -> None:
-    draft.platform = values.text(value)
 
 
 def _granted(apply: Apply, rule: str = BY_FLAG, **more: Any) -> Flag:
@@ -285,7 +68,7 @@ FLAGS: dict[str, Flag] = {
     "cpuset-cpus": Flag(one("HostConfig.CpusetCpus")),
     "cpuset-mems": Flag(one("HostConfig.CpusetMems")),
     "detach-keys": _SILENT,
-    "device": Flag(_device),
+    "device": Flag(actions.device),
     "device-cgroup-rule": _granted(many("HostConfig.DeviceCgroupRules")),
     "device-read-bps": Flag(many("HostConfig.BlkioDeviceReadBps", values.device_rate)),
     "device-read-iops": Flag(many("HostConfig.BlkioDeviceReadIOps", values.device_rate)),
@@ -297,11 +80,11 @@ FLAGS: dict[str, Flag] = {
     "dns-search": Flag(many("HostConfig.DnsSearch")),
     "domainname": Flag(one("Domainname")),
     "entrypoint": Flag(one("Entrypoint", lambda value: [values.text(value)])),
-    "env": Flag(_env, short="e"),
-    "env-file": Flag(_env_file),
-    "expose": Flag(_expose),
+    "env": Flag(actions.env, short="e"),
+    "env-file": Flag(actions.env_file),
+    "expose": Flag(actions.expose),
     "group-add": _granted(many("HostConfig.GroupAdd")),
-    "health-cmd": Flag(_health_command),
+    "health-cmd": Flag(actions.health_command),
     "health-interval": Flag(one("Healthcheck.Interval", values.nanoseconds)),
     "health-retries": Flag(one("Healthcheck.Retries", values.integer)),
     "health-start-period": Flag(one("Healthcheck.StartPeriod", values.nanoseconds)),
@@ -309,49 +92,49 @@ FLAGS: dict[str, Flag] = {
     "hostname": Flag(one("Hostname"), short="h"),
     "init": switched("HostConfig.Init"),
     "interactive": Flag(without_effect, short="i", is_switch=True),
-    "ip": _granted(_endpoint("IPv4Address")),
-    "ip6": _granted(_endpoint("IPv6Address")),
-    "ipc": _granted(_ipc, is_free=lambda value: value in _PRIVATE_IPC),
-    "label": _granted(_label, short="l"),
+    "ip": _granted(actions.endpoint("IPv4Address")),
+    "ip6": _granted(actions.endpoint("IPv6Address")),
+    "ipc": _granted(actions.ipc, is_free=lambda value: value in _PRIVATE_IPC),
+    "label": _granted(actions.label, short="l"),
     "link": _granted(many("HostConfig.Links")),
-    "link-local-ip": _granted(_link_local),
+    "link-local-ip": _granted(actions.link_local),
     "mac-address": _granted(one("MacAddress")),
     "memory": Flag(one("HostConfig.Memory", values.size), short="m"),
     "memory-reservation": Flag(one("HostConfig.MemoryReservation", values.size)),
     "memory-swap": Flag(one("HostConfig.MemorySwap", values.size_or_unlimited)),
     "memory-swappiness": Flag(one("HostConfig.MemorySwappiness", values.integer)),
-    "mount": Flag(_mount),
-    "name": Flag(_name),
-    "network": _granted(_network, NETWORKS),
-    "network-alias": Flag(_alias),
-    "no-healthcheck": Flag(_no_health, is_switch=True),
+    "mount": Flag(actions.mount),
+    "name": Flag(actions.name),
+    "network": _granted(actions.network, NETWORKS),
+    "network-alias": Flag(actions.alias),
+    "no-healthcheck": Flag(actions.no_health, is_switch=True),
     "oom-kill-disable": _granted(one("HostConfig.OomKillDisable", values.switch), is_switch=True),
     "oom-score-adj": _granted(one("HostConfig.OomScoreAdj", values.integer)),
     "pid": _granted(one("HostConfig.PidMode")),
     "pids-limit": Flag(one("HostConfig.PidsLimit", values.integer)),
-    "platform": Flag(_platform),
+    "platform": Flag(actions.platform),
     "privileged": _granted(one("HostConfig.Privileged", values.switch), is_switch=True),
-    "publish": _granted(_publish, short="p"),
+    "publish": _granted(actions.publish, short="p"),
     "publish-all": _granted(one("HostConfig.PublishAllPorts", values.switch), short="P", is_switch=True),
-    "pull": Flag(_pull),
+    "pull": Flag(actions.pull),
     "quiet": Flag(without_effect, short="q", is_switch=True),
     "read-only": switched("HostConfig.ReadonlyRootfs"),
     "rm": _SILENT_SWITCH,
     "runtime": _granted(one("HostConfig.Runtime")),
-    "security-opt": _granted(_security, is_free=lambda value: value in _NO_NEW_PRIVILEGES),
+    "security-opt": _granted(actions.security, is_free=lambda value: value in _NO_NEW_PRIVILEGES),
     "shm-size": Flag(one("HostConfig.ShmSize", values.size)),
     "sig-proxy": _SILENT_SWITCH,
     "stop-signal": Flag(one("StopSignal")),
     "stop-timeout": Flag(one("StopTimeout", values.integer)),
     "storage-opt": Flag(pairs("HostConfig.StorageOpt")),
     "sysctl": _granted(pairs("HostConfig.Sysctls")),
-    "tmpfs": Flag(_tmpfs),
+    "tmpfs": Flag(actions.tmpfs),
     "tty": Flag(one("Tty", values.switch), short="t", is_switch=True),
     "ulimit": Flag(many("HostConfig.Ulimits", values.ulimit)),
     "user": _granted(one("User"), USERS, short="u"),
     "userns": _granted(one("HostConfig.UsernsMode")),
     "uts": _granted(one("HostConfig.UTSMode")),
-    "volume": Flag(_volume, short="v"),
+    "volume": Flag(actions.volume, short="v"),
     "volume-driver": _granted(one("HostConfig.VolumeDriver")),
     "volumes-from": _granted(many("HostConfig.VolumesFrom")),
     "workdir": Flag(one("WorkingDir"), short="w"),

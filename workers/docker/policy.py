@@ -36,6 +36,8 @@ _READ_WRITE, _READ_ONLY = ":rw", ":ro"
 _HOST_NETWORK, _CONTAINER_NETWORK = "host", "container:"
 _EVERY_CAPABILITY = "ALL"
 _USUAL_PERMISSIONS = "rwm"
+#: A job that is granted this flag for any value is root on the host.
+_ROOT_FLAG = "privileged"
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -170,7 +172,12 @@ def _refuse_ungranted(wanted: str, bind: Bind, source: str, rules: ContainerRule
 
 
 def _refuse_swappable(wanted: str, source: str, rules: ContainerRules) -> str | None:
-    """A job that may write above the source can make a link of it before the engine goes there."""
+    """A job that may write above the source can make a link of it before the engine goes there.
+
+    That gives nothing to jobs that may be root on the host.
+    """
+    if _ROOT_FLAG in rules.flags:
+        return None
     above = [path for path, is_writable in map(_grant, rules.mounts) if is_writable and _is_within(source, path)]
     if all(path == source for path in above):
         return None

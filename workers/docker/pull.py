@@ -9,8 +9,12 @@ from typing import Any
 
 from ipc.errors import RunnerUnavailable, SourceError
 from workers.context import JobContext
-from workers.docker.engine import NOT_FOUND, Engine, EngineError
+from workers.docker.engine import NOT_FOUND, Engine, EngineError, Image
 from workers.docker.images import ImageName
+from workers.docker.request import ContainerRequest
+
+#: Values of the flag `pull`; the first is what counts where it is left out, as with W&B's agent.
+ALWAYS, NEVER = "always", "never"
 
 _UNAUTHORIZED = (401, 403, NOT_FOUND)
 _DONE = ("Pull complete", "Already exists")
@@ -76,6 +80,40 @@ class _Pull(threading.Thread):
         finally:
             engine.close()
             os.close(self._writer)
+
+
+def bring(engine: Engine, image: ImageName, request: ContainerRequest, context: JobContext) -> str | None:
+    """Have the engine pull ``image``, unless it has what ``request`` asks for; returns the id of what was pulled.
+
+    Where a pull fails and the engine has the image all the same, that is a warning, and ``None`` is returned.
+
+    Raises:
+        SourceError: it cannot be had.
+        RunnerUnavailable: the engine does not answer.
+        JobCancelled: the job was stopped meanwhile.
+    """
+    present = engine.image(str(image))
+    if present is None and request.pull == NEVER:
+        raise missing(image)
+    if present is not None and _is_settled(image, present, request.pull):
+        return None
+    context.progress(f"pulling {image}")
+    try:
+        pull(engine, image, request.platform, context, context.order.docker.pull_no_progress_seconds)
+    except PullFailed as error:
+        if present is None:
+            raise SourceError(str(error), hint="Check its name, and whether this host may pull it.") from error
+        context.warn(f"{error} The job runs the image that this host has.", "agent")
+        return None
+    pulled = engine.image(str(image))
+    # What was here before the first pull is not the agent's to remove.
+    return pulled.id if pulled is not None and (present is None or pulled.id != present.id) else None
+
+
+def _is_settled(image: ImageName, present: Image, wanted: str | None) -> bool:
+    """Return whether the image that the engine has is the one to run, without a look at its registry."""
+    # An image without a digest of a repository was made here: there is nowhere to pull it from.
+    return (wanted or ALWAYS) != ALWAYS or image.is_pinned or not present.repo_digests
 
 
 def pull(

@@ -3,6 +3,7 @@
 ``container.json``  how the container ended; there before the container is removed
 ``start.json``      the engine was asked to start the container
 ``stop.json``       a stop was asked for
+``overuse.json``    the container was ended because it used more than it may
 ``output.position`` how far the engine's log was copied
 
 Owns names, layout and durability of these files. Decides nothing.
@@ -23,6 +24,7 @@ from workers.processes import ProcessKey
 END_FILE = "container.json"
 START_FILE = "start.json"
 STOP_FILE = "stop.json"
+OVERUSE_FILE = "overuse.json"
 POSITION_FILE = "output.position"
 
 T = TypeVar("T")
@@ -47,6 +49,12 @@ class StopRecord(msgspec.Struct, frozen=True):
 
     grace_seconds: float
     requested: BootMoment
+
+
+class OveruseRecord(msgspec.Struct, frozen=True):
+    """The container used more than it may; ``message`` says of what, as a sentence."""
+
+    message: str
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -91,6 +99,16 @@ def read_stop(directory: Path) -> StopRecord | None:
 def write_stop(directory: Path, record: StopRecord) -> None:
     """Write the record; raises :class:`OSError`, and leaves an earlier one as it is then."""
     _replace(directory / STOP_FILE, record)
+
+
+def read_overuse(directory: Path) -> OveruseRecord | None:
+    """Return why the container was ended, or ``None``."""
+    return _read(directory / OVERUSE_FILE, OveruseRecord)
+
+
+def write_overuse(directory: Path, record: OveruseRecord) -> None:
+    """Write the record; raises :class:`OSError`."""
+    _replace(directory / OVERUSE_FILE, record)
 
 
 def read_position(directory: Path) -> Position | None:

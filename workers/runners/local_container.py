@@ -4,38 +4,39 @@ The container outlives worker and supervisor; the engine knows it by the workloa
 read from the engine or from the job's directory, so any worker can take a job over at any time.
 """
 
-import os
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+
+import msgspec
 
 from ipc.boot_clock import BootClock
-from ipc.errors import PolicyRefused, RunnerUnavailable, SourceError, SubmitError
+from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.states import JobState
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
-from workers.docker import host_paths, policy, records
-from workers.docker.container import NAME_LABEL, container_config
+from workers.docker import image_records, records, strays
+from workers.docker.built_image import bring_built
+from workers.docker.container import NAME_LABEL
+from workers.docker.creation import create_container, discard
+from workers.docker.disk_watch import DiskWatch
 from workers.docker.end_result import exit_result
 from workers.docker.end_watch import EndWatch
 from workers.docker.engine import CONFLICT, CREATED, ENDED, NOT_FOUND, Container, Engine, EngineError, EngineForbidden
-from workers.docker.flags import translate
+from workers.docker.granted import granted_image, granted_request, loopback_warning
+from workers.docker.image_records import HeldImage
 from workers.docker.images import ImageName, parse_image
-from workers.docker.macros import fill
-from workers.docker.mounted_project import with_project
 from workers.docker.output import LogCopy
-from workers.docker.pull import PullFailed, missing, pull
-from workers.docker.records import EndRecord, StartRecord, StopRecord
+from workers.docker.pull import bring
+from workers.docker.records import EndRecord, OveruseRecord, StartRecord, StopRecord
 from workers.docker.request import ContainerRequest
 from workers.output import OutputWriter
-from workers.registries import load_registry
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
 T = TypeVar("T")
@@ -47,8 +48,6 @@ RETRY_SECONDS = 2.0
 #: Between two looks at a log whose end is not the container's.
 LOG_PAUSE_SECONDS = 0.5
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
 
 class LocalContainerRunner(Runner):
     """The resource ``local-container``. Its arguments are flags of `docker run`; see ``workers.docker.flags``."""
@@ -58,122 +57,59 @@ class LocalContainerRunner(Runner):
     def __init__(self, order: WorkOrder, clock: BootClock | None = None) -> None:
         super().__init__(order)
         self._directory = Path(order.directory)
+        # A job's directory lies in that of all jobs, in the agent's own.
+        self._state_dir = str(self._directory.parent.parent)
         self._clock = clock or BootClock()
         self._engine = Engine(order.docker.host)
         # On a full disk a stop is noted nowhere else.
         self._stop: StopRecord | None = None
+        self._overuse: OveruseRecord | None = None
+        self._disk = DiskWatch(order.policy.containers.limits.disk)
+        self._image: HeldImage | None = None
         self._ends = EndWatch(self._engine.address)
 
     def validate(self) -> None:
         """Raise :class:`InvalidSpec` or :class:`PolicyRefused` for what the job may not have; reads the arguments."""
         image = self._order.spec.docker_image
         if image:
-            self._granted_image(image)
+            granted_image(image, self._order)
         self._granted_request(image or "")
 
-    # -- what is asked for, and granted
-
-    def _granted_image(self, text: str) -> ImageName:
-        image = parse_image(text)
-        refusal = policy.refuse_image(image, self._order.policy.containers)
-        if refusal is not None:
-            raise PolicyRefused(refusal)
-        return image
-
     def _granted_request(self, image: str) -> ContainerRequest:
-        """Return what the job asks for, with paths as they are at this moment; raises for what is not granted."""
-        rules = host_paths.resolve_rules(self._order.policy.containers)
-        args = self._order.spec.resource_args.get(LOCAL_CONTAINER)
-        request = host_paths.resolve(translate(fill(args, self._order.spec, image, rules.host_variables)))
-        refused = policy.refusals(request, rules, self._facts())
-        if not refused:
-            names = host_paths.bare_names(request)
-            refused = [text for name in names if (text := policy.refuse_variable(name, rules)) is not None]
-        if refused:
-            raise PolicyRefused(" ".join(refused))
-        return request
-
-    def _facts(self) -> policy.Facts:
-        return policy.Facts(
-            engine_sockets=host_paths.engine_sockets(self._engine.socket_path),
-            agent_directories=(os.path.realpath(self._directory.parent.parent),),
-        )
+        return granted_request(self._order, image, self._engine.socket_path)
 
     # -- before anything exists
 
     def fetch_image(self, image: str, context: JobContext) -> None:
         """Have the engine pull the image, unless it has what is asked for."""
-        name = self._granted_image(image)
-        request = self._granted_request(image)
-        self._warn_of_loopback(request, context)
-        self._patiently(lambda: self._bring(name, request, context), context)
-
-    def _bring(self, name: ImageName, request: ContainerRequest, context: JobContext) -> None:
-        present = self._engine.image(str(name))
-        wanted = request.pull or "always"
-        if wanted == "never" and present is None:
-            raise missing(name)
-        # An image without a digest of a repository was made here: there is nowhere to pull it from.
-        is_settled = wanted != "always" or name.is_pinned or not (present and present.repo_digests)
-        if present is not None and is_settled:
-            return
-        context.progress(f"pulling {name}")
-        try:
-            pull(self._engine, name, request.platform, context, self._order.docker.pull_no_progress_seconds)
-        except PullFailed as error:
-            if present is None:
-                raise SourceError(str(error), hint="Check its name, and whether this host may pull it.") from error
-            context.warn(f"{error} The job runs the image that this host has.", "agent")
+        name = granted_image(image, self._order)
+        self._fetch(name, lambda request: bring(self._engine, name, request, context), context)
 
     def fetch_built(self, build: Build, context: JobContext) -> None:
         """Bring an image that was built outside of the engine; what this agent built no policy has to grant."""
         name = parse_image(build.image or "")
+        if build.mounts_project:
+            self._fetch(name, lambda request: bring(self._engine, name, request, context), context)
+        else:
+            self._fetch(name, lambda request: bring_built(self._engine, build, request, context), context)
+
+    def _fetch(self, name: ImageName, act: Callable[[ContainerRequest], str | None], context: JobContext) -> None:
+        """Have an image brought by ``act``, which returns its id where it is the agent's to remove."""
         request = self._granted_request(str(name))
-        self._warn_of_loopback(request, context)
-        if build.archive is not None:
-            self._load(name, Path(build.archive), context)
-            return
-        bring = self._bring if build.mounts_project else self._bring_built
-        self._patiently(lambda: bring(name, request, context), context)
+        warning = loopback_warning(request, self._order)
+        if warning is not None:
+            context.warn(warning, "agent")
+        self._hold_image(name)
+        self._patiently(lambda: self._note(act(request)), context)
 
-    def _load(self, name: ImageName, archive: Path, context: JobContext) -> None:
-        """Have the engine take an image that no registry has."""
-        context.progress(f"loading {name} into the container engine")
-        try:
-            self._patiently(lambda: self._engine.load(archive), context)
-        except EngineError as error:
-            raise SourceError(
-                f"The container engine did not take the image {name}: {error.explanation}.",
-                hint="Launch the job again, to have its image built again.",
-            ) from error
-        finally:
-            archive.unlink(missing_ok=True)
+    def _note(self, image_id: str | None) -> None:
+        if image_id is not None and self._image is not None:
+            self._image.note(image_id)
 
-    def _bring_built(self, name: ImageName, request: ContainerRequest, context: JobContext) -> None:
-        if self._engine.image(str(name)) is not None:
-            return
-        shown = load_registry(self._order, context.wait).credentials(str(name))
-        auth = None if shown is None else shown.for_engine()
-        context.progress(f"pulling {name}")
-        try:
-            pull(self._engine, name, request.platform, context, self._order.docker.pull_no_progress_seconds, auth=auth)
-        except PullFailed as error:
-            raise SourceError(str(error), hint="Launch the job again, to have its image built again.") from error
-
-    def _warn_of_loopback(self, request: ContainerRequest, context: JobContext) -> None:
-        if _is_loopback(self._order.base_url) and self._network(request) != "host":
-            context.warn(
-                f"The queue server {self._order.base_url} is reached from a container on the host's own network alone,"
-                " which launchd.policy.containers.networks does not grant: the job cannot report to it.",
-                "agent",
-            )
-
-    def _network(self, request: ContainerRequest) -> str | None:
-        """Return the job's network: for a server on the loopback interface the host's (W&B's rule), where granted."""
-        is_granted = "host" in self._order.policy.containers.networks
-        if request.network is None and is_granted and _is_loopback(self._order.base_url):
-            return "host"
-        return request.network
+    def _hold_image(self, name: ImageName) -> None:
+        """Keep the image from being removed as long as this worker has no container of it."""
+        if self._image is None:
+            self._image = image_records.hold(self._state_dir, str(name))
 
     def _patiently(self, act: Callable[[], None], context: JobContext) -> None:
         """Do what needs the engine, and wait for an engine that does not answer, for a time."""
@@ -196,31 +132,12 @@ class LocalContainerRunner(Runner):
         ended = records.read_end(self._directory)
         if ended is not None:
             return _handle(launch.name, ended.container)
-        container = self._create_or_adopt(launch)
+        image = launch.build.image or ""
+        self._hold_image(parse_image(image))
+        container = create_container(self._engine, self._order, launch, self._granted_request(image))
         if container.state.status == CREATED:
             self._start(launch.name, container.id)
         return _handle(launch.name, container.id)
-
-    def _create_or_adopt(self, launch: LaunchRequest) -> Container:
-        request = self._granted_request(launch.build.image or "")
-        variables = host_paths.read_variables(request, os.environ)
-        image = str(parse_image(launch.build.image or ""))
-        config = container_config(request, launch, self._order, variables, self._network(request)) | {"Image": image}
-        config = with_project(config, launch, self._order)
-        try:
-            self._engine.create(launch.name, config, request.platform)
-        except EngineError as error:
-            if error.status != CONFLICT:
-                raise SubmitError(f"The container engine refused the job's container: {error.explanation}.") from error
-        container = self._engine.inspect(launch.name)
-        if container is None:
-            raise RunnerUnavailable(f"The container {launch.name} was removed while it was made.")
-        if container.labels.get(NAME_LABEL) != launch.name:
-            raise SubmitError(
-                f"This host has a container called {launch.name} already, which is not the job's.",
-                hint="Remove it, then launch the job again.",
-            )
-        return container
 
     def _start(self, name: str, container_id: str) -> None:
         records.write_start(self._directory, StartRecord(self._engine.process()))
@@ -230,7 +147,7 @@ class LocalContainerRunner(Runner):
             seen = self._engine.inspect(container_id)
             if seen is not None and seen.state.status != CREATED:
                 return
-            self._discard(container_id)
+            discard(self._engine, container_id)
             raise SubmitError(f"The container {name} could not be started: {error.explanation}.") from error
 
     def find(self, name: str) -> Handle | None:
@@ -243,7 +160,7 @@ class LocalContainerRunner(Runner):
             return _handle(name, ended.container)
         container = self._own(name)
         if container is not None and container.state.status == CREATED and not self._is_start_forgotten():
-            self._discard(container.id)
+            discard(self._engine, container.id)
             # A start that was under way came first where it could not be removed.
             container = self._own(name)
         return None if container is None else _handle(name, container.id)
@@ -257,11 +174,6 @@ class LocalContainerRunner(Runner):
         container = self._asked(lambda: self._engine.inspect(name))
         return container if container is not None and container.labels.get(NAME_LABEL) == name else None
 
-    def _discard(self, container_id: str) -> None:
-        """Remove a container that was not started; one that runs after all is left alone by the engine."""
-        with suppress(EngineError):
-            self._engine.remove(container_id)
-
     def inspect(self, handle: Handle) -> Status:
         """Return how the container is; kill it where the grace of a stop is over."""
         self._ends.clear()
@@ -273,6 +185,7 @@ class LocalContainerRunner(Runner):
             return self._lost_status()
         if container.state.status in (*ENDED, CREATED):
             return _status(self._end_of(container))
+        self._check_disk(container)
         stop = self._stop_record()
         if stop is not None:
             self._enforce(stop, container)
@@ -280,8 +193,21 @@ class LocalContainerRunner(Runner):
         message = "the container is paused" if container.state.status == PAUSED else None
         return Status(JobState.RUNNING, message=message)
 
+    def _check_disk(self, container: Container) -> None:
+        """End a container that has written more than it may."""
+        message = self._asked(lambda: self._disk.overuse(self._engine, container))
+        if message is not None:
+            self._overuse = OveruseRecord(message)
+            with suppress(OSError):
+                records.write_overuse(self._directory, self._overuse)
+            self._try(lambda: self._engine.kill(container.id, signal.SIGKILL.name))
+
     def _end_of(self, container: Container) -> EndRecord:
-        return EndRecord(container.id, exit_result(container), stopped=self._stop_record() is not None)
+        result = exit_result(container)
+        overuse = self._overuse or records.read_overuse(self._directory)
+        if overuse is not None:
+            result = msgspec.structs.replace(result, message=overuse.message)
+        return EndRecord(container.id, result, stopped=self._stop_record() is not None)
 
     def _lost_status(self) -> Status:
         if self._stop_record() is not None:
@@ -368,6 +294,9 @@ class LocalContainerRunner(Runner):
             return
         if records.read_end(self._directory) is None:
             records.write_end(self._directory, self._end_of(container))
+        if self._is_start_forgotten():
+            # It may run without the engine's knowledge.
+            strays.end(container.id)
         # A container that the engine could not remove is `dead`, and needs force.
         self._asked(lambda: self._engine.remove(container.id, force=container.state.status == "dead"), gone=None)
 
@@ -397,10 +326,6 @@ def _handle(name: str, container_id: str) -> Handle:
 
 def _id_of(handle: Handle) -> str:
     return str(handle.data["id"])
-
-
-def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in _LOOPBACK
 
 
 def _status(record: EndRecord) -> Status:

@@ -1,0 +1,93 @@
+"""Creates a job's container: for its user, with its limits, under its name, and at most once."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ipc.agent_mark import agent_mark
+from ipc.errors import RunnerUnavailable, SubmitError
+from ipc.work_order import WorkOrder
+from workers.docker import host_paths, limits
+from workers.docker.container import NAME_LABEL, Placement, container_config, needs_home_in_memory
+from workers.docker.container_user import HOME, ContainerUser, container_user
+from workers.docker.engine import CONFLICT, CREATED, Container, Engine, EngineError
+from workers.docker.granted import network_of
+from workers.docker.images import parse_image
+from workers.docker.request import ContainerRequest
+from workers.runners import LaunchRequest
+
+
+def create_container(engine: Engine, order: WorkOrder, launch: LaunchRequest, request: ContainerRequest) -> Container:
+    """Return the job's container, ready to be started: a new one, or what exists under its name.
+
+    Raises:
+        SubmitError: the engine refuses it, or the name is another container's.
+        RunnerUnavailable: the engine does not answer.
+    """
+    placed = _placement(order, request)
+    image = str(parse_image(launch.build.image or ""))
+    config = container_config(request, launch, order, placed) | {"Image": image}
+    _create(engine, launch.name, config, request.platform, order.policy.containers.limits.disk)
+    container = _own(engine, launch.name)
+    if container.state.status == CREATED:
+        _give_home(engine, container, config["HostConfig"], placed.user)
+    return container
+
+
+def discard(engine: Engine, container_id: str) -> None:
+    """Remove a container that was not started; one that runs after all is left alone by the engine."""
+    with suppress(EngineError):
+        engine.remove(container_id)
+
+
+def _placement(order: WorkOrder, request: ContainerRequest) -> Placement:
+    # A job's directory lies in that of all jobs, in the agent's own.
+    state_dir = str(Path(order.directory).parent.parent)
+    own = (os.geteuid(), os.getegid())
+    return Placement(
+        agent=agent_mark(state_dir),
+        variables=host_paths.read_variables(request, os.environ),
+        network=network_of(request, order),
+        user=container_user(request, order.policy.containers, order.user, own),
+    )
+
+
+def _create(engine: Engine, name: str, config: dict[str, Any], platform: str | None, disk: int | None) -> None:
+    """Create the container, its disk limited where the storage driver can; one that is there is no error."""
+    host = config["HostConfig"]
+    tried = [host] if disk is None or "StorageOpt" in host else [limits.with_disk(host, disk), host]
+    for number, settings in enumerate(tried, 1):
+        try:
+            engine.create(name, config | {"HostConfig": settings}, platform)
+        except EngineError as error:
+            # Podman says by no status of its own that the name is taken.
+            if error.status == CONFLICT or engine.inspect(name) is not None:
+                return
+            if number == len(tried):
+                raise SubmitError(f"The container engine refused the job's container: {error.explanation}.") from error
+        else:
+            return
+
+
+def _own(engine: Engine, name: str) -> Container:
+    container = engine.inspect(name)
+    if container is None:
+        raise RunnerUnavailable(f"The container {name} was removed while it was made.")
+    if container.labels.get(NAME_LABEL) != name:
+        raise SubmitError(
+            f"This host has a container called {name} already, which is not the job's.",
+            hint="Remove it, then launch the job again.",
+        )
+    return container
+
+
+def _give_home(engine: Engine, container: Container, host: Mapping[str, Any], user: ContainerUser | None) -> None:
+    if user is None or user.owner is None or needs_home_in_memory(host, user):
+        return
+    try:
+        engine.make_directory(container.id, HOME, user.owner)
+    except EngineError as error:
+        discard(engine, container.id)
+        raise SubmitError(f"The job's home could not be made in its container: {error.explanation}.") from error
