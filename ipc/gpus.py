@@ -176,8 +176,8 @@ def gpu_request(spec: RunSpec) -> GpuRequest | None:
     """Return the GPUs that the job of ``spec`` asks for, None where it asks for none.
 
     For `local-container` these are Docker's ``gpus`` (``2``, ``all``, ``device=0,GPU-...``, ``count=2``), for
-    `local-process` the same words in ``launchd: {gpus: ...}``. In both, ``launchd: {gpu_memory: "40 GiB"}`` says how much
-    memory each must have. Targets elsewhere have GPUs of their own: None.
+    `local-process` the same words in ``launchd: {gpus: ...}``. In both, ``launchd: {gpu_memory: "40 GiB"}`` says how
+    much memory each must have. Targets elsewhere have GPUs of their own: None.
 
     Raises:
         InvalidSpec: the value is not to be read; the message names the key.
