@@ -108,6 +108,23 @@ class Gpu(msgspec.Struct, frozen=True):
         return word in {self.uuid, self.label}
 
 
+class GpuUse(msgspec.Struct, frozen=True):
+    """What one GPU did for a job, as far as it was seen, over ``samples`` looks.
+
+    Utilisation is in percent and memory in bytes, in the mean and at the most; None where the GPU does not say. Memory
+    includes what others used on it.
+    """
+
+    uuid: str
+    label: str
+    name: str
+    samples: int = 0
+    utilisation_mean: float | None = None
+    utilisation_peak: float | None = None
+    memory_mean: float | None = None
+    memory_peak: int | None = None
+
+
 class GpuKind(msgspec.Struct, frozen=True):
     """GPUs of a host that are alike: ``total`` in all, ``usable`` not set aside, ``free`` to be given out now."""
 
