@@ -70,9 +70,7 @@ class JobEnds:
         gpus = self._gpus
         if gpus is None or gpus.lease_of(job.item_id) is None:
             return job
-        gpus.on_job_end(
-            job.item_id, failed_at_once=self._failed_at_once(job), succeeded=job.state is JobState.FINISHED
-        )
+        gpus.on_job_end(job.item_id, failed_at_once=self._failed_at_once(job), succeeded=job.state is JobState.FINISHED)
         gpus.release(job)
         return msgspec.structs.replace(job, gpu_use=gpus.use_of(job.item_id))
 

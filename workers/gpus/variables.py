@@ -12,7 +12,7 @@ VOID = "void"
 
 
 def gpu_variables(gpus: Sequence[Gpu]) -> dict[str, str]:
-    """Return the variables for a job that has ``gpus``, or none; they are set last, so that it cannot ask for others."""
+    """Return the variables for a job that has ``gpus``, or none; set last, so that it cannot ask for others."""
     return {
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": _names(gpus, NVIDIA) or NO_DEVICE,

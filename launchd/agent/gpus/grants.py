@@ -7,6 +7,7 @@ passed for ever; those that it cannot use go to later ones. A job that waits has
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -48,7 +49,7 @@ class GpuGrants:
         self._seen = (-1, -1)
 
     def restore(self, journal: Journal) -> None:
-        """Take back, after a start, the GPUs of jobs that are over. A record that was set aside may be of a living job."""
+        """Take back, after a start, the GPUs of jobs that are over; a record that was set aside may be of another job."""
         if self._pool is None:
             return
         kept = {active.job.item_id for active in self._table} | set(journal.unreadable_jobs())
@@ -70,10 +71,20 @@ class GpuGrants:
         if self._versions() == self._seen:
             return
         asking = [active for active in self._table if active.gpus_asked is not None]
-        self._seen = self._versions()
         if self._pool is not None:
             self._adopt(self._pool, asking)
-        self._give_in_order([active for active in asking if self._needs_gpus(active)])
+        waiting = [active for active in asking if self._needs_gpus(active)]
+        self._give_in_order(self._without_hopeless(waiting))
+        self._seen = self._versions()
+
+    def claimable(self, slots: int) -> int:
+        """Return how many items can be claimed for ``slots`` free slots: none where the next job would wait for a GPU.
+
+        A queue server that knows of no GPUs gives out any item, and an item that waits here waits for no other host.
+        """
+        if self._pool is None or (self._pool.is_known and not self._pool.summary().total):
+            return slots
+        return 0 if self.waiting() else min(slots, len(self._pool.free()))
 
     def _versions(self) -> tuple[int, int]:
         return self._table.version, -1 if self._pool is None else self._pool.version
@@ -82,37 +93,44 @@ class GpuGrants:
         has_some = self._pool is not None and self._pool.lease_of(active.job.item_id) is not None
         return not has_some and not active.job.may_exist_outside and active.assign_at is not None
 
-    def _give_in_order(self, asking: Iterable[ActiveJob]) -> None:
-        pool = self._pool
-        free = [] if pool is None or not pool.is_known else pool.free()
-        refused: set[GpuRequest] = set()
-        for active in asking:
-            request = active.gpus_asked
-            assert request is not None  # for mypy: `give` has chosen them so
-            why = self._why_never(request)
+    def _without_hopeless(self, waiting: Iterable[ActiveJob]) -> list[tuple[ActiveJob, GpuRequest]]:
+        """Fail the jobs to which no waiting will bring what they ask for; return the others with that."""
+        asked = [(active, active.gpus_asked) for active in waiting if active.gpus_asked is not None]
+        never = {request: self._why_never(request) for request in {request for _, request in asked}}
+        for active, request in asked:
+            why = never[request]
             if why is not None:
                 with self._records.border(active.job.item_id):
                     self._ends.fail(active, ErrorReport("agent", "NoSuchGpus", why, "Launch it where there are some."))
-                continue
-            gpus = None if request in refused or not free or pool is None else pool.find(free, request)
-            if gpus is None or pool is None:
-                refused.add(request)
-                free = _without_kept(free, request)
-                self._have_wait(active, request)
-            else:
-                with self._records.border(active.job.item_id):
-                    free = [gpu for gpu in free if gpu not in gpus]
-                    pool.give(active.job, gpus)
-                    active.waits_for_gpus = False
+        return [(active, request) for active, request in asked if never[request] is None]
 
     def _why_never(self, request: GpuRequest) -> str | None:
         if self._pool is None:
             return f"The job asks for {request.words()}, and the agent of this host gives out none: {self._why_none}"
         return self._pool.why_never(request)
 
+    def _give_in_order(self, waiting: Iterable[tuple[ActiveJob, GpuRequest]]) -> None:
+        pool = self._pool
+        free = [] if pool is None or not pool.is_known else pool.free()
+        refused: set[GpuRequest] = set()
+        for active, request in waiting:
+            gpus = pool.find(free, request) if pool is not None and free and request not in refused else None
+            if pool is not None and gpus is not None:
+                free = [gpu for gpu in free if gpu not in gpus]
+                self._give_to(active, pool, gpus)
+                continue
+            if request not in refused:
+                refused.add(request)
+                free = _without_kept(free, request)
+            if not active.waits_for_gpus:
+                self._have_wait(active, request)
+
+    def _give_to(self, active: ActiveJob, pool: GpuPool, gpus: tuple[Gpu, ...]) -> None:
+        with self._records.border(active.job.item_id):
+            pool.give(active.job, gpus)
+            active.waits_for_gpus = False
+
     def _have_wait(self, active: ActiveJob, request: GpuRequest) -> None:
-        if active.waits_for_gpus:
-            return
         active.waits_for_gpus = True
         with self._records.border(active.job.item_id):
             sentence = f"It waits for {request.words()}."
@@ -120,6 +138,22 @@ class GpuGrants:
             job = transition(active.job, JobState.CLAIMED, self._clock.now(), sentence)
             self._records.save(job)
             self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
+
+    # -- for people
+
+    def status(self) -> dict[str, Any]:
+        """Return what `launchd status` shows of GPUs: those there are, or why the agent gives out none."""
+        pool = self._pool
+        if pool is None:
+            return {"managed": False, "why": self._why_none, "gpus": [], "waiting": 0}
+        waiting = len(self.waiting())
+        return {"managed": True, "known": pool.is_known, "why": pool.problem, "gpus": pool.status(), "waiting": waiting}
+
+    def return_to_use(self, word: str) -> list[str] | None:
+        """Give out again what is set aside and named by ``word``; returns the labels, ``None`` where there is none."""
+        if self._pool is None or not (word == "all" or self._pool.knows(word)):
+            return None
+        return self._pool.return_to_use(word, lambda item_id: self._table.get(item_id) is not None)
 
     # -- jobs of an earlier process
 

@@ -234,7 +234,9 @@ class GpuPool:
         lease = self._rows.add(job.item_id, job.name, gpus)
         self._held[job.item_id] = _Held(lease)
         self.version += 1
-        log.info("A job has GPUs.", extra={"item": job.item_id, "gpus": [gpu.uuid for gpu in gpus], "fence": lease.fence})
+        log.info(
+            "A job has GPUs.", extra={"item": job.item_id, "gpus": [gpu.uuid for gpu in gpus], "fence": lease.fence}
+        )
         return gpus
 
     def adopt(self, job: JobRecord, gpus: tuple[Gpu, ...]) -> None:
@@ -264,7 +266,9 @@ class GpuPool:
         held.survivors = find_survivors(job.result.survivors if job.result else ())
         if held.survivors:
             pids = [one.pid for one in held.survivors]
-            log.error("A job is over, and keeps its GPUs: it has processes that cannot be killed.", extra={"pids": pids})
+            log.error(
+                "A job is over, and keeps its GPUs: it has processes that cannot be killed.", extra={"pids": pids}
+            )
             return
         self._free_after_commit(held.lease)
 
@@ -322,7 +326,7 @@ class GpuPool:
                 self._free_after_commit(held.lease)
 
     def settle(self, item_id: str, ended: JobRecord | None) -> None:
-        """Decide, at the start, about a lease whose job is none of the active ones; ``ended`` is what is known of it."""
+        """Decide, at the start, about a lease whose job is not active; ``ended`` is what is known of that."""
         held = self._held[item_id]
         if ended is not None and held.lease.boot == boot_id():
             # Its end and the end of its lease are one commit, unless processes were left.

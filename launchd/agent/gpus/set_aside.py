@@ -65,7 +65,8 @@ class SetAside:
     def on_faults(self, uuid: str, faults: Iterable[int]) -> bool:
         """Set a GPU aside for faults; returns whether it was not before."""
         numbers = ", ".join(map(str, sorted(set(faults))))
-        if not numbers or uuid in self._kept.marks and not self._kept.marks[uuid].repetitions:
+        mark = self._kept.marks.get(uuid)
+        if not numbers or (mark is not None and not mark.repetitions):
             return False
         self._mark(uuid, Mark(f"its driver reported the fault XID {numbers}; {_HINT}", self._clock.now()))
         return True
