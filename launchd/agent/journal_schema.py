@@ -52,8 +52,8 @@ ALTER TABLE outbox ADD COLUMN refused_at REAL;
 ALTER TABLE outbox ADD COLUMN reason TEXT;
 """
 
-#: A row for each GPU that a job has; ``fence`` numbers the leases, ``boot`` is the id of the host's boot, ``record`` the
-#: GPU as it was then.
+#: A row for each GPU that a job has. ``fence`` numbers the leases, ``boot`` is the id of the host's boot, ``record`` is
+#: the GPU as it was then.
 _GPU_LEASES = """
 CREATE TABLE gpu_leases (
     gpu TEXT PRIMARY KEY,

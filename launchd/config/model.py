@@ -69,8 +69,8 @@ class GpusConfig(msgspec.Struct, frozen=True):
 
     ``manage`` of None: the agent gives them out where a driver is loaded and can be asked. ``devices`` are used instead
     of what the driver says. The probe looks every ``probe_seconds``; a driver that does not answer for
-    ``probe_timeout_seconds`` hangs. After ``fast_failures`` jobs in a row that failed within ``fast_failure_seconds`` (0:
-    never) a GPU is set aside for ``set_aside_seconds``, twice as long each further time.
+    ``probe_timeout_seconds`` hangs. After ``fast_failures`` jobs in a row (0: never) that failed within
+    ``fast_failure_seconds`` a GPU is set aside for ``set_aside_seconds``, twice as long each further time.
     """
 
     manage: bool | None = None

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from ipc.gpus import AMD, NVIDIA, Gpu, GpuRequest
+from workers.gpus.processors import near_processors
 from workers.gpus.variables import VOID, gpu_variables
 
 #: How the Container Device Interface (CDI) calls a GPU of NVIDIA.
@@ -25,14 +26,13 @@ class ContainerGpus(msgspec.Struct, frozen=True):
 
 
 def container_gpus(
-    gpus: Sequence[Gpu], request: GpuRequest | None, cdi_names: Collection[str], node_count: int = 1
+    gpus: Sequence[Gpu], request: GpuRequest | None, cdi_names: Collection[str], node_count: int | None = None
 ) -> ContainerGpus:
     """Return what gives ``gpus``, which may be none, to a container.
 
     ``request`` says which parts of the driver are asked for. ``cdi_names`` are the names of devices that the engine
     knows by CDI: where all of NVIDIA's are among them, they are asked for so, otherwise by UUID through the engine's
-    own driver. Of a host with several nodes of memory (``node_count``), a job whose GPUs are near one gets that one's
-    processors.
+    own driver. ``node_count`` is how many nodes of memory the host has, None to count them.
     """
     nvidia = [gpu for gpu in gpus if gpu.vendor == NVIDIA]
     amd = [gpu for gpu in gpus if gpu.vendor == AMD]
@@ -46,7 +46,7 @@ def container_gpus(
         device_requests=[_device_request(nvidia, names if by_cdi else [], request)] if nvidia else [],
         devices=[_device(path) for path in sorted({path for gpu in amd for path in gpu.files})],
         variables=variables,
-        processors=_processors(gpus) if node_count > 1 else None,
+        processors=near_processors(gpus, node_count),
     )
 
 
@@ -59,10 +59,3 @@ def _device_request(gpus: Sequence[Gpu], cdi_names: list[str], request: GpuReque
 
 def _device(path: str) -> dict[str, Any]:
     return {"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rw"}
-
-
-def _processors(gpus: Sequence[Gpu]) -> str | None:
-    """Return the processors that all of the GPUs are near to."""
-    near = {(gpu.numa, gpu.processors) for gpu in gpus}
-    (node, processors), *others = near or {(None, None)}
-    return processors if node is not None and not others else None

@@ -26,11 +26,6 @@ def numa_node(device: Path) -> int | None:
     return node if node is not None and node >= 0 else None
 
 
-def node_count() -> int:
-    """Return how many nodes of memory this host has."""
-    return len(list(Path("/sys/devices/system/node").glob("node[0-9]*")))
-
-
 def local_processors(device: Path) -> str | None:
     """Return the processors that a device is near to, as the kernel lists them (``0-15,32-47``)."""
     return read_text(device / "local_cpulist") or None

@@ -34,7 +34,6 @@ from workers.docker.output import LogCopy
 from workers.docker.pull import PullFailed, missing, pull
 from workers.docker.records import EndRecord, StartRecord, StopRecord
 from workers.docker.request import ContainerRequest
-from workers.gpus.sysfs import node_count
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
@@ -196,7 +195,7 @@ class LocalContainerRunner(Runner):
         if gpus is None:
             return None
         cdi_names = self._engine.cdi_names() if gpus else []
-        return container_gpus(gpus, gpu_request(self._order.spec), cdi_names, node_count())
+        return container_gpus(gpus, gpu_request(self._order.spec), cdi_names)
 
     def _start(self, name: str, container_id: str) -> None:
         records.write_start(self._directory, StartRecord(self._engine.process()))

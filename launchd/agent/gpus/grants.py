@@ -49,7 +49,7 @@ class GpuGrants:
         self._seen = (-1, -1)
 
     def restore(self, journal: Journal) -> None:
-        """Take back, after a start, the GPUs of jobs that are over; a record that was set aside may be of another job."""
+        """Take back, after a start, the GPUs of jobs that are over; those of records that were set aside may run."""
         if self._pool is None:
             return
         kept = {active.job.item_id for active in self._table} | set(journal.unreadable_jobs())
