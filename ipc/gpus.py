@@ -213,18 +213,17 @@ def gpu_request(spec: RunSpec) -> GpuRequest | None:
 
 
 def _section(section: Any, place: str) -> dict[str, Any]:
+    hint = "It has gpus and gpu_memory."
     match section:
         case None:
             return {}
-        case dict() if not (unknown := sorted(set(map(str, section)) - {"gpus", "gpu_memory"})):
-            return section
         case dict():
-            hint = "It has gpus and gpu_memory."
-            raise InvalidSpec(f"{place}.{SECTION} in the run spec has no key {unknown[0]!r}.", hint=hint)
+            unknown = sorted(set(map(str, section)) - {"gpus", "gpu_memory"})
+            if unknown:
+                raise InvalidSpec(f"{place}.{SECTION} in the run spec has no key {unknown[0]!r}.", hint=hint)
+            return section
         case _:
-            raise InvalidSpec(
-                f"{place}.{SECTION} in the run spec must be an object.", hint="It has gpus and gpu_memory."
-            )
+            raise InvalidSpec(f"{place}.{SECTION} in the run spec must be an object.", hint=hint)
 
 
 def _says_something(value: Any) -> bool:

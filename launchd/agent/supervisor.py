@@ -563,7 +563,7 @@ class Supervisor:
             registered=self._session.registered,
             contact=self._health.contact,
             seconds_since_contact=self._health.seconds_since_answer,
-            problem=self._journal_problem or self._health.problem or (self._gpus.pool and self._gpus.pool.problem),
+            problem=self._journal_problem or self._health.problem or self._controller.grants.problem,
         )
 
 

@@ -141,6 +141,11 @@ class GpuGrants:
 
     # -- for people
 
+    @property
+    def problem(self) -> str | None:
+        """Why the GPUs of this host cannot be looked at, as a sentence."""
+        return None if self._pool is None else self._pool.problem
+
     def status(self) -> dict[str, Any]:
         """Return what `launchd status` shows of GPUs: those there are, or why the agent gives out none."""
         pool = self._pool

@@ -145,7 +145,7 @@ class GpuPool:
         return [host.gpu for host in self._gpus.values() if self._hindrance(host, taken) is None]
 
     def usable(self) -> list[Gpu]:
-        """Return the GPUs that are not set aside, whoever has them."""
+        """Return the GPUs that are not set aside, also those that jobs have."""
         return [host.gpu for host in self._gpus.values() if self._why_aside(host) is None]
 
     def _givable(self) -> list[str]:
@@ -164,7 +164,7 @@ class GpuPool:
     def _hindrance(self, host: _HostGpu, taken: Mapping[str, str]) -> str | None:
         """Return why a GPU is not given out now, as the end of a sentence."""
         gpu = host.gpu
-        holder = taken.get(gpu.uuid) or (taken.get(gpu.parent) if self._is_whole_taken(gpu.parent) else None)
+        holder = taken.get(gpu.uuid) or (taken.get(gpu.parent or "") if self._is_whole_taken(gpu.parent) else None)
         if holder is not None:
             return f"the job of item {holder} has it"
         aside = self._why_aside(host)

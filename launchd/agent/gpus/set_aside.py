@@ -40,6 +40,9 @@ class Kept(msgspec.Struct, frozen=True):
     accepted: dict[str, str] = {}
 
 
+_decoder = msgspec.json.Decoder(Kept)
+
+
 class SetAside:
     """Which GPUs are set aside. Main thread only."""
 
@@ -109,7 +112,7 @@ class SetAside:
         return was_aside
 
     def _seconds(self, mark: Mark) -> float:
-        return min(LONGEST_SECONDS, self._config.set_aside_seconds * 2 ** min(mark.repetitions - 1, 16))
+        return min(LONGEST_SECONDS, self._config.set_aside_seconds * (1 << min(mark.repetitions - 1, 16)))
 
     def _mark(self, uuid: str, mark: Mark) -> None:
         log.error("A GPU is set aside.", extra={"gpu": uuid, "why": mark.why})
@@ -132,6 +135,6 @@ class SetAside:
 
 def _read(text: str | None) -> Kept:
     try:
-        return Kept() if text is None else msgspec.json.decode(text, type=Kept)
+        return Kept() if text is None else _decoder.decode(text)
     except msgspec.DecodeError:
         return Kept()
