@@ -21,6 +21,7 @@ from ipc.states import JobState
 from ipc.work_order import read_order
 from launchd.agent.gpus import lease_rows
 from launchd.agent.job_table import ActiveJob
+from launchd.agent.journal import find_job
 from launchd.client.queue_server import ItemAnswer
 from launchd.config.model import GpusConfig
 from tests.support.controller_harness import ControllerHarness
@@ -206,6 +207,18 @@ def test_a_lost_worker_costs_no_lease_and_a_dropped_item_returns_it(static: Cont
     assert held(static) == {"a": ["GPU-0", "GPU-1"]}
 
 
+def test_a_journal_of_the_version_before_leases_is_read(static: ControllerHarness) -> None:
+    static.bring_to("submitted", "cpu")
+    static.close()
+    with closing(sqlite3.connect(static.journal.path)) as db:
+        db.executescript("DROP TABLE gpu_leases; PRAGMA user_version = 2;")
+        assert find_job(db, "cpu") is not None
+    static.restart_closed()
+    assert [active.job.item_id for active in static.table] == ["cpu"]
+    claim(static, "a", 1)
+    assert held(static) == {"a": ["GPU-0"]}
+
+
 def test_leases_survive_restarts_and_a_changed_inventory(static: ControllerHarness) -> None:
     static.bring_to("assigned", "cpu")
     claim(static, "a", "device=3")
@@ -228,9 +241,7 @@ def test_the_lease_of_a_record_that_cannot_be_read_is_kept_until_it_is_returned(
     with closing(sqlite3.connect(static.journal.path)) as db:
         db.execute("UPDATE jobs SET record = 'torn'")
         db.commit()
-    static._start()
-    static.controller.restore()
-    static.turn()
+    static.restart_closed()
     assert held(static) == {"a": ["GPU-0"]}
     claim(static, "all", "all")
     assert waiting(static) == ["all"]
