@@ -187,9 +187,6 @@ AT_SERVER = {
     ("launch", "--async", "--", "true"): True,
     ("launch", "code"): False,
     ("launch", "--", "true"): True,
-    ("gpus", "list"): True,
-    ("gpus", "list", "--json"): False,
-    ("gpus", "return", "0"): True,
     ("stop", "item"): True,
 }
 
@@ -273,6 +270,9 @@ AT_AGENT = {
     ("outbox", "list"): True,
     ("outbox", "list", "--json"): False,
     ("outbox", "retry", "1"): False,
+    ("gpus", "list"): True,
+    ("gpus", "list", "--json"): False,
+    ("gpus", "return", "0"): True,
     ("stop", "item"): True,
     ("logs", "item"): True,
     ("logs", "--worker", "item"): True,
