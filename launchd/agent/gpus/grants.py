@@ -82,7 +82,7 @@ class GpuGrants:
 
         A queue server that knows of no GPUs gives out any item, and an item that waits here waits for no other host.
         """
-        if self._pool is None or (self._pool.is_known and not self._pool.summary().total):
+        if self._pool is None or (self._pool.is_known and not len(self._pool)):
             return slots
         return 0 if self.waiting() else min(slots, len(self._pool.free()))
 

@@ -86,6 +86,9 @@ class GpuPool:
         if config.devices:
             self._set_inventory([SeenGpu(gpu) for gpu in config.devices])
 
+    def __len__(self) -> int:
+        return len(self._gpus)
+
     # -- the inventory
 
     def on_sample(self, sample: GpuSample) -> None:
