@@ -389,7 +389,10 @@ class Supervisor:
         schedulers = kind is SlotKind.SCHEDULER
         limit = self._config.max_schedulers if schedulers else self._config.max_jobs
         slots = self._context.free_slots(self._table.count(schedulers), limit)
-        return slots if schedulers else self._controller.grants.claimable(slots)
+        registered = self._session.registered
+        if schedulers or (registered is not None and registered.capabilities.is_private):
+            return slots
+        return self._controller.grants.claimable(slots)
 
     def _clean_up(self) -> None:
         ended = self._journal.ended_before_last(self._context.jobs_to_keep(), FORGET_AT_ONCE)
