@@ -36,6 +36,9 @@ from launchd.agent.events import (
     Delivered,
     Event,
     EventQueue,
+    GpuEvent,
+    GpuProbeFailed,
+    GpusSeen,
     ItemEvent,
     ItemsUnknown,
     LinkEvent,
@@ -53,6 +56,7 @@ from launchd.agent.events import (
     WorkerSpawned,
     WorkerSpawnFailed,
 )
+from launchd.agent.gpus.host import find_gpus
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
@@ -99,7 +103,7 @@ CLEANUP_SECONDS = 5.0
 FORGET_AT_ONCE = 500
 
 #: Keys of ``launchd`` that a reload does not change.
-RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format")
+RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus")
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +181,7 @@ class Supervisor:
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
         self._outbox = Outbox(self._journal.deliveries())
         self._table = JobTable()
+        self._gpus = find_gpus(config.launchd.gpus, self._journal, events)
         self._controller = JobController(
             self._journal,
             self._table,
@@ -185,6 +190,8 @@ class Supervisor:
             AgentContext(config, server.base_url, config.entity or "", find_job_groups(config.launchd.jobs, state_dir)),
             SubmitterKeys(state_dir / "keys", api_key),
             JobUsers(lambda: taken_numbers(self._journal, state_dir)),
+            gpus=self._gpus.pool,
+            why_no_gpus=self._gpus.why_none,
         )
         self._cleanup = Cleanup(state_dir, lambda numbers: events.put(UsersFree(numbers)))
         self._engine_upkeep = EngineUpkeep(state_dir)
@@ -225,6 +232,8 @@ class Supervisor:
         self._controller.restore()
         self._cleanup.resume()
         self._control.open()
+        if self._gpus.probe is not None:
+            self._gpus.probe.start()
         # The incarnation is on disk before the queue server knows it.
         self._journal.request_commit()
         self._commit()
@@ -267,6 +276,8 @@ class Supervisor:
 
     def _finish(self) -> None:
         self._control.close()
+        if self._gpus.probe is not None:
+            self._gpus.probe.end()
         self._commit()
         self._session.close()
         self._journal.close()
@@ -302,6 +313,8 @@ class Supervisor:
                     self._controller.on_exit(worker, exit_code)
 
     def _pause(self) -> float:
+        if self._mode is not Mode.LEAVING and self._controller.grants.is_due:
+            return 0.0
         if self._pool.needs_spares:
             return SPARE_DELAY_SECONDS
         return LAZY_COMMIT_SECONDS if self._journal.has_changes or self._mode is Mode.LEAVING else TICK_SECONDS
@@ -317,6 +330,9 @@ class Supervisor:
             self._pool.check_heartbeats()
         with self._barrier.around("deadlines"):
             self._controller.check_deadlines()
+        if self._gpus.pool is not None:
+            with self._barrier.around("GPUs"):
+                self._gpus.pool.tick()
         if now - self._cleaned_at > CLEANUP_SECONDS:
             self._cleaned_at = now
             with self._barrier.around("cleanup"):
@@ -376,7 +392,11 @@ class Supervisor:
             return 0
         schedulers = kind is SlotKind.SCHEDULER
         limit = self._config.max_schedulers if schedulers else self._config.max_jobs
-        return self._context.free_slots(self._table.count(schedulers), limit)
+        slots = self._context.free_slots(self._table.count(schedulers), limit)
+        registered = self._session.registered
+        if schedulers or (registered is not None and registered.capabilities.is_private):
+            return slots
+        return self._controller.grants.claimable(slots)
 
     def _clean_up(self) -> None:
         ended = self._journal.ended_before_last(self._context.jobs_to_keep(), FORGET_AT_ONCE)
@@ -422,6 +442,8 @@ class Supervisor:
                 raise AgentBroken(f"its thread {thread} died of {error}")
             case Registered() | RegistrationRefused() | RegistrationLost() | QueueError() | ServerContact():
                 self._dispatch_link_event(event)
+            case GpusSeen() | GpuProbeFailed():
+                self._dispatch_gpu_event(event)
             case _:
                 self._dispatch_item_event(event)
 
@@ -439,6 +461,14 @@ class Supervisor:
                 self._health.note_queue(queue, error)
             case ServerContact():
                 self._health.note_contact(event)
+
+    def _dispatch_gpu_event(self, event: GpuEvent) -> None:
+        pool = self._gpus.pool
+        match event:
+            case GpusSeen(sample) if pool is not None:
+                pool.on_sample(sample)
+            case GpuProbeFailed(why) if pool is not None:
+                pool.on_probe_failed(why)
 
     def _dispatch_item_event(self, event: ItemEvent) -> None:
         match event:
@@ -540,7 +570,7 @@ class Supervisor:
             registered=self._session.registered,
             contact=self._health.contact,
             seconds_since_contact=self._health.seconds_since_answer,
-            problem=self._journal_problem or self._health.problem,
+            problem=self._journal_problem or self._health.problem or self._controller.grants.problem,
         )
 
 

@@ -14,7 +14,8 @@ import msgspec
 class Capabilities(msgspec.Struct, frozen=True):
     """The operations and arguments that a server has, found by introspection.
 
-    `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports.
+    `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `is_private`: its items
+    are for this agent alone, so that none of them waits here in place of elsewhere.
     """
 
     launch_agents: bool
@@ -29,6 +30,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     run_files: bool
     push_key: bool
     artifact_memberships: bool = False
+    is_private: bool = False
 
 
 class Viewer(msgspec.Struct, frozen=True):

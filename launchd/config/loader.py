@@ -190,6 +190,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         buildah=schema.buildah(diagnostics, sections.get("buildah")),
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
+        gpus=schema.gpus(diagnostics, sections.get("gpus")),
     )
 
 

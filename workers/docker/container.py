@@ -11,7 +11,9 @@ from ipc.work_order import WorkOrder
 from workers.docker import limits
 from workers.docker.container_user import HOME, ContainerUser
 from workers.docker.flag_actions import LABEL_PREFIX
+from workers.docker.gpus import ContainerGpus
 from workers.docker.request import Bind, ContainerRequest, Device
+from workers.gpus.variables import VOID
 from workers.runners import LaunchRequest
 
 #: A container with this label is the job's of this workload name.
@@ -33,20 +35,25 @@ LOG_FILES_FACTOR = 2
 NO_NEW_PRIVILEGES = "no-new-privileges"
 
 #: Set last: a container that was given no GPU sees none, also where its image asks for all.
-NO_GPUS = {"NVIDIA_VISIBLE_DEVICES": "void"}
+NO_GPUS = {"NVIDIA_VISIBLE_DEVICES": VOID}
+
+#: By this label the lease of the job's GPUs can be told from outside.
+LEASE_LABEL = f"{LABEL_PREFIX}gpu-lease"
 
 
 class Placement(msgspec.Struct, frozen=True):
     """What a container has beside what its job asks for.
 
     ``variables`` are the job's own, which win over those of its launch; ``network`` and ``user`` are None for the
-    engine's default and the image's own; ``agent`` is the mark of the agent.
+    engine's default and the image's own; ``agent`` is the mark of the agent. ``gpus`` is None where the agent gives
+    out no GPUs.
     """
 
     agent: str
     variables: Mapping[str, str] = {}
     network: str | None = None
     user: ContainerUser | None = None
+    gpus: ContainerGpus | None = None
 
 
 def container_config(
@@ -55,7 +62,8 @@ def container_config(
     """Return the body for the job of ``order``."""
     config = deepcopy(request.config)
     config["Image"] = launch.build.image
-    config["Env"] = [f"{name}={text}" for name, text in _environment(request, launch, placed).items()]
+    environment = _environment(request, launch, placed) | (placed.gpus.variables if placed.gpus else {})
+    config["Env"] = [f"{name}={text}" for name, text in environment.items()]
     config["Labels"] = config.get("Labels", {}) | _labels(order, placed.agent)
     if placed.user is not None:
         config["User"] = placed.user.text
@@ -64,6 +72,8 @@ def container_config(
     if launch.args:
         config["Cmd"] = list(launch.args)
     config["HostConfig"] = _host_config(request, config.get("HostConfig", {}), order, placed)
+    if placed.gpus is not None:
+        _add_gpus(config["HostConfig"], placed.gpus)
     return config
 
 
@@ -74,8 +84,16 @@ def _environment(request: ContainerRequest, launch: LaunchRequest, placed: Place
     return {**home, **launch.environment, **placed.variables, **last}
 
 
+def _add_gpus(host: dict[str, Any], gpus: ContainerGpus) -> None:
+    _extend(host, "DeviceRequests", gpus.device_requests)
+    _extend(host, "Devices", gpus.devices)
+    if gpus.processors is not None:
+        host.setdefault("CpusetCpus", gpus.processors)
+
+
 def _labels(order: WorkOrder, agent: str) -> dict[str, str]:
-    return {
+    lease = {} if order.gpu_lease is None else {LEASE_LABEL: str(order.gpu_lease)}
+    return lease | {
         NAME_LABEL: order.name,
         ITEM_LABEL: order.item_id,
         QUEUE_LABEL: order.queue,

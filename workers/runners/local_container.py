@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from ipc.boot_clock import BootClock
-from ipc.errors import RunnerUnavailable, SubmitError
+from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
+from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
 from ipc.states import JobState
 from ipc.targets import LOCAL_CONTAINER
@@ -74,6 +75,9 @@ class LocalContainerRunner(Runner):
         if image:
             granted_image(image, self._order)
         self._granted_request(image or "")
+        asked = gpu_request(self._order.spec)
+        if asked is not None and not self._order.gpus:
+            raise InvalidSpec(f"The job asks for {asked.words()}, and the agent of this host has given it none.")
 
     def _granted_request(self, image: str) -> ContainerRequest:
         return granted_request(self._order, image, self._engine.socket_path)
