@@ -32,6 +32,7 @@ from launchd.server.models.launch import (
     Item,
     ItemAck,
     ItemAnswer,
+    ItemReason,
     ItemReport,
     ItemResult,
     ItemWarning,
@@ -40,6 +41,7 @@ from launchd.server.models.launch import (
     Queue,
     ResourceConfig,
     StopRequest,
+    ToldGpus,
 )
 from launchd.server.models.links import LinkHolder
 from launchd.server.models.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunFile
@@ -67,6 +69,7 @@ __all__ = [
     "Item",
     "ItemAck",
     "ItemAnswer",
+    "ItemReason",
     "ItemReport",
     "ItemResult",
     "ItemWarning",
@@ -88,6 +91,7 @@ __all__ = [
     "StopRequest",
     "Sweep",
     "SweepAgent",
+    "ToldGpus",
     "User",
     "Viewer",
 ]

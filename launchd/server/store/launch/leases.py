@@ -3,33 +3,34 @@
 Each lease has a number (`lease_numbers`) and ends by the store's clock (`clock`).
 
 Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends
-unacknowledged makes its item PENDING again, at its old place.
+unacknowledged makes its item PENDING again, at its old place. An agent that says which GPUs it has free is given what
+fits (`fitting`), any other the first ones.
 
 On PostgreSQL claims run in parallel: rows are taken by locking them, and rows locked by another claim are skipped. No
-row is locked without being taken: a claim that looked at that moment would find nothing and wait.
+row is locked without being taken, because a claim that looked at that moment would find nothing and wait; where one is
+(`fitting.note_passed`), waiting claims look again.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Float, String, bindparam, case, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Float, String, bindparam, case, func, select, tuple_, update
 
 from launchd.server.models import LaunchAgent, LeasedItem, Queue, Record, Viewer
 from launchd.server.store.accounts.authorization import binds
 from launchd.server.store.clock import NOW
-from launchd.server.store.launch import lease_numbers
+from launchd.server.store.launch import fitting, lease_numbers
+from launchd.server.store.launch.demands import NONE
 from launchd.server.store.launch.served import is_served
-from launchd.server.store.launch.states import LEASED, PENDING, STOPPED
+from launchd.server.store.launch.states import LEASED, LOWEST_PRIORITY, PENDING, STOPPED
+from launchd.server.store.launch.waiting import IS_LEASED, IS_WAITING
 from launchd.server.store.tables import launch_agents, run_queue_items, run_queues
 
 item = run_queue_items.c
-
-# Literals, not parameters: SQLite must see them to use the partial indexes.
-IS_WAITING = item.state == literal_column("'PENDING'")
-IS_LEASED = item.state == literal_column("'LEASED'")
 
 _AGENT = bindparam("of_agent", type_=String)
 _LEASED_BEFORE = (
@@ -51,7 +52,7 @@ _LEASED_BEFORE = (
     )
     .order_by(item.number)
 )
-_WAITING = (
+_OF_QUEUE = (
     select(
         item.number,
         item.id,
@@ -70,9 +71,21 @@ _WAITING = (
         is_served(bindparam("of_queue", type_=String), _AGENT),
     )
     .order_by(item.priority, item.number)
-    .limit(bindparam("most"))
 )
+_WAITING = _OF_QUEUE.limit(bindparam("most"))
 _TAKE = _WAITING.with_for_update(of=run_queue_items, skip_locked=True)
+_POSITION = tuple_(item.priority, item.number)
+_TAKE_PLAIN = (
+    _OF_QUEUE.where(
+        item.demand == NONE,
+        tuple_(bindparam("from_priority"), bindparam("from_number")) <= _POSITION,
+        tuple_(bindparam("below_priority"), bindparam("below_number")) > _POSITION,
+    )
+    .limit(bindparam("most"))
+    .with_for_update(of=run_queue_items, skip_locked=True)
+)
+_TAKE_ONE = _OF_QUEUE.where(item.number == bindparam("of_number")).with_for_update(of=run_queue_items, skip_locked=True)
+_THE_END: fitting.Position = (LOWEST_PRIORITY + 1, 0)
 _LEASE = (
     update(run_queue_items)
     .where(item.number == bindparam("of_number"), IS_WAITING)
@@ -107,21 +120,40 @@ class Capacity(Record, frozen=True, kw_only=True):
     schedulers: int
 
 
-def claim(connection: Connection, agent: LaunchAgent, wanted: Capacity, lease: Lease) -> list[LeasedItem]:
-    """Lease what the agent can take now. A repeated claim id returns what is still leased under it."""
+class Claimed(Record, frozen=True, kw_only=True):
+    """What a claim leased, and the queues whose waiting claims are to look again because of it."""
+
+    items: tuple[LeasedItem, ...] = ()
+    to_look: frozenset[str] = frozenset()
+
+
+_Take = Callable[[str, int], list[Any]]
+"""Takes the first items of a queue, so many; those that it has taken before come first."""
+
+
+def claim(
+    connection: Connection, agent: LaunchAgent, wanted: Capacity, lease: Lease, gpus: fitting.Gpus | None = None
+) -> Claimed:
+    """Lease what the agent can take now, of jobs only those that fit `gpus`; None: any.
+
+    A repeated claim id returns what is still leased under it.
+    """
     # A repeated claim must not overtake the first one.
     connection.execute(_SAME_AGENT, {"of_agent": agent.id})
     again = _leased_before(connection, lease)
     if again:
-        return again
+        return Claimed(items=tuple(again))
     queues = _in_turn(agent)
+    taker = _FittingTaker(connection, lease, queues, gpus) if gpus and wanted.items else None
+    take = taker.take if taker and taker.has_demands else _taker(connection, lease, scheduler=False)
     chosen = [
-        *_take_in_turn(connection, lease, queues, wanted.items, scheduler=False),
-        *_take_in_turn(connection, lease, queues, wanted.schedulers, scheduler=True),
+        *_take_in_turn(take, queues, wanted.items),
+        *_take_in_turn(_taker(connection, lease, scheduler=True), queues, wanted.schedulers),
     ]
     if chosen:
         _remember_turn(connection, agent, chosen[-1].queue_id)
-    return _lease(connection, chosen, lease)
+    to_look = taker.note_passed() if taker else frozenset[str]()
+    return Claimed(items=tuple(_lease(connection, chosen, lease)), to_look=to_look)
 
 
 def pop(connection: Connection, queue: Queue, lease: Lease) -> LeasedItem | None:
@@ -157,9 +189,7 @@ def _remember_turn(connection: Connection, agent: LaunchAgent, last: str) -> Non
         connection.execute(update(launch_agents).where(launch_agents.c.id == agent.id).values(next_queue=following))
 
 
-def _take_in_turn(
-    connection: Connection, lease: Lease, queue_ids: Sequence[str], limit: int, *, scheduler: bool
-) -> list[Any]:
+def _take_in_turn(take: _Take, queue_ids: Sequence[str], limit: int) -> list[Any]:
     """Rows of the queues, taken in turn, in that order."""
     taken: dict[str, list[Any]] = {queue_id: [] for queue_id in queue_ids}
     asked = list(queue_ids)
@@ -169,9 +199,8 @@ def _take_in_turn(
             share = -(-limit // (len(asked) - place))
             if share == 0:
                 break
-            # Rows that this transaction has locked are not skipped: they come first.
             had = len(taken[queue_id])
-            taken[queue_id] = list(_take(connection, lease, queue_id, had + share, scheduler=scheduler))
+            taken[queue_id] = take(queue_id, had + share)
             limit -= len(taken[queue_id]) - had
             if len(taken[queue_id]) == had + share:
                 not_empty.append(queue_id)
@@ -179,8 +208,75 @@ def _take_in_turn(
     return [row for row in chain.from_iterable(zip_longest(*taken.values())) if row is not None]
 
 
+def _taker(connection: Connection, lease: Lease, *, scheduler: bool) -> _Take:
+    # Rows that this transaction has locked are not skipped: they come first.
+    return lambda queue_id, limit: list(_take(connection, lease, queue_id, limit, scheduler=scheduler))
+
+
 def _take(connection: Connection, lease: Lease, queue_id: str, limit: int, *, scheduler: bool) -> Sequence[Any]:
     return connection.execute(_TAKE, _which(lease, queue_id, limit, scheduler=scheduler)).all()
+
+
+class _FittingTaker:
+    """Takes items that fit the agent's GPUs, one after the other; those without GPUs many at once."""
+
+    def __init__(self, connection: Connection, lease: Lease, queue_ids: Sequence[str], gpus: fitting.Gpus) -> None:
+        self._connection = connection
+        self._lease = lease
+        self._candidates = fitting.Candidates(fitting.heads_of(connection, queue_ids), gpus)
+        self._taken: defaultdict[str, list[Any]] = defaultdict(list)
+        self._passed: list[fitting.Head] = []
+        self._released: set[str] = set()
+
+    @property
+    def has_demands(self) -> bool:
+        """Whether any waiting item asks for GPUs."""
+        return self._candidates.have_demands
+
+    def take(self, queue_id: str, limit: int) -> list[Any]:
+        """As `_Take`."""
+        taken = self._taken[queue_id]
+        while len(taken) < limit and (choice := self._candidates.choose(queue_id)):
+            if choice.head.demand == NONE:
+                taken += self._take_plain(choice.head, limit - len(taken))
+            else:
+                taken += self._take_demand(choice)
+        return taken
+
+    def note_passed(self) -> frozenset[str]:
+        """Note which items were passed. Returns the queues whose waiting claims are to look again.
+
+        GPUs that are held back for an item are free for others once it is given out.
+        """
+        return frozenset(self._released | fitting.note_passed(self._connection, self._passed))
+
+    def _take_plain(self, head: fitting.Head, limit: int) -> Sequence[Any]:
+        bound = self._candidates.bound(head) or _THE_END
+        places = {
+            "from_priority": head.priority,
+            "from_number": head.number,
+            "below_priority": bound[0],
+            "below_number": bound[1],
+        }
+        rows = self._execute(_TAKE_PLAIN, head, most=limit, **places)
+        last = (rows[-1].priority, rows[-1].number) if rows else bound
+        self._candidates.replace(head, fitting.next_head(self._connection, head, last))
+        return rows
+
+    def _take_demand(self, choice: fitting.Choice) -> Sequence[Any]:
+        head = choice.head
+        rows = self._execute(_TAKE_ONE, head, of_number=head.number)
+        self._candidates.replace(head, fitting.next_head(self._connection, head, head.position))
+        if rows:
+            self._candidates.give(head)
+            self._passed += choice.passed
+            if head.passed_seconds is not None:
+                self._released.add(head.queue_id)
+        return rows
+
+    def _execute(self, statement: Any, head: fitting.Head, **values: Any) -> Sequence[Any]:
+        which = {"of_queue": head.queue_id, "scheduler": False, "of_agent": self._lease.agent_id}
+        return self._connection.execute(statement, which | values | binds(self._lease.viewer)).all()
 
 
 def _which(lease: Lease, queue_id: str, limit: int, *, scheduler: bool) -> dict[str, Any]:
