@@ -17,6 +17,7 @@ COMMANDS = {
     "status": ("launchd.cli.status:status", "Show this host's agent, its jobs and its queue server."),
     "logs": ("launchd.cli.logs:logs", "Print the output of a job of this host."),
     "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
+    "why": ("launchd.cli.why:why", "Say why a job waits, was refused or failed."),
     "outbox": ("launchd.cli.outbox:outbox", "Show what the queue server was not told yet, or does not take."),
     "drain": ("launchd.cli.agent_commands:drain", "Drain the agent: it ends after the jobs it has."),
     "detach": (

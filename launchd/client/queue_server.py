@@ -16,10 +16,13 @@ from launchd.client.models import (
     Capabilities,
     Claim,
     ClaimedItem,
+    GpuKind,
     HeldByServer,
     HeldItem,
     Item,
     ItemAnswer,
+    ItemReason,
+    ItemReasons,
     ItemResult,
     ItemWarning,
     Queue,
@@ -30,6 +33,7 @@ from launchd.client.models import (
     RunDetail,
     RunSource,
     StopRequest,
+    ToldGpus,
     Viewer,
 )
 from launchd.client.runs import RunOperations
@@ -43,10 +47,13 @@ __all__ = [
     "Capabilities",
     "Claim",
     "ClaimedItem",
+    "GpuKind",
     "HeldByServer",
     "HeldItem",
     "Item",
     "ItemAnswer",
+    "ItemReason",
+    "ItemReasons",
     "ItemResult",
     "ItemWarning",
     "Queue",
@@ -58,6 +65,7 @@ __all__ = [
     "RunDetail",
     "RunSource",
     "StopRequest",
+    "ToldGpus",
     "Viewer",
 ]
 

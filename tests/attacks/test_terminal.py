@@ -188,6 +188,7 @@ AT_SERVER = {
     ("launch", "code"): False,
     ("launch", "--", "true"): True,
     ("stop", "item"): True,
+    ("why", "item"): True,
 }
 
 
@@ -267,6 +268,7 @@ AT_AGENT = {
     ("outbox", "list", "--json"): False,
     ("outbox", "retry", "1"): False,
     ("stop", "item"): True,
+    ("why", "item"): True,
     ("logs", "item"): True,
     ("logs", "--worker", "item"): True,
     ("drain",): False,
