@@ -1,4 +1,4 @@
-"""`launchd why`: why an item waits, was refused or failed, as this host's agent and the queue server have recorded it."""
+"""`launchd why`: why an item waits, was refused or failed, as this host's agent and the queue server recorded it."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -54,7 +54,8 @@ def agent(connection: Connection, viewer: Viewer) -> str:
     )
     found = agents.require_agent(connection, viewer, made)
     lease = leases.Lease(viewer=viewer, agent_id=made, claim_id="c", seconds=LEASE_SECONDS)
-    assert len(leases.claim(connection, found, leases.Capacity(items=1, schedulers=0), lease)) == 1
+    claimed = leases.claim(connection, found, leases.Capacity(items=1, schedulers=0), lease)
+    assert len(claimed.items) == 1
     runs.insert_run(connection, project.id, "r", {"state": "running", "heartbeat_at": time.time()})
     return made
 
