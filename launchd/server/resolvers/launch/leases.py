@@ -130,8 +130,8 @@ def _claim(
     wanted = leases.Capacity(
         items=min(input["max_items"], _MOST_ITEMS), schedulers=min(input["max_schedulers"], _MOST_ITEMS)
     )
-    backfill_seconds = context.app.settings.backfill_seconds
-    gpus = told and fitting.Gpus(summary=told.summary, backfill_seconds=backfill_seconds)
+    backfill = context.app.settings.backfill_seconds
+    gpus = None if told is None else fitting.Gpus(summary=told.summary, backfill_seconds=backfill)
 
     def work(connection: Connection) -> _Claimed:
         # Checked as late as possible: no item must be leased to a client that has disconnected.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, String, and_, bindparam, false, func, select, tuple_, update
+from sqlalchemy import BigInteger, Connection, Integer, String, and_, bindparam, false, func, select, tuple_, update
 
 from ipc.gpus import GpuRequest, GpuSummary
 from launchd.server.models import Record
@@ -91,7 +91,8 @@ def _heads_statement() -> Any:
 
 
 _HEADS = _heads_statement()
-_AFTER_PRIORITY, _AFTER_NUMBER = bindparam("after_priority"), bindparam("after_number")
+_AFTER_PRIORITY = bindparam("after_priority", type_=Integer)
+_AFTER_NUMBER = bindparam("after_number", type_=BigInteger)
 _NEXT = (
     select(item.priority, item.number)
     .where(
