@@ -154,7 +154,7 @@ class Host:
         return len(answer["items"])
 
     def _start(self, item: str, run_spec: dict[str, Any], lease: int) -> None:
-        request = gpu_request(parse_run_spec({name: value for name, value in run_spec.items() if name[0] != "_"}))
+        request = gpu_request(parse_run_spec(run_spec | {"entity": "me"}))
         chosen = () if request is None else self.choose(request)
         assert chosen is not None, f"{item} was leased to {self.name} and does not fit: {request} in {self.told()}"
         self.journal[item] = Running(chosen, lease)
