@@ -202,7 +202,7 @@ class GpuKind(msgspec.Struct, frozen=True, rename="camel"):
     is_instance: bool
 
 
-class ToldGpus(msgspec.Struct, frozen=True, rename="camel"):
+class AgentGpus(msgspec.Struct, frozen=True, rename="camel"):
     """What an agent tells of its GPUs. `version` increases with each change; `devices` are words that name one."""
 
     version: int

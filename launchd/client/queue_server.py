@@ -12,6 +12,7 @@ from launchd.client.models import (
     Ack,
     Agent,
     AgentCommands,
+    AgentGpus,
     AgentIdentity,
     Capabilities,
     Claim,
@@ -33,7 +34,6 @@ from launchd.client.models import (
     RunDetail,
     RunSource,
     StopRequest,
-    ToldGpus,
     Viewer,
 )
 from launchd.client.runs import RunOperations
@@ -43,6 +43,7 @@ __all__ = [
     "Ack",
     "Agent",
     "AgentCommands",
+    "AgentGpus",
     "AgentIdentity",
     "Capabilities",
     "Claim",
@@ -65,7 +66,6 @@ __all__ = [
     "RunDetail",
     "RunSource",
     "StopRequest",
-    "ToldGpus",
     "Viewer",
 ]
 

@@ -26,7 +26,7 @@ _OF_AGENTS = frozenset(
         "reportRunQueueItems",
         "resumeLaunchAgent",
         "returnRunQueueItems",
-        "tellGpus",
+        "reportGpus",
         "updateLaunchAgent",
         "updateRunQueueItemWarning",
         "watchLaunchAgent",

@@ -98,7 +98,7 @@ ROWS: dict[str, Arguments] = {
             "waitSeconds": 0,
         }
     },
-    "Mutation.tellGpus": given(
+    "Mutation.reportGpus": given(
         launchAgentId=lambda tenant: tenant.agent,
         gpus={"version": 1, "kinds": [], "devices": [], "freeDevices": []},
     ),

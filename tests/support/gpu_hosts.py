@@ -97,7 +97,7 @@ class Host:
         free = [gpu for gpu in self.gpus if gpu.name not in taken and not gpu.stranger and not gpu.failed]
         return sorted(free, key=lambda gpu: (gpu.memory, gpu.name))
 
-    def told(self) -> dict[str, Any]:
+    def offer(self) -> dict[str, Any]:
         """What the agent tells, with a higher version where it is something else than before."""
         free = {gpu.name for gpu in self.free()}
         usable = {gpu.name for gpu in self.gpus if not gpu.failed}
@@ -146,7 +146,7 @@ class Host:
             maxItems=room,
             maxSchedulers=0,
             waitSeconds=wait,
-            gpus=self.told(),
+            gpus=self.offer(),
         )
         self.dies()
         for item in answer["items"]:
@@ -156,7 +156,7 @@ class Host:
     def _start(self, item: str, run_spec: dict[str, Any], lease: int) -> None:
         request = gpu_request(parse_run_spec(run_spec | {"entity": "me"}))
         chosen = () if request is None else self.choose(request)
-        assert chosen is not None, f"{item} was leased to {self.name} and does not fit: {request} in {self.told()}"
+        assert chosen is not None, f"{item} was leased to {self.name} and does not fit: {request} in {self.offer()}"
         self.journal[item] = Running(chosen, lease)
         self.dies()
         self._acknowledge(item, lease)

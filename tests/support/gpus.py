@@ -19,7 +19,9 @@ def kind(free: int, total: int, *, memory: int = 80, name: str = "A100", instanc
     }
 
 
-def told(version: int, *kinds: dict[str, Any], devices: Sequence[str] = (), free: Sequence[str] = ()) -> dict[str, Any]:
+def offer(
+    version: int, *kinds: dict[str, Any], devices: Sequence[str] = (), free: Sequence[str] = ()
+) -> dict[str, Any]:
     """What an agent tells for the so manieth time."""
     return {"version": version, "kinds": list(kinds), "devices": list(devices), "freeDevices": list(free)}
 

@@ -159,8 +159,8 @@ class Api:
         )
         return answer
 
-    def tell_gpus(self, agent: str, gpus: object) -> bool:
-        told: bool = self.mutate("tellGpus", "success", launchAgentId=agent, gpus=gpus)["success"]
+    def report_gpus(self, agent: str, gpus: object) -> bool:
+        told: bool = self.mutate("reportGpus", "success", launchAgentId=agent, gpus=gpus)["success"]
         return told
 
     def why(self, item_id: str) -> list[dict[str, str]]:

@@ -28,12 +28,12 @@ from launchd.client.errors import QueueServerError, Refused, SecondIncarnation, 
 from launchd.client.queue_server import (
     Agent,
     AgentCommands,
+    AgentGpus,
     AgentIdentity,
     ClaimedItem,
     HeldItem,
     QueueServer,
     Resumed,
-    ToldGpus,
 )
 
 #: Pauses after stop requests: the server repeats them until a heartbeat lists them as seen.
@@ -73,9 +73,9 @@ class LaunchdProtocol:
         """Whether the server is not an older one, which hands out any item."""
         return self._server.capabilities().gpu_claims
 
-    def tell_gpus(self, agent_id: str, incarnation: str, gpus: ToldGpus) -> None:
+    def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
         """Tell which GPUs are free: claims that wait return, to be repeated with these."""
-        self._server.tell_gpus(agent_id, incarnation, gpus)
+        self._server.report_gpus(agent_id, incarnation, gpus)
 
     def heartbeat(self, context: LinkContext) -> Heartbeat:
         """Return what sends heartbeats."""
@@ -101,7 +101,7 @@ class LaunchdClaimer:
         self._wait_seconds = context.settings.wait_seconds
         self._caller = context.caller
 
-    def claim(self, limit: int, gpus: ToldGpus | None) -> ClaimResult:
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:
         """Claim at most ``limit`` items; there may be none after ``wait_seconds``, or when other GPUs become free."""
         told = gpus if self._kind is SlotKind.JOB and self._server.capabilities().gpu_claims else None
         jobs, schedulers = (limit, 0) if self._kind is SlotKind.JOB else (0, limit)

@@ -11,7 +11,7 @@ permit until then, and what a claim says is free is free.
 import threading
 
 from launchd.agent.server_link.retry import Stopped
-from launchd.client.queue_server import ToldGpus
+from launchd.client.queue_server import AgentGpus
 
 
 class SlotPermits:
@@ -24,16 +24,16 @@ class SlotPermits:
         self._changed = threading.Condition()
         self._permits = 0
         self._uncounted = 0
-        self._gpus: ToldGpus | None = None
+        self._gpus: AgentGpus | None = None
         self._gpus_are_counted = True
 
     @property
-    def gpus(self) -> ToldGpus | None:
+    def gpus(self) -> AgentGpus | None:
         """The GPUs as the main thread has granted them last; ``None`` where the agent manages none."""
         with self._changed:
             return self._gpus
 
-    def grant(self, free_slots: int, gpus: ToldGpus | None = None) -> None:
+    def grant(self, free_slots: int, gpus: AgentGpus | None = None) -> None:
         """Set the permits by the slots that the main thread counts as free, and the GPUs as it counts them."""
         with self._changed:
             permits, is_counted = max(0, free_slots - self._uncounted), self._uncounted == 0

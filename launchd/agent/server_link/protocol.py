@@ -15,6 +15,7 @@ from launchd.agent.server_link.retry import RetryingCaller
 from launchd.client.errors import Refused
 from launchd.client.queue_server import (
     Agent,
+    AgentGpus,
     AgentIdentity,
     ClaimedItem,
     HeldByServer,
@@ -23,7 +24,6 @@ from launchd.client.queue_server import (
     Report,
     Resumed,
     StopRequest,
-    ToldGpus,
 )
 
 #: W&B's words for the status of an agent: without a job, with jobs, and ended.
@@ -71,7 +71,7 @@ class ClaimResult(msgspec.Struct, frozen=True):
 class Claimer(Protocol):
     """Claims items of one kind."""
 
-    def claim(self, limit: int, gpus: ToldGpus | None) -> ClaimResult:
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:
         """Claim at most ``limit`` items that fit ``gpus``, where the server can be asked so; ``None``: any items.
 
         Raises:
@@ -249,7 +249,7 @@ class ServerProtocol(Protocol):
         """Return what claims items of ``kind``."""
         ...
 
-    def tell_gpus(self, agent_id: str, incarnation: str, gpus: ToldGpus) -> None:
+    def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
         """Tell which GPUs are free, where the server :attr:`claims_what_fits`; raises ``QueueServerError``."""
         ...
 

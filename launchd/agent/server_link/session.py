@@ -15,7 +15,7 @@ from ipc.gpus import GpuSummary
 from launchd.agent.deliveries import held_item
 from launchd.agent.events import Claimed, EventQueue, Registered, SlotKind
 from launchd.agent.job_record import JobRecord
-from launchd.agent.server_link.gpu_teller import GpuTeller
+from launchd.agent.server_link.gpu_reporter import GpuReporter
 from launchd.agent.server_link.heartbeat import HeartbeatLoop
 from launchd.agent.server_link.permits import SlotPermits
 from launchd.agent.server_link.poller import Poller
@@ -23,7 +23,7 @@ from launchd.agent.server_link.protocol import LinkSettings, MonitoredRun, Serve
 from launchd.agent.server_link.registration import RegistrationRequest, RegistrationThread
 from launchd.agent.server_link.reporter import Reporter
 from launchd.client.errors import QueueServerError
-from launchd.client.queue_server import AgentIdentity, GpuKind, HeldItem, QueueServer, ToldGpus
+from launchd.client.queue_server import AgentGpus, AgentIdentity, GpuKind, HeldItem, QueueServer
 from launchd.config import AgentConfig
 
 #: How long the agent waits at its end for the server to hear of it.
@@ -50,9 +50,9 @@ class QueueServerSession:
         self._registration: RegistrationThread | None = None
         self._protocol: ServerProtocol | None = None
         self._pollers: tuple[Poller, ...] = ()
-        self._gpus: ToldGpus | None = None
+        self._gpus: AgentGpus | None = None
         self._job_waits_for_gpus = False
-        self._gpu_teller: GpuTeller | None = None
+        self._gpu_reporter: GpuReporter | None = None
         self._heartbeat: HeartbeatLoop | None = None
         self._monitored: tuple[MonitoredRun, ...] = ()
         self._held: tuple[HeldItem, ...] = ()
@@ -133,9 +133,9 @@ class QueueServerSession:
         for poller in self._pollers:
             poller.end()
         self._pollers = ()
-        if self._gpu_teller is not None:
-            self._gpu_teller.end()
-            self._gpu_teller = None
+        if self._gpu_reporter is not None:
+            self._gpu_reporter.end()
+            self._gpu_reporter = None
 
     def set_free_slots(self, kind: SlotKind, slots: int) -> None:
         """Permit claims for the free slots of ``kind``, as the main thread counts them now, and its GPUs."""
@@ -153,9 +153,9 @@ class QueueServerSession:
         if self._gpus is not None and msgspec.structs.replace(told, version=self._gpus.version) == self._gpus:
             return
         self._gpus = told
-        self._start_gpu_teller()
-        if self._gpu_teller is not None:
-            self._gpu_teller.tell(told)
+        self._start_gpu_reporter()
+        if self._gpu_reporter is not None:
+            self._gpu_reporter.report(told)
 
     def _may_claim(self) -> bool:
         """Whether items are claimed: where the server cannot be asked for what fits, only while some GPU is free.
@@ -209,16 +209,16 @@ class QueueServerSession:
         )
         for poller in self._pollers:
             poller.start()
-        self._start_gpu_teller()
+        self._start_gpu_reporter()
 
-    def _start_gpu_teller(self) -> None:
+    def _start_gpu_reporter(self) -> None:
         """Start it once claims may wait for GPUs. The first claim tells them itself."""
         protocol, registered = self._protocol, self.registered
-        if self._gpu_teller is not None or not self._pollers or protocol is None or registered is None:
+        if self._gpu_reporter is not None or not self._pollers or protocol is None or registered is None:
             return
         if protocol.claims_what_fits and self._gpus is not None and self._gpus.total > 0:
-            self._gpu_teller = GpuTeller(protocol, registered.agent_id, self._incarnation, self._events)
-            self._gpu_teller.start()
+            self._gpu_reporter = GpuReporter(protocol, registered.agent_id, self._incarnation, self._events)
+            self._gpu_reporter.start()
 
     def _stop_loops(self) -> None:
         self.stop_claiming()
@@ -243,11 +243,11 @@ class QueueServerSession:
         )
 
 
-def _told(gpus: GpuSummary, version: int, *, none_free: bool) -> ToldGpus:
+def _told(gpus: GpuSummary, version: int, *, none_free: bool) -> AgentGpus:
     kinds = tuple(GpuKind(**msgspec.structs.asdict(kind)) for kind in gpus.kinds)
     if none_free:
-        return ToldGpus(version, tuple(msgspec.structs.replace(kind, free=0) for kind in kinds), gpus.devices)
-    return ToldGpus(version, kinds, gpus.devices, gpus.free_devices)
+        return AgentGpus(version, tuple(msgspec.structs.replace(kind, free=0) for kind in kinds), gpus.devices)
+    return AgentGpus(version, kinds, gpus.devices, gpus.free_devices)
 
 
 def _monitored(job: JobRecord) -> MonitoredRun:

@@ -20,6 +20,7 @@ from launchd.client.queue_server import (
     Ack,
     Agent,
     AgentCommands,
+    AgentGpus,
     AgentIdentity,
     Capabilities,
     Claim,
@@ -32,7 +33,6 @@ from launchd.client.queue_server import (
     Report,
     Resumed,
     StopRequest,
-    ToldGpus,
 )
 
 #: Name and id of the program's one queue, and of the one agent that serves it.
@@ -136,7 +136,7 @@ class StandbyServer(QueueServer):
         max_items: int,
         max_schedulers: int,
         wait_seconds: float,
-        gpus: ToldGpus | None = None,
+        gpus: AgentGpus | None = None,
     ) -> Claim:
         """Return items of the program; without any, claim at the server once the program has asked for it."""
         items = self._requests.take_items(max_items, max_schedulers, wait_seconds)
@@ -225,7 +225,7 @@ class ProgramQueue(QueueServer):
         max_items: int,
         max_schedulers: int,
         wait_seconds: float,
-        gpus: ToldGpus | None = None,  # noqa: ARG002 - what does not fit waits on the host
+        gpus: AgentGpus | None = None,  # noqa: ARG002 - what does not fit waits on the host
     ) -> Claim:
         """Wait for items of the program."""
         return Claim(self._requests.take_items(max_items, max_schedulers, wait_seconds))

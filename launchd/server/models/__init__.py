@@ -26,6 +26,7 @@ from launchd.server.models.artifacts import (
 from launchd.server.models.base import Record
 from launchd.server.models.launch import (
     SPEC_KEY,
+    AgentGpus,
     AgentIdentity,
     HeldByServer,
     HeldItem,
@@ -41,7 +42,6 @@ from launchd.server.models.launch import (
     Queue,
     ResourceConfig,
     StopRequest,
-    ToldGpus,
 )
 from launchd.server.models.links import LinkHolder
 from launchd.server.models.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunFile
@@ -54,6 +54,7 @@ __all__ = [
     "MODEL_REGISTRY",
     "SPEC_KEY",
     "AccountEvent",
+    "AgentGpus",
     "AgentIdentity",
     "ApiKey",
     "Artifact",
@@ -91,7 +92,6 @@ __all__ = [
     "StopRequest",
     "Sweep",
     "SweepAgent",
-    "ToldGpus",
     "User",
     "Viewer",
 ]

@@ -127,7 +127,7 @@ class LeasedItem(Record, frozen=True, kw_only=True):
     lease: int
 
 
-class ToldGpus(Record, frozen=True, kw_only=True):
+class AgentGpus(Record, frozen=True, kw_only=True):
     """An agent's GPUs as it tells them; a higher `version` is newer, within one process of the agent."""
 
     version: int

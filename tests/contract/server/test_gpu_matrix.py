@@ -13,7 +13,7 @@ import pytest
 from ipc.gpus import GpuKind, GpuRequest, GpuSummary, gpu_request
 from ipc.run_spec import parse_run_spec
 from tests.support.gpu_hosts import Host, HostGpu, Killed
-from tests.support.gpus import GIB, kind, spec, told
+from tests.support.gpus import GIB, kind, offer, spec
 from tests.support.server import Api, RunningServer, fresh_name, running_server
 
 pytestmark = [pytest.mark.dialect, pytest.mark.timeout(400)]
@@ -122,7 +122,7 @@ class Matrix:
         return mine is not None and its is not None and is_later and self.whole[host.name].fits_ever(mine)
 
     def summary(self, host: Host) -> GpuSummary:
-        said = host.told()
+        said = host.offer()
         kinds = tuple(
             GpuKind(one["name"], one["memory"], one["free"], one["usable"], one["total"], "nvidia", one["isInstance"])
             for one in said["kinds"]
@@ -227,7 +227,7 @@ def test_claims_at_the_same_time_lease_each_item_once(server: RunningServer, api
         with server.api() as client:
             agent, got = client.create_agent(queue_id), list[str]()
             for turn in range(1000):
-                gpus = told(turn + 1, kind(8, 8))
+                gpus = offer(turn + 1, kind(8, 8))
                 new = client.claim(agent, f"{number}-{turn}", items=5, gpus=gpus)
                 if not new:
                     break

@@ -1,4 +1,4 @@
-"""Claims of an agent with GPUs: it says what is free; where the server cannot be asked, it claims while something is."""
+"""Claims of an agent with GPUs: it says what is free. Where the server cannot be asked, it claims while one is free."""
 
 from collections.abc import Iterator
 

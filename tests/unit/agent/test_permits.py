@@ -22,7 +22,7 @@ from launchd.agent.server_link.protocol import (
 )
 from launchd.agent.server_link.retry import Stopped
 from launchd.client.base import CURRENT_WANDB
-from launchd.client.queue_server import Agent, ClaimedItem, GpuKind, Resumed, ToldGpus
+from launchd.client.queue_server import Agent, AgentGpus, ClaimedItem, GpuKind, Resumed
 from tests.support.threads import link_settings
 from tests.support.waiting import wait_until
 
@@ -152,7 +152,7 @@ class EndlessQueue:
         self.returned = 0
         self.claimed = 0
 
-    def claim(self, limit: int, gpus: ToldGpus | None) -> ClaimResult:  # noqa: ARG002
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:  # noqa: ARG002
         time.sleep(0.001)
         with self._lock:
             self._made += 1
@@ -171,7 +171,7 @@ class EndlessQueue:
     def claimer(self, kind: SlotKind, context: LinkContext) -> Claimer:  # noqa: ARG002
         return self
 
-    def tell_gpus(self, agent_id: str, incarnation: str, gpus: ToldGpus) -> None:
+    def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
         raise NotImplementedError
 
     def find_agent(self, agent_id: str) -> Agent | None:
@@ -233,7 +233,7 @@ class SlowQueue(EndlessQueue):
         self.asked: list[int] = []
         self.answers = threading.Event()
 
-    def claim(self, limit: int, gpus: ToldGpus | None) -> ClaimResult:  # noqa: ARG002
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:  # noqa: ARG002
         self.asked.append(limit)
         self.answers.wait(10.0)
         self.answers.clear()
@@ -267,9 +267,9 @@ def test_no_slot_that_went_during_a_claim_is_used() -> None:
     assert protocol.returned == 8 - 3 - sum(len(event.items) for event in events.take_all() if type(event) is Claimed)
 
 
-def gpus(version: int, free: int) -> ToldGpus:
+def gpus(version: int, free: int) -> AgentGpus:
     """A host with two GPUs, so many of them free."""
-    return ToldGpus(version, (GpuKind("a100", 1 << 30, free, 2, 2, "nvidia", is_instance=False),))
+    return AgentGpus(version, (GpuKind("a100", 1 << 30, free, 2, 2, "nvidia", is_instance=False),))
 
 
 def test_what_a_claim_says_is_free_is_counted_without_the_items_before() -> None:
@@ -289,7 +289,7 @@ def test_what_a_claim_says_is_free_is_counted_without_the_items_before() -> None
 
 def test_a_host_without_gpus_claims_on_while_items_are_counted() -> None:
     permits, stopped = SlotPermits(), threading.Event()
-    permits.grant(8, ToldGpus(1))
+    permits.grant(8, AgentGpus(1))
     assert permits.take(1, stopped) == 1
     assert permits.wait(stopped) == 7
 

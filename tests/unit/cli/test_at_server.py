@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from launchd.client.queue_server import Item, QueueServer
-from tests.support.gpus import kind, spec, told
+from tests.support.gpus import kind, offer, spec
 from tests.support.server import RunningServer, fresh_name
 from tests.unit.cli.conftest import Launchd
 
@@ -267,7 +267,7 @@ def test_an_item_says_why_it_waits(at_server: Launchd, server: RunningServer, qu
         queue_id = next(found.id for found in client.queues("me") if found.name == queue)
         client.close()
         agent = api.create_agent(queue_id, hostname="small")
-        api.tell_gpus(agent, told(1, kind(2, 2, name="T4")))
+        api.report_gpus(agent, offer(1, kind(2, 2, name="T4")))
     asked = at_server("why", item_id)
     assert "asks for 16 GPUs, which no living agent" in asked.output
     assert "host 'small' has 2 T4" in asked.output

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from ipc.gpus import GpuKind, GpuSummary
 from launchd.server.context import Info
 from launchd.server.errors import Refused
-from launchd.server.models import ToldGpus
+from launchd.server.models import AgentGpus
 from launchd.server.store.launch import agents
 from launchd.server.store.launch.agent_texts import storable
 
@@ -20,7 +20,7 @@ _MOST_KINDS, _MOST_DEVICES = 64, 2048
 _LONGEST_NAME, _HIGHEST = 200, 2**53
 
 
-def told_gpus(given: Mapping[str, Any] | None) -> ToldGpus | None:
+def read_gpus(given: Mapping[str, Any] | None) -> AgentGpus | None:
     """The GPUs in a request; None: the agent does not say.
 
     Raises:
@@ -34,7 +34,7 @@ def told_gpus(given: Mapping[str, Any] | None) -> ToldGpus | None:
     devices, free_devices = (tuple(storable(word, _LONGEST_NAME) or "" for word in words) for words in names)
     kinds = tuple(_kind(kind) for kind in given["kinds"])
     summary = GpuSummary(kinds=kinds, devices=devices, free_devices=free_devices)
-    return ToldGpus(version=_number(given["version"]), summary=summary)
+    return AgentGpus(version=_number(given["version"]), summary=summary)
 
 
 def _kind(given: Mapping[str, Any]) -> GpuKind:
@@ -55,10 +55,10 @@ def _number(given: int) -> int:
     return given
 
 
-@mutation.field("tellGpus")
-async def tell_gpus(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+@mutation.field("reportGpus")
+async def report_gpus(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
-    told = told_gpus(input["gpus"])
+    told = read_gpus(input["gpus"])
 
     def work(connection: Connection) -> bool:
         agent = agents.require_agent(connection, context.viewer, input["launch_agent_id"])

@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.http.disconnect import DisconnectWatch
-from launchd.server.models import LeasedItem, Record, ToldGpus
+from launchd.server.models import AgentGpus, LeasedItem, Record
 from launchd.server.notifier import Work, work_topics
-from launchd.server.resolvers.launch.gpus import told_gpus
+from launchd.server.resolvers.launch.gpus import read_gpus
 from launchd.server.resolvers.long_poll import wait_for
 from launchd.server.store.launch import agents, fitting, leases, queues, restored
 
@@ -72,7 +72,7 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
 async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     agent_id: str = input["launch_agent_id"]
-    told = told_gpus(input.get("gpus"))
+    told = read_gpus(input.get("gpus"))
     agent = await context.read(agents.require_agent, context.viewer, agent_id)
     topics = [agent_id, *work_topics(agent.queue_ids, _kinds(input, told))]
 
@@ -95,7 +95,7 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     return await wait_for(context, topics, input["wait_seconds"], poll, lambda answer: any(answer.values()))
 
 
-def _kinds(input: dict[str, Any], told: ToldGpus | None) -> list[Work]:
+def _kinds(input: dict[str, Any], told: AgentGpus | None) -> list[Work]:
     """The kinds of items that the claim waits for: none that ask for GPUs, where the agent has none free."""
     kinds = []
     if input["max_items"] > 0:
@@ -125,7 +125,7 @@ class _Claimed(Record, frozen=True, kw_only=True):
 
 
 def _claim(
-    context: Context, input: dict[str, Any], told: ToldGpus | None, lease: leases.Lease, gone: Callable[[], bool]
+    context: Context, input: dict[str, Any], told: AgentGpus | None, lease: leases.Lease, gone: Callable[[], bool]
 ) -> Callable[[Connection], _Claimed]:
     wanted = leases.Capacity(
         items=min(input["max_items"], _MOST_ITEMS), schedulers=min(input["max_schedulers"], _MOST_ITEMS)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Float, bindparam, case, exists, insert, or_, 
 
 from ipc.gpus import GpuSummary
 from launchd.server.errors import NotFound, SecondIncarnation, UnknownAgent
-from launchd.server.models import AgentIdentity, EntityRecord, LaunchAgent, Queue, ToldGpus, Viewer
+from launchd.server.models import AgentGpus, AgentIdentity, EntityRecord, LaunchAgent, Queue, Viewer
 from launchd.server.store.accounts.authorization import binds, may_serve
 from launchd.server.store.clock import NOW
 from launchd.server.store.ids import new_id
@@ -28,6 +28,8 @@ from launchd.server.store.tables import (
     run_queue_items,
     run_queues,
 )
+
+_decoder = msgspec.json.Decoder(GpuSummary)
 
 POLLING = "POLLING"
 KILLED = "KILLED"
@@ -105,7 +107,7 @@ _RESUMED = _HEARD.values(
         (agent.incarnation.is_not_distinct_from(bindparam("new_incarnation")), agent.gpus_version), else_=0
     ),
 )
-_TELL_GPUS = _UPDATE.where(agent.gpus_version < bindparam("new_version")).values(
+_REPORT_GPUS = _UPDATE.where(agent.gpus_version < bindparam("new_version")).values(
     gpus=bindparam("new_gpus"), gpus_version=bindparam("new_version")
 )
 
@@ -186,7 +188,7 @@ def _agent(connection: Connection, viewer: Viewer, row: Any) -> LaunchAgent:
 
 @functools.lru_cache(maxsize=1024)
 def _told(gpus: str | None) -> GpuSummary | None:
-    return msgspec.json.decode(gpus, type=GpuSummary) if gpus else None
+    return _decoder.decode(gpus) if gpus else None
 
 
 def find_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent | None:
@@ -294,13 +296,13 @@ def resume(
         connection.execute(_UPDATE, {"of_id": agent_id, **changes})
 
 
-def note_gpus(connection: Connection, found: LaunchAgent, told: ToldGpus) -> bool:
+def note_gpus(connection: Connection, found: LaunchAgent, told: AgentGpus) -> bool:
     """Note what the agent tells of its GPUs. Returns whether that is the newest that it has told."""
     if told.version == found.gpus_version:
         return True
     text = msgspec.json.encode(told.summary).decode()
     values = {"of_id": found.id, "new_version": told.version, "new_gpus": text}
-    return connection.execute(_TELL_GPUS, values).rowcount > 0
+    return connection.execute(_REPORT_GPUS, values).rowcount > 0
 
 
 def leave(connection: Connection, agent_id: str) -> None:

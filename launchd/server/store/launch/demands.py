@@ -11,6 +11,8 @@ import msgspec
 
 from ipc.gpus import GpuKind, GpuRequest, GpuSummary
 
+_decoder = msgspec.json.Decoder(GpuRequest)
+
 NONE = ""
 """The demand of an item without GPUs."""
 
@@ -23,7 +25,7 @@ def encode(request: GpuRequest) -> str:
 @functools.lru_cache(maxsize=4096)
 def decode(demand: str) -> GpuRequest:
     """The request of a demand that is not `NONE`."""
-    return msgspec.json.decode(demand, type=GpuRequest)
+    return _decoder.decode(demand)
 
 
 def left_after(gpus: GpuSummary, request: GpuRequest) -> GpuSummary:
