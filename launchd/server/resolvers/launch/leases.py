@@ -15,6 +15,7 @@ from launchd.server.notifier import Work, work_topics
 from launchd.server.resolvers.launch.gpus import read_gpus
 from launchd.server.resolvers.long_poll import wait_for
 from launchd.server.store.launch import agents, fitting, leases, queues, restored
+from launchd.server.store.launch.taking import Lease
 
 mutation = MutationType()
 leased_item = ObjectType("LeasedRunQueueItem")
@@ -37,9 +38,9 @@ def resolve_run_spec(item: LeasedItem, info: Info) -> msgspec.Raw:
     return info.context.app.job_keys.spec_of(item)
 
 
-def _lease(context: Context, agent_id: str | None, claim_id: str | None = None) -> leases.Lease:
+def _lease(context: Context, agent_id: str | None, claim_id: str | None = None) -> Lease:
     seconds = context.app.settings.lease_seconds
-    return leases.Lease(viewer=context.viewer, agent_id=agent_id, claim_id=claim_id, seconds=seconds)
+    return Lease(viewer=context.viewer, agent_id=agent_id, claim_id=claim_id, seconds=seconds)
 
 
 @mutation.field("popFromRunQueue")
@@ -103,7 +104,7 @@ def _kinds(input: dict[str, Any], told: AgentGpus | None) -> list[Work]:
     return [*kinds, Work.SCHEDULER] if input["max_schedulers"] > 0 else kinds
 
 
-def _note_leased(context: Context, lease: leases.Lease, leased: Sequence[LeasedItem]) -> None:
+def _note_leased(context: Context, lease: Lease, leased: Sequence[LeasedItem]) -> None:
     """Note what was leased before the client hears of it."""
     context.app.lease_timer.leased_for(lease.seconds)
     context.app.lease_mark.note(item.lease for item in leased)
@@ -125,7 +126,7 @@ class _Claimed(Record, frozen=True, kw_only=True):
 
 
 def _claim(
-    context: Context, input: dict[str, Any], told: AgentGpus | None, lease: leases.Lease, gone: Callable[[], bool]
+    context: Context, input: dict[str, Any], told: AgentGpus | None, lease: Lease, gone: Callable[[], bool]
 ) -> Callable[[Connection], _Claimed]:
     wanted = leases.Capacity(
         items=min(input["max_items"], _MOST_ITEMS), schedulers=min(input["max_schedulers"], _MOST_ITEMS)
