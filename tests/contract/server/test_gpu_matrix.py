@@ -12,6 +12,7 @@ import pytest
 
 from ipc.gpus import GpuKind, GpuRequest, GpuSummary, gpu_request
 from ipc.run_spec import parse_run_spec
+from launchd.server.store.launch.demands import usable
 from tests.support.gpu_hosts import Host, HostGpu, Killed
 from tests.support.gpus import GIB, kind, offer, spec
 from tests.support.server import Api, RunningServer, fresh_name, running_server
@@ -51,7 +52,6 @@ class Matrix:
         self.may_die = False
         for host in self.hosts:
             host.start()
-        self.whole = {host.name: self.summary(host) for host in self.hosts}
         self.requests: dict[str, GpuRequest | None] = {}
         self.places: dict[str, tuple[int, int]] = {}
         self.worst = 0
@@ -119,7 +119,7 @@ class Matrix:
         """Whether `other` was started past `item`, on a host that could ever fit that."""
         mine, its = self.requests[item], self.requests[other]
         is_later = self.places[other] > self.places[item]
-        return mine is not None and its is not None and is_later and self.whole[host.name].fits_ever(mine)
+        return mine is not None and its is not None and is_later and usable(self.summary(host)).fits_ever(mine)
 
     def summary(self, host: Host) -> GpuSummary:
         said = host.offer()

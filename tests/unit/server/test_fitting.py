@@ -44,6 +44,12 @@ def test_what_was_passed_for_long_holds_gpus_back() -> None:
     assert chosen([head(1, 4, passed=BACKFILL), head(2, 0)], host(3)) == 2, "it asks for none"
 
 
+def test_a_gpu_that_is_set_aside_keeps_no_others_idle() -> None:
+    broken = GpuSummary((GpuKind("A100", 80 * GIB, 3, 7, 8),))
+    assert chosen([head(1, 8, passed=BACKFILL), head(2, 1)], broken) == 2
+    assert chosen([head(1, 7, passed=BACKFILL), head(2, 1)], broken) is None
+
+
 def test_gpus_are_held_back_from_other_queues_of_the_agent_too() -> None:
     heads = [head(1, 4, queue="a", passed=BACKFILL), head(2, 1, queue="b")]
     assert chosen(heads, host(3), "b") is None

@@ -39,6 +39,13 @@ def held_back(gpus: GpuSummary, request: GpuRequest) -> GpuSummary:
     return _reduced(gpus, request, free_names if request.devices else None)
 
 
+def usable(gpus: GpuSummary) -> GpuSummary:
+    """The host as if there were only those that are not set aside: a broken GPU must not keep the others idle."""
+    return msgspec.structs.replace(
+        gpus, kinds=tuple(msgspec.structs.replace(kind, total=kind.usable) for kind in gpus.kinds)
+    )
+
+
 def compete(gpus: GpuSummary, one: GpuRequest, other: GpuRequest) -> bool:
     """Whether a GPU that is free now could be given for either request."""
     if one.devices and other.devices:

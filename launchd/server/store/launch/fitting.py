@@ -4,8 +4,8 @@ Items are looked at by their demands: the first item of each demand (`Head`) sta
 decision costs as much as there are different demands, however many items wait.
 
 Order: highest priority first, then the oldest. An item that does not fit is passed by later ones that do, for
-`backfill_seconds` from the first time; after that an agent that could ever fit it holds its free GPUs back for it,
-until it fits. That holds across all queues of the agent.
+`backfill_seconds` from the first time; after that an agent that could fit it, with all its GPUs that are not set
+aside, holds its free ones back for it, until it fits. That holds across all queues of the agent.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, Connection, Integer, String, and_, bindparam,
 from ipc.gpus import GpuRequest, GpuSummary
 from launchd.server.models import Record
 from launchd.server.store.clock import NOW
-from launchd.server.store.launch.demands import NONE, compete, decode, held_back, left_after
+from launchd.server.store.launch.demands import NONE, compete, decode, held_back, left_after, usable
 from launchd.server.store.launch.waiting import IS_WAITING
 from launchd.server.store.tables import run_queue_items, run_queues
 
@@ -156,7 +156,8 @@ class Candidates:
 
     def __init__(self, heads: Iterable[Head], gpus: Gpus) -> None:
         self._heads = {(head.queue_id, head.demand): head for head in heads}
-        self._whole = self._free = gpus.summary
+        self._free = gpus.summary
+        self._whole = usable(gpus.summary)
         self._backfill_seconds = gpus.backfill_seconds
 
     @property
