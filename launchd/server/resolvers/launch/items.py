@@ -61,11 +61,6 @@ def resolve_gpus(found: Item, info: Info) -> str | None:
     return decode(found.demand).words() if found.demand != NONE else None
 
 
-@item.field("passedSeconds")
-def resolve_passed_seconds(found: Item, info: Info) -> float | None:
-    return found.passed_seconds
-
-
 @item.field("fitsNoAgent")
 async def resolve_fits_no_agent(found: Item, info: Info) -> bool:
     if found.demand == NONE:
