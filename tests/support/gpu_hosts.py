@@ -10,7 +10,7 @@ from typing import Any
 
 from ipc.gpus import GpuRequest, gpu_request
 from ipc.run_spec import parse_run_spec
-from tests.support.gpus import GIB
+from tests.support.gpu_offers import GIB
 from tests.support.server import Api
 
 _numbers = itertools.count(1)

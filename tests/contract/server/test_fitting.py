@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.contract.server.conftest import QueueAndAgent
-from tests.support.gpus import kind, offer, spec
+from tests.support.gpu_offers import kind, offer, spec
 from tests.support.server import Api, RefusedByServer, RunningServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 

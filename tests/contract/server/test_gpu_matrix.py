@@ -14,7 +14,7 @@ from ipc.gpus import GpuKind, GpuRequest, GpuSummary, gpu_request
 from ipc.run_spec import parse_run_spec
 from launchd.server.store.launch.demands import usable
 from tests.support.gpu_hosts import Host, HostGpu, Killed
-from tests.support.gpus import GIB, kind, offer, spec
+from tests.support.gpu_offers import GIB, kind, offer, spec
 from tests.support.server import Api, RunningServer, fresh_name, running_server
 
 pytestmark = [pytest.mark.dialect, pytest.mark.timeout(400)]

@@ -10,7 +10,7 @@ from launchd.agent.server_link.session import QueueServerSession
 from launchd.client.queue_server import QueueServer
 from launchd.config import AgentConfig
 from launchd.config.model import LaunchdConfig, SupervisionConfig
-from tests.support.gpus import GIB, spec
+from tests.support.gpu_offers import GIB, spec
 from tests.support.recorded_events import RecordedEvents
 from tests.support.server import Api, RunningServer, fresh_name
 from tests.support.threads import IDENTITY, claimed_ids

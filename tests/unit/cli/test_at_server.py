@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from launchd.client.queue_server import Item, QueueServer
-from tests.support.gpus import kind, offer, spec
+from tests.support.gpu_offers import kind, offer, spec
 from tests.support.server import RunningServer, fresh_name
 from tests.unit.cli.conftest import Launchd
 

@@ -9,7 +9,7 @@ from launchd.server.errors import Refused
 from launchd.server.launch.gpu_demands import demand_of
 from launchd.server.store.launch.demands import NONE, compete, decode, encode, held_back, left_after
 from launchd.server.store.launch.fitting import Candidates, Gpus, Head
-from tests.support.gpus import GIB, spec
+from tests.support.gpu_offers import GIB, spec
 
 BACKFILL = 60.0
 
