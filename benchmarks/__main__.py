@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import adoption, containers, heavy_reads, latency, resources, throughput
+from benchmarks import adoption, containers, gpu_claims, heavy_reads, latency, resources, throughput
 from benchmarks.table import Figure, print_table
 
 BENCHMARKS: dict[str, Callable[[Path, int], list[Figure]]] = {
     "latency": latency.measure,
     "throughput": throughput.measure,
+    "gpu_claims": gpu_claims.measure,
     "adoption": adoption.measure,
     "cpu": resources.measure_cpu,
     "memory": resources.measure_memory,

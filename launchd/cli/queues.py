@@ -134,8 +134,14 @@ def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str]:
 def _item_row(item: Item) -> list[Span]:
     priority = next((name for name, number in PRIORITIES.items() if number == item.priority), "-")
     created = item.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if item.created_at else "-"
-    texts = (item.id, item.state.lower(), priority, item.associated_run_id or "-", created, one_line(item.message))
+    texts = (item.id, item.state.lower(), priority, item.associated_run_id or "-", created, one_line(_reason(item)))
     return [Span(text) for text in texts]
+
+
+def _reason(item: Item) -> str | None:
+    if item.fits_no_agent:
+        return f"no living agent could ever fit {item.gpus}"
+    return item.message
 
 
 def _number(count: int | None) -> str:

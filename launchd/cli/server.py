@@ -34,6 +34,13 @@ Example:
     help="postgresql://[USER@]HOST/NAME, for many hosts [default: SQLite in DATA_DIR].",
 )
 @click.option("--database-file", type=click.Path(path_type=Path), help="File with the URL, which may hold a password.")
+@click.option(
+    "--backfill-seconds",
+    type=click.FloatRange(0),
+    default=300.0,
+    show_default=True,
+    help="How long items that fit may pass an older one whose GPUs are not free.",
+)
 @click.option("--max-store-bytes", type=click.IntRange(0), help="Limit of all files together [default: none].")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
@@ -45,6 +52,7 @@ def server(
     public_url: str | None,
     database: str | None,
     database_file: Path | None,
+    backfill_seconds: float,
     max_store_bytes: int | None,
     log_format: Literal["text", "json"],
     verbosity: int,
@@ -68,6 +76,7 @@ def server(
         entity=entity,
         public_url=public_url,
         database=database,
+        backfill_seconds=backfill_seconds,
         max_store_bytes=max_store_bytes,
     )
 

@@ -15,6 +15,7 @@ from launchd.client.models import (
     Ack,
     Agent,
     AgentCommands,
+    AgentGpus,
     AgentIdentity,
     Claim,
     ClaimedItem,
@@ -159,14 +160,17 @@ class AgentOperations(ClientBase):
         max_items: int,
         max_schedulers: int,
         wait_seconds: float,
+        gpus: AgentGpus | None = None,
     ) -> Claim:
         """Wait up to `wait_seconds` for items and lease them to the process `incarnation` of the agent.
 
-        After a lost response, the same `claim_id` returns the same items. Launchd protocol.
+        After a lost response, the same `claim_id` returns the same items. With `gpus` only items that fit are leased,
+        and the wait ends when `report_gpus` tells newer ones; None: the agent manages no GPUs. Launchd protocol.
 
         Raises:
             UnknownAgent: the server knows no such agent. `SecondIncarnation`: another process has become this agent.
         """
+        told = {} if gpus is None else {"gpus": gpus}
         return self._call_launchd(
             launchd_protocol.CLAIM,
             wait_seconds,
@@ -176,7 +180,16 @@ class AgentOperations(ClientBase):
             maxItems=max_items,
             maxSchedulers=max_schedulers,
             waitSeconds=wait_seconds,
+            **told,
         )
+
+    def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
+        """Tell what the agent's GPUs are now; older ones than told before have no effect. Launchd protocol.
+
+        Raises:
+            UnknownAgent: the server knows no such agent. `SecondIncarnation`: another process has become this agent.
+        """
+        self._call_launchd(launchd_protocol.REPORT_GPUS, launchAgentId=agent_id, incarnation=incarnation, gpus=gpus)
 
     def pop(self, entity: str, queue: str, agent_id: str | None, project: str = QUEUE_PROJECT) -> ClaimedItem | None:
         """Lease one item; returns None where the queue is empty."""

@@ -96,4 +96,5 @@ def _capabilities_from(found: Introspection) -> Capabilities:
         run_files={"upsertBucket", "createRunFiles"} <= mutations,
         artifact_memberships=bool(found.project and "artifactCollectionMembership" in found.project.names()),
         push_key=bool(found.push and "idempotencyKey" in found.push.names()),
+        gpu_claims=bool(found.claim and "gpus" in found.claim.names()),
     )

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from launchd.client.base import QUEUE_PROJECT, as_json
 from launchd.client.errors import Refused, ServerBusy, ServerUnreachable
-from launchd.client.models import Item
+from launchd.client.models import Item, ItemReasons
 from launchd.client.operations import launch, launchd_protocol
 from launchd.client.queues import QueueOperations
 from launchd.client.responses import PushedItem
@@ -75,6 +75,15 @@ class ItemOperations(QueueOperations):
             return next((item for item in self.queue_items(entity, queue, project=project) if item.id == item_id), None)
         found = self._call(launch.QUEUE_ITEM, entity=entity, project=project, queue=queue, itemId=item_id)
         return found.run_queue.run_queue_item if found and found.run_queue else None
+
+    def why(self, item_id: str) -> ItemReasons | None:
+        """Return why an item waits, was refused or failed, or None for an unknown id. Launchd protocol.
+
+        `Refused` at a server that does not say so: W&B's, or an older one.
+        """
+        if not self.capabilities().gpu_claims:
+            raise Refused(f"The server at {self.base_url} does not say why an item waits.")
+        return self._call(launchd_protocol.WHY, id=item_id)
 
     def stop_item(self, item_id: str, reason: str) -> str:
         """Ask for the stop of an item; returns the server's sentence about what becomes of it. Launchd protocol.

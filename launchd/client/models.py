@@ -16,6 +16,8 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `is_private`: its items
     are for this agent alone, so that none of them waits here in place of elsewhere.
+    `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `gpu_claims`: it hands
+    out what fits the GPUs that a claim says are free.
     """
 
     launch_agents: bool
@@ -31,6 +33,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     push_key: bool
     artifact_memberships: bool = False
     is_private: bool = False
+    gpu_claims: bool = False
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -190,6 +193,37 @@ class ClaimedItem(
     lease: int = 0
 
 
+class GpuKind(msgspec.Struct, frozen=True, rename="camel"):
+    """GPUs of a host that are alike: `usable` are not set aside, `free` can be given to a job. `memory` is in bytes."""
+
+    name: str
+    memory: int
+    free: int
+    usable: int
+    total: int
+    vendor: str
+    is_instance: bool
+
+
+class AgentGpus(msgspec.Struct, frozen=True, rename="camel"):
+    """What an agent tells of its GPUs. `version` increases with each change; `devices` are words that name one."""
+
+    version: int
+    kinds: tuple[GpuKind, ...] = ()
+    devices: tuple[str, ...] = ()
+    free_devices: tuple[str, ...] = ()
+
+    @property
+    def free(self) -> int:
+        """How many are free."""
+        return sum(kind.free for kind in self.kinds)
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(kind.total for kind in self.kinds)
+
+
 class Claim(msgspec.Struct, frozen=True, rename="camel"):
     """The result of a claim. `stop_polling`: the agent was asked to end."""
 
@@ -276,7 +310,10 @@ class ItemWarning(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Item(msgspec.Struct, frozen=True, rename="camel"):
-    """A run queue item. Fields after `associated_run_id`: launchd protocol."""
+    """A run queue item. Fields after `associated_run_id`: launchd protocol.
+
+    `gpus` are the GPUs that it asks for, in words; `fits_no_agent`: no living agent of its queue could ever fit it.
+    """
 
     id: str
     state: str
@@ -298,6 +335,24 @@ class Item(msgspec.Struct, frozen=True, rename="camel"):
     warnings: tuple[ItemWarning, ...] = ()
     stop_requested: bool = False
     stop_reason: str | None = None
+    gpus: str | None = None
+    fits_no_agent: bool = False
+
+
+class ItemReason(msgspec.Struct, frozen=True):
+    """Why an item is where it is: a word for programs, a sentence for people. Launchd protocol."""
+
+    code: str
+    sentence: str
+
+
+class ItemReasons(msgspec.Struct, frozen=True, rename="camel"):
+    """An item with its reasons: why it waits, was refused or failed. Launchd protocol."""
+
+    id: str
+    queue_name: str
+    state: str
+    why: tuple[ItemReason, ...] = ()
 
 
 class KeyDetail(msgspec.Struct, frozen=True, rename="camel"):

@@ -160,6 +160,8 @@ class QueueOperations(ClientBase):
     def queue_items(self, entity: str, name: str, limit: int = 100, project: str = QUEUE_PROJECT) -> list[Item]:
         """Return at most `limit` items of a queue, the newest first; none where there is no such queue."""
         operation = launchd_protocol.QUEUE_ITEMS if self.capabilities().launchd_protocol else launch.QUEUE_ITEMS
+        if self.capabilities().gpu_claims:
+            operation = launchd_protocol.QUEUE_ITEMS_WITH_GPUS
         found = self._call(operation, entity=entity, project=project, queue=name, limit=limit)
         if found is None or found.run_queue is None or found.run_queue.run_queue_items is None:
             return []

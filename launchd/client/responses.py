@@ -78,6 +78,7 @@ class Introspection(msgspec.Struct):
     queue: TypeInfo | None = None
     push: TypeInfo | None = None
     project: TypeInfo | None = None
+    claim: TypeInfo | None = None
 
 
 class ViewerFields(msgspec.Struct):

@@ -20,6 +20,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--database", envvar="LAUNCHD_DATABASE_URL", help="postgresql://... instead of SQLite.")
 @click.option("--lease-scan-seconds", default=10.0, show_default=True, help="With PostgreSQL: see the settings.")
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")
+@click.option("--backfill-seconds", default=300.0, show_default=True, help="How long smaller items pass a larger one.")
 @click.option("--agent-timeout-seconds", default=120.0, show_default=True, help="Timeout of an agent's heartbeats.")
 @click.option("--restore-pause-seconds", default=60.0, show_default=True, help="See the settings.")
 @click.option("--wrong-key-burst", default=30, show_default=True, help="See the settings.")

@@ -26,6 +26,7 @@ _OF_AGENTS = frozenset(
         "reportRunQueueItems",
         "resumeLaunchAgent",
         "returnRunQueueItems",
+        "reportGpus",
         "updateLaunchAgent",
         "updateRunQueueItemWarning",
         "watchLaunchAgent",

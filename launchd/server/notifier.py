@@ -2,26 +2,37 @@
 
 Where several servers share a store, `wake_one` and `wake_all` also notify the others; `notify_local_*` do not.
 
-There are two kinds of topics. A work topic stands for a queue: any waiter can take an item, so one is woken, the
-longest waiting first; with a hundred hosts on a queue, waking all of them for each item would cost more than the item.
-A waiter that leaves, with an item or without, wakes the next one, so that no wake-up is lost on a waiter that did not
-look or could not take everything. The topic of an agent is its id: all its waiters are woken.
+There are two kinds of topics. A work topic stands for a queue and a kind of items: any waiter can take an item, so one
+is woken, the longest waiting first; with a hundred hosts on a queue, waking all of them for each item would cost more
+than the item. A waiter that leaves, with an item or without, wakes the next one, so that no wake-up is lost on a waiter
+that did not look or could not take everything. An item that asks for GPUs does not fit every agent, so all that wait
+for such are woken: those with a GPU free. The topic of an agent is its id: all its waiters are woken.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 
 
-def work_topic(queue_id: str, *, scheduler: bool) -> str:
+class Work(StrEnum):
+    """The kinds of items that are waited for apart."""
+
+    PLAIN = "item"
+    GPUS = "gpus"
+    """Items that ask for GPUs."""
+    SCHEDULER = "scheduler"
+
+
+def work_topic(queue_id: str, kind: Work) -> str:
     """Topic of the items of this kind in a queue."""
-    return f"{queue_id}/{'scheduler' if scheduler else 'item'}"
+    return f"{queue_id}/{kind}"
 
 
-def work_topics(queue_ids: Iterable[str]) -> list[str]:
-    """Topics of both kinds of items of these queues."""
-    return [work_topic(queue_id, scheduler=kind) for queue_id in queue_ids for kind in (False, True)]
+def work_topics(queue_ids: Iterable[str], kinds: Sequence[Work] = tuple(Work)) -> list[str]:
+    """Topics of items of these queues; of all kinds, if none are named."""
+    return [work_topic(queue_id, kind) for queue_id in queue_ids for kind in kinds]
 
 
 class Waiter:

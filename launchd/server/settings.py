@@ -20,6 +20,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Start of upload and download links; None: the address that the request was sent to."""
     lease_seconds: float = 60.0
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
+    backfill_seconds: float = 300.0
+    """How long smaller items may pass one whose GPUs are not free; after that GPUs are held back for it."""
     agent_timeout_seconds: float = 120.0
     """An agent without a heartbeat for so long is shown as LOST."""
     wrong_key_burst: int = 30

@@ -188,6 +188,7 @@ AT_SERVER = {
     ("launch", "code"): False,
     ("launch", "--", "true"): True,
     ("stop", "item"): True,
+    ("why", "item"): True,
 }
 
 
@@ -206,7 +207,9 @@ def test_a_queue_server_writes_nothing_but_text(hostile_server: HostileServer, a
 
 
 def _hostile_job() -> dict[str, Any]:
-    texts = dict.fromkeys(("item_id", "queue", "run_id", "project", "name", "phase", "message", "stop_reason"), HOSTILE)
+    texts = dict.fromkeys(
+        ("item_id", "queue", "run_id", "project", "name", "phase", "status", "message", "stop_reason"), HOSTILE
+    )
     return texts | {"age_seconds": 1.0, "phase_seconds": 1.0, "attempt": 2, "exit_code": 1, "directory": "."}
 
 
@@ -274,6 +277,7 @@ AT_AGENT = {
     ("gpus", "list", "--json"): False,
     ("gpus", "return", "0"): True,
     ("stop", "item"): True,
+    ("why", "item"): True,
     ("logs", "item"): True,
     ("logs", "--worker", "item"): True,
     ("drain",): False,

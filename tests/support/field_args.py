@@ -98,6 +98,10 @@ ROWS: dict[str, Arguments] = {
             "waitSeconds": 0,
         }
     },
+    "Mutation.reportGpus": given(
+        launchAgentId=lambda tenant: tenant.agent,
+        gpus={"version": 1, "kinds": [], "devices": [], "freeDevices": []},
+    ),
     "Mutation.watchLaunchAgent": given(
         launchAgentId=lambda tenant: tenant.agent, agentStatus="KILLED", seenStops=[], waitSeconds=0, held=[]
     ),

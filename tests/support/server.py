@@ -124,12 +124,28 @@ class Api:
         item_id: str = made["runQueueItemId"]
         return item_id
 
-    def claim(self, agent: str, claim_id: str, *, items: int = 1, schedulers: int = 0, wait: float = 0.0) -> list[str]:
-        answer = self.claim_all(agent, claim_id, items=items, schedulers=schedulers, wait=wait)
+    def claim(
+        self,
+        agent: str,
+        claim_id: str,
+        *,
+        items: int = 1,
+        schedulers: int = 0,
+        wait: float = 0.0,
+        gpus: object = None,
+    ) -> list[str]:
+        answer = self.claim_all(agent, claim_id, items=items, schedulers=schedulers, wait=wait, gpus=gpus)
         return [item["runQueueItemId"] for item in answer["items"]]
 
     def claim_all(
-        self, agent: str, claim_id: str, *, items: int = 1, schedulers: int = 0, wait: float = 0.0
+        self,
+        agent: str,
+        claim_id: str,
+        *,
+        items: int = 1,
+        schedulers: int = 0,
+        wait: float = 0.0,
+        gpus: object = None,
     ) -> dict[str, Any]:
         answer: dict[str, Any] = self.mutate(
             "claimRunQueueItems",
@@ -139,8 +155,18 @@ class Api:
             maxItems=items,
             maxSchedulers=schedulers,
             waitSeconds=wait,
+            **({} if gpus is None else {"gpus": gpus}),
         )
         return answer
+
+    def report_gpus(self, agent: str, gpus: object) -> bool:
+        told: bool = self.mutate("reportGpus", "success", launchAgentId=agent, gpus=gpus)["success"]
+        return told
+
+    def why(self, item_id: str) -> list[dict[str, str]]:
+        query = "query($id: ID!) { launchRunQueueItem(id: $id) { why { code sentence } } }"
+        reasons: list[dict[str, str]] = self.run(query, {"id": item_id})["launchRunQueueItem"]["why"]
+        return reasons
 
     def pop(self, queue: str, agent: str | None = None) -> str | None:
         answer = self.mutate(

@@ -25,7 +25,16 @@ from launchd.agent.server_link.protocol import (
     MonitoredRun,
 )
 from launchd.client.errors import QueueServerError, Refused, SecondIncarnation, UnknownAgent
-from launchd.client.queue_server import Agent, AgentCommands, AgentIdentity, ClaimedItem, HeldItem, QueueServer, Resumed
+from launchd.client.queue_server import (
+    Agent,
+    AgentCommands,
+    AgentGpus,
+    AgentIdentity,
+    ClaimedItem,
+    HeldItem,
+    QueueServer,
+    Resumed,
+)
 
 #: Pauses after stop requests: the server repeats them until a heartbeat lists them as seen.
 REPEATED_STOP_SECONDS = 0.2
@@ -59,6 +68,15 @@ class LaunchdProtocol:
         """Return what claims items of ``kind``."""
         return LaunchdClaimer(self._server, kind, context)
 
+    @property
+    def claims_what_fits(self) -> bool:
+        """Whether the server is not an older one, which hands out any item."""
+        return self._server.capabilities().gpu_claims
+
+    def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
+        """Tell which GPUs are free: claims that wait return, to be repeated with these."""
+        self._server.report_gpus(agent_id, incarnation, gpus)
+
     def heartbeat(self, context: LinkContext) -> Heartbeat:
         """Return what sends heartbeats."""
         return LaunchdHeartbeat(self._server, context)
@@ -83,14 +101,15 @@ class LaunchdClaimer:
         self._wait_seconds = context.settings.wait_seconds
         self._caller = context.caller
 
-    def claim(self, limit: int) -> ClaimResult:
-        """Claim at most ``limit`` items; there may be none after ``wait_seconds``."""
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:
+        """Claim at most ``limit`` items; there may be none after ``wait_seconds``, or when other GPUs become free."""
+        told = gpus if self._kind is SlotKind.JOB and self._server.capabilities().gpu_claims else None
         jobs, schedulers = (limit, 0) if self._kind is SlotKind.JOB else (0, limit)
         # The same claim id until there is an answer: the server repeats an answer that was lost.
         claim_id = uuid.uuid4().hex
         claim = self._caller.retry_forever(
             lambda: self._server.claim(
-                self._agent_id, self._incarnation, claim_id, jobs, schedulers, self._wait_seconds
+                self._agent_id, self._incarnation, claim_id, jobs, schedulers, self._wait_seconds, told
             )
         )
         return ClaimResult(claim.items)

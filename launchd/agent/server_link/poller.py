@@ -52,7 +52,7 @@ class Poller(threading.Thread):
 
     def _claim_once(self, limit: int) -> None:
         try:
-            result = self._claimer.claim(limit)
+            result = self._claimer.claim(limit, self._permits.gpus)
         except (UnknownAgent, SecondIncarnation) as error:
             self._note_loss(str(error))
             self._caller.wait_for_correction()

@@ -15,6 +15,7 @@ from launchd.agent.server_link.retry import RetryingCaller
 from launchd.client.errors import Refused
 from launchd.client.queue_server import (
     Agent,
+    AgentGpus,
     AgentIdentity,
     ClaimedItem,
     HeldByServer,
@@ -70,8 +71,8 @@ class ClaimResult(msgspec.Struct, frozen=True):
 class Claimer(Protocol):
     """Claims items of one kind."""
 
-    def claim(self, limit: int) -> ClaimResult:
-        """Claim at most ``limit`` items.
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:
+        """Claim at most ``limit`` items that fit ``gpus``, where the server can be asked so; ``None``: any items.
 
         Raises:
             UnknownAgent, SecondIncarnation: the agent has to register again.
@@ -223,6 +224,11 @@ class ServerProtocol(Protocol):
     #: The kinds of slot that are claimed for apart, each by a thread of its own.
     claim_kinds: tuple[SlotKind, ...]
 
+    @property
+    def claims_what_fits(self) -> bool:
+        """Whether the server can be told which GPUs are free, and then hands out what fits."""
+        ...
+
     def find_agent(self, agent_id: str) -> Agent | None:
         """Return the agent that this one was before, or ``None`` where it has to be created anew."""
         ...
@@ -241,6 +247,10 @@ class ServerProtocol(Protocol):
 
     def claimer(self, kind: SlotKind, context: LinkContext) -> Claimer:
         """Return what claims items of ``kind``."""
+        ...
+
+    def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
+        """Tell which GPUs are free, where the server :attr:`claims_what_fits`; raises ``QueueServerError``."""
         ...
 
     def heartbeat(self, context: LinkContext) -> Heartbeat:

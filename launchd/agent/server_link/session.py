@@ -9,9 +9,13 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
+
+from ipc.gpus import GpuSummary
 from launchd.agent.deliveries import held_item
 from launchd.agent.events import Claimed, EventQueue, Registered, SlotKind
 from launchd.agent.job_record import JobRecord
+from launchd.agent.server_link.gpu_reporter import GpuReporter
 from launchd.agent.server_link.heartbeat import HeartbeatLoop
 from launchd.agent.server_link.permits import SlotPermits
 from launchd.agent.server_link.poller import Poller
@@ -19,7 +23,7 @@ from launchd.agent.server_link.protocol import LinkSettings, MonitoredRun, Serve
 from launchd.agent.server_link.registration import RegistrationRequest, RegistrationThread
 from launchd.agent.server_link.reporter import Reporter
 from launchd.client.errors import QueueServerError
-from launchd.client.queue_server import AgentIdentity, HeldItem, QueueServer
+from launchd.client.queue_server import AgentGpus, AgentIdentity, GpuKind, HeldItem, QueueServer
 from launchd.config import AgentConfig
 
 #: How long the agent waits at its end for the server to hear of it.
@@ -46,6 +50,9 @@ class QueueServerSession:
         self._registration: RegistrationThread | None = None
         self._protocol: ServerProtocol | None = None
         self._pollers: tuple[Poller, ...] = ()
+        self._gpus: AgentGpus | None = None
+        self._job_waits_for_gpus = False
+        self._gpu_reporter: GpuReporter | None = None
         self._heartbeat: HeartbeatLoop | None = None
         self._monitored: tuple[MonitoredRun, ...] = ()
         self._held: tuple[HeldItem, ...] = ()
@@ -126,10 +133,39 @@ class QueueServerSession:
         for poller in self._pollers:
             poller.end()
         self._pollers = ()
+        if self._gpu_reporter is not None:
+            self._gpu_reporter.end()
+            self._gpu_reporter = None
 
     def set_free_slots(self, kind: SlotKind, slots: int) -> None:
-        """Permit claims for the free slots of ``kind``, as the main thread counts them now."""
-        self._permits[kind].grant(slots)
+        """Permit claims for the free slots of ``kind``, as the main thread counts them now, and its GPUs."""
+        self._permits[kind].grant(slots if self._may_claim() else 0, self._gpus)
+
+    def set_gpus(self, gpus: GpuSummary, *, job_waits: bool) -> None:
+        """Set the GPUs that are free for further jobs; comes before :meth:`set_free_slots`.
+
+        ``job_waits`` says that a job on this host waits for some: it gets what becomes free, so that nothing is free
+        for others. Without a call, any item is claimed.
+        """
+        self._job_waits_for_gpus = job_waits
+        version = 1 if self._gpus is None else self._gpus.version + 1
+        told = _told(gpus, version, none_free=job_waits)
+        if self._gpus is not None and msgspec.structs.replace(told, version=self._gpus.version) == self._gpus:
+            return
+        self._gpus = told
+        self._start_gpu_reporter()
+        if self._gpu_reporter is not None:
+            self._gpu_reporter.report(told)
+
+    def _may_claim(self) -> bool:
+        """Whether items are claimed: where the server cannot be asked for what fits, only while some GPU is free.
+
+        What does not fit waits here, and nothing more is claimed meanwhile, so that items keep their order.
+        """
+        gpus, protocol = self._gpus, self._protocol
+        if gpus is None or protocol is None or protocol.claims_what_fits:
+            return True
+        return gpus.free > 0 if gpus.total else not self._job_waits_for_gpus
 
     def set_active_jobs(self, jobs: Iterable[JobRecord], unreported: Iterable[HeldItem]) -> None:
         """Set the jobs that the server may want stopped, and the items beside theirs that the agent has."""
@@ -173,6 +209,16 @@ class QueueServerSession:
         )
         for poller in self._pollers:
             poller.start()
+        self._start_gpu_reporter()
+
+    def _start_gpu_reporter(self) -> None:
+        """Start it once claims may wait for GPUs. The first claim tells them itself."""
+        protocol, registered = self._protocol, self.registered
+        if self._gpu_reporter is not None or not self._pollers or protocol is None or registered is None:
+            return
+        if protocol.claims_what_fits and self._gpus is not None and self._gpus.total > 0:
+            self._gpu_reporter = GpuReporter(protocol, registered.agent_id, self._incarnation, self._events)
+            self._gpu_reporter.start()
 
     def _stop_loops(self) -> None:
         self.stop_claiming()
@@ -195,6 +241,13 @@ class QueueServerSession:
             secrets=self._secrets,
             incarnation=self._incarnation,
         )
+
+
+def _told(gpus: GpuSummary, version: int, *, none_free: bool) -> AgentGpus:
+    kinds = tuple(GpuKind(**msgspec.structs.asdict(kind)) for kind in gpus.kinds)
+    if none_free:
+        return AgentGpus(version, tuple(msgspec.structs.replace(kind, free=0) for kind in kinds), gpus.devices)
+    return AgentGpus(version, kinds, gpus.devices, gpus.free_devices)
 
 
 def _monitored(job: JobRecord) -> MonitoredRun:

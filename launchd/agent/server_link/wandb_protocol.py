@@ -35,6 +35,7 @@ from launchd.agent.server_link.wandb_reports import OutcomeReports
 from launchd.client.errors import QueueServerError, Refused
 from launchd.client.queue_server import (
     Agent,
+    AgentGpus,
     AgentIdentity,
     ClaimedItem,
     HeldItem,
@@ -66,6 +67,9 @@ class WandbProtocol:
     #: Its queues cannot be asked for sweep schedulers alone.
     claim_kinds: tuple[SlotKind, ...] = (SlotKind.JOB,)
 
+    #: It hands out the first item, also where that asks for more GPUs than are free; such a job waits on its host.
+    claims_what_fits: bool = False
+
     def __init__(self, server: QueueServer) -> None:
         self._server = server
         self._agent_run = AgentRun(server)
@@ -87,6 +91,9 @@ class WandbProtocol:
     def claimer(self, kind: SlotKind, context: LinkContext) -> Claimer:  # noqa: ARG002 - there is one kind
         """Return what claims jobs and sweep schedulers."""
         return WandbClaimer(self._server, context)
+
+    def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
+        """Do nothing: a W&B server does not ask for GPUs."""
 
     def heartbeat(self, context: LinkContext) -> Heartbeat:
         """Return what sends heartbeats."""
@@ -117,7 +124,7 @@ class WandbClaimer:
         self._backoff = Backoff(FIRST_POLL_SECONDS, longest, growth=POLL_GROWTH, jitter=POLL_JITTER)
         self._queue_errors: dict[str, str] = {}
 
-    def claim(self, limit: int) -> ClaimResult:  # noqa: ARG002 - a pop is of one item, and there is a permit
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:  # noqa: ARG002 - a pop is of any one item
         """Pop one item, from the first queue that has one."""
         wait = 0.0
         for queue in list(self._rotation):

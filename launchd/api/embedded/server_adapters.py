@@ -20,6 +20,7 @@ from launchd.client.queue_server import (
     Ack,
     Agent,
     AgentCommands,
+    AgentGpus,
     AgentIdentity,
     Capabilities,
     Claim,
@@ -135,13 +136,14 @@ class StandbyServer(QueueServer):
         max_items: int,
         max_schedulers: int,
         wait_seconds: float,
+        gpus: AgentGpus | None = None,
     ) -> Claim:
         """Return items of the program; without any, claim at the server once the program has asked for it."""
         items = self._requests.take_items(max_items, max_schedulers, wait_seconds)
         if items or not self._requests.is_claiming:
             return Claim(items)
         longest = min(wait_seconds, LONGEST_CLAIM_SECONDS)
-        return super().claim(agent_id, incarnation, claim_id, max_items, max_schedulers, longest)
+        return super().claim(agent_id, incarnation, claim_id, max_items, max_schedulers, longest, gpus)
 
     def pop(self, entity: str, queue: str, agent_id: str | None, project: str = QUEUE_PROJECT) -> ClaimedItem | None:
         """Return one item as :meth:`claim` does, from W&B's server."""
@@ -223,6 +225,7 @@ class ProgramQueue(QueueServer):
         max_items: int,
         max_schedulers: int,
         wait_seconds: float,
+        gpus: AgentGpus | None = None,  # noqa: ARG002 - what does not fit waits on the host
     ) -> Claim:
         """Wait for items of the program."""
         return Claim(self._requests.take_items(max_items, max_schedulers, wait_seconds))

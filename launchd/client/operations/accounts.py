@@ -23,6 +23,7 @@ CAPABILITIES: Operation[Introspection] = Operation(
   push: __type(name: "PushToRunQueueByNameInput") { inputFields { name } }
   project: __type(name: "Project") { fields { name } }
   queue: __type(name: "RunQueue") { fields { name } }
+  claim: __type(name: "ClaimRunQueueItemsInput") { inputFields { name } }
 }""",
     Introspection,
 )

@@ -1,6 +1,6 @@
 """Operations of the launchd protocol, which launchd's own server alone has."""
 
-from launchd.client.models import Agent, AgentCommands, Claim, CollectedGarbage, Item, Resumed
+from launchd.client.models import Agent, AgentCommands, Claim, CollectedGarbage, Item, ItemReasons, Resumed
 from launchd.client.operations.launch import AGENT_FIELDS
 from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, launchd_mutation, query
 from launchd.client.responses import (
@@ -58,6 +58,21 @@ QUEUE_ITEMS: Root[ProjectFields | None] = query(
     ProjectFields | None,
 )
 
+QUEUE_ITEMS_WITH_GPUS: Root[ProjectFields | None] = query(
+    "RunQueueItemDetails",
+    f"{PROJECT}, $queue: String!, $limit: Int",
+    f"{IN_PROJECT} {{ runQueue(name: $queue) {{ id runQueueItems(first: $limit)"
+    f" {{ edges {{ node {{ {_ITEM_FIELDS} gpus fitsNoAgent }} }} }} }} }}",
+    ProjectFields | None,
+)
+
+WHY: Root[ItemReasons | None] = query(
+    "WhyRunQueueItem",
+    "$id: ID!",
+    "launchRunQueueItem(id: $id) { id queueName state why { code sentence } }",
+    ItemReasons | None,
+)
+
 CREATE_AGENT: Root[CreatedAgent] = launchd_mutation("createLaunchAgent", "launchAgentId", CreatedAgent)
 UPDATE_AGENT: Root[Success] = launchd_mutation("updateLaunchAgent", "success", Success)
 CLAIM: Root[Claim] = launchd_mutation(
@@ -74,6 +89,7 @@ RESUME: Root[Resumed] = launchd_mutation(
 ACK_MANY: Root[ItemResults] = launchd_mutation("ackRunQueueItems", f"results {{ {_RESULT_FIELDS} }}", ItemResults)
 REPORT_MANY: Root[ItemResults] = launchd_mutation("reportRunQueueItems", f"results {{ {_RESULT_FIELDS} }}", ItemResults)
 RETURN_ITEMS: Root[object] = launchd_mutation("returnRunQueueItems", "returned", object)
+REPORT_GPUS: Root[Success] = launchd_mutation("reportGpus", "success", Success)
 STOP_ITEM: Root[StopResult] = launchd_mutation("stopRunQueueItem", "success message", StopResult)
 SET_JOBS_MAY_PUSH: Root[Success] = launchd_mutation("setJobsMayPush", "success", Success)
 STOP_AGENT: Root[Success] = launchd_mutation("stopLaunchAgent", "success", Success)

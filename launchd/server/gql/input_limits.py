@@ -25,8 +25,9 @@ MAX_TEXT = 256 * 1024
 MAX_LIST = 10_000
 """Several times what W&B's clients send; most values cost a statement each, while all other writers wait."""
 
-_CHECKED_ONE_BY_ONE = ("RunQueueItemAck", "RunQueueItemReport", "HeldItem")
-"""Inputs of agents about one item each: what is wrong in one must not refuse the others, so their resolvers check."""
+_CHECKED_ONE_BY_ONE = ("RunQueueItemAck", "RunQueueItemReport", "HeldItem", "GpusInput")
+"""Inputs of agents about one item each, or about their host: what is wrong in one must not refuse the rest of the
+request, so their resolvers check."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNLIMITED_TYPES = ("JSONString", "JSON")

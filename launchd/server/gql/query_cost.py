@@ -32,9 +32,21 @@ MAX_COST = 250_000
 HEAVY_COST = 2_000
 """A query that may read more values than this is answered apart from the others."""
 HEAVY_FIELDS = frozenset(
-    {"runs", "buckets", "runCount", "history", "sampledHistory", "events", "logLines", "storageBytes", "sweeps"}
+    {
+        "runs",
+        "buckets",
+        "runCount",
+        "history",
+        "sampledHistory",
+        "events",
+        "logLines",
+        "storageBytes",
+        "sweeps",
+        "why",
+        "fitsNoAgent",
+    }
 )
-"""Fields that may take long for a short answer: they filter, count or sample."""
+"""Fields that may take long for a short answer: they filter, count or sample, or look at many agents."""
 PAGE = 100
 """Length of a page without an argument, or with one that is not known in advance."""
 LIST = 5

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from launchd.server.errors import NotFound
 from launchd.server.launch import run_specs, submitters
+from launchd.server.launch.gpu_demands import demand_of
 from launchd.server.launch.submitters import Pusher
 from launchd.server.models import Queue, Viewer
 from launchd.server.store.launch import items, queues
@@ -26,7 +27,8 @@ def enqueue(
     """Append an item with what the queue adds to its spec. Returns its id and the spec as stored. `key` must be unused.
 
     Raises:
-        Refused: the spec, a template variable or the priority is not valid, or has an API key that is not the pusher's.
+        Refused: the spec, a template variable or the priority is not valid, or has an API key that is not the pusher's;
+            what it asks for in GPUs is not to be read.
     """
     spec = submitters.without_key(connection, pusher, queue, spec)
     scheduler = run_specs.is_scheduler(spec)
@@ -40,9 +42,18 @@ def enqueue(
     viewer = pusher.viewer
     submitters.check_target(connection, viewer, queue, spec)
     author_id, author = submitters.author_of(connection, viewer, spec)
-    text = msgspec.json.encode(run_specs.normalise(spec, config, values) | {"author": author}).decode()
+    whole = run_specs.normalise(spec, config, values) | {"author": author}
+    text = msgspec.json.encode(whole).decode()
     item_id = items.push(
-        connection, queue, text, author_id, viewer.user_id, priority=rank, is_scheduler=scheduler, key=key
+        connection,
+        queue,
+        text,
+        author_id,
+        viewer.user_id,
+        priority=rank,
+        is_scheduler=scheduler,
+        demand=demand_of(whole),
+        key=key,
     )
     return item_id, text
 
@@ -76,6 +87,7 @@ def put_back(connection: Connection, viewer: Viewer, queue: Queue, run_name: obj
         before.submitter_id,
         priority=before.priority,
         is_scheduler=before.is_scheduler,
+        demand=before.demand,
         key=key,
     )
     return item_id, text

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.gpus import GpuSummary
 from launchd.server.models.base import Record
 
 SPEC_KEY = "_wandb_api_key"
@@ -61,6 +62,9 @@ class LaunchAgent(Record, frozen=True, kw_only=True):
     machine_id: str | None
     silent_seconds: float
     """Since its last heartbeat, by the store's clock."""
+    gpus: GpuSummary | None
+    """Its GPUs as it last told them; None where it does not say: it is given any item."""
+    gpus_version: int
     queue_ids: tuple[str, ...]
     queue_names: tuple[str, ...]
 
@@ -81,6 +85,10 @@ class Item(Record, frozen=True, kw_only=True):
     """Who pushed it; None: not known."""
     is_scheduler: bool
     run_spec: msgspec.Raw
+    demand: str
+    """The GPUs that it asks for; see `store.launch.demands`."""
+    passed_seconds: float | None
+    """Since when later items have been given GPUs that it waits for; None: none has."""
     created_at: float
     agent_id: str | None
     lease_number: int
@@ -117,6 +125,20 @@ class LeasedItem(Record, frozen=True, kw_only=True):
     queue_name: str
     run_spec: msgspec.Raw
     lease: int
+
+
+class AgentGpus(Record, frozen=True, kw_only=True):
+    """An agent's GPUs as it tells them; a higher `version` is newer, within one process of the agent."""
+
+    version: int
+    summary: GpuSummary
+
+
+class ItemReason(Record, frozen=True, kw_only=True):
+    """Why an item waits, was refused or failed: a word for programs, a sentence for people."""
+
+    code: str
+    sentence: str
 
 
 class StopRequest(Record, frozen=True, kw_only=True):

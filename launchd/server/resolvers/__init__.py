@@ -7,7 +7,7 @@ from launchd.server.resolvers.artifacts import edits as artifact_edits
 from launchd.server.resolvers.artifacts import lineage as artifact_lineage
 from launchd.server.resolvers.artifacts import links as artifact_links
 from launchd.server.resolvers.artifacts import logging as artifact_logging
-from launchd.server.resolvers.launch import agents, heartbeats, items, items_push, leases, queues, reports
+from launchd.server.resolvers.launch import agents, gpus, heartbeats, items, items_push, leases, queues, reports
 from launchd.server.resolvers.runs import changes as run_changes
 from launchd.server.resolvers.runs import console as run_console
 from launchd.server.resolvers.runs import files as run_files
@@ -28,6 +28,7 @@ bindables = [
     *items.bindables,
     *agents.bindables,
     *leases.bindables,
+    *gpus.bindables,
     *heartbeats.bindables,
     *reports.bindables,
     *runs.bindables,

@@ -22,7 +22,7 @@ from launchd.agent.server_link.protocol import (
 )
 from launchd.agent.server_link.retry import Stopped
 from launchd.client.base import CURRENT_WANDB
-from launchd.client.queue_server import Agent, ClaimedItem, Resumed
+from launchd.client.queue_server import Agent, AgentGpus, ClaimedItem, GpuKind, Resumed
 from tests.support.threads import link_settings
 from tests.support.waiting import wait_until
 
@@ -144,6 +144,7 @@ class EndlessQueue:
     """A protocol and claimer whose server always has items; asked by several pollers at once."""
 
     claim_kinds: tuple[SlotKind, ...] = (SlotKind.JOB,)
+    claims_what_fits = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -151,7 +152,7 @@ class EndlessQueue:
         self.returned = 0
         self.claimed = 0
 
-    def claim(self, limit: int) -> ClaimResult:
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:  # noqa: ARG002
         time.sleep(0.001)
         with self._lock:
             self._made += 1
@@ -169,6 +170,9 @@ class EndlessQueue:
 
     def claimer(self, kind: SlotKind, context: LinkContext) -> Claimer:  # noqa: ARG002
         return self
+
+    def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
+        raise NotImplementedError
 
     def find_agent(self, agent_id: str) -> Agent | None:
         raise NotImplementedError
@@ -229,7 +233,7 @@ class SlowQueue(EndlessQueue):
         self.asked: list[int] = []
         self.answers = threading.Event()
 
-    def claim(self, limit: int) -> ClaimResult:
+    def claim(self, limit: int, gpus: AgentGpus | None) -> ClaimResult:  # noqa: ARG002
         self.asked.append(limit)
         self.answers.wait(10.0)
         self.answers.clear()
@@ -261,3 +265,44 @@ def test_no_slot_that_went_during_a_claim_is_used() -> None:
     assert ended == 3
     assert protocol.asked == [8]
     assert protocol.returned == 8 - 3 - sum(len(event.items) for event in events.take_all() if type(event) is Claimed)
+
+
+def gpus(version: int, free: int) -> AgentGpus:
+    """A host with two GPUs, so many of them free."""
+    return AgentGpus(version, (GpuKind("a100", 1 << 30, free, 2, 2, "nvidia", is_instance=False),))
+
+
+def test_what_a_claim_says_is_free_is_counted_without_the_items_before() -> None:
+    """Which GPUs an item gets, the main thread alone decides."""
+    permits, stopped = SlotPermits(), threading.Event()
+    permits.grant(8, gpus(1, free=2))
+    assert permits.take(1, stopped) == 1
+    assert waits_in_vain(permits), "it is not counted"
+    permits.grant(7, gpus(1, free=2))
+    assert waits_in_vain(permits), "granted before the item was counted"
+    permits.count(1)
+    assert waits_in_vain(permits), "its GPUs are not counted yet"
+    permits.grant(7, gpus(2, free=1))
+    assert permits.wait(stopped) == 7
+    assert permits.gpus == gpus(2, free=1)
+
+
+def test_a_host_without_gpus_claims_on_while_items_are_counted() -> None:
+    permits, stopped = SlotPermits(), threading.Event()
+    permits.grant(8, AgentGpus(1))
+    assert permits.take(1, stopped) == 1
+    assert permits.wait(stopped) == 7
+
+
+def waits_in_vain(permits: SlotPermits) -> bool:
+    """Return whether there is no permit now."""
+    ended = threading.Event()
+    timer = threading.Timer(0.05, lambda: (ended.set(), permits.wake()))
+    timer.start()
+    try:
+        permits.wait(ended)
+    except Stopped:
+        return True
+    finally:
+        timer.cancel()
+    return False

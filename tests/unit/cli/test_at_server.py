@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from launchd.client.queue_server import Item, QueueServer
+from tests.support.gpu_offers import kind, offer, spec
 from tests.support.server import RunningServer, fresh_name
 from tests.unit.cli.conftest import Launchd
 
@@ -252,3 +253,29 @@ def test_without_any_server(launchd: Launchd, tmp_path: Path) -> None:
     answer = launchd("agents", LAUNCHD_STATE_DIR=str(tmp_path))
 
     assert (answer.exit_code, answer.stderr) == (1, f"Error: `launchd up` does not run over {tmp_path}.\n")
+
+
+def test_an_item_says_why_it_waits(at_server: Launchd, server: RunningServer, queue: str) -> None:
+    with server.api() as api:
+        item_id = api.push(queue, spec(16))
+        asked = at_server("why", item_id)
+        assert asked.output.splitlines() == [
+            f"Item {item_id} of queue {queue!r}: pending.",
+            f"No living agent serves queue {queue!r}. `launchd agents` lists those that are known.",
+        ]
+        client = QueueServer(server.url, server.key)
+        queue_id = next(found.id for found in client.queues("me") if found.name == queue)
+        client.close()
+        agent = api.create_agent(queue_id, hostname="small")
+        api.report_gpus(agent, offer(1, kind(2, 2, name="T4")))
+    asked = at_server("why", item_id)
+    assert "asks for 16 GPUs, which no living agent" in asked.output
+    assert "host 'small' has 2 T4" in asked.output
+    shown = at_server("queue", "show", queue)
+    assert "no living agent could ever fit 16 GPUs" in shown.output.replace("\n", " ")
+
+
+def test_nobody_knows_why_an_unknown_item_waits(at_server: Launchd) -> None:
+    asked = at_server("why", "no-such-item")
+    assert asked.exit_code == 1
+    assert "knows no item no-such-item either" in asked.stderr

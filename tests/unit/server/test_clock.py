@@ -14,6 +14,7 @@ from launchd.server.store import clock
 from launchd.server.store.accounts import accounts, api_keys, principals
 from launchd.server.store.factory import migration_transaction
 from launchd.server.store.launch import agents, items, lease_numbers, leases, queues, restored
+from launchd.server.store.launch.taking import Lease
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.tables import launch_agents, run_queue_items, server_state
@@ -53,8 +54,9 @@ def agent(connection: Connection, viewer: Viewer) -> str:
         connection, viewer, entity, [queue_id], hostname="h", config=None, version=None, identity=identity
     )
     found = agents.require_agent(connection, viewer, made)
-    lease = leases.Lease(viewer=viewer, agent_id=made, claim_id="c", seconds=LEASE_SECONDS)
-    assert len(leases.claim(connection, found, leases.Capacity(items=1, schedulers=0), lease)) == 1
+    lease = Lease(viewer=viewer, agent_id=made, claim_id="c", seconds=LEASE_SECONDS)
+    claimed = leases.claim(connection, found, leases.Capacity(items=1, schedulers=0), lease)
+    assert len(claimed.items) == 1
     runs.insert_run(connection, project.id, "r", {"state": "running", "heartbeat_at": time.time()})
     return made
 

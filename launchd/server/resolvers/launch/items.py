@@ -9,9 +9,12 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
+from launchd.server.launch.item_reasons import Terms, fits_no_agent, reasons
 from launchd.server.launch.stop_sentences import stop_sentence
-from launchd.server.models import Item, ItemWarning, StopRequest
+from launchd.server.models import Item, ItemReason, ItemWarning, StopRequest
+from launchd.server.notifier import Work, work_topics
 from launchd.server.store.launch import acknowledgements, items, queues
+from launchd.server.store.launch.demands import NONE, decode
 from launchd.server.store.launch.states import HELD, STATUS_OF_STATE, STOPPED
 from launchd.server.store.savepoints import savepoint
 
@@ -51,6 +54,28 @@ def resolve_file_paths(found: Item, info: Info) -> list[str]:
 @item.field("warnings")
 async def resolve_warnings(found: Item, info: Info) -> list[ItemWarning]:
     return await info.context.read(items.warnings_of, found.number)
+
+
+@item.field("gpus")
+def resolve_gpus(found: Item, info: Info) -> str | None:
+    return decode(found.demand).words() if found.demand != NONE else None
+
+
+@item.field("fitsNoAgent")
+async def resolve_fits_no_agent(found: Item, info: Info) -> bool:
+    if found.demand == NONE:
+        return False
+    return await info.context.read(fits_no_agent, info.context.viewer, found, _terms(info.context))
+
+
+@item.field("why")
+async def resolve_why(found: Item, info: Info) -> list[ItemReason]:
+    return await info.context.read(reasons, info.context.viewer, found, _terms(info.context))
+
+
+def _terms(context: Context) -> Terms:
+    settings = context.app.settings
+    return Terms(agent_timeout_seconds=settings.agent_timeout_seconds, backfill_seconds=settings.backfill_seconds)
 
 
 @stop_request_type.field("runQueueItemId")
@@ -114,7 +139,14 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         queue = queues.require_queue_by_id(connection, context.viewer, input["queue_id"])
         return items.remove(connection, queue.id, input["run_queue_item_id"])
 
-    return {"success": await context.write(work)}
+    success = await context.write(work)
+    _wake_others(context, input["queue_id"])
+    return {"success": success}
+
+
+def _wake_others(context: Context, queue_id: str) -> None:
+    """Have claims look again after an item left its queue: GPUs that were held back for it are free for others."""
+    context.app.notifier.wake_all(work_topics([queue_id], [Work.GPUS]))
 
 
 @mutation.field("stopRunQueueItem")
@@ -130,4 +162,6 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     found, state, message = await context.write(work)
     if found.agent_id is not None:
         context.app.notifier.wake_all([found.agent_id])
+    if state == STOPPED and found.demand != NONE:
+        _wake_others(context, found.queue_id)
     return {"success": state in (STOPPED, *HELD), "state": state, "message": message}

@@ -5,19 +5,23 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from ariadne import MutationType
 from sqlalchemy import Connection
 
+from ipc.gpus import FLAG
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
 from launchd.server.launch.enqueue import enqueue, put_back
+from launchd.server.launch.gpu_demands import demand_of
 from launchd.server.launch.run_specs import is_scheduler
 from launchd.server.launch.spec_checks import check_characters
 from launchd.server.launch.submitters import Pusher
 from launchd.server.models import Queue, Scope
-from launchd.server.notifier import work_topic
+from launchd.server.notifier import Work, work_topic
 from launchd.server.resolvers.json_args import parse_object
 from launchd.server.store.launch import items, queues
+from launchd.server.store.launch.demands import NONE
 
 mutation = MutationType()
 bindables = [mutation]
@@ -63,9 +67,18 @@ async def _push(context: Context, find: Callable[[Connection], Queue], input: di
         return queue.id, *enqueue(connection, pusher, queue, spec, values, input.get("priority"), key)
 
     queue_id, item_id, text = await context.write_guarded(work)
-    # Also for an item that existed: its first push may have been interrupted before the wake-up.
-    context.app.notifier.wake_one([work_topic(queue_id, scheduler=is_scheduler(spec))])
+    _wake(context, queue_id, text, is_a_scheduler=is_scheduler(spec))
     return {"run_queue_item_id": item_id, "run_spec": text}
+
+
+def _wake(context: Context, queue_id: str, text: str, *, is_a_scheduler: bool) -> None:
+    """Wake the claims for an item, also for one that existed: its first push may have been interrupted before."""
+    # What does not have the word asks for no GPU.
+    if FLAG in text and demand_of(msgspec.json.decode(text)) != NONE:
+        context.app.notifier.wake_all([work_topic(queue_id, Work.GPUS)])
+    else:
+        kind = Work.SCHEDULER if is_a_scheduler else Work.PLAIN
+        context.app.notifier.wake_one([work_topic(queue_id, kind)])
 
 
 def _parse_spec(text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Leasing items to agents: W&B's pop, the waiting claim, and returning items."""
+"""Leasing items to agents: W&B's pop, the waiting claim with what the agent has free, and returning items."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,10 +10,12 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.http.disconnect import DisconnectWatch
-from launchd.server.models import LeasedItem, Record
-from launchd.server.notifier import work_topic, work_topics
+from launchd.server.models import AgentGpus, LeasedItem, Record
+from launchd.server.notifier import Work, work_topics
+from launchd.server.resolvers.launch.gpus import read_gpus
 from launchd.server.resolvers.long_poll import wait_for
-from launchd.server.store.launch import agents, leases, queues, restored
+from launchd.server.store.launch import agents, fitting, leases, queues, restored
+from launchd.server.store.launch.taking import Lease
 
 mutation = MutationType()
 leased_item = ObjectType("LeasedRunQueueItem")
@@ -21,6 +23,7 @@ bindables = [mutation, leased_item]
 
 _MOST_ITEMS = 1000
 _NOTHING: dict[str, Any] = {"items": [], "stop_polling": False}
+_NO_CAPACITY = leases.Capacity(items=0, schedulers=0)
 _LOOK_AGAIN_SECONDS = 1.0
 """How soon a claim looks again that finds claims paused."""
 
@@ -35,9 +38,9 @@ def resolve_run_spec(item: LeasedItem, info: Info) -> msgspec.Raw:
     return info.context.app.job_keys.spec_of(item)
 
 
-def _lease(context: Context, agent_id: str | None, claim_id: str | None = None) -> leases.Lease:
+def _lease(context: Context, agent_id: str | None, claim_id: str | None = None) -> Lease:
     seconds = context.app.settings.lease_seconds
-    return leases.Lease(viewer=context.viewer, agent_id=agent_id, claim_id=claim_id, seconds=seconds)
+    return Lease(viewer=context.viewer, agent_id=agent_id, claim_id=claim_id, seconds=seconds)
 
 
 @mutation.field("popFromRunQueue")
@@ -70,28 +73,38 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
 async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     agent_id: str = input["launch_agent_id"]
+    told = read_gpus(input.get("gpus"))
     agent = await context.read(agents.require_agent, context.viewer, agent_id)
-    kinds = [kind for kind, most in ((False, input["max_items"]), (True, input["max_schedulers"])) if most > 0]
-    topics = [agent_id, *(work_topic(queue_id, scheduler=kind) for queue_id in agent.queue_ids for kind in kinds)]
+    topics = [agent_id, *work_topics(agent.queue_ids, _kinds(input, told))]
 
     async def poll(connection_watch: DisconnectWatch) -> dict[str, Any]:
         if await connection_watch.has_gone():
             return _NOTHING
         lease = _lease(context, agent_id, input["claim_id"])
-        claimed = await context.write_guarded(_claim(context, input, lease, lambda: connection_watch.gone))
+        claimed = await context.write_guarded(_claim(context, input, told, lease, lambda: connection_watch.gone))
         context.app.notifier.wake_all(work_topics(claimed.returned))
+        context.app.notifier.wake_all(work_topics(claimed.to_look, [Work.GPUS]))
         if claimed.paused_seconds:
             _look_again(context, topics, claimed.paused_seconds)
         if claimed.items:
             _note_leased(context, lease, claimed.items)
             if await connection_watch.has_gone():
                 await _return_undelivered(context, agent_id, claimed.items)
-        return {"items": claimed.items, "stop_polling": claimed.stop_polling}
+        # An agent that has told other GPUs since has to claim with those.
+        return {"items": claimed.items, "stop_polling": claimed.stop_polling, "superseded": claimed.superseded}
 
     return await wait_for(context, topics, input["wait_seconds"], poll, lambda answer: any(answer.values()))
 
 
-def _note_leased(context: Context, lease: leases.Lease, leased: Sequence[LeasedItem]) -> None:
+def _kinds(input: dict[str, Any], told: AgentGpus | None) -> list[Work]:
+    """The kinds of items that the claim waits for: none that ask for GPUs, where the agent has none free."""
+    kinds = []
+    if input["max_items"] > 0:
+        kinds += [Work.PLAIN] if told is not None and told.summary.free == 0 else [Work.PLAIN, Work.GPUS]
+    return [*kinds, Work.SCHEDULER] if input["max_schedulers"] > 0 else kinds
+
+
+def _note_leased(context: Context, lease: Lease, leased: Sequence[LeasedItem]) -> None:
     """Note what was leased before the client hears of it."""
     context.app.lease_timer.leased_for(lease.seconds)
     context.app.lease_mark.note(item.lease for item in leased)
@@ -103,17 +116,23 @@ class _Claimed(Record, frozen=True, kw_only=True):
     items: tuple[LeasedItem, ...] = ()
     returned: frozenset[str] = frozenset()
     """Queues to which items went back whose leases had ended."""
+    to_look: frozenset[str] = frozenset()
+    """Queues whose claims for GPUs are to look again."""
+    superseded: bool = False
+    """The agent has told other GPUs since."""
     stop_polling: bool = False
     paused_seconds: float = 0.0
     """How long claims are still paused."""
 
 
 def _claim(
-    context: Context, input: dict[str, Any], lease: leases.Lease, gone: Callable[[], bool]
+    context: Context, input: dict[str, Any], told: AgentGpus | None, lease: Lease, gone: Callable[[], bool]
 ) -> Callable[[Connection], _Claimed]:
     wanted = leases.Capacity(
         items=min(input["max_items"], _MOST_ITEMS), schedulers=min(input["max_schedulers"], _MOST_ITEMS)
     )
+    backfill = context.app.settings.backfill_seconds
+    gpus = None if told is None else fitting.Gpus(summary=told.summary, backfill_seconds=backfill)
 
     def work(connection: Connection) -> _Claimed:
         # Checked as late as possible: no item must be leased to a client that has disconnected.
@@ -128,8 +147,12 @@ def _claim(
         # What an agent that has left is leased would not be acknowledged.
         if paused or agent.status == agents.KILLED:
             return _Claimed(returned=frozenset(returned), paused_seconds=paused)
-        items = tuple(leases.claim(connection, agent, wanted, lease))
-        return _Claimed(items=items, returned=frozenset(returned))
+        superseded = told is not None and not agents.note_gpus(connection, agent, told)
+        # A repeated claim still gets what it was leased.
+        claimed = leases.claim(connection, agent, _NO_CAPACITY if superseded else wanted, lease, gpus)
+        return _Claimed(
+            items=claimed.items, returned=frozenset(returned), to_look=claimed.to_look, superseded=superseded
+        )
 
     return work
 

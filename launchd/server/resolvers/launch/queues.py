@@ -12,6 +12,7 @@ from launchd.server.errors import NotFound
 from launchd.server.launch.run_specs import check_config, check_resource
 from launchd.server.launch.templates import check_declarations, undeclared
 from launchd.server.models import Item, Queue, ResourceConfig, Viewer
+from launchd.server.notifier import Work, work_topics
 from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.pagination import size_of
 from launchd.server.store.accounts import principals
@@ -165,4 +166,6 @@ async def delete_queues(_: object, info: Info, input: dict[str, Any]) -> dict[st
             queues.delete_queue(connection, queue_id)
 
     await context.write(work)
+    # GPUs that were held back for an item of theirs are free for others.
+    context.app.notifier.wake_all(work_topics(input["queue_ids"], [Work.GPUS]))
     return {"success": True}

@@ -12,7 +12,7 @@ from launchd.server.context import Info
 from launchd.server.launch.enqueue import enqueue
 from launchd.server.launch.submitters import Pusher
 from launchd.server.models import ProjectRecord, Sweep
-from launchd.server.notifier import work_topic
+from launchd.server.notifier import Work, work_topic
 from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.pagination import size_of, start_of
 from launchd.server.resolvers.runs.lists import page_of_runs
@@ -163,7 +163,7 @@ async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
     made, queue_id, agent_ids = await context.write(work)
     if queue_id is not None:
-        context.app.notifier.wake_one([work_topic(queue_id, scheduler=True)])
+        context.app.notifier.wake_one([work_topic(queue_id, Work.SCHEDULER)])
     context.app.notifier.wake_all(agent_ids)
     warnings = (await _read(made.config)).warnings
     return {"sweep": made, "config_validation_warnings": list(warnings)}

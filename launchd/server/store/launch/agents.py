@@ -4,14 +4,17 @@ A launchd agent is one process at a time, its incarnation. Its heartbeats do not
 only a resumption does, so that a heartbeat on its way cannot undo a departure.
 """
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Float, bindparam, case, exists, insert, or_, select, update
 
+from ipc.gpus import GpuSummary
 from launchd.server.errors import NotFound, SecondIncarnation, UnknownAgent
-from launchd.server.models import AgentIdentity, EntityRecord, LaunchAgent, Queue, Viewer
+from launchd.server.models import AgentGpus, AgentIdentity, EntityRecord, LaunchAgent, Queue, Viewer
 from launchd.server.store.accounts.authorization import binds, may_serve
 from launchd.server.store.clock import NOW
 from launchd.server.store.ids import new_id
@@ -25,6 +28,8 @@ from launchd.server.store.tables import (
     run_queue_items,
     run_queues,
 )
+
+_decoder = msgspec.json.Decoder(GpuSummary)
 
 POLLING = "POLLING"
 KILLED = "KILLED"
@@ -50,12 +55,21 @@ _AGENTS = (
         agent.incarnation_since,
         agent.machine_id,
         (NOW - agent.heard_at).label("silent_seconds"),
+        agent.gpus,
+        agent.gpus_version,
     )
     .join(entities)
     .where(may_serve(agent.entity_id))
 )
 _BY_ID = _AGENTS.where(agent.id == bindparam("of_id"))
 _OF_ENTITY = _AGENTS.where(agent.entity_id == bindparam("of_entity")).order_by(agent.created_at.desc())
+_SERVES_LIVING = (
+    agent.id.in_(select(launch_agent_queues.c.agent_id).where(launch_agent_queues.c.queue_id == bindparam("of_queue"))),
+    agent.status != KILLED,
+    NOW - agent.heard_at <= bindparam("timeout", type_=Float),
+)
+_LIVING = _AGENTS.where(*_SERVES_LIVING).order_by(agent.created_at.desc(), agent.id)
+_GPUS_OF_LIVING = select(agent.gpus).where(*_SERVES_LIVING, may_serve(agent.entity_id))
 _QUEUES_OF = (
     select(run_queues.c.id, run_queues.c.name)
     .join(launch_agent_queues, launch_agent_queues.c.queue_id == run_queues.c.id)
@@ -88,6 +102,13 @@ _RESUMED = _HEARD.values(
         else_=bindparam("now"),
     ),
     incarnation=bindparam("new_incarnation"),
+    # Each process counts anew what it tells.
+    gpus_version=case(
+        (agent.incarnation.is_not_distinct_from(bindparam("new_incarnation")), agent.gpus_version), else_=0
+    ),
+)
+_REPORT_GPUS = _UPDATE.where(agent.gpus_version < bindparam("new_version")).values(
+    gpus=bindparam("new_gpus"), gpus_version=bindparam("new_version")
 )
 
 
@@ -156,11 +177,18 @@ def _add_queues(connection: Connection, agent_id: str, queue_ids: Sequence[str])
 
 def _agent(connection: Connection, viewer: Viewer, row: Any) -> LaunchAgent:
     queues = connection.execute(_QUEUES_OF, {"of_id": row.id, **binds(viewer)}).all()
+    fields = dict(row._mapping)
+    fields["gpus"] = _told(row.gpus)
     return LaunchAgent(
-        **row._mapping,
+        **fields,
         queue_ids=tuple(queue.id for queue in queues),
         queue_names=tuple(queue.name for queue in queues),
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _told(gpus: str | None) -> GpuSummary | None:
+    return _decoder.decode(gpus) if gpus else None
 
 
 def find_agent(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent | None:
@@ -177,6 +205,20 @@ def require_agent(connection: Connection, viewer: Viewer, agent_id: str) -> Laun
     if agent is None:
         raise UnknownAgent(f"There is no launch agent with the id {agent_id[:100]!r} that you may use; register again.")
     return agent
+
+
+def living_of_queue(connection: Connection, viewer: Viewer, queue_id: str, timeout_seconds: float) -> list[LaunchAgent]:
+    """The agents that serve a queue and are living, the newest first."""
+    rows = connection.execute(_LIVING, {"of_queue": queue_id, "timeout": timeout_seconds, **binds(viewer)}).all()
+    return [_agent(connection, viewer, row) for row in rows]
+
+
+def gpus_of_living(
+    connection: Connection, viewer: Viewer, queue_id: str, timeout_seconds: float
+) -> list[GpuSummary | None]:
+    """The GPUs of the living agents that serve a queue, as far as they told them."""
+    values = {"of_queue": queue_id, "timeout": timeout_seconds, **binds(viewer)}
+    return [_told(gpus) for gpus in connection.execute(_GPUS_OF_LIVING, values).scalars()]
 
 
 def agents_of(connection: Connection, viewer: Viewer, entity: EntityRecord) -> list[LaunchAgent]:
@@ -252,6 +294,15 @@ def resume(
     changes = {name: value for name, value in named.items() if value is not None}
     if changes:
         connection.execute(_UPDATE, {"of_id": agent_id, **changes})
+
+
+def note_gpus(connection: Connection, found: LaunchAgent, told: AgentGpus) -> bool:
+    """Note what the agent tells of its GPUs. Returns whether that is the newest that it has told."""
+    if told.version == found.gpus_version:
+        return True
+    text = msgspec.json.encode(told.summary).decode()
+    values = {"of_id": found.id, "new_version": told.version, "new_gpus": text}
+    return connection.execute(_REPORT_GPUS, values).rowcount > 0
 
 
 def leave(connection: Connection, agent_id: str) -> None:

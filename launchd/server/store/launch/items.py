@@ -13,8 +13,10 @@ from sqlalchemy import Connection, String, bindparam, delete, insert, select, up
 from launchd.server.errors import NotFound
 from launchd.server.models import Item, ItemWarning, Queue, Viewer
 from launchd.server.store.accounts.authorization import binds, may_serve
+from launchd.server.store.clock import NOW
 from launchd.server.store.ids import new_id
 from launchd.server.store.launch.agent_texts import shorten
+from launchd.server.store.launch.demands import NONE
 from launchd.server.store.launch.served import is_served
 from launchd.server.store.launch.states import CLAIMED, FAILED, HELD, PENDING, PREEMPTED, STOPPED
 from launchd.server.store.runs import ends as run_ends
@@ -41,6 +43,8 @@ _ITEMS = (
         item.is_scheduler,
         users.c.name.label("author"),
         item.run_spec,
+        item.demand,
+        (NOW - item.passed_at).label("passed_seconds"),
         item.created_at,
         item.agent_id,
         item.lease_number,
@@ -104,9 +108,10 @@ def push(
     *,
     priority: int,
     is_scheduler: bool,
+    demand: str = NONE,
     key: str | None = None,
 ) -> str:
-    """Append an item. Returns its id. `key` must be unused in the queue."""
+    """Append an item that asks for the GPUs of `demand`. Returns its id. `key` must be unused in the queue."""
     item_id = new_id()
     row = {
         "id": item_id,
@@ -117,6 +122,7 @@ def push(
         "author_id": author_id,
         "submitter_id": submitter_id,
         "run_spec": run_spec,
+        "demand": demand,
         "push_key": key,
         "created_at": time.time(),
         "stop_requested": False,
@@ -169,6 +175,11 @@ def item_of_run(connection: Connection, run_id: int) -> str | None:
     """Id of the newest item behind a run."""
     wanted = select(item.id).where(item.run_id == run_id).order_by(item.number.desc()).limit(1)
     return connection.execute(wanted).scalar()
+
+
+def id_of(connection: Connection, number: int) -> str | None:
+    """The id of the item with this number."""
+    return connection.execute(select(item.id).where(item.number == number)).scalar()
 
 
 def fail(

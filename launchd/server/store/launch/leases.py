@@ -3,10 +3,8 @@
 Each lease has a number (`lease_numbers`) and ends by the store's clock (`clock`).
 
 Order: the agent's queues in turn, and within a queue the highest priority first, then the oldest. A lease that ends
-unacknowledged makes its item PENDING again, at its old place.
-
-On PostgreSQL claims run in parallel: rows are taken by locking them, and rows locked by another claim are skipped. No
-row is locked without being taken: a claim that looked at that moment would find nothing and wait.
+unacknowledged makes its item PENDING again, at its old place. An agent that says which GPUs it has free is given what
+fits (`fitting`), any other the first ones.
 """
 
 import time
@@ -15,21 +13,19 @@ from itertools import chain, zip_longest
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Float, String, bindparam, case, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Float, String, bindparam, case, func, select, update
 
 from launchd.server.models import LaunchAgent, LeasedItem, Queue, Record, Viewer
 from launchd.server.store.accounts.authorization import binds
 from launchd.server.store.clock import NOW
-from launchd.server.store.launch import lease_numbers
+from launchd.server.store.launch import fitting, lease_numbers
 from launchd.server.store.launch.served import is_served
 from launchd.server.store.launch.states import LEASED, PENDING, STOPPED
+from launchd.server.store.launch.taking import FittingTaker, Lease, Take, first_waiting, taker
+from launchd.server.store.launch.waiting import IS_LEASED, IS_WAITING
 from launchd.server.store.tables import launch_agents, run_queue_items, run_queues
 
 item = run_queue_items.c
-
-# Literals, not parameters: SQLite must see them to use the partial indexes.
-IS_WAITING = item.state == literal_column("'PENDING'")
-IS_LEASED = item.state == literal_column("'LEASED'")
 
 _AGENT = bindparam("of_agent", type_=String)
 _LEASED_BEFORE = (
@@ -51,28 +47,6 @@ _LEASED_BEFORE = (
     )
     .order_by(item.number)
 )
-_WAITING = (
-    select(
-        item.number,
-        item.id,
-        item.queue_id,
-        item.priority,
-        item.run_spec,
-        item.submitter_id,
-        item.author_id,
-        run_queues.c.name.label("queue_name"),
-    )
-    .join(run_queues, run_queues.c.id == item.queue_id)
-    .where(
-        item.queue_id == bindparam("of_queue"),
-        item.is_scheduler == bindparam("scheduler"),
-        IS_WAITING,
-        is_served(bindparam("of_queue", type_=String), _AGENT),
-    )
-    .order_by(item.priority, item.number)
-    .limit(bindparam("most"))
-)
-_TAKE = _WAITING.with_for_update(of=run_queue_items, skip_locked=True)
 _LEASE = (
     update(run_queue_items)
     .where(item.number == bindparam("of_number"), IS_WAITING)
@@ -91,15 +65,6 @@ _NEXT_END = select(func.min(item.lease_ends_at) - NOW).where(IS_LEASED)
 _SAME_AGENT = select(launch_agents.c.id).where(launch_agents.c.id == bindparam("of_agent")).with_for_update()
 
 
-class Lease(Record, frozen=True, kw_only=True):
-    """Who gets an item, for which viewer, and for how long."""
-
-    viewer: Viewer
-    agent_id: str | None
-    claim_id: str | None
-    seconds: float
-
-
 class Capacity(Record, frozen=True, kw_only=True):
     """How many items an agent can take; schedulers of sweeps are counted apart."""
 
@@ -107,37 +72,48 @@ class Capacity(Record, frozen=True, kw_only=True):
     schedulers: int
 
 
-def claim(connection: Connection, agent: LaunchAgent, wanted: Capacity, lease: Lease) -> list[LeasedItem]:
-    """Lease what the agent can take now. A repeated claim id returns what is still leased under it."""
+class Claimed(Record, frozen=True, kw_only=True):
+    """What a claim leased, and the queues whose waiting claims are to look again because of it."""
+
+    items: tuple[LeasedItem, ...] = ()
+    to_look: frozenset[str] = frozenset()
+
+
+def claim(
+    connection: Connection, agent: LaunchAgent, wanted: Capacity, lease: Lease, gpus: fitting.Gpus | None = None
+) -> Claimed:
+    """Lease what the agent can take now, of jobs only those that fit `gpus`; None: any.
+
+    A repeated claim id returns what is still leased under it.
+    """
     # A repeated claim must not overtake the first one.
     connection.execute(_SAME_AGENT, {"of_agent": agent.id})
     again = _leased_before(connection, lease)
     if again:
-        return again
+        return Claimed(items=tuple(again))
     queues = _in_turn(agent)
+    # Where no GPU is free, the others need not be looked at.
+    is_choosy = gpus is not None and gpus.summary.free > 0 and wanted.items > 0
+    fits = FittingTaker(connection, lease, queues, gpus) if gpus is not None and is_choosy else None
+    take = taker(connection, lease, scheduler=False, gpus=gpus is None or is_choosy)
     chosen = [
-        *_take_in_turn(connection, lease, queues, wanted.items, scheduler=False),
-        *_take_in_turn(connection, lease, queues, wanted.schedulers, scheduler=True),
+        *_take_in_turn(fits.take if fits and fits.has_demands else take, queues, wanted.items),
+        *_take_in_turn(taker(connection, lease, scheduler=True), queues, wanted.schedulers),
     ]
     if chosen:
         _remember_turn(connection, agent, chosen[-1].queue_id)
-    return _lease(connection, chosen, lease)
+    to_look = fits.note_passed() if fits else frozenset[str]()
+    return Claimed(items=tuple(_lease(connection, chosen, lease)), to_look=to_look)
 
 
 def pop(connection: Connection, queue: Queue, lease: Lease) -> LeasedItem | None:
     """Lease the first item of one queue, of either kind."""
-    heads = {kind: _first_waiting(connection, lease, queue.id, scheduler=kind) for kind in (False, True)}
+    heads = {kind: first_waiting(connection, lease, queue.id, scheduler=kind) for kind in (False, True)}
     for kind in sorted((kind for kind, head in heads.items() if head), key=lambda kind: heads[kind] or ()):
-        leased = _lease(connection, _take(connection, lease, queue.id, 1, scheduler=kind), lease)
+        leased = _lease(connection, taker(connection, lease, scheduler=kind)(queue.id, 1), lease)
         if leased:
             return leased[0]
     return None
-
-
-def _first_waiting(connection: Connection, lease: Lease, queue_id: str, *, scheduler: bool) -> tuple[int, int] | None:
-    """What the order depends on: priority and number."""
-    row = connection.execute(_WAITING, _which(lease, queue_id, 1, scheduler=scheduler)).first()
-    return (row.priority, row.number) if row else None
 
 
 def _leased_before(connection: Connection, lease: Lease) -> list[LeasedItem]:
@@ -157,9 +133,7 @@ def _remember_turn(connection: Connection, agent: LaunchAgent, last: str) -> Non
         connection.execute(update(launch_agents).where(launch_agents.c.id == agent.id).values(next_queue=following))
 
 
-def _take_in_turn(
-    connection: Connection, lease: Lease, queue_ids: Sequence[str], limit: int, *, scheduler: bool
-) -> list[Any]:
+def _take_in_turn(take: Take, queue_ids: Sequence[str], limit: int) -> list[Any]:
     """Rows of the queues, taken in turn, in that order."""
     taken: dict[str, list[Any]] = {queue_id: [] for queue_id in queue_ids}
     asked = list(queue_ids)
@@ -169,23 +143,13 @@ def _take_in_turn(
             share = -(-limit // (len(asked) - place))
             if share == 0:
                 break
-            # Rows that this transaction has locked are not skipped: they come first.
             had = len(taken[queue_id])
-            taken[queue_id] = list(_take(connection, lease, queue_id, had + share, scheduler=scheduler))
+            taken[queue_id] = take(queue_id, had + share)
             limit -= len(taken[queue_id]) - had
             if len(taken[queue_id]) == had + share:
                 not_empty.append(queue_id)
         asked = not_empty
     return [row for row in chain.from_iterable(zip_longest(*taken.values())) if row is not None]
-
-
-def _take(connection: Connection, lease: Lease, queue_id: str, limit: int, *, scheduler: bool) -> Sequence[Any]:
-    return connection.execute(_TAKE, _which(lease, queue_id, limit, scheduler=scheduler)).all()
-
-
-def _which(lease: Lease, queue_id: str, limit: int, *, scheduler: bool) -> dict[str, Any]:
-    which = {"of_queue": queue_id, "scheduler": scheduler, "most": limit, "of_agent": lease.agent_id}
-    return which | binds(lease.viewer)
 
 
 def _lease(connection: Connection, rows: Iterable[Any], lease: Lease) -> list[LeasedItem]:

@@ -21,6 +21,7 @@ from launchd.server.store.accounts.authorization import binds
 from launchd.server.store.clock import NOW
 from launchd.server.store.launch import items, lease_numbers
 from launchd.server.store.launch.agents import KILLED
+from launchd.server.store.launch.fitting import IS_PASSED
 from launchd.server.store.launch.served import is_served
 from launchd.server.store.launch.states import LEASED, PENDING
 from launchd.server.store.runs.states import HEARTBEAT_STATES
@@ -63,6 +64,7 @@ _BOOT = select(state.boot_id)
 _RENEW_LEASES = (
     update(run_queue_items).where(item.state == LEASED).values(lease_ends_at=NOW + bindparam("seconds", type_=Float))
 )
+_RENEW_PASSED = update(run_queue_items).where(IS_PASSED).values(passed_at=NOW)
 _RENEW_AGENTS = update(launch_agents).values(heard_at=NOW)
 _RENEW_RUNS = update(runs).where(runs.c.state.in_(HEARTBEAT_STATES)).values(heard_at=NOW)
 _LEASED_AGAIN = (
@@ -105,6 +107,7 @@ def start(connection: Connection, begun: Start) -> None:
     if connection.dialect.name == "sqlite" and _has_booted(connection):
         may_be_restored = may_be_restored or silence is not None
         connection.execute(_RENEW_LEASES, {"seconds": begun.lease_seconds})
+        connection.execute(_RENEW_PASSED)
         connection.execute(_RENEW_AGENTS)
         connection.execute(_RENEW_RUNS)
     last = connection.execute(_LAST_HEARD).scalar() or 0.0

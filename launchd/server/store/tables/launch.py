@@ -8,6 +8,7 @@ from launchd.server.store.tables.base import Count, metadata
 _EXISTS = text("deleted_at IS NULL")
 _HAS_KEY = text("push_key IS NOT NULL")
 _WAITING, _LEASED = text("state = 'PENDING'"), text("state = 'LEASED'")
+_PASSED = text("state = 'PENDING' AND passed_at IS NOT NULL")
 
 resource_configs = Table(
     "resource_configs",
@@ -68,6 +69,9 @@ launch_agents = Table(
     Column("awaited", Boolean, nullable=False, server_default=false()),
     # Place of the queue that the next claim asks first.
     Column("next_queue", Integer, nullable=False),
+    # Its GPUs as it last told them (`ipc.gpus.GpuSummary`), and the agent's number of that; null: it does not say.
+    Column("gpus", Text),
+    Column("gpus_version", BigInteger, nullable=False, server_default="0"),
 )
 
 launch_agent_queues = Table(
@@ -76,6 +80,7 @@ launch_agent_queues = Table(
     Column("agent_id", ForeignKey("launch_agents.id"), primary_key=True),
     Column("place", Integer, primary_key=True),
     Column("queue_id", ForeignKey("run_queues.id"), nullable=False),
+    Index("launch_agent_queues_of_queue", "queue_id"),
 )
 
 run_queue_items = Table(
@@ -92,6 +97,10 @@ run_queue_items = Table(
     # Who pushed it, as whom its job reads: a service account may name another author. Null: not known.
     Column("submitter_id", ForeignKey("users.id")),
     Column("run_spec", Text, nullable=False),
+    # The GPUs that it asks for (`launch.demands`); empty: none, or pushed before there was this column.
+    Column("demand", String, nullable=False, server_default=""),
+    # By the store's clock: since when later items have been given GPUs that it waits for; null: none has.
+    Column("passed_at", Float),
     # The idempotency key: the same key again is the same push.
     Column("push_key", String),
     Column("created_at", Float, nullable=False),
@@ -126,6 +135,25 @@ run_queue_items = Table(
         "number",
         sqlite_where=_WAITING,
         postgresql_where=_WAITING,
+    ),
+    # The first item of each demand, at once, however many wait.
+    Index(
+        "run_queue_items_by_demand",
+        "queue_id",
+        "is_scheduler",
+        "demand",
+        "priority",
+        "number",
+        sqlite_where=_WAITING,
+        postgresql_where=_WAITING,
+    ),
+    Index(
+        "run_queue_items_passed",
+        "queue_id",
+        "demand",
+        "passed_at",
+        sqlite_where=_PASSED,
+        postgresql_where=_PASSED,
     ),
     Index(
         "run_queue_items_leased",
