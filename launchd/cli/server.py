@@ -1,6 +1,7 @@
 """`launchd server`: configures the log and runs the queue server, if its packages are installed."""
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from launchd.cli.database_url import VARIABLE, read_url, refuse_password
 from launchd.cli.errors import report_errors
 from launchd.cli.terminal import echo
 from launchd.daemon import logging as logs
+from launchd.daemon.systemd import SystemdNotifier
 
 EXAMPLES = """\b
 Example:
@@ -90,4 +92,9 @@ def _serve(**options: Any) -> None:
     from launchd.server.settings import ServerSettings  # noqa: PLC0415
 
     with report_errors(CannotStart):
-        serve(ServerSettings(**options), ready=echo)
+        serve(ServerSettings(**options), ready=_announce)
+
+
+def _announce(address: str) -> None:
+    echo(address)
+    SystemdNotifier(os.environ).ready()
