@@ -15,14 +15,14 @@ from pathlib import Path
 #: Files of an installation that say where it was made, or are for installers alone.
 OF_THE_BUILDER = frozenset({"direct_url.json", "REQUESTED"})
 
-#: Directories of tests, which only developers of the library run.
-TESTS = (("psutil", "tests"), ("greenlet", "tests"))
+#: What nothing here uses: tests of libraries, and pages for browsers that load programs from elsewhere.
+NOT_NEEDED = ("ariadne/explorer/templates", "certifi/tests", "psutil/tests")
 
 
 def main(tree: Path) -> None:
     (packages,) = tree.glob("lib/python3.*/site-packages")
-    for parts in TESTS:
-        remove_tree(packages.joinpath(*parts))
+    for name in NOT_NEEDED:
+        remove_tree(packages / name)
     for info in sorted(packages.glob("*.dist-info")):
         for name in OF_THE_BUILDER:
             (info / name).unlink(missing_ok=True)
