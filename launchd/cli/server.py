@@ -26,6 +26,7 @@ Example:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8780, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
+@click.option("--first-queue", metavar="NAME", help="Queue of that entity, created with its first key [default: none].")
 @click.option("--public-url", help="Address in links to files, where it differs from that of the requests.")
 @click.option(
     "--database",
@@ -44,6 +45,7 @@ def server(
     host: str,
     port: int,
     entity: str | None,
+    first_queue: str | None,
     public_url: str | None,
     database: str | None,
     database_file: Path | None,
@@ -68,6 +70,7 @@ def server(
         host=host,
         port=port,
         entity=entity,
+        first_queue=first_queue,
         public_url=public_url,
         database=database,
         max_store_bytes=max_store_bytes,

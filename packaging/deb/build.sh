@@ -18,6 +18,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 source=$scratch/launch-agent-$version
 packaging/source.sh "$source"
+sed -i "s/^__version__ = .*/__version__ = \"$version\"/" "$source/launchd/__init__.py"
 mv "$source/packaging/deb" "$source/debian"
 cat > "$source/debian/changelog" <<END
 launch-agent ($version) unstable; urgency=medium

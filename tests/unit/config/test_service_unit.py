@@ -12,7 +12,7 @@ from launchd.cli.agent import Misconfigured
 
 UNIT = Path(__file__).parents[3] / "launch-agent.service"
 JOBS_UNIT = UNIT.with_name("launch-agent-jobs.service")
-PROGRAM = "/opt/launchd/bin/launchd"
+PROGRAM = "/usr/lib/launch-agent/bin/launchd"
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
 
