@@ -44,6 +44,7 @@ pip --python "$tree/bin/python" uninstall --yes setuptools
 # Commands of libraries are nobody's here, and their first lines name the machine that built them.
 find "$tree/bin" -mindepth 1 ! -name python ! -name python3 ! -name 'python3.*' ! -name uv -delete
 rm -rf "$tree/include" "$tree/lib64"
+ln -sfn ../../../bin/python3 "$tree/bin/python3"
 cat > "$tree/bin/launchd" <<END
 #!$prefix/bin/python
 import sys
