@@ -21,6 +21,7 @@ WHEELS = Path(os.environ.get("LAUNCHD_WHEELS", "/var/cache/launchd-wheels"))
 
 #: Debian's package of each program that builds or checks.
 PROGRAMS = {
+    "cpio": "cpio",
     "dh": "debhelper",
     "dpkg-buildpackage": "dpkg-dev",
     "lintian": "lintian",

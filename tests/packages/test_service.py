@@ -180,8 +180,8 @@ def last_error(machine: Machine) -> str:
 
 
 def status(machine: Machine) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(machine.says("launchd status --json"))
-    return found
+    agent: dict[str, Any] = json.loads(machine.says("launchd status --json"))["agent"]
+    return agent
 
 
 def begin(machine: Machine) -> tuple[str, tuple[str, str]]:
