@@ -94,7 +94,8 @@ def _ensure_queue(connection: Connection, viewer: Viewer, name: str) -> None:
     project, _ = principals.ensure_project(connection, entity, MODEL_REGISTRY)
     if queues.find_queue(connection, project.id, name) is None:
         config = queues.create_config(connection, entity, DEFAULT_RESOURCE, {}, {})
-        queues.create_queue(connection, viewer, project, name, {"resource_config_id": config})
+        options = {"resource_config_id": config, "prioritization_mode": queues.BY_PRIORITY}
+        queues.create_queue(connection, viewer, project, name, options)
 
 
 def _key_works(connection: Connection, path: Path) -> bool:
