@@ -63,7 +63,11 @@ def build(kind: str, directory: Path, wheels: Path, version: str = VERSION) -> B
     """Build packages of a kind, ``deb`` or ``rpm``."""
     directory.mkdir(exist_ok=True)
     done = subprocess.run(
-        [PACKAGING / kind / "build.sh", directory, wheels, version], capture_output=True, text=True, check=False
+        [PACKAGING / kind / "build.sh", directory, wheels, version],
+        env={**os.environ, "DPKG_DEB_COMPRESSOR_LEVEL": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return Built(directory)
