@@ -71,4 +71,6 @@ install -m 640 packaging/config/launch-config.yaml "$destination/etc/launch-agen
 install -m 600 /dev/null "$destination/etc/launch-agent/api.key"
 install -m 640 packaging/config/server.environment "$destination/etc/launch-agent-server/environment"
 
+# Debian's rule for libraries; wheels differ.
+find "$tree/lib" -type f -name '*.so*' -exec chmod 644 {} +
 find "$destination" -name __pycache__ -prune -exec rm -rf {} +
