@@ -47,9 +47,9 @@ class Machine:
     def run(self, command: str, *, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a line of shell in it, as root."""
         inside = ("nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
-        words = (*inside, "--wd=/root", "env", "-i", *(f"{name}={value}" for name, value in _ENVIRONMENT.items()))
+        words = (*inside, "env", "-i", *(f"{name}={value}" for name, value in _ENVIRONMENT.items()))
         done = subprocess.run(
-            [*words, "bash", "-c", command],
+            [*words, "bash", "-c", f"cd /root; {command}"],
             input=stdin,
             capture_output=True,
             text=True,
