@@ -132,8 +132,9 @@ def test_a_purge_leaves_nothing_of_the_agent_and_keeps_the_data_of_the_server(se
     assert [path for path in left if not path.startswith(("/var/cache/apt", "/debs"))] == [
         "/var/lib/launch-agent-server"
     ]
-    assert serving.says("systemctl list-units --all --plain --no-legend 'launch-agent*'") == ""
     wait_until(lambda: serving.run(f"kill -0 {process[0]}", check=False).returncode != 0, 20.0, "the job's end")
+    units = "systemctl list-units --all --plain --no-legend 'launch-agent*'"
+    wait_until(lambda: serving.says(units) == "", 20.0, "systemd knew none of its units")
 
 
 def test_a_purge_removes_the_data_of_a_server_where_that_was_answered(serving: Machine) -> None:
