@@ -31,7 +31,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long clients check bench bench-faults docs format lock lock-client clean
+.PHONY: help demo test test-long clients check bench bench-faults docs deb rpm format lock lock-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,14 @@ bench-faults: $(VENV)/.dev ## Run jobs while processes, link, disk, clocks and d
 docs: $(VENV)/.dev ## Regenerate the generated parts of docs/ and check the rest
 	$(BIN)/python docs/generate.py
 	$(BIN)/pytest tests/unit/docs $(ARGS)
+
+deb: ## Build the Debian packages in dist/ (Debian: apt-get install debhelper dpkg-dev python3-venv)
+	packaging/fetch.sh build/wheels
+	packaging/deb/build.sh dist build/wheels
+
+rpm: ## Build the rpm packages in dist/
+	packaging/fetch.sh build/wheels
+	packaging/rpm/build.sh dist build/wheels
 
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .

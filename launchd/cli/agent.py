@@ -10,7 +10,7 @@ import msgspec
 
 from launchd.agent.supervisor import CannotStart, run
 from launchd.cli.errors import report_errors
-from launchd.client.credentials import find_api_key, find_base_url
+from launchd.client.credentials import ApiKeyFileError, ApiKeyNotFound, ApiKeyUnusable, find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
 from launchd.config import ConfigError, Flags, LoadedConfig, check_job_users, load
@@ -41,7 +41,7 @@ class Misconfigured(click.ClickException):
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, then the configuration].")
 @report_errors(CannotStart, QueueServerError)
-@report_errors(ConfigError, end=Misconfigured)
+@report_errors(ConfigError, ApiKeyFileError, ApiKeyNotFound, ApiKeyUnusable, end=Misconfigured)
 def agent(
     queues: tuple[str, ...],
     entity: str | None,

@@ -1,6 +1,7 @@
 """`launchd server`: configures the log and runs the queue server, if its packages are installed."""
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from launchd.cli.database_url import VARIABLE, read_url, refuse_password
 from launchd.cli.errors import report_errors
 from launchd.cli.terminal import echo
 from launchd.daemon import logging as logs
+from launchd.daemon.systemd import SystemdNotifier
 
 EXAMPLES = """\b
 Example:
@@ -24,6 +26,7 @@ Example:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8780, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
+@click.option("--first-queue", metavar="NAME", help="Queue of that entity, created with its first key [default: none].")
 @click.option("--public-url", help="Address in links to files, where it differs from that of the requests.")
 @click.option(
     "--database",
@@ -49,6 +52,7 @@ def server(
     host: str,
     port: int,
     entity: str | None,
+    first_queue: str | None,
     public_url: str | None,
     database: str | None,
     database_file: Path | None,
@@ -74,6 +78,7 @@ def server(
         host=host,
         port=port,
         entity=entity,
+        first_queue=first_queue,
         public_url=public_url,
         database=database,
         backfill_seconds=backfill_seconds,
@@ -99,4 +104,9 @@ def _serve(**options: Any) -> None:
     from launchd.server.settings import ServerSettings  # noqa: PLC0415
 
     with report_errors(CannotStart):
-        serve(ServerSettings(**options), ready=echo)
+        serve(ServerSettings(**options), ready=_announce)
+
+
+def _announce(address: str) -> None:
+    echo(address)
+    SystemdNotifier(os.environ).ready()

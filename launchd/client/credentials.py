@@ -19,6 +19,12 @@ DEFAULT_BASE_URL = "https://api.wandb.ai"
 #: The longest API key: a job's is handed to its worker in one message.
 MAX_KEY_CHARACTERS = 1000
 
+#: Below this, systemd hands files over to services (LoadCredential=).
+SYSTEMD_CREDENTIALS = Path("/run/credentials")
+
+#: The file with the agent's key that launch-agent.service has handed over.
+SERVICE_KEY_FILE = "/etc/launch-agent/api.key"
+
 #: Former names of hosts, under which netrc may still have the key; W&B's clients look there too.
 FORMER_HOSTS = {"api.forge.coreweave.com": "api.wandb.ai"}
 
@@ -118,8 +124,15 @@ def _read_key_file(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise ApiKeyFileError(f"The API key file {path} does not hold an API key: it is not plain text.") from error
     if not key:
-        raise ApiKeyFileError(f"The API key file {path} is empty.")
+        raise ApiKeyFileError(f"The API key file {path} is empty.{_where_to_put_it(path)}")
     return key
+
+
+def _where_to_put_it(path: Path) -> str:
+    """Return a sentence for a copy of the key that systemd made, which no one can edit."""
+    if not path.is_relative_to(SYSTEMD_CREDENTIALS):
+        return ""
+    return f" Put the key into {SERVICE_KEY_FILE}, which systemd copies there, and restart the service."
 
 
 def netrc_files(environ: Mapping[str, str]) -> Iterator[Path]:

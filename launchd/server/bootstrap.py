@@ -10,14 +10,16 @@ from typing import IO
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from ipc.targets import DEFAULT_RESOURCE
 from launchd.server.errors import CannotStart
 from launchd.server.launch.lease_mark import LeaseMark
-from launchd.server.models import KeyRole
+from launchd.server.models import KeyRole, Viewer
+from launchd.server.models.accounts import MODEL_REGISTRY
 from launchd.server.private_files import make_private_directory, open_private
 from launchd.server.settings import ServerSettings
-from launchd.server.store.accounts import accounts, api_keys
+from launchd.server.store.accounts import accounts, api_keys, principals
 from launchd.server.store.factory import database_name, migration_transaction
-from launchd.server.store.launch import restored
+from launchd.server.store.launch import queues, restored
 from launchd.server.store.migrate import migrate
 
 _SECRET_BYTES = 32
@@ -81,7 +83,19 @@ def _ensure_admin(connection: Connection, settings: ServerSettings) -> None:
         return
     owner = accounts.first_user(connection, settings.entity or getpass.getuser())
     _, key = api_keys.issue(connection, owner, "admin", KeyRole.ADMIN)
+    viewer = api_keys.viewer_of_key(connection, api_keys.digest_of(key))
+    if settings.first_queue is not None and viewer is not None:
+        _ensure_queue(connection, viewer, settings.first_queue)
     write_secret(settings.admin_key_path, key)
+
+
+def _ensure_queue(connection: Connection, viewer: Viewer, name: str) -> None:
+    entity = principals.require_entity(connection, viewer, viewer.entity)
+    project, _ = principals.ensure_project(connection, entity, MODEL_REGISTRY)
+    if queues.find_queue(connection, project.id, name) is None:
+        config = queues.create_config(connection, entity, DEFAULT_RESOURCE, {}, {})
+        options = {"resource_config_id": config, "prioritization_mode": queues.BY_PRIORITY}
+        queues.create_queue(connection, viewer, project, name, options)
 
 
 def _key_works(connection: Connection, path: Path) -> bool:

@@ -16,6 +16,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """0 takes any free port."""
     entity: str | None = None
     """Name of the first user and entity; None: the name of the operating system's user."""
+    first_queue: str | None = None
+    """Queue of that entity for local processes, created with its first key; None: none."""
     public_url: str | None = None
     """Start of upload and download links; None: the address that the request was sent to."""
     lease_seconds: float = 60.0

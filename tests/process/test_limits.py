@@ -45,7 +45,7 @@ def install_units(overlay: Path) -> None:
         shutil.copy2(ROOT / name, units / name)
     (units / "launch-agent.service.d").mkdir()
     (units / "launch-agent.service.d" / "patience.conf").write_text(PATIENCE)
-    command = overlay / INSTALLED.relative_to("/") / "bin" / "launchd"
-    command.parent.mkdir()
+    command = overlay / "usr" / "lib" / "launch-agent" / "bin" / "launchd"
+    command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nexec {INSTALLED}/venv/bin/python -m launchd "$@"\n')
     command.chmod(0o755)

@@ -26,6 +26,8 @@ _APART = (
 
 #: About how long, in seconds, what stays together takes, where that is long.
 _SECONDS = {
+    "tests/packages/test_service.py": 300,
+    "tests/packages/test_contents.py": 240,
     "tests/unit/agent/test_wandb_faults.py": 90,
     "tests/process/test_containers.py": 150,
     "tests/contract/runners/test_local_container.py": 70,

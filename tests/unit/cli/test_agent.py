@@ -49,7 +49,7 @@ def test_a_configuration_that_is_not_there(launchd: Launchd) -> None:
 def test_without_a_key_it_says_where_it_looked(launchd: Launchd, config: Path) -> None:
     answer = launchd("agent", "-q", "default", "-c", str(config), "--url", "http://127.0.0.1:1")
 
-    assert answer.exit_code == 1
+    assert answer.exit_code == Misconfigured.exit_code
     assert "There is no API key for http://127.0.0.1:1" in answer.stderr
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ipc.messages import MAX_API_KEY_BYTES
+from launchd.client import credentials
 from launchd.client.credentials import (
     DEFAULT_BASE_URL,
     MAX_KEY_CHARACTERS,
@@ -107,6 +108,16 @@ def test_a_named_key_file_that_is_no_good_is_not_passed_over(
 
     with pytest.raises(ApiKeyFileError, match=why):
         find_api_key(URL, everywhere, str(path))
+
+
+def test_an_empty_key_that_systemd_copied_names_the_file_to_put_the_key_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "SYSTEMD_CREDENTIALS", tmp_path)
+    path = write(tmp_path / "launch-agent.service" / "api.key", "")
+
+    with pytest.raises(ApiKeyFileError, match=r"is empty\. Put the key into /etc/launch-agent/api\.key, which systemd"):
+        find_api_key(URL, {"HOME": str(tmp_path)}, str(path))
 
 
 def test_a_key_does_not_show_itself() -> None:

@@ -1,4 +1,4 @@
-"""The systemd unit: systemd takes it, it spares the jobs, and it gives a reason for each directive."""
+"""The systemd units: systemd takes them, jobs are spared, and each directive has its reason."""
 
 import shutil
 import subprocess
@@ -12,15 +12,16 @@ from launchd.cli.agent import Misconfigured
 
 UNIT = Path(__file__).parents[3] / "launch-agent.service"
 JOBS_UNIT = UNIT.with_name("launch-agent-jobs.service")
-PROGRAM = "/opt/launchd/bin/launchd"
+SERVER_UNIT = UNIT.with_name("launch-agent-server.service")
+PROGRAM = "/usr/lib/launch-agent/bin/launchd"
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
 
 
-def paragraphs() -> list[tuple[str, list[str]]]:
+def paragraphs(unit: Path = UNIT) -> list[tuple[str, list[str]]]:
     """The comment above, and the directives below it, in order."""
     found: list[tuple[str, list[str]]] = [("", [])]
-    for line in UNIT.read_text().splitlines():
+    for line in unit.read_text().splitlines():
         if line.startswith("#") or not line:
             if found[-1][1]:
                 found.append(("", []))
@@ -37,10 +38,11 @@ def settings() -> dict[str, str]:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> list[str]:
-    """The paths of both units, copied to where their program is there."""
-    for unit in (UNIT, JOBS_UNIT):
+    """The paths of the units, copied to where their program is there."""
+    units = (UNIT, JOBS_UNIT, SERVER_UNIT)
+    for unit in units:
         (tmp_path / unit.name).write_text(unit.read_text().replace(PROGRAM, sys.executable))
-    return [str(tmp_path / UNIT.name), str(tmp_path / JOBS_UNIT.name)]
+    return [str(tmp_path / unit.name) for unit in units]
 
 
 @needs_systemd
@@ -53,9 +55,10 @@ def test_systemd_finds_nothing_wrong(installed: list[str]) -> None:
 
 
 @needs_systemd
-def test_systemd_rates_the_exposure_of_the_agent_below_five(installed: list[str]) -> None:
+@pytest.mark.parametrize(("index", "threshold"), [(0, 49), (2, 20)], ids=["agent", "server"])
+def test_systemd_rates_the_exposure_of(installed: list[str], index: int, threshold: int) -> None:
     rated = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=49", installed[0]],
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={threshold}", installed[index]],
         capture_output=True,
         text=True,
         check=False,
@@ -89,6 +92,7 @@ def test_jobs_outlive_the_agent() -> None:
     assert (unit["Type"], unit["NotifyAccess"], unit["KillMode"]) == ("notify", "main", "process")
     assert (unit["OOMPolicy"], unit["TasksMax"], unit["RuntimeDirectoryPreserve"]) == ("continue", "infinity", "yes")
     assert "PrivateTmp" not in unit
+    assert "StateDirectory" not in unit
     assert int(unit["WatchdogSec"]) > 0
 
 
@@ -96,9 +100,10 @@ def test_a_drained_agent_stays_away_and_a_killed_one_comes_back() -> None:
     assert (settings()["Restart"], settings()["StartLimitIntervalSec"]) == ("on-failure", "0")
 
 
-def test_every_directive_of_the_sandbox_has_its_reason() -> None:
-    _, _, sandbox = UNIT.read_text().partition("# --- Sandbox")
-    without = [directives for comment, directives in paragraphs() if directives and not comment]
+@pytest.mark.parametrize("unit", [UNIT, SERVER_UNIT], ids=["agent", "server"])
+def test_every_directive_of_the_sandbox_has_its_reason(unit: Path) -> None:
+    _, _, sandbox = unit.read_text().partition("# --- Sandbox")
+    without = [directives for comment, directives in paragraphs(unit) if directives and not comment]
 
     assert sandbox
     assert without == []

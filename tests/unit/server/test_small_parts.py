@@ -1,6 +1,8 @@
 """API keys, signed links, ids, names, waiters, the first start."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -145,6 +147,19 @@ def test_the_admin_key_is_made_once_and_made_again_when_lost(tmp_path: Path) -> 
     settings.admin_key_path.unlink()
     bootstrap.prepare(settings)
     assert settings.admin_key_path.read_text() != key
+
+
+def test_the_first_queue_is_made_with_the_first_key_and_not_a_second_time(tmp_path: Path) -> None:
+    settings = ServerSettings(data_dir=tmp_path / "data", entity="me", first_queue="default")
+    bootstrap.lock(settings).close()
+
+    for _ in range(2):
+        settings.admin_key_path.unlink(missing_ok=True)
+        bootstrap.prepare(settings)
+
+    with closing(sqlite3.connect(settings.database_path)) as database:
+        assert database.execute("SELECT name, created_by FROM run_queues").fetchall() == [("default", "me")]
+        assert database.execute("SELECT resource FROM resource_configs").fetchall() == [("local-process",)]
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""The packages as they are built from this tree, and machines to install them in."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from launchd import __version__
+from tests.packages.machine import BASE, Machine, machine_of
+from tests.support.engine import REQUIRED
+
+ROOT = Path(__file__).parents[2]
+PACKAGING = ROOT / "packaging"
+
+#: Where the Python packages of the lock files are kept between runs.
+WHEELS = Path(os.environ.get("LAUNCHD_WHEELS", "/var/cache/launchd-wheels"))
+
+#: Debian's package of each program that builds or checks.
+PROGRAMS = {
+    "cpio": "cpio",
+    "dh": "debhelper",
+    "dpkg-buildpackage": "dpkg-dev",
+    "lintian": "lintian",
+    "mmdebstrap": "mmdebstrap",
+    "rpmbuild": "rpm",
+    "rpmlint": "rpmlint",
+    "systemd-nspawn": "systemd-container",
+}
+
+VERSION, NEXT_VERSION = __version__, f"{__version__}+next"
+
+
+class Built(msgspec.Struct, frozen=True):
+    """Packages of one version."""
+
+    directory: Path
+
+    @property
+    def debs(self) -> tuple[Path, ...]:
+        return tuple(sorted(self.directory.glob("*.deb")))
+
+    @property
+    def rpms(self) -> tuple[Path, ...]:
+        return tuple(sorted(self.directory.glob("*.rpm")))
+
+
+@pytest.fixture(scope="session")
+def wheels() -> Path:
+    """The Python packages of the lock files; skips where packages cannot be built."""
+    missing = sorted(package for program, package in PROGRAMS.items() if shutil.which(program) is None)
+    if missing:
+        problem = f"Packages cannot be built here (Debian: apt-get install {' '.join(missing)})"
+        pytest.fail(problem) if REQUIRED else pytest.skip(problem)
+    subprocess.run([PACKAGING / "fetch.sh", WHEELS], check=True)
+    return WHEELS
+
+
+def build(kind: str, directory: Path, wheels: Path, version: str = VERSION) -> Built:
+    """Build packages of a kind, ``deb`` or ``rpm``."""
+    directory.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [PACKAGING / kind / "build.sh", directory, wheels, version],
+        env={**os.environ, "DPKG_DEB_COMPRESSOR_LEVEL": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return Built(directory)
+
+
+@pytest.fixture(scope="session")
+def built(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The deb packages."""
+    return build("deb", tmp_path_factory.mktemp("deb"), wheels)
+
+
+@pytest.fixture(scope="session")
+def built_next(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Those of the next version."""
+    return build("deb", tmp_path_factory.mktemp("deb-next"), wheels, NEXT_VERSION)
+
+
+@pytest.fixture(scope="session")
+def base(built: Built) -> Path:
+    """The tree of a clean Debian 12, with the packages at hand that the built ones depend on."""
+    subprocess.run([ROOT / "tests" / "parts" / "systemd" / "build.sh"], check=True)
+    place = BASE / "debs"
+    place.mkdir(exist_ok=True)
+    for deb in built.debs:
+        shutil.copy(deb, place)
+    download = "apt-get install -q -y --no-install-recommends --download-only /debs/*.deb"
+    subprocess.run(["chroot", BASE, "sh", "-c", download], check=True, capture_output=True)
+    shutil.rmtree(place)
+    return BASE
+
+
+@pytest.fixture
+def clean(base: Path, tmp_path: Path) -> Iterator[Machine]:
+    """A clean Debian 12."""
+    with machine_of(base, tmp_path / "clean") as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def serving_tree(base: Path, built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The tree of a machine on which agent and server are installed and have run a job."""
+    tree = tmp_path_factory.mktemp("serving") / "tree"
+    subprocess.run(["cp", "--archive", "--reflink=auto", base, tree], check=True)
+    machine = Machine(tree)
+    machine.start()
+    try:
+        machine.install(built.debs)
+        for command in first_commands()[1:]:
+            machine.run(command)
+    finally:
+        machine.stop()
+    yield tree
+    shutil.rmtree(tree)
+
+
+@pytest.fixture
+def serving(serving_tree: Path, tmp_path: Path) -> Iterator[Machine]:
+    """A machine on which agent and server run."""
+    with machine_of(serving_tree, tmp_path / "serving") as machine:
+        yield machine
+
+
+def first_commands() -> list[str]:
+    """Return the commands that the documentation names, from the installation to the first job."""
+    _, _, rest = (ROOT / "docs" / "operations.md").read_text().partition("## As a system service")
+    block = rest.split("```sh\n", 1)[1].split("```", 1)[0]
+    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]

@@ -1,0 +1,214 @@
+"""The service on a host with systemd: from the installation to the purge, with jobs that run meanwhile."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from launchd.cli.agent import Misconfigured
+from tests.packages.conftest import NEXT_VERSION, VERSION, Built, first_commands
+from tests.packages.machine import Machine
+from tests.support.waiting import assert_stays, wait_until
+
+pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.timeout(900)]
+
+AGENT, SERVER = "launch-agent.service", "launch-agent-server.service"
+CONFIG = "/etc/launch-agent/launch-config.yaml"
+
+#: A job that says who it is, writes a line now and then until /tmp/end is there, and ends with code 7.
+LONG_JOB = "echo $$; i=0; while [ ! -e /tmp/end ]; do echo line $i; i=$((i+1)); sleep 0.1; done; echo last $i; exit 7"
+
+#: A newcomer's patience, in seconds.
+FIRST_JOB_SECONDS = 60.0
+
+#: More than the pause between two starts that systemd would make.
+STAYS_SECONDS = 4.0
+
+
+def test_the_first_job_runs_within_a_minute_and_five_commands(clean: Machine, built: Built) -> None:
+    commands = first_commands()
+    begun = time.monotonic()
+
+    clean.install(built.debs)
+    said = [clean.says(command) for command in commands[1:]]
+
+    took = time.monotonic() - begun
+    print(f"from the installation to the end of the first job: {took:.1f} s")  # noqa: T201
+    assert len(commands) <= 5
+    assert said[-1].endswith("finished")
+    assert output(clean, said[-1].split()[1]) == ["hello"]
+    assert took < FIRST_JOB_SECONDS
+
+
+def test_an_agent_without_a_key_says_what_to_do_and_stays_down(clean: Machine, built: Built) -> None:
+    installed = clean.install(built.debs)
+
+    assert "put one into /etc/launch-agent/api.key" in installed
+    assert stopped_for_good(clean)
+    assert last_error(clean).endswith(
+        "is empty. Put the key into /etc/launch-agent/api.key, which systemd copies there, and restart the service."
+    )
+    assert clean.property(SERVER, "ActiveState") == "active"
+    assert clean.says("stat --format=%a:%U /etc/launch-agent /etc/launch-agent/* /var/lib/launch-agent").split() == [
+        *("750:root", "600:root", "640:root", "711:root")
+    ]
+
+
+def test_an_agent_without_a_queue_says_what_to_do_and_stays_down(serving: Machine) -> None:
+    serving.run(f"sed -i 's/^queues: .*/queues: []/' {CONFIG}")
+
+    serving.run(f"systemctl restart {AGENT}", check=False)
+
+    assert stopped_for_good(serving)
+    assert "no queue is named. Name one in the file" in serving.says(f"journalctl --unit {AGENT} --output cat -n 20")
+
+
+def test_the_example_configuration_is_valid_and_gives_each_job_a_user_of_its_own(serving: Machine) -> None:
+    numbers = [int(run_job(serving, "id -u")[0]) for _ in range(2)]
+
+    assert numbers[0] != numbers[1]
+    assert all(70000 <= number <= 70999 for number in numbers)
+    assert serving.says("launchd status").splitlines()[0].startswith("agent")
+
+
+def test_a_running_job_notices_nothing_of_an_upgrade(serving: Machine, built_next: Built) -> None:
+    item, process = begin(serving)
+
+    said = serving.install(built_next.debs)
+
+    assert "running jobs run on" in said
+    assert serving.says("launchd --version").endswith(NEXT_VERSION)
+    assert serving.property(AGENT, "ActiveState") == serving.property(SERVER, "ActiveState") == "active"
+    end(serving, item, process)
+
+
+def test_an_earlier_version_can_be_installed_again(serving: Machine, built_next: Built, built: Built) -> None:
+    serving.install(built_next.debs)
+
+    serving.install(built.debs, "--allow-downgrades")
+
+    assert serving.says("launchd --version").endswith(VERSION)
+    assert run_job(serving, "echo hello") == ["hello"]
+
+
+def test_a_reload_takes_a_valid_configuration_and_refuses_another(serving: Machine) -> None:
+    pid = serving.property(AGENT, "MainPID")
+
+    serving.run(f"sed -i 's/^max_jobs: .*/max_jobs: many/' {CONFIG}")
+    refused = serving.run(f"systemctl reload {AGENT}", check=False)
+    serving.run(f"sed -i 's/^max_jobs: .*/max_jobs: 9/' {CONFIG} && systemctl reload {AGENT}")
+
+    assert refused.returncode != 0
+    assert (serving.property(AGENT, "MainPID"), status(serving)["max_jobs"]) == (pid, 9)
+
+
+def test_a_removal_leaves_configuration_and_jobs_and_a_new_installation_adopts_them(
+    serving: Machine, built: Built
+) -> None:
+    serving.run(f"echo '# mine' >> {CONFIG}")
+    item, process = begin(serving)
+
+    serving.run("apt-get remove -y launch-agent launch-agent-common launch-agent-server")
+
+    assert not (serving.tree / "usr/bin/launchd").is_symlink()
+    assert not (serving.tree / "usr/lib/launch-agent").exists()
+    assert serving.says(f"tail -1 {CONFIG}") == "# mine"
+    assert serving.says(f"cat /proc/{process[0]}/stat | cut -d' ' -f22") == process[1]
+    serving.install(built.debs)
+    end(serving, item, process)
+
+
+def test_a_purge_leaves_nothing_of_the_agent_and_keeps_the_data_of_the_server(serving: Machine) -> None:
+    _, process = begin(serving)
+
+    said = serving.run("DEBIAN_FRONTEND=noninteractive apt-get purge -y 'launch-agent*' 2>&1").stdout
+
+    assert "rm -r /var/lib/launch-agent-server" in said
+    assert (serving.tree / "var/lib/launch-agent-server/server.sqlite").is_file()
+    left = serving.says(
+        "find / -xdev -name 'launch-agent*' -not -path '/proc/*' -not -path '/sys/*' | sort"
+    ).splitlines()
+    assert [path for path in left if not path.startswith(("/var/cache/apt", "/debs"))] == [
+        "/var/lib/launch-agent-server"
+    ]
+    wait_until(lambda: serving.run(f"kill -0 {process[0]}", check=False).returncode != 0, 20.0, "the job's end")
+    units = "systemctl list-units --all --plain --no-legend 'launch-agent*'"
+    wait_until(lambda: serving.says(units) == "", 20.0, "systemd knew none of its units")
+
+
+def test_a_purge_removes_the_data_of_a_server_where_that_was_answered(serving: Machine) -> None:
+    serving.run("echo launch-agent-server launch-agent-server/remove-data boolean true | debconf-set-selections")
+
+    serving.run("DEBIAN_FRONTEND=noninteractive apt-get purge -y launch-agent-server")
+
+    assert not (serving.tree / "var/lib/launch-agent-server").exists()
+
+
+def test_systemd_finds_nothing_wrong_and_rates_the_server_below_two(serving: Machine) -> None:
+    checked = serving.run(f"systemd-analyze verify --man=no {AGENT} {SERVER}")
+    rated = {
+        unit: serving.run(f"systemd-analyze security --no-pager {unit}").stdout.splitlines() for unit in (AGENT, SERVER)
+    }
+
+    print(*rated[AGENT], *rated[SERVER], sep="\n")  # noqa: T201
+    assert [line for line in checked.stderr.splitlines() if "launch-agent" in line] == []
+    assert float(rated[SERVER][-1].split(": ")[1].split()[0]) <= 2.0
+
+
+def test_a_killed_agent_is_started_again_and_adopts_its_job(serving: Machine) -> None:
+    item, process = begin(serving)
+    pid = serving.property(AGENT, "MainPID")
+
+    serving.run(f"kill -KILL {pid}")
+
+    wait_until(lambda: serving.property(AGENT, "MainPID") not in (pid, "0"), 20.0, "another agent")
+    end(serving, item, process)
+
+
+def stopped_for_good(machine: Machine) -> bool:
+    """Whether the agent has ended with the exit code of a wrong configuration, and is not started again."""
+    wait_until(lambda: machine.property(AGENT, "ActiveState") == "failed", 20.0, "the agent had ended")
+    assert_stays(lambda: machine.property(AGENT, "ActiveState") == "failed", STAYS_SECONDS, "the agent")
+    return (machine.property(AGENT, "ExecMainStatus"), machine.property(AGENT, "NRestarts")) == (
+        str(Misconfigured.exit_code),
+        "0",
+    )
+
+
+def last_error(machine: Machine) -> str:
+    lines = machine.says(f"journalctl --unit {AGENT} --output cat").splitlines()
+    return [line for line in lines if line.startswith("Error: ")][-1]
+
+
+def status(machine: Machine) -> dict[str, Any]:
+    agent: dict[str, Any] = json.loads(machine.says("launchd status --json"))["agent"]
+    return agent
+
+
+def begin(machine: Machine) -> tuple[str, tuple[str, str]]:
+    """Start a job; returns its item, and its process with the time of its start."""
+    item = machine.run('launchd launch --async -- sh -c "$(cat)"', stdin=LONG_JOB).stdout.split()[-1]
+    wait_until(lambda: output(machine, item)[1:], 30.0, "the job ran")
+    pid = output(machine, item)[0]
+    return item, (pid, machine.says(f"cut -d' ' -f22 /proc/{pid}/stat"))
+
+
+def run_job(machine: Machine, command: str) -> list[str]:
+    """Run a job to its end; returns what it printed."""
+    return output(machine, machine.says(f"launchd launch -- {command}").split()[1])
+
+
+def output(machine: Machine, item: str) -> list[str]:
+    return machine.run(f"launchd logs {item}", check=False).stdout.splitlines()
+
+
+def end(machine: Machine, item: str, process: tuple[str, str]) -> None:
+    """Let the job end; it has to be the same process, with a complete output, and its exit code reported."""
+    pid, begun = process
+    assert machine.says(f"cut -d' ' -f22 /proc/{pid}/stat") == begun
+    machine.run("touch /tmp/end")
+    wait_until(lambda: output(machine, item)[-1].startswith("last "), 30.0, "the job had ended")
+    first, *lines, last = output(machine, item)
+    assert (first, lines) == (pid, [f"line {number}" for number in range(int(last.split()[1]))])
+    wait_until(lambda: "exit code 7" in machine.says("launchd queue show default"), 30.0, "the outcome was reported")
