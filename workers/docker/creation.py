@@ -8,13 +8,16 @@ from typing import Any
 
 from ipc.agent_mark import agent_mark
 from ipc.errors import RunnerUnavailable, SubmitError
+from ipc.gpus import gpu_request
 from ipc.work_order import WorkOrder
 from workers.docker import host_paths, limits
 from workers.docker.container import NAME_LABEL, Placement, container_config, needs_home_in_memory
 from workers.docker.container_user import HOME, ContainerUser, container_user
 from workers.docker.engine import CONFLICT, CREATED, Container, Engine, EngineError
+from workers.docker.gpus import ContainerGpus, container_gpus
 from workers.docker.granted import network_of
 from workers.docker.images import parse_image
+from workers.docker.mounted_project import with_project
 from workers.docker.request import ContainerRequest
 from workers.runners import LaunchRequest
 
@@ -26,9 +29,10 @@ def create_container(engine: Engine, order: WorkOrder, launch: LaunchRequest, re
         SubmitError: the engine refuses it, or the name is another container's.
         RunnerUnavailable: the engine does not answer.
     """
-    placed = _placement(order, request)
+    placed = _placement(engine, order, request)
     image = str(parse_image(launch.build.image or ""))
     config = container_config(request, launch, order, placed) | {"Image": image}
+    config = with_project(config, launch, order)
     _create(engine, launch.name, config, request.platform, order.policy.containers.limits.disk)
     container = _own(engine, launch.name)
     if container.state.status == CREATED:
@@ -42,7 +46,7 @@ def discard(engine: Engine, container_id: str) -> None:
         engine.remove(container_id)
 
 
-def _placement(order: WorkOrder, request: ContainerRequest) -> Placement:
+def _placement(engine: Engine, order: WorkOrder, request: ContainerRequest) -> Placement:
     # A job's directory lies in that of all jobs, in the agent's own.
     state_dir = str(Path(order.directory).parent.parent)
     own = (os.geteuid(), os.getegid())
@@ -51,7 +55,16 @@ def _placement(order: WorkOrder, request: ContainerRequest) -> Placement:
         variables=host_paths.read_variables(request, os.environ),
         network=network_of(request, order),
         user=container_user(request, order.policy.containers, order.user, own),
+        gpus=_gpus(engine, order),
     )
+
+
+def _gpus(engine: Engine, order: WorkOrder) -> ContainerGpus | None:
+    """Return what gives the job its GPUs alone; ``None`` where the agent gives out no GPUs."""
+    if order.gpus is None:
+        return None
+    cdi_names = engine.cdi_names() if order.gpus else []
+    return container_gpus(order.gpus, gpu_request(order.spec), cdi_names)
 
 
 def _create(engine: Engine, name: str, config: dict[str, Any], platform: str | None, disk: int | None) -> None:

@@ -40,9 +40,10 @@ STOP_SECONDS = 30.0
 #: What the policy of a program's agent grants, where the program has none: its jobs have its user's rights anyway.
 COMMON_POLICY: Mapping[str, Any] = {"allow_local_git": True}
 
-#: And more of that by resource. A container may use the host's network, where a queue server of this machine is.
+#: And more of that by resource. A program that reaches the engine is as good as root anyway, so nothing is kept from a program's
+#: own containers.
 POLICIES: Mapping[str, Mapping[str, Any]] = {
-    LOCAL_CONTAINER: {"resources": [LOCAL_CONTAINER], "containers": {"networks": ["bridge", "none", "host"]}},
+    LOCAL_CONTAINER: {"resources": [LOCAL_CONTAINER], "preset": "trusted"},
     IMAGE_BUILD: {"resources": [IMAGE_BUILD]},
 }
 
