@@ -40,8 +40,8 @@ STOP_SECONDS = 30.0
 #: What the policy of a program's agent grants, where the program has none: its jobs have its user's rights anyway.
 COMMON_POLICY: Mapping[str, Any] = {"allow_local_git": True}
 
-#: And more of that by resource. A program that reaches the engine is as good as root anyway, so nothing is kept from a program's
-#: own containers.
+#: And more of that by resource. A program that reaches the engine is as good as root anyway: nothing is kept from its
+#: containers.
 POLICIES: Mapping[str, Mapping[str, Any]] = {
     LOCAL_CONTAINER: {"resources": [LOCAL_CONTAINER], "preset": "trusted"},
     IMAGE_BUILD: {"resources": [IMAGE_BUILD]},
