@@ -14,13 +14,23 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from multiprocessing.context import ForkServerProcess
-
-from ipc.channel import WorkerEnd
+from typing import Protocol, TypeVar
 
 #: Names the resources whose runners the fork server loads in advance.
 PRELOAD_VARIABLE = "LAUNCHD_PRELOAD"
 
 _context = multiprocessing.get_context("forkserver")
+
+
+class ChildEnd(Protocol):
+    """A child's side of what joins it to the supervisor."""
+
+    def close_peer_ends(self) -> None:
+        """Close the ends that belong to the supervisor; called once in the child."""
+        ...
+
+
+End = TypeVar("End", bound=ChildEnd)
 
 
 def start_fork_server(preload: Sequence[str]) -> None:
@@ -44,8 +54,10 @@ class WorkerNotForked(Exception):
     """The kernel gave the fork server no process for a worker; the message has its reason."""
 
 
-def spawn_worker(target: str, end: WorkerEnd) -> ForkServerProcess:
+def spawn_worker(target: str, end: ChildEnd) -> ForkServerProcess:
     """Start a worker that runs ``target`` (``"package.module:function"``) with its end of the channel.
+
+    Also for a process that serves all jobs, with an end of its own kind.
 
     Raises:
         WorkerNotForked: the kernel refused the fork.
@@ -66,11 +78,11 @@ def spawn_worker(target: str, end: WorkerEnd) -> ForkServerProcess:
     return process
 
 
-def run_worker(target: str, end: WorkerEnd) -> None:
+def run_worker(target: str, end: End) -> None:
     """Run ``target(end)`` in this, the worker's, process and leave with its exit code."""
     end.close_peer_ends()
     module_name, function_name = target.split(":")
-    main: Callable[[WorkerEnd], int] = getattr(importlib.import_module(module_name), function_name)
+    main: Callable[[End], int] = getattr(importlib.import_module(module_name), function_name)
     code = main(end)
     # The interpreter's own shutdown takes longer than many jobs.
     sys.stderr.flush()

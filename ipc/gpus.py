@@ -108,6 +108,23 @@ class Gpu(msgspec.Struct, frozen=True):
         return word in {self.uuid, self.label}
 
 
+class GpuUse(msgspec.Struct, frozen=True):
+    """What one GPU did for a job, as far as it was seen, over ``samples`` looks.
+
+    Utilisation is in percent and memory in bytes, in the mean and at the most; None where the GPU does not say. Memory
+    includes what others used on it.
+    """
+
+    uuid: str
+    label: str
+    name: str
+    samples: int = 0
+    utilisation_mean: float | None = None
+    utilisation_peak: float | None = None
+    memory_mean: float | None = None
+    memory_peak: int | None = None
+
+
 class GpuKind(msgspec.Struct, frozen=True):
     """GPUs of a host that are alike: ``total`` in all, ``usable`` not set aside, ``free`` to be given out now."""
 
@@ -196,18 +213,17 @@ def gpu_request(spec: RunSpec) -> GpuRequest | None:
 
 
 def _section(section: Any, place: str) -> dict[str, Any]:
+    hint = "It has gpus and gpu_memory."
     match section:
         case None:
             return {}
-        case dict() if not (unknown := sorted(set(map(str, section)) - {"gpus", "gpu_memory"})):
-            return section
         case dict():
-            hint = "It has gpus and gpu_memory."
-            raise InvalidSpec(f"{place}.{SECTION} in the run spec has no key {unknown[0]!r}.", hint=hint)
+            unknown = sorted(set(map(str, section)) - {"gpus", "gpu_memory"})
+            if unknown:
+                raise InvalidSpec(f"{place}.{SECTION} in the run spec has no key {unknown[0]!r}.", hint=hint)
+            return section
         case _:
-            raise InvalidSpec(
-                f"{place}.{SECTION} in the run spec must be an object.", hint="It has gpus and gpu_memory."
-            )
+            raise InvalidSpec(f"{place}.{SECTION} in the run spec must be an object.", hint=hint)
 
 
 def _says_something(value: Any) -> bool:

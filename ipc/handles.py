@@ -43,7 +43,8 @@ class ExitResult(msgspec.Struct, frozen=True):
     Exactly one of ``code`` (0-255) and ``signal`` (a signal number) is set when
     the end was seen; both are ``None`` when it was not seen. ``cpu_seconds`` is
     the processor time that the workload used in all, ``peak_memory_bytes`` the
-    memory that it used at most; ``None`` where that is not known.
+    memory that it used at most; ``None`` where that is not known. ``survivors``
+    are processes of it that could not be killed.
     """
 
     code: int | None = None
@@ -52,6 +53,7 @@ class ExitResult(msgspec.Struct, frozen=True):
     message: str | None = None
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    survivors: tuple[int, ...] = ()
 
 
 def workload_name(server_url: str, item_id: str, attempt: int) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.directories import PASSABLE, sync_names
+from ipc.gpus import Gpu
 from ipc.run_spec import RunSpec
 from ipc.settings import DockerConfig, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 
@@ -58,7 +59,8 @@ class WorkOrder(msgspec.Struct, frozen=True):
     host are carried whole; ``policy`` are the rules of the job's queue. ``user`` is whom the job runs as,
     ``fetch_user`` whom its source is fetched as, ``install_user`` whom what it shares with other jobs is installed as;
     None is the agent's own user. ``control_group`` is the path of the control group that is the job's to make, None
-    where the host has none.
+    where the host has none. ``gpus`` are those that the job alone sees, None where the agent does not give out GPUs;
+    ``gpu_lease`` is the number of their lease.
     """
 
     name: str
@@ -80,6 +82,8 @@ class WorkOrder(msgspec.Struct, frozen=True):
     fetch_user: JobUser | None = None
     control_group: str | None = None
     install_user: JobUser | None = None
+    gpus: tuple[Gpu, ...] | None = None
+    gpu_lease: int | None = None
 
 
 #: Made once, in the fork server: making a decoder takes longer than using it.

@@ -8,6 +8,7 @@ import json
 import msgspec
 
 from ipc.errors import InvalidSpec, JobError, PolicyRefused
+from ipc.gpus import gpu_request
 from ipc.handles import workload_name
 from ipc.messages import MAX_API_KEY_BYTES
 from ipc.run_spec import RunSpec, parse_run_spec, take_text
@@ -42,6 +43,7 @@ def admit(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -
     try:
         submitter_key = _take_key(raw)
         spec = parse_run_spec(raw)
+        gpu_request(spec)
     except JobError as error:
         return Rejected(unreadable(item, agent_id, context, now), error)
     job = msgspec.structs.replace(

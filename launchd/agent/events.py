@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.gpu_probe import GpuSample
 from launchd.client.queue_server import Capabilities, ClaimedItem, HeldByServer, ItemAnswer, Resumed, StopRequest
 
 
@@ -87,6 +88,18 @@ class UsersFree(msgspec.Struct, frozen=True):
     numbers: tuple[int, ...]
 
 
+class GpusSeen(msgspec.Struct, frozen=True):
+    """The probe has looked at the GPUs of this host."""
+
+    sample: GpuSample
+
+
+class GpuProbeFailed(msgspec.Struct, frozen=True):
+    """The GPUs of this host cannot be looked at; ``why`` is a sentence."""
+
+    why: str
+
+
 class Delivered(msgspec.Struct, frozen=True):
     """The queue server has what these rows of the outbox say."""
 
@@ -158,8 +171,19 @@ ItemEvent = Claimed | StopRequested | ItemsUnknown | Acknowledged | Delivered | 
 #: How the agent stands with the queue server.
 LinkEvent = Registered | RegistrationRefused | RegistrationLost | QueueError | ServerContact
 
+#: What the probe of the GPUs says.
+GpuEvent = GpusSeen | GpuProbeFailed
+
 Event = (
-    ItemEvent | LinkEvent | WorkerSpawned | WorkerSpawnFailed | ControlRequest | SignalReceived | UsersFree | ThreadDied
+    ItemEvent
+    | LinkEvent
+    | GpuEvent
+    | WorkerSpawned
+    | WorkerSpawnFailed
+    | ControlRequest
+    | SignalReceived
+    | UsersFree
+    | ThreadDied
 )
 
 

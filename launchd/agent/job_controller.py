@@ -33,6 +33,8 @@ from launchd.agent.admission import Admitted, Rejected, admit, unreadable
 from launchd.agent.clock import Clock, SystemClock
 from launchd.agent.deliveries import JobWarning
 from launchd.agent.events import Acknowledged
+from launchd.agent.gpus.grants import GpuGrants
+from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.item_settlement import ItemSettlement
 from launchd.agent.job_ends import JobEnds
 from launchd.agent.job_record import JobRecord, fail, finish, restart, transition
@@ -65,6 +67,8 @@ class JobController:
         keys: SubmitterKeys,
         users: JobUsers | None = None,
         clock: Clock | None = None,
+        gpus: GpuPool | None = None,
+        why_no_gpus: str = "it looks for none.",
     ) -> None:
         clock = clock or SystemClock()
         #: Whom jobs run as: which numbers are given out.
@@ -77,8 +81,10 @@ class JobController:
         self._keys = keys
         self._clock = clock
         self._records = records
-        self._assignment = WorkerAssignment(records, table, pool, keys, self.users, clock)
-        self._ends = JobEnds(records, journal, table, pool, keys, context, clock)
+        self._assignment = WorkerAssignment(records, table, pool, keys, self.users, clock, gpus)
+        self._ends = JobEnds(records, journal, table, pool, keys, context, clock, gpus)
+        #: Which jobs get GPUs, and which wait for some.
+        self.grants = GpuGrants(gpus, why_no_gpus, table, records, self._ends, self._publish, clock)
         self._settlement = ItemSettlement(records, journal, table, outbox, self._assignment, self._ends, clock)
 
     @property
@@ -112,6 +118,7 @@ class JobController:
         hit("supervisor.adopting")
         for job in jobs:
             self._settlement.restore(job)
+        self.grants.restore(self._journal)
         if jobs:
             log.info("The jobs of the previous agent process are taken over.", extra={"jobs": len(jobs)})
 
@@ -403,7 +410,8 @@ class JobController:
         self._assignment.check_deadlines(self.context)
 
     def assign_workers(self, keep_spares: bool) -> None:
-        """Give workers to the jobs that have none, and order those that are missing."""
+        """Give workers to the jobs that have none, and order those that are missing; GPUs come first."""
+        self.grants.give()
         self._assignment.assign_workers(self.context, keep_spares=keep_spares)
 
     # -- errors of one job

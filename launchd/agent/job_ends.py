@@ -12,6 +12,7 @@ from ipc.handles import ExitResult
 from ipc.states import JobState
 from launchd.agent.clock import Clock
 from launchd.agent.deliveries import DeliveryBody, RequeuedRun, outcome_of
+from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.job_record import JobRecord, fail, requeued_spec
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
@@ -36,6 +37,7 @@ class JobEnds:
         keys: SubmitterKeys,
         context: AgentContext,
         clock: Clock,
+        gpus: GpuPool | None = None,
     ) -> None:
         #: Configuration and policy in force; replaced as a whole by a reload.
         self.context = context
@@ -47,10 +49,12 @@ class JobEnds:
         self._pool = pool
         self._keys = keys
         self._clock = clock
+        self._gpus = gpus
         self._dropped: list[JobRecord] = []
 
     def finish(self, job: JobRecord) -> None:
         """End ``job``, which is in a terminal state: the queue server is told until it knows."""
+        job = self._with_end_of_gpus(job)
         log.info("A job is over.", extra=log_fields(job) | _end_fields(job))
         self.counters[job.state] += 1
         self._journal.save(job)
@@ -60,6 +64,24 @@ class JobEnds:
         if job.state is JobState.PREEMPTED:
             self._requeue(job)
         self._records.after_commit(job.item_id, lambda: hit("supervisor.outcome_journaled"))
+
+    def _with_end_of_gpus(self, job: JobRecord) -> JobRecord:
+        """Return ``job`` with what its GPUs did for it; they are free once its end is on disk."""
+        gpus = self._gpus
+        if gpus is None or gpus.lease_of(job.item_id) is None:
+            return job
+        gpus.on_job_end(job.item_id, failed_at_once=self._failed_at_once(job), succeeded=job.state is JobState.FINISHED)
+        gpus.release(job)
+        return msgspec.structs.replace(job, gpu_use=gpus.use_of(job.item_id))
+
+    def _failed_at_once(self, job: JobRecord) -> bool:
+        """Whether a job failed as soon as it was launched, or could not be launched at all."""
+        active = self._table.get(job.item_id)
+        if job.state is not JobState.FAILED or job.stage != "run" or active is None or not active.job.recorded:
+            return False
+        # That of a job that was taken over is younger than the job is.
+        age = max(self._clock.monotonic() - active.phase_at, self._clock.now() - active.job.state_at)
+        return age < self.context.config.launchd.gpus.fast_failure_seconds
 
     def fail(self, active: ActiveJob, report: ErrorReport) -> None:
         """Fail a job: at once where nothing can exist outside, else once its workload has been stopped."""
@@ -81,6 +103,8 @@ class JobEnds:
         self._journal.forget(job.item_id)
         self._table.remove(job.item_id)
         self.forget_key(job)
+        if self._gpus is not None:
+            self._gpus.release(job)
         self._dropped.append(job)
         worker = self._pool.worker_of(job.item_id)
         if worker is not None:
@@ -129,4 +153,5 @@ def _end_fields(job: JobRecord) -> dict[str, Any]:
         "exit_code": job.exit_code,
         "cpu_seconds": used.cpu_seconds,
         "peak_memory_bytes": used.peak_memory_bytes,
+        "gpu_use": msgspec.to_builtins(job.gpu_use),
     }

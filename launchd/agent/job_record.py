@@ -11,6 +11,7 @@ import msgspec
 
 from ipc.errors import ErrorReport
 from ipc.exits import describe
+from ipc.gpus import GpuUse
 from ipc.handles import ExitResult, Handle, attempt_names
 from ipc.run_spec import RunSpec
 from ipc.states import TERMINAL_STATES, IllegalTransition, JobState, check_transition, status_word
@@ -32,7 +33,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     over this job in a row. ``stop_reason`` is set once the job is to be stopped, ``failure`` where it fails once its
     workload has been stopped. ``raw_spec`` is empty where only the work order of the job was left. ``user`` and
     ``fetch_user`` are the numbers of the users that the job and what fetches its source run as, None where these are
-    not out of a range.
+    not out of a range. ``gpu_use`` is what the GPUs of an ended job did for it.
     """
 
     item_id: str
@@ -59,6 +60,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     result: ExitResult | None = None
     user: int | None = None
     fetch_user: int | None = None
+    gpu_use: tuple[GpuUse, ...] = ()
 
     @property
     def is_over(self) -> bool:

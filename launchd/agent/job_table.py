@@ -4,9 +4,10 @@ Plain data; :mod:`launchd.agent.job_controller` decides. What must survive the s
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ipc.errors import ErrorReport
+from ipc.errors import ErrorReport, InvalidSpec
+from ipc.gpus import GpuRequest, gpu_request
 from ipc.messages import Failed, Finished
 from launchd.agent.job_record import JobRecord
 
@@ -20,7 +21,9 @@ class ActiveJob:
     said to this process that the item is this agent's; ``lease_lost``: that it is another's, or has ended, so that
     nothing may be created for it. ``awaiting_submit``: its worker waits for the permission to create the workload.
     ``adopting``: no worker has been heard since the restart of the agent. ``reported_outcome`` is what its worker said,
-    until the worker has left with exit code 0; ``timeout_error`` says why its worker was ended.
+    until the worker has left with exit code 0; ``timeout_error`` says why its worker was ended. ``gpus_asked`` is what
+    it asks for, ``waits_for_gpus`` that it gets no worker for want of that; ``gpus_settled``: it is known which GPUs it
+    had when this process took it over.
     """
 
     job: JobRecord
@@ -33,6 +36,20 @@ class ActiveJob:
     adopting: bool = False
     reported_outcome: Finished | Failed | None = None
     timeout_error: ErrorReport | None = None
+    gpus_asked: GpuRequest | None = field(init=False)
+    waits_for_gpus: bool = False
+    gpus_settled: bool = False
+
+    def __post_init__(self) -> None:
+        self.gpus_asked = _asked_by(self.job)
+
+
+def _asked_by(job: JobRecord) -> GpuRequest | None:
+    try:
+        return gpu_request(job.spec)
+    except InvalidSpec:
+        # Admitted by a version that did not read it.
+        return None
 
 
 class JobTable:

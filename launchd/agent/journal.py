@@ -22,7 +22,7 @@ from ipc.directories import make_passable
 from ipc.handles import attempt_names
 from launchd.agent.disk_reserve import DiskReserve
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal_schema import LAYOUT, NewerLayout, layout_of, open_journal
+from launchd.agent.journal_schema import NewerLayout, layout_of, open_journal
 
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
@@ -41,7 +41,8 @@ WHERE item_id = ?1 OR CASE WHEN json_valid(record)
     THEN json_extract(record, '$.name') = ?1 OR json_extract(record, '$.spec.run_id') = ?1 END
 ORDER BY over, {order} DESC LIMIT 1
 """
-_ORDER_BY_LAYOUT = {1: "CASE WHEN json_valid(record) THEN json_extract(record, '$.claimed_at') END", LAYOUT: "number"}
+_ORDER_BY_LAYOUT = {1: "CASE WHEN json_valid(record) THEN json_extract(record, '$.claimed_at') END"}
+_ORDER = "number"
 
 _ADD_DELIVERY = "INSERT INTO outbox (id, item_id, agent_id, kind, body, created_at) VALUES (?, ?, ?, ?, ?, ?)"
 _DELIVERIES = "SELECT id, item_id, agent_id, kind, body, created_at FROM outbox WHERE refused_at IS NULL ORDER BY id"
@@ -185,7 +186,7 @@ class Journal:
 
     def meta(self, key: str) -> str | None:
         """Return what is kept under ``key``."""
-        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        rows = self.rows("SELECT value FROM meta WHERE key = ?", key)
         return str(rows[0][0]) if rows else None
 
     def active_jobs(self) -> list[JobRecord]:
@@ -210,7 +211,7 @@ class Journal:
     def ended_before_last(self, keep: int, limit: int) -> list["EndedJob"]:
         """Return at most ``limit`` jobs that are over, without the ``keep`` that ended last."""
         # Not whole records: what many of them take is memory that the process keeps.
-        rows = self._rows(
+        rows = self.rows(
             "SELECT item_id, json_extract(record, '$.name'), json_extract(record, '$.attempt'),"
             " json_extract(record, '$.user'), json_extract(record, '$.fetch_user') FROM jobs"
             " WHERE over = 1 AND CASE WHEN json_valid(record) THEN json_type(record, '$.name') = 'text' END"
@@ -222,30 +223,30 @@ class Journal:
 
     def user_numbers(self) -> set[int]:
         """Return the numbers of the users of all jobs, over or not, also of those whose records were set aside."""
-        return {number for row in self._rows(_USER_NUMBERS) for number in _given(row)}
+        return {number for row in self.rows(_USER_NUMBERS) for number in _given(row)}
 
     def unreadable_jobs(self) -> list[str]:
         """Return the items whose records could not be read and were set aside."""
-        return [item_id for (item_id,) in self._rows("SELECT item_id FROM unreadable_jobs ORDER BY item_id")]
+        return [item_id for (item_id,) in self.rows("SELECT item_id FROM unreadable_jobs ORDER BY item_id")]
 
     def deliveries(self) -> list[Delivery]:
         """Return what the queue server still has to be told, the oldest first; without what it refused."""
-        rows = self._rows(_DELIVERIES)
+        rows = self.rows(_DELIVERIES)
         return [Delivery(*row) for row in rows]
 
     def refused_deliveries(self) -> list[RefusedDelivery]:
         """Return what the queue server refused, the oldest first."""
-        rows = self._rows(_REFUSED_DELIVERIES)
+        rows = self.rows(_REFUSED_DELIVERIES)
         return [RefusedDelivery(Delivery(*row[:-2]), *row[-2:]) for row in rows]
 
     def refused_outcomes(self, item_id: str, lease: int) -> list[int]:
         """Return the ids of the refused rows that are outcomes of this lease of an item."""
-        return [row_id for (row_id,) in self._rows(_REFUSED_OUTCOMES, item_id, lease)]
+        return [row_id for (row_id,) in self.rows(_REFUSED_OUTCOMES, item_id, lease)]
 
     def _jobs(self, query: str, *values: object) -> list[JobRecord]:
         """Return the jobs of a query for item ids and records; a record that cannot be read is set aside."""
         jobs = []
-        for item_id, record in self._rows(query, *values):
+        for item_id, record in self.rows(query, *values):
             try:
                 jobs.append(_record_decoder.decode(record))
             except (msgspec.DecodeError, TypeError) as error:
@@ -259,7 +260,8 @@ class Journal:
         self._pending.append((_SET_ASIDE, (reason, item_id)))
         self.forget(item_id)
 
-    def _rows(self, query: str, *values: object) -> list[Sequence[Any]]:
+    def rows(self, query: str, *values: object) -> list[Sequence[Any]]:
+        """Return the rows of a query, as they are on disk."""
         with self._reading():
             return self._db.execute(query, values).fetchall()
 
@@ -277,7 +279,7 @@ class Journal:
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep ``value`` under ``key``."""
-        self._change(_SET_META, key, value)
+        self.change(_SET_META, key, value)
 
     def save(self, job: JobRecord) -> None:
         """Keep ``job`` as it is now.
@@ -285,42 +287,42 @@ class Journal:
         Raises:
             UnreadableRecord: it could not be read again.
         """
-        self._change(_SAVE_JOB, job.item_id, job.is_over, self._next_number, _readable_record(job))
+        self.change(_SAVE_JOB, job.item_id, job.is_over, self._next_number, _readable_record(job))
         self._next_number += 1
         self._pending_jobs[job.item_id] = job
 
     def forget(self, item_id: str) -> None:
         """Forget the job of an item."""
-        self._change("DELETE FROM jobs WHERE item_id = ?", item_id)
+        self.change("DELETE FROM jobs WHERE item_id = ?", item_id)
         self._pending_jobs[item_id] = None
 
     def add_delivery(self, job: JobRecord, kind: str, body: dict[str, object], now: float) -> Delivery:
         """Keep something for the queue server and return it; it may go out after the commit."""
         delivery = Delivery(self._next_delivery, job.item_id, job.agent_id, kind, json.dumps(body), now)
-        self._change(_ADD_DELIVERY, *msgspec.structs.astuple(delivery))
+        self.change(_ADD_DELIVERY, *msgspec.structs.astuple(delivery))
         self._next_delivery += 1
         return delivery
 
     def remove_deliveries(self, ids: Iterable[int]) -> None:
         """Forget what the queue server has been told."""
         for delivery_id in ids:
-            self._change(_REMOVE_REFUSED_BEFORE, delivery_id)
-            self._change(_REMOVE_DELIVERY, delivery_id)
+            self.change(_REMOVE_REFUSED_BEFORE, delivery_id)
+            self.change(_REMOVE_DELIVERY, delivery_id)
 
     def set_refused(self, ids: Iterable[int], reason: str, now: float) -> None:
         """Keep rows of the outbox as dead letters, which the queue server refused for ``reason``."""
         for delivery_id in ids:
-            self._change(_REMOVE_SUPERSEDED, delivery_id)
-            self._change(_SET_REFUSED, now, reason, delivery_id)
+            self.change(_REMOVE_SUPERSEDED, delivery_id)
+            self.change(_SET_REFUSED, now, reason, delivery_id)
 
     def retry_deliveries(self, ids: Sequence[int] | None) -> list[Delivery]:
         """Make these dead letters, or all of them, rows to be delivered again, and return them."""
         letters = [letter.delivery for letter in self.refused_deliveries() if ids is None or letter.delivery.id in ids]
         for delivery in letters:
-            self._change(_SET_REFUSED, None, None, delivery.id)
+            self.change(_SET_REFUSED, None, None, delivery.id)
         return letters
 
-    def _change(self, statement: str, *values: object) -> None:
+    def change(self, statement: str, *values: object) -> None:
         """Note a change. A text that no file can hold is refused here, where it costs this change and no other one."""
         for value in values:
             if type(value) is str:
@@ -430,7 +432,7 @@ def find_job(db: sqlite3.Connection, word: str) -> JobRecord | None:
         NewerLayout: it was written by a newer version.
         sqlite3.Error: it cannot be read.
     """
-    query = _FIND_JOB.format(order=_ORDER_BY_LAYOUT[layout_of(db)])
+    query = _FIND_JOB.format(order=_ORDER_BY_LAYOUT.get(layout_of(db), _ORDER))
     try:
         row = db.execute(query, (word,)).fetchone()
     except UnicodeEncodeError:

@@ -3,8 +3,9 @@
 import sqlite3
 from pathlib import Path
 
-#: The layout of the tables. 1: jobs were in the order of the wall clock, and the outbox had no refused rows.
-LAYOUT = 2
+#: The layout of the tables. 1: jobs were in the order of the wall clock, and the outbox had no refused rows. 2: there
+#: were no leases of GPUs.
+LAYOUT = 3
 
 #: ``number`` orders jobs by their claims while they are not over, and by their ends afterwards.
 _JOBS = """
@@ -51,10 +52,24 @@ ALTER TABLE outbox ADD COLUMN refused_at REAL;
 ALTER TABLE outbox ADD COLUMN reason TEXT;
 """
 
+#: A row for each GPU that a job has. ``fence`` numbers the leases, ``boot`` is the id of the host's boot, ``record`` is
+#: the GPU as it was then.
+_GPU_LEASES = """
+CREATE TABLE gpu_leases (
+    gpu TEXT PRIMARY KEY,
+    item_id TEXT NOT NULL,
+    job TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    boot TEXT NOT NULL,
+    record TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
 #: What makes the present layout, by the layout before; 0 is an empty file.
 _CHANGES = {
-    0: (_META, _JOBS, _OUTBOX, _OUTBOX_INDEX),
-    1: (_SET_OLD_JOBS_ASIDE, _JOBS, _COPY_OLD_JOBS, _WIDEN_OUTBOX, _OUTBOX_INDEX),
+    0: (_META, _JOBS, _OUTBOX, _OUTBOX_INDEX, _GPU_LEASES),
+    1: (_SET_OLD_JOBS_ASIDE, _JOBS, _COPY_OLD_JOBS, _WIDEN_OUTBOX, _OUTBOX_INDEX, _GPU_LEASES),
+    2: (_GPU_LEASES,),
 }
 
 

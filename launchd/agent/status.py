@@ -52,6 +52,7 @@ def snapshot(
         "outbox": _outbox(outbox, journal, now),
         "unreadable_jobs": journal.unreadable_jobs(),
         "counters": dict(controller.counters),
+        "gpus": controller.grants.status(),
     }
 
 
@@ -136,4 +137,5 @@ def _job(job: JobRecord, context: AgentContext, pool: WorkerPool, now: float) ->
         "exit_code": job.exit_code,
         "cpu_seconds": job.result and job.result.cpu_seconds,
         "peak_memory_bytes": job.result and job.result.peak_memory_bytes,
+        "gpu_use": msgspec.to_builtins(job.gpu_use),
     }

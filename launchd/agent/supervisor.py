@@ -35,6 +35,9 @@ from launchd.agent.events import (
     Delivered,
     Event,
     EventQueue,
+    GpuEvent,
+    GpuProbeFailed,
+    GpusSeen,
     ItemEvent,
     ItemsUnknown,
     LinkEvent,
@@ -52,6 +55,7 @@ from launchd.agent.events import (
     WorkerSpawned,
     WorkerSpawnFailed,
 )
+from launchd.agent.gpus.host import find_gpus
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
@@ -98,7 +102,7 @@ CLEANUP_SECONDS = 5.0
 FORGET_AT_ONCE = 500
 
 #: Keys of ``launchd`` that a reload does not change.
-RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format")
+RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus")
 
 log = logging.getLogger(__name__)
 
@@ -176,6 +180,7 @@ class Supervisor:
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
         self._outbox = Outbox(self._journal.deliveries())
         self._table = JobTable()
+        self._gpus = find_gpus(config.launchd.gpus, self._journal, events)
         self._controller = JobController(
             self._journal,
             self._table,
@@ -184,6 +189,8 @@ class Supervisor:
             AgentContext(config, server.base_url, config.entity or "", find_job_groups(config.launchd.jobs, state_dir)),
             SubmitterKeys(state_dir / "keys", api_key),
             JobUsers(lambda: taken_numbers(self._journal, state_dir)),
+            gpus=self._gpus.pool,
+            why_no_gpus=self._gpus.why_none,
         )
         self._cleanup = Cleanup(state_dir, lambda numbers: events.put(UsersFree(numbers)))
         self._session = QueueServerSession(server, events, (api_key,))
@@ -203,6 +210,7 @@ class Supervisor:
         self._journal_problem: str | None = None
         self._commit_error: str | None = None
         self._published = (-1, -1)
+        self._published_gpus: tuple[int, int] | None = None
         self._barrier = Barrier(CannotStart, AgentBroken)
         self._replies: list[tuple[Any, dict[str, Any]]] = []
 
@@ -223,6 +231,8 @@ class Supervisor:
         self._controller.restore()
         self._cleanup.resume()
         self._control.open()
+        if self._gpus.probe is not None:
+            self._gpus.probe.start()
         # The incarnation is on disk before the queue server knows it.
         self._journal.request_commit()
         self._commit()
@@ -265,6 +275,8 @@ class Supervisor:
 
     def _finish(self) -> None:
         self._control.close()
+        if self._gpus.probe is not None:
+            self._gpus.probe.end()
         self._commit()
         self._session.close()
         self._journal.close()
@@ -300,6 +312,8 @@ class Supervisor:
                     self._controller.on_exit(worker, exit_code)
 
     def _pause(self) -> float:
+        if self._mode is not Mode.LEAVING and self._controller.grants.is_due:
+            return 0.0
         if self._pool.needs_spares:
             return SPARE_DELAY_SECONDS
         return LAZY_COMMIT_SECONDS if self._journal.has_changes or self._mode is Mode.LEAVING else TICK_SECONDS
@@ -315,6 +329,9 @@ class Supervisor:
             self._pool.check_heartbeats()
         with self._barrier.around("deadlines"):
             self._controller.check_deadlines()
+        if self._gpus.pool is not None:
+            with self._barrier.around("GPUs"):
+                self._gpus.pool.tick()
         if now - self._cleaned_at > CLEANUP_SECONDS:
             self._cleaned_at = now
             with self._barrier.around("cleanup"):
@@ -364,6 +381,10 @@ class Supervisor:
         if versions != self._published:
             self._published = versions
             self._registration.publish_items()
+        grants = self._controller.grants
+        if grants.version != self._published_gpus:
+            self._published_gpus = grants.version
+            self._session.set_gpus(grants.summary(), job_waits=grants.is_owing)
         for kind in SlotKind:
             self._session.set_free_slots(kind, self._free_slots(kind))
 
@@ -418,6 +439,8 @@ class Supervisor:
                 raise AgentBroken(f"its thread {thread} died of {error}")
             case Registered() | RegistrationRefused() | RegistrationLost() | QueueError() | ServerContact():
                 self._dispatch_link_event(event)
+            case GpusSeen() | GpuProbeFailed():
+                self._dispatch_gpu_event(event)
             case _:
                 self._dispatch_item_event(event)
 
@@ -435,6 +458,14 @@ class Supervisor:
                 self._health.note_queue(queue, error)
             case ServerContact():
                 self._health.note_contact(event)
+
+    def _dispatch_gpu_event(self, event: GpuEvent) -> None:
+        pool = self._gpus.pool
+        match event:
+            case GpusSeen(sample) if pool is not None:
+                pool.on_sample(sample)
+            case GpuProbeFailed(why) if pool is not None:
+                pool.on_probe_failed(why)
 
     def _dispatch_item_event(self, event: ItemEvent) -> None:
         match event:
@@ -536,7 +567,7 @@ class Supervisor:
             registered=self._session.registered,
             contact=self._health.contact,
             seconds_since_contact=self._health.seconds_since_answer,
-            problem=self._journal_problem or self._health.problem,
+            problem=self._journal_problem or self._health.problem or self._controller.grants.problem,
         )
 
 

@@ -7,9 +7,10 @@ import msgspec
 from ipc.errors import ErrorReport
 from ipc.failpoints import hit
 from ipc.messages import Adopt, Start, Stop, SubmitApproved
-from ipc.work_order import has_order, write_order
+from ipc.work_order import WorkOrder, has_order, write_order
 from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock
+from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.job_users import JobUsers, NoNumberLeft
@@ -50,6 +51,7 @@ class WorkerAssignment:
         keys: SubmitterKeys,
         users: JobUsers,
         clock: Clock,
+        gpus: GpuPool | None = None,
     ) -> None:
         self._records = records
         self._table = table
@@ -57,6 +59,7 @@ class WorkerAssignment:
         self._keys = keys
         self._users = users
         self._clock = clock
+        self._gpus = gpus
 
     def reassign(self, active: ActiveJob, job: JobRecord) -> None:
         """Have a job that lost its worker get another one, the later the more it lost in a row; saves ``job``."""
@@ -92,6 +95,7 @@ class WorkerAssignment:
     def _is_due(self, active: ActiveJob, now: float) -> bool:
         # A worker of an earlier lease may be dying; two would meet in one directory.
         is_waiting = active.assign_at is not None and active.assign_at <= now
+        is_waiting = is_waiting and not active.waits_for_gpus
         return is_waiting and self._pool.worker_of(active.job.item_id) is None
 
     def _assign(self, active: ActiveJob, context: AgentContext) -> None:
@@ -105,7 +109,7 @@ class WorkerAssignment:
         is_rescue = job.may_exist_outside and job.losses >= LOSSES_TO_RESCUE
         if not is_rescue:
             try:
-                write_order(context.work_order(job))
+                write_order(self._with_gpus(context.work_order(job)))
             except OSError as error:
                 directory = context.job_directory(job.name)
                 self._note_problem(active, f"Its directory {directory} cannot be written: {error.strerror}.")
@@ -115,6 +119,13 @@ class WorkerAssignment:
                 # That of an earlier assignment will do; without one, a worker can only watch and stop.
                 is_rescue = not has_order(directory)
         self._send_assignment(active, context, is_rescue=is_rescue)
+
+    def _with_gpus(self, order: WorkOrder) -> WorkOrder:
+        """Return ``order`` with the GPUs that the job alone sees: none where it has none and GPUs are given out."""
+        if self._gpus is None:
+            return order
+        lease = self._gpus.lease_of(order.item_id)
+        return msgspec.structs.replace(order, gpus=lease.gpus if lease else (), gpu_lease=lease and lease.fence)
 
     def _give_users(self, active: ActiveJob, context: AgentContext) -> None:
         """Have the job's users in its record, which is on disk before a worker begins."""

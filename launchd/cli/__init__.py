@@ -18,6 +18,7 @@ COMMANDS = {
     "logs": ("launchd.cli.logs:logs", "Print the output of a job of this host."),
     "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
     "why": ("launchd.cli.why:why", "Say why a job waits, was refused or failed."),
+    "gpus": ("launchd.cli.gpus:gpus", "Show this host's GPUs, who has them, and give back what is set aside."),
     "outbox": ("launchd.cli.outbox:outbox", "Show what the queue server was not told yet, or does not take."),
     "drain": ("launchd.cli.agent_commands:drain", "Drain the agent: it ends after the jobs it has."),
     "detach": (

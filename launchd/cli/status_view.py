@@ -40,6 +40,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[Line
         *_outbox(status["outbox"]),
         *_labelled_lines("problem", status["problem"], width, RED),
         *_labelled_lines("groups", status.get("control_groups", {}).get("shortcoming"), width),
+        *_gpus(status.get("gpus", {}), width),
         *_labelled_lines("records", _unreadable(status.get("unreadable_jobs", ())), width, RED),
         "",
         *(_jobs(jobs, width) if jobs else ["No job is running."]),
@@ -85,6 +86,48 @@ def _server(server: Mapping[str, Any], width: int) -> list[Line]:
 
 def _unreadable(items: Sequence[str]) -> str | None:
     return f"not readable, and set aside: {', '.join(items)}" if items else None
+
+
+def _gpus(gpus: Mapping[str, Any], width: int) -> list[Line]:
+    """Return a line for each GPU: who has it, or why it is not given out."""
+    if not gpus.get("managed"):
+        return []
+    first = Span(gpu_counts(gpus), YELLOW if gpus["waiting"] else PLAIN)
+    why = _labelled_lines("", None if gpus["known"] else gpus["why"], width, RED)
+    return [_labelled("gpus", first), *why, *(_gpu(gpu, width) for gpu in gpus["gpus"])]
+
+
+def gpu_counts(gpus: Mapping[str, Any]) -> str:
+    """Return how many GPUs there are, and how many of them are free, in words."""
+    if not gpus["known"]:
+        return "not known yet"
+    free = sum(is_free(gpu) for gpu in gpus["gpus"])
+    waiting = f", waited for by {format_jobs(gpus['waiting'])}" if gpus["waiting"] else ""
+    return f"{free} of {len(gpus['gpus'])} free{waiting}"
+
+
+def is_free(gpu: Mapping[str, Any]) -> bool:
+    """Return whether a GPU can be given out."""
+    return gpu["item_id"] is None and gpu["hindrance"] is None
+
+
+def _gpu(gpu: Mapping[str, Any], width: int) -> Line:
+    colour = PLAIN if gpu["item_id"] else GREEN if is_free(gpu) else RED if gpu["set_aside"] else YELLOW
+    text = f"{gpu['label']:<4}{gpu['name']}  {gpu_state(gpu)}"
+    return _labelled("", Span(cut(visible(one_line(text)), width - _LABEL_WIDTH), colour))
+
+
+def gpu_state(gpu: Mapping[str, Any]) -> str:
+    """Return who has a GPU and what it does, or why it is not given out."""
+    busy = "" if gpu["utilisation"] is None else f"{gpu['utilisation']:.0f} %"
+    used = "" if gpu["memory_used"] is None else f"{format_size(gpu['memory_used'])} used"
+    does = ", ".join(filter(None, (busy, used)))
+    if gpu["item_id"]:
+        state = f"item {gpu['item_id']}" + (f" ({does})" if does else "")
+        return f"{state}; set aside: {gpu['set_aside']}" if gpu["set_aside"] else state
+    if gpu["set_aside"]:
+        return f"set aside: {gpu['set_aside']}"
+    return gpu["hindrance"] or "free"
 
 
 def _outbox(outbox: Mapping[str, Any]) -> list[Line]:
@@ -139,8 +182,15 @@ def _used(job: Mapping[str, Any]) -> str:
     cpu_seconds, memory = job.get("cpu_seconds"), job.get("peak_memory_bytes")
     time = "" if cpu_seconds is None else f"{format_seconds(cpu_seconds)} of CPU"
     space = "" if memory is None else format_size(memory)
-    known = ", ".join(filter(None, (time, space)))
+    known = ", ".join(filter(None, (time, space, *map(_gpu_use, job.get("gpu_use") or ()))))
     return f"(used {known})" if known else ""
+
+
+def _gpu_use(use: Mapping[str, Any]) -> str:
+    mean, peak = use["utilisation_mean"], use["memory_peak"]
+    does = [] if mean is None else [f"{mean:.0f} %"]
+    does += [] if peak is None else [format_size(peak)]
+    return f"GPU {use['label']}" + (f" at {', '.join(does)}" if does else "")
 
 
 def _reason(job: Mapping[str, Any]) -> str | None:

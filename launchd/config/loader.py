@@ -187,6 +187,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         docker=schema.docker(diagnostics, sections.get("docker")),
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
+        gpus=schema.gpus(diagnostics, sections.get("gpus")),
     )
 
 

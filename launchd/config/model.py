@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ipc.gpus import Gpu
 from ipc.settings import DockerConfig, JobsConfig, PolicyRules, SupervisionConfig, VenvConfig
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
@@ -63,6 +64,24 @@ class PolicyConfig(PolicyRules, frozen=True):
         return PolicyRules(**{name: getattr(self, name) for name in PolicyRules.__struct_fields__})
 
 
+class GpusConfig(msgspec.Struct, frozen=True):
+    """``launchd.gpus``: which GPUs of this host the agent gives out, and when it does not.
+
+    ``manage`` of None: the agent gives them out where a driver is loaded and can be asked. ``devices`` are used instead
+    of what the driver says. The probe looks every ``probe_seconds``; a driver that does not answer for
+    ``probe_timeout_seconds`` hangs. After ``fast_failures`` jobs in a row (0: never) that failed within
+    ``fast_failure_seconds`` a GPU is set aside for ``set_aside_seconds``, twice as long each further time.
+    """
+
+    manage: bool | None = None
+    devices: tuple[Gpu, ...] = ()
+    probe_seconds: float = 5.0
+    probe_timeout_seconds: float = 30.0
+    fast_failures: int = 5
+    fast_failure_seconds: float = 30.0
+    set_aside_seconds: float = 600.0
+
+
 class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The section `launchd`: settings that W&B's agent does not have."""
 
@@ -76,6 +95,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     docker: DockerConfig = DockerConfig()
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
+    gpus: GpusConfig = GpusConfig()
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):

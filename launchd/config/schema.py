@@ -22,7 +22,7 @@ from ipc.targets import BUILDER_TYPES, CLOUDS
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import BuilderConfig, EnvironmentConfig, PolicyConfig, RegistryConfig
+from launchd.config.model import BuilderConfig, EnvironmentConfig, GpusConfig, PolicyConfig, RegistryConfig
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -152,7 +152,17 @@ SUPERVISION: Table = {
     "server_silence_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "policy", "supervision")
+GPUS: Table = {
+    "manage": validators.boolean,
+    "devices": validators.gpus,
+    "probe_seconds": validators.positive_seconds,
+    "probe_timeout_seconds": validators.positive_seconds,
+    "fast_failures": validators.at_least(0),
+    "fast_failure_seconds": validators.positive_seconds,
+    "set_aside_seconds": validators.positive_seconds,
+}
+
+SECTIONS = ("jobs", "venv", "docker", "policy", "supervision", "gpus")
 
 
 def fill(
@@ -290,6 +300,11 @@ def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:
         why = f"must be more than worker_heartbeat_seconds ({read.worker_heartbeat_seconds:g})"
         diagnostics.refuse("launchd.supervision.worker_silence_seconds", read.worker_silence_seconds, why)
     return read
+
+
+def gpus(diagnostics: Diagnostics, section: Any) -> GpusConfig:
+    """Read `launchd.gpus`."""
+    return GpusConfig(**fill(diagnostics, "launchd.gpus.", section, GPUS))
 
 
 def _converted(diagnostics: Diagnostics, name: str, value: Any, validator: Validator) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
+from ipc.gpus import Gpu
 from ipc.settings import UserNumbers
 from ipc.sizes import parse_size
 
@@ -25,6 +28,8 @@ MAX_SECONDS = 10 * 365 * 86400.0
 _DIGITS = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _RANGE = re.compile(r"(\d{1,10})\s*-\s*(\d{1,10})")
 _RESERVED_NUMBERS = (65534, 65535)
+#: What can be said of a GPU; the rest is for GPUs whose driver is asked.
+_GPU_KEYS = ("uuid", "name", "memory", "index", "vendor", "numa", "processors", "linked", "files")
 _BUCKET = re.compile(r"(s3|gs)://[^/\s]+(/\S*)?")
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/\s]+(/\S*)?")
 
@@ -207,6 +212,28 @@ def granted_paths(*modes: str) -> Callable[[Any], tuple[str, ...]]:
         return names(value)
 
     return validate
+
+
+def gpus(value: Any) -> tuple[Gpu, ...]:
+    """Return a list of GPUs: each a UUID or an index, or a mapping with what else is known of it."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of GPUs, each a UUID or a mapping with one")
+    found = tuple(_gpu(one, index) for index, one in enumerate(value))
+    if len({gpu.uuid for gpu in found}) < len(found) or len({gpu.label for gpu in found}) < len(found):
+        raise ValueError("names a GPU twice")
+    return found
+
+
+def _gpu(value: Any, index: int) -> Gpu:
+    given = value if isinstance(value, dict) else {"uuid": str(value)}
+    memory = {"memory": parse_size(given["memory"])} if "memory" in given else {}
+    unknown = sorted(set(map(str, given)) - set(_GPU_KEYS))
+    if unknown:
+        raise ValueError(f"has a GPU with the key {unknown[0]!r}: a GPU has {', '.join(_GPU_KEYS)}")
+    try:
+        return msgspec.convert({"index": index, **given, **memory}, Gpu)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"has a GPU that cannot be read: {error}") from error
 
 
 def engine_address(value: Any) -> str:

@@ -187,6 +187,9 @@ AT_SERVER = {
     ("launch", "--async", "--", "true"): True,
     ("launch", "code"): False,
     ("launch", "--", "true"): True,
+    ("gpus", "list"): True,
+    ("gpus", "list", "--json"): False,
+    ("gpus", "return", "0"): True,
     ("stop", "item"): True,
     ("why", "item"): True,
 }
@@ -216,6 +219,8 @@ def _hostile_job() -> dict[str, Any]:
 def _hostile_status() -> dict[str, Any]:
     agent = dict.fromkeys(("id", "name", "hostname", "state", "entity"), HOSTILE)
     row = {"id": 1, "item_id": HOSTILE, "kind": HOSTILE, "created_seconds": 1.0, "summary": HOSTILE}
+    gpu = dict.fromkeys(("label", "name", "uuid", "item_id", "hindrance", "set_aside"), HOSTILE)
+    gpu |= {"memory": 1, "utilisation": 1.0, "memory_used": 1}
     return {
         "ok": True,
         "status": {
@@ -224,6 +229,7 @@ def _hostile_status() -> dict[str, Any]:
             "outbox": {"waiting": 1, "oldest_seconds": 1.0, "dead": 1},
             "problem": HOSTILE,
             "unreadable_jobs": [HOSTILE],
+            "gpus": {"managed": True, "known": False, "why": HOSTILE, "gpus": [gpu], "waiting": 1},
             "jobs": [_hostile_job()],
             "recent": [_hostile_job()],
         },
@@ -234,6 +240,7 @@ def _hostile_status() -> dict[str, Any]:
         "warning": HOSTILE,
         "jobs": 1,
         "retried": 1,
+        "returned": [HOSTILE],
     }
 
 

@@ -13,6 +13,7 @@ from ipc.messages import Command, Event, PhaseChanged, Start, SubmitApproved, Su
 from ipc.states import JobState
 from launchd.agent.deliveries import decode_outcome
 from launchd.agent.events import Acknowledged
+from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import JobTable
@@ -21,6 +22,7 @@ from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.work_orders import AgentContext
 from launchd.client.queue_server import ClaimedItem, HeldByServer, ItemAnswer, Report, Resumed, StopRequest
 from launchd.config import AgentConfig, LaunchdConfig
+from launchd.config.model import GpusConfig
 
 AGENT = "agent-1"
 SPEC: dict[str, Any] = {
@@ -143,24 +145,38 @@ class StubOutbox:
 class ControllerHarness:
     """One controller at a time over one journal; :meth:`restart` is a death of the agent and its next start."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, gpus: GpusConfig | None = None) -> None:
         self.directory = directory
         self.clock = ManualClock()
+        self.gpus_config = gpus
+        #: How often the pool of GPUs has asked its probe, since the start of the agent.
+        self.asked = 0
         self._start()
 
     def _start(self) -> None:
         config = AgentConfig(
             entity="me",
             queues=("default",),
-            launchd=LaunchdConfig(state_dir=str(self.directory), runtime_dir=str(self.directory)),
+            launchd=LaunchdConfig(
+                state_dir=str(self.directory), runtime_dir=str(self.directory), gpus=self.gpus_config or GpusConfig()
+            ),
         )
         self.journal = Journal(self.directory / JOURNAL_FILE)
         self.table, self.pool, self.outbox = JobTable(), StubPool(), StubOutbox()
         self.keys = SubmitterKeys(self.directory / "keys", "key-of-the-agent")
         context = AgentContext(config, "http://server", "me")
+        self.asked = 0
+        self.gpus = None
+        if self.gpus_config is not None:
+            ask = None if self.gpus_config.devices else self._ask
+            self.gpus = GpuPool(self.gpus_config, self.journal, self.clock, {}, ask)
         self.controller = JobController(
-            self.journal, self.table, self.pool, self.outbox, context, self.keys, clock=self.clock
+            self.journal, self.table, self.pool, self.outbox, context, self.keys, clock=self.clock, gpus=self.gpus
         )
+
+    def _ask(self) -> int:
+        self.asked += 1
+        return self.asked
 
     def close(self) -> None:
         self.journal.close()

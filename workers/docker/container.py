@@ -6,7 +6,9 @@ from typing import Any
 
 from ipc.work_order import WorkOrder
 from workers.docker.flags import LABEL_PREFIX
+from workers.docker.gpus import ContainerGpus
 from workers.docker.request import Bind, ContainerRequest, Device
+from workers.gpus.variables import VOID
 from workers.runners import LaunchRequest
 
 #: A container with this label is the job's of this workload name.
@@ -24,7 +26,10 @@ HOST_GATEWAY = "host.docker.internal:host-gateway"
 LOG_FILES_FACTOR = 2
 
 #: Set last: a container that was given no GPU sees none, also where its image asks for all.
-NO_GPUS = {"NVIDIA_VISIBLE_DEVICES": "void"}
+NO_GPUS = {"NVIDIA_VISIBLE_DEVICES": VOID}
+
+#: By this label the lease of the job's GPUs can be told from outside.
+LEASE_LABEL = f"{LABEL_PREFIX}gpu-lease"
 
 
 def container_config(
@@ -33,20 +38,25 @@ def container_config(
     order: WorkOrder,
     variables: Mapping[str, str],
     network: str | None,
+    gpus: ContainerGpus | None = None,
 ) -> dict[str, Any]:
     """Return the body for the job of ``order``.
 
-    ``variables`` are the job's own, which win over those of ``launch``; ``network`` is None for the engine's default.
+    ``variables`` are the job's own, which win over those of ``launch``; ``network`` is None for the engine's default,
+    ``gpus`` where the agent gives out no GPUs.
     """
     config = deepcopy(request.config)
     config["Image"] = launch.build.image
-    config["Env"] = [f"{name}={text}" for name, text in _environment(request, launch, variables).items()]
+    environment = _environment(request, launch, variables) | (gpus.variables if gpus else {})
+    config["Env"] = [f"{name}={text}" for name, text in environment.items()]
     config["Labels"] = config.get("Labels", {}) | _labels(order)
     if launch.entry_point:
         config["Entrypoint"] = list(launch.entry_point)
     if launch.args:
         config["Cmd"] = list(launch.args)
     config["HostConfig"] = _host_config(request, config.get("HostConfig", {}), order, network)
+    if gpus is not None:
+        _add_gpus(config["HostConfig"], gpus)
     return config
 
 
@@ -56,8 +66,16 @@ def _environment(request: ContainerRequest, launch: LaunchRequest, variables: Ma
     return {**launch.environment, **variables, **last}
 
 
+def _add_gpus(host: dict[str, Any], gpus: ContainerGpus) -> None:
+    _extend(host, "DeviceRequests", gpus.device_requests)
+    _extend(host, "Devices", gpus.devices)
+    if gpus.processors is not None:
+        host.setdefault("CpusetCpus", gpus.processors)
+
+
 def _labels(order: WorkOrder) -> dict[str, str]:
-    return {
+    lease = {} if order.gpu_lease is None else {LEASE_LABEL: str(order.gpu_lease)}
+    return lease | {
         NAME_LABEL: order.name,
         ITEM_LABEL: order.item_id,
         QUEUE_LABEL: order.queue,

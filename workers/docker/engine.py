@@ -156,6 +156,12 @@ class Engine:
                 return None
             raise
 
+    def cdi_names(self) -> list[str]:
+        """Return the names of the devices that the engine knows by the Container Device Interface (CDI)."""
+        with self._answering():
+            discovered = self._client().info().get("DiscoveredDevices") or ()
+        return [str(device.get("ID")) for device in discovered if device.get("Source") == "cdi"]
+
     def create(self, name: str, config: Mapping[str, Any], platform: str | None = None) -> str:
         """Create a container and return its id."""
         with self._answering():

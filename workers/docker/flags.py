@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from ipc.errors import InvalidSpec
+from ipc.gpus import FLAG as GPUS
+from ipc.gpus import SECTION
 from workers.docker import mounts, values
 from workers.docker.request import (
     BY_FLAG,
@@ -34,6 +36,9 @@ NAME_LABEL = "launchd.requested-name"
 
 #: Key of resource args that is about building an image, and no flag.
 BUILDER = "builder"
+
+#: Keys that others read: what is asked for of GPUs is given out by the agent, and stands in the work order.
+READ_ELSEWHERE = (BUILDER, GPUS, SECTION)
 
 _PRIVATE_IPC = ("none", "private", "shareable")
 _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
@@ -375,7 +380,6 @@ REFUSED: dict[str, str] = {
     "cpu-percent": _WINDOWS,
     "d": "the agent follows a job to its end in any case",
     "detach": "the agent follows a job to its end in any case",
-    "gpus": "this version of the agent does not give GPUs to containers yet",
     "io-maxbandwidth": _WINDOWS,
     "io-maxiops": _WINDOWS,
     "isolation": _WINDOWS,
@@ -398,7 +402,7 @@ def translate(args: Mapping[str, Any]) -> ContainerRequest:
     """
     draft = Draft()
     for key, value in args.items():
-        if key != BUILDER:
+        if flag_name(str(key)) not in READ_ELSEWHERE:
             _apply(draft, str(key), value)
     return draft.finish()
 

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ipc.boot_clock import BootClock
-from ipc.errors import PolicyRefused, RunnerUnavailable, SourceError, SubmitError
+from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
+from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
 from ipc.states import JobState
 from ipc.targets import LOCAL_CONTAINER
@@ -26,6 +27,7 @@ from workers.docker.end_result import exit_result
 from workers.docker.end_watch import EndWatch
 from workers.docker.engine import CONFLICT, CREATED, ENDED, NOT_FOUND, Container, Engine, EngineError, EngineForbidden
 from workers.docker.flags import translate
+from workers.docker.gpus import ContainerGpus, container_gpus
 from workers.docker.images import ImageName, parse_image
 from workers.docker.macros import fill
 from workers.docker.output import LogCopy
@@ -67,6 +69,9 @@ class LocalContainerRunner(Runner):
         if image:
             self._granted_image(image)
         self._granted_request(image or "")
+        asked = gpu_request(self._order.spec)
+        if asked is not None and not self._order.gpus:
+            raise InvalidSpec(f"The job asks for {asked.words()}, and the agent of this host has given it none.")
 
     # -- what is asked for, and granted
 
@@ -167,7 +172,8 @@ class LocalContainerRunner(Runner):
         request = self._granted_request(launch.build.image or "")
         variables = host_paths.read_variables(request, os.environ)
         image = str(parse_image(launch.build.image or ""))
-        config = container_config(request, launch, self._order, variables, self._network(request)) | {"Image": image}
+        network, gpus = self._network(request), self._gpus()
+        config = container_config(request, launch, self._order, variables, network, gpus) | {"Image": image}
         try:
             self._engine.create(launch.name, config, request.platform)
         except EngineError as error:
@@ -182,6 +188,14 @@ class LocalContainerRunner(Runner):
                 hint="Remove it, then launch the job again.",
             )
         return container
+
+    def _gpus(self) -> ContainerGpus | None:
+        """Return what gives the job its GPUs alone; ``None`` where the agent gives out no GPUs."""
+        gpus = self._order.gpus
+        if gpus is None:
+            return None
+        cdi_names = self._engine.cdi_names() if gpus else []
+        return container_gpus(gpus, gpu_request(self._order.spec), cdi_names)
 
     def _start(self, name: str, container_id: str) -> None:
         records.write_start(self._directory, StartRecord(self._engine.process()))

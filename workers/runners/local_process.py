@@ -28,6 +28,8 @@ from ipc.targets import LOCAL_PROCESS
 from ipc.trees import end_processes
 from ipc.work_order import JobUser, WorkOrder
 from workers import job_limits, processes
+from workers.gpus.processors import near_processors
+from workers.gpus.variables import gpu_variables
 from workers.job_environment import JOB_NAME_VARIABLE
 from workers.process_environment import process_environment
 from workers.processes import ProcessKey
@@ -47,13 +49,16 @@ STOP_MARGIN_SECONDS = 20.0
 _HOLDER_KNOWN_SECONDS = 1.0
 #: How long what is left in the control group of a job without its shim may take to die of SIGKILL.
 GROUP_END_SECONDS = 5.0
+#: How many processes that could not be killed are told of: a message is bounded, and one of them is enough.
+SURVIVORS_TOLD = 8
 _GROUP_HINT = "`launchd status` on the host says what its control groups hold."
 
 
 class LocalProcessArgs(msgspec.Struct, frozen=True):
     """``resource_args.local-process``: what the job may use at most, within ``launchd.jobs.limits`` of the host.
 
-    ``memory`` is a size (``"4 GiB"`` or a number of bytes). Other keys are ignored, as W&B's agent ignores all.
+    ``memory`` is a size (``"4 GiB"`` or a number of bytes). ``launchd`` is read
+    elsewhere (``ipc.gpus``). Other keys are ignored, as W&B's agent ignores all.
     """
 
     memory: int | str | None = None
@@ -162,12 +167,18 @@ class LocalProcessRunner(Runner):
             directory=str(self._directory),
             work=str(launch.work),
             command=launch.command,
-            environment=host_environment(launch, self._order.user),
+            environment=host_environment(launch, self._order.user) | self._gpu_variables(),
             jobs=self._order.jobs,
             user=self._order.user,
             cache_locks=launch.build.cache_locks,
             group=self._order.control_group,
+            processors=near_processors(self._order.gpus or ()),
         )
+
+    def _gpu_variables(self) -> dict[str, str]:
+        """Return the variables by which the job sees its GPUs alone; none where the agent gives out no GPUs."""
+        gpus = self._order.gpus
+        return {} if gpus is None else gpu_variables(gpus)
 
     def _dismiss_waiting(self) -> None:
         """End a shim that waits in vain: the job has one already."""
@@ -246,8 +257,8 @@ class LocalProcessRunner(Runner):
     def _lost_status(self, handle: Handle) -> Status:
         """Return the status of a job whose shim ended without a record, after killing what still runs of it."""
         self._kill_survivors(handle)
-        usage = _end_group(handle)
-        seen = ExitResult(cpu_seconds=usage.cpu_seconds, peak_memory_bytes=usage.peak_memory_bytes)
+        usage, survivors = _end_group(handle)
+        seen = ExitResult(cpu_seconds=usage.cpu_seconds, peak_memory_bytes=usage.peak_memory_bytes, survivors=survivors)
         if self._stop_record() is not None:
             message = "The job was stopped by force; the process that kept it was gone, and with it its exit status."
             return Status(JobState.STOPPED, replace(seen, signal=signal.SIGKILL, message=message), message)
@@ -337,17 +348,18 @@ def _shim_of(handle: Handle) -> ProcessKey | None:
     return ProcessKey(int(handle.data["pid"]), int(handle.data["started"]), str(handle.data["boot"]))
 
 
-def _end_group(handle: Handle) -> Usage:
-    """End and remove the control group of a job without its shim; return what the job used."""
+def _end_group(handle: Handle) -> tuple[Usage, tuple[int, ...]]:
+    """End and remove the control group of a job without its shim; return what the job used, and what is left of it."""
     path = handle.data.get("group")
     if path is None:
-        return Usage()
+        return Usage(), ()
     group = ControlGroup(str(path))
     is_empty = group.end(GROUP_END_SECONDS)
     usage = group.usage()
     if is_empty:
         group.remove()
-    return usage
+        return usage, ()
+    return usage, tuple(sorted(group.members()))[:SURVIVORS_TOLD]
 
 
 def _reap(shim: ProcessKey | None) -> None:
@@ -365,6 +377,7 @@ def _ended_status(record: ExitRecord) -> Status:
         record.message,
         record.cpu_seconds,
         record.peak_memory_bytes,
+        record.survivors[:SURVIVORS_TOLD],
     )
     if record.stopped:
         state = JobState.STOPPED

@@ -15,6 +15,7 @@ from pathlib import Path
 from ipc import failpoints
 from ipc.control_groups import SHIMS, ControlGroup
 from ipc.job_files import was_started
+from workers.gpus.processors import parse_processors
 from workers.output import OutputWriter
 from workers.processes import adopt_orphans, key_of_child
 from workers.shim import records
@@ -63,6 +64,8 @@ class Launcher:
         records.write_started(directory, StartedRecord(self._own_key, time.time(), launch.group))
         if launch.group is not None:
             _leave_agent(Path(launch.group).parent / SHIMS)
+        if launch.processors is not None:
+            _stay_on(launch.processors)
         return Plan(launch.command, launch.environment, launch.work, launch.user, launch.group)
 
     def _start_and_monitor(
@@ -95,6 +98,12 @@ def _leave_agent(group: Path) -> None:
     """Move to the group of all shims, so that nothing of a job is in the agent's own. Not needed, but tidy."""
     with suppress(OSError):
         ControlGroup(group).enter()
+
+
+def _stay_on(processors: str) -> None:
+    """Run on these processors alone, as will what this process starts; where the host does not allow it, on any."""
+    with suppress(OSError, ValueError):
+        os.sched_setaffinity(0, parse_processors(processors))
 
 
 def _hold(paths: tuple[str, ...]) -> None:

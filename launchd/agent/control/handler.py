@@ -74,6 +74,8 @@ class ControlHandler:
                 return self._job(item)
             case {"command": "stop", "item": str(item)}:
                 return self._stop(item, str(request.get("reason") or "stopped from the command line"))
+            case {"command": "return_gpu", "gpu": str(word)}:
+                return self._return_gpu(word)
             case {"command": "outbox"}:
                 return self._list_outbox()
             case {"command": "retry", "ids": list(ids)} if all(type(one) is int for one in ids):
@@ -105,6 +107,13 @@ class ControlHandler:
         # The answer follows the commit: a stop that was promised is carried out also by the next agent process.
         self._journal.request_commit()
         return {"ok": True, "item": job.item_id, "must_be_kept": True}
+
+    def _return_gpu(self, word: str) -> dict[str, Any]:
+        labels = self._controller.grants.return_to_use(word)
+        if labels is None:
+            return _refusal(f"This agent gives out no GPU {word}.")
+        self._journal.request_commit()
+        return {"ok": True, "returned": labels}
 
     def _list_outbox(self) -> dict[str, Any]:
         now = time.time()

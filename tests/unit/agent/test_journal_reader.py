@@ -13,8 +13,9 @@ import pytest
 
 from ipc.job_files import STARTED_FILE
 from ipc.states import JobState
-from launchd.agent.journal import JOURNAL_FILE, LAYOUT, Journal, JournalError
+from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.agent.journal_reader import has_ended, phase, read_job
+from launchd.agent.journal_schema import LAYOUT
 from tests.support.jobs import a_job
 
 FIRST = a_job("a")

@@ -12,6 +12,7 @@ from launchd.config.model import (
     AgentConfig,
     BuilderConfig,
     EnvironmentConfig,
+    GpusConfig,
     LaunchdConfig,
     PolicyConfig,
     RegistryConfig,
@@ -32,6 +33,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.supervision.": SupervisionConfig,
+    "launchd.gpus.": GpusConfig,
 }
 ROW = re.compile(r"^\| (?P<keys>`[a-z][^|]*) \| (?P<default>[^|]+) \|", re.MULTILINE)
 

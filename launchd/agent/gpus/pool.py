@@ -1,0 +1,379 @@
+"""The GPUs of this host and who has them: what may be given out, to which job, and when again.
+
+Owns that rule. A lease is in the journal before its job is launched, and goes with the commit that has the job's end. A
+GPU is not given out while another job has it, while processes are on it, or while it is set aside.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ipc.boot_clock import boot_id
+from ipc.gpu_probe import GpuSample, SeenGpu
+from ipc.gpus import Gpu, GpuKind, GpuRequest, GpuSummary, GpuUse
+from launchd.agent.clock import Clock
+from launchd.agent.gpus.choice import choose
+from launchd.agent.gpus.lease_rows import Lease, LeaseRows
+from launchd.agent.gpus.set_aside import SetAside
+from launchd.agent.gpus.survivors import Survivor, find_survivors, still_there
+from launchd.agent.gpus.use import UseMeter
+from launchd.agent.gpus.visible import visible
+from launchd.agent.job_record import JobRecord
+from launchd.agent.journal import Journal
+from launchd.config.model import GpusConfig
+
+#: How often it is looked whether a process that could not be killed has ended, in seconds.
+SURVIVORS_SECONDS = 5.0
+
+_LOST = "the driver does not show it any more"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _HostGpu:
+    """One GPU of the inventory. ``fresh_after`` is the number of the question whose answer says who is on it."""
+
+    seen: SeenGpu
+    fresh_after: int = 0
+
+    @property
+    def gpu(self) -> Gpu:
+        return self.seen.gpu
+
+
+@dataclass
+class _Held:
+    """A lease, with what is counted for it; its job is over where there are ``survivors``."""
+
+    lease: Lease
+    meters: dict[str, UseMeter] = field(default_factory=dict)
+    survivors: tuple[Survivor, ...] = ()
+
+
+class GpuPool:
+    """Main thread only. ``ask`` has the probe look at once, and returns the number of that question."""
+
+    def __init__(
+        self,
+        config: GpusConfig,
+        journal: Journal,
+        clock: Clock,
+        environ: Mapping[str, str],
+        ask: Callable[[], int] | None = None,
+    ) -> None:
+        self._config = config
+        self._journal = journal
+        self._clock = clock
+        self._environ = environ
+        self._ask = ask
+        self._rows = LeaseRows(journal)
+        self._set_aside = SetAside(config, journal, clock)
+        self._gpus: dict[str, _HostGpu] = {}
+        self._held = {lease.item_id: _Held(lease) for lease in self._rows.load()}
+        self._looked_at_survivors = clock.monotonic()
+        #: Whether it is known which GPUs there are, and why not, as a sentence.
+        self.is_known = False
+        self.problem: str | None = None
+        #: Grows whenever more, or fewer, GPUs can be given out.
+        self.version = 0
+        if config.devices:
+            self._set_inventory([SeenGpu(gpu) for gpu in config.devices])
+
+    # -- the inventory
+
+    def on_sample(self, sample: GpuSample) -> None:
+        """Take in what the probe saw."""
+        before = self._givable()
+        self._set_inventory(sample.gpus)
+        for host in self._gpus.values():
+            if sample.answers >= host.fresh_after:
+                host.fresh_after = 0
+        for seen in sample.gpus:
+            if self._set_aside.on_faults(seen.gpu.uuid, seen.faults):
+                self.version += 1
+        self._count_use(sample.gpus)
+        if self._givable() != before:
+            self.version += 1
+
+    def on_probe_failed(self, why: str) -> None:
+        """Note that the probe cannot look; what was known of the GPUs stays."""
+        if self.problem != why:
+            log.error("The GPUs of this host cannot be looked at.", extra={"why": why})
+        self.problem = why
+
+    def _set_inventory(self, seen: Sequence[SeenGpu]) -> None:
+        allowed = {gpu.uuid for gpu in visible([one.gpu for one in seen], self._environ)}
+        shown = {one.gpu.uuid: one for one in seen if one.gpu.uuid in allowed}
+        if not self.is_known:
+            log.info("The GPUs of this host are known.", extra={"gpus": list(shown)})
+            self.is_known, self.version = True, self.version + 1
+        self.problem = None
+        for uuid, host in list(self._gpus.items()):
+            if uuid not in shown:
+                self._lose(uuid, host, shown)
+        for uuid, one in shown.items():
+            if uuid in self._gpus:
+                self._gpus[uuid].seen = one
+            else:
+                self._gpus[uuid] = _HostGpu(one)
+
+    def _lose(self, uuid: str, host: _HostGpu, shown: Mapping[str, SeenGpu]) -> None:
+        """Note that a GPU is not shown any more: it is divided anew (MIG), or lost."""
+        relatives = {uuid, host.gpu.parent}
+        if any(one.gpu.parent in relatives or one.gpu.uuid in relatives for one in shown.values()):
+            del self._gpus[uuid]
+        else:
+            host.seen = SeenGpu(host.gpu, problem=_LOST)
+
+    def _count_use(self, seen: Iterable[SeenGpu]) -> None:
+        by_uuid = {one.gpu.uuid: one for one in seen}
+        for held in self._held.values():
+            for gpu in held.lease.gpus:
+                if gpu.uuid in by_uuid:
+                    held.meters.setdefault(gpu.uuid, UseMeter(gpu)).add(by_uuid[gpu.uuid])
+
+    # -- what can be given out
+
+    def free(self) -> list[Gpu]:
+        """Return the GPUs that can be given out now, in their order."""
+        taken = self._taken()
+        return [host.gpu for host in self._gpus.values() if self._hindrance(host, taken) is None]
+
+    def usable(self) -> list[Gpu]:
+        """Return the GPUs that are not set aside, also those that jobs have."""
+        return [host.gpu for host in self._gpus.values() if self._why_aside(host) is None]
+
+    def _givable(self) -> list[str]:
+        return [gpu.uuid for gpu in self.free()]
+
+    def _taken(self) -> dict[str, str]:
+        """Return the items that have GPUs, by UUID; an instance takes its GPU, and a GPU its instances."""
+        taken = {}
+        for held in self._held.values():
+            for gpu in held.lease.gpus:
+                taken[gpu.uuid] = held.lease.item_id
+                if gpu.parent is not None:
+                    taken.setdefault(gpu.parent, held.lease.item_id)
+        return taken
+
+    def _hindrance(self, host: _HostGpu, taken: Mapping[str, str]) -> str | None:
+        """Return why a GPU is not given out now, as the end of a sentence."""
+        gpu = host.gpu
+        holder = taken.get(gpu.uuid) or (taken.get(gpu.parent or "") if self._is_whole_taken(gpu.parent) else None)
+        if holder is not None:
+            return f"the job of item {holder} has it"
+        aside = self._why_aside(host)
+        if aside is not None:
+            return aside
+        if host.fresh_after:
+            return "it is looked whether the last job has left it"
+        if host.seen.processes:
+            return f"{_processes(host.seen.processes)} on it, of no job that has it"
+        return None
+
+    def _is_whole_taken(self, parent: str | None) -> bool:
+        return any(gpu.uuid == parent for held in self._held.values() for gpu in held.lease.gpus)
+
+    def _why_aside(self, host: _HostGpu) -> str | None:
+        return self._set_aside.why(host.gpu.uuid, host.seen.problem)
+
+    def summary(self) -> GpuSummary:
+        """Return what the queue server is told of the GPUs when items are claimed."""
+        free, usable = {gpu.uuid for gpu in self.free()}, {gpu.uuid for gpu in self.usable()}
+        gpus = [host.gpu for host in self._gpus.values()]
+        kinds = Counter((gpu.name, gpu.memory, gpu.vendor, gpu.is_instance) for gpu in gpus)
+        return GpuSummary(
+            kinds=tuple(
+                GpuKind(
+                    name,
+                    memory,
+                    free=_count(gpus, kind, free),
+                    usable=_count(gpus, kind, usable),
+                    total=total,
+                    vendor=vendor,
+                    is_instance=is_instance,
+                )
+                for kind, total in kinds.items()
+                for name, memory, vendor, is_instance in [kind]
+            ),
+            devices=tuple(word for gpu in gpus for word in (gpu.uuid, gpu.label)),
+            free_devices=tuple(word for gpu in gpus if gpu.uuid in free for word in (gpu.uuid, gpu.label)),
+        )
+
+    def find(self, free: Sequence[Gpu], request: GpuRequest) -> tuple[Gpu, ...] | None:
+        """Return what a job that asks for ``request`` would get out of ``free``; ``None`` where it has to wait."""
+        if request.count is None:
+            all_of_them = {gpu.uuid for gpu in self.usable() if request.admits(gpu.memory, gpu.is_instance)}
+            if not all_of_them <= {gpu.uuid for gpu in free}:
+                return None
+        return choose(free, request)
+
+    def why_never(self, request: GpuRequest) -> str | None:
+        """Return why no waiting will bring these GPUs, as a sentence; ``None`` where it may."""
+        if not self.is_known:
+            return None
+        gpus = [host.gpu for host in self._gpus.values()]
+        if gpus and choose(gpus, request) is not None:
+            return None
+        return f"The job asks for {request.words()}, and this host has {_listed(gpus)}."
+
+    # -- leases
+
+    def lease(self, job: JobRecord, request: GpuRequest) -> tuple[Gpu, ...] | None:
+        """Give ``job`` what it asks for, if that is free now; the lease is in the journal with its next commit."""
+        gpus = self.find(self.free(), request)
+        return None if gpus is None else self.give(job, gpus)
+
+    def give(self, job: JobRecord, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+        """Give ``job`` these GPUs, which are free."""
+        lease = self._rows.add(job.item_id, job.name, gpus)
+        self._held[job.item_id] = _Held(lease)
+        self.version += 1
+        log.info(
+            "A job has GPUs.", extra={"item": job.item_id, "gpus": [gpu.uuid for gpu in gpus], "fence": lease.fence}
+        )
+        return gpus
+
+    def adopt(self, job: JobRecord, gpus: tuple[Gpu, ...]) -> None:
+        """Note that a job runs with ``gpus`` of which the journal has no lease: it is older than the job."""
+        taken = self._taken()
+        free = tuple(gpu for gpu in gpus if gpu.uuid not in taken)
+        if len(free) < len(gpus):
+            log.error("A job that is adopted shares GPUs with another one.", extra={"item": job.item_id})
+        if free:
+            self.give(job, free)
+
+    def lease_of(self, item_id: str) -> Lease | None:
+        """Return the lease of the job of an item."""
+        held = self._held.get(item_id)
+        return None if held is None else held.lease
+
+    def use_of(self, item_id: str) -> tuple[GpuUse, ...]:
+        """Return what the GPUs of a job have done for it."""
+        held = self._held.get(item_id)
+        return () if held is None else tuple(meter.use() for meter in held.meters.values())
+
+    def release(self, job: JobRecord) -> None:
+        """Take the GPUs of a job that is over back: they are free once that is on disk, and its processes are gone."""
+        held = self._held.get(job.item_id)
+        if held is None:
+            return
+        held.survivors = find_survivors(job.result.survivors if job.result else ())
+        if held.survivors:
+            pids = [one.pid for one in held.survivors]
+            log.error(
+                "A job is over, and keeps its GPUs: it has processes that cannot be killed.", extra={"pids": pids}
+            )
+            return
+        self._free_after_commit(held.lease)
+
+    def _free_after_commit(self, lease: Lease) -> None:
+        self._rows.remove(lease)
+        self._journal.on_commit(lambda: self._forget(lease))
+
+    def _forget(self, lease: Lease) -> None:
+        held = self._held.get(lease.item_id)
+        if held is not None and held.lease.fence == lease.fence:
+            del self._held[lease.item_id]
+        question = self._ask() if self._ask is not None else 0
+        for gpu in lease.gpus:
+            if gpu.uuid in self._gpus:
+                self._gpus[gpu.uuid].fresh_after = question
+        self.version += 1
+
+    # -- health
+
+    def on_job_end(self, item_id: str, *, failed_at_once: bool, succeeded: bool) -> None:
+        """Learn from the end of a job about the GPUs that it had."""
+        lease = self.lease_of(item_id)
+        for gpu in lease.gpus if lease else ():
+            if self._set_aside.on_job_end(gpu.uuid, failed_at_once=failed_at_once, succeeded=succeeded):
+                self.version += 1
+
+    def return_to_use(self, word: str, is_active: Callable[[str], bool]) -> list[str]:
+        """Give out again what is set aside and named by ``word`` (index, UUID or ``all``); returns the labels.
+
+        Also what a job has that is none of the active ones, as ``is_active`` knows them by their items.
+        """
+        meant = [host for host in self._gpus.values() if word == "all" or host.gpu.is_named(word)]
+        uuids = {host.gpu.uuid for host in meant}
+        for held in [held for held in self._held.values() if not is_active(held.lease.item_id)]:
+            if uuids & {gpu.uuid for gpu in held.lease.gpus}:
+                self._free_after_commit(held.lease)
+        back = [host.gpu.label for host in meant if self._set_aside.give_back(host.gpu.uuid, host.seen.problem)]
+        self.version += bool(back)
+        return back
+
+    def knows(self, word: str) -> bool:
+        """Return whether ``word`` names a GPU of this host."""
+        return any(host.gpu.is_named(word) for host in self._gpus.values())
+
+    def tick(self) -> None:
+        """Look after what comes back with time."""
+        self.version += bool(self._set_aside.come_back())
+        now = self._clock.monotonic()
+        if now - self._looked_at_survivors < SURVIVORS_SECONDS:
+            return
+        self._looked_at_survivors = now
+        for held in [held for held in self._held.values() if held.survivors]:
+            held.survivors = still_there(held.survivors)
+            if not held.survivors:
+                self._free_after_commit(held.lease)
+
+    def settle(self, item_id: str, ended: JobRecord | None) -> None:
+        """Decide, at the start, about a lease whose job is not active; ``ended`` is what is known of that."""
+        held = self._held[item_id]
+        if ended is not None and held.lease.boot == boot_id():
+            # Its end and the end of its lease are one commit, unless processes were left.
+            held.survivors = find_survivors(ended.result.survivors if ended.result else ())
+        if not held.survivors:
+            self._free_after_commit(held.lease)
+
+    def leases(self) -> list[Lease]:
+        """Return all leases, in the order in which they were given."""
+        return [held.lease for held in self._held.values()]
+
+    # -- for people
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return each GPU, who has it, and why it is not given out."""
+        taken = self._taken()
+        return [self._describe(host, taken) for host in self._gpus.values()]
+
+    def _describe(self, host: _HostGpu, taken: Mapping[str, str]) -> dict[str, Any]:
+        gpu, seen = host.gpu, host.seen
+        holder = taken.get(gpu.uuid)
+        lease = self.lease_of(holder) if holder else None
+        return {
+            **msgspec.to_builtins(gpu),
+            "label": gpu.label,
+            "item_id": holder,
+            "job": lease and lease.job,
+            "fence": lease and lease.fence,
+            "hindrance": None if holder else self._hindrance(host, taken),
+            "set_aside": self._why_aside(host),
+            "utilisation": seen.utilisation,
+            "memory_used": seen.memory_used,
+            "processes": list(seen.processes),
+        }
+
+
+def _count(gpus: Iterable[Gpu], kind: tuple[str, int, str, bool], among: set[str]) -> int:
+    alike = (gpu for gpu in gpus if (gpu.name, gpu.memory, gpu.vendor, gpu.is_instance) == kind)
+    return sum(gpu.uuid in among for gpu in alike)
+
+
+def _processes(pids: Sequence[int]) -> str:
+    return f"process {pids[0]} is" if len(pids) == 1 else f"processes {', '.join(map(str, pids))} are"
+
+
+def _listed(gpus: Sequence[Gpu]) -> str:
+    if not gpus:
+        return "none that the agent gives out"
+    names = Counter(gpu.name or "of an unknown kind" for gpu in gpus)
+    return ", ".join(f"{count} ({name})" for name, count in names.items())
