@@ -43,8 +43,9 @@ def push_waiting(testbed: Testbed, gate: Gate, gpus: Any) -> str:
 
 
 def output(testbed: Testbed, item: str) -> str:
-    path = Path(testbed.job(item)["log_path"])
-    return path.read_text() if path.exists() else ""
+    answer = testbed.ask(command="job", item=item)
+    path = Path(answer["job"]["log_path"]) if answer["ok"] else None
+    return path.read_text() if path is not None and path.exists() else ""
 
 
 def seen_by(testbed: Testbed, item: str) -> list[str]:

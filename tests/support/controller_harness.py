@@ -184,6 +184,10 @@ class ControllerHarness:
     def restart(self) -> None:
         """Let the agent die with what it had not committed, and the next one take over."""
         self.close()
+        self.restart_closed()
+
+    def restart_closed(self) -> None:
+        """Let the next agent take over from one whose journal was closed."""
         self._start()
         self.controller.restore()
         self.turn()

@@ -57,7 +57,10 @@ class NvmlReader:
         """Return the handle of a GPU, ``None`` of one that the driver has lost."""
         try:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            self._known.setdefault(index, self._describe(handle, index))
+            known = self._known.get(index)
+            # Where one is gone for good, others may have its index.
+            if known is None or known.uuid != _text(pynvml.nvmlDeviceGetUUID(handle)):
+                self._known[index] = self._describe(handle, index)
         except pynvml.NVMLError:
             return None
         if index not in self._watched and self._events is not None:

@@ -4,6 +4,7 @@ GPUs of one job are near each other (NVLink, then one node of memory); a job of 
 and one whose neighbours are not free anyway.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ipc.gpus import Gpu, GpuRequest
@@ -27,6 +28,15 @@ def choose(free: Sequence[Gpu], request: GpuRequest) -> tuple[Gpu, ...] | None:
     if request.count is None:
         return tuple(admitted)
     return None if chosen is None else tuple(sorted(chosen, key=_order))
+
+
+def has_enough(gpus: Sequence[Gpu], request: GpuRequest) -> bool:
+    """Return whether these GPUs would do, were they free."""
+    if request.devices:
+        return _named(gpus, request) is not None
+    admitted = [gpu for gpu in gpus if request.admits(gpu.memory, gpu.is_instance)]
+    counts = Counter(gpu.vendor for gpu in admitted)
+    return max(counts.values(), default=0) >= (request.count or 1)
 
 
 def _named(free: Sequence[Gpu], request: GpuRequest) -> tuple[Gpu, ...] | None:

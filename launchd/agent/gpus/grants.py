@@ -47,14 +47,15 @@ class GpuGrants:
         self._publish = publish
         self._clock = clock
         self._seen = (-1, -1)
+        #: The inventory by which the waiting jobs were last judged.
+        self._judged = -2
 
     def restore(self, journal: Journal) -> None:
-        """Take back, after a start, the GPUs of jobs that are over; those of records that were set aside may run."""
+        """Take back, after a start, the GPUs of jobs that are over."""
         if self._pool is None:
             return
-        kept = {active.job.item_id for active in self._table} | set(journal.unreadable_jobs())
         for lease in self._pool.leases():
-            if lease.item_id not in kept:
+            if self._table.get(lease.item_id) is None:
                 self._pool.settle(lease.item_id, journal.job(lease.item_id))
 
     @property
@@ -73,8 +74,7 @@ class GpuGrants:
         asking = [active for active in self._table if active.gpus_asked is not None]
         if self._pool is not None:
             self._adopt(self._pool, asking)
-        waiting = [active for active in asking if self._needs_gpus(active)]
-        self._give_in_order(self._without_hopeless(waiting))
+        self._give_in_order(asking)
         self._seen = self._versions()
 
     def summary(self) -> GpuSummary:
@@ -98,37 +98,47 @@ class GpuGrants:
         has_some = self._pool is not None and self._pool.lease_of(active.job.item_id) is not None
         return not has_some and not active.job.may_exist_outside and active.assign_at is not None
 
-    def _without_hopeless(self, waiting: Iterable[ActiveJob]) -> list[tuple[ActiveJob, GpuRequest]]:
-        """Fail the jobs to which no waiting will bring what they ask for; return the others with that."""
-        asked = [(active, active.gpus_asked) for active in waiting if active.gpus_asked is not None]
-        never = {request: self._why_never(request) for request in {request for _, request in asked}}
-        for active, request in asked:
-            why = never[request]
-            if why is not None:
-                with self._records.border(active.job.item_id):
-                    self._ends.fail(active, ErrorReport("agent", "NoSuchGpus", why, "Launch it where there are some."))
-        return [(active, request) for active, request in asked if never[request] is None]
+    def _give_in_order(self, asking: Iterable[ActiveJob]) -> None:
+        free = [] if self._pool is None or not self._pool.is_known else self._pool.free()
+        inventory = -1 if self._pool is None else self._pool.inventory
+        is_same = inventory == self._judged
+        refused: set[GpuRequest] = set()
+        for active in asking:
+            # Most of many jobs wait as before.
+            is_judged = active.waits_for_gpus and is_same
+            if (is_judged and not free) or not (active.waits_for_gpus or self._needs_gpus(active)):
+                continue
+            request = active.gpus_asked
+            if request is not None and (is_judged or not self._is_hopeless(active, request)):
+                free = self._consider(active, request, free, refused)
+        self._judged = inventory
+
+    def _is_hopeless(self, active: ActiveJob, request: GpuRequest) -> bool:
+        """Return whether no waiting will bring a job what it asks for; it fails then."""
+        why = self._why_never(request)
+        if why is not None:
+            with self._records.border(active.job.item_id):
+                self._ends.fail(active, ErrorReport("agent", "NoSuchGpus", why, "Launch it where there are some."))
+        return why is not None
 
     def _why_never(self, request: GpuRequest) -> str | None:
         if self._pool is None:
             return f"The job asks for {request.words()}, and the agent of this host gives out none: {self._why_none}"
         return self._pool.why_never(request)
 
-    def _give_in_order(self, waiting: Iterable[tuple[ActiveJob, GpuRequest]]) -> None:
+    def _consider(self, active: ActiveJob, request: GpuRequest, free: list[Gpu], refused: set[GpuRequest]) -> list[Gpu]:
+        """Give a job what it asks for out of ``free``, or have it wait; return what is left for later jobs."""
         pool = self._pool
-        free = [] if pool is None or not pool.is_known else pool.free()
-        refused: set[GpuRequest] = set()
-        for active, request in waiting:
-            gpus = pool.find(free, request) if pool is not None and free and request not in refused else None
-            if pool is not None and gpus is not None:
-                free = [gpu for gpu in free if gpu not in gpus]
-                self._give_to(active, pool, gpus)
-                continue
-            if request not in refused:
-                refused.add(request)
-                free = _without_kept(free, request)
-            if not active.waits_for_gpus:
-                self._have_wait(active, request)
+        gpus = pool.find(free, request) if pool is not None and free and request not in refused else None
+        if pool is not None and gpus is not None:
+            self._give_to(active, pool, gpus)
+            return [gpu for gpu in free if gpu not in gpus]
+        if not active.waits_for_gpus:
+            self._have_wait(active, request)
+        if request in refused:
+            return free
+        refused.add(request)
+        return _without_kept(free, request)
 
     def _give_to(self, active: ActiveJob, pool: GpuPool, gpus: tuple[Gpu, ...]) -> None:
         with self._records.border(active.job.item_id):

@@ -16,7 +16,7 @@ from ipc.boot_clock import boot_id
 from ipc.gpu_probe import GpuSample, SeenGpu
 from ipc.gpus import Gpu, GpuKind, GpuRequest, GpuSummary, GpuUse
 from launchd.agent.clock import Clock
-from launchd.agent.gpus.choice import choose
+from launchd.agent.gpus.choice import choose, has_enough
 from launchd.agent.gpus.lease_rows import Lease, LeaseRows
 from launchd.agent.gpus.set_aside import SetAside
 from launchd.agent.gpus.survivors import Survivor, find_survivors, still_there
@@ -81,6 +81,8 @@ class GpuPool:
         self.problem: str | None = None
         #: Grows whenever more, or fewer, GPUs can be given out.
         self.version = 0
+        #: Grows with each change of the GPUs that there are.
+        self.inventory = 0
         if config.devices:
             self._set_inventory([SeenGpu(gpu) for gpu in config.devices])
 
@@ -113,6 +115,7 @@ class GpuPool:
             log.info("The GPUs of this host are known.", extra={"gpus": list(shown)})
             self.is_known, self.version = True, self.version + 1
         self.problem = None
+        before = self._gpus.keys() - set()
         for uuid, host in list(self._gpus.items()):
             if uuid not in shown:
                 self._lose(uuid, host, shown)
@@ -121,11 +124,14 @@ class GpuPool:
                 self._gpus[uuid].seen = one
             else:
                 self._gpus[uuid] = _HostGpu(one)
+        self.inventory += self._gpus.keys() != before
 
     def _lose(self, uuid: str, host: _HostGpu, shown: Mapping[str, SeenGpu]) -> None:
         """Note that a GPU is not shown any more: it is divided anew (MIG), or lost."""
-        relatives = {uuid, host.gpu.parent}
-        if any(one.gpu.parent in relatives or one.gpu.uuid in relatives for one in shown.values()):
+        # The GPU of an instance that is gone, and the instances of a GPU that is.
+        if any(
+            one.gpu.parent == uuid or host.gpu.parent in {one.gpu.uuid, one.gpu.parent or ""} for one in shown.values()
+        ):
             del self._gpus[uuid]
         else:
             host.seen = SeenGpu(host.gpu, problem=_LOST)
@@ -218,7 +224,7 @@ class GpuPool:
         if not self.is_known:
             return None
         gpus = [host.gpu for host in self._gpus.values()]
-        if gpus and choose(gpus, request) is not None:
+        if has_enough(gpus, request):
             return None
         return f"The job asks for {request.words()}, and this host has {_listed(gpus)}."
 
@@ -328,7 +334,10 @@ class GpuPool:
     def settle(self, item_id: str, ended: JobRecord | None) -> None:
         """Decide, at the start, about a lease whose job is not active; ``ended`` is what is known of that."""
         held = self._held[item_id]
-        if ended is not None and held.lease.boot == boot_id():
+        if held.lease.boot == boot_id():
+            if ended is None:
+                # Its record could not be read: the job may run.
+                return
             # Its end and the end of its lease are one commit, unless processes were left.
             held.survivors = find_survivors(ended.result.survivors if ended.result else ())
         if not held.survivors:
