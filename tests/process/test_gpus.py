@@ -104,7 +104,7 @@ def test_a_job_that_asks_for_none_sees_none(testbed: Testbed, driver: FakeDriver
 def test_what_does_not_fit_stays_in_the_queue_and_can_be_stopped(
     testbed: Testbed, driver: FakeDriver, gate: Gate
 ) -> None:
-    """At the queue server of this project; where the server cannot be asked, it waits on its host (`test_grants.py`)."""
+    """At the queue server of launchd; where the server cannot be asked, it waits on its host (`test_grants.py`)."""
     testbed.start_agent(**driver.environ)
     running = push_waiting(testbed, gate, 1)
     seen_by(testbed, running)
