@@ -205,11 +205,17 @@ def gpu_request(spec: RunSpec) -> GpuRequest | None:
     place = f"resource_args.{spec.resource}"
     section = _section(args.get(SECTION), place)
     asked, key = section.get("gpus"), f"{place}.{SECTION}.gpus"
-    if spec.resource == LOCAL_CONTAINER and _says_something(args.get(FLAG)):
-        asked, key = args[FLAG], f"{place}.{FLAG}"
+    if spec.resource == LOCAL_CONTAINER:
+        for flag in filter(is_flag, args):
+            asked, key = (args[flag], f"{place}.{flag}") if _says_something(args[flag]) else (asked, key)
     if not _says_something(asked):
         return None
     return _read(asked, key, _memory(section.get("gpu_memory"), f"{place}.{SECTION}.gpu_memory"))
+
+
+def is_flag(key: str) -> bool:
+    """Return whether a key of resource args is Docker's flag for GPUs, however it is written."""
+    return str(key).strip().lstrip("-").lower() == FLAG
 
 
 def _section(section: Any, place: str) -> dict[str, Any]:

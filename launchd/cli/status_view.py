@@ -113,7 +113,7 @@ def is_free(gpu: Mapping[str, Any]) -> bool:
 
 def _gpu(gpu: Mapping[str, Any], width: int) -> Line:
     colour = PLAIN if gpu["item_id"] else GREEN if is_free(gpu) else RED if gpu["set_aside"] else YELLOW
-    text = f"{gpu['label']:<4}{gpu['name']}  {gpu_state(gpu)}"
+    text = f"{gpu['label']} {gpu['name']}: {gpu_state(gpu)}"
     return _labelled("", Span(cut(visible(one_line(text)), width - _LABEL_WIDTH), colour))
 
 

@@ -73,7 +73,6 @@ ROOT_BY_ANOTHER_NAME: list[dict[str, Any]] = [
     {"log-driver": "syslog"},
     {"log-opt": "path=/etc/x"},
     {"restart": "always"},
-    {"gpus": "all"},
     {"user": "root"},
     {"no-such-flag": "x"},
     {"": "x"},

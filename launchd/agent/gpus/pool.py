@@ -262,7 +262,9 @@ class GpuPool:
     def use_of(self, item_id: str) -> tuple[GpuUse, ...]:
         """Return what the GPUs of a job have done for it."""
         held = self._held.get(item_id)
-        return () if held is None else tuple(meter.use() for meter in held.meters.values())
+        if held is None:
+            return ()
+        return tuple(held.meters.get(gpu.uuid, UseMeter(gpu)).use() for gpu in held.lease.gpus)
 
     def release(self, job: JobRecord) -> None:
         """Take the GPUs of a job that is over back: they are free once that is on disk, and its processes are gone."""

@@ -6,6 +6,7 @@ import pytest
 from click import unstyle
 
 from launchd.cli.agents import agent_status
+from launchd.cli.gpus import gpu_lines
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import cut, table
 from launchd.cli.terminal import Span, rendered
@@ -162,6 +163,69 @@ def test_what_is_not_held_of_jobs_is_shown() -> None:
 )
 def test_what_is_left_to_tell_is_shown(outbox: dict[str, Any], expected: str) -> None:
     assert shown(a_status(outbox=outbox))[3] == f"outbox   {expected}"
+
+
+def a_gpu(label: str, **values: Any) -> dict[str, Any]:
+    return {
+        "label": label,
+        "name": "H100",
+        "uuid": f"GPU-{label}",
+        "memory": 80 << 30,
+        "item_id": None,
+        "hindrance": None,
+        "set_aside": None,
+        "utilisation": None,
+        "memory_used": None,
+    } | values
+
+
+GPUS = {
+    "managed": True,
+    "known": True,
+    "why": None,
+    "waiting": 2,
+    "gpus": [
+        a_gpu("0"),
+        a_gpu("1", item_id="item1", utilisation=93.0, memory_used=40 << 30),
+        a_gpu("2", hindrance="process 17 is on it, of no job that has it"),
+        a_gpu("3", hindrance="it is hot", set_aside="it is hot"),
+        a_gpu("4", item_id="item2", set_aside="it is hot"),
+    ],
+}
+
+
+def test_gpus_are_shown_with_who_has_them() -> None:
+    assert shown(a_status(gpus=GPUS))[4:10] == [
+        "gpus     1 of 5 free, waited for by 2 jobs",
+        "         0 H100: free",
+        "         1 H100: item item1 (93 %, 40 GiB used)",
+        "         2 H100: process 17 is on it, of no job that has it",
+        "         3 H100: set aside: it is hot",
+        "         4 H100: item item2; set aside: it is hot",
+    ]
+    assert shown(a_status(gpus={"managed": False, "why": "no driver", "gpus": [], "waiting": 0})) == shown(a_status())
+    unknown = {"managed": True, "known": False, "why": "The driver hangs.", "gpus": [], "waiting": 0}
+    assert shown(a_status(gpus=unknown))[4:6] == ["gpus     not known yet", "         The driver hangs."]
+
+
+def test_the_gpus_alone() -> None:
+    lines = [unstyle(rendered(line)) for line in gpu_lines(GPUS, 80)]
+    assert [line.split() for line in lines[:3]] == [
+        ["1", "of", "5", "free,", "waited", "for", "by", "2", "jobs"],
+        ["GPU", "NAME", "MEMORY", "UUID", "STATE"],
+        ["0", "H100", "80", "GiB", "GPU-0", "free"],
+    ]
+    assert gpu_lines({"managed": False, "why": "no driver is loaded."}, 80) == [
+        "This agent gives out no GPUs: no driver is loaded."
+    ]
+
+
+def test_what_gpus_did_stands_with_what_a_job_used() -> None:
+    use = {"label": "0", "utilisation_mean": 81.0, "memory_peak": 2 << 30}
+    idle = {"label": "1", "utilisation_mean": None, "memory_peak": None}
+    job = a_job(phase="finished", exit_code=0, cpu_seconds=3.0, peak_memory_bytes=1 << 30, gpu_use=[use, idle])
+    (line,) = [line for line in shown(a_status(recent=[job]), 160) if "GPU" in line]
+    assert line.endswith("(used 3.0s of CPU, 1 GiB, GPU 0 at 81 %, 2 GiB, GPU 1)")
 
 
 def test_problems_are_shown() -> None:

@@ -76,6 +76,12 @@ def test_what_cannot_be_read_is_refused_by_its_key(value: Any, why: str) -> None
     assert why in refused.value.message
 
 
+@pytest.mark.parametrize("key", ["gpus", "--gpus", "GPUS", " gpus "])
+def test_the_flag_is_read_however_it_is_written(key: str) -> None:
+    spec = RunSpec("me", "p", "run", "local-container", {"local-container": {key: 2}})
+    assert gpu_request(spec) == GpuRequest(2)
+
+
 def test_the_memory_that_each_must_have() -> None:
     assert asked(2, gpu_memory="40 GiB") == GpuRequest(2, memory=40 * GIB)
     assert asked(2, "local-process", gpu_memory=GIB) == GpuRequest(2, memory=GIB)
