@@ -14,8 +14,9 @@ import msgspec
 class Capabilities(msgspec.Struct, frozen=True):
     """The operations and arguments that a server has, found by introspection.
 
-    `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `gpu_claims`: it hands
-    out what fits the GPUs that a claim says are free.
+    `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `is_private`: its items
+    are for this agent alone, so that none of them waits here in place of elsewhere. `gpu_claims`: it hands out what
+    fits the GPUs that a claim says are free.
     """
 
     launch_agents: bool
@@ -30,6 +31,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     run_files: bool
     push_key: bool
     artifact_memberships: bool = False
+    is_private: bool = False
     gpu_claims: bool = False
 
 

@@ -16,8 +16,9 @@ from ipc.gpu_probe import SeenGpu
 from ipc.gpus import NVIDIA, Gpu
 from workers.gpus.sysfs import local_processors, numa_node
 
-#: Faults (XID) that are the GPU's and not a program's: memory, the bus, NVLink, the GPU's own processor.
-HARDWARE_FAULTS = frozenset({48, 62, 63, 64, 74, 79, 92, 94, 95, 109, 110, 119, 120, 136, 140, 143, 154})
+#: Faults (XID) that are the GPU's and not a program's, by NVIDIA's "Xid Errors": memory, the bus, NVLink, the GPU's own
+#: processor. A row of memory that was replaced (63) is known by the reset that it waits for.
+HARDWARE_FAULTS = frozenset({48, 62, 64, 74, 79, 94, 95, 110, 119, 120, 136, 140, 143})
 
 _MIG_ENABLED = 1
 

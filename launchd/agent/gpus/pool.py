@@ -14,14 +14,15 @@ import msgspec
 
 from ipc.boot_clock import boot_id
 from ipc.gpu_probe import GpuSample, SeenGpu
-from ipc.gpus import Gpu, GpuKind, GpuRequest, GpuSummary, GpuUse
+from ipc.gpus import Gpu, GpuRequest, GpuSummary, GpuUse
 from launchd.agent.clock import Clock
 from launchd.agent.gpus.choice import choose, has_enough
+from launchd.agent.gpus.inventory import HostGpu, Inventory
 from launchd.agent.gpus.lease_rows import Lease, LeaseRows
 from launchd.agent.gpus.set_aside import SetAside
+from launchd.agent.gpus.summary import summarize
 from launchd.agent.gpus.survivors import Survivor, find_survivors, still_there
 from launchd.agent.gpus.use import UseMeter
-from launchd.agent.gpus.visible import visible
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Journal
 from launchd.config.model import GpusConfig
@@ -29,21 +30,7 @@ from launchd.config.model import GpusConfig
 #: How often it is looked whether a process that could not be killed has ended, in seconds.
 SURVIVORS_SECONDS = 5.0
 
-_LOST = "the driver does not show it any more"
-
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _HostGpu:
-    """One GPU of the inventory. ``fresh_after`` is the number of the question whose answer says who is on it."""
-
-    seen: SeenGpu
-    fresh_after: int = 0
-
-    @property
-    def gpu(self) -> Gpu:
-        return self.seen.gpu
 
 
 @dataclass
@@ -69,72 +56,49 @@ class GpuPool:
         self._config = config
         self._journal = journal
         self._clock = clock
-        self._environ = environ
         self._ask = ask
         self._rows = LeaseRows(journal)
         self._set_aside = SetAside(config, journal, clock)
-        self._gpus: dict[str, _HostGpu] = {}
+        self._inventory = Inventory(environ)
         self._held = {lease.item_id: _Held(lease) for lease in self._rows.load()}
         self._looked_at_survivors = clock.monotonic()
-        #: Whether it is known which GPUs there are, and why not, as a sentence.
-        self.is_known = False
+        #: Why the GPUs cannot be looked at, as a sentence.
         self.problem: str | None = None
         #: Grows whenever more, or fewer, GPUs can be given out.
         self.version = 0
-        #: Grows with each change of the GPUs that there are.
-        self.inventory = 0
         if config.devices:
-            self._set_inventory([SeenGpu(gpu) for gpu in config.devices])
+            self._inventory.take([SeenGpu(gpu) for gpu in config.devices])
+
+    def __len__(self) -> int:
+        return len(self._inventory)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known which GPUs there are."""
+        return self._inventory.is_known
+
+    @property
+    def inventory(self) -> int:
+        """Grows with each change of the GPUs that there are."""
+        return self._inventory.version
 
     # -- the inventory
 
     def on_sample(self, sample: GpuSample) -> None:
         """Take in what the probe saw."""
-        before = self._givable()
-        self._set_inventory(sample.gpus)
-        for host in self._gpus.values():
-            if sample.answers >= host.fresh_after:
-                host.fresh_after = 0
+        before = (self.inventory, self._givable())
+        self.problem = None
+        self._inventory.take(sample.gpus, sample.answers)
         for seen in sample.gpus:
-            if self._set_aside.on_faults(seen.gpu.uuid, seen.faults):
-                self.version += 1
+            self._set_aside.on_faults(seen.gpu.uuid, seen.faults)
         self._count_use(sample.gpus)
-        if self._givable() != before:
-            self.version += 1
+        self.version += (self.inventory, self._givable()) != before
 
     def on_probe_failed(self, why: str) -> None:
         """Note that the probe cannot look; what was known of the GPUs stays."""
         if self.problem != why:
             log.error("The GPUs of this host cannot be looked at.", extra={"why": why})
         self.problem = why
-
-    def _set_inventory(self, seen: Sequence[SeenGpu]) -> None:
-        allowed = {gpu.uuid for gpu in visible([one.gpu for one in seen], self._environ)}
-        shown = {one.gpu.uuid: one for one in seen if one.gpu.uuid in allowed}
-        if not self.is_known:
-            log.info("The GPUs of this host are known.", extra={"gpus": list(shown)})
-            self.is_known, self.version = True, self.version + 1
-        self.problem = None
-        before = self._gpus.keys() - set()
-        for uuid, host in list(self._gpus.items()):
-            if uuid not in shown:
-                self._lose(uuid, host, shown)
-        for uuid, one in shown.items():
-            if uuid in self._gpus:
-                self._gpus[uuid].seen = one
-            else:
-                self._gpus[uuid] = _HostGpu(one)
-        self.inventory += self._gpus.keys() != before
-
-    def _lose(self, uuid: str, host: _HostGpu, shown: Mapping[str, SeenGpu]) -> None:
-        """Note that a GPU is not shown any more: it is divided anew (MIG), or lost."""
-        # The GPU of an instance that is gone, and the instances of a GPU that is.
-        if any(
-            one.gpu.parent == uuid or host.gpu.parent in {one.gpu.uuid, one.gpu.parent or ""} for one in shown.values()
-        ):
-            del self._gpus[uuid]
-        else:
-            host.seen = SeenGpu(host.gpu, problem=_LOST)
 
     def _count_use(self, seen: Iterable[SeenGpu]) -> None:
         by_uuid = {one.gpu.uuid: one for one in seen}
@@ -148,11 +112,11 @@ class GpuPool:
     def free(self) -> list[Gpu]:
         """Return the GPUs that can be given out now, in their order."""
         taken = self._taken()
-        return [host.gpu for host in self._gpus.values() if self._hindrance(host, taken) is None]
+        return [host.gpu for host in self._inventory if self._hindrance(host, taken) is None]
 
     def usable(self) -> list[Gpu]:
         """Return the GPUs that are not set aside, also those that jobs have."""
-        return [host.gpu for host in self._gpus.values() if self._why_aside(host) is None]
+        return [host.gpu for host in self._inventory if self._why_aside(host) is None]
 
     def _givable(self) -> list[str]:
         return [gpu.uuid for gpu in self.free()]
@@ -167,7 +131,7 @@ class GpuPool:
                     taken.setdefault(gpu.parent, held.lease.item_id)
         return taken
 
-    def _hindrance(self, host: _HostGpu, taken: Mapping[str, str]) -> str | None:
+    def _hindrance(self, host: HostGpu, taken: Mapping[str, str]) -> str | None:
         """Return why a GPU is not given out now, as the end of a sentence."""
         gpu = host.gpu
         holder = taken.get(gpu.uuid) or (taken.get(gpu.parent or "") if self._is_whole_taken(gpu.parent) else None)
@@ -185,31 +149,13 @@ class GpuPool:
     def _is_whole_taken(self, parent: str | None) -> bool:
         return any(gpu.uuid == parent for held in self._held.values() for gpu in held.lease.gpus)
 
-    def _why_aside(self, host: _HostGpu) -> str | None:
+    def _why_aside(self, host: HostGpu) -> str | None:
         return self._set_aside.why(host.gpu.uuid, host.seen.problem)
 
     def summary(self) -> GpuSummary:
         """Return what the queue server is told of the GPUs when items are claimed."""
         free, usable = {gpu.uuid for gpu in self.free()}, {gpu.uuid for gpu in self.usable()}
-        gpus = [host.gpu for host in self._gpus.values()]
-        kinds = Counter((gpu.name, gpu.memory, gpu.vendor, gpu.is_instance) for gpu in gpus)
-        return GpuSummary(
-            kinds=tuple(
-                GpuKind(
-                    name,
-                    memory,
-                    free=_count(gpus, kind, free),
-                    usable=_count(gpus, kind, usable),
-                    total=total,
-                    vendor=vendor,
-                    is_instance=is_instance,
-                )
-                for kind, total in kinds.items()
-                for name, memory, vendor, is_instance in [kind]
-            ),
-            devices=tuple(word for gpu in gpus for word in (gpu.uuid, gpu.label)),
-            free_devices=tuple(word for gpu in gpus if gpu.uuid in free for word in (gpu.uuid, gpu.label)),
-        )
+        return summarize(self._inventory.gpus(), free, usable)
 
     def find(self, free: Sequence[Gpu], request: GpuRequest) -> tuple[Gpu, ...] | None:
         """Return what a job that asks for ``request`` would get out of ``free``; ``None`` where it has to wait."""
@@ -223,7 +169,7 @@ class GpuPool:
         """Return why no waiting will bring these GPUs, as a sentence; ``None`` where it may."""
         if not self.is_known:
             return None
-        gpus = [host.gpu for host in self._gpus.values()]
+        gpus = self._inventory.gpus()
         if has_enough(gpus, request):
             return None
         return f"The job asks for {request.words()}, and this host has {_listed(gpus)}."
@@ -289,9 +235,8 @@ class GpuPool:
         if held is not None and held.lease.fence == lease.fence:
             del self._held[lease.item_id]
         question = self._ask() if self._ask is not None else 0
-        for gpu in lease.gpus:
-            if gpu.uuid in self._gpus:
-                self._gpus[gpu.uuid].fresh_after = question
+        for host in filter(None, (self._inventory.get(gpu.uuid) for gpu in lease.gpus)):
+            host.fresh_after = question
         self.version += 1
 
     # -- health
@@ -308,7 +253,7 @@ class GpuPool:
 
         Also what a job has that is none of the active ones, as ``is_active`` knows them by their items.
         """
-        meant = [host for host in self._gpus.values() if word == "all" or host.gpu.is_named(word)]
+        meant = [host for host in self._inventory if word == "all" or host.gpu.is_named(word)]
         uuids = {host.gpu.uuid for host in meant}
         for held in [held for held in self._held.values() if not is_active(held.lease.item_id)]:
             if uuids & {gpu.uuid for gpu in held.lease.gpus}:
@@ -319,7 +264,7 @@ class GpuPool:
 
     def knows(self, word: str) -> bool:
         """Return whether ``word`` names a GPU of this host."""
-        return any(host.gpu.is_named(word) for host in self._gpus.values())
+        return any(host.gpu.is_named(word) for host in self._inventory)
 
     def tick(self) -> None:
         """Look after what comes back with time."""
@@ -354,9 +299,9 @@ class GpuPool:
     def status(self) -> list[dict[str, Any]]:
         """Return each GPU, who has it, and why it is not given out."""
         taken = self._taken()
-        return [self._describe(host, taken) for host in self._gpus.values()]
+        return [self._describe(host, taken) for host in self._inventory]
 
-    def _describe(self, host: _HostGpu, taken: Mapping[str, str]) -> dict[str, Any]:
+    def _describe(self, host: HostGpu, taken: Mapping[str, str]) -> dict[str, Any]:
         gpu, seen = host.gpu, host.seen
         holder = taken.get(gpu.uuid)
         lease = self.lease_of(holder) if holder else None
@@ -372,11 +317,6 @@ class GpuPool:
             "memory_used": seen.memory_used,
             "processes": list(seen.processes),
         }
-
-
-def _count(gpus: Iterable[Gpu], kind: tuple[str, int, str, bool], among: set[str]) -> int:
-    alike = (gpu for gpu in gpus if (gpu.name, gpu.memory, gpu.vendor, gpu.is_instance) == kind)
-    return sum(gpu.uuid in among for gpu in alike)
 
 
 def _processes(pids: Sequence[int]) -> str:

@@ -4,7 +4,6 @@ It decides nothing about GPUs: what the probe says goes to the main thread.
 """
 
 import contextlib
-import logging
 import os
 import signal
 import threading
@@ -26,8 +25,6 @@ RESTART_BACKOFF = Backoff(1.0, 60.0)
 
 #: How long a killed probe may take to be gone, in seconds; one that the kernel does not let go is waited for.
 KILL_SECONDS = 5.0
-
-log = logging.getLogger(__name__)
 
 
 class ProbeLink(threading.Thread):
@@ -60,7 +57,6 @@ class ProbeLink(threading.Thread):
             why = self._run_probe()
             if why is None:
                 return
-            log.error("The probe of the GPUs is gone; another one is started.", extra={"why": why})
             self._events.put(GpuProbeFailed(why))
             self._ended.wait(RESTART_BACKOFF.pause_after(self._failures))
             self._failures += 1
@@ -119,7 +115,8 @@ class ProbeLink(threading.Thread):
 
     def _get_rid_of(self, process: ForkServerProcess) -> None:
         """Kill a probe, and wait until it is gone: two would ask a hanging driver."""
-        if process.pid is not None:
+        # What has ended has no number any more.
+        if process.pid is not None and not connection.wait([process.sentinel], 0):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
         while not connection.wait([process.sentinel], KILL_SECONDS):

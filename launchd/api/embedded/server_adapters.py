@@ -43,7 +43,7 @@ LONGEST_CLAIM_SECONDS = 5.0
 
 #: The launchd protocol, without operations that store anything.
 _CAPABILITIES = msgspec.structs.replace(
-    CURRENT_WANDB, launchd_protocol=True, run_files=False, artifact_memberships=False
+    CURRENT_WANDB, launchd_protocol=True, run_files=False, artifact_memberships=False, is_private=True
 )
 
 

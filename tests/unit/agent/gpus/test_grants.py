@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ipc.errors import ErrorReport
 from ipc.exits import WorkerExit
 from ipc.gpu_probe import SeenGpu
+from ipc.gpus import GpuKind, GpuSummary
 from ipc.handles import ExitResult
 from ipc.messages import Failed, Finished, PhaseChanged, Submitting
 from ipc.states import JobState
@@ -556,3 +557,17 @@ def test_a_decision_about_eight_gpus_and_1000_waiting_jobs_takes_milliseconds(tm
     harness.close()
     print(f"a decision takes {min(took) * 1000:.2f} ms at best, {sorted(took)[10] * 1000:.2f} ms in the median")  # noqa: T201 (a figure)
     assert min(took) < 0.005
+
+
+def test_what_a_queue_server_is_told(probed: ControllerHarness) -> None:
+    pool = probed_pool(probed)
+    pool.on_sample(a_sample([*FOUR[:2], SeenGpu(FOUR[2], problem="it is hot"), an_instance(3, 0)]))
+    claim(probed, "a", "device=1")
+    assert pool.summary() == GpuSummary(
+        kinds=(
+            GpuKind("H100", 80 << 30, free=1, usable=2, total=3),
+            GpuKind("MIG 10g", 10 << 30, free=1, usable=1, total=1, is_instance=True),
+        ),
+        devices=("GPU-0", "0", "GPU-1", "1", "GPU-2", "2", "MIG-3-0", "3:0"),
+        free_devices=("GPU-0", "0", "MIG-3-0", "3:0"),
+    )
