@@ -212,6 +212,7 @@ class Supervisor:
         self._journal_problem: str | None = None
         self._commit_error: str | None = None
         self._published = (-1, -1)
+        self._published_gpus: tuple[int, int] | None = None
         self._barrier = Barrier(CannotStart, AgentBroken)
         self._replies: list[tuple[Any, dict[str, Any]]] = []
 
@@ -384,6 +385,10 @@ class Supervisor:
         if versions != self._published:
             self._published = versions
             self._registration.publish_items()
+        grants = self._controller.grants
+        if grants.version != self._published_gpus:
+            self._published_gpus = grants.version
+            self._session.set_gpus(grants.summary(), job_waits=grants.is_owing)
         for kind in SlotKind:
             self._session.set_free_slots(kind, self._free_slots(kind))
 
@@ -392,11 +397,7 @@ class Supervisor:
             return 0
         schedulers = kind is SlotKind.SCHEDULER
         limit = self._config.max_schedulers if schedulers else self._config.max_jobs
-        slots = self._context.free_slots(self._table.count(schedulers), limit)
-        registered = self._session.registered
-        if schedulers or (registered is not None and registered.capabilities.is_private):
-            return slots
-        return self._controller.grants.claimable(slots)
+        return self._context.free_slots(self._table.count(schedulers), limit)
 
     def _clean_up(self) -> None:
         ended = self._journal.ended_before_last(self._context.jobs_to_keep(), FORGET_AT_ONCE)

@@ -101,25 +101,20 @@ def test_a_job_that_asks_for_none_sees_none(testbed: Testbed, driver: FakeDriver
     assert seen_by(testbed, item) == []
 
 
-def test_what_does_not_fit_waits_says_for_what_and_can_be_stopped(
+def test_what_does_not_fit_stays_in_the_queue_and_can_be_stopped(
     testbed: Testbed, driver: FakeDriver, gate: Gate
 ) -> None:
+    """At the queue server of launchd; where the server cannot be asked, it waits on its host (`test_grants.py`)."""
     testbed.start_agent(**driver.environ)
     running = push_waiting(testbed, gate, 1)
     seen_by(testbed, running)
     large, stopped = push(testbed, 2), push(testbed, "all")
-    wait_until(lambda: testbed.phase(large) == "claimed", what="the large job is claimed")
-    assert testbed.job(large)["message"] == "It waits for 2 GPUs."
-    assert testbed.job(large)["worker_pid"] is None
-    assert testbed.status()["gpus"]["waiting"] == 1
-    # It waits at this host, so that nothing more is claimed.
-    assert_stays(lambda: testbed.item(stopped).state == "PENDING", 0.5, "the next item")
-    assert testbed.ask(command="stop", item=large, reason="too large")["ok"]
+    assert_stays(lambda: testbed.item(large).state == "PENDING", 0.5, "the item in the queue")
+    assert testbed.status()["gpus"]["waiting"] == 0
+    testbed.client.stop_item(large, "too large")
     assert states(testbed, [large]) == ["STOPPED"]
-    wait_until(lambda: testbed.phase(stopped) == "claimed", what="the next one is claimed")
     gate.open()
     assert states(testbed, [running, stopped]) == ["FINISHED", "FINISHED"]
-    assert output(testbed, large) == ""
 
 
 def test_leases_survive_a_killed_supervisor(testbed: Testbed, driver: FakeDriver, gate: Gate) -> None:
@@ -127,7 +122,6 @@ def test_leases_survive_a_killed_supervisor(testbed: Testbed, driver: FakeDriver
     running = push_waiting(testbed, gate, 1)
     (has,) = seen_by(testbed, running)
     waiting = push(testbed, 2)
-    wait_until(lambda: testbed.phase(waiting) == "claimed", what="the other one waits")
     fence = {gpu["uuid"]: gpu["fence"] for gpu in testbed.status()["gpus"]["gpus"]}[has]
     agent.kill()
 
@@ -135,7 +129,7 @@ def test_leases_survive_a_killed_supervisor(testbed: Testbed, driver: FakeDriver
     wait_known(testbed)
     assert holders(testbed)[has] == running
     assert {gpu["uuid"]: gpu["fence"] for gpu in testbed.status()["gpus"]["gpus"]}[has] == fence
-    assert_stays(lambda: testbed.phase(waiting) == "claimed", 0.5, "the job that waits")
+    assert_stays(lambda: testbed.item(waiting).state == "PENDING", 0.5, "the item that does not fit yet")
     gate.open()
     assert states(testbed, [running, waiting]) == ["FINISHED", "FINISHED"]
     fences = [lease[0] for lease in testbed._in_journal("SELECT fence FROM gpu_leases")]
@@ -150,11 +144,18 @@ def test_leases_survive_a_killed_supervisor(testbed: Testbed, driver: FakeDriver
 
 def test_an_agent_with_one_visible_gpu_has_that_one(testbed: Testbed, driver: FakeDriver) -> None:
     testbed.start_agent(**driver.environ, CUDA_VISIBLE_DEVICES="1")
-    item, large = push(testbed, "all"), push(testbed, 2)
-    ended = testbed.wait_over([item, large])
+    large, item = push(testbed, 2), push(testbed, "all")
+    testbed.wait_over([item])
     assert seen_by(testbed, item) == [driver.uuids[1]]
-    assert ended[1].message is not None
-    assert ended[1].message.startswith("The job asks for 2 GPUs, and this host has 1 (NVIDIA Stub 80GB).")
+    wait_until(lambda: "host" in why(testbed, large), what="the server knows what there is")
+    assert why(testbed, large).endswith("has 1 NVIDIA Stub 80GB.")
+
+
+def why(testbed: Testbed, item: str) -> str:
+    """Return why the server says that an item waits, where no agent could ever fit it."""
+    found = testbed.client.why(item)
+    assert found is not None
+    return " ".join(reason.sentence for reason in found.why if reason.code == "FITS_NO_AGENT")
 
 
 def test_a_gpu_that_others_use_is_not_given_out(testbed: Testbed, driver: FakeDriver) -> None:
@@ -164,7 +165,7 @@ def test_a_gpu_that_others_use_is_not_given_out(testbed: Testbed, driver: FakeDr
     testbed.wait_over([item])
     assert seen_by(testbed, item) == [driver.uuids[1]]
     everything = push(testbed, "all")
-    wait_until(lambda: testbed.phase(everything) == "claimed", what="it waits for both")
+    assert_stays(lambda: testbed.item(everything).state == "PENDING", 0.5, "it waits for both")
     hindrance = testbed.status()["gpus"]["gpus"][0]["hindrance"]
     assert hindrance == f"process {os.getpid()} is on it, of no job that has it"
     driver.say()
@@ -220,13 +221,9 @@ def test_a_host_without_gpus_has_no_probe_and_says_why_it_gives_out_none(testbed
     testbed.configure(max_jobs=4, launchd={})
     agent = testbed.start_agent()
     item = testbed.push("sh", "-c", 'test -z "${CUDA_VISIBLE_DEVICES+set}"')
-    refused = push(testbed, 1)
-    ended = testbed.wait_over([item, refused])
-    assert [one.state for one in ended] == ["FINISHED", "FAILED"]
-    assert ended[1].message == (
-        "The job asks for 1 GPU, and the agent of this host gives out none: no driver of GPUs is loaded there."
-        " Launch it where there are some."
-    )
+    unfit = push(testbed, 1)
+    assert states(testbed, [item]) == ["FINISHED"]
+    assert "could ever give it" in why(testbed, unfit)
     assert probes(agent.pid) == []
     assert testbed.status()["gpus"]["managed"] is False
 
@@ -237,7 +234,7 @@ def test_a_static_list_needs_no_driver(testbed: Testbed, gate: Gate) -> None:
     first = push_waiting(testbed, gate, 1)
     assert seen_by(testbed, first) == ["GPU-a"]
     everything = push(testbed, "all")
-    wait_until(lambda: testbed.phase(everything) == "claimed", what="it waits for both")
+    assert_stays(lambda: testbed.item(everything).state == "PENDING", 0.5, "it waits for both")
     gate.open()
     testbed.wait_over([first, everything])
     assert seen_by(testbed, everything) == ["GPU-a", "GPU-b"]

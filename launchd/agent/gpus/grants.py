@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ipc.errors import ErrorReport
-from ipc.gpus import Gpu, GpuRequest
+from ipc.gpus import Gpu, GpuRequest, GpuSummary
 from ipc.states import JobState
 from ipc.work_order import read_order
 from launchd.agent.clock import Clock
@@ -77,14 +77,19 @@ class GpuGrants:
         self._give_in_order(asking)
         self._seen = self._versions()
 
-    def claimable(self, slots: int) -> int:
-        """Return how many items can be claimed for ``slots`` free slots: none where the next job would wait for a GPU.
+    def summary(self) -> GpuSummary:
+        """Return what the queue server is told of the GPUs: a host that gives out none has none."""
+        return GpuSummary() if self._pool is None else self._pool.summary()
 
-        A queue server that knows of no GPUs gives out any item, and an item that waits here waits for no other host.
-        """
-        if self._pool is None or (self._pool.is_known and not len(self._pool)):
-            return slots
-        return 0 if self.waiting() else min(slots, len(self._pool.free()))
+    @property
+    def is_owing(self) -> bool:
+        """Whether what is free is for jobs that there are: one waits, or it is not known yet what there is."""
+        return bool(self.waiting()) or (self._pool is not None and not self._pool.is_known)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another one when :meth:`summary` or :attr:`is_owing` may have changed."""
+        return self._versions()
 
     def _versions(self) -> tuple[int, int]:
         return self._table.version, -1 if self._pool is None else self._pool.version

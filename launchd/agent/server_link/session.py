@@ -163,7 +163,8 @@ class QueueServerSession:
         What does not fit waits here, and nothing more is claimed meanwhile, so that items keep their order.
         """
         gpus, protocol = self._gpus, self._protocol
-        if gpus is None or protocol is None or protocol.claims_what_fits:
+        is_private = self.registered is not None and self.registered.capabilities.is_private
+        if gpus is None or protocol is None or protocol.claims_what_fits or is_private:
             return True
         return gpus.free > 0 if gpus.total else not self._job_waits_for_gpus
 

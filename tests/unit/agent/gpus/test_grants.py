@@ -299,14 +299,14 @@ def test_a_process_that_cannot_be_killed_keeps_the_gpus_of_its_job_over_restarts
 def test_nothing_is_given_out_before_the_gpus_are_known(probed: ControllerHarness) -> None:
     claim(probed, "a", 1)
     assert probed.gpus is not None
-    assert (waiting(probed), probed.controller.grants.claimable(4)) == (["a"], 0)
+    assert (waiting(probed), probed.controller.grants.is_owing) == (["a"], True)
     probed.gpus.on_probe_failed("The driver of the GPUs has not answered for 30 s.")
     assert probed.controller.grants.problem == "The driver of the GPUs has not answered for 30 s."
     probed.gpus.on_sample(a_sample(FOUR))
     assert probed.controller.grants.is_due
     probed.turn()
     assert held(probed) == {"a": ["GPU-0"]}
-    assert (probed.controller.grants.claimable(8), probed.controller.grants.claimable(2)) == (3, 2)
+    assert (probed.controller.grants.is_owing, probed.controller.grants.summary().free) == (False, 3)
 
 
 def test_a_returned_gpu_is_looked_at_before_it_is_given_out_again(probed: ControllerHarness) -> None:
