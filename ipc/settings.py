@@ -70,7 +70,7 @@ class VenvConfig(msgspec.Struct, frozen=True):
     no_progress_timeout_seconds: float = 600.0
     pip_args: tuple[str, ...] = ()
     python: str | None = None
-    install_user: str = "63999"
+    install_user: str = "69999"
     pass_index_settings: bool = False
 
 

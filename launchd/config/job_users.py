@@ -27,7 +27,7 @@ POWERFUL_GROUPS = frozenset(
 
 _NO_USER = "this agent runs as root, and so would the jobs of every user who may push to its queues"
 _NO_USER_HINT = (
-    "Give jobs users of their own (launchd.policy.run_as_users: 64000-64999), or say in so many words that all "
+    "Give jobs users of their own (launchd.policy.run_as_users: 70000-70999), or say in so many words that all "
     "submitters may be root here (launchd.policy.allow_root_jobs: true)."
 )
 _NOT_ROOT = "only an agent that runs as root can run jobs as other users"

@@ -285,8 +285,8 @@ def user_or_number(value: Any) -> str:
 
 
 def user_numbers(value: Any) -> UserNumbers:
-    """Return a range of numbers, given as "64000-64999", that belong to no user and no group of this host."""
-    wanted = _numbers(value, "64000-64999")
+    """Return a range of numbers, given as "70000-70999", that belong to no user and no group of this host."""
+    wanted = _numbers(value, "70000-70999")
     if len(wanted.numbers) > MAX_USER_NUMBERS:
         raise ValueError(f"must not have more than {MAX_USER_NUMBERS} numbers")
     owner = next((owner for number in wanted.numbers if (owner := _owner_of(number))), None)

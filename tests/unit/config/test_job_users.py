@@ -18,13 +18,13 @@ def config(policy: PolicyConfig, *queues: str) -> AgentConfig:
 
 
 def test_a_range_is_read(read: Read) -> None:
-    rules = read("launchd: {policy: {run_as_users: 64000-64999}}").config.launchd.policy
+    rules = read("launchd: {policy: {run_as_users: 70000-70999}}").config.launchd.policy
 
-    assert rules.run_as_users == UserNumbers(64000, 64999)
+    assert rules.run_as_users == UserNumbers(70000, 70999)
 
 
 def test_a_queue_may_have_one_user_where_others_have_a_range(read: Read) -> None:
-    text = "launchd: {policy: {run_as_users: 64000-64999, queues: {trusted: {run_as_user: nobody}}}}"
+    text = "launchd: {policy: {run_as_users: 70000-70999, queues: {trusted: {run_as_user: nobody}}}}"
     rules = read(text).config.launchd.policy.for_queue("trusted")
 
     assert (rules.run_as_user, rules.run_as_users) == ("nobody", None)
@@ -34,13 +34,13 @@ def test_a_queue_may_have_one_user_where_others_have_a_range(read: Read) -> None
     ("text", "sentence"),
     [
         ("run_as_users: 500-1500", "must be a range between 1000 and"),
-        ("run_as_users: 64999-64000", "the lower number first"),
-        ("run_as_users: 64000", "must be a range of numbers, such as 64000-64999"),
+        ("run_as_users: 70999-70000", "the lower number first"),
+        ("run_as_users: 70000", "must be a range of numbers, such as 70000-70999"),
         ("run_as_users: 10000-90000", "must not have more than 10000 numbers"),
         ("run_as_users: 65000-65600", "65534 stands for no user"),
-        ("run_as_users: 64000-64003", "has 4 numbers; 2 jobs and schedulers at a time need 6"),
-        ("run_as_users: 64000-64999, run_as_user: nobody", "run_as_user and run_as_users exclude each other"),
-        ("queues: {a: {run_as_users: 64000-64999, run_as_user: nobody}}", "exclude each other"),
+        ("run_as_users: 70000-70003", "has 4 numbers; 2 jobs and schedulers at a time need 6"),
+        ("run_as_users: 70000-70999, run_as_user: nobody", "run_as_user and run_as_users exclude each other"),
+        ("queues: {a: {run_as_users: 70000-70999, run_as_user: nobody}}", "exclude each other"),
     ],
 )
 def test_a_range_that_cannot_be_is_refused(refuse: Refuse, text: str, sentence: str) -> None:
@@ -63,7 +63,7 @@ def test_root_as_the_user_of_jobs_is_no_user() -> None:
     "policy",
     [
         PolicyConfig(allow_root_jobs=True),
-        PolicyConfig(run_as_users=UserNumbers(64000, 64999)),
+        PolicyConfig(run_as_users=UserNumbers(70000, 70999)),
         PolicyConfig(run_as_user="nobody"),
         PolicyConfig(queues={"default": PolicyRules(run_as_user="nobody")}),
     ],
@@ -81,7 +81,7 @@ def test_each_queue_needs_a_user() -> None:
 
 def test_another_user_than_root_cannot_change_users() -> None:
     with pytest.raises(ConfigError, match=r"launchd\.policy\.run_as_users: only an agent that runs as root"):
-        check_job_users(config(PolicyConfig(run_as_users=UserNumbers(64000, 64999))), 1000)
+        check_job_users(config(PolicyConfig(run_as_users=UserNumbers(70000, 70999))), 1000)
     assert check_job_users(config(PolicyConfig()), 1000) == ()
 
 

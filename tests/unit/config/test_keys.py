@@ -145,7 +145,7 @@ def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
         ("launchd: {venv: {install_user: nobody-here}}", "must be the name of a user of this host."),
         ("launchd: {venv: {install_user: root}}", "must not be root."),
         ("launchd: {venv: {install_user: nobody}, policy: {run_as_user: nobody}}", "must be no user of jobs."),
-        ("launchd: {venv: {install_user: 64003}, policy: {run_as_users: 64000-64099}}", "must be no user of jobs."),
+        ("launchd: {venv: {install_user: 70003}, policy: {run_as_users: 70000-70099}}", "must be no user of jobs."),
         ("launchd: {policy: {run_as_user: nobody-here}}", "must be the name of a user of this host."),
         ("launchd: {policy: {git_transports: [ext]}}", "has 'ext': each must be https, ssh, http or git."),
         ("launchd: {policy: {queues: [a]}}", "launchd.policy.queues: this list must be a mapping."),
