@@ -7,17 +7,15 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.support.job_contexts import context, heard, make_context
+from tests.support.job_numbers import NUMBERS, first_numbers
 from tests.support.server import Account
 from tests.support.testbed import Testbed, make_testbed
 
 __all__ = ["context", "heard", "make_context"]
 
-#: Of this machine, nobody's.
-NUMBERS = range(64000, 64500)
-
 POLICY = {
     "resources": ["local-process"],
-    "run_as_users": f"{NUMBERS[0]}-{NUMBERS[-1]}",
+    "run_as_users": first_numbers(len(NUMBERS)),
     "allow_local_git": True,
     "allow_venv": False,
 }

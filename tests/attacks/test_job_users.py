@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.attacks.conftest import NUMBERS
 from tests.support.gate import Gate
+from tests.support.job_numbers import NUMBERS, first_numbers
 from tests.support.testbed import Testbed
 from tests.support.waiting import wait_until
 
@@ -134,7 +134,7 @@ def test_nothing_of_a_jobs_user_outlives_the_job(host: Testbed) -> None:
 
 def test_a_number_comes_again_only_when_its_files_and_processes_are_gone(host: Testbed) -> None:
     # Four slots and one that ended: ten numbers, of which each job takes two.
-    policy = {"resources": ["local-process"], "run_as_users": "64000-64011", "allow_venv": False}
+    policy = {"resources": ["local-process"], "run_as_users": first_numbers(12), "allow_venv": False}
     host.configure(max_jobs=4, launchd={"policy": policy})
     host.start_agent()
     script = "setsid sleep 300 >/dev/null 2>&1 & mkdir -p deep/er; touch deep/er/file; chmod 0 deep; id -u"

@@ -16,6 +16,7 @@ from ipc.run_spec import RunSpec
 from ipc.settings import VenvConfig
 from ipc.work_order import JobUser, WorkOrder
 from tests.support.git_origin import Origin
+from tests.support.job_numbers import NUMBERS
 from tests.support.packages import (
     PackageIndex,
     package_index,
@@ -86,7 +87,7 @@ class Host:
     def _user(self, work: Path) -> JobUser | None:
         if not self._has_users:
             return None
-        user = JobUser(64000 + self._jobs, 64000 + self._jobs, "/nonexistent")
+        user = JobUser(NUMBERS[self._jobs], NUMBERS[self._jobs], "/nonexistent")
         for path in (work, *work.rglob("*")):
             os.chown(path, user.uid, user.gid, follow_symlinks=False)
         return user
@@ -199,7 +200,7 @@ def test_what_has_to_be_built_is_built_as_the_jobs_user_for_that_job(host_with_u
     built = [build(job) for job in jobs]
 
     assert environment(built[0]) != environment(built[1])
-    assert [noted["uid"] for noted in host_with_users.builders()] == [64001, 64002]
+    assert [noted["uid"] for noted in host_with_users.builders()] == [NUMBERS[1], NUMBERS[2]]
     for one, (_, context) in zip(built, jobs, strict=True):
         assert context.order.user is not None
         assert environment(one).stat().st_uid == context.order.user.uid
@@ -359,7 +360,7 @@ def test_a_source_that_a_wheel_needs_is_not_built_where_requirements_are_resolve
     built = build(job)
 
     assert not is_shared(host_with_users, built)
-    assert {noted["uid"] for noted in host_with_users.builders()} == {64001}
+    assert {noted["uid"] for noted in host_with_users.builders()} == {NUMBERS[1]}
 
 
 def files_with(text: str, directory: Path) -> list[Path]:

@@ -81,7 +81,9 @@ def test_an_agent_removes_its_orphans_at_its_start_and_nothing_of_another(testbe
 
 
 def test_a_dry_run_shows_orphans_and_removes_none(testbed: Testbed, engine: TestEngine) -> None:
+    leave_container(engine, agent_mark(str(testbed.state_dir)), "launchd-first-1", "sleep", "600")
     testbed.start_agent()
+    wait_until(lambda: engine.containers() == {}, 30, "the agent has looked, as it does at its start alone")
     running = push(testbed, "sleep", "600")
     wait_until(lambda: testbed.phase(running) == "running", 30, "the job runs")
     leave_container(engine, agent_mark(str(testbed.state_dir)), "launchd-orphan-1", "sleep", "600")

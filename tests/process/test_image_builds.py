@@ -16,6 +16,7 @@ from launchd.client.artifacts import upload_directory
 from launchd.client.queue_server import QueueServer
 from tests.support.engine import TestEngine
 from tests.support.git_origin import Origin
+from tests.support.job_numbers import first_numbers
 from tests.support.packages import package_index, write_wheel
 from tests.support.python_image import import_python_image, without_settings_of_machine
 from tests.support.server import Account
@@ -379,7 +380,7 @@ def test_a_project_of_a_jobs_own_user_is_built(
 ) -> None:
     without_settings_of_machine(monkeypatch)
     separate = settings(engine, image)
-    separate["policy"] = separate["policy"] | {"run_as_users": "64000-64099"}
+    separate["policy"] = separate["policy"] | {"run_as_users": first_numbers(100)}
     with make_testbed(open_directory, account, max_jobs=8, launchd=separate) as testbed:
         uri = upload(testbed, open_directory / "code", {"main.py": "print(open('data/x').read())", "data/x": "x"})
         testbed.start_agent()
