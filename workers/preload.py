@@ -14,6 +14,7 @@ from types import FrameType
 
 from setproctitle import setproctitle
 
+import ipc.lean_imports  # noqa: F401 - before requests
 import workers.main  # noqa: F401 - to have it in memory is the purpose
 from ipc.boot_clock import boot_id
 from ipc.bootstrap import freeze_imports, preloaded_resources

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 import msgspec
 
+import ipc.lean_imports  # noqa: F401 - before requests
 from launchd.agent.supervisor import CannotStart, run
 from launchd.cli.errors import report_errors
 from launchd.client.credentials import ApiKeyFileError, ApiKeyNotFound, ApiKeyUnusable, find_api_key, find_base_url

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 
+import ipc.lean_imports  # noqa: F401 - before requests
 from launchd.agent.supervisor import CannotStart, run
 from launchd.api.embedded.protocol import (
     FromAgent,
