@@ -6,7 +6,6 @@ decide, commits the journal once, and only then does what depends on it.
 """
 
 import faulthandler
-import gc
 import logging
 import os
 import selectors
@@ -21,10 +20,9 @@ from typing import Any
 
 from ipc.bootstrap import freeze_imports
 from ipc.failpoints import hit
-from ipc.handles import attempt_names
 from launchd.agent.agent_registration import AgentRegistration
 from launchd.agent.barrier import Barrier
-from launchd.agent.cleanup import Cleanup, OldJob
+from launchd.agent.cleanup import Cleanup
 from launchd.agent.control.client import ControlError
 from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.control.server import ControlServer
@@ -60,8 +58,10 @@ from launchd.agent.gpus.host import find_gpus
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
-from launchd.agent.job_users import JobUsers, numbers_of, taken_numbers
+from launchd.agent.job_users import JobUsers, taken_numbers
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
+from launchd.agent.journal_commits import LAZY_COMMIT_SECONDS, JournalCommits
+from launchd.agent.old_jobs import OldJobs
 from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.health import ServerHealth
 from launchd.agent.server_link.session import QueueServerSession
@@ -84,9 +84,6 @@ EXIT_BROKEN = 70
 #: How often deadlines are checked, in seconds, at least.
 TICK_SECONDS = 1.0
 
-#: A change that no hook waits for is in the journal after so many seconds.
-LAZY_COMMIT_SECONDS = 0.2
-
 #: Seconds after which a thread that encodes a request lets the main thread run.
 SWITCH_SECONDS = 0.0005
 
@@ -98,9 +95,6 @@ FLUSH_SECONDS = 3.0
 
 #: How often the directories of old jobs, and memory that the interpreter keeps, are released, in seconds.
 CLEANUP_SECONDS = 5.0
-
-#: How many old jobs are forgotten at a time.
-FORGET_AT_ONCE = 500
 
 #: Keys of ``launchd`` that a reload does not change.
 RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus")
@@ -176,6 +170,7 @@ class Supervisor:
         self._read_config = reload
         self._events = events
         self._journal = Journal(state_dir / JOURNAL_FILE)
+        self._commits = JournalCommits(self._journal)
         self._selector = selectors.DefaultSelector()
         self._selector.register(events, selectors.EVENT_READ, None)
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
@@ -194,6 +189,7 @@ class Supervisor:
             why_no_gpus=self._gpus.why_none,
         )
         self._cleanup = Cleanup(state_dir, lambda numbers: events.put(UsersFree(numbers)))
+        self._old_jobs = OldJobs(self._journal, self._table, self._controller, self._cleanup)
         self._engine_upkeep = EngineUpkeep(state_dir)
         self._session = QueueServerSession(server, events, (api_key,))
         self._registration = AgentRegistration(
@@ -206,11 +202,8 @@ class Supervisor:
         self._leave_by = 0.0
         self._started_at = time.time()
         self._ticked_at = 0.0
-        self._committed_at = time.monotonic()
         self._cleaned_at = time.monotonic()
         self._health = ServerHealth()
-        self._journal_problem: str | None = None
-        self._commit_error: str | None = None
         self._published = (-1, -1)
         self._published_gpus: tuple[int, int] | None = None
         self._barrier = Barrier(CannotStart, AgentBroken)
@@ -337,7 +330,7 @@ class Supervisor:
         if now - self._cleaned_at > CLEANUP_SECONDS:
             self._cleaned_at = now
             with self._barrier.around("cleanup"):
-                self._clean_up()
+                self._old_jobs.clear()
         with self._barrier.around("container engine"):
             self._engine_upkeep.look(self._config.launchd)
         with self._barrier.around("status line"):
@@ -348,36 +341,13 @@ class Supervisor:
             self._notifier.feed_watchdog()
 
     def _commit(self) -> None:
-        now = time.monotonic()
-        may_wait = not self._journal.commit_requested and self._mode is Mode.SERVING
-        if may_wait and now - self._committed_at < LAZY_COMMIT_SECONDS:
-            return
-        try:
-            self._journal.commit()
-        except JournalError as error:
-            self._commit_error = str(error)
-            self._note_journal_problem(self._commit_error)
-            return
-        self._commit_error = None
-        # What is left of the room is for jobs that there are.
-        self._note_journal_problem(self._journal.shortage)
-        self._committed_at = now
+        self._commits.commit(may_wait=self._mode is Mode.SERVING)
 
     def _reply(self) -> None:
         """Answer the requests of this iteration, whose effects the journal has by now, or could not be given."""
         replies, self._replies = self._replies, []
         for reply, answer in replies:
-            reply.put(completed(answer, self._commit_error))
-
-    def _note_journal_problem(self, problem: str | None) -> None:
-        if problem != self._journal_problem:
-            self._journal_problem = problem
-            if problem is not None:
-                log.error(
-                    "The agent claims no jobs until its journal can be written and has room.", extra={"why": problem}
-                )
-            else:
-                log.info("The journal can be written again, and has room.")
+            reply.put(completed(answer, self._commits.error))
 
     def _publish(self) -> None:
         """Tell the threads how many slots are free and which jobs there are, where that has changed."""
@@ -393,36 +363,11 @@ class Supervisor:
             self._session.set_free_slots(kind, self._free_slots(kind))
 
     def _free_slots(self, kind: SlotKind) -> int:
-        if self._mode is not Mode.SERVING or self._journal_problem is not None:
+        if self._mode is not Mode.SERVING or self._commits.problem is not None:
             return 0
         schedulers = kind is SlotKind.SCHEDULER
         limit = self._config.max_schedulers if schedulers else self._config.max_jobs
         return self._context.free_slots(self._table.count(schedulers), limit)
-
-    def _clean_up(self) -> None:
-        ended = self._journal.ended_before_last(self._context.jobs_to_keep(), FORGET_AT_ONCE)
-        for job in ended:
-            self._journal.forget(job.item_id)
-        dropped = self._controller.take_dropped()
-        self._cleanup.remove(
-            [
-                *(self._old_job(job.names, job.users) for job in ended),
-                *(self._old_job(attempt_names(job.name, job.attempt), numbers_of(job)) for job in dropped),
-            ]
-        )
-        self._sweep_groups()
-        # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
-        # empties them.
-        gc.collect()
-
-    def _old_job(self, names: tuple[str, ...], users: tuple[int, ...]) -> OldJob:
-        return OldJob(tuple(map(self._context.job_directory, names)), users)
-
-    def _sweep_groups(self) -> None:
-        """Remove the control groups of jobs that are over, and end what is left of earlier attempts."""
-        jobs = list(self._table.jobs())
-        earlier = {name for job in jobs for name in attempt_names(job.name, job.attempt)[:-1]}
-        self._context.groups.sweep({job.name for job in jobs}, earlier)
 
     # -- events
 
@@ -571,7 +516,7 @@ class Supervisor:
             registered=self._session.registered,
             contact=self._health.contact,
             seconds_since_contact=self._health.seconds_since_answer,
-            problem=self._journal_problem or self._health.problem or self._controller.grants.problem,
+            problem=self._commits.problem or self._health.problem or self._controller.grants.problem,
         )
 
 
