@@ -347,6 +347,7 @@ def test_directories_of_old_jobs_go_and_the_last_ones_stay(testbed: Testbed) -> 
     directories = testbed.state_dir / "jobs"
 
     wait_until(lambda: len(list(directories.iterdir())) == 1, 20.0, "the removal of old directories")
+    wait_until(lambda: len(testbed.journal_states()) == 1, what="the journal forgets them, too")
 
     (kept,) = [item for item in items if item in testbed.journal_states()]
     assert testbed.job(kept)["workload_name"] == next(directories.iterdir()).name

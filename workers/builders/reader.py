@@ -18,6 +18,7 @@ import msgspec
 from ipc.errors import BuildError
 from ipc.work_order import JobUser
 from workers.builders.requirements import FILES, Requirements, find_requirements
+from workers.confined.forks import become, limit_memory
 from workers.context import JobContext
 
 #: No project needs more to be read: seconds, and bytes beside those that it shares with the worker.
@@ -100,16 +101,9 @@ def _answer_and_exit(question: Callable[[], bytes], user: JobUser | None, writer
     # Nothing may reach the worker's code further up this stack; an answer that is missing says enough.
     with suppress(BaseException):
         resource.setrlimit(resource.RLIMIT_CPU, (_LIMIT_SECONDS, _LIMIT_SECONDS))
-        resource.setrlimit(resource.RLIMIT_DATA, (_LIMIT_BYTES, _LIMIT_BYTES))
+        limit_memory(_LIMIT_BYTES)
         if user is not None:
-            _become(user)
+            become(user)
         with os.fdopen(writer, "wb") as answer:
             answer.write(question())
     os._exit(0)
-
-
-def _become(user: JobUser) -> None:
-    os.setgroups([])
-    os.setresgid(user.gid, user.gid, user.gid)
-    # What this process remembers of the worker stays its own: after this none but root may look into it.
-    os.setresuid(user.uid, user.uid, user.uid)

@@ -21,9 +21,10 @@ from ipc.control_groups import ControlGroup
 from ipc.errors import ErrorReport, HostError, InvalidSpec, JobCancelled, JobError, PolicyRefused, SourceError
 from ipc.messages import Event, PhaseChanged, WarningRaised
 from ipc.states import JobState
-from ipc.work_order import FETCH_DIRECTORY, JobUser
+from ipc.work_order import FETCH_DIRECTORY
 from workers.confined.credentials import HOME_DIRECTORY, bring_credentials
 from workers.confined.directories import WORK_DIRECTORY, remove_directory
+from workers.confined.forks import become
 from workers.confined.hand_over import hand_over
 from workers.context import JobContext, StopSignal
 from workers.processes import die_with_parent, forbid_new_privileges
@@ -172,7 +173,9 @@ def _be_fetcher(context: JobContext, source: Source, writer: int, group: Control
             group.enter()
         _leave_worker(writer)
         if order.fetch_user is not None:
-            _become(order.fetch_user)
+            become(order.fetch_user)
+            # A file of the agent's user, such as its .netrc, is not for this one.
+            os.environ["HOME"] = order.fetch_user.home
         setproctitle(f"launchd: fetching {order.name}")
         # Its tools are in the group with it; it may make none.
         own = msgspec.structs.replace(order, directory=f"{order.directory}/{FETCH_DIRECTORY}", control_group=None)
@@ -199,15 +202,6 @@ def _log_descriptors() -> Iterator[int]:
     for handler in logging.getLogger().handlers:
         with suppress(AttributeError, OSError, ValueError):
             yield handler.stream.fileno()  # type: ignore[attr-defined]
-
-
-def _become(user: JobUser) -> None:
-    """Be ``user`` for good."""
-    os.setgroups([])
-    os.setresgid(user.gid, user.gid, user.gid)
-    os.setresuid(user.uid, user.uid, user.uid)
-    # A file of the agent's user, such as its .netrc, is not for this one.
-    os.environ["HOME"] = user.home
 
 
 def _fetch(context: JobContext, source: Source, writer: int) -> None:

@@ -5,7 +5,6 @@ other writes and can reach nothing outside of the copy by what it was given. Bot
 """
 
 import os
-import resource
 import signal
 import tarfile
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import msgspec
 from ipc import tree_tool
 from ipc.errors import HostError, SourceError
 from ipc.work_order import JobUser
+from workers.confined.forks import become, limit_memory
 from workers.context import JobContext
 from workers.processes import die_with_parent
 
@@ -135,7 +135,7 @@ class _Child:
 def _answer_and_exit(act: Callable[[], _Done], writer: int) -> NoReturn:
     # Nothing may reach the worker's code further up this stack; an answer that is missing says enough.
     with suppress(BaseException):
-        resource.setrlimit(resource.RLIMIT_DATA, (_LIMIT_BYTES, _LIMIT_BYTES))
+        limit_memory(_LIMIT_BYTES)
         answer = _tried(act)
         with os.fdopen(writer, "wb") as pipe:
             pipe.write(msgspec.json.encode(answer))
@@ -161,7 +161,7 @@ def _pack(source: Path, user: JobUser | None, reader: int, writer: int) -> _Done
     os.close(reader)
     os.chdir(source)
     if user is not None:
-        _become(user)
+        become(user)
     # A change of user undoes it.
     die_with_parent()
     with os.fdopen(writer, "wb") as archive:
@@ -176,10 +176,3 @@ def _unpack(reader: int, into: Path) -> _Done:
     with os.fdopen(reader, "rb") as archive:
         left_out = tree_tool.Unpacker().unpack(archive)
     return _Done(tuple(left_out[:_MOST_NAMES]))
-
-
-def _become(user: JobUser) -> None:
-    os.setgroups([])
-    os.setresgid(user.gid, user.gid, user.gid)
-    # What this process remembers of the worker stays its own: after this none but root may look into it.
-    os.setresuid(user.uid, user.uid, user.uid)
