@@ -10,7 +10,7 @@ from ipc.run_spec import RunSpec
 from ipc.work_order import WorkOrder
 from tests.support.gpus import a_gpu
 from workers.builders import Build
-from workers.docker.container import container_config
+from workers.docker.container import Placement, container_config
 from workers.docker.flags import translate
 from workers.docker.gpus import container_gpus
 from workers.runners import LaunchRequest
@@ -29,7 +29,8 @@ def config_of(args: dict[str, Any], gpus: tuple[Gpu, ...]) -> dict[str, Any]:
     request = translate(args)
     variables = dict(text.split("=", 1) for text in request.variables)
     launch = LaunchRequest("name", (), {"CUDA_VISIBLE_DEVICES": "7"}, Path("/x"), Build(image="image"))
-    return container_config(request, launch, order, variables, None, container_gpus(gpus, None, []))
+    placed = Placement("agent", variables, gpus=container_gpus(gpus, None, []))
+    return container_config(request, launch, order, placed)
 
 
 def variables_of(config: dict[str, Any]) -> dict[str, str]:

@@ -344,6 +344,7 @@ SERVES = {
         "createLaunchAgent",
         "failRunQueueItem",
         "popFromRunQueue",
+        "reportGpus",
         "reportRunQueueItems",
         "resumeLaunchAgent",
         "returnRunQueueItems",

@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import socket
+import socketserver
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -297,6 +298,64 @@ def test_an_agent_writes_nothing_but_text(answer: dict[str, Any], arguments: tup
         assert r"\x1b[2J" in done.output, "the command does not show what it is told, and tries nothing here"
 
 
+# -- a container engine
+
+
+class HostileEngine(socketserver.ThreadingUnixStreamServer):
+    """A container engine of which each text is hostile; with a ``status`` above 400 it refuses all but its version."""
+
+    daemon_threads = True
+    status = 200
+
+
+class _EngineHandler(QuietHandler):
+    server: HostileEngine
+    # There is no such thing at a unix socket.
+    disable_nagle_algorithm = False
+
+    def do_GET(self) -> None:  # noqa: N802 - the name in the standard library
+        container = {"Id": HOSTILE, "ImageID": HOSTILE, "State": HOSTILE}
+        labels = {"launchd.name": HOSTILE, "launchd.item": HOSTILE}
+        answers: dict[str, Any] = {
+            "version": {"ApiVersion": "1.41"},
+            "containers/json": [container | {"Labels": labels}],
+            "images/json": [],
+            "info": {"DockerRootDir": HOSTILE},
+        }
+        path = self.path.partition("?")[0]
+        found = next((answer for end, answer in answers.items() if path.endswith(f"/{end}")), {})
+        refused = self.server.status if path != "/version" else 200
+        self.answer(refused, json.dumps(found if refused == 200 else {"message": HOSTILE}).encode())
+
+    def do_DELETE(self) -> None:  # noqa: N802
+        self.answer(409, json.dumps({"message": HOSTILE}).encode())
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--unused",)], ids=" ".join)
+def test_a_container_engine_writes_nothing_but_text(arguments: tuple[str, ...], status: int) -> None:
+    config, engine = Path("launch-config.yaml"), HostileEngine("engine.sock", _EngineHandler)
+    engine.status = status
+    config.write_text(
+        f"queue: a\nlaunchd: {{state_dir: {Path.cwd()}, docker: {{host: 'unix://{Path.cwd()}/engine.sock'}}}}\n"
+    )
+    serves = threading.Thread(target=engine.serve_forever, kwargs={"poll_interval": 0.02})
+    serves.start()
+    try:
+        done = run("clean", *arguments, "-c", str(config))
+    finally:
+        engine.shutdown()
+        serves.join()
+        engine.server_close()
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert_nothing_is_obeyed(done.output)
+    assert_nothing_is_obeyed(done.stderr)
+    assert r"\x1b[2J" in done.output, "the command does not show what it is told, and tries nothing here"
+
+
+# -- logs
+
+
 def test_the_log_of_a_worker_is_made_visible_and_a_jobs_output_is_not_changed() -> None:
     Path(OUTPUT_FILE).write_bytes(HOSTILE.encode() + b"\xff")
     # A character that falls apart between two pieces, and what is no text at all.
@@ -334,7 +393,8 @@ def test_a_reason_does_not_tell_systemd_anything_else() -> None:
 
 def test_every_command_is_tried() -> None:
     # These three print nothing of others but the errors that all commands have.
-    assert {words[0] for words in (*AT_SERVER, *AT_AGENT)} == COMMANDS.keys() - {"up", "agent", "server"}
+    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean"}
+    assert tried == COMMANDS.keys() - {"up", "agent", "server"}
 
 
 _PRINTING = ("click.echo", "click.secho", "click.style", "print")

@@ -203,23 +203,23 @@ class Engine:
 
     def start(self, container: str) -> None:
         """Start a container that was created; one that runs stays as it is."""
-        self._ask("POST", f"/containers/{container}/start")
+        self._ask("POST", f"/containers/{_named(container)}/start")
 
     def kill(self, container: str, signal: str) -> None:
         """Send a signal to the main process of a container."""
-        self._ask("POST", f"/containers/{container}/kill", {"signal": signal})
+        self._ask("POST", f"/containers/{_named(container)}/kill", {"signal": signal})
 
     def unpause(self, container: str) -> None:
         """Let a paused container go on."""
-        self._ask("POST", f"/containers/{container}/unpause")
+        self._ask("POST", f"/containers/{_named(container)}/unpause")
 
     def remove(self, container: str, *, force: bool = False) -> None:
         """Remove a container with its anonymous volumes; ``force`` kills it before."""
-        self._ask("DELETE", f"/containers/{container}", {"v": 1, "force": int(force)})
+        self._ask("DELETE", f"/containers/{_named(container)}", {"v": 1, "force": int(force)})
 
     def wait(self, container: str) -> None:
         """Return when the container does not run (any more)."""
-        self._request("POST", f"/containers/{container}/wait", NOTHING, None, None)
+        self._request("POST", f"/containers/{_named(container)}/wait", NOTHING, None, None)
 
     def image(self, reference: str) -> Image | None:
         """Return the image that the engine has under ``reference``, or ``None``."""
@@ -249,7 +249,7 @@ class Engine:
     def make_directory(self, container: str, path: str, owner: tuple[int, int]) -> None:
         """Make a directory at the top of a container's file system, which is its owner's alone."""
         archive = _directory_archive(path.strip("/"), owner)
-        self._ask("PUT", f"/containers/{container}/archive", {"path": "/"}, archive)
+        self._ask("PUT", f"/containers/{_named(container)}/archive", {"path": "/"}, archive)
 
     def images(self) -> list[Image]:
         """Return the images that the engine shows: without those that are mere steps of a build."""
@@ -331,7 +331,7 @@ class Engine:
 
     @contextmanager
     def _log(self, container: str, asked: Mapping[str, int]) -> Iterator[Iterator[bytes]]:
-        target, params = f"/containers/{container}/logs", {"stdout": 1, "stderr": 1, **asked}
+        target, params = f"/containers/{_named(container)}/logs", {"stdout": 1, "stderr": 1, **asked}
         if self.socket_path is not None:
             with UnixHttp(self.socket_path, CONNECT_SECONDS).stream(f"/{self._version()}{target}", params) as pieces:
                 yield pieces
