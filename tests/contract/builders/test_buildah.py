@@ -26,7 +26,7 @@ from workers.images import ImagePlan
 from workers.images.build_log import BuildLog
 from workers.registries import RegistryError, load_registry
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 #: Says so for some seconds, as what is said too often is not told.
 BEGIN = "for i in 1 2 3; do echo begun; sleep 1; done"

@@ -17,6 +17,8 @@ from workers.registries import Registry, RegistryError, load_registry
 
 __all__ = ["Heard", "heard", "make_context"]
 
+pytestmark = pytest.mark.engine
+
 Start = Callable[..., TestRegistry]
 Open = Callable[..., Registry]
 
