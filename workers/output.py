@@ -44,6 +44,15 @@ class OutputWriter:
         except OSError:
             self._dropped += len(rest)
 
+    def close(self) -> None:
+        """Close the file; a later write opens it again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
+
     def _newest_bytes(self) -> int:
         try:
             self._open()
@@ -72,9 +81,7 @@ class OutputWriter:
         return written
 
     def _rotate(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self.close()
         for number in range(self._files - 1, 0, -1):
             with suppress(FileNotFoundError):
                 numbered(self._directory, number - 1).replace(numbered(self._directory, number))
