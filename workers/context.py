@@ -6,7 +6,6 @@ supervisor asks of a job that is under way comes in through here, as one signal.
 
 import os
 import time
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import connection
@@ -18,6 +17,7 @@ from ipc.errors import JobCancelled, JobError
 from ipc.exits import WorkerExit
 from ipc.job_files import FAILURE_FILE
 from ipc.messages import Event, Failed, PhaseChanged, WarningRaised
+from ipc.owned_pipe import owned_pipe
 from ipc.states import JobState
 from ipc.work_order import WorkOrder
 
@@ -59,9 +59,7 @@ class JobContext:
         self._message: str | None = None
         self._progress_at = 0.0
         self._signal: StopSignal | DetachSignal | None = None
-        self._signal_reader, self._signal_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        # The thread that listens for commands may have a reference to its end.
-        weakref.finalize(self, _close, self._signal_reader, self._signal_writer).atexit = False
+        self._signal_reader, self._signal_writer = owned_pipe(self)
 
     def report_phase(self, phase: JobState, message: str | None = None) -> None:
         """Tell the supervisor that the job is in ``phase``, unless that was the last thing it was told."""
@@ -127,8 +125,3 @@ class JobContext:
     def signal_fileno(self) -> int:
         """Return a descriptor that is readable from the first signal on, to be waited on beside others."""
         return self._signal_reader
-
-
-def _close(*descriptors: int) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

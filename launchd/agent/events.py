@@ -6,7 +6,6 @@ the main thread, and goes on.
 
 import contextlib
 import os
-import weakref
 from collections import deque
 from enum import StrEnum
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ipc.gpu_probe import GpuSample
+from ipc.owned_pipe import owned_pipe
 from launchd.client.queue_server import Capabilities, ClaimedItem, HeldByServer, ItemAnswer, Resumed, StopRequest
 
 
@@ -192,9 +192,7 @@ class EventQueue:
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
-        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        # A thread that still has a reference may still put an event, so there is no earlier moment to close it.
-        weakref.finalize(self, _close, self._reader, self._writer).atexit = False
+        self._reader, self._writer = owned_pipe(self)
 
     def put(self, event: Event) -> None:
         """Add ``event`` and wake the main thread."""
@@ -214,8 +212,3 @@ class EventQueue:
     def fileno(self) -> int:
         """Return the descriptor that is readable while there are events."""
         return self._reader
-
-
-def _close(*descriptors: int) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
