@@ -305,9 +305,8 @@ class Engine:
     @property
     def is_docker(self) -> bool:
         """Whether it is Docker's own, and no other engine that speaks its API."""
-        with self._answering():
-            parts = self._client().version().get("Components") or ()
-            return not any("podman" in str(part.get("Name")).lower() for part in parts)
+        parts = self._ask("GET", "/version").get("Components") or ()
+        return not any("podman" in str(part.get("Name")).lower() for part in parts)
 
     def output(self, container: str, *, follow: bool, tail: int | None = None) -> Iterator[bytes]:
         """Yield the container's output, an entry at a time, each with its time before it: ``TIME SPACE TEXT``.
