@@ -1,7 +1,6 @@
 """Which image a project's image is made from, and which Python that brings. Pure but for the agent's own version."""
 
 import platform
-import re
 from typing import Any
 
 import msgspec
@@ -9,10 +8,10 @@ import msgspec
 from ipc.errors import InvalidSpec
 from workers.context import JobContext
 from workers.sources import Project
+from workers.sources.python_version import python_version
 
 #: W&B's keys below ``resource_args.RESOURCE.builder``; the first one counts.
 _ACCELERATORS = ("accelerator", "cuda")
-_VERSION = re.compile(r"(?:\D*)(\d+)\.(\d+)")
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -37,7 +36,7 @@ def choose_base(project: Project, context: JobContext) -> Base:
     Raises:
         InvalidSpec: the resource args name no image where one belongs.
     """
-    version = python_version(project.python)
+    version = python_version(project.python) or _own_version()
     usual = context.order.docker.base_image.replace("{version}", version)
     if project.base_image:
         return Base(project.base_image, usual, "the job's base image", is_complete=True)
@@ -47,11 +46,9 @@ def choose_base(project: Project, context: JobContext) -> Base:
     return Base(usual, usual)
 
 
-def python_version(recorded: str | None) -> str:
-    """Return ``3.11`` for a version as W&B's clients write it, ``CPython 3.11.7`` for instance; else the agent's."""
-    found = _VERSION.match(recorded or "") or _VERSION.match(platform.python_version())
-    assert found is not None
-    return f"{found[1]}.{found[2]}"
+def _own_version() -> str:
+    """Return the version of the agent's Python, such as ``3.11``."""
+    return ".".join(platform.python_version_tuple()[:2])
 
 
 def _accelerator(context: JobContext) -> tuple[str, str] | None:
