@@ -8,23 +8,12 @@ import pytest
 
 from ipc.failpoints import FAILPOINTS
 from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.support.printing_job import LINES, SCRIPT
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
 
 pytestmark = pytest.mark.engine
-
-#: Writes a line for each start, and some for its output.
-SCRIPT = 'echo "$LAUNCHD_JOB_NAME" >> /shared/runs; for i in $(seq 20); do echo line $i; sleep "$1"; done'
-LINES = "".join(f"line {number}\n" for number in range(1, 21))
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """A directory of the host that jobs may write to."""
-    path = tmp_path / "shared"
-    path.mkdir()
-    return path
 
 
 @pytest.fixture

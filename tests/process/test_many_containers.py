@@ -24,14 +24,6 @@ WAITING = 'echo "$LAUNCHD_JOB_NAME" >> /shared/runs; until [ -e /shared/gate ]; 
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """A directory of the host that jobs may write to."""
-    path = tmp_path / "shared"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def testbed(tmp_path: Path, account: Account, engine: TestEngine, shared: Path) -> Iterator[Testbed]:
     settings = {
         "docker": {"host": engine.address},

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import pytest
 
 from tests.support.environment import DOCKER_HOST
+from tests.support.parts import missing_part
 from tests.support.waiting import wait_until
-
-REQUIRED = os.environ.get("LAUNCHD_REQUIRE_PARTS") == "1"
 
 #: A few megabytes: one static program by its many names.
 BASE_IMAGE = "localhost/launchd-test-base:1"
@@ -176,9 +174,7 @@ def running_engine() -> Iterator[TestEngine]:
         engine.remove_containers()
         return
     if os.geteuid() != 0 or shutil.which("dockerd") is None or not _BUSYBOX.exists():
-        if REQUIRED:
-            pytest.fail(_MISSING)
-        pytest.skip(_MISSING)
+        missing_part(_MISSING)
     directory = Path(tempfile.mkdtemp(prefix="launchd-engine-"))
     try:
         with own_engine(directory) as engine:
@@ -192,15 +188,21 @@ def own_engine(directory: Path) -> Iterator[TestEngine]:
     """A further engine, with all that is its own below ``directory``, which only root may start."""
     with _bridge() as bridge:
         address = f"unix://{directory}/docker.sock"
-        engine = TestEngine(address, _command(directory, address, bridge), directory / "log")
-        try:
-            engine.start()
-            engine.import_images()
+        with started(TestEngine(address, _command(directory, address, bridge), directory / "log"), directory) as engine:
             yield engine
-            engine.remove_containers()
-        finally:
-            engine.stop()
-            unmount_below(directory)
+
+
+@contextmanager
+def started(engine: TestEngine, directory: Path) -> Iterator[TestEngine]:
+    """Start an engine whose files are below ``directory``, with the tests' images, and stop it at the end."""
+    try:
+        engine.start()
+        engine.import_images()
+        yield engine
+        engine.remove_containers()
+    finally:
+        engine.stop()
+        unmount_below(directory)
 
 
 def _command(directory: Path, address: str, bridge: str) -> list[str]:

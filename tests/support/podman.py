@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from tests.support.engine import REQUIRED, TestEngine, unmount_below
+from tests.support.engine import TestEngine, started
+from tests.support.parts import missing_part
 
 #: What lets it run where limits cannot be raised and control groups are of version 1.
 _SETTINGS = """
@@ -25,9 +24,7 @@ _MISSING = "There is no podman here (Debian: apt-get install podman)"
 def running_podman() -> Iterator[TestEngine]:
     """Start podman's service, which only root may, with the tests' images; skips, or fails, where there is none."""
     if shutil.which("podman") is None:
-        if REQUIRED:
-            pytest.fail(_MISSING)
-        pytest.skip(_MISSING)
+        missing_part(_MISSING)
     directory = Path(tempfile.mkdtemp(prefix="launchd-podman-"))
     try:
         with _podman_in(directory) as engine:
@@ -43,12 +40,5 @@ def _podman_in(directory: Path) -> Iterator[TestEngine]:
     address = f"unix://{directory}/podman.sock"
     places = ("--root", f"{directory}/root", "--runroot", f"{directory}/run")
     command = ("env", f"CONTAINERS_CONF={settings}", "podman", *places, "system", "service", "--time=0", address)
-    engine = TestEngine(address, command, directory / "log")
-    try:
-        engine.start()
-        engine.import_images()
+    with started(TestEngine(address, command, directory / "log"), directory) as engine:
         yield engine
-        engine.remove_containers()
-    finally:
-        engine.stop()
-        unmount_below(directory)

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from launchd.server.settings import ServerSettings
 from launchd.server.store.factory import migration_transaction
 from launchd.server.store.migrate import migrate
+from tests.support.parts import missing_part
 from tests.support.waiting import wait_until
 
-REQUIRED = os.environ.get("LAUNCHD_REQUIRE_PARTS") == "1"
 #: PostgreSQL refuses to run as root; Debian's package makes this user.
 USER = "postgres"
 STOP_SECONDS = 20.0
@@ -118,10 +117,7 @@ def throwaway_cluster() -> Iterator[Cluster]:
     """A running cluster. Where PostgreSQL is not installed the test is skipped, or fails if it must not be."""
     programs = _programs()
     if programs is None:
-        complaint = "PostgreSQL is not installed here (Debian: apt-get install postgresql)"
-        if REQUIRED:
-            pytest.fail(complaint)
-        pytest.skip(complaint)
+        missing_part("PostgreSQL is not installed here (Debian: apt-get install postgresql)")
     # Not in pytest's directory, which belongs to one user, and whose path may be too long for a socket.
     directory = Path(tempfile.mkdtemp(prefix="launchd-pg-"))
     if os.geteuid() == 0:

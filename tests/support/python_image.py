@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import REQUIRED, TestEngine
+from tests.support.engine import TestEngine
+from tests.support.parts import missing_part
 
 PYTHON_IMAGE = "localhost/launchd-test-python:3.11"
 #: What makes it, and where its files are kept from one run to the next.
@@ -55,7 +56,4 @@ def _make_archive() -> None:
             [str(SCRIPT), str(ARCHIVE)], env=environment | {"HOME": home}, capture_output=True, text=True, check=False
         )
     if done.returncode != 0:
-        message = f"The image of the tests cannot be made: {done.stderr[-2000:]}"
-        if REQUIRED:
-            pytest.fail(message)
-        pytest.skip(message)
+        missing_part(f"The image of the tests cannot be made: {done.stderr[-2000:]}")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import REQUIRED, base_archive
+from tests.support.engine import base_archive
+from tests.support.parts import missing_part
 from tests.support.python_image import VARIABLES, python_archive
 from tests.support.waiting import wait_until
 
@@ -47,9 +48,7 @@ def require(*programs: str) -> None:
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         sentence = f"{', '.join(missing)} is not installed here (Debian: apt-get install {' '.join(missing)})"
-        if REQUIRED:
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+        missing_part(sentence)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
 from ipc.settings import ContainerRules, DockerConfig, JobsConfig, PolicyRules
 from ipc.states import TERMINAL_STATES
+from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import JobUser, WorkOrder, write_order
 from launchd.agent.output_reader import OutputReader
+from tests.support.engine import BASE_IMAGE
 from tests.support.processes import children_of
 from tests.support.waiting import wait_until
 from workers.builders import Build
@@ -157,6 +159,24 @@ class WorkerProcess:
             if stream is not None:
                 stream.close()
         return code
+
+
+def container_jobs(directory: Path, engine: str, **usual: Any) -> Callable[..., Job]:
+    """Return what makes jobs of a shell script at the engine with this address; ``usual`` are flags of all of them."""
+
+    def make(script: str, rules: ContainerRules | None = None, user: JobUser | None = None, **args: Any) -> Job:
+        return Job(
+            directory / "state" / "jobs" / NAME,
+            resource=LOCAL_CONTAINER,
+            command=("sh", "-c", script),
+            engine=engine,
+            containers=rules or ContainerRules(),
+            image=BASE_IMAGE,
+            user=user,
+            knobs={**usual, **args},
+        )
+
+    return make
 
 
 def wait_for_end(runner: Runner, handle: Handle, timeout: float = 20.0) -> Status:

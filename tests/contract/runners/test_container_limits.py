@@ -12,8 +12,8 @@ from ipc.handles import Handle
 from ipc.settings import MIB, ContainerLimits, ContainerRules
 from ipc.states import JobState
 from ipc.work_order import JobUser
-from tests.contract.runners.support import NAME, Job, wait_for_end
-from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.contract.runners.support import NAME, Job, container_jobs, wait_for_end
+from tests.support.engine import TestEngine
 from tests.support.waiting import wait_until
 from workers.docker import disk_watch
 from workers.output import OutputWriter
@@ -31,20 +31,7 @@ USER = JobUser(64321, 64322, "/nonexistent")
 @pytest.fixture
 def make_job(tmp_path: Path, engine: TestEngine) -> Iterator[JobMaker]:
     """Jobs with a shell script, rules and a user."""
-
-    def make(script: str, rules: ContainerRules | None = None, user: JobUser | None = None, **args: Any) -> Job:
-        return Job(
-            tmp_path / "state" / "jobs" / NAME,
-            resource="local-container",
-            command=("sh", "-c", script),
-            engine=engine.address,
-            containers=rules or ContainerRules(),
-            image=BASE_IMAGE,
-            user=user,
-            knobs=args,
-        )
-
-    yield make
+    yield container_jobs(tmp_path, engine.address)
     engine.remove_containers()
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,8 +11,8 @@ from ipc.engine_upkeep import FindContainers, Found, RemoveContainers, Removed, 
 from ipc.settings import ContainerRules
 from ipc.states import JobState
 from ipc.work_order import JobUser
-from tests.contract.runners.support import NAME, Job, wait_for_end
-from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.contract.runners.support import NAME, Job, container_jobs, wait_for_end
+from tests.support.engine import TestEngine
 from tests.support.podman import running_podman
 from tests.support.waiting import wait_until
 from workers.docker import upkeep
@@ -41,20 +40,7 @@ def podman() -> Iterator[TestEngine]:
 @pytest.fixture
 def make_job(tmp_path: Path, podman: TestEngine) -> Iterator[JobMaker]:
     """Jobs with a shell script, rules and a user."""
-
-    def make(script: str, rules: ContainerRules | None = None, user: JobUser | None = None, **args: Any) -> Job:
-        return Job(
-            tmp_path / "state" / "jobs" / NAME,
-            resource="local-container",
-            command=("sh", "-c", script),
-            engine=podman.address,
-            containers=rules or ContainerRules(),
-            image=BASE_IMAGE,
-            user=user,
-            knobs={"network": "none", **args},
-        )
-
-    yield make
+    yield container_jobs(tmp_path, podman.address, network="none")
     podman.remove_containers()
 
 
