@@ -12,6 +12,8 @@ wheels=$(realpath "$2")
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-/usr/bin/python3}
+# Settings of the calling user's Python and pip reach no package: with a path to this project, pip would find it installed.
+unset "${!PYTHON@}" "${!PIP_@}"
 #: Where the tree will lie on the host.
 prefix=/usr/lib/launch-agent
 tree=$destination$prefix
