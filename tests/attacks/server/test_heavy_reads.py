@@ -98,13 +98,13 @@ def test_a_viewer_has_only_so_many_heavy_reads(server: RunningServer, project: s
             values = {"p": project, "f": json.dumps({"$and": SLOW}), "n": 1}
             answers.append(reader.post({"query": RUNS_OF_PROJECT, "variables": values}, PATIENCE))
 
-    threads = [threading.Thread(target=read) for _ in range(60)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert refused
+    def refusals() -> list[requests.Response]:
+        return [answer for answer in answers if answer.status_code == 429]
+
+    # Each asks again when it is answered: sooner or later, whatever else the machine does, more than 50 wait.
+    with acting(read, 60):
+        wait_until(refusals, PATIENCE, "a query was refused")
+    refused = refusals()
     assert {answer.headers["Retry-After"] for answer in refused} == {"2"}
     assert "answered one after the other" in refused[0].text
     assert {answer.status_code for answer in answers} == {200, 429}
