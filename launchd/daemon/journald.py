@@ -13,7 +13,7 @@ import re
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, Any
+from typing import IO
 
 from ipc.log_lines import described, fields
 

@@ -35,7 +35,9 @@ class Stage:
         lines = logging.StreamHandler(self.instead)
         lines.setFormatter(TextFormatter())
         self.handler = JournalHandler(lines, address)
-        self.log = logging.Logger("launchd.tests")
+        self.log = logging.getLogger(f"launchd.tests.journald.{id(self)}")
+        self.log.propagate = False
+        self.log.setLevel(logging.DEBUG)
         self.log.addHandler(self.handler)
 
 
@@ -138,7 +140,7 @@ def test_a_record_is_a_line_where_the_journal_is_away_and_an_entry_once_it_is_ba
     address = journal.getsockname()
     Path(address).unlink()
     stage.log.info("Nobody listens.", extra={"job": "launchd-1"})
-    assert stage.instead.getvalue().endswith("INFO launchd.tests: Nobody listens. job=launchd-1\n")
+    assert stage.instead.getvalue().endswith(": Nobody listens. job=launchd-1\n")
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as restarted:
         restarted.bind(address)
@@ -147,9 +149,7 @@ def test_a_record_is_a_line_where_the_journal_is_away_and_an_entry_once_it_is_ba
         assert entry(restarted)["MESSAGE"] == "It listens again."
 
 
-def test_a_journal_that_takes_nothing_does_not_hold_the_agent_up(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_journal_that_takes_nothing_does_not_hold_the_agent_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journald, "SEND_SECONDS", 0.05)
     hasty = Stage(stage.handler._address)
     try:
@@ -160,7 +160,7 @@ def test_a_journal_that_takes_nothing_does_not_hold_the_agent_up(
     finally:
         hasty.handler.close()
 
-    assert "INFO launchd.tests: Something." in hasty.instead.getvalue()
+    assert ": Something. number=" in hasty.instead.getvalue()
 
 
 def test_standard_error_is_the_journal_where_systemd_says_so(tmp_path: Path) -> None:
