@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     ContainerLimits,
@@ -22,6 +23,7 @@ from ipc.settings import (
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
+    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
 )
@@ -141,6 +143,13 @@ BUILDAH: Table = {
     "timeout_seconds": validators.positive_seconds,
 }
 
+AWS: Table = {
+    "profile": validators.text,
+    "role_arn": validators.text,
+    "external_id": validators.text,
+    "create_repositories": validators.boolean,
+}
+
 CLEANUP: Table = {
     "above_percent": validators.percent,
     "below_percent": validators.percent,
@@ -171,6 +180,22 @@ CONTAINER_LIMITS: Table = {
     "disk": validators.size,
 }
 
+SAGEMAKER: Table = {
+    "roles": validators.names,
+    "instance_types": validators.names,
+    "images": validators.names,
+    "outputs": validators.names,
+    "regions": validators.names,
+    "profiles": validators.names,
+    "subnets": validators.names,
+    "security_groups": validators.names,
+    "fields": validators.names,
+    "host_variables": validators.names,
+    "instances": validators.at_least(1),
+    "runtime_seconds": validators.at_least(1),
+    "volume_gib": validators.at_least(1),
+}
+
 POLICY: Table = {
     "preset": validators.choice(*PRESETS),
     "resources": validators.names,
@@ -183,6 +208,9 @@ POLICY: Table = {
     "git_transports": validators.choices("https", "ssh", "http", "git"),
     "allow_venv": validators.boolean,
 }
+
+#: Sections of the rules that have keys of their own.
+_RULE_SECTIONS = ("containers", "sagemaker")
 
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
@@ -209,7 +237,7 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "policy", "supervision", "gpus")
+SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "aws", "policy", "supervision", "gpus")
 
 
 def fill(
@@ -286,12 +314,12 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = _rules(diagnostics, "launchd.policy.", section, PolicyRules(), sections=("queues", "containers"))
+    values = _rules(diagnostics, "launchd.policy.", section, PolicyRules(), sections=("queues", *_RULE_SECTIONS))
     queues = section.get("queues") if isinstance(section, dict) else None
     common = PolicyRules(**values)
     rules = {
         str(queue): PolicyRules(
-            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, ("containers",)))
+            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, _RULE_SECTIONS))
         )
         for queue, own in mapping(diagnostics, "launchd.policy.queues", queues).items()
     }
@@ -320,9 +348,14 @@ def _rules(
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
     preset = PRESETS.get(own.pop("preset", ""), {})
-    given = section.get("containers") if isinstance(section, dict) else None
+    given = section if isinstance(section, dict) else {}
     base = preset.get("containers", common.containers)
-    return {**preset, **own, "containers": _containers(diagnostics, f"{prefix}containers.", given, base)}
+    return {
+        **preset,
+        **own,
+        "containers": _containers(diagnostics, f"{prefix}containers.", given.get("containers"), base),
+        "sagemaker": _sagemaker(diagnostics, f"{prefix}sagemaker.", given.get("sagemaker"), common.sagemaker),
+    }
 
 
 def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: ContainerRules) -> ContainerRules:
@@ -330,6 +363,10 @@ def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: Conta
     limits = msgspec.structs.asdict(base.limits) | fill(diagnostics, f"{prefix}limits.", given, CONTAINER_LIMITS)
     own = fill(diagnostics, prefix, section, CONTAINERS, sections=("limits",))
     return ContainerRules(**{**msgspec.structs.asdict(base), **own, "limits": ContainerLimits(**limits)})
+
+
+def _sagemaker(diagnostics: Diagnostics, prefix: str, section: Any, base: SagemakerRules) -> SagemakerRules:
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, section, SAGEMAKER))
 
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
@@ -371,6 +408,14 @@ def registry_access(diagnostics: Diagnostics, section: Any) -> RegistryAccess:
 def buildah(diagnostics: Diagnostics, section: Any) -> BuildahConfig:
     """Read `launchd.buildah`."""
     return BuildahConfig(**fill(diagnostics, "launchd.buildah.", section, BUILDAH))
+
+
+def aws(diagnostics: Diagnostics, section: Any) -> AwsConfig:
+    """Read `launchd.aws`."""
+    values = fill(diagnostics, "launchd.aws.", section, AWS)
+    if "external_id" in values and "role_arn" not in values:
+        diagnostics.refuse("launchd.aws.external_id", None, "goes with role_arn, which is missing")
+    return AwsConfig(**values)
 
 
 def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:
