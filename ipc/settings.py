@@ -262,7 +262,7 @@ class SagemakerRules(msgspec.Struct, frozen=True):
     other ``regions`` and ``profiles`` than the agent's own and the agent's variables in macros (``host_variables``).
     ``fields`` are names of further fields of CreateTrainingJob, with those inside a field as ``OUTER.INNER``.
     ``instances`` (a number), ``runtime_seconds`` (of StoppingCondition) and ``volume_gib`` (of each instance) are what
-    a job may have at most; None is no limit.
+    a job may have at most.
     """
 
     roles: tuple[str, ...] = ()
@@ -275,9 +275,9 @@ class SagemakerRules(msgspec.Struct, frozen=True):
     security_groups: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     host_variables: tuple[str, ...] = ()
-    instances: int | None = 1
-    runtime_seconds: int | None = 86400
-    volume_gib: int | None = 100
+    instances: int = 1
+    runtime_seconds: int = 86400
+    volume_gib: int = 100
 
 
 class PolicyRules(msgspec.Struct, frozen=True):

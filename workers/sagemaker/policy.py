@@ -91,8 +91,8 @@ def _numbers(asked: Asked, rules: SagemakerRules) -> Iterator[str]:
     yield from _over("StoppingCondition.MaxRuntimeInSeconds", seconds, "runtime_seconds", rules.runtime_seconds)
 
 
-def _over(what: str, value: int, rule: str, most: int | None) -> Iterator[str]:
-    if most is not None and value > most:
+def _over(what: str, value: int, rule: str, most: int) -> Iterator[str]:
+    if value > most:
         yield _sentence(f"{what} {value}", rule, f"at most {most}")
 
 
