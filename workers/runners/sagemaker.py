@@ -209,7 +209,7 @@ class SagemakerRunner(Runner):
         return Aws(self._order.aws, region, self._read(None).profile)
 
     def _job_name(self, workload: str) -> str:
-        # The same whatever image the job comes to and whatever variables the agent has: any worker finds it.
+        # No image and no variable of the agent goes into it, so that any worker finds the job.
         given = self._order.spec.resource_args.get(SAGEMAKER)
         return job_name(asked.read_name(given, macros_of(self._order.spec, None)), workload)
 

@@ -52,7 +52,7 @@ def training_job(asked: Asked, launch: LaunchRequest, spec: RunSpec, caller: Cal
         InvalidSpec: the job's command or variables are more than SageMaker takes.
     """
     environment = {**launch.environment, **asked.typed.environment}
-    # Whatever the job's own variables say, by this one it is found again.
+    # By this one it is found again, so a job cannot have another value for it.
     environment[JOB_NAME_VARIABLE] = launch.name
     _check_variables(environment)
     return {
