@@ -13,6 +13,7 @@ from launchd.config.loader import (
     default_runtime_dir,
     default_state_dir,
     from_values,
+    likely_runtime_dir,
     load,
 )
 from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig
@@ -32,5 +33,6 @@ __all__ = [
     "default_runtime_dir",
     "default_state_dir",
     "from_values",
+    "likely_runtime_dir",
     "load",
 ]
