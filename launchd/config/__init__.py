@@ -14,6 +14,7 @@ from launchd.config.loader import (
     default_state_dir,
     from_values,
     load,
+    usual_files,
 )
 from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig
 
@@ -33,4 +34,5 @@ __all__ = [
     "default_state_dir",
     "from_values",
     "load",
+    "usual_files",
 ]
