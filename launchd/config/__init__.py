@@ -15,6 +15,7 @@ from launchd.config.loader import (
     from_values,
     likely_runtime_dir,
     load,
+    usual_files,
 )
 from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig
 
@@ -35,4 +36,5 @@ __all__ = [
     "from_values",
     "likely_runtime_dir",
     "load",
+    "usual_files",
 ]

@@ -50,12 +50,16 @@ class Flags(msgspec.Struct, frozen=True):
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):
-    """A configuration, the origin of each value by dotted name, the file it was read from, and warnings."""
+    """A configuration, the origin of each value by dotted name, the file it was read from, and warnings.
+
+    ``derived`` has the origins of values that follow from another setting: a preset, or the rules for all queues.
+    """
 
     config: AgentConfig
     origins: dict[str, str]
     path: Path | None
     warnings: tuple[str, ...]
+    derived: dict[str, str] = {}
 
     @property
     def given(self) -> dict[str, str]:
@@ -122,16 +126,20 @@ def _checked(diagnostics: Diagnostics, config: AgentConfig, path: Path | None, q
         diagnostics.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
     if diagnostics.problems:
         raise ConfigError(*diagnostics.problems)
-    return LoadedConfig(config, diagnostics.origins, path, tuple(diagnostics.warnings))
+    return LoadedConfig(config, diagnostics.origins, path, tuple(diagnostics.warnings), diagnostics.derived)
 
 
 def _find(path: str | None, environ: Mapping[str, str]) -> Path | None:
     named = path or environ.get("LAUNCHD_CONFIG")
     if named:
         return Path(named)
+    return next((candidate for candidate in usual_files(environ) if os.path.lexists(candidate)), None)
+
+
+def usual_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that are looked for where none is named, in this order."""
     home = Path(environ.get("HOME") or "/")
-    candidates = (home / ".config" / "wandb" / FILE_NAME, Path("/etc/launch-agent") / FILE_NAME)
-    return next((candidate for candidate in candidates if os.path.lexists(candidate)), None)
+    return home / ".config" / "wandb" / FILE_NAME, Path("/etc/launch-agent") / FILE_NAME
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
