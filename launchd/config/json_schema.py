@@ -17,6 +17,7 @@ from ipc.settings import (
     ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
+    EnvironmentConfig,
     JobLimits,
     JobsConfig,
     RegistryAccess,
@@ -25,7 +26,7 @@ from ipc.settings import (
     VenvConfig,
 )
 from launchd.config import schema
-from launchd.config.model import AgentConfig, EnvironmentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import Validator
 
 #: The file that is shipped, beside this module.

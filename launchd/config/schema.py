@@ -16,6 +16,7 @@ from ipc.settings import (
     ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
+    EnvironmentConfig,
     JobLimits,
     JobsConfig,
     PolicyRules,
@@ -28,7 +29,7 @@ from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import EnvironmentConfig, GpusConfig, PolicyConfig
+from launchd.config.model import GpusConfig, PolicyConfig
 from launchd.config.presets import PRESETS
 from launchd.config.validators import Validator
 
