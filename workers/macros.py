@@ -1,4 +1,4 @@
-"""Macros in resource args: ``${run_id}`` and the like, as W&B's agent fills them, in texts at any depth. Pure."""
+"""Macros in resource args: ``${run_id}`` and the like, as W&B's agent fills them. Pure."""
 
 import os
 import re
@@ -11,26 +11,17 @@ _MACRO = re.compile(r"\$\{(\w+)\}")
 
 
 def macros_of(
-    spec: RunSpec, image: str | None, host_variables: Iterable[str] = (), host: Mapping[str, str] = os.environ
+    spec: RunSpec, image: str, host_variables: Iterable[str], host: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """Return the macros of a run by name; without an ``image`` there is no ``image_uri``.
+    """Return the macros by name: those about the run, and in their place the host's variables.
 
-    W&B's agent gives all of its own variables beside them; here, those in ``host_variables``.
+    W&B's agent gives all variables of the host; here they are those in ``host_variables``.
     """
-    about = {
-        "project_name": spec.project,
-        "entity_name": spec.entity,
-        "run_id": spec.run_id,
-        "run_name": str(spec.name),
-        "author": str(spec.author),
-    }
-    if image is not None:
-        about["image_uri"] = image
-    return about | {name: host[name] for name in host_variables if name in host}
+    return _about(spec, image) | {name: host[name] for name in host_variables if name in host}
 
 
 def filled(value: Any, macros: Mapping[str, str]) -> Any:
-    """Return ``value`` with the macros in its texts filled; keys, and names that are not known, stay as they are."""
+    """Return ``value`` with the macros in its texts filled, at any depth; a name that is not known stays as it is."""
     match value:
         case str():
             return _MACRO.sub(lambda match: macros.get(match[1], match[0]), value)
@@ -40,3 +31,14 @@ def filled(value: Any, macros: Mapping[str, str]) -> Any:
             return {key: filled(one, macros) for key, one in value.items()}
         case _:
             return value
+
+
+def _about(spec: RunSpec, image: str) -> dict[str, str]:
+    return {
+        "project_name": spec.project,
+        "entity_name": spec.entity,
+        "run_id": spec.run_id,
+        "run_name": str(spec.name),
+        "image_uri": image,
+        "author": str(spec.author),
+    }

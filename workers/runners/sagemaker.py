@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 SAGEMAKER = "sagemaker"
 
+#: Stands for an image that is not built yet: the macro itself.
+UNKNOWN_IMAGE = "${image_uri}"
+
 #: A name that was given before.
 _IN_USE = "ResourceInUse"
 #: What SageMaker says of a training job that there is not, and of one that cannot be stopped any more.
@@ -64,7 +67,7 @@ class SagemakerRunner(Runner):
         found = self._read(image)
         named = found.typed.algorithm_specification.training_image
         # One that is still to be built is the agent's own.
-        is_known = named is not None and "${image_uri}" not in named
+        is_known = named is not None and UNKNOWN_IMAGE not in named
         self._grant(found, named if is_known else image)
 
     def fetch_image(self, image: str, context: JobContext) -> None:  # noqa: ARG002 (the interface's)
@@ -87,7 +90,7 @@ class SagemakerRunner(Runner):
 
     def _read(self, image: str | None) -> Asked:
         rules = self._order.policy.sagemaker
-        macros = macros_of(self._order.spec, image, rules.host_variables)
+        macros = macros_of(self._order.spec, image or UNKNOWN_IMAGE, rules.host_variables)
         return asked.read(self._order.spec.resource_args.get(SAGEMAKER), macros)
 
     def _grant(self, found: Asked, image: str | None) -> None:
@@ -211,7 +214,7 @@ class SagemakerRunner(Runner):
     def _job_name(self, workload: str) -> str:
         # No image and no variable of the agent goes into it, so that any worker finds the job.
         given = self._order.spec.resource_args.get(SAGEMAKER)
-        return job_name(asked.read_name(given, macros_of(self._order.spec, None)), workload)
+        return job_name(asked.read_name(given, macros_of(self._order.spec, UNKNOWN_IMAGE, ())), workload)
 
     def _handle(self, workload: str, job: str) -> Handle:
         return Handle(SAGEMAKER, workload, data={"job": job, "region": self._aws().region})
