@@ -116,6 +116,10 @@ class Runner(ABC):
             JobCancelled: the job was stopped meanwhile.
         """
 
+    def take_gpus(self, order: WorkOrder) -> None:
+        """Note the GPUs in ``order``, which the job was given since this was made; comes before :meth:`submit`."""
+        self._order = order
+
     @abstractmethod
     def submit(self, launch: LaunchRequest) -> Handle:
         """Create the workload; at most once under one name, whichever process asks.
