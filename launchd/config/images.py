@@ -9,9 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ipc.settings import BuilderConfig, RegistryConfig
+from ipc.settings import BuilderConfig, EnvironmentConfig, RegistryConfig
 from ipc.targets import LOCAL_REGISTRY, PLAIN_REGISTRY
-from launchd.config.model import EnvironmentConfig
 from launchd.config.validators import takes, text
 
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")

@@ -11,21 +11,24 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     ContainerLimits,
     ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
+    EnvironmentConfig,
     JobLimits,
     JobsConfig,
     RegistryAccess,
     RegistryConfig,
+    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
 )
 from launchd.config import schema
-from launchd.config.model import AgentConfig, EnvironmentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import Validator
 
 #: The file that is shipped, beside this module.
@@ -67,9 +70,11 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.docker.cleanup": Section(schema.CLEANUP, EngineCleanupConfig),
     "launchd.registry": Section(schema.REGISTRY_ACCESS, RegistryAccess, {"dependencies": _TOGETHER}),
     "launchd.buildah": Section(schema.BUILDAH, BuildahConfig),
+    "launchd.aws": Section(schema.AWS, AwsConfig, {"dependencies": {"external_id": ["role_arn"]}}),
     "launchd.policy": Section(schema.POLICY, PolicyConfig, {"not": {"required": ["run_as_user", "run_as_users"]}}),
     "launchd.policy.containers": Section(schema.CONTAINERS, ContainerRules),
     "launchd.policy.containers.limits": Section(schema.CONTAINER_LIMITS, ContainerLimits),
+    "launchd.policy.sagemaker": Section(schema.SAGEMAKER, SagemakerRules),
     "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
     "launchd.gpus": Section(schema.GPUS, GpusConfig),
 }
