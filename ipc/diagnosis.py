@@ -40,14 +40,14 @@ class Useable(msgspec.Struct, frozen=True, tag="useable"):
     sentence: str
 
 
-class Trouble(msgspec.Struct, frozen=True, tag="trouble"):
+class Hindrance(msgspec.Struct, frozen=True, tag="trouble"):
     """No, or not known: why, as a sentence, and what helps."""
 
     why: str
     hint: str = ""
 
 
-Answer = Modes | Useable | Trouble
+Answer = Modes | Useable | Hindrance
 
 _question_decoder = msgspec.json.Decoder(Question)
 _answer_decoder: "msgspec.json.Decoder[Answer]" = msgspec.json.Decoder(Answer)

@@ -8,7 +8,7 @@ import sys
 import msgspec
 from setproctitle import setproctitle
 
-from ipc.diagnosis import Answer, Modes, PersistenceModes, RegistryUse, Trouble, Useable, decode_question
+from ipc.diagnosis import Answer, Hindrance, Modes, PersistenceModes, RegistryUse, Useable, decode_question
 from ipc.errors import JobError
 from ipc.work_order import WorkOrder
 from workers import processes
@@ -31,11 +31,11 @@ def _modes() -> Answer:
     try:
         from workers.gpus.nvml import NvmlUnavailable, persistence_modes  # noqa: PLC0415 (its package may be missing)
     except ModuleNotFoundError:
-        return Trouble("NVIDIA's GPUs cannot be asked.", "Install launchd-agent with its extra gpu.")
+        return Hindrance("NVIDIA's GPUs cannot be asked.", "Install launchd-agent with its extra gpu.")
     try:
         modes = persistence_modes()
     except NvmlUnavailable as error:
-        return Trouble(str(error), "`nvidia-smi` says more.")
+        return Hindrance(str(error), "`nvidia-smi` says more.")
     return Modes(
         tuple(name for name, is_on in modes.items() if is_on), tuple(name for name, is_on in modes.items() if not is_on)
     )
@@ -48,7 +48,7 @@ def _registry(order: WorkOrder) -> Answer:
         registry.digest(f"{repository}:{_NO_TAG}")
         shown = registry.credentials(f"{repository}:{_NO_TAG}")
     except JobError as error:
-        return Trouble(error.message, error.hint or "")
+        return Hindrance(error.message, error.hint or "")
     whom = "without credentials" if shown is None else f"as {shown.username or 'the holder of a token'}"
     return Useable(f"{repository} answers {whom}.")
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ipc.diagnosis import DIAGNOSIS_MODULE, Answer, PersistenceModes, Question, RegistryUse, Trouble, decode_answer
+from ipc.diagnosis import DIAGNOSIS_MODULE, Answer, Hindrance, PersistenceModes, Question, RegistryUse, decode_answer
 
 ENGINE_SECONDS = 5.0
 COMMAND_SECONDS = 5.0
@@ -99,7 +99,7 @@ def command_output(command: Sequence[str], environ: Mapping[str, str]) -> str | 
 
 
 def ask_workers(about: PersistenceModes | RegistryUse, environ: Mapping[str, str]) -> Answer:
-    """Return the answer of a process that may load SDKs; :class:`Trouble` also where there is none."""
+    """Return the answer of a process that may load SDKs; :class:`Hindrance` also where there is none."""
     command = [sys.executable, "-P", "-m", DIAGNOSIS_MODULE]
     try:
         done = subprocess.run(
@@ -113,8 +113,8 @@ def ask_workers(about: PersistenceModes | RegistryUse, environ: Mapping[str, str
         return decode_answer(done.stdout)
     except msgspec.DecodeError:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return Trouble(f"What was to ask ended early: {last}.")
+        return Hindrance(f"What was to ask ended early: {last}.")
     except subprocess.TimeoutExpired:
-        return Trouble(f"There was no answer within {WORKER_SECONDS:g} s.")
+        return Hindrance(f"There was no answer within {WORKER_SECONDS:g} s.")
     except OSError as error:
-        return Trouble(f"What was to ask cannot be started: {error.strerror}.")
+        return Hindrance(f"What was to ask cannot be started: {error.strerror}.")

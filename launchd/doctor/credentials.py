@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from ipc.diagnosis import RegistryUse, Trouble, Useable
+from ipc.diagnosis import Hindrance, RegistryUse, Useable
 from ipc.run_spec import RunSpec
 from ipc.settings import RegistryConfig
 from ipc.targets import CLOUDS, LOCAL_CONTAINER
@@ -29,7 +29,7 @@ def check_registry(host: Host) -> Iterator[Finding]:
     match ask_workers(RegistryUse(_order(config, target)), host.environ):
         case Useable(sentence):
             yield ok(f"The registry of {sentence}")
-        case Trouble(why, hint):
+        case Hindrance(why, hint):
             yield fail(why, "Jobs whose image has to be built fail.", hint or "Look at docs/registries.md.")
         case _:
             yield not_applicable("The registry was not asked.")

@@ -64,7 +64,7 @@ def _limits(info: dict[str, Any]) -> Iterator[Finding]:
     if _driver(info) == "none" or unheld:
         yield warn(
             f"The engine holds no limits of {', '.join(unheld) or 'any kind'} (control group driver {_driver(info)}).",
-            "A container may take the whole host, whatever its job and the policy say.",
+            "A container may take the whole host, in spite of its job and the policy.",
             "Boot with control groups of version 2 (systemd.unified_cgroup_hierarchy=1), or run the engine as root.",
         )
 

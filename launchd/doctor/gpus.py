@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ipc.diagnosis import Modes, PersistenceModes, Trouble
+from ipc.diagnosis import Hindrance, Modes, PersistenceModes
 from launchd.agent.gpus.host import NVIDIA_SIGNS
 from launchd.doctor.asking import ask_workers
 from launchd.doctor.findings import Finding, fail, not_applicable, ok, warn
@@ -28,7 +28,7 @@ def check_persistence(host: Host) -> Iterator[Finding]:
                 "The driver leaves such a GPU after each job: the next one starts seconds later, settings are lost.",
                 "`systemctl enable --now nvidia-persistenced`, or `nvidia-smi -pm 1` at each boot.",
             )
-        case Trouble(why, hint):
+        case Hindrance(why, hint):
             yield fail(why, "The agent cannot give out these GPUs.", hint)
         case _:
             yield not_applicable("There is no GPU of NVIDIA here.")
