@@ -24,6 +24,8 @@ from ipc.settings import (
     RegistryConfig,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
@@ -77,6 +79,7 @@ REGISTRY: Table = {
 ENVIRONMENT: Table = {
     "type": validators.choice(*(cloud.environment for cloud in CLOUDS)),
     "region": validators.text,
+    "project": validators.text,
 }
 
 LAUNCHD: Table = {
@@ -141,6 +144,23 @@ BUILDAH: Table = {
     "timeout_seconds": validators.positive_seconds,
 }
 
+VERTEX: Table = {
+    "endpoint": validators.url,
+    "logging_endpoint": validators.url,
+    "poll_seconds": validators.positive_seconds,
+    "log_poll_seconds": validators.positive_seconds,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+VERTEX_RULES: Table = {
+    "images": validators.names,
+    "buckets": validators.names,
+    "service_accounts": validators.names,
+    "networks": validators.names,
+    "fields": validators.names,
+    "host_variables": validators.names,
+}
+
 CLEANUP: Table = {
     "above_percent": validators.percent,
     "below_percent": validators.percent,
@@ -184,6 +204,9 @@ POLICY: Table = {
     "allow_venv": validators.boolean,
 }
 
+#: Rules of the policy that are tables of their own, each for a kind of target.
+_RULES_WITHIN = ("containers", "vertex")
+
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
 _ALL_QUEUES = "launchd.policy."
@@ -193,6 +216,7 @@ _RULES = (
     *(key for key in POLICY if key != "preset"),
     *(f"containers.{key}" for key in CONTAINERS),
     *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
+    *(f"vertex.{key}" for key in VERTEX_RULES),
 )
 
 SUPERVISION: Table = {
@@ -218,7 +242,7 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "policy", "supervision", "gpus")
+SECTIONS = ("jobs", "venv", "docker", "vertex", "registry", "buildah", "policy", "supervision", "gpus")
 
 
 def fill(
@@ -295,12 +319,12 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = _rules(diagnostics, _ALL_QUEUES, section, PolicyRules(), sections=("queues", "containers"))
+    values = _rules(diagnostics, _ALL_QUEUES, section, PolicyRules(), sections=("queues", *_RULES_WITHIN))
     queues = section.get("queues") if isinstance(section, dict) else None
     common = PolicyRules(**values)
     rules = {
         str(queue): PolicyRules(
-            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, ("containers",)))
+            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, _RULES_WITHIN))
         )
         for queue, own in mapping(diagnostics, "launchd.policy.queues", queues).items()
     }
@@ -325,16 +349,26 @@ def _rules(
 ) -> dict[str, Any]:
     """Return the rules of `section` by field name: its preset's, and in their place its own.
 
-    Those for containers are complete; what neither names is as `common`.
+    Those for a kind of target are complete; what neither names is as `common`.
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
     chosen = own.pop("preset", "")
     preset = PRESETS.get(chosen, {})
     given = section.get("containers") if isinstance(section, dict) else None
     base = preset.get("containers", common.containers)
-    rules = {**preset, **own, "containers": _containers(diagnostics, f"{prefix}containers.", given, base)}
+    rules = {
+        **preset,
+        **own,
+        "containers": _containers(diagnostics, f"{prefix}containers.", given, base),
+        "vertex": _vertex_rules(diagnostics, f"{prefix}vertex.", section, preset.get("vertex", common.vertex)),
+    }
     _derive(diagnostics, prefix, chosen, _USER_KEYS if _USER_KEYS & own.keys() else frozenset())
     return rules
+
+
+def _vertex_rules(diagnostics: Diagnostics, prefix: str, section: Any, base: VertexRules) -> VertexRules:
+    given = section.get("vertex") if isinstance(section, dict) else None
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, given, VERTEX_RULES))
 
 
 def _derive(diagnostics: Diagnostics, prefix: str, preset: str, replaced: frozenset[str]) -> None:
@@ -371,6 +405,11 @@ def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
     values = fill(diagnostics, "launchd.docker.", section, DOCKER, sections=("cleanup",))
     given = section.get("cleanup") if isinstance(section, dict) else None
     return DockerConfig(**values, cleanup=_cleanup(diagnostics, given))
+
+
+def vertex(diagnostics: Diagnostics, section: Any) -> VertexConfig:
+    """Read `launchd.vertex`."""
+    return VertexConfig(**fill(diagnostics, "launchd.vertex.", section, VERTEX))
 
 
 def _cleanup(diagnostics: Diagnostics, section: Any) -> EngineCleanupConfig:

@@ -21,6 +21,8 @@ from ipc.settings import (
     RegistryConfig,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
@@ -37,11 +39,13 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.venv.": VenvConfig,
     "launchd.docker.": DockerConfig,
     "launchd.docker.cleanup.": EngineCleanupConfig,
+    "launchd.vertex.": VertexConfig,
     "launchd.registry.": RegistryAccess,
     "launchd.buildah.": BuildahConfig,
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.policy.containers.limits.": ContainerLimits,
+    "launchd.policy.vertex.": VertexRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
 }
