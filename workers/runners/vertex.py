@@ -7,6 +7,7 @@ cannot be repeated: it is noted on disk first, and its effect looked for until i
 import logging
 import re
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
 from workers.docker.images import parse_image
-from workers.environments import CloudRefused
+from workers.environments import CloudRefused, CloudUnavailable
 from workers.environments.gcp import GcpEnvironment
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
@@ -60,11 +61,14 @@ class VertexRunner(Runner):
         self._output_problem: str | None = None
 
     def validate(self) -> None:
-        """Raise for what Vertex AI, or the policy, does not give the job; without a question to Vertex AI."""
+        """Raise for what Vertex AI, or the policy, does not give the job, and for credentials that are refused."""
         image = self._order.spec.docker_image
         launch = LaunchRequest(self._order.name, ("true",), {}, self._directory, Build(image=image or _IMAGE_TO_COME))
         args = read_args(self._order, image or _IMAGE_TO_COME)
         self._require_granted(args, launch, own_image=_IMAGE_TO_COME)
+        # What gives no answer now may give one when the job is created.
+        with suppress(CloudUnavailable):
+            self._environment.verify()
 
     def _require_granted(self, args: VertexArgs, launch: LaunchRequest, own_image: str | None) -> None:
         """Raise :class:`InvalidSpec` or :class:`PolicyRefused`; ``own_image`` is one that this agent built."""
