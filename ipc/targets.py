@@ -99,7 +99,6 @@ TARGETS: dict[str, Target] = {
             extra="docker",
         ),
         Target("kubernetes", builders=_IMAGE_BUILDERS, extra="kubernetes"),
-        Target("sagemaker", builders=_IMAGE_BUILDERS, extra="aws"),
         Target(
             VERTEX,
             "workers.runners.vertex:VertexRunner",
@@ -107,6 +106,7 @@ TARGETS: dict[str, Target] = {
             extra="gcp",
             queue_type="gcp-vertex",
         ),
+        Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
     )

@@ -13,6 +13,7 @@ from launchd.config.loader import (
     default_runtime_dir,
     default_state_dir,
     from_values,
+    likely_runtime_dir,
     load,
     usual_files,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "default_runtime_dir",
     "default_state_dir",
     "from_values",
+    "likely_runtime_dir",
     "load",
     "usual_files",
 ]

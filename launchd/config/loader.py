@@ -91,6 +91,20 @@ def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_n
     return _checked(diagnostics, config, found, queues_needed)
 
 
+def likely_runtime_dir(path: str | None, environ: Mapping[str, str]) -> str:
+    """Return the directory of the control socket of a configuration that cannot be used.
+
+    It is what the file says of its directories, where these can be read at least, else the usual one.
+    """
+    found = _find(path, environ)
+    try:
+        section = read_yaml(found).values.get("launchd") if found else None
+    except ConfigError:
+        section = None
+    values = schema.fill(Diagnostics({}), "launchd.", section, schema.LAUNCHD, sections=schema.SECTIONS)
+    return _directories(values, environ)[1]
+
+
 def from_values(values: Mapping[str, Any], environ: Mapping[str, str]) -> LoadedConfig:
     """Return the configuration in `values`, keys of `launch-config.yaml`; variables of the environment do not count.
 
@@ -179,8 +193,7 @@ def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[st
 def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[str, str]) -> LaunchdConfig:
     values = schema.fill(diagnostics, "launchd.", section, schema.LAUNCHD, sections=schema.SECTIONS)
     sections = section if isinstance(section, dict) else {}
-    state_dir = values.pop("state_dir", None) or default_state_dir(environ)
-    runtime_dir = values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)
+    state_dir, runtime_dir = _directories(values, environ)
     if len(os.fsencode(f"{runtime_dir}/control.sock")) > MAX_SOCKET_PATH:
         diagnostics.refuse("launchd.runtime_dir", runtime_dir, "is too long a path to hold the control socket")
     if not _has_room_for_jobs(state_dir):
@@ -197,10 +210,17 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         vertex=schema.vertex(diagnostics, sections.get("vertex")),
         registry=schema.registry_access(diagnostics, sections.get("registry")),
         buildah=schema.buildah(diagnostics, sections.get("buildah")),
+        aws=schema.aws(diagnostics, sections.get("aws")),
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
         gpus=schema.gpus(diagnostics, sections.get("gpus")),
     )
+
+
+def _directories(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[str, str]:
+    """Take the directories of state and control socket out of the settings below `launchd`."""
+    state_dir = values.pop("state_dir", None) or default_state_dir(environ)
+    return state_dir, values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)
 
 
 def _has_room_for_jobs(state_dir: str) -> bool:

@@ -17,7 +17,15 @@ from ipc.directories import PASSABLE
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
-from ipc.settings import ContainerRules, DockerConfig, EnvironmentConfig, JobsConfig, PolicyRules, VertexConfig
+from ipc.settings import (
+    ContainerRules,
+    DockerConfig,
+    EnvironmentConfig,
+    JobsConfig,
+    PolicyRules,
+    SagemakerRules,
+    VertexConfig,
+)
 from ipc.states import TERMINAL_STATES
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import JobUser, WorkOrder, write_order
@@ -48,6 +56,7 @@ class Job:
     image: str | None = None
     vertex: VertexConfig = field(default_factory=VertexConfig)
     environment: EnvironmentConfig | None = None
+    sagemaker: SagemakerRules = field(default_factory=SagemakerRules)
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -77,7 +86,7 @@ class Job:
             docker=DockerConfig(host=self.engine),
             vertex=self.vertex,
             environment=self.environment,
-            policy=PolicyRules(containers=self.containers),
+            policy=PolicyRules(containers=self.containers, sagemaker=self.sagemaker),
         )
 
     @property
