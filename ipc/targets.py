@@ -99,6 +99,7 @@ TARGETS: dict[str, Target] = {
             extra="docker",
         ),
         Target("kubernetes", builders=_IMAGE_BUILDERS, extra="kubernetes"),
+        Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target(
             VERTEX,
             "workers.runners.vertex:VertexRunner",
@@ -106,7 +107,6 @@ TARGETS: dict[str, Target] = {
             extra="gcp",
             queue_type="gcp-vertex",
         ),
-        Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
     )

@@ -26,7 +26,6 @@ Ask = Callable[[JobServiceClient], T]
 
 #: Between two requests to create a job, where the project may ask no more for a time, in seconds.
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-_BAD_REQUEST = 400
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -85,11 +84,8 @@ class VertexApi:
 
     def cancel(self, job: str) -> None:
         """Ask for the end of a job; one that has ended, or is not there, has it. Raises :class:`RunnerUnavailable`."""
-        try:
-            self._about(lambda client: client.cancel_custom_job(request={"name": job}, **self._limits))
-        except Refused as error:
-            if error.code != _BAD_REQUEST:
-                raise
+        over = (exceptions.NotFound, exceptions.BadRequest)
+        self._about(lambda client: client.cancel_custom_job(request={"name": job}, **self._limits), over)
 
     @property
     def _limits(self) -> dict[str, Any]:
@@ -103,17 +99,18 @@ class VertexApi:
             self._client = JobServiceClient(credentials=credentials, transport="rest", client_options=options)
         return self._client
 
-    def _about(self, ask: Ask[T]) -> T | None:
-        """Return the answer to a question about a job, None where there is no such thing.
+    def _about(self, ask: Ask[T], none: tuple[type[Exception], ...] = (exceptions.NotFound,)) -> T | None:
+        """Return the answer to a question about a job; None for one of the errors ``none``.
 
         What refuses this host says nothing of the job, which may well run.
         """
         try:
             return self._ask(ask)
-        except exceptions.NotFound:
+        except none:
             return None
         except exceptions.ClientError as error:
-            raise Refused(int(error.code or 0), error.message) from error
+            said = f"Vertex AI refused to answer ({int(error.code or 0)}): {error.message}"
+            raise RunnerUnavailable(said) from error
         except CloudRefused as error:
             raise RunnerUnavailable(error.message, hint=error.hint) from error
 
@@ -128,14 +125,6 @@ class VertexApi:
         finally:
             # Questions come seldom, and a worker may leave at any time.
             client.transport.close()
-
-
-class Refused(RunnerUnavailable):
-    """Vertex AI refuses to answer this host; ``code`` is the status of HTTP."""
-
-    def __init__(self, code: int, said: str) -> None:
-        super().__init__(f"Vertex AI refused to answer ({code}): {said}")
-        self.code = code
 
 
 def parse_request(request: Mapping[str, Any]) -> CustomJob:

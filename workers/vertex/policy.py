@@ -1,6 +1,6 @@
 """What of a job's request the administrator of this host has granted: ``launchd.policy.vertex``. Pure.
 
-Strict: the fields that every job may set are listed here, and all others need a grant, by whatever name they come.
+Strict: the fields that every job may set are listed here, and all others need a grant.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
