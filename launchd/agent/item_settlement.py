@@ -111,7 +111,13 @@ class ItemSettlement:
     # -- leases
 
     def on_leased_again(self, active: ActiveJob, item: ClaimedItem, agent_id: str) -> None:
-        """Acknowledge an item that was leased again, because an acknowledgement was lost: it needs no second run."""
+        """Acknowledge an item that was leased again, because an acknowledgement was lost: it needs no second run.
+
+        A job that is being given up, for the lease before had ended, comes to its end first.
+        """
+        if active.lease_lost:
+            active.leased_again = item, agent_id
+            return
         self._records.save(_leased_again(active.job, item, agent_id))
         self.acknowledge(active.job)
 

@@ -277,7 +277,7 @@ class JobController:
     def _on_phase(self, active: ActiveJob, state: JobState, message: str | None) -> None:
         before = active.job
         if state is JobState.CLAIMED and active.lease_lost:
-            self._drop_lost(before)
+            self._drop_lost(active)
             return
         if state in TERMINAL_STATES:
             log.error(
@@ -301,11 +301,15 @@ class JobController:
         self._records.save(job)
         self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
 
-    def _drop_lost(self, job: JobRecord) -> None:
+    def _drop_lost(self, active: ActiveJob) -> None:
         log.warning(
-            "Nothing of a job exists, and its item is not this agent's; the job is dropped.", extra=log_fields(job)
+            "Nothing of a job exists, and its item is not this agent's; the job is dropped.",
+            extra=log_fields(active.job),
         )
-        self._ends.drop(job)
+        self._ends.drop(active.job)
+        if active.leased_again is not None:
+            item, agent_id = active.leased_again
+            self.on_claimed([item], agent_id)
 
     def _on_gpus(self, active: ActiveJob) -> None:
         try:
@@ -346,7 +350,7 @@ class JobController:
         hit("supervisor.outcome")
         job, now = active.job, self._clock.now()
         if active.lease_lost and job.handle is None:
-            self._drop_lost(job)
+            self._drop_lost(active)
             return
         if job.failure is not None:
             self._ends.finish(fail(job, job.failure, now))

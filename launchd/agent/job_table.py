@@ -10,6 +10,7 @@ from ipc.errors import ErrorReport, InvalidSpec
 from ipc.gpus import GpuRequest, gpu_request
 from ipc.messages import Failed, Finished
 from launchd.agent.job_record import JobRecord
+from launchd.client.queue_server import ClaimedItem
 
 
 @dataclass
@@ -19,7 +20,8 @@ class ActiveJob:
     ``assign_at`` says when it is to get a worker, and is ``None`` while it has one, which it got at ``assigned_at``;
     ``phase_at`` is when it came into its state, or when this process took it over. ``confirmed``: the queue server
     said to this process that the item is this agent's; ``lease_lost``: that it is another's, or has ended, so that
-    nothing may be created for it. ``awaiting_submit``: its worker waits for the permission to create the workload.
+    nothing may be created for it; ``leased_again`` is the item, and the agent's id, where it became this agent's again
+    while that is settled. ``awaiting_submit``: its worker waits for the permission to create the workload.
     ``adopting``: no worker has been heard since the restart of the agent. ``reported_outcome`` is what its worker said,
     until the worker has left with exit code 0; ``timeout_error`` says why its worker was ended. ``gpus_asked`` is what
     it asks for, ``waits_for_gpus`` that it is ready but for that; ``gpus_judged`` is the inventory by which it may get
@@ -32,6 +34,7 @@ class ActiveJob:
     phase_at: float = 0.0
     confirmed: bool = False
     lease_lost: bool = False
+    leased_again: tuple[ClaimedItem, str] | None = None
     awaiting_submit: bool = False
     adopting: bool = False
     reported_outcome: Finished | Failed | None = None

@@ -9,7 +9,7 @@ import pytest
 
 from ipc.handles import ExitResult, workload_name
 from ipc.job_files import STARTED_FILE
-from ipc.messages import Adopt, Finished, PhaseChanged, Stop, SubmitApproved, Submitted, Submitting
+from ipc.messages import Adopt, Event, Finished, PhaseChanged, Start, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import JobState
 from ipc.work_order import ORDER_FILE, JobUser, write_order
 from launchd.client.queue_server import ItemAnswer, ItemResult, Resumed
@@ -105,6 +105,42 @@ def test_a_job_whose_name_is_recorded_is_stopped_before_it_is_given_up(
     harness.exit()
     assert (harness.knows(), len(harness.table)) == (exists, 0)
     assert [report.message for report in harness.outbox.outcomes("a")] == ["The lease has ended."] * exists
+
+
+@pytest.mark.parametrize(
+    "nothing_exists",
+    [[PhaseChanged(JobState.CLAIMED, "nothing was submitted before")], [Finished(JobState.STOPPED, ExitResult())]],
+)
+def test_an_item_that_is_leased_again_while_its_job_is_given_up_starts_anew(
+    harness: ControllerHarness, nothing_exists: list[Event]
+) -> None:
+    harness.bring_to("announced")
+    harness.exit(SIGKILLED)
+    harness.acknowledged(answer=ItemAnswer.LEASE_ENDED, message="The lease has ended.")
+    harness.claim(lease=7)
+    assert harness.outbox.acknowledged == ["a"]
+
+    for event in nothing_exists:
+        harness.report(event)
+    harness.exit()
+
+    job = harness.job()
+    assert (job.state, job.lease, job.stop_reason, job.failure) == (JobState.CLAIMED, 7, None, None)
+    assert (harness.outbox.acknowledged, harness.outbox.outcomes("a")) == (["a", "a"], [])
+    harness.turn()
+    assert harness.worker().commands() == [Start]
+
+
+def test_a_job_that_exists_fails_also_where_its_item_was_leased_again(harness: ControllerHarness) -> None:
+    harness.bring_to("announced")
+    harness.exit(SIGKILLED)
+    harness.acknowledged(answer=ItemAnswer.LEASE_ENDED, message="The lease has ended.")
+    harness.claim(lease=7)
+    harness.report(Submitted(HANDLE))
+    harness.report(Finished(JobState.STOPPED, ExitResult()))
+    harness.exit()
+    assert [report.message for report in harness.outbox.outcomes("a")] == ["The lease has ended."]
+    assert len(harness.table) == 0
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
