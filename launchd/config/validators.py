@@ -18,6 +18,7 @@ import msgspec
 from ipc.gpus import Gpu
 from ipc.settings import NUMBERS_PER_BUILD, UserNumbers
 from ipc.sizes import parse_size
+from launchd.metrics.address import parse_address
 
 MAX_COUNT = 1_000_000
 MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
@@ -85,6 +86,11 @@ def job_limit(value: Any) -> int:
     if not -1 <= number <= MAX_COUNT:
         raise ValueError(f"must be between 0 and {MAX_COUNT}, or -1 for no limit")
     return number
+
+
+def listen_address(value: Any) -> str:
+    """Return an address to listen at: an address in numbers with a port, or the path of a unix socket."""
+    return str(parse_address(text(value)))
 
 
 def _parse_seconds(value: Any) -> float:

@@ -12,8 +12,8 @@ UNIX_PREFIX = "unix:"
 #: The longest path of a unix socket, in bytes.
 MAX_SOCKET_PATH = 107
 
-#: Prometheus is no user of the service's: with the group's rights, an administrator lets it in by the directory.
-SOCKET_MODE = 0o660
+#: As on loopback, all users of the host may read: the directory says who comes to it.
+SOCKET_MODE = 0o666
 
 _BACKLOG = 16
 
@@ -75,15 +75,14 @@ def _open_unix_socket(path: Path) -> socket.socket:
     if path.is_socket() and not _is_served(path):
         path.unlink()
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o777 & ~SOCKET_MODE)
     try:
         listening.bind(str(path))
+        # Not by the umask, which is that of all threads.
+        path.chmod(SOCKET_MODE)
         listening.listen(_BACKLOG)
     except OSError:
         listening.close()
         raise
-    finally:
-        os.umask(before)
     return listening
 
 
