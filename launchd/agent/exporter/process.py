@@ -1,6 +1,6 @@
 """The process that serves an agent's metrics: asks the supervisor on standard input, and answers Prometheus.
 
-It gets a socket that listens already. Where the agent is root, this is so no more before the first request. It leaves when
+It gets a socket that listens already. Where the agent is root, it gives that up before the first request. It leaves when
 the supervisor does.
 """
 
