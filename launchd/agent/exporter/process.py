@@ -1,7 +1,7 @@
 """The process that serves an agent's metrics: asks the supervisor on standard input, and answers Prometheus.
 
-It gets a socket that listens already. Where the agent is root, it gives that up before the first request. It leaves when
-the supervisor does.
+It gets a socket that listens already. Where the agent is root, it gives that up before the first request, and it leaves
+when the supervisor does.
 """
 
 import json
@@ -20,7 +20,7 @@ from launchd.metrics.endpoint import Endpoint, NoFigures
 from launchd.metrics.exposition import rendered
 from launchd.metrics.model import Family
 
-#: Nobody's numbers, as the kernel has them.
+#: The numbers of the user and group `nobody`, as the kernel has them.
 NO_USER = 65534
 
 #: The longest answer of the supervisor.
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def give_up_root() -> None:
-    """Become nobody, where the process is root."""
+    """Become the user `nobody`, where the process is root."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(NO_USER, NO_USER, NO_USER)

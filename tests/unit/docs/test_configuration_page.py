@@ -21,7 +21,7 @@ from ipc.settings import (
     SupervisionConfig,
     VenvConfig,
 )
-from launchd.config.model import AgentConfig, EnvironmentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, EnvironmentConfig, GpusConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -43,6 +43,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.policy.containers.limits.": ContainerLimits,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
+    "launchd.metrics.": MetricsConfig,
 }
 #: Keys that stand for others, and are not kept.
 READ_AWAY = ["launchd.policy.preset"]
