@@ -81,12 +81,12 @@ class ExporterLink(threading.Thread):
         """Run the process to its end; returns why it ended, ``None`` where it had served."""
         try:
             with open_socket(self._address) as listening:
-                ours, theirs = socket.socketpair()
-                with ours:
-                    with theirs:
-                        process = _start(listening, theirs)
+                channel, other_end = socket.socketpair()
+                with channel:
+                    with other_end:
+                        process = _start(listening, other_end)
                     listening.close()
-                    return self._serve(ours, process)
+                    return self._serve(channel, process)
         except OSError as error:
             return f"{self._address}: {error.strerror}."
 

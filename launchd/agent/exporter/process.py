@@ -20,7 +20,7 @@ from launchd.metrics.endpoint import Endpoint, NoFigures
 from launchd.metrics.exposition import rendered
 from launchd.metrics.model import Family
 
-#: The numbers of the user and group `nobody`, as the kernel has them.
+#: The user and group without rights, as the kernel has them.
 NO_USER = 65534
 
 #: The longest answer of the supervisor.
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def give_up_root() -> None:
-    """Become the user `nobody`, where the process is root."""
+    """Become the user without rights, where the process is root."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(NO_USER, NO_USER, NO_USER)
