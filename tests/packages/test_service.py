@@ -2,22 +2,16 @@
 
 import json
 import time
-from typing import Any
 
 import pytest
 
-from launchd.cli.agent import Misconfigured
+from launchd.cli.errors import Misconfigured
 from tests.packages.conftest import NEXT_VERSION, VERSION, Built, first_commands
+from tests.packages.jobs import AGENT, CONFIG, SERVER, begin, end, output, run_job, status
 from tests.packages.machine import Machine
 from tests.support.waiting import assert_stays, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.timeout(900)]
-
-AGENT, SERVER = "launch-agent.service", "launch-agent-server.service"
-CONFIG = "/etc/launch-agent/launch-config.yaml"
-
-#: A job that says who it is, writes a line now and then until /tmp/end is there, and ends with code 7.
-LONG_JOB = "echo $$; i=0; while [ ! -e /tmp/end ]; do echo line $i; i=$((i+1)); sleep 0.1; done; echo last $i; exit 7"
 
 #: A newcomer's patience, in seconds.
 FIRST_JOB_SECONDS = 60.0
@@ -192,36 +186,3 @@ def stopped_for_good(machine: Machine) -> bool:
 def last_error(machine: Machine) -> str:
     lines = machine.says(f"journalctl --unit {AGENT} --output cat").splitlines()
     return [line for line in lines if line.startswith("Error: ")][-1]
-
-
-def status(machine: Machine) -> dict[str, Any]:
-    agent: dict[str, Any] = json.loads(machine.says("launchd status --json"))["agent"]
-    return agent
-
-
-def begin(machine: Machine) -> tuple[str, tuple[str, str]]:
-    """Start a job; returns its item, and its process with the time of its start."""
-    item = machine.run('launchd launch --async -- sh -c "$(cat)"', stdin=LONG_JOB).stdout.split()[-1]
-    wait_until(lambda: output(machine, item)[1:], 30.0, "the job ran")
-    pid = output(machine, item)[0]
-    return item, (pid, machine.says(f"cut -d' ' -f22 /proc/{pid}/stat"))
-
-
-def run_job(machine: Machine, command: str) -> list[str]:
-    """Run a job to its end; returns what it printed."""
-    return output(machine, machine.says(f"launchd launch -- {command}").split()[1])
-
-
-def output(machine: Machine, item: str) -> list[str]:
-    return machine.run(f"launchd logs {item}", check=False).stdout.splitlines()
-
-
-def end(machine: Machine, item: str, process: tuple[str, str]) -> None:
-    """Let the job end; it has to be the same process, with a complete output, and its exit code reported."""
-    pid, begun = process
-    assert machine.says(f"cut -d' ' -f22 /proc/{pid}/stat") == begun
-    machine.run("touch /tmp/end")
-    wait_until(lambda: output(machine, item)[-1].startswith("last "), 30.0, "the job had ended")
-    first, *lines, last = output(machine, item)
-    assert (first, lines) == (pid, [f"line {number}" for number in range(int(last.split()[1]))])
-    wait_until(lambda: "exit code 7" in machine.says("launchd queue show default"), 30.0, "the outcome was reported")
