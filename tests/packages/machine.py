@@ -23,7 +23,8 @@ CONSOLE_TAIL = 4000
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
 _OPTIONS = ("--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--console=read-only")
-_FOR_CONTAINERS = ("--system-call-filter=@keyring bpf",)
+#: The engine lays its own containers over images, which it cannot where its files are laid over others already.
+_FOR_CONTAINERS = ("--system-call-filter=@keyring bpf", "--tmpfs=/var/lib/docker")
 #: What says why a machine is not up yet.
 _DIAGNOSIS = (
     "timeout 20 sh -c 'systemctl is-system-running; systemctl list-jobs; systemctl --failed; cat /proc/loadavg'"
@@ -150,13 +151,23 @@ def copy_tree(source: Path, tree: Path) -> None:
 
 @contextmanager
 def machine_of(source: Path, tree: Path, *, runs_containers: bool = False) -> Iterator[Machine]:
-    """Give a running machine over a copy of ``source``, which is removed at the end."""
-    copy_tree(source, tree)
+    """Give a running machine over ``source``, whose changes lie apart at ``tree`` and are removed at the end."""
+    with _laid_over(source, tree), running(Machine(tree, runs_containers=runs_containers)) as machine:
+        yield machine
+
+
+@contextmanager
+def _laid_over(source: Path, tree: Path) -> Iterator[None]:
+    changes = tree.with_suffix(".changes")
+    for directory in (tree, changes, changes / "upper", changes / "work"):
+        directory.mkdir()
+    parts = f"lowerdir={source},upperdir={changes / 'upper'},workdir={changes / 'work'}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", parts, tree], check=True)
     try:
-        with running(Machine(tree, runs_containers=runs_containers)) as machine:
-            yield machine
+        yield
     finally:
-        shutil.rmtree(tree)
+        subprocess.run(["umount", tree], check=True)
+        shutil.rmtree(changes)
 
 
 @contextmanager
