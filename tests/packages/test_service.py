@@ -58,6 +58,27 @@ def test_an_agent_without_a_queue_says_what_to_do_and_stays_down(serving: Machin
     assert "no queue is named. Name one in the file" in serving.says(f"journalctl --unit {AGENT} --output cat -n 20")
 
 
+def test_an_agent_whose_queue_does_not_exist_waits_for_it(serving: Machine) -> None:
+    serving.run(f"sed -i 's/^queues: .*/queues: [late]/' {CONFIG} && systemctl restart {AGENT}")
+
+    wait_until(lambda: "There is no queue late" in serving.property(AGENT, "StatusText"), 20.0, "the line of status")
+    assert_stays(lambda: serving.property(AGENT, "ActiveState") == "active", STAYS_SECONDS, "the agent")
+    serving.run(f"launchd queue create late && systemctl reload {AGENT}")
+    assert serving.says("launchd launch --queue late -- true").endswith("finished")
+    assert serving.property(AGENT, "NRestarts") == "0"
+
+
+@pytest.mark.parametrize("spoil", [f"echo '[' > {CONFIG}", f"rm {CONFIG}"])
+def test_an_agent_answers_whatever_has_become_of_its_configuration(serving: Machine, spoil: str) -> None:
+    serving.run(spoil)
+
+    asked = serving.run(f"launchd status --config {CONFIG}")
+
+    assert asked.stdout.startswith("agent    polling")
+    assert "Warning: the configuration cannot be used, and the agent that runs" in asked.stderr
+    assert CONFIG in asked.stderr
+
+
 def test_the_example_configuration_is_valid_and_gives_each_job_a_user_of_its_own(serving: Machine) -> None:
     numbers = [int(run_job(serving, "id -u")[0]) for _ in range(2)]
 
@@ -171,6 +192,21 @@ def test_the_journal_finds_what_is_logged_of_a_job(serving: Machine) -> None:
     job = entries[0]["JOB"]
     assert {(one["JOB"], one["QUEUE"], one["PRIORITY"]) for one in entries} == {(job, "default", "6")}
     assert len(serving.says(f"journalctl --unit {AGENT} JOB={job} --output cat").splitlines()) == len(entries)
+
+
+def test_a_stopped_agent_is_replaced_by_the_watchdog_and_its_job_adopted(serving: Machine) -> None:
+    patience = "[Service]\nWatchdogSec=3\nTimeoutAbortSec=3\n"
+    unit = f"/etc/systemd/system/{AGENT}.d"
+    serving.run(f"mkdir {unit} && cat > {unit}/patience.conf && systemctl daemon-reload", stdin=patience)
+    serving.run(f"systemctl restart {AGENT}")
+    item, process = begin(serving)
+    pid = serving.property(AGENT, "MainPID")
+
+    serving.run(f"kill -STOP {pid}")
+
+    wait_until(lambda: serving.property(AGENT, "MainPID") not in (pid, "0"), 40.0, "another agent")
+    assert "Watchdog timeout" in serving.says(f"journalctl --unit {AGENT} --output cat -n 50")
+    end(serving, item, process)
 
 
 def stopped_for_good(machine: Machine) -> bool:
