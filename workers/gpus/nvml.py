@@ -71,6 +71,7 @@ class NvmlReader:
 
     def _describe(self, handle: Any, index: int) -> Gpu:
         bus = _pci_address(_maybe(pynvml.nvmlDeviceGetPciInfo, handle))
+        minor = _maybe(pynvml.nvmlDeviceGetMinorNumber, handle)
         device = self._sysfs / "bus/pci/devices" / (bus or "none")
         return Gpu(
             uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
@@ -81,6 +82,7 @@ class NvmlReader:
             numa=numa_node(device),
             processors=local_processors(device),
             bus=bus,
+            files=() if minor is None else (f"/dev/nvidia{minor}",),
         )
 
     # -- one GPU
@@ -217,3 +219,22 @@ def _pci_address(info: Any) -> str | None:
         return None
     domain, _, rest = _text(info.busId).lower().partition(":")
     return f"{domain[-4:]}:{rest}"
+
+
+def persistence_modes() -> dict[str, bool]:
+    """Return which GPUs have persistence mode, by index and name; raises :class:`NvmlUnavailable`.
+
+    GPUs for which there is no such mode are left out.
+    """
+    try:
+        pynvml.nvmlInit()
+        found = [_persistence_of(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError as error:
+        raise NvmlUnavailable(f"NVIDIA's management library (NVML) does not answer: {error}.") from error
+    return {name: bool(mode) for name, mode in found if mode is not None}
+
+
+def _persistence_of(index: int) -> tuple[str, int | None]:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    name = _text(_maybe(pynvml.nvmlDeviceGetName, handle) or "GPU")
+    return f"{index} ({name})", _maybe(pynvml.nvmlDeviceGetPersistenceMode, handle)
