@@ -13,11 +13,13 @@ from tests.packages.machine import Machine, machine_of
 pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.timeout(900)]
 
 #: What the attempts find on the machine; the modules' directory has to be there when the unit starts.
-PREPARED = (
-    "cp /usr/bin/id /srv/who; chmod 4755 /srv/who; touch /srv/data; chown 1234 /srv/data; echo x > /home/data;"
-    " echo x > /tmp/beside; mkdir -p /run/udev /usr/lib/modules; mkdir -m 1777 /srv/disk;"
-    " mknod -m 666 /dev/fake-gpu c 1 3"
-)
+PREPARED = """
+cp /usr/bin/id /srv/who; chmod 4755 /srv/who
+touch /srv/data; chown 1234 /srv/data; mkdir -m 1777 /srv/disk
+echo x > /home/data; echo x > /tmp/beside
+mkdir -p /run/udev /usr/lib/modules; touch /usr/lib/modules/module
+mknod -m 666 /dev/fake-gpu c 1 3
+"""
 ROOTED = "    queues: {rooted: {run_as_user: root, allow_root_jobs: true}}"
 
 
