@@ -57,10 +57,16 @@ class Builder(msgspec.Struct, frozen=True):
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """One kind of registry: the word of ``registry.type``, and the path of its class."""
+    """One kind of registry: the word of ``registry.type``, and the path of its class.
+
+    ``extra`` is the extra of this package that brings its SDK; ``finds_address`` says that it can tell its address from
+    the parts that the configuration has, by asking its cloud.
+    """
 
     name: str
     path: str
+    extra: str | None = None
+    finds_address: bool = False
 
 
 class Cloud(msgspec.Struct, frozen=True):
@@ -121,7 +127,7 @@ GCP = "gcp"
 AZURE = "azure"
 
 CLOUDS = (
-    Cloud(AWS, "ecr", extra="aws"),
+    Cloud(AWS, "ecr", extra="aws", path="workers.environments.aws:AwsEnvironment"),
     Cloud(GCP, "gcr", extra="gcp"),
     Cloud(AZURE, "acr", extra="azure"),
 )
@@ -133,6 +139,7 @@ REGISTRIES: dict[str, Registry] = {
     registry.name: registry
     for registry in (
         *(Registry(cloud.registry, _PLAIN) for cloud in CLOUDS),
+        Registry("ecr", "workers.registries.ecr:EcrRegistry", extra="aws", finds_address=True),
         Registry(LOCAL_REGISTRY, "workers.registries.local:LocalRegistry"),
         Registry(PLAIN_REGISTRY, _PLAIN),
     )
