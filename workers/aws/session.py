@@ -26,9 +26,9 @@ _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
 _TRIES = 4
 
-# They would log requests in full, with the keys of jobs in them.
+# At their lowest level they log requests in full, with the keys of jobs in them; above it, each session's beginnings.
 for _name in ("boto3", "botocore", "urllib3", "s3transfer"):
-    logging.getLogger(_name).setLevel(logging.INFO)
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Caller(msgspec.Struct, frozen=True):
