@@ -4,9 +4,6 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from boto3.s3.transfer import TransferConfig
 
 from ipc.errors import InvalidSpec
 from ipc.settings import EnvironmentConfig
@@ -15,9 +12,6 @@ from workers.aws.errors import translated
 from workers.aws.session import Aws
 
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>.*))?", re.DOTALL)
-
-#: What a worker uploads it reads itself: it may be about to fork.
-_TRANSFER = TransferConfig(use_threads=False)
 
 
 class AwsEnvironment:
@@ -44,8 +38,7 @@ class AwsEnvironment:
     def _upload_file(self, path: Path, bucket: str, key: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file, translated(f"the upload to s3://{bucket}/{key}"):
-            client: Any = self._aws.client("s3")
-            client.upload_fileobj(file, bucket, key, Config=_TRANSFER)
+            self._aws.client("s3").put_object(Bucket=bucket, Key=key, Body=file)
 
     def close(self) -> None:
         """Close what is open."""
