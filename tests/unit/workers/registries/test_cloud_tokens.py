@@ -1,4 +1,4 @@
-"""Artifact Registry and ACR: tokens of this host's own credentials, and what the administrator wrote down before them."""
+"""Artifact Registry and ACR: tokens of this host's own credentials, after what the administrator wrote down."""
 
 import base64
 import json
@@ -58,7 +58,8 @@ def test_artifact_registry_gets_an_access_token(cloud: GoogleCloud, opened: Open
     assert cloud.tokens == 1, "a token that is good is shown again"
 
 
-def test_an_image_that_is_not_there_is_none(cloud: GoogleCloud, opened: Open) -> None:
+@pytest.mark.usefixtures("cloud")
+def test_an_image_that_is_not_there_is_none(opened: Open) -> None:
     missing = Answer(404, {})
     with serving(RegistryStub(missing, username="oauth2accesstoken", password="token-1", bearer=True)) as stub:
         assert opened("gcr", f"{stub.name}/p/r/image").digest(f"{stub.name}/p/r/image:1") is None
