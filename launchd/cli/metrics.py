@@ -29,4 +29,4 @@ def metrics(config_path: str | None, state_dir: Path | None) -> None:
         ) from error
     answer = ask_agent(runtime_dir(config_path, state_dir), command="metrics")
     text, _ = rendered(msgspec.convert(answer["metrics"], list[Family]))
-    echo(*text.decode().splitlines())
+    echo(*text.decode().removesuffix("\n").split("\n"))
