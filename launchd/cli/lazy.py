@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from launchd.cli.terminal import visible_errors
 
@@ -36,6 +37,15 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = pkgutil.resolve_name(self._paths[cmd_name][0])
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin so, without loading the commands."""
+        names = [
+            CompletionItem(name, help=summary)
+            for name, (_, summary) in self._paths.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without loading them."""
