@@ -15,8 +15,8 @@ from launchd import __version__
 #: Of a page that stands for itself alone; the packages put the date of the build in place of the empty one.
 _TITLE = '.TH {name} 1 "" "launchd {version}" "User commands"'
 
-#: Of the lines of a page as it is written, in characters.
-_WIDTH = 78
+#: Lines of a page as it is written; a word is never divided.
+_FILL = textwrap.TextWrapper(width=78, break_long_words=False, break_on_hyphens=False)
 
 _EXIT_CODES = """.SH EXIT STATUS
 .TP
@@ -159,11 +159,7 @@ def _paragraph(text: str) -> str:
 def _line(text: str) -> str:
     """Return a text to be filled: each sentence begins a line, as man(7) asks for, and no line is long."""
     sentences = re.split(r"(?<=[a-z)`][.?!]) (?=[A-Z`])", escaped(" ".join(text.split())))
-    lines = (
-        line
-        for each in sentences
-        for line in textwrap.wrap(each, _WIDTH, break_long_words=False, break_on_hyphens=False)
-    )
+    lines = [line for sentence in sentences for line in _FILL.wrap(sentence)]
     return "\n".join(map(_literal_start, lines))
 
 
