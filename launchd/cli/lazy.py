@@ -2,12 +2,14 @@
 
 import pkgutil
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from launchd.cli.terminal import visible_errors
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -38,8 +40,10 @@ class LazyGroup(click.Group):
         command: click.Command = pkgutil.resolve_name(self._paths[cmd_name][0])
         return command
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Return the commands and options that begin so, without loading the commands."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - no other command needs it
+
         names = [
             CompletionItem(name, help=summary)
             for name, (_, summary) in self._paths.items()
