@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -17,9 +17,12 @@ import launchd
 from ipc.failpoints import FAILPOINTS
 from ipc.states import mermaid_diagram
 from ipc.targets import TARGETS
+from launchd.agent.measures import METRICS as AGENT_METRICS
 from launchd.cli import COMMANDS, manual
 from launchd.cli import main as command_line
 from launchd.config.json_schema import FILE_NAME, document
+from launchd.metrics.model import Metric
+from launchd.server.measures import METRICS as SERVER_METRICS
 
 DOCS = Path(__file__).parent
 MANUAL = DOCS.parent / "packaging" / "man"
@@ -116,12 +119,27 @@ def properties(thing: object) -> str:
     return "\n".join(["Properties:", *(line.partition("\n")[0] for line in lines)]) if lines else ""
 
 
+def metrics_of(metrics: Sequence[Metric]) -> Callable[[], str]:
+    """Return what makes a table of ``metrics``."""
+
+    def table() -> str:
+        rows = (
+            f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |"
+            for one in metrics
+        )
+        return "\n".join(["| Metric | Type | Labels | Meaning |", "|---|---|---|---|", *rows, ""])
+
+    return table
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "states": states,
     "failpoints": failpoints,
     "targets": targets,
     "commands": commands,
     "python": python,
+    "agent-metrics": metrics_of(AGENT_METRICS),
+    "server-metrics": metrics_of(SERVER_METRICS),
 }
 
 

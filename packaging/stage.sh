@@ -18,7 +18,7 @@ unset "${!PYTHON@}" "${!PIP_@}"
 prefix=/usr/lib/launch-agent
 tree=$destination$prefix
 # What a host needs: the queue server, environments of jobs, containers, GPUs.
-locks=(server postgres venv docker gpu)
+locks=(server postgres venv docker gpu metrics)
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -84,6 +84,10 @@ install -D -m 644 -t "$destination/usr/lib/systemd/system" launch-agent.service 
     launch-agent-server.service
 install -D -m 644 packaging/config/launch-agent.tmpfiles "$destination/usr/lib/tmpfiles.d/launch-agent.conf"
 install -D -m 644 packaging/config/launch-agent-server.sysusers "$destination/usr/lib/sysusers.d/launch-agent-server.conf"
+
+# What Prometheus and Grafana make of the metrics.
+install -D -m 644 packaging/prometheus/launchd.rules.yml "$destination/usr/share/launch-agent/prometheus/launchd.rules.yml"
+install -D -m 644 packaging/grafana/launchd.json "$destination/usr/share/launch-agent/grafana/launchd.json"
 
 # Configuration: files that administrators edit, readable by root alone.
 install -d -m 750 "$destination/etc/launch-agent" "$destination/etc/launch-agent-server"
