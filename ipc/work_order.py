@@ -15,6 +15,7 @@ from ipc.directories import PASSABLE, sync_names
 from ipc.gpus import Gpu
 from ipc.run_spec import RunSpec
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     DockerConfig,
@@ -25,6 +26,7 @@ from ipc.settings import (
     RegistryConfig,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
 )
 
 ORDER_FILE = "job.json"
@@ -90,10 +92,12 @@ class WorkOrder(msgspec.Struct, frozen=True):
     registry: RegistryConfig | None = None
     registry_access: RegistryAccess = RegistryAccess()
     environment: EnvironmentConfig | None = None
+    aws: AwsConfig = AwsConfig()
     buildah: BuildahConfig = BuildahConfig()
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    vertex: VertexConfig = VertexConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()
     user: JobUser | None = None

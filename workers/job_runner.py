@@ -176,7 +176,8 @@ class JobRunner:
         order = self._context.order
         entry_point = build.entry_point or order.spec.overrides.entry_point or project.entry_point
         entry_point = (*build.prefix, *entry_point) if entry_point else ()
-        environment = job_environment(order, self._context.api_key, project.image)
+        most = self._runner.capabilities.variable_characters
+        environment = job_environment(order, self._context.api_key, project.image, most)
         launch = LaunchRequest(
             order.name, entry_point, environment, project.directory, build, order.spec.overrides.args
         )

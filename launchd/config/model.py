@@ -13,6 +13,7 @@ import msgspec
 
 from ipc.gpus import Gpu
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     DockerConfig,
@@ -23,6 +24,7 @@ from ipc.settings import (
     RegistryConfig,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
 )
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
@@ -71,8 +73,10 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    vertex: VertexConfig = VertexConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()
+    aws: AwsConfig = AwsConfig()
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
     gpus: GpusConfig = GpusConfig()

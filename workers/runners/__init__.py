@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
 from workers.extras import not_installed
+from workers.job_environment import CHUNK_CHARACTERS
 from workers.output import OutputWriter
 
 Args = TypeVar("Args", bound=msgspec.Struct)
@@ -31,12 +32,13 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     ``poll_seconds`` is how often :meth:`Runner.inspect` is worth asking where there is no descriptor to wait on;
     ``keeps_output`` whether the target keeps the output itself, so that :meth:`Runner.follow_output` has to bring it;
-    ``runs_images`` whether it runs container images.
+    ``runs_images`` whether it runs container images. A variable of a job holds ``variable_characters`` at most.
     """
 
     poll_seconds: float = 5.0
     keeps_output: bool = False
     runs_images: bool = False
+    variable_characters: int = CHUNK_CHARACTERS
 
 
 class LaunchRequest(msgspec.Struct, frozen=True):
@@ -71,7 +73,8 @@ class Status(msgspec.Struct, frozen=True):
 class Runner(ABC):
     """One kind of target. Made for one job; called from that job's thread alone, but for :meth:`follow_output`."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    #: What holds for all of a kind; a runner whose settings say otherwise sets its own.
+    capabilities: Capabilities = Capabilities()
 
     def __init__(self, order: WorkOrder) -> None:
         self._order = order

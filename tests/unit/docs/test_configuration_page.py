@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     ContainerLimits,
@@ -19,8 +20,11 @@ from ipc.settings import (
     JobsConfig,
     RegistryAccess,
     RegistryConfig,
+    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
@@ -37,11 +41,15 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.venv.": VenvConfig,
     "launchd.docker.": DockerConfig,
     "launchd.docker.cleanup.": EngineCleanupConfig,
+    "launchd.vertex.": VertexConfig,
     "launchd.registry.": RegistryAccess,
     "launchd.buildah.": BuildahConfig,
+    "launchd.aws.": AwsConfig,
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.policy.containers.limits.": ContainerLimits,
+    "launchd.policy.vertex.": VertexRules,
+    "launchd.policy.sagemaker.": SagemakerRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
 }
