@@ -23,7 +23,7 @@ class GpuClaims:
         self._locks = locks
         self._clock = clock
         self._own: set[str] = set()
-        #: Who else has a GPU, and since when nobody has, by UUID.
+        #: The process that else has a GPU, and since when none has, by UUID.
         self._others: dict[str, int] = {}
         self._free_since: dict[str, float] = {}
 
