@@ -57,7 +57,7 @@ LOG_PAUSE_SECONDS = 0.5
 class LocalContainerRunner(Runner):
     """The resource ``local-container``. Its arguments are flags of `docker run`; see ``workers.docker.flags``."""
 
-    capabilities = Capabilities(poll_seconds=5.0, keeps_output=True, runs_images=True)
+    capabilities = Capabilities(poll_seconds=5.0, keeps_output=True, may_lose_output=True, runs_images=True)
 
     def __init__(self, order: WorkOrder, clock: BootClock | None = None) -> None:
         super().__init__(order)
