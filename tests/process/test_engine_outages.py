@@ -93,8 +93,9 @@ def test_an_engine_may_be_away_for_a_minute(
     testbed.wait_over(items, 60)
     first = _output(testbed, items[0])
     assert LINES.startswith(first)
-    warnings = [one.message for one in testbed.item(items[0]).warnings]
-    assert warnings == ["The job ended while its target did not answer, which may have lost the end of its output."]
+    warning = "The job ended while its target did not answer, which may have lost the end of its output."
+    assert warning in [one.message for one in testbed.item(items[0]).warnings]
+    assert warning not in [one.message for one in testbed.item(items[1]).warnings]
     assert_all_ran_once(testbed, engine, shared, items, [first, LINES])
 
 
