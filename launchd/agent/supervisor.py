@@ -40,6 +40,7 @@ from launchd.agent.events import (
     ItemEvent,
     ItemsUnknown,
     LinkEvent,
+    Polled,
     QueueError,
     Registered,
     RegistrationLost,
@@ -54,6 +55,7 @@ from launchd.agent.events import (
     WorkerSpawned,
     WorkerSpawnFailed,
 )
+from launchd.agent.exporter.link import exporter_link
 from launchd.agent.gpus.host import find_gpus
 from launchd.agent.host_locks import HostLocks, locks_directory
 from launchd.agent.job_controller import JobController
@@ -98,7 +100,7 @@ FLUSH_SECONDS = 3.0
 CLEANUP_SECONDS = 5.0
 
 #: Keys of ``launchd`` that a reload does not change.
-RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus")
+RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus", "metrics")
 
 log = logging.getLogger(__name__)
 
@@ -200,6 +202,7 @@ class Supervisor:
         )
         self._control = ControlServer(Path(config.launchd.runtime_dir), events)
         self._handler = ControlHandler(self._controller, self._table, self._pool, self._outbox, self._journal, self)
+        self._exporter = exporter_link(config.launchd.metrics, events)
         self._notifier = SystemdNotifier(os.environ)
         self._mode = Mode.SERVING
         self._leave_by = 0.0
@@ -234,6 +237,8 @@ class Supervisor:
         self._control.open()
         if self._gpus.probe is not None:
             self._gpus.probe.start()
+        if self._exporter is not None:
+            self._exporter.start()
         # The incarnation is on disk before the queue server knows it.
         self._journal.request_commit()
         self._commit()
@@ -278,6 +283,8 @@ class Supervisor:
         self._control.close()
         if self._gpus.probe is not None:
             self._gpus.probe.end()
+        if self._exporter is not None:
+            self._exporter.end()
         self._commit()
         self._session.close()
         self._journal.close()
@@ -428,6 +435,8 @@ class Supervisor:
             case Claimed(items, agent_id):
                 self._session.count_claim(event)
                 self._controller.on_claimed(items, agent_id)
+            case Polled():
+                self._controller.measures.polled(event)
             case Acknowledged():
                 self._controller.on_acknowledged(event)
             case StopRequested(stops, stop_polling):
