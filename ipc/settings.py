@@ -33,19 +33,27 @@ class JobLimits(msgspec.Struct, frozen=True):
         return tuple(name for name in self.__struct_fields__ if getattr(self, name) is not None)
 
 
+class QueueJobs(msgspec.Struct, frozen=True):
+    """``launchd.jobs.queues.NAME``: limits of the jobs of one queue; ``None`` is as for all queues."""
+
+    max_runtime_seconds: float | None = None
+
+
 class JobsConfig(msgspec.Struct, frozen=True):
     """``launchd.jobs``: limits of every job, in seconds and bytes.
 
-    ``stop_grace_seconds`` lie between SIGTERM and SIGKILL. ``start_timeout_seconds`` of 0 means no limit. Of a job's
-    output, ``output_files`` files of at most ``output_max_bytes`` bytes are kept. ``init_grace_seconds`` is for W&B's
-    servers, where a job's run may begin a moment after its process has ended. A job is given to ``max_attempts``
-    workers at most before anything of it exists; ``keep_finished`` jobs that are over stay in the journal.
-    ``control_group`` is the delegated control group below which each job gets one of its own, None for that of
-    ``launch-agent-jobs.service``; ``limits`` is what each of them may use.
+    ``stop_grace_seconds`` lie between SIGTERM and SIGKILL. ``start_timeout_seconds`` and ``max_runtime_seconds``, which
+    count until a job's start and from there on, have no limit at 0. Of a job's output, ``output_files`` files of at
+    most ``output_max_bytes`` bytes are kept. ``init_grace_seconds`` is for W&B's servers, where a job's run may begin a
+    moment after its process has ended. A job is given to ``max_attempts`` workers at most before anything of it exists;
+    ``keep_finished`` jobs that are over stay in the journal. ``control_group`` is the delegated control group below
+    which each job gets one of its own, None for that of ``launch-agent-jobs.service``; ``limits`` is what each of them
+    may use. ``queues`` has limits by queue.
     """
 
     stop_grace_seconds: float = 10.0
     start_timeout_seconds: float = 1800.0
+    max_runtime_seconds: float = 0.0
     init_grace_seconds: float = 63.0
     max_attempts: int = 3
     output_max_bytes: int = 64 * MIB
@@ -53,6 +61,12 @@ class JobsConfig(msgspec.Struct, frozen=True):
     keep_finished: int = 200
     control_group: str | None = None
     limits: JobLimits = JobLimits()
+    queues: Mapping[str, QueueJobs] = {}
+
+    def runtime_limit(self, queue: str) -> float:
+        """Return how long, in seconds, jobs of ``queue`` may run; 0 for no limit."""
+        own = self.queues[queue].max_runtime_seconds if queue in self.queues else None
+        return self.max_runtime_seconds if own is None else own
 
 
 class VenvConfig(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from setproctitle import setproctitle
 
+from ipc.boot_clock import BootMoment
 from ipc.errors import HostError, InvalidSpec, JobCancelled, JobError, RunnerUnavailable
 from ipc.failpoints import hit
 from ipc.handles import ExitResult, Handle
@@ -240,10 +241,20 @@ class JobRunner:
 
     def _poll_once(self, handle: Handle, status: Status) -> None:
         if not self._stopping:
-            self._report_status(status.state, status.message)
+            started = self._started(handle) if status.state is JobState.RUNNING else None
+            self._report_status(status.state, status.message, started)
         self._check_start(handle, status)
         stop_seen = self._act_on_stop(handle)
         self._wait(self._wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
+
+    def _started(self, handle: Handle) -> BootMoment | None:
+        """Return when the workload was started, for the first report that it runs."""
+        if self._titled is JobState.RUNNING:
+            return None
+        try:
+            return _ask(lambda: self._runner.started(handle))
+        except RunnerUnavailable:
+            return None
 
     def _wait_fileno(self, handle: Handle) -> int | None:
         try:
@@ -332,12 +343,12 @@ class JobRunner:
         self._context.raise_if_interrupted()
         self._report_status(phase)
 
-    def _report_status(self, phase: JobState, message: str | None = None) -> None:
+    def _report_status(self, phase: JobState, message: str | None = None, started: BootMoment | None = None) -> None:
         if phase is not self._titled:
             self._titled = phase
             order = self._context.order
             setproctitle(f"launchd: worker {order.queue}/{order.item_id} {phase}")
-        self._context.report_phase(phase, None if self._only_watches else message)
+        self._context.report_phase(phase, None if self._only_watches else message, started)
 
 
 def _ask(question: Callable[[], T]) -> T:

@@ -74,6 +74,13 @@ class AgentContext:
             JobState.SUBMITTING: supervision.submit_timeout_seconds,
         }.get(state)
 
+    def runtime_limit(self, job: JobRecord) -> float:
+        """Return how long, in seconds, ``job`` may run by the configuration of this host; 0 for no limit.
+
+        A sweep scheduler may run as long as its sweep.
+        """
+        return 0.0 if job.spec.is_scheduler else self.config.launchd.jobs.runtime_limit(job.queue)
+
     def work_order(self, job: JobRecord) -> WorkOrder:
         """Return the work order for ``job``."""
         settings = self.config.launchd

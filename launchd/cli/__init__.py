@@ -21,6 +21,7 @@ COMMANDS = {
     "why": ("launchd.cli.why:why", "Say why a job waits, was refused or failed."),
     "outbox": ("launchd.cli.outbox:outbox", "Show what the queue server was not told yet, or does not take."),
     "drain": ("launchd.cli.agent_commands:drain", "Drain the agent: it ends after the jobs it has."),
+    "undrain": ("launchd.cli.agent_commands:undrain", "Have an agent that drains take jobs again."),
     "detach": (
         "launchd.cli.agent_commands:detach",
         "Detach the agent: it ends, its jobs run on and the next agent adopts them.",

@@ -19,6 +19,7 @@ from ipc.settings import (
     JobLimits,
     JobsConfig,
     PolicyRules,
+    QueueJobs,
     RegistryAccess,
     RegistryConfig,
     SupervisionConfig,
@@ -89,12 +90,17 @@ LAUNCHD: Table = {
 JOBS: Table = {
     "stop_grace_seconds": validators.seconds_or_zero,
     "start_timeout_seconds": validators.seconds_or_never,
+    "max_runtime_seconds": validators.seconds_or_never,
     "init_grace_seconds": validators.seconds_or_zero,
     "max_attempts": validators.at_least(1),
     "output_max_bytes": validators.size,
     "output_files": validators.at_least(1),
     "keep_finished": validators.at_least(1),
     "control_group": validators.absolute_path,
+}
+
+QUEUE_JOBS: Table = {
+    "max_runtime_seconds": validators.seconds_or_never,
 }
 
 LIMITS: Table = {
@@ -333,10 +339,14 @@ def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: Conta
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
     """Read `launchd.jobs`."""
-    values = fill(diagnostics, "launchd.jobs.", section, JOBS, sections=("limits",))
-    given = section.get("limits") if isinstance(section, dict) else None
-    limits = JobLimits(**fill(diagnostics, "launchd.jobs.limits.", given, LIMITS))
-    return JobsConfig(**values, limits=limits)
+    values = fill(diagnostics, "launchd.jobs.", section, JOBS, sections=("limits", "queues"))
+    given = section if isinstance(section, dict) else {}
+    limits = JobLimits(**fill(diagnostics, "launchd.jobs.limits.", given.get("limits"), LIMITS))
+    queues = {
+        str(queue): QueueJobs(**fill(diagnostics, f"launchd.jobs.queues.{queue}.", own, QUEUE_JOBS))
+        for queue, own in mapping(diagnostics, "launchd.jobs.queues", given.get("queues")).items()
+    }
+    return JobsConfig(**values, limits=limits, queues=queues)
 
 
 def venv(diagnostics: Diagnostics, section: Any) -> VenvConfig:

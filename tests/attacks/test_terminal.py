@@ -282,6 +282,7 @@ AT_AGENT = {
     ("logs", "item"): True,
     ("logs", "--worker", "item"): True,
     ("drain",): False,
+    ("undrain",): False,
     ("detach",): False,
     ("reload",): False,
 }

@@ -39,9 +39,10 @@ class EndRecord(msgspec.Struct, frozen=True):
 
 
 class StartRecord(msgspec.Struct, frozen=True):
-    """A start was asked of the process ``engine``; None where that is not known."""
+    """A start was asked of the process ``engine`` at ``started``; None where that is not known."""
 
     engine: ProcessKey | None
+    started: BootMoment | None = None
 
 
 class StopRecord(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ipc.boot_clock import BootClock
+from ipc.boot_clock import BootClock, BootMoment
 from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
@@ -144,7 +144,7 @@ class LocalContainerRunner(Runner):
         return _handle(launch.name, container.id)
 
     def _start(self, name: str, container_id: str) -> None:
-        records.write_start(self._directory, StartRecord(self._engine.process()))
+        records.write_start(self._directory, StartRecord(self._engine.process(), self._clock.now()))
         try:
             self._engine.start(container_id)
         except EngineError as error:
@@ -177,6 +177,11 @@ class LocalContainerRunner(Runner):
     def _own(self, name: str) -> Container | None:
         container = self._asked(lambda: self._engine.inspect(name))
         return container if container is not None and container.labels.get(NAME_LABEL) == name else None
+
+    def started(self, handle: Handle) -> BootMoment | None:  # noqa: ARG002 (the directory is the job's)
+        """Return when the engine was asked to start the container."""
+        record = records.read_start(self._directory)
+        return None if record is None else record.started
 
     def inspect(self, handle: Handle) -> Status:
         """Return how the container is; kill it where the grace of a stop is over."""

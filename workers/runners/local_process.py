@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ipc import job_files
-from ipc.boot_clock import BootClock, boot_id
+from ipc.boot_clock import BootClock, BootMoment, boot_id
 from ipc.control_groups import ControlGroup, Usage
 from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
@@ -209,6 +209,11 @@ class LocalProcessRunner(Runner):
         while (holder := records.read_holder(self._directory)) is None and time.monotonic() < deadline:
             time.sleep(0.001)
         return holder
+
+    def started(self, handle: Handle) -> BootMoment | None:  # noqa: ARG002 (the directory is the job's)
+        """Return when the command was started."""
+        record = records.read_started(self._directory)
+        return None if record is None else record.started
 
     def inspect(self, handle: Handle) -> Status:
         """Return how the job is, from its records; clean up after a shim that was killed."""

@@ -35,12 +35,14 @@ T = TypeVar("T")
 class StartedRecord(msgspec.Struct, frozen=True):
     """The command may have run from ``started_at`` (seconds since the epoch) on, kept by ``shim``.
 
-    ``group`` is the path of its control group, None where it has none.
+    ``group`` is the path of its control group, None where it has none. ``started`` is the same moment in boot time,
+    ``None`` in the record of a version that did not note it.
     """
 
     shim: ProcessKey
     started_at: float
     group: str | None = None
+    started: BootMoment | None = None
 
 
 class StopRecord(msgspec.Struct, frozen=True):
