@@ -12,10 +12,10 @@ from ipc.targets import DEFAULT_RESOURCE
 from launchd.api.item_status import Submission
 from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, repository_job
 from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, artifact_name
+from launchd.cli.durations import duration
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow
 from launchd.cli.json_args import json_mapping
-from launchd.cli.durations import duration
 from launchd.cli.launch_target import Target, build_run_spec, find_target, with_time_limit
 from launchd.cli.left_out import show_left_out
 from launchd.cli.options import build_options, entity_option, include_option, server_options

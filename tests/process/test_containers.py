@@ -158,6 +158,14 @@ def test_a_stop_ends_a_container_that_ignores_it(testbed: Testbed, engine: TestE
     wait_until(lambda: engine.containers() == {}, what="the container is gone")
 
 
+def test_a_container_that_ran_for_longer_than_it_may_is_stopped(testbed: Testbed) -> None:
+    testbed.start_agent()
+    item = push(testbed, "sh", "-c", "trap '' TERM; sleep 600", launchd={"max_runtime_seconds": 1})
+    (over,) = testbed.wait_over([item])
+    assert over.state == "STOPPED"
+    assert over.message == "The job was stopped: it ran longer than its limit of 1.0s, set by its submitter."
+
+
 def _so_far(testbed: Testbed, item_id: str) -> str:
     try:
         return output(testbed, item_id)
