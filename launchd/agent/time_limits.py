@@ -39,8 +39,8 @@ def seconds_run(job: JobRecord, clock: Clock) -> float | None:
 
 def limit_of(job: JobRecord, context: AgentContext) -> tuple[float, str] | None:
     """Return the seconds that ``job`` may run and who says so; the smaller limit counts. ``None`` for no limit."""
-    ours = context.runtime_limit(job)
-    limits = [(ours, f"set by launchd.jobs on {context.hostname}")] if ours > 0 else []
+    of_host = context.runtime_limit(job)
+    limits = [(of_host, f"set by launchd.jobs on {context.hostname}")] if of_host > 0 else []
     try:
         own = time_limit(job.spec)
     except InvalidSpec:
