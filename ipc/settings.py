@@ -164,6 +164,17 @@ class RegistryConfig(msgspec.Struct, frozen=True):
     project: str | None = None
 
 
+class EnvironmentConfig(msgspec.Struct, frozen=True):
+    """W&B's `environment`: the cloud whose credentials the agent uses.
+
+    ``type`` is ``aws``, ``gcp`` or ``azure``. ``region`` of None is the one that the cloud's own settings name, which
+    the file can leave out for ``azure`` alone.
+    """
+
+    type: str
+    region: str | None = None
+
+
 class RegistryAccess(msgspec.Struct, frozen=True):
     """``launchd.registry``: how this host comes to the registry of its images.
 

@@ -16,6 +16,7 @@ from ipc.settings import (
     BuildahConfig,
     BuilderConfig,
     DockerConfig,
+    EnvironmentConfig,
     JobsConfig,
     PolicyRules,
     RegistryAccess,
@@ -26,13 +27,6 @@ from ipc.settings import (
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
 UNLIMITED = -1
-
-
-class EnvironmentConfig(msgspec.Struct, frozen=True):
-    """W&B's `environment`: the cloud whose credentials the agent uses."""
-
-    type: str
-    region: str | None = None
 
 
 class PolicyConfig(PolicyRules, frozen=True):

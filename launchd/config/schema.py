@@ -4,7 +4,7 @@ Owns the tables of keys. Every problem goes into the diagnostics; a value that c
 place, so that the rest is checked too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from ipc.settings import (
     ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
+    EnvironmentConfig,
     JobLimits,
     JobsConfig,
     PolicyRules,
@@ -29,13 +30,13 @@ from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import EnvironmentConfig, GpusConfig, PolicyConfig
+from launchd.config.model import GpusConfig, PolicyConfig
 from launchd.config.presets import PRESETS
+from launchd.config.validators import Validator
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-Validator = Callable[[Any], Any]
-Table = Mapping[str, Validator | None]  # None: W&B's agent accepts the key and ignores it
+Table = Mapping[str, Validator[Any] | None]  # None: W&B's agent accepts the key and ignores it
 
 TOP: Table = {
     "entity": validators.text,
@@ -191,6 +192,15 @@ POLICY: Table = {
 
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
+_ALL_QUEUES = "launchd.policy."
+
+#: The rules that a section of the policy may leave out, by their names below it.
+_RULES = (
+    *(key for key in POLICY if key != "preset"),
+    *(f"containers.{key}" for key in CONTAINERS),
+    *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
+)
+
 SUPERVISION: Table = {
     "worker_heartbeat_seconds": validators.positive_seconds,
     "worker_silence_seconds": validators.positive_seconds,
@@ -291,7 +301,7 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = _rules(diagnostics, "launchd.policy.", section, PolicyRules(), sections=("queues", "containers"))
+    values = _rules(diagnostics, _ALL_QUEUES, section, PolicyRules(), sections=("queues", "containers"))
     queues = section.get("queues") if isinstance(section, dict) else None
     common = PolicyRules(**values)
     rules = {
@@ -324,10 +334,22 @@ def _rules(
     Those for containers are complete; what neither names is as `common`.
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
-    preset = PRESETS.get(own.pop("preset", ""), {})
+    chosen = own.pop("preset", "")
+    preset = PRESETS.get(chosen, {})
     given = section.get("containers") if isinstance(section, dict) else None
     base = preset.get("containers", common.containers)
-    return {**preset, **own, "containers": _containers(diagnostics, f"{prefix}containers.", given, base)}
+    rules = {**preset, **own, "containers": _containers(diagnostics, f"{prefix}containers.", given, base)}
+    _derive(diagnostics, prefix, chosen, _USER_KEYS if _USER_KEYS & own.keys() else frozenset())
+    return rules
+
+
+def _derive(diagnostics: Diagnostics, prefix: str, preset: str, replaced: frozenset[str]) -> None:
+    """Record where the rules come from that a section leaves out: from its preset, else from those for all queues."""
+    for key in _RULES:
+        if key.partition(".")[0] in PRESETS.get(preset, {}):
+            diagnostics.derive(f"{prefix}{key}", f"{prefix}preset", f"preset {preset}")
+        elif prefix != _ALL_QUEUES and key not in replaced:
+            diagnostics.derive(f"{prefix}{key}", f"{_ALL_QUEUES}{key}", f"{_ALL_QUEUES}{key}")
 
 
 def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: ContainerRules) -> ContainerRules:
@@ -396,7 +418,7 @@ def gpus(diagnostics: Diagnostics, section: Any) -> GpusConfig:
     return GpusConfig(**fill(diagnostics, "launchd.gpus.", section, GPUS))
 
 
-def _converted(diagnostics: Diagnostics, name: str, value: Any, validator: Validator) -> dict[str, Any]:
+def _converted(diagnostics: Diagnostics, name: str, value: Any, validator: Validator[Any]) -> dict[str, Any]:
     """Return the value by its field's name; an empty dict where it cannot be used."""
     try:
         field = {name.rpartition(".")[2].replace("-", "_"): validator(value)}

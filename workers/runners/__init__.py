@@ -18,10 +18,10 @@ from ipc.errors import HostError, InvalidSpec
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
-from ipc.targets import Target, is_ours
 from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
+from workers.extras import not_installed
 from workers.output import OutputWriter
 
 Args = TypeVar("Args", bound=msgspec.Struct)
@@ -175,18 +175,8 @@ def runner_class(resource: str) -> type[Runner]:
     try:
         found: type[Runner] = pkgutil.resolve_name(target.runner)
     except ModuleNotFoundError as error:
-        raise _not_installed(target, error) from error
+        raise not_installed(target.name, target.extra, error) from error
     return found
-
-
-def _not_installed(target: Target, error: ModuleNotFoundError) -> Exception:
-    """Return the error for a runner whose SDK is missing; what is missing of this package is a fault of its own."""
-    if target.extra is None or is_ours(error.name):
-        return error
-    return HostError(
-        f"This agent was installed without what it needs for {target.name}.",
-        hint=f"Install it with the extra: launchd-agent[{target.extra}].",
-    )
 
 
 def warm_up(resources: Iterable[str]) -> None:

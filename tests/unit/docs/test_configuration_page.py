@@ -14,6 +14,7 @@ from ipc.settings import (
     ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
+    EnvironmentConfig,
     JobLimits,
     JobsConfig,
     RegistryAccess,
@@ -21,7 +22,7 @@ from ipc.settings import (
     SupervisionConfig,
     VenvConfig,
 )
-from launchd.config.model import AgentConfig, EnvironmentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
