@@ -84,15 +84,24 @@ def shipped() -> str:
 def document(descriptions: Mapping[str, str]) -> Schema:
     """Return the schema; ``descriptions`` are texts by dotted name, those without one are left out."""
     whole = _section("", descriptions)
-    rules = _section("launchd.policy", descriptions)
-    queues = {"type": ["object", "null"], "additionalProperties": rules, "description": "Rules by queue."}
-    policy = whole["properties"]["launchd"]["properties"]["policy"]
-    policy["properties"]["queues"] = queues
+    of_launchd = whole["properties"]["launchd"]["properties"]
+    _add_queues(of_launchd["policy"], _section("launchd.policy", descriptions), "Rules by queue.")
+    jobs = {key: _key(validator, None) for key, validator in schema.QUEUE_JOBS.items()}
+    _add_queues(of_launchd["jobs"], _mapping(jobs), "Limits by queue.")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "launch-config.yaml of a launch agent",
         **whole,
     }
+
+
+def _add_queues(section: Schema, of_queue: Schema, description: str) -> None:
+    queues = {"type": ["object", "null"], "additionalProperties": of_queue, "description": description}
+    section["properties"]["queues"] = queues
+
+
+def _mapping(properties: Mapping[str, Schema]) -> Schema:
+    return {"type": ["object", "null"], "additionalProperties": False, "properties": dict(properties)}
 
 
 def _section(name: str, descriptions: Mapping[str, str]) -> Schema:
@@ -104,12 +113,7 @@ def _section(name: str, descriptions: Mapping[str, str]) -> Schema:
         if f"{prefix}{key}" in descriptions:
             found["description"] = descriptions[f"{prefix}{key}"]
     below = {each.removeprefix(prefix): _section(each, descriptions) for each in SECTIONS if _is_below(each, name)}
-    return {
-        "type": ["object", "null"],
-        "additionalProperties": False,
-        "properties": properties | below,
-        **section.rules,
-    }
+    return _mapping(properties | below) | dict(section.rules)
 
 
 def _is_below(name: str, outer: str) -> bool:

@@ -40,6 +40,8 @@ launchd:
     output_max_bytes: 1 MiB
     control_group: /sys/fs/cgroup/jobs
     limits: {memory: 4 GiB, processors: 0.5, processes: 100}
+    max_runtime_seconds: 86400
+    queues: {short: {max_runtime_seconds: 60}, long: {}}
   venv: {cache_max_bytes: 2GiB, pip_args: [--index-url, "https://pypi.example"]}
   policy:
     resources: [local-process, fake]
@@ -78,6 +80,7 @@ def test_all_sections_of_launchd_are_read(read: Read) -> None:
     assert settings.supervision.spare_workers == 0
     assert settings.jobs.control_group == "/sys/fs/cgroup/jobs"
     assert settings.jobs.limits == JobLimits(4 << 30, 0.5, 100)
+    assert [settings.jobs.runtime_limit(queue) for queue in ("short", "long", "other")] == [60, 86400, 86400]
 
 
 def test_the_rules_of_a_queue_have_those_of_all_as_defaults(read: Read) -> None:
