@@ -16,6 +16,7 @@ COMMANDS = {
     "launch": ("launchd.cli.launch:launch", "Launch a directory, a git repository or a command through a queue."),
     "status": ("launchd.cli.status:status", "Show this host's agent, its jobs and its queue server."),
     "logs": ("launchd.cli.logs:logs", "Print the output of a job of this host."),
+    "history": ("launchd.cli.history:history", "Show what ran on this host, and what it used."),
     "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
     "gpus": ("launchd.cli.gpus:gpus", "Show this host's GPUs, who has them, and give back what is set aside."),
     "why": ("launchd.cli.why:why", "Say why a job waits, was refused or failed."),

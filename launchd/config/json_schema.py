@@ -26,7 +26,7 @@ from ipc.settings import (
     VenvConfig,
 )
 from launchd.config import schema
-from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import Validator
 
 #: The file that is shipped, beside this module.
@@ -73,6 +73,7 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.policy.containers.limits": Section(schema.CONTAINER_LIMITS, ContainerLimits),
     "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
     "launchd.gpus": Section(schema.GPUS, GpusConfig),
+    "launchd.history": Section(schema.HISTORY, HistoryConfig),
 }
 
 

@@ -212,6 +212,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
         gpus=schema.gpus(diagnostics, sections.get("gpus")),
+        history=schema.history(diagnostics, sections.get("history")),
     )
 
 

@@ -60,6 +60,13 @@ class GpusConfig(msgspec.Struct, frozen=True):
     set_aside_seconds: float = 600.0
 
 
+class HistoryConfig(msgspec.Struct, frozen=True):
+    """``launchd.history``: of how many jobs that ended, and for how many days, the agent keeps what they used."""
+
+    keep_jobs: int = 100_000
+    keep_days: float = 400.0
+
+
 class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The section `launchd`: settings that W&B's agent does not have."""
 
@@ -76,6 +83,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
     gpus: GpusConfig = GpusConfig()
+    history: HistoryConfig = HistoryConfig()
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import GpusConfig, PolicyConfig
+from launchd.config.model import GpusConfig, HistoryConfig, PolicyConfig
 from launchd.config.presets import PRESETS
 from launchd.config.validators import Validator
 
@@ -224,7 +224,12 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "policy", "supervision", "gpus")
+HISTORY: Table = {
+    "keep_jobs": validators.at_least(1),
+    "keep_days": validators.days,
+}
+
+SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "policy", "supervision", "gpus", "history")
 
 
 def fill(
@@ -411,6 +416,11 @@ def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:
         why = f"must be more than worker_heartbeat_seconds ({read.worker_heartbeat_seconds:g})"
         diagnostics.refuse("launchd.supervision.worker_silence_seconds", read.worker_silence_seconds, why)
     return read
+
+
+def history(diagnostics: Diagnostics, section: Any) -> HistoryConfig:
+    """Read `launchd.history`."""
+    return HistoryConfig(**fill(diagnostics, "launchd.history.", section, HISTORY))
 
 
 def gpus(diagnostics: Diagnostics, section: Any) -> GpusConfig:

@@ -37,6 +37,7 @@ from workers.docker.output import LogCopy
 from workers.docker.pull import bring
 from workers.docker.records import EndRecord, OveruseRecord, StartRecord, StopRecord
 from workers.docker.request import ContainerRequest
+from workers.docker.usage import UsageWatch
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
@@ -66,6 +67,7 @@ class LocalContainerRunner(Runner):
         self._stop: StopRecord | None = None
         self._overuse: OveruseRecord | None = None
         self._disk = DiskWatch(order.policy.containers.limits.disk)
+        self._usage = UsageWatch(self._directory)
         self._image: HeldImage | None = None
         self._ends = EndWatch(self._engine.address)
 
@@ -195,6 +197,7 @@ class LocalContainerRunner(Runner):
         if container.state.status in (*ENDED, CREATED):
             return _status(self._end_of(container))
         self._check_disk(container)
+        self._usage.look(self._engine, container)
         stop = self._stop_record()
         if stop is not None:
             self._enforce(stop, container)
@@ -216,6 +219,7 @@ class LocalContainerRunner(Runner):
         overuse = self._overuse or records.read_overuse(self._directory)
         if overuse is not None:
             result = msgspec.structs.replace(result, message=overuse.message)
+        result = self._usage.completed(result, container)
         return EndRecord(container.id, result, stopped=self._stop_record() is not None)
 
     def _lost_status(self) -> Status:

@@ -383,6 +383,7 @@ def _ended_status(record: ExitRecord) -> Status:
         record.cpu_seconds,
         record.peak_memory_bytes,
         record.survivors[:SURVIVORS_TOLD],
+        record.run_seconds,
     )
     if record.stopped:
         state = JobState.STOPPED

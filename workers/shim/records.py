@@ -55,7 +55,8 @@ class StopRecord(msgspec.Struct, frozen=True):
 class ExitRecord(msgspec.Struct, frozen=True):
     """How the command ended; ``survivors`` are processes of it that could not be killed.
 
-    ``cpu_seconds`` and ``peak_memory_bytes`` are what it used with all it started; ``None`` where it is not known.
+    ``cpu_seconds`` and ``peak_memory_bytes`` are what it used with all it started, ``run_seconds`` is how long it ran;
+    ``None`` where it is not known.
     """
 
     ended_at: float
@@ -67,6 +68,7 @@ class ExitRecord(msgspec.Struct, frozen=True):
     survivors: tuple[int, ...] = ()
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    run_seconds: float | None = None
 
 
 _started_decoder = msgspec.json.Decoder(StartedRecord)

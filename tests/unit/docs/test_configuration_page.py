@@ -22,7 +22,7 @@ from ipc.settings import (
     SupervisionConfig,
     VenvConfig,
 )
-from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -44,6 +44,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.policy.containers.limits.": ContainerLimits,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
+    "launchd.history.": HistoryConfig,
 }
 #: Keys that stand for others, and are not kept.
 READ_AWAY = ["launchd.policy.preset"]
