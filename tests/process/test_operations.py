@@ -227,24 +227,25 @@ def test_the_time_of_a_job_goes_on_while_no_agent_runs(testbed: Testbed) -> None
     wait_until(lambda: time.time() > started + 4.0, what="its time is over")
     testbed.start_agent()
     (ended,) = testbed.wait_over([item], timeout=10.0)
-    assert (ended.state, testbed.job(item)["started_at"]) == ("STOPPED", started)
+    # The agent may have died before it had written the start; the job's own record has it, too.
+    assert (ended.state, testbed.job(item)["started_at"]) == ("STOPPED", pytest.approx(started, abs=0.1))
     assert "longer than its limit of 4.0s" in (ended.message or "")
 
 
 def test_what_ran_is_listed_with_what_it_used_without_an_agent(testbed: Testbed) -> None:
     agent = testbed.start_agent()
     busy = "import time; x = bytearray(64 << 20); b = time.monotonic()\nwhile time.monotonic() - b < 0.5: pass"
-    item = testbed.push(sys.executable, "-c", busy, author="ada")
+    item = testbed.push(sys.executable, "-c", busy)
     testbed.wait_over([item])
     agent.terminate()
     done = subprocess.run(
-        [sys.executable, "-m", "launchd", "history", "--json", "--user", "ada", "-c", str(testbed.config_path)],
+        [sys.executable, "-m", "launchd", "history", "--json", "--queue", QUEUE, "-c", str(testbed.config_path)],
         cwd=ROOT,
         capture_output=True,
         check=True,
     )
     (entry,) = json.loads(done.stdout)
-    assert (entry["item_id"], entry["outcome"], entry["queue"]) == (item, "FINISHED".lower(), QUEUE)
+    assert (entry["item_id"], entry["outcome"], entry["queue"]) == (item, "finished", QUEUE)
     assert 0.4 < entry["seconds"] < 20
     assert 0.2 < entry["cpu_seconds"] < 20
     assert entry["peak_memory_bytes"] > 64 << 20
