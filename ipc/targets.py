@@ -98,7 +98,7 @@ TARGETS: dict[str, Target] = {
             extra="docker",
         ),
         Target("kubernetes", builders=_IMAGE_BUILDERS, extra="kubernetes"),
-        Target("sagemaker", builders=_IMAGE_BUILDERS, extra="aws"),
+        Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target("vertex", builders=_IMAGE_BUILDERS, extra="gcp", queue_type="gcp-vertex"),
         Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),

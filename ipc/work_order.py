@@ -15,6 +15,7 @@ from ipc.directories import PASSABLE, sync_names
 from ipc.gpus import Gpu
 from ipc.run_spec import RunSpec
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     DockerConfig,
@@ -90,6 +91,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     registry: RegistryConfig | None = None
     registry_access: RegistryAccess = RegistryAccess()
     environment: EnvironmentConfig | None = None
+    aws: AwsConfig = AwsConfig()
     buildah: BuildahConfig = BuildahConfig()
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     ContainerLimits,
@@ -22,6 +23,7 @@ from ipc.settings import (
     JobsConfig,
     RegistryAccess,
     RegistryConfig,
+    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
 )
@@ -68,9 +70,11 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.docker.cleanup": Section(schema.CLEANUP, EngineCleanupConfig),
     "launchd.registry": Section(schema.REGISTRY_ACCESS, RegistryAccess, {"dependencies": _TOGETHER}),
     "launchd.buildah": Section(schema.BUILDAH, BuildahConfig),
+    "launchd.aws": Section(schema.AWS, AwsConfig, {"dependencies": {"external_id": ["role_arn"]}}),
     "launchd.policy": Section(schema.POLICY, PolicyConfig, {"not": {"required": ["run_as_user", "run_as_users"]}}),
     "launchd.policy.containers": Section(schema.CONTAINERS, ContainerRules),
     "launchd.policy.containers.limits": Section(schema.CONTAINER_LIMITS, ContainerLimits),
+    "launchd.policy.sagemaker": Section(schema.SAGEMAKER, SagemakerRules),
     "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
     "launchd.gpus": Section(schema.GPUS, GpusConfig),
     "launchd.history": Section(schema.HISTORY, HistoryConfig),

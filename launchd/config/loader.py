@@ -209,6 +209,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         docker=schema.docker(diagnostics, sections.get("docker")),
         registry=schema.registry_access(diagnostics, sections.get("registry")),
         buildah=schema.buildah(diagnostics, sections.get("buildah")),
+        aws=schema.aws(diagnostics, sections.get("aws")),
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
         gpus=schema.gpus(diagnostics, sections.get("gpus")),

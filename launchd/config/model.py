@@ -13,6 +13,7 @@ import msgspec
 
 from ipc.gpus import Gpu
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     DockerConfig,
@@ -80,6 +81,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     docker: DockerConfig = DockerConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()
+    aws: AwsConfig = AwsConfig()
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
     gpus: GpusConfig = GpusConfig()

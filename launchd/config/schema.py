@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     ContainerLimits,
@@ -23,6 +24,7 @@ from ipc.settings import (
     QueueJobs,
     RegistryAccess,
     RegistryConfig,
+    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
 )
@@ -147,6 +149,13 @@ BUILDAH: Table = {
     "timeout_seconds": validators.positive_seconds,
 }
 
+AWS: Table = {
+    "profile": validators.text,
+    "role_arn": validators.text,
+    "external_id": validators.text,
+    "create_repositories": validators.boolean,
+}
+
 CLEANUP: Table = {
     "above_percent": validators.percent,
     "below_percent": validators.percent,
@@ -177,6 +186,22 @@ CONTAINER_LIMITS: Table = {
     "disk": validators.size,
 }
 
+SAGEMAKER: Table = {
+    "roles": validators.names,
+    "instance_types": validators.names,
+    "images": validators.names,
+    "outputs": validators.names,
+    "regions": validators.names,
+    "profiles": validators.names,
+    "subnets": validators.names,
+    "security_groups": validators.names,
+    "fields": validators.names,
+    "host_variables": validators.names,
+    "instances": validators.at_least(1),
+    "runtime_seconds": validators.at_least(1),
+    "volume_gib": validators.at_least(1),
+}
+
 POLICY: Table = {
     "preset": validators.choice(*PRESETS),
     "resources": validators.names,
@@ -190,6 +215,9 @@ POLICY: Table = {
     "allow_venv": validators.boolean,
 }
 
+#: Sections of the rules that have keys of their own.
+_RULE_SECTIONS = ("containers", "sagemaker")
+
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
 _ALL_QUEUES = "launchd.policy."
@@ -199,6 +227,7 @@ _RULES = (
     *(key for key in POLICY if key != "preset"),
     *(f"containers.{key}" for key in CONTAINERS),
     *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
+    *(f"sagemaker.{key}" for key in SAGEMAKER),
 )
 
 SUPERVISION: Table = {
@@ -229,7 +258,7 @@ HISTORY: Table = {
     "keep_days": validators.days,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "policy", "supervision", "gpus", "history")
+SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "aws", "policy", "supervision", "gpus", "history")
 
 
 def fill(
@@ -306,12 +335,12 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = _rules(diagnostics, _ALL_QUEUES, section, PolicyRules(), sections=("queues", "containers"))
+    values = _rules(diagnostics, _ALL_QUEUES, section, PolicyRules(), sections=("queues", *_RULE_SECTIONS))
     queues = section.get("queues") if isinstance(section, dict) else None
     common = PolicyRules(**values)
     rules = {
         str(queue): PolicyRules(
-            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, ("containers",)))
+            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, _RULE_SECTIONS))
         )
         for queue, own in mapping(diagnostics, "launchd.policy.queues", queues).items()
     }
@@ -341,9 +370,14 @@ def _rules(
     own = fill(diagnostics, prefix, section, POLICY, sections)
     chosen = own.pop("preset", "")
     preset = PRESETS.get(chosen, {})
-    given = section.get("containers") if isinstance(section, dict) else None
+    given = section if isinstance(section, dict) else {}
     base = preset.get("containers", common.containers)
-    rules = {**preset, **own, "containers": _containers(diagnostics, f"{prefix}containers.", given, base)}
+    rules = {
+        **preset,
+        **own,
+        "containers": _containers(diagnostics, f"{prefix}containers.", given.get("containers"), base),
+        "sagemaker": _sagemaker(diagnostics, f"{prefix}sagemaker.", given.get("sagemaker"), common.sagemaker),
+    }
     _derive(diagnostics, prefix, chosen, _USER_KEYS if _USER_KEYS & own.keys() else frozenset())
     return rules
 
@@ -362,6 +396,10 @@ def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: Conta
     limits = msgspec.structs.asdict(base.limits) | fill(diagnostics, f"{prefix}limits.", given, CONTAINER_LIMITS)
     own = fill(diagnostics, prefix, section, CONTAINERS, sections=("limits",))
     return ContainerRules(**{**msgspec.structs.asdict(base), **own, "limits": ContainerLimits(**limits)})
+
+
+def _sagemaker(diagnostics: Diagnostics, prefix: str, section: Any, base: SagemakerRules) -> SagemakerRules:
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, section, SAGEMAKER))
 
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
@@ -407,6 +445,14 @@ def registry_access(diagnostics: Diagnostics, section: Any) -> RegistryAccess:
 def buildah(diagnostics: Diagnostics, section: Any) -> BuildahConfig:
     """Read `launchd.buildah`."""
     return BuildahConfig(**fill(diagnostics, "launchd.buildah.", section, BUILDAH))
+
+
+def aws(diagnostics: Diagnostics, section: Any) -> AwsConfig:
+    """Read `launchd.aws`."""
+    values = fill(diagnostics, "launchd.aws.", section, AWS)
+    if "external_id" in values and "role_arn" not in values:
+        diagnostics.refuse("launchd.aws.external_id", None, "goes with role_arn, which is missing")
+    return AwsConfig(**values)
 
 
 def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:

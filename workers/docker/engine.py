@@ -80,7 +80,7 @@ class EngineForbidden(RunnerUnavailable):
 
 
 class ContainerState(msgspec.Struct, frozen=True, rename="pascal"):
-    """``State`` of a container. ``status`` is one of Docker's seven words; times are RFC 3339 texts."""
+    """``State`` of a container. ``status`` is one of Docker's seven words; ``pid`` is 0 where no process runs."""
 
     status: str = ""
     exit_code: int = 0
@@ -88,6 +88,7 @@ class ContainerState(msgspec.Struct, frozen=True, rename="pascal"):
     error: str = ""
     started_at: str = ""
     finished_at: str = ""
+    pid: int = 0
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, rename="pascal"):

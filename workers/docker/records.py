@@ -5,6 +5,7 @@
 ``stop.json``       a stop was asked for
 ``overuse.json``    the container was ended because it used more than it may
 ``usage.json``      what the container had used when it was last looked at
+``gpu-loss.json``   the container lost its GPUs while it ran
 ``output.position`` how far the engine's log was copied
 
 Owns names, layout and durability of these files. Decides nothing.
@@ -27,6 +28,7 @@ START_FILE = "start.json"
 STOP_FILE = "stop.json"
 OVERUSE_FILE = "overuse.json"
 USAGE_FILE = "usage.json"
+GPU_LOSS_FILE = "gpu-loss.json"
 POSITION_FILE = "output.position"
 
 T = TypeVar("T")
@@ -65,6 +67,12 @@ class UsageRecord(msgspec.Struct, frozen=True):
 
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+
+
+class GpuLossRecord(msgspec.Struct, frozen=True):
+    """The container lost GPUs while it ran; ``message`` says which, as a sentence."""
+
+    message: str
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -129,6 +137,16 @@ def read_usage(directory: Path) -> UsageRecord | None:
 def write_usage(directory: Path, record: UsageRecord) -> None:
     """Write the record; raises :class:`OSError`."""
     _replace(directory / USAGE_FILE, record)
+
+
+def read_gpu_loss(directory: Path) -> GpuLossRecord | None:
+    """Return which GPUs the container lost, or ``None``."""
+    return _read(directory / GPU_LOSS_FILE, GpuLossRecord)
+
+
+def write_gpu_loss(directory: Path, record: GpuLossRecord) -> None:
+    """Write the record; raises :class:`OSError`."""
+    _replace(directory / GPU_LOSS_FILE, record)
 
 
 def read_position(directory: Path) -> Position | None:

@@ -22,6 +22,7 @@ from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
 from workers.extras import not_installed
+from workers.job_environment import CHUNK_CHARACTERS
 from workers.output import OutputWriter
 
 Args = TypeVar("Args", bound=msgspec.Struct)
@@ -32,12 +33,13 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     ``poll_seconds`` is how often :meth:`Runner.inspect` is worth asking where there is no descriptor to wait on;
     ``keeps_output`` whether the target keeps the output itself, so that :meth:`Runner.follow_output` has to bring it;
-    ``runs_images`` whether it runs container images.
+    ``runs_images`` whether it runs container images. A variable of a job holds ``variable_characters`` at most.
     """
 
     poll_seconds: float = 5.0
     keeps_output: bool = False
     runs_images: bool = False
+    variable_characters: int = CHUNK_CHARACTERS
 
 
 class LaunchRequest(msgspec.Struct, frozen=True):
@@ -114,6 +116,10 @@ class Runner(ABC):
             SourceError: it cannot be had.
             JobCancelled: the job was stopped meanwhile.
         """
+
+    def take_gpus(self, order: WorkOrder) -> None:
+        """Note the GPUs in ``order``, which the job was given since this was made; comes before :meth:`submit`."""
+        self._order = order
 
     @abstractmethod
     def submit(self, launch: LaunchRequest) -> Handle:

@@ -8,10 +8,11 @@ import pytest
 
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import Handle
-from ipc.settings import ContainerRules
+from ipc.settings import ContainerRules, SagemakerRules
 from ipc.states import JobState
 from ipc.targets import IMAGE_BUILD, TARGETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.aws import ROLE, arguments
 from tests.support.engine import BASE_IMAGE, TestEngine
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
@@ -47,7 +48,11 @@ def make_job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobMake
 
 
 def _arguments(request: pytest.FixtureRequest, seconds: float, exit_code: int, shared: Path) -> dict[str, Any]:
-    """Return what makes a job of the fake target, or of an engine, do what the script says."""
+    """Return what makes a job of the fake target, of an engine, or of a cloud, do what the script says."""
+    if request.param == "sagemaker":
+        request.getfixturevalue("aws")
+        rules = SagemakerRules(roles=(ROLE,))
+        return {"knobs": arguments(), "image": "registry.example/train:1", "sagemaker": rules}
     if request.param != "local-container":
         return {"knobs": {"run_seconds": seconds, "exit_code": exit_code}}
     engine: TestEngine = request.getfixturevalue("engine")

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     ContainerLimits,
@@ -19,6 +20,7 @@ from ipc.settings import (
     JobsConfig,
     RegistryAccess,
     RegistryConfig,
+    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
 )
@@ -39,9 +41,11 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.docker.cleanup.": EngineCleanupConfig,
     "launchd.registry.": RegistryAccess,
     "launchd.buildah.": BuildahConfig,
+    "launchd.aws.": AwsConfig,
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.policy.containers.limits.": ContainerLimits,
+    "launchd.policy.sagemaker.": SagemakerRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
     "launchd.history.": HistoryConfig,
