@@ -247,7 +247,7 @@ def test_what_ran_is_listed_with_what_it_used_without_an_agent(testbed: Testbed)
     (entry,) = json.loads(done.stdout)
     assert (entry["item_id"], entry["outcome"], entry["queue"]) == (item, "finished", QUEUE)
     assert 0.4 < entry["seconds"] < 20
-    assert 0.2 < entry["cpu_seconds"] < 20
+    assert 0.05 < entry["cpu_seconds"] < 20
     assert entry["peak_memory_bytes"] > 64 << 20
 
 
