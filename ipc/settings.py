@@ -69,6 +69,31 @@ class JobsConfig(msgspec.Struct, frozen=True):
         return self.max_runtime_seconds if own is None else own
 
 
+class HooksConfig(msgspec.Struct, frozen=True):
+    """``launchd.hooks``: programs of the administrator that run before and after each job, each with its arguments.
+
+    ``before`` and ``after`` run as the agent's user, ``job_before`` and ``job_after`` as the job's; each for
+    ``timeout_seconds`` at the most. An empty one is none.
+    """
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    job_before: tuple[str, ...] = ()
+    job_after: tuple[str, ...] = ()
+    timeout_seconds: float = 60.0
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is any."""
+        return any((self.before, self.after, self.job_before, self.job_after))
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long all of them may take together, twice: for an attempt that starts over."""
+        hooks = (self.before, self.after, self.job_before, self.job_after)
+        return 2 * self.timeout_seconds * sum(map(bool, hooks))
+
+
 class VenvConfig(msgspec.Struct, frozen=True):
     """``launchd.venv``: how virtual environments are built on this host.
 

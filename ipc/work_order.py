@@ -20,6 +20,7 @@ from ipc.settings import (
     BuilderConfig,
     DockerConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobsConfig,
     PolicyRules,
     RegistryAccess,
@@ -104,6 +105,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     install_user: JobUser | None = None
     gpus: tuple[Gpu, ...] | None = None
     gpu_lease: int | None = None
+    hooks: HooksConfig = HooksConfig()
 
 
 #: Made once, in the fork server: making a decoder takes longer than using it.

@@ -29,6 +29,7 @@ from workers.confined.directories import make_directories
 from workers.confined.fetcher import fetch
 from workers.context import JobContext
 from workers.control_thread import ControlThread
+from workers.hooks import Hooks
 from workers.job_environment import job_environment
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
@@ -69,6 +70,7 @@ class JobRunner:
         self._starting_since: float | None = None
         self._failure: JobError | None = None
         self._only_watches = False
+        self._hooks = Hooks(context)
 
     def start(self) -> None:
         """Run the job from its beginning; raises ``DetachRequested`` when the worker is to leave."""
@@ -91,12 +93,15 @@ class JobRunner:
         try:
             handle = begin()
         except JobCancelled as error:
+            self._hooks.run_after(JobState.STOPPED)
             self._context.send(Finished(JobState.STOPPED, ExitResult(message=error.message)))
         except JobError as error:
+            self._hooks.run_after(JobState.FAILED)
             self._context.report_failure(error)
         except OSError as error:
             if error.errno not in HOST_ERRNOS:
                 raise
+            self._hooks.run_after(JobState.FAILED)
             self._context.report_failure(HostError(f"This host refused to go on with the job: {error.strerror}."))
         else:
             self._monitor(handle)
@@ -104,6 +109,7 @@ class JobRunner:
     def _find_or_launch(self) -> Handle:
         handle = self._find()
         if handle is None:
+            self._hooks.start_over()
             self._report_status(JobState.CLAIMED, "nothing was submitted before; starting over")
             return self._launch()
         self._context.send(Submitted(handle))
@@ -193,6 +199,7 @@ class JobRunner:
         self._control.wait_submit_approved()
         self._take_gpus()
         hit("worker.after_submit_approved")
+        self._hooks.run_before()
         handle = self._submit_or_find(launch)
         hit("worker.after_submit")
         self._context.send(Submitted(handle))
@@ -279,6 +286,7 @@ class JobRunner:
         hit("worker.ended")
         self._finish_output()
         self._clean_up(handle)
+        self._hooks.run_after(status.state, status.result)
         if self._failure is not None and status.state is not JobState.FINISHED:
             self._context.report_failure(self._failure)
         else:

@@ -71,7 +71,7 @@ class AgentContext:
         return {
             JobState.FETCHING: supervision.fetch_timeout_seconds,
             JobState.BUILDING: supervision.build_timeout_seconds,
-            JobState.SUBMITTING: supervision.submit_timeout_seconds,
+            JobState.SUBMITTING: supervision.submit_timeout_seconds + self.config.launchd.hooks.longest_seconds,
         }.get(state)
 
     def runtime_limit(self, job: JobRecord) -> float:
@@ -108,6 +108,7 @@ class AgentContext:
             docker=settings.docker,
             policy=rules,
             supervision=settings.supervision,
+            hooks=settings.hooks,
             user=user,
             install_user=install_user(settings.venv.install_user, user),
             fetch_user=self._fetch_user(job),

@@ -19,6 +19,7 @@ from ipc.settings import (
     DockerConfig,
     EngineCleanupConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobLimits,
     JobsConfig,
     RegistryAccess,
@@ -78,6 +79,7 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
     "launchd.gpus": Section(schema.GPUS, GpusConfig),
     "launchd.history": Section(schema.HISTORY, HistoryConfig),
+    "launchd.hooks": Section(schema.HOOKS, HooksConfig),
 }
 
 

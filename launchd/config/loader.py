@@ -214,6 +214,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
         gpus=schema.gpus(diagnostics, sections.get("gpus")),
         history=schema.history(diagnostics, sections.get("history")),
+        hooks=schema.hooks(diagnostics, sections.get("hooks")),
     )
 
 

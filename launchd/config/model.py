@@ -18,6 +18,7 @@ from ipc.settings import (
     BuilderConfig,
     DockerConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobsConfig,
     PolicyRules,
     RegistryAccess,
@@ -86,6 +87,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     supervision: SupervisionConfig = SupervisionConfig()
     gpus: GpusConfig = GpusConfig()
     history: HistoryConfig = HistoryConfig()
+    hooks: HooksConfig = HooksConfig()
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from ipc.settings import (
     DockerConfig,
     EngineCleanupConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobLimits,
     JobsConfig,
     PolicyRules,
@@ -258,7 +259,15 @@ HISTORY: Table = {
     "keep_days": validators.days,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "aws", "policy", "supervision", "gpus", "history")
+HOOKS: Table = {
+    "before": validators.command,
+    "after": validators.command,
+    "job_before": validators.command,
+    "job_after": validators.command,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "aws", "policy", "supervision", "gpus", "history", "hooks")
 
 
 def fill(
@@ -467,6 +476,11 @@ def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:
 def history(diagnostics: Diagnostics, section: Any) -> HistoryConfig:
     """Read `launchd.history`."""
     return HistoryConfig(**fill(diagnostics, "launchd.history.", section, HISTORY))
+
+
+def hooks(diagnostics: Diagnostics, section: Any) -> HooksConfig:
+    """Read `launchd.hooks`."""
+    return HooksConfig(**fill(diagnostics, "launchd.hooks.", section, HOOKS))
 
 
 def gpus(diagnostics: Diagnostics, section: Any) -> GpusConfig:

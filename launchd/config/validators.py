@@ -232,6 +232,15 @@ def strings(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+@takes("array", items={"type": "string"}, minItems=1)
+def command(value: Any) -> tuple[str, ...]:
+    """Return the words of a command, the first of which is the absolute path of a program."""
+    words = strings(value)
+    if not words or not words[0].startswith("/") or any("\0" in word for word in words):
+        raise ValueError("must be a list of words that begins with the absolute path of a program")
+    return words
+
+
 @takes("object")
 def mapping(value: Any) -> dict[str, Any]:
     """Return a mapping whose keys are text."""

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ipc.settings import BuilderConfig, EnvironmentConfig, JobLimits, RegistryConfig
+from ipc.settings import BuilderConfig, EnvironmentConfig, HooksConfig, JobLimits, RegistryConfig
 from launchd.config import Flags, PolicyRules
+from launchd.config.model import HistoryConfig
 from tests.unit.config.conftest import SERVING, Read, Refuse
 
 WANDB = """
@@ -48,6 +49,8 @@ launchd:
     run_as_user: root
     queues: {q: {allow_local_git: true}}
   supervision: {spare_workers: 0}
+  hooks: {before: [/bin/true, -x], timeout_seconds: 5}
+  history: {keep_jobs: 10, keep_days: 0.5}
 """
 
 
@@ -79,6 +82,8 @@ def test_all_sections_of_launchd_are_read(read: Read) -> None:
     assert (settings.venv.cache_max_bytes, settings.venv.pip_args) == (2 << 30, ("--index-url", "https://pypi.example"))
     assert settings.supervision.spare_workers == 0
     assert settings.jobs.control_group == "/sys/fs/cgroup/jobs"
+    assert settings.hooks == HooksConfig(before=("/bin/true", "-x"), timeout_seconds=5)
+    assert settings.history == HistoryConfig(10, 0.5)
     assert settings.jobs.limits == JobLimits(4 << 30, 0.5, 100)
     assert [settings.jobs.runtime_limit(queue) for queue in ("short", "long", "other")] == [60, 86400, 86400]
 

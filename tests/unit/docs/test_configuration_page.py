@@ -16,6 +16,7 @@ from ipc.settings import (
     DockerConfig,
     EngineCleanupConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobLimits,
     JobsConfig,
     RegistryAccess,
@@ -49,6 +50,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
     "launchd.history.": HistoryConfig,
+    "launchd.hooks.": HooksConfig,
 }
 #: Keys that stand for others, and are not kept.
 READ_AWAY = ["launchd.policy.preset"]
