@@ -4,7 +4,7 @@ Owns their order, their environment, and the record in the job's directory by wh
 far they came. Root's hooks run as the agent's user in ``/``, with a fixed environment; the job's run as its user in its
 working directory. They are told of the job by JSON on standard input, which names no path.
 
-The rule, whatever dies when: after-hooks run for each attempt whose before-hooks have begun, and before they have ended
+The rule over all deaths: after-hooks run for each attempt whose before-hooks have begun, and before they have ended
 nothing is said of the job's end. A before-hook is not run again for what it was run for: where its worker died before
 the workload existed, the after-hooks run, and all begins anew. A hook whose end is not on disk is run again.
 """
