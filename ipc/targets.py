@@ -15,6 +15,7 @@ TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
 
 LOCAL_PROCESS = "local-process"
 LOCAL_CONTAINER = "local-container"
+VERTEX = "vertex"
 #: Has a job's image built and nothing run; of agents that a program has for itself.
 IMAGE_BUILD = "image-build"
 VENV = "venv"
@@ -57,10 +58,16 @@ class Builder(msgspec.Struct, frozen=True):
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """One kind of registry: the word of ``registry.type``, and the path of its class."""
+    """One kind of registry: the word of ``registry.type``, and the path of its class.
+
+    ``extra`` is the extra of this package that brings its SDK; ``finds_address`` says that it can tell its address from
+    the parts that the configuration has, by asking its cloud.
+    """
 
     name: str
     path: str
+    extra: str | None = None
+    finds_address: bool = False
 
 
 class Cloud(msgspec.Struct, frozen=True):
@@ -99,7 +106,13 @@ TARGETS: dict[str, Target] = {
         ),
         Target("kubernetes", builders=_IMAGE_BUILDERS, extra="kubernetes"),
         Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
-        Target("vertex", builders=_IMAGE_BUILDERS, extra="gcp", queue_type="gcp-vertex"),
+        Target(
+            VERTEX,
+            "workers.runners.vertex:VertexRunner",
+            _IMAGE_BUILDERS,
+            extra="gcp",
+            queue_type="gcp-vertex",
+        ),
         Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
     )
@@ -121,20 +134,19 @@ GCP = "gcp"
 AZURE = "azure"
 
 CLOUDS = (
-    Cloud(AWS, "ecr", extra="aws"),
-    Cloud(GCP, "gcr", extra="gcp"),
-    Cloud(AZURE, "acr", extra="azure"),
+    Cloud(AWS, "ecr", extra="aws", path="workers.environments.aws:AwsEnvironment"),
+    Cloud(GCP, "gcr", extra="gcp", path="workers.environments.gcp:GcpEnvironment"),
+    Cloud(AZURE, "acr", extra="azure", path="workers.environments.azure:AzureEnvironment"),
 )
 
-_PLAIN = "workers.registries.plain:PlainRegistry"
-
-#: Until a cloud's registry has a class of its own, it is used like any other, by the credentials of Docker's files.
 REGISTRIES: dict[str, Registry] = {
     registry.name: registry
     for registry in (
-        *(Registry(cloud.registry, _PLAIN) for cloud in CLOUDS),
+        Registry("ecr", "workers.registries.ecr:EcrRegistry", extra="aws", finds_address=True),
+        Registry("gcr", "workers.registries.gcr:GcrRegistry", extra="gcp", finds_address=True),
+        Registry("acr", "workers.registries.acr:AcrRegistry", extra="azure"),
         Registry(LOCAL_REGISTRY, "workers.registries.local:LocalRegistry"),
-        Registry(PLAIN_REGISTRY, _PLAIN),
+        Registry(PLAIN_REGISTRY, "workers.registries.plain:PlainRegistry"),
     )
 }
 

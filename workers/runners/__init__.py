@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -74,12 +74,17 @@ class Status(msgspec.Struct, frozen=True):
 class Runner(ABC):
     """One kind of target. Made for one job; called from that job's thread alone, but for :meth:`follow_output`."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    #: What holds for all of a kind; a runner whose settings say otherwise sets its own.
+    capabilities: Capabilities = Capabilities()
 
     def __init__(self, order: WorkOrder) -> None:
         self._order = order
 
     @classmethod  # noqa: B027 (a runner that has nothing to do keeps it)
+    def preload(cls) -> None:
+        """Read in the fork server what all workers share; no thread, socket or secret is there afterwards."""
+
+    @classmethod  # noqa: B027
     def warm_up(cls) -> None:
         """Do in a spare worker what the next job would otherwise wait for; nothing exists outside afterwards."""
 
@@ -183,6 +188,12 @@ def runner_class(resource: str) -> type[Runner]:
     except ModuleNotFoundError as error:
         raise not_installed(target.name, target.extra, error) from error
     return found
+
+
+def preload(resources: Iterable[str]) -> None:
+    """Let the runners of ``resources`` read what all workers share."""
+    for kind in _installed(resources):
+        kind.preload()
 
 
 def warm_up(resources: Iterable[str]) -> None:

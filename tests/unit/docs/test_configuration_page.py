@@ -24,6 +24,8 @@ from ipc.settings import (
     SagemakerRules,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
@@ -40,12 +42,14 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.venv.": VenvConfig,
     "launchd.docker.": DockerConfig,
     "launchd.docker.cleanup.": EngineCleanupConfig,
+    "launchd.vertex.": VertexConfig,
     "launchd.registry.": RegistryAccess,
     "launchd.buildah.": BuildahConfig,
     "launchd.aws.": AwsConfig,
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.policy.containers.limits.": ContainerLimits,
+    "launchd.policy.vertex.": VertexRules,
     "launchd.policy.sagemaker.": SagemakerRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
