@@ -31,7 +31,7 @@ from ipc.settings import (
     VertexRules,
 )
 from launchd.config import schema
-from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import Validator
 
 #: The file that is shipped, beside this module.
@@ -84,6 +84,7 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.gpus": Section(schema.GPUS, GpusConfig),
     "launchd.history": Section(schema.HISTORY, HistoryConfig),
     "launchd.hooks": Section(schema.HOOKS, HooksConfig),
+    "launchd.metrics": Section(schema.METRICS, MetricsConfig),
 }
 
 

@@ -216,6 +216,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         gpus=schema.gpus(diagnostics, sections.get("gpus")),
         history=schema.history(diagnostics, sections.get("history")),
         hooks=schema.hooks(diagnostics, sections.get("hooks")),
+        metrics=schema.metrics(diagnostics, sections.get("metrics")),
     )
 
 

@@ -70,6 +70,16 @@ class HistoryConfig(msgspec.Struct, frozen=True):
     keep_days: float = 400.0
 
 
+class MetricsConfig(msgspec.Struct, frozen=True):
+    """``launchd.metrics``: where Prometheus reads the agent's metrics, ``ADDRESS:PORT`` or ``unix:/PATH``.
+
+    ``listen`` of None: nowhere. Only with ``remote`` may it be an address that other machines reach.
+    """
+
+    listen: str | None = None
+    remote: bool = False
+
+
 class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The section `launchd`: settings that W&B's agent does not have."""
 
@@ -90,6 +100,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     gpus: GpusConfig = GpusConfig()
     history: HistoryConfig = HistoryConfig()
     hooks: HooksConfig = HooksConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):

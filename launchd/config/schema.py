@@ -35,9 +35,10 @@ from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import GpusConfig, HistoryConfig, PolicyConfig
+from launchd.config.model import GpusConfig, HistoryConfig, MetricsConfig, PolicyConfig
 from launchd.config.presets import PRESETS
 from launchd.config.validators import Validator
+from launchd.metrics.address import parse_address
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -288,6 +289,11 @@ HOOKS: Table = {
     "timeout_seconds": validators.positive_seconds,
 }
 
+METRICS: Table = {
+    "listen": validators.listen_address,
+    "remote": validators.boolean,
+}
+
 SECTIONS = (
     "jobs",
     "venv",
@@ -301,6 +307,7 @@ SECTIONS = (
     "gpus",
     "history",
     "hooks",
+    "metrics",
 )
 
 
@@ -530,6 +537,15 @@ def hooks(diagnostics: Diagnostics, section: Any) -> HooksConfig:
 def gpus(diagnostics: Diagnostics, section: Any) -> GpusConfig:
     """Read `launchd.gpus`."""
     return GpusConfig(**fill(diagnostics, "launchd.gpus.", section, GPUS))
+
+
+def metrics(diagnostics: Diagnostics, section: Any) -> MetricsConfig:
+    """Read `launchd.metrics`."""
+    read = MetricsConfig(**fill(diagnostics, "launchd.metrics.", section, METRICS))
+    if read.listen is not None and not (read.remote or parse_address(read.listen).is_local):
+        why = "can be reached from other machines"
+        diagnostics.refuse("launchd.metrics.listen", read.listen, why, "Where that is meant, set remote: true.")
+    return read
 
 
 def _converted(diagnostics: Diagnostics, name: str, value: Any, validator: Validator[Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from ipc.settings import (
     VertexConfig,
     VertexRules,
 )
-from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -55,6 +55,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.gpus.": GpusConfig,
     "launchd.history.": HistoryConfig,
     "launchd.hooks.": HooksConfig,
+    "launchd.metrics.": MetricsConfig,
 }
 #: Keys that stand for others, and are not kept.
 READ_AWAY = ["launchd.policy.preset"]
