@@ -92,7 +92,12 @@ TARGETS: dict[str, Target] = {
             _IMAGE_BUILDERS,
             extra="docker",
         ),
-        Target("kubernetes", builders=_IMAGE_BUILDERS, extra="kubernetes"),
+        Target(
+            "kubernetes",
+            "workers.runners.kubernetes:KubernetesRunner",
+            _IMAGE_BUILDERS,
+            extra="kubernetes",
+        ),
         Target("sagemaker", builders=_IMAGE_BUILDERS, extra="aws"),
         Target("vertex", builders=_IMAGE_BUILDERS, extra="gcp", queue_type="gcp-vertex"),
         Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),

@@ -19,6 +19,7 @@ from ipc.settings import (
     BuilderConfig,
     DockerConfig,
     JobsConfig,
+    KubernetesConfig,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -91,6 +92,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()
     user: JobUser | None = None

@@ -97,6 +97,7 @@ class AgentContext:
             jobs=settings.jobs,
             venv=settings.venv,
             docker=settings.docker,
+            kubernetes=settings.kubernetes,
             policy=rules,
             supervision=settings.supervision,
             user=user,

@@ -17,6 +17,7 @@ from ipc.settings import (
     BuilderConfig,
     DockerConfig,
     JobsConfig,
+    KubernetesConfig,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -77,6 +78,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()
     policy: PolicyConfig = PolicyConfig()

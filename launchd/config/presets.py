@@ -7,7 +7,7 @@ the other rules those that depend on how far submitters are trusted. Pure data.
 from collections.abc import Mapping
 from typing import Any
 
-from ipc.settings import GIB, ContainerLimits, ContainerRules
+from ipc.settings import GIB, ContainerLimits, ContainerRules, KubernetesRules
 
 #: Submitters whom the administrator does not know: a share of the host, and nothing of what is on it.
 _PUBLIC = {
@@ -19,6 +19,7 @@ _PUBLIC = {
         no_new_privileges=True,
         limits=ContainerLimits(memory=16 * GIB, processors=4.0, processes=4096, shared_memory=4 * GIB, disk=50 * GIB),
     ),
+    "kubernetes": KubernetesRules(),
 }
 
 #: Colleagues, none of whom is to be root on the host: volumes, networks and ports are shared.
@@ -28,6 +29,7 @@ _TEAM = {
     "containers": ContainerRules(
         volumes=("*",), networks=("*",), capabilities=("SYS_PTRACE", "SYS_NICE"), flags=("publish", "sysctl=net.*")
     ),
+    "kubernetes": KubernetesRules(),
 }
 
 #: Those who are as good as root on the host anyway.
@@ -46,6 +48,16 @@ _TRUSTED = {
             "cgroupns", "device-cgroup-rule", "group-add", "ip", "ip6", "ipc", "label", "link", "mac-address",
             "oom-score-adj", "pid", "privileged", "publish", "publish-all", "runtime", "security-opt", "sysctl",
             "userns", "uts",
+        ),
+    ),
+    "kubernetes": KubernetesRules(
+        contexts=("*",),
+        service_accounts=("*",),
+        custom_resources=("*",),
+        host_paths=("/",),
+        fields=(
+            "automountServiceAccountToken", "hostIPC", "hostNetwork", "hostPID", "hostPort", "hostUsers",
+            "mountPropagation", "privileged", "securityContext", "serviceAccountToken", "shareProcessNamespace",
         ),
     ),
 }  # fmt: skip

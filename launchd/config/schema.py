@@ -18,6 +18,8 @@ from ipc.settings import (
     EngineCleanupConfig,
     JobLimits,
     JobsConfig,
+    KubernetesConfig,
+    KubernetesRules,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -140,6 +142,25 @@ BUILDAH: Table = {
     "timeout_seconds": validators.positive_seconds,
 }
 
+KUBERNETES: Table = {
+    "config_file": validators.absolute_path,
+    "context": validators.text,
+    "namespace": validators.text,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+KUBERNETES_RULES: Table = {
+    "images": validators.names,
+    "namespaces": validators.names,
+    "contexts": validators.names,
+    "config_files": validators.granted_paths(),
+    "service_accounts": validators.names,
+    "custom_resources": validators.names,
+    "host_paths": validators.granted_paths(),
+    "fields": validators.names,
+    "host_variables": validators.names,
+}
+
 CLEANUP: Table = {
     "above_percent": validators.percent,
     "below_percent": validators.percent,
@@ -208,7 +229,7 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "policy", "supervision", "gpus")
+SECTIONS = ("jobs", "venv", "docker", "kubernetes", "registry", "buildah", "policy", "supervision", "gpus")
 
 
 def fill(
@@ -285,12 +306,17 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = _rules(diagnostics, "launchd.policy.", section, PolicyRules(), sections=("queues", "containers"))
+    values = _rules(
+        diagnostics, "launchd.policy.", section, PolicyRules(), sections=("queues", "containers", "kubernetes")
+    )
     queues = section.get("queues") if isinstance(section, dict) else None
     common = PolicyRules(**values)
     rules = {
         str(queue): PolicyRules(
-            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, ("containers",)))
+            **_joined(
+                values,
+                _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, ("containers", "kubernetes")),
+            )
         )
         for queue, own in mapping(diagnostics, "launchd.policy.queues", queues).items()
     }
@@ -315,13 +341,26 @@ def _rules(
 ) -> dict[str, Any]:
     """Return the rules of `section` by field name: its preset's, and in their place its own.
 
-    Those for containers are complete; what neither names is as `common`.
+    Those for containers and for Kubernetes are complete; what neither names is as `common`.
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
     preset = PRESETS.get(own.pop("preset", ""), {})
     given = section.get("containers") if isinstance(section, dict) else None
     base = preset.get("containers", common.containers)
-    return {**preset, **own, "containers": _containers(diagnostics, f"{prefix}containers.", given, base)}
+    return {
+        **preset,
+        **own,
+        "containers": _containers(diagnostics, f"{prefix}containers.", given, base),
+        "kubernetes": _kubernetes_rules(diagnostics, f"{prefix}kubernetes.", section, preset, common),
+    }
+
+
+def _kubernetes_rules(
+    diagnostics: Diagnostics, prefix: str, section: Any, preset: Mapping[str, Any], common: PolicyRules
+) -> KubernetesRules:
+    given = section.get("kubernetes") if isinstance(section, dict) else None
+    base: KubernetesRules = preset.get("kubernetes", common.kubernetes)
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, given, KUBERNETES_RULES))
 
 
 def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: ContainerRules) -> ContainerRules:
@@ -349,6 +388,11 @@ def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
     values = fill(diagnostics, "launchd.docker.", section, DOCKER, sections=("cleanup",))
     given = section.get("cleanup") if isinstance(section, dict) else None
     return DockerConfig(**values, cleanup=_cleanup(diagnostics, given))
+
+
+def kubernetes(diagnostics: Diagnostics, section: Any) -> KubernetesConfig:
+    """Read `launchd.kubernetes`."""
+    return KubernetesConfig(**fill(diagnostics, "launchd.kubernetes.", section, KUBERNETES))
 
 
 def _cleanup(diagnostics: Diagnostics, section: Any) -> EngineCleanupConfig:

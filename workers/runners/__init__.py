@@ -180,7 +180,7 @@ def _not_installed(target: Target, error: ModuleNotFoundError) -> Exception:
         return error
     return HostError(
         f"This agent was installed without what it needs for {target.name}.",
-        hint=f"Install it with the extra: launchd-agent[{target.extra}].",
+        hint=f"Install it: pip install 'launchd-agent[{target.extra}]'.",
     )
 
 
