@@ -204,6 +204,9 @@ POLICY: Table = {
     "allow_venv": validators.boolean,
 }
 
+#: Rules that stand in sections of their own.
+_RULE_SECTIONS = ("containers", "kubernetes")
+
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
 SUPERVISION: Table = {
@@ -306,17 +309,12 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = _rules(
-        diagnostics, "launchd.policy.", section, PolicyRules(), sections=("queues", "containers", "kubernetes")
-    )
+    values = _rules(diagnostics, "launchd.policy.", section, PolicyRules(), ("queues", *_RULE_SECTIONS))
     queues = section.get("queues") if isinstance(section, dict) else None
     common = PolicyRules(**values)
     rules = {
         str(queue): PolicyRules(
-            **_joined(
-                values,
-                _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, ("containers", "kubernetes")),
-            )
+            **_joined(values, _rules(diagnostics, f"launchd.policy.queues.{queue}.", own, common, _RULE_SECTIONS))
         )
         for queue, own in mapping(diagnostics, "launchd.policy.queues", queues).items()
     }

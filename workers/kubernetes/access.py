@@ -27,7 +27,7 @@ _HINT = "Set launchd.kubernetes.config_file and launchd.kubernetes.context, or r
 
 
 class Access(msgspec.Struct, frozen=True):
-    """A cluster: ``config_file`` and ``context`` of None are the usual ones of whoever asks."""
+    """A cluster: ``config_file`` and ``context`` of None are the usual ones of the user who asks."""
 
     config_file: str | None = None
     context: str | None = None
@@ -55,16 +55,16 @@ def connect(access: Access) -> Connection:
         except (config.ConfigException, OSError, ssl.SSLError, ValueError, KeyError) as error:
             raise HostError(f"The Kubernetes cluster cannot be reached from this host: {error}.", hint=_HINT) from error
         finally:
-            kube_config._cleanup_temp_files()
+            kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]
     return Connection(str(settings.host).rstrip("/"), pool, lambda: _authorization(settings))
 
 
 def _load(settings: Any, access: Access, keys: str) -> None:
     path = config_path(access)
     if path is None:
-        config.load_incluster_config(client_configuration=settings)
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     else:
-        config.load_kube_config(
+        config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=path,
             context=access.context,
             client_configuration=settings,
@@ -91,7 +91,7 @@ def usual_namespace(access: Access) -> str:
     try:
         if path is None:
             return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else DEFAULT_NAMESPACE
-        contexts, active = config.list_kube_config_contexts(config_file=path)
+        contexts, active = config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]
         chosen = next((one for one in contexts if one["name"] == access.context), active)
         return str(chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
     except (config.ConfigException, OSError) as error:
@@ -99,7 +99,7 @@ def usual_namespace(access: Access) -> str:
 
 
 def _pool(settings: Any) -> urllib3.PoolManager:
-    arguments = {"ssl_context": _ssl_context(settings), "retries": False, "maxsize": 2}
+    arguments: dict[str, Any] = {"ssl_context": _ssl_context(settings), "retries": False, "maxsize": 2}
     if settings.tls_server_name:
         arguments["server_hostname"] = settings.tls_server_name
         arguments["assert_hostname"] = settings.tls_server_name

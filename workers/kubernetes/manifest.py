@@ -1,4 +1,4 @@
-"""The object that is created for a job, made of what its queue and its submitter say, in the order of W&B's agent. Pure.
+"""The object that is created for a job, made of what its queue and its submitter say, as W&B's agent does it. Pure.
 
 A Job gets what W&B's agent (0.20.1) gives it; an object of any other kind gets the variables, the labels and the
 command of the job in each of its containers.
@@ -73,6 +73,8 @@ def pod_specs(value: Any) -> Iterator[Object]:
         case list():
             for inner in value:
                 yield from pod_specs(inner)
+        case _:
+            pass
 
 
 def containers_of(pod: Object) -> Iterator[Object]:
@@ -83,10 +85,11 @@ def containers_of(pod: Object) -> Iterator[Object]:
 
 def _job(arguments: Arguments, content: Content) -> Object:
     body = {"apiVersion": JOB_VERSIONS[0], "kind": "Job"} | deepcopy(arguments.manifest)
-    spec = {"backoffLimit": 0, "ttlSecondsAfterFinished": KEEP_ENDED_SECONDS} | _object(body, "spec")
-    template = body["spec"] = spec
-    template["template"] = _object(spec, "template")
-    pod = template["template"]["spec"] = {"restartPolicy": "Never"} | _object(spec["template"], "spec")
+    spec: Object = {"backoffLimit": 0, "ttlSecondsAfterFinished": KEEP_ENDED_SECONDS} | _object(body, "spec")
+    body["spec"] = spec
+    spec["template"] = _object(spec, "template")
+    pod: Object = {"restartPolicy": "Never"} | _object(spec["template"], "spec")
+    spec["template"]["spec"] = pod
     containers = pod["containers"] = _containers(pod)
     _name(body, content)
     for number, container in enumerate(containers):
@@ -209,6 +212,8 @@ def _templates(value: Any) -> Iterator[Object]:
         case list():
             for inner in value:
                 yield from _templates(inner)
+        case _:
+            pass
 
 
 def _secure(body: Object, content: Content) -> None:

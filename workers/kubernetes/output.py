@@ -1,15 +1,15 @@
 """Carries the logs of a job's pods into the files of the job: all pods, all containers, as they come.
 
-Which pods there are is told by whoever looks at the job; nothing is asked here but for the logs. The cluster gives a log
-in entries with times, and a note on disk says up to which entry each was taken. The log of a job with one container is
-in the files once, byte for byte; where several logs are joined and a worker dies, the last second of each may be there
-twice.
+Which pods there are is told from outside; nothing is asked here but for the logs. The cluster gives a
+log in entries with times, and a note on disk says up to which entry each was taken. The log of a job with one container
+is in the files once, byte for byte; where several logs are joined and a worker dies, the last second of each may be
+there twice.
 """
 
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class JobOutput:
         self._is_over = False
         self._news = 0
 
-    def see(self, pods: list[Object], *, is_over: bool) -> None:
+    def see(self, pods: Sequence[Object], *, is_over: bool) -> None:
         """Note the pods of the job, and whether it has ended."""
         with self._changed:
             for pod in pods:

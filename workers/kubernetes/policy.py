@@ -77,6 +77,8 @@ def _walk(value: Any, place: str) -> Iterator[Found]:
         case list():
             for number, inner in enumerate(value):
                 yield from _walk(inner, f"{place}{number}.")
+        case _:
+            pass
 
 
 def _why_not(key: str, value: Any, rules: KubernetesRules) -> str | None:

@@ -89,7 +89,7 @@ class KubernetesRunner(Runner):
             )
         if build.archive is not None or self._order.registry is None:
             raise SourceError(
-                f"The image {build.image} was built on this host, and is in no registry that a cluster could pull from.",
+                f"The image {build.image} was built on this host, and is in no registry that a cluster can reach.",
                 hint="Have the administrator set builder.destination.",
             )
 

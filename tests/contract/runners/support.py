@@ -17,7 +17,7 @@ from ipc.directories import PASSABLE
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
-from ipc.settings import ContainerRules, DockerConfig, JobsConfig, PolicyRules
+from ipc.settings import ContainerRules, DockerConfig, JobsConfig, KubernetesConfig, KubernetesRules, PolicyRules
 from ipc.states import TERMINAL_STATES
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import JobUser, WorkOrder, write_order
@@ -46,6 +46,8 @@ class Job:
     engine: str | None = None
     containers: ContainerRules = field(default_factory=ContainerRules)
     image: str | None = None
+    kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
+    cluster_rules: KubernetesRules = field(default_factory=KubernetesRules)
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,8 @@ class Job:
             jobs=self.jobs,
             user=self.user,
             docker=DockerConfig(host=self.engine),
-            policy=PolicyRules(containers=self.containers),
+            kubernetes=self.kubernetes,
+            policy=PolicyRules(containers=self.containers, kubernetes=self.cluster_rules),
         )
 
     @property

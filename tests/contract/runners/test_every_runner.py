@@ -8,11 +8,12 @@ import pytest
 
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import Handle
-from ipc.settings import ContainerRules
+from ipc.settings import ContainerRules, KubernetesConfig
 from ipc.states import JobState
 from ipc.targets import IMAGE_BUILD, TARGETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner
@@ -46,8 +47,19 @@ def make_job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobMake
         request.getfixturevalue("engine").remove_containers()
 
 
+@pytest.fixture
+def fake_cluster() -> Iterator[FakeKubernetes]:
+    """A cluster on a socket, whose pods are processes."""
+    with fake_kubernetes() as cluster:
+        yield cluster
+
+
 def _arguments(request: pytest.FixtureRequest, seconds: float, exit_code: int, shared: Path) -> dict[str, Any]:
     """Return what makes a job of the fake target, or of an engine, do what the script says."""
+    if request.param == "kubernetes":
+        cluster: FakeKubernetes = request.getfixturevalue("fake_cluster")
+        config = cluster.write_config(shared.parent / "kubeconfig")
+        return {"image": BASE_IMAGE, "kubernetes": KubernetesConfig(config_file=str(config))}
     if request.param != "local-container":
         return {"knobs": {"run_seconds": seconds, "exit_code": exit_code}}
     engine: TestEngine = request.getfixturevalue("engine")
