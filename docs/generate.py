@@ -4,6 +4,7 @@ A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; NAME is
 """
 
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -17,11 +18,15 @@ from ipc.failpoints import FAILPOINTS
 from ipc.states import mermaid_diagram
 from ipc.targets import TARGETS
 from launchd.cli import main as command_line
+from launchd.config.json_schema import FILE_NAME, document
 
 DOCS = Path(__file__).parent
 #: Of the help of a command, in characters, whatever the terminal.
 WIDTH = 100
 MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+#: A row of a table of keys of the configuration.
+KEY_ROW = re.compile(r"^\| (?P<keys>`[a-z][^|]*) \| [^|]+ \| (?P<meaning>[^|]+) \|$", re.MULTILINE)
 
 
 def states() -> str:
@@ -123,13 +128,32 @@ def regenerated(text: str) -> str:
     return MARKED.sub(lambda match: match[1] + PARTS[match["name"]]() + match[3], text)
 
 
+def config_schema() -> str:
+    """Return the JSON Schema of the configuration, with the meanings from its page."""
+    return json.dumps(document(meanings((DOCS / "configuration.md").read_text())), indent=1) + "\n"
+
+
+def meanings(page: str) -> dict[str, str]:
+    """Return what the tables of keys say of each, as plain text."""
+    found = {}
+    for row in KEY_ROW.finditer(page):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)|[`*]", r"\1", row["meaning"])
+        found.update(dict.fromkeys(re.findall(r"`([^`]+)`", row["keys"]), plain))
+    return found
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Yield every file with generated parts, and what should be in it."""
+    for path in sorted(DOCS.rglob("*.md")):
+        yield path, regenerated(path.read_text())
+    yield DOCS.parent / "launchd" / "config" / FILE_NAME, config_schema()
+
+
 def main(arguments: list[str]) -> int:
     """Write what has changed, or with ``--check`` return 1 if anything has."""
     changed = False
-    for path in sorted(DOCS.rglob("*.md")):
-        before = path.read_text()
-        after = regenerated(before)
-        if after != before:
+    for path, after in generated():
+        if not path.exists() or path.read_text() != after:
             changed = True
             print(path.relative_to(DOCS.parent), "is out of date" if "--check" in arguments else "written")
             if "--check" not in arguments:

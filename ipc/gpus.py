@@ -76,8 +76,8 @@ class Gpu(msgspec.Struct, frozen=True):
     ``uuid`` is its driver's name for it, the same over restarts. ``memory`` is in bytes, ``index`` counts as the driver
     does, in the order of PCI addresses. Of a MIG instance, ``parent`` is the UUID of its GPU and ``instance`` its
     number there. ``numa`` is the node of memory it is near to, ``processors`` the processors (``0-15,32-47``), ``bus``
-    its PCI address, ``linked`` are the UUIDs of GPUs that a direct link (NVLink) joins it to; ``files`` are the device
-    files that a container needs for it, where the engine does not know them itself.
+    its PCI address, ``linked`` are the UUIDs of GPUs that a direct link (NVLink) joins it to; ``files`` are its
+    device files, all that a container needs of AMD's; NVIDIA's engine driver adds what is missing of its own.
     """
 
     uuid: str

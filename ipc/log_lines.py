@@ -14,6 +14,9 @@ from ipc.visible_text import visible, visible_lines
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+_PLAIN = logging.Formatter()
+
+
 def fields(record: logging.LogRecord) -> dict[str, Any]:
     """Return the values that were logged with the sentence (``extra={...}``)."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
@@ -25,11 +28,15 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line; a traceback follows on lines of its own."""
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        values = "".join(f" {name}={_shown(value)}" for name, value in fields(record).items())
-        line = f"{moment}.{int(record.msecs):03} {record.levelname} {record.name}: {record.getMessage()}{values}"
-        # What an exception says may be another's word.
-        traceback = f"\n{visible_lines(self.formatException(record.exc_info))}" if record.exc_info else ""
-        return visible(line) + traceback
+        return visible(f"{moment}.{int(record.msecs):03} {record.levelname} {record.name}: ") + described(record)
+
+
+def described(record: logging.LogRecord) -> str:
+    """Return the sentence of ``record`` and its values as one line; a traceback follows on lines of its own."""
+    values = "".join(f" {name}={_shown(value)}" for name, value in fields(record).items())
+    # What an exception says may be another's word.
+    traceback = f"\n{visible_lines(_PLAIN.formatException(record.exc_info))}" if record.exc_info else ""
+    return visible(f"{record.getMessage()}{values}") + traceback
 
 
 def _shown(value: Any) -> str:

@@ -150,6 +150,31 @@ class RegistryConfig(msgspec.Struct, frozen=True):
     project: str | None = None
 
 
+class EnvironmentConfig(msgspec.Struct, frozen=True):
+    """W&B's `environment`: the cloud whose credentials the agent uses.
+
+    ``type`` is ``aws``, ``gcp`` or ``azure``. ``region`` of None is the one that the cloud's own settings name, which
+    the file can leave out for ``azure`` alone.
+    """
+
+    type: str
+    region: str | None = None
+
+
+class AwsConfig(msgspec.Struct, frozen=True):
+    """``launchd.aws``: whose credentials this host uses at AWS, beside what W&B's ``environment`` says.
+
+    ``profile`` is one of the agent's ``~/.aws/config``, None for what the SDK's own chain finds. ``role_arn`` is a role
+    that these credentials take on, with ``external_id`` where the role asks for one; it is renewed before it expires.
+    ``create_repositories`` lets the agent create a missing repository of ECR before it pushes an image.
+    """
+
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = None
+    create_repositories: bool = False
+
+
 class RegistryAccess(msgspec.Struct, frozen=True):
     """``launchd.registry``: how this host comes to the registry of its images.
 
@@ -270,6 +295,33 @@ class KubernetesRules(msgspec.Struct, frozen=True):
     host_variables: tuple[str, ...] = ()
 
 
+class SagemakerRules(msgspec.Struct, frozen=True):
+    """``launchd.policy.sagemaker`` for one queue: what a job may ask of SageMaker in the name of this host.
+
+    All but the numbers are patterns in which ``*`` stands for any text. ``roles`` are roles as jobs name them, by ARN
+    or by name; a job has the rights of its role, so that none is granted by default. ``instance_types``, ``images``
+    and ``outputs`` (addresses in S3 that jobs write to) are open, ``subnets`` and ``security_groups`` closed, as are
+    other ``regions`` and ``profiles`` than the agent's own and the agent's variables in macros (``host_variables``).
+    ``fields`` are names of further fields of CreateTrainingJob, with those inside a field as ``OUTER.INNER``.
+    ``instances`` (a number), ``runtime_seconds`` (of StoppingCondition) and ``volume_gib`` (of each instance) are what
+    a job may have at most.
+    """
+
+    roles: tuple[str, ...] = ()
+    instance_types: tuple[str, ...] = ("*",)
+    images: tuple[str, ...] = ("*",)
+    outputs: tuple[str, ...] = ("*",)
+    regions: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    host_variables: tuple[str, ...] = ()
+    instances: int = 1
+    runtime_seconds: int = 86400
+    volume_gib: int = 100
+
+
 class PolicyRules(msgspec.Struct, frozen=True):
     """``launchd.policy`` for one queue: what submitters may ask of this host.
 
@@ -289,6 +341,7 @@ class PolicyRules(msgspec.Struct, frozen=True):
     allow_venv: bool = True
     containers: ContainerRules = ContainerRules()
     kubernetes: KubernetesRules = KubernetesRules()
+    sagemaker: SagemakerRules = SagemakerRules()
 
 
 class SupervisionConfig(msgspec.Struct, frozen=True):

@@ -64,11 +64,16 @@ class Registry(msgspec.Struct, frozen=True):
 
 
 class Cloud(msgspec.Struct, frozen=True):
-    """A cloud: the word of ``environment.type``, and that of ``registry.type`` for the registry it brings."""
+    """A cloud: the word of ``environment.type``, and that of ``registry.type`` for the registry it brings.
+
+    ``path`` is that of the class of its environment, None while there is none; ``extra`` is the extra of this package
+    that brings its SDK.
+    """
 
     environment: str
     registry: str
     extra: str | None = None
+    path: str | None = None
 
 
 def parse_test_targets(text: str) -> Iterator[Target]:
@@ -98,7 +103,7 @@ TARGETS: dict[str, Target] = {
             _IMAGE_BUILDERS,
             extra="kubernetes",
         ),
-        Target("sagemaker", builders=_IMAGE_BUILDERS, extra="aws"),
+        Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target("vertex", builders=_IMAGE_BUILDERS, extra="gcp", queue_type="gcp-vertex"),
         Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
@@ -116,7 +121,15 @@ BUILDERS: dict[str, Builder] = {
     )
 }
 
-CLOUDS = (Cloud("aws", "ecr", "aws"), Cloud("gcp", "gcr", "gcp"), Cloud("azure", "acr"))
+AWS = "aws"
+GCP = "gcp"
+AZURE = "azure"
+
+CLOUDS = (
+    Cloud(AWS, "ecr", extra="aws"),
+    Cloud(GCP, "gcr", extra="gcp"),
+    Cloud(AZURE, "acr", extra="azure"),
+)
 
 _PLAIN = "workers.registries.plain:PlainRegistry"
 

@@ -15,9 +15,11 @@ from ipc.directories import PASSABLE, sync_names
 from ipc.gpus import Gpu
 from ipc.run_spec import RunSpec
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     DockerConfig,
+    EnvironmentConfig,
     JobsConfig,
     KubernetesConfig,
     PolicyRules,
@@ -67,7 +69,8 @@ class WorkOrder(msgspec.Struct, frozen=True):
     ``name`` is the workload name, ``attempt`` counts the job's starts from 1. ``submitter_key`` says that the API key
     that goes with the order is the submitter's own (W&B's ``_wandb_api_key``) and not the agent's. ``builder`` is the
     builder that the configuration chose among those that the job's target takes, None for none; ``builder_config`` is
-    what it is told. ``registry`` is where images are pushed to, None where they stay on this host. The settings of the
+    what it is told. ``registry`` is where images are pushed to, None where they stay on this host.
+    ``environment`` is the cloud that the configuration names, None for none. The settings of the
     host are carried whole; ``policy`` are the rules of the job's queue. ``user`` is whom the job runs as,
     ``fetch_user`` whom its source is fetched as, ``install_user`` whom what it shares with other jobs is installed as;
     None is the agent's own user. ``control_group`` is the path of the control group that is the job's to make, None
@@ -88,6 +91,8 @@ class WorkOrder(msgspec.Struct, frozen=True):
     builder_config: BuilderConfig = BuilderConfig()
     registry: RegistryConfig | None = None
     registry_access: RegistryAccess = RegistryAccess()
+    environment: EnvironmentConfig | None = None
+    aws: AwsConfig = AwsConfig()
     buildah: BuildahConfig = BuildahConfig()
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()

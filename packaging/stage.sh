@@ -61,6 +61,9 @@ chmod 755 "$tree/bin/launchd"
 install -d "$destination/usr/bin"
 ln -s "../lib/launch-agent/bin/launchd" "$destination/usr/bin/launchd"
 
+# For editors of the configuration.
+install -D -m 644 -t "$destination/usr/share/launch-agent" launchd/config/launch-config.schema.json
+
 # Units, directories, the server's user.
 install -D -m 644 -t "$destination/usr/lib/systemd/system" launch-agent.service launch-agent-jobs.service \
     launch-agent-server.service

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.aws import FakeAws, environment, fake_aws
 from tests.support.engine import TestEngine, running_engine
 from tests.support.environment import scrub
 from tests.support.postgres import Cluster, throwaway_cluster
@@ -79,6 +80,21 @@ def engine() -> Iterator[TestEngine]:
     """A container engine of the tests. Skips where there is none to be had."""
     with running_engine() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def _aws() -> Iterator[FakeAws]:
+    with fake_aws() as server:
+        yield server
+
+
+@pytest.fixture
+def aws(_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
+    """AWS on loopback, empty, where the SDK of this process and of those that it starts goes."""
+    for name, value in environment(_aws.url).items():
+        monkeypatch.setenv(name, value)
+    yield _aws
+    _aws.reset()
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,10 @@ class Recorder(importlib.abc.MetaPathFinder):
         return None
 
 sys.meta_path.insert(0, Recorder())
+# A package of namespaces is there at every start, where one of its parts is installed.
+at_start = set(sys.modules)
 importlib.import_module(sys.argv[1])
-print(json.dumps(sorted(asked | set(sys.modules))))
+print(json.dumps(sorted(asked | set(sys.modules) - at_start)))
 """
 
 

@@ -18,15 +18,18 @@ JOB_NAME_VARIABLE = "LAUNCHD_JOB_NAME"
 CHUNK_CHARACTERS = 32670
 
 
-def job_environment(order: WorkOrder, api_key: str, image: str | None = None) -> dict[str, str]:
+def job_environment(
+    order: WorkOrder, api_key: str, image: str | None = None, most: int = CHUNK_CHARACTERS
+) -> dict[str, str]:
     """Return W&B's variables for the job of ``order``, and the one that names the job.
 
-    ``image`` is the container image of a job that is one; a run spec's own is known without.
+    ``image`` is the container image of a job that is one; a run spec's own is known without. A variable that can be
+    split holds ``most`` characters.
     """
-    return {**dict(_wandb_variables(order, api_key, image)), JOB_NAME_VARIABLE: order.name}
+    return {**dict(_wandb_variables(order, api_key, image, most)), JOB_NAME_VARIABLE: order.name}
 
 
-def _wandb_variables(order: WorkOrder, api_key: str, image: str | None) -> Iterator[tuple[str, str]]:
+def _wandb_variables(order: WorkOrder, api_key: str, image: str | None, most: int) -> Iterator[tuple[str, str]]:
     spec = order.spec
     yield "WANDB_BASE_URL", order.base_url
     yield "WANDB_API_KEY", api_key
@@ -43,8 +46,8 @@ def _wandb_variables(order: WorkOrder, api_key: str, image: str | None) -> Itera
         yield "WANDB_LAUNCH_QUEUE_NAME", order.queue
         yield "WANDB_LAUNCH_QUEUE_ENTITY", order.entity
         yield "WANDB_LAUNCH_TRACE_ID", order.item_id
-    yield from _in_chunks("WANDB_CONFIG", spec.overrides.run_config)
-    yield from _in_chunks("WANDB_LAUNCH_FILE_OVERRIDES", spec.overrides.files)
+    yield from _in_chunks("WANDB_CONFIG", spec.overrides.run_config, most)
+    yield from _in_chunks("WANDB_LAUNCH_FILE_OVERRIDES", spec.overrides.files, most)
     yield "WANDB_ARTIFACTS", json.dumps(_artifacts(spec))
 
 
@@ -53,14 +56,14 @@ def _named_if_set(name: str, value: str | None) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _in_chunks(name: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the JSON of ``value`` under ``name``, or as ``name_0``, ``name_1``, ... when it is over W&B's limit."""
+def _in_chunks(name: str, value: Mapping[str, Any], most: int) -> Iterator[tuple[str, str]]:
+    """Yield the JSON of ``value`` under ``name``, or as ``name_0``, ``name_1``, ... where it is over the limit."""
     text = json.dumps(value)
-    if len(text) <= CHUNK_CHARACTERS:
+    if len(text) <= most:
         yield name, text
         return
-    for number, start in enumerate(range(0, len(text), CHUNK_CHARACTERS)):
-        yield f"{name}_{number}", text[start : start + CHUNK_CHARACTERS]
+    for number, start in enumerate(range(0, len(text), most)):
+        yield f"{name}_{number}", text[start : start + most]
 
 
 def _artifacts(spec: RunSpec) -> dict[str, Any]:

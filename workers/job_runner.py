@@ -11,14 +11,17 @@ from collections.abc import Callable
 from multiprocessing import connection
 from typing import TypeVar
 
+import msgspec
 from setproctitle import setproctitle
 
 from ipc.errors import HostError, InvalidSpec, JobCancelled, JobError, RunnerUnavailable
 from ipc.failpoints import hit
+from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
 from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import Finished, Submitted, Submitting
 from ipc.states import TERMINAL_STATES, JobState
+from ipc.work_order import read_order
 from workers.builders import Build, load_builder
 from workers.builders.own_environment import remove_own
 from workers.confined.directories import make_directories
@@ -173,7 +176,8 @@ class JobRunner:
         order = self._context.order
         entry_point = build.entry_point or order.spec.overrides.entry_point or project.entry_point
         entry_point = (*build.prefix, *entry_point) if entry_point else ()
-        environment = job_environment(order, self._context.api_key, project.image)
+        most = self._runner.capabilities.variable_characters
+        environment = job_environment(order, self._context.api_key, project.image, most)
         launch = LaunchRequest(
             order.name, entry_point, environment, project.directory, build, order.spec.overrides.args
         )
@@ -186,11 +190,20 @@ class JobRunner:
         hit("worker.before_submitting")
         self._context.send(Submitting(launch.name))
         self._control.wait_submit_approved()
+        self._take_gpus()
         hit("worker.after_submit_approved")
         handle = self._submit_or_find(launch)
         hit("worker.after_submit")
         self._context.send(Submitted(handle))
         return handle
+
+    def _take_gpus(self) -> None:
+        """Read which GPUs the job has: they were given to it just now, and stand in its work order."""
+        order = self._context.order
+        if gpu_request(order.spec) is not None:
+            given = read_order(self._context.directory)
+            self._context.order = msgspec.structs.replace(order, gpus=given.gpus, gpu_lease=given.gpu_lease)
+            self._runner.take_gpus(self._context.order)
 
     def _submit_or_find(self, launch: LaunchRequest) -> Handle:
         try:

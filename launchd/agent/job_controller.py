@@ -84,7 +84,7 @@ class JobController:
         self._assignment = WorkerAssignment(records, table, pool, keys, self.users, clock, gpus)
         self._ends = JobEnds(records, journal, table, pool, keys, context, clock, gpus)
         #: Which jobs get GPUs, and which wait for some.
-        self.grants = GpuGrants(gpus, why_no_gpus, table, records, self._ends, self._publish, clock)
+        self.grants = GpuGrants(gpus, why_no_gpus, table, records, self._ends, self._publish, clock, self._on_gpus)
         self._settlement = ItemSettlement(records, journal, table, outbox, self._assignment, self._ends, clock)
 
     @property
@@ -252,9 +252,7 @@ class JobController:
             case PhaseChanged(state, message):
                 self._on_phase(active, state, message)
             case Submitting():
-                self._records.save(msgspec.structs.replace(job, recorded=True))
-                active.awaiting_submit = True
-                self._assignment.approve_submit(active)
+                self._assignment.on_submitting(active)
             case Submitted(handle):
                 hit("supervisor.submitted")
                 self._records.save(msgspec.structs.replace(job, handle=handle, recorded=True))
@@ -309,6 +307,13 @@ class JobController:
         )
         self._ends.drop(job)
 
+    def _on_gpus(self, active: ActiveJob) -> None:
+        try:
+            self._assignment.on_gpus(active, self.context)
+        except OSError as error:
+            sentence = f"The GPUs of the job could not be noted in its directory: {error.strerror}."
+            self._ends.fail(active, ErrorReport("agent", "HostError", sentence))
+
     def _publish(self, job: JobRecord) -> None:
         # Where the job has changed again since, that change brings its own.
         active = self._table.get(job.item_id)
@@ -327,7 +332,7 @@ class JobController:
 
     def _on_exit(self, active: ActiveJob, worker: JobWorker, exit_code: int, *, lost: bool) -> None:
         outcome, active.reported_outcome = active.reported_outcome, None
-        active.awaiting_submit = False
+        active.awaiting_submit = active.waits_for_gpus = False
         # It gets another worker unless it ends here, also where handling the end raises.
         self._assignment.reassign_later(active)
         if exit_code == WorkerExit.DONE and outcome is not None:
@@ -410,7 +415,7 @@ class JobController:
         self._assignment.check_deadlines(self.context)
 
     def assign_workers(self, keep_spares: bool) -> None:
-        """Give workers to the jobs that have none, and order those that are missing; GPUs come first."""
+        """Give GPUs to the jobs that are ready for some and workers to those that have none; order what is missing."""
         self.grants.give()
         self._assignment.assign_workers(self.context, keep_spares=keep_spares)
 

@@ -22,8 +22,8 @@ class ActiveJob:
     nothing may be created for it. ``awaiting_submit``: its worker waits for the permission to create the workload.
     ``adopting``: no worker has been heard since the restart of the agent. ``reported_outcome`` is what its worker said,
     until the worker has left with exit code 0; ``timeout_error`` says why its worker was ended. ``gpus_asked`` is what
-    it asks for, ``waits_for_gpus`` that it gets no worker for want of that; ``gpus_settled``: it is known which GPUs it
-    had when this process took it over.
+    it asks for, ``waits_for_gpus`` that it is ready but for that; ``gpus_judged`` is the inventory by which it may get
+    that some day; ``gpus_settled``: it is known which GPUs it had when this process took it over.
     """
 
     job: JobRecord
@@ -38,6 +38,7 @@ class ActiveJob:
     timeout_error: ErrorReport | None = None
     gpus_asked: GpuRequest | None = field(init=False)
     waits_for_gpus: bool = False
+    gpus_judged: int = -2
     gpus_settled: bool = False
 
     def __post_init__(self) -> None:

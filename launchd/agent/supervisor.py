@@ -129,7 +129,8 @@ def run(
 
     Raises:
         CannotStart: another agent runs here, a directory cannot be used, or the
-            queue server refuses the agent while it has no active job.
+            queue server refuses the agent while it has no active job. As a service
+            (``$NOTIFY_SOCKET``) it asks the server again, every 30 seconds.
     """
     events = EventQueue()
     os.umask(UMASK)
@@ -453,7 +454,8 @@ class Supervisor:
             self._leave(Mode.DRAINING, "the queue server asked for it")
 
     def _on_registration_refused(self, error: str) -> None:
-        if self._registration.is_idle:
+        # A service manager would start it anew, each second: it waits instead, for a queue that is created later.
+        if self._registration.is_idle and not self._notifier.is_service:
             raise CannotStart(error)
         self._health.note_refusal(error)
         self._registration.on_refused(self._config)
@@ -484,11 +486,11 @@ class Supervisor:
             self._notifier.ready()
             return str(error)
         self._warn_of_restart_only(loaded.config)
-        queues_changed = loaded.config.queues != self._config.queues
+        registers = loaded.config.queues != self._config.queues or self._session.registered is None
         self._loaded = loaded
         self._controller.context = self._reloaded_context(loaded.config)
         self._pool.config = loaded.config.launchd.supervision
-        if queues_changed:
+        if registers:
             self._registration.start(loaded.config)
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()

@@ -93,6 +93,8 @@ class AgentContext:
             builder_config=self.config.builder,
             registry=push_target(self.config.builder, self.config.registry, self.config.environment),
             registry_access=settings.registry,
+            environment=self.config.environment,
+            aws=settings.aws,
             buildah=settings.buildah,
             jobs=settings.jobs,
             venv=settings.venv,

@@ -1,13 +1,14 @@
 """Gives workers to jobs, and ends workers that take too long over a phase. Main thread only."""
 
 import logging
+from pathlib import Path
 
 import msgspec
 
 from ipc.errors import ErrorReport
 from ipc.failpoints import hit
 from ipc.messages import Adopt, Start, Stop, SubmitApproved
-from ipc.work_order import WorkOrder, has_order, write_order
+from ipc.work_order import WorkOrder, has_order, read_order, write_order
 from launchd.agent.backoff import Backoff
 from launchd.agent.clock import Clock
 from launchd.agent.gpus.pool import GpuPool
@@ -70,6 +71,29 @@ class WorkerAssignment:
         """Have a job get another worker soon, unless something else is decided."""
         active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF.pause_after(0)
 
+    def on_submitting(self, active: ActiveJob) -> None:
+        """Note that a worker is ready to create the workload; one that wants GPUs of its host waits for these first."""
+        active.awaiting_submit = True
+        if self._gpus is None or active.gpus_asked is None or self._gpus.lease_of(active.job.item_id) is not None:
+            self._record_name(active)
+        else:
+            # The table has changed, so it is looked which jobs get GPUs.
+            self._table.put(active)
+
+    def on_gpus(self, active: ActiveJob, context: AgentContext) -> None:
+        """Have the workload of a job that waits be created, now that it has its GPUs.
+
+        Raises:
+            OSError: its work order cannot be written; nothing of it may be created then.
+        """
+        active.phase_at = self._clock.monotonic()
+        write_order(self._with_gpus(read_order(Path(context.job_directory(active.job.name)))))
+        self._record_name(active)
+
+    def _record_name(self, active: ActiveJob) -> None:
+        self._records.save(msgspec.structs.replace(active.job, recorded=True))
+        self.approve_submit(active)
+
     def approve_submit(self, active: ActiveJob) -> None:
         """Permit the waiting worker to create the workload, once the item is acknowledged and the name is on disk.
 
@@ -77,7 +101,8 @@ class WorkerAssignment:
         """
         job = active.job
         worker = self._pool.worker_of(job.item_id)
-        if worker is not None and job.acknowledged and active.confirmed and active.awaiting_submit:
+        is_ready = active.awaiting_submit and job.recorded
+        if worker is not None and job.acknowledged and active.confirmed and is_ready:
             active.awaiting_submit = False
             self._records.after_commit(job.item_id, lambda: _send_submit_approved(worker, job.name))
 
@@ -95,7 +120,6 @@ class WorkerAssignment:
     def _is_due(self, active: ActiveJob, now: float) -> bool:
         # A worker of an earlier lease may be dying; two would meet in one directory.
         is_waiting = active.assign_at is not None and active.assign_at <= now
-        is_waiting = is_waiting and not active.waits_for_gpus
         return is_waiting and self._pool.worker_of(active.job.item_id) is None
 
     def _assign(self, active: ActiveJob, context: AgentContext) -> None:
@@ -162,6 +186,8 @@ class WorkerAssignment:
         job = active.job
         worker = self._pool.worker_of(job.item_id)
         if limit is None or worker is None or worker.kill_reason is not None or active.assign_at is not None:
+            return
+        if active.waits_for_gpus:
             return
         if self._clock.monotonic() - max(active.phase_at, active.assigned_at) < limit:
             return

@@ -10,7 +10,7 @@ import msgspec
 
 import ipc.lean_imports  # noqa: F401 - before requests
 from launchd.agent.supervisor import CannotStart, run
-from launchd.cli.errors import report_errors
+from launchd.cli.errors import Misconfigured, report_errors
 from launchd.client.credentials import ApiKeyFileError, ApiKeyNotFound, ApiKeyUnusable, find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
@@ -24,13 +24,6 @@ Examples:
   launchd agent -q default -j 4
   launchd agent -c /etc/launch-agent/launch-config.yaml -l -
 """
-
-
-class Misconfigured(click.ClickException):
-    """The configuration cannot be used: a restart of the agent does not help."""
-
-    #: EX_CONFIG, after which the systemd unit does not restart the agent.
-    exit_code = 78
 
 
 @click.command(epilog=EXAMPLES)

@@ -6,6 +6,13 @@ from contextlib import contextmanager
 import click
 
 
+class Misconfigured(click.ClickException):
+    """The configuration cannot be used: a restart of the agent does not help."""
+
+    #: EX_CONFIG, after which the systemd unit does not restart the agent.
+    exit_code = 78
+
+
 @contextmanager
 def report_errors(*errors: type[Exception], end: type[click.ClickException] = click.ClickException) -> Iterator[None]:
     """Raise ``errors`` as the click exception ``end``, with a sentence for people; also as a decorator."""

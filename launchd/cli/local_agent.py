@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 
 from ipc.settings import DockerConfig
 from launchd.agent.control.client import ControlError, NoAnswer, ask
-from launchd.config import SYSTEM_STATE_DIR, ConfigError, Flags, default_runtime_dir, default_state_dir, load
+from launchd.cli.terminal import echo
+from launchd.config import (
+    SYSTEM_STATE_DIR,
+    ConfigError,
+    Flags,
+    default_runtime_dir,
+    default_state_dir,
+    likely_runtime_dir,
+    load,
+)
 from launchd.local.instance import InstanceNotRunning, LocalInstance, default_directory, running_instance
 
 #: The exceptions of :func:`runtime_dir`, :func:`agent_locations` and :func:`ask_agent`.
@@ -27,11 +36,34 @@ class AgentLocation(NamedTuple):
 def runtime_dir(config_path: str | None, state_dir: Path | None) -> Path:
     """Return the directory of the agent's socket: the named configuration's, the running `up`'s, or the usual one.
 
+    An agent that runs answers also where its configuration has become unusable since: that is said on standard error.
+
     Raises:
-        ConfigError: the configuration cannot be used. `InstanceNotRunning`: no `up` runs over ``state_dir``.
+        ConfigError: the configuration cannot be used, and no agent answers. `InstanceNotRunning`: no `up` runs over
+            ``state_dir``.
     """
     info = None if config_path else running_instance(state_dir)
-    return Path(info.runtime_dir) if info else _configured(config_path).runtime_dir
+    if info:
+        return Path(info.runtime_dir)
+    try:
+        return _configured(config_path).runtime_dir
+    except ConfigError as error:
+        return _of_running_agent(config_path, error)
+
+
+def _of_running_agent(config_path: str | None, error: ConfigError) -> Path:
+    directory = Path(likely_runtime_dir(config_path, os.environ))
+    try:
+        agent = ask_agent(directory, command="status")["status"]["agent"]
+    except ControlError:
+        raise error from None
+    described = "; ".join(map(str, error.problems))
+    echo(
+        f"Warning: the configuration cannot be used, and the agent that runs (process {agent['pid']}) would not start"
+        f" again with it: {described}",
+        err=True,
+    )
+    return directory
 
 
 def agent_locations(config_path: str | None, state_dir: Path | None) -> list[AgentLocation]:

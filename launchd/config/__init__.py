@@ -13,7 +13,9 @@ from launchd.config.loader import (
     default_runtime_dir,
     default_state_dir,
     from_values,
+    likely_runtime_dir,
     load,
+    usual_files,
 )
 from launchd.config.model import AgentConfig, LaunchdConfig, PolicyConfig
 
@@ -32,5 +34,7 @@ __all__ = [
     "default_runtime_dir",
     "default_state_dir",
     "from_values",
+    "likely_runtime_dir",
     "load",
+    "usual_files",
 ]

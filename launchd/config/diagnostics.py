@@ -14,16 +14,21 @@ DEFAULT = "default"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One wrong setting: its location and name, its value, why it cannot be used, and what would help."""
+    """One wrong setting: its location and name, its value, why it cannot be used, and what would help.
 
-    where: str
+    ``location`` is `file:line`, a file, a variable or a flag; ``name`` is dotted. Either may be empty.
+    """
+
+    location: str
+    name: str
     what: str
     why: str
     hint: str = ""
 
     def __str__(self) -> str:
+        where = ": ".join(part for part in (self.location, self.name) if part)
         sentence = " ".join(part for part in (self.what, self.why) if part)
-        return f"{self.where}: {sentence}." + (f" {self.hint}" if self.hint else "")
+        return f"{where}: {sentence}." + (f" {self.hint}" if self.hint else "")
 
 
 class ConfigError(Exception):
@@ -38,13 +43,15 @@ class Diagnostics:
     """Collects problems, warnings and origins while a configuration is read.
 
     `locations` has for each dotted name where its value comes from: `file:line`, a variable or a flag. `origins` has
-    the same for the values that are used, and `default` for those that were not given.
+    the same for the values that are used, and `default` for those that were not given. `derived` has, of the latter,
+    those whose value follows from another setting.
     """
 
     def __init__(self, locations: Mapping[str, str]) -> None:
         self._locations = locations
         self._refused: set[str] = set()
         self.origins: dict[str, str] = {}
+        self.derived: dict[str, str] = {}
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
@@ -52,10 +59,20 @@ class Diagnostics:
         """Record that the value given at the dotted name is used."""
         self.origins[name] = self._locations.get(name, DEFAULT)
 
+    def derive(self, name: str, source: str, words: str) -> None:
+        """Record that a value that was not given at the dotted name follows from ``source``, a setting too.
+
+        ``words`` say how. Where ``source`` is a default itself, nothing is recorded.
+        """
+        origin = self.derived.get(source) or self.origins.get(source, DEFAULT)
+        if self.origins.get(name, DEFAULT) == DEFAULT and origin != DEFAULT:
+            self.derived[name] = f"{origin} ({words})"
+
     def refuse(self, name: str, value: Any, why: str, hint: str = "") -> None:
         """Record that the value at the dotted name cannot be used; `None` where there is no value."""
         self._refused.add(name)
-        self.problems.append(Problem(self._where(name), "" if value is None else display_value(value), why, hint))
+        shown = "" if value is None else display_value(value)
+        self.problems.append(Problem(self._location(name), name, shown, why, hint))
 
     def has_refused(self, name: str) -> bool:
         """Return whether the value at the dotted name was found wrong."""
@@ -63,15 +80,15 @@ class Diagnostics:
 
     def warn(self, name: str, sentence: str) -> None:
         """Record a setting that can be used, but has another effect than its writer may expect."""
-        self.warnings.append(f"{self._where(name)}: {sentence}")
+        location = self._location(name)
+        self.warnings.append(f"{location}: {name}: {sentence}" if location else f"{name}: {sentence}")
 
-    def _where(self, name: str) -> str:
-        """Return the location and the name; a missing setting has the location of the section that lacks it."""
+    def _location(self, name: str) -> str:
+        """Return the location of a setting; a missing one has that of the section that lacks it, if there is one."""
         outer = name
         while outer not in self._locations and "." in outer:
             outer = outer.rpartition(".")[0]
-        location = self._locations.get(outer)
-        return f"{location}: {name}" if location else name
+        return self._locations.get(outer, "")
 
 
 def display_value(value: Any) -> str:

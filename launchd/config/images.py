@@ -9,10 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ipc.settings import BuilderConfig, RegistryConfig
+from ipc.settings import BuilderConfig, EnvironmentConfig, RegistryConfig
 from ipc.targets import LOCAL_REGISTRY, PLAIN_REGISTRY
-from launchd.config.model import EnvironmentConfig
-from launchd.config.validators import text
+from launchd.config.validators import takes, text
 
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
 _GAR = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev", re.IGNORECASE)
@@ -63,6 +62,7 @@ def _from_parts(registry: RegistryConfig, environment: EnvironmentConfig | None)
     return name or None
 
 
+@takes("string", pattern=r"^\s*\S+\s*$")
 def image_repository(value: Any) -> str:
     """Return the address of a repository to push images to, without a tag: images are tagged by their source's hash."""
     address = text(value).removeprefix("https://").rstrip("/")

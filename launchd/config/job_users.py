@@ -97,11 +97,11 @@ def runs_jobs_as_root(rules: PolicyRules) -> bool:
 def _problem(name: str, rules: PolicyRules, agent: int) -> Problem | None:
     if agent == 0:
         if runs_jobs_as_root(rules) and not rules.allow_root_jobs:
-            return Problem(name, "", _NO_USER, _NO_USER_HINT)
+            return Problem("", name, "", _NO_USER, _NO_USER_HINT)
         return None
     key = "run_as_users" if rules.run_as_users else "run_as_user"
     is_other = rules.run_as_users or (rules.run_as_user and pwd.getpwnam(rules.run_as_user).pw_uid != agent)
-    return Problem(f"{name}.{key}", "", _NOT_ROOT, "Start it as root, or leave the key out.") if is_other else None
+    return Problem("", f"{name}.{key}", "", _NOT_ROOT, "Start it as root, or leave the key out.") if is_other else None
 
 
 def _group_warnings(config: AgentConfig) -> Iterator[str]:

@@ -50,12 +50,16 @@ class Flags(msgspec.Struct, frozen=True):
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):
-    """A configuration, the origin of each value by dotted name, the file it was read from, and warnings."""
+    """A configuration, the origin of each value by dotted name, the file it was read from, and warnings.
+
+    ``derived`` has the origins of values that follow from another setting: a preset, or the rules for all queues.
+    """
 
     config: AgentConfig
     origins: dict[str, str]
     path: Path | None
     warnings: tuple[str, ...]
+    derived: dict[str, str] = {}
 
     @property
     def given(self) -> dict[str, str]:
@@ -87,6 +91,20 @@ def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_n
     return _checked(diagnostics, config, found, queues_needed)
 
 
+def likely_runtime_dir(path: str | None, environ: Mapping[str, str]) -> str:
+    """Return the directory of the control socket of a configuration that cannot be used.
+
+    It is what the file says of its directories, where these can be read at least, else the usual one.
+    """
+    found = _find(path, environ)
+    try:
+        section = read_yaml(found).values.get("launchd") if found else None
+    except ConfigError:
+        section = None
+    values = schema.fill(Diagnostics({}), "launchd.", section, schema.LAUNCHD, sections=schema.SECTIONS)
+    return _directories(values, environ)[1]
+
+
 def from_values(values: Mapping[str, Any], environ: Mapping[str, str]) -> LoadedConfig:
     """Return the configuration in `values`, keys of `launch-config.yaml`; variables of the environment do not count.
 
@@ -108,16 +126,20 @@ def _checked(diagnostics: Diagnostics, config: AgentConfig, path: Path | None, q
         diagnostics.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
     if diagnostics.problems:
         raise ConfigError(*diagnostics.problems)
-    return LoadedConfig(config, diagnostics.origins, path, tuple(diagnostics.warnings))
+    return LoadedConfig(config, diagnostics.origins, path, tuple(diagnostics.warnings), diagnostics.derived)
 
 
 def _find(path: str | None, environ: Mapping[str, str]) -> Path | None:
     named = path or environ.get("LAUNCHD_CONFIG")
     if named:
         return Path(named)
+    return next((candidate for candidate in usual_files(environ) if os.path.lexists(candidate)), None)
+
+
+def usual_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that are looked for where none is named, in this order."""
     home = Path(environ.get("HOME") or "/")
-    candidates = (home / ".config" / "wandb" / FILE_NAME, Path("/etc/launch-agent") / FILE_NAME)
-    return next((candidate for candidate in candidates if os.path.lexists(candidate)), None)
+    return home / ".config" / "wandb" / FILE_NAME, Path("/etc/launch-agent") / FILE_NAME
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
@@ -171,8 +193,7 @@ def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[st
 def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[str, str]) -> LaunchdConfig:
     values = schema.fill(diagnostics, "launchd.", section, schema.LAUNCHD, sections=schema.SECTIONS)
     sections = section if isinstance(section, dict) else {}
-    state_dir = values.pop("state_dir", None) or default_state_dir(environ)
-    runtime_dir = values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)
+    state_dir, runtime_dir = _directories(values, environ)
     if len(os.fsencode(f"{runtime_dir}/control.sock")) > MAX_SOCKET_PATH:
         diagnostics.refuse("launchd.runtime_dir", runtime_dir, "is too long a path to hold the control socket")
     if not _has_room_for_jobs(state_dir):
@@ -189,10 +210,17 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         kubernetes=schema.kubernetes(diagnostics, sections.get("kubernetes")),
         registry=schema.registry_access(diagnostics, sections.get("registry")),
         buildah=schema.buildah(diagnostics, sections.get("buildah")),
+        aws=schema.aws(diagnostics, sections.get("aws")),
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
         gpus=schema.gpus(diagnostics, sections.get("gpus")),
     )
+
+
+def _directories(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[str, str]:
+    """Take the directories of state and control socket out of the settings below `launchd`."""
+    state_dir = values.pop("state_dir", None) or default_state_dir(environ)
+    return state_dir, values.pop("runtime_dir", None) or default_runtime_dir(environ, state_dir)
 
 
 def _has_room_for_jobs(state_dir: str) -> bool:

@@ -13,9 +13,11 @@ import msgspec
 
 from ipc.gpus import Gpu
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     DockerConfig,
+    EnvironmentConfig,
     JobsConfig,
     KubernetesConfig,
     PolicyRules,
@@ -27,13 +29,6 @@ from ipc.settings import (
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
 UNLIMITED = -1
-
-
-class EnvironmentConfig(msgspec.Struct, frozen=True):
-    """W&B's `environment`: the cloud whose credentials the agent uses."""
-
-    type: str
-    region: str | None = None
 
 
 class PolicyConfig(PolicyRules, frozen=True):
@@ -81,6 +76,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     kubernetes: KubernetesConfig = KubernetesConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()
+    aws: AwsConfig = AwsConfig()
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
     gpus: GpusConfig = GpusConfig()

@@ -4,18 +4,20 @@ Owns the tables of keys. Every problem goes into the diagnostics; a value that c
 place, so that the rest is checked too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     ContainerLimits,
     ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
+    EnvironmentConfig,
     JobLimits,
     JobsConfig,
     KubernetesConfig,
@@ -23,6 +25,7 @@ from ipc.settings import (
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
+    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
 )
@@ -30,13 +33,13 @@ from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import EnvironmentConfig, GpusConfig, PolicyConfig
+from launchd.config.model import GpusConfig, PolicyConfig
 from launchd.config.presets import PRESETS
+from launchd.config.validators import Validator
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-Validator = Callable[[Any], Any]
-Table = Mapping[str, Validator | None]  # None: W&B's agent accepts the key and ignores it
+Table = Mapping[str, Validator[Any] | None]  # None: W&B's agent accepts the key and ignores it
 
 TOP: Table = {
     "entity": validators.text,
@@ -161,6 +164,13 @@ KUBERNETES_RULES: Table = {
     "host_variables": validators.names,
 }
 
+AWS: Table = {
+    "profile": validators.text,
+    "role_arn": validators.text,
+    "external_id": validators.text,
+    "create_repositories": validators.boolean,
+}
+
 CLEANUP: Table = {
     "above_percent": validators.percent,
     "below_percent": validators.percent,
@@ -191,6 +201,22 @@ CONTAINER_LIMITS: Table = {
     "disk": validators.size,
 }
 
+SAGEMAKER: Table = {
+    "roles": validators.names,
+    "instance_types": validators.names,
+    "images": validators.names,
+    "outputs": validators.names,
+    "regions": validators.names,
+    "profiles": validators.names,
+    "subnets": validators.names,
+    "security_groups": validators.names,
+    "fields": validators.names,
+    "host_variables": validators.names,
+    "instances": validators.at_least(1),
+    "runtime_seconds": validators.at_least(1),
+    "volume_gib": validators.at_least(1),
+}
+
 POLICY: Table = {
     "preset": validators.choice(*PRESETS),
     "resources": validators.names,
@@ -204,10 +230,20 @@ POLICY: Table = {
     "allow_venv": validators.boolean,
 }
 
-#: Rules that stand in sections of their own.
-_RULE_SECTIONS = ("containers", "kubernetes")
+#: Sections of the rules that have keys of their own.
+_RULE_SECTIONS = ("containers", "kubernetes", "sagemaker")
 
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
+
+_ALL_QUEUES = "launchd.policy."
+
+#: The rules that a section of the policy may leave out, by their names below it.
+_RULES = (
+    *(key for key in POLICY if key != "preset"),
+    *(f"containers.{key}" for key in CONTAINERS),
+    *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
+    *(f"sagemaker.{key}" for key in SAGEMAKER),
+)
 
 SUPERVISION: Table = {
     "worker_heartbeat_seconds": validators.positive_seconds,
@@ -232,7 +268,7 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "kubernetes", "registry", "buildah", "policy", "supervision", "gpus")
+SECTIONS = ("jobs", "venv", "docker", "kubernetes", "registry", "buildah", "aws", "policy", "supervision", "gpus")
 
 
 def fill(
@@ -309,7 +345,7 @@ def _refuse_missing(diagnostics: Diagnostics, name: str, *why: str) -> None:
 
 def policy(diagnostics: Diagnostics, section: Any) -> PolicyConfig:
     """Read `launchd.policy`. A setting that the rules of a queue leave out is as for all queues."""
-    values = _rules(diagnostics, "launchd.policy.", section, PolicyRules(), ("queues", *_RULE_SECTIONS))
+    values = _rules(diagnostics, _ALL_QUEUES, section, PolicyRules(), sections=("queues", *_RULE_SECTIONS))
     queues = section.get("queues") if isinstance(section, dict) else None
     common = PolicyRules(**values)
     rules = {
@@ -342,15 +378,28 @@ def _rules(
     Those for containers and for Kubernetes are complete; what neither names is as `common`.
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
-    preset = PRESETS.get(own.pop("preset", ""), {})
-    given = section.get("containers") if isinstance(section, dict) else None
+    chosen = own.pop("preset", "")
+    preset = PRESETS.get(chosen, {})
+    given = section if isinstance(section, dict) else {}
     base = preset.get("containers", common.containers)
-    return {
+    rules = {
         **preset,
         **own,
-        "containers": _containers(diagnostics, f"{prefix}containers.", given, base),
+        "containers": _containers(diagnostics, f"{prefix}containers.", given.get("containers"), base),
         "kubernetes": _kubernetes_rules(diagnostics, f"{prefix}kubernetes.", section, preset, common),
+        "sagemaker": _sagemaker(diagnostics, f"{prefix}sagemaker.", given.get("sagemaker"), common.sagemaker),
     }
+    _derive(diagnostics, prefix, chosen, _USER_KEYS if _USER_KEYS & own.keys() else frozenset())
+    return rules
+
+
+def _derive(diagnostics: Diagnostics, prefix: str, preset: str, replaced: frozenset[str]) -> None:
+    """Record where the rules come from that a section leaves out: from its preset, else from those for all queues."""
+    for key in _RULES:
+        if key.partition(".")[0] in PRESETS.get(preset, {}):
+            diagnostics.derive(f"{prefix}{key}", f"{prefix}preset", f"preset {preset}")
+        elif prefix != _ALL_QUEUES and key not in replaced:
+            diagnostics.derive(f"{prefix}{key}", f"{_ALL_QUEUES}{key}", f"{_ALL_QUEUES}{key}")
 
 
 def _kubernetes_rules(
@@ -366,6 +415,10 @@ def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: Conta
     limits = msgspec.structs.asdict(base.limits) | fill(diagnostics, f"{prefix}limits.", given, CONTAINER_LIMITS)
     own = fill(diagnostics, prefix, section, CONTAINERS, sections=("limits",))
     return ContainerRules(**{**msgspec.structs.asdict(base), **own, "limits": ContainerLimits(**limits)})
+
+
+def _sagemaker(diagnostics: Diagnostics, prefix: str, section: Any, base: SagemakerRules) -> SagemakerRules:
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, section, SAGEMAKER))
 
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
@@ -414,6 +467,14 @@ def buildah(diagnostics: Diagnostics, section: Any) -> BuildahConfig:
     return BuildahConfig(**fill(diagnostics, "launchd.buildah.", section, BUILDAH))
 
 
+def aws(diagnostics: Diagnostics, section: Any) -> AwsConfig:
+    """Read `launchd.aws`."""
+    values = fill(diagnostics, "launchd.aws.", section, AWS)
+    if "external_id" in values and "role_arn" not in values:
+        diagnostics.refuse("launchd.aws.external_id", None, "goes with role_arn, which is missing")
+    return AwsConfig(**values)
+
+
 def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:
     """Read `launchd.supervision`."""
     read = SupervisionConfig(**fill(diagnostics, "launchd.supervision.", section, SUPERVISION))
@@ -428,7 +489,7 @@ def gpus(diagnostics: Diagnostics, section: Any) -> GpusConfig:
     return GpusConfig(**fill(diagnostics, "launchd.gpus.", section, GPUS))
 
 
-def _converted(diagnostics: Diagnostics, name: str, value: Any, validator: Validator) -> dict[str, Any]:
+def _converted(diagnostics: Diagnostics, name: str, value: Any, validator: Validator[Any]) -> dict[str, Any]:
     """Return the value by its field's name; an empty dict where it cannot be used."""
     try:
         field = {name.rpartition(".")[2].replace("-", "_"): validator(value)}

@@ -1,23 +1,25 @@
 """Validators: each takes a value from YAML, a variable or a flag, and returns it converted.
 
-Owns the conversions, as functions that raise `ValueError` with the end of a sentence ("must be ..."). They have no
-knowledge of keys.
+Owns the conversions, which raise `ValueError` with the end of a sentence ("must be ..."), and beside each what JSON
+Schema says of the values that it takes. They have no knowledge of keys.
 """
 
 import grp
 import math
 import pwd
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ipc.gpus import Gpu
 from ipc.settings import NUMBERS_PER_BUILD, UserNumbers
-from ipc.sizes import parse_size
+from ipc.sizes import UNITS, parse_size
+
+T = TypeVar("T")
 
 MAX_COUNT = 1_000_000
 MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
@@ -34,7 +36,35 @@ _GPU_KEYS = ("uuid", "name", "memory", "index", "vendor", "numa", "processors", 
 _BUCKET = re.compile(r"(s3|gs)://[^/\s]+(/\S*)?")
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/\s]+(/\S*)?")
 
+_PATH = r"^\s*[/~]"
+_WHOLE = r"^\s*[+-]?\d{1,18}\s*$"
+_SECONDS = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_A_SIZE = rf"^\s*\d{{1,15}}\s*({'|'.join(UNITS)})\s*$"
+_A_RANGE = r"^\s*\d{1,10}\s*-\s*\d{1,10}\s*$"
+_A_NAME = {"type": "string", "pattern": r"\S"}
 
+
+class Validator(Generic[T]):
+    """A conversion, and what JSON Schema (draft 7) says of the values that it takes.
+
+    The schema may take more than the conversion: what depends on the host is the conversion's alone.
+    """
+
+    def __init__(self, convert: Callable[[Any], T], schema: Mapping[str, Any]) -> None:
+        self._convert = convert
+        self.schema = schema
+
+    def __call__(self, value: Any) -> T:
+        """Return the value converted; raises `ValueError`."""
+        return self._convert(value)
+
+
+def takes(kind: str | list[str], **schema: Any) -> Callable[[Callable[[Any], T]], Validator[T]]:
+    """Make a function a validator of values of the JSON type ``kind``, or of one of them."""
+    return lambda convert: Validator(convert, {"type": kind, **schema})
+
+
+@takes("string", pattern=r"\S")
 def text(value: Any) -> str:
     """Return text that is not empty, without space around it."""
     if not isinstance(value, str):
@@ -44,6 +74,7 @@ def text(value: Any) -> str:
     return value.strip()
 
 
+@takes(["boolean", "string"], pattern=r"^\s*([Tt]rue|TRUE|[Ff]alse|FALSE)\s*$")
 def boolean(value: Any) -> bool:
     """Return true or false, also given in quotes; for W&B's agent every text that is not empty is true."""
     if isinstance(value, bool):
@@ -54,6 +85,7 @@ def boolean(value: Any) -> bool:
     raise ValueError("must be true or false")
 
 
+@takes(["integer", "string"], pattern=_WHOLE)
 def integer(value: Any) -> int:
     """Return a whole number; digits in quotes count, as for W&B."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
@@ -67,9 +99,10 @@ def integer(value: Any) -> int:
     return value
 
 
-def at_least(minimum: int) -> Callable[[Any], int]:
+def at_least(minimum: int) -> Validator[int]:
     """Return a validator of whole numbers that are not smaller than `minimum`."""
 
+    @takes(["integer", "string"], pattern=_WHOLE, minimum=minimum, maximum=MAX_INTEGER)
     def validate(value: Any) -> int:
         number = integer(value)
         if number < minimum:
@@ -79,6 +112,7 @@ def at_least(minimum: int) -> Callable[[Any], int]:
     return validate
 
 
+@takes(["integer", "string"], pattern=_WHOLE, minimum=-1, maximum=MAX_COUNT)
 def job_limit(value: Any) -> int:
     """Return a number of jobs; -1 is no limit, as for W&B."""
     number = integer(value)
@@ -97,6 +131,7 @@ def _parse_seconds(value: Any) -> float:
     return number
 
 
+@takes(["number", "string"], pattern=_SECONDS, exclusiveMinimum=0, exclusiveMaximum=MAX_SECONDS)
 def positive_seconds(value: Any) -> float:
     """Return a number of seconds above 0."""
     number = _parse_seconds(value)
@@ -105,6 +140,7 @@ def positive_seconds(value: Any) -> float:
     return number
 
 
+@takes("number", exclusiveMinimum=0, maximum=MAX_COUNT)
 def processors(value: Any) -> float:
     """Return a number of processors, which may be a fraction."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_COUNT:
@@ -112,6 +148,7 @@ def processors(value: Any) -> float:
     return float(value)
 
 
+@takes("number", minimum=0, maximum=100)
 def percent(value: Any) -> float:
     """Return a number between 0 and 100."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
@@ -119,6 +156,7 @@ def percent(value: Any) -> float:
     return float(value)
 
 
+@takes(["number", "string"], pattern=_SECONDS, minimum=0, exclusiveMaximum=MAX_SECONDS)
 def seconds_or_zero(value: Any) -> float:
     """Return a number of seconds, 0 or more."""
     number = _parse_seconds(value)
@@ -127,19 +165,22 @@ def seconds_or_zero(value: Any) -> float:
     return number
 
 
+@takes(["number", "string"], pattern=_SECONDS, exclusiveMinimum=-MAX_SECONDS, exclusiveMaximum=MAX_SECONDS)
 def seconds_or_never(value: Any) -> float:
     """Return a number of seconds, or 0 for "no limit", which any number below 0 means too, as for W&B."""
     return max(0.0, _parse_seconds(value))
 
 
+@takes(["integer", "string"], pattern=_A_SIZE, minimum=1)
 def size(value: Any) -> int:
     """Return a number of bytes, given as 1048576, "1 MiB" or "20GiB"."""
     return parse_size(value)
 
 
-def choice(*allowed: str) -> Callable[[Any], str]:
+def choice(*allowed: str) -> Validator[str]:
     """Return a validator that takes one of the allowed texts."""
 
+    @takes("string", enum=list(allowed))
     def validate(value: Any) -> str:
         if value not in allowed:
             raise ValueError(f"must be {either(allowed)}")
@@ -148,6 +189,7 @@ def choice(*allowed: str) -> Callable[[Any], str]:
     return validate
 
 
+@takes("array", items=_A_NAME)
 def names(value: Any) -> tuple[str, ...]:
     """Return a list of names without duplicates."""
     if isinstance(value, str):
@@ -160,9 +202,10 @@ def names(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in value))
 
 
-def choices(*allowed: str) -> Callable[[Any], tuple[str, ...]]:
+def choices(*allowed: str) -> Validator[tuple[str, ...]]:
     """Return a validator that takes a list of the allowed texts."""
 
+    @takes("array", items={"type": "string", "enum": list(allowed)})
     def validate(value: Any) -> tuple[str, ...]:
         for name in names(value):
             if name not in allowed:
@@ -172,6 +215,7 @@ def choices(*allowed: str) -> Callable[[Any], tuple[str, ...]]:
     return validate
 
 
+@takes("array", items={"type": "string"})
 def strings(value: Any) -> tuple[str, ...]:
     """Return a list of texts, such as the arguments of a command, unchanged."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -179,6 +223,7 @@ def strings(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+@takes("object")
 def mapping(value: Any) -> dict[str, Any]:
     """Return a mapping whose keys are text."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
@@ -186,6 +231,7 @@ def mapping(value: Any) -> dict[str, Any]:
     return value
 
 
+@takes("string", pattern=r"^\s*https?://[^/\s]")
 def url(value: Any) -> str:
     """Return the address of a server, without a slash at its end."""
     address = text(value).rstrip("/")
@@ -195,6 +241,7 @@ def url(value: Any) -> str:
     return address
 
 
+@takes("string", pattern=_PATH)
 def absolute_path(value: Any) -> str:
     """Return an absolute path; `~` is the home directory."""
     try:
@@ -206,9 +253,13 @@ def absolute_path(value: Any) -> str:
     return str(path)
 
 
-def granted_paths(*modes: str) -> Callable[[Any], tuple[str, ...]]:
+def granted_paths(*modes: str) -> Validator[tuple[str, ...]]:
     """Return a validator of a list of absolute paths, each with one of `modes` after a colon, or without."""
 
+    @takes(
+        "array",
+        items={"type": "string", "pattern": rf"^\s*/[^:]*(:({'|'.join(modes)}))?\s*$" if modes else r"^\s*/[^:]*$"},
+    )
     def validate(value: Any) -> tuple[str, ...]:
         for text in names(value):
             path, colon, mode = text.partition(":")
@@ -222,6 +273,11 @@ def granted_paths(*modes: str) -> Callable[[Any], tuple[str, ...]]:
     return validate
 
 
+@takes(
+    "array",
+    minItems=1,
+    items={"type": ["string", "integer", "object"], "propertyNames": {"enum": list(_GPU_KEYS)}, "required": ["uuid"]},
+)
 def gpus(value: Any) -> tuple[Gpu, ...]:
     """Return a list of GPUs: each a UUID or an index, or a mapping with what else is known of it."""
     if not isinstance(value, list) or not value:
@@ -244,6 +300,7 @@ def _gpu(value: Any, index: int) -> Gpu:
         raise ValueError(f"has a GPU that cannot be read: {error}") from error
 
 
+@takes("string", pattern=r"^\s*(unix:///|(tcp|https?)://\S)")
 def engine_address(value: Any) -> str:
     """Return the address of a container engine: a unix socket, or a port."""
     address = text(value)
@@ -253,6 +310,7 @@ def engine_address(value: Any) -> str:
     return address
 
 
+@takes(["string", "integer"], pattern=r"^\s*[\w][\w.-]*(:[\w][\w.-]*)?\s*$")
 def container_user(value: Any) -> str:
     """Return the user of a container as `docker run` has it, by names or numbers of the image; a number may be bare."""
     given = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -262,6 +320,7 @@ def container_user(value: Any) -> str:
     return name
 
 
+@takes("string", pattern=r"\S")
 def user(value: Any) -> str:
     """Return the name of a user of this host."""
     name = text(value)
@@ -272,6 +331,7 @@ def user(value: Any) -> str:
     return name
 
 
+@takes(["string", "integer"], pattern=r"\S", minimum=MIN_USER_NUMBER, maximum=MAX_USER_NUMBER)
 def user_or_number(value: Any) -> str:
     """Return the name of a user of this host, or the number of a user, which needs no entry."""
     number = str(value).strip()
@@ -284,6 +344,7 @@ def user_or_number(value: Any) -> str:
     return str(int(number))
 
 
+@takes("string", pattern=_A_RANGE)
 def user_numbers(value: Any) -> UserNumbers:
     """Return a range of numbers, given as "70000-70999", that belong to no user and no group of this host."""
     wanted = _numbers(value, "70000-70999")
@@ -295,6 +356,7 @@ def user_numbers(value: Any) -> UserNumbers:
     return wanted
 
 
+@takes("string", pattern=_A_RANGE)
 def subordinate_numbers(value: Any) -> UserNumbers:
     """Return a range of numbers for the users of builds, given as "200000-265535": 65,536 or a multiple of that."""
     wanted = _numbers(value, "200000-265535")
@@ -332,6 +394,7 @@ def _owner_of(number: int) -> str | None:
         return None
 
 
+@takes("string", pattern=rf"^\s*({_BUCKET.pattern}|{_BLOB.pattern})\s*$")
 def object_store(value: Any) -> str:
     """Return the address of a prefix in S3, Google Cloud Storage or Azure Blob Storage."""
     address = text(value)

@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> YamlFile:
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_yaml_problem(path, error)) from error
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(Problem(str(path), "", f"this is no usable YAML ({_one_line(error)})")) from error
+        raise ConfigError(Problem(str(path), "", "", f"this is no usable YAML ({_one_line(error)})")) from error
     counts = Counter(name for name, _ in names)
     repeated = tuple(name for name, count in counts.items() if count > 1)
     return YamlFile(_mapping(path, values), dict(names), repeated)
@@ -62,7 +62,7 @@ def read_yaml(path: Path) -> YamlFile:
 def _mapping(path: Path, values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         what = "a list" if isinstance(values, list) else "a single value"
-        raise ConfigError(Problem(str(path), what, "stands where a mapping of settings must be"))
+        raise ConfigError(Problem(str(path), "", what, "stands where a mapping of settings must be"))
     return {str(key): value for key, value in values.items()}
 
 
@@ -72,13 +72,15 @@ def _read(path: Path) -> str:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = os.strerror(error.errno or errno.EIO)
-        raise ConfigError(Problem(str(path), "", f"the file cannot be read ({reason})")) from error
+        raise ConfigError(Problem(str(path), "", "", f"the file cannot be read ({reason})")) from error
     if len(data) > MAX_BYTES:
-        raise ConfigError(Problem(str(path), "", "the file is larger than 1 MiB: it is no configuration"))
+        raise ConfigError(Problem(str(path), "", "", "the file is larger than 1 MiB: it is no configuration"))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(Problem(str(path), "", f"byte {error.start} is not UTF-8: the file is no text")) from error
+        raise ConfigError(
+            Problem(str(path), "", "", f"byte {error.start} is not UTF-8: the file is no text")
+        ) from error
 
 
 def _check_depth(text: str) -> None:
@@ -118,7 +120,7 @@ def _children(name: str, node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml
 def _yaml_problem(path: Path, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     where = f"{path}:{mark.line + 1}" if mark else str(path)
-    return Problem(where, "", f"this is no usable YAML ({error.problem or error.context})")
+    return Problem(where, "", "", f"this is no usable YAML ({error.problem or error.context})")
 
 
 def _one_line(error: Exception) -> str:

@@ -1,17 +1,19 @@
-"""Logging of the agent and the server: one handler, with lines of text or JSON.
+"""Logging of the agent and the server: one handler, with lines of text or JSON, or systemd's journal.
 
-Owns the handler, the levels and the JSON; ``ipc.log_lines`` formats the lines of text.
+Owns the choice of the handler, the levels and the JSON; ``ipc.log_lines`` formats the lines of text.
 """
 
 import json
 import logging
 import logging.handlers
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ipc.log_lines import TextFormatter, fields
+from launchd.daemon.journald import JournalHandler, is_journal
 
 STDOUT = "-"
 
@@ -19,11 +21,14 @@ STDOUT = "-"
 def set_up(form: Literal["text", "json"], verbosity: int = 0, log_file: str | None = None) -> None:
     """Send all records to ``log_file``: ``None`` is standard error, ``"-"`` standard output, else a path to append to.
 
+    Text to a standard error that is systemd's journal goes there with its fields, to be selected by.
     ``verbosity`` 0 shows events, 1 also launchd's debug records, 2 also those of libraries. A file that is moved away
     (logrotate) is made again. Raises ``OSError`` where it cannot be opened.
     """
     handler = _handler(log_file)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    if form == "text" and log_file is None and is_journal(sys.stderr, os.environ):
+        handler = JournalHandler(instead=handler)
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbosity >= 2 else logging.WARNING, force=True)
     logging.getLogger("launchd").setLevel(logging.DEBUG if verbosity >= 1 else logging.INFO)
 

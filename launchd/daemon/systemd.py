@@ -18,6 +18,11 @@ class SystemdNotifier:
         self._fed_at = 0.0
         self._status = ""
 
+    @property
+    def is_service(self) -> bool:
+        """Whether a service manager started the process, and starts another one when it ends with an error."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """Notify that start-up, or a reload, is complete."""
         self._send("READY=1")

@@ -353,6 +353,19 @@ def test_a_container_engine_writes_nothing_but_text(arguments: tuple[str, ...], 
     assert r"\x1b[2J" in done.output, "the command does not show what it is told, and tries nothing here"
 
 
+# -- a configuration
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("check", "--json"), ("show",), ("show", "--json")], ids=" ".join)
+@pytest.mark.parametrize("key", ["entity", HOSTILE])
+def test_a_configuration_writes_nothing_but_text(key: str, arguments: tuple[str, ...]) -> None:
+    Path("launch-config.yaml").write_text(json.dumps({"queues": [HOSTILE], key: HOSTILE}))
+    done = run("config", *arguments, "-c", "launch-config.yaml")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert_nothing_is_obeyed(done.output)
+    assert_nothing_is_obeyed(done.stderr)
+
+
 # -- logs
 
 
@@ -393,7 +406,7 @@ def test_a_reason_does_not_tell_systemd_anything_else() -> None:
 
 def test_every_command_is_tried() -> None:
     # These three print nothing of others but the errors that all commands have.
-    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean"}
+    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean", "config"}
     assert tried == COMMANDS.keys() - {"up", "agent", "server"}
 
 

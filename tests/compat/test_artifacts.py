@@ -51,6 +51,11 @@ def test_versions_and_aliases_are_kept(logged_artifacts: dict[str, Any], api: Ap
     assert aliases["v1"] - {"v1"} == {"latest", "second"}
 
 
+@command(LOG_ARTIFACT)
+def test_what_another_project_has_already_is_logged(logged_artifacts: dict[str, Any]) -> None:
+    assert logged_artifacts["twins"] == [["v0", "v0"], ["v0", "v0"]]
+
+
 @command(DOWNLOAD)
 def test_a_download_is_what_was_logged(logged_artifacts: dict[str, Any]) -> None:
     found = {name: bytes.fromhex(content) for name, content in logged_artifacts["downloaded"].items()}

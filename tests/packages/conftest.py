@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from launchd import __version__
-from tests.packages.machine import BASE, Machine, machine_of
+from tests.packages.machine import BASE, Machine, copy_tree, machine_of, running
 from tests.support.parts import missing_part
 
 ROOT = Path(__file__).parents[2]
@@ -85,17 +85,23 @@ def built_next(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="session")
-def base(built: Built) -> Path:
-    """The tree of a clean Debian 12, with the packages at hand that the built ones depend on."""
+def debian() -> Path:
+    """The tree of a clean Debian 12; it is copied and never booted itself."""
     subprocess.run([ROOT / "tests" / "parts" / "systemd" / "build.sh"], check=True)
-    place = BASE / "debs"
+    return BASE
+
+
+@pytest.fixture(scope="session")
+def base(debian: Path, built: Built) -> Path:
+    """That tree, with the packages at hand that the built ones depend on."""
+    place = debian / "debs"
     place.mkdir(exist_ok=True)
     for deb in built.debs:
         shutil.copy(deb, place)
     download = "apt-get install -q -y --no-install-recommends --download-only /debs/*.deb"
-    subprocess.run(["chroot", BASE, "sh", "-c", download], check=True, capture_output=True)
+    subprocess.run(["chroot", debian, "sh", "-c", download], check=True, capture_output=True)
     shutil.rmtree(place)
-    return BASE
+    return debian
 
 
 @pytest.fixture
@@ -109,15 +115,11 @@ def clean(base: Path, tmp_path: Path) -> Iterator[Machine]:
 def serving_tree(base: Path, built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The tree of a machine on which agent and server are installed and have run a job."""
     tree = tmp_path_factory.mktemp("serving") / "tree"
-    subprocess.run(["cp", "--archive", "--reflink=auto", base, tree], check=True)
-    machine = Machine(tree)
-    machine.start()
-    try:
+    copy_tree(base, tree)
+    with running(Machine(tree)) as machine:
         machine.install(built.debs)
         for command in first_commands()[1:]:
             machine.run(command)
-    finally:
-        machine.stop()
     yield tree
     shutil.rmtree(tree)
 

@@ -1,10 +1,12 @@
 """A small Debian whose process 1 is systemd, in a container (systemd-nspawn) without a network."""
 
 import os
+import secrets
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -14,9 +16,21 @@ from tests.support.waiting import wait_until
 HOME = Path(os.environ.get("SYSTEMD_TEST_HOME", "/var/cache/launchd-systemd"))
 BASE = HOME / "root"
 
-BOOT_SECONDS, COMMAND_SECONDS, STOP_SECONDS = 60.0, 300.0, 60.0
+BOOT_SECONDS, COMMAND_SECONDS, STOP_SECONDS = 120.0, 300.0, 60.0
+
+#: How much of the console is shown of a machine that did not boot, in characters.
+CONSOLE_TAIL = 4000
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
+_OPTIONS = ("--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--console=read-only")
+#: What says why a machine is not up yet.
+_DIAGNOSIS = (
+    "timeout 20 sh -c 'systemctl is-system-running; systemctl list-jobs; systemctl --failed; cat /proc/loadavg'"
+)
+
+
+class NotUp(Exception):
+    """A machine did not boot; it is not running any more. The text has what it said of itself."""
 
 
 class Machine:
@@ -24,25 +38,43 @@ class Machine:
 
     def __init__(self, tree: Path) -> None:
         self.tree = tree
+        self.console = tree.with_suffix(".log")
+        self._name = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
     def start(self) -> None:
-        """Boot it, and wait until all services are there."""
-        options = ("--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--console=read-only")
-        with self.tree.with_suffix(".log").open("ab") as log:
+        """Boot it, and wait until all services are there; raises :class:`NotUp`."""
+        self._name = f"packages-{secrets.token_hex(4)}"
+        words = ("systemd-nspawn", *_OPTIONS, f"--directory={self.tree}", f"--machine={self._name}")
+        with self.console.open("ab") as log:
             self._process = subprocess.Popen(
-                ["systemd-nspawn", *options, f"--directory={self.tree}", "--machine=packages"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                _in_groups_of_its_own(self._name, words), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        parent = psutil.Process(self._process.pid)
-        self._leader = wait_until(lambda: [child.pid for child in parent.children()], BOOT_SECONDS, "it booted")[0]
-        wait_until(self._is_up, BOOT_SECONDS, "systemd was up")
+        try:
+            wait_until(self._has_process_1, BOOT_SECONDS, "a process 1 of its own")
+            wait_until(self._is_up, BOOT_SECONDS, "the start of all services")
+        except BaseException as error:
+            said = self._diagnosis()
+            self.stop()
+            raise NotUp(f"{self.tree}: {error}\n{said}") from error
+
+    def _has_process_1(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise NotUp(f"systemd-nspawn ended with {self._process.returncode}")
+        # The first child only prepares the one that becomes process 1, and ends.
+        children = psutil.Process(self._process.pid).children()
+        self._leader = next((child.pid for child in children if _is_process_1(child.pid)), 0)
+        return self._leader != 0
 
     def _is_up(self) -> bool:
         return self.run("systemctl is-system-running", check=False).stdout.strip() in ("running", "degraded")
+
+    def _diagnosis(self) -> str:
+        inside = self.run(_DIAGNOSIS, check=False) if self._leader else None
+        console = self.console.read_text(errors="replace")[-CONSOLE_TAIL:]
+        return f"{inside.stdout}{inside.stderr}\n{console}" if inside else console
 
     def run(self, command: str, *, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a line of shell in it, as root."""
@@ -78,26 +110,81 @@ class Machine:
         return self.says(f"systemctl show --value --property={name} {unit}")
 
     def stop(self) -> None:
-        """Shut it down."""
+        """Shut it down, by force where it does not follow."""
         if self._process is None:
             return
-        self.run("systemctl poweroff", check=False)
+        if self._leader:
+            self.run("systemctl poweroff", check=False)
+        else:
+            self._process.kill()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            psutil.Process(self._leader).kill()
-            self._process.wait(STOP_SECONDS)
-        self._process = None
+            self._kill()
+        self._process, self._leader = None, 0
+        _remove_traces(self._name)
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        for pid in (self._leader, self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(STOP_SECONDS)
+
+
+def copy_tree(source: Path, tree: Path) -> None:
+    """Copy the tree of a machine that is not running."""
+    subprocess.run(["cp", "--archive", "--reflink=auto", source, tree], check=True)
 
 
 @contextmanager
 def machine_of(source: Path, tree: Path) -> Iterator[Machine]:
     """Give a running machine over a copy of ``source``, which is removed at the end."""
-    subprocess.run(["cp", "--archive", "--reflink=auto", source, tree], check=True)
-    machine = Machine(tree)
+    copy_tree(source, tree)
     try:
-        machine.start()
+        with running(Machine(tree)) as machine:
+            yield machine
+    finally:
+        shutil.rmtree(tree)
+
+
+@contextmanager
+def running(machine: Machine) -> Iterator[Machine]:
+    """Boot a machine, and shut it down at the end."""
+    machine.start()
+    try:
         yield machine
     finally:
         machine.stop()
-        shutil.rmtree(tree)
+
+
+def _is_process_1(pid: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        numbers = Path(f"/proc/{pid}/status").read_text().partition("\nNSpid:")[2].splitlines()[0].split()
+        return len(numbers) > 1 and numbers[-1] == "1"
+    return False
+
+
+def _in_groups_of_its_own(name: str, words: Sequence[str]) -> list[str]:
+    """Return a command that runs ``words`` in new control groups.
+
+    Where nspawn registers nothing, all machines of one caller have the same control groups: one systemd would wait for
+    the processes of another one, and end them.
+    """
+    groups = [str(group) for group in _groups(name)]
+    enter = 'for group in $1; do mkdir "$group" && echo $$ > "$group/cgroup.procs"; done; shift; exec "$@"'
+    return ["sh", "-ec", enter, "sh", " ".join(groups), *words]
+
+
+def _groups(name: str) -> list[Path]:
+    """Return the control groups of a machine: in the hierarchies that systemd itself has its services in."""
+    tops = (Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
+    return [top / name for top in tops if (top / "cgroup.procs").exists()]
+
+
+def _remove_traces(name: str) -> None:
+    for group in _groups(name):
+        for directory, _, _ in os.walk(group, topdown=False):
+            Path(directory).rmdir()
+    with suppress(FileNotFoundError):
+        Path("/run/systemd/nspawn/propagate", name).rmdir()

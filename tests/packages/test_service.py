@@ -166,6 +166,19 @@ def test_a_killed_agent_is_started_again_and_adopts_its_job(serving: Machine) ->
     end(serving, item, process)
 
 
+def test_the_journal_finds_what_is_logged_of_a_job(serving: Machine) -> None:
+    item = serving.says("launchd launch -- echo hello").split()[1]
+
+    listed = serving.says(f"journalctl --unit {AGENT} ITEM={item} --output json").splitlines()
+    entries = [json.loads(line) for line in listed]
+
+    assert entries[0]["MESSAGE"].startswith("A job was claimed. ")
+    assert entries[-1]["MESSAGE"].startswith("A job is over. ")
+    job = entries[0]["JOB"]
+    assert {(one["JOB"], one["QUEUE"], one["PRIORITY"]) for one in entries} == {(job, "default", "6")}
+    assert len(serving.says(f"journalctl --unit {AGENT} JOB={job} --output cat").splitlines()) == len(entries)
+
+
 def stopped_for_good(machine: Machine) -> bool:
     """Whether the agent has ended with the exit code of a wrong configuration, and is not started again."""
     wait_until(lambda: machine.property(AGENT, "ActiveState") == "failed", 20.0, "the agent had ended")

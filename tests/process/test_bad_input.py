@@ -128,6 +128,24 @@ def test_a_missing_queue_is_named_beside_those_there_are(still_home: Testbed) ->
     assert f"Its queues: {QUEUE}." in said
 
 
+def test_a_service_waits_for_a_queue_that_is_created_later(testbed: Testbed, tmp_path: Path) -> None:
+    testbed.configure(max_jobs=1, queues=["late"])
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        agent = testbed.start_agent(NOTIFY_SOCKET=str(tmp_path / "notify"))
+        wait_until(lambda: "There is no queue late" in (testbed.status()["problem"] or ""), what="the problem is shown")
+        told = iter(lambda: systemd.recv(4096).decode(), "")
+        assert next(text for text in told if "There is no queue late" in text).startswith("STATUS=starting, ")
+
+    testbed.client.create_queue(testbed.entity, "late")
+    os.kill(agent.pid, signal.SIGHUP)
+
+    work = {"project": "tests", "resource": "local-process", "overrides": {"entry_point": ["true"]}}
+    item = testbed.client.push(testbed.entity, "late", {"entity": testbed.entity, **work})
+    assert testbed.wait_over([item])[0].state == "FINISHED"
+    assert testbed.log().count("There is no queue late") == 1
+
+
 def test_an_agent_waits_for_its_server_and_says_so(forsaken: Testbed, server: RunningServer) -> None:
     server.kill()
     agent = forsaken.start_agent()

@@ -15,8 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
+from launchd.cli.local_agent import runtime_dir
 from launchd.client.errors import Unauthorized
 from launchd.client.queue_server import QueueServer
+from launchd.config import ConfigError
 from tests.support.gate import Gate
 from tests.support.lossy_proxy import lossy_proxy
 from tests.support.processes import command_line
@@ -105,6 +107,22 @@ def test_what_is_left_to_tell_is_told_although_the_queue_is_gone(testbed: Testbe
     testbed.client.stop_item(running, "enough")
     (stopped,) = testbed.wait_over([running])
     assert (stopped.state, stopped.stop_reason) == ("STOPPED", "enough")
+
+
+def test_an_agent_answers_although_its_configuration_cannot_be_used_any_more(
+    testbed: Testbed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent, path = testbed.start_agent(), str(testbed.config_path)
+    testbed.config_path.write_text(testbed.config_path.read_text().replace("max_jobs: 2", "max_jobs: many"))
+
+    assert runtime_dir(path, None) == testbed.runtime_dir
+    said = capsys.readouterr().err
+    assert said.startswith(f"Warning: the configuration cannot be used, and the agent that runs (process {agent.pid})")
+    assert path in said
+
+    agent.kill()
+    with pytest.raises(ConfigError, match="many"):
+        runtime_dir(path, None)
 
 
 def test_64_jobs_of_a_killed_supervisor_are_adopted(testbed: Testbed, gate: Gate) -> None:

@@ -67,8 +67,7 @@ class Logging:
         self.api.run(query, values | {"digest": "", "includeUpload": False})
         made = self.api.run(query, values | {"digest": md5_of(manifest), "includeUpload": True})
         url = made["createArtifactManifest"]["artifactManifest"]["file"]["uploadUrl"]
-        if url is not None:
-            assert requests.put(url, manifest, timeout=20).status_code == 200
+        assert requests.put(url, manifest, timeout=20).status_code == 200
 
     def commit(self) -> dict[str, object]:
         answer = self.api.run(captured("CommitArtifact"), {"artifactID": self.id})

@@ -2,6 +2,8 @@
 
 import signal
 
+import msgspec
+
 from ipc.handles import ExitResult
 from ipc.sizes import format_size
 from workers.docker.engine import CREATED, Container
@@ -21,6 +23,13 @@ def exit_result(container: Container) -> ExitResult:
         return ExitResult(signal=code - SIGNAL_CODES, oom_killed=killed, message=message)
     message = _memory_message(container) if killed else container.state.error or None
     return ExitResult(code=code, oom_killed=killed, message=message)
+
+
+def with_gpu_loss(result: ExitResult, loss: str) -> ExitResult:
+    """Return ``result``, that of a job that failed, with the sentence that its container had lost GPUs before."""
+    how = f"signal {result.signal}" if result.signal is not None else f"exit code {result.code}"
+    before = result.message or f"The job's process ended with {how}."
+    return msgspec.structs.replace(result, message=f"{before} {loss}")
 
 
 def _memory_message(container: Container) -> str:

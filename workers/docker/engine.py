@@ -79,12 +79,13 @@ class EngineForbidden(RunnerUnavailable):
 
 
 class ContainerState(msgspec.Struct, frozen=True, rename="pascal"):
-    """``State`` of a container. ``status`` is one of Docker's seven words; times are RFC 3339 texts."""
+    """``State`` of a container. ``status`` is one of Docker's seven words; ``pid`` is 0 where no process runs."""
 
     status: str = ""
     exit_code: int = 0
     oom_killed: bool = msgspec.field(default=False, name="OOMKilled")
     error: str = ""
+    pid: int = 0
 
 
 class ContainerConfig(msgspec.Struct, frozen=True, rename="pascal"):

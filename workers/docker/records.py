@@ -4,6 +4,7 @@
 ``start.json``      the engine was asked to start the container
 ``stop.json``       a stop was asked for
 ``overuse.json``    the container was ended because it used more than it may
+``gpu-loss.json``   the container lost its GPUs while it ran
 ``output.position`` how far the engine's log was copied
 
 Owns names, layout and durability of these files. Decides nothing.
@@ -25,6 +26,7 @@ END_FILE = "container.json"
 START_FILE = "start.json"
 STOP_FILE = "stop.json"
 OVERUSE_FILE = "overuse.json"
+GPU_LOSS_FILE = "gpu-loss.json"
 POSITION_FILE = "output.position"
 
 T = TypeVar("T")
@@ -53,6 +55,12 @@ class StopRecord(msgspec.Struct, frozen=True):
 
 class OveruseRecord(msgspec.Struct, frozen=True):
     """The container used more than it may; ``message`` says of what, as a sentence."""
+
+    message: str
+
+
+class GpuLossRecord(msgspec.Struct, frozen=True):
+    """The container lost GPUs while it ran; ``message`` says which, as a sentence."""
 
     message: str
 
@@ -109,6 +117,16 @@ def read_overuse(directory: Path) -> OveruseRecord | None:
 def write_overuse(directory: Path, record: OveruseRecord) -> None:
     """Write the record; raises :class:`OSError`."""
     _replace(directory / OVERUSE_FILE, record)
+
+
+def read_gpu_loss(directory: Path) -> GpuLossRecord | None:
+    """Return which GPUs the container lost, or ``None``."""
+    return _read(directory / GPU_LOSS_FILE, GpuLossRecord)
+
+
+def write_gpu_loss(directory: Path, record: GpuLossRecord) -> None:
+    """Write the record; raises :class:`OSError`."""
+    _replace(directory / GPU_LOSS_FILE, record)
 
 
 def read_position(directory: Path) -> Position | None:

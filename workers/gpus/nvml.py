@@ -71,6 +71,7 @@ class NvmlReader:
 
     def _describe(self, handle: Any, index: int) -> Gpu:
         bus = _pci_address(_maybe(pynvml.nvmlDeviceGetPciInfo, handle))
+        minor = _maybe(pynvml.nvmlDeviceGetMinorNumber, handle)
         device = self._sysfs / "bus/pci/devices" / (bus or "none")
         return Gpu(
             uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
@@ -81,6 +82,7 @@ class NvmlReader:
             numa=numa_node(device),
             processors=local_processors(device),
             bus=bus,
+            files=() if minor is None else (f"/dev/nvidia{minor}",),
         )
 
     # -- one GPU

@@ -17,10 +17,11 @@ from ipc.errors import HostError, InvalidSpec
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
-from ipc.targets import Target, is_ours
 from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
+from workers.extras import not_installed
+from workers.job_environment import CHUNK_CHARACTERS
 from workers.output import OutputWriter
 
 Args = TypeVar("Args", bound=msgspec.Struct)
@@ -31,12 +32,13 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     ``poll_seconds`` is how often :meth:`Runner.inspect` is worth asking where there is no descriptor to wait on;
     ``keeps_output`` whether the target keeps the output itself, so that :meth:`Runner.follow_output` has to bring it;
-    ``runs_images`` whether it runs container images.
+    ``runs_images`` whether it runs container images. A variable of a job holds ``variable_characters`` at most.
     """
 
     poll_seconds: float = 5.0
     keeps_output: bool = False
     runs_images: bool = False
+    variable_characters: int = CHUNK_CHARACTERS
 
 
 class LaunchRequest(msgspec.Struct, frozen=True):
@@ -114,6 +116,10 @@ class Runner(ABC):
             JobCancelled: the job was stopped meanwhile.
         """
 
+    def take_gpus(self, order: WorkOrder) -> None:
+        """Note the GPUs in ``order``, which the job was given since this was made; comes before :meth:`submit`."""
+        self._order = order
+
     @abstractmethod
     def submit(self, launch: LaunchRequest) -> Handle:
         """Create the workload; at most once under one name, whichever process asks.
@@ -170,18 +176,8 @@ def runner_class(resource: str) -> type[Runner]:
     try:
         found: type[Runner] = pkgutil.resolve_name(target.runner)
     except ModuleNotFoundError as error:
-        raise _not_installed(target, error) from error
+        raise not_installed(target.name, target.extra, error) from error
     return found
-
-
-def _not_installed(target: Target, error: ModuleNotFoundError) -> Exception:
-    """Return the error for a runner whose SDK is missing; what is missing of this package is a fault of its own."""
-    if target.extra is None or is_ours(error.name):
-        return error
-    return HostError(
-        f"This agent was installed without what it needs for {target.name}.",
-        hint=f"Install it: pip install 'launchd-agent[{target.extra}]'.",
-    )
 
 
 def warm_up(resources: Iterable[str]) -> None:

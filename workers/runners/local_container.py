@@ -4,6 +4,7 @@ The container outlives worker and supervisor; the engine knows it by the workloa
 read from the engine or from the job's directory, so any worker can take a job over at any time.
 """
 
+import logging
 import signal
 import time
 from collections.abc import Callable
@@ -26,8 +27,9 @@ from workers.docker import image_records, records, strays
 from workers.docker.built_image import bring_built
 from workers.docker.container import NAME_LABEL
 from workers.docker.creation import create_container, discard
+from workers.docker.device_watch import DeviceWatch
 from workers.docker.disk_watch import DiskWatch
-from workers.docker.end_result import exit_result
+from workers.docker.end_result import exit_result, with_gpu_loss
 from workers.docker.end_watch import EndWatch
 from workers.docker.engine import CONFLICT, CREATED, ENDED, NOT_FOUND, Container, Engine, EngineError, EngineForbidden
 from workers.docker.granted import granted_image, granted_request, loopback_warning
@@ -35,12 +37,14 @@ from workers.docker.image_records import HeldImage
 from workers.docker.images import ImageName, parse_image
 from workers.docker.output import LogCopy
 from workers.docker.pull import bring
-from workers.docker.records import EndRecord, OveruseRecord, StartRecord, StopRecord
+from workers.docker.records import EndRecord, GpuLossRecord, OveruseRecord, StartRecord, StopRecord
 from workers.docker.request import ContainerRequest
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 PAUSED = "paused"
 DEFAULT_STOP_SIGNAL = "SIGTERM"
@@ -66,8 +70,14 @@ class LocalContainerRunner(Runner):
         self._stop: StopRecord | None = None
         self._overuse: OveruseRecord | None = None
         self._disk = DiskWatch(order.policy.containers.limits.disk)
+        self._devices = DeviceWatch(order.gpus or ())
         self._image: HeldImage | None = None
         self._ends = EndWatch(self._engine.address)
+
+    def take_gpus(self, order: WorkOrder) -> None:
+        """Note the GPUs that the job was given."""
+        super().take_gpus(order)
+        self._devices = DeviceWatch(order.gpus or ())
 
     def validate(self) -> None:
         """Raise :class:`InvalidSpec` or :class:`PolicyRefused` for what the job may not have; reads the arguments."""
@@ -76,7 +86,7 @@ class LocalContainerRunner(Runner):
             granted_image(image, self._order)
         self._granted_request(image or "")
         asked = gpu_request(self._order.spec)
-        if asked is not None and not self._order.gpus:
+        if asked is not None and self._order.gpus is None:
             raise InvalidSpec(f"The job asks for {asked.words()}, and the agent of this host has given it none.")
 
     def _granted_request(self, image: str) -> ContainerRequest:
@@ -194,8 +204,18 @@ class LocalContainerRunner(Runner):
         if stop is not None:
             self._enforce(stop, container)
             return Status(JobState.STOPPING)
-        message = "the container is paused" if container.state.status == PAUSED else None
+        message = "the container is paused" if container.state.status == PAUSED else self._gpu_loss(container)
         return Status(JobState.RUNNING, message=message)
+
+    def _gpu_loss(self, container: Container) -> str | None:
+        """Return which GPUs the container has lost; noted for the end of its job, which they may explain."""
+        # Elsewhere, its process is none of this host's.
+        loss = self._devices.loss(container.state.pid) if self._engine.socket_path is not None else None
+        if loss is not None and records.read_gpu_loss(self._directory) is None:
+            log.error("A container has lost GPUs.", extra={"why": loss})
+            with suppress(OSError):
+                records.write_gpu_loss(self._directory, GpuLossRecord(loss))
+        return loss
 
     def _check_disk(self, container: Container) -> None:
         """End a container that has written more than it may."""
@@ -209,8 +229,11 @@ class LocalContainerRunner(Runner):
     def _end_of(self, container: Container) -> EndRecord:
         result = exit_result(container)
         overuse = self._overuse or records.read_overuse(self._directory)
+        loss = records.read_gpu_loss(self._directory)
         if overuse is not None:
             result = msgspec.structs.replace(result, message=overuse.message)
+        elif loss is not None and (result.code or result.signal):
+            result = with_gpu_loss(result, loss.message)
         return EndRecord(container.id, result, stopped=self._stop_record() is not None)
 
     def _lost_status(self) -> Status:

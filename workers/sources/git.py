@@ -44,6 +44,7 @@ _SILENT_SECONDS = 300.0
 _SETTINGS_FILE = ".git-settings"
 #: In the home directory of a fetch user, in place of its own.
 _FETCH_SETTINGS_FILE = ".git-settings"
+_USERS_FILE = ".users"
 
 #: So git's own last words begin. What stands before them, but for its progress, is ssh's or the server's.
 _OF_GIT = ("fatal: ", "error: ")
@@ -214,9 +215,8 @@ def _credentials_environment(context: JobContext, worker: Mapping[str, str]) -> 
         return {**names, "GIT_SSH_COMMAND": f"{ssh} {options}"}
     settings = home / _FETCH_SETTINGS_FILE
     settings.write_text(_fetch_settings(context, home if is_lent else None))
-    ssh = " ".join(("ssh", options, *(_lent_ssh_options(home) if is_lent else _NO_SSH_KEYS)))
-    # ssh wants a password entry, which a number has none of: in a namespace of users of its own it is called root.
-    ssh = f"unshare --user --map-root-user -- {ssh}" if context.order.fetch_user else ssh
+    ssh = "ssh" if context.order.fetch_user is None else _with_password_entry(home)
+    ssh = " ".join((ssh, options, *(() if is_lent else _NO_SSH_KEYS)))
     return {
         "HOME": str(home),
         "GIT_CONFIG_GLOBAL": str(settings),
@@ -234,13 +234,16 @@ def _fetch_settings(context: JobContext, home: Path | None) -> str:
     return "".join(own)
 
 
-def _lent_ssh_options(home: Path) -> Iterator[str]:
-    ssh = home / ".ssh"
-    if (ssh / "config").is_file():
-        yield f"-F {shlex.quote(str(ssh / 'config'))}"
-    yield f"-o UserKnownHostsFile={shlex.quote(str(ssh / 'known_hosts'))}"
-    for public in sorted(ssh.glob("*.pub")):
-        yield f"-i {shlex.quote(str(public.with_suffix('')))}"
+def _with_password_entry(home: Path) -> str:
+    """Return a command that starts ssh for a number, in whose password entry ``home`` is the home directory.
+
+    ssh starts for no user without an entry, and looks for keys and settings in that directory alone. In namespaces of
+    its own it is called root, and has a list of users of its own.
+    """
+    entries = home / _USERS_FILE
+    entries.write_text(f"root:x:0:0::{home}:/bin/sh\n")
+    unshare = ("unshare", "--user", "--map-root-user", "--mount", "--")
+    return shlex.join((*unshare, "sh", "-c", 'mount --bind "$0" /etc/passwd && exec ssh "$@"', str(entries)))
 
 
 def _last_word(error: ToolFailed) -> str:

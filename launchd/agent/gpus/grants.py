@@ -1,11 +1,13 @@
-"""Which of the jobs that wait for GPUs get some, and what the others are told. Main thread only.
+"""Which of the jobs that are ready to start get GPUs, and what the others are told. Main thread only.
 
-Jobs get GPUs in the order in which they came. Free ones that an earlier job can use are kept for it, so that no job is
-passed for ever; those that it cannot use go to later ones. A job that waits has no worker, and can be stopped.
+A job gets its GPUs when its workload is about to be created: fetching and building take minutes, and no GPU idles for
+them. Until then those that it will need are promised to it, so that the agent claims nothing for them, and a job that
+is ready before may use them. Jobs that are ready get GPUs in the order in which they came. Free ones that an earlier
+one can use are kept for it, so that no job is passed for ever; those that it cannot use go to later ones.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ import msgspec
 
 from ipc.errors import ErrorReport
 from ipc.gpus import Gpu, GpuRequest, GpuSummary
-from ipc.states import JobState
 from ipc.work_order import read_order
 from launchd.agent.clock import Clock
+from launchd.agent.gpus.offer import Offer
 from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.job_ends import JobEnds
 from launchd.agent.job_record import JobRecord, transition
@@ -27,7 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class GpuGrants:
-    """Gives GPUs to jobs. Without a ``pool`` this host gives out none, for the reason in ``why_none``."""
+    """Gives GPUs to jobs. Without a ``pool`` this host gives out none, for the reason in ``why_none``.
+
+    ``start`` has the workload of a job created, which has its GPUs by then.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,7 @@ class GpuGrants:
         ends: JobEnds,
         publish: Callable[[JobRecord], None],
         clock: Clock,
+        start: Callable[[ActiveJob], None],
     ) -> None:
         self._pool = pool
         self._why_none = why_none
@@ -46,9 +52,13 @@ class GpuGrants:
         self._ends = ends
         self._publish = publish
         self._clock = clock
+        self._start = start
         self._seen = (-1, -1)
-        #: The inventory by which the waiting jobs were last judged.
-        self._judged = -2
+        #: What jobs will need that are not ready yet: UUIDs.
+        self._promised: frozenset[str] = frozenset()
+        #: Whether there are jobs without the GPUs that they ask for, and whether some of these were promised none.
+        self._are_wanted = False
+        self._are_missing = False
 
     def restore(self, journal: Journal) -> None:
         """Take back, after a start, the GPUs of jobs that are over."""
@@ -60,31 +70,36 @@ class GpuGrants:
 
     @property
     def is_due(self) -> bool:
-        """Whether a waiting job may get GPUs now."""
-        return self._pool is not None and self._versions() != self._seen and bool(self.waiting())
+        """Whether a job that wants GPUs may get some, or a promise, now."""
+        return self._pool is not None and self._versions() != self._seen and self._are_wanted
 
     def waiting(self) -> list[ActiveJob]:
-        """Return the jobs that wait for GPUs, in their order."""
+        """Return the jobs that are ready but for GPUs, in their order."""
         return [active for active in self._table if active.waits_for_gpus]
 
     def give(self) -> None:
-        """Give the jobs that wait what is free."""
+        """Give the jobs that are ready what is free, and promise the rest to those that are not yet."""
         if self._versions() == self._seen:
             return
         asking = [active for active in self._table if active.gpus_asked is not None]
         if self._pool is not None:
             self._adopt(self._pool, asking)
-        self._give_in_order(asking)
+        wanting = list(self._hopeful(filter(self._wants_gpus, asking)))
+        self._are_wanted = bool(wanting)
+        self._promised, self._are_missing = frozenset(), False
+        if self._pool is not None:
+            self._share_out(self._pool, wanting)
         self._seen = self._versions()
 
     def summary(self) -> GpuSummary:
         """Return what the queue server is told of the GPUs: a host that gives out none has none."""
-        return GpuSummary() if self._pool is None else self._pool.summary()
+        return GpuSummary() if self._pool is None else self._pool.summary(self._promised)
 
     @property
     def is_owing(self) -> bool:
-        """Whether what is free is for jobs that there are: one waits, or it is not known yet what there is."""
-        return bool(self.waiting()) or (self._pool is not None and not self._pool.is_known)
+        """Whether what is free is for jobs that there are: some got none, or it is not known yet what there is."""
+        is_known = self._pool is None or self._pool.is_known
+        return self._are_missing or bool(self.waiting()) or not is_known
 
     @property
     def version(self) -> tuple[int, int]:
@@ -94,24 +109,38 @@ class GpuGrants:
     def _versions(self) -> tuple[int, int]:
         return self._table.version, -1 if self._pool is None else self._pool.version
 
-    def _needs_gpus(self, active: ActiveJob) -> bool:
+    def _wants_gpus(self, active: ActiveJob) -> bool:
         has_some = self._pool is not None and self._pool.lease_of(active.job.item_id) is not None
-        return not has_some and not active.job.may_exist_outside and active.assign_at is not None
+        return not (has_some or active.job.may_exist_outside or active.job.stop_reason is not None)
 
-    def _give_in_order(self, asking: Iterable[ActiveJob]) -> None:
-        free = [] if self._pool is None or not self._pool.is_known else self._pool.free()
+    def _share_out(self, pool: GpuPool, wanting: Sequence[ActiveJob]) -> None:
+        offer = Offer(pool, pool.free() if pool.is_known else ())
+        later = [active.gpus_asked for active in wanting if not active.awaiting_submit]
+        for active in [active for active in wanting if active.awaiting_submit]:
+            self._consider(active, offer, pool)
+        promises = [offer.take(request) for request in later if request is not None]
+        self._are_missing = None in promises
+        self._promised = frozenset(gpu.uuid for gpus in promises for gpu in gpus or ())
+
+    def _consider(self, active: ActiveJob, offer: Offer, pool: GpuPool) -> None:
+        """Give a job that is ready what it asks for, or have it wait."""
+        request = active.gpus_asked
+        gpus = None if request is None else offer.take(request)
+        if gpus is not None:
+            self._give_to(active, pool, gpus)
+        elif request is not None and not active.waits_for_gpus:
+            self._have_wait(active, request)
+
+    def _hopeful(self, wanting: Iterable[ActiveJob]) -> Iterator[ActiveJob]:
+        """Yield the jobs that may get what they ask for, now or later; the others fail."""
         inventory = -1 if self._pool is None else self._pool.inventory
-        is_same = inventory == self._judged
-        refused: set[GpuRequest] = set()
-        for active in asking:
-            # Most of many jobs wait as before.
-            is_judged = active.waits_for_gpus and is_same
-            if (is_judged and not free) or not (active.waits_for_gpus or self._needs_gpus(active)):
-                continue
+        for active in wanting:
             request = active.gpus_asked
+            # Most of many jobs want what they wanted before.
+            is_judged = active.gpus_judged == inventory
             if request is not None and (is_judged or not self._is_hopeless(active, request)):
-                free = self._consider(active, request, free, refused)
-        self._judged = inventory
+                active.gpus_judged = inventory
+                yield active
 
     def _is_hopeless(self, active: ActiveJob, request: GpuRequest) -> bool:
         """Return whether no waiting will bring a job what it asks for; it fails then."""
@@ -126,31 +155,18 @@ class GpuGrants:
             return f"The job asks for {request.words()}, and the agent of this host gives out none: {self._why_none}"
         return self._pool.why_never(request)
 
-    def _consider(self, active: ActiveJob, request: GpuRequest, free: list[Gpu], refused: set[GpuRequest]) -> list[Gpu]:
-        """Give a job what it asks for out of ``free``, or have it wait; return what is left for later jobs."""
-        pool = self._pool
-        gpus = pool.find(free, request) if pool is not None and free and request not in refused else None
-        if pool is not None and gpus is not None:
-            self._give_to(active, pool, gpus)
-            return [gpu for gpu in free if gpu not in gpus]
-        if not active.waits_for_gpus:
-            self._have_wait(active, request)
-        if request in refused:
-            return free
-        refused.add(request)
-        return _without_kept(free, request)
-
     def _give_to(self, active: ActiveJob, pool: GpuPool, gpus: tuple[Gpu, ...]) -> None:
         with self._records.border(active.job.item_id):
             pool.give(active.job, gpus)
             active.waits_for_gpus = False
+            self._start(active)
 
     def _have_wait(self, active: ActiveJob, request: GpuRequest) -> None:
         active.waits_for_gpus = True
         with self._records.border(active.job.item_id):
             sentence = f"It waits for {request.words()}."
             log.info("A job waits for GPUs.", extra=log_fields(active.job) | {"why": sentence})
-            job = transition(active.job, JobState.CLAIMED, self._clock.now(), sentence)
+            job = transition(active.job, active.job.state, self._clock.now(), sentence)
             self._records.save(job)
             self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
 
@@ -193,10 +209,3 @@ def _ordered(directory: str) -> tuple[Gpu, ...]:
         return read_order(Path(directory)).gpus or ()
     except (OSError, msgspec.DecodeError):
         return ()
-
-
-def _without_kept(free: list[Gpu], request: GpuRequest) -> list[Gpu]:
-    """Return what is left of the free GPUs for later jobs: without those that a job which waits can use."""
-    if request.devices:
-        return [gpu for gpu in free if not any(gpu.is_named(word) for word in request.devices)]
-    return [gpu for gpu in free if not request.admits(gpu.memory, gpu.is_instance)]

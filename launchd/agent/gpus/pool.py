@@ -6,7 +6,7 @@ GPU is not given out while another job has it, while processes are on it, or whi
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,9 +152,10 @@ class GpuPool:
     def _why_aside(self, host: HostGpu) -> str | None:
         return self._set_aside.why(host.gpu.uuid, host.seen.problem)
 
-    def summary(self) -> GpuSummary:
-        """Return what the queue server is told of the GPUs when items are claimed."""
-        free, usable = {gpu.uuid for gpu in self.free()}, {gpu.uuid for gpu in self.usable()}
+    def summary(self, promised: Collection[str] = ()) -> GpuSummary:
+        """Return what the queue server is told of the GPUs when items are claimed; ``promised`` ones are not free."""
+        free = {gpu.uuid for gpu in self.free() if gpu.uuid not in promised and gpu.parent not in promised}
+        usable = {gpu.uuid for gpu in self.usable()}
         return summarize(self._inventory.gpus(), free, usable)
 
     def find(self, free: Sequence[Gpu], request: GpuRequest) -> tuple[Gpu, ...] | None:

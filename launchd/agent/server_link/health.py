@@ -60,9 +60,12 @@ class ServerHealth:
             )
 
     def note_refusal(self, error: str) -> None:
-        """Note that the server refuses the agent as configured."""
+        """Note that the server refuses the agent as configured; the same reason is logged once."""
+        if error != self._refusal:
+            log.error(
+                "The queue server refuses this agent; it is asked again, running jobs go on.", extra={"why": error}
+            )
         self._refusal = error
-        log.error("The queue server refuses this agent; running jobs go on.", extra={"why": error})
 
     def note_queue(self, queue: str, error: str | None) -> None:
         """Note that the server refuses to give items of ``queue``, or gives them again (``error`` is ``None``)."""

@@ -136,6 +136,8 @@ def _warn_of_root(config: AgentConfig) -> None:
 
 def main() -> int:
     """Run the agent that the first line on standard input describes; returns the exit code."""
+    # Where a service manager started the program, it speaks to that alone: for the agent, the program decides.
+    os.environ.pop("NOTIFY_SOCKET", None)
     channel = Channel()
     start_message = decode_start(channel.next_line())
     try:

@@ -32,6 +32,18 @@ with wandb.init(project=project) as producer:
     second = logged(producer, "latest", "second")
     logged(producer, "latest", collection=f"{name}-changing")
 
+
+def logged_elsewhere(number: int) -> list[str]:
+    """Log what another project has already: a file, and nothing but a reference."""
+    file, reference = (wandb.Artifact(kind, type="dataset", metadata={"k": 1}) for kind in ("file", "reference"))
+    file.add_file(str(data / "deep" / "b c.txt"))
+    reference.add_reference(elsewhere.as_uri())
+    with wandb.init(project=f"{project}-{number}") as run:
+        return [str(run.log_artifact(each).wait().version) for each in (file, reference)]
+
+
+twins = [logged_elsewhere(number) for number in (1, 2)]
+
 with wandb.init(project=project) as consumer:
     used = consumer.use_artifact(f"{name}:first")
     place = Path(used.download(root="downloaded", skip_cache=True))
@@ -42,6 +54,7 @@ answer = {
     "consumer": consumer.id,
     "versions": [first.version, again.version, second.version],
     "used": used.version,
+    "twins": twins,
     "downloaded": found,
 }
 Path(sys.argv[2]).write_text(json.dumps(answer))

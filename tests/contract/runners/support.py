@@ -17,7 +17,15 @@ from ipc.directories import PASSABLE
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
-from ipc.settings import ContainerRules, DockerConfig, JobsConfig, KubernetesConfig, KubernetesRules, PolicyRules
+from ipc.settings import (
+    ContainerRules,
+    DockerConfig,
+    JobsConfig,
+    KubernetesConfig,
+    KubernetesRules,
+    PolicyRules,
+    SagemakerRules,
+)
 from ipc.states import TERMINAL_STATES
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import JobUser, WorkOrder, write_order
@@ -48,6 +56,7 @@ class Job:
     image: str | None = None
     kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
     cluster_rules: KubernetesRules = field(default_factory=KubernetesRules)
+    sagemaker: SagemakerRules = field(default_factory=SagemakerRules)
 
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -76,7 +85,7 @@ class Job:
             user=self.user,
             docker=DockerConfig(host=self.engine),
             kubernetes=self.kubernetes,
-            policy=PolicyRules(containers=self.containers, kubernetes=self.cluster_rules),
+            policy=PolicyRules(containers=self.containers, kubernetes=self.cluster_rules, sagemaker=self.sagemaker),
         )
 
     @property

@@ -8,10 +8,11 @@ import pytest
 
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import Handle
-from ipc.settings import ContainerRules, KubernetesConfig
+from ipc.settings import ContainerRules, KubernetesConfig, SagemakerRules
 from ipc.states import JobState
 from ipc.targets import IMAGE_BUILD, TARGETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.aws import ROLE, arguments
 from tests.support.engine import BASE_IMAGE, TestEngine
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from workers.output import OutputWriter
@@ -55,11 +56,15 @@ def fake_cluster() -> Iterator[FakeKubernetes]:
 
 
 def _arguments(request: pytest.FixtureRequest, seconds: float, exit_code: int, shared: Path) -> dict[str, Any]:
-    """Return what makes a job of the fake target, or of an engine, do what the script says."""
+    """Return what makes a job of the fake target, of an engine, or of a cloud, do what the script says."""
     if request.param == "kubernetes":
         cluster: FakeKubernetes = request.getfixturevalue("fake_cluster")
         config = cluster.write_config(shared.parent / "kubeconfig")
         return {"image": BASE_IMAGE, "kubernetes": KubernetesConfig(config_file=str(config))}
+    if request.param == "sagemaker":
+        request.getfixturevalue("aws")
+        rules = SagemakerRules(roles=(ROLE,))
+        return {"knobs": arguments(), "image": "registry.example/train:1", "sagemaker": rules}
     if request.param != "local-container":
         return {"knobs": {"run_seconds": seconds, "exit_code": exit_code}}
     engine: TestEngine = request.getfixturevalue("engine")

@@ -1,6 +1,7 @@
 """What only a container can be asked: signals, memory, entry points, the engine's absence, and its log."""
 
 import gc
+import os
 import re
 import signal
 import threading
@@ -9,16 +10,18 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
+from ipc.gpus import AMD, Gpu
 from ipc.handles import Handle
 from ipc.settings import ContainerRules, JobsConfig
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.engine import BASE_IMAGE, QUIT_IMAGE, SAYING_IMAGE, TestEngine
 from tests.support.waiting import wait_until
-from workers.docker import records
+from workers.docker import device_watch, records
 from workers.docker.engine import Engine
 from workers.docker.records import StartRecord
 from workers.output import OutputWriter
@@ -523,3 +526,39 @@ def test_threads_are_left_alone(make_job: JobMaker) -> None:
     wait_for_end(runner, handle)
 
     wait_until(lambda: threading.active_count() <= before, what="the thread that waited has ended")
+
+
+# -- GPUs
+
+
+@pytest.mark.root
+def test_a_container_that_loses_its_device_says_so_now_and_at_its_end(
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a `systemctl daemon-reload`, on a device that stands for a GPU of which the engine knows nothing."""
+    monkeypatch.setattr(device_watch, "LOOK_SECONDS", 0.0)
+    job = make_job("trap 'exit 3' TERM; sleep 600 & wait")
+    gpu = Gpu("GPU-a", vendor=AMD, files=("/dev/fuse",))
+    runner = job.runner()
+    runner.take_gpus(msgspec.structs.replace(job.order, gpus=(gpu,), gpu_lease=1))
+    handle = runner.submit(job.launch)
+    assert runner.inspect(handle).message is None
+    container = Engine(job.engine).inspect(NAME)
+    assert container is not None
+    take_away(container.state.pid, "/dev/fuse")
+
+    message = "The container has lost its access to GPU 0: "
+    assert (runner.inspect(handle).message or "").startswith(message)
+    Engine(job.engine).kill(container.id, "SIGTERM")
+    ended = wait_for_end(job.runner(), handle)
+    assert ended.state is JobState.FAILED
+    assert ended.result is not None
+    assert (ended.result.message or "").startswith(f"The job's process ended with exit code 3. {message}")
+
+
+def take_away(pid: int, path: str) -> None:
+    """Take a device from the control group of a container."""
+    line = next(line for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if ":devices:" in line)
+    device = Path(path).stat().st_rdev
+    group = Path("/sys/fs/cgroup/devices") / line.split(":", 2)[2].lstrip("/")
+    (group / "devices.deny").write_text(f"c {os.major(device)}:{os.minor(device)} rwm")

@@ -52,6 +52,14 @@ def test_what_is_made_again_was_made_by_both(api: Api) -> None:
     assert logged.look(LOOK)["createdBy"] == {"__typename": "Run", "name": one["runName"]}
 
 
+def test_what_is_not_committed_is_no_output_yet(api: Api) -> None:
+    maker = run_of(api)
+    pending = Logging(api, {"a": fresh_name("a").encode()}, runName=maker["runName"])
+    assert artifacts_of(api, maker)["outputArtifacts"] == []
+    pending.log()
+    assert artifacts_of(api, maker)["outputArtifacts"] == [pending.id]
+
+
 def test_the_end_of_a_run_is_not_the_end_of_what_it_made(api: Api) -> None:
     maker = run_of(api)
     logged = Logging(api, {"a": fresh_name("a").encode()}, runName=maker["runName"]).log()

@@ -1,14 +1,20 @@
 """Fixtures that load a text as a configuration file, each in a home directory of its own."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft7Validator
 
 from launchd.config import ConfigError, Flags, LoadedConfig, load
+from launchd.config.json_schema import shipped
 
 Read = Callable[..., LoadedConfig]
 Refuse = Callable[..., list[str]]
+
+SCHEMA = Draft7Validator(json.loads(shipped()))
 
 #: Whoever runs the tests: below pytest's directories the path of the control socket may be too long.
 RUNTIME_DIR = "/run/user/1000"
@@ -29,7 +35,10 @@ def read(tmp_path: Path, home: dict[str, str]) -> Read:
     def reader(text: str | bytes, flags: Flags = SERVING, **environ: str) -> LoadedConfig:
         path = tmp_path / "launch-config.yaml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(str(path), home | environ, flags)
+        loaded = load(str(path), home | environ, flags)
+        # The JSON Schema takes all that the loader takes.
+        SCHEMA.validate(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
+        return loaded
 
     return reader
 

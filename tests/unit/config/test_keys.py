@@ -2,9 +2,8 @@
 
 import pytest
 
-from ipc.settings import BuilderConfig, JobLimits, RegistryConfig
+from ipc.settings import BuilderConfig, EnvironmentConfig, JobLimits, RegistryConfig
 from launchd.config import Flags, PolicyRules
-from launchd.config.model import EnvironmentConfig
 from tests.unit.config.conftest import SERVING, Read, Refuse
 
 WANDB = """

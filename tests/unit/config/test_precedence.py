@@ -1,10 +1,11 @@
 """The order of precedence of defaults, file, environment and flags, and the origin of every value."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from launchd.config import ConfigError, Flags, load
+from launchd.config import ConfigError, Flags, likely_runtime_dir, load
 from tests.unit.config.conftest import Read
 
 FILE = "entity: file\nmax_jobs: 2\nqueues: [a, b]\nverbosity: 1\n"
@@ -113,3 +114,24 @@ def test_a_command_that_takes_no_jobs_needs_no_queue(home: dict[str, str]) -> No
         load(None, home, Flags())
 
     assert load(None, home, Flags(), queues_needed=False).config.queues == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("launchd: {runtime_dir: /srv/run, max_size: 1}\nmax_jobs: many", "/srv/run"),
+        ("launchd: {state_dir: /srv/state, unknown: 1}", "/srv/state/run"),
+        ("launchd: {state_dir: [1]}", "/home/me/.local/state/launchd/run"),
+        ("launchd: [1]", "/home/me/.local/state/launchd/run"),
+        ("[", "/home/me/.local/state/launchd/run"),
+        (None, "/home/me/.local/state/launchd/run"),
+    ],
+)
+def test_where_the_agent_of_an_unusable_configuration_would_be(
+    text: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    if text is not None:
+        (tmp_path / "config.yaml").write_text(text)
+
+    assert likely_runtime_dir(str(tmp_path / "config.yaml"), {"HOME": "/home/me"}) == expected

@@ -8,20 +8,23 @@ import msgspec
 import pytest
 
 from ipc.settings import (
+    AwsConfig,
     BuildahConfig,
     BuilderConfig,
     ContainerLimits,
     ContainerRules,
     DockerConfig,
     EngineCleanupConfig,
+    EnvironmentConfig,
     JobLimits,
     JobsConfig,
     RegistryAccess,
     RegistryConfig,
+    SagemakerRules,
     SupervisionConfig,
     VenvConfig,
 )
-from launchd.config.model import AgentConfig, EnvironmentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -38,9 +41,11 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.docker.cleanup.": EngineCleanupConfig,
     "launchd.registry.": RegistryAccess,
     "launchd.buildah.": BuildahConfig,
+    "launchd.aws.": AwsConfig,
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.policy.containers.limits.": ContainerLimits,
+    "launchd.policy.sagemaker.": SagemakerRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
 }

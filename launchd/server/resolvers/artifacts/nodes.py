@@ -10,6 +10,7 @@ from launchd.server.resolvers.pagination import connection_of, size_of, start_of
 from launchd.server.store.artifacts import aliases as artifact_aliases
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
+from launchd.server.store.artifacts.files import MANIFEST
 from launchd.server.store.ids import storage_id
 
 _FILES = 1000
@@ -41,9 +42,12 @@ def file_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict
 
 
 def upload_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> dict[str, Any]:
-    """As `file_node`, with a link to upload the file while it is missing: in responses to those who announce it."""
-    missing = row.md5 and row.content is None and row.reference is None
-    return file_node(info, row, of) | {"upload_url": info.context.link(UPLOAD, row.id) if missing else None}
+    """As `file_node`, with a link to upload the file while it is missing: in responses to those who announce it.
+
+    W&B's core has to upload every manifest; one that is there already is taken again.
+    """
+    is_wanted = row.md5 and row.reference is None and (row.content is None or row.kind == MANIFEST)
+    return file_node(info, row, of) | {"upload_url": info.context.link(UPLOAD, row.id) if is_wanted else None}
 
 
 def _download_url(info: Info, row: ArtifactFile) -> str | None:

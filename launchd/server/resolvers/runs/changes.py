@@ -11,6 +11,7 @@ from launchd.server.models import Artifact, Run, Viewer
 from launchd.server.resolvers.artifacts.edits import remove_files
 from launchd.server.store.artifacts import edits as artifact_edits
 from launchd.server.store.artifacts import lineage as artifact_lineage
+from launchd.server.store.artifacts.artifacts import COMMITTED, PENDING
 from launchd.server.store.artifacts.lineage import OUTPUT
 from launchd.server.store.ids import parse_storage_id, row_number
 from launchd.server.store.runs import changes as run_changes
@@ -59,7 +60,9 @@ async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
 async def _delete_artifacts(context: Context, found: Run) -> None:
     """Delete the versions that only this run has made, with their aliases; others write in between."""
-    made = await context.read_long(artifact_lineage.artifacts_of, context.viewer, found, OUTPUT, 0, _MOST_ARTIFACTS)
+    made = await context.read_long(
+        artifact_lineage.artifacts_of, context.viewer, found, OUTPUT, 0, _MOST_ARTIFACTS, states=(PENDING, COMMITTED)
+    )
     for each in made:
         await context.write(_delete_artifact, context.viewer, each)
     await remove_files(context)

@@ -4,12 +4,13 @@ A run may use a version of another entity; viewers who may not use that entity s
 """
 
 import time
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from launchd.server.models import Artifact, Run, Viewer
 from launchd.server.store.accounts.authorization import binds, may_use_project
-from launchd.server.store.artifacts.artifacts import DELETED, SELECTED, from_row
+from launchd.server.store.artifacts.artifacts import COMMITTED, SELECTED, from_row
 from launchd.server.store.runs import runs
 from launchd.server.store.tables import artifact_runs, artifacts, projects
 from launchd.server.store.tables import runs as run_rows
@@ -34,7 +35,7 @@ _OF_ARTIFACT = (
 _OF_RUN = SELECTED.join(artifact_runs, column.artifact_number == artifacts.c.number).where(
     column.run_id == bindparam("of_run"),
     column.relation == bindparam("of_relation"),
-    artifacts.c.state != DELETED,
+    artifacts.c.state.in_(bindparam("states", expanding=True)),
     may_use_project(projects.c.entity_id, projects.c.id),
 )
 _PAGE = _OF_RUN.where(artifacts.c.number > bindparam("after")).order_by(artifacts.c.number).limit(bindparam("most"))
@@ -53,14 +54,23 @@ def runs_of(connection: Connection, viewer: Viewer, artifact: Artifact, relation
 
 
 def artifacts_of(
-    connection: Connection, viewer: Viewer, run: Run, relation: str, after: int, limit: int
+    connection: Connection,
+    viewer: Viewer,
+    run: Run,
+    relation: str,
+    after: int,
+    limit: int,
+    *,
+    states: Sequence[str] = (COMMITTED,),
 ) -> list[Artifact]:
-    """Versions in this relation to a run, after the one with the number `after`."""
-    which = {"of_run": run.id, "of_relation": relation, "after": after, "most": limit, **binds(viewer)}
+    """Versions in this relation to a run, after the one with the number `after`; by default those that can be read."""
+    which = {"of_run": run.id, "of_relation": relation, "after": after, "most": limit, "states": states}
+    which |= binds(viewer)
     return [from_row(row) for row in connection.execute(_PAGE, which)]
 
 
 def count_artifacts(connection: Connection, viewer: Viewer, run: Run, relation: str) -> int:
-    """How many versions are in this relation to a run."""
+    """How many versions that can be read are in this relation to a run."""
     wanted = select(func.count()).select_from(_OF_RUN.subquery())
-    return connection.execute(wanted, {"of_run": run.id, "of_relation": relation, **binds(viewer)}).scalar_one()
+    which = {"of_run": run.id, "of_relation": relation, "states": (COMMITTED,), **binds(viewer)}
+    return connection.execute(wanted, which).scalar_one()

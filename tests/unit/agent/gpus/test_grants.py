@@ -17,7 +17,7 @@ from ipc.exits import WorkerExit
 from ipc.gpu_probe import SeenGpu
 from ipc.gpus import GpuKind, GpuSummary
 from ipc.handles import ExitResult
-from ipc.messages import Failed, Finished, PhaseChanged, Submitting
+from ipc.messages import Failed, Finished, PhaseChanged, Stop, SubmitApproved, Submitting
 from ipc.states import JobState
 from ipc.work_order import read_order
 from launchd.agent.gpus import lease_rows
@@ -49,18 +49,35 @@ def probed(tmp_path: Path) -> Iterator[ControllerHarness]:
     harness.close()
 
 
-def claim(harness: ControllerHarness, item_id: str, gpus: Any, **section: Any) -> None:
+def begin(harness: ControllerHarness, item_id: str, gpus: Any, **section: Any) -> None:
+    """Have a job claimed, whose worker begins with it."""
     harness.claim(item_id, resource_args={"local-process": {"launchd": {"gpus": gpus} | section}})
     harness.acknowledged(item_id)
+
+
+def make_ready(harness: ControllerHarness, item_id: str) -> None:
+    """Have the worker of a job come to the point where the workload is created."""
+    for event in (
+        PhaseChanged(JobState.FETCHING),
+        PhaseChanged(JobState.SUBMITTING),
+        Submitting(harness.job(item_id).name),
+    ):
+        harness.report(event, item_id)
+
+
+def claim(harness: ControllerHarness, item_id: str, gpus: Any, **section: Any) -> None:
+    """Have a job claimed that is ready to start at once."""
+    begin(harness, item_id, gpus, **section)
+    if item_id in harness.pool.busy:
+        make_ready(harness, item_id)
 
 
 def end(
     harness: ControllerHarness, item_id: str, state: JobState = JobState.FINISHED, result: ExitResult = FINE
 ) -> None:
     """Have a job run to its end."""
-    harness.report(PhaseChanged(JobState.FETCHING), item_id)
-    harness.report(PhaseChanged(JobState.SUBMITTING), item_id)
-    harness.report(Submitting(harness.job(item_id).name), item_id)
+    if harness.job(item_id).state is JobState.CLAIMED:
+        make_ready(harness, item_id)
     harness.report(PhaseChanged(JobState.RUNNING), item_id)
     harness.report(Finished(state, result), item_id)
     harness.exit(WorkerExit.DONE, item_id)
@@ -153,20 +170,75 @@ def test_all_waits_for_all_and_is_not_passed(static: ControllerHarness) -> None:
     assert held(static) == {"b": ["GPU-0"]}
 
 
-def test_a_job_that_waits_has_no_worker_says_for_what_and_is_stopped(static: ControllerHarness) -> None:
+def test_a_job_that_waits_says_for_what_holds_no_name_and_is_stopped(static: ControllerHarness) -> None:
     claim(static, "a", "all")
     claim(static, "b", 2, gpu_memory="40 GiB")
-    assert "b" not in static.pool.busy
-    assert (static.job("b").state, static.job("b").message) == (
-        JobState.CLAIMED,
+    assert (static.job("b").state, static.job("b").message, static.job("b").recorded) == (
+        JobState.SUBMITTING,
         "It waits for 2 GPUs with at least 40 GiB.",
+        False,
     )
     assert static.job("b").acknowledged
     assert static.outbox.statuses[-1].message == "It waits for 2 GPUs with at least 40 GiB."
-    assert static.pool.waiting == 0
+    assert SubmitApproved not in static.worker("b").commands()
+    # Waiting is no work of its worker: the limit of the phase does not count.
+    static.wait(10_000.0)
+    assert static.worker("b").kill_reason is None
     static.stop("b")
+    assert static.worker("b").commands()[-1] is Stop
+    static.report(Finished(JobState.STOPPED, ExitResult()), "b")
+    static.exit(WorkerExit.DONE, "b")
     assert static.job("b").state is JobState.STOPPED
     assert static.controller.grants.status()["waiting"] == 0
+
+
+def test_a_job_that_is_built_holds_no_gpu_and_what_it_will_need_is_promised(static: ControllerHarness) -> None:
+    begin(static, "building", 3)
+    assert held(static) == {}
+    assert ordered(static, "building") == []
+    assert (static.controller.grants.summary().free, static.controller.grants.is_owing) == (1, False)
+    # One that is ready before may use what is promised; the queue server is told of none then.
+    claim(static, "quick", 2)
+    assert held(static) == {"quick": ["GPU-0", "GPU-1"]}
+    assert static.controller.grants.is_owing
+    end(static, "quick")
+    assert (static.controller.grants.summary().free, static.controller.grants.is_owing) == (1, False)
+    make_ready(static, "building")
+    assert held(static) == {"building": ["GPU-0", "GPU-1", "GPU-2"]}
+    assert ordered(static, "building") == ["GPU-0", "GPU-1", "GPU-2"]
+    assert static.worker("building").commands()[-1] is SubmitApproved
+    assert static.job("building").recorded
+
+
+def test_the_workload_is_permitted_once_the_lease_is_on_disk(static: ControllerHarness) -> None:
+    begin(static, "a", 1)
+    with static.unwritable_journal():
+        make_ready(static, "a")
+        assert SubmitApproved not in static.worker("a").commands()
+    static.turn()
+    assert held(static) == {"a": ["GPU-0"]}
+    assert static.worker("a").commands()[-1] is SubmitApproved
+
+
+def test_a_job_whose_gpus_cannot_be_noted_fails_and_gives_them_back(static: ControllerHarness) -> None:
+    begin(static, "a", 1)
+    directory = Path(static.controller.context.job_directory(static.job("a").name))
+    directory.rename(directory.with_suffix(".gone"))
+    make_ready(static, "a")
+    assert static.job("a").state is JobState.FAILED
+    assert "could not be noted" in (static.job("a").message or "")
+    assert held(static) == {}
+
+
+def test_a_worker_that_is_lost_while_it_waits_costs_its_job_nothing(static: ControllerHarness) -> None:
+    claim(static, "a", "all")
+    claim(static, "b", 1)
+    static.exit(WorkerExit.CRASHED, "b")
+    assert (static.job("b").state, waiting(static)) == (JobState.CLAIMED, [])
+    static.wait(1.0)
+    make_ready(static, "b")
+    end(static, "a")
+    assert held(static) == {"b": ["GPU-0"]}
 
 
 @pytest.mark.parametrize(
@@ -546,7 +618,9 @@ def test_a_decision_about_eight_gpus_and_1000_waiting_jobs_takes_milliseconds(tm
     for number in range(1000):
         args = {"local-process": {"launchd": {"gpus": number % 7 + 1, "gpu_memory": "9 GiB"}}}
         spec = replace(a_job(str(number)).spec, resource="local-process", resource_args=args)
-        harness.table.put(ActiveJob(replace(a_job(str(number)), spec=spec, state=JobState.CLAIMED)))
+        harness.table.put(
+            ActiveJob(replace(a_job(str(number)), spec=spec, state=JobState.CLAIMED), awaiting_submit=bool(number % 2))
+        )
     harness.controller.grants.give()
     took = []
     for _ in range(20):

@@ -1,0 +1,138 @@
+"""A JSON Schema of launch-config.yaml, made from the declarations of the settings: for editors, and other programs.
+
+It refuses what the loader refuses in kind (unknown keys, types, words, forms of a value), and takes all that the loader
+takes; what depends on the host, or on two settings together, is the loader's alone. Draft 7, which editors know. Pure.
+"""
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ipc.settings import (
+    AwsConfig,
+    BuildahConfig,
+    BuilderConfig,
+    ContainerLimits,
+    ContainerRules,
+    DockerConfig,
+    EngineCleanupConfig,
+    EnvironmentConfig,
+    JobLimits,
+    JobsConfig,
+    RegistryAccess,
+    RegistryConfig,
+    SagemakerRules,
+    SupervisionConfig,
+    VenvConfig,
+)
+from launchd.config import schema
+from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.validators import Validator
+
+#: The file that is shipped, beside this module.
+FILE_NAME = "launch-config.schema.json"
+
+Schema = dict[str, Any]
+
+
+class Section(NamedTuple):
+    """A mapping of the file: its keys, the struct with their defaults, and what JSON Schema says of it as a whole."""
+
+    table: schema.Table
+    defaults: type[msgspec.Struct]
+    rules: Mapping[str, Any] = {}
+
+
+_TYPE_NEEDED = {"anyOf": [{"maxProperties": 0}, {"required": ["type"]}]}
+_TOGETHER = {"username": ["password_file"], "password_file": ["username"]}
+_SECRET_TOGETHER = {"secret-name": ["secret-key"], "secret-key": ["secret-name"]}
+
+#: W&B's agent ignores other keys of an environment, and so does this one.
+_ENVIRONMENT_RULES = {
+    "additionalProperties": True,
+    **_TYPE_NEEDED,
+    "if": {"properties": {"type": {"enum": ["aws", "gcp"]}}, "required": ["type"]},
+    "then": {"required": ["region"]},
+}
+
+SECTIONS: Mapping[str, Section] = {
+    "": Section(schema.TOP, AgentConfig),
+    "builder": Section(schema.BUILDER, BuilderConfig, {"dependencies": _SECRET_TOGETHER, **_TYPE_NEEDED}),
+    "registry": Section(schema.REGISTRY, RegistryConfig),
+    "environment": Section(schema.ENVIRONMENT, EnvironmentConfig, _ENVIRONMENT_RULES),
+    "launchd": Section(schema.LAUNCHD, LaunchdConfig),
+    "launchd.jobs": Section(schema.JOBS, JobsConfig),
+    "launchd.jobs.limits": Section(schema.LIMITS, JobLimits),
+    "launchd.venv": Section(schema.VENV, VenvConfig),
+    "launchd.docker": Section(schema.DOCKER, DockerConfig),
+    "launchd.docker.cleanup": Section(schema.CLEANUP, EngineCleanupConfig),
+    "launchd.registry": Section(schema.REGISTRY_ACCESS, RegistryAccess, {"dependencies": _TOGETHER}),
+    "launchd.buildah": Section(schema.BUILDAH, BuildahConfig),
+    "launchd.aws": Section(schema.AWS, AwsConfig, {"dependencies": {"external_id": ["role_arn"]}}),
+    "launchd.policy": Section(schema.POLICY, PolicyConfig, {"not": {"required": ["run_as_user", "run_as_users"]}}),
+    "launchd.policy.containers": Section(schema.CONTAINERS, ContainerRules),
+    "launchd.policy.containers.limits": Section(schema.CONTAINER_LIMITS, ContainerLimits),
+    "launchd.policy.sagemaker": Section(schema.SAGEMAKER, SagemakerRules),
+    "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
+    "launchd.gpus": Section(schema.GPUS, GpusConfig),
+}
+
+
+def shipped() -> str:
+    """Return the schema as it is shipped, with descriptions: JSON."""
+    return resources.files("launchd.config").joinpath(FILE_NAME).read_text(encoding="utf-8")
+
+
+def document(descriptions: Mapping[str, str]) -> Schema:
+    """Return the schema; ``descriptions`` are texts by dotted name, those without one are left out."""
+    whole = _section("", descriptions)
+    rules = _section("launchd.policy", descriptions)
+    queues = {"type": ["object", "null"], "additionalProperties": rules, "description": "Rules by queue."}
+    policy = whole["properties"]["launchd"]["properties"]["policy"]
+    policy["properties"]["queues"] = queues
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "launch-config.yaml of a launch agent",
+        **whole,
+    }
+
+
+def _section(name: str, descriptions: Mapping[str, str]) -> Schema:
+    section = SECTIONS[name]
+    prefix = f"{name}." if name else ""
+    defaults = _defaults(section.defaults)
+    properties = {key: _key(section.table[key], defaults.get(key.replace("-", "_"))) for key in section.table}
+    for key, found in properties.items():
+        if f"{prefix}{key}" in descriptions:
+            found["description"] = descriptions[f"{prefix}{key}"]
+    below = {each.removeprefix(prefix): _section(each, descriptions) for each in SECTIONS if _is_below(each, name)}
+    return {
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": properties | below,
+        **section.rules,
+    }
+
+
+def _is_below(name: str, outer: str) -> bool:
+    return bool(name) and name.rpartition(".")[0] == outer
+
+
+def _key(validator: Validator[Any] | None, default: Any) -> Schema:
+    """Return the schema of a key; an empty value stands for its default, and so does null."""
+    if validator is None:
+        return {"description": "This key has no effect, and has none in W&B's agent."}
+    found = dict(validator.schema)
+    kinds = found["type"]
+    found["type"] = [*([kinds] if isinstance(kinds, str) else kinds), "null"]
+    if "enum" in found:
+        found["enum"] = [*found["enum"], None]
+    return found if default is None else {**found, "default": default}
+
+
+def _defaults(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    found = {field.name: field.default for field in msgspec.structs.fields(struct)}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+    return {name: value for name, value in plain.items() if isinstance(value, bool | int | float | str | list)}

@@ -1,0 +1,127 @@
+"""What AWS's SDK raises, as errors of this package: told apart by type, code and status, never by text."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore import exceptions
+
+from workers.environments import CloudRefused, CloudUnavailable
+
+#: Codes for requests that came too fast.
+THROTTLED = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        "LimitExceededException",
+        "SlowDown",
+        "PriorRequestNotComplete",
+        "BandwidthLimitExceeded",
+    }
+)
+#: Codes for credentials that were good once.
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+#: Codes for credentials that AWS does not know.
+UNKNOWN_CREDENTIALS = frozenset(
+    {
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "AuthFailure",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+    }
+)
+#: Codes for a right that is lacking.
+FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+
+_TOO_MANY, _BROKEN = 429, 500
+_LONGEST = 1000
+
+_HOW_TO_LOG_IN = (
+    "The administrator gives this host credentials: a role of its instance or pod, AWS_ACCESS_KEY_ID and"
+    " AWS_SECRET_ACCESS_KEY, or a profile (launchd.aws.profile)."
+)
+_HINTS = (
+    (EXPIRED, "The administrator renews the credentials; those of a role are renewed by themselves."),
+    (UNKNOWN_CREDENTIALS, _HOW_TO_LOG_IN),
+    (FORBIDDEN, "The administrator gives the agent's user or role this right in IAM."),
+)
+
+
+class AwsRefused(CloudRefused):
+    """AWS refused a request; ``code`` is its own word for the reason."""
+
+    def __init__(self, message: str, code: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+    @property
+    def is_about_credentials(self) -> bool:
+        """Whether other credentials might be accepted, or the same ones later."""
+        return self.code in EXPIRED | UNKNOWN_CREDENTIALS | FORBIDDEN
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Translate what the SDK raises while the block is ``doing`` something: ``"asking SageMaker for a job"``.
+
+    Raises:
+        AwsRefused: AWS said no, or would have.
+        CloudUnavailable: AWS gave no answer, or one about itself.
+    """
+    try:
+        yield
+    except exceptions.ClientError as error:
+        raise _from_answer(error, doing) from error
+    except (exceptions.ParamValidationError, exceptions.UnknownKeyError) as error:
+        raise AwsRefused(f"AWS would refuse {doing}: {_in_a_line(error)}.", "ParamValidation") from error
+    except _NO_CREDENTIALS as error:
+        raise AwsRefused(
+            f"This host has no credentials for AWS, which {doing} needs: {_in_a_line(error)}.",
+            "NoCredentials",
+            _HOW_TO_LOG_IN,
+        ) from error
+    except exceptions.NoRegionError as error:
+        raise AwsRefused(
+            f"This host does not know in which region of AWS {doing} is to be done.",
+            "NoRegion",
+            "The administrator sets environment.region, or AWS_REGION.",
+        ) from error
+    except exceptions.BotoCoreError as error:
+        raise CloudUnavailable(f"AWS gave no answer to {doing}: {_in_a_line(error)}.") from error
+
+
+_NO_CREDENTIALS = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.ProfileNotFound,
+    exceptions.ConfigParseError,
+    exceptions.ConfigNotFound,
+    exceptions.InvalidConfigError,
+    exceptions.UnauthorizedSSOTokenError,
+    exceptions.SSOError,
+    exceptions.TokenRetrievalError,
+    exceptions.RefreshWithMFAUnsupportedError,
+)
+
+
+def _from_answer(error: exceptions.ClientError, doing: str) -> Exception:
+    told = error.response.get("Error", {})
+    code = str(told.get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    said = f"{_in_a_line(told.get('Message') or '')} ({code})".strip()
+    if code in THROTTLED or status in (0, _TOO_MANY) or status >= _BROKEN:
+        return CloudUnavailable(f"AWS could not answer to {doing}: {said}.")
+    hint = next((text for codes, text in _HINTS if code in codes), None)
+    return AwsRefused(f"AWS refused {doing}: {said}.", code, hint)
+
+
+def _in_a_line(text: object) -> str:
+    return " ".join(str(text).split()).rstrip(".")[:_LONGEST]

@@ -1,0 +1,76 @@
+"""The clouds whose credentials this host uses: one module per cloud, and the interface that they share.
+
+Owns the interface, the errors and the choice; nothing but the chosen one is imported. What a cloud's SDK raises is
+translated inside its module, by type or status code, never by text.
+"""
+
+import pkgutil
+from pathlib import Path
+from typing import Protocol
+
+from ipc.errors import HostError, RunnerUnavailable
+from ipc.settings import EnvironmentConfig
+from ipc.targets import CLOUDS, Cloud
+from ipc.work_order import WorkOrder
+from workers.extras import not_installed
+
+
+class CloudRefused(HostError):
+    """The cloud refuses this host: no credentials, wrong ones, or ones that lack a right."""
+
+
+class CloudUnavailable(RunnerUnavailable):
+    """The cloud gave no answer, or asks to be left alone for a time. Worth trying again."""
+
+
+class Environment(Protocol):
+    """A cloud as this host may use it. Made for one job; called from that job's thread alone."""
+
+    def verify(self) -> str:
+        """Return as whom, and where, this host speaks to the cloud, in one sentence.
+
+        Raises:
+            CloudRefused: it may not; the message says what is wrong and the hint what to do.
+            CloudUnavailable: it cannot be asked now.
+        """
+        ...
+
+    def upload(self, path: Path, uri: str) -> None:
+        """Copy a file to ``uri``, or what is below a directory to below ``uri``, whose prefix is kept.
+
+        Raises:
+            InvalidSpec: ``uri`` is none of this cloud's.
+            CloudRefused: the cloud does not take it.
+            CloudUnavailable: the cloud gave no answer.
+            OSError: ``path`` cannot be read.
+        """
+        ...
+
+
+def load_environment(order: WorkOrder, cloud: str) -> Environment:
+    """Return the environment for the job of ``order`` in the cloud of the name ``cloud`` (:mod:`ipc.targets`).
+
+    As with W&B's agent, a cloud that the configuration does not name is used by its own default credentials.
+
+    Raises:
+        HostError: this agent was installed without the SDK, or has nothing for this cloud.
+    """
+    named = order.environment
+    config = named if named is not None and named.type == cloud else EnvironmentConfig(cloud)
+    return create_environment(config, order)
+
+
+def create_environment(config: EnvironmentConfig, order: WorkOrder) -> Environment:
+    """Return the environment that ``config`` describes; raises :class:`HostError` as :func:`load_environment`."""
+    cloud = next((one for one in CLOUDS if one.environment == config.type), None)
+    if cloud is None or cloud.path is None:
+        raise HostError(f"This agent has nothing for the environment {config.type}.")
+    return _create(cloud, cloud.path, config, order)
+
+
+def _create(cloud: Cloud, path: str, config: EnvironmentConfig, order: WorkOrder) -> Environment:
+    try:
+        environment: Environment = pkgutil.resolve_name(path)(config, order)
+    except ModuleNotFoundError as error:
+        raise not_installed(f"the environment {cloud.environment}", cloud.extra, error) from error
+    return environment
