@@ -242,6 +242,7 @@ _RULES = (
     *(key for key in POLICY if key != "preset"),
     *(f"containers.{key}" for key in CONTAINERS),
     *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
+    *(f"kubernetes.{key}" for key in KUBERNETES_RULES),
     *(f"sagemaker.{key}" for key in SAGEMAKER),
 )
 

@@ -150,7 +150,7 @@ class KubernetesApi:
         try:
             self.connect()
         except HostError as error:
-            # What was submitted runs on, whatever has become of this host's files since.
+            # What was submitted runs on, also where a file of this host is gone since.
             raise RunnerUnavailable(error.message) from error
         assert self._connected is not None
         return self._connected

@@ -1,6 +1,6 @@
 """Runs a job in a Kubernetes cluster: as a Job, or as a custom resource whose controller runs it.
 
-What is created has the workload name as a label and in its own name; whatever else a job needs there, such as the
+What is created has the workload name as a label and in its own name; what else a job needs there, such as the
 Secret with its key, belongs to it and goes with it. How the job stands is read from the cluster, so any worker can take
 it over at any time.
 """
@@ -244,7 +244,7 @@ class KubernetesRunner(Runner):
         return _status(record)
 
     def _restore_secret(self, api: KubernetesApi, handle: Handle) -> None:
-        """Make a Secret again that was deleted before the job's container had it; only who submitted knows the key."""
+        """Make a Secret again that was deleted before the container had it; the worker that submitted has the key."""
         if self._key is None:
             return
         namespace = str(handle.data["namespace"])
