@@ -27,6 +27,7 @@ from ipc.settings import (
     RegistryConfig,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
 )
 
 ORDER_FILE = "job.json"
@@ -98,6 +99,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()
+    vertex: VertexConfig = VertexConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()
     user: JobUser | None = None

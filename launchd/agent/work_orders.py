@@ -100,6 +100,7 @@ class AgentContext:
             venv=settings.venv,
             docker=settings.docker,
             kubernetes=settings.kubernetes,
+            vertex=settings.vertex,
             policy=rules,
             supervision=settings.supervision,
             user=user,

@@ -28,6 +28,8 @@ from ipc.settings import (
     SagemakerRules,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from launchd.config import schema
 from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
@@ -71,6 +73,7 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.docker": Section(schema.DOCKER, DockerConfig),
     "launchd.kubernetes": Section(schema.KUBERNETES, KubernetesConfig),
     "launchd.docker.cleanup": Section(schema.CLEANUP, EngineCleanupConfig),
+    "launchd.vertex": Section(schema.VERTEX, VertexConfig),
     "launchd.registry": Section(schema.REGISTRY_ACCESS, RegistryAccess, {"dependencies": _TOGETHER}),
     "launchd.buildah": Section(schema.BUILDAH, BuildahConfig),
     "launchd.aws": Section(schema.AWS, AwsConfig, {"dependencies": {"external_id": ["role_arn"]}}),
@@ -78,6 +81,7 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.policy.containers": Section(schema.CONTAINERS, ContainerRules),
     "launchd.policy.containers.limits": Section(schema.CONTAINER_LIMITS, ContainerLimits),
     "launchd.policy.kubernetes": Section(schema.KUBERNETES_RULES, KubernetesRules),
+    "launchd.policy.vertex": Section(schema.VERTEX_RULES, VertexRules),
     "launchd.policy.sagemaker": Section(schema.SAGEMAKER, SagemakerRules),
     "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
     "launchd.gpus": Section(schema.GPUS, GpusConfig),

@@ -208,6 +208,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         venv=schema.venv(diagnostics, sections.get("venv")),
         docker=schema.docker(diagnostics, sections.get("docker")),
         kubernetes=schema.kubernetes(diagnostics, sections.get("kubernetes")),
+        vertex=schema.vertex(diagnostics, sections.get("vertex")),
         registry=schema.registry_access(diagnostics, sections.get("registry")),
         buildah=schema.buildah(diagnostics, sections.get("buildah")),
         aws=schema.aws(diagnostics, sections.get("aws")),

@@ -25,6 +25,7 @@ from ipc.settings import (
     RegistryConfig,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
 )
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
@@ -74,6 +75,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()
+    vertex: VertexConfig = VertexConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()
     aws: AwsConfig = AwsConfig()

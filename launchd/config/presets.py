@@ -7,7 +7,7 @@ the other rules those that depend on how far submitters are trusted. Pure data.
 from collections.abc import Mapping
 from typing import Any
 
-from ipc.settings import GIB, ContainerLimits, ContainerRules, KubernetesRules
+from ipc.settings import GIB, ContainerLimits, ContainerRules, KubernetesRules, VertexRules
 
 #: Submitters whom the administrator does not know: a share of the host, and nothing of what is on it.
 _PUBLIC = {
@@ -20,6 +20,7 @@ _PUBLIC = {
         limits=ContainerLimits(memory=16 * GIB, processors=4.0, processes=4096, shared_memory=4 * GIB, disk=50 * GIB),
     ),
     "kubernetes": KubernetesRules(),
+    "vertex": VertexRules(),
 }
 
 #: Colleagues, none of whom is to be root on the host: volumes, networks and ports are shared.
@@ -30,6 +31,7 @@ _TEAM = {
         volumes=("*",), networks=("*",), capabilities=("SYS_PTRACE", "SYS_NICE"), flags=("publish", "sysctl=net.*")
     ),
     "kubernetes": KubernetesRules(),
+    "vertex": VertexRules(),
 }
 
 #: Those who are as good as root on the host anyway.
@@ -60,6 +62,7 @@ _TRUSTED = {
             "mountPropagation", "privileged", "securityContext", "serviceAccountToken", "shareProcessNamespace",
         ),
     ),
+    "vertex": VertexRules(service_accounts=("*",), networks=("*",), fields=("*",)),
 }  # fmt: skip
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {"public": _PUBLIC, "team": _TEAM, "trusted": _TRUSTED}

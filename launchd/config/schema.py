@@ -28,6 +28,8 @@ from ipc.settings import (
     SagemakerRules,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
@@ -81,6 +83,7 @@ REGISTRY: Table = {
 ENVIRONMENT: Table = {
     "type": validators.choice(*(cloud.environment for cloud in CLOUDS)),
     "region": validators.text,
+    "project": validators.text,
 }
 
 LAUNCHD: Table = {
@@ -164,6 +167,23 @@ KUBERNETES_RULES: Table = {
     "host_variables": validators.names,
 }
 
+VERTEX: Table = {
+    "endpoint": validators.url,
+    "logging_endpoint": validators.url,
+    "poll_seconds": validators.positive_seconds,
+    "log_poll_seconds": validators.positive_seconds,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+VERTEX_RULES: Table = {
+    "images": validators.names,
+    "buckets": validators.names,
+    "service_accounts": validators.names,
+    "networks": validators.names,
+    "fields": validators.names,
+    "host_variables": validators.names,
+}
+
 AWS: Table = {
     "profile": validators.text,
     "role_arn": validators.text,
@@ -231,7 +251,7 @@ POLICY: Table = {
 }
 
 #: Sections of the rules that have keys of their own.
-_RULE_SECTIONS = ("containers", "kubernetes", "sagemaker")
+_RULE_SECTIONS = ("containers", "kubernetes", "sagemaker", "vertex")
 
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
@@ -243,6 +263,7 @@ _RULES = (
     *(f"containers.{key}" for key in CONTAINERS),
     *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
     *(f"kubernetes.{key}" for key in KUBERNETES_RULES),
+    *(f"vertex.{key}" for key in VERTEX_RULES),
     *(f"sagemaker.{key}" for key in SAGEMAKER),
 )
 
@@ -269,7 +290,19 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "kubernetes", "registry", "buildah", "aws", "policy", "supervision", "gpus")
+SECTIONS = (
+    "jobs",
+    "venv",
+    "docker",
+    "kubernetes",
+    "vertex",
+    "registry",
+    "buildah",
+    "aws",
+    "policy",
+    "supervision",
+    "gpus",
+)
 
 
 def fill(
@@ -377,6 +410,7 @@ def _rules(
     """Return the rules of `section` by field name: its preset's, and in their place its own.
 
     Those for containers and for Kubernetes are complete; what neither names is as `common`.
+    Those for a kind of target are complete; what neither names is as `common`.
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
     chosen = own.pop("preset", "")
@@ -386,12 +420,17 @@ def _rules(
     rules = {
         **preset,
         **own,
+        "vertex": _vertex(diagnostics, f"{prefix}vertex.", given.get("vertex"), preset.get("vertex", common.vertex)),
         "containers": _containers(diagnostics, f"{prefix}containers.", given.get("containers"), base),
         "kubernetes": _kubernetes_rules(diagnostics, f"{prefix}kubernetes.", section, preset, common),
         "sagemaker": _sagemaker(diagnostics, f"{prefix}sagemaker.", given.get("sagemaker"), common.sagemaker),
     }
     _derive(diagnostics, prefix, chosen, _USER_KEYS if _USER_KEYS & own.keys() else frozenset())
     return rules
+
+
+def _vertex(diagnostics: Diagnostics, prefix: str, section: Any, base: VertexRules) -> VertexRules:
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, section, VERTEX_RULES))
 
 
 def _derive(diagnostics: Diagnostics, prefix: str, preset: str, replaced: frozenset[str]) -> None:
@@ -445,6 +484,11 @@ def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
 def kubernetes(diagnostics: Diagnostics, section: Any) -> KubernetesConfig:
     """Read `launchd.kubernetes`."""
     return KubernetesConfig(**fill(diagnostics, "launchd.kubernetes.", section, KUBERNETES))
+
+
+def vertex(diagnostics: Diagnostics, section: Any) -> VertexConfig:
+    """Read `launchd.vertex`."""
+    return VertexConfig(**fill(diagnostics, "launchd.vertex.", section, VERTEX))
 
 
 def _cleanup(diagnostics: Diagnostics, section: Any) -> EngineCleanupConfig:

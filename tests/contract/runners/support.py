@@ -20,11 +20,13 @@ from ipc.run_spec import RunSpec
 from ipc.settings import (
     ContainerRules,
     DockerConfig,
+    EnvironmentConfig,
     JobsConfig,
     KubernetesConfig,
     KubernetesRules,
     PolicyRules,
     SagemakerRules,
+    VertexConfig,
 )
 from ipc.states import TERMINAL_STATES
 from ipc.targets import LOCAL_CONTAINER
@@ -56,6 +58,8 @@ class Job:
     image: str | None = None
     kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
     cluster_rules: KubernetesRules = field(default_factory=KubernetesRules)
+    vertex: VertexConfig = field(default_factory=VertexConfig)
+    environment: EnvironmentConfig | None = None
     sagemaker: SagemakerRules = field(default_factory=SagemakerRules)
 
     def __post_init__(self) -> None:
@@ -85,6 +89,8 @@ class Job:
             user=self.user,
             docker=DockerConfig(host=self.engine),
             kubernetes=self.kubernetes,
+            vertex=self.vertex,
+            environment=self.environment,
             policy=PolicyRules(containers=self.containers, kubernetes=self.cluster_rules, sagemaker=self.sagemaker),
         )
 

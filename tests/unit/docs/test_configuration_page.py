@@ -25,6 +25,8 @@ from ipc.settings import (
     SagemakerRules,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
@@ -42,6 +44,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.docker.": DockerConfig,
     "launchd.kubernetes.": KubernetesConfig,
     "launchd.docker.cleanup.": EngineCleanupConfig,
+    "launchd.vertex.": VertexConfig,
     "launchd.registry.": RegistryAccess,
     "launchd.buildah.": BuildahConfig,
     "launchd.aws.": AwsConfig,
@@ -49,6 +52,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.policy.containers.": ContainerRules,
     "launchd.policy.containers.limits.": ContainerLimits,
     "launchd.policy.kubernetes.": KubernetesRules,
+    "launchd.policy.vertex.": VertexRules,
     "launchd.policy.sagemaker.": SagemakerRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
