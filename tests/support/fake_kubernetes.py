@@ -50,7 +50,7 @@ class FakeKubernetes:
     """The cluster. Its methods may be called from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
+        self._lock = threading.Condition(threading.RLock())
         self._version = 100
         self._objects: dict[tuple[str, str], dict[str, Object]] = {}
         self._events: list[tuple[int, tuple[str, str], str, Object]] = []
@@ -331,6 +331,11 @@ class FakeKubernetes:
     def watch(self, key: tuple[str, str], selector: str, version: int, seconds: float) -> Iterator[Object]:
         """Yield events since ``version``."""
         deadline = time.monotonic() + seconds
+        if not version:
+            with self._lock:
+                version = self._version
+                existing = self.list(key, selector)[1]["items"]
+            yield from ({"type": "ADDED", "object": one} for one in existing)
         while time.monotonic() < deadline:
             with self._lock:
                 if version < self._oldest:

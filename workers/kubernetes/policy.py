@@ -31,7 +31,7 @@ Found = tuple[str, str, Any]
 
 def refusals(arguments: Arguments, namespace: str, rules: KubernetesRules) -> list[str]:
     """Return a sentence for each thing that the job asks for and the rules do not grant."""
-    return [*_of_place(arguments, namespace, rules), *_of_kind(arguments, rules), *_of_manifest(arguments, rules)]
+    return [*_of_namespace(namespace, rules), *_of_kind(arguments, rules), *_of_manifest(arguments, rules)]
 
 
 def refuse_image(image: str, rules: KubernetesRules) -> str | None:
@@ -41,9 +41,17 @@ def refuse_image(image: str, rules: KubernetesRules) -> str | None:
     return _sentence(f"the image {image}", "images", rules.images)
 
 
-def _of_place(arguments: Arguments, namespace: str, rules: KubernetesRules) -> Iterator[str]:
+def access_refusals(arguments: Arguments, rules: KubernetesRules) -> list[str]:
+    """Return a sentence for each way to a cluster that the job names and the rules do not grant."""
+    return list(_of_access(arguments, rules))
+
+
+def _of_namespace(namespace: str, rules: KubernetesRules) -> Iterator[str]:
     if not _is_granted(namespace, rules.namespaces):
         yield _sentence(f"the namespace {namespace}", "namespaces", rules.namespaces)
+
+
+def _of_access(arguments: Arguments, rules: KubernetesRules) -> Iterator[str]:
     if arguments.context is not None and not _is_granted(arguments.context, rules.contexts):
         yield _sentence(f"the context {arguments.context}", "contexts", rules.contexts)
     if arguments.config_file is not None and arguments.config_file not in rules.config_files:

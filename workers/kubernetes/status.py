@@ -3,7 +3,7 @@
 Reasons are the cluster's own words, told apart by the types and reasons that it gives them, never by sentences.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -99,6 +99,11 @@ def judge_custom(resource: Object, pods: Iterable[Object]) -> Seen:
     if state is JobState.STARTING:
         message = next(_troubles(known), None) or message
     return Seen(state, message=message)
+
+
+def pods_are_over(pods: Sequence[Object]) -> bool:
+    """Return whether there are pods, and all have ended."""
+    return bool(pods) and all(_is_over(pod) for pod in pods)
 
 
 def lacks_configuration(pods: Iterable[Object]) -> bool:

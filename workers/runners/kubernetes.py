@@ -24,8 +24,9 @@ from workers.kubernetes.discovery import JOBS, Kind, find_kind
 from workers.kubernetes.manifest import KEY_VARIABLE, Content, secret_object, workload_object
 from workers.kubernetes.names import NAME_LABEL, labels_of, selector
 from workers.kubernetes.output import JobOutput
+from workers.kubernetes.pod_watch import PodWatch
 from workers.kubernetes.records import EndRecord, StopRecord
-from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration
+from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
@@ -35,13 +36,17 @@ Object = dict[str, Any]
 #: Deletes an object once all that belongs to it is gone: as long as it is there, something may run.
 FOREGROUND = "Foreground"
 BACKGROUND = "Background"
+#: How often a job is looked at of which nothing was told, in seconds. A look takes two requests.
+LOOK_SECONDS = 75.0
+#: From the end of all pods to the next look for what their controller says, in seconds; then twice as long, and so on.
+END_SECONDS = 0.5
 TTL_KEY = "ttlSecondsAfterFinished"
 
 
 class KubernetesRunner(Runner):
     """The resource ``kubernetes``. Its arguments are a manifest; see ``workers.kubernetes.manifest``."""
 
-    capabilities = Capabilities(poll_seconds=5.0, keeps_output=True, runs_images=True)
+    capabilities = Capabilities(poll_seconds=LOOK_SECONDS, keeps_output=True, runs_images=True)
 
     def __init__(self, order: WorkOrder) -> None:
         super().__init__(order)
@@ -51,6 +56,8 @@ class KubernetesRunner(Runner):
         self._stop: StopRecord | None = None
         self._key: str | None = None
         self._has_run = False
+        self._pod_watch = PodWatch(order.kubernetes.timeout_seconds)
+        self._end_pause = END_SECONDS
 
     def validate(self) -> None:
         """Raise :class:`InvalidSpec`, :class:`PolicyRefused` or :class:`HostError` where the job cannot be run here."""
@@ -58,11 +65,11 @@ class KubernetesRunner(Runner):
         if image:
             self._require_image(image)
         arguments = self._arguments(image or "")
-        access = arguments.access(self._order.kubernetes)
-        self._api(access).connect()
-        refused = policy.refusals(arguments, self._namespace(arguments), self._order.policy.kubernetes)
-        if refused:
-            raise PolicyRefused(" ".join(refused))
+        rules = self._order.policy.kubernetes
+        # First of all: a kubeconfig can name programs that are run.
+        _refuse(policy.access_refusals(arguments, rules))
+        self._api(arguments.access(self._order.kubernetes)).connect()
+        _refuse(policy.refusals(arguments, self._namespace(arguments), rules))
 
     def _require_image(self, image: str) -> None:
         refusal = policy.refuse_image(image, self._order.policy.kubernetes)
@@ -199,6 +206,7 @@ class KubernetesRunner(Runner):
 
     def inspect(self, handle: Handle) -> Status:
         """Return how the job stands; how it ended is on disk from then on."""
+        self._pod_watch.clear()
         ended = records.read_end(self._directory)
         if ended is not None:
             self._output.see([], is_over=True)
@@ -216,9 +224,20 @@ class KubernetesRunner(Runner):
             return Status(JobState.STOPPING, message=seen.message)
         if is_over:
             return self._end(handle, seen)
+        if pods_are_over(pods):
+            self._look_again_soon()
         if lacks_configuration(pods):
             self._restore_secret(api, handle)
         return self._going_on(seen)
+
+    def _look_again_soon(self) -> None:
+        """See to another look: what judges the pods' end is about to, and no pod tells when it has."""
+        self._pod_watch.wake_after(min(self._end_pause, LOOK_SECONDS))
+        self._end_pause *= 2
+
+    def wait_fileno(self, handle: Handle) -> int | None:
+        """Return a descriptor that is readable when a pod of the job has changed."""
+        return self._pod_watch.watch(_access(handle), _pods_path(handle), selector(handle.name))
 
     def _pods(self, api: KubernetesApi, handle: Handle) -> list[Object]:
         path, query = _pods_path(handle), selector(handle.name)
@@ -336,6 +355,11 @@ class KubernetesRunner(Runner):
             if refusal.status in (NOT_FOUND, CONFLICT):
                 return None
             raise RunnerUnavailable(f"Kubernetes refused to answer: {refusal.message}.") from refusal
+
+
+def _refuse(sentences: list[str]) -> None:
+    if sentences:
+        raise PolicyRefused(" ".join(sentences))
 
 
 def _handle(name: str, access: Access, kind: Kind, created: Object) -> Handle:
