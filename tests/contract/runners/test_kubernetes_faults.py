@@ -57,7 +57,7 @@ def creations(cluster: FakeKubernetes, plural: str) -> list[int]:
 
 
 def test_the_key_is_a_secret_of_the_job_and_in_no_manifest(make_job: JobMaker, cluster: FakeKubernetes) -> None:
-    runner = submitted_with_key(make_job("test -n \"$WANDB_API_KEY\""))
+    runner = submitted_with_key(make_job('test -n "$WANDB_API_KEY"'))
     handle = runner.find(NAME)
     assert handle is not None
 
