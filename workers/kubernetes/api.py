@@ -40,7 +40,10 @@ class ApiRefusal(Exception):
 
 
 class KubernetesApi:
-    """The API of one cluster. ``timeout_seconds`` is for an answer; what is followed has a limit of its own."""
+    """The API of one cluster. ``timeout_seconds`` is for an answer; what is followed has a limit of its own.
+
+    Several threads may ask at the same time: a connection of its own costs each of them some megabytes.
+    """
 
     def __init__(self, access: Access, timeout_seconds: float = 30.0) -> None:
         self._access = access
@@ -142,18 +145,18 @@ class KubernetesApi:
                 response.close()
             response.release_conn()
 
-    def connect(self) -> None:
+    def connect(self) -> Connection:
         """Make ready to ask; raises :class:`HostError` where this host does not know how to reach the cluster."""
-        self._connected = self._connected or connect(self._access)
+        connection = self._connected or connect(self._access)
+        self._connected = connection
+        return connection
 
     def _connection(self) -> Connection:
         try:
-            self.connect()
+            return self.connect()
         except HostError as error:
             # What was submitted runs on, also where a file of this host is gone since.
             raise RunnerUnavailable(error.message) from error
-        assert self._connected is not None
-        return self._connected
 
     def _refuse(self, response: urllib3.BaseHTTPResponse) -> None:
         """Raise what an answer that is none means."""

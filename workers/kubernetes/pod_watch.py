@@ -11,7 +11,6 @@ from typing import Any
 import urllib3
 
 from ipc.errors import RunnerUnavailable
-from workers.kubernetes.access import Access
 from workers.kubernetes.api import GONE, ApiRefusal, KubernetesApi
 
 #: How long one watch goes on, in seconds; the API ends it then, and the next one goes on where it stood.
@@ -28,19 +27,18 @@ class PodWatch:
     A thread listens to the API; it is left behind when the worker leaves.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
-        self._timeout = timeout_seconds
+    def __init__(self) -> None:
         self._descriptor: int | None = None
         self._listener: threading.Thread | None = None
         self._timer: threading.Timer | None = None
 
-    def watch(self, access: Access, pods_path: str, selector: str) -> int:
+    def watch(self, api: KubernetesApi, pods_path: str, selector: str) -> int:
         """Return the descriptor, having seen to it that the pods that ``selector`` names are watched."""
         descriptor = self._open()
         if self._listener is None:
             self._listener = threading.Thread(
                 target=_listen,
-                args=(KubernetesApi(access, self._timeout), pods_path, selector, descriptor),
+                args=(api, pods_path, selector, descriptor),
                 name="pods",
                 daemon=True,
             )

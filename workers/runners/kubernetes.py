@@ -56,7 +56,7 @@ class KubernetesRunner(Runner):
         self._stop: StopRecord | None = None
         self._key: str | None = None
         self._has_run = False
-        self._pod_watch = PodWatch(order.kubernetes.timeout_seconds)
+        self._pod_watch = PodWatch()
         self._end_pause = END_SECONDS
 
     def validate(self) -> None:
@@ -208,10 +208,11 @@ class KubernetesRunner(Runner):
         """Return how the job stands; how it ended is on disk from then on."""
         self._pod_watch.clear()
         ended = records.read_end(self._directory)
-        if ended is not None:
-            self._output.see([], is_over=True)
-            return _status(ended)
         api = self._api_of(handle)
+        if ended is not None:
+            # A worker that takes over an ended job has its output to bring.
+            self._output.see(self._pods(api, handle), is_over=True)
+            return _status(ended)
         found = self._asked(lambda: api.find(_path(handle)))
         if found is None or found["metadata"]["uid"] != handle.data["uid"]:
             self._output.see([], is_over=True)
@@ -237,7 +238,7 @@ class KubernetesRunner(Runner):
 
     def wait_fileno(self, handle: Handle) -> int | None:
         """Return a descriptor that is readable when a pod of the job has changed."""
-        return self._pod_watch.watch(_access(handle), _pods_path(handle), selector(handle.name))
+        return self._pod_watch.watch(self._api_of(handle), _pods_path(handle), selector(handle.name))
 
     def _pods(self, api: KubernetesApi, handle: Handle) -> list[Object]:
         path, query = _pods_path(handle), selector(handle.name)
@@ -310,12 +311,7 @@ class KubernetesRunner(Runner):
 
     def follow_output(self, handle: Handle, writer: OutputWriter) -> None:
         """Copy the logs of all pods, as far as :meth:`inspect` has seen them."""
-        access = _access(handle)
-        api = KubernetesApi(access, self._order.kubernetes.timeout_seconds)
-        try:
-            self._output.follow(api, _pods_path(handle), writer)
-        finally:
-            api.close()
+        self._output.follow(self._api_of(handle), _pods_path(handle), writer)
 
     def delete(self, handle: Handle) -> None:
         """Remove the object with its pods and the Secret, once it is on disk how the job ended.
