@@ -3,6 +3,7 @@
 Exactly one Job exists for each attempt, and nothing is left behind, where worker or supervisor die in between.
 """
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ def output(testbed: Testbed, item_id: str) -> str:
     return (testbed.state_dir / "jobs" / name / "output.log").read_text()
 
 
-def assert_all_ran_once(testbed: Testbed, cluster: FakeKubernetes, items: list[str]) -> None:
-    assert [item.state for item in testbed.wait_over(items, 50)] == ["FINISHED"] * len(items)
+def assert_all_ran_once(testbed: Testbed, cluster: FakeKubernetes, items: list[str], timeout: float = 50) -> None:
+    assert [item.state for item in testbed.wait_over(items, timeout)] == ["FINISHED"] * len(items)
     assert [output(testbed, item) for item in items] == [LINES] * len(items)
     names = (testbed.directory / "runs").read_text().split()
     assert len(names) == len({name.rpartition("-")[0] for name in names}) == len(items)
@@ -125,6 +126,40 @@ def test_a_fault_while_the_key_is_handed_over_costs_nothing(testbed: Testbed, cl
     testbed.start_agent()
 
     assert_all_ran_once(testbed, cluster, [push(testbed, 0)])
+
+
+@pytest.mark.parametrize("seconds", [5.0, pytest.param(120.0, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
+def test_an_api_that_is_away_for_a_time_costs_no_job(testbed: Testbed, cluster: FakeKubernetes, seconds: float) -> None:
+    testbed.start_agent()
+    items = [push(testbed, pause) for pause in (0.3, seconds / 4)]
+    runs = testbed.directory / "runs"
+    wait_until(lambda: runs.exists() and len(runs.read_text().split()) == len(items), 40, "all jobs run")
+    back = time.monotonic() + seconds
+    outage = Fault("*", "/", 0, times=1_000_000)
+
+    cluster.fail(outage)
+    wait_until(lambda: time.monotonic() > back, seconds + 20, "the outage is over")
+    outage.times = 0
+
+    assert_all_ran_once(testbed, cluster, items, timeout=90)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_a_job_that_runs_costs_two_requests_a_minute_at_most(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    jobs, seconds = 20, 160.0
+    testbed.start_agent()
+    items = [push(testbed, 45) for _ in range(jobs)]
+    runs = testbed.directory / "runs"
+    wait_until(lambda: runs.exists() and len(runs.read_text().split()) == jobs, 60, "all jobs run")
+    wait_until(lambda: cluster.requests["watch"] >= jobs, 30, "the pods of all jobs are watched")
+    since, before = time.monotonic(), sum(cluster.requests.values())
+
+    wait_until(lambda: time.monotonic() - since > seconds, seconds + 20, "some minutes are over")
+
+    asked = sum(cluster.requests.values()) - before
+    assert asked / jobs / (seconds / 60) <= 2
+    assert_all_ran_once(testbed, cluster, items, timeout=150)
 
 
 def test_a_job_that_cannot_be_granted_says_so(testbed: Testbed, cluster: FakeKubernetes) -> None:

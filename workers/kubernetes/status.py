@@ -196,7 +196,7 @@ def _text(value: Any) -> str | None:
 def _runs(pod: Object) -> bool:
     """Return whether one of a pod's containers has been started; those that prepare it do not count."""
     own = _inner(pod, "status").get("containerStatuses") or ()
-    return any(_inner(one, "state", "running") or one.get("restartCount") for one in own)
+    return any("running" in _inner(one, "state") or one.get("restartCount") for one in own)
 
 
 def _is_over(pod: Object) -> bool:
