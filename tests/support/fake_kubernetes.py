@@ -30,7 +30,7 @@ _PATH = re.compile(
     r"(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"
 )
 #: Watches end after this, in seconds, where they name nothing less.
-_WATCH_SECONDS = 30.0
+_WATCH_SECONDS = 600.0
 
 
 @dataclass
@@ -64,7 +64,7 @@ class FakeKubernetes:
         self.kinds: dict[str, list[tuple[str, str]]] = {}
         self.runs_pods = True
         self._server = _Server(self)
-        self._port = 0
+        self._is_closed = False
 
     @property
     def address(self) -> str:
@@ -94,6 +94,7 @@ class FakeKubernetes:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         with self._lock:
+            self._is_closed = True
             self._lock.notify_all()
         self._server.shutdown()
         self._server.server_close()
@@ -336,7 +337,7 @@ class FakeKubernetes:
                 version = self._version
                 existing = self.list(key, selector)[1]["items"]
             yield from ({"type": "ADDED", "object": one} for one in existing)
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._is_closed:
             with self._lock:
                 if version < self._oldest:
                     yield {"type": "ERROR", "object": _status(410, "Expired", "too old resource version")[1]}
