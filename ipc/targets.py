@@ -58,10 +58,16 @@ class Builder(msgspec.Struct, frozen=True):
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """One kind of registry: the word of ``registry.type``, and the path of its class."""
+    """One kind of registry: the word of ``registry.type``, and the path of its class.
+
+    ``extra`` is the extra of this package that brings its SDK; ``finds_address`` says that it can tell its address from
+    the parts that the configuration has, by asking its cloud.
+    """
 
     name: str
     path: str
+    extra: str | None = None
+    finds_address: bool = False
 
 
 class Cloud(msgspec.Struct, frozen=True):
@@ -133,20 +139,19 @@ GCP = "gcp"
 AZURE = "azure"
 
 CLOUDS = (
-    Cloud(AWS, "ecr", extra="aws"),
+    Cloud(AWS, "ecr", extra="aws", path="workers.environments.aws:AwsEnvironment"),
     Cloud(GCP, "gcr", extra="gcp", path="workers.environments.gcp:GcpEnvironment"),
-    Cloud(AZURE, "acr", extra="azure"),
+    Cloud(AZURE, "acr", extra="azure", path="workers.environments.azure:AzureEnvironment"),
 )
 
-_PLAIN = "workers.registries.plain:PlainRegistry"
-
-#: Until a cloud's registry has a class of its own, it is used like any other, by the credentials of Docker's files.
 REGISTRIES: dict[str, Registry] = {
     registry.name: registry
     for registry in (
-        *(Registry(cloud.registry, _PLAIN) for cloud in CLOUDS),
+        Registry("ecr", "workers.registries.ecr:EcrRegistry", extra="aws", finds_address=True),
+        Registry("gcr", "workers.registries.gcr:GcrRegistry", extra="gcp", finds_address=True),
+        Registry("acr", "workers.registries.acr:AcrRegistry", extra="azure"),
         Registry(LOCAL_REGISTRY, "workers.registries.local:LocalRegistry"),
-        Registry(PLAIN_REGISTRY, _PLAIN),
+        Registry(PLAIN_REGISTRY, "workers.registries.plain:PlainRegistry"),
     )
 }
 

@@ -20,6 +20,7 @@ from ipc.boot_clock import boot_id
 from ipc.bootstrap import freeze_imports, preloaded_resources
 from ipc.fork_guard import ForkGuard
 from ipc.targets import BUILDERS, VENV, Target, find_target, is_ours
+from workers import runners
 from workers.processes import children, kill, wake_without_parent
 from workers.sources import SOURCES
 
@@ -29,11 +30,12 @@ LOADED_WHEN_NEEDED = frozenset({"code", "job"})
 
 def _preload() -> None:
     targets = [target for name in preloaded_resources() if (target := find_target(name)) is not None]
-    runners = [target.runner for target in targets]
+    paths = [target.runner for target in targets]
     builders = [BUILDERS[name].path for name in dict.fromkeys((VENV, *_usual_builders(targets)))]
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
-    for path in filter(None, (*sources, *builders, *runners)):
+    for path in filter(None, (*sources, *builders, *paths)):
         _import(path.partition(":")[0])
+    runners.preload(preloaded_resources())
     # Kept from its first use on, so that no worker or shim has to read it.
     boot_id()
 

@@ -223,7 +223,9 @@ class _Handler(QuietHandler):
             self.server.start(body["TrainingJobName"])
         content = answer.content
         if operation == "SageMaker.DescribeTrainingJob" and answer.status_code == 200:
-            told = {**answer.json(), **(self.server.life(body["TrainingJobName"]) or {})}
+            # In moto each training job is over when it begins.
+            plain = {name: value for name, value in answer.json().items() if name != "TrainingStartTime"}
+            told = {**plain, **(self.server.life(body["TrainingJobName"]) or {})}
             content = json.dumps(told).encode()
         kept = ("content-type", "etag", "x-amzn-requestid", "location", "x-amzn-errortype")
         headers = {name: value for name, value in answer.headers.items() if name.lower() in kept}
@@ -240,6 +242,10 @@ class _Handler(QuietHandler):
         return None
 
     def _refuse(self, status: int, code: str, message: str) -> None:
+        if "X-Amz-Target" not in self.headers:
+            error = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+            self._send(status, error.encode(), {"Content-Type": "text/xml"})
+            return
         body = json.dumps({"__type": code, "message": message}).encode()
         self._send(status, body, {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": code})
 

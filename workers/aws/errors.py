@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 
 from workers.environments import CloudRefused, CloudUnavailable
 
@@ -94,7 +95,7 @@ def translated(doing: str) -> Iterator[None]:
             "NoRegion",
             "The administrator sets environment.region, or AWS_REGION.",
         ) from error
-    except exceptions.BotoCoreError as error:
+    except (exceptions.BotoCoreError, ResponseParserError) as error:
         raise CloudUnavailable(f"AWS gave no answer to {doing}: {_in_a_line(error)}.") from error
 
 

@@ -5,16 +5,16 @@ instance's role (IMDS); all but fixed keys are renewed before they expire. A rol
 ``launchd.aws.role_arn``.
 """
 
+import encodings.idna  # noqa: F401 - looked up by the first request
 import logging
 import os
+from collections.abc import Iterable
 from typing import Any
 
-import boto3
 import msgspec
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
-from botocore.session import Session as BotocoreSession
-from botocore.session import get_session
+from botocore.session import Session
 
 from ipc.settings import AwsConfig
 from workers.aws.errors import EXPIRED, AwsRefused, translated
@@ -25,10 +25,12 @@ _USER_AGENT = "launchd"
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
 _TRIES = 4
+#: Nothing is signed with it.
+_NO_KEY = "none"
 
-# They would log requests in full, with the keys of jobs in them.
+# At their lowest level they log requests in full, with the keys of jobs in them; above it, each session's beginnings.
 for _name in ("boto3", "botocore", "urllib3", "s3transfer"):
-    logging.getLogger(_name).setLevel(logging.INFO)
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -50,14 +52,14 @@ class Aws:
         self._settings = settings
         self._region = region
         self._profile = profile or settings.profile
-        self._session: boto3.session.Session | None = None
+        self._session: Session | None = None
         self._clients: dict[str, Any] = {}
 
     @property
     def region(self) -> str:
         """The region; raises :class:`AwsRefused` where nothing names one."""
         with translated("the region's name"):
-            found = self._made().region_name
+            found = self._made().get_config_variable("region")
         if not found:
             raise AwsRefused(
                 "This host does not know which region of AWS is meant.",
@@ -91,7 +93,7 @@ class Aws:
     def client(self, service: str) -> Any:
         """Return the SDK's client of a service; what it raises is for :func:`workers.aws.errors.translated`."""
         if service not in self._clients:
-            self._clients[service] = self._made().client(service, config=_config())
+            self._clients[service] = self._made().create_client(service, config=_config())
         return self._clients[service]
 
     def forget(self) -> None:
@@ -101,24 +103,23 @@ class Aws:
         self._clients = {}
         self._session = None
 
-    def _made(self) -> boto3.session.Session:
+    def _made(self) -> Session:
         if self._session is None:
-            self._session = boto3.session.Session(
-                botocore_session=self._botocore_session(), region_name=self._region or os.environ.get("AWS_REGION")
-            )
+            self._session = self._new_session()
         return self._session
 
-    def _botocore_session(self) -> BotocoreSession:
-        made = get_session()
+    def _new_session(self) -> Session:
+        made = _plain_session()
         if self._profile is not None:
             made.set_config_variable("profile", self._profile)
-        made.register_component("data_loader", shared_loader())
-        made.user_agent_extra = _USER_AGENT
+        region = self._region or os.environ.get("AWS_REGION")
+        if region:
+            made.set_config_variable("region", region)
         if self._settings.role_arn is not None:
             self._take_on_role(made, self._settings.role_arn)
         return made
 
-    def _take_on_role(self, made: BotocoreSession, role: str) -> None:
+    def _take_on_role(self, made: Session, role: str) -> None:
         """Have a session use the credentials of ``role``, which are renewed before they expire."""
         source = Aws(msgspec.structs.replace(self._settings, role_arn=None), self._region, self._profile)
         external = {"ExternalId": self._settings.external_id} if self._settings.external_id else {}
@@ -128,6 +129,22 @@ class Aws:
             return _as_refreshed(given["Credentials"])
 
         made._credentials = DeferredRefreshableCredentials(renew, "assume-role")
+
+
+def _plain_session() -> Session:
+    made = Session()
+    made.register_component("data_loader", shared_loader())
+    made.user_agent_extra = _USER_AGENT
+    return made
+
+
+def preload(services: Iterable[str]) -> None:
+    """Read what sessions read of ``services``, without credentials: in the fork server, for all workers."""
+    made = _plain_session()
+    for service in services:
+        made.create_client(
+            service, region_name="us-east-1", aws_access_key_id=_NO_KEY, aws_secret_access_key=_NO_KEY, config=_config()
+        ).close()
 
 
 def _as_refreshed(given: dict[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Protocol
 from ipc.errors import BuildError, HostError
 from ipc.targets import LOCAL_REGISTRY, REGISTRIES
 from ipc.work_order import WorkOrder
+from workers.extras import not_installed
 from workers.registries.credentials import Credentials
 
 #: Waits so many seconds; it may raise, to end what waits.
@@ -59,14 +60,17 @@ def load_registry(order: WorkOrder, pause: Pause = time.sleep) -> Registry:
     ``pause`` waits before a registry is asked again: :meth:`JobContext.wait`, where the job can be stopped meanwhile.
 
     Raises:
-        HostError: the configuration does not say which one it is.
+        HostError: the configuration does not say which one it is, or this agent was installed without its SDK.
     """
     target = order.registry
-    if target is not None and target.uri is None:
+    kind = REGISTRIES[LOCAL_REGISTRY if target is None else target.type or LOCAL_REGISTRY]
+    if target is not None and target.uri is None and not kind.finds_address:
         raise HostError(
             f"The configuration of this agent does not say where its registry of the type {target.type} is.",
             hint="The administrator sets builder.destination to the whole address of the repository.",
         )
-    kind = REGISTRIES[LOCAL_REGISTRY if target is None else target.type or LOCAL_REGISTRY]
-    registry: Registry = pkgutil.resolve_name(kind.path)(order, pause)
+    try:
+        registry: Registry = pkgutil.resolve_name(kind.path)(order, pause)
+    except ModuleNotFoundError as error:
+        raise not_installed(f"the registry {kind.name}", kind.extra, error) from error
     return registry

@@ -80,6 +80,10 @@ class Runner(ABC):
         self._order = order
 
     @classmethod  # noqa: B027 (a runner that has nothing to do keeps it)
+    def preload(cls) -> None:
+        """Read in the fork server what all workers share; no thread, socket or secret is there afterwards."""
+
+    @classmethod  # noqa: B027
     def warm_up(cls) -> None:
         """Do in a spare worker what the next job would otherwise wait for; nothing exists outside afterwards."""
 
@@ -179,6 +183,12 @@ def runner_class(resource: str) -> type[Runner]:
     except ModuleNotFoundError as error:
         raise not_installed(target.name, target.extra, error) from error
     return found
+
+
+def preload(resources: Iterable[str]) -> None:
+    """Let the runners of ``resources`` read what all workers share."""
+    for kind in _installed(resources):
+        kind.preload()
 
 
 def warm_up(resources: Iterable[str]) -> None:

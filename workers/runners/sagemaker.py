@@ -15,7 +15,7 @@ from ipc.handles import ExitResult, Handle
 from ipc.states import TERMINAL_STATES, JobState
 from ipc.work_order import WorkOrder
 from workers.aws.errors import AwsRefused
-from workers.aws.session import Aws
+from workers.aws.session import Aws, preload
 from workers.builders import Build
 from workers.context import JobContext
 from workers.docker.images import parse_image
@@ -58,6 +58,11 @@ class SagemakerRunner(Runner):
         self._connection: Aws | None = None
         self._ended = threading.Event()
         self._missing_since: float | None = None
+
+    @classmethod
+    def preload(cls) -> None:
+        """Read the descriptions of AWS's services: read by each worker, they would take thirty megabytes of its own."""
+        preload((SAGEMAKER, "logs", "sts"))
 
     # -- before anything exists
 

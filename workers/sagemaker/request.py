@@ -24,7 +24,7 @@ _LONGEST_NAME = 63
 RUN_TAG = "WandbRunId"
 JOB_TAG = "launchd:job"
 
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9-]+")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 
 
 def job_name(asked_name: str | None, workload: str) -> str:

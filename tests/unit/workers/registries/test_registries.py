@@ -45,8 +45,8 @@ def test_a_clouds_registry_is_used_like_any_other(make_context: Callable[..., Jo
 
 
 def test_a_registry_whose_place_is_not_told_is_a_sentence(make_context: Callable[..., JobContext]) -> None:
-    with pytest.raises(HostError, match="does not say where its registry of the type ecr is"):
-        load_registry(make_context(registry=RegistryConfig("ecr", repository="x")).order)
+    with pytest.raises(HostError, match="does not say where its registry of the type acr is"):
+        load_registry(make_context(registry=RegistryConfig("acr", repository="x")).order)
 
 
 def test_an_address_that_is_none_is_a_sentence(make_context: Callable[..., JobContext]) -> None:

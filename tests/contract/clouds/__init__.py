@@ -1,0 +1,1 @@
+"""Clouds as this host uses them, at servers on loopback."""
