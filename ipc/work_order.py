@@ -22,6 +22,7 @@ from ipc.settings import (
     EnvironmentConfig,
     HooksConfig,
     JobsConfig,
+    KubernetesConfig,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -98,6 +99,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     vertex: VertexConfig = VertexConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()

@@ -20,6 +20,7 @@ from ipc.settings import (
     EnvironmentConfig,
     HooksConfig,
     JobsConfig,
+    KubernetesConfig,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -91,6 +92,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     vertex: VertexConfig = VertexConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()
