@@ -205,6 +205,7 @@ class Supervisor:
         self._exporter = exporter_link(config.launchd.metrics, events)
         self._notifier = SystemdNotifier(os.environ)
         self._mode = Mode.SERVING
+        self._why_draining: str | None = None
         self._leave_by = 0.0
         self._started_at = time.time()
         self._ticked_at = 0.0
@@ -252,6 +253,14 @@ class Supervisor:
         """Claim nothing more, and leave once all jobs are over."""
         self._leave(Mode.DRAINING, "of `launchd drain`")
 
+    def undrain(self) -> bool:
+        """Claim jobs again while the agent drains; returns whether it takes jobs now."""
+        if self._mode is Mode.DRAINING:
+            self._mode, self._why_draining = Mode.SERVING, None
+            self._session.resume_claiming(self._config)
+            log.info("The agent takes jobs again.", extra={"why": "of `launchd undrain`"})
+        return self._mode is Mode.SERVING
+
     def detach(self) -> None:
         """Leave; jobs run on."""
         self._leave(Mode.LEAVING, "of `launchd detach`")
@@ -260,6 +269,7 @@ class Supervisor:
         if self._mode is mode or self._mode is Mode.LEAVING:
             return
         self._mode = mode
+        self._why_draining = why if mode is Mode.DRAINING else None
         self._session.stop_claiming()
         log.info("The agent takes no more jobs.", extra={"mode": str(mode), "why": why})
         if mode is Mode.LEAVING:
@@ -534,6 +544,7 @@ class Supervisor:
         return AgentState(
             mode="starting" if self._session.registered is None else str(self._mode),
             started_at=self._started_at,
+            why_draining=self._why_draining,
             config_path=str(self._loaded.path) if self._loaded.path else None,
             registered=self._session.registered,
             contact=self._health.contact,

@@ -26,6 +26,7 @@ import urllib3
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
+from ipc.control_groups import Usage
 from ipc.engine_address import engine_address
 from ipc.errors import RunnerUnavailable
 from workers.docker.unix_http import Refused, UnixHttp, connected, words_of
@@ -89,6 +90,8 @@ class ContainerState(msgspec.Struct, frozen=True, rename="pascal"):
     exit_code: int = 0
     oom_killed: bool = msgspec.field(default=False, name="OOMKilled")
     error: str = ""
+    started_at: str = ""
+    finished_at: str = ""
     pid: int = 0
 
 
@@ -153,6 +156,28 @@ class ListedContainer(msgspec.Struct, frozen=True, rename="pascal"):
     state: str = ""
     labels: dict[str, str] | None = None
     size_rw: int = 0
+
+
+class _CpuUsage(msgspec.Struct, frozen=True):
+    total_usage: int | None = None
+
+
+class _CpuStats(msgspec.Struct, frozen=True):
+    cpu_usage: _CpuUsage = _CpuUsage()
+
+
+class _MemoryStats(msgspec.Struct, frozen=True):
+    """Only version 1 of control groups has a ``max_usage``."""
+
+    usage: int | None = None
+    max_usage: int | None = None
+
+
+class _Stats(msgspec.Struct, frozen=True):
+    """What the engine counts of a container: nanoseconds and bytes."""
+
+    cpu_stats: _CpuStats = _CpuStats()
+    memory_stats: _MemoryStats = _MemoryStats()
 
 
 class Engine:
@@ -244,6 +269,14 @@ class Engine:
         """Return how much a container has written to its own file system, in bytes; 0 for one that is not there."""
         found = self._ask("GET", "/containers/json", {"all": 1, "size": 1} | _filtered(id=container))
         return sum(one.size_rw for one in msgspec.convert(found, list[ListedContainer]))
+
+    def usage(self, container: str) -> Usage:
+        """Return what a container that runs has used, as far as the engine counts it."""
+        found = self._ask("GET", f"/containers/{_named(container)}/stats", {"stream": "false", "one-shot": "true"})
+        stats = msgspec.convert(found, _Stats)
+        spent, memory = stats.cpu_stats.cpu_usage.total_usage, stats.memory_stats
+        # Of one that has just ended the engine counts nothing.
+        return Usage(spent / 1e9 if spent else None, memory.max_usage or memory.usage)
 
     def volume_bytes(self, names: Collection[str]) -> int:
         """Return how much volumes hold, in bytes; those that the engine does not know the size of count for nothing."""

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from ipc import targets
+from ipc.boot_clock import BootMoment
 from ipc.errors import HostError, InvalidSpec
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
@@ -139,6 +140,10 @@ class Runner(ABC):
     @abstractmethod
     def find(self, name: str) -> Handle | None:
         """Return the handle of what was created under ``name``, ended or not; raises :class:`RunnerUnavailable`."""
+
+    def started(self, handle: Handle) -> BootMoment | None:  # noqa: ARG002 (the interface's)
+        """Return when a workload of this host was started, or ``None`` where no file of the job says that."""
+        return None
 
     @abstractmethod
     def inspect(self, handle: Handle) -> Status:
