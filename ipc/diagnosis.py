@@ -5,6 +5,7 @@ One question a process: a driver, a helper program or a cloud that hangs costs a
 
 import msgspec
 
+from ipc.settings import EnvironmentConfig
 from ipc.work_order import WorkOrder
 
 #: The code of the process, as `python -m` takes it.
@@ -21,10 +22,17 @@ class RegistryUse(msgspec.Struct, frozen=True, tag="registry_use"):
     order: WorkOrder
 
 
+class CloudUse(msgspec.Struct, frozen=True, tag="cloud_use"):
+    """May this host use the cloud that ``environment`` describes? ``order`` is no job's."""
+
+    environment: EnvironmentConfig
+    order: WorkOrder
+
+
 class Question(msgspec.Struct, frozen=True):
     """The one question of a process."""
 
-    about: PersistenceModes | RegistryUse
+    about: PersistenceModes | RegistryUse | CloudUse
 
 
 class Modes(msgspec.Struct, frozen=True, tag="modes"):

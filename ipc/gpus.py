@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ipc.errors import InvalidSpec
+from ipc.own_args import GPU_MEMORY, GPUS, own_args, place_of
 from ipc.run_spec import RunSpec
 from ipc.sizes import format_size, parse_size
 from ipc.targets import LOCAL_CONTAINER, LOCAL_PROCESS
@@ -20,9 +21,8 @@ NVIDIA, AMD = "nvidia", "amd"
 #: A job that asks for more names no number of GPUs that a host has.
 MAX_COUNT = 4096
 
-#: The key of resource args, and below them the section of this agent's own keys.
+#: Docker's key of resource args.
 FLAG = "gpus"
-SECTION = "launchd"
 
 #: What precedes a GPU's name where it is written as the Container Device Interface (CDI) has it.
 CDI_PREFIXES = ("nvidia.com/gpu=", "amd.com/gpu=")
@@ -201,35 +201,21 @@ def gpu_request(spec: RunSpec) -> GpuRequest | None:
     """
     if spec.resource not in {LOCAL_CONTAINER, LOCAL_PROCESS}:
         return None
-    args = spec.resource_args.get(spec.resource, {})
-    place = f"resource_args.{spec.resource}"
-    section = _section(args.get(SECTION), place)
-    asked, key = section.get("gpus"), f"{place}.{SECTION}.gpus"
+    section = own_args(spec)
+    asked, key = section.get(GPUS), place_of(spec, GPUS)
     if spec.resource == LOCAL_CONTAINER:
+        args = spec.resource_args.get(spec.resource, {})
         for flag in filter(is_flag, args):
-            asked, key = (args[flag], f"{place}.{flag}") if _says_something(args[flag]) else (asked, key)
+            place = f"resource_args.{spec.resource}.{flag}"
+            asked, key = (args[flag], place) if _says_something(args[flag]) else (asked, key)
     if not _says_something(asked):
         return None
-    return _read(asked, key, _memory(section.get("gpu_memory"), f"{place}.{SECTION}.gpu_memory"))
+    return _read(asked, key, _memory(section.get(GPU_MEMORY), place_of(spec, GPU_MEMORY)))
 
 
 def is_flag(key: str) -> bool:
     """Return whether a key of resource args is Docker's flag for GPUs, however it is written."""
     return str(key).strip().lstrip("-").lower() == FLAG
-
-
-def _section(section: Any, place: str) -> dict[str, Any]:
-    hint = "It has gpus and gpu_memory."
-    match section:
-        case None:
-            return {}
-        case dict():
-            unknown = sorted(set(map(str, section)) - {"gpus", "gpu_memory"})
-            if unknown:
-                raise InvalidSpec(f"{place}.{SECTION} in the run spec has no key {unknown[0]!r}.", hint=hint)
-            return section
-        case _:
-            raise InvalidSpec(f"{place}.{SECTION} in the run spec must be an object.", hint=hint)
 
 
 def _says_something(value: Any) -> bool:

@@ -43,8 +43,9 @@ class ExitResult(msgspec.Struct, frozen=True):
     Exactly one of ``code`` (0-255) and ``signal`` (a signal number) is set when
     the end was seen; both are ``None`` when it was not seen. ``cpu_seconds`` is
     the processor time that the workload used in all, ``peak_memory_bytes`` the
-    memory that it used at most; ``None`` where that is not known. ``survivors``
-    are processes of it that could not be killed.
+    memory that it used at most, ``run_seconds`` the time from its start to its
+    end; ``None`` where that is not known. ``survivors`` are processes of it that
+    could not be killed.
     """
 
     code: int | None = None
@@ -54,6 +55,7 @@ class ExitResult(msgspec.Struct, frozen=True):
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     survivors: tuple[int, ...] = ()
+    run_seconds: float | None = None
 
 
 def workload_name(server_url: str, item_id: str, attempt: int) -> str:

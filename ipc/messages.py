@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from ipc.boot_clock import BootMoment
 from ipc.errors import ErrorReport
 from ipc.handles import MAX_HANDLE_BYTES, ExitResult, Handle
 from ipc.states import TERMINAL_STATES, JobState
@@ -97,10 +98,14 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
 
 
 class PhaseChanged(msgspec.Struct, frozen=True, tag="phase"):
-    """The job entered ``state``; ``message`` says what is being done, and is cut if it is long."""
+    """The job entered ``state``; ``message`` says what is being done, and is cut if it is long.
+
+    ``started`` is when the workload was started, where ``state`` is *running* and this host knows that.
+    """
 
     state: JobState
     message: str | None = None
+    started: BootMoment | None = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "message", self.message and shorten(self.message))

@@ -33,19 +33,27 @@ class JobLimits(msgspec.Struct, frozen=True):
         return tuple(name for name in self.__struct_fields__ if getattr(self, name) is not None)
 
 
+class QueueJobs(msgspec.Struct, frozen=True):
+    """``launchd.jobs.queues.NAME``: limits of the jobs of one queue; ``None`` is as for all queues."""
+
+    max_runtime_seconds: float | None = None
+
+
 class JobsConfig(msgspec.Struct, frozen=True):
     """``launchd.jobs``: limits of every job, in seconds and bytes.
 
-    ``stop_grace_seconds`` lie between SIGTERM and SIGKILL. ``start_timeout_seconds`` of 0 means no limit. Of a job's
-    output, ``output_files`` files of at most ``output_max_bytes`` bytes are kept. ``init_grace_seconds`` is for W&B's
-    servers, where a job's run may begin a moment after its process has ended. A job is given to ``max_attempts``
-    workers at most before anything of it exists; ``keep_finished`` jobs that are over stay in the journal.
-    ``control_group`` is the delegated control group below which each job gets one of its own, None for that of
-    ``launch-agent-jobs.service``; ``limits`` is what each of them may use.
+    ``stop_grace_seconds`` lie between SIGTERM and SIGKILL. ``start_timeout_seconds`` and ``max_runtime_seconds``, which
+    count until a job's start and from there on, have no limit at 0. Of a job's output, ``output_files`` files of at
+    most ``output_max_bytes`` bytes are kept. ``init_grace_seconds`` is for W&B's servers, where a job's run may begin a
+    moment after its process has ended. A job is given to ``max_attempts`` workers at most before anything of it exists;
+    ``keep_finished`` jobs that are over stay in the journal. ``control_group`` is the delegated control group below
+    which each job gets one of its own, None for that of ``launch-agent-jobs.service``; ``limits`` is what each of them
+    may use. ``queues`` has limits by queue.
     """
 
     stop_grace_seconds: float = 10.0
     start_timeout_seconds: float = 1800.0
+    max_runtime_seconds: float = 0.0
     init_grace_seconds: float = 63.0
     max_attempts: int = 3
     output_max_bytes: int = 64 * MIB
@@ -53,6 +61,37 @@ class JobsConfig(msgspec.Struct, frozen=True):
     keep_finished: int = 200
     control_group: str | None = None
     limits: JobLimits = JobLimits()
+    queues: Mapping[str, QueueJobs] = {}
+
+    def runtime_limit(self, queue: str) -> float:
+        """Return how long, in seconds, jobs of ``queue`` may run; 0 for no limit."""
+        own = self.queues[queue].max_runtime_seconds if queue in self.queues else None
+        return self.max_runtime_seconds if own is None else own
+
+
+class HooksConfig(msgspec.Struct, frozen=True):
+    """``launchd.hooks``: programs of the administrator that run before and after each job, each with its arguments.
+
+    ``before`` and ``after`` run as the agent's user, ``job_before`` and ``job_after`` as the job's; each for
+    ``timeout_seconds`` at the most. An empty one is none.
+    """
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    job_before: tuple[str, ...] = ()
+    job_after: tuple[str, ...] = ()
+    timeout_seconds: float = 60.0
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is any."""
+        return any((self.before, self.after, self.job_before, self.job_after))
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long all of them may take together, twice: for an attempt that starts over."""
+        hooks = (self.before, self.after, self.job_before, self.job_after)
+        return 2 * self.timeout_seconds * sum(map(bool, hooks))
 
 
 class VenvConfig(msgspec.Struct, frozen=True):
@@ -270,6 +309,48 @@ class ContainerRules(msgspec.Struct, frozen=True):
     limits: ContainerLimits = ContainerLimits()
 
 
+class KubernetesConfig(msgspec.Struct, frozen=True):
+    """``launchd.kubernetes``: the cluster of this agent, where a queue names no other.
+
+    ``config_file`` is the path of a kubeconfig, None for ``$KUBECONFIG``, then ``~/.kube/config``, and then the service
+    account of the pod that the agent runs in. ``context`` of None is the kubeconfig's current one, ``namespace`` of
+    None that of the context. An answer of the API may take ``timeout_seconds``.
+    """
+
+    config_file: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    timeout_seconds: float = 30.0
+
+
+class KubernetesRules(msgspec.Struct, frozen=True):
+    """``launchd.policy.kubernetes`` for one queue: what a job may have of a cluster.
+
+    ``images``, ``namespaces``, ``contexts``, ``service_accounts`` and ``custom_resources`` (``GROUP/KIND``) are
+    patterns in which ``*`` stands for any text. ``config_files`` are paths of kubeconfigs of this host, ``host_paths``
+    paths of the nodes, each with all below it. ``fields`` are names of fields that are refused otherwise, such as
+    ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond the
+    usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
+    """
+
+    images: tuple[str, ...] = ("*",)
+    namespaces: tuple[str, ...] = ("*",)
+    contexts: tuple[str, ...] = ()
+    config_files: tuple[str, ...] = ()
+    service_accounts: tuple[str, ...] = ()
+    custom_resources: tuple[str, ...] = (
+        "batch.volcano.sh/*",
+        "kubeflow.org/*",
+        "jobset.x-k8s.io/*",
+        "ray.io/*",
+        "trainer.kubeflow.org/*",
+        "workload.codeflare.dev/*",
+    )
+    host_paths: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    host_variables: tuple[str, ...] = ()
+
+
 class VertexRules(msgspec.Struct, frozen=True):
     """``launchd.policy.vertex`` for one queue: what a job may have of the Google Cloud project of this host.
 
@@ -331,6 +412,7 @@ class PolicyRules(msgspec.Struct, frozen=True):
     git_transports: tuple[str, ...] = ("https", "ssh")
     allow_venv: bool = True
     containers: ContainerRules = ContainerRules()
+    kubernetes: KubernetesRules = KubernetesRules()
     vertex: VertexRules = VertexRules()
     sagemaker: SagemakerRules = SagemakerRules()
 

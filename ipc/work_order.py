@@ -20,7 +20,9 @@ from ipc.settings import (
     BuilderConfig,
     DockerConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobsConfig,
+    KubernetesConfig,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -97,6 +99,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     vertex: VertexConfig = VertexConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()
@@ -106,6 +109,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     install_user: JobUser | None = None
     gpus: tuple[Gpu, ...] | None = None
     gpu_lease: int | None = None
+    hooks: HooksConfig = HooksConfig()
 
 
 #: Made once, in the fork server: making a decoder takes longer than using it.

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from ipc.boot_clock import BootMoment
 from ipc.errors import JobCancelled, JobError
 from ipc.exits import WorkerExit
 from ipc.job_files import FAILURE_FILE
@@ -62,11 +63,14 @@ class JobContext:
         self._signal: StopSignal | DetachSignal | None = None
         self._signal_reader, self._signal_writer = owned_pipe(self)
 
-    def report_phase(self, phase: JobState, message: str | None = None) -> None:
-        """Tell the supervisor that the job is in ``phase``, unless that was the last thing it was told."""
+    def report_phase(self, phase: JobState, message: str | None = None, started: BootMoment | None = None) -> None:
+        """Tell the supervisor that the job is in ``phase``, unless that was the last thing it was told.
+
+        ``started`` is when its workload was started.
+        """
         if (phase, message) != (self._phase, self._message):
             self._phase, self._message = phase, message
-            self.send(PhaseChanged(phase, message))
+            self.send(PhaseChanged(phase, message, started))
 
     def progress(self, message: str) -> None:
         """Say what is being done, for the person who waits; too frequent texts are dropped."""

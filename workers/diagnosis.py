@@ -8,23 +8,27 @@ import sys
 import msgspec
 from setproctitle import setproctitle
 
-from ipc.diagnosis import Answer, Hindrance, Modes, PersistenceModes, RegistryUse, Useable, decode_question
+from ipc.diagnosis import Answer, CloudUse, Hindrance, Modes, PersistenceModes, RegistryUse, Useable, decode_question
 from ipc.errors import JobError
+from ipc.settings import EnvironmentConfig
 from ipc.work_order import WorkOrder
 from workers import processes
+from workers.environments import create_environment
 from workers.registries import load_registry
 
 #: A tag that no image has: who may ask for it may read the repository.
 _NO_TAG = "launchd-doctor-asks"
 
 
-def answer(question: PersistenceModes | RegistryUse) -> Answer:
+def answer(question: PersistenceModes | RegistryUse | CloudUse) -> Answer:
     """Return the answer; what cannot be found out is an answer too."""
     match question:
         case PersistenceModes():
             return _modes()
         case RegistryUse(order):
             return _registry(order)
+        case CloudUse(environment, order):
+            return _cloud(environment, order)
 
 
 def _modes() -> Answer:
@@ -51,6 +55,13 @@ def _registry(order: WorkOrder) -> Answer:
         return Hindrance(error.message, error.hint or "")
     whom = "without credentials" if shown is None else f"as {shown.username or 'the holder of a token'}"
     return Useable(f"{repository} answers {whom}.")
+
+
+def _cloud(config: EnvironmentConfig, order: WorkOrder) -> Answer:
+    try:
+        return Useable(create_environment(config, order).verify())
+    except JobError as error:
+        return Hindrance(error.message, error.hint or "")
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 from setproctitle import setproctitle
 
+from ipc.boot_clock import BootMoment
 from ipc.errors import HostError, InvalidSpec, JobCancelled, JobError, RunnerUnavailable
 from ipc.failpoints import hit
 from ipc.gpus import gpu_request
@@ -28,6 +29,7 @@ from workers.confined.directories import make_directories
 from workers.confined.fetcher import fetch
 from workers.context import JobContext
 from workers.control_thread import ControlThread
+from workers.hooks import Hooks
 from workers.job_environment import job_environment
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
@@ -68,6 +70,7 @@ class JobRunner:
         self._starting_since: float | None = None
         self._failure: JobError | None = None
         self._only_watches = False
+        self._hooks = Hooks(context)
 
     def start(self) -> None:
         """Run the job from its beginning; raises ``DetachRequested`` when the worker is to leave."""
@@ -90,12 +93,15 @@ class JobRunner:
         try:
             handle = begin()
         except JobCancelled as error:
+            self._hooks.run_after(JobState.STOPPED)
             self._context.send(Finished(JobState.STOPPED, ExitResult(message=error.message)))
         except JobError as error:
+            self._hooks.run_after(JobState.FAILED)
             self._context.report_failure(error)
         except OSError as error:
             if error.errno not in HOST_ERRNOS:
                 raise
+            self._hooks.run_after(JobState.FAILED)
             self._context.report_failure(HostError(f"This host refused to go on with the job: {error.strerror}."))
         else:
             self._monitor(handle)
@@ -103,6 +109,7 @@ class JobRunner:
     def _find_or_launch(self) -> Handle:
         handle = self._find()
         if handle is None:
+            self._hooks.start_over()
             self._report_status(JobState.CLAIMED, "nothing was submitted before; starting over")
             return self._launch()
         self._context.send(Submitted(handle))
@@ -192,6 +199,7 @@ class JobRunner:
         self._control.wait_submit_approved()
         self._take_gpus()
         hit("worker.after_submit_approved")
+        self._hooks.run_before()
         handle = self._submit_or_find(launch)
         hit("worker.after_submit")
         self._context.send(Submitted(handle))
@@ -245,18 +253,29 @@ class JobRunner:
                 self._wait_for_target(error, failures)
                 failures += 1
                 continue
-            failures = 0
             if status.state in TERMINAL_STATES:
+                self._warn_of_lost_output(was_away=failures > 0)
                 self._finish(handle, status)
                 return
+            failures = 0
             self._poll_once(handle, status)
 
     def _poll_once(self, handle: Handle, status: Status) -> None:
         if not self._stopping:
-            self._report_status(status.state, status.message)
+            started = self._started(handle) if status.state is JobState.RUNNING else None
+            self._report_status(status.state, status.message, started)
         self._check_start(handle, status)
         stop_seen = self._act_on_stop(handle)
         self._wait(self._wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
+
+    def _started(self, handle: Handle) -> BootMoment | None:
+        """Return when the workload was started, for the first report that it runs."""
+        if self._titled is JobState.RUNNING:
+            return None
+        try:
+            return _ask(lambda: self._runner.started(handle))
+        except RunnerUnavailable:
+            return None
 
     def _wait_fileno(self, handle: Handle) -> int | None:
         try:
@@ -268,6 +287,7 @@ class JobRunner:
         hit("worker.ended")
         self._finish_output()
         self._clean_up(handle)
+        self._hooks.run_after(status.state, status.result)
         if self._failure is not None and status.state is not JobState.FINISHED:
             self._context.report_failure(self._failure)
         else:
@@ -283,6 +303,12 @@ class JobRunner:
     def _finish_output(self) -> None:
         if self._output is not None and not self._output.finish(OUTPUT_END_SECONDS):
             self._context.warn("The end of the job's output could not be had from its target.", "run")
+
+    def _warn_of_lost_output(self, *, was_away: bool) -> None:
+        if was_away and self._runner.capabilities.may_lose_output:
+            self._context.warn(
+                "The job ended while its target did not answer, which may have lost the end of its output.", "run"
+            )
 
     def _clean_up(self, handle: Handle) -> None:
         try:
@@ -345,12 +371,12 @@ class JobRunner:
         self._context.raise_if_interrupted()
         self._report_status(phase)
 
-    def _report_status(self, phase: JobState, message: str | None = None) -> None:
+    def _report_status(self, phase: JobState, message: str | None = None, started: BootMoment | None = None) -> None:
         if phase is not self._titled:
             self._titled = phase
             order = self._context.order
             setproctitle(f"launchd: worker {order.queue}/{order.item_id} {phase}")
-        self._context.report_phase(phase, None if self._only_watches else message)
+        self._context.report_phase(phase, None if self._only_watches else message, started)
 
 
 def _ask(question: Callable[[], T]) -> T:

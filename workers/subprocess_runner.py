@@ -33,6 +33,8 @@ END_GRACE_SECONDS = 2.0
 MONITOR_GRACE_SECONDS = tool_monitor.GIVE_UP_SECONDS + 2.0
 #: A silent tool that uses at least this share of a processor is at work (pip compiling, for instance), not stuck.
 _BUSY_SHARE = 0.01
+#: How often a tool that heeds no stop looks whether its worker is to leave.
+LOOK_SECONDS = 0.5
 _READ_BYTES = 64 * 1024
 _LONGEST_LINE = 8 * 1024
 
@@ -58,7 +60,9 @@ class Limits(msgspec.Struct, frozen=True):
 class ToolCommand(msgspec.Struct, frozen=True):
     """One call of a tool, without a shell. ``user`` is whom it runs as, ``keep_open`` descriptors it inherits.
 
-    ``umask`` of -1 is the worker's own. ``name`` is what people know it by, None for that of its file.
+    ``umask`` of -1 is the worker's own. ``name`` is what people know it by, None for that of its file. ``told`` is a
+    descriptor of what it reads, None for nothing. A tool that ``heeds_stop`` ends when its job is stopped; another one
+    ends only where the worker is to leave.
     """
 
     arguments: Sequence[str]
@@ -69,6 +73,8 @@ class ToolCommand(msgspec.Struct, frozen=True):
     keep_open: tuple[int, ...] = ()
     umask: int = -1
     name: str | None = None
+    told: int | None = None
+    heeds_stop: bool = True
 
 
 def run_command(
@@ -82,7 +88,7 @@ def run_command(
         ToolFailed: it could not be started, took too long, made no progress, or its exit code is not 0.
         JobCancelled: the job was stopped meanwhile.
     """
-    context.raise_if_interrupted()
+    _leave_if_told(context, command)
     running = _RunningCommand(command, _Output(on_line, redact), make_tools_group(context.order))
     try:
         return running.follow(context)
@@ -163,6 +169,7 @@ class _RunningCommand:
     """A tool that was started, under a monitor: see :mod:`workers.tool_monitor`."""
 
     def __init__(self, command: ToolCommand, output: _Output, group: ControlGroup | None) -> None:
+        self._command = command
         self._name = command.name or Path(command.arguments[0]).name
         self._directory = command.directory
         self._group = group
@@ -188,10 +195,12 @@ class _RunningCommand:
         pipe = self._monitor.stdout.fileno()
         os.set_blocking(pipe, False)
         with selectors.DefaultSelector() as selector:
-            for descriptor in (pipe, self._report, context.signal_fileno()):
+            # What a stop has made readable stays so.
+            signals = (context.signal_fileno(),) if self._command.heeds_stop else ()
+            for descriptor in (pipe, self._report, *signals):
                 selector.register(descriptor, selectors.EVENT_READ)
-            while self._report not in (ready := {key.fd for key, _ in selector.select(self._progress.remaining())}):
-                context.raise_if_interrupted()
+            while self._report not in (ready := {key.fd for key, _ in selector.select(self._pause())}):
+                _leave_if_told(context, self._command)
                 if pipe in ready and not self._read(pipe):
                     selector.unregister(pipe)
                 self._complain()
@@ -200,6 +209,10 @@ class _RunningCommand:
             pass
         self._output.close()
         return self._judge()
+
+    def _pause(self) -> float | None:
+        remaining = self._progress.remaining()
+        return remaining if self._command.heeds_stop else min(LOOK_SECONDS, remaining or LOOK_SECONDS)
 
     def end(self) -> None:
         """End the tool and all it started: nothing to do after its own end but to clear up."""
@@ -273,7 +286,7 @@ class _RunningCommand:
             return subprocess.Popen(
                 # Without the environment's packages and variables, it starts in a few milliseconds.
                 (python, "-I", "-S", f"/proc/self/fd/{program}", *words),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if command.told is None else command.told,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd="/",
@@ -293,6 +306,14 @@ class _RunningCommand:
         if number == errno.ENOENT:
             return f"{self._name} is not installed on this host."
         return f"{self._name} could not be started: {os.strerror(number)}."
+
+
+def _leave_if_told(context: JobContext, command: ToolCommand) -> None:
+    """Raise what a tool is to be ended for."""
+    if command.heeds_stop:
+        context.raise_if_interrupted()
+    else:
+        context.stop_signal()
 
 
 @cache

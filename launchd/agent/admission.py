@@ -12,6 +12,7 @@ from ipc.gpus import gpu_request
 from ipc.handles import workload_name
 from ipc.messages import MAX_API_KEY_BYTES
 from ipc.run_spec import RunSpec, parse_run_spec, take_text
+from ipc.time_limits import time_limit
 from launchd.agent.job_record import JobRecord
 from launchd.agent.work_orders import AgentContext
 from launchd.client.queue_server import ClaimedItem
@@ -44,6 +45,7 @@ def admit(item: ClaimedItem, agent_id: str, context: AgentContext, now: float) -
         submitter_key = _take_key(raw)
         spec = parse_run_spec(raw)
         gpu_request(spec)
+        time_limit(spec)
     except JobError as error:
         return Rejected(unreadable(item, agent_id, context, now), error)
     job = msgspec.structs.replace(

@@ -3,9 +3,11 @@
 import time
 from typing import Protocol
 
+from ipc.boot_clock import BootMoment, boot_id, boot_seconds
+
 
 class Clock(Protocol):
-    """Two clocks, both in seconds."""
+    """Three clocks, all in seconds."""
 
     def now(self) -> float:
         """Return the wall-clock time since the epoch: for records and for people."""
@@ -13,6 +15,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return a time that never jumps: for deadlines and pauses."""
+        ...
+
+    def boot(self) -> BootMoment:
+        """Return the time since the host's boot: for ages that are kept on disk."""
         ...
 
 
@@ -26,3 +32,7 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return a time that never jumps."""
         return time.monotonic()
+
+    def boot(self) -> BootMoment:
+        """Return the time since the host's boot."""
+        return BootMoment(boot_id(), boot_seconds())

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ipc.boot_clock import BootMoment
 from ipc.errors import ErrorReport
 from ipc.exits import WorkerExit, describe
 from ipc.failpoints import hit
@@ -46,6 +47,7 @@ from launchd.agent.measures import AgentMeasures, cause_of_death
 from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
+from launchd.agent.time_limits import why_over, with_start
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_assignment import LOSSES_TO_SET_ASIDE, WorkerAssignment, stop_command
 from launchd.client.queue_server import ClaimedItem, HeldByServer, Resumed, StopRequest
@@ -256,8 +258,8 @@ class JobController:
     def _on_event(self, active: ActiveJob, event: Event) -> None:
         job = active.job
         match event:
-            case PhaseChanged(state, message):
-                self._on_phase(active, state, message)
+            case PhaseChanged(state, message, started):
+                self._on_phase(active, state, message, started)
             case Submitting():
                 self._assignment.on_submitting(active)
             case Submitted(handle):
@@ -283,7 +285,7 @@ class JobController:
             self.counters["adopted"] += 1
             log.info("A job of the previous agent process is adopted.", extra=log_fields(active.job))
 
-    def _on_phase(self, active: ActiveJob, state: JobState, message: str | None) -> None:
+    def _on_phase(self, active: ActiveJob, state: JobState, message: str | None, started: BootMoment | None) -> None:
         before = active.job
         if state is JobState.CLAIMED and active.lease_lost:
             self._drop_lost(active)
@@ -303,6 +305,8 @@ class JobController:
             return
         if state is JobState.CLAIMED:
             job = msgspec.structs.replace(job, recorded=False, handle=None)
+        if state is JobState.RUNNING:
+            job = with_start(job, started, self._clock)
         if state is not before.state:
             self._measure_phase(active, state)
             active.phase_at = self._clock.monotonic()
@@ -434,8 +438,15 @@ class JobController:
         )
 
     def check_deadlines(self) -> None:
-        """End workers that are over the time limit of their phase."""
+        """End workers that are over the time limit of their phase, and stop jobs that ran for longer than they may."""
         self._assignment.check_deadlines(self.context)
+        for active in self._table:
+            with self._records.border(active.job.item_id):
+                self._check_runtime(active)
+
+    def _check_runtime(self, active: ActiveJob) -> None:
+        if active.job.stop_reason is None and (why := why_over(active.job, self.context, self._clock)) is not None:
+            self._stop(active, why)
 
     def assign_workers(self, keep_spares: bool) -> None:
         """Give GPUs to the jobs that are ready for some and workers to those that have none; order what is missing."""

@@ -13,6 +13,7 @@ from ipc.states import JobState
 from launchd.agent.clock import Clock
 from launchd.agent.deliveries import DeliveryBody, RequeuedRun, outcome_of
 from launchd.agent.gpus.pool import GpuPool
+from launchd.agent.job_history import entry_of
 from launchd.agent.job_record import JobRecord, fail, requeued_spec
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
@@ -20,6 +21,7 @@ from launchd.agent.measures import AgentMeasures
 from launchd.agent.ports import JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
+from launchd.agent.time_limits import seconds_run
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_assignment import stop_command
 
@@ -62,6 +64,7 @@ class JobEnds:
         self.counters[job.state] += 1
         self._measure_end(job)
         self._journal.save(job)
+        self._journal.add_to_history(entry_of(job, seconds_run(job, self._clock)))
         self._table.remove(job.item_id)
         self.forget_key(job)
         self._send_outcome(job)

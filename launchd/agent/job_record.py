@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ipc.boot_clock import BootMoment
 from ipc.errors import ErrorReport
 from ipc.exits import describe
 from ipc.gpus import GpuUse
@@ -33,7 +34,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     over this job in a row. ``stop_reason`` is set once the job is to be stopped, ``failure`` where it fails once its
     workload has been stopped. ``raw_spec`` is empty where only the work order of the job was left. ``user`` and
     ``fetch_user`` are the numbers of the users that the job and what fetches its source run as, None where these are
-    not out of a range. ``gpu_use`` is what the GPUs of an ended job did for it.
+    not out of a range. ``gpu_use`` is what the GPUs of an ended job did for it. ``started`` is when its workload was
+    started, in boot time, and ``started_at`` the same by the wall clock; None while it has not run.
     """
 
     item_id: str
@@ -61,6 +63,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     user: int | None = None
     fetch_user: int | None = None
     gpu_use: tuple[GpuUse, ...] = ()
+    started: BootMoment | None = None
+    started_at: float | None = None
 
     @property
     def is_over(self) -> bool:

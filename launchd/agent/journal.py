@@ -21,8 +21,9 @@ import msgspec
 from ipc.directories import make_passable
 from ipc.handles import attempt_names
 from launchd.agent.disk_reserve import DiskReserve
+from launchd.agent.job_history import HistoryEntry
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal_schema import NewerLayout, layout_of, open_journal
+from launchd.agent.journal_schema import NewerLayout, has_history, layout_of, open_journal
 
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
@@ -83,6 +84,15 @@ FROM (SELECT record FROM jobs UNION ALL SELECT record FROM unreadable_jobs) WHER
 
 _SET_ASIDE = "INSERT OR REPLACE INTO unreadable_jobs SELECT item_id, record, ? FROM jobs WHERE item_id = ?"
 
+_ADD_TO_HISTORY = "INSERT INTO history (ended_at, record) VALUES (?, ?)"
+
+#: Ages are counted from the last entry: a clock that jumps ahead makes nothing old.
+_REMOVE_OLD_HISTORY = """
+DELETE FROM history WHERE number <= (SELECT max(number) FROM history) - ?1 OR ended_at < (
+    SELECT ended_at FROM history ORDER BY number DESC LIMIT 1
+) - ?2
+"""
+
 #: The journal's name in the state directory.
 JOURNAL_FILE = "journal.sqlite"
 
@@ -92,6 +102,7 @@ RESERVE_AGAIN_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 _record_decoder = msgspec.json.Decoder(JobRecord)
+_entry_decoder = msgspec.json.Decoder(HistoryEntry)
 _encode = msgspec.json.encode
 
 
@@ -296,6 +307,14 @@ class Journal:
         self._next_number += 1
         self._pending_jobs[job.item_id] = job
 
+    def add_to_history(self, entry: HistoryEntry) -> None:
+        """Keep that a job ended, also when the job itself is forgotten."""
+        self.change(_ADD_TO_HISTORY, entry.ended_at, _encode(entry).decode())
+
+    def trim_history(self, keep: int, keep_seconds: float) -> None:
+        """Forget all but the last ``keep`` entries of the history, and those so much older than its last one."""
+        self.change(_REMOVE_OLD_HISTORY, keep, keep_seconds)
+
     def forget(self, item_id: str) -> None:
         """Forget the job of an item."""
         self.change("DELETE FROM jobs WHERE item_id = ?", item_id)
@@ -463,6 +482,19 @@ def ended_ids(db: sqlite3.Connection, runner: str) -> list[str]:
     """Return the ids in the handles of ``runner`` of jobs that are over, from an open journal; raises likewise."""
     layout_of(db)
     return [word for (word,) in db.execute(_ENDED_IDS, (runner,)) if isinstance(word, str)]
+
+
+def history(db: sqlite3.Connection, since: float) -> Iterator[HistoryEntry]:
+    """Yield what ended at ``since`` (seconds since the epoch) or later, the latest first, from an open journal.
+
+    Raises likewise. An entry that cannot be read is left out.
+    """
+    layout_of(db)
+    if not has_history(db):
+        return
+    for (record,) in db.execute("SELECT record FROM history WHERE ended_at >= ? ORDER BY number DESC", (since,)):
+        with contextlib.suppress(msgspec.DecodeError, TypeError):
+            yield _entry_decoder.decode(record)
 
 
 def _lock_beside(path: Path) -> int:

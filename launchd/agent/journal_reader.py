@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from ipc import job_files
 from ipc.states import JobState
+from launchd.agent.job_history import HistoryEntry
 from launchd.agent.job_record import JobRecord
-from launchd.agent.journal import JOURNAL_FILE, JournalError, active_records, ended_ids, find_job
+from launchd.agent.journal import JOURNAL_FILE, JournalError, active_records, ended_ids, find_job, history
 from launchd.agent.journal_schema import NewerLayout
 
 T = TypeVar("T")
@@ -59,6 +60,17 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 def active_jobs(state_dir: Path) -> list[JobRecord]:
     """Return the jobs that are not over; none where no agent ever ran. Raises :class:`JournalError`."""
     return _read(state_dir, active_records)
+
+
+def read_history(state_dir: Path, since: float) -> list[HistoryEntry]:
+    """Return what ended at ``since`` (seconds since the epoch) or later, the latest first, from the journal there.
+
+    Raises:
+        FileNotFoundError: no agent ever ran there.
+        JournalError: it cannot be read; the message says why and what to do.
+    """
+    with _opened(state_dir / JOURNAL_FILE) as db:
+        return list(history(db, since))
 
 
 def ended_workloads(state_dir: Path, runner: str) -> list[str]:

@@ -67,6 +67,14 @@ CREATE TABLE gpu_leases (
 ) WITHOUT ROWID;
 """
 
+#: A row for each job that ended: `launchd.agent.job_history`. Versions of layout 3 that do not know it can do without
+#: it, so it is no layout of its own.
+_HISTORY = """
+CREATE TABLE history (number INTEGER PRIMARY KEY, ended_at REAL NOT NULL, record TEXT NOT NULL);
+CREATE INDEX history_by_end ON history (ended_at);
+"""
+_HAS_HISTORY = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'history'"
+
 #: What makes the present layout, by the layout before; 0 is an empty file.
 _CHANGES = {
     0: (_META, _JOBS, _OUTBOX, _OUTBOX_INDEX, _GPU_LEASES),
@@ -107,10 +115,17 @@ def open_journal(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA cache_size = -256")
         if layout < LAYOUT:
             _change(db, "".join(_CHANGES[layout]))
+        if not has_history(db):
+            _change(db, _HISTORY)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def has_history(db: sqlite3.Connection) -> bool:
+    """Return whether an open journal has the table ``history``; raises ``sqlite3.Error``."""
+    return db.execute(_HAS_HISTORY).fetchone() is not None
 
 
 def layout_of(db: sqlite3.Connection) -> int:

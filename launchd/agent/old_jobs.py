@@ -1,6 +1,7 @@
 """Forgets jobs that are over or were dropped, with what is left of them on this host. Main thread only."""
 
 import gc
+import time
 
 from ipc.handles import attempt_names
 from launchd.agent.cleanup import Cleanup, OldJob
@@ -12,6 +13,10 @@ from launchd.agent.journal import Journal
 #: How many old jobs are forgotten at a time.
 FORGET_AT_ONCE = 500
 
+#: How often old entries of the history are removed.
+TRIM_SECONDS = 3600.0
+SECONDS_A_DAY = 86400.0
+
 
 class OldJobs:
     """The jobs of a journal beyond those that are kept."""
@@ -21,12 +26,14 @@ class OldJobs:
         self._table = table
         self._controller = controller
         self._cleanup = cleanup
+        self._trim_at = 0.0
 
     def clear(self) -> None:
         """Forget the oldest ones, and have their directories and control groups removed."""
         ended = self._journal.ended_before_last(self._controller.context.jobs_to_keep(), FORGET_AT_ONCE)
         for job in ended:
             self._journal.forget(job.item_id)
+        self._trim_history()
         dropped = self._controller.take_dropped()
         self._cleanup.remove(
             [
@@ -38,6 +45,13 @@ class OldJobs:
         # Less for the garbage than for the interpreter's free lists: they grow by some 200 bytes a job, and only this
         # empties them.
         gc.collect()
+
+    def _trim_history(self) -> None:
+        now = time.monotonic()
+        if now >= self._trim_at:
+            self._trim_at = now + TRIM_SECONDS
+            kept = self._controller.context.config.launchd.history
+            self._journal.trim_history(kept.keep_jobs, kept.keep_days * SECONDS_A_DAY)
 
     def _old_job(self, names: tuple[str, ...], users: tuple[int, ...]) -> OldJob:
         return OldJob(tuple(map(self._controller.context.job_directory, names)), users)

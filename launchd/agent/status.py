@@ -14,6 +14,7 @@ from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import JobTable
 from launchd.agent.journal import Journal
 from launchd.agent.outbox import Outbox
+from launchd.agent.time_limits import limit_of
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_pool.pool import WorkerPool
 from launchd.humanize import format_job_limit
@@ -25,7 +26,7 @@ class AgentState(msgspec.Struct, frozen=True):
     """What the supervisor knows beside its jobs.
 
     ``mode`` is starting, polling, draining or leaving; ``started_at`` is in seconds since the epoch; ``problem`` is a
-    sentence.
+    sentence. ``why_draining`` is the rest of one that begins with "it drains because".
     """
 
     mode: str
@@ -35,6 +36,7 @@ class AgentState(msgspec.Struct, frozen=True):
     contact: ServerContact | None
     seconds_since_contact: float | None
     problem: str | None
+    why_draining: str | None = None
 
 
 def snapshot(
@@ -89,6 +91,7 @@ def _agent(state: AgentState, context: AgentContext) -> dict[str, Any]:
         "id": registered and registered.agent_id,
         "name": registered and registered.agent_name,
         "state": state.mode,
+        "why_draining": state.why_draining,
         "pid": os.getpid(),
         "version": __version__,
         "started_at": state.started_at,
@@ -114,7 +117,7 @@ def _server(state: AgentState, context: AgentContext) -> dict[str, Any]:
 
 def _job(job: JobRecord, context: AgentContext, pool: WorkerPool, now: float) -> dict[str, Any]:
     worker = pool.worker_of(job.item_id)
-    directory = context.job_directory(job.name)
+    directory, limit = context.job_directory(job.name), limit_of(job, context)
     return {
         "item_id": job.item_id,
         "queue": job.queue,
@@ -128,6 +131,8 @@ def _job(job: JobRecord, context: AgentContext, pool: WorkerPool, now: float) ->
         "age_seconds": _age(job.claimed_at, now),
         "phase_seconds": _age(job.state_at, now),
         "attempt": job.attempt,
+        "started_at": job.started_at,
+        "time_limit_seconds": limit and limit[0],
         "worker_pid": worker and worker.pid,
         "workload_name": job.name,
         "directory": directory,

@@ -57,10 +57,11 @@ from launchd.agent.events import (
 )
 from launchd.agent.exporter.link import exporter_link
 from launchd.agent.gpus.host import find_gpus
+from launchd.agent.host_locks import HostLocks, locks_directory
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
-from launchd.agent.job_users import JobUsers, taken_numbers
+from launchd.agent.job_users import JobUsers, take_numbers, taken_numbers
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.agent.journal_commits import LAZY_COMMIT_SECONDS, JournalCommits
 from launchd.agent.old_jobs import OldJobs
@@ -179,7 +180,8 @@ class Supervisor:
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
         self._outbox = Outbox(self._journal.deliveries())
         self._table = JobTable()
-        self._gpus = find_gpus(config.launchd.gpus, self._journal, events)
+        self._locks = HostLocks(locks_directory(os.environ))
+        self._gpus = find_gpus(config.launchd.gpus, self._journal, events, self._locks)
         self._controller = JobController(
             self._journal,
             self._table,
@@ -203,6 +205,7 @@ class Supervisor:
         self._exporter = exporter_link(config.launchd.metrics, events)
         self._notifier = SystemdNotifier(os.environ)
         self._mode = Mode.SERVING
+        self._why_draining: str | None = None
         self._leave_by = 0.0
         self._started_at = time.time()
         self._ticked_at = 0.0
@@ -225,6 +228,9 @@ class Supervisor:
 
     def _start(self) -> None:
         _log_groups(self._context.groups)
+        shared = take_numbers(self._locks, self._config)
+        if shared is not None:
+            raise CannotStart(shared)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
         self._controller.restore()
@@ -247,6 +253,14 @@ class Supervisor:
         """Claim nothing more, and leave once all jobs are over."""
         self._leave(Mode.DRAINING, "of `launchd drain`")
 
+    def undrain(self) -> bool:
+        """Claim jobs again while the agent drains; returns whether it takes jobs now."""
+        if self._mode is Mode.DRAINING:
+            self._mode, self._why_draining = Mode.SERVING, None
+            self._session.resume_claiming(self._config)
+            log.info("The agent takes jobs again.", extra={"why": "of `launchd undrain`"})
+        return self._mode is Mode.SERVING
+
     def detach(self) -> None:
         """Leave; jobs run on."""
         self._leave(Mode.LEAVING, "of `launchd detach`")
@@ -255,6 +269,7 @@ class Supervisor:
         if self._mode is mode or self._mode is Mode.LEAVING:
             return
         self._mode = mode
+        self._why_draining = why if mode is Mode.DRAINING else None
         self._session.stop_claiming()
         log.info("The agent takes no more jobs.", extra={"mode": str(mode), "why": why})
         if mode is Mode.LEAVING:
@@ -283,6 +298,7 @@ class Supervisor:
         self._commit()
         self._session.close()
         self._journal.close()
+        self._locks.close()
         log.info("The agent has left.", extra={"jobs_running_on": len(self._table)})
 
     # -- an iteration of the loop
@@ -494,6 +510,11 @@ class Supervisor:
             log.error("The new configuration is wrong; the old one stays in force.", extra={"why": str(error)})
             self._notifier.ready()
             return str(error)
+        shared = take_numbers(self._locks, loaded.config)
+        if shared is not None:
+            log.error("The old configuration stays in force.", extra={"why": shared})
+            self._notifier.ready()
+            return shared
         self._warn_of_restart_only(loaded.config)
         registers = loaded.config.queues != self._config.queues or self._session.registered is None
         self._loaded = loaded
@@ -523,6 +544,7 @@ class Supervisor:
         return AgentState(
             mode="starting" if self._session.registered is None else str(self._mode),
             started_at=self._started_at,
+            why_draining=self._why_draining,
             config_path=str(self._loaded.path) if self._loaded.path else None,
             registered=self._session.registered,
             contact=self._health.contact,

@@ -71,8 +71,15 @@ class AgentContext:
         return {
             JobState.FETCHING: supervision.fetch_timeout_seconds,
             JobState.BUILDING: supervision.build_timeout_seconds,
-            JobState.SUBMITTING: supervision.submit_timeout_seconds,
+            JobState.SUBMITTING: supervision.submit_timeout_seconds + self.config.launchd.hooks.longest_seconds,
         }.get(state)
+
+    def runtime_limit(self, job: JobRecord) -> float:
+        """Return how long, in seconds, ``job`` may run by the configuration of this host; 0 for no limit.
+
+        A sweep scheduler may run as long as its sweep.
+        """
+        return 0.0 if job.spec.is_scheduler else self.config.launchd.jobs.runtime_limit(job.queue)
 
     def work_order(self, job: JobRecord) -> WorkOrder:
         """Return the work order for ``job``."""
@@ -99,9 +106,11 @@ class AgentContext:
             jobs=settings.jobs,
             venv=settings.venv,
             docker=settings.docker,
+            kubernetes=settings.kubernetes,
             vertex=settings.vertex,
             policy=rules,
             supervision=settings.supervision,
+            hooks=settings.hooks,
             user=user,
             install_user=install_user(settings.venv.install_user, user),
             fetch_user=self._fetch_user(job),

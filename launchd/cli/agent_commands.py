@@ -1,4 +1,4 @@
-"""`launchd drain`, `detach` and `reload`: requests to this host's agent."""
+"""`launchd drain`, `undrain`, `detach` and `reload`: requests to this host's agent."""
 
 from pathlib import Path
 
@@ -19,6 +19,15 @@ def drain(config_path: str | None, state_dir: Path | None) -> None:
     response = ask_agent(runtime_dir(config_path, state_dir), command="drain")
     jobs = int(response.get("jobs") or 0)
     echo(f"The agent takes no more jobs and ends after {format_jobs(jobs)}." if jobs else "The agent ends.")
+
+
+@click.command()
+@agent_options
+@report_errors(*LOCAL_ERRORS)
+def undrain(config_path: str | None, state_dir: Path | None) -> None:
+    """Have an agent that drains take jobs again."""
+    ask_agent(runtime_dir(config_path, state_dir), command="undrain")
+    echo("The agent takes jobs.")
 
 
 @click.command()

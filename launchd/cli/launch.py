@@ -12,10 +12,12 @@ from ipc.targets import DEFAULT_RESOURCE
 from launchd.api.item_status import Submission
 from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, repository_job
 from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, artifact_name
+from launchd.cli import completion
+from launchd.cli.durations import duration
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow
 from launchd.cli.json_args import json_mapping
-from launchd.cli.launch_target import Target, build_run_spec, find_target
+from launchd.cli.launch_target import Target, build_run_spec, find_target, with_time_limit
 from launchd.cli.left_out import show_left_out
 from launchd.cli.options import build_options, entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
@@ -69,7 +71,14 @@ class CommandAfterDashes(click.Command):
 @click.argument("target", required=False)
 @click.option("-j", "--job", metavar="JOB", help="Launch this job, [[ENTITY/]PROJECT/]NAME[:ALIAS], instead of TARGET.")
 @click.option("-d", "--docker-image", metavar="IMAGE", help="Launch this container image instead of TARGET.")
-@click.option("-q", "--queue", default=DEFAULT_QUEUE, show_default=True, help="Queue of the item.")
+@click.option(
+    "-q",
+    "--queue",
+    default=DEFAULT_QUEUE,
+    show_default=True,
+    help="Queue of the item.",
+    shell_complete=completion.queues,
+)
 @click.option("--async", "at_once", is_flag=True, help="Print the item's id and return at once.")
 @click.option("-p", "--project", envvar="WANDB_PROJECT", help=f"Project of the run [default: {DEFAULT_PROJECT}].")
 @click.option("--name", help="Name of the run.")
@@ -84,6 +93,12 @@ class CommandAfterDashes(click.Command):
 @click.option("--git-version", metavar="REF", help="Branch, tag or commit of the repository.")
 @click.option("--priority", type=click.Choice(list(PRIORITIES)), help="Priority in the queue.")
 @click.option("-r", "--resource", help="Resource that runs the job [default: the queue's].")
+@click.option(
+    "--time-limit",
+    callback=duration,
+    metavar="TIME",
+    help="Stop the job when it has run for TIME, such as 90s, 30m, 1h30m or 2d; the queue may have a shorter limit.",
+)
 @include_option
 @entity_option
 @server_options
@@ -106,6 +121,7 @@ def launch(
     git_version: str | None,
     priority: str | None,
     resource: str | None,
+    time_limit: float | None,
     include: tuple[str, ...],
     entity: str | None,
     url: str | None,
@@ -143,7 +159,7 @@ def launch(
         if options.needs_job and job is None:
             _require_queue(server, queue, owner)
             source, spec = Target(), _with_job(server, owner, spec, source, options, include)
-        submission = _push(server, queue, owner, spec, source, include, number)
+        submission = _push(server, queue, owner, spec, source, include, number, time_limit)
         if at_once:
             echo(submission.item_id)
             return
@@ -182,12 +198,15 @@ def _push(
     target: Target,
     include: tuple[str, ...],
     priority: int | None,
+    time_limit: float | None,
 ) -> Submission:
     detail = _require_queue(server, queue, entity)
     if spec.get("job"):
         spec |= _job_keys(server, spec, entity)
     defaults = {"entity": entity, "project": DEFAULT_PROJECT, "author": server.viewer().username}
     spec = defaults | spec | {"resource": spec.get("resource") or detail.resource_type or DEFAULT_RESOURCE}
+    if time_limit is not None:
+        spec["resource_args"] = with_time_limit(spec, time_limit)
     if target.directory is not None:
         name = artifact_name(target.directory)
         artifact_id = upload_directory(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from ipc.own_args import MAX_RUNTIME, SECTION
 from launchd.api.sources import DEFAULT_SCRIPT, has_default_script, is_repository
 
 #: A configuration with one of these keys is W&B's launch config; any other is the run's configuration.
@@ -63,6 +64,18 @@ def build_run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str
     if not overrides.get("entry_point"):
         _require_source(target, spec)
     return spec | {"overrides": overrides}
+
+
+def with_time_limit(spec: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Return the resource args of ``spec``, whose resource is known, with the limit of a job's running time.
+
+    Raises:
+        click.UsageError: those in the configuration are no objects.
+    """
+    args = _object(spec.get("resource_args"), "resource_args")
+    of_resource = _object(args.get(spec["resource"]), f"resource_args.{spec['resource']}")
+    own = _object(of_resource.get(SECTION), f"resource_args.{spec['resource']}.{SECTION}")
+    return args | {spec["resource"]: of_resource | {SECTION: own | {MAX_RUNTIME: seconds}}}
 
 
 def _object(value: object, what: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[Line
     jobs, recent = status["jobs"], status["recent"]
     return [
         *_agent(status["agent"], now, width),
+        *_labelled_lines("", _draining(status["agent"].get("why_draining")), width, YELLOW),
         *_server(status["server"], width),
         *_outbox(status["outbox"]),
         *_labelled_lines("problem", status["problem"], width, RED),
@@ -68,6 +69,10 @@ def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[Line]:
         _labelled("agent", state, _cut(about, width - _LABEL_WIDTH - len(state.text))),
         _labelled("queues", _cut(queues, width - _LABEL_WIDTH)),
     ]
+
+
+def _draining(why: str | None) -> str | None:
+    return f"It drains because {why}; `launchd undrain` has it take jobs again." if why else None
 
 
 def _cut(text: str, width: int) -> Span:
@@ -157,7 +162,9 @@ def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
 def _about(job: Mapping[str, Any]) -> str:
     name = f"{job['project']}/{job['name']}" if job["name"] else job["project"]
     attempt = f"attempt {job['attempt']}" if job["attempt"] > 1 else ""
-    return "; ".join(part for part in (name, attempt, one_line(job["message"])) if part)
+    limit = job.get("time_limit_seconds")
+    limited = f"may run {format_age(limit)}" if limit else ""
+    return "; ".join(part for part in (name, attempt, limited, one_line(job["message"])) if part)
 
 
 def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:

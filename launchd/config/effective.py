@@ -23,7 +23,7 @@ _SPELLINGS = {
 #: Keys that stand for others, by the name of those.
 _OTHER_NAMES = {"queues": "queue", "registry.repository": "registry.repo_name"}
 
-_QUEUES_OF_POLICY = "launchd.policy.queues"
+_BY_QUEUE = ("launchd.policy.queues", "launchd.jobs.queues")
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ def _of_value(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield name, f"{first}-{last}"
         case msgspec.Struct():
             yield from _leaves(f"{name}.", value)
-        case Mapping() if name == _QUEUES_OF_POLICY:
+        case Mapping() if name in _BY_QUEUE:
             for queue, rules in value.items():
                 yield from _leaves(f"{name}.{queue}.", rules)
         case _:

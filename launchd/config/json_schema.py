@@ -19,8 +19,11 @@ from ipc.settings import (
     DockerConfig,
     EngineCleanupConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobLimits,
     JobsConfig,
+    KubernetesConfig,
+    KubernetesRules,
     RegistryAccess,
     RegistryConfig,
     SagemakerRules,
@@ -30,7 +33,7 @@ from ipc.settings import (
     VertexRules,
 )
 from launchd.config import schema
-from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, MetricsConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import Validator
 
 #: The file that is shipped, beside this module.
@@ -69,6 +72,7 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.jobs.limits": Section(schema.LIMITS, JobLimits),
     "launchd.venv": Section(schema.VENV, VenvConfig),
     "launchd.docker": Section(schema.DOCKER, DockerConfig),
+    "launchd.kubernetes": Section(schema.KUBERNETES, KubernetesConfig),
     "launchd.docker.cleanup": Section(schema.CLEANUP, EngineCleanupConfig),
     "launchd.vertex": Section(schema.VERTEX, VertexConfig),
     "launchd.registry": Section(schema.REGISTRY_ACCESS, RegistryAccess, {"dependencies": _TOGETHER}),
@@ -77,10 +81,13 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.policy": Section(schema.POLICY, PolicyConfig, {"not": {"required": ["run_as_user", "run_as_users"]}}),
     "launchd.policy.containers": Section(schema.CONTAINERS, ContainerRules),
     "launchd.policy.containers.limits": Section(schema.CONTAINER_LIMITS, ContainerLimits),
+    "launchd.policy.kubernetes": Section(schema.KUBERNETES_RULES, KubernetesRules),
     "launchd.policy.vertex": Section(schema.VERTEX_RULES, VertexRules),
     "launchd.policy.sagemaker": Section(schema.SAGEMAKER, SagemakerRules),
     "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
     "launchd.gpus": Section(schema.GPUS, GpusConfig),
+    "launchd.history": Section(schema.HISTORY, HistoryConfig),
+    "launchd.hooks": Section(schema.HOOKS, HooksConfig),
     "launchd.metrics": Section(schema.METRICS, MetricsConfig),
 }
 
@@ -93,15 +100,24 @@ def shipped() -> str:
 def document(descriptions: Mapping[str, str]) -> Schema:
     """Return the schema; ``descriptions`` are texts by dotted name, those without one are left out."""
     whole = _section("", descriptions)
-    rules = _section("launchd.policy", descriptions)
-    queues = {"type": ["object", "null"], "additionalProperties": rules, "description": "Rules by queue."}
-    policy = whole["properties"]["launchd"]["properties"]["policy"]
-    policy["properties"]["queues"] = queues
+    of_launchd = whole["properties"]["launchd"]["properties"]
+    _add_queues(of_launchd["policy"], _section("launchd.policy", descriptions), "Rules by queue.")
+    jobs = {key: _key(validator, None) for key, validator in schema.QUEUE_JOBS.items()}
+    _add_queues(of_launchd["jobs"], _mapping(jobs), "Limits by queue.")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "launch-config.yaml of a launch agent",
         **whole,
     }
+
+
+def _add_queues(section: Schema, of_queue: Schema, description: str) -> None:
+    queues = {"type": ["object", "null"], "additionalProperties": of_queue, "description": description}
+    section["properties"]["queues"] = queues
+
+
+def _mapping(properties: Mapping[str, Schema]) -> Schema:
+    return {"type": ["object", "null"], "additionalProperties": False, "properties": dict(properties)}
 
 
 def _section(name: str, descriptions: Mapping[str, str]) -> Schema:
@@ -113,12 +129,7 @@ def _section(name: str, descriptions: Mapping[str, str]) -> Schema:
         if f"{prefix}{key}" in descriptions:
             found["description"] = descriptions[f"{prefix}{key}"]
     below = {each.removeprefix(prefix): _section(each, descriptions) for each in SECTIONS if _is_below(each, name)}
-    return {
-        "type": ["object", "null"],
-        "additionalProperties": False,
-        "properties": properties | below,
-        **section.rules,
-    }
+    return _mapping(properties | below) | dict(section.rules)
 
 
 def _is_below(name: str, outer: str) -> bool:

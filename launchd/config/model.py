@@ -18,7 +18,9 @@ from ipc.settings import (
     BuilderConfig,
     DockerConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobsConfig,
+    KubernetesConfig,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -62,6 +64,13 @@ class GpusConfig(msgspec.Struct, frozen=True):
     set_aside_seconds: float = 600.0
 
 
+class HistoryConfig(msgspec.Struct, frozen=True):
+    """``launchd.history``: of how many jobs that ended, and for how many days, the agent keeps what they used."""
+
+    keep_jobs: int = 100_000
+    keep_days: float = 400.0
+
+
 class MetricsConfig(msgspec.Struct, frozen=True):
     """``launchd.metrics``: where Prometheus reads the agent's metrics, ``ADDRESS:PORT`` or ``unix:/PATH``.
 
@@ -83,6 +92,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     vertex: VertexConfig = VertexConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()
@@ -90,6 +100,8 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
     gpus: GpusConfig = GpusConfig()
+    history: HistoryConfig = HistoryConfig()
+    hooks: HooksConfig = HooksConfig()
     metrics: MetricsConfig = MetricsConfig()
 
 

@@ -18,9 +18,13 @@ from ipc.settings import (
     DockerConfig,
     EngineCleanupConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobLimits,
     JobsConfig,
+    KubernetesConfig,
+    KubernetesRules,
     PolicyRules,
+    QueueJobs,
     RegistryAccess,
     RegistryConfig,
     SagemakerRules,
@@ -33,7 +37,7 @@ from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import GpusConfig, MetricsConfig, PolicyConfig
+from launchd.config.model import GpusConfig, HistoryConfig, MetricsConfig, PolicyConfig
 from launchd.config.presets import PRESETS
 from launchd.config.validators import Validator
 from launchd.metrics.address import parse_address
@@ -96,12 +100,17 @@ LAUNCHD: Table = {
 JOBS: Table = {
     "stop_grace_seconds": validators.seconds_or_zero,
     "start_timeout_seconds": validators.seconds_or_never,
+    "max_runtime_seconds": validators.seconds_or_never,
     "init_grace_seconds": validators.seconds_or_zero,
     "max_attempts": validators.at_least(1),
     "output_max_bytes": validators.size,
     "output_files": validators.at_least(1),
     "keep_finished": validators.at_least(1),
     "control_group": validators.absolute_path,
+}
+
+QUEUE_JOBS: Table = {
+    "max_runtime_seconds": validators.seconds_or_never,
 }
 
 LIMITS: Table = {
@@ -145,6 +154,25 @@ BUILDAH: Table = {
     "user_numbers": validators.subordinate_numbers,
     "no_progress_seconds": validators.positive_seconds,
     "timeout_seconds": validators.positive_seconds,
+}
+
+KUBERNETES: Table = {
+    "config_file": validators.absolute_path,
+    "context": validators.text,
+    "namespace": validators.text,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+KUBERNETES_RULES: Table = {
+    "images": validators.names,
+    "namespaces": validators.names,
+    "contexts": validators.names,
+    "config_files": validators.granted_paths(),
+    "service_accounts": validators.names,
+    "custom_resources": validators.names,
+    "host_paths": validators.granted_paths(),
+    "fields": validators.names,
+    "host_variables": validators.names,
 }
 
 VERTEX: Table = {
@@ -231,7 +259,7 @@ POLICY: Table = {
 }
 
 #: Sections of the rules that have keys of their own.
-_RULE_SECTIONS = ("containers", "sagemaker", "vertex")
+_RULE_SECTIONS = ("containers", "kubernetes", "sagemaker", "vertex")
 
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
@@ -242,6 +270,7 @@ _RULES = (
     *(key for key in POLICY if key != "preset"),
     *(f"containers.{key}" for key in CONTAINERS),
     *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
+    *(f"kubernetes.{key}" for key in KUBERNETES_RULES),
     *(f"vertex.{key}" for key in VERTEX_RULES),
     *(f"sagemaker.{key}" for key in SAGEMAKER),
 )
@@ -269,6 +298,19 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
+HISTORY: Table = {
+    "keep_jobs": validators.at_least(1),
+    "keep_days": validators.days,
+}
+
+HOOKS: Table = {
+    "before": validators.command,
+    "after": validators.command,
+    "job_before": validators.command,
+    "job_after": validators.command,
+    "timeout_seconds": validators.positive_seconds,
+}
+
 METRICS: Table = {
     "listen": validators.listen_address,
     "remote": validators.boolean,
@@ -278,6 +320,7 @@ SECTIONS = (
     "jobs",
     "venv",
     "docker",
+    "kubernetes",
     "vertex",
     "registry",
     "buildah",
@@ -285,6 +328,8 @@ SECTIONS = (
     "policy",
     "supervision",
     "gpus",
+    "history",
+    "hooks",
     "metrics",
 )
 
@@ -393,6 +438,7 @@ def _rules(
 ) -> dict[str, Any]:
     """Return the rules of `section` by field name: its preset's, and in their place its own.
 
+    Those for containers and for Kubernetes are complete; what neither names is as `common`.
     Those for a kind of target are complete; what neither names is as `common`.
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
@@ -405,6 +451,7 @@ def _rules(
         **own,
         "vertex": _vertex(diagnostics, f"{prefix}vertex.", given.get("vertex"), preset.get("vertex", common.vertex)),
         "containers": _containers(diagnostics, f"{prefix}containers.", given.get("containers"), base),
+        "kubernetes": _kubernetes_rules(diagnostics, f"{prefix}kubernetes.", section, preset, common),
         "sagemaker": _sagemaker(diagnostics, f"{prefix}sagemaker.", given.get("sagemaker"), common.sagemaker),
     }
     _derive(diagnostics, prefix, chosen, _USER_KEYS if _USER_KEYS & own.keys() else frozenset())
@@ -424,6 +471,14 @@ def _derive(diagnostics: Diagnostics, prefix: str, preset: str, replaced: frozen
             diagnostics.derive(f"{prefix}{key}", f"{_ALL_QUEUES}{key}", f"{_ALL_QUEUES}{key}")
 
 
+def _kubernetes_rules(
+    diagnostics: Diagnostics, prefix: str, section: Any, preset: Mapping[str, Any], common: PolicyRules
+) -> KubernetesRules:
+    given = section.get("kubernetes") if isinstance(section, dict) else None
+    base: KubernetesRules = preset.get("kubernetes", common.kubernetes)
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, given, KUBERNETES_RULES))
+
+
 def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: ContainerRules) -> ContainerRules:
     given = section.get("limits") if isinstance(section, dict) else None
     limits = msgspec.structs.asdict(base.limits) | fill(diagnostics, f"{prefix}limits.", given, CONTAINER_LIMITS)
@@ -437,10 +492,14 @@ def _sagemaker(diagnostics: Diagnostics, prefix: str, section: Any, base: Sagema
 
 def jobs(diagnostics: Diagnostics, section: Any) -> JobsConfig:
     """Read `launchd.jobs`."""
-    values = fill(diagnostics, "launchd.jobs.", section, JOBS, sections=("limits",))
-    given = section.get("limits") if isinstance(section, dict) else None
-    limits = JobLimits(**fill(diagnostics, "launchd.jobs.limits.", given, LIMITS))
-    return JobsConfig(**values, limits=limits)
+    values = fill(diagnostics, "launchd.jobs.", section, JOBS, sections=("limits", "queues"))
+    given = section if isinstance(section, dict) else {}
+    limits = JobLimits(**fill(diagnostics, "launchd.jobs.limits.", given.get("limits"), LIMITS))
+    queues = {
+        str(queue): QueueJobs(**fill(diagnostics, f"launchd.jobs.queues.{queue}.", own, QUEUE_JOBS))
+        for queue, own in mapping(diagnostics, "launchd.jobs.queues", given.get("queues")).items()
+    }
+    return JobsConfig(**values, limits=limits, queues=queues)
 
 
 def venv(diagnostics: Diagnostics, section: Any) -> VenvConfig:
@@ -453,6 +512,11 @@ def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
     values = fill(diagnostics, "launchd.docker.", section, DOCKER, sections=("cleanup",))
     given = section.get("cleanup") if isinstance(section, dict) else None
     return DockerConfig(**values, cleanup=_cleanup(diagnostics, given))
+
+
+def kubernetes(diagnostics: Diagnostics, section: Any) -> KubernetesConfig:
+    """Read `launchd.kubernetes`."""
+    return KubernetesConfig(**fill(diagnostics, "launchd.kubernetes.", section, KUBERNETES))
 
 
 def vertex(diagnostics: Diagnostics, section: Any) -> VertexConfig:
@@ -496,6 +560,16 @@ def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:
         why = f"must be more than worker_heartbeat_seconds ({read.worker_heartbeat_seconds:g})"
         diagnostics.refuse("launchd.supervision.worker_silence_seconds", read.worker_silence_seconds, why)
     return read
+
+
+def history(diagnostics: Diagnostics, section: Any) -> HistoryConfig:
+    """Read `launchd.history`."""
+    return HistoryConfig(**fill(diagnostics, "launchd.history.", section, HISTORY))
+
+
+def hooks(diagnostics: Diagnostics, section: Any) -> HooksConfig:
+    """Read `launchd.hooks`."""
+    return HooksConfig(**fill(diagnostics, "launchd.hooks.", section, HOOKS))
 
 
 def gpus(diagnostics: Diagnostics, section: Any) -> GpusConfig:

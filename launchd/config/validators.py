@@ -27,6 +27,7 @@ MAX_INTEGER = (1 << 31) - 1  # GraphQL's Int, as which some of them travel
 #: Numbers below are of the system's own users; the highest ones mean "no user" to the kernel and to older programs.
 MIN_USER_NUMBER, MAX_USER_NUMBER = 1000, (1 << 31) - 1
 MAX_USER_NUMBERS = 10_000
+MAX_DAYS = 36_500
 MAX_SECONDS = 10 * 365 * 86400.0
 _DIGITS = re.compile(r"\s*[+-]?\d{1,18}\s*")
 _RANGE = re.compile(r"(\d{1,10})\s*-\s*(\d{1,10})")
@@ -147,6 +148,14 @@ def positive_seconds(value: Any) -> float:
     return number
 
 
+@takes("number", exclusiveMinimum=0, maximum=MAX_DAYS)
+def days(value: Any) -> float:
+    """Return a number of days above 0, which may be a fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_DAYS:
+        raise ValueError(f"must be a number of days above 0, and no more than {MAX_DAYS}")
+    return float(value)
+
+
 @takes("number", exclusiveMinimum=0, maximum=MAX_COUNT)
 def processors(value: Any) -> float:
     """Return a number of processors, which may be a fraction."""
@@ -228,6 +237,15 @@ def strings(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError("must be a list of texts")
     return tuple(value)
+
+
+@takes("array", items={"type": "string"}, minItems=1)
+def command(value: Any) -> tuple[str, ...]:
+    """Return the words of a command, the first of which is the absolute path of a program."""
+    words = strings(value)
+    if not words or not words[0].startswith("/") or any("\0" in word for word in words):
+        raise ValueError("must be a list of words that begins with the absolute path of a program")
+    return words
 
 
 @takes("object")

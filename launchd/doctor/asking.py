@@ -15,7 +15,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ipc.diagnosis import DIAGNOSIS_MODULE, Answer, Hindrance, PersistenceModes, Question, RegistryUse, decode_answer
+from ipc.diagnosis import (
+    DIAGNOSIS_MODULE,
+    Answer,
+    CloudUse,
+    Hindrance,
+    PersistenceModes,
+    Question,
+    RegistryUse,
+    decode_answer,
+)
 
 ENGINE_SECONDS = 5.0
 COMMAND_SECONDS = 5.0
@@ -98,7 +107,7 @@ def command_output(command: Sequence[str], environ: Mapping[str, str]) -> str | 
     return done.stdout.decode(errors="replace")
 
 
-def ask_workers(about: PersistenceModes | RegistryUse, environ: Mapping[str, str]) -> Answer:
+def ask_workers(about: PersistenceModes | RegistryUse | CloudUse, environ: Mapping[str, str]) -> Answer:
     """Return the answer of a process that may load SDKs; :class:`Hindrance` also where there is none."""
     command = [sys.executable, "-P", "-m", DIAGNOSIS_MODULE]
     try:

@@ -19,6 +19,7 @@ CHECKS = (
     Check("daemon-reload", engine.check_daemon_reload, engine.SILENCE),
     Check("GPUs", gpus.check_persistence, gpus.SILENCE, 15.0, needs_config=False),
     Check("registry", credentials.check_registry, credentials.SILENCE, credentials.SECONDS),
+    Check("cloud", credentials.check_cloud, credentials.SILENCE, credentials.SECONDS),
     Check("extras", credentials.check_extras, ("The disk with the programs hangs.", "Look at `mount`.")),
 )
 

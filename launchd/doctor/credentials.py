@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from ipc.diagnosis import Hindrance, RegistryUse, Useable
+from ipc.diagnosis import CloudUse, Hindrance, RegistryUse, Useable
 from ipc.run_spec import RunSpec
 from ipc.settings import RegistryConfig
 from ipc.targets import CLOUDS, LOCAL_CONTAINER
@@ -35,8 +35,8 @@ def check_registry(host: Host) -> Iterator[Finding]:
             yield not_applicable("The registry was not asked.")
 
 
-def _order(config: AgentConfig, target: RegistryConfig) -> WorkOrder:
-    """Return the work order of no job, for what is read of one by a registry."""
+def _order(config: AgentConfig, target: RegistryConfig | None) -> WorkOrder:
+    """Return the work order of no job, for what a registry or a cloud reads of one."""
     entity = config.entity or "launchd"
     return WorkOrder(
         name="doctor",
@@ -48,9 +48,25 @@ def _order(config: AgentConfig, target: RegistryConfig) -> WorkOrder:
         spec=RunSpec(entity, "doctor", "doctor", LOCAL_CONTAINER),
         directory="",
         registry=target,
+        environment=config.environment,
         registry_access=config.launchd.registry,
         builder_config=config.builder,
     )
+
+
+def check_cloud(host: Host) -> Iterator[Finding]:
+    """Ask the cloud of the configuration who this host is to it."""
+    cloud = host.config.environment
+    if cloud is None:
+        yield not_applicable("The configuration names no cloud (environment).")
+        return
+    match ask_workers(CloudUse(cloud, _order(host.config, None)), host.environ):
+        case Useable(sentence):
+            yield ok(sentence)
+        case Hindrance(why, hint):
+            yield fail(why, f"What needs {cloud.type} fails here.", hint or "Look at the credentials of this host.")
+        case _:
+            yield not_applicable("The cloud was not asked.")
 
 
 def check_extras(host: Host) -> Iterator[Finding]:

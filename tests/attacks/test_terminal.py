@@ -16,7 +16,7 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,6 +40,8 @@ from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
 from ipc.log_lines import TextFormatter
 from launchd.agent.control.server import ControlServer
 from launchd.agent.events import ControlRequest, EventQueue
+from launchd.agent.job_history import HistoryEntry
+from launchd.agent.journal import JOURNAL_FILE, Journal
 from launchd.cli import COMMANDS, main
 from launchd.daemon.systemd import SystemdNotifier
 from tests.support.field_args import SCHEMA
@@ -288,6 +290,7 @@ AT_AGENT = {
     ("logs", "item"): True,
     ("logs", "--worker", "item"): True,
     ("drain",): False,
+    ("undrain",): False,
     ("detach",): False,
     ("reload",): False,
 }
@@ -394,6 +397,22 @@ def test_a_configuration_writes_nothing_but_text(key: str, arguments: tuple[str,
     assert_nothing_is_obeyed(done.stderr)
 
 
+# -- what ran
+
+
+@pytest.mark.parametrize("arguments", [(), ("--by", "user"), ("--csv",), ("--json",)], ids=" ".join)
+def test_what_ran_writes_nothing_but_text(arguments: tuple[str, ...]) -> None:
+    entry = HistoryEntry(HOSTILE, HOSTILE, HOSTILE, 1.0, 1.0, project=HOSTILE, name=HOSTILE, user=HOSTILE, why=HOSTILE)
+    Path("launch-config.yaml").write_text(f"queue: a\nlaunchd: {{state_dir: {Path.cwd()}}}\n")
+    with closing(Journal(Path(JOURNAL_FILE))) as journal:
+        journal.add_to_history(entry)
+        journal.commit()
+    done = run("history", *arguments, "-c", "launch-config.yaml")
+    assert done.exception is None, done.output
+    assert_nothing_is_obeyed(done.output)
+    assert ("--json" in arguments) or r"\x1b[2J" in done.output
+
+
 # -- logs
 
 
@@ -433,8 +452,8 @@ def test_a_reason_does_not_tell_systemd_anything_else() -> None:
 
 
 def test_every_command_is_tried() -> None:
-    # These three print nothing of others but the errors that all commands have.
-    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean", "config", "doctor"}
+    # "up", "agent" and "server" print nothing of others but the errors that all commands have.
+    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean", "config", "doctor", "history"}
     assert tried == COMMANDS.keys() - {"up", "agent", "server"}
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from ipc.failpoints import FAILPOINTS
 from launchd import launch
+from launchd.agent.journal_reader import read_history
 from launchd.api.embedded import launcher
 from tests.support.engine import BASE_IMAGE, SAYING_IMAGE, TestEngine
 from tests.support.printing_job import LINES, SCRIPT
@@ -156,6 +157,28 @@ def test_a_stop_ends_a_container_that_ignores_it(testbed: Testbed, engine: TestE
 
     assert ended(testbed, item)[0][0] == "STOPPED"
     wait_until(lambda: engine.containers() == {}, what="the container is gone")
+
+
+def test_a_container_that_ran_for_longer_than_it_may_is_stopped(testbed: Testbed) -> None:
+    testbed.start_agent()
+    item = push(testbed, "sh", "-c", "trap '' TERM; sleep 600", launchd={"max_runtime_seconds": 1})
+    (over,) = testbed.wait_over([item])
+    assert over.state == "STOPPED"
+    assert over.message == "The job was stopped: it ran longer than its limit of 1.0s, set by its submitter."
+
+
+def test_what_a_container_used_is_in_the_history(testbed: Testbed) -> None:
+    testbed.start_agent()
+    item = push(testbed, "sh", "-c", "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done; sleep 6")
+    testbed.wait_over([item], timeout=60.0)
+    (entry,) = read_history(testbed.state_dir, since=0.0)
+    assert (entry.outcome, entry.resource) == ("finished", "local-container")
+    assert entry.seconds is not None
+    assert 6 <= entry.seconds < 60
+    assert entry.cpu_seconds is not None
+    assert 0.05 < entry.cpu_seconds < 60
+    assert entry.peak_memory_bytes is not None
+    assert entry.peak_memory_bytes > 10_000
 
 
 def _so_far(testbed: Testbed, item_id: str) -> str:

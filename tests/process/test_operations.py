@@ -1,9 +1,11 @@
 """What an operator does to a running agent: leave, drain, stop, reload, kill; and what must not happen meanwhile."""
 
+import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -175,6 +177,78 @@ def test_a_draining_agent_claims_nothing_and_leaves_with_its_last_job(testbed: T
     gate.open()
     assert agent.wait_gone() == 0
     assert (testbed.item(running).state, testbed.item(queued).state) == ("FINISHED", "PENDING")
+
+
+def test_an_agent_that_drains_can_take_jobs_again(testbed: Testbed, gate: Gate) -> None:
+    testbed.start_agent()
+    running = push_waiting(testbed, gate)
+    wait_running(testbed, running)
+    testbed.ask(command="drain")
+    assert testbed.status()["agent"]["why_draining"] == "of `launchd drain`"
+    assert testbed.ask(command="undrain") == {"ok": True, "jobs": 1}
+    assert (testbed.status()["agent"]["state"], testbed.status()["agent"]["why_draining"]) == ("polling", None)
+    queued = testbed.push("true")
+    assert testbed.wait_over([queued])[0].state == "FINISHED"
+
+    gate.open()
+    assert testbed.wait_over([running])[0].state == "FINISHED"
+    assert testbed.status()["agent"]["state"] == "polling"
+
+
+def test_an_agent_that_does_not_drain_is_not_changed_by_undrain(testbed: Testbed) -> None:
+    testbed.start_agent()
+    assert testbed.ask(command="undrain") == {"ok": True, "jobs": 0}
+    assert testbed.wait_over([testbed.push("true")])[0].state == "FINISHED"
+
+
+# Limits of time.
+
+
+def limited(seconds: float) -> dict[str, Any]:
+    return {"local-process": {"launchd": {"max_runtime_seconds": seconds}}}
+
+
+def test_a_job_that_ran_for_longer_than_it_may_is_stopped_with_grace(testbed: Testbed) -> None:
+    testbed.start_agent()
+    trap = "trap 'echo asked; exit 3' TERM; echo begun; while :; do sleep 0.05; done"
+    item = testbed.push("sh", "-c", trap, resource_args=limited(0.5))
+    (ended,) = testbed.wait_over([item])
+    assert (ended.state, output(testbed, item)) == ("STOPPED", "begun\nasked\n")
+    assert ended.message == "The job was stopped: it ran longer than its limit of 0.5s, set by its submitter."
+    assert testbed.job(item)["time_limit_seconds"] == 0.5
+
+
+def test_the_time_of_a_job_goes_on_while_no_agent_runs(testbed: Testbed) -> None:
+    agent = testbed.start_agent()
+    item = testbed.push("sleep", "600", resource_args=limited(4.0))
+    wait_running(testbed, item)
+    started = testbed.job(item)["started_at"]
+    agent.kill()
+    wait_until(lambda: time.time() > started + 4.0, what="its time is over")
+    testbed.start_agent()
+    (ended,) = testbed.wait_over([item], timeout=10.0)
+    # The agent may have died before it had written the start; the job's own record has it, too.
+    assert (ended.state, testbed.job(item)["started_at"]) == ("STOPPED", pytest.approx(started, abs=0.1))
+    assert "longer than its limit of 4.0s" in (ended.message or "")
+
+
+def test_what_ran_is_listed_with_what_it_used_without_an_agent(testbed: Testbed) -> None:
+    agent = testbed.start_agent()
+    busy = "import time; x = bytearray(64 << 20); b = time.monotonic()\nwhile time.monotonic() - b < 0.5: pass"
+    item = testbed.push(sys.executable, "-c", busy)
+    testbed.wait_over([item])
+    agent.terminate()
+    done = subprocess.run(
+        [sys.executable, "-m", "launchd", "history", "--json", "--queue", QUEUE, "-c", str(testbed.config_path)],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    (entry,) = json.loads(done.stdout)
+    assert (entry["item_id"], entry["outcome"], entry["queue"]) == (item, "finished", QUEUE)
+    assert 0.4 < entry["seconds"] < 20
+    assert 0.05 < entry["cpu_seconds"] < 20
+    assert entry["peak_memory_bytes"] > 64 << 20
 
 
 def test_stop_polling_drains_the_agent(testbed: Testbed, gate: Gate) -> None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from ipc.boot_clock import BootMoment
 from ipc.exits import WorkerExit
 from ipc.handles import Handle
 from ipc.messages import Command, Event, PhaseChanged, Start, SubmitApproved, Submitted, Submitting
+from ipc.settings import JobsConfig
 from ipc.states import JobState
 from launchd.agent.deliveries import decode_outcome
 from launchd.agent.events import Acknowledged
@@ -39,12 +43,16 @@ class ManualClock:
 
     wall: float = 1_000_000.0
     since_boot: float = 1_000.0
+    boot_id: str = "boot-1"
 
     def now(self) -> float:
         return self.wall
 
     def monotonic(self) -> float:
         return self.since_boot
+
+    def boot(self) -> BootMoment:
+        return BootMoment(self.boot_id, self.since_boot)
 
     def advance(self, seconds: float) -> None:
         self.wall += seconds
@@ -172,6 +180,14 @@ class ControllerHarness:
             self.gpus = GpuPool(self.gpus_config, self.journal, self.clock, {}, ask)
         self.controller = JobController(
             self.journal, self.table, self.pool, self.outbox, context, self.keys, clock=self.clock, gpus=self.gpus
+        )
+
+    def configure(self, jobs: JobsConfig) -> None:
+        """Have another configuration in force, as after a reload."""
+        config = self.controller.context.config
+        launchd = msgspec.structs.replace(config.launchd, jobs=jobs)
+        self.controller.context = AgentContext(
+            msgspec.structs.replace(config, launchd=launchd), "http://server", config.entity or ""
         )
 
     def _ask(self) -> int:

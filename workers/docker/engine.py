@@ -12,7 +12,8 @@ import re
 import socket
 import struct
 import tarfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -25,6 +26,7 @@ import urllib3
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
+from ipc.control_groups import Usage
 from ipc.engine_address import engine_address
 from ipc.errors import RunnerUnavailable
 from workers.docker.unix_http import Refused, UnixHttp, connected, words_of
@@ -34,6 +36,9 @@ from workers.processes import ProcessKey, key_of
 ANSWER_SECONDS = 60.0
 #: How long a connection may take.
 CONNECT_SECONDS = 10.0
+
+#: Between two looks whether a command in a container has ended, in seconds.
+_EXEC_PAUSE_SECONDS = 0.1
 
 #: No parameters.
 NOTHING: Mapping[str, Any] = {}
@@ -85,6 +90,8 @@ class ContainerState(msgspec.Struct, frozen=True, rename="pascal"):
     exit_code: int = 0
     oom_killed: bool = msgspec.field(default=False, name="OOMKilled")
     error: str = ""
+    started_at: str = ""
+    finished_at: str = ""
     pid: int = 0
 
 
@@ -149,6 +156,28 @@ class ListedContainer(msgspec.Struct, frozen=True, rename="pascal"):
     state: str = ""
     labels: dict[str, str] | None = None
     size_rw: int = 0
+
+
+class _CpuUsage(msgspec.Struct, frozen=True):
+    total_usage: int | None = None
+
+
+class _CpuStats(msgspec.Struct, frozen=True):
+    cpu_usage: _CpuUsage = _CpuUsage()
+
+
+class _MemoryStats(msgspec.Struct, frozen=True):
+    """Only version 1 of control groups has a ``max_usage``."""
+
+    usage: int | None = None
+    max_usage: int | None = None
+
+
+class _Stats(msgspec.Struct, frozen=True):
+    """What the engine counts of a container: nanoseconds and bytes."""
+
+    cpu_stats: _CpuStats = _CpuStats()
+    memory_stats: _MemoryStats = _MemoryStats()
 
 
 class Engine:
@@ -241,6 +270,14 @@ class Engine:
         found = self._ask("GET", "/containers/json", {"all": 1, "size": 1} | _filtered(id=container))
         return sum(one.size_rw for one in msgspec.convert(found, list[ListedContainer]))
 
+    def usage(self, container: str) -> Usage:
+        """Return what a container that runs has used, as far as the engine counts it."""
+        found = self._ask("GET", f"/containers/{_named(container)}/stats", {"stream": "false", "one-shot": "true"})
+        stats = msgspec.convert(found, _Stats)
+        spent, memory = stats.cpu_stats.cpu_usage.total_usage, stats.memory_stats
+        # Of one that has just ended the engine counts nothing.
+        return Usage(spent / 1e9 if spent else None, memory.max_usage or memory.usage)
+
     def volume_bytes(self, names: Collection[str]) -> int:
         """Return how much volumes hold, in bytes; those that the engine does not know the size of count for nothing."""
         volumes = self._ask("GET", "/system/df", {"type": "volume"}).get("Volumes") or ()
@@ -251,6 +288,22 @@ class Engine:
         """Make a directory at the top of a container's file system, which is its owner's alone."""
         archive = _directory_archive(path.strip("/"), owner)
         self._ask("PUT", f"/containers/{_named(container)}/archive", {"path": "/"}, archive)
+
+    def run_in(self, container: str, command: Sequence[str], seconds: float) -> int | None:
+        """Run a command as root in a container that runs; returns its exit code, ``None`` where it takes longer.
+
+        A command that the container does not have ends with 126 or 127, as in a shell.
+        """
+        asked = {"Cmd": list(command), "User": "0"}
+        made: str = self._ask("POST", f"/containers/{_named(container)}/exec", NOTHING, asked)["Id"]
+        self._ask("POST", f"/exec/{made}/start", NOTHING, {"Detach": True})
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            seen = self._ask("GET", f"/exec/{made}/json")
+            if not seen["Running"] and seen["ExitCode"] is not None:
+                return int(seen["ExitCode"])
+            time.sleep(_EXEC_PAUSE_SECONDS)
+        return None
 
     def images(self) -> list[Image]:
         """Return the images that the engine shows: without those that are mere steps of a build."""

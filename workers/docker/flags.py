@@ -12,7 +12,7 @@ import msgspec
 
 from ipc.errors import InvalidSpec
 from ipc.gpus import FLAG as GPUS
-from ipc.gpus import SECTION
+from ipc.own_args import SECTION
 from workers.docker import flag_actions as actions
 from workers.docker import values
 from workers.docker.draft import Apply, Draft, many, one, pairs, without_effect

@@ -4,6 +4,7 @@
 ``start.json``      the engine was asked to start the container
 ``stop.json``       a stop was asked for
 ``overuse.json``    the container was ended because it used more than it may
+``usage.json``      what the container had used when it was last looked at
 ``gpu-loss.json``   the container lost its GPUs while it ran
 ``output.position`` how far the engine's log was copied
 
@@ -26,6 +27,7 @@ END_FILE = "container.json"
 START_FILE = "start.json"
 STOP_FILE = "stop.json"
 OVERUSE_FILE = "overuse.json"
+USAGE_FILE = "usage.json"
 GPU_LOSS_FILE = "gpu-loss.json"
 POSITION_FILE = "output.position"
 
@@ -41,9 +43,10 @@ class EndRecord(msgspec.Struct, frozen=True):
 
 
 class StartRecord(msgspec.Struct, frozen=True):
-    """A start was asked of the process ``engine``; None where that is not known."""
+    """A start was asked of the process ``engine`` at ``started``; None where that is not known."""
 
     engine: ProcessKey | None
+    started: BootMoment | None = None
 
 
 class StopRecord(msgspec.Struct, frozen=True):
@@ -57,6 +60,13 @@ class OveruseRecord(msgspec.Struct, frozen=True):
     """The container used more than it may; ``message`` says of what, as a sentence."""
 
     message: str
+
+
+class UsageRecord(msgspec.Struct, frozen=True):
+    """What the container has used so far: seconds of processors, and memory at most; None where that is not known."""
+
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 class GpuLossRecord(msgspec.Struct, frozen=True):
@@ -117,6 +127,16 @@ def read_overuse(directory: Path) -> OveruseRecord | None:
 def write_overuse(directory: Path, record: OveruseRecord) -> None:
     """Write the record; raises :class:`OSError`."""
     _replace(directory / OVERUSE_FILE, record)
+
+
+def read_usage(directory: Path) -> UsageRecord | None:
+    """Return what the container had used when it was last looked at, or ``None``."""
+    return _read(directory / USAGE_FILE, UsageRecord)
+
+
+def write_usage(directory: Path, record: UsageRecord) -> None:
+    """Write the record; raises :class:`OSError`."""
+    _replace(directory / USAGE_FILE, record)
 
 
 def read_gpu_loss(directory: Path) -> GpuLossRecord | None:

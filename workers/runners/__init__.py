@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from ipc import targets
+from ipc.boot_clock import BootMoment
 from ipc.errors import HostError, InvalidSpec
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
@@ -32,11 +33,13 @@ class Capabilities(msgspec.Struct, frozen=True):
 
     ``poll_seconds`` is how often :meth:`Runner.inspect` is worth asking where there is no descriptor to wait on;
     ``keeps_output`` whether the target keeps the output itself, so that :meth:`Runner.follow_output` has to bring it;
-    ``runs_images`` whether it runs container images. A variable of a job holds ``variable_characters`` at most.
+    ``may_lose_output`` whether it loses what a workload prints that ends while it does not answer; ``runs_images``
+    whether it runs container images. A variable of a job holds ``variable_characters`` at most.
     """
 
     poll_seconds: float = 5.0
     keeps_output: bool = False
+    may_lose_output: bool = False
     runs_images: bool = False
     variable_characters: int = CHUNK_CHARACTERS
 
@@ -137,6 +140,10 @@ class Runner(ABC):
     @abstractmethod
     def find(self, name: str) -> Handle | None:
         """Return the handle of what was created under ``name``, ended or not; raises :class:`RunnerUnavailable`."""
+
+    def started(self, handle: Handle) -> BootMoment | None:  # noqa: ARG002 (the interface's)
+        """Return when a workload of this host was started, or ``None`` where no file of the job says that."""
+        return None
 
     @abstractmethod
     def inspect(self, handle: Handle) -> Status:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ipc.boot_clock import BootClock
+from ipc.boot_clock import BootClock, BootMoment
 from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
@@ -39,6 +39,7 @@ from workers.docker.output import LogCopy
 from workers.docker.pull import bring
 from workers.docker.records import EndRecord, GpuLossRecord, OveruseRecord, StartRecord, StopRecord
 from workers.docker.request import ContainerRequest
+from workers.docker.usage import UsageWatch
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
@@ -57,7 +58,7 @@ LOG_PAUSE_SECONDS = 0.5
 class LocalContainerRunner(Runner):
     """The resource ``local-container``. Its arguments are flags of `docker run`; see ``workers.docker.flags``."""
 
-    capabilities = Capabilities(poll_seconds=5.0, keeps_output=True, runs_images=True)
+    capabilities = Capabilities(poll_seconds=5.0, keeps_output=True, may_lose_output=True, runs_images=True)
 
     def __init__(self, order: WorkOrder, clock: BootClock | None = None) -> None:
         super().__init__(order)
@@ -70,6 +71,7 @@ class LocalContainerRunner(Runner):
         self._stop: StopRecord | None = None
         self._overuse: OveruseRecord | None = None
         self._disk = DiskWatch(order.policy.containers.limits.disk)
+        self._usage = UsageWatch(self._directory)
         self._devices = DeviceWatch(order.gpus or ())
         self._image: HeldImage | None = None
         self._ends = EndWatch(self._engine.address)
@@ -154,7 +156,7 @@ class LocalContainerRunner(Runner):
         return _handle(launch.name, container.id)
 
     def _start(self, name: str, container_id: str) -> None:
-        records.write_start(self._directory, StartRecord(self._engine.process()))
+        records.write_start(self._directory, StartRecord(self._engine.process(), self._clock.now()))
         try:
             self._engine.start(container_id)
         except EngineError as error:
@@ -188,6 +190,11 @@ class LocalContainerRunner(Runner):
         container = self._asked(lambda: self._engine.inspect(name))
         return container if container is not None and container.labels.get(NAME_LABEL) == name else None
 
+    def started(self, handle: Handle) -> BootMoment | None:  # noqa: ARG002 (the directory is the job's)
+        """Return when the engine was asked to start the container."""
+        record = records.read_start(self._directory)
+        return None if record is None else record.started
+
     def inspect(self, handle: Handle) -> Status:
         """Return how the container is; kill it where the grace of a stop is over."""
         self._ends.clear()
@@ -200,6 +207,7 @@ class LocalContainerRunner(Runner):
         if container.state.status in (*ENDED, CREATED):
             return _status(self._end_of(container))
         self._check_disk(container)
+        self._usage.look(self._engine, container)
         stop = self._stop_record()
         if stop is not None:
             self._enforce(stop, container)
@@ -209,8 +217,7 @@ class LocalContainerRunner(Runner):
 
     def _gpu_loss(self, container: Container) -> str | None:
         """Return which GPUs the container has lost; noted for the end of its job, which they may explain."""
-        # Elsewhere, its process is none of this host's.
-        loss = self._devices.loss(container.state.pid) if self._engine.socket_path is not None else None
+        loss = self._asked(lambda: self._devices.loss(self._engine, container))
         if loss is not None and records.read_gpu_loss(self._directory) is None:
             log.error("A container has lost GPUs.", extra={"why": loss})
             with suppress(OSError):
@@ -234,6 +241,7 @@ class LocalContainerRunner(Runner):
             result = msgspec.structs.replace(result, message=overuse.message)
         elif loss is not None and (result.code or result.signal):
             result = with_gpu_loss(result, loss.message)
+        result = self._usage.completed(result, container)
         return EndRecord(container.id, result, stopped=self._stop_record() is not None)
 
     def _lost_status(self) -> Status:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ipc import job_files
-from ipc.boot_clock import BootClock, boot_id
+from ipc.boot_clock import BootClock, BootMoment, boot_id
 from ipc.control_groups import ControlGroup, Usage
 from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
@@ -210,6 +210,11 @@ class LocalProcessRunner(Runner):
             time.sleep(0.001)
         return holder
 
+    def started(self, handle: Handle) -> BootMoment | None:  # noqa: ARG002 (the directory is the job's)
+        """Return when the command was started."""
+        record = records.read_started(self._directory)
+        return None if record is None else record.started
+
     def inspect(self, handle: Handle) -> Status:
         """Return how the job is, from its records; clean up after a shim that was killed."""
         self._dismiss_waiting()
@@ -378,6 +383,7 @@ def _ended_status(record: ExitRecord) -> Status:
         record.cpu_seconds,
         record.peak_memory_bytes,
         record.survivors[:SURVIVORS_TOLD],
+        record.run_seconds,
     )
     if record.stopped:
         state = JobState.STOPPED

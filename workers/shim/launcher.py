@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ipc import failpoints
+from ipc.boot_clock import BootClock
 from ipc.control_groups import SHIMS, ControlGroup
 from ipc.job_files import was_started
 from workers.gpus.processors import parse_processors
@@ -61,7 +62,7 @@ class Launcher:
         failpoints.hit("shim.started")
         _hold(launch.cache_locks)
         records.reserve_exit(directory)
-        records.write_started(directory, StartedRecord(self._own_key, time.time(), launch.group))
+        records.write_started(directory, StartedRecord(self._own_key, time.time(), launch.group, BootClock().now()))
         if launch.group is not None:
             _leave_agent(Path(launch.group).parent / SHIMS)
         if launch.processors is not None:

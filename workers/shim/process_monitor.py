@@ -13,6 +13,7 @@ import signal
 import time
 from pathlib import Path
 
+from ipc.boot_clock import boot_seconds
 from ipc.control_groups import ControlGroup, Usage
 from ipc.sizes import format_size
 from workers import processes
@@ -70,6 +71,7 @@ class ProcessMonitor:
         self._inbox = inbox
         self._output = output
         self._deadlines = Deadlines()
+        self._began = boot_seconds()
         self._status: int | None = None
         self._no_children_left = False
         self._ending = False
@@ -186,6 +188,7 @@ class ProcessMonitor:
             survivors=() if self._no_children_left else _survivors(),
             cpu_seconds=usage.cpu_seconds,
             peak_memory_bytes=usage.peak_memory_bytes,
+            run_seconds=boot_seconds() - self._began,
         )
 
     def _exceeded_memory(self, code: int | None) -> int | None:

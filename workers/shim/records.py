@@ -35,12 +35,14 @@ T = TypeVar("T")
 class StartedRecord(msgspec.Struct, frozen=True):
     """The command may have run from ``started_at`` (seconds since the epoch) on, kept by ``shim``.
 
-    ``group`` is the path of its control group, None where it has none.
+    ``group`` is the path of its control group, None where it has none. ``started`` is the same moment in boot time,
+    ``None`` in the record of a version that did not note it.
     """
 
     shim: ProcessKey
     started_at: float
     group: str | None = None
+    started: BootMoment | None = None
 
 
 class StopRecord(msgspec.Struct, frozen=True):
@@ -53,7 +55,8 @@ class StopRecord(msgspec.Struct, frozen=True):
 class ExitRecord(msgspec.Struct, frozen=True):
     """How the command ended; ``survivors`` are processes of it that could not be killed.
 
-    ``cpu_seconds`` and ``peak_memory_bytes`` are what it used with all it started; ``None`` where it is not known.
+    ``cpu_seconds`` and ``peak_memory_bytes`` are what it used with all it started, ``run_seconds`` is how long it ran;
+    ``None`` where it is not known.
     """
 
     ended_at: float
@@ -65,6 +68,7 @@ class ExitRecord(msgspec.Struct, frozen=True):
     survivors: tuple[int, ...] = ()
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    run_seconds: float | None = None
 
 
 _started_decoder = msgspec.json.Decoder(StartedRecord)

@@ -1,4 +1,5 @@
-"""Answers the requests on the control socket: behind `launchd status`, `stop`, `drain`, `detach` and `reload`.
+"""Answers the requests on the control socket: behind `launchd status`, `stop`, `drain`, `undrain`, `detach` and
+`reload`.
 
 Main thread only.
 """
@@ -31,6 +32,10 @@ class AgentControl(Protocol):
 
     def drain(self) -> None:
         """Claim nothing more, and leave once all jobs are over."""
+        ...
+
+    def undrain(self) -> bool:
+        """Claim jobs again while the agent drains; returns whether it takes jobs now."""
         ...
 
     def detach(self) -> None:
@@ -85,7 +90,7 @@ class ControlHandler:
                 return self._retry(ids)
             case {"command": "retry", "ids": None}:
                 return self._retry(None)
-            case {"command": "drain" | "detach" | "reload" as order}:
+            case {"command": "drain" | "undrain" | "detach" | "reload" as order}:
                 return self._agent_command(order)
             case _:
                 return _refusal(f"The agent does not know the request {request.get('command')!r}.")
@@ -145,6 +150,9 @@ class ControlHandler:
         match order:
             case "drain":
                 self._supervisor.drain()
+            case "undrain":
+                if not self._supervisor.undrain():
+                    return _refusal("The agent leaves already. Start it again.")
             case "detach":
                 self._supervisor.detach()
             case _:

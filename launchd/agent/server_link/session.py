@@ -125,9 +125,16 @@ class QueueServerSession:
         self._permits[claimed.kind].count(len(claimed.items))
 
     def stop_claiming(self) -> None:
-        """Claim no more, for good; a registration goes on, stop requests are still heard, outcomes still reported."""
+        """Claim no more; a registration goes on, stop requests are still heard, outcomes still reported."""
         self._claims_ended = True
         self._end_pollers()
+
+    def resume_claiming(self, config: AgentConfig) -> None:
+        """Claim again after :meth:`stop_claiming`: at once, or with the end of the registration that is under way."""
+        self._claims_ended = False
+        protocol, registered = self._protocol, self.registered
+        if protocol is not None and registered is not None and not self._pollers and not self.is_registering:
+            self._start_pollers(protocol, registered, self._settings(config))
 
     def _end_pollers(self) -> None:
         for poller in self._pollers:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ipc.settings import BuilderConfig, EnvironmentConfig, JobLimits, RegistryConfig
+from ipc.settings import BuilderConfig, EnvironmentConfig, HooksConfig, JobLimits, RegistryConfig
 from launchd.config import Flags, PolicyRules
+from launchd.config.model import HistoryConfig
 from tests.unit.config.conftest import SERVING, Read, Refuse
 
 WANDB = """
@@ -40,12 +41,16 @@ launchd:
     output_max_bytes: 1 MiB
     control_group: /sys/fs/cgroup/jobs
     limits: {memory: 4 GiB, processors: 0.5, processes: 100}
+    max_runtime_seconds: 86400
+    queues: {short: {max_runtime_seconds: 60}, long: {}}
   venv: {cache_max_bytes: 2GiB, pip_args: [--index-url, "https://pypi.example"]}
   policy:
     resources: [local-process, fake]
     run_as_user: root
     queues: {q: {allow_local_git: true}}
   supervision: {spare_workers: 0}
+  hooks: {before: [/bin/true, -x], timeout_seconds: 5}
+  history: {keep_jobs: 10, keep_days: 0.5}
 """
 
 
@@ -77,7 +82,10 @@ def test_all_sections_of_launchd_are_read(read: Read) -> None:
     assert (settings.venv.cache_max_bytes, settings.venv.pip_args) == (2 << 30, ("--index-url", "https://pypi.example"))
     assert settings.supervision.spare_workers == 0
     assert settings.jobs.control_group == "/sys/fs/cgroup/jobs"
+    assert settings.hooks == HooksConfig(before=("/bin/true", "-x"), timeout_seconds=5)
+    assert settings.history == HistoryConfig(10, 0.5)
     assert settings.jobs.limits == JobLimits(4 << 30, 0.5, 100)
+    assert [settings.jobs.runtime_limit(queue) for queue in ("short", "long", "other")] == [60, 86400, 86400]
 
 
 def test_the_rules_of_a_queue_have_those_of_all_as_defaults(read: Read) -> None:

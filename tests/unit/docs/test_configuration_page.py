@@ -16,8 +16,11 @@ from ipc.settings import (
     DockerConfig,
     EngineCleanupConfig,
     EnvironmentConfig,
+    HooksConfig,
     JobLimits,
     JobsConfig,
+    KubernetesConfig,
+    KubernetesRules,
     RegistryAccess,
     RegistryConfig,
     SagemakerRules,
@@ -26,7 +29,7 @@ from ipc.settings import (
     VertexConfig,
     VertexRules,
 )
-from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, MetricsConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -40,6 +43,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.jobs.limits.": JobLimits,
     "launchd.venv.": VenvConfig,
     "launchd.docker.": DockerConfig,
+    "launchd.kubernetes.": KubernetesConfig,
     "launchd.docker.cleanup.": EngineCleanupConfig,
     "launchd.vertex.": VertexConfig,
     "launchd.registry.": RegistryAccess,
@@ -48,10 +52,13 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.policy.containers.limits.": ContainerLimits,
+    "launchd.policy.kubernetes.": KubernetesRules,
     "launchd.policy.vertex.": VertexRules,
     "launchd.policy.sagemaker.": SagemakerRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
+    "launchd.history.": HistoryConfig,
+    "launchd.hooks.": HooksConfig,
     "launchd.metrics.": MetricsConfig,
 }
 #: Keys that stand for others, and are not kept.

@@ -9,8 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from msgspec.structs import replace
 
-from ipc.settings import JobLimits, JobsConfig, RegistryConfig, UserNumbers
-from launchd.config.model import EnvironmentConfig
+from ipc.settings import EnvironmentConfig, JobLimits, JobsConfig, RegistryConfig, UserNumbers
 from launchd.doctor import credentials, gpus, isolation, service, storage
 from launchd.doctor.extras import missing_packages
 from launchd.doctor.findings import Verdict
@@ -218,6 +217,15 @@ def test_a_registry_that_asks_for_credentials(host: MakeHost) -> None:
         made = host(registry=RegistryConfig("plain", f"{registry.name}/team/images"))
         found = only(credentials.check_registry(made))
     assert (found.verdict, "asks for a user and a password" in found.sentence) == (Verdict.FAIL, True), found
+
+
+def test_a_cloud_without_credentials(host: MakeHost, tmp_path: Path) -> None:
+    assert only(credentials.check_cloud(host())).verdict is Verdict.NOT_APPLICABLE
+    made = host(environment=EnvironmentConfig("aws", "eu-west-1"))
+    bare = {name: value for name, value in made.environ.items() if not name.startswith("AWS_")}
+    off = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+    found = only(credentials.check_cloud(replace(made, environ=bare | off)))
+    assert (found.verdict, "credentials" in found.sentence) == (Verdict.FAIL, True), found
 
 
 def test_packages_of_extras(host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
