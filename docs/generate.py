@@ -18,12 +18,14 @@ from ipc.failpoints import FAILPOINTS
 from ipc.states import mermaid_diagram
 from ipc.targets import TARGETS
 from launchd.agent.measures import METRICS as AGENT_METRICS
+from launchd.cli import COMMANDS, manual
 from launchd.cli import main as command_line
 from launchd.config.json_schema import FILE_NAME, document
 from launchd.metrics.model import Metric
 from launchd.server.measures import METRICS as SERVER_METRICS
 
 DOCS = Path(__file__).parent
+MANUAL = DOCS.parent / "packaging" / "man"
 #: Of the help of a command, in characters, whatever the terminal.
 WIDTH = 100
 MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -165,6 +167,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     for path in sorted(DOCS.rglob("*.md")):
         yield path, regenerated(path.read_text())
     yield DOCS.parent / "launchd" / "config" / FILE_NAME, config_schema()
+    for name, page in manual.pages(command_line, {name: summary for name, (_, summary) in COMMANDS.items()}):
+        yield MANUAL / name, page
 
 
 def main(arguments: list[str]) -> int:
@@ -175,7 +179,13 @@ def main(arguments: list[str]) -> int:
             changed = True
             print(path.relative_to(DOCS.parent), "is out of date" if "--check" in arguments else "written")
             if "--check" not in arguments:
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(after)
+    for path in sorted({*MANUAL.glob("*.1")} - {path for path, _ in generated()}):
+        changed = True
+        print(path.relative_to(DOCS.parent), "is of no command" if "--check" in arguments else "removed")
+        if "--check" not in arguments:
+            path.unlink()
     return int(changed and "--check" in arguments)
 
 

@@ -43,6 +43,21 @@ pip wheel --no-index --no-deps --no-build-isolation --wheel-dir "$scratch" "$scr
 pip --python "$tree/bin/python" install --no-index --no-deps --no-compile "$scratch"/launchd_agent-*.whl
 pip --python "$tree/bin/python" uninstall --yes setuptools
 
+# Manual pages, of the day of the build, and what shells complete.
+day=$(date --utc --date="@${SOURCE_DATE_EPOCH:-0}" +%F)
+install -d "$destination/usr/share/man/man1"
+for page in packaging/man/*.1; do
+    sed "1s/ 1 \"\" / 1 \"$day\" /" "$page" | gzip --best --no-name > "$destination/usr/share/man/man1/${page##*/}.gz"
+done
+completion() {
+    install -d "$destination/usr/share/${2%/*}"
+    _LAUNCHD_COMPLETE=$1_source "$tree/bin/python" -P -c 'from launchd.cli import main; main(prog_name="launchd")' \
+        > "$destination/usr/share/$2"
+}
+completion bash bash-completion/completions/launchd
+completion zsh "${ZSH_COMPLETIONS:-zsh/vendor-completions}/_launchd"
+completion fish fish/vendor_completions.d/launchd.fish
+
 # Commands of libraries are nobody's here, and their first lines name the machine that built them.
 find "$tree/bin" -mindepth 1 ! -name python ! -name python3 ! -name 'python3.*' ! -name uv -delete
 rm -rf "$tree/include" "$tree/lib64"

@@ -57,10 +57,11 @@ from launchd.agent.events import (
 )
 from launchd.agent.exporter.link import exporter_link
 from launchd.agent.gpus.host import find_gpus
+from launchd.agent.host_locks import HostLocks, locks_directory
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
-from launchd.agent.job_users import JobUsers, taken_numbers
+from launchd.agent.job_users import JobUsers, take_numbers, taken_numbers
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.agent.journal_commits import LAZY_COMMIT_SECONDS, JournalCommits
 from launchd.agent.old_jobs import OldJobs
@@ -179,7 +180,8 @@ class Supervisor:
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
         self._outbox = Outbox(self._journal.deliveries())
         self._table = JobTable()
-        self._gpus = find_gpus(config.launchd.gpus, self._journal, events)
+        self._locks = HostLocks(locks_directory(os.environ))
+        self._gpus = find_gpus(config.launchd.gpus, self._journal, events, self._locks)
         self._controller = JobController(
             self._journal,
             self._table,
@@ -225,6 +227,9 @@ class Supervisor:
 
     def _start(self) -> None:
         _log_groups(self._context.groups)
+        shared = take_numbers(self._locks, self._config)
+        if shared is not None:
+            raise CannotStart(shared)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
         self._controller.restore()
@@ -283,6 +288,7 @@ class Supervisor:
         self._commit()
         self._session.close()
         self._journal.close()
+        self._locks.close()
         log.info("The agent has left.", extra={"jobs_running_on": len(self._table)})
 
     # -- an iteration of the loop
@@ -494,6 +500,11 @@ class Supervisor:
             log.error("The new configuration is wrong; the old one stays in force.", extra={"why": str(error)})
             self._notifier.ready()
             return str(error)
+        shared = take_numbers(self._locks, loaded.config)
+        if shared is not None:
+            log.error("The old configuration stays in force.", extra={"why": shared})
+            self._notifier.ready()
+            return shared
         self._warn_of_restart_only(loaded.config)
         registers = loaded.config.queues != self._config.queues or self._session.registered is None
         self._loaded = loaded
