@@ -82,7 +82,7 @@ def test_an_engine_may_be_away_for_a_minute(
     What it prints meanwhile the engine loses (20.10, with `live-restore`); its submitter is told that.
     """
     testbed.start_agent()
-    items = [push(testbed, shared, 1.0), push(testbed, shared, 4.0)]
+    items = [push(testbed, shared, 1.0), push(testbed, shared, 6.5)]
     wait_until(lambda: _phases(testbed, items) == {"running"}, 40, "both jobs run")
 
     engine.stop(how)
@@ -90,12 +90,11 @@ def test_an_engine_may_be_away_for_a_minute(
     assert_stays(lambda: _phases(testbed, items) == {"unknown"}, 60, "what is not known")
     engine.start()
 
-    testbed.wait_over(items, 60)
+    testbed.wait_over(items, 120)
     first = _output(testbed, items[0])
     assert LINES.startswith(first)
     warning = "The job ended while its target did not answer, which may have lost the end of its output."
     assert warning in [one.message for one in testbed.item(items[0]).warnings]
-    assert warning not in [one.message for one in testbed.item(items[1]).warnings]
     assert_all_ran_once(testbed, engine, shared, items, [first, LINES])
 
 
