@@ -154,11 +154,12 @@ class EnvironmentConfig(msgspec.Struct, frozen=True):
     """W&B's `environment`: the cloud whose credentials the agent uses.
 
     ``type`` is ``aws``, ``gcp`` or ``azure``. ``region`` of None is the one that the cloud's own settings name, which
-    the file can leave out for ``azure`` alone.
+    the file can leave out for ``azure`` alone. ``project`` is Google Cloud's, None for that of the credentials.
     """
 
     type: str
     region: str | None = None
+    project: str | None = None
 
 
 class AwsConfig(msgspec.Struct, frozen=True):
@@ -166,13 +167,15 @@ class AwsConfig(msgspec.Struct, frozen=True):
 
     ``profile`` is one of the agent's ``~/.aws/config``, None for what the SDK's own chain finds. ``role_arn`` is a role
     that these credentials take on, with ``external_id`` where the role asks for one; it is renewed before it expires.
-    ``create_repositories`` lets the agent create a missing repository of ECR before it pushes an image.
+    ``create_repositories`` lets the agent create a missing repository of ECR before it pushes an image. A training job
+    is looked at every ``poll_seconds``.
     """
 
     profile: str | None = None
     role_arn: str | None = None
     external_id: str | None = None
     create_repositories: bool = False
+    poll_seconds: float = 10.0
 
 
 class RegistryAccess(msgspec.Struct, frozen=True):
@@ -208,6 +211,22 @@ class BuildahConfig(msgspec.Struct, frozen=True):
     user_numbers: UserNumbers | None = None
     no_progress_seconds: float = 600.0
     timeout_seconds: float = 3600.0
+
+
+class VertexConfig(msgspec.Struct, frozen=True):
+    """``launchd.vertex``: how this host speaks to Vertex AI, and to Cloud Logging for the output of jobs.
+
+    ``endpoint`` of None stands for ``https://REGION-aiplatform.googleapis.com``, ``logging_endpoint`` of None for
+    ``https://logging.googleapis.com``. A job is looked at every ``poll_seconds``. Its output is asked for every
+    ``log_poll_seconds``: a project of Google Cloud may ask 60 times a minute, for all of its jobs. An answer may take
+    ``timeout_seconds``.
+    """
+
+    endpoint: str | None = None
+    logging_endpoint: str | None = None
+    poll_seconds: float = 10.0
+    log_poll_seconds: float = 15.0
+    timeout_seconds: float = 30.0
 
 
 class ContainerLimits(msgspec.Struct, frozen=True):
@@ -251,6 +270,22 @@ class ContainerRules(msgspec.Struct, frozen=True):
     user: str | None = None
     no_new_privileges: bool = False
     limits: ContainerLimits = ContainerLimits()
+
+
+class VertexRules(msgspec.Struct, frozen=True):
+    """``launchd.policy.vertex`` for one queue: what a job may have of the Google Cloud project of this host.
+
+    ``images``, ``buckets`` (``gs://...``), ``service_accounts`` and ``networks`` are patterns in which ``*`` stands for
+    any text. ``fields`` are names of fields of a job that are refused otherwise, such as ``enable_web_access``.
+    ``host_variables`` are names of variables of the agent that a job may have in its macros.
+    """
+
+    images: tuple[str, ...] = ("*",)
+    buckets: tuple[str, ...] = ("*",)
+    service_accounts: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    host_variables: tuple[str, ...] = ()
 
 
 class SagemakerRules(msgspec.Struct, frozen=True):
@@ -298,6 +333,7 @@ class PolicyRules(msgspec.Struct, frozen=True):
     git_transports: tuple[str, ...] = ("https", "ssh")
     allow_venv: bool = True
     containers: ContainerRules = ContainerRules()
+    vertex: VertexRules = VertexRules()
     sagemaker: SagemakerRules = SagemakerRules()
 
 

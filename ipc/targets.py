@@ -15,6 +15,7 @@ TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
 
 LOCAL_PROCESS = "local-process"
 LOCAL_CONTAINER = "local-container"
+VERTEX = "vertex"
 #: Has a job's image built and nothing run; of agents that a program has for itself.
 IMAGE_BUILD = "image-build"
 VENV = "venv"
@@ -105,7 +106,13 @@ TARGETS: dict[str, Target] = {
         ),
         Target("kubernetes", builders=_IMAGE_BUILDERS, extra="kubernetes"),
         Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
-        Target("vertex", builders=_IMAGE_BUILDERS, extra="gcp", queue_type="gcp-vertex"),
+        Target(
+            VERTEX,
+            "workers.runners.vertex:VertexRunner",
+            _IMAGE_BUILDERS,
+            extra="gcp",
+            queue_type="gcp-vertex",
+        ),
         Target(IMAGE_BUILD, "workers.runners.image_build:ImageBuildRunner", _MAKE_IMAGES, offered=False),
         *parse_test_targets(os.environ.get(TEST_TARGETS_VARIABLE, "")),
     )
@@ -128,7 +135,7 @@ AZURE = "azure"
 
 CLOUDS = (
     Cloud(AWS, "ecr", extra="aws", path="workers.environments.aws:AwsEnvironment"),
-    Cloud(GCP, "gcr", extra="gcp"),
+    Cloud(GCP, "gcr", extra="gcp", path="workers.environments.gcp:GcpEnvironment"),
     Cloud(AZURE, "acr", extra="azure"),
 )
 

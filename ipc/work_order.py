@@ -26,6 +26,7 @@ from ipc.settings import (
     RegistryConfig,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
 )
 
 ORDER_FILE = "job.json"
@@ -96,6 +97,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    vertex: VertexConfig = VertexConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()
     user: JobUser | None = None

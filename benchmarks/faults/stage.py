@@ -332,6 +332,8 @@ class Stage:
 
     def _agent_environment(self) -> dict[str, str]:
         environment = self.clocks.environment("agent") if self.clocks is not None else {}
+        # As a service: what starts it again is here, and no service manager listens.
+        environment |= {"NOTIFY_SOCKET": str(self.testbed.directory / "no-service-manager")}
         return environment | ({"WANDB_BASE_URL": self.link.url} if self.link is not None else {})
 
     def _note_exit(self) -> None:

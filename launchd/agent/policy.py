@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ipc.targets import find_target
 from launchd.config import PolicyRules
 
 #: What W&B's secure mode refuses in a pod's spec (its agent 0.20.1, `_assert_secure`).
@@ -39,7 +40,8 @@ def refusal(
 
 
 def _refuse_resource(resource: str, rules: PolicyRules) -> str | None:
-    if resource in rules.resources:
+    target = find_target(resource)
+    if any(word in rules.resources for word in (target.words if target else (resource,))):
         return None
     granted = ", ".join(rules.resources) or "none"
     return f"The resource {resource} is not granted on this host, which grants: {granted} (launchd.policy.resources)."

@@ -26,6 +26,8 @@ from ipc.settings import (
     SagemakerRules,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from launchd.config import schema
 from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
@@ -68,12 +70,14 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.venv": Section(schema.VENV, VenvConfig),
     "launchd.docker": Section(schema.DOCKER, DockerConfig),
     "launchd.docker.cleanup": Section(schema.CLEANUP, EngineCleanupConfig),
+    "launchd.vertex": Section(schema.VERTEX, VertexConfig),
     "launchd.registry": Section(schema.REGISTRY_ACCESS, RegistryAccess, {"dependencies": _TOGETHER}),
     "launchd.buildah": Section(schema.BUILDAH, BuildahConfig),
     "launchd.aws": Section(schema.AWS, AwsConfig, {"dependencies": {"external_id": ["role_arn"]}}),
     "launchd.policy": Section(schema.POLICY, PolicyConfig, {"not": {"required": ["run_as_user", "run_as_users"]}}),
     "launchd.policy.containers": Section(schema.CONTAINERS, ContainerRules),
     "launchd.policy.containers.limits": Section(schema.CONTAINER_LIMITS, ContainerLimits),
+    "launchd.policy.vertex": Section(schema.VERTEX_RULES, VertexRules),
     "launchd.policy.sagemaker": Section(schema.SAGEMAKER, SagemakerRules),
     "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
     "launchd.gpus": Section(schema.GPUS, GpusConfig),

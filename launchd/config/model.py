@@ -24,6 +24,7 @@ from ipc.settings import (
     RegistryConfig,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
 )
 
 #: No limit, as a value of `max_jobs` and `max_schedulers` (W&B's).
@@ -72,6 +73,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    vertex: VertexConfig = VertexConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()
     aws: AwsConfig = AwsConfig()

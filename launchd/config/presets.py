@@ -7,7 +7,7 @@ the other rules those that depend on how far submitters are trusted. Pure data.
 from collections.abc import Mapping
 from typing import Any
 
-from ipc.settings import GIB, ContainerLimits, ContainerRules
+from ipc.settings import GIB, ContainerLimits, ContainerRules, VertexRules
 
 #: Submitters whom the administrator does not know: a share of the host, and nothing of what is on it.
 _PUBLIC = {
@@ -19,6 +19,7 @@ _PUBLIC = {
         no_new_privileges=True,
         limits=ContainerLimits(memory=16 * GIB, processors=4.0, processes=4096, shared_memory=4 * GIB, disk=50 * GIB),
     ),
+    "vertex": VertexRules(),
 }
 
 #: Colleagues, none of whom is to be root on the host: volumes, networks and ports are shared.
@@ -28,6 +29,7 @@ _TEAM = {
     "containers": ContainerRules(
         volumes=("*",), networks=("*",), capabilities=("SYS_PTRACE", "SYS_NICE"), flags=("publish", "sysctl=net.*")
     ),
+    "vertex": VertexRules(),
 }
 
 #: Those who are as good as root on the host anyway.
@@ -48,6 +50,7 @@ _TRUSTED = {
             "userns", "uts",
         ),
     ),
+    "vertex": VertexRules(service_accounts=("*",), networks=("*",), fields=("*",)),
 }  # fmt: skip
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {"public": _PUBLIC, "team": _TEAM, "trusted": _TRUSTED}

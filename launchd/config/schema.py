@@ -26,6 +26,8 @@ from ipc.settings import (
     SagemakerRules,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
@@ -79,6 +81,7 @@ REGISTRY: Table = {
 ENVIRONMENT: Table = {
     "type": validators.choice(*(cloud.environment for cloud in CLOUDS)),
     "region": validators.text,
+    "project": validators.text,
 }
 
 LAUNCHD: Table = {
@@ -143,11 +146,29 @@ BUILDAH: Table = {
     "timeout_seconds": validators.positive_seconds,
 }
 
+VERTEX: Table = {
+    "endpoint": validators.url,
+    "logging_endpoint": validators.url,
+    "poll_seconds": validators.positive_seconds,
+    "log_poll_seconds": validators.positive_seconds,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+VERTEX_RULES: Table = {
+    "images": validators.names,
+    "buckets": validators.names,
+    "service_accounts": validators.names,
+    "networks": validators.names,
+    "fields": validators.names,
+    "host_variables": validators.names,
+}
+
 AWS: Table = {
     "profile": validators.text,
     "role_arn": validators.text,
     "external_id": validators.text,
     "create_repositories": validators.boolean,
+    "poll_seconds": validators.positive_seconds,
 }
 
 CLEANUP: Table = {
@@ -210,7 +231,7 @@ POLICY: Table = {
 }
 
 #: Sections of the rules that have keys of their own.
-_RULE_SECTIONS = ("containers", "sagemaker")
+_RULE_SECTIONS = ("containers", "sagemaker", "vertex")
 
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
@@ -221,6 +242,7 @@ _RULES = (
     *(key for key in POLICY if key != "preset"),
     *(f"containers.{key}" for key in CONTAINERS),
     *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
+    *(f"vertex.{key}" for key in VERTEX_RULES),
     *(f"sagemaker.{key}" for key in SAGEMAKER),
 )
 
@@ -247,7 +269,7 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "registry", "buildah", "aws", "policy", "supervision", "gpus")
+SECTIONS = ("jobs", "venv", "docker", "vertex", "registry", "buildah", "aws", "policy", "supervision", "gpus")
 
 
 def fill(
@@ -354,7 +376,7 @@ def _rules(
 ) -> dict[str, Any]:
     """Return the rules of `section` by field name: its preset's, and in their place its own.
 
-    Those for containers are complete; what neither names is as `common`.
+    Those for a kind of target are complete; what neither names is as `common`.
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
     chosen = own.pop("preset", "")
@@ -364,11 +386,16 @@ def _rules(
     rules = {
         **preset,
         **own,
+        "vertex": _vertex(diagnostics, f"{prefix}vertex.", given.get("vertex"), preset.get("vertex", common.vertex)),
         "containers": _containers(diagnostics, f"{prefix}containers.", given.get("containers"), base),
         "sagemaker": _sagemaker(diagnostics, f"{prefix}sagemaker.", given.get("sagemaker"), common.sagemaker),
     }
     _derive(diagnostics, prefix, chosen, _USER_KEYS if _USER_KEYS & own.keys() else frozenset())
     return rules
+
+
+def _vertex(diagnostics: Diagnostics, prefix: str, section: Any, base: VertexRules) -> VertexRules:
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, section, VERTEX_RULES))
 
 
 def _derive(diagnostics: Diagnostics, prefix: str, preset: str, replaced: frozenset[str]) -> None:
@@ -409,6 +436,11 @@ def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
     values = fill(diagnostics, "launchd.docker.", section, DOCKER, sections=("cleanup",))
     given = section.get("cleanup") if isinstance(section, dict) else None
     return DockerConfig(**values, cleanup=_cleanup(diagnostics, given))
+
+
+def vertex(diagnostics: Diagnostics, section: Any) -> VertexConfig:
+    """Read `launchd.vertex`."""
+    return VertexConfig(**fill(diagnostics, "launchd.vertex.", section, VERTEX))
 
 
 def _cleanup(diagnostics: Diagnostics, section: Any) -> EngineCleanupConfig:

@@ -55,6 +55,7 @@ _OF_JOBS = frozenset(
         "moveArtifactSequence",
         "pushToRunQueue",
         "pushToRunQueueByName",
+        "rewindRun",
         "stopRun",
         "unlinkArtifact",
         "updateArtifact",

@@ -20,6 +20,8 @@ LOG = "`log` and `summary`"
 FILES = "console lines, `save` and the client's own files"
 FINISH = "`finish`, with success and failure"
 RESUME = "`resume=`"
+FORK = "`fork_from=`, read by `Api.run`"
+REWIND = "`resume_from=`, read by `Api.run`"
 SYNC = '`wandb.init(mode="offline")`, later `wandb sync`'
 STOP = "a run that is stopped at the queue server ends"
 
@@ -91,7 +93,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Launching at once": (*(at_once(source, option) for source in LAUNCH for option in AT_ONCE), ONLY_QUEUED),
     "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB, IMAGE_JOB),
     "Sweeps": (SWEEP, LAUNCH_SWEEP),
-    "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, SYNC, STOP),
+    "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, FORK, REWIND, SYNC, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),
     "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, PEOPLE),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.compat.commands import CONFIG, FILES, FINISH, INIT, LOG, RESUME, STOP, SYNC, command
+from tests.compat.commands import CONFIG, FILES, FINISH, FORK, INIT, LOG, RESUME, REWIND, STOP, SYNC, command
+from tests.compat.kept import AnswerOf
 from tests.compat.names import RUNS
 from tests.compat.runs import run_of
 from tests.compat.wandb_env import SCRIPTS, WandbEnv
@@ -65,6 +66,22 @@ def test_a_run_ends_as_it_says(logged_runs: dict[str, Any], first: dict[str, Any
 def test_a_resumed_run_goes_on_where_it_was(logged_runs: dict[str, Any], first: dict[str, Any]) -> None:
     assert logged_runs["resumed_at"] == 5
     assert first["historyLineCount"] == 6
+
+
+@pytest.fixture
+def branches(answer_of: AnswerOf) -> dict[str, Any]:
+    return answer_of("branches", project=RUNS)
+
+
+@command(FORK)
+def test_a_fork_goes_on_from_a_step_of_another_run(branches: dict[str, Any]) -> None:
+    assert branches["fork"]["rows"] == [*([step, step] for step in range(6)), [6, 100], [7, 101]]
+    assert branches["fork"]["config"] == {"lr": 1, "own": 2}
+
+
+@command(REWIND)
+def test_a_run_goes_on_from_an_earlier_step(branches: dict[str, Any]) -> None:
+    assert branches["rewound"]["rows"] == [*([step, step] for step in range(4)), [4, 200]]
 
 
 @command(SYNC)

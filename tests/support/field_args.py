@@ -143,6 +143,13 @@ ROWS: dict[str, Arguments] = {
             "files": ["mine"],
         }
     },
+    "Mutation.rewindRun": given(
+        entityName=entity,
+        projectName=lambda tenant: tenant.project,
+        runName=lambda tenant: tenant.run_name,
+        metricName="_step",
+        metricValue=0,
+    ),
     "Mutation.stopRun": given(id=lambda tenant: tenant.run),
     "Mutation.upsertSweep": given(id=lambda tenant: tenant.sweep, state="PAUSED"),
     "Mutation.createAgent": lambda tenant: {

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -73,7 +73,8 @@ class Status(msgspec.Struct, frozen=True):
 class Runner(ABC):
     """One kind of target. Made for one job; called from that job's thread alone, but for :meth:`follow_output`."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    #: What holds for all of a kind; a runner whose settings say otherwise sets its own.
+    capabilities: Capabilities = Capabilities()
 
     def __init__(self, order: WorkOrder) -> None:
         self._order = order

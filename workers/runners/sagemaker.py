@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from ipc.errors import HostError, InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.states import TERMINAL_STATES, JobState
@@ -49,12 +51,11 @@ _SHORTEST_SECRET = 8
 class SagemakerRunner(Runner):
     """The resource ``sagemaker``. Its arguments are those of CreateTrainingJob; see ``workers.sagemaker.asked``."""
 
-    capabilities = Capabilities(
-        poll_seconds=10.0, keeps_output=True, runs_images=True, variable_characters=LONGEST_VALUE
-    )
+    capabilities = Capabilities(keeps_output=True, runs_images=True, variable_characters=LONGEST_VALUE)
 
     def __init__(self, order: WorkOrder) -> None:
         super().__init__(order)
+        self.capabilities = replace(type(self).capabilities, poll_seconds=order.aws.poll_seconds)
         self._connection: Aws | None = None
         self._ended = threading.Event()
         self._missing_since: float | None = None

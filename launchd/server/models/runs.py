@@ -9,7 +9,7 @@ HISTORY, EVENTS, CONSOLE = 1, 2, 3
 
 
 class Run(Record, frozen=True, kw_only=True):
-    """A run. JSON stays encoded."""
+    """A run. JSON stays encoded. The first `inherited_lines` of its history are those of the run it was forked from."""
 
     id: int
     project_id: int
@@ -32,6 +32,7 @@ class Run(Record, frozen=True, kw_only=True):
     commit_hash: str | None
     tags: str | None
     history_lines: int
+    inherited_lines: int
     event_lines: int
     console_lines: int
     description: str | None
@@ -39,6 +40,11 @@ class Run(Record, frozen=True, kw_only=True):
     config: str | None
     summary: str | None
     history_keys: str | None
+
+    @property
+    def own_lines(self) -> int:
+        """How many lines of the history its client has logged: where a client that resumes it continues."""
+        return self.history_lines - self.inherited_lines
 
     @property
     def size(self) -> int:

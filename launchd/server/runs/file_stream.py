@@ -62,6 +62,14 @@ class StreamUpdate(msgspec.Struct, frozen=True):
                 )
         yield msgspec.structs.replace(self, lines={}, kinds={})
 
+    def behind(self, count: int) -> "StreamUpdate":
+        """Return the same update with lines of the history that are numbered from ``count``."""
+        if not count or HISTORY not in self.lines:
+            return self
+        moved = [msgspec.structs.replace(one, number=one.number + count) for one in self.lines[HISTORY]]
+        kinds = {number + count: kind for number, kind in self.kinds.items()}
+        return msgspec.structs.replace(self, lines={**self.lines, HISTORY: moved}, kinds=kinds)
+
     @property
     def is_small(self) -> bool:
         """Whether it can be stored at once."""

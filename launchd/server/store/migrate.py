@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from launchd.server.errors import CannotStart
 
-NEWEST = "0018"
+NEWEST = "0019"
 _VERSIONS = Path(__file__).parent / "migrations"
 
 

@@ -17,7 +17,15 @@ from ipc.directories import PASSABLE
 from ipc.handles import Handle
 from ipc.job_files import OUTPUT_FILE
 from ipc.run_spec import RunSpec
-from ipc.settings import ContainerRules, DockerConfig, JobsConfig, PolicyRules, SagemakerRules
+from ipc.settings import (
+    ContainerRules,
+    DockerConfig,
+    EnvironmentConfig,
+    JobsConfig,
+    PolicyRules,
+    SagemakerRules,
+    VertexConfig,
+)
 from ipc.states import TERMINAL_STATES
 from ipc.targets import LOCAL_CONTAINER
 from ipc.work_order import JobUser, WorkOrder, write_order
@@ -46,6 +54,8 @@ class Job:
     engine: str | None = None
     containers: ContainerRules = field(default_factory=ContainerRules)
     image: str | None = None
+    vertex: VertexConfig = field(default_factory=VertexConfig)
+    environment: EnvironmentConfig | None = None
     sagemaker: SagemakerRules = field(default_factory=SagemakerRules)
 
     def __post_init__(self) -> None:
@@ -74,6 +84,8 @@ class Job:
             jobs=self.jobs,
             user=self.user,
             docker=DockerConfig(host=self.engine),
+            vertex=self.vertex,
+            environment=self.environment,
             policy=PolicyRules(containers=self.containers, sagemaker=self.sagemaker),
         )
 

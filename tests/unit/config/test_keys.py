@@ -195,7 +195,7 @@ def test_secure_mode_in_quotes_means_what_it_says(read: Read, text: str, meant: 
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        ("environment: {type: gcp, region: r, project: p}", "environment.project: this key has no effect"),
+        ("environment: {type: gcp, region: r, zone: z}", "environment.zone: this key has no effect"),
         ("builder: {type: noop, uri: x}", "builder.uri: this key has no effect"),
         (
             "builder: {type: docker, destination: reg.example:5000/a/b}",

@@ -23,6 +23,8 @@ from ipc.settings import (
     SagemakerRules,
     SupervisionConfig,
     VenvConfig,
+    VertexConfig,
+    VertexRules,
 )
 from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
 from launchd.config.validators import size
@@ -39,12 +41,14 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.venv.": VenvConfig,
     "launchd.docker.": DockerConfig,
     "launchd.docker.cleanup.": EngineCleanupConfig,
+    "launchd.vertex.": VertexConfig,
     "launchd.registry.": RegistryAccess,
     "launchd.buildah.": BuildahConfig,
     "launchd.aws.": AwsConfig,
     "launchd.policy.": PolicyConfig,
     "launchd.policy.containers.": ContainerRules,
     "launchd.policy.containers.limits.": ContainerLimits,
+    "launchd.policy.vertex.": VertexRules,
     "launchd.policy.sagemaker.": SagemakerRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,

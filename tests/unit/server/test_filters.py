@@ -35,6 +35,7 @@ RUN = Run(
     commit_hash=None,
     tags='["a", "b"]',
     history_lines=0,
+    inherited_lines=0,
     event_lines=0,
     console_lines=0,
     description=None,

@@ -10,8 +10,8 @@ from workers.runners import runner_class
 
 
 def test_a_resource_without_a_runner_is_a_sentence() -> None:
-    with pytest.raises(InvalidSpec, match="'vertex' cannot be run by this agent"):
-        runner_class("vertex")
+    with pytest.raises(InvalidSpec, match="'mesos' cannot be run by this agent"):
+        runner_class("mesos")
 
 
 def test_a_missing_sdk_names_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,14 @@ from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
 from launchd.server.models import Artifact, Run, Viewer
 from launchd.server.resolvers.artifacts.edits import remove_files
+from launchd.server.runs import history_keys
+from launchd.server.store.accounts import principals
 from launchd.server.store.artifacts import edits as artifact_edits
 from launchd.server.store.artifacts import lineage as artifact_lineage
 from launchd.server.store.artifacts.artifacts import COMMITTED, PENDING
 from launchd.server.store.artifacts.lineage import OUTPUT
 from launchd.server.store.ids import parse_storage_id, row_number
+from launchd.server.store.runs import branches as run_branches
 from launchd.server.store.runs import changes as run_changes
 from launchd.server.store.runs import files as run_files
 from launchd.server.store.runs import runs
@@ -29,8 +32,26 @@ _MOST_ARTIFACTS = 10_000
 async def upsert(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     found, inserted = await context.write(run_upserts.upsert, context.viewer, input)
+    if run_branches.may_inherit(found):
+        while not await context.write(run_branches.inherit_batch, found.id):
+            pass
     context.app.heartbeat_timer.on_heartbeat()
     return {"bucket": found, "inserted": inserted, "server_settings": {"server_messages": []}}
+
+
+@mutation.field("rewindRun")
+async def rewind(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    """As `wandb.init(resume_from=)` asks for; what came later is gone."""
+    context, step = info.context, input["metric_value"]
+    if input["metric_name"] != history_keys.STEP:
+        raise Refused(f"A run is taken back to a step: metricName must be {history_keys.STEP!r}.")
+    names = (input.get("entity_name"), input.get("project_name") or principals.UNCATEGORIZED, input["run_name"])
+    found = await context.read(runs.require_run, context.viewer, *names)
+    count = await context.read(run_branches.lines_until, found, step)
+    keys = await context.read_long(run_branches.keys_of_first, found.id, count)
+    while not await context.write(run_branches.cut_batch, found.id, count, keys):
+        pass
+    return {"rewound_run": await context.read(runs.run_by_number, found.id)}
 
 
 @mutation.field("stopRun")

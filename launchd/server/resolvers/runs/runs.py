@@ -24,7 +24,7 @@ _ATTRIBUTES = {
     "group": "group_name",
     "commit": "commit_hash",
     "shouldStop": "stopped",
-    "historyLineCount": "history_lines",
+    "historyLineCount": "own_lines",
     "eventsLineCount": "event_lines",
     "logLineCount": "console_lines",
 }

@@ -28,7 +28,11 @@ _PREEMPTING = update(runs_table).where(runs_table.c.id == bindparam("of_id"), _s
 
 
 def apply(connection: Connection, found: Run, received: StreamUpdate, now: float) -> None:
-    """Store an update; it counts as a heartbeat, and a crashed run is running again."""
+    """Store an update; it counts as a heartbeat, and a crashed run is running again.
+
+    A client counts the lines that it has logged itself; those of a fork come behind the ones that it began with.
+    """
+    received = received.behind(found.inherited_lines)
     connection.execute(_HEARTBEAT, {"of_id": found.id, "now": now})
     for stream, lines in received.lines.items():
         run_lines.write(connection, found.id, stream, lines)

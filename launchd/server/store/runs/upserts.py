@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 from launchd.server.errors import Refused
 from launchd.server.models import ProjectRecord, Run, Viewer
 from launchd.server.runs import lenient_json, names
+from launchd.server.runs.branch_point import branch_point, with_inherited
 from launchd.server.store.accounts import principals
-from launchd.server.store.runs import runs
+from launchd.server.store.runs import branches, runs
 from launchd.server.store.runs.states import HEARTBEAT_STATES, NOT_ENDED, PENDING, RUNNING, STATES
 from launchd.server.store.sweeps import sweeps
 
@@ -68,7 +69,18 @@ def _add(connection: Connection, viewer: Viewer, project: ProjectRecord, name: s
     defaults: dict[str, Any] = {"display_name": shown, "author_id": viewer.author_id, "state": state}
     if state in HEARTBEAT_STATES:
         defaults["heartbeat_at"] = time.time()
-    return runs.insert_run(connection, project.id, name, defaults | _given(given) | _replaced_config(given))
+    values = defaults | _given(given) | _first_config(connection, project, given)
+    return runs.insert_run(connection, project.id, name, values)
+
+
+def _first_config(connection: Connection, project: ProjectRecord, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a new run; a fork also has that of the run it is forked from."""
+    config = _config(given) if given.get("config") is not None else {}
+    point = branch_point(config)
+    if point is None:
+        return _replaced_config(given)
+    parent = branches.require_parent(connection, project.id, point)
+    return {"config": lenient_json.dumps(with_inherited(config, lenient_json.load_object(parent.config)))}
 
 
 def _restart(connection: Connection, before: Run, given: Mapping[str, Any]) -> int:

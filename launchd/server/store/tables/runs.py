@@ -44,6 +44,8 @@ runs = Table(
     Column("commit_hash", String),
     Column("tags", Text),
     Column("history_lines", Integer, nullable=False, server_default="0"),
+    # Of these, the first ones, copied from the run that it was forked from.
+    Column("inherited_lines", Integer, nullable=False, server_default="0"),
     Column("event_lines", Integer, nullable=False, server_default="0"),
     Column("console_lines", Integer, nullable=False, server_default="0"),
     Column("description", Text),

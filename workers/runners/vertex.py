@@ -1,0 +1,224 @@
+"""Runs a job as a custom job on Vertex AI (Google Cloud).
+
+The job outlives worker and supervisor; Vertex AI knows it by the workload name, in a label. A request to create it
+cannot be repeated: it is noted on disk first, and its effect looked for until it could not come any more.
+"""
+
+import logging
+import re
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from ipc.boot_clock import BootClock
+from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
+from ipc.handles import ExitResult, Handle
+from ipc.settings import EnvironmentConfig
+from ipc.states import TERMINAL_STATES, JobState
+from ipc.targets import GCP, VERTEX
+from ipc.work_order import WorkOrder
+from workers.builders import Build
+from workers.context import JobContext
+from workers.docker.images import parse_image
+from workers.environments import CloudRefused, CloudUnavailable
+from workers.environments.gcp import GcpEnvironment
+from workers.output import OutputWriter
+from workers.runners import Capabilities, LaunchRequest, Runner, Status
+from workers.vertex import policy, records, states
+from workers.vertex.api import VertexApi, parse_request
+from workers.vertex.output import ENDPOINT, CloudLog, OutputCopy, OutputForbidden
+from workers.vertex.records import CreateRecord
+from workers.vertex.request import Place, VertexArgs, job_request, read_args, staging_bucket
+
+log = logging.getLogger(__name__)
+
+#: Stands for the image of a job before it is built.
+_IMAGE_TO_COME = "image-to-be-built"
+#: A request that had no answer may still take effect for so many times as long as an answer may take.
+_SETTLED_AFTER = 2.0
+#: After the end of a job its output is complete when it has not grown for so many looks.
+_LAST_LOOKS = 3
+#: Between these, in seconds, unless looks are more frequent anyway.
+_LAST_PAUSE_SECONDS = 3.0
+_JOB = re.compile(r"projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/customJobs/(?P<number>\d+)")
+
+
+class VertexRunner(Runner):
+    """The resource ``vertex``, or ``gcp-vertex``. Its arguments are W&B's ``spec`` and ``run``; see docs/vertex.md."""
+
+    capabilities = Capabilities(keeps_output=True, runs_images=True)
+
+    def __init__(self, order: WorkOrder, clock: BootClock | None = None) -> None:
+        super().__init__(order)
+        self.capabilities = replace(type(self).capabilities, poll_seconds=order.vertex.poll_seconds)
+        self._directory = Path(order.directory)
+        self._clock = clock or BootClock()
+        self._environment = _environment(order)
+        self._apis: dict[str, VertexApi] = {}
+        self._over = threading.Event()
+        self._output_problem: str | None = None
+
+    def validate(self) -> None:
+        """Raise for what Vertex AI, or the policy, does not give the job, and for credentials that are refused."""
+        image = self._order.spec.docker_image
+        launch = LaunchRequest(self._order.name, ("true",), {}, self._directory, Build(image=image or _IMAGE_TO_COME))
+        args = read_args(self._order, image or _IMAGE_TO_COME)
+        self._require_granted(args, launch, own_image=_IMAGE_TO_COME)
+        # What gives no answer now may give one when the job is created.
+        with suppress(CloudUnavailable):
+            self._environment.verify()
+
+    def _require_granted(self, args: VertexArgs, launch: LaunchRequest, own_image: str | None) -> None:
+        """Raise :class:`InvalidSpec` or :class:`PolicyRefused`; ``own_image`` is one that this agent built."""
+        request = job_request(args, self._order, launch, self._place())
+        refused = policy.refusals(request, staging_bucket(args), own_image, self._order.policy.vertex)
+        if refused:
+            raise PolicyRefused(" ".join(refused))
+        parse_request(request)
+
+    def _place(self) -> Place:
+        return Place(self._environment.project, self._environment.region)
+
+    def fetch_image(self, image: str, context: JobContext) -> None:
+        """Check the image's name; Vertex AI itself brings it to its machines."""
+        parse_image(image)
+        self._warn_of_ignored(image, context)
+
+    def fetch_built(self, build: Build, context: JobContext) -> None:
+        """Check that Vertex AI can come to the image; raises :class:`InvalidSpec` where it cannot."""
+        if build.mounts_project:
+            raise InvalidSpec("Vertex AI cannot mount a job's source code into an image.", hint="Have an image built.")
+        if build.archive is not None or self._order.registry is None:
+            raise InvalidSpec(
+                f"The image {build.image} is on the agent's host alone, where Vertex AI cannot have it.",
+                hint="The administrator sets builder.destination to a repository in Artifact Registry.",
+            )
+        self._warn_of_ignored(build.image or "", context)
+
+    def _warn_of_ignored(self, image: str, context: JobContext) -> None:
+        ignored = read_args(self._order, image).ignored
+        if ignored:
+            keys = ", ".join(f"resource_args.vertex.{key}" for key in ignored)
+            context.warn(f"These keys have no effect, and have none in W&B's agent: {keys}.", "agent")
+
+    # -- the job
+
+    def submit(self, launch: LaunchRequest) -> Handle:
+        """Create the job, unless it is there already."""
+        found = self.find(launch.name)
+        if found is not None:
+            return found
+        args = read_args(self._order, launch.build.image or "")
+        self._require_granted(args, launch, own_image=launch.build.image)
+        place = self._place()
+        record = CreateRecord(place, self._clock.now())
+        records.write_create(self._directory, record)
+        try:
+            seen = self._api(place.region).create(place, job_request(args, self._order, launch, place))
+        except (SubmitError, CloudRefused) as error:
+            records.remove_create(self._directory)
+            raise SubmitError(error.message, hint=error.hint) from error
+        records.write_create(self._directory, replace(record, job=seen.name))
+        return _handle(launch.name, seen.name)
+
+    def find(self, name: str) -> Handle | None:
+        """Return the handle of the job with the label of this name: of the first, should there be several.
+
+        One that is known to have been there counts, also where it was removed since.
+        """
+        record = records.read_create(self._directory)
+        if record is not None and record.job is not None:
+            return _handle(name, record.job)
+        place = record.place if record is not None else self._place()
+        api = self._api(place.region)
+        found = api.find(place, name)
+        for other in found[1:]:
+            # An answer was lost, and the job was created again meanwhile.
+            log.warning("Vertex AI has the job twice; the later one is cancelled.", extra={"job": other.name})
+            api.cancel(other.name)
+        if not found:
+            self._require_settled(record)
+            return None
+        return _handle(name, found[0].name)
+
+    def _require_settled(self, record: CreateRecord | None) -> None:
+        """Raise :class:`RunnerUnavailable` while a request that had no answer may still take effect."""
+        age = None if record is None else self._clock.age(record.asked)
+        if age is not None and age < _SETTLED_AFTER * self._order.vertex.timeout_seconds:
+            raise RunnerUnavailable("Vertex AI did not answer when it was asked for the job, and may yet create it.")
+
+    def inspect(self, handle: Handle) -> Status:
+        """Return how the job is."""
+        job = _job_of(handle)
+        seen = self._api(_parts(job)["region"]).get(job)
+        if seen is None:
+            status = Status(JobState.FAILED, ExitResult(message=states.REMOVED), states.REMOVED)
+        else:
+            status = states.status(seen.state, seen.error, has_started=seen.has_started)
+        if status.state in TERMINAL_STATES:
+            self._over.set()
+        if status.state is JobState.RUNNING and status.message is None:
+            status = replace(status, message=self._output_problem)
+        return status
+
+    def cancel(self, handle: Handle, grace_seconds: float) -> None:  # noqa: ARG002 (the interface's)
+        """Ask Vertex AI to cancel the job; how long its processes have then is Vertex AI's own rule."""
+        job = _job_of(handle)
+        self._api(_parts(job)["region"]).cancel(job)
+
+    def follow_output(self, handle: Handle, writer: OutputWriter) -> None:
+        """Copy what Cloud Logging has of the job, until that does not grow any more after the job's end."""
+        parts = _parts(_job_of(handle))
+        settings = self._order.vertex
+        # Credentials are not for two threads.
+        environment = _environment(self._order)
+        with environment.session() as session:
+            endpoint = settings.logging_endpoint or ENDPOINT
+            source = CloudLog(session, endpoint, parts["project"], int(parts["number"]), settings.timeout_seconds)
+            copy = OutputCopy(self._directory, writer, source)
+            try:
+                self._follow(copy)
+            except OutputForbidden as problem:
+                log.warning("The output of the job cannot be had.", extra={"reason": str(problem)})
+                self._output_problem = str(problem)
+
+    def _follow(self, copy: OutputCopy) -> None:
+        seconds = self._order.vertex.log_poll_seconds
+        while not self._over.is_set():
+            copy.take()
+            self._over.wait(seconds)
+        quiet = 0
+        pause = threading.Event()
+        while quiet < _LAST_LOOKS:
+            quiet = 0 if copy.take() else quiet + 1
+            pause.wait(min(seconds, _LAST_PAUSE_SECONDS))
+
+    def _api(self, region: str) -> VertexApi:
+        """Return the API of a region; that of a job that exists is the region's where it was created."""
+        if region not in self._apis:
+            self._apis[region] = VertexApi(self._order.vertex, self._environment, region)
+        return self._apis[region]
+
+
+def _environment(order: WorkOrder) -> GcpEnvironment:
+    """Return Google Cloud as this host uses it: as the configuration says, else by its own settings (W&B's rule)."""
+    named = order.environment
+    return GcpEnvironment(named if named is not None and named.type == GCP else EnvironmentConfig(GCP), order)
+
+
+def _handle(name: str, job: str) -> Handle:
+    return Handle(VERTEX, name, data={"job": job})
+
+
+def _job_of(handle: Handle) -> str:
+    return str(handle.data["job"])
+
+
+def _parts(job: str) -> dict[str, str]:
+    """Return project, region and number of a job's whole name; raises :class:`RunnerUnavailable` for any other."""
+    match = _JOB.fullmatch(job)
+    if match is None:
+        raise RunnerUnavailable(f"Vertex AI calls the job {job!r}, which is no name of a custom job.")
+    return match.groupdict()
