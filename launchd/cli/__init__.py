@@ -26,6 +26,7 @@ COMMANDS = {
         "Detach the agent: it ends, its jobs run on and the next agent adopts them.",
     ),
     "reload": ("launchd.cli.agent_commands:reload", "Make the agent read its configuration again."),
+    "doctor": ("launchd.cli.doctor:doctor", "Examine this host, its agent and its queue server."),
     "config": ("launchd.cli.config:config", "Check the agent's configuration, and show what is in effect."),
     "clean": ("launchd.cli.clean:clean", "Remove what no job needs from this host's container engine."),
     "agents": ("launchd.cli.agents:agents", "List the agents of the queue server."),

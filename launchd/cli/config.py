@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,15 +10,13 @@ import msgspec
 
 from launchd.agent.failure_log import MASK, redact
 from launchd.cli.errors import Misconfigured
+from launchd.cli.masking import without_passwords
 from launchd.cli.terminal import Line, Span, echo, echo_json
 from launchd.client.credentials import find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
 from launchd.config import ConfigError, Flags, LoadedConfig, Problem, check_job_users, load, usual_files
 from launchd.config.diagnostics import DEFAULT
 from launchd.config.effective import Setting, settings
-
-#: What stands before the host of an address: a name with a password, or a token in place of a name.
-_USER_IN_URL = re.compile(r"(://)[^/@\s]+@")
 
 EXAMPLES = """\b
 Examples:
@@ -77,7 +74,7 @@ def show(config_path: str | None, given: bool, as_json: bool) -> None:
     try:
         loaded = load(config_path, os.environ, Flags(), queues_needed=False)
     except ConfigError as error:
-        raise Misconfigured(_safe(str(error))) from error
+        raise Misconfigured(without_passwords(str(error))) from error
     found = [one for one in _in_effect(loaded) if not given or one.origin != DEFAULT]
     if as_json:
         echo_json({one.name: {"value": one.value, "origin": one.origin} for one in found})
@@ -109,12 +106,18 @@ def _report(
 ) -> None:
     if as_json:
         path = str(loaded.path) if loaded and loaded.path else None
-        echo_json({"file": path, "problems": [_as_json(one) for one in problems], "warnings": [*map(_safe, warnings)]})
+        echo_json(
+            {
+                "file": path,
+                "problems": [_as_json(one) for one in problems],
+                "warnings": [*map(without_passwords, warnings)],
+            }
+        )
         return
     for problem in problems:
-        echo([Span("error: ", "red"), Span(_safe(str(problem)))], err=True)
+        echo([Span("error: ", "red"), Span(without_passwords(str(problem)))], err=True)
     for warning in warnings:
-        echo([Span("warning: ", "yellow"), Span(_safe(warning))], err=True)
+        echo([Span("warning: ", "yellow"), Span(without_passwords(warning))], err=True)
     if problems:
         echo(f"The configuration cannot be used: {_count(len(problems))}.", err=True)
     else:
@@ -139,7 +142,7 @@ def _as_json(problem: Problem) -> dict[str, Any]:
         "file": file if is_line else None,
         "line": int(line) if is_line else None,
         "key": problem.name or None,
-        "value": _safe(problem.what) or None,
+        "value": without_passwords(problem.what) or None,
         "why": problem.why,
         "hint": problem.hint or None,
     }
@@ -161,7 +164,7 @@ def _key(server: str, loaded: LoadedConfig) -> Setting:
     try:
         found = find_api_key(server, os.environ, loaded.config.launchd.api_key_file)
     except QueueServerError as error:
-        return Setting("(API key)", None, _safe(str(error)))
+        return Setting("(API key)", None, without_passwords(str(error)))
     return Setting("(API key)", MASK, found.origin)
 
 
@@ -169,18 +172,13 @@ def _masked(value: Any) -> Any:
     """Return a value without the passwords in it: in addresses, and under names that are usual for secrets."""
     match value:
         case str():
-            return redact(_safe(value), ())
+            return redact(without_passwords(value), ())
         case list() | tuple():
             return [_masked(each) for each in value]
         case dict():
             return {key: MASK if _is_secret(str(key)) else _masked(each) for key, each in value.items()}
         case _:
             return value
-
-
-def _safe(text: str) -> str:
-    """Return a sentence without the passwords in the addresses that it shows."""
-    return _USER_IN_URL.sub(rf"\1{MASK}@", text)
 
 
 def _is_secret(name: str) -> bool:

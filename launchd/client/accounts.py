@@ -9,6 +9,17 @@ from launchd.client.operations import accounts
 class AccountOperations(ClientBase):
     """Operations on accounts. They are of the launchd protocol, some under W&B's names; a W&B server refuses most."""
 
+    def key_role(self) -> str | None:
+        """Return what the key of this client is for: VIEWER, MEMBER, ADMIN or AGENT; None where the server hides it."""
+        if not self.capabilities().launchd_protocol:
+            return None
+        try:
+            found = self._call(accounts.ROLE)
+        except Refused:
+            # An older server of launchd's.
+            return None
+        return found.key_role if found else None
+
     def keys(self, username: str) -> list[KeyDetail]:
         """Return the API keys of a user, without their secrets; none where the caller may not see them."""
         found = self._call(accounts.KEYS, name=username)

@@ -91,6 +91,10 @@ class AccountKind(msgspec.Struct, rename="camel"):
     is_service_account: bool = False
 
 
+class RoleOfKey(msgspec.Struct, rename="camel"):
+    key_role: str | None = None
+
+
 class UserWithKeys(msgspec.Struct, rename="camel"):
     username: str
     api_keys: Connection[KeyDetail]

@@ -7,9 +7,12 @@ import ast
 import io
 import json
 import logging
+import os
 import re
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -320,7 +323,7 @@ class _EngineHandler(QuietHandler):
             "version": {"ApiVersion": "1.41"},
             "containers/json": [container | {"Labels": labels}],
             "images/json": [],
-            "info": {"DockerRootDir": HOSTILE},
+            "info": {"DockerRootDir": HOSTILE, "ServerVersion": HOSTILE, "CgroupDriver": HOSTILE},
         }
         path = self.path.partition("?")[0]
         found = next((answer for end, answer in answers.items() if path.endswith(f"/{end}")), {})
@@ -331,26 +334,48 @@ class _EngineHandler(QuietHandler):
         self.answer(409, json.dumps({"message": HOSTILE}).encode())
 
 
-@pytest.mark.parametrize("status", [200, 500])
-@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--unused",)], ids=" ".join)
-def test_a_container_engine_writes_nothing_but_text(arguments: tuple[str, ...], status: int) -> None:
+@contextmanager
+def hostile_engine(status: int = 200) -> Iterator[str]:
+    """Run an engine; yields the path of a configuration of an agent that uses it."""
     config, engine = Path("launch-config.yaml"), HostileEngine("engine.sock", _EngineHandler)
     engine.status = status
     config.write_text(
-        f"queue: a\nlaunchd: {{state_dir: {Path.cwd()}, docker: {{host: 'unix://{Path.cwd()}/engine.sock'}}}}\n"
+        f"queue: a\nlaunchd: {{state_dir: {Path.cwd()}, docker: {{host: 'unix://{Path.cwd()}/engine.sock'}},"
+        " policy: {allow_root_jobs: true, resources: [local-container]}}\n"
     )
     serves = threading.Thread(target=engine.serve_forever, kwargs={"poll_interval": 0.02})
     serves.start()
     try:
-        done = run("clean", *arguments, "-c", str(config))
+        yield str(config)
     finally:
         engine.shutdown()
         serves.join()
         engine.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--unused",)], ids=" ".join)
+def test_a_container_engine_writes_nothing_but_text(arguments: tuple[str, ...], status: int) -> None:
+    with hostile_engine(status) as config:
+        done = run("clean", *arguments, "-c", config)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     assert_nothing_is_obeyed(done.output)
     assert_nothing_is_obeyed(done.stderr)
     assert r"\x1b[2J" in done.output, "the command does not show what it is told, and tries nothing here"
+
+
+def test_what_is_examined_writes_nothing_but_text() -> None:
+    """In a process of its own, for the doctor forks."""
+    command = [sys.executable, "-P", "-m", "launchd", "doctor", "-v", "-c"]
+    with hostile_engine() as config, serving(HostileServer(_answers)) as server:
+        access = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": "key"}
+        done = subprocess.run(
+            [*command, config], capture_output=True, text=True, check=False, env={**os.environ, **access}
+        )
+    assert done.stderr == ""
+    assert_nothing_is_obeyed(done.stdout)
+    for check in ("queue server", "queues", "container engine"):
+        assert re.search(rf"{check}: .*x1b\[2J", done.stdout), f"nothing is tried of {check}"
 
 
 # -- a configuration
@@ -406,7 +431,7 @@ def test_a_reason_does_not_tell_systemd_anything_else() -> None:
 
 def test_every_command_is_tried() -> None:
     # These three print nothing of others but the errors that all commands have.
-    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean", "config"}
+    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean", "config", "doctor"}
     assert tried == COMMANDS.keys() - {"up", "agent", "server"}
 
 

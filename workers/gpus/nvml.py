@@ -219,3 +219,22 @@ def _pci_address(info: Any) -> str | None:
         return None
     domain, _, rest = _text(info.busId).lower().partition(":")
     return f"{domain[-4:]}:{rest}"
+
+
+def persistence_modes() -> dict[str, bool]:
+    """Return which GPUs have persistence mode, by index and name; raises :class:`NvmlUnavailable`.
+
+    GPUs for which there is no such mode are left out.
+    """
+    try:
+        pynvml.nvmlInit()
+        found = [_persistence_of(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError as error:
+        raise NvmlUnavailable(f"NVIDIA's management library (NVML) does not answer: {error}.") from error
+    return {name: bool(mode) for name, mode in found if mode is not None}
+
+
+def _persistence_of(index: int) -> tuple[str, int | None]:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    name = _text(_maybe(pynvml.nvmlDeviceGetName, handle) or "GPU")
+    return f"{index} ({name})", _maybe(pynvml.nvmlDeviceGetPersistenceMode, handle)

@@ -8,6 +8,7 @@ from launchd.client.responses import (
     Connection,
     EntityMembers,
     Introspection,
+    RoleOfKey,
     Success,
     UserWithEvents,
     UserWithKeys,
@@ -31,6 +32,8 @@ CAPABILITIES: Operation[Introspection] = Operation(
 VIEWER: Root[ViewerFields | None] = query(
     "Viewer", "", "viewer { entity username teams { edges { node { name } } } }", ViewerFields | None
 )
+
+ROLE: Root[RoleOfKey | None] = query("RoleOfKey", "", "viewer { keyRole }", RoleOfKey | None)
 
 KEYS: Root[Connection[UserWithKeys]] = query(
     "ApiKeys",

@@ -8,6 +8,7 @@
  *   link GPU GPU                                                            NVLink
  *   fault GPU NUMBER                                                        an XID, told once to each process that asks
  *   rows GPU PENDING FAILED                                                 rows of memory that are to be replaced
+ *   persistence GPU MODE                                                    whether its driver stays loaded (0 or 1)
  *   hang                                                                    the driver does not answer
  *   broken                                                                  it answers with an error
  */
@@ -30,7 +31,7 @@
 typedef struct {
     char uuid[96], name[96], bus[32];
     unsigned long long memory, used, ecc;
-    unsigned utilisation, lost, mig, rows_pending, rows_failed;
+    unsigned utilisation, lost, mig, rows_pending, rows_failed, persistence;
     int parent, slot;
 } Device;
 
@@ -71,6 +72,8 @@ static void read_line(const char *line) {
     } else if (sscanf(line, "rows %d %d %d", &a, &b, &d.parent) == 3) {
         gpus[a].rows_pending = b;
         gpus[a].rows_failed = d.parent;
+    } else if (sscanf(line, "persistence %d %u", &a, &u) == 2) {
+        gpus[a].persistence = u;
     } else if (strncmp(line, "hang", 4) == 0) {
         for (;;) pause();
     } else if (strncmp(line, "broken", 6) == 0)
@@ -177,6 +180,11 @@ int nvmlDeviceGetRemappedRows(Device *device, unsigned *corrected, unsigned *unc
     *corrected = *uncorrected = 0;
     *pending = device->rows_pending;
     *failed = device->rows_failed;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetPersistenceMode(Device *device, unsigned *mode) {
+    *mode = device->persistence;
     return SUCCESS;
 }
 

@@ -92,6 +92,14 @@ def resolve_is_service(found: User, info: Info) -> bool:
     return found.is_service
 
 
+@user.field("keyRole")
+def resolve_role_of_this_key(found: User, info: Info) -> str | None:
+    viewer = info.context.viewer
+    if found.user_id != viewer.user_id or viewer.scope is Scope.JOB:
+        return None
+    return KeyRole.AGENT.name if viewer.scope is Scope.AGENT else viewer.key_role.name
+
+
 @user.field("teams")
 async def resolve_teams(found: User, info: Info) -> dict[str, Any]:
     """The user's teams; of other users only the teams that the viewer shares with them."""

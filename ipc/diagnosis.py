@@ -1,0 +1,63 @@
+"""What `launchd doctor` asks a process of the workers' side, which may load SDKs, and what that answers: JSON on pipes.
+
+One question a process: a driver, a helper program or a cloud that hangs costs a process that can be ended.
+"""
+
+import msgspec
+
+from ipc.work_order import WorkOrder
+
+#: The code of the process, as `python -m` takes it.
+DIAGNOSIS_MODULE = "workers.diagnosis"
+
+
+class PersistenceModes(msgspec.Struct, frozen=True, tag="persistence_modes"):
+    """Which of NVIDIA's GPUs keep their driver loaded while nothing uses them?"""
+
+
+class RegistryUse(msgspec.Struct, frozen=True, tag="registry_use"):
+    """May this host use the registry that ``order`` has for its images? ``order`` is no job's."""
+
+    order: WorkOrder
+
+
+class Question(msgspec.Struct, frozen=True):
+    """The one question of a process."""
+
+    about: PersistenceModes | RegistryUse
+
+
+class Modes(msgspec.Struct, frozen=True, tag="modes"):
+    """The names of the GPUs with persistence mode, and of those without."""
+
+    on: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+
+
+class Useable(msgspec.Struct, frozen=True, tag="useable"):
+    """Yes, and as whom, as a sentence."""
+
+    sentence: str
+
+
+class Hindrance(msgspec.Struct, frozen=True, tag="trouble"):
+    """No, or not known: why, as a sentence, and what helps."""
+
+    why: str
+    hint: str = ""
+
+
+Answer = Modes | Useable | Hindrance
+
+_question_decoder = msgspec.json.Decoder(Question)
+_answer_decoder: "msgspec.json.Decoder[Answer]" = msgspec.json.Decoder(Answer)
+
+
+def decode_question(data: bytes) -> Question:
+    """Return the question in ``data``; raises :class:`msgspec.DecodeError`."""
+    return _question_decoder.decode(data)
+
+
+def decode_answer(data: bytes) -> Answer:
+    """Return the answer in ``data``; raises :class:`msgspec.DecodeError`."""
+    return _answer_decoder.decode(data)
