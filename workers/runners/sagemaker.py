@@ -6,7 +6,7 @@ never given twice. SageMaker keeps ended training jobs, so nothing is to be remo
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,7 +117,7 @@ class SagemakerRunner(Runner):
             aws.call(SAGEMAKER, "create_training_job", f"the training job {name}", **parameters)
         except AwsRefused as error:
             if error.code != _IN_USE:
-                raise _submit_error(error, parameters["Environment"].values()) from None
+                raise _submit_error(error, parameters["Environment"]) from None
             return self._existing(launch.name)
         return self._handle(launch.name, name)
 
@@ -230,10 +230,11 @@ def _job_of(handle: Handle) -> str:
     return str(handle.data["job"])
 
 
-def _submit_error(error: AwsRefused, values: Iterable[str]) -> SubmitError:
+def _submit_error(error: AwsRefused, environment: Mapping[str, str]) -> SubmitError:
     """Return a refusal without the job's variables: SageMaker quotes all of them when it refuses one."""
     message = error.message
-    for value in sorted(values, key=len, reverse=True):
+    hidden = [value for name, value in environment.items() if name != JOB_NAME_VARIABLE]
+    for value in sorted(hidden, key=len, reverse=True):
         if len(value) >= _SHORTEST_SECRET:
             message = message.replace(value, "***")
     return SubmitError(message, hint=error.hint)
