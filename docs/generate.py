@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -17,10 +17,15 @@ import launchd
 from ipc.failpoints import FAILPOINTS
 from ipc.states import mermaid_diagram
 from ipc.targets import TARGETS
+from launchd.agent.measures import METRICS as AGENT_METRICS
+from launchd.cli import COMMANDS, manual
 from launchd.cli import main as command_line
 from launchd.config.json_schema import FILE_NAME, document
+from launchd.metrics.model import Metric
+from launchd.server.measures import METRICS as SERVER_METRICS
 
 DOCS = Path(__file__).parent
+MANUAL = DOCS.parent / "packaging" / "man"
 #: Of the help of a command, in characters, whatever the terminal.
 WIDTH = 100
 MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -114,12 +119,27 @@ def properties(thing: object) -> str:
     return "\n".join(["Properties:", *(line.partition("\n")[0] for line in lines)]) if lines else ""
 
 
+def metrics_of(metrics: Sequence[Metric]) -> Callable[[], str]:
+    """Return what makes a table of ``metrics``."""
+
+    def table() -> str:
+        rows = (
+            f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |"
+            for one in metrics
+        )
+        return "\n".join(["| Metric | Type | Labels | Meaning |", "|---|---|---|---|", *rows, ""])
+
+    return table
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "states": states,
     "failpoints": failpoints,
     "targets": targets,
     "commands": commands,
     "python": python,
+    "agent-metrics": metrics_of(AGENT_METRICS),
+    "server-metrics": metrics_of(SERVER_METRICS),
 }
 
 
@@ -147,6 +167,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     for path in sorted(DOCS.rglob("*.md")):
         yield path, regenerated(path.read_text())
     yield DOCS.parent / "launchd" / "config" / FILE_NAME, config_schema()
+    for name, page in manual.pages(command_line, {name: summary for name, (_, summary) in COMMANDS.items()}):
+        yield MANUAL / name, page
 
 
 def main(arguments: list[str]) -> int:
@@ -157,7 +179,13 @@ def main(arguments: list[str]) -> int:
             changed = True
             print(path.relative_to(DOCS.parent), "is out of date" if "--check" in arguments else "written")
             if "--check" not in arguments:
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(after)
+    for path in sorted({*MANUAL.glob("*.1")} - {path for path, _ in generated()}):
+        changed = True
+        print(path.relative_to(DOCS.parent), "is of no command" if "--check" in arguments else "removed")
+        if "--check" not in arguments:
+            path.unlink()
     return int(changed and "--check" in arguments)
 
 

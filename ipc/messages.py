@@ -13,6 +13,7 @@ API keys where they are read, a handle where its runner makes it.
 
 import re
 import select
+from typing import Literal
 
 import msgspec
 
@@ -128,6 +129,13 @@ class WarningRaised(msgspec.Struct, frozen=True, tag="warning"):
         msgspec.structs.force_setattr(self, "stage", shorten(self.stage, _MAX_WORD_BYTES))
 
 
+class Built(msgspec.Struct, frozen=True, tag="built"):
+    """What the job needs is there: built for it, or ``reused`` as an earlier job's."""
+
+    kind: Literal["environment", "image"]
+    reused: bool
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The workload ended in ``state``, one of the terminal states. A long message in ``result`` is cut."""
 
@@ -150,7 +158,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 Command = Start | Adopt | SubmitApproved | Stop | Detach
-Event = Hello | Heartbeat | PhaseChanged | Submitting | Submitted | WarningRaised | Finished | Failed
+Event = Hello | Heartbeat | PhaseChanged | Submitting | Submitted | WarningRaised | Built | Finished | Failed
 
 _encoder = msgspec.json.Encoder()
 _command_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)

@@ -136,19 +136,17 @@ AZURE = "azure"
 CLOUDS = (
     Cloud(AWS, "ecr", extra="aws", path="workers.environments.aws:AwsEnvironment"),
     Cloud(GCP, "gcr", extra="gcp", path="workers.environments.gcp:GcpEnvironment"),
-    Cloud(AZURE, "acr", extra="azure"),
+    Cloud(AZURE, "acr", extra="azure", path="workers.environments.azure:AzureEnvironment"),
 )
 
-_PLAIN = "workers.registries.plain:PlainRegistry"
-
-#: Until a cloud's registry has a class of its own, it is used like any other, by the credentials of Docker's files.
 REGISTRIES: dict[str, Registry] = {
     registry.name: registry
     for registry in (
-        *(Registry(cloud.registry, _PLAIN) for cloud in CLOUDS),
         Registry("ecr", "workers.registries.ecr:EcrRegistry", extra="aws", finds_address=True),
+        Registry("gcr", "workers.registries.gcr:GcrRegistry", extra="gcp", finds_address=True),
+        Registry("acr", "workers.registries.acr:AcrRegistry", extra="azure"),
         Registry(LOCAL_REGISTRY, "workers.registries.local:LocalRegistry"),
-        Registry(PLAIN_REGISTRY, _PLAIN),
+        Registry(PLAIN_REGISTRY, "workers.registries.plain:PlainRegistry"),
     )
 }
 

@@ -8,7 +8,7 @@ wheels=$(realpath "$1")
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-/usr/bin/python3}
-locks=(requirements.lock requirements/{server,postgres,venv,docker,gpu}.lock)
+locks=(requirements.lock requirements/{server,postgres,venv,docker,gpu,metrics}.lock)
 # What is there already, for these lock files and this Python.
 fetched=$wheels/.fetched-$({ cat "${locks[@]}"; "$python" -VV; } | sha256sum | cut -c1-16)
 [[ -e $fetched ]] && exit 0

@@ -18,7 +18,7 @@ unset "${!PYTHON@}" "${!PIP_@}"
 prefix=/usr/lib/launch-agent
 tree=$destination$prefix
 # What a host needs: the queue server, environments of jobs, containers, GPUs.
-locks=(server postgres venv docker gpu)
+locks=(server postgres venv docker gpu metrics)
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -42,6 +42,21 @@ cp -a setup.cfg pyproject.toml README.md LICENSE ipc launchd workers "$scratch/s
 pip wheel --no-index --no-deps --no-build-isolation --wheel-dir "$scratch" "$scratch/source"
 pip --python "$tree/bin/python" install --no-index --no-deps --no-compile "$scratch"/launchd_agent-*.whl
 pip --python "$tree/bin/python" uninstall --yes setuptools
+
+# Manual pages, of the day of the build, and what shells complete.
+day=$(date --utc --date="@${SOURCE_DATE_EPOCH:-0}" +%F)
+install -d "$destination/usr/share/man/man1"
+for page in packaging/man/*.1; do
+    sed "1s/ 1 \"\" / 1 \"$day\" /" "$page" | gzip --best --no-name > "$destination/usr/share/man/man1/${page##*/}.gz"
+done
+completion() {
+    install -d "$destination/usr/share/${2%/*}"
+    _LAUNCHD_COMPLETE=$1_source "$tree/bin/python" -P -c 'from launchd.cli import main; main(prog_name="launchd")' \
+        > "$destination/usr/share/$2"
+}
+completion bash bash-completion/completions/launchd
+completion zsh "${ZSH_COMPLETIONS:-zsh/vendor-completions}/_launchd"
+completion fish fish/vendor_completions.d/launchd.fish
 
 # Commands of libraries are nobody's here, and their first lines name the machine that built them.
 find "$tree/bin" -mindepth 1 ! -name python ! -name python3 ! -name 'python3.*' ! -name uv -delete
@@ -69,6 +84,10 @@ install -D -m 644 -t "$destination/usr/lib/systemd/system" launch-agent.service 
     launch-agent-server.service
 install -D -m 644 packaging/config/launch-agent.tmpfiles "$destination/usr/lib/tmpfiles.d/launch-agent.conf"
 install -D -m 644 packaging/config/launch-agent-server.sysusers "$destination/usr/lib/sysusers.d/launch-agent-server.conf"
+
+# What Prometheus and Grafana make of the metrics.
+install -D -m 644 packaging/prometheus/launchd.rules.yml "$destination/usr/share/launch-agent/prometheus/launchd.rules.yml"
+install -D -m 644 packaging/grafana/launchd.json "$destination/usr/share/launch-agent/grafana/launchd.json"
 
 # Configuration: files that administrators edit, readable by root alone.
 install -d -m 750 "$destination/etc/launch-agent" "$destination/etc/launch-agent-server"

@@ -36,6 +36,10 @@ sys.dont_write_bytecode = False
 os.environ["HOME"] = tempfile.mkdtemp(prefix="launchd-home-")
 atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
 
+# Agents of other tests, in other trees too, keep nothing from those of this one.
+os.environ["LAUNCHD_LOCKS_DIR"] = tempfile.mkdtemp(prefix="launchd-locks-")
+atexit.register(shutil.rmtree, os.environ["LAUNCHD_LOCKS_DIR"], ignore_errors=True)
+
 # A shell's background job ignores Ctrl-C, and so would every program that the tests start to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

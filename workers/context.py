@@ -10,13 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import connection
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from ipc.errors import JobCancelled, JobError
 from ipc.exits import WorkerExit
 from ipc.job_files import FAILURE_FILE
-from ipc.messages import Event, Failed, PhaseChanged, WarningRaised
+from ipc.messages import Built, Event, Failed, PhaseChanged, WarningRaised
 from ipc.owned_pipe import owned_pipe
 from ipc.states import JobState
 from ipc.work_order import WorkOrder
@@ -77,6 +78,10 @@ class JobContext:
     def warn(self, message: str, stage: str) -> None:
         """Attach a warning to the run queue item; ``stage`` is W&B's word (``agent``, ``build``, ``run``)."""
         self.send(WarningRaised(message, stage))
+
+    def note_built(self, kind: Literal["environment", "image"], *, reused: bool) -> None:
+        """Tell the supervisor that what the job needs was built, or is there from an earlier job; for its figures."""
+        self.send(Built(kind, reused))
 
     def report_failure(self, error: JobError) -> None:
         """Tell the supervisor that the job cannot be run; what is too long for a message goes to a file."""

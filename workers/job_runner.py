@@ -245,10 +245,11 @@ class JobRunner:
                 self._wait_for_target(error, failures)
                 failures += 1
                 continue
-            failures = 0
             if status.state in TERMINAL_STATES:
+                self._warn_of_lost_output(was_away=failures > 0)
                 self._finish(handle, status)
                 return
+            failures = 0
             self._poll_once(handle, status)
 
     def _poll_once(self, handle: Handle, status: Status) -> None:
@@ -283,6 +284,12 @@ class JobRunner:
     def _finish_output(self) -> None:
         if self._output is not None and not self._output.finish(OUTPUT_END_SECONDS):
             self._context.warn("The end of the job's output could not be had from its target.", "run")
+
+    def _warn_of_lost_output(self, *, was_away: bool) -> None:
+        if was_away and self._runner.capabilities.may_lose_output:
+            self._context.warn(
+                "The job ended while its target did not answer, which may have lost the end of its output.", "run"
+            )
 
     def _clean_up(self, handle: Handle) -> None:
         try:

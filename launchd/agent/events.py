@@ -62,6 +62,13 @@ class Claimed(msgspec.Struct, frozen=True):
     kind: SlotKind
 
 
+class Polled(msgspec.Struct, frozen=True):
+    """A claim took ``seconds`` and brought ``found`` items."""
+
+    seconds: float
+    found: int
+
+
 class StopRequested(msgspec.Struct, frozen=True):
     """The queue server wants jobs stopped (``stops``), or the agent drained (``stop_polling``)."""
 
@@ -166,7 +173,7 @@ class ThreadDied(msgspec.Struct, frozen=True):
 
 
 #: What the queue server says of items and of reports on them.
-ItemEvent = Claimed | StopRequested | ItemsUnknown | Acknowledged | Delivered | Undeliverable
+ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | Acknowledged | Delivered | Undeliverable
 
 #: How the agent stands with the queue server.
 LinkEvent = Registered | RegistrationRefused | RegistrationLost | QueueError | ServerContact

@@ -81,7 +81,6 @@ class ItemSettlement:
 
     def _on_not_taken(self, active: ActiveJob, answer: ItemAnswer, message: str | None) -> None:
         job = active.job
-        fields = log_fields(job) | {"answer": str(answer), "why": message}
         # No worker was permitted to create a workload.
         is_inside = not job.may_exist_outside or active.awaiting_submit
         if answer is ItemAnswer.REFUSED and not job.acknowledged:
@@ -89,9 +88,17 @@ class ItemSettlement:
                 active, ErrorReport("agent", "ItemRefused", message or "The queue server refuses this item.")
             )
         elif is_inside and (not job.acknowledged or answer in LOST_LEASE):
+            fields = log_fields(job) | {"answer": str(answer), "why": message}
             log.warning("The item of a job is not this agent's; the job is dropped.", extra=fields)
             self._ends.drop(job)
-        elif job.acknowledged or job.handle is not None or answer is ItemAnswer.OVER:
+        else:
+            self._on_lost(active, answer, message)
+
+    def _on_lost(self, active: ActiveJob, answer: ItemAnswer, message: str | None) -> None:
+        """Act on the answer that the item of a job which may exist outside is not this agent's."""
+        job = active.job
+        if job.acknowledged or job.handle is not None or answer is ItemAnswer.OVER:
+            fields = log_fields(job) | {"answer": str(answer), "why": message}
             log.error(
                 "The queue server does not have the item of a job as this agent's; the job goes on.", extra=fields
             )

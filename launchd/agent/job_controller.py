@@ -16,6 +16,7 @@ from ipc.failpoints import hit
 from ipc.handles import ExitResult
 from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import (
+    Built,
     Event,
     Failed,
     Finished,
@@ -41,6 +42,7 @@ from launchd.agent.job_record import JobRecord, fail, finish, restart, transitio
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.job_users import JobUsers
 from launchd.agent.journal import Journal, JournalError
+from launchd.agent.measures import AgentMeasures, cause_of_death
 from launchd.agent.ports import JobReports, JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
@@ -100,6 +102,11 @@ class JobController:
     def counters(self) -> Counter[str]:
         """What happened since the start of the agent, for ``launchd status``."""
         return self._ends.counters
+
+    @property
+    def measures(self) -> AgentMeasures:
+        """What is counted for metrics."""
+        return self._ends.measures
 
     def take_dropped(self) -> list[JobRecord]:
         """Return the jobs that were dropped since the last call and have no worker any more."""
@@ -262,6 +269,8 @@ class JobController:
             case WarningRaised(message, stage):
                 log.warning("A job has a warning.", extra=log_fields(job) | {"warning": message})
                 self._ends.deliver(job, JobWarning(message, stage))
+            case Built(kind, reused):
+                self.measures.built(kind, reused=reused)
             case Finished() | Failed():
                 # It counts once its sender has left with exit code 0.
                 active.reported_outcome = event
@@ -295,11 +304,18 @@ class JobController:
         if state is JobState.CLAIMED:
             job = msgspec.structs.replace(job, recorded=False, handle=None)
         if state is not before.state:
+            self._measure_phase(active, state)
             active.phase_at = self._clock.monotonic()
             log.info("A job changed its state.", extra=log_fields(job) | {"before": str(before.state)})
         # Also where only the message is new: the number of a report must not be given again after a restart.
         self._records.save(job)
         self._records.after_commit(job.item_id, lambda: self._publish(job), lazy=True)
+
+    def _measure_phase(self, active: ActiveJob, following: JobState) -> None:
+        job = active.job
+        self.measures.phase_left(job, self._ends.seconds_in_state(active))
+        if following is JobState.RUNNING and job.state in (JobState.SUBMITTING, JobState.STARTING):
+            self.measures.picked_up(job, self._clock.now() - job.claimed_at)
 
     def _drop_lost(self, job: JobRecord) -> None:
         log.warning(
@@ -325,6 +341,9 @@ class JobController:
         active = self._job_of(worker)
         has_outcome = active is None or active.reported_outcome is not None
         lost = was_lost(exit_code, has_outcome)
+        if lost and (active is not None or worker.item_id is None):
+            was_killed = worker.kill_reason is not None
+            self.measures.worker_died(cause_of_death(exit_code, was_killed=was_killed, active=active))
         worker.reap(lost=lost)
         if active is not None:
             with self._records.border(active.job.item_id):

@@ -16,6 +16,7 @@ from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.job_record import JobRecord, fail, requeued_spec
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
+from launchd.agent.measures import AgentMeasures
 from launchd.agent.ports import JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
@@ -43,6 +44,8 @@ class JobEnds:
         self.context = context
         #: Jobs by their terminal state, and what else happened since the start of the agent.
         self.counters: Counter[str] = Counter()
+        #: The same and more, for metrics.
+        self.measures = AgentMeasures()
         self._records = records
         self._journal = journal
         self._table = table
@@ -57,6 +60,7 @@ class JobEnds:
         job = self._with_end_of_gpus(job)
         log.info("A job is over.", extra=log_fields(job) | _end_fields(job))
         self.counters[job.state] += 1
+        self._measure_end(job)
         self._journal.save(job)
         self._table.remove(job.item_id)
         self.forget_key(job)
@@ -64,6 +68,17 @@ class JobEnds:
         if job.state is JobState.PREEMPTED:
             self._requeue(job)
         self._records.after_commit(job.item_id, lambda: hit("supervisor.outcome_journaled"))
+
+    def _measure_end(self, job: JobRecord) -> None:
+        self.measures.job_ended(job)
+        active = self._table.get(job.item_id)
+        if active is not None:
+            self.measures.phase_left(active.job, self.seconds_in_state(active))
+
+    def seconds_in_state(self, active: ActiveJob) -> float:
+        """Return for how long a job has been in its state."""
+        # That of a job that was taken over is younger than the job is.
+        return max(self._clock.monotonic() - active.phase_at, self._clock.now() - active.job.state_at)
 
     def _with_end_of_gpus(self, job: JobRecord) -> JobRecord:
         """Return ``job`` with what its GPUs did for it; they are free once its end is on disk."""
@@ -79,9 +94,7 @@ class JobEnds:
         active = self._table.get(job.item_id)
         if job.state is not JobState.FAILED or job.stage != "run" or active is None or not active.job.recorded:
             return False
-        # That of a job that was taken over is younger than the job is.
-        age = max(self._clock.monotonic() - active.phase_at, self._clock.now() - active.job.state_at)
-        return age < self.context.config.launchd.gpus.fast_failure_seconds
+        return self.seconds_in_state(active) < self.context.config.launchd.gpus.fast_failure_seconds
 
     def fail(self, active: ActiveJob, report: ErrorReport) -> None:
         """Fail a job: at once where nothing can exist outside, else once its workload has been stopped."""

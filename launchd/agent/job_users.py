@@ -4,6 +4,7 @@ A number belongs to one job until the job is over and nothing of its user is lef
 rule, not the files. Main thread only.
 """
 
+import logging
 import os
 import pwd
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +17,12 @@ import msgspec
 
 from ipc.settings import PolicyRules
 from ipc.work_order import JobUser
+from launchd.agent.host_locks import HostLocks, agent_words
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Journal
+from launchd.config import AgentConfig
+
+log = logging.getLogger(__name__)
 
 #: Out of these come the numbers that sources are fetched as where the policy has one named user for all jobs. They are
 #: of those that distributions leave to service managers (systemd's dynamic users), so that no package takes them.
@@ -70,6 +75,23 @@ class JobUsers:
         taken.update(free)
         self._last = free[-1]
         return free
+
+
+def take_numbers(locks: HostLocks, config: AgentConfig) -> str | None:
+    """Keep the users of jobs in ``config`` from other agents; returns why that cannot be done, as a sentence."""
+    rules = (config.launchd.policy, *config.launchd.policy.queues.values())
+    for numbers in {one.run_as_users.numbers for one in rules if one.run_as_users is not None}:
+        try:
+            other = locks.take("users", numbers)
+        except OSError as error:
+            log.warning("The users of jobs cannot be kept from other agents.", extra={"why": str(error)})
+            return None
+        if other is not None:
+            return (
+                f"The users {numbers[0]}-{numbers[-1]} (launchd.policy.run_as_users) are, in part, those of the jobs of"
+                f" {agent_words(other)}, and its jobs could end these. Give each agent a range of its own."
+            )
+    return None
 
 
 def _has_entry(number: int) -> bool:

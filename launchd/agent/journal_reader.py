@@ -46,8 +46,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         path.open("rb").close()
         with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as db:
             yield db
-    except NewerLayout:
-        raise JournalError(f"The journal {path} was written by a newer launchd; use that one's command.") from None
+    except NewerLayout as error:
+        raise JournalError(f"The journal {path} was written by {error.writer}; use that one's command.") from None
     except PermissionError:
         raise JournalError(f"The journal {path} belongs to another user. Ask as that user, or as root.") from None
     except FileNotFoundError:

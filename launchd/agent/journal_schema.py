@@ -3,6 +3,8 @@
 import sqlite3
 from pathlib import Path
 
+from launchd import __version__
+
 #: The layout of the tables. 1: jobs were in the order of the wall clock, and the outbox had no refused rows. 2: there
 #: were no leases of GPUs.
 LAYOUT = 3
@@ -73,11 +75,18 @@ _CHANGES = {
 }
 
 
-class NewerLayout(Exception):
-    """The journal was written by a newer version."""
+#: The key of the meta table under which the version is kept that gave the journal its layout. Older versions read it.
+LAID_OUT_BY = "laid_out_by"
 
-    def __init__(self) -> None:
-        super().__init__("it was written by a newer launchd; install that version or a later one")
+
+class NewerLayout(Exception):
+    """The journal was written by a newer version; ``writer`` is the number of the oldest that reads it, if known."""
+
+    def __init__(self, writer: str | None) -> None:
+        self.writer = f"launchd {writer}" if writer else "a newer launchd"
+        super().__init__(
+            f"it was written by {self.writer}, and this is {__version__}; install that version or a later one"
+        )
 
 
 def open_journal(path: Path) -> sqlite3.Connection:
@@ -108,13 +117,24 @@ def layout_of(db: sqlite3.Connection) -> int:
     """Return the layout of an open journal; raises :class:`NewerLayout` and ``sqlite3.Error``."""
     layout = int(db.execute("PRAGMA user_version").fetchone()[0])
     if layout > LAYOUT:
-        raise NewerLayout
+        raise NewerLayout(_laid_out_by(db))
     return layout
+
+
+def _laid_out_by(db: sqlite3.Connection) -> str | None:
+    try:
+        row = db.execute("SELECT value FROM meta WHERE key = ?", (LAID_OUT_BY,)).fetchone()
+    except sqlite3.OperationalError:
+        # A layout without that table.
+        return None
+    return str(row[0]) if row else None
 
 
 def _change(db: sqlite3.Connection, script: str) -> None:
     try:
-        db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {LAYOUT}; COMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {LAYOUT};")
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (LAID_OUT_BY, __version__))
+        db.execute("COMMIT")
     except sqlite3.Error:
         if db.in_transaction:
             db.execute("ROLLBACK")

@@ -40,6 +40,7 @@ from launchd.agent.events import (
     ItemEvent,
     ItemsUnknown,
     LinkEvent,
+    Polled,
     QueueError,
     Registered,
     RegistrationLost,
@@ -54,11 +55,13 @@ from launchd.agent.events import (
     WorkerSpawned,
     WorkerSpawnFailed,
 )
+from launchd.agent.exporter.link import exporter_link
 from launchd.agent.gpus.host import find_gpus
+from launchd.agent.host_locks import HostLocks, locks_directory
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
 from launchd.agent.job_table import JobTable
-from launchd.agent.job_users import JobUsers, taken_numbers
+from launchd.agent.job_users import JobUsers, take_numbers, taken_numbers
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.agent.journal_commits import LAZY_COMMIT_SECONDS, JournalCommits
 from launchd.agent.old_jobs import OldJobs
@@ -97,7 +100,7 @@ FLUSH_SECONDS = 3.0
 CLEANUP_SECONDS = 5.0
 
 #: Keys of ``launchd`` that a reload does not change.
-RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus")
+RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus", "metrics")
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +180,8 @@ class Supervisor:
         self._pool = WorkerPool(spawner, self._selector, config.launchd.supervision)
         self._outbox = Outbox(self._journal.deliveries())
         self._table = JobTable()
-        self._gpus = find_gpus(config.launchd.gpus, self._journal, events)
+        self._locks = HostLocks(locks_directory(os.environ))
+        self._gpus = find_gpus(config.launchd.gpus, self._journal, events, self._locks)
         self._controller = JobController(
             self._journal,
             self._table,
@@ -198,6 +202,7 @@ class Supervisor:
         )
         self._control = ControlServer(Path(config.launchd.runtime_dir), events)
         self._handler = ControlHandler(self._controller, self._table, self._pool, self._outbox, self._journal, self)
+        self._exporter = exporter_link(config.launchd.metrics, events)
         self._notifier = SystemdNotifier(os.environ)
         self._mode = Mode.SERVING
         self._leave_by = 0.0
@@ -222,6 +227,9 @@ class Supervisor:
 
     def _start(self) -> None:
         _log_groups(self._context.groups)
+        shared = take_numbers(self._locks, self._config)
+        if shared is not None:
+            raise CannotStart(shared)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda caught, _frame: self._events.put(SignalReceived(caught)))
         self._controller.restore()
@@ -229,6 +237,8 @@ class Supervisor:
         self._control.open()
         if self._gpus.probe is not None:
             self._gpus.probe.start()
+        if self._exporter is not None:
+            self._exporter.start()
         # The incarnation is on disk before the queue server knows it.
         self._journal.request_commit()
         self._commit()
@@ -273,9 +283,12 @@ class Supervisor:
         self._control.close()
         if self._gpus.probe is not None:
             self._gpus.probe.end()
+        if self._exporter is not None:
+            self._exporter.end()
         self._commit()
         self._session.close()
         self._journal.close()
+        self._locks.close()
         log.info("The agent has left.", extra={"jobs_running_on": len(self._table)})
 
     # -- an iteration of the loop
@@ -422,6 +435,8 @@ class Supervisor:
             case Claimed(items, agent_id):
                 self._session.count_claim(event)
                 self._controller.on_claimed(items, agent_id)
+            case Polled():
+                self._controller.measures.polled(event)
             case Acknowledged():
                 self._controller.on_acknowledged(event)
             case StopRequested(stops, stop_polling):
@@ -485,6 +500,11 @@ class Supervisor:
             log.error("The new configuration is wrong; the old one stays in force.", extra={"why": str(error)})
             self._notifier.ready()
             return str(error)
+        shared = take_numbers(self._locks, loaded.config)
+        if shared is not None:
+            log.error("The old configuration stays in force.", extra={"why": shared})
+            self._notifier.ready()
+            return shared
         self._warn_of_restart_only(loaded.config)
         registers = loaded.config.queues != self._config.queues or self._session.registered is None
         self._loaded = loaded

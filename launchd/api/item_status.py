@@ -6,6 +6,12 @@ from launchd.client.queue_server import QUEUE_PROJECT, Item, QueueServer
 
 QUEUED = "queued"
 
+#: The server's word for an item that asks for more GPUs than any living agent of its queue has.
+FITS_NO_AGENT = "FITS_NO_AGENT"
+
+#: After this time in the queue, and then each time after the other, it is looked whether an agent could take an item.
+UNSERVED_WARNING_SECONDS, NEXT_WARNING_SECONDS = 5.0, 30.0
+
 #: The interval of polls: short at first, then longer.
 QUICK_SECONDS, SLOW_SECONDS, QUICK_FOR_SECONDS = 0.1, 1.0, 10.0
 
@@ -63,6 +69,17 @@ def describe_ending(status: str, stage: str | None, message: str | None, otherwi
     verb = status if status in ("failed", "crashed") else f"was {status}"
     where = f" at stage {stage}" if stage else ""
     return verb + where + (f": {message.rstrip('.')}." if message else otherwise)
+
+
+def why_never(server: QueueServer, submission: Submission) -> str | None:
+    """Return why no living agent could ever take a queued item, as a sentence; ``None`` where one may.
+
+    Of launchd's server; others do not tell. Raises :class:`QueueServerError`.
+    """
+    if not server.capabilities().gpu_claims:
+        return None
+    found = server.why(submission.item_id)
+    return next((one.sentence for one in (found.why if found else ()) if one.code == FITS_NO_AGENT), None)
 
 
 def poll_interval(waited: float) -> float:

@@ -7,8 +7,18 @@ from collections.abc import Callable
 
 from launchd.api.access import Access
 from launchd.api.errors import LaunchError, translate_errors
-from launchd.api.item_status import ItemStatus, Submission, describe_ending, fetch_status, poll_interval
-from launchd.client.errors import ServerBusy, ServerUnreachable
+from launchd.api.item_status import (
+    NEXT_WARNING_SECONDS,
+    QUEUED,
+    UNSERVED_WARNING_SECONDS,
+    ItemStatus,
+    Submission,
+    describe_ending,
+    fetch_status,
+    poll_interval,
+    why_never,
+)
+from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
 from launchd.client.queue_server import RunDetail
 
 log = logging.getLogger(__name__)
@@ -24,6 +34,7 @@ class QueuedRun:
     def __init__(self, access: Access, submission: Submission, priority: int | None = None) -> None:
         self._server = access.queue_server
         self._submission = submission
+        self._warned: str | None = None
         self.priority = priority
         self.id = submission.item_id
         self.item_id = submission.item_id
@@ -112,6 +123,7 @@ class QueuedRun:
     def _wait(self, reached: Callable[[ItemStatus], bool], timeout: float | None, what: str) -> RunDetail:
         started = time.monotonic()
         deadline = started + (math.inf if timeout is None else timeout)
+        look_at = started + UNSERVED_WARNING_SECONDS
         while True:
             status, run = self._poll(reached, deadline)
             if run is not None:
@@ -119,7 +131,20 @@ class QueuedRun:
             now = time.monotonic()
             if now >= deadline:
                 raise TimeoutError(f"Item {self.id} was waited for {what} for {timeout:g} s; it is {status}.")
+            if status == QUEUED and now >= look_at:
+                look_at = now + NEXT_WARNING_SECONDS
+                self._warn_if_stuck()
             time.sleep(min(poll_interval(now - started), deadline - now))
+
+    def _warn_if_stuck(self) -> None:
+        """Log, once for each reason, where no living agent could ever take the item."""
+        try:
+            never = why_never(self._server, self._submission)
+        except QueueServerError:
+            return  # Not known: no warning.
+        if never is not None and never != self._warned:
+            self._warned = never
+            log.warning("Item %s waits for an agent that could take it. %s", self.id, never)
 
     @translate_errors()
     def _poll(self, reached: Callable[[ItemStatus], bool], deadline: float) -> tuple[str, RunDetail | None]:

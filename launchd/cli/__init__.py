@@ -19,6 +19,7 @@ COMMANDS = {
     "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
     "gpus": ("launchd.cli.gpus:gpus", "Show this host's GPUs, who has them, and give back what is set aside."),
     "why": ("launchd.cli.why:why", "Say why a job waits, was refused or failed."),
+    "metrics": ("launchd.cli.metrics:metrics", "Print the metrics of this host's agent, for Prometheus."),
     "outbox": ("launchd.cli.outbox:outbox", "Show what the queue server was not told yet, or does not take."),
     "drain": ("launchd.cli.agent_commands:drain", "Drain the agent: it ends after the jobs it has."),
     "detach": (

@@ -10,6 +10,7 @@ import msgspec
 
 import ipc.lean_imports  # noqa: F401 - before requests
 from launchd.agent.supervisor import CannotStart, run
+from launchd.cli import completion
 from launchd.cli.errors import Misconfigured, report_errors
 from launchd.client.credentials import ApiKeyFileError, ApiKeyNotFound, ApiKeyUnusable, find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
@@ -27,7 +28,14 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("-q", "--queue", "queues", multiple=True, help="Queue to take jobs from; may be given several times.")
+@click.option(
+    "-q",
+    "--queue",
+    "queues",
+    multiple=True,
+    help="Queue to take jobs from; may be given several times.",
+    shell_complete=completion.queues,
+)
 @click.option("-e", "--entity", help="Owner of the queues [default: that of the API key].")
 @click.option("-j", "--max-jobs", type=int, help="Jobs at a time; -1 for no limit [default: 1].")
 @click.option("-c", "--config", "config_path", metavar="FILE", help="Configuration file (launch-config.yaml).")

@@ -2,15 +2,22 @@
 
 import time
 
-from launchd.api.item_status import QUEUED, ItemStatus, Submission, describe_ending, fetch_status, poll_interval
+from launchd.api.item_status import (
+    NEXT_WARNING_SECONDS,
+    QUEUED,
+    UNSERVED_WARNING_SECONDS,
+    ItemStatus,
+    Submission,
+    describe_ending,
+    fetch_status,
+    poll_interval,
+    why_never,
+)
 from launchd.cli.agents import agent_status
 from launchd.cli.terminal import echo
 from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
 from launchd.client.queue_server import QueueServer
 from launchd.humanize import one_line
-
-#: After this time in the queue, a warning is printed if no agent serves the queue.
-UNSERVED_WARNING_SECONDS = 5.0
 
 INTERRUPTED = 130
 
@@ -51,14 +58,15 @@ class _Follower:
         self._submission = submission
         self._started = time.monotonic()
         self._shown = ""
-        self._warned = False
+        self._look_after = UNSERVED_WARNING_SECONDS
+        self._warned: str | None = None
 
     def until_over(self) -> ItemStatus:
         """Print each change; returns the last status."""
         while (current := self._poll()) is None or not current.is_over:
             if current is not None:
                 self._show(current.status)
-                self._warn_if_unserved(current.status)
+                self._warn_if_stuck(current.status)
             time.sleep(poll_interval(self._seconds()))
         self._show(current.status)
         return current
@@ -75,22 +83,32 @@ class _Follower:
             self._shown = status
             echo(f"{self._seconds():7.1f} s  {status}" + (f" ({detail})" if detail else ""))
 
-    def _warn_if_unserved(self, status: str) -> None:
-        if status != QUEUED or self._warned or self._seconds() < UNSERVED_WARNING_SECONDS:
+    def _warn_if_stuck(self, status: str) -> None:
+        """Say, once for each reason, where no agent that there is takes the item."""
+        if status != QUEUED or self._seconds() < self._look_after:
             return
-        self._warned = True
-        if not _is_served(self._server, self._submission):
-            echo(f"No agent takes jobs from queue {self._submission.queue!r} now; the item waits.", err=True)
+        self._look_after = self._seconds() + NEXT_WARNING_SECONDS
+        warning = _why_stuck(self._server, self._submission)
+        if warning is not None and warning != self._warned:
+            self._warned = warning
+            echo(warning, err=True)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started
 
 
-def _is_served(server: QueueServer, submission: Submission) -> bool:
+def _why_stuck(server: QueueServer, submission: Submission) -> str | None:
     try:
-        agents = server.agents(submission.entity)
+        if not _is_served(server, submission):
+            return f"No agent takes jobs from queue {submission.queue!r} now; the item waits."
+        never = why_never(server, submission)
     except QueueServerError:
-        return True  # Not known: no warning.
+        return None  # Not known: no warning.
+    return None if never is None else f"{never} The item waits for an agent that could."
+
+
+def _is_served(server: QueueServer, submission: Submission) -> bool:
+    agents = server.agents(submission.entity)
     return any(
         submission.queue in agent.queue_names and agent_status(agent) in ("Polling", "Running") for agent in agents
     )

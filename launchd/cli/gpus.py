@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ipc.sizes import format_size
+from launchd.cli import completion
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
@@ -51,7 +52,7 @@ def list_all(as_json: bool = False, config_path: str | None = None, state_dir: P
 
 
 @gpus.command("return")
-@click.argument("gpu", metavar="GPU")
+@click.argument("gpu", metavar="GPU", shell_complete=completion.gpus)
 @agent_options
 @report_errors(*LOCAL_ERRORS)
 def return_gpu(gpu: str, config_path: str | None, state_dir: Path | None) -> None:

@@ -12,6 +12,7 @@ from ipc.targets import DEFAULT_RESOURCE
 from launchd.api.item_status import Submission
 from launchd.api.job_sources import DEFAULT_ENTRY_POINT, JobOptions, repository_job
 from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, artifact_name
+from launchd.cli import completion
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow
 from launchd.cli.json_args import json_mapping
@@ -69,7 +70,14 @@ class CommandAfterDashes(click.Command):
 @click.argument("target", required=False)
 @click.option("-j", "--job", metavar="JOB", help="Launch this job, [[ENTITY/]PROJECT/]NAME[:ALIAS], instead of TARGET.")
 @click.option("-d", "--docker-image", metavar="IMAGE", help="Launch this container image instead of TARGET.")
-@click.option("-q", "--queue", default=DEFAULT_QUEUE, show_default=True, help="Queue of the item.")
+@click.option(
+    "-q",
+    "--queue",
+    default=DEFAULT_QUEUE,
+    show_default=True,
+    help="Queue of the item.",
+    shell_complete=completion.queues,
+)
 @click.option("--async", "at_once", is_flag=True, help="Print the item's id and return at once.")
 @click.option("-p", "--project", envvar="WANDB_PROJECT", help=f"Project of the run [default: {DEFAULT_PROJECT}].")
 @click.option("--name", help="Name of the run.")

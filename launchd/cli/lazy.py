@@ -2,11 +2,14 @@
 
 import pkgutil
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from launchd.cli.terminal import visible_errors
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
@@ -36,6 +39,17 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = pkgutil.resolve_name(self._paths[cmd_name][0])
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Return the commands and options that begin so, without loading the commands."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - no other command needs it
+
+        names = [
+            CompletionItem(name, help=summary)
+            for name, (_, summary) in self._paths.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without loading them."""

@@ -14,6 +14,7 @@ from ipc.states import TERMINAL_STATES
 from ipc.visible_text import visible_lines
 from launchd.agent.journal import JournalError
 from launchd.agent.output_reader import OutputReader
+from launchd.cli import completion
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations
 from launchd.cli.local_jobs import LocalJob, fetch_job, find_local_job
@@ -31,7 +32,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("item", metavar="ITEM|RUN")
+@click.argument("item", metavar="ITEM|RUN", shell_complete=completion.jobs)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
 @click.option("--worker", is_flag=True, help="Print the log of the job's worker instead of the job's output.")
 @agent_options

@@ -6,6 +6,7 @@ import click
 
 from ipc.targets import DEFAULT_RESOURCE
 from launchd.api.sources import PRIORITIES
+from launchd.cli import completion
 from launchd.cli.errors import report_errors
 from launchd.cli.json_args import json_mapping
 from launchd.cli.options import entity_option, server_options
@@ -65,7 +66,7 @@ def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> 
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.queues)
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Items to show.")
 @entity_option
 @server_options
@@ -86,7 +87,7 @@ def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: 
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.queues)
 @click.option("--allow/--refuse", "allowed", required=True, help="Whether jobs may push to the queue.")
 @entity_option
 @server_options
@@ -106,7 +107,7 @@ def jobs(name: str, allowed: bool, entity: str | None, url: str | None, state_di
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.queues)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @entity_option
 @server_options

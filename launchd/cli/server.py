@@ -45,6 +45,8 @@ Example:
     help="How long items that fit may pass an older one whose GPUs are not free.",
 )
 @click.option("--max-store-bytes", type=click.IntRange(0), help="Limit of all files together [default: none].")
+@click.option("--metrics-listen", metavar="ADDRESS", help="Serve metrics for Prometheus at ADDRESS:PORT or unix:/PATH.")
+@click.option("--metrics-remote", is_flag=True, help="Allow an address that other machines reach.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 def server(
@@ -58,6 +60,8 @@ def server(
     database_file: Path | None,
     backfill_seconds: float,
     max_store_bytes: int | None,
+    metrics_listen: str | None,
+    metrics_remote: bool,
     log_format: Literal["text", "json"],
     verbosity: int,
 ) -> None:
@@ -83,6 +87,8 @@ def server(
         database=database,
         backfill_seconds=backfill_seconds,
         max_store_bytes=max_store_bytes,
+        metrics_listen=metrics_listen,
+        metrics_remote=metrics_remote,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from launchd.agent.control.client import ControlError
+from launchd.cli import completion
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
@@ -21,7 +22,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("item", metavar="ITEM|RUN")
+@click.argument("item", metavar="ITEM|RUN", shell_complete=completion.items)
 @click.option("--reason", default=DEFAULT_REASON, show_default=True, help="Reason that is reported to the submitter.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, `launchd up`].")
 @agent_options

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from launchd.agent.control.client import ControlError
+from launchd.cli import completion
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
@@ -21,7 +22,7 @@ Example:
 
 
 @click.command(epilog=EXAMPLE)
-@click.argument("item", metavar="ITEM|RUN")
+@click.argument("item", metavar="ITEM|RUN", shell_complete=completion.items)
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, `launchd up`].")
 @agent_options
 @report_errors(*LOCAL_ERRORS, *REMOTE_ERRORS)

@@ -30,7 +30,7 @@ from ipc.settings import (
     VertexRules,
 )
 from launchd.config import schema
-from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import Validator
 
 #: The file that is shipped, beside this module.
@@ -81,6 +81,7 @@ SECTIONS: Mapping[str, Section] = {
     "launchd.policy.sagemaker": Section(schema.SAGEMAKER, SagemakerRules),
     "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
     "launchd.gpus": Section(schema.GPUS, GpusConfig),
+    "launchd.metrics": Section(schema.METRICS, MetricsConfig),
 }
 
 

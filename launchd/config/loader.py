@@ -214,6 +214,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         policy=schema.policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
         gpus=schema.gpus(diagnostics, sections.get("gpus")),
+        metrics=schema.metrics(diagnostics, sections.get("metrics")),
     )
 
 

@@ -62,6 +62,16 @@ class GpusConfig(msgspec.Struct, frozen=True):
     set_aside_seconds: float = 600.0
 
 
+class MetricsConfig(msgspec.Struct, frozen=True):
+    """``launchd.metrics``: where Prometheus reads the agent's metrics, ``ADDRESS:PORT`` or ``unix:/PATH``.
+
+    ``listen`` of None: nowhere. Only with ``remote`` may it be an address that other machines reach.
+    """
+
+    listen: str | None = None
+    remote: bool = False
+
+
 class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The section `launchd`: settings that W&B's agent does not have."""
 
@@ -80,6 +90,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     policy: PolicyConfig = PolicyConfig()
     supervision: SupervisionConfig = SupervisionConfig()
     gpus: GpusConfig = GpusConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,9 +33,10 @@ from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
 from launchd.config.images import image_repository, registry_of
-from launchd.config.model import GpusConfig, PolicyConfig
+from launchd.config.model import GpusConfig, MetricsConfig, PolicyConfig
 from launchd.config.presets import PRESETS
 from launchd.config.validators import Validator
+from launchd.metrics.address import parse_address
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -269,7 +270,24 @@ GPUS: Table = {
     "set_aside_seconds": validators.positive_seconds,
 }
 
-SECTIONS = ("jobs", "venv", "docker", "vertex", "registry", "buildah", "aws", "policy", "supervision", "gpus")
+METRICS: Table = {
+    "listen": validators.listen_address,
+    "remote": validators.boolean,
+}
+
+SECTIONS = (
+    "jobs",
+    "venv",
+    "docker",
+    "vertex",
+    "registry",
+    "buildah",
+    "aws",
+    "policy",
+    "supervision",
+    "gpus",
+    "metrics",
+)
 
 
 def fill(
@@ -484,6 +502,15 @@ def supervision(diagnostics: Diagnostics, section: Any) -> SupervisionConfig:
 def gpus(diagnostics: Diagnostics, section: Any) -> GpusConfig:
     """Read `launchd.gpus`."""
     return GpusConfig(**fill(diagnostics, "launchd.gpus.", section, GPUS))
+
+
+def metrics(diagnostics: Diagnostics, section: Any) -> MetricsConfig:
+    """Read `launchd.metrics`."""
+    read = MetricsConfig(**fill(diagnostics, "launchd.metrics.", section, METRICS))
+    if read.listen is not None and not (read.remote or parse_address(read.listen).is_local):
+        why = "can be reached from other machines"
+        diagnostics.refuse("launchd.metrics.listen", read.listen, why, "Where that is meant, set remote: true.")
+    return read
 
 
 def _converted(diagnostics: Diagnostics, name: str, value: Any, validator: Validator[Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import msgspec
 from ipc.gpus import Gpu
 from ipc.settings import NUMBERS_PER_BUILD, UserNumbers
 from ipc.sizes import UNITS, parse_size
+from launchd.metrics.address import parse_address
 
 T = TypeVar("T")
 
@@ -119,6 +120,12 @@ def job_limit(value: Any) -> int:
     if not -1 <= number <= MAX_COUNT:
         raise ValueError(f"must be between 0 and {MAX_COUNT}, or -1 for no limit")
     return number
+
+
+@takes("string", pattern=r"^\s*(unix:/.+|[\[\]0-9A-Fa-f.:%]+:[0-9]{1,5}|localhost:[0-9]{1,5})\s*$")
+def listen_address(value: Any) -> str:
+    """Return an address to listen at: an address in numbers with a port, or the path of a unix socket."""
+    return str(parse_address(text(value)))
 
 
 def _parse_seconds(value: Any) -> float:

@@ -7,7 +7,8 @@ import msgspec
 
 from launchd.doctor.checks import CONFIGURATION
 from launchd.doctor.configuration import Loaded, find_host
-from launchd.doctor.examination import Result, examine, within
+from launchd.doctor.deadlines import within
+from launchd.doctor.examination import Result, examine
 from launchd.doctor.findings import Check, fail
 from launchd.doctor.host import unconfigured
 

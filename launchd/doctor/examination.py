@@ -1,25 +1,13 @@
-"""Runs checks, each in a process of its own that is ended at its deadline, all at the same time.
+"""Runs checks, each within its time, and makes findings of what they say, of silence and of their own failures."""
 
-What hangs in the kernel, as a dead network file system makes it, cannot be ended: it is left to itself, and not waited
-for. Owns the processes, and reads no host.
-"""
-
-import os
-import select
-import signal
-import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from launchd.doctor.deadlines import within
 from launchd.doctor.findings import Check, Finding, fail, not_applicable
 from launchd.doctor.host import Host
-
-#: More than any check says.
-_MOST_BYTES = 1 << 20
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -27,13 +15,6 @@ class Result(msgspec.Struct, frozen=True):
 
     check: str
     findings: tuple[Finding, ...]
-
-
-class _Running(NamedTuple):
-    pid: int
-    descriptor: int
-    deadline: float
-    data: bytearray
 
 
 _findings = msgspec.json.Decoder(tuple[Finding, ...])
@@ -62,80 +43,3 @@ def _decoded(check: Check, data: bytes | None) -> tuple[Finding, ...]:
         return (
             fail(f"The check itself failed: {why}.", "Nothing is known of what it looks at.", "Report this error."),
         )
-
-
-def within(works: Iterable[tuple[Callable[[], bytes], float]]) -> list[bytes | None]:
-    """Return what each function returns that runs in a process of its own; None where its seconds have passed."""
-    running = [_started(work, seconds) for work, seconds in works]
-    silent = _hear(running)
-    for one in running:
-        _end(one)
-    return [None if one.descriptor in silent else bytes(one.data) for one in running]
-
-
-def _started(work: Callable[[], bytes], seconds: float) -> _Running:
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        _answer(work, writer)
-    os.close(writer)
-    return _Running(pid, reader, time.monotonic() + seconds, bytearray())
-
-
-def _answer(work: Callable[[], bytes], writer: int) -> NoReturn:
-    """Write what ``work`` returns, or the error that it raises, and end this process."""
-    try:
-        os.setpgid(0, 0)
-        _write(writer, work())
-    except BaseException as error:  # noqa: BLE001 - the only way out of this process is below
-        _write(writer, f"{type(error).__name__}: {error}".encode())
-    finally:
-        os._exit(0)
-
-
-def _write(writer: int, data: bytes) -> None:
-    view = memoryview(data)[:_MOST_BYTES]
-    while view:
-        view = view[os.write(writer, view) :]
-
-
-def _hear(running: Sequence[_Running]) -> set[int]:
-    """Read what the processes write until each has ended or had its time; returns the descriptors of the latter."""
-    waiting = {one.descriptor: one for one in running}
-    silent: set[int] = set()
-    while waiting:
-        now = time.monotonic()
-        late = {descriptor for descriptor, one in waiting.items() if one.deadline <= now}
-        silent |= late
-        for descriptor in late:
-            del waiting[descriptor]
-        _read_some(waiting, now)
-    return silent
-
-
-def _read_some(waiting: dict[int, _Running], now: float) -> None:
-    if not waiting:
-        return
-    pause = min(one.deadline for one in waiting.values()) - now
-    for descriptor in select.select(list(waiting), [], [], max(0.0, pause))[0]:
-        piece = os.read(descriptor, 1 << 16)
-        waiting[descriptor].data.extend(piece)
-        if not piece:
-            del waiting[descriptor]
-
-
-def _end(one: _Running) -> None:
-    """Kill what is left of a check; one that the kernel does not let go is left to it."""
-    os.close(one.descriptor)
-    for kill in (os.killpg, os.kill):
-        with suppress(ProcessLookupError):
-            kill(one.pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        _wait_shortly(one.pid)
-
-
-def _wait_shortly(pid: int) -> None:
-    give_up_at = time.monotonic() + 1.0
-    while os.waitpid(pid, os.WNOHANG) == (0, 0) and time.monotonic() < give_up_at:
-        select.select([], [], [], 0.005)

@@ -27,6 +27,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--run-timeout-seconds", default=300.0, show_default=True, help="Timeout of a run's heartbeats.")
 @click.option("--max-store-bytes", type=int, help="All files together [default: as much as the disk holds].")
 @click.option("--max-answer-bytes", default=64 * 1024 * 1024, show_default=True, help="See the settings.")
+@click.option("--metrics-listen", help="See the settings.")
 @click.option("--idle-seconds", default=75, show_default=True, help="See the settings.")
 @click.option("--body-timeout-seconds", default=120.0, show_default=True, help="See the settings.")
 @click.option("--abandoned-seconds", default=7 * 24 * 3600.0, show_default=True, help="See the settings.")

@@ -1,11 +1,13 @@
 """The web application: its routes, its lifespan and the response to each kind of error."""
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,7 +17,9 @@ from launchd.server.container import AppState, build_app_state
 from launchd.server.errors import ServerError, TooManyRequests, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
+from launchd.server.http.measured_requests import MeasuredRequests
 from launchd.server.http.responses import error_response, json_response
+from launchd.server.metrics_endpoint import Endpoint, make_endpoint
 from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
 from launchd.server.routes.runs import run_routes
@@ -24,8 +28,10 @@ from launchd.server.settings import ServerSettings
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: ServerSettings) -> Starlette:
+def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -> Starlette:
     """The queue server as an ASGI application over a prepared data directory. `app.state.app_state` holds its parts.
+
+    `metrics` is the listening socket of the metrics endpoint, if there is to be one.
 
     Raises:
         CannotStart: the data directory cannot be used.
@@ -46,7 +52,8 @@ def create_app(settings: ServerSettings) -> Starlette:
             HTTPException: _http_error,
             Exception: _unexpected,
         },
-        lifespan=_lifespan(state),
+        middleware=[Middleware(MeasuredRequests, measures=state.measures)],
+        lifespan=_lifespan(state, make_endpoint(state, metrics) if metrics is not None else None),
     )
     app.state.app_state = state
     return app
@@ -61,11 +68,15 @@ def _graphql(state: AppState) -> Callable[[Request], Awaitable[Response]]:
     return graphql
 
 
-def _lifespan(state: AppState) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(state: AppState, metrics: Endpoint | None) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         state.start()
+        if metrics is not None:
+            metrics.start()
         yield
+        if metrics is not None:
+            metrics.close()
         state.stop()
         state.database.close()
 

@@ -15,11 +15,13 @@ from launchd.server.launch.job_keys import JobKeys
 from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.launch.lease_timer import LeaseTimer
 from launchd.server.launch.repetitions import Repetitions
+from launchd.server.measures import ServerMeasures
 from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.database import Database
 from launchd.server.store.factory import BackgroundTask, open_database, open_pubsub
+from launchd.server.store.measured import MeasuredDatabase
 from launchd.server.store.runs import files as run_files
 from launchd.server.wrong_keys import WrongKeys
 
@@ -29,6 +31,7 @@ class AppState:
     """The parts of one server."""
 
     settings: ServerSettings
+    measures: ServerMeasures
     database: Database
     auth: Authenticator
     job_keys: JobKeys
@@ -68,7 +71,8 @@ class AppState:
 
 def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     """Open everything that the settings name; the database must be migrated."""
-    database, notifier, job_keys = open_database(settings), Notifier(), JobKeys(link_secret)
+    measures, notifier, job_keys = ServerMeasures(), Notifier(), JobKeys(link_secret)
+    database = MeasuredDatabase(open_database(settings), measures)
     shared = settings.database is not None
     quota = StorageQuota(settings.max_store_bytes)
     artifact_blobs = BlobStore(settings.files_dir, settings.max_upload_bytes, quota)
@@ -79,12 +83,13 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     }
     return AppState(
         settings=settings,
+        measures=measures,
         database=database,
         auth=Authenticator(database, job_keys, WrongKeys(settings.wrong_key_burst)),
         job_keys=job_keys,
         notifier=notifier,
         pubsub=open_pubsub(settings, notifier),
-        lease_timer=LeaseTimer(database, notifier, settings.lease_scan_seconds if shared else math.inf),
+        lease_timer=LeaseTimer(database, notifier, measures, settings.lease_scan_seconds if shared else math.inf),
         lease_mark=LeaseMark(settings.lease_mark_path),
         heartbeat_timer=HeartbeatTimer(database, settings.run_timeout_seconds, shared=shared),
         repetitions=Repetitions(),

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import FrameType
 
 import uvicorn
@@ -16,6 +17,7 @@ from launchd.server import bootstrap
 from launchd.server.app import create_app
 from launchd.server.errors import CannotStart
 from launchd.server.http.connection import HttpConnection
+from launchd.server.metrics_endpoint import listen_for_metrics
 from launchd.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -31,10 +33,15 @@ def serve(settings: ServerSettings, ready: Callable[[str], None] | None = None) 
     Raises:
         CannotStart: address or data directory cannot be used.
     """
-    with bootstrap.lock(settings), _listen(settings) as listening:
+    with ExitStack() as opened:
+        opened.enter_context(bootstrap.lock(settings))
+        listening = opened.enter_context(_listen(settings))
+        metrics = listen_for_metrics(settings)
+        if metrics is not None:
+            opened.enter_context(metrics)
         sys.setswitchinterval(_SWITCH_SECONDS)
         raise_limit()
-        app = create_app(settings)
+        app = create_app(settings, metrics)
         server = _Server(app, settings, ready)
         server.run(sockets=[listening])
 

@@ -59,6 +59,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """An uncommitted artifact without any upload for so long is deleted (W&B's clients try for a week)."""
     link_seconds: float = 30 * 60.0
     """How long a link to upload or download a file may be used. A transfer that has begun by then goes on."""
+    metrics_listen: str | None = None
+    """Where Prometheus reads metrics: `127.0.0.1:9782` or `unix:/path`; None: nowhere."""
+    metrics_remote: bool = False
+    """Whether `metrics_listen` may be an address that other machines reach."""
     stop_grace_seconds: float = 1.0
     """How long running requests may take after SIGTERM; waiting ones are answered at once."""
 

@@ -221,6 +221,7 @@ def _hostile_status() -> dict[str, Any]:
     agent = dict.fromkeys(("id", "name", "hostname", "state", "entity"), HOSTILE)
     row = {"id": 1, "item_id": HOSTILE, "kind": HOSTILE, "created_seconds": 1.0, "summary": HOSTILE}
     gpu = dict.fromkeys(("label", "name", "uuid", "item_id", "hindrance", "set_aside"), HOSTILE)
+    metric = {"name": "launchd_agent_jobs", "kind": "gauge", "help": HOSTILE, "labels": ["queue"]}
     gpu |= {"memory": 1, "utilisation": 1.0, "memory_used": 1}
     return {
         "ok": True,
@@ -234,6 +235,7 @@ def _hostile_status() -> dict[str, Any]:
             "jobs": [_hostile_job()],
             "recent": [_hostile_job()],
         },
+        "metrics": [{"metric": metric, "samples": [{"labels": [HOSTILE], "value": 1.0}]}],
         "waiting": [row],
         "dead": [row | {"refused_seconds": 1.0, "reason": HOSTILE}],
         "job": _hostile_job(),
@@ -274,6 +276,7 @@ def answering_agent(answer: dict[str, Any]) -> Iterator[str]:
 AT_AGENT = {
     ("status",): True,
     ("status", "--json"): False,
+    ("metrics",): True,
     ("outbox", "list"): True,
     ("outbox", "list", "--json"): False,
     ("outbox", "retry", "1"): False,

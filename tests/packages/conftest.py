@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,22 @@ def base(debian: Path, built: Built) -> Path:
     subprocess.run(["chroot", debian, "sh", "-c", download], check=True, capture_output=True)
     shutil.rmtree(place)
     return debian
+
+
+@pytest.fixture(scope="session")
+def engine_packages(debian: Path) -> Path:
+    """The packages of a container engine that a clean Debian 12 lacks, kept between runs."""
+    place = debian.parent / "engine"
+    if not (place / "ready").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=debian.parent) as scratch:
+            tree = Path(scratch) / "tree"
+            copy_tree(debian, tree)
+            download = "apt-get clean; apt-get install -q -y --no-install-recommends --download-only docker.io"
+            subprocess.run(["chroot", tree, "sh", "-c", download], check=True, capture_output=True)
+            shutil.copytree(tree / "var/cache/apt/archives", place, ignore=shutil.ignore_patterns("lock", "partial"))
+        (place / "ready").touch()
+    return place
 
 
 @pytest.fixture

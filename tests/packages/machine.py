@@ -23,6 +23,8 @@ CONSOLE_TAIL = 4000
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
 _OPTIONS = ("--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--console=read-only")
+#: The engine lays its own containers over images, which it cannot where its files are laid over others already.
+_FOR_CONTAINERS = ("--system-call-filter=@keyring bpf", "--tmpfs=/var/lib/docker")
 #: What says why a machine is not up yet.
 _DIAGNOSIS = (
     "timeout 20 sh -c 'systemctl is-system-running; systemctl list-jobs; systemctl --failed; cat /proc/loadavg'"
@@ -34,10 +36,15 @@ class NotUp(Exception):
 
 
 class Machine:
-    """A machine over the directory ``tree``; it runs between :meth:`start` and :meth:`stop`."""
+    """A machine over the directory ``tree``; it runs between :meth:`start` and :meth:`stop`.
 
-    def __init__(self, tree: Path) -> None:
+    Where ``runs_containers`` it has control groups of version 2, without limits where the host has none, and the system
+    calls that a container engine needs.
+    """
+
+    def __init__(self, tree: Path, *, runs_containers: bool = False) -> None:
         self.tree = tree
+        self._runs_containers = runs_containers
         self.console = tree.with_suffix(".log")
         self._name = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,10 +53,15 @@ class Machine:
     def start(self) -> None:
         """Boot it, and wait until all services are there; raises :class:`NotUp`."""
         self._name = f"packages-{secrets.token_hex(4)}"
-        words = ("systemd-nspawn", *_OPTIONS, f"--directory={self.tree}", f"--machine={self._name}")
+        options = (*_OPTIONS, *(_FOR_CONTAINERS if self._runs_containers else ()))
+        words = ("systemd-nspawn", *options, f"--directory={self.tree}", f"--machine={self._name}")
         with self.console.open("ab") as log:
             self._process = subprocess.Popen(
-                _in_groups_of_its_own(self._name, words), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                _in_groups_of_its_own(self._name, words),
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": str(int(self._runs_containers))},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         try:
             wait_until(self._has_process_1, BOOT_SECONDS, "a process 1 of its own")
@@ -138,14 +150,24 @@ def copy_tree(source: Path, tree: Path) -> None:
 
 
 @contextmanager
-def machine_of(source: Path, tree: Path) -> Iterator[Machine]:
-    """Give a running machine over a copy of ``source``, which is removed at the end."""
-    copy_tree(source, tree)
+def machine_of(source: Path, tree: Path, *, runs_containers: bool = False) -> Iterator[Machine]:
+    """Give a running machine over ``source``, whose changes lie apart at ``tree`` and are removed at the end."""
+    with _laid_over(source, tree), running(Machine(tree, runs_containers=runs_containers)) as machine:
+        yield machine
+
+
+@contextmanager
+def _laid_over(source: Path, tree: Path) -> Iterator[None]:
+    changes = tree.with_suffix(".changes")
+    for directory in (tree, changes, changes / "upper", changes / "work"):
+        directory.mkdir()
+    parts = f"lowerdir={source},upperdir={changes / 'upper'},workdir={changes / 'work'}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", parts, tree], check=True)
     try:
-        with running(Machine(tree)) as machine:
-            yield machine
+        yield
     finally:
-        shutil.rmtree(tree)
+        subprocess.run(["umount", tree], check=True)
+        shutil.rmtree(changes)
 
 
 @contextmanager

@@ -72,6 +72,8 @@ def test_deb_and_rpm_hold_the_same_files(built: Built, built_rpm: Built, tmp_pat
     units = deb / "lib" / "systemd"
     if units.is_dir():
         units.rename(deb / "usr" / "lib" / "systemd")
+    zsh = deb / "usr" / "share" / "zsh"
+    (zsh / "vendor-completions").rename(zsh / "site-functions")
 
     held = files(deb)
     assert len(held) > 1000

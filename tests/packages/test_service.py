@@ -2,22 +2,16 @@
 
 import json
 import time
-from typing import Any
 
 import pytest
 
-from launchd.cli.agent import Misconfigured
+from launchd.cli.errors import Misconfigured
 from tests.packages.conftest import NEXT_VERSION, VERSION, Built, first_commands
+from tests.packages.jobs import AGENT, CONFIG, SERVER, begin, end, output, run_job, status
 from tests.packages.machine import Machine
 from tests.support.waiting import assert_stays, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.timeout(900)]
-
-AGENT, SERVER = "launch-agent.service", "launch-agent-server.service"
-CONFIG = "/etc/launch-agent/launch-config.yaml"
-
-#: A job that says who it is, writes a line now and then until /tmp/end is there, and ends with code 7.
-LONG_JOB = "echo $$; i=0; while [ ! -e /tmp/end ]; do echo line $i; i=$((i+1)); sleep 0.1; done; echo last $i; exit 7"
 
 #: A newcomer's patience, in seconds.
 FIRST_JOB_SECONDS = 60.0
@@ -62,6 +56,27 @@ def test_an_agent_without_a_queue_says_what_to_do_and_stays_down(serving: Machin
 
     assert stopped_for_good(serving)
     assert "no queue is named. Name one in the file" in serving.says(f"journalctl --unit {AGENT} --output cat -n 20")
+
+
+def test_an_agent_whose_queue_does_not_exist_waits_for_it(serving: Machine) -> None:
+    serving.run(f"sed -i 's/^queues: .*/queues: [late]/' {CONFIG} && systemctl restart {AGENT}")
+
+    wait_until(lambda: "There is no queue late" in serving.property(AGENT, "StatusText"), 20.0, "the line of status")
+    assert_stays(lambda: serving.property(AGENT, "ActiveState") == "active", STAYS_SECONDS, "the agent")
+    serving.run(f"launchd queue create late && systemctl reload {AGENT}")
+    assert serving.says("launchd launch --queue late -- true").endswith("finished")
+    assert serving.property(AGENT, "NRestarts") == "0"
+
+
+@pytest.mark.parametrize("spoil", [f"echo '[' > {CONFIG}", f"rm {CONFIG}"])
+def test_an_agent_answers_whatever_has_become_of_its_configuration(serving: Machine, spoil: str) -> None:
+    serving.run(spoil)
+
+    asked = serving.run(f"launchd status --config {CONFIG}")
+
+    assert asked.stdout.startswith("agent    polling")
+    assert "Warning: the configuration cannot be used, and the agent that runs" in asked.stderr
+    assert CONFIG in asked.stderr
 
 
 def test_the_example_configuration_is_valid_and_gives_each_job_a_user_of_its_own(serving: Machine) -> None:
@@ -179,6 +194,21 @@ def test_the_journal_finds_what_is_logged_of_a_job(serving: Machine) -> None:
     assert len(serving.says(f"journalctl --unit {AGENT} JOB={job} --output cat").splitlines()) == len(entries)
 
 
+def test_a_stopped_agent_is_replaced_by_the_watchdog_and_its_job_adopted(serving: Machine) -> None:
+    patience = "[Service]\nWatchdogSec=3\nTimeoutAbortSec=3\n"
+    unit = f"/etc/systemd/system/{AGENT}.d"
+    serving.run(f"mkdir {unit} && cat > {unit}/patience.conf && systemctl daemon-reload", stdin=patience)
+    serving.run(f"systemctl restart {AGENT}")
+    item, process = begin(serving)
+    pid = serving.property(AGENT, "MainPID")
+
+    serving.run(f"kill -STOP {pid}")
+
+    wait_until(lambda: serving.property(AGENT, "MainPID") not in (pid, "0"), 40.0, "another agent")
+    assert "Watchdog timeout" in serving.says(f"journalctl --unit {AGENT} --output cat")
+    end(serving, item, process)
+
+
 def stopped_for_good(machine: Machine) -> bool:
     """Whether the agent has ended with the exit code of a wrong configuration, and is not started again."""
     wait_until(lambda: machine.property(AGENT, "ActiveState") == "failed", 20.0, "the agent had ended")
@@ -192,36 +222,3 @@ def stopped_for_good(machine: Machine) -> bool:
 def last_error(machine: Machine) -> str:
     lines = machine.says(f"journalctl --unit {AGENT} --output cat").splitlines()
     return [line for line in lines if line.startswith("Error: ")][-1]
-
-
-def status(machine: Machine) -> dict[str, Any]:
-    agent: dict[str, Any] = json.loads(machine.says("launchd status --json"))["agent"]
-    return agent
-
-
-def begin(machine: Machine) -> tuple[str, tuple[str, str]]:
-    """Start a job; returns its item, and its process with the time of its start."""
-    item = machine.run('launchd launch --async -- sh -c "$(cat)"', stdin=LONG_JOB).stdout.split()[-1]
-    wait_until(lambda: output(machine, item)[1:], 30.0, "the job ran")
-    pid = output(machine, item)[0]
-    return item, (pid, machine.says(f"cut -d' ' -f22 /proc/{pid}/stat"))
-
-
-def run_job(machine: Machine, command: str) -> list[str]:
-    """Run a job to its end; returns what it printed."""
-    return output(machine, machine.says(f"launchd launch -- {command}").split()[1])
-
-
-def output(machine: Machine, item: str) -> list[str]:
-    return machine.run(f"launchd logs {item}", check=False).stdout.splitlines()
-
-
-def end(machine: Machine, item: str, process: tuple[str, str]) -> None:
-    """Let the job end; it has to be the same process, with a complete output, and its exit code reported."""
-    pid, begun = process
-    assert machine.says(f"cut -d' ' -f22 /proc/{pid}/stat") == begun
-    machine.run("touch /tmp/end")
-    wait_until(lambda: output(machine, item)[-1].startswith("last "), 30.0, "the job had ended")
-    first, *lines, last = output(machine, item)
-    assert (first, lines) == (pid, [f"line {number}" for number in range(int(last.split()[1]))])
-    wait_until(lambda: "exit code 7" in machine.says("launchd queue show default"), 30.0, "the outcome was reported")

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
+from ipc.failpoints import FAILPOINTS
 from ipc.settings import NUMBERS_PER_BUILD
-from tests.process.test_image_builds import REQUIREMENTS, directory_of, ended, output, push, upload
+from tests.process.test_image_builds import REQUIREMENTS, areas, directory_of, ended, output, push, upload
 from tests.support.engine import TestEngine
 from tests.support.packages import package_index, write_wheel
 from tests.support.python_image import import_python_image, without_settings_of_machine
 from tests.support.registries import PASSWORD, USER, Buildah, TestRegistry, require, running_registry
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
+from tests.support.waiting import wait_until
 from workers.builders.buildah import ARCHIVE_FILE
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
@@ -164,3 +166,36 @@ def test_where_nothing_is_built_code_runs_in_a_base_image(
     assert ended(testbed, item) == [("FINISHED", "")]
     assert output(testbed, item) == f"/mnt/wandb {os.geteuid()}\n"
     assert f"the job runs in {image}, with its code mounted" in testbed.item(item).warnings[0].message
+
+
+def deaths() -> Iterator[Any]:
+    """Yield each place where a worker may die; all but the end of the build are for long runs."""
+    for failpoint in (name for name in FAILPOINTS if name.startswith("worker.")):
+        yield pytest.param(failpoint, marks=[] if failpoint == "worker.built" else pytest.mark.long)
+
+
+@pytest.mark.parametrize("failpoint", list(deaths()))
+def test_a_worker_may_die_anywhere(
+    testbed: Testbed,
+    configure: Configure,
+    containers: TestEngine,
+    registry: TestRegistry,
+    tmp_path: Path,
+    failpoint: str,
+) -> None:
+    """Both jobs run once, the image is built under one name, and no area of a build is left."""
+    fired = tmp_path / "fired"
+    fired.mkdir()
+    configure(containers.address)
+    before = registry.tags("team/images")
+    uri = upload(testbed, tmp_path / "code", {"main.py": f"print('once, over {failpoint}')"})
+    testbed.start_agent(LAUNCHD_FAILPOINTS=f"{failpoint}=kill", LAUNCHD_FAILPOINTS_ONCE=str(fired))
+
+    items = [push(testbed, uri=uri) for _ in range(2)]
+
+    wait_until((fired / failpoint).exists, 60, f"the failpoint {failpoint}")
+    assert ended(testbed, *items) == [("FINISHED", "")] * 2
+    assert [output(testbed, item) for item in items] == [f"once, over {failpoint}\n"] * 2
+    assert len(set(registry.tags("team/images")) - set(before)) == 1
+    assert areas(testbed) == []
+    wait_until(lambda: containers.containers() == {}, what="no container is left")

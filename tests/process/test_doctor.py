@@ -141,7 +141,7 @@ def test_a_check_that_never_returns_is_ended_with_all_that_it_started() -> None:
     program = "\n".join(
         (
             "import subprocess, sys",
-            "from launchd.doctor.examination import within",
+            "from launchd.doctor.deadlines import within",
             "def hang():",
             "    subprocess.run(['sleep', '4242'])",
             "    return b''",

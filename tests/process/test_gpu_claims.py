@@ -1,15 +1,22 @@
 """A real agent with GPUs at the queue server: it is leased what fits, as soon as it fits, and the rest says why not."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from launchd import Api, launch_add
 from tests.support.gate import Gate
 from tests.support.server import Account
-from tests.support.testbed import Testbed, make_testbed
+from tests.support.testbed import QUEUE, Testbed, make_testbed
 from tests.support.waiting import assert_stays, wait_until
 
 GPUS = {"devices": ["GPU-a", "GPU-b"]}
@@ -65,3 +72,30 @@ def test_an_item_is_started_as_soon_as_its_gpu_is_free(testbed: Testbed, tmp_pat
     assert time.monotonic() - began < 10
     gates[1].open()
     testbed.wait_over(holding)
+
+
+def test_who_waits_for_what_no_agent_could_ever_take_is_told(
+    testbed: Testbed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    testbed.start_agent()
+    wait_until(lambda: testbed.client.agents(testbed.entity) != [], what="the agent is known")
+    args = {"resource_args": {"local-process": {"launchd": {"gpus": 3}}}, "resource": "local-process"}
+    command = [sys.executable, "-m", "launchd", "launch", "-q", QUEUE, "-c", json.dumps(args), "--", "true"]
+    environ = os.environ | {"WANDB_BASE_URL": testbed.server.url, "WANDB_API_KEY": testbed.server.key}
+    said = tmp_path / "said"
+    with said.open("w") as file:
+        waiting = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=file, stderr=file)
+    sentence = "It asks for 3 GPUs, which no living agent of queue 'default' could ever give it"
+    try:
+        wait_until(lambda: f"{sentence}: host " in said.read_text(), 60, "the command says so")
+    finally:
+        waiting.send_signal(signal.SIGINT)
+        waiting.wait(30)
+    assert said.read_text().count(sentence) == 1
+
+    with closing(Api(base_url=testbed.server.url, api_key=testbed.server.key)) as api:
+        queued = launch_add(entry_point=["true"], queue_name=QUEUE, api=api, **args)
+        with pytest.raises(TimeoutError, match="it is queued"):
+            queued.wait_until_finished(8)
+        queued.stop()
+    assert sentence in caplog.text

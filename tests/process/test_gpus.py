@@ -259,3 +259,17 @@ def test_jobs_that_fail_at_once_set_a_gpu_aside_until_it_is_returned(testbed: Te
     wait_free(testbed, 2)
     assert testbed.ask(command="return_gpu", gpu="7") == {"ok": False, "error": "This agent gives out no GPU 7."}
     assert json.loads(testbed._in_journal("SELECT value FROM meta WHERE key = 'gpus_set_aside'")[0][0])["marks"] == {}
+
+
+def test_two_agents_of_one_host_give_out_no_gpu_twice(
+    testbed: Testbed, driver: FakeDriver, tmp_path: Path, account: Account
+) -> None:
+    first = testbed.start_agent(**driver.environ, CUDA_VISIBLE_DEVICES="0")
+    wait_known(testbed)
+    other_directory = tmp_path / "other"
+    other_directory.mkdir()
+    with make_testbed(other_directory, account, max_jobs=8, launchd={"gpus": GPUS}) as other:
+        other.start_agent(**driver.environ)
+        wait_known(other)
+        mine, theirs = (gpu["set_aside"] for gpu in other.status()["gpus"]["gpus"])
+        assert (mine, theirs) == (f"another agent of this host (process {first.pid}) gives it out", None)

@@ -1,4 +1,4 @@
-"""Google Cloud as far as jobs on Vertex AI see it, on a socket: tokens, custom jobs, and their logs.
+"""Google Cloud as far as agents see it, on a socket: tokens, custom jobs with their logs, and objects of storage.
 
 No emulator of Vertex AI exists, so that this is written after its reference and after what its client sends. Nothing
 runs: what a job does follows from the clock, and from variables of its container (:class:`FakeJob`).
@@ -111,7 +111,7 @@ def entry(number: int, index: int, moment: float, text: str, task: str = "worker
 
 class GoogleCloud(LocalServer):
     """The server. ``faults`` are used up one by one, by what is asked for: ``create``, ``list``, ``get``, ``cancel``,
-    ``logs``, ``token``.
+    ``logs``, ``token``, ``upload``.
     """
 
     def __init__(self) -> None:
@@ -121,6 +121,7 @@ class GoogleCloud(LocalServer):
         self.more_entries: list[dict[str, Any]] = []
         self.faults: dict[str, list[int | str]] = {}
         self.asked: list[str] = []
+        self.objects: dict[str, bytes] = {}
         self.tokens = 0
         self.valid_token = ""
         #: Where each creation is noted as a line.
@@ -194,6 +195,8 @@ class _Handler(QuietHandler):
             self._do("token", self._token, is_open=True)
         elif path == CUSTOM_JOBS:
             self._do("create", lambda: (200, self.server.create(json.loads(body)).answer()))
+        elif path.startswith("/upload/storage/v1/b/"):
+            self._do("upload", lambda: self._upload(path.split("/")[5], body))
         elif path == "/v2/entries:list":
             self._do("logs", lambda: self._logs(json.loads(body)))
         else:
@@ -247,6 +250,14 @@ class _Handler(QuietHandler):
             return 400, _error(400, "The job has ended.", "FAILED_PRECONDITION")
         job.cancelled = job.cancelled or time.time()
         return 200, {}
+
+    def _upload(self, bucket: str, body: bytes) -> tuple[int, Any]:
+        """Keep an object: its metadata and its content are the parts of a body in the form of MIME."""
+        boundary = body.partition(b"\r\n")[0]
+        _, metadata, content, _ = body.split(boundary)
+        name = json.loads(metadata.partition(b"\r\n\r\n")[2])["name"]
+        self.server.objects[f"{bucket}/{name}"] = content.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+        return 200, {"kind": "storage#object", "name": name, "bucket": bucket}
 
     def _logs(self, asked: dict[str, Any]) -> tuple[int, Any]:
         match = _LOG_FILTER.search(asked["filter"])

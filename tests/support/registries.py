@@ -60,7 +60,7 @@ def running_registry(
     directory.mkdir(parents=True, exist_ok=True)
     with socket.create_server((host, 0)) as free:
         name = f"{host}:{free.getsockname()[1]}"
-    ca_file = _make_certificate(directory, host) if tls else None
+    ca_file = make_certificate(directory, host) if tls else None
     config = directory / "config.yml"
     config.write_text(_config(directory, name, password=password, tls=tls))
     with (directory / "log").open("wb") as log:
@@ -86,7 +86,8 @@ def _config(directory: Path, name: str, *, password: bool, tls: bool) -> str:
     return "\n".join([*lines, ""])
 
 
-def _make_certificate(directory: Path, host: str) -> Path:
+def make_certificate(directory: Path, host: str) -> Path:
+    """Write ``tls.key`` and ``tls.crt``, which is returned, for a server at this address."""
     require("openssl")
     name = ("-subj", "/CN=tests", "-addext", f"subjectAltName=IP:{host}")
     files = ("-keyout", f"{directory}/tls.key", "-out", f"{directory}/tls.crt")

@@ -20,11 +20,49 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
+class RegistryHandler(QuietHandler):
+    server: "RegistryStub"
+
+    def do_HEAD(self) -> None:  # noqa: N802 - the name in the standard library
+        self._note()
+        if not self.server.is_granted(self.headers.get("Authorization", "")):
+            self.answer(401, b"", self.server.challenge())
+            return
+        answer = self.server.next_answer()
+        if answer.status == 0:
+            self.server.over.wait()
+            self.close_connection = True
+            return
+        self.answer(answer.status, answer.body, answer.headers)
+
+    def do_GET(self) -> None:  # noqa: N802 - the name in the standard library
+        self._note()
+        expected = base64.b64encode(f"{self.server.username}:{self.server.password}".encode()).decode()
+        is_right = self.headers.get("Authorization", "") == f"Basic {expected}"
+        self._give_token(is_right=is_right)
+
+    def do_POST(self) -> None:  # noqa: N802 - the name in the standard library
+        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.requests.append((self.command, self.path, form))
+        self._give_token(is_right=f"refresh_token={self.server.password}" in form)
+
+    def _give_token(self, *, is_right: bool) -> None:
+        self.answer(200 if is_right else 401, json.dumps({"access_token": "good"}).encode() if is_right else b"{}")
+
+    def _note(self) -> None:
+        self.server.requests.append((self.command, self.path, self.headers.get("Authorization", "")))
+
+
 class RegistryStub(LocalServer):
     """Answers for manifests by ``answers``, the last one again and again; with ``password`` set it wants that."""
 
-    def __init__(self, *answers: Answer, password: str | None = None, bearer: bool = False) -> None:
-        super().__init__(_Handler)
+    handler: type[RegistryHandler] = RegistryHandler
+
+    def __init__(
+        self, *answers: Answer, password: str | None = None, bearer: bool = False, username: str = "ada"
+    ) -> None:
+        super().__init__(self.handler)
+        self.username = username
         self.answers = list(answers) or [Answer()]
         self.password = password
         self.bearer = bearer
@@ -47,41 +85,8 @@ class RegistryStub(LocalServer):
             return True
         if self.bearer:
             return authorization == "Bearer good"
-        return authorization == "Basic " + base64.b64encode(f"ada:{self.password}".encode()).decode()
+        return authorization == "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
     def challenge(self) -> dict[str, str]:
         how = f'Bearer realm="{self.url}/token",service="stub"' if self.bearer else 'Basic realm="stub"'
         return {"WWW-Authenticate": how}
-
-
-class _Handler(QuietHandler):
-    server: RegistryStub
-
-    def do_HEAD(self) -> None:  # noqa: N802 - the name in the standard library
-        self._note()
-        if not self.server.is_granted(self.headers.get("Authorization", "")):
-            self.answer(401, b"", self.server.challenge())
-            return
-        answer = self.server.next_answer()
-        if answer.status == 0:
-            self.server.over.wait()
-            self.close_connection = True
-            return
-        self.answer(answer.status, answer.body, answer.headers)
-
-    def do_GET(self) -> None:  # noqa: N802 - the name in the standard library
-        self._note()
-        expected = base64.b64encode(f"ada:{self.server.password}".encode()).decode()
-        is_right = self.headers.get("Authorization", "") == f"Basic {expected}"
-        self._give_token(is_right=is_right)
-
-    def do_POST(self) -> None:  # noqa: N802 - the name in the standard library
-        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.server.requests.append((self.command, self.path, form))
-        self._give_token(is_right=f"refresh_token={self.server.password}" in form)
-
-    def _give_token(self, *, is_right: bool) -> None:
-        self.answer(200 if is_right else 401, json.dumps({"access_token": "good"}).encode() if is_right else b"{}")
-
-    def _note(self) -> None:
-        self.server.requests.append((self.command, self.path, self.headers.get("Authorization", "")))

@@ -82,8 +82,11 @@ class SharedEnvironments:
             JobCancelled: the job was stopped meanwhile.
         """
         lines = tuple(wheel.line() for wheel in wheels)
+        is_there = True
 
         def make(target: Path, lock: EntryLock) -> None:
+            nonlocal is_there
+            is_there = False
             self._context.progress(f"building an environment from {origin}")
             with self._workshop(lock) as workshop:
                 try:
@@ -99,7 +102,9 @@ class SharedEnvironments:
                 (target / ".lock").unlink()
             self._check(target)
 
-        return self._entry(wheels, make)
+        entry = self._entry(wheels, make)
+        self._context.note_built("environment", reused=is_there)
+        return entry
 
     def _resolving_python(self) -> str:
         """Return the interpreter to resolve with; pip is in environments alone, so one is kept for that."""

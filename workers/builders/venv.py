@@ -52,7 +52,9 @@ class VenvBuilder:
             entry = _shared(requirements, installer, python, context)
         except NotShareable as why:
             log.info("The environment is the job's own.", extra={"origin": requirements.origin, "why": str(why)})
-            return _build_of(build_own(project, requirements, installer, context))
+            built = _build_of(build_own(project, requirements, installer, context))
+            context.note_built("environment", reused=False)
+            return built
         return _build_of(entry.path, str(entry.lock_path))
 
     def _requirements(self, project: Project, context: JobContext) -> Requirements | None:

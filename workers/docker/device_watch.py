@@ -5,30 +5,24 @@ away again (nvidia-container-toolkit#48). What a process has opened goes on; wha
 """
 
 import os
-import shutil
 import stat
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ipc.gpus import Gpu
+from workers.docker.engine import Container, Engine, EngineError
 
 #: Between two looks, in seconds.
-LOOK_SECONDS = 30.0
+LOOK_SECONDS = 60.0
 #: How long a look from inside may take.
 _ANSWER_SECONDS = 10.0
 
 _V1_DEVICES = Path("/sys/fs/cgroup/devices")
-_V2_ROOT = Path("/sys/fs/cgroup")
 
-#: Opens files from within a control group: what opens outside of it and not inside is refused by its rules.
-_LOOK = """
-group=$1; shift
-for file; do command exec 3<>"$file" || exit 4; done
-echo $$ >"$group/cgroup.procs" || exit 5
-for file; do command exec 3<>"$file" || { echo "$file"; }; done
-"""
+#: Run in a container by version 2 of control groups, which shows no rules. What is not there says nothing.
+_LOOK = 'test -e "$1" || exit 0; command exec 3<>"$1" || exit 33'
+_REFUSED = 33
 
 
 class DeviceWatch:
@@ -36,18 +30,18 @@ class DeviceWatch:
 
     def __init__(self, gpus: Sequence[Gpu]) -> None:
         self._gpus = [gpu for gpu in gpus if gpu.files]
-        self._next_look = 0.0
+        self._next_look = time.monotonic()
         self._message: str | None = None
 
-    def loss(self, pid: int) -> str | None:
-        """Return, as a sentence, which GPUs the container of process ``pid`` cannot open any more; looks seldom."""
-        if self._gpus and pid and time.monotonic() >= self._next_look:
+    def loss(self, engine: Engine, container: Container) -> str | None:
+        """Return, as a sentence, which GPUs a running container cannot open any more; looks seldom."""
+        if self._gpus and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + LOOK_SECONDS
-            self._message = self._look(pid)
+            self._message = self._look(engine, container)
         return self._message
 
-    def _look(self, pid: int) -> str | None:
-        refused = refused_files(pid, sorted({path for gpu in self._gpus for path in gpu.files}))
+    def _look(self, engine: Engine, container: Container) -> str | None:
+        refused = refused_files(engine, container, sorted({path for gpu in self._gpus for path in gpu.files}))
         lost = [gpu.label for gpu in self._gpus if refused.intersection(gpu.files)]
         if not lost:
             return None
@@ -58,21 +52,27 @@ class DeviceWatch:
         )
 
 
-def refused_files(pid: int, files: Sequence[str]) -> frozenset[str]:
-    """Return which device files the control group of process ``pid`` does not let it open; none where none can tell."""
-    groups = dict(_groups_of(pid))
+def refused_files(engine: Engine, container: Container, files: Collection[str]) -> frozenset[str]:
+    """Return which device files a running container may not open; none where that cannot be told."""
+    # The process of an engine elsewhere is none of this host's.
+    is_here = engine.socket_path is not None and container.state.pid
+    group = dict(_groups_of(container.state.pid)).get("devices") if is_here else None
     try:
-        if "devices" in groups:
-            rules = (_V1_DEVICES / groups["devices"] / "devices.list").read_text().splitlines()
-            return frozenset(path for path in files if not _is_allowed(path, rules))
-        return _refused_inside(_V2_ROOT / groups[""], files) if "" in groups else frozenset()
-    except OSError:
-        # The container has ended meanwhile, or the agent may not look.
+        if group is None:
+            return frozenset(path for path in files if _is_refused_inside(engine, container.id, path))
+        rules = (_V1_DEVICES / group / "devices.list").read_text().splitlines()
+        return frozenset(path for path in files if not _is_allowed(path, rules))
+    except (OSError, EngineError):
+        # The container has ended meanwhile, say.
         return frozenset()
 
 
+def _is_refused_inside(engine: Engine, container: str, path: str) -> bool:
+    return engine.run_in(container, ["sh", "-c", _LOOK, "look", path], _ANSWER_SECONDS) == _REFUSED
+
+
 def _groups_of(pid: int) -> Iterator[tuple[str, str]]:
-    """Yield the control groups of a process: the path by each controller, that of version 2 by an empty text."""
+    """Yield the control groups of a process: the path by each controller."""
     try:
         lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     except OSError:
@@ -95,14 +95,3 @@ def _matches(rule: Sequence[str], kind: str, numbers: tuple[str, str]) -> bool:
     wanted = zip(rule_numbers.split(":"), numbers, strict=True)
     is_meant = rule_kind in {"a", kind} and all(one in {"*", number} for one, number in wanted)
     return is_meant and {"r", "w"} <= set(access)
-
-
-def _refused_inside(group: Path, files: Sequence[str]) -> frozenset[str]:
-    """Return the files that a process in ``group`` cannot open; version 2 does not show its rules."""
-    shell = shutil.which("sh") or "/bin/sh"
-    command = [shell, "-c", _LOOK, "look", str(group), *files]
-    try:
-        look = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return frozenset()
-    return frozenset(look.stdout.splitlines()).intersection(files)

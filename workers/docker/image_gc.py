@@ -77,23 +77,34 @@ def _old_enough(task: CleanImages) -> Iterator[UsedImage]:
 
 def _remove_image(engine: Engine, used: UsedImage, task: CleanImages, problems: list[str]) -> list[RemovedImage]:
     """Remove the images that were brought under a name, as far as nothing else needs them."""
-    in_use = {one.image_id for one in engine.containers()}
-    own = {one.record.reference for one in image_records.used_images(task.state_dir)}
-    present = {image.id: image for image in engine.images() if image.id in used.record.ids}
-    free = [image for image in present.values() if image.id not in in_use]
-    names = {image.id: _removable_names(image, used.record.reference, own) for image in free}
+    # Listed for each name: containers come and go, and its lock is held only now.
+    present = [image for image in engine.images() if image.id in used.record.ids]
     removed = []
-    for image_id, its_names in names.items():
+    for image, names in _unneeded(engine, used.record.reference, present, task):
         try:
-            for name in () if task.dry_run else its_names:
+            for name in () if task.dry_run else names:
                 engine.remove_image(name)
         except EngineError as error:
             problems.append(f"The image {used.record.reference} could not be removed: {error.explanation}.")
         else:
-            removed += [RemovedImage(used.record.reference, present[image_id].size)] if its_names else []
+            removed.append(RemovedImage(used.record.reference, image.size))
     if not task.dry_run and len(removed) == len(present):
         image_records.forget(used)
     return removed
+
+
+def _unneeded(
+    engine: Engine, reference: str, present: Sequence[Image], task: CleanImages
+) -> Iterator[tuple[Image, Sequence[str]]]:
+    """Yield the images that no container has and no other name keeps, each with what to remove of it."""
+    if not present:
+        return
+    in_use = {one.image_id for one in engine.containers()}
+    own = {one.record.reference for one in image_records.used_images(task.state_dir)}
+    for image in present:
+        names = () if image.id in in_use else _removable_names(image, reference, own)
+        if names:
+            yield image, names
 
 
 def _removable_names(image: Image, reference: str, own: Collection[str]) -> Sequence[str]:

@@ -5,6 +5,7 @@ translated inside its module, by type or status code, never by text.
 """
 
 import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -74,3 +75,18 @@ def _create(cloud: Cloud, path: str, config: EnvironmentConfig, order: WorkOrder
     except ModuleNotFoundError as error:
         raise not_installed(f"the environment {cloud.environment}", cloud.extra, error) from error
     return environment
+
+
+def files_by_name(path: Path, prefix: str) -> Iterator[tuple[Path, str]]:
+    """Yield each file with its name in a store.
+
+    A file is called ``prefix``, or has its own name behind one that ends with a slash; what is in a directory has its
+    path behind the prefix. Links in a directory are left out.
+    """
+    if not path.is_dir():
+        yield path, f"{prefix}{path.name}" if not prefix or prefix.endswith("/") else prefix
+        return
+    before = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and not file.is_symlink():
+            yield file, before + file.relative_to(path).as_posix()

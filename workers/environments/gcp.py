@@ -21,7 +21,7 @@ from google.auth.transport.requests import AuthorizedSession, Request
 from ipc.errors import InvalidSpec
 from ipc.settings import EnvironmentConfig
 from ipc.work_order import WorkOrder
-from workers.environments import CloudRefused, CloudUnavailable
+from workers.environments import CloudRefused, CloudUnavailable, files_by_name
 
 if TYPE_CHECKING:
     from google.api_core.exceptions import GoogleAPICallError
@@ -93,7 +93,7 @@ class GcpEnvironment:
         client = Client(project=self.project, credentials=self.credentials)
         try:
             with translated():
-                for file, name in _names(path, key):
+                for file, name in files_by_name(path, key):
                     client.bucket(bucket).blob(name).upload_from_filename(str(file), timeout=_UPLOAD_SECONDS)
         except GoogleAPICallError as error:
             raise _from_call(error) from error
@@ -112,7 +112,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     match = _URI.fullmatch(uri)
     if match is None:
         raise InvalidSpec(f"{uri!r} is no address in Cloud Storage.", hint="It has the form gs://BUCKET/PREFIX.")
-    return match["bucket"], (match["key"] or "").strip("/")
+    return match["bucket"], (match["key"] or "").lstrip("/")
 
 
 @contextmanager
@@ -177,13 +177,3 @@ def _usual_regions() -> Iterator[str]:
         return
     if region := settings.get("compute", "region", fallback=None):
         yield region
-
-
-def _names(path: Path, key: str) -> Iterator[tuple[Path, str]]:
-    """Yield each file, with its name in the bucket: the key itself for a file, and what is below it for a directory."""
-    if not path.is_dir():
-        yield path, key or path.name
-        return
-    for file in sorted(found for found in path.rglob("*") if found.is_file()):
-        name = file.relative_to(path).as_posix()
-        yield file, f"{key}/{name}" if key else name

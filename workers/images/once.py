@@ -41,10 +41,13 @@ def build_once(project: Project, context: JobContext, registry: Names, maker: Im
     """
     with open_build_area(context) as area:
         plan = plan_image(project, context, registry, area)
-        if not maker.has(plan):
+        is_there = maker.has(plan)
+        if not is_there:
             with building(plan.reference, context):
-                if not maker.has(plan):
+                is_there = maker.has(plan)
+                if not is_there:
                     _make(plan, context, maker)
+        context.note_built("image", reused=is_there)
     return Build(image=plan.reference, entry_point=plan.entry_point)
 
 

@@ -6,10 +6,10 @@ Owns the requests, the ways to show credentials, and what is tried again. Every 
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
 
@@ -23,6 +23,8 @@ from workers.docker.images import ImageName
 from workers.registries import Pause, RegistryError
 from workers.registries.credentials import Credentials, CredentialSources
 from workers.registries.names import api_host, is_loopback, split
+
+T = TypeVar("T")
 
 #: Builders push either kind; an index stands for images of several platforms.
 MANIFEST_TYPES = (
@@ -83,19 +85,38 @@ class Distribution:
 
     def digest(self, image: ImageName) -> str | None:
         """Return the digest of the image's manifest, None where there is none; see :class:`Registry`."""
+        return self._patiently(split(image)[0], lambda session: self._digest(session, image), f" for {image}")
+
+    def post_form(self, registry: str, path: str, form: Mapping[str, str]) -> bytes:
+        """Return what a registry answers to a form, which goes over TLS alone.
+
+        Raises:
+            RegistryError: it refuses the form, or gives no answer.
+        """
+        address = f"https://{api_host(registry)}{path}"
+
+        def post(session: requests.Session) -> bytes:
+            answer = self._request(session, "POST", address, registry, data=dict(form))
+            _check(answer, registry, None)
+            return answer.body
+
+        return self._patiently(registry, post, "")
+
+    def _patiently(self, registry: str, act: Callable[[requests.Session], T], what: str) -> T:
+        """Return what comes of asking a registry, which is asked again where that makes sense."""
         problem = _TryAgain("")
         for number, seconds in enumerate((0.0, *PAUSES)):
             if number:
                 self._pause(min(max(seconds, problem.seconds), LONGEST_PAUSE))
             try:
-                with self._session(split(image)[0]) as session:
-                    return self._digest(session, image)
+                with self._session(registry) as session:
+                    return act(session)
             except _TryAgain as error:
                 problem = error
             except _Untrusted as error:
                 raise RegistryError(str(error), hint=_TRUST) from error
         raise RegistryError(
-            f"{problem} It was asked {len(PAUSES) + 1} times for {image}.", hint="Launch the job again later."
+            f"{problem} It was asked {len(PAUSES) + 1} times{what}.", hint="Launch the job again later."
         )
 
     def _digest(self, session: requests.Session, image: ImageName) -> str | None:

@@ -15,10 +15,19 @@ class PlainRegistry:
     pushes = True
 
     def __init__(self, order: WorkOrder, pause: Pause) -> None:
-        assert order.registry is not None
-        self._address = order.registry.uri or ""
-        self._sources = CredentialSources(order.registry_access, self.repository("", "").partition("/")[0])
+        self._address = self._find_address(order)
+        own = self.repository("", "").partition("/")[0]
+        self._sources = self._find_sources(order, own, pause)
         self._api = Distribution(order.registry_access, self._sources, pause)
+
+    def _find_address(self, order: WorkOrder) -> str:
+        """Return the address of the repository, or of the registry alone; raises :class:`HostError`."""
+        assert order.registry is not None
+        return order.registry.uri or ""
+
+    def _find_sources(self, order: WorkOrder, own: str, pause: Pause) -> CredentialSources:  # noqa: ARG002 (for clouds)
+        """Return where there are credentials for the registry ``own`` and others."""
+        return CredentialSources(order.registry_access, own)
 
     def repository(self, entity: str, project: str) -> str:
         """Return the repository of the configuration; one of the project's own where that names a registry alone."""

@@ -57,7 +57,7 @@ LOG_PAUSE_SECONDS = 0.5
 class LocalContainerRunner(Runner):
     """The resource ``local-container``. Its arguments are flags of `docker run`; see ``workers.docker.flags``."""
 
-    capabilities = Capabilities(poll_seconds=5.0, keeps_output=True, runs_images=True)
+    capabilities = Capabilities(poll_seconds=5.0, keeps_output=True, may_lose_output=True, runs_images=True)
 
     def __init__(self, order: WorkOrder, clock: BootClock | None = None) -> None:
         super().__init__(order)
@@ -209,8 +209,7 @@ class LocalContainerRunner(Runner):
 
     def _gpu_loss(self, container: Container) -> str | None:
         """Return which GPUs the container has lost; noted for the end of its job, which they may explain."""
-        # Elsewhere, its process is none of this host's.
-        loss = self._devices.loss(container.state.pid) if self._engine.socket_path is not None else None
+        loss = self._asked(lambda: self._devices.loss(self._engine, container))
         if loss is not None and records.read_gpu_loss(self._directory) is None:
             log.error("A container has lost GPUs.", extra={"why": loss})
             with suppress(OSError):

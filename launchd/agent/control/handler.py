@@ -7,10 +7,13 @@ import logging
 import time
 from typing import Any, Protocol
 
+import msgspec
+
 from launchd.agent.deliveries import summary
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_table import JobTable
 from launchd.agent.journal import Delivery, Journal
+from launchd.agent.measures import state_families
 from launchd.agent.outbox import Outbox
 from launchd.agent.status import AgentState, describe_job, snapshot
 from launchd.agent.worker_pool.pool import WorkerPool
@@ -68,8 +71,8 @@ class ControlHandler:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request:
-            case {"command": "status"}:
-                return self._status()
+            case {"command": "status" | "metrics" as wanted}:
+                return self._status() if wanted == "status" else self._metrics()
             case {"command": "job", "item": str(item)}:
                 return self._job(item)
             case {"command": "stop", "item": str(item)}:
@@ -88,10 +91,16 @@ class ControlHandler:
                 return _refusal(f"The agent does not know the request {request.get('command')!r}.")
 
     def _status(self) -> dict[str, Any]:
-        status = snapshot(
+        return {"ok": True, "status": self._snapshot()}
+
+    def _snapshot(self) -> dict[str, Any]:
+        return snapshot(
             self._supervisor.state(), self._controller, self._table, self._pool, self._outbox, self._journal
         )
-        return {"ok": True, "status": status}
+
+    def _metrics(self) -> dict[str, Any]:
+        families = [*state_families(self._snapshot(), self._table), *self._controller.measures.families()]
+        return {"ok": True, "metrics": msgspec.to_builtins(families)}
 
     def _job(self, item: str) -> dict[str, Any]:
         job = self._table.find(item) or self._journal.find(item)

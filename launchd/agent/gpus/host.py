@@ -12,6 +12,7 @@ from launchd.agent.clock import SystemClock
 from launchd.agent.events import EventQueue
 from launchd.agent.gpus.pool import GpuPool
 from launchd.agent.gpus.probe_link import ProbeLink
+from launchd.agent.host_locks import HostLocks
 from launchd.agent.journal import Journal
 from launchd.config.model import GpusConfig
 
@@ -31,15 +32,15 @@ class HostGpus(msgspec.Struct, frozen=True):
     why_none: str = ""
 
 
-def find_gpus(config: GpusConfig, journal: Journal, events: EventQueue) -> HostGpus:
-    """Return the GPUs that the agent gives out; the probe is not started yet."""
+def find_gpus(config: GpusConfig, journal: Journal, events: EventQueue, locks: HostLocks) -> HostGpus:
+    """Return the GPUs that the agent gives out, kept from other agents by ``locks``; the probe is not started yet."""
     why_none = None if config.devices else why_unmanaged(config.manage)
     if why_none is not None:
         return HostGpus(why_none=why_none)
     probe = None
     if not config.devices:
         probe = ProbeLink(events, ProbeSettings(config.probe_seconds), config.probe_timeout_seconds)
-    pool = GpuPool(config, journal, SystemClock(), os.environ, None if probe is None else probe.ask)
+    pool = GpuPool(config, journal, SystemClock(), os.environ, None if probe is None else probe.ask, locks)
     return HostGpus(pool, probe)
 
 

@@ -53,20 +53,27 @@ class Inventory:
 
     def take(self, seen: Sequence[SeenGpu], answers: int = 0) -> None:
         """Take in all that was seen at one moment, which ``answers`` the questions up to this number."""
-        allowed = {gpu.uuid for gpu in visible([one.gpu for one in seen], self._environ)}
-        shown = {one.gpu.uuid: one for one in seen if one.gpu.uuid in allowed}
         before = set(self._gpus)
-        for host in list(self):
-            if host.gpu.uuid not in shown:
-                self._lose(host, [one.gpu for one in shown.values()])
-        for uuid, one in shown.items():
-            self._gpus.setdefault(uuid, HostGpu(one)).seen = one
+        self._show(self._own(seen))
         for host in self:
             if answers >= host.fresh_after:
                 host.fresh_after = 0
         if not self.is_known or before != set(self._gpus):
             log.info("The GPUs of this host are known.", extra={"gpus": list(self._gpus)})
             self.is_known, self.version = True, self.version + 1
+
+    def _own(self, seen: Sequence[SeenGpu]) -> dict[str, SeenGpu]:
+        """Return those of the GPUs that the agent may give out, by UUID."""
+        allowed = {gpu.uuid for gpu in visible([one.gpu for one in seen], self._environ)}
+        return {one.gpu.uuid: one for one in seen if one.gpu.uuid in allowed}
+
+    def _show(self, shown: Mapping[str, SeenGpu]) -> None:
+        """Have what is shown, and lose what is not any more."""
+        for host in list(self):
+            if host.gpu.uuid not in shown:
+                self._lose(host, [one.gpu for one in shown.values()])
+        for uuid, one in shown.items():
+            self._gpus.setdefault(uuid, HostGpu(one)).seen = one
 
     def _lose(self, host: HostGpu, shown: Sequence[Gpu]) -> None:
         """Note that a GPU is not shown any more: it is divided anew (MIG), or lost."""

@@ -17,12 +17,14 @@ from ipc.gpu_probe import GpuSample, SeenGpu
 from ipc.gpus import Gpu, GpuRequest, GpuSummary, GpuUse
 from launchd.agent.clock import Clock
 from launchd.agent.gpus.choice import choose, has_enough
+from launchd.agent.gpus.claims import GpuClaims
 from launchd.agent.gpus.inventory import HostGpu, Inventory
 from launchd.agent.gpus.lease_rows import Lease, LeaseRows
 from launchd.agent.gpus.set_aside import SetAside
 from launchd.agent.gpus.summary import summarize
 from launchd.agent.gpus.survivors import Survivor, find_survivors, still_there
 from launchd.agent.gpus.use import UseMeter
+from launchd.agent.host_locks import HostLocks
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import Journal
 from launchd.config.model import GpusConfig
@@ -43,7 +45,10 @@ class _Held:
 
 
 class GpuPool:
-    """Main thread only. ``ask`` has the probe look at once, and returns the number of that question."""
+    """Main thread only. ``ask`` has the probe look at once, and returns the number of that question.
+
+    ``locks`` keep other agents of the host away from what this one gives out.
+    """
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class GpuPool:
         clock: Clock,
         environ: Mapping[str, str],
         ask: Callable[[], int] | None = None,
+        locks: HostLocks | None = None,
     ) -> None:
         self._config = config
         self._journal = journal
@@ -60,6 +66,7 @@ class GpuPool:
         self._rows = LeaseRows(journal)
         self._set_aside = SetAside(config, journal, clock)
         self._inventory = Inventory(environ)
+        self._claims = GpuClaims(locks or HostLocks(None), clock)
         self._held = {lease.item_id: _Held(lease) for lease in self._rows.load()}
         self._looked_at_survivors = clock.monotonic()
         #: Why the GPUs cannot be looked at, as a sentence.
@@ -68,6 +75,7 @@ class GpuPool:
         self.version = 0
         if config.devices:
             self._inventory.take([SeenGpu(gpu) for gpu in config.devices])
+            self._claims.look(gpu.uuid for gpu in config.devices)
 
     def __len__(self) -> int:
         return len(self._inventory)
@@ -89,6 +97,7 @@ class GpuPool:
         before = (self.inventory, self._givable())
         self.problem = None
         self._inventory.take(sample.gpus, sample.answers)
+        self._claims.look(gpu.uuid for gpu in self._inventory.gpus())
         for seen in sample.gpus:
             self._set_aside.on_faults(seen.gpu.uuid, seen.faults)
         self._count_use(sample.gpus)
@@ -150,7 +159,7 @@ class GpuPool:
         return any(gpu.uuid == parent for held in self._held.values() for gpu in held.lease.gpus)
 
     def _why_aside(self, host: HostGpu) -> str | None:
-        return self._set_aside.why(host.gpu.uuid, host.seen.problem)
+        return self._claims.why_not(host.gpu.uuid) or self._set_aside.why(host.gpu.uuid, host.seen.problem)
 
     def summary(self, promised: Collection[str] = ()) -> GpuSummary:
         """Return what the queue server is told of the GPUs when items are claimed; ``promised`` ones are not free."""
@@ -270,6 +279,9 @@ class GpuPool:
     def tick(self) -> None:
         """Look after what comes back with time."""
         self.version += bool(self._set_aside.come_back())
+        before = self._givable()
+        self._claims.look(gpu.uuid for gpu in self._inventory.gpus())
+        self.version += self._givable() != before
         now = self._clock.monotonic()
         if now - self._looked_at_survivors < SURVIVORS_SECONDS:
             return

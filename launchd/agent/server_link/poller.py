@@ -7,9 +7,18 @@ acknowledgement is refused. What is left when the poller is stopped is given bac
 
 import contextlib
 import threading
+import time
 from collections.abc import Sequence
 
-from launchd.agent.events import Claimed, EventQueue, Registered, RegistrationLost, RegistrationRefused, SlotKind
+from launchd.agent.events import (
+    Claimed,
+    EventQueue,
+    Polled,
+    Registered,
+    RegistrationLost,
+    RegistrationRefused,
+    SlotKind,
+)
 from launchd.agent.server_link.permits import SlotPermits
 from launchd.agent.server_link.protocol import LinkContext, LinkSettings, ServerProtocol
 from launchd.agent.server_link.retry import RetryingCaller, Stopped
@@ -51,6 +60,7 @@ class Poller(threading.Thread):
                 self._claim_once(self._permits.wait(self._stopped))
 
     def _claim_once(self, limit: int) -> None:
+        begun = time.monotonic()
         try:
             result = self._claimer.claim(limit, self._permits.gpus)
         except (UnknownAgent, SecondIncarnation) as error:
@@ -61,6 +71,7 @@ class Poller(threading.Thread):
             self._events.put(RegistrationRefused(str(error)))
             self._caller.wait_for_correction()
             return
+        self._events.put(Polled(time.monotonic() - begun, len(result.items)))
         if result.items:
             self._hand_over(result.items)
         elif self._permits.wait_for_more(limit, result.pause_seconds, self._stopped):

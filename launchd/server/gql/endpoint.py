@@ -4,7 +4,16 @@ import asyncio
 import logging
 from typing import Any
 
-from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+)
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +27,7 @@ from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.gql.input_limits import check_variables
 from launchd.server.gql.query_cost import QueryCost
 from launchd.server.http.disconnect import watch_disconnect
+from launchd.server.http.measured_requests import name_operation
 from launchd.server.http.request_body import read_body
 from launchd.server.http.responses import error_response, json_response
 from launchd.server.models import Viewer
@@ -51,6 +61,7 @@ class GraphQLEndpoint:
             return error_response(invalid.status, *(error.message for error in invalid.errors))
         operation = operation_of(document, envelope.operation_name)
         variables = envelope.variables or {}
+        name_operation(request, _first_field(operation))
         check_variables(self._schema, operation, variables)
         cost = QueryCost(self._schema, document, operation, variables)
         cost.check()
@@ -87,6 +98,15 @@ class GraphQLEndpoint:
             return await asyncio.wait_for(result, limit)
         except TimeoutError as error:
             raise Refused(f"The request took longer than {limit:g} s and was given up.") from error
+
+
+def _first_field(operation: OperationDefinitionNode) -> str:
+    """What the operation does, by its first field, which the schema has; its own name is the sender's choice."""
+    match operation.selection_set.selections[0]:
+        case FieldNode(name=name):
+            return name.value
+        case _:
+            return operation.operation.value
 
 
 def _response(envelope: Envelope, result: ExecutionResult, budget: AnswerBudget) -> Response:

@@ -7,6 +7,7 @@ import math
 from sqlalchemy import Connection
 
 from launchd.server.errors import StoreUnavailable
+from launchd.server.measures import ServerMeasures
 from launchd.server.notifier import Notifier, work_topics
 from launchd.server.store.database import Database
 from launchd.server.store.launch import leases
@@ -20,8 +21,11 @@ _RETRY_SECONDS = 5.0
 class LeaseTimer:
     """One timer, set for the earliest end that was announced, and at most `scan_seconds` ahead."""
 
-    def __init__(self, database: Database, notifier: Notifier, scan_seconds: float = math.inf) -> None:
+    def __init__(
+        self, database: Database, notifier: Notifier, measures: ServerMeasures, scan_seconds: float = math.inf
+    ) -> None:
         self._scan_seconds = scan_seconds
+        self._measures = measures
         self._database = database
         self._notifier = notifier
         self._timer: asyncio.TimerHandle | None = None
@@ -55,14 +59,15 @@ class LeaseTimer:
         try:
             queues, following = await self._database.write_guarded(_end_leases)
         except StoreUnavailable:
-            queues, following = set(), _RETRY_SECONDS
+            queues, following = [], _RETRY_SECONDS
         if queues:
-            logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(queues)})
+            self._measures.leases_ended(len(queues))
+            logger.info("Leases ended unacknowledged; their items wait again.", extra={"queues": sorted(set(queues))})
             self._notifier.wake_all(work_topics(queues))
         following = min(math.inf if following is None else following, self._scan_seconds)
         if following < math.inf:
             self.leased_for(following)
 
 
-def _end_leases(connection: Connection) -> tuple[set[str], float | None]:
+def _end_leases(connection: Connection) -> tuple[list[str], float | None]:
     return leases.return_expired(connection), leases.next_lease_end(connection)

@@ -125,6 +125,8 @@ class LeasedItem(Record, frozen=True, kw_only=True):
     queue_name: str
     run_spec: msgspec.Raw
     lease: int
+    waited_seconds: float | None = None
+    """From its push; None where it is leased again by the same claim."""
 
 
 class AgentGpus(Record, frozen=True, kw_only=True):

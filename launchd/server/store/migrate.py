@@ -6,9 +6,10 @@ from typing import Literal
 
 from sqlalchemy import Connection, inspect, text
 
+from launchd import __version__
 from launchd.server.errors import CannotStart
 
-NEWEST = "0019"
+NEWEST = "0020"
 _VERSIONS = Path(__file__).parent / "migrations"
 
 
@@ -20,9 +21,18 @@ def migrate(connection: Connection, database: str) -> None:
     """
     found = current_version(connection)
     if found is not None and found > NEWEST:
-        raise CannotStart(f"{database} was written by a newer queue server (tables {found}, this one knows {NEWEST}).")
+        raise CannotStart(
+            f"{database} was written by {_writer(connection)} (tables {found}); this is {__version__} ({NEWEST})."
+            " Install that version or a later one."
+        )
     if found != NEWEST:
         run_migrations(connection, "upgrade", NEWEST)
+        connection.execute(text("UPDATE server_state SET laid_out_by = :version"), {"version": __version__})
+
+
+def _writer(connection: Connection) -> str:
+    version = connection.execute(text("SELECT laid_out_by FROM server_state")).scalar()
+    return f"launchd {version}" if version else "a newer launchd"
 
 
 def current_version(connection: Connection) -> str | None:

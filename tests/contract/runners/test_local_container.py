@@ -532,11 +532,15 @@ def test_threads_are_left_alone(make_job: JobMaker) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("rules_are_shown", [True, False], ids=["by its rules", "from inside"])
 def test_a_container_that_loses_its_device_says_so_now_and_at_its_end(
-    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
+    make_job: JobMaker, monkeypatch: pytest.MonkeyPatch, rules_are_shown: bool
 ) -> None:
     """As after a `systemctl daemon-reload`, on a device that stands for a GPU of which the engine knows nothing."""
     monkeypatch.setattr(device_watch, "LOOK_SECONDS", 0.0)
+    if not rules_are_shown:
+        # As on a host with version 2 of control groups.
+        monkeypatch.setattr(device_watch, "_groups_of", lambda _pid: [("", "a/group")])
     job = make_job("trap 'exit 3' TERM; sleep 600 & wait")
     gpu = Gpu("GPU-a", vendor=AMD, files=("/dev/fuse",))
     runner = job.runner()

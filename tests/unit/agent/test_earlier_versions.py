@@ -9,8 +9,10 @@ import pytest
 
 from ipc.messages import Adopt, Start
 from ipc.states import JobState
+from launchd import __version__
 from launchd.agent.deliveries import decode_outcome
 from launchd.agent.journal import JOURNAL_FILE, EndedJob
+from launchd.agent.journal_schema import LAID_OUT_BY
 from tests.support.controller_harness import ControllerHarness
 
 DATA = Path(__file__).parents[2] / "data"
@@ -27,6 +29,10 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Controll
     made.turn()
     yield made
     made.close()
+
+
+def test_the_version_that_reads_the_journal_from_now_on_is_noted(harness: ControllerHarness) -> None:
+    assert harness.journal.meta(LAID_OUT_BY) == __version__
 
 
 def test_its_running_job_is_adopted(harness: ControllerHarness) -> None:

@@ -15,8 +15,10 @@ import pytest
 
 from ipc.handles import Handle
 from ipc.states import JobState
+from launchd import __version__
 from launchd.agent.job_record import JobRecord
 from launchd.agent.journal import EndedJob, Journal, JournalError, UnreadableRecord
+from launchd.agent.journal_schema import LAYOUT
 from tests.support.jobs import a_job
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
@@ -131,6 +133,17 @@ def test_a_newer_versions_journal_is_refused(tmp_path: Path) -> None:
     newer.close()
     with pytest.raises(JournalError, match="newer launchd"):
         Journal(tmp_path / "journal.sqlite")
+
+
+def test_a_newer_versions_journal_names_the_version_that_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    Journal(path).close()
+    with closing(sqlite3.connect(path)) as newer, newer:
+        assert newer.execute("UPDATE meta SET value = '9.1' WHERE key = 'laid_out_by'").rowcount == 1
+        newer.execute(f"PRAGMA user_version = {LAYOUT + 1}")
+
+    with pytest.raises(JournalError, match=rf"launchd 9\.1, and this is {__version__}; install that version"):
+        Journal(path)
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

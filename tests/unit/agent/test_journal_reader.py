@@ -13,6 +13,7 @@ import pytest
 
 from ipc.job_files import STARTED_FILE
 from ipc.states import JobState
+from launchd import __version__
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
 from launchd.agent.journal_reader import has_ended, phase, read_job
 from launchd.agent.journal_schema import LAYOUT
@@ -62,7 +63,7 @@ def test_a_newer_journal_is_refused(journal: Journal) -> None:
     with closing(sqlite3.connect(journal.path)) as newer:
         newer.execute(f"PRAGMA user_version = {LAYOUT + 1}")
 
-    with pytest.raises(JournalError, match="was written by a newer launchd"):
+    with pytest.raises(JournalError, match=f"was written by launchd {__version__}; use that one's command"):
         read_job(journal.path.parent, "a")
 
 

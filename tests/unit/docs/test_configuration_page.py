@@ -26,7 +26,7 @@ from ipc.settings import (
     VertexConfig,
     VertexRules,
 )
-from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, PolicyConfig
+from launchd.config.model import AgentConfig, GpusConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import size
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
@@ -52,6 +52,7 @@ BLOCKS: dict[str, type[msgspec.Struct]] = {
     "launchd.policy.sagemaker.": SagemakerRules,
     "launchd.supervision.": SupervisionConfig,
     "launchd.gpus.": GpusConfig,
+    "launchd.metrics.": MetricsConfig,
 }
 #: Keys that stand for others, and are not kept.
 READ_AWAY = ["launchd.policy.preset"]

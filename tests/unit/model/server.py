@@ -22,6 +22,7 @@ from launchd.server.context import Context
 from launchd.server.errors import Refused, ServerError
 from launchd.server.launch.job_keys import JobKeys
 from launchd.server.launch.repetitions import Repetitions
+from launchd.server.measures import ServerMeasures
 from launchd.server.models import KeyRole, Viewer
 from launchd.server.notifier import Notifier
 from launchd.server.resolvers.launch import agents, heartbeats, items, items_push, leases, reports
@@ -173,6 +174,7 @@ class ServerUnderTest:
         app = SimpleNamespace(
             settings=SETTINGS,
             database=self._database,
+            measures=ServerMeasures(),
             notifier=Notifier(),
             repetitions=Repetitions(),
             job_keys=_JOB_KEYS,

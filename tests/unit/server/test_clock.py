@@ -67,7 +67,7 @@ def test_a_step_of_the_wall_clock_ends_nothing(
 ) -> None:
     before = time.time
     monkeypatch.setattr(time, "time", lambda: before() + step)
-    assert leases.return_expired(connection) == set()
+    assert leases.return_expired(connection) == []
     assert 0 < (leases.next_lease_end(connection) or 0) <= LEASE_SECONDS
     assert 0 <= agents.require_agent(connection, viewer, agent).silent_seconds < TIMEOUT
     assert run_ends.crash_timed_out(connection, TIMEOUT, time.time()) == 0

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from launchd import __version__
 from launchd.server.errors import CannotStart, Refused, StoreUnavailable
 from launchd.server.notifier import Notifier
 from launchd.server.settings import ServerSettings
@@ -296,7 +297,9 @@ def test_a_password_is_never_shown(empty: ServerSettings) -> None:
 def test_a_database_of_a_newer_server_is_refused(settings: ServerSettings) -> None:
     with migration_transaction(settings) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-        with pytest.raises(CannotStart, match="here was written by a newer queue server"):
+        with pytest.raises(
+            CannotStart, match=f"here was written by launchd {__version__} .*Install that version or a later"
+        ):
             migrate(connection, "here")
 
 

@@ -1,6 +1,7 @@
 """Leasing items to agents: W&B's pop, the waiting claim with what the agent has free, and returning items."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
     agent_id: str | None = input.get("launch_agent_id")
     lease = _lease(context, agent_id)
 
-    def work(connection: Connection) -> tuple[set[str], LeasedItem | None]:
+    def work(connection: Connection) -> tuple[list[str], LeasedItem | None]:
         queue = queues.require_queue(
             connection, context.viewer, input["entity_name"], input["project_name"], input["queue_name"]
         )
@@ -61,8 +62,10 @@ async def pop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any] | 
             return returned, None
         return returned, leases.pop(connection, queue, lease)
 
+    begun = time.monotonic()
     returned, item = await context.write_guarded(work)
-    context.app.notifier.wake_all(work_topics(returned))
+    context.app.measures.claim(time.monotonic() - begun)
+    _note_returned(context, returned)
     if item is None:
         return None
     _note_leased(context, lease, [item])
@@ -81,8 +84,10 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         if await connection_watch.has_gone():
             return _NOTHING
         lease = _lease(context, agent_id, input["claim_id"])
+        begun = time.monotonic()
         claimed = await context.write_guarded(_claim(context, input, told, lease, lambda: connection_watch.gone))
-        context.app.notifier.wake_all(work_topics(claimed.returned))
+        context.app.measures.claim(time.monotonic() - begun)
+        _note_returned(context, claimed.returned)
         context.app.notifier.wake_all(work_topics(claimed.to_look, [Work.GPUS]))
         if claimed.paused_seconds:
             _look_again(context, topics, claimed.paused_seconds)
@@ -104,8 +109,15 @@ def _kinds(input: dict[str, Any], told: AgentGpus | None) -> list[Work]:
     return [*kinds, Work.SCHEDULER] if input["max_schedulers"] > 0 else kinds
 
 
+def _note_returned(context: Context, queue_ids: Sequence[str]) -> None:
+    """Wake the claims for queues to which items went back, one for each lease that had ended."""
+    context.app.measures.leases_ended(len(queue_ids))
+    context.app.notifier.wake_all(work_topics(set(queue_ids)))
+
+
 def _note_leased(context: Context, lease: Lease, leased: Sequence[LeasedItem]) -> None:
     """Note what was leased before the client hears of it."""
+    context.app.measures.leased(item.waited_seconds for item in leased)
     context.app.lease_timer.leased_for(lease.seconds)
     context.app.lease_mark.note(item.lease for item in leased)
 
@@ -114,8 +126,8 @@ class _Claimed(Record, frozen=True, kw_only=True):
     """What a claim found."""
 
     items: tuple[LeasedItem, ...] = ()
-    returned: frozenset[str] = frozenset()
-    """Queues to which items went back whose leases had ended."""
+    returned: tuple[str, ...] = ()
+    """The queue of each item that went back because its lease had ended."""
     to_look: frozenset[str] = frozenset()
     """Queues whose claims for GPUs are to look again."""
     superseded: bool = False
@@ -146,13 +158,11 @@ def _claim(
         paused = restored.paused_seconds(connection)
         # What an agent that has left is leased would not be acknowledged.
         if paused or agent.status == agents.KILLED:
-            return _Claimed(returned=frozenset(returned), paused_seconds=paused)
+            return _Claimed(returned=tuple(returned), paused_seconds=paused)
         superseded = told is not None and not agents.note_gpus(connection, agent, told)
         # A repeated claim still gets what it was leased.
         claimed = leases.claim(connection, agent, _NO_CAPACITY if superseded else wanted, lease, gpus)
-        return _Claimed(
-            items=claimed.items, returned=frozenset(returned), to_look=claimed.to_look, superseded=superseded
-        )
+        return _Claimed(items=claimed.items, returned=tuple(returned), to_look=claimed.to_look, superseded=superseded)
 
     return work
 

@@ -158,17 +158,18 @@ def _lease(connection: Connection, rows: Iterable[Any], lease: Lease) -> list[Le
     if not by_number:
         return []
     given = dict(zip(by_number, lease_numbers.take(connection, len(by_number)), strict=True))
-    values = {
+    values: dict[str, Any] = {
         "to_agent": lease.agent_id,
         "to_claim": lease.claim_id,
         "now": time.time(),
         "seconds": lease.seconds,
     }
     connection.execute(_LEASE, [{"of_number": row, "new_lease": given[row], **values} for row in by_number])
-    return [_leased_item(row, given[number]) for number, row in by_number.items()]
+    now = values["now"]
+    return [_leased_item(row, given[number], max(0.0, now - row.created_at)) for number, row in by_number.items()]
 
 
-def _leased_item(row: Any, lease: int) -> LeasedItem:
+def _leased_item(row: Any, lease: int, waited_seconds: float | None = None) -> LeasedItem:
     return LeasedItem(
         number=row.number,
         item_id=row.id,
@@ -176,16 +177,17 @@ def _leased_item(row: Any, lease: int) -> LeasedItem:
         queue_name=row.queue_name,
         run_spec=msgspec.Raw(row.run_spec),
         lease=lease,
+        waited_seconds=waited_seconds,
     )
 
 
-def return_expired(connection: Connection) -> set[str]:
-    """Make items PENDING whose lease has ended. Returns the queues they went back to."""
+def return_expired(connection: Connection) -> list[str]:
+    """Make items PENDING whose lease has ended. Returns the queue that each went back to."""
     if connection.execute(_EXPIRED_EXIST).first() is None:
-        return set()
+        return []
     # Skips those that are being acknowledged at this moment.
     expired = select(item.number).where(IS_LEASED, _IS_EXPIRED).with_for_update(skip_locked=True)
-    return {queue_id for _, queue_id in _return(connection, {}, item.number.in_(expired))}
+    return [queue_id for _, queue_id in _return(connection, {}, item.number.in_(expired))]
 
 
 def next_lease_end(connection: Connection) -> float | None:

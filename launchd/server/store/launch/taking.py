@@ -31,6 +31,7 @@ _OF_QUEUE = (
         item.run_spec,
         item.submitter_id,
         item.author_id,
+        item.created_at,
         run_queues.c.name.label("queue_name"),
     )
     .join(run_queues, run_queues.c.id == item.queue_id)

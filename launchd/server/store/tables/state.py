@@ -9,6 +9,8 @@ server_state = Table(
     metadata,
     # One row.
     Column("id", Integer, primary_key=True),
+    # The version of launchd that gave the database its tables: the oldest that can read them.
+    Column("laid_out_by", String),
     # The last number given to a lease. In PostgreSQL a sequence counts, so that claims need not wait for each other.
     Column("lease_number", BigInteger, nullable=False),
     # How often the database was found to be older than what its agents know.

@@ -1,0 +1,1 @@
+"""Figures for Prometheus, of agent and server alike: counted without its library, written down and served with it."""

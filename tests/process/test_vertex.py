@@ -1,0 +1,136 @@
+"""Jobs on Vertex AI, through an agent: each exists once, whichever process dies. Google Cloud is a fake on a socket."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from ipc.failpoints import FAILPOINTS
+from tests.support.google_cloud import DONE_UNANSWERED, GoogleCloud, google_cloud, job_args
+from tests.support.server import Account
+from tests.support.testbed import QUICK, Testbed, make_testbed
+from tests.support.waiting import wait_until
+
+IMAGE = "us-docker.pkg.dev/p/r/image:1"
+
+#: Where a worker dies, or its supervisor, once the job may exist at Vertex AI. All others run with ``--long``.
+SHORT = ("worker.after_submit_approved", "worker.after_submit", "worker.monitoring", "supervisor.recorded")
+
+WAYS = [
+    pytest.param(failpoint, action, marks=[] if failpoint in SHORT and action == "kill" else pytest.mark.long)
+    for failpoint in FAILPOINTS
+    if not failpoint.startswith("shim.") and failpoint != "supervisor.adopting"
+    for action in ("kill", "stop", "exit")
+]
+
+
+@pytest.fixture
+def cloud() -> Iterator[GoogleCloud]:
+    with google_cloud() as server:
+        yield server
+
+
+@pytest.fixture
+def testbed(tmp_path: Path, account: Account, cloud: GoogleCloud) -> Iterator[Testbed]:
+    settings = {
+        "policy": {"resources": ["vertex"]},
+        "vertex": msgspec.to_builtins(cloud.settings),
+        # The SDK takes its time to be loaded, once, on a machine that is busy.
+        "supervision": QUICK | {"fork_server_silence_seconds": 60.0, "worker_silence_seconds": 10.0},
+    }
+    with make_testbed(tmp_path, account) as opened:
+        opened.configure(max_jobs=2, launchd=settings, environment=msgspec.to_builtins(cloud.environment))
+        yield opened
+
+
+def start(opened: Testbed, cloud: GoogleCloud, **environ: str) -> Any:
+    credentials = cloud.write_credentials(opened.directory)
+    return opened.start_agent(GOOGLE_APPLICATION_CREDENTIALS=str(credentials), **environ)
+
+
+def push(opened: Testbed, **knobs: Any) -> str:
+    return opened.push(
+        "python",
+        "train.py",
+        resource="vertex",
+        docker={"docker_image": IMAGE},
+        resource_args={"vertex": job_args(**knobs)},
+    )
+
+
+def output_of(opened: Testbed, item: str) -> str:
+    name = opened.job(item)["workload_name"]
+    return (opened.state_dir / "jobs" / name / "output.log").read_text()
+
+
+def test_jobs_end_as_vertex_ai_says_with_their_output(testbed: Testbed, cloud: GoogleCloud) -> None:
+    start(testbed, cloud)
+    items = [push(testbed, seconds=0.3, output="hello"), push(testbed, exit_code=3)]
+
+    good, bad = testbed.wait_over(items)
+
+    assert good.state == "FINISHED"
+    assert output_of(testbed, items[0]) == "hello\n"
+    assert (bad.state, "non-zero status of 3" in (bad.message or "")) == ("FAILED", True)
+    assert cloud.jobs[0].variables["WANDB_RUN_ID"]
+    assert cloud.jobs[0].container["imageUri"] == IMAGE
+
+
+def test_a_job_that_waits_too_long_for_machines_is_cancelled(testbed: Testbed, cloud: GoogleCloud) -> None:
+    settings = {
+        "policy": {"resources": ["vertex"]},
+        "vertex": msgspec.to_builtins(cloud.settings),
+        "supervision": QUICK | {"fork_server_silence_seconds": 60.0},
+        "jobs": {"start_timeout_seconds": 1},
+    }
+    testbed.configure(max_jobs=1, launchd=settings, environment=msgspec.to_builtins(cloud.environment))
+    start(testbed, cloud)
+
+    [over] = testbed.wait_over([push(testbed, pending=600)])
+
+    assert (over.state, "did not start within 1 s" in (over.message or "")) == ("FAILED", True)
+    assert cloud.jobs[0].state == "JOB_STATE_CANCELLED"
+
+
+@pytest.mark.parametrize(("failpoint", "action"), WAYS)
+def test_any_process_may_die_anywhere(testbed: Testbed, cloud: GoogleCloud, failpoint: str, action: str) -> None:
+    fired = testbed.directory / "fired"
+    fired.mkdir()
+    armed = {"LAUNCHD_FAILPOINTS": f"{failpoint}={action}", "LAUNCHD_FAILPOINTS_ONCE": str(fired)}
+    agent = start(testbed, cloud, **armed)
+    items = [push(testbed), push(testbed, seconds=0.7)]
+
+    wait_until((fired / failpoint).exists, timeout=40, what=f"the failpoint {failpoint}")
+    if failpoint.startswith("supervisor."):
+        wait_until(lambda: agent.exit_code() is not None or agent.is_stopped(), what="the supervisor died or hung")
+        agent.kill()
+        start(testbed, cloud, **armed)
+    ended = testbed.wait_over(items, timeout=50)
+
+    assert [item.state for item in ended] == ["FINISHED"] * 2
+    names = [job.request["labels"]["launchd-name"] for job in cloud.jobs]
+    assert len({name.rpartition("-")[0] for name in names}) == len(names) == 2
+    wait_until(lambda: testbed.outbox() == 0, what="the outbox is empty")
+    for item in items:
+        assert output_of(testbed, item) == "started\n"
+
+
+def test_a_lost_answer_makes_no_second_job(testbed: Testbed, cloud: GoogleCloud) -> None:
+    cloud.faults["create"] = [DONE_UNANSWERED]
+    start(testbed, cloud)
+
+    [over] = testbed.wait_over([push(testbed)])
+
+    assert (over.state, len(cloud.jobs)) == ("FINISHED", 1)
+
+
+def test_an_agent_without_vertex_loads_nothing_of_it(testbed: Testbed) -> None:
+    testbed.configure(max_jobs=1, launchd={"policy": {"resources": ["local-process"]}})
+    testbed.start_agent()
+    wait_until(testbed.status, what="the agent answers")
+
+    for process in psutil.Process(testbed.agent_pid).children(recursive=True):
+        assert not any("google" in mapped.path for mapped in process.memory_maps())

@@ -1,0 +1,73 @@
+"""Azure as this host's environment: its credentials, and uploads. Azure is a fake on a socket, without TLS."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ipc.errors import InvalidSpec
+from ipc.settings import EnvironmentConfig
+from tests.support.azure import Azure, azure
+from workers.context import JobContext
+from workers.environments import CloudRefused, load_environment
+from workers.environments.azure import AzureEnvironment
+
+Open = Callable[[], AzureEnvironment]
+URI = "https://teamaccount.blob.core.windows.net/contexts"
+
+
+@pytest.fixture
+def microsoft(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
+    with azure() as server:
+        for name, value in server.variables.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def opened(make_context: Callable[..., JobContext]) -> Open:
+    order = make_context(environment=EnvironmentConfig("azure")).order
+
+    def make() -> AzureEnvironment:
+        made = load_environment(order, "azure")
+        assert isinstance(made, AzureEnvironment)
+        return made
+
+    return make
+
+
+def test_credentials_that_are_good_are_a_sentence(microsoft: Azure, opened: Open) -> None:
+    assert opened().verify() == "This host speaks to Azure with its default credentials."
+    assert microsoft.resources == ["https://management.azure.com"]
+
+
+def test_credentials_that_are_refused_are_a_sentence(microsoft: Azure, opened: Open) -> None:
+    microsoft.status = 400
+
+    with pytest.raises(CloudRefused, match="Azure has no credentials of this host that it takes") as caught:
+        opened().verify()
+    assert "managed identity" in (caught.value.hint or "")
+
+
+def test_files_are_uploaded_with_their_prefix(microsoft: Azure, opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "a").mkdir(parents=True)
+    (tmp_path / "tree" / "a" / "b.txt").write_text("b")
+
+    opened().upload(tmp_path / "tree", f"{URI}/builds/1")
+    opened().upload(tmp_path / "tree" / "a" / "b.txt", f"{URI}/one.txt")
+
+    assert microsoft.blobs == {"contexts/builds/1/a/b.txt": b"b", "contexts/one.txt": b"b"}
+
+
+def test_an_upload_that_is_refused_is_a_sentence(microsoft: Azure, opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    microsoft.status = 403
+
+    with pytest.raises(CloudRefused, match=r"403"):
+        opened().upload(tmp_path / "file", f"{URI}/x")
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/x", "https://example.com/x", "https://UP.blob.core.windows.net/c"])
+def test_an_address_of_another_kind_is_refused(opened: Open, tmp_path: Path, uri: str) -> None:
+    with pytest.raises(InvalidSpec, match="is no address in Azure's Blob Storage"):
+        opened().upload(tmp_path, uri)

@@ -1,0 +1,110 @@
+"""Azure: this host's default credentials, and uploads to Blob Storage.
+
+Credentials are found as Azure's SDK finds them (``DefaultAzureCredential``): variables of the agent, workload identity
+of a Kubernetes cluster, the managed identity of the machine, or those of ``az login``.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from azure.core import exceptions
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import BlobServiceClient
+
+from ipc.errors import InvalidSpec
+from ipc.settings import EnvironmentConfig
+from ipc.work_order import WorkOrder
+from workers.environments import CloudRefused, CloudUnavailable, files_by_name
+
+_SCOPE = "https://management.azure.com/.default"
+_URI = re.compile(
+    r"https://(?P<account>[a-z0-9]{3,24})\.blob\.core\.windows\.net/(?P<container>[a-z0-9-]+)(?:/(?P<path>.*))?"
+)
+#: As with Azure's command line: the account, and how it is reached, of this host.
+_CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
+_HINT = (
+    "The administrator gives this host a managed identity, or sets AZURE_CLIENT_ID, AZURE_TENANT_ID and"
+    " AZURE_CLIENT_SECRET for the agent."
+)
+_UNAVAILABLE = (408, 429)
+
+
+class AzureEnvironment:
+    """Azure as this host may use it. Nothing is read or asked before the first question."""
+
+    def __init__(self, config: EnvironmentConfig, order: WorkOrder) -> None:
+        del config, order  # Azure's own settings say who this host is.
+        self._credential: DefaultAzureCredential | None = None
+
+    def verify(self) -> str:
+        """Have a token made, which says whether the credentials are good; see the interface."""
+        self.token(_SCOPE)
+        return "This host speaks to Azure with its default credentials."
+
+    def token(self, scope: str) -> str:
+        """Return a token for a service of Azure, renewed where it ends; raises as :meth:`verify`."""
+        with translated():
+            return self._open().get_token(scope).token
+
+    def upload(self, path: Path, uri: str) -> None:
+        """Copy a file, or what is below a directory, to Blob Storage; see the interface."""
+        account, container, prefix = split_uri(uri)
+        with translated(), self._service(account) as service:
+            target = service.get_container_client(container)
+            for file, name in files_by_name(path, prefix):
+                with file.open("rb") as content:
+                    target.upload_blob(name, content, overwrite=True)
+
+    def _service(self, account: str) -> BlobServiceClient:
+        text = os.environ.get(_CONNECTION)
+        if text:
+            return BlobServiceClient.from_connection_string(text)
+        return BlobServiceClient(f"https://{account}.blob.core.windows.net", credential=self._open())
+
+    def _open(self) -> DefaultAzureCredential:
+        if self._credential is None:
+            self._credential = DefaultAzureCredential()
+        return self._credential
+
+
+def split_uri(uri: str) -> tuple[str, str, str]:
+    """Return account, container and path of an address of Blob Storage; raises :class:`InvalidSpec`."""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise InvalidSpec(
+            f"{uri!r} is no address in Azure's Blob Storage.",
+            hint="It has the form https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX.",
+        )
+    return match["account"], match["container"], (match["path"] or "").lstrip("/")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what Azure's SDK raises as errors of this package.
+
+    Raises:
+        CloudRefused: the credentials, or what they may do.
+        CloudUnavailable: no answer.
+    """
+    try:
+        yield
+    except exceptions.ClientAuthenticationError as error:
+        raise CloudRefused(
+            f"Azure has no credentials of this host that it takes: {_said(error)}", hint=_HINT
+        ) from error
+    except exceptions.HttpResponseError as error:
+        code = error.status_code or 0
+        if code in _UNAVAILABLE or code >= 500:
+            raise CloudUnavailable(f"Azure does not take the request now ({code}).") from error
+        raise CloudRefused(f"Azure refused the request ({code}): {_said(error)}", hint=_HINT) from error
+    except (exceptions.ServiceRequestError, exceptions.ServiceResponseError) as error:
+        raise CloudUnavailable(f"Azure cannot be reached: {_said(error)}") from error
+
+
+def _said(error: exceptions.AzureError) -> str:
+    """Return the first sentence that the SDK has; what follows is advice for programmers."""
+    first = str(error.message).strip().splitlines() or [type(error).__name__]
+    return f"{first[0][:300].rstrip('.')}."
