@@ -272,6 +272,48 @@ class ContainerRules(msgspec.Struct, frozen=True):
     limits: ContainerLimits = ContainerLimits()
 
 
+class KubernetesConfig(msgspec.Struct, frozen=True):
+    """``launchd.kubernetes``: the cluster of this agent, where a queue names no other.
+
+    ``config_file`` is the path of a kubeconfig, None for ``$KUBECONFIG``, then ``~/.kube/config``, and then the service
+    account of the pod that the agent runs in. ``context`` of None is the kubeconfig's current one, ``namespace`` of
+    None that of the context. An answer of the API may take ``timeout_seconds``.
+    """
+
+    config_file: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    timeout_seconds: float = 30.0
+
+
+class KubernetesRules(msgspec.Struct, frozen=True):
+    """``launchd.policy.kubernetes`` for one queue: what a job may have of a cluster.
+
+    ``images``, ``namespaces``, ``contexts``, ``service_accounts`` and ``custom_resources`` (``GROUP/KIND``) are
+    patterns in which ``*`` stands for any text. ``config_files`` are paths of kubeconfigs of this host, ``host_paths``
+    paths of the nodes, each with all below it. ``fields`` are names of fields that are refused otherwise, such as
+    ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond the
+    usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
+    """
+
+    images: tuple[str, ...] = ("*",)
+    namespaces: tuple[str, ...] = ("*",)
+    contexts: tuple[str, ...] = ()
+    config_files: tuple[str, ...] = ()
+    service_accounts: tuple[str, ...] = ()
+    custom_resources: tuple[str, ...] = (
+        "batch.volcano.sh/*",
+        "kubeflow.org/*",
+        "jobset.x-k8s.io/*",
+        "ray.io/*",
+        "trainer.kubeflow.org/*",
+        "workload.codeflare.dev/*",
+    )
+    host_paths: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    host_variables: tuple[str, ...] = ()
+
+
 class VertexRules(msgspec.Struct, frozen=True):
     """``launchd.policy.vertex`` for one queue: what a job may have of the Google Cloud project of this host.
 
@@ -333,6 +375,7 @@ class PolicyRules(msgspec.Struct, frozen=True):
     git_transports: tuple[str, ...] = ("https", "ssh")
     allow_venv: bool = True
     containers: ContainerRules = ContainerRules()
+    kubernetes: KubernetesRules = KubernetesRules()
     vertex: VertexRules = VertexRules()
     sagemaker: SagemakerRules = SagemakerRules()
 

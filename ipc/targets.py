@@ -104,7 +104,12 @@ TARGETS: dict[str, Target] = {
             _IMAGE_BUILDERS,
             extra="docker",
         ),
-        Target("kubernetes", builders=_IMAGE_BUILDERS, extra="kubernetes"),
+        Target(
+            "kubernetes",
+            "workers.runners.kubernetes:KubernetesRunner",
+            _IMAGE_BUILDERS,
+            extra="kubernetes",
+        ),
         Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target(
             VERTEX,

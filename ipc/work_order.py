@@ -21,6 +21,7 @@ from ipc.settings import (
     DockerConfig,
     EnvironmentConfig,
     JobsConfig,
+    KubernetesConfig,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -97,6 +98,7 @@ class WorkOrder(msgspec.Struct, frozen=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     vertex: VertexConfig = VertexConfig()
     policy: PolicyRules = PolicyRules()
     supervision: SupervisionConfig = SupervisionConfig()

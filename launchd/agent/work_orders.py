@@ -99,6 +99,7 @@ class AgentContext:
             jobs=settings.jobs,
             venv=settings.venv,
             docker=settings.docker,
+            kubernetes=settings.kubernetes,
             vertex=settings.vertex,
             policy=rules,
             supervision=settings.supervision,

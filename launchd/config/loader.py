@@ -207,6 +207,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         jobs=schema.jobs(diagnostics, sections.get("jobs")),
         venv=schema.venv(diagnostics, sections.get("venv")),
         docker=schema.docker(diagnostics, sections.get("docker")),
+        kubernetes=schema.kubernetes(diagnostics, sections.get("kubernetes")),
         vertex=schema.vertex(diagnostics, sections.get("vertex")),
         registry=schema.registry_access(diagnostics, sections.get("registry")),
         buildah=schema.buildah(diagnostics, sections.get("buildah")),

@@ -19,6 +19,7 @@ from ipc.settings import (
     DockerConfig,
     EnvironmentConfig,
     JobsConfig,
+    KubernetesConfig,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -83,6 +84,7 @@ class LaunchdConfig(msgspec.Struct, frozen=True, kw_only=True):
     jobs: JobsConfig = JobsConfig()
     venv: VenvConfig = VenvConfig()
     docker: DockerConfig = DockerConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     vertex: VertexConfig = VertexConfig()
     registry: RegistryAccess = RegistryAccess()
     buildah: BuildahConfig = BuildahConfig()

@@ -7,7 +7,7 @@ the other rules those that depend on how far submitters are trusted. Pure data.
 from collections.abc import Mapping
 from typing import Any
 
-from ipc.settings import GIB, ContainerLimits, ContainerRules, VertexRules
+from ipc.settings import GIB, ContainerLimits, ContainerRules, KubernetesRules, VertexRules
 
 #: Submitters whom the administrator does not know: a share of the host, and nothing of what is on it.
 _PUBLIC = {
@@ -19,6 +19,7 @@ _PUBLIC = {
         no_new_privileges=True,
         limits=ContainerLimits(memory=16 * GIB, processors=4.0, processes=4096, shared_memory=4 * GIB, disk=50 * GIB),
     ),
+    "kubernetes": KubernetesRules(),
     "vertex": VertexRules(),
 }
 
@@ -29,6 +30,7 @@ _TEAM = {
     "containers": ContainerRules(
         volumes=("*",), networks=("*",), capabilities=("SYS_PTRACE", "SYS_NICE"), flags=("publish", "sysctl=net.*")
     ),
+    "kubernetes": KubernetesRules(),
     "vertex": VertexRules(),
 }
 
@@ -48,6 +50,16 @@ _TRUSTED = {
             "cgroupns", "device-cgroup-rule", "group-add", "ip", "ip6", "ipc", "label", "link", "mac-address",
             "oom-score-adj", "pid", "privileged", "publish", "publish-all", "runtime", "security-opt", "sysctl",
             "userns", "uts",
+        ),
+    ),
+    "kubernetes": KubernetesRules(
+        contexts=("*",),
+        service_accounts=("*",),
+        custom_resources=("*",),
+        host_paths=("/",),
+        fields=(
+            "automountServiceAccountToken", "hostIPC", "hostNetwork", "hostPID", "hostPort", "hostUsers",
+            "mountPropagation", "privileged", "securityContext", "serviceAccountToken", "shareProcessNamespace",
         ),
     ),
     "vertex": VertexRules(service_accounts=("*",), networks=("*",), fields=("*",)),

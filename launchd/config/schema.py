@@ -20,6 +20,8 @@ from ipc.settings import (
     EnvironmentConfig,
     JobLimits,
     JobsConfig,
+    KubernetesConfig,
+    KubernetesRules,
     PolicyRules,
     RegistryAccess,
     RegistryConfig,
@@ -147,6 +149,25 @@ BUILDAH: Table = {
     "timeout_seconds": validators.positive_seconds,
 }
 
+KUBERNETES: Table = {
+    "config_file": validators.absolute_path,
+    "context": validators.text,
+    "namespace": validators.text,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+KUBERNETES_RULES: Table = {
+    "images": validators.names,
+    "namespaces": validators.names,
+    "contexts": validators.names,
+    "config_files": validators.granted_paths(),
+    "service_accounts": validators.names,
+    "custom_resources": validators.names,
+    "host_paths": validators.granted_paths(),
+    "fields": validators.names,
+    "host_variables": validators.names,
+}
+
 VERTEX: Table = {
     "endpoint": validators.url,
     "logging_endpoint": validators.url,
@@ -232,7 +253,7 @@ POLICY: Table = {
 }
 
 #: Sections of the rules that have keys of their own.
-_RULE_SECTIONS = ("containers", "sagemaker", "vertex")
+_RULE_SECTIONS = ("containers", "kubernetes", "sagemaker", "vertex")
 
 _USER_KEYS = frozenset({"run_as_user", "run_as_users"})
 
@@ -243,6 +264,7 @@ _RULES = (
     *(key for key in POLICY if key != "preset"),
     *(f"containers.{key}" for key in CONTAINERS),
     *(f"containers.limits.{key}" for key in CONTAINER_LIMITS),
+    *(f"kubernetes.{key}" for key in KUBERNETES_RULES),
     *(f"vertex.{key}" for key in VERTEX_RULES),
     *(f"sagemaker.{key}" for key in SAGEMAKER),
 )
@@ -279,6 +301,7 @@ SECTIONS = (
     "jobs",
     "venv",
     "docker",
+    "kubernetes",
     "vertex",
     "registry",
     "buildah",
@@ -394,6 +417,7 @@ def _rules(
 ) -> dict[str, Any]:
     """Return the rules of `section` by field name: its preset's, and in their place its own.
 
+    Those for containers and for Kubernetes are complete; what neither names is as `common`.
     Those for a kind of target are complete; what neither names is as `common`.
     """
     own = fill(diagnostics, prefix, section, POLICY, sections)
@@ -406,6 +430,7 @@ def _rules(
         **own,
         "vertex": _vertex(diagnostics, f"{prefix}vertex.", given.get("vertex"), preset.get("vertex", common.vertex)),
         "containers": _containers(diagnostics, f"{prefix}containers.", given.get("containers"), base),
+        "kubernetes": _kubernetes_rules(diagnostics, f"{prefix}kubernetes.", section, preset, common),
         "sagemaker": _sagemaker(diagnostics, f"{prefix}sagemaker.", given.get("sagemaker"), common.sagemaker),
     }
     _derive(diagnostics, prefix, chosen, _USER_KEYS if _USER_KEYS & own.keys() else frozenset())
@@ -423,6 +448,14 @@ def _derive(diagnostics: Diagnostics, prefix: str, preset: str, replaced: frozen
             diagnostics.derive(f"{prefix}{key}", f"{prefix}preset", f"preset {preset}")
         elif prefix != _ALL_QUEUES and key not in replaced:
             diagnostics.derive(f"{prefix}{key}", f"{_ALL_QUEUES}{key}", f"{_ALL_QUEUES}{key}")
+
+
+def _kubernetes_rules(
+    diagnostics: Diagnostics, prefix: str, section: Any, preset: Mapping[str, Any], common: PolicyRules
+) -> KubernetesRules:
+    given = section.get("kubernetes") if isinstance(section, dict) else None
+    base: KubernetesRules = preset.get("kubernetes", common.kubernetes)
+    return msgspec.structs.replace(base, **fill(diagnostics, prefix, given, KUBERNETES_RULES))
 
 
 def _containers(diagnostics: Diagnostics, prefix: str, section: Any, base: ContainerRules) -> ContainerRules:
@@ -454,6 +487,11 @@ def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
     values = fill(diagnostics, "launchd.docker.", section, DOCKER, sections=("cleanup",))
     given = section.get("cleanup") if isinstance(section, dict) else None
     return DockerConfig(**values, cleanup=_cleanup(diagnostics, given))
+
+
+def kubernetes(diagnostics: Diagnostics, section: Any) -> KubernetesConfig:
+    """Read `launchd.kubernetes`."""
+    return KubernetesConfig(**fill(diagnostics, "launchd.kubernetes.", section, KUBERNETES))
 
 
 def vertex(diagnostics: Diagnostics, section: Any) -> VertexConfig:

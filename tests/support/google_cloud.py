@@ -123,7 +123,7 @@ class GoogleCloud(LocalServer):
         self.asked: list[str] = []
         self.objects: dict[str, bytes] = {}
         self.tokens = 0
-        self.valid_token = ""
+        self.valid_tokens: set[str] = set()
         #: Where each creation is noted as a line.
         self.starts_file: Path | None = None
         self.over = threading.Event()
@@ -157,8 +157,12 @@ class GoogleCloud(LocalServer):
         return path
 
     def expire_token(self) -> None:
-        """Have the token that was given out refused from now on."""
-        self.valid_token = "none"
+        """Have the tokens that were given out refused from now on."""
+        self.valid_tokens.clear()
+
+    @property
+    def last_token(self) -> str:
+        return f"token-{self.tokens}"
 
     def take_fault(self, kind: str) -> int | str | None:
         with self.lock:
@@ -204,7 +208,10 @@ class _Handler(QuietHandler):
 
     def _do(self, kind: str, act: Any, *, is_open: bool = False) -> None:
         self.server.asked.append(kind)
-        if not is_open and self.headers.get("Authorization") != f"Bearer {self.server.valid_token}":
+        if (
+            not is_open
+            and self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.server.valid_tokens
+        ):
             self._say(401, _error(401, "Request had invalid authentication credentials."))
             return
         match self.server.take_fault(kind):
@@ -223,9 +230,9 @@ class _Handler(QuietHandler):
     def _token(self) -> tuple[int, Any]:
         with self.server.lock:
             self.server.tokens += 1
-            self.server.valid_token = f"token-{self.server.tokens}"
+            self.server.valid_tokens.add(self.server.last_token)
         answer = {
-            "access_token": self.server.valid_token,
+            "access_token": self.server.last_token,
             "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
             "token_type": "Bearer",
             "expires_in": 3600,

@@ -173,7 +173,7 @@ def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _refused(status: int) -> Exception:
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if status == HTTPStatus.FORBIDDEN:
         return OutputForbidden(
             f"Cloud Logging does not give out the job's output ({status}): the service account of this host needs the"
             " role roles/logging.viewer."

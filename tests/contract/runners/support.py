@@ -22,6 +22,8 @@ from ipc.settings import (
     DockerConfig,
     EnvironmentConfig,
     JobsConfig,
+    KubernetesConfig,
+    KubernetesRules,
     PolicyRules,
     SagemakerRules,
     VertexConfig,
@@ -54,6 +56,8 @@ class Job:
     engine: str | None = None
     containers: ContainerRules = field(default_factory=ContainerRules)
     image: str | None = None
+    kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
+    cluster_rules: KubernetesRules = field(default_factory=KubernetesRules)
     vertex: VertexConfig = field(default_factory=VertexConfig)
     environment: EnvironmentConfig | None = None
     sagemaker: SagemakerRules = field(default_factory=SagemakerRules)
@@ -84,9 +88,10 @@ class Job:
             jobs=self.jobs,
             user=self.user,
             docker=DockerConfig(host=self.engine),
+            kubernetes=self.kubernetes,
             vertex=self.vertex,
             environment=self.environment,
-            policy=PolicyRules(containers=self.containers, sagemaker=self.sagemaker),
+            policy=PolicyRules(containers=self.containers, kubernetes=self.cluster_rules, sagemaker=self.sagemaker),
         )
 
     @property

@@ -8,12 +8,13 @@ import pytest
 
 from ipc.errors import RunnerUnavailable, SubmitError
 from ipc.handles import Handle
-from ipc.settings import ContainerRules, SagemakerRules
+from ipc.settings import ContainerRules, KubernetesConfig, SagemakerRules
 from ipc.states import JobState
 from ipc.targets import IMAGE_BUILD, TARGETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.aws import ROLE, arguments
 from tests.support.engine import BASE_IMAGE, TestEngine
+from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from tests.support.google_cloud import GoogleCloud, google_cloud, job_args
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
@@ -52,6 +53,13 @@ def make_job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobMake
 
 
 @pytest.fixture
+def fake_cluster() -> Iterator[FakeKubernetes]:
+    """A cluster on a socket, whose pods are processes."""
+    with fake_kubernetes() as cluster:
+        yield cluster
+
+
+@pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleCloud]:
     """Google Cloud on a socket, with credentials for it."""
     with google_cloud() as server:
@@ -61,6 +69,10 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleClo
 
 def _arguments(request: pytest.FixtureRequest, seconds: float, exit_code: int, shared: Path) -> dict[str, Any]:
     """Return what makes a job of the fake target, of an engine, or of a cloud, do what the script says."""
+    if request.param == "kubernetes":
+        cluster: FakeKubernetes = request.getfixturevalue("fake_cluster")
+        config = cluster.write_config(shared.parent / "kubeconfig")
+        return {"image": BASE_IMAGE, "kubernetes": KubernetesConfig(config_file=str(config))}
     if request.param == "vertex":
         cloud: GoogleCloud = request.getfixturevalue("cloud")
         cloud.starts_file = shared / "starts"

@@ -311,4 +311,4 @@ def test_the_key_is_in_no_argument_and_no_file(cloud: GoogleCloud, tmp_path: Pat
     spec = RunSpec("entity", "project", "run", "vertex", resource_args={"vertex": job.knobs})
     assert job.order.spec == spec
     for path in (tmp_path / "state").rglob("*"):
-        assert not path.is_file() or cloud.valid_token.encode() not in path.read_bytes()
+        assert not path.is_file() or cloud.last_token.encode() not in path.read_bytes()

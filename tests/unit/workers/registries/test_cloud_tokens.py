@@ -82,7 +82,7 @@ def test_every_registry_of_google_gets_a_token_and_no_other(cloud: GoogleCloud, 
 
     found = registry.credentials("europe-docker.pkg.dev/p/r/base:1")
     assert found is not None
-    assert (found.username, found.password) == ("oauth2accesstoken", cloud.valid_token)
+    assert (found.username, found.password) == ("oauth2accesstoken", cloud.last_token)
     assert registry.credentials("gcr.io/p/base:1") is not None
     assert registry.credentials("docker.io/library/python:3.12") is None
 

@@ -1,0 +1,227 @@
+"""Jobs on a stand-in for a cluster that answers on a socket: faults of its API, and what one node cannot show."""
+
+from collections.abc import Callable, Iterator
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable
+from ipc.settings import KubernetesConfig, KubernetesRules
+from ipc.states import JobState
+from tests.contract.runners.support import NAME, Job, wait_for_end
+from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
+from tests.support.waiting import wait_until
+from workers.runners import Runner
+
+JobMaker = Callable[..., Job]
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeKubernetes]:
+    with fake_kubernetes() as running:
+        yield running
+
+
+@pytest.fixture
+def make_job(tmp_path: Path, cluster: FakeKubernetes) -> JobMaker:
+    """Jobs of a shell script, with a manifest."""
+    config = cluster.write_config(tmp_path / "kubeconfig")
+
+    def make(script: str = "true", rules: KubernetesRules | None = None, **manifest: Any) -> Job:
+        return Job(
+            tmp_path / "state" / "jobs" / NAME,
+            resource="kubernetes",
+            command=("sh", "-c", script),
+            image="registry.example/train:1",
+            knobs=manifest,
+            kubernetes=KubernetesConfig(config_file=str(config)),
+            cluster_rules=rules or KubernetesRules(),
+        )
+
+    return make
+
+
+def submitted_with_key(job: Job) -> Runner:
+    runner = job.runner()
+    runner.validate()
+    launch = job.launch
+    launch.environment["WANDB_API_KEY"] = "key1"
+    runner.submit(launch)
+    return runner
+
+
+def creations(cluster: FakeKubernetes, plural: str) -> list[int]:
+    return [times for name, times in cluster.created.items() if name.startswith(f"{plural}/")]
+
+
+def test_the_key_is_a_secret_of_the_job_and_in_no_manifest(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    runner = submitted_with_key(make_job('test -n "$WANDB_API_KEY"'))
+    handle = runner.find(NAME)
+    assert handle is not None
+
+    assert wait_for_end(runner, handle).state is JobState.FINISHED
+
+    (secret,) = cluster.objects("secrets")
+    assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == [handle.data["uid"]]
+    assert "key1" not in str(cluster.objects("jobs"))
+    runner.delete(handle)
+    assert (cluster.objects("secrets"), cluster.objects("jobs")) == ([], [])
+
+
+def test_a_change_of_a_pod_is_told_and_nothing_is_asked_meanwhile(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    runner, handle = make_job("sleep 2").submit()
+    wait_until(lambda: runner.inspect(handle).state is JobState.RUNNING, 10, "the job runs")
+    descriptor = runner.wait_fileno(handle)
+    assert descriptor is not None
+    # A watch begins with what there is.
+    assert connection.wait([descriptor], 10)
+    runner.inspect(handle)
+    before = cluster.requests["request"]
+
+    assert connection.wait([descriptor], 30)
+
+    assert cluster.requests["request"] == before
+    assert wait_for_end(runner, handle).state is JobState.FINISHED
+
+
+def test_a_watch_that_is_too_old_begins_anew(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    runner, handle = make_job("sleep 60").submit()
+    descriptor = runner.wait_fileno(handle)
+    assert descriptor is not None
+    wait_until(lambda: cluster.requests["watch"] == 1, 10, "the pods are watched")
+
+    cluster.change("pods", cluster.objects("pods")[0]["metadata"]["name"], lambda pod: pod.update(seen=True))
+    cluster.forget_events()
+
+    wait_until(lambda: cluster.requests["watch"] > 1, 20, "there is another watch")
+    runner.cancel(handle, 0)
+    assert wait_for_end(runner, handle).state is JobState.STOPPED
+
+
+def test_a_busy_api_is_asked_again_when_it_says(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    cluster.fail(Fault("POST", "/jobs", 429, times=2, headers={"Retry-After": "0.1"}))
+
+    assert make_job().run().state is JobState.FINISHED
+
+    assert creations(cluster, "jobs") == [1]
+
+
+def test_an_api_that_is_away_says_nothing_of_the_job(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    runner, handle = make_job("exit 3").submit()
+    cluster.fail(Fault("GET", "/", 0, times=3), Fault("GET", "/", 503, times=1))
+
+    for _ in range(4):
+        with pytest.raises(RunnerUnavailable):
+            runner.inspect(handle)
+
+    assert wait_for_end(runner, handle).state is JobState.FAILED
+
+
+@pytest.mark.parametrize("plural", ["secrets", "jobs"])
+def test_an_answer_that_is_lost_creates_nothing_twice(plural: str, make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    job = make_job("true")
+    cluster.fail(Fault("POST", f"/{plural}", 0, after=True))
+
+    with pytest.raises(RunnerUnavailable):
+        submitted_with_key(job)
+    submitted_with_key(job)
+
+    assert creations(cluster, "jobs") == [1]
+    assert creations(cluster, "secrets") == [1]
+
+
+def test_credentials_that_are_not_accepted_say_nothing_of_the_job(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    runner, handle = make_job().submit()
+    cluster.fail(Fault("GET", "/jobs", 401))
+
+    with pytest.raises(RunnerUnavailable, match="does not accept the credentials"):
+        runner.inspect(handle)
+    assert wait_for_end(runner, handle).state is JobState.FINISHED
+
+
+def test_a_suspended_job_starts_once_it_is_admitted(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    runner, handle = make_job(spec={"suspend": True}).submit()
+
+    status = runner.inspect(handle)
+    assert (status.state, "suspended" in (status.message or "")) == (JobState.STARTING, True)
+
+    cluster.change("jobs", str(handle.data["object"]), lambda job: job["spec"].update(suspend=False))
+    cluster.run_job(cluster.objects("jobs")[0])
+    assert wait_for_end(runner, handle).state is JobState.FINISHED
+
+
+def test_a_pod_that_the_cluster_takes_away_is_a_preemption(make_job: JobMaker, cluster: FakeKubernetes) -> None:
+    cluster.runs_pods = False
+    runner, handle = make_job().submit()
+    cluster.run_job(cluster.objects("jobs")[0])
+    wait_until(lambda: bool(cluster.objects("pods")), 10, "there is a pod")
+    taken = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "a larger one"}
+
+    def take(pod: dict[str, Any]) -> None:
+        pod["status"] = {"phase": "Failed", "conditions": [taken]}
+
+    wait_for_end(runner, handle)
+    (pod,) = cluster.objects("pods")
+    (tmp := Path(make_job().directory, "kubernetes.json")).unlink()
+    cluster.change("pods", pod["metadata"]["name"], take)
+    failed = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
+    cluster.change("jobs", str(handle.data["object"]), lambda job: job.update(status=failed))
+
+    status = make_job().runner().inspect(handle)
+
+    assert (status.state, tmp.exists()) == (JobState.PREEMPTED, True)
+    assert "a larger one" in (status.message or "")
+
+
+VOLCANO = {
+    "apiVersion": "batch.volcano.sh/v1alpha1",
+    "kind": "Job",
+    "spec": {"tasks": [{"template": {"spec": {"containers": [{"name": "a", "image": "${image_uri}"}]}}}]},
+}
+
+
+def test_a_custom_resource_is_found_by_discovery_and_judged_by_its_phase(
+    make_job: JobMaker, cluster: FakeKubernetes
+) -> None:
+    cluster.kinds["batch.volcano.sh/v1alpha1"] = [("Job", "jobs/status"), ("Job", "vcjobs")]
+    runner, handle = make_job(**VOLCANO).submit()
+    (created,) = cluster.objects("vcjobs")
+    (container,) = created["spec"]["tasks"][0]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example/train:1"
+
+    def be(phase: str) -> None:
+        cluster.change("vcjobs", str(handle.data["object"]), lambda one: one.update(status={"state": {"phase": phase}}))
+
+    seen = []
+    for phase in ("Pending", "Running", "Completed"):
+        be(phase)
+        seen.append(runner.inspect(handle).state)
+
+    assert seen == [JobState.STARTING, JobState.RUNNING, JobState.FINISHED]
+
+
+def test_a_kind_that_the_cluster_does_not_have_is_refused(make_job: JobMaker) -> None:
+    with pytest.raises(InvalidSpec, match="no kind Job of"):
+        make_job(**VOLCANO).submit()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sentence"),
+    [
+        ({"spec": {"template": {"spec": {"hostNetwork": True}}}}, "hostNetwork"),
+        ({"spec": {"template": {"spec": {"serviceAccountName": "admin"}}}}, "service account admin"),
+        ({"spec": {"template": {"spec": {"volumes": [{"hostPath": {"path": "/etc"}}]}}}}, "path /etc of the nodes"),
+        ({"spec": {"template": {"spec": {"containers": [{"securityContext": {}}]}}}}, "securityContext"),
+        ({"configFile": "/root/.kube/config"}, "configFile"),
+        (
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"},
+            "kind rbac.authorization.k8s.io/RoleBinding",
+        ),
+        ({"namespace": "kube-system"}, "namespace kube-system"),
+    ],
+)
+def test_what_is_not_granted_is_refused_with_its_name(manifest: Any, sentence: str, make_job: JobMaker) -> None:
+    with pytest.raises(PolicyRefused, match=sentence):
+        make_job(rules=KubernetesRules(namespaces=("default",)), **manifest).submit()

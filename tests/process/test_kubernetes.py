@@ -1,0 +1,173 @@
+"""Jobs in a cluster, from a queue to the end of their pods: real agent and queue server, and a stand-in for the API.
+
+Exactly one Job exists for each attempt, and nothing is left behind, where worker or supervisor die in between.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ipc.failpoints import FAILPOINTS
+from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
+from tests.support.processes import command_line
+from tests.support.server import Account
+from tests.support.testbed import QUICK, Testbed, make_testbed
+from tests.support.waiting import wait_until
+
+IMAGE = "registry.example/train:1"
+SCRIPT = 'echo "$LAUNCHD_JOB_NAME" >> "$1"; for i in 1 2 3 4 5; do echo line $i; sleep "$2"; done'
+LINES = "".join(f"line {number}\n" for number in range(1, 6))
+
+#: The most private memory that a worker may have, in bytes.
+MEMORY = 12 << 20
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeKubernetes]:
+    with fake_kubernetes() as running:
+        yield running
+
+
+@pytest.fixture
+def testbed(tmp_path: Path, account: Account, cluster: FakeKubernetes) -> Iterator[Testbed]:
+    launchd: dict[str, Any] = {
+        "kubernetes": {"config_file": str(cluster.write_config(tmp_path / "kubeconfig"))},
+        "policy": {"resources": ["kubernetes"]},
+        "jobs": {"stop_grace_seconds": 1.0},
+        "supervision": QUICK,
+    }
+    with make_testbed(tmp_path, account, max_jobs=20, launchd=launchd) as opened:
+        yield opened
+
+
+def push(testbed: Testbed, pause: float, **manifest: Any) -> str:
+    return testbed.push(
+        "sh",
+        "-c",
+        SCRIPT,
+        "job",
+        str(testbed.directory / "runs"),
+        str(pause),
+        resource="kubernetes",
+        docker={"docker_image": IMAGE},
+        resource_args={"kubernetes": manifest},
+    )
+
+
+def output(testbed: Testbed, item_id: str) -> str:
+    """Return the output of a job."""
+    name = str(testbed.job(item_id)["workload_name"])
+    return (testbed.state_dir / "jobs" / name / "output.log").read_text()
+
+
+def assert_all_ran_once(testbed: Testbed, cluster: FakeKubernetes, items: list[str], timeout: float = 50) -> None:
+    assert [item.state for item in testbed.wait_over(items, timeout)] == ["FINISHED"] * len(items)
+    assert [output(testbed, item) for item in items] == [LINES] * len(items)
+    names = (testbed.directory / "runs").read_text().split()
+    assert len(names) == len({name.rpartition("-")[0] for name in names}) == len(items)
+    assert {times for name, times in cluster.created.items() if name.startswith("jobs/")} == {1}
+    for plural in ("jobs", "pods", "secrets"):
+        wait_until(lambda: cluster.objects(plural) == [], 20, f"no {plural} are left")  # noqa: B023 - it is waited for
+
+
+def deaths() -> Iterator[Any]:
+    for failpoint in (name for name in FAILPOINTS if name.startswith("worker.")):
+        is_short = failpoint in ("worker.after_submit_approved", "worker.after_submit", "worker.ended")
+        for action in ("kill", "stop"):
+            yield pytest.param(failpoint, action, marks=[] if is_short and action == "kill" else pytest.mark.long)
+
+
+@pytest.mark.parametrize(("failpoint", "action"), list(deaths()))
+def test_a_worker_may_die_anywhere(testbed: Testbed, cluster: FakeKubernetes, failpoint: str, action: str) -> None:
+    fired = testbed.directory / "fired"
+    fired.mkdir()
+    testbed.start_agent(LAUNCHD_FAILPOINTS=f"{failpoint}={action}", LAUNCHD_FAILPOINTS_ONCE=str(fired))
+
+    items = [push(testbed, pause) for pause in (0, 0.1)]
+
+    wait_until((fired / failpoint).exists, 30, f"the failpoint {failpoint}")
+    assert_all_ran_once(testbed, cluster, items)
+
+
+def test_jobs_outlive_their_supervisor_and_workers_are_small(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    agent = testbed.start_agent()
+    items = [push(testbed, 1) for _ in range(4)]
+    runs = testbed.directory / "runs"
+    wait_until(lambda: runs.exists() and len(runs.read_text().split()) == len(items), 40, "all jobs run")
+    memory = [one.memory_full_info().uss for one in testbed.processes() if "launchd: worker" in command_line(one)]
+
+    agent.kill()
+    testbed.start_agent()
+
+    assert_all_ran_once(testbed, cluster, items)
+    assert len(memory) == len(items)
+    assert max(memory) <= MEMORY
+
+
+def test_a_job_is_stopped_and_its_pod_ends(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    testbed.start_agent()
+    item = push(testbed, 60)
+    runs = testbed.directory / "runs"
+    wait_until(runs.exists, 30, "the job runs")
+
+    assert testbed.ask(command="stop", item=item)["ok"]
+
+    (ended,) = testbed.wait_over([item], 40)
+    assert ended.state in ("FAILED", "STOPPED")
+    assert cluster.objects("pods") == []
+    assert cluster.objects("jobs") == []
+
+
+def test_a_fault_while_the_key_is_handed_over_costs_nothing(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    cluster.fail(Fault("POST", "/secrets", 0), Fault("POST", "/jobs", 0, after=True))
+    testbed.start_agent()
+
+    assert_all_ran_once(testbed, cluster, [push(testbed, 0)])
+
+
+@pytest.mark.parametrize("seconds", [5.0, pytest.param(120.0, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
+def test_an_api_that_is_away_for_a_time_costs_no_job(testbed: Testbed, cluster: FakeKubernetes, seconds: float) -> None:
+    testbed.start_agent()
+    items = [push(testbed, pause) for pause in (0.3, seconds / 4)]
+    runs = testbed.directory / "runs"
+    wait_until(lambda: runs.exists() and len(runs.read_text().split()) == len(items), 40, "all jobs run")
+    back = time.monotonic() + seconds
+    outage = Fault("*", "/", 0, times=1_000_000)
+
+    cluster.fail(outage)
+    wait_until(lambda: time.monotonic() > back, seconds + 20, "the outage is over")
+    outage.times = 0
+
+    assert_all_ran_once(testbed, cluster, items, timeout=90)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_a_job_that_runs_costs_two_requests_a_minute_at_most(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    jobs, seconds = 20, 160.0
+    testbed.start_agent()
+    items = [push(testbed, 45) for _ in range(jobs)]
+    runs = testbed.directory / "runs"
+    wait_until(lambda: runs.exists() and len(runs.read_text().split()) == jobs, 60, "all jobs run")
+    wait_until(lambda: cluster.requests["watch"] >= jobs, 30, "the pods of all jobs are watched")
+    since, before = time.monotonic(), sum(cluster.requests.values())
+
+    wait_until(lambda: time.monotonic() - since > seconds, seconds + 20, "some minutes are over")
+
+    asked = sum(cluster.requests.values()) - before
+    assert asked / jobs / (seconds / 60) <= 2
+    assert_all_ran_once(testbed, cluster, items, timeout=150)
+
+
+def test_a_job_that_cannot_be_granted_says_so(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    testbed.start_agent()
+
+    item = push(testbed, 0, spec={"template": {"spec": {"hostNetwork": True}}})
+
+    (ended,) = testbed.wait_over([item], 40)
+    assert ended.state == "FAILED"
+    assert "hostNetwork" in (ended.message or "")
+    assert not cluster.created

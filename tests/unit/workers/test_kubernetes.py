@@ -1,0 +1,172 @@
+"""Manifests and names of jobs in a cluster, and how objects of one are judged."""
+
+from typing import Any
+
+import pytest
+
+from ipc.run_spec import RunSpec
+from ipc.settings import KubernetesRules
+from ipc.states import JobState
+from workers.kubernetes.arguments import Arguments, read_arguments
+from workers.kubernetes.manifest import SECURITY_CONTEXT, Content, workload_object
+from workers.kubernetes.names import object_name
+from workers.kubernetes.status import judge_custom, judge_job
+
+WORKLOAD = "launchd-0123456789abcdef-1"
+CONTENT = {
+    "workload": WORKLOAD,
+    "stem": "launch-ada-engine",
+    "namespace": "training",
+    "labels": {"launchd/name": WORKLOAD},
+    "environment": {"WANDB_API_KEY": "key1", "WANDB_RUN_ID": "run1"},
+    "image": "train:1",
+}
+
+
+def arguments(**manifest: Any) -> Arguments:
+    spec = RunSpec("ada", "engine", "run1", "kubernetes", resource_args={"kubernetes": manifest})
+    return read_arguments(spec, "train:1", KubernetesRules())
+
+
+def made(manifest: dict[str, Any], **content: Any) -> dict[str, Any]:
+    return workload_object(arguments(**manifest), Content(**{**CONTENT, **content}))
+
+
+def containers(body: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = body["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def with_containers(*given: dict[str, Any]) -> dict[str, Any]:
+    return {"spec": {"template": {"spec": {"containers": list(given)}}}}
+
+
+def test_an_empty_manifest_is_filled_in() -> None:
+    body = made({}, entry_point=("python", "train.py"), args=("--fast",))
+
+    assert (body["apiVersion"], body["kind"]) == ("batch/v1", "Job")
+    assert body["metadata"]["name"] == "launch-ada-engine-0123456789abcdef-1"
+    assert body["spec"]["backoffLimit"] == 0
+    assert body["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+    (container,) = containers(body)
+    assert (container["name"], container["image"]) == ("launch0", "train:1")
+    assert (container["command"], container["args"]) == (["python", "train.py"], ["--fast"])
+    assert container["securityContext"] == SECURITY_CONTEXT
+
+
+def test_the_key_is_read_from_a_secret() -> None:
+    (container,) = containers(made({}))
+
+    key, run = container["env"]
+    assert key["valueFrom"]["secretKeyRef"]["name"] == WORKLOAD
+    assert run == {"name": "WANDB_RUN_ID", "value": "run1"}
+
+
+def test_what_the_manifest_says_counts_and_numbers_stay_numbers() -> None:
+    own = {"name": "main", "image": "own:1", "command": ["own"], "resources": {"limits": {"nvidia.com/gpu": 1}}}
+
+    (container,) = containers(made(with_containers(own), entry_point=("job",)))
+
+    assert (container["image"], container["command"]) == ("own:1", ["own"])
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def test_a_given_image_and_a_replaced_entry_point_replace_those_of_the_manifest() -> None:
+    own = {"image": "own:1", "command": ["own"]}
+
+    (container,) = containers(
+        made(with_containers(own), image_is_given=True, entry_point=("mine",), entry_point_is_given=True)
+    )
+
+    assert (container["image"], container["command"]) == ("train:1", ["mine"])
+
+
+def test_macros_are_filled_and_keys_of_the_agent_are_left_out() -> None:
+    read = arguments(namespace="training", metadata={"name": "train-${run_id}-${unknown}"})
+
+    assert (read.namespace, read.manifest) == ("training", {"metadata": {"name": "train-run1-${unknown}"}})
+
+
+@pytest.mark.parametrize("stem", ["", "a", "Train_Me", "9lives", "x" * 200, "é" * 70])
+def test_names_fit_and_differ(stem: str) -> None:
+    first, second = object_name(stem, WORKLOAD), object_name(stem, "launchd-0123456789abcdef-2")
+
+    assert first != second
+    assert len(first) <= 63
+    assert first[0].isalpha()
+    assert set(first) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def pod(state: dict[str, Any], phase: str = "Running", **status: Any) -> dict[str, Any]:
+    containers = [{"name": "a", "state": state}]
+    return {"metadata": {"name": "p"}, "status": {"phase": phase, "containerStatuses": containers, **status}}
+
+
+def job(kind: str | None = None, **condition: Any) -> dict[str, Any]:
+    conditions = [{"type": kind, "status": "True", **condition}] if kind else []
+    return {"metadata": {}, "spec": {}, "status": {"conditions": conditions}}
+
+
+FAILED = job("Failed", reason="BackoffLimitExceeded", message="Job has reached the specified backoff limit")
+
+
+@pytest.mark.parametrize(
+    ("seen", "pods", "state", "words"),
+    [
+        (job("Complete"), [], JobState.FINISHED, ""),
+        (job("SuccessCriteriaMet"), [pod({"running": {}})], JobState.RUNNING, ""),
+        (job(), [], JobState.STARTING, "no pod"),
+        (job(), [pod({"waiting": {"reason": "ContainerCreating"}}, "Pending")], JobState.STARTING, "being created"),
+        (
+            job(),
+            [pod({"waiting": {"reason": "ImagePullBackOff", "message": "no such image."}}, "Pending")],
+            JobState.STARTING,
+            "its image cannot be pulled: no such image",
+        ),
+        (FAILED, [pod({"terminated": {"exitCode": 3}}, "Failed")], JobState.FAILED, ""),
+        (FAILED, [], JobState.FAILED, "backoff limit"),
+        (
+            FAILED,
+            [pod({}, "Failed", reason="Evicted", message="too much")],
+            JobState.FAILED,
+            "evicted",
+        ),
+        (job("Failed", reason="DeadlineExceeded"), [], JobState.FAILED, "activeDeadlineSeconds"),
+    ],
+)
+def test_a_job_is_judged(seen: Any, pods: Any, state: JobState, words: str) -> None:
+    judged = judge_job(seen, pods)
+
+    assert judged.state is state
+    assert words in (judged.message or "")
+
+
+def test_memory_that_ran_out_is_told_from_other_ends() -> None:
+    judged = judge_job(FAILED, [pod({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}, "Failed")])
+
+    assert judged.result is not None
+    assert (judged.result.code, judged.result.oom_killed) == (137, True)
+
+
+def conditions(**given: str) -> dict[str, Any]:
+    return {"conditions": [{"type": kind, "status": status} for kind, status in given.items()]}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ({"state": {"phase": "Pending"}}, JobState.STARTING),
+        ({"state": {"phase": "Aborted"}}, JobState.FAILED),
+        (
+            {"conditions": [{"type": "Created", "status": "True"}, {"type": "Running", "status": "True"}]},
+            JobState.RUNNING,
+        ),
+        (
+            {"conditions": [{"type": "Running", "status": "False"}, {"type": "Succeeded", "status": "True"}]},
+            JobState.FINISHED,
+        ),
+        ({}, JobState.STARTING),
+    ],
+)
+def test_a_custom_resource_is_judged(status: Any, state: JobState) -> None:
+    assert judge_custom({"status": status}, []).state is state

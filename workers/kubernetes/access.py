@@ -1,0 +1,128 @@
+"""How a cluster is reached: the kubeconfig and its context, or the service account of the pod that the agent runs in.
+
+Owns the one place where keys of a kubeconfig are on disk for a moment: the SDK writes them into files, which are read
+and removed before anything is asked.
+"""
+
+import base64
+import os
+import ssl
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import urllib3
+from kubernetes import client, config
+from kubernetes.config import kube_config
+
+from ipc.errors import HostError
+
+#: Where a pod finds its own namespace.
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+DEFAULT_NAMESPACE = "default"
+
+_HINT = "Set launchd.kubernetes.config_file and launchd.kubernetes.context, or run the agent in the cluster."
+
+
+class Access(msgspec.Struct, frozen=True):
+    """A cluster: ``config_file`` and ``context`` of None are the usual ones of the user who asks."""
+
+    config_file: str | None = None
+    context: str | None = None
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """A way to a cluster that is ready for use: ``host`` is its URL, ``authorization`` gives the header's value."""
+
+    host: str
+    pool: Any
+    authorization: Callable[[], str | None]
+
+
+def connect(access: Access) -> Connection:
+    """Return a connection to the cluster, which is not asked yet.
+
+    Raises:
+        HostError: there is no kubeconfig, it cannot be used, or it has no such context.
+    """
+    settings = client.Configuration()
+    with tempfile.TemporaryDirectory(prefix="launchd-kubernetes-") as keys:
+        try:
+            _load(settings, access, keys)
+            pool = _pool(settings)
+        except (config.ConfigException, OSError, ssl.SSLError, ValueError, KeyError) as error:
+            raise HostError(f"The Kubernetes cluster cannot be reached from this host: {error}.", hint=_HINT) from error
+        finally:
+            kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]
+    return Connection(str(settings.host).rstrip("/"), pool, lambda: _authorization(settings))
+
+
+def _load(settings: Any, access: Access, keys: str) -> None:
+    path = config_path(access)
+    if path is None:
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    else:
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=path,
+            context=access.context,
+            client_configuration=settings,
+            persist_config=False,
+            temp_file_path=keys,
+        )
+
+
+def config_path(access: Access) -> str | None:
+    """Return the path of the kubeconfig, ``None`` for a pod's own service account."""
+    if access.config_file is not None:
+        return access.config_file
+    usual = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    return usual if all(Path(part).exists() for part in usual.split(os.pathsep)) else None
+
+
+def usual_namespace(access: Access) -> str:
+    """Return the namespace of the context, or of the agent's own pod; ``default`` where neither names one.
+
+    Raises:
+        HostError: there is no kubeconfig that can be read, or it has no such context.
+    """
+    path = config_path(access)
+    try:
+        if path is None:
+            return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else DEFAULT_NAMESPACE
+        contexts, active = config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]
+        chosen = next((one for one in contexts if one["name"] == access.context), active)
+        return str(chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
+    except (config.ConfigException, OSError) as error:
+        raise HostError(f"The kubeconfig of this host cannot be used: {error}.", hint=_HINT) from error
+
+
+def _pool(settings: Any) -> urllib3.PoolManager:
+    arguments: dict[str, Any] = {"ssl_context": _ssl_context(settings), "retries": False, "maxsize": 2}
+    if settings.tls_server_name:
+        arguments["server_hostname"] = settings.tls_server_name
+        arguments["assert_hostname"] = settings.tls_server_name
+    if settings.proxy:
+        return urllib3.ProxyManager(settings.proxy, **arguments)
+    return urllib3.PoolManager(**arguments)
+
+
+def _ssl_context(settings: Any) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+    if not settings.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if settings.cert_file:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context
+
+
+def _authorization(settings: Any) -> str | None:
+    """Return the header's value; a token that has expired is fetched again first."""
+    token = settings.auth_settings().get("BearerToken")
+    if token is not None and token["value"]:
+        return str(token["value"])
+    if settings.username and settings.password:
+        return "Basic " + base64.b64encode(f"{settings.username}:{settings.password}".encode()).decode()
+    return None

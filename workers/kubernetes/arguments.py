@@ -1,0 +1,108 @@
+"""What a run spec says below ``resource_args.kubernetes``: where the job goes, and the manifest it brings.
+
+The keys are those of W&B's queues; macros in texts are filled. Pure, but for variables of the host that are granted.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ipc.errors import InvalidSpec
+from ipc.run_spec import RunSpec
+from ipc.settings import KubernetesConfig, KubernetesRules
+from workers.kubernetes.access import Access
+
+KUBERNETES = "kubernetes"
+
+#: Keys that say something to the agent, and nothing to the cluster.
+AGENT_KEYS = ("namespace", "context", "configFile", "builder", "wait_for_ready", "wait_timeout")
+
+#: Without an ``apiVersion``, or with one of these, the manifest is a Job's.
+JOB_VERSIONS = ("batch/v1", "batch/v1beta1")
+
+_MACRO = re.compile(r"\$\{(\w+)\}")
+
+
+class Arguments(msgspec.Struct, frozen=True):
+    """What a job asks of Kubernetes. ``namespace`` of None is that of the access; ``manifest`` is what is sent there.
+
+    ``config_file`` and ``context`` are those that the run spec names, None for the agent's.
+    """
+
+    manifest: dict[str, Any]
+    namespace: str | None = None
+    config_file: str | None = None
+    context: str | None = None
+
+    @property
+    def is_job(self) -> bool:
+        """Whether the manifest is that of a Job of Kubernetes' own."""
+        return self.manifest.get("apiVersion", JOB_VERSIONS[0]) in JOB_VERSIONS
+
+    def access(self, settings: KubernetesConfig) -> Access:
+        """Return the cluster that is meant."""
+        if self.config_file is not None:
+            return Access(self.config_file, self.context)
+        return Access(settings.config_file, self.context or settings.context)
+
+
+def read_arguments(
+    spec: RunSpec, image: str, rules: KubernetesRules, host: Mapping[str, str] = os.environ
+) -> Arguments:
+    """Return the arguments of ``spec`` for a job of ``image``; raises :class:`InvalidSpec`."""
+    given = spec.resource_args.get(KUBERNETES) or {}
+    filled = _filled(given, _macros(spec, image) | {name: host[name] for name in rules.host_variables if name in host})
+    manifest = {key: value for key, value in filled.items() if key not in AGENT_KEYS}
+    metadata = _mapping(manifest.get("metadata"), "metadata")
+    return Arguments(
+        manifest=manifest,
+        namespace=_text(metadata.get("namespace"), "metadata.namespace") or _text(filled.get("namespace"), "namespace"),
+        config_file=_text(filled.get("configFile"), "configFile"),
+        context=_text(filled.get("context"), "context"),
+    )
+
+
+def _macros(spec: RunSpec, image: str) -> dict[str, str]:
+    return {
+        "project_name": spec.project,
+        "entity_name": spec.entity,
+        "run_id": spec.run_id,
+        "run_name": str(spec.name),
+        "image_uri": image,
+        "author": str(spec.author),
+    }
+
+
+def _filled(value: Any, macros: Mapping[str, str]) -> Any:
+    match value:
+        case str():
+            return _MACRO.sub(lambda match: macros.get(match[1], match[0]), value)
+        case list():
+            return [_filled(one, macros) for one in value]
+        case dict():
+            return {key: _filled(one, macros) for key, one in value.items()}
+        case _:
+            return value
+
+
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    match value:
+        case None:
+            return {}
+        case dict():
+            return value
+        case _:
+            raise InvalidSpec(f"{place} in resource_args.kubernetes must be an object.")
+
+
+def _text(value: Any, place: str) -> str | None:
+    match value:
+        case None | "":
+            return None
+        case str():
+            return value
+        case _:
+            raise InvalidSpec(f"{place} in resource_args.kubernetes must be a text.")

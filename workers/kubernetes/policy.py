@@ -1,0 +1,161 @@
+"""What this host's administrator grants of a cluster: a manifest is searched for what is not. Pure.
+
+The agent's own rights in the cluster are the outer border; these rules are the inner one, for those who can push to a
+queue. What is refused without a grant is what W&B's agent refuses (0.28.1), and other kinds of object on top.
+"""
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ipc.settings import KubernetesRules
+from workers.kubernetes.arguments import Arguments
+
+#: Each is granted by its name in ``launchd.policy.kubernetes.fields``.
+_REFUSED_KEYS = frozenset({"securityContext", "serviceAccountToken"})
+_REFUSED_WHERE_TRUE = frozenset(
+    {
+        "hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace", "hostUsers", "automountServiceAccountToken",
+        "hostPort",
+    }
+)  # fmt: skip
+_ACCOUNT_KEYS = frozenset({"serviceAccountName", "serviceAccount"})
+#: What a `securityContext` needs another grant for.
+PRIVILEGED = "privileged"
+_UNCONFINED = "unconfined"
+_CONFINING = ("apparmor", "seccomp")
+
+Found = tuple[str, str, Any]
+
+
+def refusals(arguments: Arguments, namespace: str, rules: KubernetesRules) -> list[str]:
+    """Return a sentence for each thing that the job asks for and the rules do not grant."""
+    return [*_of_namespace(namespace, rules), *_of_kind(arguments, rules), *_of_manifest(arguments, rules)]
+
+
+def refuse_image(image: str, rules: KubernetesRules) -> str | None:
+    """Return why a container may not be of ``image``, or ``None``."""
+    if _is_granted(image, rules.images):
+        return None
+    return _sentence(f"the image {image}", "images", rules.images)
+
+
+def access_refusals(arguments: Arguments, rules: KubernetesRules) -> list[str]:
+    """Return a sentence for each way to a cluster that the job names and the rules do not grant."""
+    return list(_of_access(arguments, rules))
+
+
+def _of_namespace(namespace: str, rules: KubernetesRules) -> Iterator[str]:
+    if not _is_granted(namespace, rules.namespaces):
+        yield _sentence(f"the namespace {namespace}", "namespaces", rules.namespaces)
+
+
+def _of_access(arguments: Arguments, rules: KubernetesRules) -> Iterator[str]:
+    if arguments.context is not None and not _is_granted(arguments.context, rules.contexts):
+        yield _sentence(f"the context {arguments.context}", "contexts", rules.contexts)
+    if arguments.config_file is not None and arguments.config_file not in rules.config_files:
+        yield _sentence(f"the configFile {arguments.config_file}", "config_files", rules.config_files)
+
+
+def _of_kind(arguments: Arguments, rules: KubernetesRules) -> Iterator[str]:
+    if arguments.is_job:
+        if arguments.manifest.get("kind", "Job") != "Job":
+            yield f"The kind {arguments.manifest['kind']} is not of {arguments.manifest.get('apiVersion', 'batch/v1')}."
+        return
+    group = str(arguments.manifest["apiVersion"]).partition("/")[0]
+    name = f"{group}/{arguments.manifest.get('kind')}"
+    if not _is_granted(name, rules.custom_resources):
+        yield _sentence(f"the kind {name}", "custom_resources", rules.custom_resources)
+
+
+def _of_manifest(arguments: Arguments, rules: KubernetesRules) -> Iterator[str]:
+    for place, key, value in _walk(arguments.manifest, ""):
+        why = _why_not(key, value, rules)
+        if why is not None:
+            yield f"{place}: {why}"
+
+
+def _walk(value: Any, place: str) -> Iterator[Found]:
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield f"{place}{key}", str(key), inner
+                yield from _walk(inner, f"{place}{key}.")
+        case list():
+            for number, inner in enumerate(value):
+                yield from _walk(inner, f"{place}{number}.")
+        case _:
+            pass
+
+
+def _why_not(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    """Return why a field may not have its value, or ``None``; the first of the checks that has something to say."""
+    checks: tuple[Callable[[str, Any, KubernetesRules], str | None], ...] = (
+        _field, _privileges, _account, _host_path, _propagation, _annotations, _image,
+    )  # fmt: skip
+    return next((why for check in checks if (why := check(key, value, rules)) is not None), None)
+
+
+def _field(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    is_refused = key in _REFUSED_KEYS or (key in _REFUSED_WHERE_TRUE and bool(value))
+    return _sentence(f"the field {key}", "fields", rules.fields) if is_refused and key not in rules.fields else None
+
+
+def _privileges(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    if key != "securityContext" or PRIVILEGED in rules.fields:
+        return None
+    given = value if type(value) is dict else {}
+    capabilities = given.get("capabilities")
+    asks = (
+        given.get("privileged")
+        or given.get("allowPrivilegeEscalation")
+        or given.get("procMount") == "Unmasked"
+        or (type(capabilities) is dict and capabilities.get("add"))
+    )
+    return _sentence("a container with more rights than usual", "fields", rules.fields) if asks else None
+
+
+def _account(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    if key not in _ACCOUNT_KEYS or not value or _is_granted(str(value), rules.service_accounts):
+        return None
+    return _sentence(f"the service account {value}", "service_accounts", rules.service_accounts)
+
+
+def _host_path(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    if key != "hostPath":
+        return None
+    path = str(value.get("path")) if type(value) is dict else str(value)
+    if ".." not in path.split("/") and any(_is_below(path, granted) for granted in rules.host_paths):
+        return None
+    return _sentence(f"the path {path} of the nodes", "host_paths", rules.host_paths)
+
+
+def _is_below(path: str, granted: str) -> bool:
+    clean, above = posixpath.normpath(path), posixpath.normpath(granted)
+    return above == "/" or clean == above or clean.startswith(f"{above}/")
+
+
+def _propagation(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    if key != "mountPropagation" or value != "Bidirectional" or key in rules.fields:
+        return None
+    return _sentence("mountPropagation: Bidirectional", "fields", rules.fields)
+
+
+def _annotations(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    if type(value) is not str or value != _UNCONFINED or not any(word in key for word in _CONFINING):
+        return None
+    return None if PRIVILEGED in rules.fields else _sentence(f"the annotation {key}", "fields", rules.fields)
+
+
+def _image(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    return refuse_image(value, rules) if key == "image" and type(value) is str else None
+
+
+def _is_granted(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _sentence(what: str, key: str, granted: Iterable[str]) -> str:
+    names = ", ".join(granted) or "none"
+    return f"{what[:1].upper()}{what[1:]} is not granted on this host (launchd.policy.kubernetes.{key}: {names})."

@@ -1,0 +1,227 @@
+"""How a job stands, read from its object and its pods as the cluster shows them. Pure.
+
+Reasons are the cluster's own words, told apart by the types and reasons that it gives them, never by sentences.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ipc.handles import ExitResult
+from ipc.states import JobState
+
+Object = Mapping[str, Any]
+
+#: Why a container that waits cannot go on by itself, as the end of a sentence.
+_WAITING = {
+    "ErrImagePull": "its image cannot be pulled",
+    "ImagePullBackOff": "its image cannot be pulled",
+    "InvalidImageName": "the name of its image is wrong",
+    "ErrImageNeverPull": "its image is not on the node, and may not be pulled",
+    "RegistryUnavailable": "the registry of its image does not answer",
+    "CreateContainerConfigError": "its container cannot be configured",
+    "CreateContainerError": "its container cannot be created",
+    "RunContainerError": "its container cannot be started",
+    "CrashLoopBackOff": "its container ends again and again",
+}
+
+MISSING_CONFIGURATION = "CreateContainerConfigError"
+
+#: W&B's words for how a custom resource stands: phases, and types of conditions, in small letters.
+_PHASES = {
+    "created": JobState.STARTING,
+    "pending": JobState.STARTING,
+    "inqueue": JobState.STARTING,
+    "suspended": JobState.STARTING,
+    "running": JobState.RUNNING,
+    "completing": JobState.RUNNING,
+    "restarting": JobState.RUNNING,
+    "succeeded": JobState.FINISHED,
+    "completed": JobState.FINISHED,
+    "complete": JobState.FINISHED,
+    "failed": JobState.FAILED,
+    "aborted": JobState.FAILED,
+    "timeout": JobState.FAILED,
+    "terminated": JobState.FAILED,
+    "terminating": JobState.STOPPING,
+}
+#: Of several conditions that are true, the first of these states counts.
+_ORDER = (JobState.FINISHED, JobState.FAILED, JobState.STOPPING, JobState.RUNNING, JobState.STARTING)
+
+_MOST_TEXT = 500
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """How a job stands: ``result`` goes with a terminal ``state``."""
+
+    state: JobState
+    result: ExitResult | None = None
+    message: str | None = None
+
+
+def judge_job(job: Object, pods: Iterable[Object]) -> Seen:
+    """Return how a Job stands."""
+    known = sorted(pods, key=_created)
+    if _condition(job, "Complete") is not None:
+        return Seen(JobState.FINISHED, ExitResult(code=0))
+    failed = _condition(job, "Failed")
+    if failed is not None:
+        return _failed(failed, known)
+    if _condition(job, "Suspended") is not None or _inner(job, "spec").get("suspend"):
+        return Seen(JobState.STARTING, message="the Job is suspended: what admits it, such as Kueue, has not yet")
+    return judge_pods(known)
+
+
+def judge_pods(pods: Iterable[Object]) -> Seen:
+    """Return how a job stands that has not ended, by its pods, the oldest first."""
+    living = [pod for pod in pods if not _is_over(pod)]
+    if any(_runs(pod) for pod in living):
+        return Seen(JobState.RUNNING, message=next(_troubles(living), None))
+    if living:
+        return Seen(JobState.STARTING, message=next(_troubles(living), None) or "its pod is being created")
+    return Seen(JobState.STARTING, message="it has no pod yet")
+
+
+def judge_custom(resource: Object, pods: Iterable[Object]) -> Seen:
+    """Return how an object of another kind stands: by its phase, else by its conditions, else by its pods."""
+    status = _inner(resource, "status")
+    words = list(_words(status))
+    known = sorted(pods, key=_created)
+    state = next((one for one in _ORDER if one in (_PHASES.get(word.lower()) for word, _ in words)), None)
+    if state is None:
+        return judge_pods(known)
+    message = next((text for word, text in words if text and _PHASES.get(word.lower()) is state), None)
+    if state is JobState.FINISHED:
+        return Seen(state, ExitResult(code=0))
+    if state is JobState.FAILED:
+        return _custom_failed(message, known)
+    if state is JobState.STARTING:
+        message = next(_troubles(known), None) or message
+    return Seen(state, message=message)
+
+
+def pods_are_over(pods: Sequence[Object]) -> bool:
+    """Return whether there are pods, and all have ended."""
+    return bool(pods) and all(_is_over(pod) for pod in pods)
+
+
+def lacks_configuration(pods: Iterable[Object]) -> bool:
+    """Return whether a container waits for something that it is configured by, such as a Secret."""
+    return any(
+        _inner(one, "state", "waiting").get("reason") == MISSING_CONFIGURATION for pod in pods for one in _statuses(pod)
+    )
+
+
+def _words(status: Object) -> Iterator[tuple[str, str | None]]:
+    state = status.get("state")
+    phase = state.get("phase") if type(state) is dict else status.get("phase")
+    if type(phase) is str:
+        message = state.get("message") if type(state) is dict else status.get("message")
+        yield phase, _text(message)
+        return
+    for one in status.get("conditions") or ():
+        if one.get("status") == "True" and type(one.get("type")) is str:
+            yield one["type"], _text(one.get("message"))
+
+
+def _failed(condition: Object, pods: list[Object]) -> Seen:
+    """Return how a Job failed: its last pod knows more than the Job."""
+    taken = next((pod for pod in reversed(pods) if _condition(pod, "DisruptionTarget") is not None), None)
+    if taken is not None:
+        why = _condition(taken, "DisruptionTarget") or {}
+        message = f"The cluster took the job's pod away: {_words_of(why)}."
+        return Seen(JobState.PREEMPTED, ExitResult(message=message), message)
+    if condition.get("reason") == "DeadlineExceeded":
+        message = "The job ran longer than its activeDeadlineSeconds allow, and was ended by Kubernetes."
+        return Seen(JobState.FAILED, ExitResult(message=message), message)
+    result = _exit_of(pods)
+    if result is None:
+        message = f"Kubernetes reports that the Job failed: {_words_of(condition)}."
+        result = ExitResult(message=message)
+    return Seen(JobState.FAILED, result, result.message)
+
+
+def _custom_failed(message: str | None, pods: list[Object]) -> Seen:
+    result = _exit_of(pods) or ExitResult(message=message or "The cluster reports that the job failed.")
+    return Seen(JobState.FAILED, result, result.message)
+
+
+def _exit_of(pods: list[Object]) -> ExitResult | None:
+    """Return how the last pod that failed did, ``None`` where none says."""
+    for pod in reversed(pods):
+        if _inner(pod, "status").get("reason") == "Evicted":
+            return ExitResult(message=f"The job's pod was evicted: {_text(_inner(pod, 'status').get('message'))}")
+        for one in _statuses(pod):
+            ended = _inner(one, "state", "terminated") or _inner(one, "lastState", "terminated")
+            if ended and ended.get("exitCode") != 0:
+                return _exit_result(one, ended)
+    return None
+
+
+def _exit_result(container: Object, ended: Object) -> ExitResult:
+    code = int(ended.get("exitCode") or 0)
+    if ended.get("reason") == "OOMKilled":
+        limit = "The job used more memory than its container may, and was ended."
+        return ExitResult(code=code & 255, oom_killed=True, message=limit)
+    signal = ended.get("signal")
+    message = _text(ended.get("message"))
+    if ended.get("reason") in ("ContainerCannotRun", "StartError"):
+        message = f"The container {container.get('name')} could not be started: {message}"
+    return ExitResult(signal=int(signal), message=message) if signal else ExitResult(code=code & 255, message=message)
+
+
+def _troubles(pods: Iterable[Object]) -> Iterator[str]:
+    """Yield what pods wait for, where that says more than that they are on their way."""
+    for pod in pods:
+        scheduled = next((one for one in _conditions(pod) if one.get("type") == "PodScheduled"), {})
+        if scheduled.get("status") == "False":
+            yield f"its pod cannot be scheduled: {_words_of(scheduled)}"
+        for one in _statuses(pod):
+            waiting = _inner(one, "state", "waiting")
+            why = _WAITING.get(str(waiting.get("reason")))
+            if why is not None:
+                yield f"{why}: {_words_of(waiting)}"
+
+
+def _words_of(said: Object) -> str:
+    """Return the message of a condition or of a state, else its reason, without a full stop."""
+    return (_text(said.get("message")) or _text(said.get("reason")) or "no reason is given").rstrip(".")
+
+
+def _text(value: Any) -> str | None:
+    return " ".join(value.split())[:_MOST_TEXT] if type(value) is str and value.strip() else None
+
+
+def _runs(pod: Object) -> bool:
+    """Return whether one of a pod's containers has been started; those that prepare it do not count."""
+    own = _inner(pod, "status").get("containerStatuses") or ()
+    return any("running" in _inner(one, "state") or one.get("restartCount") for one in own)
+
+
+def _is_over(pod: Object) -> bool:
+    return _inner(pod, "status").get("phase") in ("Succeeded", "Failed")
+
+
+def _statuses(pod: Object) -> list[Object]:
+    status = _inner(pod, "status")
+    return [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+
+
+def _condition(resource: Object, kind: str) -> Object | None:
+    return next((one for one in _conditions(resource) if one.get("type") == kind and one.get("status") == "True"), None)
+
+
+def _conditions(resource: Object) -> list[Object]:
+    return list(_inner(resource, "status").get("conditions") or ())
+
+
+def _created(pod: Object) -> str:
+    return str(_inner(pod, "metadata").get("creationTimestamp"))
+
+
+def _inner(value: Object, *keys: str) -> Object:
+    inner: Any = value
+    for key in keys:
+        inner = inner.get(key) if type(inner) is dict else None
+    return inner if type(inner) is dict else {}

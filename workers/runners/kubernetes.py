@@ -1,0 +1,405 @@
+"""Runs a job in a Kubernetes cluster: as a Job, or as a custom resource whose controller runs it.
+
+What is created has the workload name as a label and in its own name; what else a job needs there, such as the
+Secret with its key, belongs to it and goes with it. How the job stands is read from the cluster, so any worker can take
+it over at any time.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
+from ipc.handles import ExitResult, Handle
+from ipc.states import TERMINAL_STATES, JobState
+from ipc.work_order import WorkOrder
+from workers.builders import Build
+from workers.context import JobContext
+from workers.kubernetes import policy, records
+from workers.kubernetes.access import Access, usual_namespace
+from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesApi
+from workers.kubernetes.arguments import KUBERNETES, Arguments, read_arguments
+from workers.kubernetes.discovery import JOBS, Kind, find_kind
+from workers.kubernetes.manifest import KEY_VARIABLE, Content, secret_object, workload_object
+from workers.kubernetes.names import NAME_LABEL, labels_of, selector
+from workers.kubernetes.output import JobOutput
+from workers.kubernetes.pod_watch import PodWatch
+from workers.kubernetes.records import EndRecord, StopRecord
+from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
+from workers.output import OutputWriter
+from workers.runners import Capabilities, LaunchRequest, Runner, Status
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+#: Deletes an object once all that belongs to it is gone: as long as it is there, something may run.
+FOREGROUND = "Foreground"
+BACKGROUND = "Background"
+#: How often a job is looked at of which nothing was told, in seconds. A look takes two requests.
+LOOK_SECONDS = 75.0
+#: From the end of all pods to the next look for what their controller says, in seconds; then twice as long, and so on.
+END_SECONDS = 0.5
+TTL_KEY = "ttlSecondsAfterFinished"
+
+
+class KubernetesRunner(Runner):
+    """The resource ``kubernetes``. Its arguments are a manifest; see ``workers.kubernetes.manifest``."""
+
+    capabilities = Capabilities(poll_seconds=LOOK_SECONDS, keeps_output=True, runs_images=True)
+
+    def __init__(self, order: WorkOrder) -> None:
+        super().__init__(order)
+        self._directory = Path(order.directory)
+        self._apis: dict[Access, KubernetesApi] = {}
+        self._output = JobOutput(self._directory)
+        self._stop: StopRecord | None = None
+        self._key: str | None = None
+        self._has_run = False
+        self._pod_watch = PodWatch()
+        self._end_pause = END_SECONDS
+
+    def validate(self) -> None:
+        """Raise :class:`InvalidSpec`, :class:`PolicyRefused` or :class:`HostError` where the job cannot be run here."""
+        image = self._order.spec.docker_image
+        if image:
+            self._require_image(image)
+        arguments = self._arguments(image or "")
+        rules = self._order.policy.kubernetes
+        # First of all: a kubeconfig can name programs that are run.
+        _refuse(policy.access_refusals(arguments, rules))
+        self._api(arguments.access(self._order.kubernetes)).connect()
+        _refuse(policy.refusals(arguments, self._namespace(arguments), rules))
+
+    def _require_image(self, image: str) -> None:
+        refusal = policy.refuse_image(image, self._order.policy.kubernetes)
+        if refusal is not None:
+            raise PolicyRefused(refusal)
+
+    def _arguments(self, image: str) -> Arguments:
+        return read_arguments(self._order.spec, image, self._order.policy.kubernetes)
+
+    def _namespace(self, arguments: Arguments) -> str:
+        own = arguments.namespace or self._order.kubernetes.namespace
+        return own or usual_namespace(arguments.access(self._order.kubernetes))
+
+    def fetch_image(self, image: str, context: JobContext) -> None:  # noqa: ARG002 (the nodes pull it)
+        """Check that the image is granted."""
+        self._require_image(image)
+
+    def fetch_built(self, build: Build, context: JobContext) -> None:  # noqa: ARG002
+        """Check that the nodes of a cluster can have what was built."""
+        if build.mounts_project:
+            raise InvalidSpec(
+                "The job is source code, and this agent runs none in a cluster without building an image of it.",
+                hint="Launch a container image, or have the administrator set builder.destination.",
+            )
+        if build.archive is not None or self._order.registry is None:
+            raise SourceError(
+                f"The image {build.image} was built on this host, and is in no registry that a cluster can reach.",
+                hint="Have the administrator set builder.destination.",
+            )
+
+    # -- the object
+
+    def submit(self, launch: LaunchRequest) -> Handle:
+        """Create the object; what exists under the name is taken for it."""
+        ended = records.read_end(self._directory)
+        if ended is not None:
+            return ended.handle
+        arguments = self._arguments(launch.build.image or "")
+        access, namespace = arguments.access(self._order.kubernetes), self._namespace(arguments)
+        api = self._api(access)
+        content = self._content(launch, namespace)
+        body = workload_object(arguments, content)
+        try:
+            kind = self._kind(api, arguments)
+            self._ensure_secret(api, content)
+            created = self._create(api, kind, body, content)
+        except ApiRefusal as refusal:
+            raise SubmitError(f"Kubernetes refused the job: {refusal.message}.") from refusal
+        handle = _handle(launch.name, access, kind, created)
+        self._own_secret(api, kind, created)
+        return handle
+
+    def _content(self, launch: LaunchRequest, namespace: str) -> Content:
+        order = self._order
+        environment = dict(launch.environment)
+        self._key = environment.get(KEY_VARIABLE)
+        return Content(
+            workload=launch.name,
+            stem=f"launch-{order.spec.entity}-{order.spec.project}",
+            namespace=namespace,
+            labels=labels_of(order),
+            environment=environment,
+            image=launch.build.image,
+            image_is_given="WANDB_DOCKER" in environment,
+            entry_point=launch.entry_point,
+            entry_point_is_given=bool(order.spec.overrides.entry_point),
+            args=launch.args,
+            own_security="securityContext" in order.policy.kubernetes.fields,
+        )
+
+    @staticmethod
+    def _kind(api: KubernetesApi, arguments: Arguments) -> Kind:
+        return JOBS if arguments.is_job else find_kind(api, arguments.manifest)
+
+    def _create(self, api: KubernetesApi, kind: Kind, body: Object, content: Content) -> Object:
+        name = body["metadata"]["name"]
+        try:
+            return api.create(kind.path(content.namespace), body)
+        except ApiRefusal as refusal:
+            existing = api.find(kind.path(content.namespace, name)) if refusal.status == CONFLICT else None
+            if existing is None:
+                self._remove_secret(api, content.namespace, content.workload)
+                raise
+            if existing["metadata"].get("labels", {}).get(NAME_LABEL) != content.workload:
+                raise SubmitError(f"The cluster has a {kind.kind} {name} already, and it is not this job's.") from None
+            return existing
+
+    def _ensure_secret(self, api: KubernetesApi, content: Content) -> None:
+        """See to it that the Secret with the job's key is there, with this key."""
+        if self._key is None:
+            return
+        secret = secret_object(content, self._key)
+        try:
+            api.create(_secrets(content.namespace), secret)
+        except ApiRefusal as refusal:
+            if refusal.status != CONFLICT:
+                raise
+            api.patch(_secrets(content.namespace, content.workload), {"stringData": secret["stringData"]})
+
+    @staticmethod
+    def _own_secret(api: KubernetesApi, kind: Kind, created: Object) -> None:
+        """Have the Secret go with the object; without it, it goes when the job has ended."""
+        metadata = created["metadata"]
+        owner = {"apiVersion": kind.api_version, "kind": kind.kind, "name": metadata["name"], "uid": metadata["uid"]}
+        workload = metadata["labels"][NAME_LABEL]
+        with suppress(ApiRefusal, RunnerUnavailable):
+            api.patch(_secrets(metadata["namespace"], workload), {"metadata": {"ownerReferences": [owner]}})
+
+    @staticmethod
+    def _remove_secret(api: KubernetesApi, namespace: str, workload: str) -> None:
+        with suppress(ApiRefusal):
+            api.delete(_secrets(namespace, workload))
+
+    def find(self, name: str) -> Handle | None:
+        """Return the handle of the job's object; without one, what was made for it is removed."""
+        ended = records.read_end(self._directory)
+        if ended is not None:
+            return ended.handle
+        arguments = self._arguments("")
+        access, namespace = arguments.access(self._order.kubernetes), self._namespace(arguments)
+        api = self._api(access)
+        kind = self._asked(lambda: self._kind(api, arguments))
+        if kind is None:
+            return None
+        found = self._asked(lambda: api.get(kind.path(namespace), labelSelector=selector(name)))
+        items = (found or {}).get("items") or ()
+        if not items:
+            self._asked(lambda: api.delete(_secrets(namespace, name)))
+            return None
+        self._own_secret(api, kind, items[0])
+        return _handle(name, access, kind, items[0])
+
+    # -- how it stands
+
+    def inspect(self, handle: Handle) -> Status:
+        """Return how the job stands; how it ended is on disk from then on."""
+        self._pod_watch.clear()
+        ended = records.read_end(self._directory)
+        api = self._api_of(handle)
+        if ended is not None:
+            # A worker that takes over an ended job has its output to bring.
+            self._output.see(self._pods(api, handle), is_over=True)
+            return _status(ended)
+        found = self._asked(lambda: api.find(_path(handle)))
+        if found is None or found["metadata"]["uid"] != handle.data["uid"]:
+            self._output.see([], is_over=True)
+            return self._end(handle, self._gone())
+        pods = self._pods(api, handle)
+        seen = (judge_job if _is_job(handle) else judge_custom)(found, pods)
+        is_over = seen.state in TERMINAL_STATES
+        self._output.see(pods, is_over=is_over)
+        if self._stop_record() is not None:
+            return Status(JobState.STOPPING, message=seen.message)
+        if is_over:
+            return self._end(handle, seen)
+        if pods_are_over(pods):
+            self._look_again_soon()
+        if lacks_configuration(pods):
+            self._restore_secret(api, handle)
+        return self._going_on(seen)
+
+    def _look_again_soon(self) -> None:
+        """See to another look: what judges the pods' end is about to, and no pod tells when it has."""
+        self._pod_watch.wake_after(min(self._end_pause, LOOK_SECONDS))
+        self._end_pause *= 2
+
+    def wait_fileno(self, handle: Handle) -> int | None:
+        """Return a descriptor that is readable when a pod of the job has changed."""
+        return self._pod_watch.watch(self._api_of(handle), _pods_path(handle), selector(handle.name))
+
+    def _pods(self, api: KubernetesApi, handle: Handle) -> list[Object]:
+        path, query = _pods_path(handle), selector(handle.name)
+        return list((self._asked(lambda: api.get(path, labelSelector=query)) or {}).get("items") or ())
+
+    def _going_on(self, seen: Seen) -> Status:
+        """Return how a living job stands; one that has run does not start a second time."""
+        self._has_run = self._has_run or seen.state is JobState.RUNNING
+        state = JobState.RUNNING if self._has_run else seen.state
+        return Status(state, message=seen.message)
+
+    def _gone(self) -> Seen:
+        if self._stop_record() is not None:
+            return Seen(JobState.STOPPED, ExitResult(message="The job was stopped."))
+        message = "The job was deleted from the cluster by someone else; its exit status is lost."
+        return Seen(JobState.FAILED, ExitResult(message=message), message)
+
+    def _end(self, handle: Handle, seen: Seen) -> Status:
+        record = EndRecord(handle, seen.state, seen.result or ExitResult(message=seen.message))
+        # On a full disk it is asked for again.
+        with suppress(OSError):
+            records.write_end(self._directory, record)
+        return _status(record)
+
+    def _restore_secret(self, api: KubernetesApi, handle: Handle) -> None:
+        """Make a Secret again that was deleted before the container had it; the worker that submitted has the key."""
+        if self._key is None:
+            return
+        namespace = str(handle.data["namespace"])
+        secret = secret_object(Content(handle.name, "", namespace, labels_of(self._order), environment={}), self._key)
+        owner = {
+            "apiVersion": handle.data["api_version"],
+            "kind": handle.data["kind"],
+            "name": handle.data["object"],
+            "uid": handle.data["uid"],
+        }
+        secret["metadata"]["ownerReferences"] = [owner]
+        with suppress(ApiRefusal, RunnerUnavailable):
+            api.create(_secrets(namespace), secret)
+
+    # -- the end
+
+    def cancel(self, handle: Handle, grace_seconds: float) -> None:
+        """Delete the object, and give its pods ``grace_seconds`` in place of their own time; what has ended stays."""
+        if records.read_end(self._directory) is not None:
+            return
+        api = self._api_of(handle)
+        found = self._asked(lambda: api.find(_path(handle)))
+        if found is None or (_is_job(handle) and judge_job(found, ()).state in TERMINAL_STATES):
+            return
+        self._note_stop(StopRecord(grace_seconds))
+        same = {"preconditions": {"uid": handle.data["uid"]}, "propagationPolicy": FOREGROUND}
+        self._asked(lambda: api.delete(_path(handle), same))
+        self._asked(
+            lambda: api.delete(
+                _pods_path(handle),
+                {"gracePeriodSeconds": max(0, round(grace_seconds))},
+                labelSelector=selector(handle.name),
+            )
+        )
+
+    def _note_stop(self, stop: StopRecord) -> None:
+        self._stop = stop
+        with suppress(OSError):
+            records.write_stop(self._directory, stop)
+
+    def _stop_record(self) -> StopRecord | None:
+        self._stop = self._stop or records.read_stop(self._directory)
+        return self._stop
+
+    def follow_output(self, handle: Handle, writer: OutputWriter) -> None:
+        """Copy the logs of all pods, as far as :meth:`inspect` has seen them."""
+        self._output.follow(self._api_of(handle), _pods_path(handle), writer)
+
+    def delete(self, handle: Handle) -> None:
+        """Remove the object with its pods and the Secret, once it is on disk how the job ended.
+
+        A Job whose manifest says how long it is to stay is left to the cluster.
+        """
+        api = self._api_of(handle)
+        if records.read_end(self._directory) is None:
+            self.inspect(handle)
+        namespace = str(handle.data["namespace"])
+        self._asked(lambda: api.delete(_secrets(namespace, handle.name)))
+        spec = self._order.spec.resource_args.get(KUBERNETES) or {}
+        if _is_job(handle) and TTL_KEY in (spec.get("spec") or {}):
+            return
+        same = {"preconditions": {"uid": handle.data["uid"]}, "propagationPolicy": BACKGROUND}
+        self._asked(lambda: api.delete(_path(handle), same))
+
+    # -- questions
+
+    def _api(self, access: Access) -> KubernetesApi:
+        if access not in self._apis:
+            self._apis[access] = KubernetesApi(access, self._order.kubernetes.timeout_seconds)
+        return self._apis[access]
+
+    def _api_of(self, handle: Handle) -> KubernetesApi:
+        return self._api(_access(handle))
+
+    def _asked(self, question: Callable[[], T]) -> T | None:
+        """Return the cluster's answer, ``None`` where what is asked about is gone or another's.
+
+        Raises:
+            RunnerUnavailable: no answer, or a refusal that is about the agent and not about the job.
+        """
+        try:
+            return question()
+        except ApiRefusal as refusal:
+            if refusal.status in (NOT_FOUND, CONFLICT):
+                return None
+            raise RunnerUnavailable(f"Kubernetes refused to answer: {refusal.message}.") from refusal
+
+
+def _refuse(sentences: list[str]) -> None:
+    if sentences:
+        raise PolicyRefused(" ".join(sentences))
+
+
+def _handle(name: str, access: Access, kind: Kind, created: Object) -> Handle:
+    metadata = created["metadata"]
+    data: dict[str, str | int] = {
+        "namespace": metadata["namespace"],
+        "object": metadata["name"],
+        "uid": metadata["uid"],
+        "api_version": kind.api_version,
+        "kind": kind.kind,
+        "plural": kind.plural,
+    }
+    if access.config_file is not None:
+        data["config_file"] = access.config_file
+    if access.context is not None:
+        data["context"] = access.context
+    return Handle(KUBERNETES, name, data=data)
+
+
+def _access(handle: Handle) -> Access:
+    config_file, context = handle.data.get("config_file"), handle.data.get("context")
+    return Access(None if config_file is None else str(config_file), None if context is None else str(context))
+
+
+def _kind_of(handle: Handle) -> Kind:
+    return Kind(str(handle.data["api_version"]), str(handle.data["kind"]), str(handle.data["plural"]))
+
+
+def _path(handle: Handle) -> str:
+    return _kind_of(handle).path(str(handle.data["namespace"]), str(handle.data["object"]))
+
+
+def _is_job(handle: Handle) -> bool:
+    return _kind_of(handle) == JOBS
+
+
+def _pods_path(handle: Handle) -> str:
+    return f"/api/v1/namespaces/{handle.data['namespace']}/pods"
+
+
+def _secrets(namespace: str, name: str | None = None) -> str:
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    return path if name is None else f"{path}/{name}"
+
+
+def _status(record: EndRecord) -> Status:
+    return Status(record.state, record.result, record.result.message)
