@@ -80,6 +80,12 @@ def built(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="session")
+def built_rpm(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The rpm packages."""
+    return build("rpm", tmp_path_factory.mktemp("rpm"), wheels)
+
+
+@pytest.fixture(scope="session")
 def built_next(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Those of the next version."""
     return build("deb", tmp_path_factory.mktemp("deb-next"), wheels, NEXT_VERSION)
@@ -94,12 +100,12 @@ def debian() -> Path:
 
 @pytest.fixture(scope="session")
 def base(debian: Path, built: Built) -> Path:
-    """That tree, with the packages at hand that the built ones depend on."""
+    """That tree, with the packages at hand that the built ones depend on, and rpm."""
     place = debian / "debs"
     place.mkdir(exist_ok=True)
     for deb in built.debs:
         shutil.copy(deb, place)
-    download = "apt-get install -q -y --no-install-recommends --download-only /debs/*.deb"
+    download = "apt-get install -q -y --no-install-recommends --download-only /debs/*.deb rpm"
     subprocess.run(["chroot", debian, "sh", "-c", download], check=True, capture_output=True)
     shutil.rmtree(place)
     return debian

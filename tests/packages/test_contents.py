@@ -12,11 +12,6 @@ from tests.packages.conftest import PACKAGING, ROOT, Built, build
 pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def built_rpm(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build("rpm", tmp_path_factory.mktemp("rpm"), wheels)
-
-
 def test_two_builds_are_the_same(built: Built, wheels: Path, tmp_path: Path) -> None:
     again = build("deb", tmp_path / "again", wheels)
 
