@@ -206,13 +206,15 @@ class AwsConfig(msgspec.Struct, frozen=True):
 
     ``profile`` is one of the agent's ``~/.aws/config``, None for what the SDK's own chain finds. ``role_arn`` is a role
     that these credentials take on, with ``external_id`` where the role asks for one; it is renewed before it expires.
-    ``create_repositories`` lets the agent create a missing repository of ECR before it pushes an image.
+    ``create_repositories`` lets the agent create a missing repository of ECR before it pushes an image. A training job
+    is looked at every ``poll_seconds``.
     """
 
     profile: str | None = None
     role_arn: str | None = None
     external_id: str | None = None
     create_repositories: bool = False
+    poll_seconds: float = 10.0
 
 
 class RegistryAccess(msgspec.Struct, frozen=True):

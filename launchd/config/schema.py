@@ -197,6 +197,7 @@ AWS: Table = {
     "role_arn": validators.text,
     "external_id": validators.text,
     "create_repositories": validators.boolean,
+    "poll_seconds": validators.positive_seconds,
 }
 
 CLEANUP: Table = {

@@ -6,9 +6,11 @@ never given twice. SageMaker keeps ended training jobs, so nothing is to be remo
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from ipc.errors import HostError, InvalidSpec, PolicyRefused, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
@@ -49,12 +51,11 @@ _SHORTEST_SECRET = 8
 class SagemakerRunner(Runner):
     """The resource ``sagemaker``. Its arguments are those of CreateTrainingJob; see ``workers.sagemaker.asked``."""
 
-    capabilities = Capabilities(
-        poll_seconds=10.0, keeps_output=True, runs_images=True, variable_characters=LONGEST_VALUE
-    )
+    capabilities = Capabilities(keeps_output=True, runs_images=True, variable_characters=LONGEST_VALUE)
 
     def __init__(self, order: WorkOrder) -> None:
         super().__init__(order)
+        self.capabilities = replace(type(self).capabilities, poll_seconds=order.aws.poll_seconds)
         self._connection: Aws | None = None
         self._ended = threading.Event()
         self._missing_since: float | None = None
@@ -116,7 +117,7 @@ class SagemakerRunner(Runner):
             aws.call(SAGEMAKER, "create_training_job", f"the training job {name}", **parameters)
         except AwsRefused as error:
             if error.code != _IN_USE:
-                raise _submit_error(error, parameters["Environment"].values()) from None
+                raise _submit_error(error, parameters["Environment"]) from None
             return self._existing(launch.name)
         return self._handle(launch.name, name)
 
@@ -229,10 +230,11 @@ def _job_of(handle: Handle) -> str:
     return str(handle.data["job"])
 
 
-def _submit_error(error: AwsRefused, values: Iterable[str]) -> SubmitError:
+def _submit_error(error: AwsRefused, environment: Mapping[str, str]) -> SubmitError:
     """Return a refusal without the job's variables: SageMaker quotes all of them when it refuses one."""
     message = error.message
-    for value in sorted(values, key=len, reverse=True):
+    hidden = [value for name, value in environment.items() if name != JOB_NAME_VARIABLE]
+    for value in sorted(hidden, key=len, reverse=True):
         if len(value) >= _SHORTEST_SECRET:
             message = message.replace(value, "***")
     return SubmitError(message, hint=error.hint)

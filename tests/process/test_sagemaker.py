@@ -1,0 +1,192 @@
+"""An agent with a queue for SageMaker, at AWS on loopback: each job once, found again after any death, told truly."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ipc.failpoints import FAILPOINTS
+from launchd.client.queue_server import Item
+from tests.process.test_kill_matrix import assert_said_once, keep_agent_alive
+from tests.support.aws import ROLE, FakeAws, arguments
+from tests.support.processes import children_of, command_line
+from tests.support.server import Account
+from tests.support.testbed import ROOT, Testbed, make_testbed
+from tests.support.waiting import wait_until
+
+IMAGE = "registry.example/train:1"
+CREATE, DESCRIBE, STOP = "SageMaker.CreateTrainingJob", "SageMaker.DescribeTrainingJob", "SageMaker.StopTrainingJob"
+
+#: Failpoints that are about a job at any target; those of the shim are a local process's.
+ABOUT_ANY_TARGET = [name for name in FAILPOINTS if not name.startswith("shim.")]
+#: In the short run: where a training job may exist and nobody knows yet.
+SHORT = ("worker.after_submit_approved", "worker.after_submit")
+
+SETTINGS: dict[str, Any] = {
+    "policy": {"resources": ["sagemaker"], "sagemaker": {"roles": [ROLE]}},
+    "aws": {"poll_seconds": 0.3},
+}
+
+
+@pytest.fixture
+def testbed(tmp_path: Path, account: Account, aws: FakeAws) -> Iterator[Testbed]:
+    # The fixture of AWS has set the variables that the agent inherits.
+    assert aws.url
+    with make_testbed(tmp_path, account, max_jobs=2, launchd=SETTINGS) as opened:
+        yield opened
+
+
+def push(opened: Testbed, *command: str, **more: Any) -> str:
+    given = {"sagemaker": arguments(**more)}
+    return opened.push(*command, resource="sagemaker", resource_args=given, docker={"docker_image": IMAGE})
+
+
+def ended(opened: Testbed, *items: str) -> list[Item]:
+    return opened.wait_over(items, timeout=60)
+
+
+def way_to_die(failpoint: str, action: str) -> Any:
+    is_short = failpoint in SHORT and action == "kill"
+    return pytest.param(failpoint, action, marks=[] if is_short else pytest.mark.long, id=f"{failpoint}-{action}")
+
+
+def test_jobs_end_as_sagemaker_says_with_their_output(testbed: Testbed, aws: FakeAws) -> None:
+    testbed.start_agent()
+    good = push(testbed, "sh", "-c", "echo hello; echo $WANDB_RUN_ID")
+    bad = push(testbed, "sh", "-c", "echo oh; exit 3")
+
+    over = ended(testbed, good, bad)
+
+    assert [item.state for item in over] == ["FINISHED", "FAILED"]
+    assert "exit code: 3" in (over[1].message or "")
+    assert logs_of(testbed, good).startswith("hello\n")
+    assert logs_of(testbed, bad) == "oh\n"
+    assert len(aws.asked(CREATE)) == 2
+    assert_no_key_is_shown(testbed, aws)
+
+
+def logs_of(opened: Testbed, item: str) -> str:
+    command = [sys.executable, "-m", "launchd", "logs", item, "-c", str(opened.config_path)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def assert_no_key_is_shown(opened: Testbed, aws: FakeAws) -> None:
+    """Neither the agent's key nor a job's is in a log, in a command line, or in a file of a job."""
+    keys = {request["Environment"]["WANDB_API_KEY"] for request in aws.asked(CREATE)} | {opened.server.key}
+    texts = [opened.log()] + [
+        path.read_text(errors="replace") for path in (opened.state_dir / "jobs").rglob("*") if path.is_file()
+    ]
+    texts += [command_line(process) for process in children_of(opened.agent_pid, all_below=True)]
+    assert [key for key in keys if any(key in text for text in texts)] == []
+
+
+def test_a_stop_is_carried_out_though_sagemaker_fails_at_first(testbed: Testbed, aws: FakeAws) -> None:
+    testbed.start_agent()
+    item = push(testbed, "sleep", "60")
+    wait_until(lambda: testbed.phase(item) == "running", 30, "the job runs")
+    aws.fail(STOP, 500, "InternalFailure", times=4)
+
+    testbed.ask(command="stop", item=item)
+
+    assert [over.state for over in ended(testbed, item)] == ["STOPPED"]
+
+
+def test_a_job_that_waits_for_instances_is_stopped_after_its_time(testbed: Testbed, aws: FakeAws) -> None:
+    aws.runs_commands = False
+    testbed.configure(max_jobs=2, launchd={**SETTINGS, "jobs": {"start_timeout_seconds": 1}})
+    testbed.start_agent()
+    item = push(testbed, "true")
+    wait_until(lambda: aws.jobs, 30, "the training job")
+    for job in aws.jobs.values():
+        job.secondary = "LaunchingMLInstances"
+
+    over = ended(testbed, item)
+
+    assert over[0].state == "FAILED"
+    assert "did not start within 1 s" in (over[0].message or "")
+
+
+def test_an_expired_token_and_throttling_cost_no_job(testbed: Testbed, aws: FakeAws) -> None:
+    testbed.start_agent()
+    item = push(testbed, "sleep", "4")
+    wait_until(lambda: testbed.phase(item) == "running", 30, "the job runs")
+
+    aws.fail(DESCRIBE, 400, "ExpiredTokenException", "The security token included in the request is expired", times=2)
+    aws.fail(DESCRIBE, 400, "ThrottlingException", "Rate exceeded", times=4)
+    wait_until(lambda: testbed.phase(item) == "unknown", 20, "it is said that nothing is known")
+
+    assert [over.state for over in ended(testbed, item)] == ["FINISHED"]
+    assert len(aws.asked(CREATE)) == 1
+
+
+def test_without_the_sdk_a_job_fails_at_once_and_says_how_to_get_it(testbed: Testbed, tmp_path: Path) -> None:
+    missing = tmp_path / "without"
+    (missing / "botocore").mkdir(parents=True)
+    reason = "raise ModuleNotFoundError(\"No module named 'botocore'\", name='botocore')\n"
+    (missing / "botocore" / "__init__.py").write_text(reason)
+    testbed.start_agent(PYTHONPATH=f"{missing}:{ROOT}")
+
+    over = ended(testbed, push(testbed, "true"))
+
+    assert over[0].state == "FAILED"
+    assert "pip install 'launchd-agent[aws]'" in (over[0].message or "")
+
+
+@pytest.mark.parametrize(
+    ("failpoint", "action"),
+    [way_to_die(failpoint, action) for failpoint in ABOUT_ANY_TARGET for action in ("kill", "stop", "raise", "exit")],
+)
+def test_any_process_may_die_anywhere(testbed: Testbed, aws: FakeAws, failpoint: str, action: str) -> None:
+    fired = testbed.directory / "fired"
+    fired.mkdir()
+    armed = {"LAUNCHD_FAILPOINTS": f"{failpoint}={action}", "LAUNCHD_FAILPOINTS_ONCE": str(fired)}
+    items = []
+    if failpoint == "supervisor.adopting":
+        first = testbed.start_agent()
+        items = [push(testbed, "sleep", "1")]
+        wait_until(lambda: testbed.phase(items[0]) == "running", 30, "the job runs")
+        first.kill()
+    agent = testbed.start_agent(**armed)
+    items += [push(testbed, "sleep", seconds) for seconds in ("0", "0.7")]
+
+    contained = action == "raise" and failpoint.startswith("supervisor.")
+    keep_agent_alive(testbed, agent, armed, fired / failpoint, contained=contained)
+    over = ended(testbed, *items)
+
+    assert_each_job_once(aws)
+    for item in over:
+        assert item.state == "FINISHED" or contained, item.message
+    wait_until(lambda: testbed.outbox() == 0, what="the outbox is empty")
+    assert_said_once(testbed, over)
+
+
+def assert_each_job_once(aws: FakeAws) -> None:
+    """The attempts of a job differ in their last part; one alone may have run."""
+    jobs = [name.rpartition("-")[0] for name in aws.jobs]
+    assert sorted(jobs) == sorted(set(jobs))
+
+
+def test_the_memory_of_workers_is_shared(testbed: Testbed) -> None:
+    """What the SDK knows of AWS's services is the fork server's; reading it takes a worker 30 MiB."""
+    testbed.start_agent()
+    items = [push(testbed, "sleep", "5") for _ in range(2)]
+    wait_until(lambda: all(testbed.phase(item) == "running" for item in items), 40, "the jobs run")
+
+    private = [private_mib(process) for process in workers_with_jobs(testbed)]
+
+    assert len(private) == 2
+    assert max(private) < 20
+    ended(testbed, *items)
+
+
+def workers_with_jobs(opened: Testbed) -> list[psutil.Process]:
+    return [one for one in children_of(opened.agent_pid, all_below=True) if "worker default/" in command_line(one)]
+
+
+def private_mib(process: psutil.Process) -> float:
+    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) / 1024
