@@ -27,7 +27,7 @@ from workers.environments.gcp import GcpEnvironment
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 from workers.vertex import policy, records, states
-from workers.vertex.api import VertexApi, parse_request
+from workers.vertex.api import VertexApi, parse_request, preload
 from workers.vertex.output import ENDPOINT, CloudLog, OutputCopy, OutputForbidden
 from workers.vertex.records import CreateRecord
 from workers.vertex.request import Place, VertexArgs, job_request, read_args, staging_bucket
@@ -59,6 +59,11 @@ class VertexRunner(Runner):
         self._apis: dict[str, VertexApi] = {}
         self._over = threading.Event()
         self._output_problem: str | None = None
+
+    @classmethod
+    def preload(cls) -> None:
+        """Make in the fork server what all workers share of the SDK."""
+        preload()
 
     def validate(self) -> None:
         """Raise for what Vertex AI, or the policy, does not give the job, and for credentials that are refused."""
