@@ -4,26 +4,25 @@ The keys are those of W&B's queues; macros in texts are filled. Pure, but for va
 """
 
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from ipc.errors import InvalidSpec
+from ipc.own_args import SECTION
 from ipc.run_spec import RunSpec
 from ipc.settings import KubernetesConfig, KubernetesRules
 from workers.kubernetes.access import Access
+from workers.macros import filled, macros_of
 
 KUBERNETES = "kubernetes"
 
 #: Keys that say something to the agent, and nothing to the cluster.
-AGENT_KEYS = ("namespace", "context", "configFile", "builder", "wait_for_ready", "wait_timeout")
+AGENT_KEYS = ("namespace", "context", "configFile", "builder", "wait_for_ready", "wait_timeout", SECTION)
 
 #: Without an ``apiVersion``, or with one of these, the manifest is a Job's.
 JOB_VERSIONS = ("batch/v1", "batch/v1beta1")
-
-_MACRO = re.compile(r"\$\{(\w+)\}")
 
 
 class Arguments(msgspec.Struct, frozen=True):
@@ -54,38 +53,15 @@ def read_arguments(
 ) -> Arguments:
     """Return the arguments of ``spec`` for a job of ``image``; raises :class:`InvalidSpec`."""
     given = spec.resource_args.get(KUBERNETES) or {}
-    filled = _filled(given, _macros(spec, image) | {name: host[name] for name in rules.host_variables if name in host})
-    manifest = {key: value for key, value in filled.items() if key not in AGENT_KEYS}
+    values = filled(given, macros_of(spec, image, rules.host_variables, host))
+    manifest = {key: value for key, value in values.items() if key not in AGENT_KEYS}
     metadata = _mapping(manifest.get("metadata"), "metadata")
     return Arguments(
         manifest=manifest,
-        namespace=_text(metadata.get("namespace"), "metadata.namespace") or _text(filled.get("namespace"), "namespace"),
-        config_file=_text(filled.get("configFile"), "configFile"),
-        context=_text(filled.get("context"), "context"),
+        namespace=_text(metadata.get("namespace"), "metadata.namespace") or _text(values.get("namespace"), "namespace"),
+        config_file=_text(values.get("configFile"), "configFile"),
+        context=_text(values.get("context"), "context"),
     )
-
-
-def _macros(spec: RunSpec, image: str) -> dict[str, str]:
-    return {
-        "project_name": spec.project,
-        "entity_name": spec.entity,
-        "run_id": spec.run_id,
-        "run_name": str(spec.name),
-        "image_uri": image,
-        "author": str(spec.author),
-    }
-
-
-def _filled(value: Any, macros: Mapping[str, str]) -> Any:
-    match value:
-        case str():
-            return _MACRO.sub(lambda match: macros.get(match[1], match[0]), value)
-        case list():
-            return [_filled(one, macros) for one in value]
-        case dict():
-            return {key: _filled(one, macros) for key, one in value.items()}
-        case _:
-            return value
 
 
 def _mapping(value: Any, place: str) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from ipc.errors import InvalidSpec
+from ipc.own_args import SECTION
 from workers.macros import filled
 
-#: Keys that W&B's agent takes away; ``builder`` says how images are made.
-_NOT_SENT = ("EcrRepoName", "region", "profile", "builder")
+#: Keys that W&B's agent takes away, and those that are for this one; ``builder`` says how images are made.
+_NOT_SENT = ("EcrRepoName", "region", "profile", "builder", SECTION)
 
 #: Without these SageMaker, or W&B's agent, refuses a job.
 REQUIRED = ("RoleArn", "OutputDataConfig", "ResourceConfig", "StoppingCondition")

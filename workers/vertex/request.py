@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ipc.errors import InvalidSpec
+from ipc.own_args import SECTION
 from ipc.targets import VERTEX, find_target
 from ipc.work_order import WorkOrder
 from workers.macros import filled, macros_of
@@ -87,7 +88,7 @@ def read_args(order: WorkOrder, image: str) -> VertexArgs:
 
 
 def _ignored(given: Mapping[str, Any], args: _Args) -> Iterator[str]:
-    yield from (key for key in given if key not in ("spec", "run", "builder"))
+    yield from (key for key in given if key not in ("spec", "run", "builder", SECTION))
     yield from (f"spec.{key}" for key in args.spec if key not in _SPEC_KEYS | _RUN_KEYS)
     yield from (f"run.{key}" for key in args.run if key not in _RUN_KEYS)
 

@@ -170,3 +170,7 @@ def conditions(**given: str) -> dict[str, Any]:
 )
 def test_a_custom_resource_is_judged(status: Any, state: JobState) -> None:
     assert judge_custom({"status": status}, []).state is state
+
+
+def test_what_is_for_the_agent_is_not_in_the_manifest() -> None:
+    assert "launchd" not in made({"launchd": {"max_runtime_seconds": 60}})

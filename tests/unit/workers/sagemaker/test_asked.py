@@ -214,3 +214,7 @@ def test_types_images_and_outputs_can_be_closed() -> None:
         "The output address s3://bucket/output",
         "The output address s3://third/x",
     ]
+
+
+def test_what_is_for_the_agent_is_not_sent() -> None:
+    assert "launchd" not in asked.read(arguments(launchd={"max_runtime_seconds": 60}), {}).fields

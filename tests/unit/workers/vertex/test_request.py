@@ -203,3 +203,9 @@ def test_what_a_rule_grants_is_granted(given: dict[str, Any], rules: VertexRules
 
 def test_an_image_that_the_agent_built_needs_no_grant() -> None:
     assert refusals_of(VertexRules(images=()), own_image=IMAGE) == []
+
+
+def test_what_is_for_the_agent_is_not_said_to_be_ignored() -> None:
+    order = order_of({"spec": spec_with(), "launchd": {"max_runtime_seconds": 60}, "other": 1})
+
+    assert read_args(order, IMAGE).ignored == ("other",)
