@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from tests.support.server import Api, RunningServer, fresh_name
+from tests.support.server import REQUEST_SECONDS, Api, RunningServer, fresh_name
 
 CAPTURES = Path(__file__).parents[1] / "contract" / "server" / "captures"
 
@@ -69,8 +69,8 @@ class Logging:
         url = made["createArtifactManifest"]["artifactManifest"]["file"]["uploadUrl"]
         assert requests.put(url, manifest, timeout=20).status_code == 200
 
-    def commit(self) -> dict[str, object]:
-        answer = self.api.run(captured("CommitArtifact"), {"artifactID": self.id})
+    def commit(self, timeout: float = REQUEST_SECONDS) -> dict[str, object]:
+        answer = self.api.run(captured("CommitArtifact"), {"artifactID": self.id}, timeout)
         committed: dict[str, object] = answer["commitArtifact"]["artifact"]
         return committed
 
@@ -117,8 +117,9 @@ def content(size: int = 1000) -> bytes:
     return fresh_name("content").encode().ljust(size, b".")
 
 
-def delete(api: Api, logged: Logging) -> None:
-    api.mutate("deleteArtifact", "artifact { id }", artifactID=logged.id, deleteAliases=True)
+def delete(api: Api, logged: Logging, timeout: float = REQUEST_SECONDS) -> None:
+    query = "mutation($id: ID!) { deleteArtifact(input: {artifactID: $id, deleteAliases: true}) { artifact { id } } }"
+    api.run(query, {"id": logged.id}, timeout)
 
 
 def downloaded(logged: Logging) -> dict[str, bytes]:

@@ -64,9 +64,11 @@ class Api:
         """Send a GraphQL body as it is."""
         return self._session.post(f"{self.url}/graphql", json=body, timeout=timeout)
 
-    def run(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        self, query: str, variables: Mapping[str, Any] | None = None, timeout: float = REQUEST_SECONDS
+    ) -> dict[str, Any]:
         """Data of the answer; RefusedByServer if there are errors."""
-        response = self.post({"query": query, "variables": variables, "operationName": ""})
+        response = self.post({"query": query, "variables": variables, "operationName": ""}, timeout)
         answer = response.json()
         if response.status_code != 200 or answer.get("errors"):
             codes = [error.get("extensions", {}).get("code") for error in answer["errors"]]

@@ -212,9 +212,9 @@ def test_a_huge_artifact_is_committed_and_deleted_between_others(server: Running
             "state": "COMMITTED",
         }
         assert share < 0.4
-        assert share_of_longest_claim(server, lambda _: delete(api, logged)) < 0.4
+        assert share_of_longest_claim(server, lambda _: delete(api, logged, PATIENCE)) < 0.4
         assert logged.look("state files { edges { node { name } } }") == {"state": "DELETED", "files": {"edges": []}}
 
 
 def _commit(logged: Logging) -> None:
-    logged.commit()
+    logged.commit(PATIENCE)
