@@ -273,7 +273,11 @@ class Engine:
     def usage(self, container: str) -> Usage:
         """Return what a container that runs has used, as far as the engine counts it."""
         found = self._ask("GET", f"/containers/{_named(container)}/stats", {"stream": "false", "one-shot": "true"})
-        stats = msgspec.convert(found, _Stats)
+        try:
+            stats = msgspec.convert(found, _Stats)
+        except msgspec.ValidationError:
+            # Podman says null where it counts nothing.
+            return Usage()
         spent, memory = stats.cpu_stats.cpu_usage.total_usage, stats.memory_stats
         # Of one that has just ended the engine counts nothing.
         return Usage(spent / 1e9 if spent else None, memory.max_usage or memory.usage)
