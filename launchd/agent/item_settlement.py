@@ -165,7 +165,18 @@ class ItemSettlement:
         for active in self._table:
             with self._records.border(active.job.item_id):
                 self._on_registered(active, results.get(active.job.item_id))
+        for item in resumed.unknown_to_agent:
+            self._tell_again(item)
         self.on_items_unknown(resumed.unknown_to_agent, agent_id)
+
+    def _tell_again(self, item: HeldByServer) -> None:
+        """Send an outcome again that was refused before the registration settled what the queue server knows.
+
+        A server that was restored from a copy may learn only by it whose an item is.
+        """
+        refused = self._journal.refused_outcomes(item.item_id, item.lease)
+        if refused:
+            self._outbox.retry(self._journal.retry_deliveries(refused))
 
     def _on_registered(self, active: ActiveJob, result: ItemResult | None) -> None:
         if result is not None and result.answer is not ItemAnswer.TAKEN:

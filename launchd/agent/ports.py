@@ -1,5 +1,6 @@
 """What the job controller needs of the worker pool and of the outbox; tests put stubs of their own in their places."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from ipc.messages import Command
@@ -64,6 +65,10 @@ class JobReports(Protocol):
 
     def deliver(self, delivery: Delivery) -> None:
         """Send a row of the journal's outbox until the queue server has it."""
+        ...
+
+    def retry(self, deliveries: Iterable[Delivery]) -> None:
+        """Send rows again that the queue server did not take."""
         ...
 
     def publish_status(self, job: JobRecord) -> None:

@@ -1,7 +1,7 @@
 """A job controller in the test's own process: over a real journal, and stubs of worker pool, outbox and clock."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +132,11 @@ class StubOutbox:
 
     def deliver(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
+
+    def retry(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self.hold(delivery)
+            self.deliver(delivery)
 
     def publish_status(self, job: JobRecord) -> None:
         self._check(job.item_id)

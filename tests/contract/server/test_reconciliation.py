@@ -310,6 +310,17 @@ class TestRestored:
             [result] = api.results_of_acks(agent, {"runQueueItemId": acked, "lease": 701, "runName": "r"})
             assert (result["answer"], api.state(acked)) == ("TAKEN", "CLAIMED")
 
+    def test_an_outcome_counts_also_where_later_numbers_were_shown_before_it(self, server: RunningServer) -> None:
+        """A heartbeat of the agent, or a report of another item, has raised the counter above the lease's number."""
+        with server.api() as api:
+            agent = api.create_agent(api.create_queue("q"), incarnation="a1")
+            done, later = api.push("q"), api.push("q")
+            api.resume(agent, held(later, 900), incarnation="a1")
+            [result] = api.results_of_reports(
+                agent, {"runQueueItemId": done, "lease": 700, "sequence": 4, "status": "finished", "exitCode": 0}
+            )
+            assert (result["answer"], api.state(done)) == ("TAKEN", "FINISHED")
+
     def test_a_number_that_nobody_can_have_is_not_believed(self, server: RunningServer) -> None:
         with server.api() as api:
             agent = api.create_agent(api.create_queue("q"))

@@ -12,7 +12,7 @@ from ipc.job_files import STARTED_FILE
 from ipc.messages import Adopt, Event, Finished, PhaseChanged, Start, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import JobState
 from ipc.work_order import ORDER_FILE, JobUser, write_order
-from launchd.client.queue_server import ItemAnswer, ItemResult, Resumed
+from launchd.client.queue_server import HeldByServer, ItemAnswer, ItemResult, Resumed
 from tests.support.controller_harness import AGENT, HANDLE, OUTSIDE, ControllerHarness
 
 NOES = [answer for answer in ItemAnswer if answer not in (ItemAnswer.TAKEN, ItemAnswer.STALE)]
@@ -271,6 +271,18 @@ def test_an_outcome_that_the_server_does_not_take_is_left_to_a_person(harness: C
     harness.turn()
     harness.unknown(lease=3)
     assert len(harness.outbox.outcomes("a")) == 1
+
+
+def test_an_outcome_that_a_restored_server_refused_is_sent_again_once_that_is_settled(
+    harness: ControllerHarness,
+) -> None:
+    harness.unknown(lease=3)
+    harness.outbox.held.clear()
+    harness.journal.set_refused([harness.outbox.deliveries[0].id], "The lease has ended.", 1.0)
+    harness.turn()
+    harness.register(Resumed(unknown_to_agent=(HeldByServer("a", 3, "default", "run1"),)))
+    assert [report.lease for report in harness.outbox.outcomes("a")] == [3, 3]
+    assert harness.journal.refused_deliveries() == []
 
 
 def test_an_outcome_that_waits_for_the_disk_is_held(harness: ControllerHarness) -> None:

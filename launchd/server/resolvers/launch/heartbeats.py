@@ -112,8 +112,8 @@ def _resume(
         agent_id=agent.id,
         identity=identity,
         timeout_seconds=settings.agent_timeout_seconds,
-        given=restored.note_numbers(connection, agent.id, shown, settings.restore_pause_seconds),
     )
+    restored.note_numbers(connection, agent.id, shown, settings.restore_pause_seconds)
     agents.resume(connection, agent.id, identity, input.get("hostname"), input.get("version"))
     reconciliation.take_over(connection, resumption, input.get("previous_agent_ids") or ())
     results = reconciliation.settle(connection, resumption, held or ())

@@ -42,10 +42,10 @@ async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str,
     acks = [msgspec.convert(_plain(given), ItemAck) for given in input["acks"]]
 
     def work(connection: Connection) -> list[ItemResult]:
-        given = _begin(connection, context, agent_id, [ack.lease for ack in acks])
+        _begin(connection, context, agent_id, [ack.lease for ack in acks])
 
         def one(connection: Connection, ack: ItemAck) -> ItemResult:
-            return acknowledgements.acknowledge(connection, context.viewer, agent_id, ack, given)
+            return acknowledgements.acknowledge(connection, context.viewer, agent_id, ack)
 
         def refused(connection: Connection, ack: ItemAck, reason: Refused) -> ItemResult:
             return acknowledgements.fail_refused(connection, context.viewer, agent_id, ack, reason)
@@ -59,18 +59,18 @@ async def acknowledge(_: object, info: Info, input: dict[str, Any]) -> dict[str,
 async def report(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     agent_id: str = input["launch_agent_id"]
-    given_reports = [msgspec.convert(_plain(given), ItemReport) for given in input["reports"]]
+    reported = [msgspec.convert(_plain(given), ItemReport) for given in input["reports"]]
 
     def work(connection: Connection) -> list[ItemResult]:
-        given = _begin(connection, context, agent_id, [report.lease for report in given_reports])
+        _begin(connection, context, agent_id, [report.lease for report in reported])
 
         def one(connection: Connection, report: ItemReport) -> ItemResult:
-            return reports.record(connection, context.viewer, agent_id, report, given)
+            return reports.record(connection, context.viewer, agent_id, report)
 
         def refused(connection: Connection, report: ItemReport, reason: Refused) -> ItemResult:
             return reports.refused(report, str(reason))
 
-        return each(connection, given_reports, one, refused)
+        return each(connection, reported, one, refused)
 
     return {"results": await context.write_guarded(work)}
 
@@ -81,8 +81,8 @@ def _plain(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _begin(connection: Connection, context: Context, agent_id: str, leases: Sequence[int]) -> int:
-    """Check the agent, and what its leases say about this database. Returns the highest lease known before.
+def _begin(connection: Connection, context: Context, agent_id: str, leases: Sequence[int]) -> None:
+    """Check the agent, and take note of what its leases say about this database.
 
     Raises:
         Refused: more items than are taken at once.
@@ -91,6 +91,5 @@ def _begin(connection: Connection, context: Context, agent_id: str, leases: Sequ
     if len(leases) > _MOST_AT_ONCE:
         raise Refused(f"At most {_MOST_AT_ONCE} items can be reported at once.")
     agents.require_agent(connection, context.viewer, agent_id)
-    return restored.note_numbers(
-        connection, agent_id, max(leases, default=0), context.app.settings.restore_pause_seconds
-    )
+    pause_seconds = context.app.settings.restore_pause_seconds
+    restored.note_numbers(connection, agent_id, max(leases, default=0), pause_seconds)

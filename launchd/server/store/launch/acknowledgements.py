@@ -67,15 +67,13 @@ def acknowledge_single(connection: Connection, viewer: Viewer, found: Item, run_
     return found.state == LEASED and claim(connection, viewer, found, run_name, follows_run=True)
 
 
-def acknowledge(connection: Connection, viewer: Viewer, agent_id: str, ack: ItemAck, given: int) -> ItemResult:
+def acknowledge(connection: Connection, viewer: Viewer, agent_id: str, ack: ItemAck) -> ItemResult:
     """The acknowledgement of one lease by an agent of launchd's; taken again when it is repeated.
-
-    `given`: the highest lease number that was known; see `restored`.
 
     Raises:
         Refused: it can never succeed.
     """
-    found = restored.find_item(connection, viewer, agent_id, ack.item_id, lease=ack.lease, given=given)
+    found = restored.find_item(connection, viewer, agent_id, ack.item_id, lease=ack.lease)
     answer = _answer(connection, viewer, agent_id, found, ack)
     return ItemResult(item_id=ack.item_id, answer=answer, message=explain(connection, found, answer))
 

@@ -54,8 +54,6 @@ class Resumption(msgspec.Struct, frozen=True):
     agent_id: str
     identity: AgentIdentity
     timeout_seconds: float
-    given: int
-    """The highest lease number that was known before it resumed; see `restored`."""
 
 
 class Differences(msgspec.Struct, frozen=True):
@@ -99,9 +97,7 @@ def settle(connection: Connection, resumption: Resumption, held: Sequence[HeldIt
 
 
 def _settle_one(connection: Connection, resumption: Resumption, shown: HeldItem) -> ItemResult:
-    found = restored.find_item(
-        connection, resumption.viewer, resumption.agent_id, shown.item_id, lease=shown.lease, given=resumption.given
-    )
+    found = restored.find_item(connection, resumption.viewer, resumption.agent_id, shown.item_id, lease=shown.lease)
     answer = _settled(connection, resumption, found, shown)
     message = acknowledgements.explain(connection, found, answer)
     return ItemResult(item_id=shown.item_id, answer=answer, message=message)

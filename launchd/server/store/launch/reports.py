@@ -43,12 +43,12 @@ _APPLY = update(run_queue_items).where(
 )
 
 
-def record(connection: Connection, viewer: Viewer, agent_id: str, report: ItemReport, given: int) -> ItemResult:
-    """Apply one report. `given`: the highest lease number that was known; see `restored`."""
+def record(connection: Connection, viewer: Viewer, agent_id: str, report: ItemReport) -> ItemResult:
+    """Apply one report."""
     if report.status not in STATUSES:
         known = ", ".join(sorted(STATUSES))
         return refused(report, f"{report.status[:40]!r} is no status; known are {known}.")
-    found = restored.find_item(connection, viewer, agent_id, report.item_id, lease=report.lease, given=given)
+    found = restored.find_item(connection, viewer, agent_id, report.item_id, lease=report.lease)
     answer = _answer(connection, viewer, agent_id, found, report)
     message = acknowledgements.explain(connection, found, answer)
     return ItemResult(item_id=report.item_id, answer=answer, message=message)

@@ -125,16 +125,14 @@ def _has_booted(connection: Connection) -> bool:
     return True
 
 
-def note_numbers(connection: Connection, agent_id: str, shown: int, pause_seconds: float) -> int:
-    """Take note of the highest lease number that an agent shows. Returns the highest that was known before.
+def note_numbers(connection: Connection, agent_id: str, shown: int, pause_seconds: float) -> None:
+    """Take note of the highest lease number that an agent shows.
 
-    Above that the database is a restored one: numbers go on above it, and claims pause.
+    Above those that were given, the database is a restored one: numbers go on above it, and claims pause.
     """
-    given = lease_numbers.highest(connection)
-    if lease_numbers.is_from_the_future(shown, given):
+    if lease_numbers.is_from_the_future(shown, lease_numbers.highest(connection)):
         lease_numbers.raise_to(connection, shown)
         begin_pause(connection, agent_id, pause_seconds)
-    return given
 
 
 def begin_pause(connection: Connection, agent_id: str, pause_seconds: float) -> None:
@@ -162,16 +160,16 @@ def paused_seconds(connection: Connection) -> float:
     return max(0.0, connection.execute(_PAUSED).scalar() or 0.0)
 
 
-def find_item(
-    connection: Connection, viewer: Viewer, agent_id: str, item_id: str, *, lease: int, given: int
-) -> Item | None:
+def find_item(connection: Connection, viewer: Viewer, agent_id: str, item_id: str, *, lease: int) -> Item | None:
     """The item that an agent speaks of, if the viewer may use it.
 
-    If the agent names a lease above all that were `given` (see `note_numbers`) and the item is not acknowledged
-    here, it is leased to the agent again under that number.
+    If the agent names a later lease of the item than this database knows, and the item is not acknowledged here, it is
+    leased to the agent again under that number: whatever else agents have shown since, this item is an earlier one.
     """
     found = items.find_item(connection, viewer, item_id)
-    if found is None or found.state not in (PENDING, LEASED) or not lease_numbers.is_from_the_future(lease, given):
+    if found is None or found.state not in (PENDING, LEASED):
+        return found
+    if not lease_numbers.is_from_the_future(lease, found.lease_number):
         return found
     values: dict[str, Any] = {
         "of_id": item_id,
