@@ -164,7 +164,7 @@ def find_item(connection: Connection, viewer: Viewer, agent_id: str, item_id: st
     """The item that an agent speaks of, if the viewer may use it.
 
     If the agent names a later lease of the item than this database knows, and the item is not acknowledged here, it is
-    leased to the agent again under that number: whatever else agents have shown since, this item is an earlier one.
+    leased to the agent again under that number. The counter may be above it: agents may have shown later numbers since.
     """
     found = items.find_item(connection, viewer, item_id)
     if found is None or found.state not in (PENDING, LEASED):
