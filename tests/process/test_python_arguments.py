@@ -140,7 +140,7 @@ ADDING = {
     "resource_args": Row({"local-process": {"a": 1}}, spec("resource_args"), {"local-process": {"a": 1}}),
     "run_id": Row("abc", spec("run_id"), "abc"),
     "build": Row(YES, says("build=True needs the queue"), YES),
-    "repository": Row("registry/x", spec("registry", "url"), "registry/x", {"resource": "kubernetes"}),
+    "repository": Row("registry/x", says("give build=True with it"), YES, {"resource": "kubernetes"}),
     "sweep_id": Row("sweep1", spec("sweep_id"), "sweep1"),
     "author": Row(MEMBER, spec("author"), MEMBER, {"api": SERVICE_API}),
     "priority": Row("high", lambda item: item.priority, 1, {"queue_name": "other"}),
@@ -161,7 +161,7 @@ LAUNCHING = {
         "one", lambda run: run.logs(), "one\n", {"entry_point": None, "config": {"git": {"repo": REPOSITORY}}}
     ),
     "name": Row("first", lambda run: run.logs(), "first\n", {"entry_point": ["sh", "-c", "echo $WANDB_NAME"]}),
-    "resource": Row("kubernetes", says("'kubernetes' cannot be launched on yet; there is: local-process"), YES),
+    "resource": Row("kubernetes", says("kubernetes is not granted on this host, which grants: local-process"), YES),
     "resource_args": Row({"local-process": {"a": 1}}, says("local-process takes none"), YES),
     "project": Row("vision", lambda run: run.project, "vision"),
     "entity": Row("them", lambda run: run.entity, "them"),

@@ -19,7 +19,7 @@ import msgspec
 from ipc.bootstrap import spawn_worker, start_fork_server
 from ipc.channel import open_channel
 from ipc.handles import Handle
-from ipc.messages import Adopt, Finished, Hello, PhaseChanged, Stop
+from ipc.messages import Adopt, Finished, Hello, Stop
 
 directory, name, handle = sys.argv[1:]
 start_fork_server(["workers.preload"])
@@ -33,7 +33,7 @@ def receive():
 
 assert receive() == Hello(process.pid)
 end.send(Adopt(directory, name, "", msgspec.json.decode(handle, type=Handle), rescue=True))
-assert receive() == PhaseChanged("running")
+assert receive().state == "running"
 end.send(Stop("x" * 10_000, 0.0))
 while not isinstance(event := receive(), Finished):
     assert event.message is None, event
