@@ -39,6 +39,8 @@ def _podman_in(directory: Path) -> Iterator[TestEngine]:
     settings.write_text(_SETTINGS)
     address = f"unix://{directory}/podman.sock"
     places = ("--root", f"{directory}/root", "--runroot", f"{directory}/run")
-    command = ("env", f"CONTAINERS_CONF={settings}", "podman", *places, "system", "service", "--time=0", address)
+    # What an image is loaded from stays where the service is killed.
+    own = (f"CONTAINERS_CONF={settings}", f"TMPDIR={directory}")
+    command = ("env", *own, "podman", *places, "system", "service", "--time=0", address)
     with started(TestEngine(address, command, directory / "log"), directory) as engine:
         yield engine
