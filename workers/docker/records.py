@@ -11,17 +11,15 @@
 Owns names, layout and durability of these files. Decides nothing.
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from ipc.boot_clock import BootMoment
-from ipc.directories import sync_names
 from ipc.handles import ExitResult
 from workers.processes import ProcessKey
+from workers.record_files import read_record, replace_record
 
 END_FILE = "container.json"
 START_FILE = "start.json"
@@ -30,8 +28,6 @@ OVERUSE_FILE = "overuse.json"
 USAGE_FILE = "usage.json"
 GPU_LOSS_FILE = "gpu-loss.json"
 POSITION_FILE = "output.position"
-
-T = TypeVar("T")
 
 
 class EndRecord(msgspec.Struct, frozen=True):
@@ -91,90 +87,70 @@ class Position(msgspec.Struct, frozen=True):
 
 def read_end(directory: Path) -> EndRecord | None:
     """Return the record of the end, or ``None``."""
-    return _read(directory / END_FILE, EndRecord)
+    return read_record(directory / END_FILE, EndRecord)
 
 
 def write_end(directory: Path, record: EndRecord) -> None:
     """Write the record so that it survives a power cut; raises :class:`OSError`."""
-    _replace(directory / END_FILE, record, durable=True)
+    replace_record(directory / END_FILE, record, durable=True)
 
 
 def read_start(directory: Path) -> StartRecord | None:
     """Return the record of the last start that was asked for, or ``None``."""
-    return _read(directory / START_FILE, StartRecord)
+    return read_record(directory / START_FILE, StartRecord)
 
 
 def write_start(directory: Path, record: StartRecord) -> None:
     """Write the record so that it survives a power cut; raises :class:`OSError`."""
-    _replace(directory / START_FILE, record, durable=True)
+    replace_record(directory / START_FILE, record, durable=True)
 
 
 def read_stop(directory: Path) -> StopRecord | None:
     """Return the record of a stop, or ``None``."""
-    return _read(directory / STOP_FILE, StopRecord)
+    return read_record(directory / STOP_FILE, StopRecord)
 
 
 def write_stop(directory: Path, record: StopRecord) -> None:
     """Write the record; raises :class:`OSError`, and leaves an earlier one as it is then."""
-    _replace(directory / STOP_FILE, record)
+    replace_record(directory / STOP_FILE, record)
 
 
 def read_overuse(directory: Path) -> OveruseRecord | None:
     """Return why the container was ended, or ``None``."""
-    return _read(directory / OVERUSE_FILE, OveruseRecord)
+    return read_record(directory / OVERUSE_FILE, OveruseRecord)
 
 
 def write_overuse(directory: Path, record: OveruseRecord) -> None:
     """Write the record; raises :class:`OSError`."""
-    _replace(directory / OVERUSE_FILE, record)
+    replace_record(directory / OVERUSE_FILE, record)
 
 
 def read_usage(directory: Path) -> UsageRecord | None:
     """Return what the container had used when it was last looked at, or ``None``."""
-    return _read(directory / USAGE_FILE, UsageRecord)
+    return read_record(directory / USAGE_FILE, UsageRecord)
 
 
 def write_usage(directory: Path, record: UsageRecord) -> None:
     """Write the record; raises :class:`OSError`."""
-    _replace(directory / USAGE_FILE, record)
+    replace_record(directory / USAGE_FILE, record)
 
 
 def read_gpu_loss(directory: Path) -> GpuLossRecord | None:
     """Return which GPUs the container lost, or ``None``."""
-    return _read(directory / GPU_LOSS_FILE, GpuLossRecord)
+    return read_record(directory / GPU_LOSS_FILE, GpuLossRecord)
 
 
 def write_gpu_loss(directory: Path, record: GpuLossRecord) -> None:
     """Write the record; raises :class:`OSError`."""
-    _replace(directory / GPU_LOSS_FILE, record)
+    replace_record(directory / GPU_LOSS_FILE, record)
 
 
 def read_position(directory: Path) -> Position | None:
     """Return how far the log was copied, or ``None``."""
-    return _read(directory / POSITION_FILE, Position)
+    return read_record(directory / POSITION_FILE, Position)
 
 
 def write_position(directory: Path, position: Position) -> None:
     """Write how far the log was copied; without it, the log is read from its beginning."""
     with suppress(OSError):
-        _replace(directory / POSITION_FILE, position)
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    """Return the record in a file, or ``None`` where there is none that can be read."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _replace(path: Path, record: msgspec.Struct, *, durable: bool = False) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(record))
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
-    if durable:
-        sync_names(path.parent)
+        replace_record(directory / POSITION_FILE, position)

@@ -7,22 +7,18 @@
 Owns names, layout and durability of these files. Decides nothing.
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from ipc.directories import sync_names
 from ipc.handles import ExitResult, Handle
 from ipc.states import JobState
+from workers.record_files import read_record, replace_record
 
 END_FILE = "kubernetes.json"
 STOP_FILE = "kubernetes-stop.json"
 OUTPUT_FILE = "kubernetes-output.json"
-
-T = TypeVar("T")
 
 
 class EndRecord(msgspec.Struct, frozen=True):
@@ -56,50 +52,30 @@ class Positions(msgspec.Struct, frozen=True):
 
 def read_end(directory: Path) -> EndRecord | None:
     """Return the record of the end, or ``None``."""
-    return _read(directory / END_FILE, EndRecord)
+    return read_record(directory / END_FILE, EndRecord)
 
 
 def write_end(directory: Path, record: EndRecord) -> None:
     """Write the record so that it survives a power cut; raises :class:`OSError`."""
-    _replace(directory / END_FILE, record, durable=True)
+    replace_record(directory / END_FILE, record, durable=True)
 
 
 def read_stop(directory: Path) -> StopRecord | None:
     """Return the record of a stop, or ``None``."""
-    return _read(directory / STOP_FILE, StopRecord)
+    return read_record(directory / STOP_FILE, StopRecord)
 
 
 def write_stop(directory: Path, record: StopRecord) -> None:
     """Write the record; raises :class:`OSError`."""
-    _replace(directory / STOP_FILE, record)
+    replace_record(directory / STOP_FILE, record)
 
 
 def read_positions(directory: Path) -> Positions:
     """Return how far the logs were copied."""
-    return _read(directory / OUTPUT_FILE, Positions) or Positions()
+    return read_record(directory / OUTPUT_FILE, Positions) or Positions()
 
 
 def write_positions(directory: Path, positions: Positions) -> None:
     """Write how far the logs were copied; without it, they are read from their beginning."""
     with suppress(OSError):
-        _replace(directory / OUTPUT_FILE, positions)
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    """Return the record in a file, or ``None`` where there is none that can be read."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _replace(path: Path, record: object, *, durable: bool = False) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(record))
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
-    if durable:
-        sync_names(path.parent)
+        replace_record(directory / OUTPUT_FILE, positions)

@@ -15,6 +15,7 @@ import msgspec
 from workers.aws.errors import AwsRefused
 from workers.aws.session import Aws
 from workers.output import OutputWriter
+from workers.record_files import read_record, replace_record
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 POSITION_FILE = "cloudwatch.json"
@@ -55,7 +56,7 @@ class CloudWatchCopy:
         self._names_hosts = names_hosts
         self._path = directory / POSITION_FILE
         self._writer = writer
-        self._position = _read(self._path)
+        self._position = read_record(self._path, Position) or Position()
 
     def copy(self) -> int:
         """Copy what there is at this moment; returns the number of bytes.
@@ -137,20 +138,11 @@ def _host(stream: str) -> str:
     return stream.rpartition("/")[2].rpartition("-")[0] or stream
 
 
-def _read(path: Path) -> Position:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Position)
-    except (OSError, msgspec.DecodeError):
-        return Position()
-
-
 def _keep(path: Path, position: Position) -> None:
     """Write the position where a later copy reads it, whole or not at all."""
-    temporary = path.with_suffix(".new")
     # On a full disk a later copy may repeat a page.
     with suppress(OSError):
-        temporary.write_bytes(msgspec.json.encode(position))
-        temporary.replace(path)
+        replace_record(path, position)
 
 
 def follow(copy: CloudWatchCopy, ended: threading.Event) -> None:

@@ -6,21 +6,17 @@
 Owns names, layout and durability of these files. Decides nothing.
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from ipc.boot_clock import BootMoment
-from ipc.directories import sync_names
+from workers.record_files import read_record, replace_record
 from workers.vertex.request import Place
 
 CREATE_FILE = "vertex.json"
 POSITION_FILE = "output.position"
-
-T = TypeVar("T")
 
 
 class CreateRecord(msgspec.Struct, frozen=True):
@@ -43,12 +39,12 @@ class LogPosition(msgspec.Struct, frozen=True):
 
 def read_create(directory: Path) -> CreateRecord | None:
     """Return the record of the job's creation, or ``None``."""
-    return _read(directory / CREATE_FILE, CreateRecord)
+    return read_record(directory / CREATE_FILE, CreateRecord)
 
 
 def write_create(directory: Path, record: CreateRecord) -> None:
     """Write the record so that it survives a power cut; raises :class:`OSError`."""
-    _replace(directory / CREATE_FILE, record, durable=True)
+    replace_record(directory / CREATE_FILE, record, durable=True)
 
 
 def remove_create(directory: Path) -> None:
@@ -59,30 +55,10 @@ def remove_create(directory: Path) -> None:
 
 def read_position(directory: Path) -> LogPosition | None:
     """Return how far the output was copied, or ``None``."""
-    return _read(directory / POSITION_FILE, LogPosition)
+    return read_record(directory / POSITION_FILE, LogPosition)
 
 
 def write_position(directory: Path, position: LogPosition) -> None:
     """Write how far the output was copied; without it, it is read from its beginning."""
     with suppress(OSError):
-        _replace(directory / POSITION_FILE, position)
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    """Return the record in a file, or ``None`` where there is none that can be read."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _replace(path: Path, record: msgspec.Struct, *, durable: bool = False) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(record))
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
-    if durable:
-        sync_names(path.parent)
+        replace_record(directory / POSITION_FILE, position)
