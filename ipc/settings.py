@@ -330,9 +330,9 @@ class KubernetesRules(msgspec.Struct, frozen=True):
 
     ``images``, ``namespaces``, ``contexts``, ``service_accounts`` and ``custom_resources`` (``GROUP/KIND``) are
     patterns in which ``*`` stands for any text. ``config_files`` are paths of kubeconfigs of this host, ``host_paths``
-    paths of the nodes, each with all below it. ``fields`` are names of fields that are refused otherwise, such as
-    ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond the
-    usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
+    paths of the nodes; a directory stands for all below it. ``fields`` are names of fields that are refused otherwise,
+    such as ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond
+    the usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
     """
 
     images: tuple[str, ...] = ("*",)
