@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.compat.commands import CUSTOM_SWEEP, LAUNCH_SWEEP, RESUME_SWEEP, SWEEP, command
+from tests.compat.commands import LAUNCH_SWEEP, RESUME_SWEEP, SWEEP, command
 from tests.compat.jobs import code_directory
-from tests.compat.wandb_env import SCRIPTS, WandbEnv
+from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
 from tests.support.testbed import OVER, Testbed
 from tests.support.waiting import wait_until
@@ -71,6 +71,7 @@ def test_a_sweep_is_made_and_its_agent_runs_it(wandb_env: WandbEnv, api: Api) ->
     assert (sweep["state"], sweep["method"], rates_of(sweep)) == ("FINISHED", "grid", RATES)
 
 
+@pytest.mark.long
 @command(RESUME_SWEEP)
 def test_a_grid_is_whole_after_a_preemption_and_after_a_run_is_deleted(wandb_env: WandbEnv) -> None:
     answer = wandb_env.script("sweeps", project="points")
@@ -81,36 +82,6 @@ def test_a_grid_is_whole_after_a_preemption_and_after_a_run_is_deleted(wandb_env
     assert first == again
     assert (resumed["state"], resumed["rates"]) == ("FINISHED", [1e-5, 0.5])
     assert [rate for _, rate in resumed["started"][3:]] == [1e-5]
-
-
-@pytest.mark.long
-@command(CUSTOM_SWEEP)
-def test_a_scheduler_that_is_a_job_chooses_the_runs(wandb_env: WandbEnv, testbed: Testbed, api: Api, job: str) -> None:
-    directory = wandb_env.work / "scheduler"
-    directory.mkdir()
-    (directory / "scheduler.py").write_text((SCRIPTS / "optuna_scheduler.py").read_text())
-    (directory / "requirements.txt").write_text("")
-    made = ("-p", "launched", "-n", "scheduler", "-E", "python scheduler.py")
-    wandb_env.wandb("job", "create", "code", str(directory), *made)
-    config = {
-        "job": job,
-        "method": "custom",
-        "run_cap": 2,
-        "metric": {"name": "lr", "goal": "minimize"},
-        "parameters": {"lr": {"min": 0.1, "max": 0.9}},
-        "launch": {"queue": "default", "resource": "local-process"},
-        "scheduler": {"job": "me/launched/scheduler:latest", "num_workers": 1, "resource": "local-process"},
-    }
-    path = wandb_env.file("custom.json", config)
-
-    name = name_in(wandb_env.wandb("launch-sweep", "-e", "me", "-p", "custom-swept", "-q", "default", path))
-
-    wait_until(lambda: set(states_by_run(api).values()) <= OVER, PATIENCE, f"the end of the scheduler of {name}")
-    sweep, items = sweep_of(api, "custom-swept", name), states_by_run(api)
-    rates = rates_of(sweep)
-    assert (sweep["state"], sweep["method"], len(rates)) == ("FINISHED", "custom", 2), testbed.log()[-3000:]
-    assert all(0.1 <= rate <= 0.9 for rate in rates)
-    assert items[name] == "FINISHED"
 
 
 @command(LAUNCH_SWEEP)

@@ -310,7 +310,7 @@ def test_the_runs_of_a_custom_sweep_come_from_its_scheduler(api: Api, queue_and_
 
 
 def test_a_wrong_key_of_a_new_sweep_is_refused(api: Api) -> None:
-    with pytest.raises(RefusedByServer, match="parameters.lr has both 'value' and 'values'"):
+    with pytest.raises(RefusedByServer, match=r"parameters\.lr has both 'value' and 'values'"):
         ClientSweep(api, GRID.replace("values:", "value: 1, values:"))
     sweep = ClientSweep(api, "method: random\nparameters: {x: {value: 1e-3}}")
     assert "1e-3 is read as the number 0.001" in sweep.warnings[0]
