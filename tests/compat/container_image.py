@@ -18,7 +18,7 @@ from tests.support.engine import TestEngine, add_base_files
 #: It takes the engine a while to unpack.
 IMPORT_SECONDS = 150
 
-#: Lists the files of the packages that are its arguments and of all they need, and where the interpreter and its standard library are.
+#: Lists the files of the packages that are its arguments and of all they need, and where Python and its library are.
 _LIST = """
 import json, os, re, sys, sysconfig
 from importlib import metadata
