@@ -38,6 +38,12 @@ def test_jobs_are_made_and_run(up: LocalStackProcess, tmp_path: Path) -> None:
     output = launched(up, "--job", name, "-c", json.dumps({"epochs": 3}))
     assert output == f"['--fast'] {{'_wandb_job': '{name}'}} " + json.dumps({"epochs": 3})
 
+    (code / "parts").mkdir()
+    (code / "parts" / "where.py").write_text("import os; print(os.path.basename(os.getcwd()))")
+    where = ("-E", "python where.py", "-p", "tries")
+    assert launched(up, str(code), "-b", "parts", *where) == "parts"
+    assert launched(up, str(code), *where, "-c", json.dumps({"overrides": {"working_dir": "parts"}})) == "parts"
+
     listed = up.output("job", "list", "-p", "tries").splitlines()
     assert [line.split()[:3] for line in listed[1:]] == [
         ["train", "v0", "latest"],
