@@ -38,12 +38,6 @@ def test_jobs_are_made_and_run(up: LocalStackProcess, tmp_path: Path) -> None:
     output = launched(up, "--job", name, "-c", json.dumps({"epochs": 3}))
     assert output == f"['--fast'] {{'_wandb_job': '{name}'}} " + json.dumps({"epochs": 3})
 
-    (code / "parts").mkdir()
-    (code / "parts" / "where.py").write_text("import os; print(os.path.basename(os.getcwd()))")
-    where = ("-E", "python where.py", "-p", "tries")
-    assert launched(up, str(code), "-b", "parts", *where) == "parts"
-    assert launched(up, str(code), *where, "-c", json.dumps({"overrides": {"working_dir": "parts"}})) == "parts"
-
     listed = up.output("job", "list", "-p", "tries").splitlines()
     assert [line.split()[:3] for line in listed[1:]] == [
         ["train", "v0", "latest"],
@@ -52,6 +46,12 @@ def test_jobs_are_made_and_run(up: LocalStackProcess, tmp_path: Path) -> None:
     ]
     described = up.output("job", "describe", "tries/train")
     assert "Entry point:   python train.py --fast" in described.splitlines()
+
+    (code / "parts").mkdir()
+    (code / "parts" / "where.py").write_text("import os; print(os.path.basename(os.getcwd()))")
+    where = ("-E", "python where.py", "-p", "tries")
+    assert launched(up, str(code), "-b", "parts", *where) == "parts"
+    assert launched(up, str(code), *where, "-c", json.dumps({"overrides": {"working_dir": "parts"}})) == "parts"
 
 
 def test_a_notebook_is_launched_as_a_job(up: LocalStackProcess, tmp_path: Path) -> None:
