@@ -272,6 +272,7 @@ class JobRunner:
             started = self._started(handle) if status.state is JobState.RUNNING else None
             self._report_status(status.state, status.message, started)
         self._check_start(handle, status)
+        self._check_use(handle, status)
         stop_seen = self._act_on_stop(handle)
         self._wait(self._wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
 
@@ -335,6 +336,13 @@ class JobRunner:
         if is_over_limit and self._cancel(handle, self._context.order.jobs.stop_grace_seconds):
             # It counts once the workload has ended.
             self._failure = StartTimeout(limit)
+
+    def _check_use(self, handle: Handle, status: Status) -> None:
+        if self._failure is not None or status.state is not JobState.RUNNING or self._only_watches:
+            return
+        excess = self._runner.why_too_much()
+        if excess is not None and self._cancel(handle, self._context.order.jobs.stop_grace_seconds):
+            self._failure = excess
 
     def _act_on_stop(self, handle: Handle) -> bool:
         """Stop the workload if the job is to stop; return whether it is. A failed stop is tried at the next poll."""

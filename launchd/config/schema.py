@@ -117,6 +117,7 @@ LIMITS: Table = {
     "memory": validators.size,
     "processors": validators.processors,
     "processes": validators.at_least(1),
+    "disk": validators.size,
 }
 
 VENV: Table = {

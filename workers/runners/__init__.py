@@ -14,7 +14,7 @@ import msgspec
 
 from ipc import targets
 from ipc.boot_clock import BootMoment
-from ipc.errors import HostError, InvalidSpec
+from ipc.errors import HostError, InvalidSpec, JobError
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
@@ -150,6 +150,13 @@ class Runner(ABC):
     @abstractmethod
     def inspect(self, handle: Handle) -> Status:
         """Return how the workload is; raises :class:`RunnerUnavailable`."""
+
+    def why_too_much(self) -> JobError | None:
+        """Return why the running workload is to be ended: it has taken more than it may. None where it has not.
+
+        Asked at each poll; it does not wait.
+        """
+        return None
 
     @abstractmethod
     def cancel(self, handle: Handle, grace_seconds: float) -> None:
