@@ -168,7 +168,7 @@ class LocalProcessRunner(Runner):
         return ShimLaunchRequest(
             name=launch.name,
             directory=str(self._directory),
-            work=str(launch.work),
+            work=str(launch.work / launch.place),
             command=launch.command,
             environment=host_environment(launch, self._order.user) | self._gpu_variables(),
             jobs=self._order.jobs,
