@@ -248,8 +248,15 @@ def test_a_job_of_an_administrator_is_none(isolation: Isolation) -> None:
 def test_a_key_dies_at_the_outcome(isolation: Isolation, job: Job) -> None:
     job.report("running", 1)
     assert job.api.run(VIEWER)
-    job.report("finished", 2)
     names = {"entityName": isolation.victim.entity, "modelName": job.project, "name": job.run}
+    job.api.mutate("upsertBucket", "bucket { id }", **names)
+    where = {"entityName": isolation.victim.entity, "projectName": job.project, "runName": job.run}
+    link = job.api.mutate("createRunFiles", "files { uploadUrl }", **where, files=["a.txt"])["files"][0]["uploadUrl"]
+    assert requests.put(link, b"content", timeout=20).status_code == 200
+
+    job.report("finished", 2)
+
+    assert requests.put(link, b"evil", timeout=20).status_code == 404
     assert refusal(job.api, "upsertBucket", "bucket { id }", **names).status in (401, 403, 404)
     with Api(job.api.url, job.api.key) as again:
         # Whom the server has not looked up yet.
