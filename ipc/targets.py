@@ -90,7 +90,7 @@ def parse_test_targets(text: str) -> Iterator[Target]:
         yield Target(name, path, offered=False)
 
 
-_MAKE_IMAGES = ("docker", "buildah", "kaniko")
+_MAKE_IMAGES = ("docker", "buildah", "buildah-pod", "kaniko")
 _IMAGE_BUILDERS = (*_MAKE_IMAGES, "noop")
 
 #: By name, in the order in which people are shown them.
@@ -129,7 +129,8 @@ BUILDERS: dict[str, Builder] = {
         Builder(VENV, "workers.builders.venv:VenvBuilder", extra="venv", configurable=False),
         Builder("docker", "workers.builders.docker:DockerBuilder", extra="docker"),
         Builder("buildah", "workers.builders.buildah:BuildahBuilder"),
-        Builder("kaniko", extra="kubernetes"),
+        Builder("buildah-pod", "workers.builders.pods:BuildahPodBuilder", extra="kubernetes"),
+        Builder("kaniko", "workers.builders.pods:KanikoBuilder", extra="kubernetes"),
         Builder("noop", "workers.builders.noop:NoopBuilder"),
     )
 }
