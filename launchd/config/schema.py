@@ -68,6 +68,7 @@ BUILDER: Table = {
     "secret-key": validators.text,
     "kaniko-image": validators.text,
     "kaniko-config": validators.mapping,
+    "kaniko_config": validators.mapping,
     "credentials": None,
     "uri": None,
 }

@@ -6,10 +6,11 @@ from workers.context import JobContext
 from workers.images import ImagePlan
 from workers.images.build_log import BuildLog
 from workers.images.once import build_once
-from workers.pod_builds.build import PodBuild
+from workers.pod_builds.build import PodBuild, remove_left
 from workers.pod_builds.buildah import BuildahKit
-from workers.pod_builds.content import Kit
+from workers.pod_builds.content import Kit, build_name
 from workers.pod_builds.kaniko import KanikoKit
+from workers.pod_builds.records import BuildRecords
 from workers.registries import Registry, load_registry
 from workers.sources import Project
 
@@ -61,8 +62,13 @@ class _PodMaker:
         self._context = context
 
     def has(self, plan: ImagePlan) -> bool:
-        """Return whether the registry has the image."""
-        return self._registry.digest(plan.reference) is not None
+        """Return whether the registry has the image; if so, what its build may have left is removed."""
+        is_there = self._registry.digest(plan.reference) is not None
+        if is_there:
+            remove_left(
+                BuildRecords(self._context), build_name(self._context.order, plan.reference), self._context.order
+            )
+        return is_there
 
     def make(self, plan: ImagePlan, log: BuildLog) -> None:
         """Build the image; raises as :meth:`PodBuilder.build`."""

@@ -74,8 +74,8 @@ class PodBuild:
 
     def _run(self) -> None:
         try:
-            self._watch(self._asked(self._objects.find) or self._begin())
-            hit("worker.build_over")
+            self._watch(self._found() or self._begin())
+            hit("pod_build.over")
         except DetachRequested:
             # The next worker takes the build up.
             raise
@@ -84,11 +84,14 @@ class PodBuild:
             raise
         self._remove()
 
+    def _found(self) -> Object | None:
+        return self._asked(self._objects.find)
+
     def _begin(self) -> Object:
         """Bring everything into the cluster, the Job last; returns it."""
         self._context.progress("handing the files of the image over to the cluster")
         self._records.write(self._record)
-        hit("worker.build_announced")
+        hit("pod_build.announced")
         order, name = self._context.order, self._record.name
         archive = self._context.directory / _ARCHIVE_FILE
         try:
@@ -100,7 +103,7 @@ class PodBuild:
         for secret in prepared.secrets:
             self._asked(lambda one=secret: self._objects.put_secret(one))  # type: ignore[misc]
         created = self._asked(lambda: self._objects.create(prepared.job))
-        hit("worker.build_created")
+        hit("pod_build.created")
         for secret in prepared.secrets:
             self._asked(lambda one=secret: self._objects.give_secret(one["metadata"]["name"], created))  # type: ignore[misc]
         return created
@@ -108,7 +111,7 @@ class PodBuild:
     # -- while it goes on
 
     def _watch(self, job: Object) -> None:
-        hit("worker.build_watched")
+        hit("pod_build.watched")
         take = follow(self._log, self._context.progress)
         output = BuildOutput(
             self._api, self._objects.pods_path, self._context.directory, lambda line: take(self._log.redact(line))
@@ -231,13 +234,20 @@ def remove_build(record: BuildRecord, objects: BuildObjects, order: WorkOrder) -
 def remove_abandoned(records: BuildRecords, order: WorkOrder) -> None:
     """Remove builds that nobody has looked after for a time: their workers died, and no other job has their image."""
     for name in records.abandoned():
-        with records.held(name) as is_free:
-            record = records.read(name) if is_free else None
-            if record is not None:
-                _remove_abandoned(record, records, order)
+        remove_left(records, name, order)
 
 
-def _remove_abandoned(record: BuildRecord, records: BuildRecords, order: WorkOrder) -> None:
+def remove_left(records: BuildRecords, name: str, order: WorkOrder) -> None:
+    """Remove what a build has left whose worker died; does nothing where there is nothing, or a worker has it."""
+    if records.read(name) is None:
+        return
+    with records.held(name) as is_free:
+        record = records.read(name) if is_free else None
+        if record is not None:
+            _remove_left(record, records, order)
+
+
+def _remove_left(record: BuildRecord, records: BuildRecords, order: WorkOrder) -> None:
     api = KubernetesApi(Access(record.config_file, record.context), order.kubernetes.timeout_seconds)
     try:
         remove_build(record, BuildObjects(api, record.namespace, record.name), order)

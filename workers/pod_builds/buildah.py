@@ -23,6 +23,7 @@ from workers.pod_builds.content import (
 DEFAULT_IMAGE = "quay.io/buildah/stable:v1.43.0"
 
 _WORK = "/work"
+_SCRATCH = f"{_WORK}/scratch"
 _AUTH_PLACE = "/launchd/auth"
 _TRUST_PLACE = "/launchd/trust"
 _AUTH_FILE = f"{_AUTH_PLACE}/{DOCKER_CONFIG_KEY}"
@@ -31,7 +32,7 @@ _STORAGE = f"buildah --root {_WORK}/storage --runroot {_WORK}/run --storage-driv
 #: Everything that differs from build to build comes as an argument, and is no text of a script.
 _PREPARE = f"""
 name=$1; shift
-mkdir -p {_WORK}/tmp {_WORK}/files
+mkdir -p {_SCRATCH} {_WORK}/files
 cat {CONTEXT_PLACE}/"$name"* | tar -xz -C {_WORK}/files -f -
 printf '%s' "$LAUNCHD_REGISTRIES" >{_WORK}/registries.conf
 for image in "$@"; do {_STORAGE} pull --quiet --policy=always $LAUNCHD_OPTIONS "$image"; done
@@ -81,7 +82,7 @@ def _volumes(content: Content) -> Iterator[Object]:
 def _container(draft: Draft, content: Content, name: str, script: str, *words: str) -> Object:
     own = draft.container
     variables = {
-        "TMPDIR": f"{_WORK}/tmp",
+        "TMPDIR": _SCRATCH,
         "CONTAINERS_REGISTRIES_CONF": f"{_WORK}/registries.conf",
         "LAUNCHD_REGISTRIES": registries_conf_of("", content.insecure),
     }

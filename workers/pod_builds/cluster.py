@@ -47,7 +47,7 @@ class BuildObjects:
         except ApiRefusal as refusal:
             if refusal.status != CONFLICT:
                 raise _refused(refusal) from refusal
-            given = {key: secret[key] for key in ("data", "stringData") if key in secret}
+            given: Object = {key: secret[key] for key in ("data", "stringData") if key in secret}
             _asked(lambda: self._api.patch(self._secrets(secret["metadata"]["name"]), given))
 
     def create(self, job: Object) -> Object:

@@ -36,8 +36,8 @@ _DIGITS = 16
 class Files(msgspec.Struct, frozen=True):
     """Where the files of a build, one archive, are to be had.
 
-    ``address`` is what kaniko is told. ``volume`` is mounted in the pod for it, and has the archive, or its parts, under
-    names that begin with ``name``; None where the tool fetches it from a store. ``secrets`` are its parts.
+    ``address`` is what kaniko is told. ``volume`` is mounted in the pod for it, and has the archive, or its parts,
+    under names that begin with ``name``; None where the tool fetches it from a store. ``secrets`` are its parts.
     ``stored`` is what has to be removed in the end: an address in a store, or a path of this host.
     """
 
@@ -51,10 +51,11 @@ class Files(msgspec.Struct, frozen=True):
 class Content(msgspec.Struct, frozen=True):
     """One build in a pod.
 
-    ``reference`` is the whole name of the image. ``bases`` are the images it is made from, ``insecure`` the registries
-    that may speak plain HTTP. ``pull_secret`` and ``push_secret`` are the names of Secrets with credentials for
-    registries, ``auth_secret`` is the administrator's own in place of both; ``settings_secret`` is that of one with the files ``settings`` for the build's steps, ``trust_secret`` that
-    of one with certificates of registries. ``registry`` is the word of ``registry.type``.
+    ``reference`` is the whole name of the image, ``bases`` are those it is made from; ``insecure`` are registries that
+    may speak plain HTTP, ``registry`` is the word of ``registry.type``. Names of Secrets: ``pull_secret`` and
+    ``push_secret`` with credentials for registries, in whose place ``auth_secret`` is the administrator's own;
+    ``settings_secret`` with the files ``settings`` for the build's steps; ``trust_secret`` with certificates of
+    registries.
     """
 
     name: str

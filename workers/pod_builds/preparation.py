@@ -1,4 +1,4 @@
-"""What is made for a build in a pod, gathered from the plan of its image, the registry and the settings of this host."""
+"""What is made for a build in a pod: gathered from its image's plan, the registry and the settings of this host."""
 
 import os
 from collections.abc import Iterable
