@@ -1,6 +1,6 @@
 """One build in a pod, from its record on disk to the last of what it leaves.
 
-First the record, then the files and the Secrets, then the Job: whatever may exist outside has its name on disk before.
+First the record, then the files and the Secrets, then the Job: all that may exist outside has its name on disk before.
 A Job that is there already under the name is this build, begun by a worker that died, and is taken up.
 """
 
@@ -131,7 +131,7 @@ class PodBuild:
         self._records.touch(self._record.name)
         found = self._asked(self._objects.find)
         if found is None or found["metadata"]["uid"] != job["metadata"]["uid"]:
-            raise BuildError("The build of the image was deleted from the cluster by someone else.")
+            raise BuildError("The build of the image was deleted from the cluster, and not by this agent.")
         pods = self._asked(self._objects.pods)
         seen = judge_job(found, pods)
         is_over = seen.state in TERMINAL_STATES
@@ -139,7 +139,7 @@ class PodBuild:
         if is_over:
             return seen
         state = _state_of(pods, seen)
-        if patience.is_news(state):
+        if patience.is_another(state):
             self._context.progress(f"building the image: {state}")
         self._end_if(patience, output, state)
         self._context.wait(LOOK_SECONDS)
@@ -196,7 +196,7 @@ class _Patience:
         self._state = ""
         self._since = time.monotonic()
 
-    def is_news(self, state: str) -> bool:
+    def is_another(self, state: str) -> bool:
         """Note how the build stands; return whether that is another state than before."""
         if state == self._state:
             return False
@@ -232,7 +232,7 @@ def remove_build(record: BuildRecord, objects: BuildObjects, order: WorkOrder) -
 
 
 def remove_abandoned(records: BuildRecords, order: WorkOrder) -> None:
-    """Remove builds that nobody has looked after for a time: their workers died, and no other job has their image."""
+    """Remove builds that no worker has looked after for a time: theirs died, and no other job has their image."""
     for name in records.abandoned():
         remove_left(records, name, order)
 

@@ -27,7 +27,7 @@ SECRETS_PLACE = "/run/secrets"
 #: The key of a Secret in which Docker's configuration, with credentials, lies.
 DOCKER_CONFIG_KEY = ".dockerconfigjson"
 
-#: How long an ended build stays in a cluster where nobody removes it, in seconds.
+#: How long an ended build stays in a cluster where no agent removes it, in seconds.
 KEEP_ENDED_SECONDS = 3600
 
 _DIGITS = 16
@@ -105,7 +105,7 @@ class Kit(Protocol):
 
 
 def build_name(order: WorkOrder, reference: str) -> str:
-    """Return the name of the build of an image by this agent: the same whoever asks, of 63 characters at most."""
+    """Return the name of the build of an image by this agent: the same for every job, of 63 characters at most."""
     config = order.builder_config
     stem = str((config.kaniko_config.get("metadata") or {}).get("name") or config.build_job_name)
     digest = hashlib.sha256(f"{_mark(order)} {reference}".encode()).hexdigest()[:_DIGITS]

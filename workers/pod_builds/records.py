@@ -1,6 +1,6 @@
 """What stands on disk about builds in pods: there before anything of a build can exist, gone once nothing does.
 
-A build holds a lock on its record. One that nobody holds was left by a worker that died; another build of the same
+A build holds a lock on its record. One that none holds was left by a worker that died; another build of the same
 image takes it up, and after a time any build removes it from the cluster.
 """
 
@@ -17,7 +17,7 @@ from workers.context import JobContext
 from workers.images.build_area import images_directory
 from workers.record_files import read_record, replace_record
 
-#: How long a build is left alone that nobody looks after, in seconds.
+#: How long a build is left alone that no worker looks after, in seconds.
 ABANDONED_SECONDS = 600.0
 
 _ENDING = ".json"
@@ -68,7 +68,7 @@ class BuildRecords:
         self._path(name).unlink(missing_ok=True)
 
     def abandoned(self) -> list[str]:
-        """Return the names of builds that nobody has looked after for a time."""
+        """Return the names of builds that no worker has looked after for a time."""
         before = time.time() - ABANDONED_SECONDS
         return [path.stem for path in self._directory.glob(f"*{_ENDING}") if _age_of(path) < before]
 
