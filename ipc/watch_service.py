@@ -62,14 +62,14 @@ class WatchRefused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 Asked = WatchScope | ForgetScope
-Told = WatcherLives | WorkloadsChanged | WatchBegan | WatchRefused
+WatchReport = WatcherLives | WorkloadsChanged | WatchBegan | WatchRefused
 
 _asked_decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
-_told_decoder: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Told)
+_told_decoder: msgspec.json.Decoder[WatchReport] = msgspec.json.Decoder(WatchReport)
 _encode = msgspec.json.encode
 
 
-def told_changes(names: Iterable[str]) -> Iterator[WorkloadsChanged]:
+def change_messages(names: Iterable[str]) -> Iterator[WorkloadsChanged]:
     """Yield ``names`` in messages that are short enough."""
     known = tuple(filter(_is_name, names))
     for first in range(0, len(known), NAMES_IN_ONE):
@@ -96,7 +96,7 @@ class WatcherEnd:
         self._asked.close()
         self._told.close()
 
-    def tell(self, told: Told) -> None:
+    def tell(self, told: WatchReport) -> None:
         """Send to the supervisor; raises ``OSError`` when that is gone."""
         self._told.send_bytes(_encode(told))
 
@@ -130,7 +130,7 @@ class WatcherPeer:
         """Return the descriptor that is readable when the process has told something, or is gone."""
         return self._hears.fileno()
 
-    def hear(self) -> Told:
+    def hear(self) -> WatchReport:
         """Return what the process tells next.
 
         Raises:

@@ -49,7 +49,7 @@ class DetachRequested(Exception):
 
 
 class JobContext:
-    """One job as its phases see it. ``interrupt`` and ``note_news`` may be called from any thread,
+    """One job as its phases see it. ``interrupt`` and ``note_change`` may be called from any thread,
     the rest from the job's own.
     """
 
@@ -64,7 +64,7 @@ class JobContext:
         self._progress_at = 0.0
         self._signal: StopSignal | DetachSignal | None = None
         self._signal_reader, self._signal_writer = owned_pipe(self)
-        self._news_reader, self._news_writer = owned_pipe(self)
+        self._change_reader, self._change_writer = owned_pipe(self)
 
     def report_phase(self, phase: JobState, message: str | None = None, started: BootMoment | None = None) -> None:
         """Tell the supervisor that the job is in ``phase``, unless that was the last thing it was told.
@@ -101,19 +101,19 @@ class JobContext:
                 path.write_text(f"{report.sentence()}\n\n{error.detail or ''}\n", errors="replace")
         self.send(failed)
 
-    def note_news(self) -> None:
+    def note_change(self) -> None:
         """Have the job's thread look at the workload; any thread."""
-        with suppress(BlockingIOError):  # It is full of news already.
-            os.write(self._news_writer, b"n")
+        with suppress(BlockingIOError):  # It is full of changes already.
+            os.write(self._change_writer, b"n")
 
-    def take_news(self) -> None:
-        """Forget the news so far; before a look, so that what comes during the look is not lost."""
+    def forget_changes(self) -> None:
+        """Forget the changes so far; before a look, so that what comes during the look is not lost."""
         with suppress(BlockingIOError):
-            os.read(self._news_reader, 4096)
+            os.read(self._change_reader, 4096)
 
-    def news_fileno(self) -> int:
+    def changes_fileno(self) -> int:
         """Return a descriptor that is readable when the workload may have changed."""
-        return self._news_reader
+        return self._change_reader
 
     def interrupt(self, signal: StopSignal | DetachSignal) -> None:
         """Have the phase that runs end, and the job's thread act on ``signal``; a later signal replaces it."""

@@ -84,7 +84,7 @@ class ControlThread(threading.Thread):
             case Stop(reason, grace_seconds):
                 self._interrupt(StopSignal(reason, grace_seconds))
             case LookAgain():
-                self._context.note_news()
+                self._context.note_change()
             case Detach():
                 self._on_detach(WorkerExit.DETACHED)
             case _:

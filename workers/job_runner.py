@@ -251,10 +251,10 @@ class JobRunner:
     def _monitor(self, handle: Handle) -> None:
         hit("worker.monitoring")
         self._follow_output(handle)
-        self._ask_for_news(handle)
+        self._ask_for_changes(handle)
         failures = 0
         while True:
-            self._context.take_news()
+            self._context.forget_changes()
             try:
                 status = _ask(lambda: self._runner.inspect(handle))
             except RunnerUnavailable as error:
@@ -270,7 +270,7 @@ class JobRunner:
             failures = 0
             self._poll_once(handle, status)
 
-    def _ask_for_news(self, handle: Handle) -> None:
+    def _ask_for_changes(self, handle: Handle) -> None:
         """Have this worker told of changes of the workload, where something watches that for all workers."""
         scope = self._runner.watch_scope(handle)
         if scope is not None:
@@ -284,7 +284,7 @@ class JobRunner:
         self._check_use(handle, status)
         stop_seen = self._act_on_stop(handle)
         seconds = min(self._runner.capabilities.poll_seconds, status.look_again_seconds or math.inf)
-        self._wait([self._context.news_fileno(), self._wait_fileno(handle)], seconds, stop_seen=stop_seen)
+        self._wait([self._context.changes_fileno(), self._wait_fileno(handle)], seconds, stop_seen=stop_seen)
 
     def _started(self, handle: Handle) -> BootMoment | None:
         """Return when the workload was started, for the first report that it runs."""

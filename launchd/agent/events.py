@@ -14,7 +14,7 @@ import msgspec
 
 from ipc.gpu_probe import GpuSample
 from ipc.owned_pipe import owned_pipe
-from ipc.watch_service import Told
+from ipc.watch_service import WatchReport
 from launchd.client.queue_server import Capabilities, ClaimedItem, HeldByServer, ItemAnswer, Resumed, StopRequest
 
 
@@ -108,11 +108,11 @@ class GpuProbeFailed(msgspec.Struct, frozen=True):
     why: str
 
 
-class WatcherTold(msgspec.Struct, frozen=True):
+class WatcherReported(msgspec.Struct, frozen=True):
     """What watches the target ``resource`` for all workers has told something."""
 
     resource: str
-    told: Told
+    told: WatchReport
 
 
 class WatcherEnded(msgspec.Struct, frozen=True):
@@ -193,7 +193,7 @@ ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | Acknowledged | Del
 LinkEvent = Registered | RegistrationRefused | RegistrationLost | QueueError | ServerContact
 
 #: What is known of changes of workloads.
-WatchEvent = WatcherTold | WatcherEnded
+WatchEvent = WatcherReported | WatcherEnded
 
 #: What processes tell that serve all jobs.
 ServiceEvent = GpusSeen | GpuProbeFailed | WatchEvent

@@ -60,7 +60,7 @@ class JobWatches(Protocol):
         ...
 
     def drop(self, item_id: str) -> None:
-        """Have nobody told of the workload of this item any more."""
+        """Tell no worker of the workload of this item any more."""
         ...
 
 

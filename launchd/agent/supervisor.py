@@ -53,7 +53,7 @@ from launchd.agent.events import (
     Undeliverable,
     UsersFree,
     WatcherEnded,
-    WatcherTold,
+    WatcherReported,
     WorkerSpawned,
     WorkerSpawnFailed,
 )
@@ -420,7 +420,7 @@ class Supervisor:
                 raise AgentBroken(f"its thread {thread} died of {error}")
             case Registered() | RegistrationRefused() | RegistrationLost() | QueueError() | ServerContact():
                 self._dispatch_link_event(event)
-            case GpusSeen() | GpuProbeFailed() | WatcherTold() | WatcherEnded():
+            case GpusSeen() | GpuProbeFailed() | WatcherReported() | WatcherEnded():
                 self._dispatch_service_event(event)
             case _:
                 self._dispatch_item_event(event)
@@ -443,7 +443,7 @@ class Supervisor:
     def _dispatch_service_event(self, event: ServiceEvent) -> None:
         pool = self._gpus.pool
         match event:
-            case WatcherTold() | WatcherEnded():
+            case WatcherReported() | WatcherEnded():
                 self._watches.on_event(event)
             case GpusSeen(sample) if pool is not None:
                 pool.on_sample(sample)

@@ -27,7 +27,7 @@ from ipc.watch_service import (
     open_pipes,
 )
 from launchd.agent.backoff import Backoff
-from launchd.agent.events import EventQueue, WatcherEnded, WatcherTold
+from launchd.agent.events import EventQueue, WatcherEnded, WatcherReported
 
 #: Pauses before another process is started, in seconds: from the second failure in a row on they grow.
 RESTART_BACKOFF = Backoff(1.0, 60.0)
@@ -131,7 +131,7 @@ class WatchLink(threading.Thread):
             case WatcherLives():
                 pass
             case _:
-                self._events.put(WatcherTold(self._resource, told))
+                self._events.put(WatcherReported(self._resource, told))
         return None
 
 

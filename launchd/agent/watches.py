@@ -1,4 +1,4 @@
-"""Which workers wait for news of their workloads, and what watches the targets for them.
+"""Which workers wait for changes of their workloads, and what watches the targets for them.
 
 Passes on that a workload has changed; how it stands is for its worker to find out. What is lost on the way costs no
 job: each worker looks by itself as well. Main thread only.
@@ -13,8 +13,8 @@ import msgspec
 
 from ipc.messages import LookAgain
 from ipc.targets import find_target
-from ipc.watch_service import Told, WatchBegan, WatcherLives, WatchRefused, WorkloadsChanged
-from launchd.agent.events import EventQueue, WatcherEnded, WatcherTold, WatchEvent
+from ipc.watch_service import WatchBegan, WatcherLives, WatchRefused, WatchReport, WorkloadsChanged
+from launchd.agent.events import EventQueue, WatcherEnded, WatcherReported, WatchEvent
 from launchd.agent.job_record import JobRecord
 from launchd.agent.ports import JobWorkers
 from launchd.agent.watch_link import WatchLink
@@ -83,11 +83,11 @@ class Watches:
             self._links[target.name] = self._open_link(target.name, target.watcher)
         self._set_scopes(target.name)
         if place in self._watched:
-            # What changed between the worker's look and now was told to nobody who knew it.
+            # What changed between the worker's look and now could not be passed on.
             self._tell(job.item_id)
 
     def drop(self, item_id: str) -> None:
-        """Have nobody told of the workload of this item any more: its worker has gone."""
+        """Tell no worker of the workload of this item any more: its worker has gone."""
         waiting = self._waiting.pop(item_id, None)
         if waiting is None:
             return
@@ -102,10 +102,10 @@ class Watches:
             case WatcherEnded(resource):
                 # What changes until the next one has begun is found out then.
                 self._watched = {place for place in self._watched if place.resource != resource}
-            case WatcherTold(resource, told):
+            case WatcherReported(resource, told):
                 self._on_told(resource, told)
 
-    def _on_told(self, resource: str, told: Told) -> None:
+    def _on_told(self, resource: str, told: WatchReport) -> None:
         match told:
             case WorkloadsChanged(names):
                 self._on_changed(names)

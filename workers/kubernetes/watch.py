@@ -47,7 +47,7 @@ class _Event(msgspec.Struct):
 _decoder: msgspec.json.Decoder[_Event] = msgspec.json.Decoder(_Event)
 
 
-class News(Protocol):
+class ChangeListener(Protocol):
     """Who hears what a watch finds. Called from the threads of watches."""
 
     def changed(self, name: str) -> None:
@@ -66,12 +66,12 @@ class News(Protocol):
 class CollectionWatch(threading.Thread):
     """Watches what ``selector`` names in the collection at ``path``, until :meth:`end`."""
 
-    def __init__(self, api: KubernetesApi, path: str, selector: str, news: News) -> None:
+    def __init__(self, api: KubernetesApi, path: str, selector: str, listener: ChangeListener) -> None:
         super().__init__(name="watch", daemon=True)
         self._api = api
         self._path = path
         self._selector = selector
-        self._news = news
+        self._listener = listener
         self._ended = threading.Event()
         self._version = ""
         self._has_begun = False
@@ -106,7 +106,7 @@ class CollectionWatch(threading.Thread):
         with self._followed() as response:
             if not self._has_begun:
                 self._has_begun = True
-                self._news.began(self._path)
+                self._listener.began(self._path)
             for line in _lines(response):
                 self._take(_told(line))
                 if self._ended.is_set():
@@ -134,7 +134,7 @@ class CollectionWatch(threading.Thread):
         self._version = event.object.metadata.resourceVersion or self._version
         name = (event.object.metadata.labels or {}).get(NAME_LABEL)
         if name is not None and event.type != "BOOKMARK":
-            self._news.changed(name)
+            self._listener.changed(name)
 
     def _after_refusal(self, refusal: ApiRefusal) -> float:
         if refusal.status == GONE:
@@ -144,7 +144,7 @@ class CollectionWatch(threading.Thread):
             return self._pause() if self._failures > 1 else 0.0
         if refusal.status in (FORBIDDEN, NOT_FOUND):
             self._version = ""
-            self._news.refused(self._path, f"Kubernetes does not grant a watch: {refusal.message}.")
+            self._listener.refused(self._path, f"Kubernetes does not grant a watch: {refusal.message}.")
             return REFUSED_SECONDS
         pause = self._after_failure(f"Kubernetes refuses a watch: {refusal.message}.")
         return max(pause, min(refusal.retry_after or 0.0, MOST_RETRY_AFTER_SECONDS))
@@ -153,7 +153,7 @@ class CollectionWatch(threading.Thread):
         self._failures += 1
         # One that breaks off may well go on at once, which is not worth a sentence.
         if self._failures > 1:
-            self._news.refused(self._path, why)
+            self._listener.refused(self._path, why)
         return self._pause()
 
     def _pause(self) -> float:

@@ -18,13 +18,13 @@ from ipc.exits import WorkerExit
 from ipc.watch_service import (
     MAX_SENTENCE,
     ForgetScope,
-    Told,
     WatchBegan,
     WatcherEnd,
     WatcherLives,
     WatchRefused,
+    WatchReport,
     WatchScope,
-    told_changes,
+    change_messages,
 )
 from workers.kubernetes.api import KubernetesApi
 from workers.kubernetes.scope import Scope, read_scope
@@ -44,7 +44,7 @@ def main(end: WatcherEnd) -> int:
     return WorkerExit.DONE
 
 
-class ScopeNews:
+class ScopeChanges:
     """What the watches of one scope have found, until the supervisor is told.
 
     The scope is watched from the moment that all of its collections are.
@@ -58,10 +58,10 @@ class ScopeNews:
         self._changed: dict[str, None] = {}
         self._watched: set[str] = set()
         self._problems: dict[str, str] = {}
-        self._told: list[Told] = []
+        self._told: list[WatchReport] = []
 
     def changed(self, name: str) -> None:
-        """Note a change; see :class:`workers.kubernetes.watch.News`."""
+        """Note a change; see :class:`workers.kubernetes.watch.ChangeListener`."""
         with self._lock:
             self._changed[name] = None
         os.eventfd_write(self._wake, 1)
@@ -83,21 +83,21 @@ class ScopeNews:
                 self._told.append(WatchRefused(self._scope, why[:MAX_SENTENCE]))
         os.eventfd_write(self._wake, 1)
 
-    def take(self) -> list[Told]:
+    def take(self) -> list[WatchReport]:
         """Return what is to be told since the last call."""
         with self._lock:
             told, self._told = self._told, []
             names, self._changed = self._changed, {}
-        return [*told, *told_changes(names)]
+        return [*told, *change_messages(names)]
 
 
 class _Watched:
     """The watches of one scope."""
 
-    def __init__(self, scope: Scope, news: ScopeNews) -> None:
+    def __init__(self, scope: Scope, changes: ScopeChanges) -> None:
         api = KubernetesApi(scope.access)
-        self.news = news
-        self._watches = [CollectionWatch(api, path, scope.selector, news) for path in scope.paths()]
+        self.changes = changes
+        self._watches = [CollectionWatch(api, path, scope.selector, changes) for path in scope.paths()]
         for watch in self._watches:
             watch.start()
 
@@ -125,7 +125,7 @@ class Watcher:
                     os.eventfd_read(self._wake)
             self._serve()
             for watched in self._watched.values():
-                for told in watched.news.take():
+                for told in watched.changes.take():
                     self._end.tell(told)
 
     def _wait(self, wake: int | None, seconds: float) -> list[object]:
@@ -154,7 +154,7 @@ class Watcher:
             # Of a worker of another version; its jobs are looked at in turns.
             self._end.tell(WatchRefused(text, f"What is to be watched cannot be read: {error}."[:MAX_SENTENCE]))
             return
-        self._watched[text] = _Watched(scope, ScopeNews(text, len(list(scope.paths())), self._wake))
+        self._watched[text] = _Watched(scope, ScopeChanges(text, len(list(scope.paths())), self._wake))
 
     def _forget(self, text: str) -> None:
         watched = self._watched.pop(text, None)

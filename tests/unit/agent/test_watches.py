@@ -5,7 +5,7 @@ import pytest
 from ipc.messages import LookAgain
 from ipc.run_spec import RunSpec
 from ipc.watch_service import WatchBegan, WatchRefused, WorkloadsChanged
-from launchd.agent.events import WatcherEnded, WatcherTold
+from launchd.agent.events import WatcherEnded, WatcherReported
 from launchd.agent.job_record import JobRecord
 from launchd.agent.watches import LINGER_SECONDS, TOLD_AT_ONCE, Watches
 from tests.support.controller_harness import ManualClock, StubPool
@@ -51,11 +51,11 @@ class Bench:
         return len(told)
 
     def began(self, scope: str = "one") -> None:
-        self.watches.on_event(WatcherTold(KUBERNETES, WatchBegan(scope)))
+        self.watches.on_event(WatcherReported(KUBERNETES, WatchBegan(scope)))
 
     def changed(self, *items: str) -> None:
         names = tuple(f"launchd-{item}-1" for item in items)
-        self.watches.on_event(WatcherTold(KUBERNETES, WorkloadsChanged(names)))
+        self.watches.on_event(WatcherReported(KUBERNETES, WorkloadsChanged(names)))
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_target_that_nothing_watches_needs_no_process(bench: Bench) -> None:
 def test_a_watch_that_is_refused_is_told_to_people(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.add("a")
 
-    bench.watches.on_event(WatcherTold(KUBERNETES, WatchRefused("one", "Kubernetes does not grant a watch.")))
+    bench.watches.on_event(WatcherReported(KUBERNETES, WatchRefused("one", "Kubernetes does not grant a watch.")))
 
     (record,) = caplog.records
     assert record.getMessage() == "Changes of jobs cannot all be watched; each job is looked at in turns."

@@ -10,10 +10,10 @@ import pytest
 from ipc import watch_service
 from ipc.watch_service import (
     ForgetScope,
-    Told,
     WatchBegan,
     WatcherPeer,
     WatchRefused,
+    WatchReport,
     WatchScope,
     WatchSettings,
     WorkloadsChanged,
@@ -52,7 +52,7 @@ class Service:
         self._cluster = cluster
         self._config = str(cluster.write_config(directory / "kubeconfig"))
         self.peer, self._end = open_pipes(WatchSettings(0.1))
-        self.told: list[Told] = []
+        self.told: list[WatchReport] = []
         self._threads = [threading.Thread(target=self._run), threading.Thread(target=self._hear, args=(self.peer,))]
         for thread in self._threads:
             thread.start()
@@ -232,7 +232,7 @@ def test_what_is_no_scope_harms_nothing(service: Service) -> None:
 def test_many_names_take_several_messages() -> None:
     names = [f"launchd-{number:016x}-1" for number in range(1000)] + ["x" * 64, "é"]
 
-    messages = list(watch_service.told_changes(names))
+    messages = list(watch_service.change_messages(names))
 
     assert [name for message in messages for name in message.names] == names[:1000]
     assert max(len(watch_service._encode(message)) for message in messages) < 4096
