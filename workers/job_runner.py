@@ -6,6 +6,7 @@ workload name on disk. Knows no kind of source, builder or runner.
 
 import errno
 import logging
+import os
 import time
 from collections.abc import Callable
 from multiprocessing import connection
@@ -191,7 +192,8 @@ class JobRunner:
         entry_point = build.entry_point or order.spec.overrides.entry_point or project.entry_point
         entry_point = (*build.prefix, *entry_point) if entry_point else ()
         most = self._runner.capabilities.variable_characters
-        environment = job_environment(order, self._context.api_key, project.image, most)
+        environment = order.jobs.variables(order.queue, os.environ)
+        environment |= job_environment(order, self._context.api_key, project.image, most)
         launch = LaunchRequest(
             order.name, entry_point, environment, project.directory, build, order.spec.overrides.args, project.place
         )
