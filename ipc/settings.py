@@ -328,18 +328,40 @@ class ContainerRules(msgspec.Struct, frozen=True):
     limits: ContainerLimits = ContainerLimits()
 
 
+class PodBuildsConfig(msgspec.Struct, frozen=True):
+    """``launchd.kubernetes.builds``: how images are built in pods, where ``builder.type`` says so.
+
+    ``image`` is that of buildah, None for one of its project's. ``namespace`` of None is ``launchd.kubernetes``'s,
+    ``service_account`` of None is ``$WANDB_LAUNCH_SERVICE_ACCOUNT_NAME`` and then the namespace's own. ``claim`` is a
+    PersistentVolumeClaim through which files reach a build, None for ``$WANDB_LAUNCH_KANIKO_PVC_NAME``;
+    ``claim_directory`` is where this host has it mounted, None for ``$WANDB_LAUNCH_KANIKO_PVC_MOUNT_PATH`` and then
+    ``/kaniko``. A build of which nothing new is seen for ``no_progress_seconds``, or that takes longer than
+    ``timeout_seconds``, is ended.
+    """
+
+    image: str | None = None
+    namespace: str | None = None
+    service_account: str | None = None
+    claim: str | None = None
+    claim_directory: str | None = None
+    no_progress_seconds: float = 600.0
+    timeout_seconds: float = 3600.0
+
+
 class KubernetesConfig(msgspec.Struct, frozen=True):
     """``launchd.kubernetes``: the cluster of this agent, where a queue names no other.
 
     ``config_file`` is the path of a kubeconfig, None for ``$KUBECONFIG``, then ``~/.kube/config``, and then the service
     account of the pod that the agent runs in. ``context`` of None is the kubeconfig's current one, ``namespace`` of
-    None that of the context. An answer of the API may take ``timeout_seconds``.
+    None that of the context. An answer of the API may take ``timeout_seconds``. ``builds`` is about images that are
+    built there.
     """
 
     config_file: str | None = None
     context: str | None = None
     namespace: str | None = None
     timeout_seconds: float = 30.0
+    builds: PodBuildsConfig = PodBuildsConfig()
 
 
 class KubernetesRules(msgspec.Struct, frozen=True):
@@ -347,9 +369,9 @@ class KubernetesRules(msgspec.Struct, frozen=True):
 
     ``images``, ``namespaces``, ``contexts``, ``service_accounts`` and ``custom_resources`` (``GROUP/KIND``) are
     patterns in which ``*`` stands for any text. ``config_files`` are paths of kubeconfigs of this host, ``host_paths``
-    paths of the nodes, each with all below it. ``fields`` are names of fields that are refused otherwise, such as
-    ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond the
-    usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
+    paths of the nodes; a directory stands for all below it. ``fields`` are names of fields that are refused otherwise,
+    such as ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond
+    the usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
     """
 
     images: tuple[str, ...] = ("*",)
