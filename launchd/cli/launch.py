@@ -243,6 +243,9 @@ def _with_job(
     created = create_job(server, JobName(entity, project, new.name), new.job, requirements=new.requirements)
     overrides = {key: value for key, value in spec["overrides"].items() if key != "entry_point"}
     kept = {key: value for key, value in spec.items() if key != "git"}
+    if new.warning:
+        # The job has no credentials: they go with this run alone.
+        kept["git"] = {"repo": target.repository}
     return kept | {"job": str(created.name), "project": project, "overrides": overrides}
 
 
