@@ -15,6 +15,7 @@ TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
 
 LOCAL_PROCESS = "local-process"
 LOCAL_CONTAINER = "local-container"
+KUBERNETES = "kubernetes"
 VERTEX = "vertex"
 #: Has a job's image built and nothing run; of agents that a program has for itself.
 IMAGE_BUILD = "image-build"
@@ -108,7 +109,7 @@ TARGETS: dict[str, Target] = {
             extra="docker",
         ),
         Target(
-            "kubernetes",
+            KUBERNETES,
             "workers.runners.kubernetes:KubernetesRunner",
             _IMAGE_BUILDERS,
             extra="kubernetes",
