@@ -1,5 +1,6 @@
 """Builds by buildah in pods of a real cluster of one node; its image is made of this machine's buildah."""
 
+import base64
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ from workers.sources import Project
 __all__ = ["heard", "make_context"]
 
 pytestmark = [pytest.mark.long, pytest.mark.root, pytest.mark.timeout(600)]
+
+#: As Docker's configuration has it.
+LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 #: The node's address on the bridge of its pods; see `tests/parts/kubernetes/up.sh`.
 BRIDGE = "10.88.0.1"
@@ -111,9 +115,9 @@ def test_an_image_is_built_in_a_pod_and_pushed(
     files = Buildah(place / "look").files(image, f"--creds={USER}:{PASSWORD}")
     log = (context.directory / "build.log").read_text()
     assert files["greeting/copy"][1] == 1000
-    assert "[build] STEP 3/3: RUN cp" in log
+    assert "[build] STEP 3/4: RUN cp" in log
     assert any("the container build runs" in text or "STEP" in text for text in heard.progress())
-    assert PASSWORD not in log
+    assert LOGIN not in log
     assert_nothing_is_left(cluster)
 
 
@@ -129,7 +133,7 @@ def test_a_step_sees_no_credentials(
     log = (context.directory / "build.log").read_text()
     assert "could not be built by buildah" in failed.value.message
     assert "dockerconfigjson" not in log
-    assert PASSWORD not in log
+    assert LOGIN not in log
     assert_nothing_is_left(cluster)
 
 
