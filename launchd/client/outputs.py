@@ -58,7 +58,7 @@ class OutputOperations(ClientBase):
             "size": piece.size,
             "last": int(piece.is_last),
         }
-        answer = decoded(_sent_decoder.decode, self.transport.send(_path(item_id), query, piece.content))
+        answer = decoded(_sent_decoder.decode, self.transport.send(f"{_path(item_id)}/pieces", query, piece.content))
         if answer is None:
             raise ServerBusy(f"The server at {self.base_url} did not say that it took the output.")
         return answer.wanted_seconds

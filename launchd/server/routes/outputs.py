@@ -1,4 +1,4 @@
-"""`/launchd/outputs/ITEM`: agents send the output of a job there, and who may see the item reads it.
+"""`/launchd/outputs/ITEM`: who may see the item reads the output of its job, which the agent sends to `.../pieces`.
 
 A reading waits until there is more, as a claim waits for work. Both carry bytes as they are; what they say about the
 bytes is JSON: in the header `Launchd-Output` of a reading's answer, in the query of a sending.
@@ -29,6 +29,7 @@ from launchd.server.store.launch import agents, items, output_wishes
 from launchd.server.store.launch.states import ENDED, HELD
 
 PATH = "/launchd/outputs/{item}"
+PIECES_PATH = f"{PATH}/pieces"
 HEADER = "Launchd-Output"
 MOST_BYTES = 256 * 1024
 """Of one piece, either way."""
@@ -138,7 +139,7 @@ def _send_route(app: AppState) -> Route:
         kept = await app.outputs.add(item_id, piece)
         return json_response(200, {"wanted_seconds": wanted, "end": kept.end})
 
-    return Route(PATH, send, methods=["POST"])
+    return Route(PIECES_PATH, send, methods=["POST"])
 
 
 def _check_sender(connection: Connection, viewer: Viewer, item_id: str, told: _Sending) -> float:
