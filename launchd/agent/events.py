@@ -127,7 +127,7 @@ class ItemsUnknown(msgspec.Struct, frozen=True):
 
 
 class OutputWanted(msgspec.Struct, frozen=True):
-    """Somebody looks at the output of these items at the queue server."""
+    """A reader looks at the output of these items at the queue server."""
 
     items: tuple[str, ...]
 

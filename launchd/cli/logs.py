@@ -27,6 +27,7 @@ from launchd.cli.options import agent_options
 from launchd.cli.remote_output import RemoteOutput, follow_output, present_output
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.terminal import echo
+from launchd.client.credentials import ApiKeyNotFound
 from launchd.client.errors import QueueServerError
 from launchd.config import ConfigError
 
@@ -93,6 +94,9 @@ def _print_remote(
                 raise click.ClickException(_unknown(item, server.base_url, local))
             output = RemoteOutput(server, item)
             written = _write_parts(output, follow)
+    except ApiKeyNotFound as error:
+        # Where no queue server is known, the answer of this host is the whole answer.
+        raise local or error from None
     except QueueServerError as error:
         raise click.ClickException(f"{local} {error}" if local else str(error)) from error
     why = output.why_incomplete()

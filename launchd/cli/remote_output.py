@@ -10,7 +10,7 @@ from launchd.client.queue_server import QueueServer
 #: How long a request waits at the server for more, and the first one, which the agent has to be told of.
 WAIT_SECONDS, FIRST_WAIT_SECONDS = 10.0, 1.0
 
-#: How long an agent may take to send what somebody begins to look at, and an ended job's last part to arrive.
+#: How long an agent may take to send what a reader begins to look at, and an ended job's last part to arrive.
 PATIENCE_SECONDS = 15.0
 
 #: Between two tries at a server that does not answer.

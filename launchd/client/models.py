@@ -243,7 +243,7 @@ class AgentCommands(msgspec.Struct, frozen=True, rename="camel"):
     """The result of a watch: requests to stop the agent (`stop_polling`) or items, and what both sides disagree on.
 
     `unknown_to_agent` are items that the agent has acknowledged and does not hold; `must_resume` says that resuming
-    would settle a difference. `outputs` are items whose output somebody looks at.
+    would settle a difference. `outputs` are items whose output a reader looks at.
     """
 
     stop_polling: bool = False

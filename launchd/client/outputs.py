@@ -29,7 +29,7 @@ class OutputOperations(ClientBase):
         """Return the output of an item after a position of an attempt, and what the server says of it.
 
         From the start of what is kept, where that position is not. Waits up to `wait_seconds` for more. The agent that
-        has the job sends its output while somebody reads so.
+        has the job sends its output while a reader reads so.
 
         Raises:
             Refused: the server is W&B's or older, or knows no such item that the key may see.

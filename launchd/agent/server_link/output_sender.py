@@ -1,4 +1,4 @@
-"""Sends the output of jobs to the queue server: while somebody looks at it there, and the end of each job's.
+"""Sends the output of jobs to the queue server: while a reader looks at it there, and the end of each job's.
 
 A thread of its own, beside those that claim and report. It reads the files of jobs, keeps nothing of them, and sends
 at most :data:`PIECE_BYTES` of a job at a time; who looks at a job that writes faster sees the newest.
@@ -25,10 +25,10 @@ from launchd.client.queue_server import OutputPiece
 PIECE_BYTES = 256 * 1024
 MOST_BEHIND = 1024 * 1024
 
-#: Between two looks at the files of jobs that somebody looks at, in seconds.
+#: Between two looks at the files of jobs that a reader looks at, in seconds.
 READ_SECONDS = 0.25
 
-#: How often the server hears of an output that does not grow, in seconds: it says whether somebody still looks.
+#: How often the server hears of an output that does not grow, in seconds: it says whether a reader still looks.
 SILENT_SECONDS = 5.0
 
 #: What this agent does not have, or has sent to its end, is not begun again for so long, in seconds.
@@ -81,7 +81,7 @@ class OutputSender(threading.Thread):
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The items at whose output somebody looks."""
+        """The items at whose output a reader looks."""
         with self._changed:
             return tuple(self._wanted)
 

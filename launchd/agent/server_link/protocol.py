@@ -108,7 +108,7 @@ class HeartbeatResult(msgspec.Struct, frozen=True):
     """The answer to a heartbeat: what is to be stopped, the time to the next one, and what the server refused.
 
     ``unknown`` are items that the server holds as the agent's and the agent does not know; ``lost`` says why the agent
-    has to register again. ``outputs`` are items whose output somebody looks at.
+    has to register again. ``outputs`` are items whose output a reader looks at.
     """
 
     stops: tuple[StopRequest, ...] = ()

@@ -190,7 +190,7 @@ class QueueServerSession:
 
     @property
     def wanted_outputs(self) -> tuple[str, ...]:
-        """The items at whose output somebody looks."""
+        """The items at whose output a reader looks."""
         return () if self._outputs is None else self._outputs.wanted
 
     def supply_output(self, item_id: str, source: OutputSource | None) -> None:

@@ -57,7 +57,7 @@ class Outputs:
                 del self._looks[user_id]
 
     async def want(self, item: Item, agent_id: str) -> None:
-        """Note that somebody looks at an item, and wake the agent that has it."""
+        """Note that a reader looks at an item, and wake the agent that has it."""
         now = time.monotonic()
         if now - self._wanted_at.get(item.id, -RENEW_SECONDS) < RENEW_SECONDS:
             return

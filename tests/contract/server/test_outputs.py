@@ -1,4 +1,4 @@
-"""Output on its way through the server: sent while somebody looks, kept at its end, for those who may see the item."""
+"""Output on its way through the server: sent while a reader looks, kept at its end, for those who may see the item."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Which items' output somebody looks at: kept for as long as a look lasts, so that agents send output for that long."""
+"""Which items' output a reader looks at: kept for as long as a look lasts, so that agents send output for that long."""
 
 from collections.abc import Sequence
 
