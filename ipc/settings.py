@@ -19,14 +19,17 @@ NUMBERS_PER_BUILD = 1 << 16
 
 
 class JobLimits(msgspec.Struct, frozen=True):
-    """``launchd.jobs.limits``: what one job may use at most, held by its control group; ``None`` is no limit.
+    """``launchd.jobs.limits``: what one job may use at most; ``None`` is no limit.
 
-    ``memory`` in bytes, swap included; ``processors`` as a number of processors' time; ``processes`` with threads.
+    ``memory`` in bytes, swap included; ``processors`` as a number of processors' time; ``processes`` with threads:
+    these are held by the control group of the job. ``disk`` is what its own directories may take, in bytes: it is
+    measured now and then, and a job that has taken more is ended.
     """
 
     memory: int | None = None
     processors: float | None = None
     processes: int | None = None
+    disk: int | None = None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the limits that are set."""
@@ -47,8 +50,8 @@ class JobsConfig(msgspec.Struct, frozen=True):
     most ``output_max_bytes`` bytes are kept. ``init_grace_seconds`` is for W&B's servers, where a job's run may begin a
     moment after its process has ended. A job is given to ``max_attempts`` workers at most before anything of it exists;
     ``keep_finished`` jobs that are over stay in the journal. ``control_group`` is the delegated control group below
-    which each job gets one of its own, None for that of ``launch-agent-jobs.service``; ``limits`` is what each of them
-    may use. ``queues`` has limits by queue.
+    which each job gets one of its own, None for that of ``launch-agent-jobs.service``; ``limits`` is what each job may
+    use. ``queues`` has limits by queue.
     """
 
     stop_grace_seconds: float = 10.0
@@ -311,18 +314,40 @@ class ContainerRules(msgspec.Struct, frozen=True):
     limits: ContainerLimits = ContainerLimits()
 
 
+class PodBuildsConfig(msgspec.Struct, frozen=True):
+    """``launchd.kubernetes.builds``: how images are built in pods, where ``builder.type`` says so.
+
+    ``image`` is that of buildah, None for one of its project's. ``namespace`` of None is ``launchd.kubernetes``'s,
+    ``service_account`` of None is ``$WANDB_LAUNCH_SERVICE_ACCOUNT_NAME`` and then the namespace's own. ``claim`` is a
+    PersistentVolumeClaim through which files reach a build, None for ``$WANDB_LAUNCH_KANIKO_PVC_NAME``;
+    ``claim_directory`` is where this host has it mounted, None for ``$WANDB_LAUNCH_KANIKO_PVC_MOUNT_PATH`` and then
+    ``/kaniko``. A build of which nothing new is seen for ``no_progress_seconds``, or that takes longer than
+    ``timeout_seconds``, is ended.
+    """
+
+    image: str | None = None
+    namespace: str | None = None
+    service_account: str | None = None
+    claim: str | None = None
+    claim_directory: str | None = None
+    no_progress_seconds: float = 600.0
+    timeout_seconds: float = 3600.0
+
+
 class KubernetesConfig(msgspec.Struct, frozen=True):
     """``launchd.kubernetes``: the cluster of this agent, where a queue names no other.
 
     ``config_file`` is the path of a kubeconfig, None for ``$KUBECONFIG``, then ``~/.kube/config``, and then the service
     account of the pod that the agent runs in. ``context`` of None is the kubeconfig's current one, ``namespace`` of
-    None that of the context. An answer of the API may take ``timeout_seconds``.
+    None that of the context. An answer of the API may take ``timeout_seconds``. ``builds`` is about images that are
+    built there.
     """
 
     config_file: str | None = None
     context: str | None = None
     namespace: str | None = None
     timeout_seconds: float = 30.0
+    builds: PodBuildsConfig = PodBuildsConfig()
 
 
 class KubernetesRules(msgspec.Struct, frozen=True):

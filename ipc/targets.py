@@ -28,7 +28,9 @@ class Target(msgspec.Struct, frozen=True):
 
     ``name`` is the word in a run spec, ``queue_type`` the word of a queue where that is another one. ``runner`` is the
     path of its runner, None while there is none. ``builders`` are the builders it takes, the usual one first;
-    ``extra`` is the extra of this package that brings its SDK. ``offered`` is False for what no submitter may name.
+    ``extra`` is the extra of this package that brings its SDK. ``watcher`` is the path of the function of the process
+    that watches the target for all workers, None where each asks for itself. ``offered`` is False for what no submitter
+    may name.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Target(msgspec.Struct, frozen=True):
     builders: tuple[str, ...] = ()
     extra: str | None = None
     queue_type: str | None = None
+    watcher: str | None = None
     offered: bool = True
 
     @property
@@ -90,7 +93,7 @@ def parse_test_targets(text: str) -> Iterator[Target]:
         yield Target(name, path, offered=False)
 
 
-_MAKE_IMAGES = ("docker", "buildah", "kaniko")
+_MAKE_IMAGES = ("docker", "buildah", "buildah-pod", "kaniko")
 _IMAGE_BUILDERS = (*_MAKE_IMAGES, "noop")
 
 #: By name, in the order in which people are shown them.
@@ -109,6 +112,7 @@ TARGETS: dict[str, Target] = {
             "workers.runners.kubernetes:KubernetesRunner",
             _IMAGE_BUILDERS,
             extra="kubernetes",
+            watcher="workers.kubernetes.watcher:main",
         ),
         Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target(
@@ -129,7 +133,8 @@ BUILDERS: dict[str, Builder] = {
         Builder(VENV, "workers.builders.venv:VenvBuilder", extra="venv", configurable=False),
         Builder("docker", "workers.builders.docker:DockerBuilder", extra="docker"),
         Builder("buildah", "workers.builders.buildah:BuildahBuilder"),
-        Builder("kaniko", extra="kubernetes"),
+        Builder("buildah-pod", "workers.builders.pods:BuildahPodBuilder", extra="kubernetes"),
+        Builder("kaniko", "workers.builders.pods:KanikoBuilder", extra="kubernetes"),
         Builder("noop", "workers.builders.noop:NoopBuilder"),
     )
 }

@@ -6,8 +6,9 @@ workload name on disk. Knows no kind of source, builder or runner.
 
 import errno
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing import connection
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from ipc.failpoints import hit
 from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
 from ipc.job_files import WORKER_LOG_FILE
-from ipc.messages import Finished, Submitted, Submitting
+from ipc.messages import Finished, Submitted, Submitting, Watching
 from ipc.states import TERMINAL_STATES, JobState
 from ipc.work_order import read_order
 from workers.builders import Build, load_builder
@@ -34,7 +35,7 @@ from workers.job_environment import job_environment
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import LaunchRequest, Runner, Status
-from workers.sources import Project, load_source, overridden
+from workers.sources import Project, load_source, overridden, with_directories
 
 #: Pauses between questions to a target that does not answer.
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -146,15 +147,16 @@ class JobRunner:
         self._runner.validate()
         source = load_source(self._context.order.spec)
         make_directories(self._context.order, lambda problem: self._context.warn(problem, "agent"))
-        fetched = self._without_files() if source is None else fetch(self._context, source)
-        project = overridden(fetched, self._context.order.spec)
+        project = self._without_files() if source is None else fetch(self._context, source)
         if project.image is not None:
             self._fetch_image(project.image)
         hit("worker.fetched")
         return project
 
     def _without_files(self) -> Project:
-        return Project(self._context.work, image=self._context.order.spec.docker_image)
+        spec = self._context.order.spec
+        project = overridden(Project(self._context.work, image=spec.docker_image), spec)
+        return project if project.image is not None else with_directories(project)
 
     def _fetch_image(self, image: str) -> None:
         if not self._runner.capabilities.runs_images:
@@ -163,6 +165,12 @@ class JobRunner:
                 hint="Launch it on a queue for containers, or launch its source code.",
             )
         self._runner.fetch_image(image, self._context)
+        if (working_dir := self._context.order.spec.overrides.working_dir) is not None:
+            self._context.warn(
+                f"The job runs in the working directory of its image: overrides.working_dir ({working_dir!r}) is for"
+                " jobs that bring code.",
+                "run",
+            )
 
     def _build(self, project: Project) -> Build:
         if project.image is not None:
@@ -186,7 +194,7 @@ class JobRunner:
         most = self._runner.capabilities.variable_characters
         environment = job_environment(order, self._context.api_key, project.image, most)
         launch = LaunchRequest(
-            order.name, entry_point, environment, project.directory, build, order.spec.overrides.args
+            order.name, entry_point, environment, project.directory, build, order.spec.overrides.args, project.place
         )
         if build.image is None and not (launch.command and launch.command[0]):
             raise InvalidSpec("The job has no command to run.", hint="Give it an entry point.")
@@ -243,8 +251,10 @@ class JobRunner:
     def _monitor(self, handle: Handle) -> None:
         hit("worker.monitoring")
         self._follow_output(handle)
+        self._ask_for_changes(handle)
         failures = 0
         while True:
+            self._context.forget_changes()
             try:
                 status = _ask(lambda: self._runner.inspect(handle))
             except RunnerUnavailable as error:
@@ -260,13 +270,21 @@ class JobRunner:
             failures = 0
             self._poll_once(handle, status)
 
+    def _ask_for_changes(self, handle: Handle) -> None:
+        """Have this worker told of changes of the workload, where something watches that for all workers."""
+        scope = self._runner.watch_scope(handle)
+        if scope is not None:
+            self._context.send(Watching(scope))
+
     def _poll_once(self, handle: Handle, status: Status) -> None:
         if not self._stopping:
             started = self._started(handle) if status.state is JobState.RUNNING else None
             self._report_status(status.state, status.message, started)
         self._check_start(handle, status)
+        self._check_use(handle, status)
         stop_seen = self._act_on_stop(handle)
-        self._wait(self._wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
+        seconds = min(self._runner.capabilities.poll_seconds, status.look_again_seconds or math.inf)
+        self._wait([self._context.changes_fileno(), self._wait_fileno(handle)], seconds, stop_seen=stop_seen)
 
     def _started(self, handle: Handle) -> BootMoment | None:
         """Return when the workload was started, for the first report that it runs."""
@@ -329,6 +347,13 @@ class JobRunner:
             # It counts once the workload has ended.
             self._failure = StartTimeout(limit)
 
+    def _check_use(self, handle: Handle, status: Status) -> None:
+        if self._failure is not None or status.state is not JobState.RUNNING or self._only_watches:
+            return
+        excess = self._runner.why_too_much()
+        if excess is not None and self._cancel(handle, self._context.order.jobs.stop_grace_seconds):
+            self._failure = excess
+
     def _act_on_stop(self, handle: Handle) -> bool:
         """Stop the workload if the job is to stop; return whether it is. A failed stop is tried at the next poll."""
         stop = self._context.stop_signal()
@@ -354,12 +379,12 @@ class JobRunner:
     def _wait_for_target(self, error: RunnerUnavailable, failures: int) -> None:
         log.warning("The target does not answer; the job is left as it is.", extra={"error": error.message})
         stop_seen = self._context.stop_signal() is not None
-        self._wait(None, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)], stop_seen=stop_seen)
+        self._wait((), RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)], stop_seen=stop_seen)
         # A stop has to wait until the target answers; leaving has not.
         self._context.stop_signal()
 
-    def _wait(self, descriptor: int | None, seconds: float, *, stop_seen: bool) -> None:
-        sources = [] if descriptor is None else [descriptor]
+    def _wait(self, descriptors: Iterable[int | None], seconds: float, *, stop_seen: bool) -> None:
+        sources = [descriptor for descriptor in descriptors if descriptor is not None]
         if stop_seen:
             # The signal's descriptor stays readable, so from now on it is looked at in turns.
             seconds = min(seconds, STOPPING_POLL_SECONDS)

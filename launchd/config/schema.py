@@ -23,6 +23,7 @@ from ipc.settings import (
     JobsConfig,
     KubernetesConfig,
     KubernetesRules,
+    PodBuildsConfig,
     PolicyRules,
     QueueJobs,
     RegistryAccess,
@@ -36,7 +37,7 @@ from ipc.settings import (
 from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
-from launchd.config.images import image_repository, registry_of
+from launchd.config.images import ECR, image_repository, registry_of
 from launchd.config.model import GpusConfig, HistoryConfig, MetricsConfig, PolicyConfig
 from launchd.config.presets import PRESETS
 from launchd.config.validators import Validator
@@ -67,6 +68,7 @@ BUILDER: Table = {
     "secret-key": validators.text,
     "kaniko-image": validators.text,
     "kaniko-config": validators.mapping,
+    "kaniko_config": validators.mapping,
     "credentials": None,
     "uri": None,
 }
@@ -117,6 +119,7 @@ LIMITS: Table = {
     "memory": validators.size,
     "processors": validators.processors,
     "processes": validators.at_least(1),
+    "disk": validators.size,
 }
 
 VENV: Table = {
@@ -160,6 +163,16 @@ KUBERNETES: Table = {
     "config_file": validators.absolute_path,
     "context": validators.text,
     "namespace": validators.text,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+POD_BUILDS: Table = {
+    "image": validators.text,
+    "namespace": validators.text,
+    "service_account": validators.text,
+    "claim": validators.text,
+    "claim_directory": validators.absolute_path,
+    "no_progress_seconds": validators.positive_seconds,
     "timeout_seconds": validators.positive_seconds,
 }
 
@@ -382,6 +395,11 @@ def registry(diagnostics: Diagnostics, section: Any) -> RegistryConfig | None:
     if "repo_name" in values:
         values.setdefault("repository", values.pop("repo_name"))
     _warn_of_unknown_registry(diagnostics, "registry.uri", values.get("uri"))
+    if values.get("type") == ECR and values.get("repository", "").endswith("."):
+        # The documentation of W&B has such a name among its examples.
+        values["repository"] = values["repository"].rstrip(".")
+        meant = f"no repository of ECR has a name with a dot at its end; it is read as {values['repository']}."
+        diagnostics.warn("registry.repository", meant)
     return RegistryConfig(**values) if values else None
 
 
@@ -517,7 +535,10 @@ def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
 
 def kubernetes(diagnostics: Diagnostics, section: Any) -> KubernetesConfig:
     """Read `launchd.kubernetes`."""
-    return KubernetesConfig(**fill(diagnostics, "launchd.kubernetes.", section, KUBERNETES))
+    values = fill(diagnostics, "launchd.kubernetes.", section, KUBERNETES, sections=("builds",))
+    given = section.get("builds") if isinstance(section, dict) else None
+    builds = PodBuildsConfig(**fill(diagnostics, "launchd.kubernetes.builds.", given, POD_BUILDS))
+    return KubernetesConfig(**values, builds=builds)
 
 
 def vertex(diagnostics: Diagnostics, section: Any) -> VertexConfig:

@@ -65,6 +65,7 @@ class FakeKubernetes:
         self.runs_pods = True
         self._server = _Server(self)
         self._is_closed = False
+        self._breaks = 0
 
     @property
     def address(self) -> str:
@@ -125,6 +126,12 @@ class FakeKubernetes:
             self._events.clear()
             self._lock.notify_all()
 
+    def break_watches(self) -> None:
+        """Break off all watches, as a proxy that is restarted does."""
+        with self._lock:
+            self._breaks += 1
+            self._lock.notify_all()
+
     def fail(self, *faults: Fault) -> None:
         """Have requests fail."""
         with self._lock:
@@ -162,9 +169,10 @@ class FakeKubernetes:
             one = self._objects.get(key, {}).get(name)
             return (200, one) if one is not None else _status(404, "NotFound", f'{key[1]} "{name}" not found')
 
-    def list(self, key: tuple[str, str], selector: str) -> tuple[int, Object]:
+    def list(self, key: tuple[str, str], selector: str, limit: int = 0) -> tuple[int, Object]:
         with self._lock:
             items = [one for one in self._objects.get(key, {}).values() if _is_selected(one, selector)]
+            items = items[: limit or None]
             return 200, {"kind": "List", "metadata": {"resourceVersion": str(self._version)}, "items": items}
 
     def delete(self, key: tuple[str, str], name: str, options: Object) -> tuple[int, Object]:
@@ -337,8 +345,11 @@ class FakeKubernetes:
                 version = self._version
                 existing = self.list(key, selector)[1]["items"]
             yield from ({"type": "ADDED", "object": one} for one in existing)
+        breaks = self._breaks
         while time.monotonic() < deadline and not self._is_closed:
             with self._lock:
+                if breaks != self._breaks:
+                    raise BrokenPipeError
                 if version < self._oldest:
                     yield {"type": "ERROR", "object": _status(410, "Expired", "too old resource version")[1]}
                     return
@@ -427,7 +438,7 @@ class _Handler(BaseHTTPRequestHandler):
         selector = query.get("labelSelector", "")
         match self.command:
             case "GET":
-                return cluster.get(key, name) if name else cluster.list(key, selector)
+                return cluster.get(key, name) if name else cluster.list(key, selector, int(query.get("limit", 0)))
             case "POST":
                 return cluster.create(key, body)
             case "PATCH":

@@ -6,6 +6,7 @@ and removed before anything is asked.
 
 import base64
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -22,6 +23,15 @@ from ipc.errors import HostError
 #: Where a pod finds its own namespace.
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE = "default"
+
+#: A connection that is silent for a while, as one that follows a log or a watch, is looked after by the kernel: within
+#: a minute it is known to be dead.
+_KEPT_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 
 _HINT = "Set launchd.kubernetes.config_file and launchd.kubernetes.context, or run the agent in the cluster."
 
@@ -99,7 +109,12 @@ def usual_namespace(access: Access) -> str:
 
 
 def _pool(settings: Any) -> urllib3.PoolManager:
-    arguments: dict[str, Any] = {"ssl_context": _ssl_context(settings), "retries": False, "maxsize": 2}
+    arguments: dict[str, Any] = {
+        "ssl_context": _ssl_context(settings) if str(settings.host).startswith("https:") else None,
+        "socket_options": [*urllib3.connection.HTTPConnection.default_socket_options, *_KEPT_ALIVE],
+        "retries": False,
+        "maxsize": 2,
+    }
     if settings.tls_server_name:
         arguments["server_hostname"] = settings.tls_server_name
         arguments["assert_hostname"] = settings.tls_server_name

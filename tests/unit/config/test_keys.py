@@ -123,9 +123,12 @@ def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
         ("entity: 2020-01-01", "must be text."),
         ("stopped_run_timeout: -1", "-1 must be 0 or more."),
         ("builder: [docker]", "1: builder: this list must be a mapping."),
-        ("builder: {destination: x/y}", "builder.type: is missing. It is docker, buildah, kaniko or noop."),
-        ("builder: {type: podman}", "1: builder.type: 'podman' must be docker, buildah, kaniko or noop."),
-        ("builder: {type: [docker]}", "builder.type: this list must be docker, buildah, kaniko or noop."),
+        (
+            "builder: {destination: x/y}",
+            "builder.type: is missing. It is docker, buildah, buildah-pod, kaniko or noop.",
+        ),
+        ("builder: {type: podman}", "1: builder.type: 'podman' must be docker, buildah, buildah-pod, kaniko or noop."),
+        ("builder: {type: [docker]}", "builder.type: this list must be docker, buildah, buildah-pod, kaniko or noop."),
         ("builder: {type: kaniko, secret-name: s}", "secret-name and secret-key go together: give both or neither."),
         ("builder: {type: kaniko, build-context-store: /x}", "must be s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or https"),
         ("registry: {type: harbor}", "registry.type: 'harbor' must be ecr, gcr, acr, local or plain."),
@@ -184,7 +187,7 @@ def test_a_section_is_reported_with_the_line_of_its_key_also_for_a_missing_key(r
     lines = refuse("max_jobs: 1\nbuilder:\n  destination: x/y\nregistry:\n  - a\n")
 
     assert lines == [
-        "launch-config.yaml:2: builder.type: is missing. It is docker, buildah, kaniko or noop.",
+        "launch-config.yaml:2: builder.type: is missing. It is docker, buildah, buildah-pod, kaniko or noop.",
         "launch-config.yaml:4: registry: this list must be a mapping.",
     ]
 

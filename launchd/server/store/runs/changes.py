@@ -5,12 +5,12 @@ import time
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from launchd.server.errors import Refused
-from launchd.server.models import Run, Viewer
+from launchd.server.models import Run, Scope, Viewer
 from launchd.server.store.launch import items
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.runs import states as run_states
-from launchd.server.store.tables import run_lines, run_queue_items
+from launchd.server.store.tables import run_lines, run_queue_items, sweeps
 from launchd.server.store.tables import runs as runs_table
 
 _ALLOWED = {
@@ -19,6 +19,13 @@ _ALLOWED = {
 }
 _SET = update(runs_table).where(
     runs_table.c.id == bindparam("of_id"), runs_table.c.state.in_(bindparam("of_states", expanding=True))
+)
+
+# The point of a grid that the run had is free again: the sweep looks for free points from the first on.
+_GRID_ANEW = (
+    update(sweeps)
+    .where(sweeps.c.id.in_(select(runs_table.c.sweep_id).where(runs_table.c.id == bindparam("of_run"))))
+    .values(grid_place=0)
 )
 
 _BATCH = 20_000
@@ -34,7 +41,9 @@ def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> st
     """Request a stop of a run, and of its item. Returns the id of the agent to be woken."""
     runs.request_stop(connection, run_id)
     item_id = items.item_of_run(connection, run_id)
-    item = items.find_item(connection, viewer.as_submitter(), item_id) if item_id else None
+    # What an agent's key may stop, it was asked before.
+    asker = viewer.looking() if viewer.scope is Scope.AGENT else viewer.as_submitter()
+    item = items.find_item(connection, asker, item_id) if item_id else None
     if item is None:
         return None
     items.stop(connection, item, reason)
@@ -63,6 +72,7 @@ def delete_batch(connection: Connection, run_id: int) -> bool:
         which = {"of_run": run_id, "of_stream": first[0], "end": first[1] + _BATCH}
         connection.execute(_LINES, which)
         return False
+    connection.execute(_GRID_ANEW, {"of_run": run_id})
     # The item keeps its outcome, also without its run.
     connection.execute(update(run_queue_items).where(run_queue_items.c.run_id == run_id).values(run_id=None))
     connection.execute(delete(runs_table).where(runs_table.c.id == run_id))
