@@ -27,6 +27,7 @@ from launchd.agent.control.client import ControlError
 from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.control.server import ControlServer
 from launchd.agent.engine_upkeep import EngineUpkeep
+from launchd.agent.environments import Environments
 from launchd.agent.events import (
     Acknowledged,
     Claimed,
@@ -204,6 +205,7 @@ class Supervisor:
         self._cleanup = Cleanup(state_dir, lambda numbers: events.put(UsersFree(numbers)))
         self._old_jobs = OldJobs(self._journal, self._table, self._controller, self._cleanup)
         self._engine_upkeep = EngineUpkeep(state_dir)
+        self._environments = Environments()
         self._session = QueueServerSession(server, events, (api_key,))
         self._registration = AgentRegistration(
             self._session, self._controller, self._journal, self._table, self._outbox
@@ -368,6 +370,7 @@ class Supervisor:
                 self._old_jobs.clear()
         with self._barrier.around("container engine"):
             self._engine_upkeep.look(self._config.launchd)
+            self._environments.look(self._config)
         with self._barrier.around("status line"):
             self._notifier.status(status_line(self.state(), self._table, self._context))
         # A client that hangs is as bad as a loop that does. A server that is away for longer than this
@@ -576,6 +579,7 @@ class Supervisor:
             registered=self._session.registered,
             contact=self._health.contact,
             seconds_since_contact=self._health.seconds_since_answer,
+            environments=self._environments.status(),
             problem=self._commits.problem or self._health.problem or self._controller.grants.problem,
         )
 
