@@ -57,6 +57,8 @@ READ_ARTIFACT = "`artifact`, `artifacts`, types, collections, lineage"
 CHANGE_ARTIFACT = "`Artifact.save`: aliases, description, metadata"
 READ_LINKS = "`Artifact.linked_artifacts`, `source_artifact`, `unlink`; collections of links: list, save, delete"
 
+SELDOM = "`commit_hash`, `storage_region`, `prior_runs`, `expected_run_count`, pages of one, deleting twice"
+
 SWEEP = "`wandb sweep`, `wandb agent`"
 RESUME_SWEEP = "`mark_preempting` in a sweep; `wandb sweep --resume` after a run is deleted"
 CUSTOM_SWEEP = "`wandb launch-sweep` with `method: custom` and `scheduler.job`"
@@ -100,7 +102,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Sweeps": (SWEEP, RESUME_SWEEP, LAUNCH_SWEEP, CUSTOM_SWEEP),
     "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, FORK, REWIND, SYNC, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, PARTS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),
-    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, PEOPLE),
+    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, SELDOM, PEOPLE),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),
     "`wandb launch-agent`": (AGENT_JOB, AGENT_BESIDE, AGENT_FAILURE, AGENT_STOP),
 }
