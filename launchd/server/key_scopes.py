@@ -53,6 +53,7 @@ _OF_JOBS = frozenset(
         "deleteRun",
         "linkArtifact",
         "moveArtifactSequence",
+        "notifyScriptableRunAlert",
         "pushToRunQueue",
         "pushToRunQueueByName",
         "rewindRun",

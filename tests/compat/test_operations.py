@@ -12,7 +12,6 @@ NOT_SENT = {
     "markRunFilesUploaded": "sent where serverInfo names the feature alone",
     "projects": "of a user, for automations alone",
     "allViews": "of reports, whose client is another package",
-    "notifyScriptableRunAlert": "run.alert()",
 }
 #: Operations that ask for something this server answers with a sentence of `NOT_HERE`, by parts of their names.
 REFUSED_WITH_A_SENTENCE = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.compat.commands import SELDOM, command
+from tests.compat.commands import ALERT, SELDOM, command
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
 
@@ -29,3 +29,13 @@ def test_what_is_done_seldom_works(wandb_env: WandbEnv, api: Api) -> None:
         "collection": True,
         "members": ["MEMBER"],
     }
+
+
+@pytest.mark.long
+@command(ALERT)
+def test_an_alert_is_kept_once_in_its_time(wandb_env: WandbEnv, api: Api) -> None:
+    run = wandb_env.script("alerts", project="alerts")["run"]
+
+    query = 'query($r: String!) { project(name: "alerts") { run(name: $r) { alerts { title text severity } } } }'
+    alerts = api.run(query, {"r": run})["project"]["run"]["alerts"]
+    assert alerts == [{"title": "Loss is NaN", "text": "at step 7", "severity": "ERROR"}]
