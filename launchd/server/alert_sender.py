@@ -1,8 +1,8 @@
 """Sending alerts of runs on, to a webhook or by mail, as the server's administrator has configured.
 
 One at a time and beside the requests: an alert is kept whether or not it can be sent on, and a receiver that is slow or
-away costs no request more than a place in a short list. Where it goes is the administrator's choice alone; nothing that a
-user wrote is part of an address, and no redirect is followed.
+away costs no request more than a place in a short list. Where it goes is the administrator's choice alone: nothing that
+a user wrote is part of an address, and no redirect is followed.
 """
 
 import asyncio
