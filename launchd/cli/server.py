@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,18 @@ Example:
 """
 
 
+def proxies(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Check a list of addresses and networks, for click."""
+    words = [word.strip() for word in value.split(",") if word.strip()]
+    for word in words:
+        try:
+            if word != "*":
+                ip_network(word)
+        except ValueError as error:
+            raise click.BadParameter(f"{word!r} is no address and no network, such as 10.0.0.0/8.") from error
+    return ",".join(words)
+
+
 @click.command(epilog=EXAMPLES)
 @click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Directory of all data of the server.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -28,6 +41,15 @@ Example:
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
 @click.option("--first-queue", metavar="NAME", help="Queue of that entity, created with its first key [default: none].")
 @click.option("--public-url", help="Address in links to files, where it differs from that of the requests.")
+@click.option(
+    "--forwarded-allow-ips",
+    envvar="FORWARDED_ALLOW_IPS",
+    default="127.0.0.1,::1",
+    show_default=True,
+    callback=proxies,
+    metavar="ADDRESSES",
+    help="Proxies that are believed who asks and by which scheme: addresses or networks, with commas; * is any.",
+)
 @click.option(
     "--database",
     envvar=VARIABLE,
@@ -45,6 +67,15 @@ Example:
     help="How long items that fit may pass an older one whose GPUs are not free.",
 )
 @click.option("--max-store-bytes", type=click.IntRange(0), help="Limit of all files together [default: none].")
+@click.option(
+    "--alert-webhook-file",
+    type=click.Path(path_type=Path),
+    help="File with the address that alerts of runs are posted to as JSON.",
+)
+@click.option("--alert-mail-to", metavar="ADDRESS", help="Mail alerts of runs to this address.")
+@click.option(
+    "--alert-smtp", metavar="HOST:PORT", default="localhost:25", show_default=True, help="By this mail server."
+)
 @click.option("--metrics-listen", metavar="ADDRESS", help="Serve metrics for Prometheus at ADDRESS:PORT or unix:/PATH.")
 @click.option("--metrics-remote", is_flag=True, help="Allow an address that other machines reach.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -56,10 +87,14 @@ def server(
     entity: str | None,
     first_queue: str | None,
     public_url: str | None,
+    forwarded_allow_ips: str,
     database: str | None,
     database_file: Path | None,
     backfill_seconds: float,
     max_store_bytes: int | None,
+    alert_webhook_file: Path | None,
+    alert_mail_to: str | None,
+    alert_smtp: str,
     metrics_listen: str | None,
     metrics_remote: bool,
     log_format: Literal["text", "json"],
@@ -84,9 +119,13 @@ def server(
         entity=entity,
         first_queue=first_queue,
         public_url=public_url,
+        forwarded_allow_ips=forwarded_allow_ips,
         database=database,
         backfill_seconds=backfill_seconds,
         max_store_bytes=max_store_bytes,
+        alert_webhook=None if alert_webhook_file is None else read_url(alert_webhook_file, "https://..."),
+        alert_mail_to=alert_mail_to,
+        alert_smtp=alert_smtp,
         metrics_listen=metrics_listen,
         metrics_remote=metrics_remote,
     )

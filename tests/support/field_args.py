@@ -150,6 +150,13 @@ ROWS: dict[str, Arguments] = {
         metricName="_step",
         metricValue=0,
     ),
+    "Mutation.notifyScriptableRunAlert": given(
+        entityName=entity,
+        projectName=lambda tenant: tenant.project,
+        runName=lambda tenant: tenant.run_name,
+        title="t",
+        text="x",
+    ),
     "Mutation.stopRun": given(id=lambda tenant: tenant.run),
     "Mutation.upsertSweep": given(id=lambda tenant: tenant.sweep, state="PAUSED"),
     "Mutation.createAgent": lambda tenant: {
@@ -259,6 +266,12 @@ ROUTES: dict[str, Reach] = {
         "POST",
         lambda tenant: f"/files/{tenant.entity}/{tenant.project}/{tenant.run_name}/file_stream",
         {"files": {"output.log": {"offset": 0, "content": ["mine"]}}},
+    ),
+    "/launchd/outputs/{item}": ("GET", lambda tenant: f"/launchd/outputs/{tenant.leased_item}", None),
+    "/launchd/outputs/{item}/pieces": (
+        "POST",
+        lambda tenant: f"/launchd/outputs/{tenant.leased_item}/pieces?agent={tenant.agent}&attempt=a&start=0&size=4",
+        "mine",
     ),
     "/artifactsV2/{address:path}": ("GET", lambda tenant: tenant.digest_address, None),
 }

@@ -15,11 +15,12 @@ from launchd.server.store.tables.launch import (
     item_warnings,
     launch_agent_queues,
     launch_agents,
+    output_wishes,
     resource_configs,
     run_queue_items,
     run_queues,
 )
-from launchd.server.store.tables.runs import run_files, run_lines, runs
+from launchd.server.store.tables.runs import run_alerts, run_files, run_lines, runs
 from launchd.server.store.tables.state import server_state
 from launchd.server.store.tables.sweeps import sweep_agents, sweep_bands, sweep_progress, sweeps
 
@@ -39,8 +40,10 @@ __all__ = [
     "launch_agents",
     "memberships",
     "metadata",
+    "output_wishes",
     "projects",
     "resource_configs",
+    "run_alerts",
     "run_files",
     "run_lines",
     "run_queue_items",
