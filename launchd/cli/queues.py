@@ -78,12 +78,14 @@ def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: 
         detail = server.queue(owner, name)
         if detail is None:
             raise Refused(f"There is no queue {name!r} of {owner!r}.")
-        items = server.queue_items(owner, name, limit)
+        items = server.queue_items(owner, name, limit + 1)
     _, resource, waiting, taken, priorities = _summary(detail)
     echo(f"Queue {name!r} of {owner!r}: {resource}, {waiting} waiting, {taken} taken, priorities: {priorities}")
     if items:
-        rows = [_item_row(item) for item in items]
+        rows = [_item_row(item) for item in items[:limit]]
         echo(*table(("ITEM", "STATE", "PRIORITY", "RUN", "CREATED", "REASON"), rows, terminal_width()))
+    if len(items) > limit:
+        echo(f"The {limit} newest are shown; --limit {min(1000, 10 * limit)} shows more.", err=True)
 
 
 @queue.command()
