@@ -19,6 +19,8 @@ COMMANDS = {
     "launch": ("launchd.cli.launch:launch", "Launch a directory, a git repository or a command through a queue."),
     "status": ("launchd.cli.status:status", "Show this host's agent, its jobs and its queue server."),
     "logs": ("launchd.cli.logs:logs", "Print the output of a job."),
+    "show": ("launchd.cli.show:show", "Show everything of one item."),
+    "retry": ("launchd.cli.retry:retry", "Push what an item ran once more."),
     "history": ("launchd.cli.history:history", "Show what ran on this host, and what it used."),
     "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
     "gpus": ("launchd.cli.gpus:gpus", "Show this host's GPUs, who has them, and give back what is set aside."),
@@ -50,7 +52,22 @@ COMMANDS = {
 
 #: The commands by what they are for, as `launchd --help` shows them.
 GROUPS = {
-    "Every day": ("up", "launch", "status", "logs", "stop", "why", "queue", "job", "agents", "login", "whoami", "help"),
+    "Every day": (
+        "up",
+        "launch",
+        "status",
+        "show",
+        "logs",
+        "stop",
+        "why",
+        "retry",
+        "queue",
+        "job",
+        "agents",
+        "login",
+        "whoami",
+        "help",
+    ),
     "This host": (
         "agent",
         "history",
