@@ -151,6 +151,13 @@ ROWS: dict[str, Arguments] = {
         metricName="_step",
         metricValue=0,
     ),
+    "Mutation.notifyScriptableRunAlert": given(
+        entityName=entity,
+        projectName=lambda tenant: tenant.project,
+        runName=lambda tenant: tenant.run_name,
+        title="t",
+        text="x",
+    ),
     "Mutation.stopRun": given(id=lambda tenant: tenant.run),
     "Mutation.upsertSweep": given(id=lambda tenant: tenant.sweep, state="PAUSED"),
     "Mutation.createAgent": lambda tenant: {
