@@ -19,11 +19,11 @@ from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow as follow_item
 from launchd.cli.json_args import json_mapping
 from launchd.cli.launch_target import Target, build_run_spec, check_command, find_target, with_time_limit
-from launchd.cli.left_out import show_left_out
 from launchd.cli.options import build_options, entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.cli.terminal import echo
 from launchd.cli.upload_job import upload_job
+from launchd.cli.upload_view import UploadView
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
 from launchd.client.job_file import JobName, parse_job_name
@@ -219,9 +219,11 @@ def _push(
         spec["resource_args"] = with_time_limit(spec, time_limit)
     if target.directory is not None:
         name = artifact_name(target.directory)
-        artifact_id = upload_directory(
-            server, entity, spec["project"], name, target.directory, include=include, on_left_out=show_left_out
-        )
+        project, directory = spec["project"], target.directory
+        with UploadView() as view:
+            artifact_id = upload_directory(
+                server, entity, project, name, directory, include=include, on_listed=view.listed, on_sent=view.sent
+            )
         spec["uri"] = f"{CODE_URI_PREFIX}{artifact_id}"
     return Submission(server.push(entity, queue, spec, priority=priority), entity, queue, spec["project"])
 
@@ -251,6 +253,9 @@ def _with_job(
     created = create_job(server, JobName(entity, project, new.name), new.job, requirements=new.requirements)
     overrides = {key: value for key, value in spec["overrides"].items() if key != "entry_point"}
     kept = {key: value for key, value in spec.items() if key != "git"}
+    if new.warning:
+        # The job has no credentials: they go with this run alone.
+        kept["git"] = {"repo": target.repository}
     return kept | {"job": str(created.name), "project": project, "overrides": overrides}
 
 

@@ -30,7 +30,7 @@ include_option = click.option(
     "--include",
     multiple=True,
     metavar="NAME",
-    help="File or directory to upload though it may hold secrets: a name, path or pattern; may be repeated.",
+    help="File or directory to upload though it is left out otherwise: a name, path or pattern; may be repeated.",
 )
 
 
