@@ -25,7 +25,7 @@ SCRIPT = 'echo "$LAUNCHD_JOB_NAME" >> "$1"; for i in 1 2 3 4 5; do echo line $i;
 LINES = "".join(f"line {number}\n" for number in range(1, 6))
 
 #: The most private memory that a worker may have, in bytes.
-MEMORY = 12 << 20
+MEMORY = 9 << 20
 
 
 @pytest.fixture
