@@ -316,3 +316,19 @@ def test_secrets_in_a_run_spec_are_not_shown(at_server: Launchd, queue: str) -> 
     for shown in (at_server("show", pushed), at_server("show", pushed, "--json")):
         assert (shown.exit_code, "s3cr3t" in shown.output) == (0, False)
         assert "API_TOKEN" in shown.output
+
+
+def test_an_agent_elsewhere_is_asked_to_drain(at_server: Launchd, queue: str, server: RunningServer) -> None:
+    host = fresh_name("host")
+    with server.api() as api:
+        query = 'query($q: String!) { project(name: "model-registry", entityName: "me") { runQueue(name: $q) { id } } }'
+        queue_id = api.run(query, {"q": queue})["project"]["runQueue"]["id"]
+        agent = api.create_agent(queue_id, hostname=host)
+        drained = at_server("drain", host)
+        assert drained.exit_code == 0, drained.output
+        assert drained.output.endswith(f" on host {host} is asked to drain: it ends when its jobs are over.\n")
+        assert api.watch(agent)["stopPolling"] is True
+        other = api.create_agent(queue_id, hostname=host)
+        assert at_server("drain", host).stderr.startswith(f"Error: There are several agents {host!r}: name one by its")
+        assert at_server("drain", other[:8]).exit_code == 0
+    assert at_server("drain", "no-such").stderr.startswith("Error: There is no living agent 'no-such'.")
