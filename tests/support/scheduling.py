@@ -147,8 +147,8 @@ def _one_test(scope: str) -> float:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: every third moment a test waits for a time-out, a client or the disk."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than there are cores: a test waits half of its time, for a time-out, a program or the disk."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
