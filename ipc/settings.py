@@ -37,9 +37,13 @@ class JobLimits(msgspec.Struct, frozen=True):
 
 
 class QueueJobs(msgspec.Struct, frozen=True):
-    """``launchd.jobs.queues.NAME``: limits of the jobs of one queue; ``None`` is as for all queues."""
+    """``launchd.jobs.queues.NAME``: limits of the jobs of one queue; ``None`` is as for all queues.
+
+    ``environment`` lies over the variables for all queues.
+    """
 
     max_runtime_seconds: float | None = None
+    environment: Mapping[str, str | None] = {}
 
 
 class JobsConfig(msgspec.Struct, frozen=True):
@@ -51,7 +55,9 @@ class JobsConfig(msgspec.Struct, frozen=True):
     moment after its process has ended. A job is given to ``max_attempts`` workers at most before anything of it exists;
     ``keep_finished`` jobs that are over stay in the journal. ``control_group`` is the delegated control group below
     which each job gets one of its own, None for that of ``launch-agent-jobs.service``; ``limits`` is what each job may
-    use. ``queues`` has limits by queue.
+    use. ``environment`` are variables for every job: a value, or None for that of the agent's own variable of the name.
+    ``umask`` are octal digits, None for what a login of the job's user would have. ``queues`` has limits and variables
+    by queue.
     """
 
     stop_grace_seconds: float = 10.0
@@ -64,12 +70,20 @@ class JobsConfig(msgspec.Struct, frozen=True):
     keep_finished: int = 200
     control_group: str | None = None
     limits: JobLimits = JobLimits()
+    environment: Mapping[str, str | None] = {}
+    umask: str | None = None
     queues: Mapping[str, QueueJobs] = {}
 
     def runtime_limit(self, queue: str) -> float:
         """Return how long, in seconds, jobs of ``queue`` may run; 0 for no limit."""
         own = self.queues[queue].max_runtime_seconds if queue in self.queues else None
         return self.max_runtime_seconds if own is None else own
+
+    def variables(self, queue: str, agent: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables for jobs of ``queue``; ``agent`` are the agent's own, of which some are passed on."""
+        given = {**self.environment, **(self.queues[queue].environment if queue in self.queues else {})}
+        found = {name: agent.get(name) if value is None else value for name, value in given.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class HooksConfig(msgspec.Struct, frozen=True):
@@ -355,9 +369,9 @@ class KubernetesRules(msgspec.Struct, frozen=True):
 
     ``images``, ``namespaces``, ``contexts``, ``service_accounts`` and ``custom_resources`` (``GROUP/KIND``) are
     patterns in which ``*`` stands for any text. ``config_files`` are paths of kubeconfigs of this host, ``host_paths``
-    paths of the nodes, each with all below it. ``fields`` are names of fields that are refused otherwise, such as
-    ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond the
-    usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
+    paths of the nodes; a directory stands for all below it. ``fields`` are names of fields that are refused otherwise,
+    such as ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond
+    the usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
     """
 
     images: tuple[str, ...] = ("*",)

@@ -15,6 +15,8 @@ TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
 
 LOCAL_PROCESS = "local-process"
 LOCAL_CONTAINER = "local-container"
+KUBERNETES = "kubernetes"
+SAGEMAKER = "sagemaker"
 VERTEX = "vertex"
 #: Has a job's image built and nothing run; of agents that a program has for itself.
 IMAGE_BUILD = "image-build"
@@ -45,6 +47,11 @@ class Target(msgspec.Struct, frozen=True):
     def words(self) -> tuple[str, ...]:
         """The words for it, that of a queue first."""
         return (self.queue_type, self.name) if self.queue_type else (self.name,)
+
+    @property
+    def runs_images(self) -> bool:
+        """Whether its jobs are images, built or given."""
+        return any(builder in _MAKE_IMAGES for builder in self.builders)
 
 
 class Builder(msgspec.Struct, frozen=True):
@@ -86,15 +93,16 @@ class Cloud(msgspec.Struct, frozen=True):
     path: str | None = None
 
 
+_MAKE_IMAGES = ("docker", "buildah", "buildah-pod", "kaniko")
+_IMAGE_BUILDERS = (*_MAKE_IMAGES, "noop")
+
+
 def parse_test_targets(text: str) -> Iterator[Target]:
     """Yield the targets that :data:`TEST_TARGETS_VARIABLE` names."""
     for entry in filter(None, text.split(",")):
         name, _, path = entry.partition("=")
         yield Target(name, path, offered=False)
 
-
-_MAKE_IMAGES = ("docker", "buildah", "buildah-pod", "kaniko")
-_IMAGE_BUILDERS = (*_MAKE_IMAGES, "noop")
 
 #: By name, in the order in which people are shown them.
 TARGETS: dict[str, Target] = {
@@ -108,13 +116,13 @@ TARGETS: dict[str, Target] = {
             extra="docker",
         ),
         Target(
-            "kubernetes",
+            KUBERNETES,
             "workers.runners.kubernetes:KubernetesRunner",
             _IMAGE_BUILDERS,
             extra="kubernetes",
             watcher="workers.kubernetes.watcher:main",
         ),
-        Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
+        Target(SAGEMAKER, "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target(
             VERTEX,
             "workers.runners.vertex:VertexRunner",

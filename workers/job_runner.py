@@ -7,6 +7,7 @@ workload name on disk. Knows no kind of source, builder or runner.
 import errno
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterable
 from multiprocessing import connection
@@ -22,6 +23,7 @@ from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
 from ipc.job_files import WORKER_LOG_FILE
 from ipc.messages import Finished, Submitted, Submitting, Watching
+from ipc.proxies import direct_loopback
 from ipc.states import TERMINAL_STATES, JobState
 from ipc.work_order import read_order
 from workers.builders import Build, load_builder
@@ -192,7 +194,9 @@ class JobRunner:
         entry_point = build.entry_point or order.spec.overrides.entry_point or project.entry_point
         entry_point = (*build.prefix, *entry_point) if entry_point else ()
         most = self._runner.capabilities.variable_characters
-        environment = job_environment(order, self._context.api_key, project.image, most)
+        given = order.jobs.variables(order.queue, os.environ)
+        environment = given | direct_loopback(given)
+        environment |= job_environment(order, self._context.api_key, project.image, most)
         launch = LaunchRequest(
             order.name, entry_point, environment, project.directory, build, order.spec.overrides.args, project.place
         )

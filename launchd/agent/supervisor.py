@@ -27,6 +27,7 @@ from launchd.agent.control.client import ControlError
 from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.control.server import ControlServer
 from launchd.agent.engine_upkeep import EngineUpkeep
+from launchd.agent.environments import Environments
 from launchd.agent.events import (
     Acknowledged,
     Claimed,
@@ -39,6 +40,7 @@ from launchd.agent.events import (
     ItemEvent,
     ItemsUnknown,
     LinkEvent,
+    OutputWanted,
     Polled,
     QueueError,
     Registered,
@@ -62,6 +64,7 @@ from launchd.agent.gpus.host import find_gpus
 from launchd.agent.host_locks import HostLocks, locks_directory
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
+from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import JobTable
 from launchd.agent.job_users import JobUsers, take_numbers, taken_numbers
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
@@ -69,6 +72,7 @@ from launchd.agent.journal_commits import LAZY_COMMIT_SECONDS, JournalCommits
 from launchd.agent.old_jobs import OldJobs
 from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.health import ServerHealth
+from launchd.agent.server_link.output_sender import OutputSource
 from launchd.agent.server_link.session import QueueServerSession
 from launchd.agent.status import AgentState, status_line
 from launchd.agent.submitter_keys import SubmitterKeys
@@ -201,6 +205,7 @@ class Supervisor:
         self._cleanup = Cleanup(state_dir, lambda numbers: events.put(UsersFree(numbers)))
         self._old_jobs = OldJobs(self._journal, self._table, self._controller, self._cleanup)
         self._engine_upkeep = EngineUpkeep(state_dir)
+        self._environments = Environments()
         self._session = QueueServerSession(server, events, (api_key,))
         self._registration = AgentRegistration(
             self._session, self._controller, self._journal, self._table, self._outbox
@@ -365,6 +370,7 @@ class Supervisor:
                 self._old_jobs.clear()
         with self._barrier.around("container engine"):
             self._engine_upkeep.look(self._config.launchd)
+            self._environments.look(self._config)
         with self._barrier.around("status line"):
             self._notifier.status(status_line(self.state(), self._table, self._context))
         # A client that hangs is as bad as a loop that does. A server that is away for longer than this
@@ -387,12 +393,24 @@ class Supervisor:
         if versions != self._published:
             self._published = versions
             self._registration.publish_items()
+            self._supply_outputs(self._session.wanted_outputs)
+        for job in self._controller.take_ended():
+            self._session.send_end_of_output(job.item_id, self._output_of(job))
         grants = self._controller.grants
         if grants.version != self._published_gpus:
             self._published_gpus = grants.version
             self._session.set_gpus(grants.summary(), job_waits=grants.is_owing)
         for kind in SlotKind:
             self._session.set_free_slots(kind, self._free_slots(kind))
+
+    def _supply_outputs(self, items: tuple[str, ...]) -> None:
+        for item_id in items:
+            active = self._table.get(item_id)
+            job = active.job if active is not None else self._journal.job(item_id)
+            self._session.supply_output(item_id, None if job is None else self._output_of(job))
+
+    def _output_of(self, job: JobRecord) -> OutputSource:
+        return OutputSource(self._context.job_directory(job.name), job.is_over)
 
     def _free_slots(self, kind: SlotKind) -> int:
         if self._mode is not Mode.SERVING or self._commits.problem is not None:
@@ -463,6 +481,8 @@ class Supervisor:
                 self._on_stop_requested(stops, stop_polling)
             case ItemsUnknown(items):
                 self._on_items_unknown(items)
+            case OutputWanted(items):
+                self._supply_outputs(items)
             case Delivered(ids):
                 hit("supervisor.reported")
                 self._outbox.delivered(ids)
@@ -559,6 +579,7 @@ class Supervisor:
             registered=self._session.registered,
             contact=self._health.contact,
             seconds_since_contact=self._health.seconds_since_answer,
+            environments=self._environments.status(),
             problem=self._commits.problem or self._health.problem or self._controller.grants.problem,
         )
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from ipc.proxies import is_loopback
 from launchd import __version__
 from launchd.client.address import checked_address
 from launchd.client.error_mapping import EXCHANGE_ERRORS, error_of_exception, error_of_response, refusal_of
@@ -88,20 +89,55 @@ class Transport:
         """POST `value` as JSON to a `path` of the server that is not GraphQL; the response is not decoded."""
         self._send_file("POST", f"{self.base_url}/{path}", self._headers, encoded(value), self.base_url)
 
+    def read(self, path: str, query: Mapping[str, Any], header: str, wait_seconds: float) -> tuple[str, bytes]:
+        """GET a `path` of the server that answers with bytes; returns the `header` that describes them, and them.
+
+        `wait_seconds` is added to the timeout, for what waits until there is something.
+        """
+        with self._exchange() as timeout:
+            limits = _timeouts(timeout, wait_seconds)
+            response = self._file_session().get(
+                f"{self.base_url}/{path}",
+                params=dict(query),
+                headers=self._headers,
+                auth=_no_auth,
+                timeout=limits,
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                content = _content(response, timeout)
+        if response.status_code != 200:
+            raise error_of_response(response, content, self.base_url)
+        return response.headers.get(header, ""), content
+
+    def send(self, path: str, query: Mapping[str, Any], content: bytes) -> bytes:
+        """POST bytes to a `path` of the server; returns its answer."""
+        headers = self._headers | {"Content-Type": "application/octet-stream"}
+        return self._send_file("POST", f"{self.base_url}/{path}", headers, content, self.base_url, query)
+
     def upload(self, url: str, headers: Mapping[str, str], content: bytes | BinaryIO) -> None:
         """PUT `content` to a storage URL from the server. No key is sent: the URL is signed."""
         self._send_file("PUT", url, headers, content, _origin_of(url))
 
     def _send_file(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | BinaryIO, address: str
-    ) -> None:
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | BinaryIO,
+        address: str,
+        query: Mapping[str, Any] | None = None,
+    ) -> bytes:
         with self._exchange() as timeout:
             response = self._file_session().request(
                 method,
                 url,
+                params=query,
                 data=content,
                 headers=dict(headers),
                 auth=_no_auth,
+                proxies=_direct(url),
                 timeout=_timeouts(timeout),
                 stream=True,
             )
@@ -109,12 +145,15 @@ class Transport:
                 answer = _content(response, timeout)
         if not response.ok:
             raise error_of_response(response, answer, address)
+        return answer
 
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
         """GET a storage URL without a key; yields the content in pieces."""
         with self._exchange() as timeout:
-            response = self._file_session().get(url, auth=_no_auth, stream=True, timeout=_timeouts(timeout))
+            response = self._file_session().get(
+                url, auth=_no_auth, stream=True, timeout=_timeouts(timeout), proxies=_direct(url)
+            )
             with response:
                 if not response.ok:
                     raise error_of_response(response, response.content, _origin_of(url))
@@ -152,7 +191,8 @@ class Transport:
             # Proxies and certificates from the environment are looked up once, here: per call they cost more than the
             # whole request, and would bring in netrc's credentials beside the key.
             settings = session.merge_environment_settings(self._graphql_url, {}, None, None, None)
-            session.proxies, session.verify = settings["proxies"], settings["verify"]
+            session.proxies = {} if is_loopback(urlsplit(self.base_url).hostname) else settings["proxies"]
+            session.verify = settings["verify"]
             session.trust_env = False
             request = session.prepare_request(requests.Request("POST", self._graphql_url, headers=self._headers))
             pair = self._local.graphql = (session, request)
@@ -204,6 +244,11 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T | None:
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep requests from adding credentials from netrc: a signed URL must be sent with its signature alone."""
     return request
+
+
+def _direct(url: str) -> dict[str, str]:
+    """Return the proxies of a request: those of the environment, but none for this machine."""
+    return dict.fromkeys(("http", "https"), "") if is_loopback(urlsplit(url).hostname) else {}
 
 
 def _checked_header(author: str) -> str:

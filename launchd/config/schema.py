@@ -109,10 +109,13 @@ JOBS: Table = {
     "output_files": validators.at_least(1),
     "keep_finished": validators.at_least(1),
     "control_group": validators.absolute_path,
+    "environment": validators.variables,
+    "umask": validators.umask,
 }
 
 QUEUE_JOBS: Table = {
     "max_runtime_seconds": validators.seconds_or_never,
+    "environment": validators.variables,
 }
 
 LIMITS: Table = {

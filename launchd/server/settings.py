@@ -20,6 +20,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Queue of that entity for local processes, created with its first key; None: none."""
     public_url: str | None = None
     """Start of upload and download links; None: the address that the request was sent to."""
+    forwarded_allow_ips: str = "127.0.0.1,::1"
+    """Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: addresses, networks, or `*` for all."""
     lease_seconds: float = 60.0
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
     backfill_seconds: float = 300.0
@@ -57,6 +59,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a transaction may take that references a stored blob from another file."""
     abandoned_seconds: float = 7 * 24 * 3600.0
     """An uncommitted artifact without any upload for so long is deleted (W&B's clients try for a week)."""
+    keep_output_seconds: float = 90 * 24 * 3600.0
+    """How long the end of a job's output is kept."""
     link_seconds: float = 30 * 60.0
     """How long a link to upload or download a file may be used. A transfer that has begun by then goes on."""
     metrics_listen: str | None = None
@@ -80,6 +84,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def run_files_dir(self) -> Path:
         """Blobs of files of runs."""
         return self.data_dir / "run-files"
+
+    @property
+    def outputs_dir(self) -> Path:
+        """The kept ends of jobs' outputs."""
+        return self.data_dir / "outputs"
 
     @property
     def lease_mark_path(self) -> Path:

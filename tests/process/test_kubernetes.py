@@ -109,6 +109,21 @@ def test_jobs_outlive_their_supervisor_and_workers_are_small(testbed: Testbed, c
     assert max(memory) <= MEMORY
 
 
+def test_a_right_that_is_missing_is_shown_from_the_start(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    cluster.denied = {("create", "secrets")}
+    testbed.start_agent()
+
+    def found() -> dict[str, Any] | None:
+        return next(iter(testbed.status()["environments"]), None)
+
+    seen = wait_until(found, 40, "the cluster was asked")
+
+    assert seen is not None
+    assert (seen["name"], seen["usable"]) == ("kubernetes", False)
+    assert "does not grant the agent in the namespace default: create secrets" in seen["sentence"]
+    assert testbed.status()["agent"]["state"] == "polling"
+
+
 def test_a_job_is_stopped_and_its_pod_ends(testbed: Testbed, cluster: FakeKubernetes) -> None:
     testbed.start_agent()
     item = push(testbed, 60)

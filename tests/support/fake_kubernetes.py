@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ _PATH = re.compile(
     r"/(?:api|apis)/(?P<version>[^/]+(?:/[^/]+)?)/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)"
     r"(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"
 )
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 #: Watches end after this, in seconds, where they name nothing less.
 _WATCH_SECONDS = 600.0
 
@@ -59,6 +60,10 @@ class FakeKubernetes:
         self._logs: dict[str, list[bytes]] = {}
         self.faults: list[Fault] = []
         self.requests: Counter[str] = Counter()
+        #: Each request: its method, its path, and whether it watches.
+        self.asked: deque[tuple[str, str, bool]] = deque(maxlen=10_000)
+        #: Pairs of a verb and a kind of object that it says it would refuse.
+        self.denied: set[tuple[str, str]] = set()
         self.created: Counter[str] = Counter()
         #: Kinds of custom resources by version: pairs of kind and plural.
         self.kinds: dict[str, list[tuple[str, str]]] = {}
@@ -423,13 +428,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _route(self, path: str, query: dict[str, str], body: Object) -> tuple[int, Object] | None:
         cluster = self.server.cluster
+        cluster.asked.append((self.command, path, "watch" in query))
         match = _PATH.fullmatch(path)
         if match is None:
-            version = path.removeprefix("/apis/")
-            if version not in cluster.kinds:
-                return _status(404, "NotFound", "the server could not find the requested resource")
-            kinds = [{"kind": kind, "name": plural, "namespaced": True} for kind, plural in cluster.kinds[version]]
-            return 200, {"resources": kinds}
+            return self._of_no_namespace(path, body)
         key, name = (match["namespace"], match["plural"]), match["name"]
         if match["part"] == "log":
             return self._send_log(name, query)
@@ -445,6 +447,18 @@ class _Handler(BaseHTTPRequestHandler):
                 return cluster.patch(key, name, body)
             case _:
                 return cluster.delete(key, name, body) if name else cluster.delete_all(key, selector, body)
+
+    def _of_no_namespace(self, path: str, body: Object) -> tuple[int, Object]:
+        cluster, version = self.server.cluster, path.removeprefix("/apis/")
+        if path == "/version":
+            return 200, {"gitVersion": "v1.0-fake"}
+        if path == _REVIEWS:
+            wanted = body["spec"]["resourceAttributes"]
+            return 201, {"status": {"allowed": (wanted["verb"], wanted["resource"]) not in cluster.denied}}
+        if version not in cluster.kinds:
+            return _status(404, "NotFound", "the server could not find the requested resource")
+        kinds = [{"kind": kind, "name": plural, "namespaced": True} for kind, plural in cluster.kinds[version]]
+        return 200, {"resources": kinds}
 
     def _send(self, status: int, answer: Object, headers: dict[str, str] | None = None) -> None:
         data = json.dumps(answer).encode()

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.config import kube_config
 
@@ -62,8 +63,9 @@ def connect(access: Access) -> Connection:
         try:
             _load(settings, access, keys)
             pool = _pool(settings)
-        except (config.ConfigException, OSError, ssl.SSLError, ValueError, KeyError) as error:
-            raise HostError(f"The Kubernetes cluster cannot be reached from this host: {error}.", hint=_HINT) from error
+        except (config.ConfigException, OSError, ssl.SSLError, ValueError, KeyError, yaml.YAMLError) as error:
+            why = " ".join(str(error).split())
+            raise HostError(f"The Kubernetes cluster cannot be reached from this host: {why}.", hint=_HINT) from error
         finally:
             kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]
     return Connection(str(settings.host).rstrip("/"), pool, lambda: _authorization(settings))
@@ -104,8 +106,9 @@ def usual_namespace(access: Access) -> str:
         contexts, active = config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]
         chosen = next((one for one in contexts if one["name"] == access.context), active)
         return str(chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
-    except (config.ConfigException, OSError) as error:
-        raise HostError(f"The kubeconfig of this host cannot be used: {error}.", hint=_HINT) from error
+    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
+        raise HostError(f"The kubeconfig of this host cannot be used: {why}.", hint=_HINT) from error
 
 
 def _pool(settings: Any) -> urllib3.PoolManager:
