@@ -12,7 +12,7 @@ INTERVAL_SECONDS = 0.02
 
 
 def patience(seconds: float) -> float:
-    """Return ``seconds``, or more where more wants to run than there are processors: a busy machine is slow, not wrong."""
+    """Return ``seconds``, or more where more wants to run than there are processors: that is slow, and not wrong."""
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
