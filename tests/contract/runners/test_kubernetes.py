@@ -1,10 +1,12 @@
 """What only a cluster can be asked, on a real one: how jobs end there, and what they wait for."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ipc.handles import Handle
@@ -13,6 +15,8 @@ from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.kubernetes import BASE_IMAGE, TestCluster, real_cluster
 from tests.support.waiting import wait_until
+from workers.builders import Build
+from workers.kubernetes.archives import PART_BYTES, pack
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner, Status
@@ -207,3 +211,26 @@ def test_an_adopted_job_has_its_whole_output_once(make_job: JobMaker) -> None:
     wait_for_end(runner, handle, 60)
     assert follower.finish(30)
     assert job.text() == "".join(f"line {number}\n" for number in range(1, 7))
+
+
+def test_code_in_no_image_is_where_wandbs_agent_has_it(make_job: JobMaker, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "said.txt").write_text("from the code")
+    (files / "large").write_bytes(os.urandom(PART_BYTES))
+    pack(files, tmp_path / "code.tgz")
+    job = make_job("pwd; cat said.txt; touch written; id -u")
+    runner = job.runner()
+    runner.validate()
+    launch = msgspec.structs.replace(job.launch, build=Build(image=BASE_IMAGE, code=str(tmp_path / "code.tgz")))
+
+    handle = runner.submit(launch)
+    status = wait_for_end(runner, handle)
+
+    writer = OutputWriter(job.directory, job.jobs)
+    follower = OutputFollower(runner, handle, writer)
+    follower.start()
+    assert follower.finish(30)
+    assert status.state is JobState.FINISHED, status
+    assert "/mnt/wandb\nfrom the code" in (job.directory / "output.log").read_text()
+    runner.delete(handle)
