@@ -131,6 +131,7 @@ VENV: Table = {
     "no_progress_timeout_seconds": validators.positive_seconds,
     "pip_args": validators.strings,
     "python": validators.absolute_path,
+    "pythons": validators.granted_paths(),
     "install_user": validators.user_or_number,
     "pass_index_settings": validators.boolean,
 }
