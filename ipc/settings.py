@@ -454,6 +454,7 @@ class PolicyRules(msgspec.Struct, frozen=True):
     git_credentials: bool | None = None
     allow_local_git: bool = False
     git_transports: tuple[str, ...] = ("https", "ssh")
+    git_submodules: bool = True
     allow_venv: bool = True
     containers: ContainerRules = ContainerRules()
     kubernetes: KubernetesRules = KubernetesRules()

@@ -274,6 +274,7 @@ POLICY: Table = {
     "allow_local_git": validators.boolean,
     # Transports with helper programs (`ext::`) run commands of the submitter: they cannot be granted.
     "git_transports": validators.choices("https", "ssh", "http", "git"),
+    "git_submodules": validators.boolean,
     "allow_venv": validators.boolean,
 }
 
