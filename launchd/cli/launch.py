@@ -18,7 +18,7 @@ from launchd.cli.durations import duration
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow as follow_item
 from launchd.cli.json_args import json_mapping
-from launchd.cli.launch_target import Target, build_run_spec, find_target, with_time_limit
+from launchd.cli.launch_target import Target, build_run_spec, check_command, find_target, with_time_limit
 from launchd.cli.options import build_options, entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.cli.terminal import echo
@@ -61,15 +61,17 @@ class CommandAfterDashes(click.Command):
             args, ctx.meta[_COMMAND] = args[:index], tuple(args[index + 1 :])
             if not ctx.meta[_COMMAND]:
                 raise click.UsageError("There is no command after --.", ctx)
+            check_command(ctx.meta[_COMMAND])
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Add the command to the usage."""
-        return [*super().collect_usage_pieces(ctx), "[-- COMMAND [ARGS]...]"]
+        return [*filter(None, super().collect_usage_pieces(ctx)), "[-- COMMAND [ARGS]...]"]
 
 
 @click.command(cls=CommandAfterDashes, epilog=EXAMPLES)
 @click.argument("target", required=False)
+@click.argument("more", metavar="", nargs=-1)
 @click.option("-j", "--job", metavar="JOB", help="Launch this job, [[ENTITY/]PROJECT/]NAME[:ALIAS], instead of TARGET.")
 @click.option("-d", "--docker-image", metavar="IMAGE", help="Launch this container image instead of TARGET.")
 @click.option(
@@ -109,6 +111,7 @@ class CommandAfterDashes(click.Command):
 def launch(
     context: click.Context,
     target: str | None,
+    more: tuple[str, ...],
     job: str | None,
     docker_image: str | None,
     queue: str,
@@ -141,6 +144,9 @@ def launch(
     Exit code 0: the job has finished; 1: it failed or was stopped, or could not be launched; 130: Ctrl-C, which stops
     the job.
     """
+    if target is not None and more:
+        command = shlex.join([target, *more])
+        raise click.UsageError(f"Launch one TARGET. For a command, write: launchd launch -- {command}")
     if len([one for one in (target, job, docker_image) if one is not None]) > 1:
         raise click.UsageError("Give one of TARGET, --job and --docker-image.")
     source = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
@@ -226,7 +232,7 @@ def _require_queue(server: QueueServer, queue: str, entity: str) -> QueueDetail:
     detail = server.queue(entity, queue)
     if detail is None:
         missing = f"There is no queue {queue!r} of {entity!r} at {server.base_url}."
-        raise Refused(f"{missing} Create it with: launchd queue create {queue}")
+        raise Refused(f"{missing} Create it with: launchd queue create {shlex.quote(queue)}")
     return detail
 
 
