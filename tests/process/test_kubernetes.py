@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from ipc.failpoints import FAILPOINTS
+from tests.support.cluster_rights import GRANTED, needed
 from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
 from tests.support.processes import children_of, command_line, is_gone
 from tests.support.server import Account
@@ -29,8 +30,10 @@ MEMORY = 9 << 20
 
 @pytest.fixture
 def cluster() -> Iterator[FakeKubernetes]:
+    """A cluster that the agent asks for nothing but what its Role grants, and for custom resources."""
     with fake_kubernetes() as running:
         yield running
+    assert {right for right in needed(running.asked) if right[0] in ("", "batch")} <= GRANTED
 
 
 @pytest.fixture
