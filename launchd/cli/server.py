@@ -21,6 +21,17 @@ Example:
 """
 
 
+def _read_rules(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return rules of retention; raises ``click.BadParameter`` for what is none."""
+    # Here: only who names a rule needs what reads it.
+    from launchd.server.runs.retention import WrongRule, parse_rule  # noqa: PLC0415
+
+    try:
+        return tuple(map(parse_rule, texts))
+    except WrongRule as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command(epilog=EXAMPLES)
 @click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Directory of all data of the server.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -45,6 +56,14 @@ Example:
     help="How long items that fit may pass an older one whose GPUs are not free.",
 )
 @click.option("--max-store-bytes", type=click.IntRange(0), help="Limit of all files together [default: none].")
+@click.option(
+    "--keep-runs",
+    "retention",
+    metavar="RULE",
+    multiple=True,
+    callback=_read_rules,
+    help="How long ended runs are kept: [TEAM/PROJECT=]30d,200,50GiB,files:14d [default: until they are deleted].",
+)
 @click.option("--metrics-listen", metavar="ADDRESS", help="Serve metrics for Prometheus at ADDRESS:PORT or unix:/PATH.")
 @click.option("--metrics-remote", is_flag=True, help="Allow an address that other machines reach.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -60,6 +79,7 @@ def server(
     database_file: Path | None,
     backfill_seconds: float,
     max_store_bytes: int | None,
+    retention: tuple[Any, ...],
     metrics_listen: str | None,
     metrics_remote: bool,
     log_format: Literal["text", "json"],
@@ -87,6 +107,7 @@ def server(
         database=database,
         backfill_seconds=backfill_seconds,
         max_store_bytes=max_store_bytes,
+        retention=retention,
         metrics_listen=metrics_listen,
         metrics_remote=metrics_remote,
     )
