@@ -202,8 +202,8 @@ def own_group() -> str | None:
 
 
 def controllers_for(limits: Iterable[str]) -> set[str]:
-    """Return the controllers that the limits with these names need."""
-    return {_CONTROLLER_OF[name] for name in limits}
+    """Return the controllers that the limits with these names need; some need none."""
+    return {_CONTROLLER_OF[name] for name in limits if name in _CONTROLLER_OF}
 
 
 def _files_of(limits: JobLimits) -> dict[str, list[tuple[str, str]]]:

@@ -19,14 +19,17 @@ NUMBERS_PER_BUILD = 1 << 16
 
 
 class JobLimits(msgspec.Struct, frozen=True):
-    """``launchd.jobs.limits``: what one job may use at most, held by its control group; ``None`` is no limit.
+    """``launchd.jobs.limits``: what one job may use at most; ``None`` is no limit.
 
-    ``memory`` in bytes, swap included; ``processors`` as a number of processors' time; ``processes`` with threads.
+    ``memory`` in bytes, swap included; ``processors`` as a number of processors' time; ``processes`` with threads:
+    these are held by the control group of the job. ``disk`` is what its own directories may take, in bytes: it is
+    measured now and then, and a job that has taken more is ended.
     """
 
     memory: int | None = None
     processors: float | None = None
     processes: int | None = None
+    disk: int | None = None
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the limits that are set."""
@@ -47,8 +50,8 @@ class JobsConfig(msgspec.Struct, frozen=True):
     most ``output_max_bytes`` bytes are kept. ``init_grace_seconds`` is for W&B's servers, where a job's run may begin a
     moment after its process has ended. A job is given to ``max_attempts`` workers at most before anything of it exists;
     ``keep_finished`` jobs that are over stay in the journal. ``control_group`` is the delegated control group below
-    which each job gets one of its own, None for that of ``launch-agent-jobs.service``; ``limits`` is what each of them
-    may use. ``queues`` has limits by queue.
+    which each job gets one of its own, None for that of ``launch-agent-jobs.service``; ``limits`` is what each job may
+    use. ``queues`` has limits by queue.
     """
 
     stop_grace_seconds: float = 10.0

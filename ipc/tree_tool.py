@@ -1,6 +1,6 @@
-"""A program for a job's files, run as the user who owns them: it packs, unpacks or removes what is in a directory.
+"""A program for a job's files, run as the user who owns them: it packs, unpacks, measures or removes them.
 
-    python -I -S tree_tool.py pack | unpack [DESCRIPTOR] | remove | end
+    python -I -S tree_tool.py pack | unpack [DESCRIPTOR] | measure BYTES | remove | end
 
 The directory is its working directory, where its starter may enter it and it may not enter those above. Standard
 library alone, for it is started afresh each time, and by an older Python too. It trusts neither a tree nor an archive:
@@ -165,6 +165,57 @@ def _shown(name: str) -> str:
     return ascii(name[:200])
 
 
+# -- measuring
+
+#: Files with several names that are known by their number, so that each counts once; more than that count not at all.
+_MAX_LINKED = 1_000_000
+
+#: The unit of ``st_blocks``, which is the same on every file system.
+_BLOCK_BYTES = 512
+
+
+def measure(limit: int) -> int:
+    """Return how many bytes of the disk all below the working directory takes; no further than above ``limit``.
+
+    What goes meanwhile does not count.
+
+    Raises:
+        Refused: it cannot be measured.
+    """
+    total, linked, waiting = 0, set[tuple[int, int]](), [""]
+    while waiting and total <= limit:
+        directory = waiting.pop()
+        for name, status in _statuses(directory):
+            total += _taken(status, linked)
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(f"{directory}{name}/")
+    return total
+
+
+def _statuses(directory: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield what is in ``directory``; nothing where it is gone, and nothing of what goes meanwhile."""
+    if directory.count("/") >= MAX_DEPTH:
+        raise Refused(f"it has directories more than {MAX_DEPTH} deep")
+    try:
+        with os.scandir(directory or ".") as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    yield entry.name, entry.stat(follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError:
+        raise Refused(f"it has {_shown(directory)}, which its own user may not look into") from None
+
+
+def _taken(status: os.stat_result, linked: set[tuple[int, int]]) -> int:
+    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+        number = (status.st_dev, status.st_ino)
+        if number in linked or len(linked) >= _MAX_LINKED:
+            return 0
+        linked.add(number)
+    return status.st_blocks * _BLOCK_BYTES
+
+
 # -- removing
 
 
@@ -247,11 +298,11 @@ def end_processes() -> None:
         os.kill(-1, signal.SIGKILL)
 
 
-def main(task: str, source: int = 0) -> int:
-    """Do ``task``, reading from the descriptor ``source``; returns the exit code, and says why it is not 0."""
+def main(task: str, number: int = 0) -> int:
+    """Do ``task`` with ``number``, a descriptor or a limit; returns the exit code, and says why it is not 0."""
     os.umask(0o022)
     try:
-        return _run(task, source)
+        return _run(task, number)
     except Refused as refusal:
         return _failed(str(refusal))
     except OSError as error:
@@ -260,13 +311,15 @@ def main(task: str, source: int = 0) -> int:
         return _failed(f"is no archive that can be read ({type(error).__name__})")
 
 
-def _run(task: str, source: int) -> int:
+def _run(task: str, number: int) -> int:
     if task == "pack":
         pack(sys.stdout.buffer)
     elif task == "unpack":
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-        for left in Unpacker().unpack(os.fdopen(source, "rb")):
+        for left in Unpacker().unpack(os.fdopen(number, "rb")):
             sys.stdout.write(f"{left}\n")
+    elif task == "measure":
+        sys.stdout.write(f"{measure(number)}\n")
     elif task == "end":
         end_processes()
     else:

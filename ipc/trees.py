@@ -41,10 +41,10 @@ def tool_arguments(task: str, *words: str) -> tuple[tuple[str, ...], int]:
 
 
 def start_tool(
-    task: str, directory: Path | str, user: JobUser | None, *, stdout: int | IO[bytes] | None = None
+    task: str, directory: Path | str, user: JobUser | None, *words: str, stdout: int | IO[bytes] | None = None
 ) -> subprocess.Popen[bytes]:
     """Start ``task`` in ``directory`` as ``user``, None for this process's; raises :class:`OSError`."""
-    arguments, script = tool_arguments(task)
+    arguments, script = tool_arguments(task, *words)
     return subprocess.Popen(
         arguments,
         stdin=subprocess.DEVNULL,

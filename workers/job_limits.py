@@ -10,7 +10,7 @@ from ipc.settings import MIB, JobLimits
 from ipc.sizes import format_size
 
 #: The least that each limit can be: with less, no program can be started.
-LEAST = JobLimits(memory=8 * MIB, processors=0.01, processes=1)
+LEAST = JobLimits(memory=8 * MIB, processors=0.01, processes=1, disk=MIB)
 
 
 def check(asked: JobLimits, host: JobLimits, group: str | None) -> None:
@@ -46,6 +46,6 @@ def _check_can_be_held(asked: JobLimits, group: str | None) -> None:
 
 
 def _amount(name: str, value: float) -> str:
-    if name == "memory":
-        return f"{format_size(int(value))} of memory"
+    if name in ("memory", "disk"):
+        return f"{format_size(int(value))} of {name}"
     return f"{value:g} {name}"

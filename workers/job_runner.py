@@ -34,7 +34,7 @@ from workers.job_environment import job_environment
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import LaunchRequest, Runner, Status
-from workers.sources import Project, load_source, overridden
+from workers.sources import Project, load_source, overridden, with_directories
 
 #: Pauses between questions to a target that does not answer.
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -146,15 +146,16 @@ class JobRunner:
         self._runner.validate()
         source = load_source(self._context.order.spec)
         make_directories(self._context.order, lambda problem: self._context.warn(problem, "agent"))
-        fetched = self._without_files() if source is None else fetch(self._context, source)
-        project = overridden(fetched, self._context.order.spec)
+        project = self._without_files() if source is None else fetch(self._context, source)
         if project.image is not None:
             self._fetch_image(project.image)
         hit("worker.fetched")
         return project
 
     def _without_files(self) -> Project:
-        return Project(self._context.work, image=self._context.order.spec.docker_image)
+        spec = self._context.order.spec
+        project = overridden(Project(self._context.work, image=spec.docker_image), spec)
+        return project if project.image is not None else with_directories(project)
 
     def _fetch_image(self, image: str) -> None:
         if not self._runner.capabilities.runs_images:
@@ -163,6 +164,12 @@ class JobRunner:
                 hint="Launch it on a queue for containers, or launch its source code.",
             )
         self._runner.fetch_image(image, self._context)
+        if (working_dir := self._context.order.spec.overrides.working_dir) is not None:
+            self._context.warn(
+                f"The job runs in the working directory of its image: overrides.working_dir ({working_dir!r}) is for"
+                " jobs that bring code.",
+                "run",
+            )
 
     def _build(self, project: Project) -> Build:
         if project.image is not None:
@@ -186,7 +193,7 @@ class JobRunner:
         most = self._runner.capabilities.variable_characters
         environment = job_environment(order, self._context.api_key, project.image, most)
         launch = LaunchRequest(
-            order.name, entry_point, environment, project.directory, build, order.spec.overrides.args
+            order.name, entry_point, environment, project.directory, build, order.spec.overrides.args, project.place
         )
         if build.image is None and not (launch.command and launch.command[0]):
             raise InvalidSpec("The job has no command to run.", hint="Give it an entry point.")
@@ -265,6 +272,7 @@ class JobRunner:
             started = self._started(handle) if status.state is JobState.RUNNING else None
             self._report_status(status.state, status.message, started)
         self._check_start(handle, status)
+        self._check_use(handle, status)
         stop_seen = self._act_on_stop(handle)
         self._wait(self._wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
 
@@ -328,6 +336,13 @@ class JobRunner:
         if is_over_limit and self._cancel(handle, self._context.order.jobs.stop_grace_seconds):
             # It counts once the workload has ended.
             self._failure = StartTimeout(limit)
+
+    def _check_use(self, handle: Handle, status: Status) -> None:
+        if self._failure is not None or status.state is not JobState.RUNNING or self._only_watches:
+            return
+        excess = self._runner.why_too_much()
+        if excess is not None and self._cancel(handle, self._context.order.jobs.stop_grace_seconds):
+            self._failure = excess
 
     def _act_on_stop(self, handle: Handle) -> bool:
         """Stop the workload if the job is to stop; return whether it is. A failed stop is tried at the next poll."""

@@ -44,11 +44,12 @@ class Diagnostics:
 
     `locations` has for each dotted name where its value comes from: `file:line`, a variable or a flag. `origins` has
     the same for the values that are used, and `default` for those that were not given. `derived` has, of the latter,
-    those whose value follows from another setting.
+    those whose value follows from another setting. `mistyped` has what may explain every problem.
     """
 
-    def __init__(self, locations: Mapping[str, str]) -> None:
+    def __init__(self, locations: Mapping[str, str], mistyped: tuple[Problem, ...] = ()) -> None:
         self._locations = locations
+        self.mistyped = mistyped
         self._refused: set[str] = set()
         self.origins: dict[str, str] = {}
         self.derived: dict[str, str] = {}

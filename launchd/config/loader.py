@@ -84,7 +84,7 @@ def load(path: str | None, environ: Mapping[str, str], flags: Flags, *, queues_n
     if flags.queues:
         # Queues on the command line replace all of the file's; W&B's agent would add the file's `queue` to them.
         values.pop("queue", None)
-    diagnostics = Diagnostics(locations)
+    diagnostics = Diagnostics(locations, file.mistyped)
     for name in file.repeated:
         diagnostics.warn(name, "this stands there more than once; the last one counts.")
     config = _build(diagnostics, values, environ)
@@ -125,7 +125,8 @@ def _checked(diagnostics: Diagnostics, config: AgentConfig, path: Path | None, q
     ):
         diagnostics.refuse("queues", None, "no queue is named", "Name one in the file, or with --queue.")
     if diagnostics.problems:
-        raise ConfigError(*diagnostics.problems)
+        raise ConfigError(*diagnostics.mistyped, *diagnostics.problems)
+    diagnostics.warnings += map(str, diagnostics.mistyped)
     return LoadedConfig(config, diagnostics.origins, path, tuple(diagnostics.warnings), diagnostics.derived)
 
 

@@ -36,7 +36,7 @@ from ipc.settings import (
 from ipc.targets import BUILDER_TYPES, CLOUDS, REGISTRIES
 from launchd.config import validators
 from launchd.config.diagnostics import DEFAULT, Diagnostics, nearest_name
-from launchd.config.images import image_repository, registry_of
+from launchd.config.images import ECR, image_repository, registry_of
 from launchd.config.model import GpusConfig, HistoryConfig, MetricsConfig, PolicyConfig
 from launchd.config.presets import PRESETS
 from launchd.config.validators import Validator
@@ -117,6 +117,7 @@ LIMITS: Table = {
     "memory": validators.size,
     "processors": validators.processors,
     "processes": validators.at_least(1),
+    "disk": validators.size,
 }
 
 VENV: Table = {
@@ -382,6 +383,11 @@ def registry(diagnostics: Diagnostics, section: Any) -> RegistryConfig | None:
     if "repo_name" in values:
         values.setdefault("repository", values.pop("repo_name"))
     _warn_of_unknown_registry(diagnostics, "registry.uri", values.get("uri"))
+    if values.get("type") == ECR and values.get("repository", "").endswith("."):
+        # The documentation of W&B has such a name among its examples.
+        values["repository"] = values["repository"].rstrip(".")
+        meant = f"no repository of ECR has a name with a dot at its end; it is read as {values['repository']}."
+        diagnostics.warn("registry.repository", meant)
     return RegistryConfig(**values) if values else None
 
 

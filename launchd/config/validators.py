@@ -38,6 +38,9 @@ _GPU_KEYS = ("uuid", "name", "memory", "index", "vendor", "numa", "processors", 
 _BUCKET = re.compile(r"(s3|gs)://[^/\s]+(/\S*)?")
 _BLOB = re.compile(r"https://[a-z0-9]+\.blob\.core\.windows\.net/[^/\s]+(/\S*)?")
 
+#: What examples have where a value of the reader's own belongs: `<entity-name>`.
+_PLACEHOLDER = re.compile(r"<[^<>]*>")
+
 _PATH = r"^\s*[/~]"
 _WHOLE = r"^\s*[+-]?\d{1,18}\s*$"
 _SECONDS = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
@@ -73,6 +76,8 @@ def text(value: Any) -> str:
         raise ValueError("must be text")
     if not value.strip():
         raise ValueError("must not be empty")
+    if _PLACEHOLDER.fullmatch(value.strip()):
+        raise ValueError("is a placeholder of an example: write what it stands for")
     return value.strip()
 
 
@@ -215,6 +220,8 @@ def names(value: Any) -> tuple[str, ...]:
     for name in value:
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"has {name!r}, which is no name: write a name, in quotes where it looks like a number")
+        if _PLACEHOLDER.fullmatch(name.strip()):
+            raise ValueError(f"has {name!r}, a placeholder of an example: write what it stands for")
     return tuple(dict.fromkeys(name.strip() for name in value))
 
 

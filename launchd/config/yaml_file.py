@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from launchd.config.diagnostics import ConfigError, Problem
+from launchd.config.mistyped import mistyped
 
 MAX_BYTES = 1 << 20
 
@@ -29,11 +30,15 @@ _CLOSING = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 class YamlFile(msgspec.Struct, frozen=True):
-    """The settings of a file; `locations` has `file:line` by dotted name, `repeated` the names that occur twice."""
+    """The settings of a file; `locations` has `file:line` by dotted name, `repeated` the names that occur twice.
+
+    ``mistyped`` has what looks like YAML in it and is text.
+    """
 
     values: dict[str, Any] = {}
     locations: dict[str, str] = {}
     repeated: tuple[str, ...] = ()
+    mistyped: tuple[Problem, ...] = ()
 
 
 def read_yaml(path: Path) -> YamlFile:
@@ -43,6 +48,14 @@ def read_yaml(path: Path) -> YamlFile:
         ConfigError: it cannot be read, is too large, is not YAML, or is not a mapping.
     """
     text = _read(path)
+    slips = mistyped(text, path)
+    try:
+        return msgspec.structs.replace(_parse(text, path), mistyped=slips)
+    except ConfigError as error:
+        raise ConfigError(*slips, *error.problems) from error.__cause__
+
+
+def _parse(text: str, path: Path) -> YamlFile:
     try:
         _check_depth(text)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)

@@ -27,6 +27,9 @@ STOP = "a run that is stopped at the queue server ends"
 
 LOG_ARTIFACT = "`log_artifact`, with files, a reference, description and metadata"
 VERSIONS_OF_ARTIFACT = "versions, aliases, the same content again"
+PARTS_OF_ARTIFACT = (
+    '`upsert_artifact`, `finish_artifact`; `wandb.Table(log_mode="INCREMENTAL")`; a lone `add_reference`'
+)
 USE_ARTIFACT = "`use_artifact`"
 DOWNLOAD = "`download`"
 LINK_ARTIFACT = (
@@ -55,6 +58,8 @@ CHANGE_ARTIFACT = "`Artifact.save`: aliases, description, metadata"
 READ_LINKS = "`Artifact.linked_artifacts`, `source_artifact`, `unlink`; collections of links: list, save, delete"
 
 SWEEP = "`wandb sweep`, `wandb agent`"
+RESUME_SWEEP = "`mark_preempting` in a sweep; `wandb sweep --resume` after a run is deleted"
+CUSTOM_SWEEP = "`wandb launch-sweep` with `method: custom` and `scheduler.job`"
 LAUNCH_SWEEP = "`wandb launch-sweep CONFIG` with `-q`"
 
 PEOPLE = "`create_user`, `Team`: create, invite, service accounts, members; `users`, `projects`"
@@ -92,9 +97,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Launching through a queue": tuple(queued(source, option) for source in LAUNCH for option in OPTIONS),
     "Launching at once": (*(at_once(source, option) for source in LAUNCH for option in AT_ONCE), ONLY_QUEUED),
     "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB, IMAGE_JOB),
-    "Sweeps": (SWEEP, LAUNCH_SWEEP),
+    "Sweeps": (SWEEP, RESUME_SWEEP, LAUNCH_SWEEP, CUSTOM_SWEEP),
     "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, FORK, REWIND, SYNC, STOP),
-    "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),
+    "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, PARTS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),
     "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, PEOPLE),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),
     "`wandb launch-agent`": (AGENT_JOB, AGENT_BESIDE, AGENT_FAILURE, AGENT_STOP),

@@ -18,7 +18,7 @@ from tests.support.engine import TestEngine, add_base_files
 #: It takes the engine a while to unpack.
 IMPORT_SECONDS = 150
 
-#: Lists the files of the client and of all it needs, and where the interpreter and its standard library are.
+#: Lists the files of the packages that are its arguments and of all they need, and where Python and its library are.
 _LIST = """
 import json, os, re, sys, sysconfig
 from importlib import metadata
@@ -35,7 +35,10 @@ def needed(name, found):
                 needed(re.match(r"[A-Za-z0-9._-]+", line)[0], found)
     return found
 
-files = [str(path.locate()) for package in needed("wandb", {}).values() for path in package.files or ()]
+packages = {}
+for name in sys.argv[1:]:
+    needed(name, packages)
+files = [str(path.locate()) for package in packages.values() for path in package.files or ()]
 said = {"files": files, "stdlib": sysconfig.get_path("stdlib"), "python": os.path.realpath(sys.executable)}
 json.dump(said, sys.stdout)
 """
@@ -44,13 +47,22 @@ _LEFT_OUT = ("__pycache__", "test", "idlelib", "ensurepip", "dist-packages")
 
 
 def make_client_image(
-    client: WandbClient, engine: TestEngine, name: str, code: Path, entry_point: Sequence[str], directory: Path
+    client: WandbClient,
+    engine: TestEngine,
+    name: str,
+    code: Path,
+    entry_point: Sequence[str],
+    directory: Path,
+    packages: Sequence[str] = ("wandb",),
 ) -> None:
-    """Make the image ``name``, which runs ``entry_point`` in ``code``; ``directory`` is for the archive."""
+    """Make the image ``name``, which runs ``entry_point`` in ``code``; ``directory`` is for the archive.
+
+    ``packages`` are taken from the client's environment, with all they need.
+    """
     archive = directory / "image.tar"
     with tarfile.open(archive, "w", dereference=True) as made:
         add_base_files(made)
-        for path in _paths(client, code):
+        for path in _paths(client, code, packages):
             made.add(path, str(path).lstrip("/"), recursive=False)
     changes = [
         f"ENV PATH={client.home}/bin:/bin",
@@ -63,9 +75,9 @@ def make_client_image(
     archive.unlink()
 
 
-def _paths(client: WandbClient, code: Path) -> Iterable[Path]:
+def _paths(client: WandbClient, code: Path, packages: Sequence[str]) -> Iterable[Path]:
     """Yield the files of the image, each once."""
-    said = json.loads(subprocess.check_output([str(client.python), "-c", _LIST], text=True))
+    said = json.loads(subprocess.check_output([str(client.python), "-c", _LIST, *packages], text=True))
     venv = [client.home / "pyvenv.cfg", *(client.home / "bin" / name for name in ("python", "python3"))]
     files = [
         Path(said["python"]),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.commands import DOWNLOAD, LOG_ARTIFACT, USE_ARTIFACT, VERSIONS_OF_ARTIFACT, command
+from tests.compat.commands import DOWNLOAD, LOG_ARTIFACT, PARTS_OF_ARTIFACT, USE_ARTIFACT, VERSIONS_OF_ARTIFACT, command
 from tests.compat.names import ARTIFACT, ARTIFACTS
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
@@ -54,6 +54,16 @@ def test_versions_and_aliases_are_kept(logged_artifacts: dict[str, Any], api: Ap
 @command(LOG_ARTIFACT)
 def test_what_another_project_has_already_is_logged(logged_artifacts: dict[str, Any]) -> None:
     assert logged_artifacts["twins"] == [["v0", "v0"], ["v0", "v0"]]
+
+
+@command(PARTS_OF_ARTIFACT)
+def test_what_arrives_in_parts_is_whole(wandb_env: WandbEnv) -> None:
+    answer = wandb_env.script("parts", project="parts")
+
+    assert answer["references"] == ["https://example.com/data.csv"] * 2
+    assert answer["first"] == {"0.txt": "first 0", "1.txt": "first 1"}
+    assert answer["second"] == {"0.txt": "second 0", "1.txt": "second 1"}
+    assert answer["table"] in ({"unknown": True}, {"rows": [[0], [1], [2]], "parts": 3})
 
 
 @command(DOWNLOAD)

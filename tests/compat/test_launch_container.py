@@ -9,15 +9,17 @@ import pytest
 
 from launchd.client.jobs import list_jobs
 from tests.compat.clients import WandbClient
-from tests.compat.commands import IMAGE_JOB, at_once, command, queued
+from tests.compat.commands import CUSTOM_SWEEP, IMAGE_JOB, at_once, command, queued
 from tests.compat.container_image import make_client_image
 from tests.compat.kept import Kept
 from tests.compat.runs import run_of
 from tests.compat.test_launch_at_once import run_named
-from tests.compat.wandb_env import WandbEnv
+from tests.compat.test_sweeps import PATIENCE, name_in, rates_of, sweep_of
+from tests.compat.wandb_env import SCRIPTS, WandbEnv
 from tests.support.engine import SAYING_IMAGE, TestEngine
 from tests.support.server import Api, fresh_name
-from tests.support.testbed import Testbed, make_testbed
+from tests.support.testbed import OVER, Testbed, make_testbed
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -160,6 +162,54 @@ def test_a_run_in_a_container_becomes_an_image_job_that_builds_nothing(
     (output,) = agent.testbed.state_dir.glob("jobs/*/output.log")
     assert output.read_text() == "entry command\n"
     assert images_of(engine) == before
+
+
+# -- a sweep whose runs are chosen by a job
+
+
+@pytest.mark.long
+@command(CUSTOM_SWEEP)
+def test_a_scheduler_that_is_a_job_chooses_the_runs(
+    image: str, client: WandbClient, wandb_env: WandbEnv, agent: Agent, engine: TestEngine, api: Api
+) -> None:
+    code = wandb_env.directory / "scheduler"
+    code.mkdir()
+    (code / "scheduler.py").write_text((SCRIPTS / "optuna_scheduler.py").read_text())
+    scheduler = f"localhost/launchd-test-scheduler:{client.version}"
+    program, packages = ("python", "scheduler.py"), ("wandb", "optuna")
+    make_client_image(client, engine, scheduler, code, program, wandb_env.directory, packages)
+    for name, made_of in (("scheduler", scheduler), ("training", image)):
+        wandb_env.wandb("job", "create", "image", made_of, "-p", PROJECT, "-n", name)
+    launch = {"queue": agent.queue, "resource": "local-container"}
+    config = {
+        "job": f"me/{PROJECT}/training:latest",
+        "method": "custom",
+        "run_cap": 2,
+        "metric": {"name": "lr", "goal": "minimize"},
+        "parameters": {"lr": {"min": 0.1, "max": 0.9}},
+        "launch": launch,
+        "scheduler": {"job": f"me/{PROJECT}/scheduler:latest", "num_workers": 1},
+    }
+    path = wandb_env.file("custom.json", config)
+
+    name = name_in(wandb_env.wandb("launch-sweep", "-e", "me", "-p", PROJECT, "-q", agent.queue, path))
+
+    def items() -> dict[str, str]:
+        found = agent.testbed.client.queue_items(agent.testbed.entity, agent.queue)
+        return {str(item.associated_run_id): item.state for item in found}
+
+    wait_until(lambda: set(items().values()) <= OVER, PATIENCE, "the end of the scheduler and its runs")
+    sweep = sweep_of(api, PROJECT, name)
+    assert (sweep["state"], sweep["method"]) == ("FINISHED", "custom"), outputs_of(agent)
+    rates = rates_of(sweep)
+    assert len(set(rates)) == 2
+    assert all(0.1 <= rate <= 0.9 for rate in rates)
+    assert list(items().values()) == ["FINISHED"] * 3
+
+
+def outputs_of(agent: Agent) -> str:
+    """Return what the jobs wrote, for a failure."""
+    return "\n".join(path.read_text()[-3000:] for path in agent.testbed.state_dir.glob("jobs/*/output.log"))
 
 
 def images_of(engine: TestEngine) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.commands import LAUNCH_SWEEP, SWEEP, command
+from tests.compat.commands import LAUNCH_SWEEP, RESUME_SWEEP, SWEEP, command
 from tests.compat.jobs import code_directory
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api
@@ -69,6 +69,19 @@ def test_a_sweep_is_made_and_its_agent_runs_it(wandb_env: WandbEnv, api: Api) ->
     assert done.returncode == 0, done.stdout
     sweep = sweep_of(api, "swept", name)
     assert (sweep["state"], sweep["method"], rates_of(sweep)) == ("FINISHED", "grid", RATES)
+
+
+@pytest.mark.long
+@command(RESUME_SWEEP)
+def test_a_grid_is_whole_after_a_preemption_and_after_a_run_is_deleted(wandb_env: WandbEnv) -> None:
+    answer = wandb_env.script("sweeps", project="points")
+
+    preempted, resumed = answer["preempted"], answer["resumed"]
+    assert (preempted["state"], preempted["rates"]) == ("FINISHED", [1e-5, 0.5])
+    first, again, *_ = preempted["started"]
+    assert first == again
+    assert (resumed["state"], resumed["rates"]) == ("FINISHED", [1e-5, 0.5])
+    assert [rate for _, rate in resumed["started"][3:]] == [1e-5]
 
 
 @command(LAUNCH_SWEEP)

@@ -47,6 +47,12 @@ def test_jobs_are_made_and_run(up: LocalStackProcess, tmp_path: Path) -> None:
     described = up.output("job", "describe", "tries/train")
     assert "Entry point:   python train.py --fast" in described.splitlines()
 
+    (code / "parts").mkdir()
+    (code / "parts" / "where.py").write_text("import os; print(os.path.basename(os.getcwd()))")
+    where = ("-E", "python where.py", "-p", "tries")
+    assert launched(up, str(code), "-b", "parts", *where) == "parts"
+    assert launched(up, str(code), *where, "-c", json.dumps({"overrides": {"working_dir": "parts"}})) == "parts"
+
 
 def test_a_notebook_is_launched_as_a_job(up: LocalStackProcess, tmp_path: Path) -> None:
     code = tmp_path / "notebooks"

@@ -92,6 +92,14 @@ def test_a_job_that_starts_in_time_may_run_longer_than_that(testbed: Testbed) ->
     assert ended.state == "FINISHED"
 
 
+def test_a_job_that_writes_more_than_its_limit_of_disk_is_ended(testbed: Testbed) -> None:
+    args = {"local-process": {"disk": "2 MiB"}}
+    item = testbed.push("sh", "-c", "head -c 4000000 /dev/zero > file; sleep 300", resource_args=args)
+    (ended,) = testbed.wait_over([item])
+    assert (ended.state, ended.stage) == ("FAILED", "run")
+    assert "takes more than its limit of 2 MiB of disk" in (ended.message or "")
+
+
 @pytest.mark.parametrize("code", [1, 2, 77, 255])
 def test_the_exit_code_is_reported(testbed: Testbed, code: int) -> None:
     items = [push_fake(testbed, exit_code=code), testbed.push("sh", "-c", f"exit {code}")]

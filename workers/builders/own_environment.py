@@ -11,7 +11,6 @@ from workers.builders.requirements import Requirements
 from workers.builders.tools import Workshop, build_error, give_directory, give_file, tool_environment
 from workers.confined.directories import remove_directory
 from workers.context import JobContext
-from workers.sources import Project
 from workers.subprocess_runner import ToolFailed
 
 #: In the job's directory; a number follows, as an earlier worker may have begun one, and its tools may still write.
@@ -20,8 +19,8 @@ _LIST_NAME = "requirements.txt"
 _PRIVATE = 0o700
 
 
-def build_own(project: Project, requirements: Requirements, installer: Installer, context: JobContext) -> Path:
-    """Build an environment for this job; return its path.
+def build_own(directory: Path, requirements: Requirements, installer: Installer, context: JobContext) -> Path:
+    """Build an environment for this job from the requirements of ``directory``; return its path.
 
     Raises:
         BuildError: with the end of the output as ``detail``.
@@ -29,10 +28,10 @@ def build_own(project: Project, requirements: Requirements, installer: Installer
     """
     context.progress(f"building an environment from {requirements.origin}")
     target = _new_directory(context)
-    workshop = _workshop(target, project, context)
+    workshop = _workshop(target, directory, context)
     try:
         workshop.run(installer.create(target))
-        workshop.run(installer.install(target, _list(project, requirements, context)))
+        workshop.run(installer.install(target, _list(directory, requirements, context)))
     except ToolFailed as error:
         raise build_error(requirements.origin, error) from error
     return target
@@ -51,7 +50,7 @@ def _new_directory(context: JobContext) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def _workshop(target: Path, project: Project, context: JobContext) -> Workshop:
+def _workshop(target: Path, directory: Path, context: JobContext) -> Workshop:
     user = context.order.user
     settings = all_settings(os.environ) if context.order.venv.pass_index_settings or user is None else {}
     environment = tool_environment(user, settings)
@@ -60,12 +59,12 @@ def _workshop(target: Path, project: Project, context: JobContext) -> Workshop:
         cache = give_directory(target.with_name(f"{target.name}-cache"), user, _PRIVATE)
         environment.update(UV_CACHE_DIR=str(cache), PIP_NO_CACHE_DIR="1")
         environment.pop("UV_NO_CACHE", None)
-    return Workshop(context, user, project.directory, environment)
+    return Workshop(context, user, directory, environment)
 
 
-def _list(project: Project, requirements: Requirements, context: JobContext) -> Path:
+def _list(directory: Path, requirements: Requirements, context: JobContext) -> Path:
     """Return a file with the requirements; those of ``pyproject.toml`` are written to a new one."""
     if requirements.text is None:
-        return project.directory / requirements.origin
+        return directory / requirements.origin
     # Not in the project, where a link made by its author might lead anywhere.
     return give_file(context.directory / _LIST_NAME, requirements.text, context.order.user)

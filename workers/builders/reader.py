@@ -20,6 +20,7 @@ from ipc.work_order import JobUser
 from workers.builders.requirements import FILES, Requirements, find_requirements
 from workers.confined.forks import become, limit_memory
 from workers.context import JobContext
+from workers.sources import Project
 
 #: No project needs more to be read: seconds, and bytes beside those that it shares with the worker.
 _LIMIT_SECONDS = 30
@@ -53,6 +54,23 @@ def read_requirements(project: Path, context: JobContext) -> Requirements | None
             return requirements
         case _Unreadable(message, hint):
             raise BuildError(message, hint=hint)
+
+
+def search_requirements(project: Project, context: JobContext) -> tuple[Path, Requirements] | None:
+    """Return the project's requirements and the directory that they are of, None where it has none.
+
+    They are looked for where the command runs, then at the top of its context.
+
+    Raises:
+        BuildError: they cannot be read.
+        JobCancelled: the job was stopped meanwhile.
+    """
+    for place in project.places:
+        directory = project.directory / place
+        found = read_requirements(directory, context)
+        if found is not None:
+            return directory, found
+    return None
 
 
 def _answer(project: Path) -> bytes:

@@ -8,7 +8,7 @@ from ipc.directories import make_passable
 from workers.builders import Build
 from workers.builders.installers import Installer, find_installer, identify
 from workers.builders.own_environment import build_own
-from workers.builders.reader import read_requirements
+from workers.builders.reader import search_requirements
 from workers.builders.requirement_lines import Listing
 from workers.builders.requirements import Requirements
 from workers.builders.shared_environment import SharedEnvironments
@@ -25,7 +25,7 @@ class VenvBuilder:
     """Builds what ``requirements.txt``, ``pyproject.toml`` or ``requirements.frozen.txt`` asks for."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, Requirements | None] = {}
+        self._known: dict[tuple[Path, str], tuple[Path, Requirements] | None] = {}
 
     def needed(self, project: Project, context: JobContext) -> bool:
         """Return whether the project has requirements; raises :class:`BuildError` where they cannot be read."""
@@ -40,9 +40,10 @@ class VenvBuilder:
             BuildError: with the end of the output as ``detail``.
             JobCancelled: the job was stopped meanwhile.
         """
-        requirements = self._requirements(project, context)
-        if requirements is None:
+        found = self._requirements(project, context)
+        if found is None:
             return Build()
+        directory, requirements = found
         python = context.order.venv.python or sys.executable
         identify(python)
         installer = find_installer(
@@ -52,15 +53,16 @@ class VenvBuilder:
             entry = _shared(requirements, installer, python, context)
         except NotShareable as why:
             log.info("The environment is the job's own.", extra={"origin": requirements.origin, "why": str(why)})
-            built = _build_of(build_own(project, requirements, installer, context))
+            built = _build_of(build_own(directory, requirements, installer, context))
             context.note_built("environment", reused=False)
             return built
         return _build_of(entry.path, str(entry.lock_path))
 
-    def _requirements(self, project: Project, context: JobContext) -> Requirements | None:
-        if project.directory not in self._known:
-            self._known[project.directory] = read_requirements(project.directory, context)
-        return self._known[project.directory]
+    def _requirements(self, project: Project, context: JobContext) -> tuple[Path, Requirements] | None:
+        key = project.directory, project.place
+        if key not in self._known:
+            self._known[key] = search_requirements(project, context)
+        return self._known[key]
 
 
 def _shared(requirements: Requirements, installer: Installer, python: str, context: JobContext) -> Entry:

@@ -28,7 +28,7 @@ from workers.confined.forks import become
 from workers.confined.hand_over import hand_over
 from workers.context import JobContext, StopSignal
 from workers.processes import die_with_parent, forbid_new_privileges
-from workers.sources import Project, Source
+from workers.sources import Project, Source, overridden, with_directories
 from workers.subprocess_runner import end_tools_group, make_tools_group, open_monitor
 
 #: From the word to a fetching process that it is to end, to SIGKILL, in seconds; it ends its tools meanwhile.
@@ -213,7 +213,8 @@ def _fetch(context: JobContext, source: Source, writer: int) -> None:
     try:
         for name in (WORK_DIRECTORY, HOME_DIRECTORY, TEMPORARY_DIRECTORY):
             (context.directory / name).mkdir(exist_ok=True)
-        _send(writer, _Fetched(source.fetch(context)))
+        project = overridden(source.fetch(context), context.order.spec)
+        _send(writer, _Fetched(with_directories(project)))
     except JobError as error:
         _send(writer, _NotFetched(error.report(), error.detail))
     except OSError as error:

@@ -26,7 +26,7 @@ def with_project(config: dict[str, Any], launch: LaunchRequest, order: WorkOrder
         "ReadOnly": False,
         "BindOptions": {"Propagation": "rprivate"},
     }
-    place = posixpath.join(PROJECT_PLACE, order.spec.overrides.working_dir or "")
+    place = posixpath.normpath(posixpath.join(PROJECT_PLACE, launch.place))
     user = (order.user.uid, order.user.gid) if order.user else (os.geteuid(), os.getegid())
     own = {"WorkingDir": place, "User": f"{user[0]}:{user[1]}"}
     home = [] if any(text.startswith("HOME=") for text in config["Env"]) else [f"HOME={PROJECT_PLACE}"]

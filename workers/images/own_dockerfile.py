@@ -45,11 +45,16 @@ def find_own(tree: Path, project: Project, named: str | None, entry_point: tuple
 
 def context_root(tree: Path, project: Project) -> Path:
     """Return the job's build context; the whole project where it names none. Raises :class:`SourceError`."""
-    if not project.build_context:
+    return inside_tree(tree, Path(project.build_context or ""))
+
+
+def inside_tree(tree: Path, inside: Path) -> Path:
+    """Return the directory ``inside`` the copy ``tree``, links followed; raises :class:`SourceError` without one."""
+    if inside == Path():
         return tree
-    root = _inside(tree, tree / project.build_context, f"The build context {project.build_context}")
+    root = _inside(tree, tree / inside, f"The directory {inside}")
     if not root.is_dir():
-        raise SourceError(f"The build context {project.build_context} is no directory of the project.")
+        raise SourceError(f"{inside} is no directory of the project.", hint="Correct its path in the job.")
     return root
 
 

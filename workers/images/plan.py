@@ -12,7 +12,7 @@ import msgspec
 
 from ipc.errors import InvalidSpec, PolicyRefused
 from ipc.run_spec import RunSpec
-from workers.builders.reader import read_requirements
+from workers.builders.reader import search_requirements
 from workers.builders.requirements import FROZEN_FILE, Requirements
 from workers.builders.tools import give_file
 from workers.context import JobContext
@@ -25,7 +25,7 @@ from workers.images.build_log import BUILD_LOG_FILE
 from workers.images.contents import copy_project, digest_of
 from workers.images.host_settings import build_secrets
 from workers.images.named_images import check_dockerfile
-from workers.images.own_dockerfile import OwnDockerfile, context_root, find_own
+from workers.images.own_dockerfile import OwnDockerfile, find_own, inside_tree
 from workers.images.recipe import (
     FROZEN_INSTALLER,
     INSTALLER_DIRECTORY,
@@ -80,9 +80,16 @@ def plan_image(project: Project, context: JobContext, registry: Names, area: Pat
     command = _command(project, spec)
     own = find_own(tree, project, spec.overrides.dockerfile, command)
     if own is None:
+        inside_tree(tree, Path(project.place))
         return _generated(project, context, registry, area)
     if command != (spec.overrides.entry_point or project.entry_point):
         own = msgspec.structs.replace(own, entry_point=())
+    if project.working_dir:
+        context.warn(
+            "The job runs in the working directory of its own Dockerfile, and not in overrides.working_dir"
+            f" ({project.working_dir!r}).",
+            "build",
+        )
     return _own(own, context, registry)
 
 
@@ -112,6 +119,7 @@ def _generated(project: Project, context: JobContext, registry: Names, area: Pat
         dependencies=None if base.is_complete else _dependencies(project, context, area),
         user=None if base.is_complete else _user(context.order.spec),
         entry_point=project.entry_point,
+        place=project.place,
         cache=_cache_id(context),
     )
     if base.is_complete:
@@ -166,19 +174,20 @@ def _user(spec: RunSpec) -> int:
 
 def _dependencies(project: Project, context: JobContext, area: Path) -> Dependencies | None:
     """Return what is to be installed, W&B's order: the first file that has any; its list is among the agent's files."""
-    root = context_root(area / PROJECT_DIRECTORY, project)
-    inside = root.relative_to((area / PROJECT_DIRECTORY).resolve()) if project.build_context else Path()
-    found = read_requirements(project.directory / inside, context)
-    if found is None:
+    searched = search_requirements(project, context)
+    if searched is None:
         return None
+    directory, found = searched
+    inside = directory.relative_to(project.directory)
+    root = inside_tree(area / PROJECT_DIRECTORY, inside)
     installer_files = area / INSTALLER_DIRECTORY
     if found.origin == FROZEN_FILE:
         _copy(root / FROZEN_FILE, installer_files / FROZEN_FILE)
         _copy(Path(install_frozen.__file__), installer_files / FROZEN_INSTALLER)
         return Dependencies(f"{INSTALLER_PLACE}/{FROZEN_FILE}", is_frozen=True)
     written = _write_list(found, installer_files)
-    path = f"{INSTALLER_PLACE}/{_REQUIREMENTS}" if written else str(inside / found.origin)
-    return Dependencies(path, needs_project=found.listing is None)
+    path = f"{INSTALLER_PLACE}/{_REQUIREMENTS}" if written else found.origin
+    return Dependencies(path, needs_project=found.listing is None, place=str(inside))
 
 
 def _write_list(found: Requirements, installer_files: Path) -> bool:

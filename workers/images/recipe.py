@@ -40,12 +40,14 @@ _INSTALLERS = (
 class Dependencies(msgspec.Struct, frozen=True):
     """What is installed: the list at ``path`` in the image; ``is_frozen`` where it is whole and needs no resolving.
 
-    With ``needs_project`` the list cannot be read without the project, and is installed in it.
+    With ``needs_project`` the list cannot be read without the project, and is installed in it, in its directory
+    ``place``.
     """
 
     path: str
     is_frozen: bool = False
     needs_project: bool = False
+    place: str = "."
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -53,8 +55,9 @@ class Recipe(msgspec.Struct, frozen=True):
 
     ``base`` is the image that the job's is made from, ``python_base`` the one in which its environment is built.
     ``python`` is the version to install into a base that has none, such as ``3.11``; None where it has one. ``user`` is
-    the number of the user that the job runs as, None for that of ``base``; ``directory`` is where the project lies.
-    ``cache`` is the id of the cache of packages, shared by the builds of one project.
+    the number of the user that the job runs as, None for that of ``base``; ``directory`` is where the project lies,
+    and ``place`` a directory within it in which the command runs. ``cache`` is the id of the cache of packages, shared
+    by the builds of one project.
     """
 
     base: str
@@ -64,6 +67,7 @@ class Recipe(msgspec.Struct, frozen=True):
     user: int | None = 1000
     directory: str = HOME
     entry_point: tuple[str, ...] = ()
+    place: str = ""
     cache: str = "launchd"
 
 
@@ -97,12 +101,14 @@ def _environment_stage(recipe: Recipe) -> list[str]:
 
 
 def _install(wanted: Dependencies) -> str:
-    path = shlex.quote(wanted.path)
+    path, start = shlex.quote(wanted.path), ""
+    if wanted.needs_project and wanted.place != ".":
+        start = f"cd {shlex.quote(wanted.place)} && "
     if wanted.is_frozen:
         return f"python {INSTALLER_PLACE}/{FROZEN_INSTALLER} {path}"
     # uv is many times as quick; where an index has none, pip does the same.
     return (
-        f"if python -m pip install --quiet --target {_UV} uv; then"
+        f"{start}if python -m pip install --quiet --target {_UV} uv; then"
         f" {_UV}/bin/uv pip install --python {ENVIRONMENT}/bin/python -r {path};"
         f" else python -m pip install -r {path}; fi"
     )
@@ -114,6 +120,7 @@ def _image_stage(recipe: Recipe) -> list[str]:
         *_python(recipe),
         *_user(recipe),
         *_copies(recipe),
+        *([f"WORKDIR {_literal(f'{recipe.directory}/{recipe.place}')}"] if recipe.place else []),
         "ENV PYTHONUNBUFFERED=1",
         *([f"ENTRYPOINT {json.dumps(recipe.entry_point)}"] if recipe.entry_point else []),
     ]
@@ -156,6 +163,11 @@ def _copies(recipe: Recipe) -> list[str]:
     if recipe.user is not None:
         lines += [f"USER {recipe.user}:0", f"ENV HOME={recipe.directory}"]
     return lines
+
+
+def _literal(path: str) -> str:
+    """Return a path as a word of a Dockerfile, in which nothing stands for something else."""
+    return re.sub(r"([\\$\"'])", r"\\\1", path)
 
 
 def _mounts(cache: str | None) -> str:

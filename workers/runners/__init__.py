@@ -14,7 +14,7 @@ import msgspec
 
 from ipc import targets
 from ipc.boot_clock import BootMoment
-from ipc.errors import HostError, InvalidSpec
+from ipc.errors import HostError, InvalidSpec, JobError
 from ipc.handles import ExitResult, Handle
 from ipc.run_spec import RunSpec
 from ipc.states import JobState
@@ -47,6 +47,7 @@ class Capabilities(msgspec.Struct, frozen=True):
 class LaunchRequest(msgspec.Struct, frozen=True):
     """What a runner is to start: ``command`` in ``work``, under ``name``, with what ``build`` made for it.
 
+    ``place`` is a path within ``work``, in which the command runs; an image that was built for the job knows it.
     The command is ``entry_point`` with ``args`` behind it; without an entry point, which only an image may lack, the
     image's own takes the ``args``. ``environment`` holds the job's own variables, the same on any target; what else a
     process needs (``PATH``, for instance) is the target's to add.
@@ -58,6 +59,7 @@ class LaunchRequest(msgspec.Struct, frozen=True):
     work: Path
     build: Build = Build()
     args: tuple[str, ...] = ()
+    place: str = ""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -148,6 +150,13 @@ class Runner(ABC):
     @abstractmethod
     def inspect(self, handle: Handle) -> Status:
         """Return how the workload is; raises :class:`RunnerUnavailable`."""
+
+    def why_too_much(self) -> JobError | None:
+        """Return why the running workload is to be ended: it has taken more than it may. None where it has not.
+
+        Asked at each poll; it does not wait.
+        """
+        return None
 
     @abstractmethod
     def cancel(self, handle: Handle, grace_seconds: float) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 from ipc import job_files
 from ipc.boot_clock import BootClock, BootMoment, boot_id
 from ipc.control_groups import ControlGroup, Usage
-from ipc.errors import InvalidSpec, RunnerUnavailable, SubmitError
+from ipc.errors import InvalidSpec, JobError, RunnerUnavailable, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.settings import JobLimits
 from ipc.sizes import parse_size
@@ -28,6 +29,8 @@ from ipc.targets import LOCAL_PROCESS
 from ipc.trees import end_processes
 from ipc.work_order import JobUser, WorkOrder
 from workers import job_limits, processes
+from workers.confined.directories import WORK_DIRECTORY
+from workers.disk_meter import DiskMeter
 from workers.gpus.processors import near_processors
 from workers.gpus.variables import gpu_variables
 from workers.job_environment import JOB_NAME_VARIABLE
@@ -57,18 +60,18 @@ _GROUP_HINT = "`launchd status` on the host says what its control groups hold."
 class LocalProcessArgs(msgspec.Struct, frozen=True):
     """``resource_args.local-process``: what the job may use at most, within ``launchd.jobs.limits`` of the host.
 
-    ``memory`` is a size (``"4 GiB"`` or a number of bytes). ``launchd`` is read
-    elsewhere (``ipc.gpus``). Other keys are ignored, as W&B's agent ignores all.
+    ``memory`` and ``disk`` are sizes (``"4 GiB"`` or a number of bytes). ``launchd`` is read elsewhere (``ipc.gpus``).
+    Other keys are ignored, as W&B's agent ignores all.
     """
 
     memory: int | str | None = None
     processors: float | None = None
     processes: int | None = None
+    disk: int | str | None = None
 
     def limits(self) -> JobLimits:
-        """Return the arguments as limits; raises :class:`ValueError` with the end of a sentence."""
-        memory = None if self.memory is None else parse_size(self.memory)
-        return JobLimits(memory, self.processors, self.processes)
+        """Return the arguments as limits; raises :class:`InvalidSpec`."""
+        return JobLimits(_size("memory", self.memory), self.processors, self.processes, _size("disk", self.disk))
 
 
 class LocalProcessRunner(Runner):
@@ -116,11 +119,11 @@ class LocalProcessRunner(Runner):
                 f"The job names the image {image}, but local-process runs no images.",
                 hint="Launch it on a queue for containers, or launch its source code.",
             )
-        try:
-            self._asked = read_args(self._order.spec, LOCAL_PROCESS, LocalProcessArgs).limits()
-        except ValueError as error:
-            raise InvalidSpec(f"Something is wrong in resource_args.{LOCAL_PROCESS}: memory {error}.") from error
+        self._asked = self._read_asked()
         job_limits.check(self._asked, self._order.jobs.limits, self._order.control_group)
+
+    def _read_asked(self) -> JobLimits:
+        return read_args(self._order.spec, LOCAL_PROCESS, LocalProcessArgs).limits()
 
     def submit(self, launch: LaunchRequest) -> Handle:
         """Start the command under a shim, unless it was started under this name before.
@@ -165,7 +168,7 @@ class LocalProcessRunner(Runner):
         return ShimLaunchRequest(
             name=launch.name,
             directory=str(self._directory),
-            work=str(launch.work),
+            work=str(launch.work / launch.place),
             command=launch.command,
             environment=host_environment(launch, self._order.user) | self._gpu_variables(),
             jobs=self._order.jobs,
@@ -305,8 +308,24 @@ class LocalProcessRunner(Runner):
                 self._pidfd = os.eventfd(1)
         return self._pidfd
 
+    def why_too_much(self) -> JobError | None:
+        """Return why the job is to be ended for what it has written; None where it has no limit of disk."""
+        return None if self._meter is None else self._meter.why_too_much()
+
+    @cached_property
+    def _meter(self) -> DiskMeter | None:
+        try:
+            asked = self._read_asked()
+        except InvalidSpec:
+            # Adopted, and admitted by a version that did not read its limits.
+            asked = JobLimits()
+        limit = job_limits.effective(asked, self._order.jobs.limits).disk
+        return None if limit is None else DiskMeter(_own_directories(self._order), self._order.user, limit)
+
     def delete(self, handle: Handle) -> None:  # noqa: ARG002 (the user's number says whose they are)
         """End what is left of an ended job whose user is its own, also what got away from its shim."""
+        if self._meter is not None:
+            self._meter.close()
         user = self._order.user
         if user is None or not user.is_number:
             return
@@ -323,6 +342,20 @@ class LocalProcessRunner(Runner):
         shim = _shim_of(handle)
         if shim is not None:
             processes.send_signal(shim, STOP_SIGNAL)
+
+
+def _size(name: str, value: int | str | None) -> int | None:
+    try:
+        return None if value is None else parse_size(value)
+    except ValueError as error:
+        raise InvalidSpec(f"Something is wrong in resource_args.{LOCAL_PROCESS}: {name} {error}.") from error
+
+
+def _own_directories(order: WorkOrder) -> tuple[Path, ...]:
+    user = order.user
+    # A user without a directory for temporary files of its own has a home that is not this job's alone.
+    own = (user.home, user.temporary) if user and user.temporary else ()
+    return (Path(order.directory, WORK_DIRECTORY), *map(Path, own))
 
 
 def host_environment(

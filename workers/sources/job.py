@@ -3,6 +3,7 @@
 The same for `wandb job create` and `launchd job create`, on any server that speaks W&B's protocol.
 """
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from launchd.client.job_file import (
 from launchd.client.jobs import download_job, require_version
 from launchd.client.queue_server import QueueServer
 from workers.context import JobContext
-from workers.sources import Project, path_within
+from workers.sources import Project, path_within, with_directories
 from workers.sources.downloads import from_server
 from workers.sources.git import fetch_repository
 from workers.sources.notebook import SUFFIX, convert_notebook
@@ -93,11 +94,10 @@ def _fetch_repository(context: JobContext, name: JobName, job: JobFile, files: P
     fetch_repository(
         context, GitSpec(git.remote, wanted or git.commit), patch if patch.is_file() and not wanted else None
     )
-    _keep_requirements(context, files)
+    _keep_requirements(files, _context_directory(context, name, job))
 
 
 def _fetch_code(context: JobContext, name: JobName, job: JobFile, files: Path) -> None:
-    _keep_requirements(context, files)
     if context.order.spec.git.version:
         raise SourceError(
             f"The job {name} is a code directory, of which there is no version {context.order.spec.git.version}.",
@@ -107,6 +107,12 @@ def _fetch_code(context: JobContext, name: JobName, job: JobFile, files: Path) -
     if reference is None:
         raise SourceError(f"The job {name} names no code artifact.", hint="Make it again.")
     from_server(context, f"The code of job {name}", lambda server: _download_code(server, reference, context.work))
+    _keep_requirements(files, _context_directory(context, name, job), replace=False)
+
+
+def _context_directory(context: JobContext, name: JobName, job: JobFile) -> Path:
+    project = Project(context.work, build_context=_build_context(name, job))
+    return context.work / (with_directories(project).build_context or "")
 
 
 def _download_code(server: QueueServer, reference: str, into: Path) -> None:
@@ -115,10 +121,10 @@ def _download_code(server: QueueServer, reference: str, into: Path) -> None:
     download_artifact(server, artifact, into)
 
 
-def _keep_requirements(context: JobContext, files: Path) -> None:
+def _keep_requirements(files: Path, directory: Path, *, replace: bool = True) -> None:
     """The packages of the run that the job was made from, for a project that names none itself."""
-    frozen, wanted = files / FROZEN_FILE, context.work / FROZEN_FILE
-    if not frozen.is_file():
+    frozen, wanted = files / FROZEN_FILE, directory / FROZEN_FILE
+    if not frozen.is_file() or (not replace and os.path.lexists(wanted)):
         return
     # In its place a repository may have a link, and that may lead anywhere.
     with suppress(FileNotFoundError):
@@ -154,22 +160,21 @@ def _runs_in_image(context: JobContext) -> bool:
 
 def _build_context(name: JobName, job: JobFile) -> str | None:
     given = job.source.build_context
-    path = path_within(given, f"The build context of job {name},") if given else "."
-    return None if path == "." else path
+    return (path_within(given, f"The build context of job {name},") or None) if given else None
 
 
 def _command(context: JobContext, name: JobName, job: JobFile) -> tuple[str, ...]:
     words = job.source.entrypoint or ()
     if job.source.notebook:
-        words = _of_script(context, name, words)
+        words = _of_script(_context_directory(context, name, job), name, words)
     if not words or not is_python(words[0]):
         return words
     # On this host the environment has one Python; an image may have it by the name of its version alone.
     return (python_command(words[0]) if _runs_in_image(context) else "python", *words[1:])
 
 
-def _of_script(context: JobContext, name: JobName, words: tuple[str, ...]) -> tuple[str, ...]:
+def _of_script(directory: Path, name: JobName, words: tuple[str, ...]) -> tuple[str, ...]:
     """Convert the notebook that is the command's last word, by W&B's rule; return the command with the script."""
     if not words or not words[-1].endswith(SUFFIX):
         raise SourceError(f"The job {name} names no notebook.", hint="Make it again, with its notebook as last word.")
-    return (*words[:-1], convert_notebook(context.work, words[-1]))
+    return (*words[:-1], convert_notebook(directory, words[-1]))

@@ -14,7 +14,8 @@ import msgspec
 
 from launchd.server.errors import Refused
 from launchd.server.sweeps import samplers
-from launchd.server.sweeps.config import Parameter, SweepConfig
+from launchd.server.sweeps.config import SweepConfig
+from launchd.server.sweeps.parameters import Parameter
 
 MOST_OBSERVATIONS = 500
 """The newest runs that are learned from: TPE takes time in proportion to their number."""

@@ -1,10 +1,6 @@
-"""Decoding and checking of a sweep's configuration, which W&B's clients send as YAML.
+"""Decoding and checking of a sweep's configuration, which W&B's clients send as YAML."""
 
-Nested parameters (`parameters` inside a parameter) are flattened here; each keeps its path.
-"""
-
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,61 +8,17 @@ import msgspec
 import yaml
 
 from launchd.server.errors import Refused
+from launchd.server.sweeps import wrong_names
 from launchd.server.sweeps.hyperband import Hyperband, is_number, read_early_terminate, unknown_keys
+from launchd.server.sweeps.meant_numbers import MeantNumbers
+from launchd.server.sweeps.parameters import Parameter, mapping_in, read_parameters
 
-METHODS = ("grid", "random", "bayes")
+CUSTOM = "custom"
+"""The method of a sweep whose runs come from a scheduler that is a job, and not from this server."""
+
+METHODS = ("grid", "random", "bayes", CUSTOM)
 _LONGEST = 1024 * 1024
-_MOST_PARAMETERS = 1000
-_DEEPEST = 10
-
-CONSTANT, CATEGORICAL = "constant", "categorical"
-_NEEDS: Mapping[str, tuple[str, ...]] = {
-    CONSTANT: ("value",),
-    CATEGORICAL: ("values",),
-    "categorical_w_probabilities": ("values", "probabilities"),
-    "int_uniform": ("min", "max"),
-    "uniform": ("min", "max"),
-    "q_uniform": ("min", "max"),
-    "log_uniform": ("min", "max"),
-    "log_uniform_values": ("min", "max"),
-    "q_log_uniform": ("min", "max"),
-    "q_log_uniform_values": ("min", "max"),
-    "inv_log_uniform": ("min", "max"),
-    "inv_log_uniform_values": ("min", "max"),
-    "normal": (),
-    "q_normal": (),
-    "log_normal": (),
-    "q_log_normal": (),
-    "beta": (),
-    "q_beta": (),
-}
-"""The distributions, and the keys that a parameter of each must have."""
-
-
-class Parameter(msgspec.Struct, frozen=True):
-    """One parameter. Which fields matter depends on the distribution."""
-
-    path: tuple[str, ...]
-    distribution: str
-    values: tuple[Any, ...] = ()
-    probabilities: tuple[float, ...] | None = None
-    low: float = 0.0
-    high: float = 1.0
-    mu: float = 0.0
-    sigma: float = 1.0
-    q: float = 1.0
-    a: float = 1.0
-    b: float = 1.0
-
-    @property
-    def name(self) -> str:
-        """The path, joined by dots."""
-        return ".".join(self.path)
-
-    @property
-    def family(self) -> str:
-        """The distribution, before its values are rounded to multiples of q."""
-        return self.distribution.removeprefix("q_")
+_WITH_NUMBERS = ("parameters", "metric", "early_terminate")
 
 
 class SweepConfig(msgspec.Struct, frozen=True):
@@ -81,7 +33,11 @@ class SweepConfig(msgspec.Struct, frozen=True):
     run_cap: int | None = None
     display_name: str | None = None
     program: str | None = None
+    scheduler_job: str | None = None
+    """The job of `scheduler.job`, where the configuration names one."""
     warnings: tuple[str, ...] = ()
+    wrong_names: tuple[str, ...] = ()
+    """Sentences about keys of parameters that no new configuration may have."""
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -111,16 +67,14 @@ def read_config(text: str) -> SweepConfig:
     return _read(given)
 
 
-def _read(given: Mapping[str, Any]) -> SweepConfig:
-    method = given.get("method")
-    if method not in METHODS:
-        raise Refused(f"Method {str(method)[:40]!r} of the sweep is not known; use {', '.join(METHODS)}.")
+def _read(written: Mapping[str, Any]) -> SweepConfig:
+    numbers = MeantNumbers()
+    given = {key: numbers.read(value, key) if key in _WITH_NUMBERS else value for key, value in written.items()}
     metric, maximize, target = _metric(given)
-    if method == "bayes" and metric is None:
-        raise Refused("A sweep with method 'bayes' needs metric.name: it learns from that metric.")
+    wrong = tuple(wrong_names.in_parameters(given.get("parameters")))
     return SweepConfig(
-        method=method,
-        parameters=_parameters(given),
+        method=_method(given, metric),
+        parameters=_parameters(given, wrong),
         metric=metric,
         maximize=maximize,
         target=target,
@@ -128,13 +82,38 @@ def _read(given: Mapping[str, Any]) -> SweepConfig:
         run_cap=_run_cap(given.get("run_cap")),
         display_name=str(given["name"]) if given.get("name") else None,
         program=str(given["program"]) if given.get("program") else None,
-        warnings=_warnings(given),
+        scheduler_job=_scheduler_job(given.get("scheduler")),
+        warnings=(*_warnings(given), *numbers.warnings),
+        wrong_names=wrong,
     )
+
+
+def _method(given: Mapping[str, Any], metric: str | None) -> str:
+    method = given.get("method")
+    if method not in METHODS:
+        raise Refused(f"Method {str(method)[:40]!r} of the sweep is not known; use {', '.join(METHODS)}.")
+    if method == "bayes" and metric is None:
+        raise Refused("A sweep with method 'bayes' needs metric.name: it learns from that metric.")
+    return str(method)
+
+
+def _parameters(given: Mapping[str, Any], wrong: Sequence[str]) -> tuple[Parameter, ...]:
+    """The parameters. Where they cannot be read and a key is wrong, the key is the reason."""
+    try:
+        return read_parameters(given)
+    except Refused as error:
+        reasons = wrong or wrong_names.without_effect(given)
+        raise Refused(" ".join([str(error), *reasons[:1]])) from error
+
+
+def _scheduler_job(scheduler: Any) -> str | None:
+    job = scheduler.get("job") if isinstance(scheduler, dict) else None
+    return job if isinstance(job, str) and job else None
 
 
 def _metric(given: Mapping[str, Any]) -> tuple[str | None, bool, float | None]:
     """Name of the metric, whether to maximize it, and its target."""
-    metric = _mapping(given.get("metric") or {}, "metric")
+    metric = mapping_in(given.get("metric") or {}, "metric")
     name, goal = metric.get("name"), metric.get("goal", "minimize")
     if goal not in ("minimize", "maximize"):
         raise Refused(f"metric.goal of the sweep must be minimize or maximize, not {str(goal)[:40]!r}.")
@@ -146,7 +125,8 @@ def _metric(given: Mapping[str, Any]) -> tuple[str | None, bool, float | None]:
 
 def _warnings(given: Mapping[str, Any]) -> tuple[str, ...]:
     unknown = unknown_keys(given.get("early_terminate"))
-    return tuple(f"early_terminate.{key} is not known and has no effect." for key in unknown)
+    of_early_terminate = (f"early_terminate.{key} is not known and has no effect." for key in unknown)
+    return (*of_early_terminate, *wrong_names.without_effect(given))
 
 
 def _run_cap(value: Any) -> int | None:
@@ -154,129 +134,4 @@ def _run_cap(value: Any) -> int | None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Refused(f"run_cap of the sweep must be a number of runs, not {str(value)[:40]!r}.")
-    return value
-
-
-def _parameters(given: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    found = tuple(_laid_out(_mapping(given.get("parameters") or {}, "parameters"), ()))
-    if not found:
-        raise Refused("The sweep's config has no parameters.")
-    if len(found) > _MOST_PARAMETERS:
-        raise Refused(f"The sweep has {len(found)} parameters; at most {_MOST_PARAMETERS} are taken.")
-    if given.get("method") == "grid":
-        for parameter in found:
-            _check_grid(parameter)
-    return found
-
-
-def _laid_out(given: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[Parameter]:
-    if len(above) > _DEEPEST:
-        raise Refused(f"Parameters of the sweep are nested more than {_DEEPEST} levels deep.")
-    for name, value in given.items():
-        path = (*above, str(name))
-        spec = _mapping(value, f"parameter {'.'.join(path)}")
-        if "parameters" in spec:
-            yield from _laid_out(_mapping(spec["parameters"], f"parameters of {'.'.join(path)}"), path)
-        else:
-            yield _parameter(path, spec)
-
-
-def _parameter(path: tuple[str, ...], spec: Mapping[str, Any]) -> Parameter:
-    name = ".".join(path)
-    distribution = spec.get("distribution") or _distribution_of(spec)
-    if distribution not in _NEEDS:
-        raise Refused(f"Parameter {name!r} has the distribution {str(distribution)[:40]!r}, which is not known.")
-    missing = [key for key in _NEEDS[distribution] if key not in spec]
-    if missing:
-        raise Refused(f"Parameter {name!r} is {distribution} and needs {' and '.join(missing)}.")
-    numbers = {field: _number(name, key, spec[key]) for key, field in _NUMBERS.items() if key in spec}
-    parameter = Parameter(path, distribution, _values(name, spec), probabilities=_probabilities(name, spec), **numbers)
-    _check_numbers(parameter)
-    return parameter
-
-
-_NUMBERS = {"min": "low", "max": "high", "mu": "mu", "sigma": "sigma", "q": "q", "a": "a", "b": "b"}
-
-
-def _distribution_of(spec: Mapping[str, Any]) -> str:
-    """The distribution that W&B's clients choose where none is written."""
-    if "value" in spec:
-        return CONSTANT
-    if "values" in spec:
-        return CATEGORICAL
-    if "min" in spec and "max" in spec:
-        whole = isinstance(spec["min"], int) and isinstance(spec["max"], int)
-        return "int_uniform" if whole else "uniform"
-    return "normal" if "mu" in spec or "sigma" in spec else CONSTANT
-
-
-def _values(name: str, spec: Mapping[str, Any]) -> tuple[Any, ...]:
-    if "value" in spec:
-        return (spec["value"],)
-    values = spec.get("values", [])
-    if not isinstance(values, list) or ("values" in spec and not values):
-        raise Refused(f"'values' of parameter {name!r} must be a list that is not empty.")
-    return tuple(values)
-
-
-def _probabilities(name: str, spec: Mapping[str, Any]) -> tuple[float, ...] | None:
-    given = spec.get("probabilities")
-    if given is None:
-        return None
-    if not isinstance(given, list) or len(given) != len(spec.get("values", ())):
-        raise Refused(f"'probabilities' of parameter {name!r} must be a list as long as its values.")
-    numbers = tuple(_number(name, "probabilities", one) for one in given)
-    if any(number < 0 for number in numbers) or not sum(numbers) > 0:
-        raise Refused(f"'probabilities' of parameter {name!r} must not be negative, nor all zero.")
-    return numbers
-
-
-def _number(name: str, key: str, value: Any) -> float:
-    if not is_number(value):
-        raise Refused(f"{key!r} of parameter {name!r} must be a number, not {str(value)[:40]!r}.")
-    return value  # type: ignore[no-any-return]
-
-
-def _check_numbers(parameter: Parameter) -> None:
-    """Check that every value sampled later can be computed."""
-    name, kind = parameter.name, parameter.family
-    if min(parameter.sigma, parameter.q, parameter.a, parameter.b) <= 0:
-        raise Refused(f"Parameter {name!r}: sigma, q, a and b must be greater than 0.")
-    if "min" in _NEEDS[parameter.distribution] and parameter.low > parameter.high:
-        raise Refused(f"Parameter {name!r}: min is greater than max.")
-    if kind == "int_uniform" and math.ceil(parameter.low) > math.floor(parameter.high):
-        raise Refused(f"Parameter {name!r}: there is no whole number between min and max.")
-    if kind.endswith("log_uniform_values") and parameter.low <= 0:
-        raise Refused(f"Parameter {name!r}: min must be greater than 0 for {parameter.distribution}.")
-    _check_size(parameter, kind)
-
-
-def _check_size(parameter: Parameter, kind: str) -> None:
-    reach = abs(parameter.mu) + _SIGMAS * parameter.sigma if "normal" in kind else 1.0
-    greatest = max(abs(parameter.low), abs(parameter.high), reach)
-    if kind in _EXPONENTIAL and greatest > _MOST_EXPONENT:
-        raise Refused(
-            f"Parameter {parameter.name!r}: numbers of {parameter.distribution} are exponents of e, so small."
-        )
-    if kind != parameter.distribution and greatest / parameter.q > _MOST_STEPS:
-        raise Refused(f"Parameter {parameter.name!r}: q is too small for such numbers.")
-
-
-_EXPONENTIAL = ("log_uniform", "inv_log_uniform", "log_normal")
-_MOST_EXPONENT = 300.0
-_MOST_STEPS = 1e12
-_SIGMAS = 10.0
-
-
-def _check_grid(parameter: Parameter) -> None:
-    if not parameter.values and parameter.distribution not in ("int_uniform", "q_uniform"):
-        raise Refused(
-            f"A grid needs a list of values: parameter {parameter.name!r} is {parameter.distribution}."
-            " Use method random or bayes, or give it values."
-        )
-
-
-def _mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise Refused(f"{what[:100]} in the sweep's config must be a mapping, not {str(value)[:40]!r}.")
     return value

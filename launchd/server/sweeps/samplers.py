@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
-from launchd.server.sweeps.config import Parameter, SweepConfig
+from launchd.server.sweeps.config import SweepConfig
+from launchd.server.sweeps.parameters import Parameter
 
 
 def grid_size(config: SweepConfig) -> int:

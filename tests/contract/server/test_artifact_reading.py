@@ -182,18 +182,3 @@ def test_an_id_of_the_client_leads_to_the_servers(api: Api) -> None:
     query = "query($id: ID!) { clientIDMapping(clientID: $id) { serverID } }"
     assert api.run(query, {"id": client_id})["clientIDMapping"] == {"serverID": logged.id}
     assert api.run(query, {"id": "nobody"})["clientIDMapping"] is None
-
-
-def test_an_incremental_manifest_is_refused(api: Api) -> None:
-    logged = Logging(api, {})
-    with pytest.raises(RefusedByServer, match="keeps whole manifests only"):
-        api.mutate(
-            "createArtifactManifest",
-            "artifactManifest { id }",
-            artifactID=logged.id,
-            name="wandb_manifest.json",
-            digest="",
-            entityName="me",
-            projectName="proj1",
-            type="INCREMENTAL",
-        )

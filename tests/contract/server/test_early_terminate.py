@@ -134,3 +134,16 @@ def test_a_scheduler_gets_no_stop_but_the_item_of_the_run_is_stopped(api: Api, q
     found = api.item(item)
     assert found is not None
     assert (found["stopRequested"], found["stopReason"]) == (True, "It fell behind the other runs of its sweep.")
+
+
+def test_a_run_that_goes_back_to_a_step_is_judged_by_what_it_logs_then(api: Api) -> None:
+    sweep = ClientSweep(api, CONFIG)
+    good, fair, other = (Racer(sweep) for _ in range(3))
+    good.log(5, 1)
+    fair.log(5, 3)
+    assert other.log(5, 0.5, 0.5) is False
+    names = {"runName": other.run.name, "projectName": "proj", "entityName": "me"}
+    api.mutate("rewindRun", "rewoundRun { name }", metricName="_step", metricValue=0, **names)
+    other.logged = 1
+
+    assert other.log(9) is True

@@ -231,6 +231,91 @@ def test_a_grid_leaves_out_points_that_runs_of_the_sweep_have(api: Api) -> None:
     )
 
 
+def preempt(run: ClientRun) -> None:
+    """End it as a client does after `mark_preempting()`."""
+    run.stream({"preempting": True})
+    run.stream({"complete": True, "exitcode": 1})
+    assert run.state == "preempted"
+
+
+def test_a_preempted_run_is_handed_out_again_before_new_ones(api: Api) -> None:
+    sweep = ClientSweep(api, GRID.replace("[1, 2, 3]", "[1, 2]"))
+    agent, other = sweep.agent(), sweep.agent()
+    first, values = sweep.start(agent)
+    api.mutate("upsertBucket", "inserted", id=first.id, config=json.dumps(values | {"_wandb": {"value": {}}}))
+    preempt(first)
+
+    again = sweep.beat(other)
+
+    assert again == [{"type": "resume", "run_id": first.name, "program": None, "args": values}]
+    assert first.state == "pending"
+    ClientRun(api, name=first.name, sweep=sweep.name)
+    second, _ = sweep.start(agent)
+    finish(second, 1)
+    preempt(first)
+    assert sweep.state == "RUNNING"
+    assert sweep.beat(agent)[0]["run_id"] == first.name
+    finish(ClientRun(api, name=first.name, sweep=sweep.name), 1)
+    assert (sweep.state, sweep.ask("runCount")) == ("FINISHED", {"runCount": 2})
+
+
+def test_a_preempted_run_that_was_stopped_stays_as_it_is(api: Api) -> None:
+    sweep = ClientSweep(api, GRID.replace("[1, 2, 3]", "[1]"))
+    agent = sweep.agent()
+    run, _ = sweep.start(agent)
+    preempt(run)
+    api.mutate("stopRun", "success", id=run.id)
+    assert sweep.beat(agent) == [{"type": "exit"}]
+    assert sweep.state == "FINISHED"
+
+
+def test_the_point_of_a_deleted_run_is_free_again(api: Api) -> None:
+    sweep = ClientSweep(api)
+    agent = sweep.agent()
+    made = []
+    for _ in range(3):
+        made.append(sweep.start(agent))
+        finish(made[-1][0], 1)
+    assert sweep.state == "FINISHED"
+    deleted, values = made[1]
+    api.mutate("deleteRun", "clientMutationId", id=deleted.id)
+    sweep.set("RUNNING")
+
+    again, same = sweep.start(agent)
+
+    assert same == values
+    finish(again, 1)
+    assert sweep.beat(agent) == [{"type": "exit"}]
+    assert (sweep.state, sweep.ask("runCount")) == ("FINISHED", {"runCount": 3})
+
+
+def test_the_runs_of_a_custom_sweep_come_from_its_scheduler(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    config = GRID.replace("grid", "custom")
+    with pytest.raises(RefusedByServer, match="needs a job that chooses its values"):
+        ClientSweep(api, config)
+    with pytest.raises(RefusedByServer, match="start it with wandb launch-sweep"):
+        ClientSweep(api, f"{config}scheduler: {{job: me/p/j}}\n").agent()
+    spec = json.dumps({"job": "me/proj/scheduler:latest", "resource": "local-process", "run_id": "WANDB_SWEEP_ID"})
+    sweep = ClientSweep(api, config, launchScheduler=_scheduler(queue_and_agent, run_spec=spec))
+    agent = sweep.agent()
+    assert sweep.beat(agent) == []
+
+    made = api.mutate("upsertBucket", "bucket { name }", modelName="proj", entityName="me", sweep=sweep.name)
+
+    query = 'query($r: String!) { project(name: "proj") { run(name: $r) { state sweepName } } }'
+    run = api.run(query, {"r": made["bucket"]["name"]})
+    assert run["project"]["run"] == {"state": "pending", "sweepName": sweep.name}
+    sweep.set("CRASHED")
+    assert sweep.state == "CRASHED"
+
+
+def test_a_wrong_key_of_a_new_sweep_is_refused(api: Api) -> None:
+    with pytest.raises(RefusedByServer, match=r"parameters\.lr has both 'value' and 'values'"):
+        ClientSweep(api, GRID.replace("values:", "value: 1, values:"))
+    sweep = ClientSweep(api, "method: random\nparameters: {x: {value: 1e-3}}")
+    assert "1e-3 is read as the number 0.001" in sweep.warnings[0]
+
+
 def test_sweeps_and_agents_are_listed(api: Api) -> None:
     sweep = ClientSweep(api, "method: random\nname: shown\nparameters: {x: {value: 1}}")
     agent = sweep.agent()

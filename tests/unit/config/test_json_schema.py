@@ -52,7 +52,7 @@ REFUSED = [
     "launchd: {jobs: {output_max_bytes: 0}}",
     "launchd: {jobs: {limits: {memory: lots}}}",
     "launchd: {jobs: {limits: {processors: 0}}}",
-    "launchd: {jobs: {limits: {disk: 1}}}",
+    "launchd: {jobs: {limits: {gpus: 1}}}",
     "launchd: {venv: {pip_args: --pre}}",
     "launchd: {docker: {host: /run/docker.sock}}",
     "launchd: {docker: {cleanup: {above_percent: 101}}}",

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from random import Random
 from statistics import median
 from typing import Any
@@ -12,7 +13,8 @@ import yaml
 from launchd.server.errors import Refused
 from launchd.server.sweeps import bayes, samplers
 from launchd.server.sweeps.bayes import Observation
-from launchd.server.sweeps.config import Parameter, read_config
+from launchd.server.sweeps.config import read_config
+from launchd.server.sweeps.parameters import Parameter
 
 LOSS = {"metric": {"name": "loss"}}
 
@@ -124,6 +126,64 @@ def test_bayes_finds_what_is_good() -> None:
 def test_a_configuration_that_cannot_be_says_why(given: str, complaint: str) -> None:
     with pytest.raises(Refused, match=complaint):
         read_config(given)
+
+
+def test_a_number_that_yaml_takes_for_text_is_the_number_it_means() -> None:
+    given = "x: {min: 1e-5, max: 1E+3, distribution: log_uniform_values}, y: {values: [1e-3, 2.5e2, '1e', e5, v1e5]}"
+    metric = "{name: loss, target: 1e-2}"
+
+    config = read_config(f"method: random\nmetric: {metric}\nparameters: {{{given}, z: {{value: {{deep: [2e0]}}}}}}")
+
+    x, y, z = config.parameters
+    assert (x.low, x.high, y.values, z.values) == (1e-5, 1e3, (1e-3, 250.0, "1e", "e5", "v1e5"), ({"deep": [2.0]},))
+    assert config.target == 0.01
+    assert len(config.warnings) == 6
+    assert "parameters.x.min: 1e-5 is read as the number 1e-05, though to YAML it is text." in config.warnings
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ("x: {value: 1, values: [2]}", "parameters.x has both 'value' and 'values'; it can have only one of them."),
+        (
+            "x: {value: 1, valuess: [2]}",
+            "parameters.x has the key 'valuess', which is not known; the nearest is 'values'.",
+        ),
+        (
+            "o: {parameters: {lr: {maxx: 1, min: 0, max: 2}}}",
+            "parameters.o.parameters.lr has the key 'maxx', which is not known; the nearest is 'max'.",
+        ),
+    ],
+)
+def test_a_wrong_key_of_a_parameter_is_named_with_its_place(parameters: str, sentence: str) -> None:
+    assert read_config(f"method: random\nparameters: {{{parameters}}}").wrong_names == (sentence,)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (
+            "parameters: {opt: {lr: {values: [1]}}}",
+            "parameters.opt has parameters of its own: they stand below the key",
+        ),
+        ("paramters: {x: {value: 1}}", "has the key 'paramters', which is not known; the nearest is 'parameters'."),
+        (
+            "parameters: {x: {vaule: 1}}",
+            "parameters.x has the key 'vaule', which is not known; the nearest is 'value'.",
+        ),
+    ],
+)
+def test_a_wrong_key_is_the_reason_where_nothing_can_be_read(given: str, complaint: str) -> None:
+    with pytest.raises(Refused, match=re.escape(complaint)):
+        read_config(f"method: random\n{given}")
+
+
+def test_keys_without_effect_are_told() -> None:
+    config = read_config("method: random\nmetrics: {}\nmetric: {nmae: x}\nparameters: {x: {value: 1}}")
+    assert config.warnings == (
+        "The sweep's config has the key 'metrics', which is not known; the nearest is 'metric'. It has no effect.",
+        "metric has the key 'nmae', which is not known; the nearest is 'name'. It has no effect.",
+    )
 
 
 EVERY_DISTRIBUTION: dict[str, dict[str, Any]] = {

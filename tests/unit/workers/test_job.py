@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ipc.errors import InvalidSpec, SourceError
+from ipc.errors import InvalidSpec, JobError, SourceError
 from ipc.run_spec import GitSpec, parse_run_spec
 from ipc.settings import PolicyRules
 from launchd.client.artifacts import upload_directory
@@ -16,7 +16,7 @@ from launchd.client.queue_server import QueueServer
 from tests.support.git_origin import Origin
 from tests.support.server import RunningServer, fresh_name
 from workers.context import JobContext
-from workers.sources import Project, overridden
+from workers.sources import Project, overridden, with_directories
 from workers.sources.job import JobSource as Source
 
 ContextMaker = Callable[..., JobContext]
@@ -61,6 +61,8 @@ def code(client: QueueServer, tmp_path: Path) -> str:
     source = tmp_path / "source"
     source.mkdir()
     (source / "train.py").write_text("print('hi')\n")
+    (source / "parts").mkdir()
+    (source / "parts" / "part.py").write_text("")
     return upload_directory(client, "me", "engine", "code-train", source)
 
 
@@ -139,9 +141,11 @@ def test_what_an_image_is_built_from(make: Callable[..., str], fetch: Callable[.
         dockerfile="docker/Dockerfile.wandb",
         base_image="base:1",
     )
-    job = make("artifact", source, runtime="CPython 3.11.7")
+    job = make("artifact", source, "requests==2.0\n", runtime="CPython 3.11.7")
 
     project = fetch(job, builder="docker")
+
+    assert (project.directory / "parts" / "requirements.frozen.txt").is_file()
 
     assert (project.build_context, project.dockerfile) == ("parts", "docker/Dockerfile.wandb")
     assert (project.base_image, project.python) == ("base:1", "3.11")
@@ -206,6 +210,29 @@ def test_the_run_spec_wins_over_the_job() -> None:
     outside = parse_run_spec({"entity": "me", "project": "p", "overrides": {"dockerfile": "../other"}})
     with pytest.raises(InvalidSpec, match=r"overrides\.dockerfile"):
         overridden(project, outside)
+
+
+def test_where_the_command_runs_and_where_requirements_may_stand(tmp_path: Path) -> None:
+    (tmp_path / "parts" / "train").mkdir(parents=True)
+    spec = parse_run_spec({"entity": "me", "project": "p", "overrides": {"working_dir": "./train/"}})
+
+    project = with_directories(overridden(Project(tmp_path, build_context="parts"), spec))
+
+    assert (project.place, project.places) == ("parts/train", ("parts/train", "parts"))
+    assert Project(tmp_path).places == ("",)
+
+
+@pytest.mark.parametrize("path", ["missing", "file", "out", "in/../../x", "a\nb"])
+def test_a_working_directory_that_is_none_of_the_project(tmp_path: Path, path: str) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "file").touch()
+    (project / "out").symlink_to(tmp_path)
+    spec = parse_run_spec({"entity": "me", "project": "p", "overrides": {"working_dir": path}})
+
+    with pytest.raises(JobError) as failure:
+        with_directories(overridden(Project(project), spec))
+    assert failure.value.hint
 
 
 def test_a_name_that_is_none(fetch: Callable[[str], Project]) -> None:

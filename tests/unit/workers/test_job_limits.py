@@ -30,6 +30,8 @@ def test_what_the_host_grants_is_granted(group: str) -> None:
     [
         (JobLimits(memory=2 * GIB), "asks for 2 GiB of memory; this host grants a job 1 GiB of memory"),
         (JobLimits(processors=2.5), "asks for 2.5 processors; this host grants a job 2 processors"),
+        (JobLimits(disk=2 * GIB), "asks for 2 GiB of disk; this host grants a job 1 GiB of disk"),
+        (JobLimits(disk=1), "asks for 1 B of disk, and the least is 1 MiB of disk"),
         (JobLimits(processes=11), "asks for 11 processes; this host grants a job 10 processes"),
         (JobLimits(memory=1), "asks for 1 B of memory, and the least is 8 MiB of memory"),
         (JobLimits(processes=0), "asks for 0 processes, and the least is 1 processes"),
@@ -38,7 +40,11 @@ def test_what_the_host_grants_is_granted(group: str) -> None:
 )
 def test_more_than_the_host_grants_and_too_little_are_refused(asked: JobLimits, words: str, group: str) -> None:
     with pytest.raises(InvalidSpec, match=words.replace(".", r"\.")):
-        check(asked, JobLimits(GIB, 2.0, 10), group)
+        check(asked, JobLimits(GIB, 2.0, 10, GIB), group)
+
+
+def test_a_limit_of_disk_needs_no_group() -> None:
+    check(JobLimits(disk=GIB), JobLimits(disk=GIB), None)
 
 
 def test_a_limit_that_cannot_be_held_is_refused(group: str, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ipc.errors import InvalidSpec, PolicyRefused
 from ipc.messages import WarningRaised
-from ipc.run_spec import Overrides
 from ipc.settings import ContainerRules, PolicyRules
 from ipc.work_order import JobUser
 from tests.support.job_contexts import Heard
@@ -77,9 +77,10 @@ def a_launch(*, mounts: bool = True) -> LaunchRequest:
 
 def test_the_project_is_mounted_where_wandb_has_it_for_the_jobs_user(make_context: Make) -> None:
     user = JobUser(64000, 64001, "/nonexistent")
-    context = a_context(make_context, spec={"overrides": Overrides(working_dir="train")}, user=user)
+    context = a_context(make_context, user=user)
+    launch = msgspec.structs.replace(a_launch(), place="train")
 
-    config = with_project({"Env": [], "HostConfig": {"Mounts": [{"Target": "/data"}]}}, a_launch(), context.order)
+    config = with_project({"Env": [], "HostConfig": {"Mounts": [{"Target": "/data"}]}}, launch, context.order)
 
     given, project = config["HostConfig"]["Mounts"]
     assert given == {"Target": "/data"}

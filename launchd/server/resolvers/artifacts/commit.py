@@ -11,6 +11,7 @@ from launchd.server.artifacts.manifests import read_manifest
 from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
 from launchd.server.models import Artifact, ManifestEntry, Viewer
+from launchd.server.resolvers.artifacts.joining import join_parts
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.artifacts import logging as artifact_logging
@@ -28,6 +29,7 @@ _PIECE = 1000
 async def commit(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     """Idempotent. The manifest is read outside of the transactions, because the blob of a content cannot change."""
     context, artifact_id = info.context, input["artifact_id"]
+    await join_parts(context, artifact_id)
     begun, content = await context.write(_begin, context.viewer, artifact_id)
     if begun.state == artifacts.COMMITTED:
         return {"artifact": begun}

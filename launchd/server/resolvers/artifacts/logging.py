@@ -8,7 +8,6 @@ from ariadne import MutationType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
-from launchd.server.errors import Refused
 from launchd.server.models import Artifact, ArtifactFile, ArtifactTypeRecord, FileSpec, Viewer
 from launchd.server.resolvers.artifacts.multipart import digests_of, urls_of
 from launchd.server.resolvers.artifacts.nodes import manifest_node, upload_node
@@ -17,16 +16,17 @@ from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
 from launchd.server.store.artifacts import lineage as artifact_lineage
 from launchd.server.store.artifacts import logging as artifact_logging
+from launchd.server.store.artifacts import partial as artifact_partial
 from launchd.server.store.artifacts import parts as artifact_parts
 from launchd.server.store.artifacts import stored as artifact_stored
 from launchd.server.store.artifacts.files import FILE, MANIFEST, MANIFEST_NAME
-from launchd.server.store.ids import parse_storage_id, storage_id
+from launchd.server.store.ids import parse_storage_id, row_number, storage_id
 from launchd.server.store.runs import runs
 
 mutation = MutationType()
 bindables = [mutation]
 
-_WHOLE = "FULL"
+_WHOLE, _INCREMENTAL = "FULL", "INCREMENTAL"
 _PIECE = 1_000
 """Files that are announced in one transaction: others write between two of them."""
 
@@ -63,22 +63,44 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 
 @mutation.field("createArtifactManifest")
 async def create_manifest(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    if input.get("type") not in (None, _WHOLE):
-        raise Refused(
-            "This server keeps whole manifests only: log the artifact with all its files, not incrementally and not "
-            "from several processes."
-        )
     spec = FileSpec(name=input["name"], md5=input["digest"])
-    row = await info.context.write(_announce_manifest, info.context.viewer, input["artifact_id"], spec)
+    viewer, artifact_id = info.context.viewer, input["artifact_id"]
+    if input.get("type") in (None, _WHOLE):
+        row = await info.context.write(_announce_manifest, viewer, artifact_id, spec)
+    else:
+        base_id = input.get("base_artifact_id") if input["type"] == _INCREMENTAL else None
+        row = await info.context.write(_add_partial, viewer, artifact_id, spec, base_id)
     return {"artifact_manifest": manifest_node(row, upload_node(info, row))}
 
 
 @mutation.field("updateArtifactManifest")
 async def update_manifest(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    artifact_id = storage_id("Artifact", parse_storage_id(input["artifact_manifest_id"], "ArtifactManifest")[0])
-    spec = FileSpec(name=MANIFEST_NAME, md5=input.get("digest") or "")
-    row = await info.context.write(_announce_manifest, info.context.viewer, artifact_id, spec)
+    number, *part = parse_storage_id(input["artifact_manifest_id"], "ArtifactManifest")
+    artifact_id, digest, viewer = storage_id("Artifact", number), input.get("digest") or "", info.context.viewer
+    if part:
+        row = await info.context.write(_announce_partial, viewer, artifact_id, row_number(part[0]) or 0, digest)
+    else:
+        spec = FileSpec(name=MANIFEST_NAME, md5=digest)
+        row = await info.context.write(_announce_manifest, viewer, artifact_id, spec)
     return {"artifact_manifest": manifest_node(row, upload_node(info, row))}
+
+
+def _add_partial(
+    connection: Connection, viewer: Viewer, artifact_id: str, spec: FileSpec, base_id: str | None
+) -> ArtifactFile:
+    found = artifacts.require_pending(connection, viewer, artifact_id)
+    if base_id is not None:
+        artifacts.require_artifact(connection, viewer, base_id)
+    artifact_logging.touch(connection, found)
+    return artifact_partial.add(connection, found, spec, base_id)
+
+
+def _announce_partial(
+    connection: Connection, viewer: Viewer, artifact_id: str, row_id: int, digest: str
+) -> ArtifactFile:
+    found = artifacts.require_pending(connection, viewer, artifact_id)
+    artifact_logging.touch(connection, found)
+    return artifact_partial.announce(connection, found, row_id, digest)
 
 
 def _announce_manifest(connection: Connection, viewer: Viewer, artifact_id: str, spec: FileSpec) -> ArtifactFile:

@@ -10,7 +10,7 @@ from launchd.server.resolvers.pagination import connection_of, size_of, start_of
 from launchd.server.store.artifacts import aliases as artifact_aliases
 from launchd.server.store.artifacts import artifacts
 from launchd.server.store.artifacts import files as artifact_files
-from launchd.server.store.artifacts.files import MANIFEST
+from launchd.server.store.artifacts.files import MANIFESTS, PARTIAL
 from launchd.server.store.ids import storage_id
 
 _FILES = 1000
@@ -46,7 +46,8 @@ def upload_node(info: Info, row: ArtifactFile, of: Artifact | None = None) -> di
 
     W&B's core has to upload every manifest; one that is there already is taken again.
     """
-    is_wanted = row.md5 and row.reference is None and (row.content is None or row.kind == MANIFEST)
+    is_reference = row.reference is not None and row.kind != PARTIAL
+    is_wanted = row.md5 and not is_reference and (row.content is None or row.kind in MANIFESTS)
     return file_node(info, row, of) | {"upload_url": info.context.link(UPLOAD, row.id) if is_wanted else None}
 
 
@@ -59,7 +60,8 @@ def _download_url(info: Info, row: ArtifactFile) -> str | None:
 
 def manifest_node(row: ArtifactFile, file: dict[str, Any]) -> dict[str, Any]:
     """An `ArtifactManifest`; `file` is the `File` of the row."""
-    return {"id": storage_id("ArtifactManifest", row.artifact_number), "file": file}
+    part = (row.id,) if row.kind == PARTIAL else ()
+    return {"id": storage_id("ArtifactManifest", row.artifact_number, *part), "file": file}
 
 
 async def files_of(

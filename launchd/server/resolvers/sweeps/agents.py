@@ -22,7 +22,7 @@ from launchd.server.store.sweeps import sweeps
 from launchd.server.store.sweeps.runs import AgentHeartbeat
 from launchd.server.store.sweeps.states import ENDED, RUNNING
 from launchd.server.sweeps import bayes
-from launchd.server.sweeps.config import read_config
+from launchd.server.sweeps.config import CUSTOM, read_config
 
 mutation = MutationType()
 agent = ObjectType("Agent")
@@ -40,6 +40,11 @@ async def create(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
         found = sweeps.require_sweep(
             connection, context.viewer, input.get("entity_name"), input.get("project_name"), input["sweep"]
         )
+        if found.method == CUSTOM and not found.launched:
+            raise Refused(
+                f"The runs of sweep {found.name!r} come from its scheduler, a job, and not from an agent:"
+                " start it with wandb launch-sweep."
+            )
         agent_id = sweeps.add_agent(connection, found, input["host"])
         return sweeps.require_agent(connection, context.viewer, agent_id)
 

@@ -17,7 +17,8 @@ from launchd.server.store.artifacts.artifacts import DELETED, PENDING
 from launchd.server.store.artifacts.stored import Stored, StoredContent, batches
 from launchd.server.store.tables import artifact_collections, artifact_files, artifacts, projects
 
-FILE, REFERENCE, MANIFEST = "file", "reference", "manifest"
+FILE, REFERENCE, MANIFEST, PARTIAL = "file", "reference", "manifest", "partial"
+MANIFESTS = (MANIFEST, PARTIAL)
 MANIFEST_NAME = "wandb_manifest.json"
 """W&B's name of the manifest file."""
 
@@ -34,7 +35,7 @@ _OF_ARTIFACT = select(artifact_files).where(
 _NAMED = _OF_ARTIFACT.where(file.name.in_(bindparam("names", expanding=True)))
 _PAGE = (
     select(artifact_files)
-    .where(file.artifact_number == bindparam("of_artifact"), file.kind != MANIFEST, file.id > bindparam("after"))
+    .where(file.artifact_number == bindparam("of_artifact"), file.kind.not_in(MANIFESTS), file.id > bindparam("after"))
     .order_by(file.id)
     .limit(bindparam("most"))
 )
@@ -65,7 +66,7 @@ def announce(
     """
     for spec in specs:
         check_path(spec.name)
-        _check_md5(spec, may_be_empty=kind == MANIFEST)
+        check_md5(spec, may_be_empty=kind == MANIFEST)
     names = [spec.name for spec in specs]
     known = _named(connection, artifact, kind, names)
     _write(connection, artifact, kind, {spec.name: spec for spec in specs}, known, stored)
@@ -173,7 +174,12 @@ def check_path(name: str) -> None:
         )
 
 
-def _check_md5(spec: FileSpec, *, may_be_empty: bool) -> None:
+def check_md5(spec: FileSpec, *, may_be_empty: bool = False) -> None:
+    """Check the digests of a file and of its parts.
+
+    Raises:
+        Refused: one of them is no MD5 in base64.
+    """
     if may_be_empty and not spec.md5:
         return
     for md5 in (spec.md5, *spec.parts):

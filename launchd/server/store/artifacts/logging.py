@@ -16,11 +16,13 @@ from launchd.server.store.database import insert_row
 from launchd.server.store.tables import artifacts
 
 _LONGEST_DIGEST = 128
+_LONGEST_DISTRIBUTED = 1024
 _TICK = 0.001
 
 row = artifacts.c
 _IN_COLLECTION = SELECTED.where(row.collection_id == bindparam("of_collection"))
 _BY_CLIENT = _IN_COLLECTION.where(row.client_id == bindparam("of_client"))
+_DISTRIBUTED = _IN_COLLECTION.where(row.distributed_id == bindparam("of_distributed"), row.state == PENDING)
 # The digest is what the client says it is, so only the same user's versions stand for one that is not logged.
 _SAME_DIGEST = (
     _IN_COLLECTION.where(
@@ -37,8 +39,8 @@ def create(connection: Connection, entity: EntityRecord, given: Mapping[str, Any
     """A version of a collection, created if missing by this user, as `CreateArtifactInput` says.
 
     W&B's clients call twice for one artifact, with the same `client_id`: the second call gets the version of the first,
-    and adds only what was missing. `enable_digest_deduplication` returns a version with the same digest that the same
-    user has committed.
+    and adds only what was missing. Those with one `distributed_id` log one version until it is committed.
+    `enable_digest_deduplication` returns a version with the same digest that the same user has committed.
 
     Raises:
         Refused: a name, alias, tag or digest is invalid, or the collection is of another type.
@@ -63,10 +65,19 @@ def _find_existing(
     if given.get("client_id"):
         which = {"of_collection": collection.id, "of_client": given["client_id"]}
         found = one(connection, _BY_CLIENT, which)
+    if given.get("distributed_id"):
+        return found or _find_distributed(connection, collection, given["distributed_id"])
     if found is None and given.get("enable_digest_deduplication"):
         which = {"of_collection": collection.id, "of_digest": given["digest"], "of_maker": maker_id}
         found = one(connection, _SAME_DIGEST, which)
     return found
+
+
+def _find_distributed(connection: Connection, collection: Collection, distributed_id: str) -> Artifact | None:
+    """The version that the processes with this id are logging."""
+    if len(distributed_id) > _LONGEST_DISTRIBUTED:
+        raise Refused(f"The distributed id of an artifact has at most {_LONGEST_DISTRIBUTED} characters.")
+    return one(connection, _DISTRIBUTED, {"of_collection": collection.id, "of_distributed": distributed_id})
 
 
 def _insert(
@@ -78,6 +89,7 @@ def _insert(
     made: dict[str, Any] = {
         "collection_id": collection.id,
         "client_id": given.get("client_id"),
+        "distributed_id": given.get("distributed_id") or None,
         "maker_id": maker_id,
         "state": PENDING,
         "digest": given["digest"],

@@ -15,6 +15,7 @@ from launchd.server.runs.branch_point import BranchPoint, branch_point
 from launchd.server.store.runs import lines as run_lines
 from launchd.server.store.runs import runs
 from launchd.server.store.tables import run_lines as table
+from launchd.server.store.tables import sweep_bands, sweep_progress
 
 #: No database has a later one.
 _LAST_STEP = 2**62
@@ -100,10 +101,15 @@ def keys_of_first(connection: Connection, run_id: int, count: int) -> str:
 
 
 def cut_batch(connection: Connection, run_id: int, count: int, keys: str) -> bool:
-    """Remove a batch of the lines behind the first ``count``, which have ``keys``. True when none is left."""
+    """Remove a batch of the lines behind the first ``count``, which have ``keys``. True when none is left.
+
+    What a sweep has read of them is forgotten: it reads the run anew.
+    """
     found = runs.run_by_number(connection, run_id)
     first = max(count, found.history_lines - _BATCH_LINES)
     connection.execute(_FROM, {"of_run": run_id, "first": first})
+    for progress in (sweep_bands, sweep_progress):
+        connection.execute(delete(progress).where(progress.c.run_id == run_id))
     values: dict[str, object] = {"history_lines": first}
     if first == count:
         values |= {"history_keys": keys, "inherited_lines": min(found.inherited_lines, count)}

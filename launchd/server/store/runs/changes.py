@@ -10,7 +10,7 @@ from launchd.server.store.launch import items
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.runs import states as run_states
-from launchd.server.store.tables import run_lines, run_queue_items
+from launchd.server.store.tables import run_lines, run_queue_items, sweeps
 from launchd.server.store.tables import runs as runs_table
 
 _ALLOWED = {
@@ -19,6 +19,13 @@ _ALLOWED = {
 }
 _SET = update(runs_table).where(
     runs_table.c.id == bindparam("of_id"), runs_table.c.state.in_(bindparam("of_states", expanding=True))
+)
+
+# The point of a grid that the run had is free again: the sweep looks for free points from the first on.
+_GRID_ANEW = (
+    update(sweeps)
+    .where(sweeps.c.id.in_(select(runs_table.c.sweep_id).where(runs_table.c.id == bindparam("of_run"))))
+    .values(grid_place=0)
 )
 
 _BATCH = 20_000
@@ -63,6 +70,7 @@ def delete_batch(connection: Connection, run_id: int) -> bool:
         which = {"of_run": run_id, "of_stream": first[0], "end": first[1] + _BATCH}
         connection.execute(_LINES, which)
         return False
+    connection.execute(_GRID_ANEW, {"of_run": run_id})
     # The item keeps its outcome, also without its run.
     connection.execute(update(run_queue_items).where(run_queue_items.c.run_id == run_id).values(run_id=None))
     connection.execute(delete(runs_table).where(runs_table.c.id == run_id))

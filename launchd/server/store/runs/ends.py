@@ -8,7 +8,16 @@ from sqlalchemy import Connection, Float, bindparam, func, literal_column, selec
 
 from launchd.server.store.clock import NOW
 from launchd.server.store.launch.states import CLAIMED
-from launchd.server.store.runs.states import CRASHED, HEARTBEAT_STATES, ITEM_STATE, ITEM_STATUS, KILLED, NOT_ENDED
+from launchd.server.store.runs.states import (
+    CRASHED,
+    HEARTBEAT_STATES,
+    ITEM_STATE,
+    ITEM_STATUS,
+    KILLED,
+    NOT_ENDED,
+    PREEMPTED,
+    PREEMPTING,
+)
 from launchd.server.store.sweeps import ends as sweep_ends
 from launchd.server.store.tables import run_queue_items, runs
 
@@ -17,7 +26,7 @@ item = run_queue_items.c
 # Literals, not parameters: the databases must see them to use the partial index.
 _SENDS_HEARTBEATS = runs.c.state.in_([literal_column(f"'{state}'") for state in HEARTBEAT_STATES])
 _IS_SILENT = runs.c.heard_at < NOW - bindparam("timeout", type_=Float)
-_TIMED_OUT = select(runs.c.id, runs.c.stopped).where(_SENDS_HEARTBEATS, _IS_SILENT)
+_TIMED_OUT = select(runs.c.id, runs.c.stopped, runs.c.state).where(_SENDS_HEARTBEATS, _IS_SILENT)
 _LONGEST_SILENCE = select(NOW - func.min(runs.c.heard_at)).where(_SENDS_HEARTBEATS)
 _END = update(runs).where(runs.c.id == bindparam("of_id"), runs.c.state.in_(NOT_ENDED))
 _CRASH = update(runs).where(runs.c.id == bindparam("of_id"), _SENDS_HEARTBEATS, _IS_SILENT)
@@ -38,15 +47,22 @@ def end(connection: Connection, run_id: int, state: str, now: float, exit_code: 
 
 
 def crash_timed_out(connection: Connection, timeout_seconds: float, now: float) -> int:
-    """Mark runs silent for the timeout as crashed, or as killed if a stop was requested. Returns how many."""
+    """Mark runs silent for the timeout as crashed; as killed or preempted if that was to come. Returns how many."""
     crashed = 0
     for row in connection.execute(_TIMED_OUT, {"timeout": timeout_seconds}).all():
-        state = KILLED if row.stopped else CRASHED
+        state = _end_of_silence(row.state, stopped=row.stopped)
         values = {"of_id": row.id, "timeout": timeout_seconds, "state": state}
         if connection.execute(_CRASH, values).rowcount:
             _end_followers(connection, row.id, state, now, None)
             crashed += 1
     return crashed
+
+
+def _end_of_silence(state: str, *, stopped: bool) -> str:
+    """The state of a run whose client is silent, as W&B's server has it."""
+    if stopped:
+        return KILLED
+    return PREEMPTED if state == PREEMPTING else CRASHED
 
 
 def longest_silence(connection: Connection) -> float | None:

@@ -2,7 +2,8 @@
 
 Null leaves a column unchanged. A request by `name` is from the run's own client: it starts the run, and its config is
 merged key by key, because a sweep or a second writer may have set other keys. A request by `id` edits the run from
-outside: the state stays, and the config is replaced, so that keys can be removed.
+outside: the state stays, and the config is replaced, so that keys can be removed. A request with neither announces a
+run, as a scheduler of a sweep does; the queue starts it.
 """
 
 import time
@@ -64,7 +65,7 @@ def _join_sweep(connection: Connection, project: ProjectRecord, run_id: int, nam
 
 def _add(connection: Connection, viewer: Viewer, project: ProjectRecord, name: str, given: Mapping[str, Any]) -> int:
     principals.check_name("run", name)
-    state = _state(given) or RUNNING
+    state = _state(given) or (RUNNING if given.get("name") else PENDING)
     shown = names.display_name(runs.count(connection, project.id) + 1)
     defaults: dict[str, Any] = {"display_name": shown, "author_id": viewer.author_id, "state": state}
     if state in HEARTBEAT_STATES:

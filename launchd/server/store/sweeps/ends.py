@@ -5,22 +5,19 @@ Checked at the end of a run as well as at an agent's heartbeat: the last agent m
 
 import time
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select, update
 
 from launchd.server.models import Sweep
 from launchd.server.store.runs.states import ALIVE
+from launchd.server.store.sweeps import preempted, sweeps
 from launchd.server.store.sweeps import results as sweep_results
-from launchd.server.store.sweeps import sweeps
 from launchd.server.store.sweeps.states import FINISHED, RUNNING
 from launchd.server.store.tables import runs
 from launchd.server.store.tables import sweeps as sweeps_table
 from launchd.server.sweeps import samplers
-from launchd.server.sweeps.config import SweepConfig, read_config
+from launchd.server.sweeps.config import CUSTOM, SweepConfig, read_config
 
 _SWEEP_OF = select(runs.c.sweep_id).where(runs.c.id == bindparam("of_run"))
-_HOW_MANY_ALIVE = (
-    select(func.count()).select_from(runs).where(runs.c.sweep_id == bindparam("of_sweep"), runs.c.state.in_(ALIVE))
-)
 _FINISH = update(sweeps_table).where(sweeps_table.c.id == bindparam("of_id"), sweeps_table.c.state == RUNNING)
 
 
@@ -48,9 +45,15 @@ def _has_reached_target(connection: Connection, sweep: Sweep, config: SweepConfi
 
 
 def finish(connection: Connection, sweep: Sweep) -> None:
-    """Set an exhausted sweep to finished, unless a run is alive."""
-    if connection.execute(_HOW_MANY_ALIVE, {"of_sweep": sweep.id}).scalar_one() == 0:
+    """Set an exhausted sweep to finished, unless a run is alive or waits to be handed out again."""
+    if not connection.execute(select(_to_come(sweep).exists())).scalar():
         connection.execute(_FINISH, {"of_id": sweep.id, "state": FINISHED, "updated_at": time.time()})
+
+
+def _to_come(sweep: Sweep) -> Select[tuple[int]]:
+    """Runs of the sweep that have not ended; a scheduler of its own sees to preempted ones itself."""
+    alive = and_(runs.c.sweep_id == sweep.id, runs.c.state.in_(ALIVE))
+    return select(runs.c.id).where(alive if sweep.method == CUSTOM else or_(alive, preempted.is_waiting(sweep.id)))
 
 
 def after_run(connection: Connection, run_id: int) -> None:

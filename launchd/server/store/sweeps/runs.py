@@ -2,7 +2,8 @@
 
 One command at a time, decided in one writing transaction: two agents never get the same point of a grid. A run that an
 agent was told to start and does not report alive is offered once more, because the response may have been lost; after
-that it has failed.
+that it has failed. Preempted runs are handed out before new ones. The runs of a sweep with the method custom come from
+its scheduler.
 """
 
 import time
@@ -20,13 +21,13 @@ from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
 from launchd.server.store.runs.states import ALIVE, FAILED, KILLED, NOT_ENDED, PENDING
 from launchd.server.store.sweeps import ends as sweep_ends
+from launchd.server.store.sweeps import preempted, sweeps
 from launchd.server.store.sweeps import progress as sweep_progress
 from launchd.server.store.sweeps import results as sweep_results
-from launchd.server.store.sweeps import sweeps
 from launchd.server.store.sweeps.states import CANCELED, ENDED, RUNNING
 from launchd.server.store.tables import runs as runs_table
 from launchd.server.sweeps import samplers
-from launchd.server.sweeps.config import SweepConfig
+from launchd.server.sweeps.config import CUSTOM, SweepConfig
 
 _MOST_OFFERS = 2
 _MOST_RUNS = 10_000
@@ -57,7 +58,13 @@ def commands(connection: Connection, heartbeat: AgentHeartbeat, suggested: Mappi
     stops = [{"type": "stop", "run_id": name} for name in _to_stop(connection, heartbeat)]
     if stops or heartbeat.alive or heartbeat.sweep.state != RUNNING:
         return stops
-    return _offer_again(connection, heartbeat, now) or _offer_next(connection, heartbeat, suggested)
+    if heartbeat.config.method == CUSTOM:
+        return []
+    return (
+        _offer_again(connection, heartbeat, now)
+        or _offer_preempted(connection, heartbeat)
+        or _offer_next(connection, heartbeat, suggested)
+    )
 
 
 def _end_commands(connection: Connection, heartbeat: AgentHeartbeat, now: float) -> list[Command]:
@@ -102,7 +109,26 @@ def _offer_again(connection: Connection, heartbeat: AgentHeartbeat, now: float) 
         run_ends.end(connection, lost.id, FAILED, now)
         return []
     sweeps.change_agent(connection, agent.id, {"offers": agent.offers + 1})
-    return [_command(heartbeat, lost.name, lenient_json.load_object(lost.config))]
+    return [_command(heartbeat, lost.name, _arguments_of(heartbeat, lost))]
+
+
+def _offer_preempted(connection: Connection, heartbeat: AgentHeartbeat) -> list[Command]:
+    waiting = preempted.next_of(connection, heartbeat.sweep)
+    if waiting is None:
+        return []
+    preempted.announce(connection, waiting, heartbeat.agent.id)
+    sweeps.change_agent(connection, heartbeat.agent.id, {"offered_run": waiting.name, "offers": 1})
+    return [_command(heartbeat, waiting.name, _arguments_of(heartbeat, waiting)) | {"type": "resume"}]
+
+
+def _arguments_of(heartbeat: AgentHeartbeat, run: Run) -> dict[str, Any]:
+    """The sweep's parameters in the run's configuration, which has the run's own settings beside them."""
+    config = lenient_json.load_object(run.config)
+    return {
+        key: config[key]
+        for key in {parameter.path[0]: None for parameter in heartbeat.config.parameters}
+        if key in config
+    }
 
 
 def _offer_next(

@@ -18,9 +18,10 @@ from launchd.server.store.sweeps import runs as sweep_runs
 from launchd.server.store.sweeps import sweeps
 from launchd.server.store.sweeps.states import check_state
 from launchd.server.sweeps import bayes
-from launchd.server.sweeps.config import SweepConfig, read_config
+from launchd.server.sweeps.config import CUSTOM, METHODS, SweepConfig, read_config
 
 _MOST_ADOPTED = 1000
+_MOST_NAMED = 5
 
 
 class Scheduler(msgspec.Struct, frozen=True):
@@ -40,6 +41,10 @@ class Scheduler(msgspec.Struct, frozen=True):
         spec = _decode_spec(self.run_spec)
         shown = {name: value for name, value in spec.items() if name != SPEC_KEY}
         return msgspec.json.encode({"run_spec": msgspec.json.encode(shown).decode()}).decode()
+
+    def is_job(self) -> bool:
+        """Return whether the scheduler is a job, and not W&B's own."""
+        return bool(_decode_spec(self.run_spec).get("job"))
 
     def spec_for(self, sweep: Sweep) -> dict[str, Any]:
         """The run spec, with the name of the sweep filled in.
@@ -109,7 +114,7 @@ def upsert(
     """
     config = read_config(given["config"]) if given.get("config") is not None else None
     if config is not None:
-        bayes.check_available(config)
+        _check(config, scheduler, resumed=bool(given.get("id")))
     values = _given(given, config, scheduler)
     if given.get("id"):
         found = sweeps.require_by_storage_id(connection, viewer, given["id"])
@@ -122,6 +127,18 @@ def upsert(
     if prior:
         sweep_runs.adopt(connection, sweep, prior)
     return sweep
+
+
+def _check(config: SweepConfig, scheduler: Scheduler | None, *, resumed: bool) -> None:
+    bayes.check_available(config)
+    if config.wrong_names:
+        raise Refused(" ".join(config.wrong_names[:_MOST_NAMED]))
+    has_job = config.scheduler_job is not None or (scheduler is not None and scheduler.is_job())
+    if config.method == CUSTOM and not has_job and not resumed:
+        raise Refused(
+            "A sweep with the method 'custom' needs a job that chooses its values: scheduler.job in the file of"
+            f" wandb launch-sweep. Without one, use {', '.join(method for method in METHODS if method != CUSTOM)}."
+        )
 
 
 def _reset(connection: Connection, found: Sweep, config: SweepConfig) -> dict[str, Any]:

@@ -13,9 +13,12 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
 from launchd.server.store.tables.base import Count, metadata
+
+_OPEN = "state = 'PENDING' AND distributed_id IS NOT NULL"
 
 artifact_collections = Table(
     "artifact_collections",
@@ -43,6 +46,8 @@ artifacts = Table(
     Column("number", Integer, primary_key=True),
     Column("collection_id", ForeignKey("artifact_collections.id"), nullable=False),
     Column("client_id", String),
+    # Shared by the processes that log it together; null for all others.
+    Column("distributed_id", String),
     # The user who logged it; null for what is older than this column.
     Column("maker_id", Integer),
     Column("state", String, nullable=False),
@@ -62,6 +67,15 @@ artifacts = Table(
     Column("ttl_seconds", BigInteger),
     UniqueConstraint("collection_id", "client_id"),
     Index("artifacts_by_digest", "collection_id", "digest"),
+    # One at a time is open under an id.
+    Index(
+        "artifacts_distributed",
+        "collection_id",
+        "distributed_id",
+        unique=True,
+        sqlite_where=text(_OPEN),
+        postgresql_where=text(_OPEN),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -94,7 +108,7 @@ artifact_files = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("artifact_number", ForeignKey("artifacts.number"), nullable=False),
-    # 'file', 'reference', or 'manifest' (one per artifact).
+    # 'file', 'reference', 'manifest' (one per artifact), or, before the commit, 'partial': a manifest of a part of it.
     Column("kind", String, nullable=False),
     Column("name", String, nullable=False),
     # base64, as in W&B's manifests; empty for a manifest that is only announced. For a reference any text.
@@ -105,7 +119,7 @@ artifact_files = Table(
     Column("size", Count),
     # The user who uploaded the content; null while it is missing, and for what is older than this column.
     Column("uploader_id", Integer),
-    # Address of a reference; null for all others.
+    # Address of a reference; of a partial manifest the id of the version that it adds to; null for all others.
     Column("reference", Text),
     UniqueConstraint("artifact_number", "kind", "name"),
     sqlite_autoincrement=True,

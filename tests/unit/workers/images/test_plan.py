@@ -114,6 +114,15 @@ def test_requirements_are_those_of_the_build_context(make_plan: PlanMaker) -> No
     seen = make_plan(MAIN | files, project={"build_context": "inner"})
 
     assert seen.files["launchd/requirements.txt"] == b"b\n"
+    assert "WORKDIR /home/job/inner\nENV PYTHONUNBUFFERED" in seen.dockerfile
+
+
+def test_requirements_that_need_the_project_are_installed_in_its_context(make_plan: PlanMaker) -> None:
+    files = {"inner/requirements.txt": "-e .\n", "inner/deep er/train.py": ""}
+    seen = make_plan(MAIN | files, project={"build_context": "inner", "working_dir": "deep er"})
+
+    assert "cd inner && " in seen.dockerfile
+    assert "WORKDIR /home/job/inner/deep er\n" in seen.dockerfile
 
 
 def tags(make_plan: PlanMaker, *calls: tuple[dict[str, str], dict[str, Any]]) -> list[str]:
