@@ -101,14 +101,19 @@ def debian() -> Path:
 @pytest.fixture(scope="session")
 def base(debian: Path, built: Built) -> Path:
     """That tree, with the packages at hand that the built ones depend on, and rpm."""
-    place = debian / "debs"
+    download_needs(debian, built, "rpm")
+    return debian
+
+
+def download_needs(tree: Path, built: Built, *more: str) -> None:
+    """Have the packages at hand in a tree that the built ones depend on, and more."""
+    place = tree / "debs"
     place.mkdir(exist_ok=True)
     for deb in built.debs:
         shutil.copy(deb, place)
-    download = "apt-get install -q -y --no-install-recommends --download-only /debs/*.deb rpm"
-    subprocess.run(["chroot", debian, "sh", "-c", download], check=True, capture_output=True)
+    download = f"apt-get install -q -y --no-install-recommends --download-only /debs/*.deb {' '.join(more)}"
+    subprocess.run(["chroot", tree, "sh", "-c", download], check=True, capture_output=True)
     shutil.rmtree(place)
-    return debian
 
 
 @pytest.fixture(scope="session")
