@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.timeout(2400)]
 HOME = Path(os.environ.get("DEBIAN_13_TEST_HOME", "/var/cache/launchd-debian-13"))
 
 #: What the packages' own tree lacks of what builds them.
-BUILDS = "debhelper,dpkg-dev,python3-venv,ca-certificates"
+BUILDS = "build-essential,debhelper,python3-venv,ca-certificates"
 
 #: This machine's certificates, for it may have some of its own.
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")

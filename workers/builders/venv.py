@@ -18,6 +18,8 @@ from workers.builders.wheels import NotShareable
 from workers.context import JobContext
 from workers.sources import Project
 
+SECONDS_A_DAY = 86400.0
+
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +73,9 @@ def _shared(requirements: Requirements, installer: Installer, python: str, conte
     cache = _cache_directory(context)
     shared = SharedEnvironments(cache, installer, python, context)
     entry = shared.environment(shared.resolve(listing), listing, requirements.origin)
-    for removed in trim(cache, context.order.venv.cache_max_bytes):
+    settings = context.order.venv
+    keep_seconds = None if settings.cache_keep_days is None else settings.cache_keep_days * SECONDS_A_DAY
+    for removed in trim(cache, settings.cache_max_bytes, keep_seconds):
         log.info("An environment was removed from the cache.", extra={"key": removed})
     return entry
 
