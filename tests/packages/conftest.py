@@ -32,6 +32,9 @@ PROGRAMS = {
     "systemd-nspawn": "systemd-container",
 }
 
+#: A clean Debian has no systemd for each user.
+USER_MANAGER = ("libpam-systemd", "dbus-user-session")
+
 VERSION, NEXT_VERSION = __version__, f"{__version__}+next"
 
 
@@ -100,8 +103,8 @@ def debian() -> Path:
 
 @pytest.fixture(scope="session")
 def base(debian: Path, built: Built) -> Path:
-    """That tree, with the packages at hand that the built ones depend on, and rpm."""
-    download_needs(debian, built, "rpm")
+    """That tree, with the packages at hand that the built ones depend on, rpm, and what makes a user's own systemd."""
+    download_needs(debian, built, "rpm", *USER_MANAGER)
     return debian
 
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -33,6 +34,18 @@ _DIAGNOSIS = (
 
 class NotUp(Exception):
     """A machine did not boot; it is not running any more. The text has what it said of itself."""
+
+
+class Shell(Protocol):
+    """Whoever runs lines of shell on a machine."""
+
+    def run(self, command: str, *, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a line of shell."""
+        ...
+
+    def says(self, command: str) -> str:
+        """Return what a line of shell prints."""
+        ...
 
 
 class Machine:
