@@ -5,6 +5,7 @@ held for ever when its holder is killed. Sends are synchronous (no feeder
 thread), so what was sent before a death is there to be read.
 """
 
+import select
 from multiprocessing import connection
 from multiprocessing.context import assert_spawning
 from multiprocessing.queues import SimpleQueue
@@ -56,6 +57,12 @@ class PrivateQueue(SimpleQueue[bytes]):
         """Return the descriptor that becomes readable with the next bytes."""
         return self._reader.fileno()
 
+    def has_room(self) -> bool:
+        """Return whether :meth:`put` of a message would not wait: a pipe that is writable takes one in one piece."""
+        poll = select.poll()
+        poll.register(self._writer.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))
+
     def keep_reader(self) -> None:
         """Close this process's writing end, so that the other's death is seen."""
         self._writer.close()
@@ -105,6 +112,10 @@ class SupervisorEnd:
     def send(self, command: Command) -> None:
         """Send ``command``; raises :class:`ChannelClosed` when the worker is gone, ``CannotEncode`` for a wrong one."""
         self.commands.put(encode(command))
+
+    def has_room(self) -> bool:
+        """Return whether :meth:`send` would not wait for the worker to read what was sent before."""
+        return self.commands.has_room()
 
     def receive(self) -> Event | None:
         """Return the next event that is already there, or ``None``.

@@ -5,7 +5,7 @@ One question a process: a driver, a helper program or a cloud that hangs costs a
 
 import msgspec
 
-from ipc.settings import EnvironmentConfig
+from ipc.settings import EnvironmentConfig, KubernetesConfig
 from ipc.work_order import WorkOrder
 
 #: The code of the process, as `python -m` takes it.
@@ -29,10 +29,19 @@ class CloudUse(msgspec.Struct, frozen=True, tag="cloud_use"):
     order: WorkOrder
 
 
+class ClusterUse(msgspec.Struct, frozen=True, tag="cluster_use"):
+    """May this host run jobs in the cluster of ``settings``?"""
+
+    settings: KubernetesConfig
+
+
+About = PersistenceModes | RegistryUse | CloudUse | ClusterUse
+
+
 class Question(msgspec.Struct, frozen=True):
     """The one question of a process."""
 
-    about: PersistenceModes | RegistryUse | CloudUse
+    about: About
 
 
 class Modes(msgspec.Struct, frozen=True, tag="modes"):

@@ -87,6 +87,10 @@ class Detach(msgspec.Struct, frozen=True, tag="detach"):
     """Leave; the workload runs on and will be adopted."""
 
 
+class LookAgain(msgspec.Struct, frozen=True, tag="look_again"):
+    """The workload has changed, or may have: look at it. Lost without harm, for a worker looks by itself as well."""
+
+
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """The worker is up and waits for its job."""
 
@@ -121,6 +125,12 @@ class Submitted(msgspec.Struct, frozen=True, tag="submitted"):
     """The workload exists."""
 
     handle: Handle
+
+
+class Watching(msgspec.Struct, frozen=True, tag="watching"):
+    """The worker wants to hear of changes of its workload, which is in ``scope``; see ``ipc.watch_service``."""
+
+    scope: str
 
 
 class WarningRaised(msgspec.Struct, frozen=True, tag="warning"):
@@ -162,8 +172,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
         msgspec.structs.force_setattr(self, "report", fitting(self.report))
 
 
-Command = Start | Adopt | SubmitApproved | Stop | Detach
-Event = Hello | Heartbeat | PhaseChanged | Submitting | Submitted | WarningRaised | Built | Finished | Failed
+Command = Start | Adopt | SubmitApproved | Stop | Detach | LookAgain
+Event = Hello | Heartbeat | PhaseChanged | Submitting | Submitted | Watching | WarningRaised | Built | Finished | Failed
 
 _encoder = msgspec.json.Encoder()
 _command_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)

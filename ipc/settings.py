@@ -37,9 +37,13 @@ class JobLimits(msgspec.Struct, frozen=True):
 
 
 class QueueJobs(msgspec.Struct, frozen=True):
-    """``launchd.jobs.queues.NAME``: limits of the jobs of one queue; ``None`` is as for all queues."""
+    """``launchd.jobs.queues.NAME``: limits of the jobs of one queue; ``None`` is as for all queues.
+
+    ``environment`` lies over the variables for all queues.
+    """
 
     max_runtime_seconds: float | None = None
+    environment: Mapping[str, str | None] = {}
 
 
 class JobsConfig(msgspec.Struct, frozen=True):
@@ -51,7 +55,9 @@ class JobsConfig(msgspec.Struct, frozen=True):
     moment after its process has ended. A job is given to ``max_attempts`` workers at most before anything of it exists;
     ``keep_finished`` jobs that are over stay in the journal, of these no one for longer than ``keep_days``.
     ``control_group`` is the delegated control group below which each job gets one of its own, None for that of
-    ``launch-agent-jobs.service``; ``limits`` is what each job may use. ``queues`` has limits by queue.
+    ``launch-agent-jobs.service``; ``limits`` is what each job may use. ``environment`` are variables for every job: a
+    value, or None for that of the agent's own variable of the name. ``umask`` are octal digits, None for what a login
+    of the job's user would have. ``queues`` has limits and variables by queue.
     """
 
     stop_grace_seconds: float = 10.0
@@ -65,12 +71,20 @@ class JobsConfig(msgspec.Struct, frozen=True):
     keep_days: float | None = None
     control_group: str | None = None
     limits: JobLimits = JobLimits()
+    environment: Mapping[str, str | None] = {}
+    umask: str | None = None
     queues: Mapping[str, QueueJobs] = {}
 
     def runtime_limit(self, queue: str) -> float:
         """Return how long, in seconds, jobs of ``queue`` may run; 0 for no limit."""
         own = self.queues[queue].max_runtime_seconds if queue in self.queues else None
         return self.max_runtime_seconds if own is None else own
+
+    def variables(self, queue: str, agent: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables for jobs of ``queue``; ``agent`` are the agent's own, of which some are passed on."""
+        given = {**self.environment, **(self.queues[queue].environment if queue in self.queues else {})}
+        found = {name: agent.get(name) if value is None else value for name, value in given.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class HooksConfig(msgspec.Struct, frozen=True):
@@ -316,18 +330,40 @@ class ContainerRules(msgspec.Struct, frozen=True):
     limits: ContainerLimits = ContainerLimits()
 
 
+class PodBuildsConfig(msgspec.Struct, frozen=True):
+    """``launchd.kubernetes.builds``: how images are built in pods, where ``builder.type`` says so.
+
+    ``image`` is that of buildah, None for one of its project's. ``namespace`` of None is ``launchd.kubernetes``'s,
+    ``service_account`` of None is ``$WANDB_LAUNCH_SERVICE_ACCOUNT_NAME`` and then the namespace's own. ``claim`` is a
+    PersistentVolumeClaim through which files reach a build, None for ``$WANDB_LAUNCH_KANIKO_PVC_NAME``;
+    ``claim_directory`` is where this host has it mounted, None for ``$WANDB_LAUNCH_KANIKO_PVC_MOUNT_PATH`` and then
+    ``/kaniko``. A build of which nothing new is seen for ``no_progress_seconds``, or that takes longer than
+    ``timeout_seconds``, is ended.
+    """
+
+    image: str | None = None
+    namespace: str | None = None
+    service_account: str | None = None
+    claim: str | None = None
+    claim_directory: str | None = None
+    no_progress_seconds: float = 600.0
+    timeout_seconds: float = 3600.0
+
+
 class KubernetesConfig(msgspec.Struct, frozen=True):
     """``launchd.kubernetes``: the cluster of this agent, where a queue names no other.
 
     ``config_file`` is the path of a kubeconfig, None for ``$KUBECONFIG``, then ``~/.kube/config``, and then the service
     account of the pod that the agent runs in. ``context`` of None is the kubeconfig's current one, ``namespace`` of
-    None that of the context. An answer of the API may take ``timeout_seconds``.
+    None that of the context. An answer of the API may take ``timeout_seconds``. ``builds`` is about images that are
+    built there.
     """
 
     config_file: str | None = None
     context: str | None = None
     namespace: str | None = None
     timeout_seconds: float = 30.0
+    builds: PodBuildsConfig = PodBuildsConfig()
 
 
 class KubernetesRules(msgspec.Struct, frozen=True):
@@ -335,9 +371,9 @@ class KubernetesRules(msgspec.Struct, frozen=True):
 
     ``images``, ``namespaces``, ``contexts``, ``service_accounts`` and ``custom_resources`` (``GROUP/KIND``) are
     patterns in which ``*`` stands for any text. ``config_files`` are paths of kubeconfigs of this host, ``host_paths``
-    paths of the nodes, each with all below it. ``fields`` are names of fields that are refused otherwise, such as
-    ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond the
-    usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
+    paths of the nodes; a directory stands for all below it. ``fields`` are names of fields that are refused otherwise,
+    such as ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond
+    the usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
     """
 
     images: tuple[str, ...] = ("*",)

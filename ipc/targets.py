@@ -15,6 +15,8 @@ TEST_TARGETS_VARIABLE = "LAUNCHD_TEST_TARGETS"
 
 LOCAL_PROCESS = "local-process"
 LOCAL_CONTAINER = "local-container"
+KUBERNETES = "kubernetes"
+SAGEMAKER = "sagemaker"
 VERTEX = "vertex"
 #: Has a job's image built and nothing run; of agents that a program has for itself.
 IMAGE_BUILD = "image-build"
@@ -28,7 +30,9 @@ class Target(msgspec.Struct, frozen=True):
 
     ``name`` is the word in a run spec, ``queue_type`` the word of a queue where that is another one. ``runner`` is the
     path of its runner, None while there is none. ``builders`` are the builders it takes, the usual one first;
-    ``extra`` is the extra of this package that brings its SDK. ``offered`` is False for what no submitter may name.
+    ``extra`` is the extra of this package that brings its SDK. ``watcher`` is the path of the function of the process
+    that watches the target for all workers, None where each asks for itself. ``offered`` is False for what no submitter
+    may name.
     """
 
     name: str
@@ -36,12 +40,18 @@ class Target(msgspec.Struct, frozen=True):
     builders: tuple[str, ...] = ()
     extra: str | None = None
     queue_type: str | None = None
+    watcher: str | None = None
     offered: bool = True
 
     @property
     def words(self) -> tuple[str, ...]:
         """The words for it, that of a queue first."""
         return (self.queue_type, self.name) if self.queue_type else (self.name,)
+
+    @property
+    def runs_images(self) -> bool:
+        """Whether its jobs are images, built or given."""
+        return any(builder in _MAKE_IMAGES for builder in self.builders)
 
 
 class Builder(msgspec.Struct, frozen=True):
@@ -83,15 +93,16 @@ class Cloud(msgspec.Struct, frozen=True):
     path: str | None = None
 
 
+_MAKE_IMAGES = ("docker", "buildah", "buildah-pod", "kaniko")
+_IMAGE_BUILDERS = (*_MAKE_IMAGES, "noop")
+
+
 def parse_test_targets(text: str) -> Iterator[Target]:
     """Yield the targets that :data:`TEST_TARGETS_VARIABLE` names."""
     for entry in filter(None, text.split(",")):
         name, _, path = entry.partition("=")
         yield Target(name, path, offered=False)
 
-
-_MAKE_IMAGES = ("docker", "buildah", "kaniko")
-_IMAGE_BUILDERS = (*_MAKE_IMAGES, "noop")
 
 #: By name, in the order in which people are shown them.
 TARGETS: dict[str, Target] = {
@@ -105,12 +116,13 @@ TARGETS: dict[str, Target] = {
             extra="docker",
         ),
         Target(
-            "kubernetes",
+            KUBERNETES,
             "workers.runners.kubernetes:KubernetesRunner",
             _IMAGE_BUILDERS,
             extra="kubernetes",
+            watcher="workers.kubernetes.watcher:main",
         ),
-        Target("sagemaker", "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
+        Target(SAGEMAKER, "workers.runners.sagemaker:SagemakerRunner", _IMAGE_BUILDERS, extra="aws"),
         Target(
             VERTEX,
             "workers.runners.vertex:VertexRunner",
@@ -129,7 +141,8 @@ BUILDERS: dict[str, Builder] = {
         Builder(VENV, "workers.builders.venv:VenvBuilder", extra="venv", configurable=False),
         Builder("docker", "workers.builders.docker:DockerBuilder", extra="docker"),
         Builder("buildah", "workers.builders.buildah:BuildahBuilder"),
-        Builder("kaniko", extra="kubernetes"),
+        Builder("buildah-pod", "workers.builders.pods:BuildahPodBuilder", extra="kubernetes"),
+        Builder("kaniko", "workers.builders.pods:KanikoBuilder", extra="kubernetes"),
         Builder("noop", "workers.builders.noop:NoopBuilder"),
     )
 }

@@ -49,7 +49,9 @@ class DetachRequested(Exception):
 
 
 class JobContext:
-    """One job as its phases see it. ``interrupt`` may be called from any thread, the rest from the job's own."""
+    """One job as its phases see it. ``interrupt`` and ``note_change`` may be called from any thread,
+    the rest from the job's own.
+    """
 
     def __init__(self, order: WorkOrder, api_key: str, send: Callable[[Event], None]) -> None:
         self.order = order
@@ -62,6 +64,7 @@ class JobContext:
         self._progress_at = 0.0
         self._signal: StopSignal | DetachSignal | None = None
         self._signal_reader, self._signal_writer = owned_pipe(self)
+        self._change_reader, self._change_writer = owned_pipe(self)
 
     def report_phase(self, phase: JobState, message: str | None = None, started: BootMoment | None = None) -> None:
         """Tell the supervisor that the job is in ``phase``, unless that was the last thing it was told.
@@ -97,6 +100,20 @@ class JobContext:
                 path = self.directory / FAILURE_FILE
                 path.write_text(f"{report.sentence()}\n\n{error.detail or ''}\n", errors="replace")
         self.send(failed)
+
+    def note_change(self) -> None:
+        """Have the job's thread look at the workload; any thread."""
+        with suppress(BlockingIOError):  # It is full of changes already.
+            os.write(self._change_writer, b"n")
+
+    def forget_changes(self) -> None:
+        """Forget the changes so far; before a look, so that what comes during the look is not lost."""
+        with suppress(BlockingIOError):
+            os.read(self._change_reader, 4096)
+
+    def changes_fileno(self) -> int:
+        """Return a descriptor that is readable when the workload may have changed."""
+        return self._change_reader
 
     def interrupt(self, signal: StopSignal | DetachSignal) -> None:
         """Have the phase that runs end, and the job's thread act on ``signal``; a later signal replaces it."""

@@ -10,7 +10,7 @@ from multiprocessing import connection, parent_process
 
 from ipc.channel import ChannelClosed, WorkerEnd
 from ipc.exits import WorkerExit
-from ipc.messages import Detach, Event, Heartbeat, Stop, SubmitApproved
+from ipc.messages import Detach, Event, Heartbeat, LookAgain, Stop, SubmitApproved
 from workers.context import DetachSignal, JobContext, StopSignal
 
 #: A job's thread that does not notice that it has to leave is cut short after this.
@@ -83,6 +83,8 @@ class ControlThread(threading.Thread):
                     self._received.notify_all()
             case Stop(reason, grace_seconds):
                 self._interrupt(StopSignal(reason, grace_seconds))
+            case LookAgain():
+                self._context.note_change()
             case Detach():
                 self._on_detach(WorkerExit.DETACHED)
             case _:

@@ -8,9 +8,20 @@ import sys
 import msgspec
 from setproctitle import setproctitle
 
-from ipc.diagnosis import Answer, CloudUse, Hindrance, Modes, PersistenceModes, RegistryUse, Useable, decode_question
+from ipc.diagnosis import (
+    About,
+    Answer,
+    CloudUse,
+    ClusterUse,
+    Hindrance,
+    Modes,
+    PersistenceModes,
+    RegistryUse,
+    Useable,
+    decode_question,
+)
 from ipc.errors import JobError
-from ipc.settings import EnvironmentConfig
+from ipc.settings import EnvironmentConfig, KubernetesConfig
 from ipc.work_order import WorkOrder
 from workers import processes
 from workers.environments import create_environment
@@ -20,7 +31,7 @@ from workers.registries import load_registry
 _NO_TAG = "launchd-doctor-asks"
 
 
-def answer(question: PersistenceModes | RegistryUse | CloudUse) -> Answer:
+def answer(question: About) -> Answer:
     """Return the answer; what cannot be found out is an answer too."""
     match question:
         case PersistenceModes():
@@ -29,6 +40,8 @@ def answer(question: PersistenceModes | RegistryUse | CloudUse) -> Answer:
             return _registry(order)
         case CloudUse(environment, order):
             return _cloud(environment, order)
+        case ClusterUse(settings):
+            return _cluster(settings)
 
 
 def _modes() -> Answer:
@@ -60,6 +73,17 @@ def _registry(order: WorkOrder) -> Answer:
 def _cloud(config: EnvironmentConfig, order: WorkOrder) -> Answer:
     try:
         return Useable(create_environment(config, order).verify())
+    except JobError as error:
+        return Hindrance(error.message, error.hint or "")
+
+
+def _cluster(settings: KubernetesConfig) -> Answer:
+    try:
+        from workers.kubernetes.verification import verify  # noqa: PLC0415 (its package may be missing)
+    except ModuleNotFoundError:
+        return Hindrance("Kubernetes cannot be asked.", "Install launchd-agent with its extra kubernetes.")
+    try:
+        return Useable(verify(settings))
     except JobError as error:
         return Hindrance(error.message, error.hint or "")
 

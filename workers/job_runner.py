@@ -6,8 +6,10 @@ workload name on disk. Knows no kind of source, builder or runner.
 
 import errno
 import logging
+import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing import connection
 from typing import TypeVar
 
@@ -20,7 +22,8 @@ from ipc.failpoints import hit
 from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
 from ipc.job_files import WORKER_LOG_FILE
-from ipc.messages import Finished, Submitted, Submitting
+from ipc.messages import Finished, Submitted, Submitting, Watching
+from ipc.proxies import direct_loopback
 from ipc.states import TERMINAL_STATES, JobState
 from ipc.work_order import read_order
 from workers.builders import Build, load_builder
@@ -191,7 +194,9 @@ class JobRunner:
         entry_point = build.entry_point or order.spec.overrides.entry_point or project.entry_point
         entry_point = (*build.prefix, *entry_point) if entry_point else ()
         most = self._runner.capabilities.variable_characters
-        environment = job_environment(order, self._context.api_key, project.image, most)
+        given = order.jobs.variables(order.queue, os.environ)
+        environment = given | direct_loopback(given)
+        environment |= job_environment(order, self._context.api_key, project.image, most)
         launch = LaunchRequest(
             order.name, entry_point, environment, project.directory, build, order.spec.overrides.args, project.place
         )
@@ -250,8 +255,10 @@ class JobRunner:
     def _monitor(self, handle: Handle) -> None:
         hit("worker.monitoring")
         self._follow_output(handle)
+        self._ask_for_changes(handle)
         failures = 0
         while True:
+            self._context.forget_changes()
             try:
                 status = _ask(lambda: self._runner.inspect(handle))
             except RunnerUnavailable as error:
@@ -267,6 +274,12 @@ class JobRunner:
             failures = 0
             self._poll_once(handle, status)
 
+    def _ask_for_changes(self, handle: Handle) -> None:
+        """Have this worker told of changes of the workload, where something watches that for all workers."""
+        scope = self._runner.watch_scope(handle)
+        if scope is not None:
+            self._context.send(Watching(scope))
+
     def _poll_once(self, handle: Handle, status: Status) -> None:
         if not self._stopping:
             started = self._started(handle) if status.state is JobState.RUNNING else None
@@ -274,7 +287,8 @@ class JobRunner:
         self._check_start(handle, status)
         self._check_use(handle, status)
         stop_seen = self._act_on_stop(handle)
-        self._wait(self._wait_fileno(handle), self._runner.capabilities.poll_seconds, stop_seen=stop_seen)
+        seconds = min(self._runner.capabilities.poll_seconds, status.look_again_seconds or math.inf)
+        self._wait([self._context.changes_fileno(), self._wait_fileno(handle)], seconds, stop_seen=stop_seen)
 
     def _started(self, handle: Handle) -> BootMoment | None:
         """Return when the workload was started, for the first report that it runs."""
@@ -369,12 +383,12 @@ class JobRunner:
     def _wait_for_target(self, error: RunnerUnavailable, failures: int) -> None:
         log.warning("The target does not answer; the job is left as it is.", extra={"error": error.message})
         stop_seen = self._context.stop_signal() is not None
-        self._wait(None, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)], stop_seen=stop_seen)
+        self._wait((), RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)], stop_seen=stop_seen)
         # A stop has to wait until the target answers; leaving has not.
         self._context.stop_signal()
 
-    def _wait(self, descriptor: int | None, seconds: float, *, stop_seen: bool) -> None:
-        sources = [] if descriptor is None else [descriptor]
+    def _wait(self, descriptors: Iterable[int | None], seconds: float, *, stop_seen: bool) -> None:
+        sources = [descriptor for descriptor in descriptors if descriptor is not None]
         if stop_seen:
             # The signal's descriptor stays readable, so from now on it is looked at in turns.
             seconds = min(seconds, STOPPING_POLL_SECONDS)

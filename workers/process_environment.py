@@ -1,10 +1,12 @@
 """The environment of the processes that a worker starts on this host: git, pip and the like, and a local job.
 
-Of the agent's own environment they get what is on a short list, never a secret.
+Of the agent's own environment they get what is on a short list. A secret is there for a tool alone that runs no code of
+a submitter, and that no job's user can look into.
 """
 
 from collections.abc import Mapping
 
+from ipc.proxies import EXCEPTIONS, PROXIES, direct_loopback
 from ipc.work_order import JobUser
 
 _INHERITED = (
@@ -25,16 +27,22 @@ _INHERITED = (
     "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE",
 )
-#: A proxy's address may hold a password; then it stays with the agent.
-_INHERITED_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def process_environment(worker: Mapping[str, str], user: JobUser | None) -> dict[str, str]:
-    """Return what a plain process needs of the worker's environment; ``user`` is its user, None for the worker's."""
+def process_environment(
+    worker: Mapping[str, str], user: JobUser | None, *, proxy_passwords: bool = False
+) -> dict[str, str]:
+    """Return what a plain process needs of the worker's environment; ``user`` is its user, None for the worker's.
+
+    A proxy's address may hold a password; then it stays with the agent, but for ``proxy_passwords``.
+    """
     environment = {"PATH": _DEFAULT_PATH}
     environment.update((name, worker[name]) for name in _INHERITED if name in worker)
-    environment.update((name, worker[name]) for name in _INHERITED_PROXIES if "@" not in worker.get(name, "@"))
+    proxies = {name: worker[name] for name in PROXIES if name in worker}
+    environment.update((name, text) for name, text in proxies.items() if proxy_passwords or "@" not in text)
+    environment.update((name, worker[name]) for name in EXCEPTIONS if name in worker)
+    environment.update(direct_loopback(environment))
     # As in W&B's images: what a job printed last is there when it is killed.
     environment["PYTHONUNBUFFERED"] = "1"
     if user is not None:

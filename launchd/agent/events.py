@@ -14,6 +14,7 @@ import msgspec
 
 from ipc.gpu_probe import GpuSample
 from ipc.owned_pipe import owned_pipe
+from ipc.watch_service import WatchReport
 from launchd.client.queue_server import Capabilities, ClaimedItem, HeldByServer, ItemAnswer, Resumed, StopRequest
 
 
@@ -107,6 +108,19 @@ class GpuProbeFailed(msgspec.Struct, frozen=True):
     why: str
 
 
+class WatcherReported(msgspec.Struct, frozen=True):
+    """What watches the target ``resource`` for all workers has told something."""
+
+    resource: str
+    told: WatchReport
+
+
+class WatcherEnded(msgspec.Struct, frozen=True):
+    """Nothing watches the target ``resource`` until another process does."""
+
+    resource: str
+
+
 class Delivered(msgspec.Struct, frozen=True):
     """The queue server has what these rows of the outbox say."""
 
@@ -178,13 +192,16 @@ ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | Acknowledged | Del
 #: How the agent stands with the queue server.
 LinkEvent = Registered | RegistrationRefused | RegistrationLost | QueueError | ServerContact
 
-#: What the probe of the GPUs says.
-GpuEvent = GpusSeen | GpuProbeFailed
+#: What is known of changes of workloads.
+WatchEvent = WatcherReported | WatcherEnded
+
+#: What processes tell that serve all jobs.
+ServiceEvent = GpusSeen | GpuProbeFailed | WatchEvent
 
 Event = (
     ItemEvent
     | LinkEvent
-    | GpuEvent
+    | ServiceEvent
     | WorkerSpawned
     | WorkerSpawnFailed
     | ControlRequest

@@ -27,6 +27,7 @@ from ipc.messages import (
     Submitted,
     Submitting,
     WarningRaised,
+    Watching,
     shorten,
 )
 from ipc.run_spec import SCHEDULER_URI
@@ -44,7 +45,7 @@ from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.job_users import JobUsers
 from launchd.agent.journal import Journal, JournalError
 from launchd.agent.measures import AgentMeasures, cause_of_death
-from launchd.agent.ports import JobReports, JobWorker, JobWorkers
+from launchd.agent.ports import JobReports, JobWatches, JobWorker, JobWorkers
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.time_limits import why_over, with_start
@@ -73,6 +74,7 @@ class JobController:
         clock: Clock | None = None,
         gpus: GpuPool | None = None,
         why_no_gpus: str = "it looks for none.",
+        watches: JobWatches | None = None,
     ) -> None:
         clock = clock or SystemClock()
         #: Whom jobs run as: which numbers are given out.
@@ -84,6 +86,7 @@ class JobController:
         self._outbox = outbox
         self._keys = keys
         self._clock = clock
+        self._watches = watches
         self._records = records
         self._assignment = WorkerAssignment(records, table, pool, keys, self.users, clock, gpus)
         self._ends = JobEnds(records, journal, table, pool, keys, context, clock, gpus)
@@ -268,16 +271,24 @@ class JobController:
                 # Commit early, so that an adopting worker has the handle.
                 self._journal.request_commit()
                 self._ends.forget_key(job)
-            case WarningRaised(message, stage):
-                log.warning("A job has a warning.", extra=log_fields(job) | {"warning": message})
-                self._ends.deliver(job, JobWarning(message, stage))
-            case Built(kind, reused):
-                self.measures.built(kind, reused=reused)
+            case WarningRaised() | Watching() | Built():
+                self._on_remark(job, event)
             case Finished() | Failed():
                 # It counts once its sender has left with exit code 0.
                 active.reported_outcome = event
             case Hello() | Heartbeat():
                 pass
+
+    def _on_remark(self, job: JobRecord, event: WarningRaised | Watching | Built) -> None:
+        match event:
+            case WarningRaised(message, stage):
+                log.warning("A job has a warning.", extra=log_fields(job) | {"warning": message})
+                self._ends.deliver(job, JobWarning(message, stage))
+            case Watching(scope):
+                if self._watches is not None:
+                    self._watches.add(job, scope)
+            case Built(kind, reused):
+                self.measures.built(kind, reused=reused)
 
     def _count_adoption(self, active: ActiveJob) -> None:
         if active.adopting:
@@ -353,6 +364,8 @@ class JobController:
             was_killed = worker.kill_reason is not None
             self.measures.worker_died(cause_of_death(exit_code, was_killed=was_killed, active=active))
         worker.reap(lost=lost)
+        if worker.item_id is not None and self._watches is not None:
+            self._watches.drop(worker.item_id)
         if active is not None:
             with self._records.border(active.job.item_id):
                 self._on_exit(active, worker, exit_code, lost=lost)

@@ -19,6 +19,10 @@ class JobWorker(Protocol):
         """Send ``command``; to a worker that is gone it is lost without an error."""
         ...
 
+    def offer(self, command: Command) -> None:
+        """Send ``command`` unless that would wait for the worker; then it is lost."""
+        ...
+
     def kill(self, reason: str) -> None:
         """End the worker at once; its exit code comes like any other's."""
         ...
@@ -45,6 +49,18 @@ class JobWorkers(Protocol):
 
     def scale_to(self, waiting: int, keep_spares: bool) -> None:
         """Order as many workers as ``waiting`` jobs need, and spare ones on top."""
+        ...
+
+
+class JobWatches(Protocol):
+    """Who is told of changes of workloads."""
+
+    def add(self, job: JobRecord, scope: str) -> None:
+        """Have the worker of ``job`` told of changes of its workload, which is in ``scope``."""
+        ...
+
+    def drop(self, item_id: str) -> None:
+        """Tell no worker of the workload of this item any more."""
         ...
 
 

@@ -27,6 +27,7 @@ class AgentState(msgspec.Struct, frozen=True):
 
     ``mode`` is starting, polling, draining or leaving; ``started_at`` is in seconds since the epoch; ``problem`` is a
     sentence. ``why_draining`` is the rest of one that begins with "it drains because".
+    ``environments`` has what was found of cloud, registry and cluster.
     """
 
     mode: str
@@ -37,6 +38,7 @@ class AgentState(msgspec.Struct, frozen=True):
     seconds_since_contact: float | None
     problem: str | None
     why_draining: str | None = None
+    environments: list[dict[str, Any]] = []
 
 
 def snapshot(
@@ -53,6 +55,7 @@ def snapshot(
         "recent": [_job(job, context, pool, now) for job in journal.ended_jobs(RECENT_JOBS)],
         "outbox": _outbox(outbox, journal, now),
         "unreadable_jobs": journal.unreadable_jobs(),
+        "environments": state.environments,
         "counters": dict(controller.counters),
         "gpus": controller.grants.status(),
     }

@@ -27,6 +27,7 @@ from launchd.agent.control.client import ControlError
 from launchd.agent.control.handler import ControlHandler, completed
 from launchd.agent.control.server import ControlServer
 from launchd.agent.engine_upkeep import EngineUpkeep
+from launchd.agent.environments import Environments
 from launchd.agent.events import (
     Acknowledged,
     Claimed,
@@ -34,7 +35,6 @@ from launchd.agent.events import (
     Delivered,
     Event,
     EventQueue,
-    GpuEvent,
     GpuProbeFailed,
     GpusSeen,
     ItemEvent,
@@ -46,12 +46,15 @@ from launchd.agent.events import (
     RegistrationLost,
     RegistrationRefused,
     ServerContact,
+    ServiceEvent,
     SignalReceived,
     SlotKind,
     StopRequested,
     ThreadDied,
     Undeliverable,
     UsersFree,
+    WatcherEnded,
+    WatcherReported,
     WorkerSpawned,
     WorkerSpawnFailed,
 )
@@ -70,6 +73,7 @@ from launchd.agent.server_link.health import ServerHealth
 from launchd.agent.server_link.session import QueueServerSession
 from launchd.agent.status import AgentState, status_line
 from launchd.agent.submitter_keys import SubmitterKeys
+from launchd.agent.watches import watches
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_pool.pool import SPARE_DELAY_SECONDS, WorkerPool
 from launchd.agent.worker_pool.spawner import WorkerSpawner
@@ -182,6 +186,7 @@ class Supervisor:
         self._table = JobTable()
         self._locks = HostLocks(locks_directory(os.environ))
         self._gpus = find_gpus(config.launchd.gpus, self._journal, events, self._locks)
+        self._watches = watches(self._pool, events, config.launchd.supervision)
         self._controller = JobController(
             self._journal,
             self._table,
@@ -192,10 +197,12 @@ class Supervisor:
             JobUsers(lambda: taken_numbers(self._journal, state_dir)),
             gpus=self._gpus.pool,
             why_no_gpus=self._gpus.why_none,
+            watches=self._watches,
         )
         self._cleanup = Cleanup(state_dir, lambda numbers: events.put(UsersFree(numbers)))
         self._old_jobs = OldJobs(self._journal, self._table, self._controller, self._cleanup)
         self._engine_upkeep = EngineUpkeep(state_dir)
+        self._environments = Environments()
         self._session = QueueServerSession(server, events, (api_key,))
         self._registration = AgentRegistration(
             self._session, self._controller, self._journal, self._table, self._outbox
@@ -295,6 +302,7 @@ class Supervisor:
             self._gpus.probe.end()
         if self._exporter is not None:
             self._exporter.end()
+        self._watches.end()
         self._commit()
         self._session.close()
         self._journal.close()
@@ -351,12 +359,15 @@ class Supervisor:
         if self._gpus.pool is not None:
             with self._barrier.around("GPUs"):
                 self._gpus.pool.tick()
+        with self._barrier.around("watches"):
+            self._watches.tick()
         if now - self._cleaned_at > CLEANUP_SECONDS:
             self._cleaned_at = now
             with self._barrier.around("cleanup"):
                 self._old_jobs.clear()
         with self._barrier.around("container engine"):
             self._engine_upkeep.look(self._config.launchd)
+            self._environments.look(self._config)
         with self._barrier.around("status line"):
             self._notifier.status(status_line(self.state(), self._table, self._context))
         # A client that hangs is as bad as a loop that does. A server that is away for longer than this
@@ -412,8 +423,8 @@ class Supervisor:
                 raise AgentBroken(f"its thread {thread} died of {error}")
             case Registered() | RegistrationRefused() | RegistrationLost() | QueueError() | ServerContact():
                 self._dispatch_link_event(event)
-            case GpusSeen() | GpuProbeFailed():
-                self._dispatch_gpu_event(event)
+            case GpusSeen() | GpuProbeFailed() | WatcherReported() | WatcherEnded():
+                self._dispatch_service_event(event)
             case _:
                 self._dispatch_item_event(event)
 
@@ -432,9 +443,11 @@ class Supervisor:
             case ServerContact():
                 self._health.note_contact(event)
 
-    def _dispatch_gpu_event(self, event: GpuEvent) -> None:
+    def _dispatch_service_event(self, event: ServiceEvent) -> None:
         pool = self._gpus.pool
         match event:
+            case WatcherReported() | WatcherEnded():
+                self._watches.on_event(event)
             case GpusSeen(sample) if pool is not None:
                 pool.on_sample(sample)
             case GpuProbeFailed(why) if pool is not None:
@@ -549,6 +562,7 @@ class Supervisor:
             registered=self._session.registered,
             contact=self._health.contact,
             seconds_since_contact=self._health.seconds_since_answer,
+            environments=self._environments.status(),
             problem=self._commits.problem or self._health.problem or self._controller.grants.problem,
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ipc.run_spec import draw_run_id
-from ipc.targets import DEFAULT_RESOURCE, LOCAL_CONTAINER, RUNNABLE
+from ipc.targets import DEFAULT_RESOURCE, LOCAL_CONTAINER, RUNNABLE, find_target
 from launchd.api.access import Access, WandbApi, as_access
 from launchd.api.coerce import as_mapping
 from launchd.api.embedded.launcher import INTERRUPTED, program_agent
@@ -54,11 +54,13 @@ def launch(
         version: branch, tag or commit of the job's repository.
         name: name of the run.
         resource: what runs the job: `local-container` by default for a `docker_image` and a `job` that is an image,
-            else `local-process`. On `local-container`, an image is built of source code.
-        resource_args: arguments by resource: `local-container` takes flags of `docker run`, `local-process` none.
+            else `local-process`. On `local-container`, an image is built of source code. `kubernetes`, `sagemaker` and
+            `gcp-vertex` run an image in a cluster or a cloud, with the rights of the program's user there.
+        resource_args: arguments by resource: `local-container` takes flags of `docker run`, `local-process` none, the
+            others what a queue of theirs has.
         project: project of the run; by default that of `config`, of the job, of `api`, in this order.
         entity: owner of the run; by default that of `config`, of `api`, in this order.
-        docker_image: the image to run, in a container of this machine's engine.
+        docker_image: the image to run, in a container of this machine's engine unless `resource` says otherwise.
         config: keys of a run spec (`overrides`, `uri`, `git`, ...) and sections of an agent's configuration (`builder`,
             `registry`, `environment`, `launchd`); any other key is the run's configuration.
         synchronous: wait for the end of the run; true by default.
@@ -106,14 +108,15 @@ def launch(
 def _settle_resource(access: Access, spec: dict[str, Any]) -> None:
     """Set the default resource; raises :class:`LaunchError` for a resource and for arguments that are not supported."""
     resource = spec["resource"] = spec.get("resource") or _default_resource(access, spec)
-    if resource not in RUNNABLE:
+    target = find_target(resource)
+    if target is None or target.name not in RUNNABLE:
         raise LaunchError(
             f"The resource {resource!r} cannot be launched on yet; there is: {' and '.join(RUNNABLE)}."
             " launch_add() queues it for an agent that can."
         )
-    if resource != LOCAL_CONTAINER:
+    if not target.runs_images:
         _refuse_image(spec, resource)
-    if (spec.get("registry") or {}).get("url") and (image_of(spec) or resource != LOCAL_CONTAINER):
+    if (spec.get("registry") or {}).get("url") and (image_of(spec) or not target.runs_images):
         what = "docker_image" if image_of(spec) else resource
         raise LaunchError(f"repository is where a built image is pushed, and for {what} none is built.")
 

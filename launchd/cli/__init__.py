@@ -4,8 +4,11 @@ Owns the list of commands; the module of each is loaded when it is called, so th
 load no more than they need.
 """
 
+import os
+
 import click
 
+from ipc.proxies import direct_loopback
 from launchd import __version__
 from launchd.cli.lazy import LazyGroup
 
@@ -59,3 +62,5 @@ def main() -> None:
     It speaks the protocol of W&B Launch: set WANDB_BASE_URL and WANDB_API_KEY to use another queue server than that of
     `launchd up` on this machine.
     """
+    # For all that this process and those it starts ask by libraries of others.
+    os.environ.update(direct_loopback(os.environ))

@@ -55,6 +55,8 @@ class LocalStack:
         self._signals = Signals()
         self._server: ChildProcess | None = None
         self._agent: ChildProcess | None = None
+        # Why the server does not answer, as far as it was asked.
+        self._why: str | None = None
 
     @property
     def url(self) -> str:
@@ -123,7 +125,9 @@ class LocalStack:
             if child.exit_code() is not None:
                 raise InstanceNotRunning(f"{who} did not start: {child.log_tail()}")
             if time.monotonic() > deadline:
-                raise InstanceNotRunning(f"{who} did not start within {START_SECONDS:g} s. {child.log_tail()}")
+                raise InstanceNotRunning(
+                    f"{who} did not start within {START_SECONDS:g} s. {self._why or child.log_tail()}"
+                )
             self._signals.wait(POLL_SECONDS)
         return True
 
@@ -134,7 +138,8 @@ class LocalStack:
         try:
             with closing(self._client()) as client:
                 client.viewer()
-        except (QueueServerError, FileNotFoundError):
+        except (QueueServerError, FileNotFoundError) as error:
+            self._why = str(error)
             return False
         return True
 
@@ -142,6 +147,7 @@ class LocalStack:
         try:
             status = ask(self._instance.runtime_dir, {"command": "status"})
         except ControlError:
+            self._why = None
             return False
         return bool(status.get("ok") and status["status"]["agent"]["state"] == "polling")
 

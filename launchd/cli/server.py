@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,18 @@ def _read_rules(_context: click.Context, _parameter: click.Parameter, texts: tup
         raise click.BadParameter(str(error)) from error
 
 
+def proxies(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Check a list of addresses and networks, for click."""
+    words = [word.strip() for word in value.split(",") if word.strip()]
+    for word in words:
+        try:
+            if word != "*":
+                ip_network(word)
+        except ValueError as error:
+            raise click.BadParameter(f"{word!r} is no address and no network, such as 10.0.0.0/8.") from error
+    return ",".join(words)
+
+
 @click.command(epilog=EXAMPLES)
 @click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Directory of all data of the server.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -39,6 +52,15 @@ def _read_rules(_context: click.Context, _parameter: click.Parameter, texts: tup
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
 @click.option("--first-queue", metavar="NAME", help="Queue of that entity, created with its first key [default: none].")
 @click.option("--public-url", help="Address in links to files, where it differs from that of the requests.")
+@click.option(
+    "--forwarded-allow-ips",
+    envvar="FORWARDED_ALLOW_IPS",
+    default="127.0.0.1,::1",
+    show_default=True,
+    callback=proxies,
+    metavar="ADDRESSES",
+    help="Proxies that are believed who asks and by which scheme: addresses or networks, with commas; * is any.",
+)
 @click.option(
     "--database",
     envvar=VARIABLE,
@@ -75,6 +97,7 @@ def server(
     entity: str | None,
     first_queue: str | None,
     public_url: str | None,
+    forwarded_allow_ips: str,
     database: str | None,
     database_file: Path | None,
     backfill_seconds: float,
@@ -104,6 +127,7 @@ def server(
         entity=entity,
         first_queue=first_queue,
         public_url=public_url,
+        forwarded_allow_ips=forwarded_allow_ips,
         database=database,
         backfill_seconds=backfill_seconds,
         max_store_bytes=max_store_bytes,

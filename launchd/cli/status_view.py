@@ -41,6 +41,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[Line
         *_outbox(status["outbox"]),
         *_labelled_lines("problem", status["problem"], width, RED),
         *_labelled_lines("groups", status.get("control_groups", {}).get("shortcoming"), width),
+        *_environments(status.get("environments", ()), now, width),
         *_gpus(status.get("gpus", {}), width),
         *_labelled_lines("records", _unreadable(status.get("unreadable_jobs", ())), width, RED),
         "",
@@ -87,6 +88,17 @@ def _server(server: Mapping[str, Any], width: int) -> list[Line]:
     since = "never heard" if last is None else f"last heard {format_age(last)} ago"
     first = _labelled("server", Span("away", RED), Span(f"  {server['url']}, {since}"))
     return [first, *_labelled_lines("", server["error"], width)]
+
+
+def _environments(found: Sequence[Mapping[str, Any]], now: float, width: int) -> list[Line]:
+    """Return a line for each cloud, registry or cluster: as whom it knows this host, or why it does not."""
+    lines: list[Line] = []
+    for number, one in enumerate(found):
+        age = f" (asked {format_age(now - one['checked_at'])} ago)"
+        sentence = f"{one['name']}: {one['sentence']}{age} {one['hint']}".rstrip()
+        label = "" if number else "uses"
+        lines += _labelled_lines(label, sentence, width, PLAIN if one["usable"] else RED)
+    return lines
 
 
 def _unreadable(items: Sequence[str]) -> str | None:

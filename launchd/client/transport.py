@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from ipc.proxies import is_loopback
 from launchd import __version__
 from launchd.client.address import checked_address
 from launchd.client.error_mapping import EXCHANGE_ERRORS, error_of_exception, error_of_response, refusal_of
@@ -102,6 +103,7 @@ class Transport:
                 data=content,
                 headers=dict(headers),
                 auth=_no_auth,
+                proxies=_direct(url),
                 timeout=_timeouts(timeout),
                 stream=True,
             )
@@ -114,7 +116,9 @@ class Transport:
     def download(self, url: str) -> Iterator[Iterator[bytes]]:
         """GET a storage URL without a key; yields the content in pieces."""
         with self._exchange() as timeout:
-            response = self._file_session().get(url, auth=_no_auth, stream=True, timeout=_timeouts(timeout))
+            response = self._file_session().get(
+                url, auth=_no_auth, stream=True, timeout=_timeouts(timeout), proxies=_direct(url)
+            )
             with response:
                 if not response.ok:
                     raise error_of_response(response, response.content, _origin_of(url))
@@ -152,7 +156,8 @@ class Transport:
             # Proxies and certificates from the environment are looked up once, here: per call they cost more than the
             # whole request, and would bring in netrc's credentials beside the key.
             settings = session.merge_environment_settings(self._graphql_url, {}, None, None, None)
-            session.proxies, session.verify = settings["proxies"], settings["verify"]
+            session.proxies = {} if is_loopback(urlsplit(self.base_url).hostname) else settings["proxies"]
+            session.verify = settings["verify"]
             session.trust_env = False
             request = session.prepare_request(requests.Request("POST", self._graphql_url, headers=self._headers))
             pair = self._local.graphql = (session, request)
@@ -204,6 +209,11 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T | None:
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep requests from adding credentials from netrc: a signed URL must be sent with its signature alone."""
     return request
+
+
+def _direct(url: str) -> dict[str, str]:
+    """Return the proxies of a request: those of the environment, but none for this machine."""
+    return dict.fromkeys(("http", "https"), "") if is_loopback(urlsplit(url).hostname) else {}
 
 
 def _checked_header(author: str) -> str:

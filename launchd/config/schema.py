@@ -23,6 +23,7 @@ from ipc.settings import (
     JobsConfig,
     KubernetesConfig,
     KubernetesRules,
+    PodBuildsConfig,
     PolicyRules,
     QueueJobs,
     RegistryAccess,
@@ -67,6 +68,7 @@ BUILDER: Table = {
     "secret-key": validators.text,
     "kaniko-image": validators.text,
     "kaniko-config": validators.mapping,
+    "kaniko_config": validators.mapping,
     "credentials": None,
     "uri": None,
 }
@@ -108,10 +110,13 @@ JOBS: Table = {
     "keep_finished": validators.at_least(1),
     "keep_days": validators.days,
     "control_group": validators.absolute_path,
+    "environment": validators.variables,
+    "umask": validators.umask,
 }
 
 QUEUE_JOBS: Table = {
     "max_runtime_seconds": validators.seconds_or_never,
+    "environment": validators.variables,
 }
 
 LIMITS: Table = {
@@ -163,6 +168,16 @@ KUBERNETES: Table = {
     "config_file": validators.absolute_path,
     "context": validators.text,
     "namespace": validators.text,
+    "timeout_seconds": validators.positive_seconds,
+}
+
+POD_BUILDS: Table = {
+    "image": validators.text,
+    "namespace": validators.text,
+    "service_account": validators.text,
+    "claim": validators.text,
+    "claim_directory": validators.absolute_path,
+    "no_progress_seconds": validators.positive_seconds,
     "timeout_seconds": validators.positive_seconds,
 }
 
@@ -525,7 +540,10 @@ def docker(diagnostics: Diagnostics, section: Any) -> DockerConfig:
 
 def kubernetes(diagnostics: Diagnostics, section: Any) -> KubernetesConfig:
     """Read `launchd.kubernetes`."""
-    return KubernetesConfig(**fill(diagnostics, "launchd.kubernetes.", section, KUBERNETES))
+    values = fill(diagnostics, "launchd.kubernetes.", section, KUBERNETES, sections=("builds",))
+    given = section.get("builds") if isinstance(section, dict) else None
+    builds = PodBuildsConfig(**fill(diagnostics, "launchd.kubernetes.builds.", given, POD_BUILDS))
+    return KubernetesConfig(**values, builds=builds)
 
 
 def vertex(diagnostics: Diagnostics, section: Any) -> VertexConfig:

@@ -46,6 +46,8 @@ _WHOLE = r"^\s*[+-]?\d{1,18}\s*$"
 _SECONDS = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _A_SIZE = rf"^\s*\d{{1,15}}\s*({'|'.join(UNITS)})\s*$"
 _A_RANGE = r"^\s*\d{1,10}\s*-\s*\d{1,10}\s*$"
+_A_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_A_UMASK = r"^0?[0-7]{3}$"
 _A_NAME = {"type": "string", "pattern": r"\S"}
 
 
@@ -260,6 +262,30 @@ def mapping(value: Any) -> dict[str, Any]:
     """Return a mapping whose keys are text."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ValueError("must be a mapping")
+    return value
+
+
+@takes(
+    "object",
+    propertyNames={"pattern": _A_VARIABLE},
+    additionalProperties={"type": ["string", "number", "null"]},
+)
+def variables(value: Any) -> dict[str, str | None]:
+    """Return variables of a process by name; null, as in Docker's Compose, passes on the agent's own."""
+    given = mapping(value)
+    for name, content in given.items():
+        if not re.fullmatch(_A_VARIABLE, name):
+            raise ValueError(f"has {name[:100]!r}, which is no name of a variable")
+        if isinstance(content, bool) or not isinstance(content, str | int | float | None) or "\0" in str(content):
+            raise ValueError(f"must have a text for {name}, or nothing for the agent's own: write the value in quotes")
+    return {name: None if content is None else str(content) for name, content in given.items()}
+
+
+@takes("string", pattern=_A_UMASK)
+def umask(value: Any) -> str:
+    """Return the octal digits of a umask. YAML 1.1 reads them as another number where they have no quotes."""
+    if not isinstance(value, str) or not re.fullmatch(_A_UMASK, value):
+        raise ValueError("must be octal digits in quotes, such as '027'")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Questions to programs beside this one: commands of the system, the container engine, the workers' side with its SDKs.
+"""Questions to programs beside this one: commands of the system, and the container engine.
 
 Each has a limit of time. What cannot be asked is None or a sentence, and no exception.
 """
@@ -8,27 +8,12 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
-from ipc.diagnosis import (
-    DIAGNOSIS_MODULE,
-    Answer,
-    CloudUse,
-    Hindrance,
-    PersistenceModes,
-    Question,
-    RegistryUse,
-    decode_answer,
-)
-
 ENGINE_SECONDS = 5.0
 COMMAND_SECONDS = 5.0
-WORKER_SECONDS = 30.0
 
 _OK = 200
 
@@ -105,25 +90,3 @@ def command_output(command: Sequence[str], environ: Mapping[str, str]) -> str | 
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode(errors="replace")
-
-
-def ask_workers(about: PersistenceModes | RegistryUse | CloudUse, environ: Mapping[str, str]) -> Answer:
-    """Return the answer of a process that may load SDKs; :class:`Hindrance` also where there is none."""
-    command = [sys.executable, "-P", "-m", DIAGNOSIS_MODULE]
-    try:
-        done = subprocess.run(
-            command,
-            input=msgspec.json.encode(Question(about)),
-            capture_output=True,
-            timeout=WORKER_SECONDS,
-            check=False,
-            env=dict(environ),
-        )
-        return decode_answer(done.stdout)
-    except msgspec.DecodeError:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return Hindrance(f"What was to ask ended early: {last}.")
-    except subprocess.TimeoutExpired:
-        return Hindrance(f"There was no answer within {WORKER_SECONDS:g} s.")
-    except OSError as error:
-        return Hindrance(f"What was to ask cannot be started: {error.strerror}.")

@@ -3,20 +3,17 @@
 import os
 from collections.abc import Iterator
 
-from ipc.diagnosis import CloudUse, Hindrance, RegistryUse, Useable
-from ipc.run_spec import RunSpec
-from ipc.settings import RegistryConfig
-from ipc.targets import CLOUDS, LOCAL_CONTAINER
-from ipc.work_order import WorkOrder
-from launchd.config import AgentConfig
+from ipc.diagnosis import CloudUse, ClusterUse, Hindrance, RegistryUse, Useable
+from ipc.targets import CLOUDS, KUBERNETES
+from launchd.agent.environments import WORKER_SECONDS, ask_workers, grants, order_of_no_job
 from launchd.config.images import push_target
-from launchd.doctor.asking import WORKER_SECONDS, ask_workers
 from launchd.doctor.extras import missing_packages
 from launchd.doctor.findings import Finding, fail, not_applicable, ok
 from launchd.doctor.host import Host
 
 SECONDS = WORKER_SECONDS + 5.0
 SILENCE = ("The registry, or a helper with its credentials, does not answer.", "Try `docker login` for it.")
+CLUSTER_SILENCE = ("The cluster, or a program with its credentials, does not answer.", "Try `kubectl version`.")
 
 
 def check_registry(host: Host) -> Iterator[Finding]:
@@ -26,7 +23,7 @@ def check_registry(host: Host) -> Iterator[Finding]:
     if target is None:
         yield not_applicable("Images stay on this host: neither builder.destination nor registry is set.")
         return
-    match ask_workers(RegistryUse(_order(config, target)), host.environ):
+    match ask_workers(RegistryUse(order_of_no_job(config, target)), host.environ):
         case Useable(sentence):
             yield ok(f"The registry of {sentence}")
         case Hindrance(why, hint):
@@ -35,38 +32,33 @@ def check_registry(host: Host) -> Iterator[Finding]:
             yield not_applicable("The registry was not asked.")
 
 
-def _order(config: AgentConfig, target: RegistryConfig | None) -> WorkOrder:
-    """Return the work order of no job, for what a registry or a cloud reads of one."""
-    entity = config.entity or "launchd"
-    return WorkOrder(
-        name="doctor",
-        item_id="",
-        queue="",
-        entity=entity,
-        attempt=1,
-        base_url="",
-        spec=RunSpec(entity, "doctor", "doctor", LOCAL_CONTAINER),
-        directory="",
-        registry=target,
-        environment=config.environment,
-        registry_access=config.launchd.registry,
-        builder_config=config.builder,
-    )
-
-
 def check_cloud(host: Host) -> Iterator[Finding]:
     """Ask the cloud of the configuration who this host is to it."""
     cloud = host.config.environment
     if cloud is None:
         yield not_applicable("The configuration names no cloud (environment).")
         return
-    match ask_workers(CloudUse(cloud, _order(host.config, None)), host.environ):
+    match ask_workers(CloudUse(cloud, order_of_no_job(host.config, None)), host.environ):
         case Useable(sentence):
             yield ok(sentence)
         case Hindrance(why, hint):
             yield fail(why, f"What needs {cloud.type} fails here.", hint or "Look at the credentials of this host.")
         case _:
             yield not_applicable("The cloud was not asked.")
+
+
+def check_cluster(host: Host) -> Iterator[Finding]:
+    """Ask the Kubernetes cluster whether it grants what jobs need."""
+    if not grants(host.config, KUBERNETES):
+        yield not_applicable("No queue of this agent may ask for Kubernetes (launchd.policy.resources).")
+        return
+    match ask_workers(ClusterUse(host.config.launchd.kubernetes), host.environ):
+        case Useable(sentence):
+            yield ok(sentence)
+        case Hindrance(why, hint):
+            yield fail(why, "Jobs in the cluster fail.", hint or "Look at the kubeconfig, and at the cluster itself.")
+        case _:
+            yield not_applicable("The cluster was not asked.")
 
 
 def check_extras(host: Host) -> Iterator[Finding]:

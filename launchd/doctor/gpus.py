@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ipc.diagnosis import Hindrance, Modes, PersistenceModes
+from launchd.agent.environments import ask_workers
 from launchd.agent.gpus.host import NVIDIA_SIGNS
-from launchd.doctor.asking import ask_workers
 from launchd.doctor.findings import Finding, fail, not_applicable, ok, warn
 from launchd.doctor.host import Host
 

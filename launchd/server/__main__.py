@@ -18,6 +18,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--port", default=8780, show_default=True, help="Port to listen on; 0 takes any free one.")
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
 @click.option("--public-url", help="Base URL that clients use, where it differs from the one they send requests to.")
+@click.option("--forwarded-allow-ips", default="127.0.0.1,::1", show_default=True, help="See the settings.")
 @click.option("--database", envvar="LAUNCHD_DATABASE_URL", help="postgresql://... instead of SQLite.")
 @click.option("--lease-scan-seconds", default=10.0, show_default=True, help="With PostgreSQL: see the settings.")
 @click.option("--lease-seconds", default=60.0, show_default=True, help="How long an item may stay unacknowledged.")

@@ -49,7 +49,8 @@ class Context:
 
     def link(self, action: str, file_id: int) -> str:
         """A signed link for this viewer: to do this to the file, as long as they may. Its rights are checked before."""
-        return self.app.url_signer.sign(self.base_url, action, SignedLink(file_id, self.viewer.user_id))
+        link = SignedLink(file_id, self.viewer.user_id, self.viewer.key_id, self.viewer.item)
+        return self.app.url_signer.sign(self.base_url, action, link)
 
     @property
     def base_url(self) -> str:

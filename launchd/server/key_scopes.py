@@ -29,6 +29,7 @@ _OF_AGENTS = frozenset(
         "reportGpus",
         "updateLaunchAgent",
         "updateRunQueueItemWarning",
+        "upsertSweep",
         "watchLaunchAgent",
     }
 )

@@ -77,6 +77,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                forwarded_allow_ips=settings.forwarded_allow_ips,
                 timeout_keep_alive=settings.idle_seconds,
                 timeout_graceful_shutdown=max(1, round(settings.stop_grace_seconds)),
             )

@@ -22,6 +22,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Queue of that entity for local processes, created with its first key; None: none."""
     public_url: str | None = None
     """Start of upload and download links; None: the address that the request was sent to."""
+    forwarded_allow_ips: str = "127.0.0.1,::1"
+    """Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: addresses, networks, or `*` for all."""
     lease_seconds: float = 60.0
     """After this an item that was popped but not acknowledged goes back to its queue (W&B: one minute)."""
     backfill_seconds: float = 300.0

@@ -248,8 +248,15 @@ def test_a_job_of_an_administrator_is_none(isolation: Isolation) -> None:
 def test_a_key_dies_at_the_outcome(isolation: Isolation, job: Job) -> None:
     job.report("running", 1)
     assert job.api.run(VIEWER)
-    job.report("finished", 2)
     names = {"entityName": isolation.victim.entity, "modelName": job.project, "name": job.run}
+    job.api.mutate("upsertBucket", "bucket { id }", **names)
+    where = {"entityName": isolation.victim.entity, "projectName": job.project, "runName": job.run}
+    link = job.api.mutate("createRunFiles", "files { uploadUrl }", **where, files=["a.txt"])["files"][0]["uploadUrl"]
+    assert requests.put(link, b"content", timeout=20).status_code == 200
+
+    job.report("finished", 2)
+
+    assert requests.put(link, b"evil", timeout=20).status_code == 404
     assert refusal(job.api, "upsertBucket", "bucket { id }", **names).status in (401, 403, 404)
     with Api(job.api.url, job.api.key) as again:
         # Whom the server has not looked up yet.
@@ -380,6 +387,31 @@ def test_an_agents_key_logs_its_own_run_alone(isolation: Isolation) -> None:
     assert stream(api, team, QUEUE_PROJECT, name, {"files": {}, "dropped": 0}) == 200
     for other in ({**own, "name": "other"}, {"entityName": team, "modelName": "proj", "name": name}):
         assert refusal(api, "upsertBucket", "bucket { id }", **other).status == 403
+
+
+def test_an_agents_key_cancels_the_sweep_whose_scheduler_it_served_and_no_other(isolation: Isolation) -> None:
+    team, queue, grid = isolation.victim.entity, fresh_name("queue"), "{method: grid, parameters: {a: {values: [1]}}}"
+    _, pusher = isolation.accounts.member(team, "MEMBER")
+    as_agent = narrow_agent(isolation)
+    agent = as_agent.create_agent(pusher.create_queue(queue, entity=team), entity=team)
+    where = {"entityName": team, "projectName": "swept"}
+    spec = {"uri": "placeholder-uri-scheduler", "entity": team, "project": "swept", "run_id": "WANDB_SWEEP_ID"}
+    scheduler = json.dumps({"queue": queue, "run_queue_entity": team, "run_spec": json.dumps(spec)})
+    made = pusher.mutate("upsertSweep", "sweep { id name }", **where, config=grid, launchScheduler=scheduler)["sweep"]
+    other = pusher.mutate("upsertSweep", "sweep { id name }", **where, config=grid)["sweep"]
+    claimed = as_agent.claim_all(agent, "c", items=0, schedulers=1)["items"][0]
+    assert as_agent.ack(agent, claimed["runQueueItemId"], run=made["name"]) == [True]
+
+    def upsert(sweep: str, **change: str) -> dict[str, str]:
+        answer = as_agent.mutate("upsertSweep", "sweep { state }", id=sweep, **where, **change)
+        return dict(answer["sweep"])
+
+    for change in ({"state": "FINISHED"}, {"state": "CANCELED", "description": "mine"}, {"config": grid}):
+        with pytest.raises(RefusedByServer, match="of sweeps it cancels those alone"):
+            upsert(made["id"], **change)
+    with pytest.raises(RefusedByServer, match="of sweeps it cancels those alone"):
+        upsert(other["id"], state="CANCELED")
+    assert upsert(made["id"], state="CANCELED") == {"state": "CANCELED"}
 
 
 def test_an_agents_key_puts_back_what_was_preempted_and_nothing_else(isolation: Isolation) -> None:

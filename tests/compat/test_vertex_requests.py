@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud.aiplatform_v1.types import CustomJob
-from google.protobuf.json_format import MessageToDict, ParseDict
 
 from ipc.errors import InvalidSpec
 from ipc.run_spec import parse_run_spec
@@ -24,7 +22,6 @@ from tests.support.google_cloud import PROJECT, REGION, GoogleCloud, google_clou
 from workers.builders import Build
 from workers.job_environment import job_environment
 from workers.runners import LaunchRequest
-from workers.vertex.api import parse_request
 from workers.vertex.request import Place, job_request, read_args
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -125,14 +122,25 @@ def ours(spec: dict[str, Any]) -> dict[str, Any]:
     entry_point, args = parsed.overrides.entry_point, parsed.overrides.args
     launch = LaunchRequest(NAME, entry_point, variables, Path("/none"), Build(image=IMAGE), args)
     request = job_request(read_args(order, IMAGE), order, launch, Place(PROJECT, REGION))
-    found: dict[str, Any] = MessageToDict(CustomJob.pb(parse_request(request)))
-    return found
+    # The SDK takes seconds to import, and every process of a run imports this module.
+    from workers.vertex.api import parse_request
+
+    return as_dict(parse_request(request))
 
 
 def canonical(request: dict[str, Any]) -> dict[str, Any]:
+    from google.cloud.aiplatform_v1.types import CustomJob
+    from google.protobuf.json_format import ParseDict
+
     job = CustomJob()
     ParseDict(request, CustomJob.pb(job))
-    found: dict[str, Any] = MessageToDict(CustomJob.pb(job))
+    return as_dict(job)
+
+
+def as_dict(job: Any) -> dict[str, Any]:
+    from google.protobuf.json_format import MessageToDict
+
+    found: dict[str, Any] = MessageToDict(type(job).pb(job))
     return found
 
 

@@ -3,16 +3,18 @@
 Exactly one Job exists for each attempt, and nothing is left behind, where worker or supervisor die in between.
 """
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ipc.failpoints import FAILPOINTS
 from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
-from tests.support.processes import command_line
+from tests.support.processes import children_of, command_line, is_gone
 from tests.support.server import Account
 from tests.support.testbed import QUICK, Testbed, make_testbed
 from tests.support.waiting import wait_until
@@ -107,6 +109,21 @@ def test_jobs_outlive_their_supervisor_and_workers_are_small(testbed: Testbed, c
     assert max(memory) <= MEMORY
 
 
+def test_a_right_that_is_missing_is_shown_from_the_start(testbed: Testbed, cluster: FakeKubernetes) -> None:
+    cluster.denied = {("create", "secrets")}
+    testbed.start_agent()
+
+    def found() -> dict[str, Any] | None:
+        return next(iter(testbed.status()["environments"]), None)
+
+    seen = wait_until(found, 40, "the cluster was asked")
+
+    assert seen is not None
+    assert (seen["name"], seen["usable"]) == ("kubernetes", False)
+    assert "does not grant the agent in the namespace default: create secrets" in seen["sentence"]
+    assert testbed.status()["agent"]["state"] == "polling"
+
+
 def test_a_job_is_stopped_and_its_pod_ends(testbed: Testbed, cluster: FakeKubernetes) -> None:
     testbed.start_agent()
     item = push(testbed, 60)
@@ -160,6 +177,48 @@ def test_a_job_that_runs_costs_two_requests_a_minute_at_most(testbed: Testbed, c
     asked = sum(cluster.requests.values()) - before
     assert asked / jobs / (seconds / 60) <= 2
     assert_all_ran_once(testbed, cluster, items, timeout=150)
+
+
+def watcher(testbed: Testbed) -> psutil.Process:
+    """Return the process that watches for all workers, once there is one."""
+
+    def found() -> psutil.Process | None:
+        below = children_of(testbed.agent_pid, all_below=True)
+        return next((one for one in below if "watch of Kubernetes" in command_line(one)), None)
+
+    one = wait_until(found, 20, "something watches")
+    assert one is not None
+    return one
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("fault", ["killed", "stopped", pytest.param("not granted", marks=pytest.mark.long)])
+def test_jobs_end_where_nothing_tells_of_it(testbed: Testbed, cluster: FakeKubernetes, fault: str) -> None:
+    """Long before their workers would look by themselves, but for where nothing can be watched."""
+    if fault == "not granted":
+        cluster.fail(Fault("GET", "?watch", 403, times=1_000_000))
+    go = testbed.directory / "go"
+    testbed.start_agent()
+    script = 'while [ ! -e "$0" ]; do sleep 0.1; done'
+    image = {"docker_image": IMAGE}
+    items = [testbed.push("sh", "-c", script, str(go), resource="kubernetes", docker=image) for _ in range(2)]
+    wait_until(lambda: [testbed.phase(item) for item in items] == ["running"] * 2, 40, "the jobs run")
+    first = watcher(testbed)
+    wait_until(lambda: cluster.requests["watch"] >= 2, 20, "the cluster is watched")
+
+    if fault != "not granted":
+        first.send_signal(signal.SIGKILL if fault == "killed" else signal.SIGSTOP)
+    go.touch()
+
+    # What a worker does by itself takes up to LOOK_SECONDS.
+    ended = testbed.wait_over(items, 30 if fault != "not granted" else 100)
+    assert [item.state for item in ended] == ["FINISHED"] * 2
+    if fault == "not granted":
+        assert "Kubernetes does not grant a watch" in testbed.log()
+    else:
+        assert "it is started anew" in testbed.log()
+        wait_until(lambda: watcher(testbed).pid != first.pid, 20, "another process watches")
+        assert is_gone(first.pid)
 
 
 def test_a_job_that_cannot_be_granted_says_so(testbed: Testbed, cluster: FakeKubernetes) -> None:

@@ -21,8 +21,8 @@ from tests.support.waiting import wait_until
 IMAGE = "registry.example/train:1"
 CREATE, DESCRIBE, STOP = "SageMaker.CreateTrainingJob", "SageMaker.DescribeTrainingJob", "SageMaker.StopTrainingJob"
 
-#: Failpoints that are about a job at any target; those of the shim are a local process's.
-ABOUT_ANY_TARGET = [name for name in FAILPOINTS if not name.startswith("shim.")]
+#: Failpoints that are about a job at any target; those of the shim are a local process's, others a build's.
+ABOUT_ANY_TARGET = [name for name in FAILPOINTS if not name.startswith(("shim.", "pod_build."))]
 #: In the short run: where a training job may exist and nobody knows yet.
 SHORT = ("worker.after_submit_approved", "worker.after_submit")
 

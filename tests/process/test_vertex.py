@@ -22,7 +22,7 @@ SHORT = ("worker.after_submit_approved", "worker.after_submit", "worker.monitori
 WAYS = [
     pytest.param(failpoint, action, marks=[] if failpoint in SHORT and action == "kill" else pytest.mark.long)
     for failpoint in FAILPOINTS
-    if not failpoint.startswith("shim.") and failpoint != "supervisor.adopting"
+    if not failpoint.startswith(("shim.", "pod_build.")) and failpoint != "supervisor.adopting"
     for action in ("kill", "stop", "exit")
 ]
 

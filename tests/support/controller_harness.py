@@ -72,6 +72,8 @@ class StubWorker:
     def send(self, command: Command) -> None:
         self.sent.append(command)
 
+    offer = send
+
     def kill(self, reason: str) -> None:
         self.kill_reason = self.kill_reason or reason
 

@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ _PATH = re.compile(
     r"/(?:api|apis)/(?P<version>[^/]+(?:/[^/]+)?)/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)"
     r"(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"
 )
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 #: Watches end after this, in seconds, where they name nothing less.
 _WATCH_SECONDS = 600.0
 
@@ -59,12 +60,17 @@ class FakeKubernetes:
         self._logs: dict[str, list[bytes]] = {}
         self.faults: list[Fault] = []
         self.requests: Counter[str] = Counter()
+        #: Each request: its method, its path, and whether it watches.
+        self.asked: deque[tuple[str, str, bool]] = deque(maxlen=10_000)
+        #: Pairs of a verb and a kind of object that it says it would refuse.
+        self.denied: set[tuple[str, str]] = set()
         self.created: Counter[str] = Counter()
         #: Kinds of custom resources by version: pairs of kind and plural.
         self.kinds: dict[str, list[tuple[str, str]]] = {}
         self.runs_pods = True
         self._server = _Server(self)
         self._is_closed = False
+        self._breaks = 0
 
     @property
     def address(self) -> str:
@@ -125,6 +131,12 @@ class FakeKubernetes:
             self._events.clear()
             self._lock.notify_all()
 
+    def break_watches(self) -> None:
+        """Break off all watches, as a proxy that is restarted does."""
+        with self._lock:
+            self._breaks += 1
+            self._lock.notify_all()
+
     def fail(self, *faults: Fault) -> None:
         """Have requests fail."""
         with self._lock:
@@ -162,9 +174,10 @@ class FakeKubernetes:
             one = self._objects.get(key, {}).get(name)
             return (200, one) if one is not None else _status(404, "NotFound", f'{key[1]} "{name}" not found')
 
-    def list(self, key: tuple[str, str], selector: str) -> tuple[int, Object]:
+    def list(self, key: tuple[str, str], selector: str, limit: int = 0) -> tuple[int, Object]:
         with self._lock:
             items = [one for one in self._objects.get(key, {}).values() if _is_selected(one, selector)]
+            items = items[: limit or None]
             return 200, {"kind": "List", "metadata": {"resourceVersion": str(self._version)}, "items": items}
 
     def delete(self, key: tuple[str, str], name: str, options: Object) -> tuple[int, Object]:
@@ -337,8 +350,11 @@ class FakeKubernetes:
                 version = self._version
                 existing = self.list(key, selector)[1]["items"]
             yield from ({"type": "ADDED", "object": one} for one in existing)
+        breaks = self._breaks
         while time.monotonic() < deadline and not self._is_closed:
             with self._lock:
+                if breaks != self._breaks:
+                    raise BrokenPipeError
                 if version < self._oldest:
                     yield {"type": "ERROR", "object": _status(410, "Expired", "too old resource version")[1]}
                     return
@@ -412,13 +428,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _route(self, path: str, query: dict[str, str], body: Object) -> tuple[int, Object] | None:
         cluster = self.server.cluster
+        cluster.asked.append((self.command, path, "watch" in query))
         match = _PATH.fullmatch(path)
         if match is None:
-            version = path.removeprefix("/apis/")
-            if version not in cluster.kinds:
-                return _status(404, "NotFound", "the server could not find the requested resource")
-            kinds = [{"kind": kind, "name": plural, "namespaced": True} for kind, plural in cluster.kinds[version]]
-            return 200, {"resources": kinds}
+            return self._of_no_namespace(path, body)
         key, name = (match["namespace"], match["plural"]), match["name"]
         if match["part"] == "log":
             return self._send_log(name, query)
@@ -427,13 +440,25 @@ class _Handler(BaseHTTPRequestHandler):
         selector = query.get("labelSelector", "")
         match self.command:
             case "GET":
-                return cluster.get(key, name) if name else cluster.list(key, selector)
+                return cluster.get(key, name) if name else cluster.list(key, selector, int(query.get("limit", 0)))
             case "POST":
                 return cluster.create(key, body)
             case "PATCH":
                 return cluster.patch(key, name, body)
             case _:
                 return cluster.delete(key, name, body) if name else cluster.delete_all(key, selector, body)
+
+    def _of_no_namespace(self, path: str, body: Object) -> tuple[int, Object]:
+        cluster, version = self.server.cluster, path.removeprefix("/apis/")
+        if path == "/version":
+            return 200, {"gitVersion": "v1.0-fake"}
+        if path == _REVIEWS:
+            wanted = body["spec"]["resourceAttributes"]
+            return 201, {"status": {"allowed": (wanted["verb"], wanted["resource"]) not in cluster.denied}}
+        if version not in cluster.kinds:
+            return _status(404, "NotFound", "the server could not find the requested resource")
+        kinds = [{"kind": kind, "name": plural, "namespaced": True} for kind, plural in cluster.kinds[version]]
+        return 200, {"resources": kinds}
 
     def _send(self, status: int, answer: Object, headers: dict[str, str] | None = None) -> None:
         data = json.dumps(answer).encode()

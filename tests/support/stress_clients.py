@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 #: How long a server may be away, in seconds.
 PATIENCE = 60.0
+#: Items that an agent asks for at a time: few enough that all agents get some.
+AT_ONCE = 10
 
 
 class RetryingClient(threading.Thread):
@@ -78,7 +80,7 @@ class Claimer(RetryingClient):
     def turn(self, api: Api) -> bool:
         self._turns += 1
         claim = f"{self._name}-{self._turns}"
-        items = self.insist(lambda: api.claim(self._agent, claim, items=25, wait=1))
+        items = self.insist(lambda: api.claim(self._agent, claim, items=AT_ONCE, wait=1))
         if items:
             runs = {item: f"{self._name}-{item}" for item in items}
             accepted = self.insist(lambda: acknowledge(api, self._agent, runs))

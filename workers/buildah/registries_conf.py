@@ -21,10 +21,14 @@ def registries_conf(insecure: Iterable[str], host: Path = _OF_HOST) -> str:
         HostError: the host's cannot be read.
     """
     try:
-        text = host.read_text() if host.exists() else ""
-        given: dict[str, Any] = tomllib.loads(text)
+        return registries_conf_of(host.read_text() if host.exists() else "", insecure)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise HostError(f"The configuration of registries in {host} cannot be read: {error}.") from error
+
+
+def registries_conf_of(text: str, insecure: Iterable[str]) -> str:
+    """Return the text with what :func:`registries_conf` adds; raises ``tomllib.TOMLDecodeError``."""
+    given: dict[str, Any] = tomllib.loads(text)
     known = {entry.get("location") or entry.get("prefix") for entry in given.get("registry", ())}
     search = "" if _SEARCHED in given else f'{_SEARCHED} = ["docker.io"]\nshort-name-mode = "permissive"\n'
     added = (_insecure_entry(name) for name in sorted(set(insecure) - known))

@@ -11,6 +11,7 @@ import msgspec
 from ipc.errors import InvalidSpec
 from ipc.targets import BUILDERS
 from workers.context import JobContext
+from workers.extras import not_installed
 from workers.sources import Project
 
 
@@ -52,12 +53,20 @@ class Builder(Protocol):
 
 
 def load_builder(name: str) -> Builder:
-    """Return the builder called ``name``; raises :class:`InvalidSpec` where this agent has none of that name."""
+    """Return the builder called ``name``.
+
+    Raises:
+        InvalidSpec: this agent has none of that name.
+        HostError: this agent was installed without what it needs.
+    """
     kind = BUILDERS.get(name)
     if kind is None or kind.path is None:
         raise InvalidSpec(
             f"The job would need an image built by {name}, and this agent builds none yet.",
             hint="Launch a container image, or the source code on a queue for local-process.",
         )
-    builder: Builder = pkgutil.resolve_name(kind.path)()
+    try:
+        builder: Builder = pkgutil.resolve_name(kind.path)()
+    except ModuleNotFoundError as error:
+        raise not_installed(f"the builder {name}", kind.extra, error) from error
     return builder

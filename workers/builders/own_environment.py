@@ -52,8 +52,9 @@ def _new_directory(context: JobContext) -> Path:
 
 def _workshop(target: Path, directory: Path, context: JobContext) -> Workshop:
     user = context.order.user
-    settings = all_settings(os.environ) if context.order.venv.pass_index_settings or user is None else {}
-    environment = tool_environment(user, settings)
+    # Where the job's user is the agent's own, it could read them anyway.
+    trusts = context.order.venv.pass_index_settings or user is None
+    environment = tool_environment(user, all_settings(os.environ) if trusts else {}, proxy_passwords=trusts)
     if user is not None:
         # Beside the environment, so that uv makes links instead of copies.
         cache = give_directory(target.with_name(f"{target.name}-cache"), user, _PRIVATE)

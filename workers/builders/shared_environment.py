@@ -162,7 +162,7 @@ class SharedEnvironments:
         # An earlier worker may have left it.
         shutil.rmtree(desk, ignore_errors=True)
         give_directory(desk, self._user, 0o700)
-        environment = tool_environment(self._user, self._settings.environment)
+        environment = tool_environment(self._user, self._settings.environment, proxy_passwords=True)
         environment["TMPDIR"] = str(desk)
         if self._user is not None:
             environment |= _own_caches(self._cache, self._user)

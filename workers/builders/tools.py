@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.errors import BuildError
+from ipc.proxies import proxy_secrets
 from ipc.work_order import JobUser
 from workers.builders.installers import Command
 from workers.context import JobContext
@@ -49,14 +50,19 @@ class Workshop(msgspec.Struct, frozen=True):
         run_command(self.context, command, self.context.progress, self._redact)
 
     def _redact(self, text: str) -> str:
-        for secret in self.secrets:
+        for secret in (*self.secrets, *proxy_secrets(self.environment)):
             text = text.replace(secret, "***")
         return text
 
 
-def tool_environment(user: JobUser | None, settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of an installer that runs as ``user`` and is told ``settings``."""
-    environment = process_environment(os.environ, user)
+def tool_environment(
+    user: JobUser | None, settings: Mapping[str, str], *, proxy_passwords: bool = False
+) -> dict[str, str]:
+    """Return the environment of an installer that runs as ``user`` and is told ``settings``.
+
+    With ``proxy_passwords`` also those of proxies: no code of a submitter may run in it, nor another of its user.
+    """
+    environment = process_environment(os.environ, user, proxy_passwords=proxy_passwords)
     # The certificates that this host trusts, as pip does; newer and older releases of uv know it by these two names.
     environment.update(UV_SYSTEM_CERTS="true", UV_NATIVE_TLS="true")
     environment.update(settings)

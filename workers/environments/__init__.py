@@ -47,6 +47,10 @@ class Environment(Protocol):
         """
         ...
 
+    def remove(self, uri: str) -> None:
+        """Remove what was copied to ``uri`` as a file; what is not there is no problem. Raises as :meth:`upload`."""
+        ...
+
 
 def load_environment(order: WorkOrder, cloud: str) -> Environment:
     """Return the environment for the job of ``order`` in the cloud of the name ``cloud`` (:mod:`ipc.targets`).

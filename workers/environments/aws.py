@@ -40,6 +40,12 @@ class AwsEnvironment:
         with os.fdopen(descriptor, "rb") as file, translated(f"the upload to s3://{bucket}/{key}"):
             self._aws.client("s3").put_object(Bucket=bucket, Key=key, Body=file)
 
+    def remove(self, uri: str) -> None:
+        """Remove a file from S3."""
+        bucket, key = _parsed(uri)
+        with translated(f"the removal of {uri}"):
+            self._aws.client("s3").delete_object(Bucket=bucket, Key=key)
+
     def close(self) -> None:
         """Close what is open."""
         self._aws.forget()

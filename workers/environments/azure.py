@@ -7,7 +7,7 @@ of a Kubernetes cluster, the managed identity of the machine, or those of ``az l
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from azure.core import exceptions
@@ -57,6 +57,12 @@ class AzureEnvironment:
             for file, name in files_by_name(path, prefix):
                 with file.open("rb") as content:
                     target.upload_blob(name, content, overwrite=True)
+
+    def remove(self, uri: str) -> None:
+        """Remove a file from Blob Storage; see the interface."""
+        account, container, path = split_uri(uri)
+        with translated(), self._service(account) as service, suppress(exceptions.ResourceNotFoundError):
+            service.get_blob_client(container, path).delete_blob()
 
     def _service(self, account: str) -> BlobServiceClient:
         text = os.environ.get(_CONNECTION)

@@ -25,6 +25,7 @@ from workers.environments import CloudRefused, CloudUnavailable, files_by_name
 
 if TYPE_CHECKING:
     from google.api_core.exceptions import GoogleAPICallError
+    from google.cloud.storage import Client
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _REGION_VARIABLES = ("GOOGLE_CLOUD_REGION", "CLOUDSDK_COMPUTE_REGION")
@@ -86,6 +87,20 @@ class GcpEnvironment:
     def upload(self, path: Path, uri: str) -> None:
         """Copy a file, or what is below a directory, to Cloud Storage; see the interface."""
         bucket, key = split_uri(uri)
+        with self._storage() as client:
+            for file, name in files_by_name(path, key):
+                client.bucket(bucket).blob(name).upload_from_filename(str(file), timeout=_UPLOAD_SECONDS)
+
+    def remove(self, uri: str) -> None:
+        """Remove a file from Cloud Storage; see the interface."""
+        bucket, key = split_uri(uri)
+        with self._storage() as client:
+            # Told which are missing, it does not complain of them.
+            client.bucket(bucket).delete_blobs([key], on_error=lambda _: None)
+
+    @contextmanager
+    def _storage(self) -> "Iterator[Client]":
+        """Yield a client of Cloud Storage; raises as :meth:`upload`."""
         # Tens of megabytes, for those alone who upload.
         from google.api_core.exceptions import GoogleAPICallError  # noqa: PLC0415
         from google.cloud.storage import Client  # noqa: PLC0415
@@ -93,8 +108,7 @@ class GcpEnvironment:
         client = Client(project=self.project, credentials=self.credentials)
         try:
             with translated():
-                for file, name in files_by_name(path, key):
-                    client.bucket(bucket).blob(name).upload_from_filename(str(file), timeout=_UPLOAD_SECONDS)
+                yield client
         except GoogleAPICallError as error:
             raise _from_call(error) from error
         finally:

@@ -6,6 +6,7 @@ and removed before anything is asked.
 
 import base64
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 import msgspec
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.config import kube_config
 
@@ -22,6 +24,15 @@ from ipc.errors import HostError
 #: Where a pod finds its own namespace.
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE = "default"
+
+#: A connection that is silent for a while, as one that follows a log or a watch, is looked after by the kernel: within
+#: a minute it is known to be dead.
+_KEPT_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 
 _HINT = "Set launchd.kubernetes.config_file and launchd.kubernetes.context, or run the agent in the cluster."
 
@@ -52,8 +63,9 @@ def connect(access: Access) -> Connection:
         try:
             _load(settings, access, keys)
             pool = _pool(settings)
-        except (config.ConfigException, OSError, ssl.SSLError, ValueError, KeyError) as error:
-            raise HostError(f"The Kubernetes cluster cannot be reached from this host: {error}.", hint=_HINT) from error
+        except (config.ConfigException, OSError, ssl.SSLError, ValueError, KeyError, yaml.YAMLError) as error:
+            why = " ".join(str(error).split())
+            raise HostError(f"The Kubernetes cluster cannot be reached from this host: {why}.", hint=_HINT) from error
         finally:
             kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]
     return Connection(str(settings.host).rstrip("/"), pool, lambda: _authorization(settings))
@@ -94,12 +106,18 @@ def usual_namespace(access: Access) -> str:
         contexts, active = config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]
         chosen = next((one for one in contexts if one["name"] == access.context), active)
         return str(chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
-    except (config.ConfigException, OSError) as error:
-        raise HostError(f"The kubeconfig of this host cannot be used: {error}.", hint=_HINT) from error
+    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
+        raise HostError(f"The kubeconfig of this host cannot be used: {why}.", hint=_HINT) from error
 
 
 def _pool(settings: Any) -> urllib3.PoolManager:
-    arguments: dict[str, Any] = {"ssl_context": _ssl_context(settings), "retries": False, "maxsize": 2}
+    arguments: dict[str, Any] = {
+        "ssl_context": _ssl_context(settings) if str(settings.host).startswith("https:") else None,
+        "socket_options": [*urllib3.connection.HTTPConnection.default_socket_options, *_KEPT_ALIVE],
+        "retries": False,
+        "maxsize": 2,
+    }
     if settings.tls_server_name:
         arguments["server_hostname"] = settings.tls_server_name
         arguments["assert_hostname"] = settings.tls_server_name

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import urllib3
@@ -20,7 +20,6 @@ from ipc.errors import RunnerUnavailable
 from workers.kubernetes import records
 from workers.kubernetes.api import ApiRefusal, KubernetesApi
 from workers.kubernetes.records import LogPosition
-from workers.output import OutputWriter
 
 Object = Mapping[str, Any]
 
@@ -36,6 +35,16 @@ MOST_LOGS = 64
 MOST_BYTES = 1 << 20
 
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+
+
+class Sink(Protocol):
+    """Takes what the logs say; ``position`` counts the bytes that were taken so far."""
+
+    position: int
+
+    def write(self, data: bytes) -> None:
+        """Take more."""
+        ...
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -74,7 +83,7 @@ class JobOutput:
             self._news += 1
             self._changed.notify_all()
 
-    def follow(self, api: KubernetesApi, pods_path: str, writer: OutputWriter) -> None:
+    def follow(self, api: KubernetesApi, pods_path: str, writer: Sink) -> None:
         """Copy all logs to their end; raises :class:`RunnerUnavailable`."""
         copy = _Copy(self._directory, writer)
         followers: dict[str, threading.Thread] = {}
@@ -141,7 +150,7 @@ class JobOutput:
 class _Copy:
     """The copy of all logs of a job; goes on where an earlier one stopped."""
 
-    def __init__(self, directory: Path, writer: OutputWriter) -> None:
+    def __init__(self, directory: Path, writer: Sink) -> None:
         self._directory = directory
         self._writer = writer
         self._lock = threading.Lock()

@@ -54,8 +54,9 @@ def _of_namespace(namespace: str, rules: KubernetesRules) -> Iterator[str]:
 def _of_access(arguments: Arguments, rules: KubernetesRules) -> Iterator[str]:
     if arguments.context is not None and not _is_granted(arguments.context, rules.contexts):
         yield _sentence(f"the context {arguments.context}", "contexts", rules.contexts)
-    if arguments.config_file is not None and arguments.config_file not in rules.config_files:
-        yield _sentence(f"the configFile {arguments.config_file}", "config_files", rules.config_files)
+    file = arguments.config_file
+    if file is not None and (".." in file.split("/") or not any(_is_below(file, one) for one in rules.config_files)):
+        yield _sentence(f"the configFile {file}", "config_files", rules.config_files)
 
 
 def _of_kind(arguments: Arguments, rules: KubernetesRules) -> Iterator[str]:

@@ -68,11 +68,15 @@ class LaunchRequest(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What a runner saw: ``result`` goes with a terminal ``state``."""
+    """What a runner saw: ``result`` goes with a terminal ``state``.
+
+    ``look_again_seconds`` says that another look is worth its while after so long, although nothing may tell so.
+    """
 
     state: JobState
     result: ExitResult | None = None
     message: str | None = None
+    look_again_seconds: float | None = None
 
 
 class Runner(ABC):
@@ -167,6 +171,13 @@ class Runner(ABC):
 
     def wait_fileno(self, handle: Handle) -> int | None:  # noqa: ARG002 (the interface's)
         """Return a descriptor that becomes readable when :meth:`inspect` is worth asking, or ``None`` to be polled."""
+        return None
+
+    def watch_scope(self, handle: Handle) -> str | None:  # noqa: ARG002 (the interface's)
+        """Return where the process that watches this kind of target finds the workload, in its own words; or ``None``.
+
+        The worker is told of changes there as well, beside looking at every :attr:`Capabilities.poll_seconds`.
+        """
         return None
 
     def follow_output(self, handle: Handle, writer: OutputWriter) -> None:  # noqa: B027

@@ -22,10 +22,10 @@ from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesAp
 from workers.kubernetes.arguments import KUBERNETES, Arguments, read_arguments
 from workers.kubernetes.discovery import JOBS, Kind, find_kind
 from workers.kubernetes.manifest import KEY_VARIABLE, Content, secret_object, workload_object
-from workers.kubernetes.names import NAME_LABEL, labels_of, selector
+from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL, labels_of, selector
 from workers.kubernetes.output import JobOutput
-from workers.kubernetes.pod_watch import PodWatch
 from workers.kubernetes.records import EndRecord, StopRecord
+from workers.kubernetes.scope import Scope, scope_text
 from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
 from workers.output import OutputWriter
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
@@ -40,6 +40,8 @@ BACKGROUND = "Background"
 LOOK_SECONDS = 75.0
 #: From the end of all pods to the next look for what their controller says, in seconds; then twice as long, and so on.
 END_SECONDS = 0.5
+#: Likewise, while a job has not started.
+START_SECONDS = 2.0
 TTL_KEY = "ttlSecondsAfterFinished"
 
 
@@ -56,8 +58,8 @@ class KubernetesRunner(Runner):
         self._stop: StopRecord | None = None
         self._key: str | None = None
         self._has_run = False
-        self._pod_watch = PodWatch()
         self._end_pause = END_SECONDS
+        self._start_pause = START_SECONDS
 
     def validate(self) -> None:
         """Raise :class:`InvalidSpec`, :class:`PolicyRefused` or :class:`HostError` where the job cannot be run here."""
@@ -206,7 +208,6 @@ class KubernetesRunner(Runner):
 
     def inspect(self, handle: Handle) -> Status:
         """Return how the job stands; how it ended is on disk from then on."""
-        self._pod_watch.clear()
         ended = records.read_end(self._directory)
         api = self._api_of(handle)
         if ended is not None:
@@ -225,30 +226,37 @@ class KubernetesRunner(Runner):
             return Status(JobState.STOPPING, message=seen.message)
         if is_over:
             return self._end(handle, seen)
-        if pods_are_over(pods):
-            self._look_again_soon()
         if lacks_configuration(pods):
             self._restore_secret(api, handle)
-        return self._going_on(seen)
+        return self._going_on(seen, pods)
 
-    def _look_again_soon(self) -> None:
-        """See to another look: what judges the pods' end is about to, and no pod tells when it has."""
-        self._pod_watch.wake_after(min(self._end_pause, LOOK_SECONDS))
-        self._end_pause *= 2
+    def _look_again_seconds(self, state: JobState, pods: list[Object]) -> float | None:
+        """Return when to look again, watched or not, where something is about to happen: a start, or an end.
 
-    def wait_fileno(self, handle: Handle) -> int | None:
-        """Return a descriptor that is readable when a pod of the job has changed."""
-        return self._pod_watch.watch(self._api_of(handle), _pods_path(handle), selector(handle.name))
+        The end of all pods is, for what judges it. The longer it takes, the less often is looked.
+        """
+        if pods_are_over(pods):
+            seconds, self._end_pause = self._end_pause, self._end_pause * 2
+        elif state is JobState.STARTING:
+            seconds, self._start_pause = self._start_pause, self._start_pause * 2
+        else:
+            return None
+        return seconds
+
+    def watch_scope(self, handle: Handle) -> str | None:
+        """Return the namespace and the kind of the job's object, with what an agent marks its own with."""
+        agent = labels_of(self._order)[AGENT_LABEL]
+        return scope_text(Scope(_access(handle), str(handle.data["namespace"]), _kind_of(handle), agent))
 
     def _pods(self, api: KubernetesApi, handle: Handle) -> list[Object]:
         path, query = _pods_path(handle), selector(handle.name)
         return list((self._asked(lambda: api.get(path, labelSelector=query)) or {}).get("items") or ())
 
-    def _going_on(self, seen: Seen) -> Status:
+    def _going_on(self, seen: Seen, pods: list[Object]) -> Status:
         """Return how a living job stands; one that has run does not start a second time."""
         self._has_run = self._has_run or seen.state is JobState.RUNNING
         state = JobState.RUNNING if self._has_run else seen.state
-        return Status(state, message=seen.message)
+        return Status(state, message=seen.message, look_again_seconds=self._look_again_seconds(state, pods))
 
     def _gone(self) -> Seen:
         if self._stop_record() is not None:

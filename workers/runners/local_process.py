@@ -34,6 +34,7 @@ from workers.disk_meter import DiskMeter
 from workers.gpus.processors import near_processors
 from workers.gpus.variables import gpu_variables
 from workers.job_environment import JOB_NAME_VARIABLE
+from workers.job_umask import job_umask
 from workers.process_environment import process_environment
 from workers.processes import ProcessKey
 from workers.runners import LaunchRequest, Runner, Status, read_args
@@ -176,6 +177,7 @@ class LocalProcessRunner(Runner):
             cache_locks=launch.build.cache_locks,
             group=self._order.control_group,
             processors=near_processors(self._order.gpus or ()),
+            umask=job_umask(self._order.jobs.umask, self._order.user),
         )
 
     def _gpu_variables(self) -> dict[str, str]:
@@ -364,11 +366,10 @@ def host_environment(
     """Return the whole environment of a process of this host: the host's, the build's, the job's own.
 
     ``user`` is its user, None for the worker's; ``worker`` is the worker's own environment."""
-    environment = process_environment(worker, user)
-    environment.update(launch.build.environment)
+    environment = process_environment(worker, user) | launch.environment | launch.build.environment
     # Many hosts have no `python`, which most jobs call; the agent's own comes last, for want of another.
     environment["PATH"] = ":".join((*launch.build.path, environment["PATH"], str(Path(sys.executable).parent)))
-    return {**environment, **launch.environment}
+    return environment
 
 
 def _handle(name: str, shim: ProcessKey | None, group: str | None) -> Handle:

@@ -67,7 +67,7 @@ class Launcher:
             _leave_agent(Path(launch.group).parent / SHIMS)
         if launch.processors is not None:
             _stay_on(launch.processors)
-        return Plan(launch.command, launch.environment, launch.work, launch.user, launch.group)
+        return Plan(launch.command, launch.environment, launch.work, launch.user, launch.group, launch.umask)
 
     def _start_and_monitor(
         self, launch: ShimLaunchRequest, plan: Plan, answer: Callable[[LaunchReply], None]

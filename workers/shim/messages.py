@@ -14,7 +14,7 @@ class ShimLaunchRequest(msgspec.Struct, frozen=True):
     ``directory`` is the job's, ``jobs`` holds the limits of its output and the grace of a stop whose own is not known;
     ``cache_locks`` are files to be locked (shared) while the job lives. ``group`` is the path of the control group that
     was made for the command, None for none; ``processors`` are those that it is to run on, as the kernel lists them,
-    None for any.
+    None for any. ``umask`` is the command's.
     """
 
     name: str
@@ -27,6 +27,7 @@ class ShimLaunchRequest(msgspec.Struct, frozen=True):
     cache_locks: tuple[str, ...] = ()
     group: str | None = None
     processors: str | None = None
+    umask: int = 0o022
 
 
 class LaunchOutcome(StrEnum):

@@ -24,17 +24,16 @@ _NAME_BYTES = 300
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
 
-_JOB_UMASK = 0o022
-
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is to be executed, where, as whom, and in which control group, which exists."""
+    """What is to be executed, where, as whom, in which control group, which exists, and with which umask."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
     work: str
     user: JobUser | None = None
     group: str | None = None
+    umask: int = 0o022
 
 
 class CannotSpawn(Exception):
@@ -84,7 +83,7 @@ def _execute(plan: Plan, output: int) -> subprocess.Popen[bytes]:
         # Python's descriptors close by themselves on execution, and not before: see the module's text on the lock.
         close_fds=False,
         start_new_session=True,
-        umask=_JOB_UMASK,
+        umask=plan.umask,
         user=user.uid if user else None,
         group=user.gid if user else None,
         extra_groups=user.groups if user else None,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ipc.errors import SourceError
+from ipc.proxies import proxy_secrets
 from ipc.run_spec import GitSpec
 from workers.confined.credentials import HOME_DIRECTORY, are_lent
 from workers.context import JobContext
@@ -36,8 +37,6 @@ _HINT_NOT_LENT = (
 _CREDENTIALS = ("XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 #: The organisation's certificates.
 _PASSED_ON = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
-#: With a password too: only the fetch user can read the environment of its processes.
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 #: Where the host's credentials are not lent, ssh has no key, also of an agent of keys.
 _NO_SSH_KEYS = ("-F none", "-o IdentityFile=none", "-o IdentityAgent=none")
 _SILENT_SECONDS = 300.0
@@ -153,7 +152,12 @@ class _Git:
             self._context.work,
             self._limits,
         )
-        return run_command(self._context, command, self._context.progress, self._repository.redact)
+        return run_command(self._context, command, self._context.progress, self._redact)
+
+    def _redact(self, text: str) -> str:
+        for secret in proxy_secrets(self._environment):
+            text = text.replace(secret, "***")
+        return self._repository.redact(text)
 
 
 @contextmanager
@@ -193,10 +197,10 @@ def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str
     order = context.order
     rules = order.policy
     transports = (*rules.git_transports, LOCAL_TRANSPORT) if rules.allow_local_git else rules.git_transports
-    passed_on = (*_PASSED_ON, *(_PROXIES if order.fetch_user else ()))
     return {
-        **process_environment(worker, order.fetch_user),
-        **{name: worker[name] for name in passed_on if name in worker},
+        # No process of a job's user can read the environment of these, and no code of a submitter runs in them.
+        **process_environment(worker, order.fetch_user, proxy_passwords=True),
+        **{name: worker[name] for name in _PASSED_ON if name in worker},
         **_credentials_environment(context, worker),
         "GIT_ALLOW_PROTOCOL": ":".join(transports),
         "GIT_TERMINAL_PROMPT": "0",

@@ -59,6 +59,11 @@ class Worker:
             )
             self.kill(f"it could not be told what to do: {error}")
 
+    def offer(self, command: Command) -> None:
+        """Send ``command`` unless the worker has left so many unread that sending waits for it; then it is lost."""
+        if self._end.has_room():
+            self.send(command)
+
     def events(self) -> list[Event]:
         """Return the events that the worker has sent since the last call."""
         events = []

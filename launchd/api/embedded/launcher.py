@@ -19,7 +19,7 @@ from typing import Any
 
 from ipc.handles import workload_name
 from ipc.job_files import OUTPUT_FILE
-from ipc.targets import IMAGE_BUILD, LOCAL_CONTAINER, LOCAL_PROCESS
+from ipc.targets import IMAGE_BUILD, KUBERNETES, LOCAL_CONTAINER, LOCAL_PROCESS, SAGEMAKER, VERTEX, find_target
 from launchd.api.access import Access
 from launchd.api.embedded.directories import launches_dir, new_directory, socket_dir
 from launchd.api.embedded.parent import LEAVE_SECONDS, ChildAgent
@@ -40,10 +40,23 @@ STOP_SECONDS = 30.0
 #: What the policy of a program's agent grants, where the program has none: its jobs have its user's rights anyway.
 COMMON_POLICY: Mapping[str, Any] = {"allow_local_git": True}
 
-#: And more of that by resource. A program that reaches the engine is as good as root anyway: nothing is kept from its
-#: containers.
+_ALL = ["*"]
+_NO_MAXIMUM = 10**9
+
+#: And more of that by resource. A program that reaches the engine is as good as root anyway, and in a cluster or a
+#: cloud it has its user's own rights: nothing is kept from its jobs that is not kept from the user.
 POLICIES: Mapping[str, Mapping[str, Any]] = {
     LOCAL_CONTAINER: {"resources": [LOCAL_CONTAINER], "preset": "trusted"},
+    KUBERNETES: {"resources": [KUBERNETES], "preset": "trusted", "kubernetes": {"config_files": ["/"]}},
+    VERTEX: {"resources": [VERTEX], "preset": "trusted"},
+    SAGEMAKER: {
+        "resources": [SAGEMAKER],
+        "preset": "trusted",
+        "sagemaker": {
+            **dict.fromkeys(("roles", "regions", "profiles", "subnets", "security_groups", "fields"), _ALL),
+            **dict.fromkeys(("instances", "runtime_seconds", "volume_gib"), _NO_MAXIMUM),
+        },
+    },
     IMAGE_BUILD: {"resources": [IMAGE_BUILD]},
 }
 
@@ -164,10 +177,7 @@ def program_agent(access: Access, config: Mapping[str, Any], resource: str = LOC
     Raises:
         LaunchError: its state directory cannot be used. `ConfigError`: a section is wrong.
     """
-    sections = {key: config[key] for key in sorted(AGENT_KEYS & config.keys())}
-    if resource in POLICIES:
-        given = sections.get("launchd") or {}
-        sections["launchd"] = {**given, "policy": _policy(resource, given.get("policy") or {})}
+    sections = sections_of(config, resource)
     name = json.dumps([access.base_url, access.api_key, access.default_entity, sections], default=str)
     with _agents_lock:
         agent = _agents.get(name)
@@ -176,10 +186,20 @@ def program_agent(access: Access, config: Mapping[str, Any], resource: str = LOC
         return agent
 
 
+def sections_of(config: Mapping[str, Any], resource: str) -> dict[str, Any]:
+    """Return the sections of ``config`` that configure an agent, whose policy grants ``resource``."""
+    sections = {key: config[key] for key in sorted(AGENT_KEYS & config.keys())}
+    target = find_target(resource)
+    if target is not None and target.name in POLICIES:
+        given = sections.get("launchd") or {}
+        sections["launchd"] = {**given, "policy": _policy(target.name, given.get("policy") or {})}
+    return sections
+
+
 def _policy(resource: str, given: Mapping[str, Any]) -> dict[str, Any]:
     own = {**COMMON_POLICY, **POLICIES[resource]}
-    containers = {**own.get("containers", {}), **(given.get("containers") or {})}
-    return {**own, **given, **({"containers": containers} if containers else {})}
+    inner = {name: {**rules, **(given.get(name) or {})} for name, rules in own.items() if type(rules) is dict}
+    return {**own, **given, **inner}
 
 
 def agent_config(sections: Mapping[str, Any], entity: str, directory: Path, sockets: Path) -> dict[str, Any]:

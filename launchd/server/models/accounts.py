@@ -75,6 +75,8 @@ class Viewer(User, frozen=True, kw_only=True):
     least_role: Role = Role.VIEWER
     """Role that the viewer needs in an entity for this request; see `store.accounts.authorization`."""
     scope: Scope = Scope.ALL
+    key_id: int = 0
+    """Number of the key; 0: it is a job's, which none is kept of."""
     item: int = 0
     """Number of the item whose job has the key; 0: it is no job's."""
 

@@ -42,7 +42,8 @@ async def linked_file(app: AppState, action: str, request: Request, find: Find[T
         NotFound: the file was deleted, or the user who got the link may not do this any more.
     """
     link = app.url_signer.read(action, request.path_params["token"])
-    holder = LinkHolder(user_id=link.user_id, role=Role.MEMBER if action in WRITING else Role.VIEWER)
+    role = Role.MEMBER if action in WRITING else Role.VIEWER
+    holder = LinkHolder(user_id=link.user_id, key_id=link.key_id, item=link.item, role=role)
     found = await app.database.read(lambda connection: find(connection, holder, link.file_id), Lane.FIRST)
     if found is None:
         raise NotFound("This file does not exist any more, or who got this link may not use it any more.")

@@ -107,12 +107,27 @@ def test_a_member_who_becomes_a_viewer_writes_by_no_link_any_more(accounts: Acco
     assert put(link, b"evil") == 404
 
 
+def test_links_end_with_the_key_by_which_they_were_had(accounts: Accounts, team: str) -> None:
+    _, member = accounts.member(team, "MEMBER")
+    made = member.mutate("generateApiKey", "key apiKey { id }", description="leaked")
+    api = accounts.with_key(made["key"])
+    leaked, other = announce(api, team, run_in(api, team)), announce(member, team, run_in(member, team))
+    assert put(leaked, b"content") == 200
+
+    member.mutate("deleteApiKey", "success", id=made["apiKey"]["id"])
+
+    assert put(leaked, b"evil") == 404
+    assert put(other, b"content") == 200
+
+
 def test_a_link_is_the_link_of_who_got_it(api: Api) -> None:
     """Whoever puts another user's number into it has signed nothing."""
     link = ClientRun(api).announce("a")[0]["uploadUrl"]
     head, token = link.rsplit("/", 1)
-    file_id, user_id, rest = token.split("-", 2)
-    assert put(f"{head}/{file_id}-{int(user_id) + 1}-{rest}", b"evil") == 403
+    numbers = token.split("-")
+    for place in (1, 2, 3, 4):
+        other = [*numbers[:place], str(int(numbers[place]) + 1), *numbers[place + 1 :]]
+        assert put(f"{head}/{'-'.join(other)}", b"evil") == 403
 
 
 def test_the_content_of_a_committed_artifact_cannot_be_exchanged(api: Api) -> None:

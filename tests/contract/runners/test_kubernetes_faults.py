@@ -1,7 +1,6 @@
 """Jobs on a stand-in for a cluster that answers on a socket: faults of its API, and what one node cannot show."""
 
 from collections.abc import Callable, Iterator
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -68,36 +67,6 @@ def test_the_key_is_a_secret_of_the_job_and_in_no_manifest(make_job: JobMaker, c
     assert "key1" not in str(cluster.objects("jobs"))
     runner.delete(handle)
     assert (cluster.objects("secrets"), cluster.objects("jobs")) == ([], [])
-
-
-def test_a_change_of_a_pod_is_told_and_nothing_is_asked_meanwhile(make_job: JobMaker, cluster: FakeKubernetes) -> None:
-    runner, handle = make_job("sleep 2").submit()
-    wait_until(lambda: runner.inspect(handle).state is JobState.RUNNING, 10, "the job runs")
-    descriptor = runner.wait_fileno(handle)
-    assert descriptor is not None
-    # A watch begins with what there is.
-    assert connection.wait([descriptor], 10)
-    runner.inspect(handle)
-    before = cluster.requests["request"]
-
-    assert connection.wait([descriptor], 30)
-
-    assert cluster.requests["request"] == before
-    assert wait_for_end(runner, handle).state is JobState.FINISHED
-
-
-def test_a_watch_that_is_too_old_begins_anew(make_job: JobMaker, cluster: FakeKubernetes) -> None:
-    runner, handle = make_job("sleep 60").submit()
-    descriptor = runner.wait_fileno(handle)
-    assert descriptor is not None
-    wait_until(lambda: cluster.requests["watch"] == 1, 10, "the pods are watched")
-
-    cluster.change("pods", cluster.objects("pods")[0]["metadata"]["name"], lambda pod: pod.update(seen=True))
-    cluster.forget_events()
-
-    wait_until(lambda: cluster.requests["watch"] > 1, 20, "there is another watch")
-    runner.cancel(handle, 0)
-    assert wait_for_end(runner, handle).state is JobState.STOPPED
 
 
 def test_a_busy_api_is_asked_again_when_it_says(make_job: JobMaker, cluster: FakeKubernetes) -> None:

@@ -1,6 +1,7 @@
 """What a local process may do, and what its shim makes of it: real processes, real files."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from launchd.agent.job_users import named_user
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
+from workers.job_umask import job_umask
 from workers.output import OutputWriter
 from workers.processes import ProcessKey
 from workers.runners.local_process import LocalProcessRunner, host_environment
@@ -89,7 +91,42 @@ def test_the_command_has_clean_signals_no_input_and_no_descriptors_of_ours(direc
     # The total's line, three standard streams, and the directory that ls itself reads.
     assert lines[0] == "5"
     assert [int(mask, 16) & ~OF_THE_C_LIBRARY for mask in (lines[2], lines[4])] == [0, 0]
-    assert lines[5] == "0022"
+    assert int(lines[5], 8) == job_umask(None, None)
+
+
+def test_the_command_has_the_umask_and_the_variables_that_the_host_gives(directory: Path) -> None:
+    job = shell(directory, "umask; echo $OF_HOST $PATH", JobsConfig(umask="027"))
+    launch = msgspec.structs.replace(job.launch, environment={"OF_HOST": "here", "PATH": "/of/host:/bin:/usr/bin"})
+
+    handle = job.runner().submit(launch)
+    wait_for_end(job.runner(), handle)
+
+    mask, variable, path = job.text().split()
+    assert (mask, variable) == ("0027", "here")
+    # The job's own interpreter stays behind it, and an environment would come first.
+    assert path.startswith("/of/host:")
+
+
+@pytest.mark.parametrize(
+    ("text", "mask"),
+    [("", 0o022), ("UMASK 077\n", 0o077), ("# UMASK 077\nUMASK\t027\nUSERGROUPS_ENAB no\n", 0o027), ("UMASK x", 0o022)],
+)
+def test_the_umask_is_that_of_a_login(tmp_path: Path, text: str, mask: int) -> None:
+    settings = tmp_path / "login.defs"
+    settings.write_text(text)
+
+    assert job_umask(None, None, settings) == mask
+    assert job_umask("002", None, settings) == 0o002
+
+
+def test_a_user_with_a_group_of_its_own_shares_what_it_writes_with_it(tmp_path: Path) -> None:
+    settings = tmp_path / "login.defs"
+    settings.write_text("UMASK 022\nUSERGROUPS_ENAB yes\n")
+    own = next(user for user in pwd.getpwall() if user.pw_uid == user.pw_gid != 0)
+
+    assert job_umask(None, JobUser(own.pw_uid, own.pw_gid, "/"), settings) == 0o002
+    assert job_umask(None, JobUser(own.pw_uid, 0, "/"), settings) == 0o022
+    assert job_umask(None, JobUser(0, 0, "/"), settings) == 0o022
 
 
 def test_the_command_leads_its_own_session(directory: Path) -> None:

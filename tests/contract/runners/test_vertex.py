@@ -25,7 +25,6 @@ from workers.environments import CloudRefused
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner
-from workers.vertex import api
 
 IMAGE = "us-docker.pkg.dev/p/r/image:1"
 
@@ -139,7 +138,7 @@ def test_a_job_that_is_refused_does_not_exist(cloud: GoogleCloud, tmp_path: Path
 
 
 def test_a_full_project_is_asked_again(cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("workers.vertex.api.PAUSES", (0.0, 0.0))
     cloud.faults["create"] = [429, 429]
 
     runner, handle = job_of(cloud, tmp_path).submit()
@@ -149,7 +148,7 @@ def test_a_full_project_is_asked_again(cloud: GoogleCloud, tmp_path: Path, monke
 
 
 def test_a_project_that_stays_full_is_said(cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "PAUSES", (0.0,))
+    monkeypatch.setattr("workers.vertex.api.PAUSES", (0.0,))
     cloud.faults["create"] = [429, 429]
 
     with pytest.raises(SubmitError, match="takes no more jobs for now"):

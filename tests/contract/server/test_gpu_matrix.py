@@ -1,4 +1,4 @@
-"""A thousand random jobs over two hosts with eight GPUs, whose agents are killed at random.
+"""Random jobs over two hosts with eight GPUs, whose agents are killed at random: 200 of them, or 1000 (``--long``).
 
 No GPU is given twice and none is lost, no job waits for ever, and no host is idle beside a waiting job that fits it.
 """
@@ -15,11 +15,12 @@ from ipc.run_spec import parse_run_spec
 from launchd.server.store.launch.demands import usable
 from tests.support.gpu_hosts import Host, HostGpu, Killed
 from tests.support.gpu_offers import GIB, kind, offer, spec
+from tests.support.long_tests import is_long
 from tests.support.server import Api, RunningServer, fresh_name, running_server
 
 pytestmark = [pytest.mark.dialect, pytest.mark.timeout(400)]
 
-JOBS = 1000
+SHORT, LONG = 200, 1000
 MOST_WAITING = 40
 MOST_PASSES = MOST_WAITING
 """Later jobs with GPUs that may be started before one that waits, on hosts that could ever fit that."""
@@ -206,15 +207,20 @@ class Matrix:
         assert states == {"FINISHED"}
 
 
-def test_a_thousand_random_jobs(api: Api) -> None:
+@pytest.fixture
+def jobs(request: pytest.FixtureRequest) -> int:
+    return LONG if is_long(request.config) else SHORT
+
+
+def test_jobs_of_every_kind_take_turns(api: Api, jobs: int) -> None:
     """With a long `backfill_seconds`: what fits is never kept from a host that is free."""
-    Matrix(api, seed=20251, death=0.03).run(JOBS, idle_is_wrong=True)
+    Matrix(api, seed=20251, death=0.03).run(jobs, idle_is_wrong=True)
 
 
-def test_no_job_starves_beside_smaller_ones(strict: RunningServer) -> None:
+def test_no_job_starves_beside_smaller_ones(strict: RunningServer, jobs: int) -> None:
     with strict.api() as api:
         matrix = Matrix(api, seed=77, death=0.01)
-        matrix.run(JOBS // 3, idle_is_wrong=False)
+        matrix.run(jobs // 3, idle_is_wrong=False)
         assert matrix.worst <= MOST_PASSES
 
 

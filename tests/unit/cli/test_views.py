@@ -96,6 +96,18 @@ def test_an_idle_agent() -> None:
     ]
 
 
+def test_what_jobs_use_of_a_cloud_is_shown_with_the_answer() -> None:
+    found = [
+        {"name": "aws", "usable": True, "sentence": "This host speaks to AWS.", "hint": "", "checked_at": NOW - 90},
+        {"name": "registry", "usable": False, "sentence": "It is away.", "hint": "Log in.", "checked_at": NOW - 5},
+    ]
+
+    assert shown(a_status(environments=found))[4:6] == [
+        "uses     aws: This host speaks to AWS. (asked 1m30s ago)",
+        "         registry: It is away. (asked 5s ago) Log in.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("limit", "expected"), [(1, "at most 1 job"), (2, "at most 2 jobs"), (-1, "any number of jobs")]
 )

@@ -1,7 +1,11 @@
 """Every operation against launchd's server: a real one, on a real socket."""
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
+from launchd.client.artifacts import download_artifact, upload_directory
 from launchd.client.errors import Refused, SecondIncarnation, Unauthorized, UnknownAgent
 from launchd.client.queue_server import (
     Ack,
@@ -25,6 +29,19 @@ def queue_and_agent(server: QueueServer) -> tuple[str, str]:
     queue = fresh_name("queue")
     queue_id = server.create_queue(ENTITY, queue)
     return queue, server.create_agent(ENTITY, [queue_id], "host", {"max_jobs": 1}, "launchd 1")
+
+
+def test_no_proxy_is_asked_for_this_machine(
+    running: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    (tmp_path / "main.py").write_text("print()")
+    with closing(QueueServer(running.url, running.key)) as server:
+        artifact = upload_directory(server, ENTITY, "engine", fresh_name("code"), tmp_path)
+        download_artifact(server, artifact, tmp_path / "again")
+
+    assert (tmp_path / "again" / "main.py").read_text() == "print()"
 
 
 def item_of(server: QueueServer, item_id: str) -> Item:

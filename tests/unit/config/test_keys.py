@@ -42,7 +42,9 @@ launchd:
     control_group: /sys/fs/cgroup/jobs
     limits: {memory: 4 GiB, processors: 0.5, processes: 100}
     max_runtime_seconds: 86400
-    queues: {short: {max_runtime_seconds: 60}, long: {}}
+    queues: {short: {max_runtime_seconds: 60, environment: {B: of the queue, D: null}}, long: {}}
+    environment: {A: 1, B: "of all", C: null}
+    umask: "027"
   venv: {cache_max_bytes: 2GiB, pip_args: [--index-url, "https://pypi.example"]}
   policy:
     resources: [local-process, fake]
@@ -85,6 +87,10 @@ def test_all_sections_of_launchd_are_read(read: Read) -> None:
     assert settings.hooks == HooksConfig(before=("/bin/true", "-x"), timeout_seconds=5)
     assert settings.history == HistoryConfig(10, 0.5)
     assert settings.jobs.limits == JobLimits(4 << 30, 0.5, 100)
+    assert settings.jobs.umask == "027"
+    agent = {"C": "the agent's", "D": "its too", "E": "kept"}
+    assert settings.jobs.variables("long", agent) == {"A": "1", "B": "of all", "C": "the agent's"}
+    assert settings.jobs.variables("short", {"D": "d"}) == {"A": "1", "B": "of the queue", "D": "d"}
     assert [settings.jobs.runtime_limit(queue) for queue in ("short", "long", "other")] == [60, 86400, 86400]
 
 
@@ -123,9 +129,12 @@ def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
         ("entity: 2020-01-01", "must be text."),
         ("stopped_run_timeout: -1", "-1 must be 0 or more."),
         ("builder: [docker]", "1: builder: this list must be a mapping."),
-        ("builder: {destination: x/y}", "builder.type: is missing. It is docker, buildah, kaniko or noop."),
-        ("builder: {type: podman}", "1: builder.type: 'podman' must be docker, buildah, kaniko or noop."),
-        ("builder: {type: [docker]}", "builder.type: this list must be docker, buildah, kaniko or noop."),
+        (
+            "builder: {destination: x/y}",
+            "builder.type: is missing. It is docker, buildah, buildah-pod, kaniko or noop.",
+        ),
+        ("builder: {type: podman}", "1: builder.type: 'podman' must be docker, buildah, buildah-pod, kaniko or noop."),
+        ("builder: {type: [docker]}", "builder.type: this list must be docker, buildah, buildah-pod, kaniko or noop."),
         ("builder: {type: kaniko, secret-name: s}", "secret-name and secret-key go together: give both or neither."),
         ("builder: {type: kaniko, build-context-store: /x}", "must be s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or https"),
         ("registry: {type: harbor}", "registry.type: 'harbor' must be ecr, gcr, acr, local or plain."),
@@ -133,6 +142,16 @@ def test_an_empty_file_and_empty_sections_are_the_defaults(read: Read) -> None:
         ("environment: {type: gcp}", "environment.region: is missing: gcp needs it."),
         ("launchd: yes please", "1: launchd: 'yes please' must be a mapping."),
         ("launchd: {jobs: [1]}", "1: launchd.jobs: this list must be a mapping."),
+        ("launchd: {jobs: {umask: 027}}", "launchd.jobs.umask: 23 must be octal digits in quotes, such as '027'."),
+        (
+            "launchd: {jobs: {environment: {A B: x}}}",
+            "this mapping has 'A B', which is no name of a variable",
+        ),
+        ("launchd: {jobs: {environment: {A: yes}}}", "environment: this mapping must have a text for A, or nothing"),
+        (
+            "launchd: {jobs: {queues: {q: {environment: [A=1]}}}}",
+            "queues.q.environment: this list must be a mapping.",
+        ),
         ("launchd: {jobs: {limits: [1]}}", "1: launchd.jobs.limits: this list must be a mapping."),
         ("launchd: {jobs: {limits: {cpus: 1}}}", "launchd.jobs.limits.cpus: there is no such key."),
         ("launchd: {jobs: {limits: {memory: lots}}}", "limits.memory: 'lots' must be a number of bytes above 0"),
@@ -184,7 +203,7 @@ def test_a_section_is_reported_with_the_line_of_its_key_also_for_a_missing_key(r
     lines = refuse("max_jobs: 1\nbuilder:\n  destination: x/y\nregistry:\n  - a\n")
 
     assert lines == [
-        "launch-config.yaml:2: builder.type: is missing. It is docker, buildah, kaniko or noop.",
+        "launch-config.yaml:2: builder.type: is missing. It is docker, buildah, buildah-pod, kaniko or noop.",
         "launch-config.yaml:4: registry: this list must be a mapping.",
     ]
 

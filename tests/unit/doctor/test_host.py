@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 import pytest
 from msgspec.structs import replace
 
-from ipc.settings import EnvironmentConfig, JobLimits, JobsConfig, RegistryConfig, UserNumbers
+from ipc.settings import EnvironmentConfig, JobLimits, JobsConfig, KubernetesConfig, RegistryConfig, UserNumbers
 from launchd.doctor import credentials, gpus, isolation, service, storage
 from launchd.doctor.extras import missing_packages
 from launchd.doctor.findings import Verdict
 from launchd.doctor.host import Host
+from tests.support.fake_kubernetes import fake_kubernetes
 from tests.support.http_servers import serving
 from tests.support.nvml import FakeDriver
 from tests.support.registry_stub import Answer, RegistryStub
@@ -226,6 +227,18 @@ def test_a_cloud_without_credentials(host: MakeHost, tmp_path: Path) -> None:
     off = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
     found = only(credentials.check_cloud(replace(made, environ=bare | off)))
     assert (found.verdict, "credentials" in found.sentence) == (Verdict.FAIL, True), found
+
+
+def test_a_cluster_that_grants_too_little(host: MakeHost, tmp_path: Path) -> None:
+    assert only(credentials.check_cluster(host())).verdict is Verdict.NOT_APPLICABLE
+    with fake_kubernetes() as cluster:
+        settings = {"kubernetes": KubernetesConfig(config_file=str(cluster.write_config(tmp_path / "kubeconfig")))}
+        made = host(policy={"resources": ("kubernetes",)}, settings=settings)
+        granted = only(credentials.check_cluster(made))
+        cluster.denied = {("watch", "jobs")}
+        denied = only(credentials.check_cluster(made))
+    assert (granted.verdict, denied.verdict) == (Verdict.OK, Verdict.FAIL)
+    assert "watch jobs" in denied.sentence
 
 
 def test_packages_of_extras(host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ SETUP = Path(__file__).parents[3] / "setup.cfg"
 def test_the_words_are_those_of_wandb() -> None:
     assert targets.QUEUE_TYPES == ("local-process", "local-container", "kubernetes", "sagemaker", "gcp-vertex")
     assert (*targets.QUEUE_TYPES, "vertex") == targets.RESOURCES
-    assert targets.BUILDER_TYPES == ("docker", "buildah", "kaniko", "noop"), "buildah alone is not W&B's"
+    assert targets.BUILDER_TYPES == ("docker", "buildah", "buildah-pod", "kaniko", "noop"), "buildah alone is not W&B's"
 
 
 @pytest.mark.parametrize("word", targets.RESOURCES)

@@ -45,12 +45,14 @@ def test_a_run_spec_is_handed_out_with_a_key_where_its_submitter_is_known() -> N
 
 def test_a_link_is_for_one_action_on_one_file() -> None:
     signer = UrlSigner(b"secret", 60)
-    token = signer.sign("http://host", UPLOAD, SignedLink(7, 5)).rpartition("/")[2]
-    assert signer.read(UPLOAD, token) == SignedLink(7, 5)
+    token = signer.sign("http://host", UPLOAD, SignedLink(7, 5, 3, 0)).rpartition("/")[2]
+    assert signer.read(UPLOAD, token) == SignedLink(7, 5, 3, 0)
     for action, text in (
         (DOWNLOAD, token),
         (UPLOAD, f"8{token[1:]}"),
         (UPLOAD, f"7-6{token[3:]}"),
+        (UPLOAD, f"7-5-4{token[5:]}"),
+        (UPLOAD, f"7-5-3-1{token[7:]}"),
         (UPLOAD, ""),
         (UPLOAD, "\u0667-1-1-" + "0" * 64),
     ):
@@ -63,7 +65,7 @@ def test_a_link_is_for_one_action_on_one_file() -> None:
 def test_an_old_link_is_refused() -> None:
     signer = UrlSigner(b"secret", -1)
     with pytest.raises(NotAllowed, match="has ended"):
-        signer.read(DOWNLOAD, signer.sign("http://host", DOWNLOAD, SignedLink(7, 5)).rpartition("/")[2])
+        signer.read(DOWNLOAD, signer.sign("http://host", DOWNLOAD, SignedLink(7, 5, 3, 0)).rpartition("/")[2])
 
 
 def test_ids_are_fit_for_paths_and_labels() -> None:

@@ -90,6 +90,7 @@ def viewer_of_key(connection: Connection, digest: str, author: str = "") -> View
     return Viewer(
         **user,
         key_role=role.role,
+        key_id=row.key_id,
         scope=role.scope,
         author_id=member.id if member else row.user_id,
         author=member.name if member else row.name,

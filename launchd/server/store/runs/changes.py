@@ -5,7 +5,7 @@ import time
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from launchd.server.errors import Refused
-from launchd.server.models import Run, Viewer
+from launchd.server.models import Run, Scope, Viewer
 from launchd.server.store.launch import items
 from launchd.server.store.runs import ends as run_ends
 from launchd.server.store.runs import runs
@@ -41,7 +41,9 @@ def stop(connection: Connection, viewer: Viewer, run_id: int, reason: str) -> st
     """Request a stop of a run, and of its item. Returns the id of the agent to be woken."""
     runs.request_stop(connection, run_id)
     item_id = items.item_of_run(connection, run_id)
-    item = items.find_item(connection, viewer.as_submitter(), item_id) if item_id else None
+    # What an agent's key may stop, it was asked before.
+    asker = viewer.looking() if viewer.scope is Scope.AGENT else viewer.as_submitter()
+    item = items.find_item(connection, asker, item_id) if item_id else None
     if item is None:
         return None
     items.stop(connection, item, reason)

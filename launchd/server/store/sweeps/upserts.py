@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from launchd.server.answer_budget import AnswerBudget
 from launchd.server.errors import Refused
-from launchd.server.models import MODEL_REGISTRY, SPEC_KEY, Run, Sweep, Viewer
+from launchd.server.models import MODEL_REGISTRY, SPEC_KEY, Run, Scope, Sweep, Viewer
 from launchd.server.runs import filters, names
 from launchd.server.store.accounts import principals
 from launchd.server.store.runs import lists as run_lists
@@ -16,6 +16,7 @@ from launchd.server.store.runs.lists import RunQuery
 from launchd.server.store.sweeps import progress as sweep_progress
 from launchd.server.store.sweeps import runs as sweep_runs
 from launchd.server.store.sweeps import sweeps
+from launchd.server.store.sweeps.served import require_served
 from launchd.server.store.sweeps.states import check_state
 from launchd.server.sweeps import bayes
 from launchd.server.sweeps.config import CUSTOM, METHODS, SweepConfig, read_config
@@ -117,7 +118,7 @@ def upsert(
         _check(config, scheduler, resumed=bool(given.get("id")))
     values = _given(given, config, scheduler)
     if given.get("id"):
-        found = sweeps.require_by_storage_id(connection, viewer, given["id"])
+        found = _require(connection, viewer, given)
         if config is not None:
             values |= _reset(connection, found, config)
         sweeps.change(connection, found.id, values)
@@ -127,6 +128,12 @@ def upsert(
     if prior:
         sweep_runs.adopt(connection, sweep, prior)
     return sweep
+
+
+def _require(connection: Connection, viewer: Viewer, given: Mapping[str, Any]) -> Sweep:
+    if viewer.scope is Scope.AGENT:
+        return require_served(connection, viewer, given)
+    return sweeps.require_by_storage_id(connection, viewer, given["id"])
 
 
 def _check(config: SweepConfig, scheduler: Scheduler | None, *, resumed: bool) -> None:

@@ -12,7 +12,6 @@ from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.runners import LaunchRequest
 from workers.vertex import policy
-from workers.vertex.api import parse_request
 from workers.vertex.request import Place, job_request, read_args, staging_bucket
 
 NAME = "launchd-0123456789abcdef-1"
@@ -38,6 +37,9 @@ def request_of(args: Any, *command: str, key: str = "vertex", job_args: tuple[st
     order = order_of(args, key=key, **spec)
     launch = LaunchRequest(NAME, command, {"WANDB_RUN_ID": "Run_1"}, Path("/none"), Build(image=IMAGE), job_args)
     request = job_request(read_args(order, IMAGE), order, launch, PLACE)
+    # The SDK takes seconds to import, and every process of a run imports this module.
+    from workers.vertex.api import parse_request
+
     parse_request(request)
     return request
 

@@ -1,0 +1,175 @@
+"""What a configuration names is looked at beside everything else, once, and again while the answer is no."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from ipc.diagnosis import About, Answer, CloudUse, ClusterUse, Hindrance, RegistryUse, Useable
+from ipc.settings import BuilderConfig, EnvironmentConfig, KubernetesConfig
+from launchd.agent import environments
+from launchd.agent.environments import Environments, ask_workers, questions
+from launchd.config import AgentConfig, LaunchdConfig, PolicyConfig
+from tests.support.fake_kubernetes import fake_kubernetes
+from tests.support.waiting import wait_until
+
+PLAIN = AgentConfig(queues=("q",), launchd=LaunchdConfig(state_dir="/s", runtime_dir="/r"))
+CLUSTER = replace(PLAIN, launchd=replace(PLAIN.launchd, policy=PolicyConfig(resources=("kubernetes",))))
+ALL = replace(
+    CLUSTER,
+    environment=EnvironmentConfig("aws", "eu-west-1"),
+    builder=BuilderConfig(type="docker", destination="registry.example/team/images"),
+)
+
+
+class Asker:
+    """Answers at once, or once it may; knows what was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.asked: list[type[About]] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self._answers = list(answers)
+
+    def __call__(self, about: About) -> Answer:
+        self.may_answer.wait(30)
+        self.asked.append(type(about))
+        return self._answers.pop(0) if self._answers else Useable("It is there.")
+
+
+def found(looker: Environments, count: int) -> list[tuple[str, bool, str]]:
+    wait_until(lambda: len(looker.status()) == count, 10, "the answers")
+    return [(one["name"], one["usable"], one["sentence"]) for one in looker.status()]
+
+
+def test_what_the_configuration_names_is_asked_for() -> None:
+    assert [type(one.about) for one in questions(ALL)] == [CloudUse, RegistryUse, ClusterUse]
+    assert list(questions(PLAIN)) == []
+
+
+def test_answers_are_kept_with_their_sentences() -> None:
+    looker = Environments(Asker(Useable("As ada."), Hindrance("It is away.", "Wait."), Useable("It answers.")))
+
+    looker.look(ALL)
+
+    assert found(looker, 3) == [
+        ("aws", True, "As ada."),
+        ("registry", False, "It is away."),
+        ("kubernetes", True, "It answers."),
+    ]
+    assert looker.status()[1]["hint"] == "Wait."
+
+
+def test_an_answer_that_never_comes_delays_nothing() -> None:
+    asker = Asker()
+    asker.may_answer.clear()
+    looker = Environments(asker)
+
+    began = time.monotonic()
+    for _ in range(100):
+        looker.look(ALL)
+
+    assert time.monotonic() - began < 1
+    assert looker.status() == []
+    asker.may_answer.set()
+    found(looker, 3)
+    assert len(asker.asked) == 3
+
+
+def test_it_is_asked_again_for_another_configuration_and_after_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    asker = Asker(Hindrance("It is away."))
+    looker = Environments(asker)
+    looker.look(CLUSTER)
+    assert found(looker, 1) == [("kubernetes", False, "It is away.")]
+    looker.look(CLUSTER)
+    assert len(asker.asked) == 1
+
+    monkeypatch.setattr(environments, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(looker, "_ask_again_at", 0.0)
+
+    def has_answered() -> bool:
+        looker.look(CLUSTER)
+        return bool(looker.status()[0]["usable"])
+
+    wait_until(has_answered, 10, "the second answer")
+    asked = len(asker.asked)
+    looker.look(CLUSTER)
+    assert len(asker.asked) == asked
+
+    def is_forgotten() -> bool:
+        looker.look(PLAIN)
+        return looker.status() == []
+
+    wait_until(is_forgotten, 10, "the other configuration")
+
+
+def test_an_error_while_asking_is_logged_and_the_agent_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: About) -> Answer:
+        raise RuntimeError("a defect")
+
+    looker = Environments(fail)
+    looker.look(CLUSTER)
+
+    wait_until(lambda: "could not be looked at" in caplog.text, 10, "the log")
+    assert looker.status() == []
+
+
+def test_a_kubeconfig_that_is_no_yaml_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text("clusters: [")
+
+    said = ask_workers(ClusterUse(KubernetesConfig(config_file=str(tmp_path / "kubeconfig"))), {"HOME": str(tmp_path)})
+
+    assert isinstance(said, Hindrance)
+    assert said.why.startswith("The kubeconfig of this host cannot be used: ")
+
+
+# -- a process that may load SDKs
+
+
+def test_a_cluster_says_what_it_grants(tmp_path: Path) -> None:
+    with fake_kubernetes() as cluster:
+        settings = KubernetesConfig(
+            config_file=str(cluster.write_config(tmp_path / "kubeconfig")), namespace="training"
+        )
+        granted = ask_workers(ClusterUse(settings), {"HOME": str(tmp_path)})
+        cluster.denied = {("create", "secrets"), ("get", "pods")}
+        denied = ask_workers(ClusterUse(settings), {"HOME": str(tmp_path)})
+
+    assert granted == Useable(
+        "The Kubernetes cluster (v1.0-fake) answers, and grants what jobs need in the namespace training."
+    )
+    assert isinstance(denied, Hindrance)
+    assert denied.why == (
+        "The cluster does not grant the agent in the namespace training: get pods, get pods/log, create secrets."
+    )
+    assert "docs/kubernetes.md" in denied.hint
+
+
+def test_a_cluster_that_is_away_is_a_sentence(tmp_path: Path) -> None:
+    with fake_kubernetes() as cluster:
+        settings = KubernetesConfig(config_file=str(cluster.write_config(tmp_path / "kubeconfig")))
+
+    away = ask_workers(ClusterUse(settings), {"HOME": str(tmp_path)})
+
+    assert isinstance(away, Hindrance)
+    assert away.why.startswith("The Kubernetes API does not answer: ")
+
+
+def test_what_hangs_is_ended_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = tmp_path / "token"
+    hangs.write_text("#!/bin/sh\nsleep 600\n")
+    hangs.chmod(0o700)
+    config = tmp_path / "kubeconfig"
+    config.write_text(
+        '{"apiVersion": "v1", "kind": "Config", "current-context": "c", "clusters": [{"name": "c", "cluster":'
+        ' {"server": "http://127.0.0.1:9"}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],'
+        ' "users": [{"name": "u", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command":'
+        f' "{hangs}", "interactiveMode": "Never"}}}}}}]}}'
+    )
+    monkeypatch.setattr(environments, "WORKER_SECONDS", 3.0)
+
+    late = ask_workers(ClusterUse(KubernetesConfig(config_file=str(config))), {"HOME": str(tmp_path), "PATH": "/bin"})
+
+    assert late == Hindrance("There was no answer within 3 s.")

@@ -1,0 +1,238 @@
+"""A watch of a cluster, and the process that has one for all workers, at a stand-in that answers on a socket."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ipc import watch_service
+from ipc.watch_service import (
+    ForgetScope,
+    WatchBegan,
+    WatcherPeer,
+    WatchRefused,
+    WatchReport,
+    WatchScope,
+    WatchSettings,
+    WorkloadsChanged,
+    open_pipes,
+)
+from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
+from tests.support.waiting import wait_until
+from workers.kubernetes import watch
+from workers.kubernetes.access import Access
+from workers.kubernetes.discovery import JOBS, Kind
+from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL
+from workers.kubernetes.scope import Scope, scope_text
+from workers.kubernetes.watcher import Watcher
+
+MARK = "0123456789abcdef"
+VOLCANO = Kind("batch.volcano.sh/v1alpha1", "Job", "jobs")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "PAUSE_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr(watch, "REFUSED_SECONDS", 0.2)
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeKubernetes]:
+    with fake_kubernetes() as running:
+        running.runs_pods = False
+        yield running
+
+
+class Service:
+    """A process that watches, as a thread of this one, and what it has told."""
+
+    def __init__(self, cluster: FakeKubernetes, directory: Path) -> None:
+        self._cluster = cluster
+        self._config = str(cluster.write_config(directory / "kubeconfig"))
+        self.peer, self._end = open_pipes(WatchSettings(0.1))
+        self.told: list[WatchReport] = []
+        self._threads = [threading.Thread(target=self._run), threading.Thread(target=self._hear, args=(self.peer,))]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        try:
+            Watcher(self._end).run()
+        except (EOFError, OSError):
+            self._end.close()
+
+    def _hear(self, peer: WatcherPeer) -> None:
+        try:
+            while True:
+                self.told.append(peer.hear())
+        except (EOFError, OSError):
+            return
+
+    def close(self) -> None:
+        self.peer._asks.close()
+        for thread in self._threads:
+            thread.join()
+        self.peer._hears.close()
+
+    def scope(self, namespace: str = "default", kind: Kind = JOBS) -> str:
+        text = scope_text(Scope(Access(self._config), namespace, kind, MARK))
+        assert text is not None
+        return text
+
+    def watch(self, namespace: str = "default", kind: Kind = JOBS) -> str:
+        """Have a namespace watched; returns once it is."""
+        scope = self.scope(namespace, kind)
+        self.peer.ask(WatchScope(scope))
+        wait_until(lambda: WatchBegan(scope) in self.told, what="the watch begins")
+        return scope
+
+    def changed(self) -> set[str]:
+        return {name for told in self.told for name in (told.names if type(told) is WorkloadsChanged else ())}
+
+    def refusals(self) -> list[str]:
+        return [told.why for told in self.told if type(told) is WatchRefused]
+
+    def make(self, name: str, plural: str = "jobs", namespace: str = "default", mark: str = MARK) -> None:
+        labels = {NAME_LABEL: name, AGENT_LABEL: mark}
+        body = {"metadata": {"name": name, "labels": labels}, "spec": {"suspend": True}}
+        self._cluster.create((namespace, plural), body)
+
+    def wait_changed(self, name: str) -> None:
+        wait_until(lambda: name in self.changed(), what=f"the change of {name} is told")
+
+
+@pytest.fixture
+def service(cluster: FakeKubernetes, tmp_path: Path) -> Iterator[Service]:
+    made = Service(cluster, tmp_path)
+    yield made
+    cluster.close()
+    made.close()
+
+
+def test_changes_of_jobs_and_pods_of_this_agent_are_told(service: Service, cluster: FakeKubernetes) -> None:
+    service.watch()
+
+    service.make("of-another-agent", mark="another")
+    service.make("job-a")
+    service.make("pod-of-b", plural="pods")
+
+    service.wait_changed("job-a")
+    service.wait_changed("pod-of-b")
+    assert service.changed() == {"job-a", "pod-of-b"}
+    assert cluster.requests["watch"] == 2
+
+
+def test_several_namespaces_and_custom_resources_are_watched(service: Service, cluster: FakeKubernetes) -> None:
+    service.watch()
+    service.watch("training", VOLCANO)
+
+    service.make("a")
+    service.make("b", namespace="training")
+
+    service.wait_changed("a")
+    service.wait_changed("b")
+    assert cluster.requests["watch"] == 4
+
+
+def test_a_scope_is_watched_once_and_forgotten(service: Service) -> None:
+    scope = service.watch()
+    service.peer.ask(WatchScope(scope))
+    service.peer.ask(ForgetScope(scope))
+    other = service.watch("other")
+    service.make("b", namespace="other")
+    service.wait_changed("b")
+
+    service.make("a")
+    service.make("c", namespace="other")
+    service.wait_changed("c")
+
+    assert service.changed() == {"b", "c"}
+    assert other in [told.scope for told in service.told if type(told) is WatchBegan]
+
+
+def test_a_watch_that_ends_goes_on_where_it_stood(
+    service: Service, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 1)
+    scope = service.watch()
+    wait_until(lambda: cluster.requests["watch"] >= 6, what="there were several watches")
+
+    service.make("a")
+
+    service.wait_changed("a")
+    assert service.told.count(WatchBegan(scope)) == 1
+
+
+def test_a_watch_that_is_too_old_begins_anew_and_says_so(service: Service, cluster: FakeKubernetes) -> None:
+    scope = service.watch()
+    service.make("a")
+    service.wait_changed("a")
+
+    cluster.change("jobs", "a", lambda job: job.update(seen=True))
+    cluster.forget_events()
+
+    wait_until(lambda: service.told.count(WatchBegan(scope)) >= 2, what="the watch begins anew")
+    service.make("b")
+    service.wait_changed("b")
+
+
+def test_what_changed_while_the_api_was_away_is_told(service: Service, cluster: FakeKubernetes) -> None:
+    outage = Fault("*", "/", 0, times=1_000_000)
+    service.watch()
+    cluster.fail(outage)
+    cluster.break_watches()
+    service.make("a")
+    wait_until(lambda: len(service.refusals()) >= 1, what="the outage is told")
+
+    outage.times = 0
+
+    service.wait_changed("a")
+    assert "does not answer" in service.refusals()[0]
+
+
+def test_a_busy_api_is_left_alone_for_as_long_as_it_says(
+    service: Service, cluster: FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 1)
+    fault = Fault("GET", "/jobs?watch", 429, times=1, headers={"Retry-After": "2"})
+    cluster.fail(fault)
+    began = time.monotonic()
+
+    service.watch()
+    wait_until(lambda: fault.times == 0, what="the API was busy")
+    service.make("a")
+
+    service.wait_changed("a")
+    assert time.monotonic() - began >= 1.9
+
+
+def test_a_watch_that_is_not_granted_is_told_once_and_tried_again(service: Service, cluster: FakeKubernetes) -> None:
+    fault = Fault("GET", "/pods?watch", 403, times=3)
+    cluster.fail(fault)
+    service.watch()
+    wait_until(lambda: fault.times == 0, what="it was tried again")
+
+    service.make("a", plural="pods")
+
+    wait_until(lambda: any("does not grant a watch" in why for why in service.refusals()), what="the refusal is told")
+    wait_until(lambda: cluster.requests["watch"] >= 5, what="the pods are watched")
+    service.make("b", plural="pods")
+    service.wait_changed("b")
+
+
+def test_what_is_no_scope_harms_nothing(service: Service) -> None:
+    service.peer.ask(WatchScope("nonsense"))
+    service.watch()
+
+    assert "cannot be read" in service.refusals()[0]
+
+
+def test_many_names_take_several_messages() -> None:
+    names = [f"launchd-{number:016x}-1" for number in range(1000)] + ["x" * 64, "é"]
+
+    messages = list(watch_service.change_messages(names))
+
+    assert [name for message in messages for name in message.names] == names[:1000]
+    assert max(len(watch_service._encode(message)) for message in messages) < 4096
