@@ -10,6 +10,9 @@ from pathlib import Path
 #: The job's output; rotated, it is ``output.log.1`` and so on.
 OUTPUT_FILE = "output.log"
 
+#: The position in the whole output at which :data:`OUTPUT_FILE` begins; 0 where it is missing.
+OUTPUT_START_FILE = "output.start"
+
 #: The log records of the job's workers.
 WORKER_LOG_FILE = "worker.log"
 

@@ -319,7 +319,8 @@ def _run(task: str, number: int) -> int:
         for left in Unpacker().unpack(os.fdopen(number, "rb")):
             sys.stdout.write(f"{left}\n")
     elif task == "measure":
-        sys.stdout.write(f"{measure(number)}\n")
+        began = time.monotonic()
+        sys.stdout.write(f"{measure(number)} {time.monotonic() - began:.3f}\n")
     elif task == "end":
         end_processes()
     else:

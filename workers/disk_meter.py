@@ -49,6 +49,7 @@ class DiskMeter:
         self._clock = clock
         self._waiting: list[Path] = []
         self._taken = 0
+        self._seconds = 0.0
         self._began = self._due = clock()
         self._failures = 0
         self._tool: subprocess.Popen[bytes] | None = None
@@ -58,7 +59,8 @@ class DiskMeter:
         if self._tool is not None:
             return self._look(self._tool)
         if self._clock() >= self._due:
-            self._began, self._taken, self._waiting = self._clock(), 0, list(self._directories)
+            self._began, self._taken, self._seconds = self._clock(), 0, 0.0
+            self._waiting = list(self._directories)
             return self._go_on()
         return None
 
@@ -91,7 +93,10 @@ class DiskMeter:
         out, said = self._end(tool)
         if tool.returncode or not is_over:
             return self._failed(_why_failed(tool.returncode, said, is_over=is_over))
-        self._taken += int(out)
+        # What it says of itself: when it ended is not known so well.
+        taken, seconds = out.split()
+        self._taken += int(taken)
+        self._seconds += float(seconds)
         return self._go_on() if self._taken <= self._limit else TooMuchDisk(self._limit)
 
     def _end(self, tool: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
@@ -107,8 +112,7 @@ class DiskMeter:
         return None if self._failures < FAILURES else NotMeasured(why)
 
     def _pause(self) -> None:
-        took = self._clock() - self._began
-        self._due = self._clock() + max(PAUSE_SECONDS, _PAUSE_FACTOR * took)
+        self._due = self._clock() + max(PAUSE_SECONDS, _PAUSE_FACTOR * self._seconds)
 
 
 def _why_failed(code: int, said: bytes, *, is_over: bool) -> str:

@@ -9,10 +9,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ipc.job_files import OUTPUT_FILE
+from ipc.job_files import OUTPUT_FILE, OUTPUT_START_FILE
 from ipc.settings import JobsConfig
-
-_START_FILE = "output.start"
 
 
 class OutputWriter:
@@ -99,13 +97,13 @@ def numbered(directory: Path, number: int) -> Path:
 
 
 def _write_start(directory: Path, start: int) -> None:
-    temporary = directory / f".{_START_FILE}.new"
+    temporary = directory / f".{OUTPUT_START_FILE}.new"
     temporary.write_text(str(start))
-    temporary.replace(directory / _START_FILE)
+    temporary.replace(directory / OUTPUT_START_FILE)
 
 
 def _read_start(directory: Path) -> int:
     try:
-        return int((directory / _START_FILE).read_text())
+        return int((directory / OUTPUT_START_FILE).read_text())
     except (OSError, ValueError):
         return 0

@@ -140,6 +140,12 @@ class ItemsUnknown(msgspec.Struct, frozen=True):
     items: tuple[HeldByServer, ...]
 
 
+class OutputWanted(msgspec.Struct, frozen=True):
+    """A reader looks at the output of these items at the queue server."""
+
+    items: tuple[str, ...]
+
+
 class RegistrationLost(msgspec.Struct, frozen=True):
     """The agent ``agent_id`` has to register again; ``reason`` says why."""
 
@@ -187,7 +193,7 @@ class ThreadDied(msgspec.Struct, frozen=True):
 
 
 #: What the queue server says of items and of reports on them.
-ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | Acknowledged | Delivered | Undeliverable
+ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | OutputWanted | Acknowledged | Delivered | Undeliverable
 
 #: How the agent stands with the queue server.
 LinkEvent = Registered | RegistrationRefused | RegistrationLost | QueueError | ServerContact

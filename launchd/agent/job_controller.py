@@ -113,6 +113,10 @@ class JobController:
         """What is counted for metrics."""
         return self._ends.measures
 
+    def take_ended(self) -> list[JobRecord]:
+        """Return the jobs that have ended since the last call."""
+        return self._ends.take_ended()
+
     def take_dropped(self) -> list[JobRecord]:
         """Return the jobs that were dropped since the last call and have no worker any more."""
         return self._ends.take_dropped()

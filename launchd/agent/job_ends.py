@@ -56,6 +56,7 @@ class JobEnds:
         self._clock = clock
         self._gpus = gpus
         self._dropped: list[JobRecord] = []
+        self._ended: list[JobRecord] = []
 
     def finish(self, job: JobRecord) -> None:
         """End ``job``, which is in a terminal state: the queue server is told until it knows."""
@@ -68,6 +69,7 @@ class JobEnds:
         self._table.remove(job.item_id)
         self.forget_key(job)
         self._send_outcome(job)
+        self._ended.append(job)
         if job.state is JobState.PREEMPTED:
             self._requeue(job)
         self._records.after_commit(job.item_id, lambda: hit("supervisor.outcome_journaled"))
@@ -125,6 +127,11 @@ class JobEnds:
         worker = self._pool.worker_of(job.item_id)
         if worker is not None:
             worker.kill("its item is not this agent's")
+
+    def take_ended(self) -> list[JobRecord]:
+        """Return the jobs that have ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
 
     def take_dropped(self) -> list[JobRecord]:
         """Return the jobs that were dropped since the last call and have no worker any more.

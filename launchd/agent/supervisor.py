@@ -40,6 +40,7 @@ from launchd.agent.events import (
     ItemEvent,
     ItemsUnknown,
     LinkEvent,
+    OutputWanted,
     Polled,
     QueueError,
     Registered,
@@ -63,6 +64,7 @@ from launchd.agent.gpus.host import find_gpus
 from launchd.agent.host_locks import HostLocks, locks_directory
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_groups import JobGroups, find_job_groups
+from launchd.agent.job_record import JobRecord
 from launchd.agent.job_table import JobTable
 from launchd.agent.job_users import JobUsers, take_numbers, taken_numbers
 from launchd.agent.journal import JOURNAL_FILE, Journal, JournalError
@@ -70,6 +72,7 @@ from launchd.agent.journal_commits import LAZY_COMMIT_SECONDS, JournalCommits
 from launchd.agent.old_jobs import OldJobs
 from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.health import ServerHealth
+from launchd.agent.server_link.output_sender import OutputSource
 from launchd.agent.server_link.session import QueueServerSession
 from launchd.agent.status import AgentState, status_line
 from launchd.agent.submitter_keys import SubmitterKeys
@@ -390,12 +393,24 @@ class Supervisor:
         if versions != self._published:
             self._published = versions
             self._registration.publish_items()
+            self._supply_outputs(self._session.wanted_outputs)
+        for job in self._controller.take_ended():
+            self._session.send_end_of_output(job.item_id, self._output_of(job))
         grants = self._controller.grants
         if grants.version != self._published_gpus:
             self._published_gpus = grants.version
             self._session.set_gpus(grants.summary(), job_waits=grants.is_owing)
         for kind in SlotKind:
             self._session.set_free_slots(kind, self._free_slots(kind))
+
+    def _supply_outputs(self, items: tuple[str, ...]) -> None:
+        for item_id in items:
+            active = self._table.get(item_id)
+            job = active.job if active is not None else self._journal.job(item_id)
+            self._session.supply_output(item_id, None if job is None else self._output_of(job))
+
+    def _output_of(self, job: JobRecord) -> OutputSource:
+        return OutputSource(self._context.job_directory(job.name), job.is_over)
 
     def _free_slots(self, kind: SlotKind) -> int:
         if self._mode is not Mode.SERVING or self._commits.problem is not None:
@@ -466,6 +481,8 @@ class Supervisor:
                 self._on_stop_requested(stops, stop_polling)
             case ItemsUnknown(items):
                 self._on_items_unknown(items)
+            case OutputWanted(items):
+                self._supply_outputs(items)
             case Delivered(ids):
                 hit("supervisor.reported")
                 self._outbox.delivered(ids)

@@ -45,7 +45,8 @@ class ItemStatus(msgspec.Struct, frozen=True):
     """The status of an item at one moment.
 
     `status`: queued, claimed, the agent's phase, or the outcome. `state`: W&B's state of the item, in lower case.
-    `has_begun`: its run runs or has run. `message` and `stage` are set after the end alone.
+    `has_begun`: its run runs or has run. `message` and `stage` are set after the end alone. `agent_id` is that of the
+    agent that has or had it, at launchd's server alone.
     """
 
     status: str
@@ -54,6 +55,7 @@ class ItemStatus(msgspec.Struct, frozen=True):
     has_begun: bool = False
     message: str | None = None
     stage: str | None = None
+    agent_id: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -101,7 +103,9 @@ def status_from_item(item: Item) -> ItemStatus:
     reason = item.stop_reason if item.state == "STOPPED" else item.message
     ran = item.associated_run_id is not None and item.stage not in STAGES_BEFORE_RUN
     begun = item.started_at is not None or (status in TERMINAL_STATUSES and ran)
-    return ItemStatus(status, item.state.lower(), item.associated_run_id, begun, reason, item.stage)
+    return ItemStatus(
+        status, item.state.lower(), item.associated_run_id, begun, reason, item.stage, item.launch_agent_id
+    )
 
 
 def _status_word(item: Item) -> str:

@@ -1,6 +1,7 @@
 """`launchd launch`: puts a job into a queue and, without `--async`, follows it to its end."""
 
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from launchd.api.sources import DEFAULT_PROJECT, DEFAULT_QUEUE, PRIORITIES, arti
 from launchd.cli import completion
 from launchd.cli.durations import duration
 from launchd.cli.errors import report_errors
-from launchd.cli.follow import follow
+from launchd.cli.follow import follow as follow_item
 from launchd.cli.json_args import json_mapping
 from launchd.cli.launch_target import Target, build_run_spec, find_target, with_time_limit
 from launchd.cli.left_out import show_left_out
@@ -80,6 +81,7 @@ class CommandAfterDashes(click.Command):
     shell_complete=completion.queues,
 )
 @click.option("--async", "at_once", is_flag=True, help="Print the item's id and return at once.")
+@click.option("--follow/--no-follow", default=None, help="Print the job's output [default: on a terminal].")
 @click.option("-p", "--project", envvar="WANDB_PROJECT", help=f"Project of the run [default: {DEFAULT_PROJECT}].")
 @click.option("--name", help="Name of the run.")
 @click.option("-c", "--config", default="{}", metavar="CONFIG", help="Configuration; see below.")
@@ -111,6 +113,7 @@ def launch(
     docker_image: str | None,
     queue: str,
     at_once: bool,
+    follow: bool | None,
     project: str | None,
     name: str | None,
     config: str,
@@ -164,7 +167,8 @@ def launch(
             echo(submission.item_id)
             return
         echo(f"Item {submission.item_id} in queue {queue!r} of {submission.entity!r}")
-        context.exit(follow(server, submission))
+        with_output = sys.stdout.isatty() if follow is None else follow
+        context.exit(follow_item(server, submission, with_output=with_output))
 
 
 def _check_options(options: JobOptions, target: str | None, job: str | None) -> None:

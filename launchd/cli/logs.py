@@ -1,4 +1,8 @@
-"""`launchd logs`: prints a job's output from its files, unchanged, or the log of its worker, made visible."""
+"""`launchd logs`: prints a job's output, unchanged, or the log of its worker, made visible.
+
+That of a job of this host is read from its files. That of any other is asked for at the queue server, which has it from
+the job's agent.
+"""
 
 import codecs
 import sys
@@ -12,6 +16,7 @@ import click
 from ipc.job_files import OUTPUT_FILE, WORKER_LOG_FILE
 from ipc.states import TERMINAL_STATES
 from ipc.visible_text import visible_lines
+from launchd.agent.control.client import ControlError
 from launchd.agent.journal import JournalError
 from launchd.agent.output_reader import OutputReader
 from launchd.cli import completion
@@ -19,7 +24,12 @@ from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, agent_locations
 from launchd.cli.local_jobs import LocalJob, fetch_job, find_local_job
 from launchd.cli.options import agent_options
+from launchd.cli.remote_output import RemoteOutput, follow_output, present_output
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.terminal import echo
+from launchd.client.credentials import ApiKeyNotFound
+from launchd.client.errors import QueueServerError
+from launchd.config import ConfigError
 
 #: Between two looks at the files, in seconds, and how many looks there are between two questions to the agent.
 READ_SECONDS, READS_PER_QUESTION = 0.05, 4
@@ -34,16 +44,35 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("item", metavar="ITEM|RUN", shell_complete=completion.jobs)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
-@click.option("--worker", is_flag=True, help="Print the log of the job's worker instead of the job's output.")
+@click.option("--worker", is_flag=True, help="Print the log of the job's worker, on the host that has it.")
+@click.option("-u", "--url", help="Ask this queue server, also for a job of this host.")
 @agent_options
-@report_errors(*LOCAL_ERRORS, JournalError, PermissionError)
-def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_dir: Path | None) -> None:
-    """Print the output of a job of this host, named by its item or its run id, unchanged.
+@report_errors(*LOCAL_ERRORS, *REMOTE_ERRORS, JournalError, PermissionError)
+def logs(
+    item: str, follow: bool, worker: bool, url: str | None, config_path: str | None, state_dir: Path | None
+) -> None:
+    """Print the output of a job, named by its item, or by its run id on the host that has it, unchanged.
+
+    For a job of another host the queue server is asked. It has the last 1 MiB of the output of a job that has ended,
+    and asks the job's agent for that of one that runs, as long as you look.
 
     A job's output may hold sequences that a terminal obeys; in the log of a worker they are shown as escapes.
-    Where no agent runs, the output is found by the agent's journal.
+    Where no agent runs here, the output of a job of this host is found by the agent's journal.
     """
-    job = find_local_job(agent_locations(config_path, state_dir), item)
+    if url is not None and not worker:
+        _print_remote(item, follow, url, state_dir, None)
+        return
+    try:
+        job = find_local_job(agent_locations(config_path, state_dir), item)
+    except (ControlError, ConfigError) as error:
+        if worker:
+            raise
+        _print_remote(item, follow, url, state_dir, error)
+    else:
+        _print_local(job, follow, worker)
+
+
+def _print_local(job: LocalJob, follow: bool, worker: bool) -> None:
     _warn_without_agent(job)
     with closing(OutputReader(job.directory / (WORKER_LOG_FILE if worker else OUTPUT_FILE))) as reader:
         copy = _copier(reader, as_text=worker)
@@ -53,6 +82,45 @@ def logs(item: str, follow: bool, worker: bool, config_path: str | None, state_d
             echo(f"{nothing}{yet} (the job {_state_phrase(job)}).", err=True)
         if follow:
             _follow(copy, job)
+
+
+def _print_remote(
+    item: str, follow: bool, url: str | None, state_dir: Path | None, local: ControlError | ConfigError | None
+) -> None:
+    """Print the output of an item of the queue server; ``local`` says why it is not that of a job of this host."""
+    try:
+        with queue_server(url, state_dir) as server:
+            if server.item(item) is None:
+                raise click.ClickException(_unknown(item, server.base_url, local))
+            output = RemoteOutput(server, item)
+            written = _write_parts(output, follow)
+    except ApiKeyNotFound as error:
+        # Where no queue server is known, the answer of this host is the whole answer.
+        raise local or error from None
+    except QueueServerError as error:
+        raise click.ClickException(f"{local} {error}" if local else str(error)) from error
+    why = output.why_incomplete()
+    if why is None and not written and output.last is not None:
+        why = f"The job has no output{'' if output.last.has_ended else ' yet'}."
+    if why is not None:
+        echo(why, err=True)
+
+
+def _unknown(item: str, address: str, local: ControlError | ConfigError | None) -> str:
+    either = f"{local} The queue server at {address} knows no item {item} either."
+    return either if local else f"The queue server at {address} knows no item {item} that you may see."
+
+
+def _write_parts(output: RemoteOutput, follow: bool) -> int:
+    """Print an output; returns how many bytes it had."""
+    written = 0
+    for note, content in follow_output(output) if follow else present_output(output):
+        if note is not None:
+            echo(note, err=True)
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        written += len(content)
+    return written
 
 
 def _follow(copy: Callable[[], int], job: LocalJob) -> None:

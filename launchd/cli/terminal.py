@@ -1,10 +1,13 @@
 """What the command line prints: the one place where text becomes output.
 
 Names, reasons and messages of others are shown, and obeyed by no terminal: what is printed has no control characters
-but the line breaks and the colours that are put in here. Only `launchd logs` prints a job's output past this module.
+but the line breaks and the colours that are put in here. Only `launchd logs` and `launchd launch` print a job's output
+past this module.
 """
 
 import json
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,6 +18,12 @@ from ipc.visible_text import visible
 
 #: Escape sequences: cursor to the top left; clear the rest of the line; clear the screen below.
 _TOP, _END_OF_LINE, _END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+
+#: Back to the start of the line, which is cleared.
+_SAME_LINE = "\r\x1b[K"
+
+#: How long nothing has happened when a clock is shown, in seconds.
+CLOCK_AFTER_SECONDS = 2.0
 
 #: Before the second and later lines of an error, so that none can be taken for the program's own word.
 _ERROR_INDENT = "  "
@@ -58,7 +67,9 @@ def rendered(line: Line) -> str:
 
 def _styled(span: Span) -> str:
     text = visible(span.text)
-    return click.style(text, fg=span.colour, bold=span.bold or None) if span.colour or span.bold else text
+    if is_plain() or not (span.colour or span.bold):
+        return text
+    return click.style(text, fg=span.colour, bold=span.bold or None)
 
 
 @contextmanager
@@ -70,3 +81,28 @@ def visible_errors() -> Iterator[None]:
         first, *more = map(visible, error.message.split("\n"))
         error.message = "\n".join([first, *(_ERROR_INDENT + line for line in more)])  # type: ignore[misc]
         raise
+
+
+def is_plain() -> bool:
+    """Return whether the terminal knows no escape sequences, or the user wants none: TERM=dumb, NO_COLOR."""
+    return os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
+
+
+class Clock:
+    """A last line that is written anew again and again, on a terminal alone."""
+
+    def __init__(self) -> None:
+        self._is_shown = False
+        self._can_show = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+    def show(self, text: str, quiet_seconds: float) -> None:
+        """Show ``text`` in place of what the clock showed before, once nothing has happened for a while."""
+        if self._can_show and quiet_seconds > CLOCK_AFTER_SECONDS:
+            self._is_shown = True
+            click.echo(f"{_SAME_LINE}{visible(text)}", nl=False)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._is_shown:
+            self._is_shown = False
+            click.echo(_SAME_LINE, nl=False)

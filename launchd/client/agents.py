@@ -132,17 +132,21 @@ class AgentOperations(ClientBase):
         wait_seconds: float,
         incarnation: str,
         held: Sequence[HeldItem],
+        seen_outputs: Sequence[str] = (),
     ) -> AgentCommands:
         """Wait up to `wait_seconds` for a request to stop the agent, or an item that is not in `seen_stops`.
 
-        The request counts as the heartbeat of the process `incarnation`. `held` are all items of the agent, which the
-        server compares with its own list. Launchd protocol.
+        A request to send the output of an item that is not in `seen_outputs` ends the wait too. The request counts as
+        the heartbeat of the process `incarnation`. `held` are all items of the agent, which the server compares with
+        its own list. Launchd protocol.
 
         Raises:
             UnknownAgent: the server knows no such agent. `SecondIncarnation`: another process has become this agent.
         """
+        sends = self.capabilities().outputs
+        told = {"seenOutputs": list(seen_outputs)} if sends else {}
         return self._call_launchd(
-            launchd_protocol.WATCH,
+            launchd_protocol.WATCH_OUTPUTS if sends else launchd_protocol.WATCH,
             wait_seconds,
             launchAgentId=agent_id,
             agentStatus=status,
@@ -150,6 +154,7 @@ class AgentOperations(ClientBase):
             waitSeconds=wait_seconds,
             incarnation=incarnation,
             held=list(held),
+            **told,
         )
 
     def claim(

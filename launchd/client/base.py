@@ -97,4 +97,5 @@ def _capabilities_from(found: Introspection) -> Capabilities:
         artifact_memberships=bool(found.project and "artifactCollectionMembership" in found.project.names()),
         push_key=bool(found.push and "idempotencyKey" in found.push.names()),
         gpu_claims=bool(found.claim and "gpus" in found.claim.names()),
+        outputs=bool(found.watch and "seenOutputs" in found.watch.names()),
     )

@@ -17,7 +17,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `is_private`: its items
     are for this agent alone, so that none of them waits here in place of elsewhere.
     `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `gpu_claims`: it hands
-    out what fits the GPUs that a claim says are free.
+    out what fits the GPUs that a claim says are free. `outputs`: it passes on and keeps the output of jobs.
     """
 
     launch_agents: bool
@@ -34,6 +34,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     artifact_memberships: bool = False
     is_private: bool = False
     gpu_claims: bool = False
+    outputs: bool = False
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -242,13 +243,14 @@ class AgentCommands(msgspec.Struct, frozen=True, rename="camel"):
     """The result of a watch: requests to stop the agent (`stop_polling`) or items, and what both sides disagree on.
 
     `unknown_to_agent` are items that the agent has acknowledged and does not hold; `must_resume` says that resuming
-    would settle a difference.
+    would settle a difference. `outputs` are items whose output a reader looks at.
     """
 
     stop_polling: bool = False
     stops: tuple[StopRequest, ...] = ()
     unknown_to_agent: tuple[HeldByServer, ...] = ()
     must_resume: bool = False
+    outputs: tuple[str, ...] = ()
 
 
 class Ack(msgspec.Struct, frozen=True, rename={"item_id": "runQueueItemId", "run_id": "runName"}):
@@ -465,3 +467,36 @@ class CollectedGarbage(msgspec.Struct, frozen=True, rename="camel"):
     removed_files: int = 0
     removed_bytes: int = 0
     used_bytes: int = 0
+
+
+class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server says of a part of a job's output, which begins at the position `start` of `attempt`.
+
+    `size` is how long the output was when its agent was last heard, `is_fresh`: just now. `is_complete`: the output has
+    ended, and its last part is kept; `has_ended`: the item has. `is_sent`: the item's agent is one that sends output;
+    it is on `hostname`, and was last heard `silent_seconds` ago.
+    """
+
+    attempt: str
+    start: int
+    size: int
+    is_complete: bool
+    is_fresh: bool
+    state: str
+    has_ended: bool
+    is_sent: bool
+    hostname: str | None = None
+    silent_seconds: float | None = None
+
+
+class OutputPiece(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of an output that begin at the position `start` of `attempt`, as an agent sends them.
+
+    `size` is how long the whole was when they were read; `is_last`: the job is over, and nothing follows.
+    """
+
+    attempt: str
+    start: int
+    content: bytes
+    size: int
+    is_last: bool

@@ -1,7 +1,7 @@
 """The client of a queue server: a method per operation, frozen values in and out.
 
-Composes the operations of `queues.py`, `items.py`, `agents.py`, `runs.py` and `accounts.py` into one class, and has the
-names that callers import. It retries nothing but a push.
+Composes the operations of `queues.py`, `items.py`, `agents.py`, `outputs.py`, `runs.py` and `accounts.py` into one
+class, and has the names that callers import. It retries nothing but a push.
 """
 
 from launchd.client.accounts import AccountOperations
@@ -26,6 +26,8 @@ from launchd.client.models import (
     ItemReasons,
     ItemResult,
     ItemWarning,
+    OutputPart,
+    OutputPiece,
     Queue,
     QueueDetail,
     QueueSettings,
@@ -36,6 +38,7 @@ from launchd.client.models import (
     StopRequest,
     Viewer,
 )
+from launchd.client.outputs import OutputOperations
 from launchd.client.runs import RunOperations
 
 __all__ = [
@@ -57,6 +60,8 @@ __all__ = [
     "ItemReasons",
     "ItemResult",
     "ItemWarning",
+    "OutputPart",
+    "OutputPiece",
     "Queue",
     "QueueDetail",
     "QueueServer",
@@ -70,7 +75,7 @@ __all__ = [
 ]
 
 
-class QueueServer(ItemOperations, AgentOperations, RunOperations, AccountOperations):
+class QueueServer(ItemOperations, AgentOperations, OutputOperations, RunOperations, AccountOperations):
     """The client of one queue server, W&B's or launchd's.
 
     `base_url` is its address (`http://HOST:PORT` or `https://HOST`), `api_key` the key sent with HTTP Basic, `timeout`

@@ -79,6 +79,7 @@ class Introspection(msgspec.Struct):
     push: TypeInfo | None = None
     project: TypeInfo | None = None
     claim: TypeInfo | None = None
+    watch: TypeInfo | None = None
 
 
 class ViewerFields(msgspec.Struct):
@@ -125,6 +126,12 @@ class ItemResults(msgspec.Struct):
     def by_item(self) -> dict[str, ItemResult]:
         """Return the answers by item id."""
         return {result.item_id: result for result in self.results}
+
+
+class OutputSent(msgspec.Struct):
+    """For how long more of an output is wanted, in seconds."""
+
+    wanted_seconds: float
 
 
 class CreatedAgent(msgspec.Struct, rename="camel"):

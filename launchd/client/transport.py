@@ -89,17 +89,51 @@ class Transport:
         """POST `value` as JSON to a `path` of the server that is not GraphQL; the response is not decoded."""
         self._send_file("POST", f"{self.base_url}/{path}", self._headers, encoded(value), self.base_url)
 
+    def read(self, path: str, query: Mapping[str, Any], header: str, wait_seconds: float) -> tuple[str, bytes]:
+        """GET a `path` of the server that answers with bytes; returns the `header` that describes them, and them.
+
+        `wait_seconds` is added to the timeout, for what waits until there is something.
+        """
+        with self._exchange() as timeout:
+            limits = _timeouts(timeout, wait_seconds)
+            response = self._file_session().get(
+                f"{self.base_url}/{path}",
+                params=dict(query),
+                headers=self._headers,
+                auth=_no_auth,
+                timeout=limits,
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                content = _content(response, timeout)
+        if response.status_code != 200:
+            raise error_of_response(response, content, self.base_url)
+        return response.headers.get(header, ""), content
+
+    def send(self, path: str, query: Mapping[str, Any], content: bytes) -> bytes:
+        """POST bytes to a `path` of the server; returns its answer."""
+        headers = self._headers | {"Content-Type": "application/octet-stream"}
+        return self._send_file("POST", f"{self.base_url}/{path}", headers, content, self.base_url, query)
+
     def upload(self, url: str, headers: Mapping[str, str], content: bytes | BinaryIO) -> None:
         """PUT `content` to a storage URL from the server. No key is sent: the URL is signed."""
         self._send_file("PUT", url, headers, content, _origin_of(url))
 
     def _send_file(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | BinaryIO, address: str
-    ) -> None:
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | BinaryIO,
+        address: str,
+        query: Mapping[str, Any] | None = None,
+    ) -> bytes:
         with self._exchange() as timeout:
             response = self._file_session().request(
                 method,
                 url,
+                params=query,
                 data=content,
                 headers=dict(headers),
                 auth=_no_auth,
@@ -111,6 +145,7 @@ class Transport:
                 answer = _content(response, timeout)
         if not response.ok:
             raise error_of_response(response, answer, address)
+        return answer
 
     @contextmanager
     def download(self, url: str) -> Iterator[Iterator[bytes]]:

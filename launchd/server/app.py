@@ -22,6 +22,7 @@ from launchd.server.http.responses import error_response, json_response
 from launchd.server.metrics_endpoint import Endpoint, make_endpoint
 from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
+from launchd.server.routes.outputs import output_routes
 from launchd.server.routes.runs import run_routes
 from launchd.server.settings import ServerSettings
 
@@ -44,6 +45,7 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             *storage_routes(state),
             digest_route(state),
             *run_routes(state),
+            *output_routes(state),
         ],
         exception_handlers={
             ServerError: _server_error,

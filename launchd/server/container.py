@@ -7,6 +7,7 @@ from launchd.server.artifacts.multipart_assembly import MultipartAssembler
 from launchd.server.auth import Authenticator
 from launchd.server.files.blob_store import BlobStore
 from launchd.server.files.gc import FindKnown, GarbageCollector
+from launchd.server.files.output_store import OutputStore
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.retention import Retention
 from launchd.server.files.signed_urls import UrlSigner
@@ -15,6 +16,7 @@ from launchd.server.heavy_queries import HeavyQueries
 from launchd.server.launch.job_keys import JobKeys
 from launchd.server.launch.lease_mark import LeaseMark
 from launchd.server.launch.lease_timer import LeaseTimer
+from launchd.server.launch.outputs import Outputs
 from launchd.server.launch.repetitions import Repetitions
 from launchd.server.measures import ServerMeasures
 from launchd.server.notifier import Notifier
@@ -46,6 +48,7 @@ class AppState:
     artifact_blobs: BlobStore
     run_blobs: BlobStore
     retention: Retention
+    outputs: Outputs
     garbage_collector: GarbageCollector
     multipart_assembler: MultipartAssembler
     url_signer: UrlSigner
@@ -76,6 +79,7 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
     measures, notifier, job_keys = ServerMeasures(), Notifier(), JobKeys(link_secret)
     database = MeasuredDatabase(open_database(settings), measures)
     shared = settings.database is not None
+    output_store = OutputStore(settings.outputs_dir)
     quota = StorageQuota(settings.max_store_bytes)
     artifact_blobs = BlobStore(settings.files_dir, settings.max_upload_bytes, quota)
     run_blobs = BlobStore(settings.run_files_dir, settings.max_upload_bytes, quota)
@@ -99,7 +103,8 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         artifact_blobs=artifact_blobs,
         run_blobs=run_blobs,
         retention=retention,
-        garbage_collector=GarbageCollector(settings, database, quota, retention, find_known),
+        outputs=Outputs(output_store, database, notifier),
+        garbage_collector=GarbageCollector(settings, database, quota, retention, find_known, output_store),
         multipart_assembler=MultipartAssembler(artifact_blobs, database, settings.assembly_timeout_seconds),
         url_signer=UrlSigner(link_secret, settings.link_seconds),
         heavy_queries=HeavyQueries(settings.request_seconds),

@@ -63,6 +63,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a transaction may take that references a stored blob from another file."""
     abandoned_seconds: float = 7 * 24 * 3600.0
     """An uncommitted artifact without any upload for so long is deleted (W&B's clients try for a week)."""
+    keep_output_seconds: float = 90 * 24 * 3600.0
+    """How long the end of a job's output is kept."""
     link_seconds: float = 30 * 60.0
     """How long a link to upload or download a file may be used. A transfer that has begun by then goes on."""
     metrics_listen: str | None = None
@@ -86,6 +88,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def run_files_dir(self) -> Path:
         """Blobs of files of runs."""
         return self.data_dir / "run-files"
+
+    @property
+    def outputs_dir(self) -> Path:
+        """The kept ends of jobs' outputs."""
+        return self.data_dir / "outputs"
 
     @property
     def lease_mark_path(self) -> Path:

@@ -173,3 +173,35 @@ def test_a_reload_cannot_make_jobs_root(host: Testbed) -> None:
     item = host.push("sh", "-c", "id -u")
     host.wait_over([item])
     assert int(output(host, item)) in NUMBERS
+
+
+def test_a_limit_of_disk_counts_all_directories_of_a_job(host: Testbed) -> None:
+    host.start_agent()
+    limit = {"local-process": {"disk": "3 MiB"}}
+    script = 'for where in . "$HOME" "$TMPDIR"; do head -c 2000000 /dev/zero > "$where/file"; done; sleep 300'
+
+    [over] = host.wait_over([host.push("sh", "-c", script, resource_args=limit)])
+
+    assert over.state == "FAILED"
+    assert "takes more than its limit of 3 MiB of disk" in (over.message or "")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+def test_a_job_that_ends_what_measures_it_is_ended(host: Testbed) -> None:
+    host.start_agent()
+    script = """
+import os, signal, time
+while True:
+    try:
+        # Every process of its user but itself.
+        os.kill(-1, signal.SIGKILL)
+    except OSError:
+        time.sleep(0.001)
+"""
+
+    item = host.push("python3", "-c", script, resource_args={"local-process": {"disk": "3 MiB"}})
+    [over] = host.wait_over([item], timeout=120)
+
+    assert over.state == "FAILED"
+    assert "could not be measured 3 times in a row" in (over.message or "")

@@ -1,7 +1,9 @@
 """`launchd logs` while the agent lives, and when it is gone: the output is the same."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,3 +83,64 @@ def test_where_no_agent_ever_ran_it_says_so(testbed: Testbed) -> None:
     assert answer.returncode == 1
     assert answer.stderr.startswith(f"Error: {NOBODY_HERE} (nothing answers at ")
     assert not testbed.state_dir.exists()
+
+
+def remote_command(testbed: Testbed, *words: str) -> list[str]:
+    # Another host: neither an agent nor a journal is there.
+    return [sys.executable, "-m", "launchd", "logs", "-c", str(testbed.directory / "elsewhere.yaml"), *words]
+
+
+def remote(testbed: Testbed, *words: str) -> subprocess.CompletedProcess[str]:
+    command = remote_command(testbed, *words)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=elsewhere(testbed))
+
+
+def elsewhere(testbed: Testbed) -> dict[str, str]:
+    (testbed.directory / "elsewhere.yaml").write_text(
+        f"queues: [x]\nlaunchd: {{state_dir: {testbed.directory}/none, runtime_dir: {testbed.directory}/none}}\n"
+    )
+    return os.environ | {"WANDB_API_KEY": testbed.server.key, "WANDB_BASE_URL": testbed.server.url}
+
+
+def test_the_output_of_another_host_is_followed_through_the_queue_server(testbed: Testbed, gate: Gate) -> None:
+    item = start_job(testbed, gate)
+    # Without -f, what there is now.
+    now = remote(testbed, item)
+    assert (now.returncode, now.stdout, now.stderr) == (0, "begun\n", "")
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(remote_command(testbed, "-f", item), env=elsewhere(testbed), **pipes) as follower:
+        assert follower.stdout.readline() == b"begun\n"
+        opened = time.monotonic()
+        gate.open()
+        assert follower.stdout.readline() == b"ended\n"
+        # The gate and the machine take their part of it.
+        assert time.monotonic() - opened < 5
+        rest, complaints = follower.communicate(timeout=30)
+    assert (follower.returncode, rest, complaints) == (0, b"", b"")
+
+    testbed.wait_over([item])
+    assert testbed.agent is not None
+    testbed.agent.terminate()
+    kept = remote(testbed, item)
+    assert (kept.returncode, kept.stdout, kept.stderr) == (0, "begun\nended\n", "")
+
+
+def test_an_agent_that_was_killed_sends_the_end_when_it_is_back(testbed: Testbed, gate: Gate) -> None:
+    item = start_job(testbed, gate)
+    assert testbed.agent is not None
+    testbed.agent.kill()
+    gate.open()
+    testbed.start_agent()
+    testbed.wait_over([item])
+    assert remote(testbed, "-f", item).stdout == "begun\nended\n"
+
+
+def test_an_item_that_no_agent_has_taken_says_so(testbed: Testbed) -> None:
+    waiting = testbed.push("true")
+    answer = remote(testbed, waiting)
+    assert (answer.returncode, answer.stdout) == (0, "")
+    assert answer.stderr == "There is no output: no agent has taken the item, which waits in its queue.\n"
+    unknown = remote(testbed, "no-such-item")
+    assert unknown.returncode == 1
+    assert unknown.stderr.endswith(f"The queue server at {testbed.server.url} knows no item no-such-item either.\n")

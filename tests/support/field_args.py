@@ -261,6 +261,12 @@ ROUTES: dict[str, Reach] = {
         lambda tenant: f"/files/{tenant.entity}/{tenant.project}/{tenant.run_name}/file_stream",
         {"files": {"output.log": {"offset": 0, "content": ["mine"]}}},
     ),
+    "/launchd/outputs/{item}": ("GET", lambda tenant: f"/launchd/outputs/{tenant.leased_item}", None),
+    "/launchd/outputs/{item}/pieces": (
+        "POST",
+        lambda tenant: f"/launchd/outputs/{tenant.leased_item}/pieces?agent={tenant.agent}&attempt=a&start=0&size=4",
+        "mine",
+    ),
     "/artifactsV2/{address:path}": ("GET", lambda tenant: tenant.digest_address, None),
 }
 """Every other route but `/healthz` and `/graphql`."""

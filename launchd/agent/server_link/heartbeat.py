@@ -1,4 +1,4 @@
-"""Shows the queue server that the agent lives and what it holds, and hears its stop requests.
+"""Shows the queue server that the agent lives and what it holds, and hears its requests: stops, and looks at outputs.
 
 A thread beside the pollers, because a stop has to be heard while all slots are taken.
 """
@@ -8,6 +8,7 @@ import logging
 import threading
 
 from launchd.agent.events import EventQueue, ItemsUnknown, Registered, RegistrationLost, StopRequested
+from launchd.agent.server_link.output_sender import OutputSender
 from launchd.agent.server_link.protocol import HeartbeatResult, LinkContext, LinkSettings, MonitoredRun, ServerProtocol
 from launchd.agent.server_link.retry import RetryingCaller, Stopped
 from launchd.client.queue_server import HeldItem
@@ -19,11 +20,17 @@ class HeartbeatLoop(threading.Thread):
     """Sends heartbeats of a registered agent until told to end."""
 
     def __init__(
-        self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings, events: EventQueue
+        self,
+        protocol: ServerProtocol,
+        registered: Registered,
+        settings: LinkSettings,
+        events: EventQueue,
+        outputs: OutputSender | None = None,
     ) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._agent_id = registered.agent_id
         self._events = events
+        self._outputs = outputs
         self._stopped = threading.Event()
         self._caller = RetryingCaller(events, self._stopped)
         self._heartbeat = protocol.heartbeat(LinkContext(registered, settings, events, self._caller))
@@ -46,7 +53,8 @@ class HeartbeatLoop(threading.Thread):
                 self._send_once()
 
     def _send_once(self) -> None:
-        result = self._heartbeat.send(*self._active)
+        sent = () if self._outputs is None else self._outputs.wanted
+        result = self._heartbeat.send(*self._active, sent)
         if not self._stopped.is_set():
             self._pass_on(result)
         self._caller.wait(result.pause_seconds)
@@ -56,6 +64,8 @@ class HeartbeatLoop(threading.Thread):
             self._note_refusal(result.refusal)
         if result.stops or result.stop_polling:
             self._events.put(StopRequested(result.stops, result.stop_polling))
+        if result.outputs and self._outputs is not None:
+            self._outputs.want(result.outputs)
         if result.unknown:
             self._events.put(ItemsUnknown(result.unknown))
         if result.lost is not None and not self._is_lost:

@@ -32,6 +32,7 @@ from launchd.client.queue_server import (
     AgentIdentity,
     ClaimedItem,
     HeldItem,
+    OutputPiece,
     QueueServer,
     Resumed,
 )
@@ -76,6 +77,15 @@ class LaunchdProtocol:
     def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
         """Tell which GPUs are free: claims that wait return, to be repeated with these."""
         self._server.report_gpus(agent_id, incarnation, gpus)
+
+    @property
+    def takes_output(self) -> bool:
+        """Whether the server is not an older one, and not the queue of a program."""
+        return self._server.capabilities().outputs
+
+    def send_output(self, item_id: str, agent_id: str, incarnation: str, piece: OutputPiece) -> float:
+        """Send a piece of an output; returns for how many seconds more is wanted."""
+        return self._server.send_output(item_id, agent_id, incarnation, piece)
 
     def heartbeat(self, context: LinkContext) -> Heartbeat:
         """Return what sends heartbeats."""
@@ -137,14 +147,14 @@ class LaunchdHeartbeat:
         self._repeated_stops = Backoff(REPEATED_STOP_SECONDS, LONGEST_REPEATED_STOP_SECONDS)
         self._last = AgentCommands()
 
-    def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem]) -> HeartbeatResult:
-        """Wait for stop requests; returns without any after ``wait_seconds``."""
+    def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem], sent: Sequence[str] = ()) -> HeartbeatResult:
+        """Wait for requests; returns without any after ``wait_seconds``."""
         seen = [run.item_id for run in runs if run.stopping]
         status = AGENT_RUNNING if runs else AGENT_POLLING
         wait_seconds = 0.0 if self._differences.is_in_doubt else self._wait_seconds
         try:
             commands = self._caller.retry_forever(
-                lambda: self._server.watch(self._agent_id, status, seen, wait_seconds, self._incarnation, held)
+                lambda: self._server.watch(self._agent_id, status, seen, wait_seconds, self._incarnation, held, sent)
             )
         except (UnknownAgent, SecondIncarnation) as error:
             return HeartbeatResult(pause_seconds=self._refused_seconds, refusal=str(error), lost=str(error))
@@ -157,6 +167,7 @@ class LaunchdHeartbeat:
             self._pause_after(commands),
             unknown=confirmed.unknown,
             lost=MUST_RESUME if confirmed.must_resume else None,
+            outputs=commands.outputs,
         )
 
     def _pause_after(self, commands: AgentCommands) -> float:

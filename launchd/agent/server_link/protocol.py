@@ -21,6 +21,7 @@ from launchd.client.queue_server import (
     HeldByServer,
     HeldItem,
     ItemResult,
+    OutputPiece,
     Report,
     Resumed,
     StopRequest,
@@ -107,7 +108,7 @@ class HeartbeatResult(msgspec.Struct, frozen=True):
     """The answer to a heartbeat: what is to be stopped, the time to the next one, and what the server refused.
 
     ``unknown`` are items that the server holds as the agent's and the agent does not know; ``lost`` says why the agent
-    has to register again.
+    has to register again. ``outputs`` are items whose output a reader looks at.
     """
 
     stops: tuple[StopRequest, ...] = ()
@@ -116,13 +117,16 @@ class HeartbeatResult(msgspec.Struct, frozen=True):
     refusal: str | None = None
     unknown: tuple[HeldByServer, ...] = ()
     lost: str | None = None
+    outputs: tuple[str, ...] = ()
 
 
 class Heartbeat(Protocol):
     """Shows the server that the agent lives, and asks it for stop requests."""
 
-    def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem]) -> HeartbeatResult:
+    def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem], sent: Sequence[str] = ()) -> HeartbeatResult:
         """Send one heartbeat; ``runs`` are the active jobs, ``held`` all items that the agent has.
+
+        ``sent`` are the items whose output it sends already.
 
         Raises:
             Stopped: the thread was told to end.
@@ -251,6 +255,18 @@ class ServerProtocol(Protocol):
 
     def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
         """Tell which GPUs are free, where the server :attr:`claims_what_fits`; raises ``QueueServerError``."""
+        ...
+
+    @property
+    def takes_output(self) -> bool:
+        """Whether the server passes on the output of jobs, and keeps its end."""
+        ...
+
+    def send_output(self, item_id: str, agent_id: str, incarnation: str, piece: OutputPiece) -> float:
+        """Send a piece of an output, where the server :attr:`takes_output`; raises ``QueueServerError``.
+
+        Returns for how many seconds more is wanted.
+        """
         ...
 
     def heartbeat(self, context: LinkContext) -> Heartbeat:

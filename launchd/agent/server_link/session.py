@@ -17,6 +17,7 @@ from launchd.agent.events import Claimed, EventQueue, Registered, SlotKind
 from launchd.agent.job_record import JobRecord
 from launchd.agent.server_link.gpu_reporter import GpuReporter
 from launchd.agent.server_link.heartbeat import HeartbeatLoop
+from launchd.agent.server_link.output_sender import OutputSender, OutputSource
 from launchd.agent.server_link.permits import SlotPermits
 from launchd.agent.server_link.poller import Poller
 from launchd.agent.server_link.protocol import LinkSettings, MonitoredRun, ServerProtocol
@@ -54,6 +55,7 @@ class QueueServerSession:
         self._job_waits_for_gpus = False
         self._gpu_reporter: GpuReporter | None = None
         self._heartbeat: HeartbeatLoop | None = None
+        self._outputs: OutputSender | None = None
         self._monitored: tuple[MonitoredRun, ...] = ()
         self._held: tuple[HeldItem, ...] = ()
         self._incarnation = ""
@@ -186,9 +188,26 @@ class QueueServerSession:
         if self._heartbeat is not None:
             self._heartbeat.set_active_jobs(self._monitored, self._held)
 
+    @property
+    def wanted_outputs(self) -> tuple[str, ...]:
+        """The items at whose output a reader looks."""
+        return () if self._outputs is None else self._outputs.wanted
+
+    def supply_output(self, item_id: str, source: OutputSource | None) -> None:
+        """Say where the output of a wanted item is; ``None``: this agent knows no such job."""
+        if self._outputs is not None:
+            self._outputs.supply(item_id, source)
+
+    def send_end_of_output(self, item_id: str, source: OutputSource) -> None:
+        """Have the queue server keep the end of the output of a job that is over, where it does such."""
+        if self._outputs is not None:
+            self._outputs.send_end(item_id, source)
+
     def close(self) -> None:
         """End all threads and tell the server, if it answers soon, that the agent has ended."""
         self._stop_loops()
+        if self._outputs is not None:
+            self._outputs.finish(DEREGISTER_SECONDS)
         if self.reporter is not None:
             self.reporter.end()
         if self._protocol is not None and self.registered is not None and self.registered.agent_id:
@@ -199,9 +218,18 @@ class QueueServerSession:
 
     def _start_heartbeat(self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings) -> None:
         self._end_heartbeat()
-        self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events)
+        self._start_outputs(protocol, registered)
+        self._heartbeat = HeartbeatLoop(protocol, registered, settings, self._events, self._outputs)
         self._heartbeat.set_active_jobs(self._monitored, self._held)
         self._heartbeat.start()
+
+    def _start_outputs(self, protocol: ServerProtocol, registered: Registered) -> None:
+        if self._outputs is not None:
+            self._outputs.end()
+            self._outputs = None
+        if protocol.takes_output:
+            self._outputs = OutputSender(protocol, registered.agent_id, self._incarnation, self._events)
+            self._outputs.start()
 
     def _start_reporter(self, protocol: ServerProtocol, registered: Registered, settings: LinkSettings) -> None:
         self.reporter = Reporter(protocol, registered, settings, self._events)

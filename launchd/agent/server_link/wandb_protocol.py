@@ -42,6 +42,7 @@ from launchd.client.queue_server import (
     Item,
     ItemAnswer,
     ItemResult,
+    OutputPiece,
     QueueServer,
     Resumed,
     StopRequest,
@@ -70,6 +71,9 @@ class WandbProtocol:
     #: It hands out the first item, also where that asks for more GPUs than are free; such a job waits on its host.
     claims_what_fits: bool = False
 
+    #: A run's own client sends its output there.
+    takes_output: bool = False
+
     def __init__(self, server: QueueServer) -> None:
         self._server = server
         self._agent_run = AgentRun(server)
@@ -94,6 +98,16 @@ class WandbProtocol:
 
     def report_gpus(self, agent_id: str, incarnation: str, gpus: AgentGpus) -> None:
         """Do nothing: a W&B server does not ask for GPUs."""
+
+    def send_output(
+        self,
+        item_id: str,  # noqa: ARG002
+        agent_id: str,  # noqa: ARG002
+        incarnation: str,  # noqa: ARG002
+        piece: OutputPiece,  # noqa: ARG002
+    ) -> float:
+        """Send nothing: a W&B server has a run's output from its client."""
+        return 0.0
 
     def heartbeat(self, context: LinkContext) -> Heartbeat:
         """Return what sends heartbeats."""
@@ -187,7 +201,12 @@ class WandbHeartbeat:
         self._refusal: str | None = None
         self._stopped_since: dict[str, float] = {}
 
-    def send(self, runs: Sequence[MonitoredRun], held: Sequence[HeldItem]) -> HeartbeatResult:  # noqa: ARG002
+    def send(
+        self,
+        runs: Sequence[MonitoredRun],
+        held: Sequence[HeldItem],  # noqa: ARG002
+        sent: Sequence[str] = (),  # noqa: ARG002
+    ) -> HeartbeatResult:
         """Send the status if that is due, and ask about the agent and about each run."""
         self._agent_run.heartbeat()
         self._refusal = None

@@ -213,6 +213,7 @@ class ProgramQueue(QueueServer):
         wait_seconds: float,
         incarnation: str,  # noqa: ARG002
         held: Sequence[HeldItem],  # noqa: ARG002
+        seen_outputs: Sequence[str] = (),  # noqa: ARG002
     ) -> AgentCommands:
         """Wait for requests of the program to stop a job or to end."""
         return self._requests.wait_commands(seen_stops, wait_seconds)

@@ -83,6 +83,11 @@ WATCH: Root[AgentCommands] = launchd_mutation(
     f"stopPolling stops {{ runQueueItemId reason }} unknownToAgent {{ {_HELD_FIELDS} }} mustResume",
     AgentCommands,
 )
+WATCH_OUTPUTS: Root[AgentCommands] = launchd_mutation(
+    "watchLaunchAgent",
+    f"stopPolling stops {{ runQueueItemId reason }} unknownToAgent {{ {_HELD_FIELDS} }} mustResume outputs",
+    AgentCommands,
+)
 RESUME: Root[Resumed] = launchd_mutation(
     "resumeLaunchAgent", f"returned unknownToAgent {{ {_HELD_FIELDS} }} results {{ {_RESULT_FIELDS} }}", Resumed
 )

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from launchd.server.errors import ServerError
 from launchd.server.files.blob_store import BlobStore
+from launchd.server.files.output_store import OutputStore
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.retention import Retention
 from launchd.server.settings import ServerSettings
@@ -50,12 +51,14 @@ class GarbageCollector:
         quota: StorageQuota,
         retention: Retention,
         stores: Mapping[BlobStore, FindKnown],
+        outputs: OutputStore,
     ) -> None:
         self._settings = settings
         self._database = database
         self._quota = quota
         self._retention = retention
         self._stores = stores
+        self._outputs = outputs
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -101,6 +104,7 @@ class GarbageCollector:
                 for shard, digests in shards.items()
                 for size in await self._remove_unknown(store, shard, digests)
             ]
+            await asyncio.to_thread(self._outputs.remove_older, self._settings.keep_output_seconds)
             await asyncio.to_thread(self._measure)
         if removed:
             logger.info("Garbage was collected.", extra={"files": len(removed), "bytes": sum(removed)})

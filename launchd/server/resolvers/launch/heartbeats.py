@@ -14,7 +14,7 @@ from launchd.server.http.disconnect import DisconnectWatch
 from launchd.server.models import AgentIdentity, HeldByServer, HeldItem, StopRequest
 from launchd.server.notifier import work_topics
 from launchd.server.resolvers.long_poll import wait_for
-from launchd.server.store.launch import agents, items, leases, reconciliation, restored
+from launchd.server.store.launch import agents, items, leases, output_wishes, reconciliation, restored
 from launchd.server.store.launch.agent_texts import storable
 from launchd.server.store.launch.reconciliation import Differences
 
@@ -35,6 +35,7 @@ async def watch(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     agent_id: str = input["launch_agent_id"]
     seen = frozenset(input["seen_stops"])
+    sent: list[str] | None = input.get("seen_outputs")
     differences = await context.write_guarded(_heartbeat, context, input)
     tell = _is_to_be_told(context, agent_id, differences)
 
@@ -45,7 +46,8 @@ async def watch(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
             for item_id, reason in items.stops_for(connection, context.viewer, agent_id)
             if item_id not in seen
         ]
-        return {"stop_polling": agent.stop_polling, "stops": stops}
+        outputs = [] if sent is None else output_wishes.wanted_of(connection, agent_id, sent)
+        return {"stop_polling": agent.stop_polling, "stops": stops, "outputs": outputs}
 
     async def poll(_: DisconnectWatch) -> dict[str, Any]:
         return await context.read(pending_stops)

@@ -175,6 +175,20 @@ run_queue_items = Table(
     sqlite_autoincrement=True,
 )
 
+output_wishes = Table(
+    "output_wishes",
+    metadata,
+    Column(
+        "item_number",
+        Count,
+        ForeignKey("run_queue_items.number", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    # By the store's clock.
+    Column("wanted_until", Float, nullable=False),
+)
+
 item_warnings = Table(
     "item_warnings",
     metadata,
