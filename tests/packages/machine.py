@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -217,9 +218,17 @@ def _groups(name: str) -> list[Path]:
     return [top / name for top in tops if (top / "cgroup.procs").exists()]
 
 
-def _remove_traces(name: str) -> None:
-    for group in _groups(name):
+def _is_removed(group: Path) -> bool:
+    """Remove a control group with all below it; returns whether nothing of it is left."""
+    with suppress(OSError):
         for directory, _, _ in os.walk(group, topdown=False):
             Path(directory).rmdir()
+    return not group.exists()
+
+
+def _remove_traces(name: str) -> None:
+    for group in _groups(name):
+        # A process that has ended may be in it for a moment longer.
+        wait_until(partial(_is_removed, group), STOP_SECONDS, f"{group} holds nothing")
     with suppress(FileNotFoundError):
         Path("/run/systemd/nspawn/propagate", name).rmdir()
