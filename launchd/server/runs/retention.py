@@ -1,7 +1,7 @@
 """Rules of how long ended runs, and their files, are kept: what a rule says, and which runs of a project it lets go.
 
 A rule is a text like `vision/sandbox=30d,200,50GiB,files:14d`: for runs of that project, else for those of every one.
-Pure; which runs nobody needs any more is asked of the store.
+Pure; which runs something still needs is asked of the store.
 """
 
 import re
@@ -40,7 +40,7 @@ class RetentionRule(msgspec.Struct, frozen=True, kw_only=True):
 class EndedRun(msgspec.Struct, frozen=True):
     """An ended run: its number and name, when it ended (seconds since the epoch), the bytes of its files.
 
-    `is_needed`: it is kept whatever a rule says.
+    `is_needed`: it is kept, against any rule.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""Which ended runs nobody needs any more, and their removal, with that asked again in the same transaction."""
+"""Which ended runs nothing needs any more, and their removal, with that asked again in the same transaction."""
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, delete, func, or_, select
@@ -110,7 +110,7 @@ def ended_runs(connection: Connection, project_id: int) -> list[EndedRun]:
 
 
 def _runs_of_waiting_items(connection: Connection) -> set[str]:
-    """Names of runs that waiting items go on with, in whatever project."""
+    """Names of runs that waiting items go on with, in any project."""
     return {name for spec in connection.execute(_NAMED).scalars() if (name := _run_of(spec)) is not None}
 
 
