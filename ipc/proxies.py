@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 #: Variables with the address of a proxy, by which curl, git, pip, uv and Python's libraries are told.
@@ -12,15 +11,6 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"
 EXCEPTIONS = ("no_proxy", "NO_PROXY")
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-def is_loopback(host: str | None) -> bool:
-    """Return whether ``host`` is this machine by its very name: no proxy reaches the same one."""
-    if not host:
-        return False
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost" or host.endswith(".localhost")
 
 
 def direct_loopback(environment: Mapping[str, str]) -> dict[str, str]:

@@ -24,8 +24,8 @@ def refuse_password(ctx: click.Context, parameter: click.Parameter, url: str | N
     return url
 
 
-def read_url(path: Path) -> str:
-    """Return the database URL in a file.
+def read_url(path: Path, example: str = "postgresql://...") -> str:
+    """Return the URL in a file.
 
     Raises:
         click.ClickException: the file cannot be read, or is empty.
@@ -35,7 +35,7 @@ def read_url(path: Path) -> str:
     except OSError as error:
         raise click.ClickException(f"{path} cannot be read: {error.strerror}.") from error
     if not url:
-        raise click.ClickException(f"{path} is empty: it should hold the address of the database, postgresql://...")
+        raise click.ClickException(f"{path} is empty: it should hold an address, {example}")
     return url
 
 

@@ -86,6 +86,15 @@ def proxies(_context: click.Context, _parameter: click.Parameter, value: str) ->
     callback=_read_rules,
     help="How long ended runs are kept: [TEAM/PROJECT=]30d,200,50GiB,files:14d [default: until they are deleted].",
 )
+@click.option(
+    "--alert-webhook-file",
+    type=click.Path(path_type=Path),
+    help="File with the address that alerts of runs are posted to as JSON.",
+)
+@click.option("--alert-mail-to", metavar="ADDRESS", help="Mail alerts of runs to this address.")
+@click.option(
+    "--alert-smtp", metavar="HOST:PORT", default="localhost:25", show_default=True, help="By this mail server."
+)
 @click.option("--metrics-listen", metavar="ADDRESS", help="Serve metrics for Prometheus at ADDRESS:PORT or unix:/PATH.")
 @click.option("--metrics-remote", is_flag=True, help="Allow an address that other machines reach.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -103,6 +112,9 @@ def server(
     backfill_seconds: float,
     max_store_bytes: int | None,
     retention: tuple[Any, ...],
+    alert_webhook_file: Path | None,
+    alert_mail_to: str | None,
+    alert_smtp: str,
     metrics_listen: str | None,
     metrics_remote: bool,
     log_format: Literal["text", "json"],
@@ -132,6 +144,9 @@ def server(
         backfill_seconds=backfill_seconds,
         max_store_bytes=max_store_bytes,
         retention=retention,
+        alert_webhook=None if alert_webhook_file is None else read_url(alert_webhook_file, "https://..."),
+        alert_mail_to=alert_mail_to,
+        alert_smtp=alert_smtp,
         metrics_listen=metrics_listen,
         metrics_remote=metrics_remote,
     )

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
-from ipc.proxies import is_loopback
 from launchd import __version__
-from launchd.client.address import checked_address
+from launchd.client.address import checked_address, is_loopback
 from launchd.client.error_mapping import EXCHANGE_ERRORS, error_of_exception, error_of_response, refusal_of
 from launchd.client.errors import Refused, ServerBusy
 from launchd.client.operations.operation import Operation

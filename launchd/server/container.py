@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from launchd.server.alert_sender import AlertSender
 from launchd.server.artifacts.multipart_assembly import MultipartAssembler
 from launchd.server.auth import Authenticator
 from launchd.server.files.blob_store import BlobStore
@@ -53,6 +54,7 @@ class AppState:
     multipart_assembler: MultipartAssembler
     url_signer: UrlSigner
     heavy_queries: HeavyQueries
+    alert_sender: AlertSender
 
     def start(self) -> None:
         """Start the background tasks. Needs a running event loop."""
@@ -60,6 +62,7 @@ class AppState:
             self.pubsub.start()
         self.lease_timer.start()
         self.heartbeat_timer.start()
+        self.alert_sender.start()
         self.garbage_collector.start()
 
     def stop(self) -> None:
@@ -68,6 +71,7 @@ class AppState:
         self.heavy_queries.stop()
         self.lease_timer.stop()
         self.heartbeat_timer.stop()
+        self.alert_sender.stop()
         self.garbage_collector.stop()
         self.lease_mark.close()
         if self.pubsub is not None:
@@ -108,4 +112,5 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         multipart_assembler=MultipartAssembler(artifact_blobs, database, settings.assembly_timeout_seconds),
         url_signer=UrlSigner(link_secret, settings.link_seconds),
         heavy_queries=HeavyQueries(settings.request_seconds),
+        alert_sender=AlertSender(settings.alert_webhook, settings.alert_mail_to, settings.alert_smtp),
     )

@@ -54,6 +54,7 @@ _OF_JOBS = frozenset(
         "deleteRun",
         "linkArtifact",
         "moveArtifactSequence",
+        "notifyScriptableRunAlert",
         "pushToRunQueue",
         "pushToRunQueueByName",
         "rewindRun",

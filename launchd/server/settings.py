@@ -67,6 +67,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the end of a job's output is kept."""
     link_seconds: float = 30 * 60.0
     """How long a link to upload or download a file may be used. A transfer that has begun by then goes on."""
+    alert_webhook: str | None = None
+    """Address that alerts of runs are posted to, a secret; None: nowhere."""
+    alert_mail_to: str | None = None
+    """Address that alerts of runs are mailed to; None: nowhere."""
+    alert_smtp: str = "localhost:25"
+    """The mail server for alerts, without a login."""
     metrics_listen: str | None = None
     """Where Prometheus reads metrics: `127.0.0.1:9782` or `unix:/path`; None: nowhere."""
     metrics_remote: bool = False

@@ -22,6 +22,7 @@ FINISH = "`finish`, with success and failure"
 RESUME = "`resume=`"
 FORK = "`fork_from=`, read by `Api.run`"
 REWIND = "`resume_from=`, read by `Api.run`"
+ALERT = "`run.alert()`"
 SYNC = '`wandb.init(mode="offline")`, later `wandb sync`'
 STOP = "a run that is stopped at the queue server ends"
 
@@ -56,6 +57,8 @@ CHANGE_RUN = "`Run.update`, `summary.update`"
 READ_ARTIFACT = "`artifact`, `artifacts`, types, collections, lineage"
 CHANGE_ARTIFACT = "`Artifact.save`: aliases, description, metadata"
 READ_LINKS = "`Artifact.linked_artifacts`, `source_artifact`, `unlink`; collections of links: list, save, delete"
+
+SELDOM = "`commit_hash`, `storage_region`, `prior_runs`, `expected_run_count`, pages of one, deleting twice"
 
 SWEEP = "`wandb sweep`, `wandb agent`"
 RESUME_SWEEP = "`mark_preempting` in a sweep; `wandb sweep --resume` after a run is deleted"
@@ -98,9 +101,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Launching at once": (*(at_once(source, option) for source in LAUNCH for option in AT_ONCE), ONLY_QUEUED),
     "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB, IMAGE_JOB),
     "Sweeps": (SWEEP, RESUME_SWEEP, LAUNCH_SWEEP, CUSTOM_SWEEP),
-    "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, FORK, REWIND, SYNC, STOP),
+    "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, FORK, REWIND, ALERT, SYNC, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, PARTS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),
-    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, PEOPLE),
+    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, SELDOM, PEOPLE),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),
     "`wandb launch-agent`": (AGENT_JOB, AGENT_BESIDE, AGENT_FAILURE, AGENT_STOP),
 }

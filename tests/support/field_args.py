@@ -63,6 +63,7 @@ ROWS: dict[str, Arguments] = {
     # launch
     "Query.launchAgent": lambda tenant: {"id": tenant.agent},
     "Query.launchAgents": lambda tenant: {"entityName": tenant.entity if tenant.agent else ""},
+    "Query.findRunQueueItems": lambda tenant: {"word": tenant.item},
     "Query.launchRunQueueItem": lambda tenant: {"id": tenant.item},
     "Mutation.createDefaultResourceConfig": given(entityName=entity, resource="local-process", config="{}"),
     "Mutation.createRunQueue": lambda tenant: {
@@ -149,6 +150,13 @@ ROWS: dict[str, Arguments] = {
         runName=lambda tenant: tenant.run_name,
         metricName="_step",
         metricValue=0,
+    ),
+    "Mutation.notifyScriptableRunAlert": given(
+        entityName=entity,
+        projectName=lambda tenant: tenant.project,
+        runName=lambda tenant: tenant.run_name,
+        title="t",
+        text="x",
     ),
     "Mutation.stopRun": given(id=lambda tenant: tenant.run),
     "Mutation.upsertSweep": given(id=lambda tenant: tenant.sweep, state="PAUSED"),

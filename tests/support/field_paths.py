@@ -17,6 +17,7 @@ from tests.support.tenant import QUEUE_PROJECT, Tenant
 MOST_STEPS = 6
 
 BELOW: dict[str, Arguments] = {
+    "Entity.project": lambda tenant: {"name": tenant.project},
     "Entity.defaultResourceConfig": lambda tenant: {"id": tenant.config_id},
     "Project.runQueue": lambda tenant: {"name": tenant.queue_name},
     "Project.run": lambda tenant: {"name": tenant.logged_run},

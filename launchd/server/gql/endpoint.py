@@ -25,6 +25,7 @@ from launchd.server.errors import Refused
 from launchd.server.gql.document_cache import DocumentCache, InvalidDocument, operation_of
 from launchd.server.gql.envelope import Envelope, read_envelope
 from launchd.server.gql.input_limits import check_variables
+from launchd.server.gql.not_here import sentence_for
 from launchd.server.gql.query_cost import QueryCost
 from launchd.server.http.disconnect import watch_disconnect
 from launchd.server.http.measured_requests import name_operation
@@ -58,7 +59,7 @@ class GraphQLEndpoint:
         try:
             document = self._documents.get(envelope.query)
         except InvalidDocument as invalid:
-            return error_response(invalid.status, *(error.message for error in invalid.errors))
+            return _response_to_invalid([error.message for error in invalid.errors], invalid.status)
         operation = operation_of(document, envelope.operation_name)
         variables = envelope.variables or {}
         name_operation(request, _first_field(operation))
@@ -98,6 +99,11 @@ class GraphQLEndpoint:
             return await asyncio.wait_for(result, limit)
         except TimeoutError as error:
             raise Refused(f"The request took longer than {limit:g} s and was given up.") from error
+
+
+def _response_to_invalid(complaints: list[str], status: int) -> Response:
+    sentence = sentence_for(complaints)
+    return error_response(status, *complaints) if sentence is None else error_response(200, sentence)
 
 
 def _first_field(operation: OperationDefinitionNode) -> str:

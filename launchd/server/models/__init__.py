@@ -44,7 +44,7 @@ from launchd.server.models.launch import (
     StopRequest,
 )
 from launchd.server.models.links import LinkHolder
-from launchd.server.models.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunFile
+from launchd.server.models.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunAlert, RunFile
 from launchd.server.models.sweeps import Sweep, SweepAgent
 
 __all__ = [
@@ -87,6 +87,7 @@ __all__ = [
     "ResourceConfig",
     "Role",
     "Run",
+    "RunAlert",
     "RunFile",
     "Scope",
     "StopRequest",

@@ -65,6 +65,15 @@ class RunFile(Record, frozen=True, kw_only=True):
     updated_at: float | None
 
 
+class RunAlert(msgspec.Struct, frozen=True):
+    """A message that a run sent for people. `severity` is INFO, WARN or ERROR."""
+
+    title: str
+    text: str
+    severity: str
+    created_at: float
+
+
 class Line(msgspec.Struct, frozen=True, gc=False):
     """One line of a stream. `step` is known for lines of the history."""
 

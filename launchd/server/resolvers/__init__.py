@@ -8,6 +8,7 @@ from launchd.server.resolvers.artifacts import lineage as artifact_lineage
 from launchd.server.resolvers.artifacts import links as artifact_links
 from launchd.server.resolvers.artifacts import logging as artifact_logging
 from launchd.server.resolvers.launch import agents, gpus, heartbeats, items, items_push, leases, queues, reports
+from launchd.server.resolvers.runs import alerts as run_alerts
 from launchd.server.resolvers.runs import changes as run_changes
 from launchd.server.resolvers.runs import console as run_console
 from launchd.server.resolvers.runs import files as run_files
@@ -37,6 +38,7 @@ bindables = [
     *run_lists.bindables,
     *run_changes.bindables,
     *run_info.bindables,
+    *run_alerts.bindables,
     *sweeps.bindables,
     *sweep_agents.bindables,
     *run_files.bindables,

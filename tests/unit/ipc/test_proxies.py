@@ -2,21 +2,10 @@
 
 import pytest
 
-from ipc.proxies import direct_loopback, is_loopback, proxy_secrets
+from ipc.proxies import direct_loopback, proxy_secrets
 
 PROXY = {"https_proxy": "http://proxy:3128"}
 ALWAYS = "localhost,127.0.0.1,::1"
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("localhost", True), ("a.localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True),
-        ("localhost.example", False), ("10.0.0.1", False), ("", False), (None, False),
-    ],
-)  # fmt: skip
-def test_loopback(host: str | None, loopback: bool) -> None:
-    assert is_loopback(host) is loopback
 
 
 @pytest.mark.parametrize(

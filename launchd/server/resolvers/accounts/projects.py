@@ -17,7 +17,8 @@ from launchd.server.store.launch import queues
 query = QueryType()
 mutation = MutationType()
 project = ObjectType("Project")
-bindables = [query, mutation, project]
+entity = ObjectType("Entity")
+bindables = [query, mutation, project, entity]
 
 _MOST_PROJECTS = 1000
 
@@ -34,6 +35,10 @@ async def resolve_project(
 async def resolve_projects(
     _: object, info: Info, entity_name: str | None = None, after: str | None = None, first: int | None = None
 ) -> dict[str, Any] | None:
+    return await _page(info, entity_name, after, first)
+
+
+async def _page(info: Info, entity_name: str | None, after: str | None, first: int | None) -> dict[str, Any] | None:
     """One row more than asked for is read, to know whether there is a next page."""
     context = info.context
     size, start = size_of(first, most=_MOST_PROJECTS), start_of(after, 0)
@@ -58,6 +63,25 @@ async def upsert_model(_: object, info: Info, input: dict[str, Any]) -> dict[str
 def _upsert(connection: Connection, viewer: Viewer, input: dict[str, Any]) -> tuple[ProjectRecord, bool]:
     entity = principals.require_entity(connection, viewer, input.get("entity_name"), project=input["name"])
     return principals.ensure_project(connection, entity, input["name"], input.get("description"), input.get("access"))
+
+
+@entity.field("project")
+async def resolve_project_of(found: EntityRecord, info: Info, name: str) -> ProjectRecord | None:
+    context = info.context
+    return await context.read(principals.project_of, context.viewer.looking(), found.name, name)
+
+
+@entity.field("projects")
+async def resolve_projects_of(
+    found: EntityRecord, info: Info, after: str | None = None, first: int | None = None, **ignored: object
+) -> dict[str, Any] | None:
+    return await _page(info, found.name, after, first)
+
+
+@project.field("updatedAt")
+def resolve_updated_at(found: ProjectRecord, info: Info) -> float:
+    """A project does not change after it was made."""
+    return found.created_at
 
 
 @project.field("id")

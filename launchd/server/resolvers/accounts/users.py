@@ -41,6 +41,7 @@ _ENTITY_CONSTANTS: dict[str, Any] = {
     "codeSavingEnabled": True,
     "defaultAccess": "PRIVATE",
     "isPaid": False,
+    "xxhashDigestsEnabled": False,
 }
 
 

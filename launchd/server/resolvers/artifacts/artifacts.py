@@ -1,5 +1,6 @@
 """Reading artifacts: versions by id, by name and alias, and their memberships in collections."""
 
+import hashlib
 from typing import Any
 
 from ariadne import ObjectType, QueryType
@@ -61,6 +62,14 @@ def resolve_sequence(found: Artifact, info: Info) -> Collection:
 def resolve_type(found: Artifact, info: Info) -> ArtifactTypeRecord:
     collection = found.collection
     return ArtifactTypeRecord(project_id=collection.project_id, name=collection.type, created_at=collection.created_at)
+
+
+@artifact.field("commitHash")
+def resolve_commit_hash(found: Artifact, info: Info) -> str | None:
+    """Of a committed version; W&B's clients require one. It tells two versions with the same content apart."""
+    if found.state != artifacts.COMMITTED:
+        return None
+    return hashlib.sha256(f"{found.number}:{found.digest}".encode()).hexdigest()[:20]
 
 
 @artifact.field("ttlDurationSeconds")

@@ -10,7 +10,7 @@ from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.models import Artifact, ArtifactMembership, ArtifactTypeRecord, Collection, ProjectRecord
 from launchd.server.resolvers.artifacts.nodes import alias_node, tag_nodes
-from launchd.server.resolvers.pagination import connection_of, single_page, size_of, start_of
+from launchd.server.resolvers.pagination import connection_of, page_of, single_page, size_of, start_of
 from launchd.server.store.accounts import principals
 from launchd.server.store.artifacts import aliases as artifact_aliases
 from launchd.server.store.artifacts import artifacts, collections
@@ -21,9 +21,11 @@ query = QueryType()
 project = ObjectType("Project")
 artifact_type = ObjectType("ArtifactType")
 collection = InterfaceType("ArtifactCollection")
-bindables = [query, project, artifact_type, collection]
+sequence = ObjectType("ArtifactSequence")
+bindables = [query, project, artifact_type, collection, sequence]
 
 _PER_PAGE = 1000
+_ORDERS = ("createdAt", "versionIndex", "created_at", "version_index")
 
 
 class _Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +41,12 @@ _filters_decoder = msgspec.json.Decoder(_Filters)
 @collection.type_resolver
 def resolve_kind(found: Collection, *_: object) -> str:
     return "ArtifactPortfolio" if found.is_portfolio else "ArtifactSequence"
+
+
+@sequence.field("digestAlgorithm")
+def resolve_digest_algorithm(found: Collection, info: Info) -> str:
+    """The one in which W&B's clients are to make the digests of its versions."""
+    return "MANIFEST_MD5"
 
 
 @query.field("artifactCollection")
@@ -66,10 +74,17 @@ async def resolve_type(found: ProjectRecord, info: Info, name: str) -> ArtifactT
 
 @project.field("artifactTypes")
 async def resolve_types(
-    found: ProjectRecord, info: Info, after: str | None = None, first: int | None = None
+    found: ProjectRecord,
+    info: Info,
+    after: str | None = None,
+    first: int | None = None,
+    include_all: bool | None = None,
 ) -> dict[str, Any]:
+    """A type exists while a collection has it, so that `includeAll` adds none."""
     types = await info.context.read(collections.types_of, found.id)
-    return single_page(types)
+    start, size = start_of(after, 0), size_of(first, _PER_PAGE)
+    shown = list(enumerate(types, 1))[start : start + size]
+    return page_of(shown, more=len(types) > start + size) | {"total_count": len(types)}
 
 
 @artifact_type.field("id")
@@ -205,7 +220,6 @@ def _oldest_first(order: str | None) -> bool:
     """Decode W&B's order; the default is the newest first."""
     if order is None:
         return False
-    field = order.lstrip("+-")
-    if field not in ("createdAt", "versionIndex"):
+    if order.lstrip("+-") not in _ORDERS:
         raise Refused(f"Artifacts can be ordered by 'createdAt' and 'versionIndex', not by {order[:40]!r}.")
     return not order.startswith("-")

@@ -85,7 +85,8 @@ async def delete_portfolio(_: object, info: Info, input: dict[str, Any]) -> dict
     return {"artifact_collection": await _delete(info, input["artifact_portfolio_id"], is_portfolio=True)}
 
 
-async def _delete(info: Info, collection_id: str, *, is_portfolio: bool) -> Collection:
+async def _delete(info: Info, collection_id: str, *, is_portfolio: bool) -> Collection | None:
+    """Delete it; None where that was done before."""
     context = info.context
 
     def begin(connection: Connection) -> None:
@@ -96,6 +97,8 @@ async def _delete(info: Info, collection_id: str, *, is_portfolio: bool) -> Coll
         found = collections.require_kind(connection, context.viewer, collection_id, is_portfolio=is_portfolio)
         return artifact_edits.delete_collection(connection, found)
 
+    if await context.read(collections.is_gone, collection_id):
+        return None
     await context.write(begin)
     await remove_files(context)
     return await context.write(finish)

@@ -161,7 +161,7 @@ async def delete_queues(_: object, info: Info, input: dict[str, Any]) -> dict[st
     context = info.context
 
     def work(connection: Connection) -> None:
-        for queue_id in input["queue_ids"]:
+        for queue_id in queues.existing(connection, input["queue_ids"]):
             queues.require_queue_by_id(connection, context.viewer, queue_id)
             queues.delete_queue(connection, queue_id)
 

@@ -71,7 +71,10 @@ def _stop(connection: Connection, viewer: Viewer, run_id: str) -> str | None:
 @mutation.field("deleteRun")
 async def delete(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
-    found = await context.read(runs.require_by_storage_id, context.viewer, input["id"])
+    found = await context.read(runs.find_by_storage_id, context.viewer, input["id"])
+    if found is None:
+        # Deleted before; W&B's server says nothing either.
+        return {}
     if input.get("delete_artifacts"):
         await _delete_artifacts(context, found)
     while not await context.write(run_changes.delete_batch, found.id):

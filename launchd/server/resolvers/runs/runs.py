@@ -41,12 +41,14 @@ async def resolve_model(
 
 
 @project.field("run")
-async def resolve_run(found: ProjectRecord, info: Info, name: str) -> Run | None:
+async def resolve_run(found: ProjectRecord, info: Info, name: str, desc: str | None = None) -> Run | None:
     return _counted(info, await info.context.read(runs.find_run, found.id, name))
 
 
 @project.field("bucket")
-async def resolve_bucket(found: ProjectRecord, info: Info, name: str, missing_ok: bool | None = None) -> Run | None:
+async def resolve_bucket(
+    found: ProjectRecord, info: Info, name: str, missing_ok: bool | None = None, desc: str | None = None
+) -> Run | None:
     """With `missing_ok` (a client about to resume), a run that was only announced counts as missing."""
     bucket = _counted(info, await info.context.read(runs.find_run, found.id, name))
     return None if bucket is not None and bucket.state == PENDING and missing_ok else bucket

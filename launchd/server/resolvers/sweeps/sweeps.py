@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.launch.enqueue import enqueue
 from launchd.server.launch.submitters import Pusher
-from launchd.server.models import ProjectRecord, Sweep
+from launchd.server.models import MODEL_REGISTRY, ProjectRecord, Sweep
 from launchd.server.notifier import Work, work_topic
 from launchd.server.resolvers.json_args import parse_object
 from launchd.server.resolvers.pagination import size_of, start_of
@@ -179,6 +179,7 @@ def _queue_scheduler(
 ) -> str:
     """Queue the scheduler's item. Returns the id of the queue."""
     entity = scheduler.run_queue_entity or made.entity_name
-    queue = queues.require_pushed(connection, pusher.viewer, entity, scheduler.run_queue_project, scheduler.queue)
+    project_name = scheduler.run_queue_project or MODEL_REGISTRY
+    queue = queues.require_pushed(connection, pusher.viewer, entity, project_name, scheduler.queue)
     enqueue(connection, pusher, queue, scheduler.spec_for(made), values)
     return queue.id

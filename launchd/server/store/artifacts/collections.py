@@ -83,6 +83,13 @@ def require_collection(connection: Connection, viewer: Viewer, collection_id: st
     return found
 
 
+def is_gone(connection: Connection, collection_id: str) -> bool:
+    """Return whether there is no collection with this id, or none any more."""
+    number = row_number(parse_storage_id(collection_id, KIND)[0])
+    wanted = select(artifact_collections.c.id).where(artifact_collections.c.id == (number or 0))
+    return connection.execute(wanted).first() is None
+
+
 def require_kind(connection: Connection, viewer: Viewer, collection_id: str, *, is_portfolio: bool) -> Collection:
     """As `require_collection`, of the given kind: a portfolio, or a collection that versions are logged to.
 

@@ -1,7 +1,7 @@
 """Run queues and their resource configurations; `items` and `leases` change the items in them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -197,6 +197,13 @@ def _forget_priorities(connection: Connection, queue_id: str) -> None:
 def set_jobs_may_push(connection: Connection, queue_id: str, *, allowed: bool) -> None:
     """Set whether jobs may push to a queue with their own keys."""
     connection.execute(update(run_queues).where(run_queues.c.id == queue_id).values(jobs_may_push=allowed))
+
+
+def existing(connection: Connection, queue_ids: Sequence[str]) -> list[str]:
+    """Return those of the ids that are not of queues that were deleted before."""
+    wanted = select(run_queues.c.id).where(run_queues.c.id.in_(queue_ids), run_queues.c.deleted_at.is_not(None))
+    deleted = set(connection.execute(wanted).scalars())
+    return [queue_id for queue_id in queue_ids if queue_id not in deleted]
 
 
 def delete_queue(connection: Connection, queue_id: str) -> None:

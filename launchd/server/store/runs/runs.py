@@ -72,6 +72,16 @@ def require_by_storage_id(connection: Connection, viewer: Viewer, storage_id: st
     return require_run(connection, viewer, entity_name, project_name, name)
 
 
+def find_by_storage_id(connection: Connection, viewer: Viewer, storage_id: str) -> Run | None:
+    """As `require_by_storage_id`; None where the project that the viewer may use has no such run, or none any more."""
+    name, project_name, entity_name = parse_names(storage_id, "Run")
+    if principals.project_of(connection, viewer, entity_name, project_name) is None:
+        return require_run(connection, viewer, entity_name, project_name, name)
+    entity = principals.require_entity(connection, viewer, entity_name, project=project_name, run=name)
+    project = principals.find_project(connection, entity, project_name)
+    return find_run(connection, project.id, name) if project else None
+
+
 def insert_run(connection: Connection, project_id: int, name: str, values: Mapping[str, Any]) -> int:
     """Add a run that does not exist. Returns its number."""
     row = {"stopped": False, "created_at": time.time(), **values, "project_id": project_id, "name": name}

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from launchd.server.answer_budget import AnswerBudget
 from launchd.server.errors import Refused
-from launchd.server.models import MODEL_REGISTRY, SPEC_KEY, Run, Scope, Sweep, Viewer
+from launchd.server.models import SPEC_KEY, Run, Scope, Sweep, Viewer
 from launchd.server.runs import filters, names
 from launchd.server.store.accounts import principals
 from launchd.server.store.runs import lists as run_lists
@@ -30,7 +30,7 @@ class Scheduler(msgspec.Struct, frozen=True):
 
     queue: str
     run_spec: str
-    run_queue_project: str = MODEL_REGISTRY
+    run_queue_project: str | None = None
     run_queue_entity: str | None = None
 
     def to_json(self) -> str:

@@ -20,7 +20,7 @@ from launchd.server.store.tables.launch import (
     run_queue_items,
     run_queues,
 )
-from launchd.server.store.tables.runs import run_files, run_lines, runs
+from launchd.server.store.tables.runs import run_alerts, run_files, run_lines, runs
 from launchd.server.store.tables.state import server_state
 from launchd.server.store.tables.sweeps import sweep_agents, sweep_bands, sweep_progress, sweeps
 
@@ -43,6 +43,7 @@ __all__ = [
     "output_wishes",
     "projects",
     "resource_configs",
+    "run_alerts",
     "run_files",
     "run_lines",
     "run_queue_items",

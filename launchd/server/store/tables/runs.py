@@ -95,3 +95,16 @@ run_files = Table(
     Column("updated_at", Float),
     UniqueConstraint("run_id", "name"),
 )
+
+run_alerts = Table(
+    "run_alerts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    # INFO, WARN or ERROR.
+    Column("severity", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("run_alerts_by_run", "run_id", "id"),
+)
