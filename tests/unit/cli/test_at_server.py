@@ -194,7 +194,7 @@ def queued_item(process: subprocess.Popen[str]) -> str:
 def test_waiting_ends_with_the_reason(at_server: Launchd, waiting: subprocess.Popen[str]) -> None:
     at_server("stop", queued_item(waiting), "--reason", "not today.")
 
-    output, errors = waiting.communicate(timeout=10)
+    output, errors = waiting.communicate(timeout=60)
     assert waiting.returncode == 1
     assert output.endswith(" s  stopped\n")
     assert errors == "Error: The job was stopped: not today.\n"
@@ -204,7 +204,7 @@ def test_ctrl_c_stops_the_job(server: RunningServer, waiting: subprocess.Popen[s
     item_id = queued_item(waiting)
     waiting.send_signal(signal.SIGINT)
 
-    _, errors = waiting.communicate(timeout=10)
+    _, errors = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
     assert f"launchd logs -f {item_id}" in errors
     assert item(server, item_id).state == "STOPPED"
