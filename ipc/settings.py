@@ -117,10 +117,10 @@ class VenvConfig(msgspec.Struct, frozen=True):
 
     ``cache_dir`` of None stands for ``venvs`` in the state directory, ``python`` of None for the agent's own
     interpreter; ``pythons`` are others, for projects that need another version. What no job used for
-    ``cache_keep_days`` is removed. An installer that gives no sign of life for ``no_progress_timeout_seconds`` is ended.
-    Where jobs have users of their own, what they share is installed by
-    ``install_user``, the name or number of a user; the one here is no job's, and needs no password entry. With
-    ``pass_index_settings``, the agent's variables for pip and uv, passwords included, are given to what jobs build.
+    ``cache_keep_days`` is removed. An installer that gives no sign of life for ``no_progress_timeout_seconds`` is
+    ended. Where jobs have users of their own, what they share is installed by ``install_user``, the name or number of a
+    user; the one here is no job's, and needs no password entry. With ``pass_index_settings``, the agent's variables for
+    pip and uv, passwords included, are given to what jobs build.
     """
 
     cache_dir: str | None = None
