@@ -118,6 +118,7 @@ class Tenant:
         assert requests.post(where, json={"files": streams}, auth=("api", self.api.key), timeout=10).ok
         names = {"entityName": self.entity, "projectName": self.project, "runName": self.run_name}
         self.api.mutate("useArtifact", "artifact { id }", **names, artifactID=self.committed_artifact)
+        self.api.mutate("notifyScriptableRunAlert", "success", **names, title=self.hidden, text=self.hidden)
         self.run_file  # noqa: B018 - makes it
         return self.run_name
 
