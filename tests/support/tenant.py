@@ -54,6 +54,11 @@ class Tenant:
         return str(made["apiKey"]["id"])
 
     @cached_property
+    def view(self) -> str:
+        values = {"entityName": self.entity, "projectName": self.project, "spec": self.hidden, "name": self.hidden}
+        return str(self.api.mutate("upsertView", "view { id }", **values)["view"]["id"])
+
+    @cached_property
     def project(self) -> str:
         values = {"entityName": self.entity, "description": self.hidden}
         self.api.mutate("upsertModel", "inserted", name=PROJECT, **values)
