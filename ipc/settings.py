@@ -353,7 +353,8 @@ class KubernetesConfig(msgspec.Struct, frozen=True):
 
     ``config_file`` is the path of a kubeconfig, None for ``$KUBECONFIG``, then ``~/.kube/config``, and then the service
     account of the pod that the agent runs in. ``context`` of None is the kubeconfig's current one, ``namespace`` of
-    None that of the context. An answer of the API may take ``timeout_seconds``. ``builds`` is about images that are
+    None that of the context. An answer of the API may take ``timeout_seconds``. With ``pull_secrets``, jobs of
+    images in the agent's registry get a Secret with its credentials to pull them. ``builds`` is about images that are
     built there.
     """
 
@@ -361,6 +362,7 @@ class KubernetesConfig(msgspec.Struct, frozen=True):
     context: str | None = None
     namespace: str | None = None
     timeout_seconds: float = 30.0
+    pull_secrets: bool = True
     builds: PodBuildsConfig = PodBuildsConfig()
 
 

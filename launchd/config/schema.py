@@ -167,6 +167,7 @@ KUBERNETES: Table = {
     "context": validators.text,
     "namespace": validators.text,
     "timeout_seconds": validators.positive_seconds,
+    "pull_secrets": validators.boolean,
 }
 
 POD_BUILDS: Table = {

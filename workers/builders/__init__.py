@@ -20,7 +20,8 @@ class Build(msgspec.Struct, frozen=True):
 
     ``cache_locks`` are lock files; while one is locked (shared), what was built is not removed from the host's cache.
     ``archive`` is a file with the image in Docker's form, where no registry has it; ``mounts_project`` says that the
-    image is to have the project's directory mounted, because it holds no code.
+    image is to have the project's directory mounted, because it holds no code; ``code`` is an archive with the
+    project's files instead, for targets that cannot mount what this host has.
     ``entry_point`` replaces the job's, where its files lie elsewhere in what was built; ``prefix`` goes before the
     job's whole command.
     """
@@ -31,6 +32,7 @@ class Build(msgspec.Struct, frozen=True):
     cache_locks: tuple[str, ...] = ()
     archive: str | None = None
     mounts_project: bool = False
+    code: str | None = None
     entry_point: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
 

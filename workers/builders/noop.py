@@ -3,15 +3,21 @@
 from typing import Any
 
 from ipc.errors import InvalidSpec, PolicyRefused
-from ipc.targets import LOCAL_CONTAINER
+from ipc.targets import KUBERNETES, LOCAL_CONTAINER
 from workers.builders import Build
 from workers.context import JobContext
 from workers.docker.images import parse_image
 from workers.docker.policy import refuse_image
+from workers.images.build_area import open_build_area
+from workers.images.contents import copy_project
+from workers.kubernetes.archives import pack
 from workers.sources import Project
 
 #: W&B's.
 DEFAULT_BASE_IMAGE = "python:3.12-slim"
+
+#: In the job's directory: its files, on their way to a pod.
+CODE_ARCHIVE = "code.tgz"
 
 #: What W&B's agent puts before the command of such a job: the first list of requirements there is gets installed.
 INSTALL = (
@@ -37,21 +43,34 @@ class NoopBuilder:
             PolicyRefused: this host does not grant it.
         """
         spec = context.order.spec
-        if spec.resource != LOCAL_CONTAINER:
+        if spec.resource not in (LOCAL_CONTAINER, KUBERNETES):
             raise InvalidSpec(
                 f"The job is source code, and this agent builds no images for {spec.resource}.",
                 hint="Launch a container image, or have the administrator choose another builder.type.",
             )
         image = parse_image(project.base_image or _named(spec.resource_args.get(spec.resource)) or DEFAULT_BASE_IMAGE)
-        refusal = refuse_image(image, context.order.policy.containers)
-        if refusal is not None:
-            raise PolicyRefused(refusal)
+        if spec.resource == LOCAL_CONTAINER:
+            refusal = refuse_image(image, context.order.policy.containers)
+            if refusal is not None:
+                raise PolicyRefused(refusal)
         context.warn(
             f"This agent builds no images: the job runs in {image}, with its code mounted, and its requirements are"
             " installed each time.",
             "build",
         )
-        return Build(image=str(image), prefix=("/bin/sh", "-c", INSTALL, "sh"), mounts_project=True)
+        prefix = ("/bin/sh", "-c", INSTALL, "sh")
+        if spec.resource == KUBERNETES:
+            return Build(image=str(image), prefix=prefix, code=_packed(project, context))
+        return Build(image=str(image), prefix=prefix, mounts_project=True)
+
+
+def _packed(project: Project, context: JobContext) -> str:
+    """Return the path of an archive with the project's files, which reach a pod by it."""
+    archive = context.directory / CODE_ARCHIVE
+    with open_build_area(context) as area:
+        copy_project(project, context, area / "files")
+        pack(area / "files", archive)
+    return str(archive)
 
 
 def _named(args: Any) -> str | None:

@@ -4,6 +4,7 @@ A Job gets what W&B's agent (0.20.1) gives it; an object of any other kind gets 
 command of the job in each of its containers.
 """
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
@@ -31,7 +32,25 @@ SECURITY_CONTEXT = {
 #: How long an ended Job stays where nothing says otherwise, in seconds; an agent that is back by then knows its end.
 KEEP_ENDED_SECONDS = 86400
 
+#: Where a job's files are that no image has, and what they are called (W&B's, 0.26.0).
+CODE_PLACE = "/mnt/wandb"
+CODE_VOLUME, CODE_CONTAINER = "wandb-source-code-volume", "wandb-source-code-init"
+CODE_ARCHIVE_VOLUME = "launchd-source-code"
+_ARCHIVE_PLACE = "/launchd-source-code"
+_UNPACK = f"cat {_ARCHIVE_PLACE}/* | tar -xz --no-same-owner -C {CODE_PLACE} -f -; chmod -R a+rwX {CODE_PLACE} || true"
+
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
+
+
+class Code(msgspec.Struct, frozen=True):
+    """A job's files that are in no image: an archive, or its parts, in the source ``volume``.
+
+    ``image`` unpacks it, with a shell and tar; ``place`` is the path within the files in which the job runs.
+    """
+
+    volume: Object
+    image: str
+    place: str = ""
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -40,7 +59,7 @@ class Content(msgspec.Struct, frozen=True):
     ``image`` replaces that of the manifest where ``image_is_given``, and stands in for a missing one otherwise.
     ``entry_point`` replaces the command of a container where ``entry_point_is_given``, and stands in for a missing one
     otherwise. ``own_security`` says that the manifest may bring its own `securityContext`. ``pull_secret`` is the name
-    of a Secret to pull the image with.
+    of a Secret to pull the images with. ``code`` is what no image has of the job.
     """
 
     workload: str
@@ -55,6 +74,7 @@ class Content(msgspec.Struct, frozen=True):
     args: tuple[str, ...] = ()
     own_security: bool = False
     pull_secret: str | None = None
+    code: Code | None = None
 
 
 def workload_object(arguments: Arguments, content: Content) -> Object:
@@ -95,11 +115,12 @@ def _job(arguments: Arguments, content: Content) -> Object:
     for number, container in enumerate(containers):
         container.setdefault("name", f"launch{number}")
     _set_image(containers, content)
-    if content.pull_secret is not None:
-        pod["imagePullSecrets"] = [{"name": content.pull_secret}]
     for container in containers:
         _set_command(container, content)
         _add_variables(container, content, content.environment)
+    if content.code is not None:
+        _mount_code(pod, content.code)
+    _add_pull_secret(body, content)
     _label_pods(body, content)
     _secure(body, content)
     return body
@@ -122,6 +143,7 @@ def _custom(arguments: Arguments, content: Content) -> Object:
             without_run = {name: text for name, text in content.environment.items() if name != RUN_VARIABLE}
             _add_variables(container, content, content.environment if is_first else without_run)
             is_first = False
+    _add_pull_secret(body, content)
     _label_pods(body, content)
     _secure(body, content)
     return body
@@ -193,6 +215,42 @@ def _variable(name: str, text: str, content: Content) -> Object:
     return {"name": name, "value": text}
 
 
+def _add_pull_secret(body: Object, content: Content) -> None:
+    """Have each pod pull its images with the Secret too; W&B's agent replaces those of the manifest."""
+    if content.pull_secret is None:
+        return
+    for pod in pod_specs(body):
+        given = pod.get("imagePullSecrets") or []
+        if type(given) is not list:
+            raise InvalidSpec("imagePullSecrets in resource_args.kubernetes must be a list.")
+        pod["imagePullSecrets"] = [*given, {"name": content.pull_secret}]
+
+
+def _mount_code(pod: Object, code: Code) -> None:
+    """Have a container unpack the job's files before all others, which find them where W&B's agent has them."""
+    mount = {"name": CODE_VOLUME, "mountPath": CODE_PLACE}
+    for container in pod["containers"]:
+        container["volumeMounts"] = [*_list(container, "volumeMounts"), mount]
+        container.setdefault("workingDir", posixpath.normpath(posixpath.join(CODE_PLACE, code.place)))
+    packed = {"name": CODE_ARCHIVE_VOLUME, "mountPath": _ARCHIVE_PLACE, "readOnly": True}
+    unpack = {
+        "name": CODE_CONTAINER,
+        "image": code.image,
+        "command": ["/bin/sh", "-ec", _UNPACK],
+        "volumeMounts": [mount, packed],
+    }
+    pod["initContainers"] = [unpack, *_list(pod, "initContainers")]
+    volumes = [{"name": CODE_VOLUME, "emptyDir": {}}, {"name": CODE_ARCHIVE_VOLUME, **code.volume}]
+    pod["volumes"] = [*_list(pod, "volumes"), *volumes]
+
+
+def _list(parent: Object, key: str) -> list[Any]:
+    value = parent.get(key) or []
+    if type(value) is not list:
+        raise InvalidSpec(f"{key} in resource_args.kubernetes must be a list.")
+    return value
+
+
 def _label_pods(body: Object, content: Content) -> None:
     """Put the labels on what every pod is made of, so that it is found by them."""
     for template in _templates(body):
@@ -223,14 +281,3 @@ def _secure(body: Object, content: Content) -> None:
                 container.setdefault("securityContext", deepcopy(SECURITY_CONTEXT))
             else:
                 container["securityContext"] = deepcopy(SECURITY_CONTEXT)
-
-
-def secret_object(content: Content, key: str) -> Object:
-    """Return the Secret that holds the job's own key; its name is the workload's."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "Opaque",
-        "metadata": {"name": content.workload, "namespace": content.namespace, "labels": dict(content.labels)},
-        "stringData": {SECRET_KEY: key},
-    }

@@ -26,6 +26,9 @@ PRIVILEGED = "privileged"
 _UNCONFINED = "unconfined"
 _CONFINING = ("apparmor", "seccomp")
 
+#: How the Secrets that agents make begin.
+OWN_SECRETS = "launchd-"
+
 Found = tuple[str, str, Any]
 
 
@@ -93,7 +96,7 @@ def _walk(value: Any, place: str) -> Iterator[Found]:
 def _why_not(key: str, value: Any, rules: KubernetesRules) -> str | None:
     """Return why a field may not have its value, or ``None``; the first of the checks that has something to say."""
     checks: tuple[Callable[[str, Any, KubernetesRules], str | None], ...] = (
-        _field, _privileges, _account, _host_path, _propagation, _annotations, _image,
+        _field, _privileges, _account, _host_path, _propagation, _annotations, _image, _secret,
     )  # fmt: skip
     return next((why for check in checks if (why := check(key, value, rules)) is not None), None)
 
@@ -153,8 +156,18 @@ def _image(key: str, value: Any, rules: KubernetesRules) -> str | None:
     return refuse_image(value, rules) if key == "image" and type(value) is str else None
 
 
+def _secret(key: str, value: Any, rules: KubernetesRules) -> str | None:  # noqa: ARG001 (the checks' form)
+    """Return why a Secret may not be named: those that agents make hold keys of jobs and credentials of hosts."""
+    if "secret" not in key.lower():
+        return None
+    names = (value.get("name"), value.get("secretName")) if type(value) is dict else (value,)
+    own = next((name for name in names if type(name) is str and name.startswith(OWN_SECRETS)), None)
+    return None if own is None else f"The Secret {own} is an agent's, and no job may name it."
+
+
 def _is_granted(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    # Most hosts grant all or name what they grant; what a pattern is made into takes a worker a quarter of a MiB.
+    return any(pattern in ("*", name) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _sentence(what: str, key: str, granted: Iterable[str]) -> str:

@@ -18,10 +18,11 @@ from workers.images import ImagePlan
 from workers.images.build_log import BUILD_LOG_FILE, BuildLog, follow, in_words
 from workers.kubernetes.access import Access, usual_namespace
 from workers.kubernetes.api import KubernetesApi
+from workers.kubernetes.archives import pack
 from workers.kubernetes.status import Seen, judge_job
 from workers.pod_builds.cluster import BuildObjects
 from workers.pod_builds.content import Kit, Object, build_name
-from workers.pod_builds.files import hand_over, pack, remove_stored
+from workers.pod_builds.files import hand_over, remove_stored
 from workers.pod_builds.output import BuildOutput
 from workers.pod_builds.preparation import prepare, record_of
 from workers.pod_builds.records import BuildRecord, BuildRecords

@@ -8,6 +8,7 @@ usual ones: steps run with `--isolation=chroot`, and layers lie in a volume of t
 from collections.abc import Iterator
 
 from workers.buildah.registries_conf import registries_conf_of
+from workers.kubernetes.archives import MOST_PARTS
 from workers.pod_builds.content import (
     CONTEXT_PLACE,
     DOCKER_CONFIG_KEY,
@@ -48,7 +49,7 @@ class BuildahKit:
     """buildah, in the image of its project or another one that has it beside a shell and tar."""
 
     tool = "buildah"
-    most_parts = 20
+    most_parts = MOST_PARTS
     takes_stores = False
     pulls_apart = True
 

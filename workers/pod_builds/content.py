@@ -112,6 +112,11 @@ def build_name(order: WorkOrder, reference: str) -> str:
     return object_name(stem, digest)
 
 
+def secret_prefix(name: str) -> str:
+    """Return how the Secrets of a build begin: jobs may not name such ones; see ``workers.kubernetes.policy``."""
+    return f"launchd-{name}"
+
+
 def build_labels(order: WorkOrder, name: str) -> dict[str, str]:
     """Return the labels of everything that is made for a build."""
     return {BUILD_LABEL: name, BUILT_BY_LABEL: _mark(order), WANDB_LABEL: "launch"}

@@ -3,10 +3,8 @@
 Owns where they are put, and that they are taken away again.
 """
 
-import base64
 import os
 import shutil
-import tarfile
 from pathlib import Path
 
 from ipc.errors import HostError
@@ -14,13 +12,8 @@ from ipc.settings import PodBuildsConfig
 from ipc.targets import AWS, AZURE, GCP
 from ipc.work_order import WorkOrder
 from workers.environments import load_environment
-from workers.pod_builds.content import CONTEXT_PLACE, Files, Kit, Object
-
-#: A Secret of Kubernetes' holds a MiB at most.
-PART_BYTES = 900 << 10
-
-#: The name of a Secret with a part of the files.
-PART_SECRET = "{name}-files-{number}"  # noqa: S105 (a name)
+from workers.kubernetes.archives import PART_BYTES, parts_of, volume_of
+from workers.pod_builds.content import CONTEXT_PLACE, Files, Kit, secret_prefix
 
 #: W&B's variables.
 CLAIM_VARIABLE = "WANDB_LAUNCH_KANIKO_PVC_NAME"
@@ -28,18 +21,6 @@ DIRECTORY_VARIABLE = "WANDB_LAUNCH_KANIKO_PVC_MOUNT_PATH"
 _USUAL_DIRECTORY = "/kaniko"
 
 _CLOUDS = {"s3": AWS, "gs": GCP, "https": AZURE}
-
-
-def pack(directory: Path, archive: Path) -> None:
-    """Write what is in ``directory`` into an archive, as root's; raises :class:`OSError`."""
-    with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
-        tar.add(directory, arcname=".", filter=_as_root)
-
-
-def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    return entry
 
 
 def find_claim(builds: PodBuildsConfig) -> tuple[str, Path] | None:
@@ -98,15 +79,9 @@ def _in_secrets(archive: Path, name: str, kit: Kit) -> Files:
             hint="The administrator sets launchd.kubernetes.builds.claim"
             f"{' or builder.build-context-store' if kit.takes_stores else ''}; large data do not belong into an image.",
         )
-    parts: list[Object] = []
-    with archive.open("rb") as file:
-        while piece := file.read(PART_BYTES):
-            key = f"{name}.tgz" if size <= PART_BYTES else f"{name}.tgz.{len(parts):02}"
-            secret = PART_SECRET.format(name=name, number=len(parts))
-            parts.append({"metadata": {"name": secret}, "data": {key: base64.b64encode(piece).decode()}})
-    sources = [{"secret": {"name": part["metadata"]["name"]}} for part in parts]
-    address = f"tar://{CONTEXT_PLACE}/{name}.tgz"
-    return Files(address, f"{name}.tgz", {"projected": {"sources": sources}}, tuple(parts))
+    file = f"{name}.tgz"
+    parts = parts_of(archive, f"{secret_prefix(name)}-files", file)
+    return Files(f"tar://{CONTEXT_PLACE}/{file}", file, volume_of(parts), parts)
 
 
 def _copy(archive: Path, place: Path) -> None:

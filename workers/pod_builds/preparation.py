@@ -9,9 +9,10 @@ from ipc.work_order import WorkOrder
 from workers.buildah.dockerfile import base_images
 from workers.docker.images import parse_image
 from workers.images import ImagePlan
-from workers.pod_builds.content import Content, Files, Kit, Object, build_labels
+from workers.kubernetes.archives import part_names
+from workers.pod_builds.content import Content, Files, Kit, Object, build_labels, secret_prefix
 from workers.pod_builds.credentials import registry_secret, settings_secret, trust_secret
-from workers.pod_builds.files import PART_SECRET, stored_place
+from workers.pod_builds.files import stored_place
 from workers.pod_builds.records import BuildRecord
 from workers.registries import Registry
 from workers.registries.names import is_loopback, split
@@ -34,9 +35,10 @@ class Prepared(msgspec.Struct, frozen=True):
 def record_of(name: str, namespace: str, order: WorkOrder, kit: Kit) -> BuildRecord:
     """Return the record of all that may be made for the build ``name``; raises :class:`HostError`."""
     place = stored_place(order, name, kit)
-    parts = [PART_SECRET.format(name=name, number=number) for number in range(kit.most_parts)] if place is None else ()
+    prefix = secret_prefix(name)
+    parts = part_names(f"{prefix}-files")[: kit.most_parts] if place is None else ()
     settings = order.kubernetes
-    secrets = (*(f"{name}{ending}" for ending in _ENDINGS), *parts)
+    secrets = (*(f"{prefix}{ending}" for ending in _ENDINGS), *parts)
     return BuildRecord(name, namespace, settings.config_file, settings.context, secrets, place)
 
 
@@ -44,17 +46,18 @@ def prepare(
     record: BuildRecord, files: Files, plan: ImagePlan, order: WorkOrder, registry: Registry, kit: Kit
 ) -> Prepared:
     """Return what is to be created; raises :class:`HostError` where this host's settings have a fault."""
+    prefix = secret_prefix(record.name)
     bases = tuple(base_images(plan.dockerfile.read_text()))
     kind = order.registry.type if order.registry is not None else None
     pushed = (plan.reference,) if kit.pulls_apart else (plan.reference, *bases)
     auth = os.environ.get(AUTH_SECRET_VARIABLE) or None
     made = {
-        _PULL: registry_secret(record.name + _PULL, registry, bases) if kit.pulls_apart and not auth else None,
-        _PUSH: registry_secret(record.name + _PUSH, registry, pushed, kind) if not auth else None,
-        _SETTINGS: settings_secret(record.name + _SETTINGS, plan.secrets),
-        _TRUST: trust_secret(record.name + _TRUST, order.registry_access),
+        _PULL: registry_secret(prefix + _PULL, registry, bases) if kit.pulls_apart and not auth else None,
+        _PUSH: registry_secret(prefix + _PUSH, registry, pushed, kind) if not auth else None,
+        _SETTINGS: settings_secret(prefix + _SETTINGS, plan.secrets),
+        _TRUST: trust_secret(prefix + _TRUST, order.registry_access),
     }
-    names = {ending: None if secret is None else f"{record.name}{ending}" for ending, secret in made.items()}
+    names = {ending: None if secret is None else f"{prefix}{ending}" for ending, secret in made.items()}
     builds, environment = order.kubernetes.builds, order.environment
     labels = build_labels(order, record.name)
     content = Content(

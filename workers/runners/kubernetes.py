@@ -5,13 +5,16 @@ Secret with its key, belongs to it and goes with it. How the job stands is read 
 it over at any time.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
 from ipc.handles import ExitResult, Handle
+from ipc.settings import KubernetesConfig
 from ipc.states import TERMINAL_STATES, JobState
 from ipc.work_order import WorkOrder
 from workers.builders import Build
@@ -19,19 +22,24 @@ from workers.context import JobContext
 from workers.kubernetes import policy, records
 from workers.kubernetes.access import Access, usual_namespace
 from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesApi
+from workers.kubernetes.archives import MOST_PARTS, PART_BYTES, part_names, parts_of, volume_of
 from workers.kubernetes.arguments import KUBERNETES, Arguments, read_arguments
 from workers.kubernetes.discovery import JOBS, Kind, find_kind
-from workers.kubernetes.manifest import KEY_VARIABLE, Content, secret_object, workload_object
+from workers.kubernetes.job_secrets import complete, key_secret, names_in, pull_secret
+from workers.kubernetes.manifest import KEY_VARIABLE, Code, Content, workload_object
 from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL, labels_of, selector
 from workers.kubernetes.output import JobOutput
 from workers.kubernetes.records import EndRecord, StopRecord
+from workers.kubernetes.rehearsal import SPEC, RehearsedApi
 from workers.kubernetes.scope import Scope, scope_text
 from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
 from workers.output import OutputWriter
+from workers.rehearsal import rehearse
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
 T = TypeVar("T")
 Object = dict[str, Any]
+MakeApi = Callable[[Access, float], KubernetesApi]
 
 #: Deletes an object once all that belongs to it is gone: as long as it is there, something may run.
 FOREGROUND = "Foreground"
@@ -42,6 +50,9 @@ LOOK_SECONDS = 75.0
 END_SECONDS = 0.5
 #: Likewise, while a job has not started.
 START_SECONDS = 2.0
+#: What the archive with a job's files is called, where no image has them.
+CODE_FILE = "code.tgz"
+_SECRET_FIELDS = ("data", "stringData")
 TTL_KEY = "ttlSecondsAfterFinished"
 
 
@@ -50,8 +61,9 @@ class KubernetesRunner(Runner):
 
     capabilities = Capabilities(poll_seconds=LOOK_SECONDS, keeps_output=True, runs_images=True)
 
-    def __init__(self, order: WorkOrder) -> None:
+    def __init__(self, order: WorkOrder, make_api: MakeApi = KubernetesApi) -> None:
         super().__init__(order)
+        self._make_api = make_api
         self._directory = Path(order.directory)
         self._apis: dict[Access, KubernetesApi] = {}
         self._output = JobOutput(self._directory)
@@ -60,6 +72,18 @@ class KubernetesRunner(Runner):
         self._has_run = False
         self._end_pause = END_SECONDS
         self._start_pause = START_SECONDS
+
+    @classmethod
+    def preload(cls) -> None:
+        """Do for all workers what makes pages of memory a worker's own."""
+        rehearse(SPEC, cls._rehearsed)
+
+    @classmethod
+    @contextmanager
+    def _rehearsed(cls, order: WorkOrder, context: JobContext) -> Iterator[Runner]:
+        with closing(RehearsedApi(Path(order.directory), context.note_change)) as api:
+            kubernetes = KubernetesConfig(config_file=api.config_file, namespace="default")
+            yield cls(msgspec.structs.replace(order, kubernetes=kubernetes), lambda _access, _seconds: api)
 
     def validate(self) -> None:
         """Raise :class:`InvalidSpec`, :class:`PolicyRefused` or :class:`HostError` where the job cannot be run here."""
@@ -91,15 +115,29 @@ class KubernetesRunner(Runner):
 
     def fetch_built(self, build: Build, context: JobContext) -> None:  # noqa: ARG002
         """Check that the nodes of a cluster can have what was built."""
-        if build.mounts_project:
-            raise InvalidSpec(
-                "The job is source code, and this agent runs none in a cluster without building an image of it.",
-                hint="Launch a container image, or have the administrator set builder.destination.",
-            )
+        if build.code is not None:
+            self._require_room(Path(build.code))
+            self._require_image(build.image or "")
+            return
         if build.archive is not None or self._order.registry is None:
             raise SourceError(
                 f"The image {build.image} was built on this host, and is in no registry that a cluster can reach.",
                 hint="Have the administrator set builder.destination.",
+            )
+
+    def _require_room(self, code: Path) -> None:
+        size, most = code.stat().st_size, MOST_PARTS * PART_BYTES
+        if size > most:
+            raise SourceError(
+                f"The job's files, {size / 1e6:.1f} MB when packed, are too many to reach a pod in no image, which"
+                f" {most / 1e6:.1f} MB may.",
+                hint="Have the administrator choose a builder, such as buildah-pod; and leave large data out of them.",
+            )
+        arguments = self._arguments("")
+        if not arguments.is_job:
+            raise InvalidSpec(
+                "The job is source code without an image of it, which a custom resource cannot be given.",
+                hint="Launch a container image, or have the administrator choose a builder.",
             )
 
     # -- the object
@@ -112,19 +150,31 @@ class KubernetesRunner(Runner):
         arguments = self._arguments(launch.build.image or "")
         access, namespace = arguments.access(self._order.kubernetes), self._namespace(arguments)
         api = self._api(access)
-        content = self._content(launch, namespace)
+        pull = pull_secret(launch.name, launch.build.image, self._order)
+        content = self._content(launch, namespace, pull)
+        parts = self._code_parts(launch)
+        content = msgspec.structs.replace(content, code=_code(launch, parts))
         body = workload_object(arguments, content)
+        keys = (None if self._key is None else key_secret(launch.name, self._key), pull, *parts)
+        secrets = [complete(one, namespace, content.labels) for one in keys if one is not None]
         try:
             kind = self._kind(api, arguments)
-            self._ensure_secret(api, content)
-            created = self._create(api, kind, body, content)
+            for secret in secrets:
+                self._ensure_secret(api, secret)
+            created = self._create(api, kind, body, content, secrets)
         except ApiRefusal as refusal:
             raise SubmitError(f"Kubernetes refused the job: {refusal.message}.") from refusal
         handle = _handle(launch.name, access, kind, created)
-        self._own_secret(api, kind, created)
+        self._own_secrets(api, kind, created)
         return handle
 
-    def _content(self, launch: LaunchRequest, namespace: str) -> Content:
+    def _code_parts(self, launch: LaunchRequest) -> tuple[Object, ...]:
+        """Return the Secrets with the job's files, none where an image has them."""
+        if launch.build.code is None:
+            return ()
+        return parts_of(Path(launch.build.code), f"{launch.name}-code", CODE_FILE)
+
+    def _content(self, launch: LaunchRequest, namespace: str, pull: Object | None) -> Content:
         order = self._order
         environment = dict(launch.environment)
         self._key = environment.get(KEY_VARIABLE)
@@ -140,50 +190,51 @@ class KubernetesRunner(Runner):
             entry_point_is_given=bool(order.spec.overrides.entry_point),
             args=launch.args,
             own_security="securityContext" in order.policy.kubernetes.fields,
+            pull_secret=None if pull is None else str(pull["metadata"]["name"]),
         )
 
     @staticmethod
     def _kind(api: KubernetesApi, arguments: Arguments) -> Kind:
         return JOBS if arguments.is_job else find_kind(api, arguments.manifest)
 
-    def _create(self, api: KubernetesApi, kind: Kind, body: Object, content: Content) -> Object:
+    def _create(self, api: KubernetesApi, kind: Kind, body: Object, content: Content, secrets: list[Object]) -> Object:
         name = body["metadata"]["name"]
         try:
             return api.create(kind.path(content.namespace), body)
         except ApiRefusal as refusal:
             existing = api.find(kind.path(content.namespace, name)) if refusal.status == CONFLICT else None
             if existing is None:
-                self._remove_secret(api, content.namespace, content.workload)
+                for secret in secrets:
+                    self._remove_secret(api, content.namespace, secret["metadata"]["name"])
                 raise
             if existing["metadata"].get("labels", {}).get(NAME_LABEL) != content.workload:
                 raise SubmitError(f"The cluster has a {kind.kind} {name} already, and it is not this job's.") from None
             return existing
 
-    def _ensure_secret(self, api: KubernetesApi, content: Content) -> None:
-        """See to it that the Secret with the job's key is there, with this key."""
-        if self._key is None:
-            return
-        secret = secret_object(content, self._key)
+    @staticmethod
+    def _ensure_secret(api: KubernetesApi, secret: Object) -> None:
+        """See to it that a Secret is there, and says this."""
+        namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
         try:
-            api.create(_secrets(content.namespace), secret)
+            api.create(_secrets(namespace), secret)
         except ApiRefusal as refusal:
             if refusal.status != CONFLICT:
                 raise
-            api.patch(_secrets(content.namespace, content.workload), {"stringData": secret["stringData"]})
+            api.patch(_secrets(namespace, name), {key: secret[key] for key in _SECRET_FIELDS if key in secret})
 
     @staticmethod
-    def _own_secret(api: KubernetesApi, kind: Kind, created: Object) -> None:
-        """Have the Secret go with the object; without it, it goes when the job has ended."""
+    def _own_secrets(api: KubernetesApi, kind: Kind, created: Object) -> None:
+        """Have the Secrets go with the object; without it, that with the key goes when the job has ended."""
         metadata = created["metadata"]
         owner = {"apiVersion": kind.api_version, "kind": kind.kind, "name": metadata["name"], "uid": metadata["uid"]}
-        workload = metadata["labels"][NAME_LABEL]
-        with suppress(ApiRefusal, RunnerUnavailable):
-            api.patch(_secrets(metadata["namespace"], workload), {"metadata": {"ownerReferences": [owner]}})
+        for name in names_in(created, metadata["labels"][NAME_LABEL]):
+            with suppress(ApiRefusal, RunnerUnavailable):
+                api.patch(_secrets(metadata["namespace"], name), {"metadata": {"ownerReferences": [owner]}})
 
     @staticmethod
-    def _remove_secret(api: KubernetesApi, namespace: str, workload: str) -> None:
+    def _remove_secret(api: KubernetesApi, namespace: str, name: str) -> None:
         with suppress(ApiRefusal):
-            api.delete(_secrets(namespace, workload))
+            api.delete(_secrets(namespace, name))
 
     def find(self, name: str) -> Handle | None:
         """Return the handle of the job's object; without one, what was made for it is removed."""
@@ -199,10 +250,18 @@ class KubernetesRunner(Runner):
         found = self._asked(lambda: api.get(kind.path(namespace), labelSelector=selector(name)))
         items = (found or {}).get("items") or ()
         if not items:
-            self._asked(lambda: api.delete(_secrets(namespace, name)))
+            self._remove_what_was_made(api, namespace, name)
             return None
-        self._own_secret(api, kind, items[0])
+        self._own_secrets(api, kind, items[0])
         return _handle(name, access, kind, items[0])
+
+    def _remove_what_was_made(self, api: KubernetesApi, namespace: str, name: str) -> None:
+        """Remove the Secrets of a job that has no object; its files were created in order."""
+        for secret in (name, f"{name}-pull"):
+            self._asked(lambda one=secret: api.delete(_secrets(namespace, one)))  # type: ignore[misc]
+        for part in part_names(f"{name}-code"):
+            if not self._asked(lambda one=part: api.delete(_secrets(namespace, one))):  # type: ignore[misc]
+                return
 
     # -- how it stands
 
@@ -276,7 +335,7 @@ class KubernetesRunner(Runner):
         if self._key is None:
             return
         namespace = str(handle.data["namespace"])
-        secret = secret_object(Content(handle.name, "", namespace, labels_of(self._order), environment={}), self._key)
+        secret = complete(key_secret(handle.name, self._key), namespace, labels_of(self._order))
         owner = {
             "apiVersion": handle.data["api_version"],
             "kind": handle.data["kind"],
@@ -341,7 +400,7 @@ class KubernetesRunner(Runner):
 
     def _api(self, access: Access) -> KubernetesApi:
         if access not in self._apis:
-            self._apis[access] = KubernetesApi(access, self._order.kubernetes.timeout_seconds)
+            self._apis[access] = self._make_api(access, self._order.kubernetes.timeout_seconds)
         return self._apis[access]
 
     def _api_of(self, handle: Handle) -> KubernetesApi:
@@ -359,6 +418,12 @@ class KubernetesRunner(Runner):
             if refusal.status in (NOT_FOUND, CONFLICT):
                 return None
             raise RunnerUnavailable(f"Kubernetes refused to answer: {refusal.message}.") from refusal
+
+
+def _code(launch: LaunchRequest, parts: tuple[Object, ...]) -> Code | None:
+    if not parts:
+        return None
+    return Code(volume_of(parts), launch.build.image or "", launch.place)
 
 
 def _refuse(sentences: list[str]) -> None:

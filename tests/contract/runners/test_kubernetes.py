@@ -1,18 +1,24 @@
 """What only a cluster can be asked, on a real one: how jobs end there, and what they wait for."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from ipc.agent_mark import agent_mark
 from ipc.handles import Handle
 from ipc.settings import KubernetesConfig, KubernetesRules
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.kubernetes import BASE_IMAGE, TestCluster, real_cluster
 from tests.support.waiting import wait_until
+from tests.support.watch_service import WatchService
+from workers.builders import Build
+from workers.kubernetes.archives import PART_BYTES, pack
 from workers.output import OutputWriter
 from workers.output_follower import OutputFollower
 from workers.runners import Runner, Status
@@ -195,6 +201,27 @@ def test_a_secret_that_vanishes_before_the_start_is_made_again(make_job: JobMake
     assert wait_for_end(runner, handle, 90).state is JobState.FINISHED
 
 
+def test_a_watch_tells_of_the_start_and_the_end_and_the_runner_need_not_ask(
+    make_job: JobMaker, cluster: TestCluster
+) -> None:
+    job = make_job("sleep 5")
+    runner = job.runner()
+    runner.validate()
+    service = WatchService(cluster.config_file, agent_mark(str(job.directory.parent.parent)))
+    try:
+        scope = service.watch(cluster.namespace)
+        handle = runner.submit(job.launch)
+        assert runner.watch_scope(handle) == scope
+        wait_until(lambda: service.times_changed(NAME) >= 2, 60, "the start is told")
+        wait_until(lambda: runner.inspect(handle).state is JobState.RUNNING, 60, "the job runs")
+        before = service.times_changed(NAME)
+        wait_until(lambda: service.times_changed(NAME) > before, 60, "the end is told")
+        assert wait_for_end(runner, handle, 60).state is JobState.FINISHED
+        assert service.refusals() == []
+    finally:
+        service.close()
+
+
 def test_an_adopted_job_has_its_whole_output_once(make_job: JobMaker) -> None:
     job = make_job("for i in 1 2 3 4 5 6; do echo line $i; sleep 0.5; done")
     worker = job.submit_in_worker()
@@ -207,3 +234,26 @@ def test_an_adopted_job_has_its_whole_output_once(make_job: JobMaker) -> None:
     wait_for_end(runner, handle, 60)
     assert follower.finish(30)
     assert job.text() == "".join(f"line {number}\n" for number in range(1, 7))
+
+
+def test_code_in_no_image_is_where_wandbs_agent_has_it(make_job: JobMaker, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "said.txt").write_text("from the code")
+    (files / "large").write_bytes(os.urandom(PART_BYTES))
+    pack(files, tmp_path / "code.tgz")
+    job = make_job("pwd; cat said.txt; touch written; id -u")
+    runner = job.runner()
+    runner.validate()
+    launch = msgspec.structs.replace(job.launch, build=Build(image=BASE_IMAGE, code=str(tmp_path / "code.tgz")))
+
+    handle = runner.submit(launch)
+    status = wait_for_end(runner, handle)
+
+    writer = OutputWriter(job.directory, job.jobs)
+    follower = OutputFollower(runner, handle, writer)
+    follower.start()
+    assert follower.finish(30)
+    assert status.state is JobState.FINISHED, status
+    assert "/mnt/wandb\nfrom the code" in (job.directory / "output.log").read_text()
+    runner.delete(handle)

@@ -65,9 +65,9 @@ def test_an_image_that_the_host_does_not_grant_is_refused(make_context: Make) ->
 
 
 def test_other_targets_have_no_project_to_mount(make_context: Make) -> None:
-    context = a_context(make_context, spec={"resource": "kubernetes", "resource_args": {}})
+    context = a_context(make_context, spec={"resource": "sagemaker", "resource_args": {}})
 
-    with pytest.raises(InvalidSpec, match="builds no images for kubernetes"):
+    with pytest.raises(InvalidSpec, match="builds no images for sagemaker"):
         NoopBuilder().build(Project(context.work), context)
 
 

@@ -1,0 +1,74 @@
+"""The Secrets of one job in a cluster: its key, what its images are pulled with, and files that no image has.
+
+Each has a name that follows from the workload's, belongs to the job's object, and goes with it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ipc.work_order import WorkOrder
+from workers.docker.images import parse_image
+from workers.kubernetes.manifest import SECRET_KEY
+from workers.registries import load_registry
+from workers.registries.credentials import auth_file
+from workers.registries.names import split
+
+Object = dict[str, Any]
+
+DOCKER_CONFIG_KEY = ".dockerconfigjson"
+DOCKER_CONFIG_TYPE = "kubernetes.io/dockerconfigjson"
+
+
+def key_secret(workload: str, key: str) -> Object:
+    """Return the Secret that holds the job's own key; its name is the workload's."""
+    return {"metadata": {"name": workload}, "type": "Opaque", "stringData": {SECRET_KEY: key}}
+
+
+def pull_secret(workload: str, image: str | None, order: WorkOrder) -> Object | None:
+    """Return the Secret to pull ``image`` with; None where it is in another registry than this agent's, or open.
+
+    Raises:
+        HostError: the agent's credentials for its registry cannot be read.
+    """
+    if image is None or order.registry is None or not order.kubernetes.pull_secrets:
+        return None
+    host = split(parse_image(image))[0]
+    if order.registry.uri is not None and order.registry.uri.partition("/")[0] != host:
+        return None
+    found = load_registry(order).credentials(image)
+    if found is None or found.registry != host:
+        return None
+    config = json.loads(auth_file([found]))
+    return {
+        "metadata": {"name": f"{workload}-pull"},
+        "type": DOCKER_CONFIG_TYPE,
+        "stringData": {DOCKER_CONFIG_KEY: json.dumps(config)},
+    }
+
+
+def complete(secret: Object, namespace: str, labels: Mapping[str, str]) -> Object:
+    """Return a Secret as the API takes it."""
+    metadata = {**secret["metadata"], "namespace": namespace, "labels": dict(labels)}
+    return {"apiVersion": "v1", "kind": "Secret", **secret, "metadata": metadata}
+
+
+def names_in(body: Object, workload: str) -> set[str]:
+    """Return the names of the Secrets of a workload that its object names."""
+    pattern = re.compile(rf"{re.escape(workload)}(-pull|-code-\d+)?")
+    return {text for text in _texts(body.get("spec")) if pattern.fullmatch(text)}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for inner in value.values():
+                yield from _texts(inner)
+        case list():
+            for inner in value:
+                yield from _texts(inner)
+        case _:
+            pass
