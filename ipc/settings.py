@@ -115,10 +115,10 @@ class VenvConfig(msgspec.Struct, frozen=True):
     """``launchd.venv``: how virtual environments are built on this host.
 
     ``cache_dir`` of None stands for ``venvs`` in the state directory, ``python`` of None for the agent's own
-    interpreter. An installer that gives no sign of life for ``no_progress_timeout_seconds`` is ended. Where jobs have
-    users of their own, what they share is installed by ``install_user``, the name or number of a user; the one here is
-    no job's, and needs no password entry. With ``pass_index_settings``, the agent's variables for pip and uv, passwords
-    included, are given to what jobs build.
+    interpreter; ``pythons`` are others, for projects that need another version. An installer that gives no sign of life
+    for ``no_progress_timeout_seconds`` is ended. Where jobs have users of their own, what they share is installed by
+    ``install_user``, the name or number of a user; the one here is no job's, and needs no password entry. With
+    ``pass_index_settings``, the agent's variables for pip and uv, passwords included, are given to what jobs build.
     """
 
     cache_dir: str | None = None
@@ -126,6 +126,7 @@ class VenvConfig(msgspec.Struct, frozen=True):
     no_progress_timeout_seconds: float = 600.0
     pip_args: tuple[str, ...] = ()
     python: str | None = None
+    pythons: tuple[str, ...] = ()
     install_user: str = "69999"
     pass_index_settings: bool = False
 
@@ -453,6 +454,7 @@ class PolicyRules(msgspec.Struct, frozen=True):
     git_credentials: bool | None = None
     allow_local_git: bool = False
     git_transports: tuple[str, ...] = ("https", "ssh")
+    git_submodules: bool = True
     allow_venv: bool = True
     containers: ContainerRules = ContainerRules()
     kubernetes: KubernetesRules = KubernetesRules()

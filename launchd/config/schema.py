@@ -131,6 +131,7 @@ VENV: Table = {
     "no_progress_timeout_seconds": validators.positive_seconds,
     "pip_args": validators.strings,
     "python": validators.absolute_path,
+    "pythons": validators.granted_paths(),
     "install_user": validators.user_or_number,
     "pass_index_settings": validators.boolean,
 }
@@ -273,6 +274,7 @@ POLICY: Table = {
     "allow_local_git": validators.boolean,
     # Transports with helper programs (`ext::`) run commands of the submitter: they cannot be granted.
     "git_transports": validators.choices("https", "ssh", "http", "git"),
+    "git_submodules": validators.boolean,
     "allow_venv": validators.boolean,
 }
 

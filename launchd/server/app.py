@@ -24,6 +24,7 @@ from launchd.server.metrics_endpoint import Endpoint, make_endpoint
 from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
 from launchd.server.routes.outputs import output_routes
+from launchd.server.routes.pages import page_routes
 from launchd.server.routes.runs import run_routes
 from launchd.server.settings import ServerSettings
 
@@ -47,6 +48,7 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             digest_route(state),
             *run_routes(state),
             *output_routes(state),
+            *page_routes(),
         ],
         exception_handlers={
             ServerError: _server_error,
