@@ -46,7 +46,7 @@ COMMANDS = {
     "service-account": ("launchd.cli.teams:service_account", "Create and list programs that are members of a team."),
     "job": ("launchd.cli.jobs:job", "Create, list and describe jobs, kept under a name at the queue server."),
     "gc": ("launchd.cli.gc:gc", "Have the queue server remove files that nothing names any more."),
-    "queue": ("launchd.cli.queues:queue", "Create, list, show and delete queues."),
+    "queue": ("launchd.cli.queues:queue", "Create, change, list, show and delete queues."),
     "help": ("launchd.cli.help:show_help", "Show the help of a command."),
 }
 

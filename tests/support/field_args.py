@@ -158,6 +158,9 @@ ROWS: dict[str, Arguments] = {
         title="t",
         text="x",
     ),
+    "Query.view": lambda tenant: {"id": tenant.view},
+    "Mutation.upsertView": given(id=lambda tenant: tenant.view, spec="{}"),
+    "Mutation.deleteView": given(id=lambda tenant: tenant.view),
     "Mutation.stopRun": given(id=lambda tenant: tenant.run),
     "Mutation.upsertSweep": given(id=lambda tenant: tenant.sweep, state="PAUSED"),
     "Mutation.createAgent": lambda tenant: {

@@ -126,7 +126,8 @@ def test_uv_builds_an_environment_in_which_the_job_runs(make_job: JobMaker) -> N
 
 @pytest.mark.timeout(180)
 @pytest.mark.usefixtures("without_uv")
-def test_pip_builds_one_where_there_is_no_uv_whatever_modules_the_project_has(make_job: JobMaker) -> None:
+def test_pip_builds_one_where_there_is_no_uv(make_job: JobMaker) -> None:
+    """Whatever modules the project has: they are nothing to pip."""
     project, context = make_job("tiny==1\n")
     for module in ("logging", "queue", "venv"):
         (project.directory / f"{module}.py").write_text("raise SystemExit('not meant for you')")
