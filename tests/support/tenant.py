@@ -54,6 +54,11 @@ class Tenant:
         return str(made["apiKey"]["id"])
 
     @cached_property
+    def view(self) -> str:
+        values = {"entityName": self.entity, "projectName": self.project, "spec": self.hidden, "name": self.hidden}
+        return str(self.api.mutate("upsertView", "view { id }", **values)["view"]["id"])
+
+    @cached_property
     def project(self) -> str:
         values = {"entityName": self.entity, "description": self.hidden}
         self.api.mutate("upsertModel", "inserted", name=PROJECT, **values)
@@ -118,6 +123,7 @@ class Tenant:
         assert requests.post(where, json={"files": streams}, auth=("api", self.api.key), timeout=60).ok
         names = {"entityName": self.entity, "projectName": self.project, "runName": self.run_name}
         self.api.mutate("useArtifact", "artifact { id }", **names, artifactID=self.committed_artifact)
+        self.api.mutate("notifyScriptableRunAlert", "success", **names, title=self.hidden, text=self.hidden)
         self.run_file  # noqa: B018 - makes it
         return self.run_name
 
