@@ -17,6 +17,7 @@ from launchd.server.container import AppState, build_app_state
 from launchd.server.errors import ServerError, TooManyRequests, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
+from launchd.server.http.any_origin import AnyOrigin
 from launchd.server.http.measured_requests import MeasuredRequests
 from launchd.server.http.responses import error_response, json_response
 from launchd.server.metrics_endpoint import Endpoint, make_endpoint
@@ -56,7 +57,7 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             HTTPException: _http_error,
             Exception: _unexpected,
         },
-        middleware=[Middleware(MeasuredRequests, measures=state.measures)],
+        middleware=[Middleware(MeasuredRequests, measures=state.measures), Middleware(AnyOrigin)],
         lifespan=_lifespan(state, make_endpoint(state, metrics) if metrics is not None else None),
     )
     app.state.app_state = state
