@@ -284,6 +284,8 @@ def test_files_go_through_a_store_and_are_removed_from_it(
 ) -> None:
     import boto3
 
+    # The fixture of AWS has set the variables of the SDK.
+    assert aws.url
     store = boto3.client("s3")
     store.create_bucket(Bucket="contexts")
     context = make_build(
