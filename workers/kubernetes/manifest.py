@@ -275,7 +275,7 @@ def templates(value: Any) -> Iterator[Object]:
 
 
 def secure(body: Object, *, own_security: bool) -> None:
-    """Have each container do no more than it may, whatever its manifest says without a grant."""
+    """Have each container do no more than it may without a grant; its manifest cannot say otherwise."""
     for pod in pod_specs(body):
         for container in containers_of(pod):
             if own_security:
