@@ -46,6 +46,16 @@ def format_minute(moment: datetime | None) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else "-"
 
 
+def format_moment(moment: datetime | None) -> str:
+    """Return a moment in local time, to the second, with its zone; ``-`` for ``None``."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if moment else "-"
+
+
+def local_zone() -> str:
+    """Return the name of the local time's zone."""
+    return datetime.now().astimezone().strftime("%Z")
+
+
 def one_line(text: str | None) -> str:
     """Return ``text`` in one line: what separates words and lines becomes single spaces."""
     return " ".join((text or "").split())

@@ -69,13 +69,14 @@ class ControlThread(threading.Thread):
         while not self._leaving:
             ready = connection.wait(sources, timeout=self._heartbeat_seconds)
             if self._end.fileno() in ready:
-                self._dispatch()
+                self.dispatch()
             elif ready:
                 raise ChannelClosed("the supervisor is gone")
             else:
                 self._sender.send(Heartbeat())
 
-    def _dispatch(self) -> None:
+    def dispatch(self) -> None:
+        """Read one command, and act on it; raises ``ChannelClosed``."""
         match self._end.receive():
             case SubmitApproved():
                 with self._received:

@@ -22,6 +22,7 @@ from ipc.fork_guard import ForkGuard
 from ipc.targets import BUILDERS, VENV, Target, find_target, is_ours
 from workers import runners
 from workers.processes import children, kill, wake_without_parent
+from workers.rehearsal import rehearse_plainly
 from workers.sources import SOURCES
 
 #: What is downloaded brings an HTTP client with it, as much memory again for every fork to map.
@@ -35,6 +36,7 @@ def _preload() -> None:
     sources = [path for name, path in SOURCES.items() if name not in LOADED_WHEN_NEEDED]
     for path in filter(None, (*sources, *builders, *paths)):
         _import(path.partition(":")[0])
+    rehearse_plainly()
     runners.preload(preloaded_resources())
     # Kept from its first use on, so that no worker or shim has to read it.
     boot_id()

@@ -3,6 +3,7 @@
 Names of jobs and the default entry point are W&B's, so that both command lines create the same jobs.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import msgspec
 
+from ipc.git_address import without_credentials
 from launchd.client.errors import Refused
 from launchd.client.job_file import CODE, IMAGE, REPOSITORY, GitCommit, JobFile, JobSource, safe_name
 
 GIT_SECONDS = 60.0
+_LEFT_OUT = "The job has no credentials of the repository"
+_LEFT_OUT_HINT = "all who see it could read them. The host that runs it needs its own (launchd.policy.git_credentials)."
 DEFAULT_ENTRY_POINT = ("python", "main.py")
 
 #: A command that ends with such a file is that of a notebook, which the agent makes a script of.
@@ -46,25 +50,35 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewJob(msgspec.Struct, frozen=True):
-    """A job to create; `name` is its default name."""
+    """A job to create; `name` is its default name, `warning` a sentence for who makes it."""
 
     name: str
     job: JobFile
     aliases: tuple[str, ...] = ()
     requirements: str = ""
+    warning: str | None = None
 
 
 def repository_job(url: str, version: str | None, options: JobOptions) -> NewJob:
     """Return a job of a repository at the present commit of `version`, a branch, tag or commit.
+
+    Credentials in the address are used to look the commit up, and are no part of the job: all who see it could read
+    them.
 
     Raises:
         Refused: there is no such repository or version.
     """
     if any(".." in Path(argument).parts for argument in options.entry_point):
         raise Refused("The entry point leads out of the repository.")
-    commit = _resolve_commit(url, version)
-    source = _job_source(options, git=GitCommit(url, commit))
-    return NewJob(safe_name(f"job-{url}_{_program(options.entry_point)}"), _job_file(REPOSITORY, source, options))
+    try:
+        shown, secrets = without_credentials(url)
+    except ValueError as error:
+        raise Refused(f"The address of the git repository cannot be read: {error}.") from error
+    repository = _Repository(url, shown, secrets)
+    source = _job_source(options, git=GitCommit(shown, _resolve_commit(repository, version)))
+    name = safe_name(f"job-{shown}_{_program(options.entry_point)}")
+    warning = f"{_LEFT_OUT} {shown}: {_LEFT_OUT_HINT}" if secrets else None
+    return NewJob(name, _job_file(REPOSITORY, source, options), warning=warning)
 
 
 def directory_job(directory: Path, artifact_reference: str, code_name: str, options: JobOptions) -> NewJob:
@@ -107,7 +121,27 @@ def _program(entry_point: Sequence[str]) -> str:
     return scripts[0] if scripts else entry_point[-1]
 
 
-def _resolve_commit(url: str, version: str | None) -> str:
+class _Repository(msgspec.Struct, frozen=True):
+    """A repository: `url` for git, `shown` for people, `secrets` to be kept out of what git says."""
+
+    url: str
+    shown: str
+    secrets: tuple[str, ...]
+
+    def environment(self) -> dict[str, str]:
+        """Return git's environment, by which it puts the credentials in: arguments can be read by all users."""
+        if not self.secrets:
+            return dict(os.environ)
+        own = {"GIT_CONFIG_KEY_0": f"url.{self.url}.insteadOf", "GIT_CONFIG_VALUE_0": self.shown}
+        return os.environ | {"GIT_CONFIG_COUNT": "1"} | own
+
+    def redacted(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _resolve_commit(repository: _Repository, version: str | None) -> str:
     if version is not None and _COMMIT.fullmatch(version):
         return version.lower()
     refs = (
@@ -115,24 +149,27 @@ def _resolve_commit(url: str, version: str | None) -> str:
         if version is None
         else (f"refs/heads/{version}", f"refs/tags/{version}^{{}}", f"refs/tags/{version}")
     )
-    advertised = _list_refs(url, refs)
+    advertised = _list_refs(repository, refs)
     found = next((advertised[ref] for ref in refs if ref in advertised), None)
     if found is None:
         what = "is empty" if version is None else f"has no branch or tag {version!r}"
-        raise Refused(f"The repository {url} {what}. Name a branch, a tag or a whole commit.")
+        raise Refused(f"The repository {repository.shown} {what}. Name a branch, a tag or a whole commit.")
     return found
 
 
-def _list_refs(url: str, refs: Sequence[str]) -> dict[str, str]:
+def _list_refs(repository: _Repository, refs: Sequence[str]) -> dict[str, str]:
     """Return the commit of each of ``refs`` that the repository has."""
-    command = ["git", "ls-remote", "--quiet", "--", url, *refs]
+    command = ["git", "ls-remote", "--quiet", "--", repository.shown, *refs]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+        done = subprocess.run(
+            command, env=repository.environment(), capture_output=True, text=True, timeout=GIT_SECONDS, check=False
+        )
     except FileNotFoundError as error:
         raise Refused("There is no git on this machine, which looks up the commit.") from error
     except subprocess.TimeoutExpired as error:
-        raise Refused(f"The repository {url} did not answer within {GIT_SECONDS:g} s.") from error
+        raise Refused(f"The repository {repository.shown} did not answer within {GIT_SECONDS:g} s.") from error
     if done.returncode != 0:
-        raise Refused(f"The repository {url} cannot be read: {done.stderr.strip()}")
+        said = repository.redacted(done.stderr.strip())
+        raise Refused(f"The repository {repository.shown} cannot be read: {said}")
     pairs = (line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
     return {ref: commit for commit, ref in pairs}

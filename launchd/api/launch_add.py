@@ -21,6 +21,7 @@ from launchd.client.errors import ServerBusy, ServerUnreachable
 from launchd.client.job_file import parse_job_name
 from launchd.client.jobs import JOB_TYPE, require_version
 from launchd.client.queue_server import QUEUE_PROJECT, QueueDetail, QueueServer
+from launchd.client.upload_dir import CodeListing
 from launchd.humanize import join_some
 
 log = logging.getLogger(__name__)
@@ -148,15 +149,18 @@ def complete_spec(access: Access, spec: dict[str, Any], directory: Path | None) 
     try:
         name = artifact_name(directory)
         artifact = upload_directory(
-            server, spec["entity"], spec["project"], name, directory, on_left_out=_warn_of_left_out
+            server, spec["entity"], spec["project"], name, directory, on_listed=_warn_of_left_out
         )
     except OSError as error:
         raise LaunchError(f"The directory {directory} cannot be read: {error}.") from error
     return spec | {"uri": f"{CODE_URI_PREFIX}{artifact}"}
 
 
-def _warn_of_left_out(names: Sequence[str]) -> None:
-    log.warning("Files that may hold secrets are not uploaded: %s.", join_some(names))
+def _warn_of_left_out(listing: CodeListing) -> None:
+    if listing.left_out:
+        log.warning("Files that may hold secrets are not uploaded: %s.", join_some(listing.left_out))
+    if listing.links:
+        log.warning("Links that lead nowhere or out of the project are not uploaded: %s.", join_some(listing.links))
 
 
 def priority_number(priority: int | str) -> int:

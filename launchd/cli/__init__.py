@@ -18,7 +18,9 @@ COMMANDS = {
     "server": ("launchd.cli.server:server", "Run the queue server alone."),
     "launch": ("launchd.cli.launch:launch", "Launch a directory, a git repository or a command through a queue."),
     "status": ("launchd.cli.status:status", "Show this host's agent, its jobs and its queue server."),
-    "logs": ("launchd.cli.logs:logs", "Print the output of a job of this host."),
+    "logs": ("launchd.cli.logs:logs", "Print the output of a job."),
+    "show": ("launchd.cli.show:show", "Show everything of one item."),
+    "retry": ("launchd.cli.retry:retry", "Push what an item ran once more."),
     "history": ("launchd.cli.history:history", "Show what ran on this host, and what it used."),
     "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
     "gpus": ("launchd.cli.gpus:gpus", "Show this host's GPUs, who has them, and give back what is set aside."),
@@ -45,16 +47,53 @@ COMMANDS = {
     "job": ("launchd.cli.jobs:job", "Create, list and describe jobs, kept under a name at the queue server."),
     "gc": ("launchd.cli.gc:gc", "Have the queue server remove files that nothing names any more."),
     "queue": ("launchd.cli.queues:queue", "Create, list, show and delete queues."),
+    "help": ("launchd.cli.help:show_help", "Show the help of a command."),
+}
+
+#: The commands by what they are for, as `launchd --help` shows them.
+GROUPS = {
+    "Every day": (
+        "up",
+        "launch",
+        "status",
+        "show",
+        "logs",
+        "stop",
+        "why",
+        "retry",
+        "queue",
+        "job",
+        "agents",
+        "login",
+        "whoami",
+        "help",
+    ),
+    "This host": (
+        "agent",
+        "history",
+        "gpus",
+        "drain",
+        "undrain",
+        "detach",
+        "reload",
+        "outbox",
+        "clean",
+        "doctor",
+        "config",
+        "metrics",
+    ),
+    "Administration of a queue server": ("server", "key", "user", "team", "service-account", "gc"),
 }
 
 
 @click.group(
     cls=LazyGroup,
     paths=COMMANDS,
+    groups=GROUPS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Start with `launchd up` in one terminal, and `launchd launch -- echo hello` in another.",
 )
-@click.version_option(__version__, prog_name="launchd")
+@click.version_option(__version__, "-V", "--version", prog_name="launchd")
 def main() -> None:
     """A launch agent for hosts with GPUs, with a queue server of its own.
 

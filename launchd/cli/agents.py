@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from launchd.cli.errors import report_errors
-from launchd.cli.options import entity_option, server_options
+from launchd.cli.options import entity_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo
+from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.queue_server import Agent
 from launchd.humanize import format_minute, join_names
 
@@ -17,13 +18,17 @@ HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
 
 
 @click.command()
+@json_option
 @entity_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def agents(entity: str | None, url: str | None, state_dir: Path | None) -> None:
+def agents(json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the agents of the queue server: Polling (no job), Running, Killed (ended) or Lost (no heartbeat)."""
     with queue_server(url, state_dir) as server:
         registered = server.agents(resolve_entity(server, entity))
+    if json:
+        echo_json(msgspec.to_builtins(registered))
+        return
     if not registered:
         echo("The queue server knows no agents.")
         return

@@ -97,6 +97,8 @@ def create(
         owner = resolve_entity(server, entity)
         if kind == "git":
             new = repository_job(path, git_hash, options)
+            if new.warning:
+                echo(new.warning, err=True)
         elif kind == "code":
             new = upload_job(server, owner, project, Path(path), name, options, include)
         else:

@@ -18,12 +18,12 @@ from launchd.cli.durations import duration
 from launchd.cli.errors import report_errors
 from launchd.cli.follow import follow as follow_item
 from launchd.cli.json_args import json_mapping
-from launchd.cli.launch_target import Target, build_run_spec, find_target, with_time_limit
-from launchd.cli.left_out import show_left_out
+from launchd.cli.launch_target import Target, build_run_spec, check_command, find_target, with_time_limit
 from launchd.cli.options import build_options, entity_option, include_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.cli.terminal import echo
 from launchd.cli.upload_job import upload_job
+from launchd.cli.upload_view import UploadView
 from launchd.client.artifacts import upload_directory
 from launchd.client.errors import Refused
 from launchd.client.job_file import JobName, parse_job_name
@@ -61,15 +61,17 @@ class CommandAfterDashes(click.Command):
             args, ctx.meta[_COMMAND] = args[:index], tuple(args[index + 1 :])
             if not ctx.meta[_COMMAND]:
                 raise click.UsageError("There is no command after --.", ctx)
+            check_command(ctx.meta[_COMMAND])
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Add the command to the usage."""
-        return [*super().collect_usage_pieces(ctx), "[-- COMMAND [ARGS]...]"]
+        return [*filter(None, super().collect_usage_pieces(ctx)), "[-- COMMAND [ARGS]...]"]
 
 
 @click.command(cls=CommandAfterDashes, epilog=EXAMPLES)
 @click.argument("target", required=False)
+@click.argument("more", metavar="", nargs=-1)
 @click.option("-j", "--job", metavar="JOB", help="Launch this job, [[ENTITY/]PROJECT/]NAME[:ALIAS], instead of TARGET.")
 @click.option("-d", "--docker-image", metavar="IMAGE", help="Launch this container image instead of TARGET.")
 @click.option(
@@ -109,6 +111,7 @@ class CommandAfterDashes(click.Command):
 def launch(
     context: click.Context,
     target: str | None,
+    more: tuple[str, ...],
     job: str | None,
     docker_image: str | None,
     queue: str,
@@ -141,6 +144,9 @@ def launch(
     Exit code 0: the job has finished; 1: it failed or was stopped, or could not be launched; 130: Ctrl-C, which stops
     the job.
     """
+    if target is not None and more:
+        command = shlex.join([target, *more])
+        raise click.UsageError(f"Launch one TARGET. For a command, write: launchd launch -- {command}")
     if len([one for one in (target, job, docker_image) if one is not None]) > 1:
         raise click.UsageError("Give one of TARGET, --job and --docker-image.")
     source = find_target(target, git_version, _entry_point(entry_point, context.meta.get(_COMMAND, ())))
@@ -213,9 +219,11 @@ def _push(
         spec["resource_args"] = with_time_limit(spec, time_limit)
     if target.directory is not None:
         name = artifact_name(target.directory)
-        artifact_id = upload_directory(
-            server, entity, spec["project"], name, target.directory, include=include, on_left_out=show_left_out
-        )
+        project, directory = spec["project"], target.directory
+        with UploadView() as view:
+            artifact_id = upload_directory(
+                server, entity, project, name, directory, include=include, on_listed=view.listed, on_sent=view.sent
+            )
         spec["uri"] = f"{CODE_URI_PREFIX}{artifact_id}"
     return Submission(server.push(entity, queue, spec, priority=priority), entity, queue, spec["project"])
 
@@ -224,7 +232,7 @@ def _require_queue(server: QueueServer, queue: str, entity: str) -> QueueDetail:
     detail = server.queue(entity, queue)
     if detail is None:
         missing = f"There is no queue {queue!r} of {entity!r} at {server.base_url}."
-        raise Refused(f"{missing} Create it with: launchd queue create {queue}")
+        raise Refused(f"{missing} Create it with: launchd queue create {shlex.quote(queue)}")
     return detail
 
 
@@ -245,6 +253,9 @@ def _with_job(
     created = create_job(server, JobName(entity, project, new.name), new.job, requirements=new.requirements)
     overrides = {key: value for key, value in spec["overrides"].items() if key != "entry_point"}
     kept = {key: value for key, value in spec.items() if key != "git"}
+    if new.warning:
+        # The job has no credentials: they go with this run alone.
+        kept["git"] = {"repo": target.repository}
     return kept | {"job": str(created.name), "project": project, "overrides": overrides}
 
 

@@ -1,6 +1,8 @@
 """The target of `launchd launch`, and its run spec. It reads the disk, and asks no server."""
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from launchd.api.sources import DEFAULT_SCRIPT, has_default_script, is_repositor
 
 #: A configuration with one of these keys is W&B's launch config; any other is the run's configuration.
 LAUNCH_CONFIG_KEYS = frozenset({"overrides", "resource", "resource_args"})
+
+#: What no name of a program has, and a line for a shell has.
+_FOR_A_SHELL = re.compile(r"\s(&&|\|\|?|;|>>?|<)\s|;\s|^\S+ .*\S")
 
 #: A run spec with one of these keys has a source of its own.
 _SOURCE_KEYS = frozenset({"job", "docker", "image_uri", "git", "uri"})
@@ -43,9 +48,28 @@ def find_target(name: str | None, version: str | None, entry_point: tuple[str, .
         return Target(entry_point=entry_point)
     directory = Path(name)
     if not name or not directory.is_dir():
-        neither = f"{name!r} is neither a directory nor the URL of a git repository."
-        raise click.UsageError(f"{neither} For a command, write: launchd launch -- {name}")
+        raise click.UsageError(_no_target(name, directory))
     return Target(directory=directory, entry_point=entry_point)
+
+
+def _no_target(name: str, path: Path) -> str:
+    if name and path.is_file():
+        command = f"python {shlex.quote(path.name)}" if path.suffix == ".py" else shlex.quote(f"./{path.name}")
+        return (
+            f"{name!r} is a file. Launch its directory, and say what to run there:"
+            f" launchd launch {shlex.quote(str(path.parent))} -E {shlex.quote(command)}"
+        )
+    neither = f"{name!r} is neither a directory nor the URL of a git repository."
+    return f"{neither} For a command, write: launchd launch -- {name}"
+
+
+def check_command(command: tuple[str, ...]) -> None:
+    """Raise :class:`click.UsageError` for a command of one word that only a shell understands."""
+    if len(command) == 1 and _FOR_A_SHELL.search(command[0]) and not Path(command[0]).exists():
+        raise click.UsageError(
+            f"{command[0]!r} is one word, the name of a program. For a line of a shell, write:"
+            f" launchd launch -- sh -c {shlex.quote(command[0])}"
+        )
 
 
 def build_run_spec(target: Target, config: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:

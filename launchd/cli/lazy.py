@@ -1,7 +1,8 @@
 """A group of commands whose modules are loaded when they are called."""
 
+import difflib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,11 +14,21 @@ if TYPE_CHECKING:
 
 
 class LazyGroup(click.Group):
-    """A group whose ``paths`` have the dotted path and the summary of each command."""
+    """A group whose ``paths`` have the dotted path and the summary of each command.
 
-    def __init__(self, *args: Any, paths: Mapping[str, tuple[str, str]], **settings: Any) -> None:
+    ``groups`` has the names of the commands by the title under which `--help` shows them.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        paths: Mapping[str, tuple[str, str]],
+        groups: Mapping[str, Sequence[str]],
+        **settings: Any,
+    ) -> None:
         super().__init__(*args, **settings)
         self._paths = paths
+        self._groups = groups
 
     def make_context(self, *args: Any, **settings: Any) -> click.Context:
         """Read the arguments before the command."""
@@ -40,6 +51,16 @@ class LazyGroup(click.Group):
         command: click.Command = pkgutil.resolve_name(self._paths[cmd_name][0])
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command in the arguments; of one that is not there, name the nearest."""
+        word = args[0]
+        near = difflib.get_close_matches(word, self._paths, 1)
+        if word not in self._paths and near and not word.startswith("-"):
+            ctx.fail(f"No such command {word!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Return the commands and options that begin so, without loading the commands."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - no other command needs it
@@ -53,5 +74,6 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without loading them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in self._paths.items()])
+        for title, names in self._groups.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self._paths[name][1]) for name in names])

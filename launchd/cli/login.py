@@ -19,6 +19,7 @@ from launchd.client.models import Viewer
 from launchd.client.queue_server import QueueServer
 from launchd.humanize import join_names
 from launchd.local.endpoint import resolve_endpoint
+from launchd.local.instance import InstanceNotRunning, running_instance
 
 EXAMPLES = """\b
 Examples:
@@ -32,8 +33,10 @@ _OVERRIDING_VARIABLES = ("WANDB_API_KEY", "WANDB_BASE_URL")
 
 @click.command(epilog=EXAMPLES)
 @click.argument("key", required=False)
-@click.option("--host", metavar="URL", help="Address of the server [default: WANDB_BASE_URL, W&B's settings].")
-@report_errors(QueueServerError, OSError, configparser.Error)
+@click.option(
+    "--host", metavar="URL", help="Address of the server [default: WANDB_BASE_URL, `launchd up`, W&B's settings]."
+)
+@report_errors(QueueServerError, InstanceNotRunning, OSError, configparser.Error)
 def login(key: str | None, host: str | None) -> None:
     """Store an API key for a server, after a check at the server.
 
@@ -41,7 +44,7 @@ def login(key: str | None, host: str | None) -> None:
     in the list of processes by all users of this host. It is written to netrc and the address to W&B's settings, where
     this program and W&B's clients of every version look for them.
     """
-    address = (host or find_base_url(os.environ).url).rstrip("/")
+    address = (host or _usual_address()).rstrip("/")
     key = key or _read_key(address)
     with closing(QueueServer(address, key)) as server:
         viewer = server.viewer()
@@ -61,6 +64,14 @@ def whoami(url: str | None, state_dir: Path | None) -> None:
     with closing(QueueServer(address.url, key.key, author=os.environ.get("WANDB_USERNAME"))) as server:
         viewer = server.viewer()
     echo(*_identity_lines(viewer), f"server  {address.url} (from {address.origin})", f"key     from {key.origin}")
+    given = os.environ.get("WANDB_API_KEY", "").strip()
+    if given and given != key.key:
+        echo("WANDB_API_KEY is set and is not used: without WANDB_BASE_URL it is for W&B's own server.", err=True)
+
+
+def _usual_address() -> str:
+    info = None if os.environ.get("WANDB_BASE_URL") else running_instance(None)
+    return info.url if info is not None else find_base_url(os.environ).url
 
 
 def _identity_lines(viewer: Viewer) -> list[str]:

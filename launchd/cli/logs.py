@@ -90,9 +90,10 @@ def _print_remote(
     """Print the output of an item of the queue server; ``local`` says why it is not that of a job of this host."""
     try:
         with queue_server(url, state_dir) as server:
-            if server.item(item) is None:
+            found = server.find_item(item)
+            if found is None:
                 raise click.ClickException(_unknown(item, server.base_url, local))
-            output = RemoteOutput(server, item)
+            output = RemoteOutput(server, found.id)
             written = _write_parts(output, follow)
     except ApiKeyNotFound as error:
         # Where no queue server is known, the answer of this host is the whole answer.

@@ -22,13 +22,15 @@ url_option = click.option("-u", "--url", help="Address of the queue server [defa
 
 config_option = click.option("-c", "--config", "config_path", metavar="FILE", help="Configuration file of the agent.")
 
+json_option = click.option("--json", is_flag=True, help="Print it as JSON.")
+
 entity_option = click.option("-e", "--entity", help="Whose queues are meant [default: WANDB_ENTITY, yours].")
 
 include_option = click.option(
     "--include",
     multiple=True,
     metavar="NAME",
-    help="File or directory to upload though it may hold secrets: a name, path or pattern; may be repeated.",
+    help="File or directory to upload though it is left out otherwise: a name, path or pattern; may be repeated.",
 )
 
 

@@ -1,21 +1,26 @@
 """`launchd queue`: create, list, show, open and delete queues at the queue server."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+import msgspec
 
 from ipc.targets import DEFAULT_RESOURCE
 from launchd.api.sources import PRIORITIES
 from launchd.cli import completion
 from launchd.cli.errors import report_errors
+from launchd.cli.item_view import COLOURS, as_json, author_of, name_of
 from launchd.cli.json_args import json_mapping
-from launchd.cli.options import entity_option, server_options
+from launchd.cli.options import entity_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
 from launchd.cli.tables import table, terminal_width
-from launchd.cli.terminal import Span, echo
+from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail
-from launchd.humanize import one_line
+from launchd.humanize import format_minute, local_zone, one_line
+
+_ITEM_HEADERS = ("ITEM", "STATE", "PRIORITY", "RUN", "AUTHOR", "HOST")
 
 
 @click.group()
@@ -48,16 +53,20 @@ def create(
 
 
 @queue.command("list")
+@json_option
 @entity_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> None:
+def list_queues(json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """List the queues, with the numbers of items that wait and that are taken."""
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
         details = server.queue_details(owner)
         if not details:
             require_entity(server, owner)
+    if json:
+        echo_json(msgspec.to_builtins(details))
+        return
     if not details:
         echo(f"There are no queues of {owner!r}. Create one with: launchd queue create NAME")
         return
@@ -68,22 +77,29 @@ def list_queues(entity: str | None, url: str | None, state_dir: Path | None) -> 
 @queue.command()
 @click.argument("name", shell_complete=completion.queues)
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="Items to show.")
+@json_option
 @entity_option
 @server_options
 @report_errors(*REMOTE_ERRORS)
-def show(name: str, limit: int, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+def show(name: str, limit: int, json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
     """Show a queue and its items, newest first."""
     with queue_server(url, state_dir) as server:
         owner = resolve_entity(server, entity)
         detail = server.queue(owner, name)
         if detail is None:
             raise Refused(f"There is no queue {name!r} of {owner!r}.")
-        items = server.queue_items(owner, name, limit)
+        items = server.queue_items(owner, name, limit + 1)
+        hosts = {agent.id: agent.hostname for agent in server.agents(owner)} if items else {}
+    if json:
+        echo_json({"queue": msgspec.to_builtins(detail), "items": [as_json(item) for item in items[:limit]]})
+        return
     _, resource, waiting, taken, priorities = _summary(detail)
     echo(f"Queue {name!r} of {owner!r}: {resource}, {waiting} waiting, {taken} taken, priorities: {priorities}")
     if items:
-        rows = [_item_row(item) for item in items]
-        echo(*table(("ITEM", "STATE", "PRIORITY", "RUN", "CREATED", "REASON"), rows, terminal_width()))
+        rows = [_item_row(item, hosts) for item in items[:limit]]
+        echo(*table((*_ITEM_HEADERS, f"CREATED {local_zone()}", "ABOUT"), rows, terminal_width()))
+    if len(items) > limit:
+        echo(f"The {limit} newest are shown; --limit {min(1000, 10 * limit)} shows more.", err=True)
 
 
 @queue.command()
@@ -132,11 +148,19 @@ def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str]:
     )
 
 
-def _item_row(item: Item) -> list[Span]:
+def _item_row(item: Item, hosts: Mapping[str, str | None]) -> list[Span]:
     priority = next((name for name, number in PRIORITIES.items() if number == item.priority), "-")
-    created = item.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if item.created_at else "-"
-    texts = (item.id, item.state.lower(), priority, item.associated_run_id or "-", created, one_line(_reason(item)))
-    return [Span(text) for text in texts]
+    about = "; ".join(filter(None, (name_of(item.run_spec), one_line(_reason(item)))))
+    return [
+        Span(item.id),
+        Span(item.state.lower(), COLOURS.get(item.state)),
+        Span(priority),
+        Span(item.associated_run_id or "-"),
+        Span(author_of(item.run_spec)),
+        Span(hosts.get(item.launch_agent_id or "") or "-"),
+        Span(format_minute(item.created_at)),
+        Span(about),
+    ]
 
 
 def _reason(item: Item) -> str | None:

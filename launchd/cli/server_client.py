@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launchd.client.errors import QueueServerError, Refused
-from launchd.client.queue_server import QueueServer
+from launchd.client.queue_server import Item, QueueServer
 from launchd.local.endpoint import resolve_endpoint
 from launchd.local.instance import InstanceNotRunning
 
@@ -34,6 +34,19 @@ def resolve_entity(server: QueueServer, entity: str | None) -> str:
     found = entity or os.environ.get("WANDB_ENTITY") or server.viewer().entity
     if not found:
         raise Refused("The API key belongs to no entity: name one with --entity.")
+    return found
+
+
+def require_item(server: QueueServer, word: str) -> Item:
+    """Return the item that ``word`` means: an id or its beginning, a run, a name, or ``@last``.
+
+    Raises:
+        QueueServerError: there is none, or there are several.
+    """
+    found = server.find_item(word)
+    if found is None:
+        what = "You have pushed no item" if word == "@last" else f"There is no item {word!r} that you may see"
+        raise Refused(f"{what} at {server.base_url}.")
     return found
 
 

@@ -45,9 +45,10 @@ def stop(item: str, reason: str, url: str | None, config_path: str | None, state
 
 def _stop_at_server(item: str, reason: str, url: str | None, state_dir: Path | None, local: ControlError) -> None:
     with queue_server(url, state_dir) as server:
-        found = server.item(item)
+        found = server.find_item(item)
         if found is None:
             raise click.ClickException(f"{local} The queue server at {server.base_url} knows no item {item} either.")
+        item = found.id
         if found.finished_at is not None:
             raise click.ClickException(f"Item {item} is over already: {found.status or found.state.lower()}.")
         echo(f"Item {item}: {server.stop_item(item, reason)}")

@@ -3,14 +3,10 @@
 from pathlib import Path
 
 from launchd.api.job_sources import JobOptions, NewJob, directory_job
-from launchd.cli.left_out import show_left_out
+from launchd.cli.upload_view import UploadView
 from launchd.client.artifacts import upload_directory
 from launchd.client.job_file import code_reference, safe_name
 from launchd.client.queue_server import QueueServer
-from launchd.client.upload_dir import IGNORED
-
-#: Names that W&B's command leaves out of a code job, beside those that are never code.
-_NOT_CODE = ("wandb",)
 
 
 def upload_job(
@@ -28,6 +24,8 @@ def upload_job(
     uploaded although they may hold secrets.
     """
     code_name = f"code-{name or safe_name(directory.resolve().name)}"
-    ignore = (*IGNORED, *_NOT_CODE)
-    artifact_id = upload_directory(server, entity, project, code_name, directory, ignore, include, show_left_out)
+    with UploadView() as view:
+        artifact_id = upload_directory(
+            server, entity, project, code_name, directory, include=include, on_listed=view.listed, on_sent=view.sent
+        )
     return directory_job(directory, code_reference(artifact_id), code_name, options)

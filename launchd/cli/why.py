@@ -52,7 +52,8 @@ def _of_job(job: Mapping[str, Any]) -> str:
 
 def _explain_at_server(item: str, url: str | None, state_dir: Path | None, local: ControlError) -> None:
     with queue_server(url, state_dir) as server:
-        found = server.why(item)
+        meant = server.find_item(item)
+        found = None if meant is None else server.why(meant.id)
         if found is None:
             raise click.ClickException(f"{local} The queue server at {server.base_url} knows no item {item} either.")
     echo(*_of_item(found))

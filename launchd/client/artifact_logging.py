@@ -3,7 +3,8 @@
 import hashlib
 import secrets
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from launchd.client.errors import Refused, ServerBusy
 from launchd.client.operations import artifacts
 from launchd.client.queue_server import QueueServer
-from launchd.client.responses import CreatedVersion
+from launchd.client.responses import CreatedVersion, UploadTarget
 from launchd.client.transport import encoded
 from launchd.client.upload_dir import CodeFile, digest_of
 
@@ -19,6 +20,9 @@ MANIFEST_NAME = "wandb_manifest.json"
 COMMITTED = "COMMITTED"
 LATEST = "latest"
 FILES_PER_REQUEST = 500
+
+#: Each of many small files takes a round trip and a write to the server's disk.
+UPLOADS_AT_ONCE = 8
 
 
 class NewArtifact(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +46,15 @@ class LoggedArtifact(msgspec.Struct, frozen=True):
     first: bool
 
 
-def log_artifact(server: QueueServer, artifact: NewArtifact, files: Sequence[CodeFile]) -> LoggedArtifact:
+def log_artifact(
+    server: QueueServer,
+    artifact: NewArtifact,
+    files: Sequence[CodeFile],
+    on_sent: Callable[[int], None] = lambda _: None,
+) -> LoggedArtifact:
     """Store the files as a new version; content that the server has already is not sent again.
+
+    `on_sent` is called with the bytes of each file that was sent or need not be.
 
     Raises:
         QueueServerError: as `errors.py` says. `OSError`: a file cannot be read.
@@ -54,8 +65,16 @@ def log_artifact(server: QueueServer, artifact: NewArtifact, files: Sequence[Cod
     if logged.known:
         return logged
     manifest_id = _put_manifest(server, artifact, logged.id, None)
-    for batch in _batches(files, FILES_PER_REQUEST):
-        _put_files(server, logged.id, manifest_id, batch, digests)
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE, "upload") as pool:
+        try:
+            for batch in _batches(files, FILES_PER_REQUEST):
+                places = _places(server, logged.id, manifest_id, batch, digests)
+                for size in pool.map(_put_file_at(server, digests), batch, places):
+                    on_sent(size)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            # Those of its threads, which are gone.
+            server.transport.close()
     _put_manifest(server, artifact, logged.id, _manifest(logged.id, files, digests))
     server.transport.call(artifacts.COMMIT_ARTIFACT, {"id": logged.id})
     return logged
@@ -122,9 +141,10 @@ def _manifest(artifact_id: str, files: Sequence[CodeFile], digests: Mapping[str,
     )
 
 
-def _put_files(
+def _places(
     server: QueueServer, artifact_id: str, manifest_id: str, files: Sequence[CodeFile], digests: Mapping[str, str]
-) -> None:
+) -> Sequence[UploadTarget]:
+    """Return for each of the files where it is to be put."""
     specs = [
         {"artifactID": artifact_id, "artifactManifestID": manifest_id, "name": file.name, "md5": digests[file.name]}
         for file in files
@@ -133,9 +153,16 @@ def _put_files(
     targets = server.transport.call(artifacts.CREATE_FILES, variables).result.files.nodes
     if len(targets) != len(files):
         raise ServerBusy(f"The server at {server.base_url} offered {len(targets)} places for {len(files)} files.")
-    for file, target in zip(files, targets, strict=True):
+    return targets
+
+
+def _put_file_at(server: QueueServer, digests: Mapping[str, str]) -> Callable[[CodeFile, UploadTarget], int]:
+    def put(file: CodeFile, target: UploadTarget) -> int:
         if target.upload_url:
             _put_unchanged(server, target.upload_url, target.headers(), file, digests[file.name])
+        return file.size
+
+    return put
 
 
 def _put_unchanged(server: QueueServer, url: str, headers: Mapping[str, str], file: CodeFile, digest: str) -> None:

@@ -4,6 +4,7 @@ A download writes inside its directory alone, also where a server sends other na
 permission to execute; it is kept in the artifact's metadata.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -15,10 +16,11 @@ from launchd.client.models import CollectedGarbage
 from launchd.client.operations import artifacts, launchd_protocol
 from launchd.client.queue_server import QueueServer
 from launchd.client.responses import FileFields
-from launchd.client.upload_dir import IGNORED, CodeFile, digest_of, list_code_files
+from launchd.client.upload_dir import IGNORED, CodeFile, CodeListing, digest_of, list_code_files
 
 ARTIFACT_TYPE = "code"
 FILES_PER_PAGE = 1000
+_UNFIT_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _STORED = ("http://", "https://")
 EXECUTABLES = "executables"  # key in the artifact's metadata: names of the files that may be executed
 
@@ -41,12 +43,14 @@ def upload_directory(
     path: Path,
     ignore: Sequence[str] = IGNORED,
     include: Sequence[str] = (),
-    on_left_out: Callable[[Sequence[str]], None] | None = None,
+    on_listed: Callable[[CodeListing], None] = lambda _: None,
+    on_sent: Callable[[int], None] = lambda _: None,
 ) -> str:
     """Store the files of `path` as a new version of the code artifact `name`; returns the artifact's id.
 
-    Content that the server has already is not sent again. `on_left_out` is called, before anything is sent, with the
-    names of what is left out because it may hold secrets; what matches `include` is not left out.
+    Content that the server has already is not sent again. `on_listed` is called, before anything is sent, with what is
+    sent and what is left out; what matches `include` is not left out. `on_sent` is called with the bytes of each file
+    that was sent.
 
     Raises:
         QueueServerError: as `errors.py` says; `Refused` also for a directory without files.
@@ -54,9 +58,8 @@ def upload_directory(
     """
     listing = list_code_files(path, ignore, include)
     files = listing.files
-    if listing.left_out and on_left_out is not None:
-        on_left_out(listing.left_out)
     _check(files, path)
+    on_listed(listing)
     executables = tuple(file.name for file in files if file.executable)
     artifact = NewArtifact(
         entity=entity,
@@ -66,15 +69,19 @@ def upload_directory(
         metadata={EXECUTABLES: executables},
         digest_extra=tuple(f"{file}:x" for file in executables),
     )
-    return log_artifact(server, artifact, files).id
+    return log_artifact(server, artifact, files, on_sent).id
 
 
 def _check(files: Sequence[CodeFile], path: Path) -> None:
     if not files:
         raise Refused(f"There are no files to upload in {path}.")
     for file in files:
-        if not file.name.isprintable():  # covers names that are not UTF-8, which Python holds as surrogates
-            raise Refused(f"The file name {file.name!r} cannot be sent: it has characters that are not printable text.")
+        # Names that are not UTF-8 are held by Python as surrogates.
+        if _UNFIT_NAME.search(file.name):
+            raise Refused(
+                f"The file name {file.name!r} cannot be sent: it is no Unicode text, or has characters that"
+                " control lines or the direction of writing."
+            )
 
 
 def download_artifact(server: QueueServer, artifact_id: str, into: Path) -> None:

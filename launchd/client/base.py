@@ -97,5 +97,6 @@ def _capabilities_from(found: Introspection) -> Capabilities:
         artifact_memberships=bool(found.project and "artifactCollectionMembership" in found.project.names()),
         push_key=bool(found.push and "idempotencyKey" in found.push.names()),
         gpu_claims=bool(found.claim and "gpus" in found.claim.names()),
+        find_items=bool(found.query and "findRunQueueItems" in found.query.names()),
         outputs=bool(found.watch and "seenOutputs" in found.watch.names()),
     )

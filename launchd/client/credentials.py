@@ -111,8 +111,8 @@ def find_api_key(base_url: str, environ: Mapping[str, str], key_file: str | None
             return ApiKey(key, str(path))
     host = urlsplit(checked_address(base_url)).netloc
     raise ApiKeyNotFound(
-        f"There is no API key for {base_url}. Set WANDB_API_KEY, or launchd.api_key_file in the configuration,"
-        f" or add `machine {host}` to your netrc file."
+        f"There is no API key for {base_url}. Log in with `launchd login --host {base_url}`, or set WANDB_API_KEY, or"
+        f" launchd.api_key_file in the configuration, or add `machine {host}` to your netrc file."
     )
 
 

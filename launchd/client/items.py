@@ -19,6 +19,7 @@ from launchd.client.responses import PushedItem
 T = TypeVar("T")
 
 PUSH_RETRY_SECONDS = 15.0
+_MOST_NAMED = 5
 _FIRST_RETRY_DELAY, _LONGEST_RETRY_DELAY = 0.2, 2.0
 
 
@@ -67,6 +68,22 @@ class ItemOperations(QueueOperations):
         if not self.capabilities().launchd_protocol:
             raise Refused(f"The server at {self.base_url} finds an item in a named queue only: name the queue.")
         return self._call(launchd_protocol.ITEM, id=item_id)
+
+    def find_item(self, word: str) -> Item | None:
+        """Return the item that a word means: an id or its beginning, a run, a name (the newest), or `@last`; or None.
+
+        At an older server of launchd, an id alone. Launchd protocol.
+
+        Raises:
+            Refused: it is the beginning of the ids of several.
+        """
+        if not self.capabilities().find_items:
+            return self.item(word)
+        found = self._call(launchd_protocol.FIND_ITEMS, word=word)
+        if len(found) > 1 and found[0].id.startswith(word):
+            ids = ", ".join(item.id for item in found[:_MOST_NAMED])
+            raise Refused(f"{word} is the beginning of {len(found)} items: {ids}{' ...' * (len(found) > _MOST_NAMED)}.")
+        return found[0] if found else None
 
     def queue_item(self, entity: str, queue: str, item_id: str, project: str = QUEUE_PROJECT) -> Item | None:
         """Return an item of a named queue, or None, from any server: id, state and run id."""

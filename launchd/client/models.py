@@ -18,6 +18,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     are for this agent alone, so that none of them waits here in place of elsewhere.
     `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `gpu_claims`: it hands
     out what fits the GPUs that a claim says are free. `outputs`: it passes on and keeps the output of jobs.
+    `find_items`: it finds items by the beginning of an id and the like.
     """
 
     launch_agents: bool
@@ -35,6 +36,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     is_private: bool = False
     gpu_claims: bool = False
     outputs: bool = False
+    find_items: bool = False
 
 
 class Viewer(msgspec.Struct, frozen=True):

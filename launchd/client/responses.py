@@ -80,6 +80,7 @@ class Introspection(msgspec.Struct):
     project: TypeInfo | None = None
     claim: TypeInfo | None = None
     watch: TypeInfo | None = None
+    query: TypeInfo | None = None
 
 
 class ViewerFields(msgspec.Struct):

@@ -195,6 +195,8 @@ AT_SERVER = {
     ("launch", "--", "true"): True,
     ("stop", "item"): True,
     ("why", "item"): True,
+    ("show", "item"): True,
+    ("retry", "item"): False,
 }
 
 
@@ -452,9 +454,9 @@ def test_a_reason_does_not_tell_systemd_anything_else() -> None:
 
 
 def test_every_command_is_tried() -> None:
-    # "up", "agent" and "server" print nothing of others but the errors that all commands have.
+    # "up", "agent", "server" and "help" print nothing of others but the errors that all commands have.
     tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean", "config", "doctor", "history"}
-    assert tried == COMMANDS.keys() - {"up", "agent", "server"}
+    assert tried == COMMANDS.keys() - {"up", "agent", "server", "help"}
 
 
 _PRINTING = ("click.echo", "click.secho", "click.style", "print")

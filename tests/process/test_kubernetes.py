@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from ipc.failpoints import FAILPOINTS
+from tests.support.cluster_rights import GRANTED, needed
 from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
 from tests.support.processes import children_of, command_line, is_gone
 from tests.support.server import Account
@@ -24,13 +25,15 @@ SCRIPT = 'echo "$LAUNCHD_JOB_NAME" >> "$1"; for i in 1 2 3 4 5; do echo line $i;
 LINES = "".join(f"line {number}\n" for number in range(1, 6))
 
 #: The most private memory that a worker may have, in bytes.
-MEMORY = 12 << 20
+MEMORY = 9 << 20
 
 
 @pytest.fixture
 def cluster() -> Iterator[FakeKubernetes]:
+    """A cluster that the agent asks for nothing but what its Role grants, and for custom resources."""
     with fake_kubernetes() as running:
         yield running
+    assert {right for right in needed(running.asked) if right[0] in ("", "batch")} <= GRANTED
 
 
 @pytest.fixture

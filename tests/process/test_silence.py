@@ -105,3 +105,16 @@ def test_a_spare_worker_that_waited_long_gets_its_time() -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "lives\nended\n"
+
+
+def test_a_fork_server_that_imports_for_longer_than_it_may_be_silent_is_left_alone(
+    tmp_path: Path, account: Account
+) -> None:
+    policy = {"resources": ["local-process", "slow"]}
+    with make_testbed(tmp_path, account, launchd={"policy": policy}) as testbed:
+        testbed.start_agent(LAUNCHD_TEST_TARGETS="slow=tests.support.slow_preload:FakeRunner")
+
+        (ended,) = testbed.wait_over([testbed.push("true")])
+
+        assert ended.state == "FINISHED"
+        assert "does not answer" not in testbed.log()

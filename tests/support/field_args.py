@@ -63,6 +63,7 @@ ROWS: dict[str, Arguments] = {
     # launch
     "Query.launchAgent": lambda tenant: {"id": tenant.agent},
     "Query.launchAgents": lambda tenant: {"entityName": tenant.entity if tenant.agent else ""},
+    "Query.findRunQueueItems": lambda tenant: {"word": tenant.item},
     "Query.launchRunQueueItem": lambda tenant: {"id": tenant.item},
     "Mutation.createDefaultResourceConfig": given(entityName=entity, resource="local-process", config="{}"),
     "Mutation.createRunQueue": lambda tenant: {

@@ -4,7 +4,6 @@ Owns the one place where keys of a kubeconfig are on disk for a moment: the SDK 
 and removed before anything is asked.
 """
 
-import base64
 import os
 import socket
 import ssl
@@ -12,11 +11,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import msgspec
 import urllib3
 import yaml
-from kubernetes import client, config
+from kubernetes import config
 from kubernetes.config import kube_config
 
 from ipc.errors import HostError
@@ -52,13 +53,36 @@ class Connection(msgspec.Struct, frozen=True):
     authorization: Callable[[], str | None]
 
 
+class Settings:
+    """What the SDK writes down of a cluster; its own class for that, of all settings of a client, costs half a MiB."""
+
+    def __init__(self) -> None:
+        self.host = ""
+        self.ssl_ca_cert: str | None = None
+        self.cert_file: str | None = None
+        self.key_file: str | None = None
+        self.verify_ssl = True
+        self.tls_server_name: str | None = None
+        self.proxy: str | None = None
+        self.api_key: dict[str, str] = {}
+        #: The SDK's, where credentials expire: it replaces those that have.
+        self.refresh_api_key_hook: Callable[[Settings], None] | None = None
+
+    def authorization(self) -> str | None:
+        """Return the value of the header; a token that has expired is fetched again first."""
+        if self.refresh_api_key_hook is not None:
+            self.refresh_api_key_hook(self)
+        # The second name is that of earlier versions of the SDK.
+        return self.api_key.get("BearerToken") or self.api_key.get("authorization") or None
+
+
 def connect(access: Access) -> Connection:
     """Return a connection to the cluster, which is not asked yet.
 
     Raises:
         HostError: there is no kubeconfig, it cannot be used, or it has no such context.
     """
-    settings = client.Configuration()
+    settings = Settings()
     with tempfile.TemporaryDirectory(prefix="launchd-kubernetes-") as keys:
         try:
             _load(settings, access, keys)
@@ -68,10 +92,10 @@ def connect(access: Access) -> Connection:
             raise HostError(f"The Kubernetes cluster cannot be reached from this host: {why}.", hint=_HINT) from error
         finally:
             kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]
-    return Connection(str(settings.host).rstrip("/"), pool, lambda: _authorization(settings))
+    return Connection(settings.host.rstrip("/"), pool, settings.authorization)
 
 
-def _load(settings: Any, access: Access, keys: str) -> None:
+def _load(settings: Settings, access: Access, keys: str) -> None:
     path = config_path(access)
     if path is None:
         config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
@@ -111,9 +135,9 @@ def usual_namespace(access: Access) -> str:
         raise HostError(f"The kubeconfig of this host cannot be used: {why}.", hint=_HINT) from error
 
 
-def _pool(settings: Any) -> urllib3.PoolManager:
+def _pool(settings: Settings) -> urllib3.PoolManager:
     arguments: dict[str, Any] = {
-        "ssl_context": _ssl_context(settings) if str(settings.host).startswith("https:") else None,
+        "ssl_context": _ssl_context(settings) if settings.host.startswith("https:") else None,
         "socket_options": [*urllib3.connection.HTTPConnection.default_socket_options, *_KEPT_ALIVE],
         "retries": False,
         "maxsize": 2,
@@ -121,12 +145,21 @@ def _pool(settings: Any) -> urllib3.PoolManager:
     if settings.tls_server_name:
         arguments["server_hostname"] = settings.tls_server_name
         arguments["assert_hostname"] = settings.tls_server_name
-    if settings.proxy:
-        return urllib3.ProxyManager(settings.proxy, **arguments)
+    proxy = settings.proxy or _environment_proxy(settings.host)
+    if proxy:
+        return urllib3.ProxyManager(proxy, **arguments)
     return urllib3.PoolManager(**arguments)
 
 
-def _ssl_context(settings: Any) -> ssl.SSLContext:
+def _environment_proxy(host: str) -> str | None:
+    """Return the proxy that the environment names for ``host``, as the SDK takes it."""
+    proxies, parts = getproxies_environment(), urlsplit(host)
+    if not proxies or proxy_bypass_environment(parts.hostname or "", proxies):
+        return None
+    return proxies.get(parts.scheme)
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
     if not settings.verify_ssl:
         context.check_hostname = False
@@ -134,13 +167,3 @@ def _ssl_context(settings: Any) -> ssl.SSLContext:
     if settings.cert_file:
         context.load_cert_chain(settings.cert_file, settings.key_file)
     return context
-
-
-def _authorization(settings: Any) -> str | None:
-    """Return the header's value; a token that has expired is fetched again first."""
-    token = settings.auth_settings().get("BearerToken")
-    if token is not None and token["value"]:
-        return str(token["value"])
-    if settings.username and settings.password:
-        return "Basic " + base64.b64encode(f"{settings.username}:{settings.password}".encode()).decode()
-    return None

@@ -189,7 +189,8 @@ def _secret(key: str, value: Any, rules: KubernetesRules) -> str | None:  # noqa
 
 
 def _is_granted(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    # Most hosts grant all or name what they grant; what a pattern is made into takes a worker a quarter of a MiB.
+    return any(pattern in ("*", name) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _sentence(what: str, key: str, granted: Iterable[str]) -> str:

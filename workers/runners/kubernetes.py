@@ -7,8 +7,8 @@ it over at any time.
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import msgspec
 
 from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
 from ipc.handles import ExitResult, Handle
+from ipc.settings import KubernetesConfig
 from ipc.states import TERMINAL_STATES, JobState
 from ipc.work_order import WorkOrder
 from workers.builders import Build
@@ -32,6 +33,7 @@ from workers.kubernetes.manifest import KEY_VARIABLE, Code, Content, workload_ob
 from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL, labels_of, selector
 from workers.kubernetes.output import JobOutput
 from workers.kubernetes.records import EndRecord, StopRecord
+from workers.kubernetes.rehearsal import SPEC, RehearsedApi
 from workers.kubernetes.scope import Scope, scope_text
 from workers.kubernetes.services import (
     create_services,
@@ -43,10 +45,12 @@ from workers.kubernetes.services import (
 from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
 from workers.macros import filled, macros_of
 from workers.output import OutputWriter
+from workers.rehearsal import rehearse
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
 
 T = TypeVar("T")
 Object = dict[str, Any]
+MakeApi = Callable[[Access, float], KubernetesApi]
 
 #: Deletes an object once all that belongs to it is gone: as long as it is there, something may run.
 FOREGROUND = "Foreground"
@@ -72,8 +76,9 @@ class KubernetesRunner(Runner):
 
     capabilities = Capabilities(poll_seconds=LOOK_SECONDS, keeps_output=True, runs_images=True)
 
-    def __init__(self, order: WorkOrder) -> None:
+    def __init__(self, order: WorkOrder, make_api: MakeApi = KubernetesApi) -> None:
         super().__init__(order)
+        self._make_api = make_api
         self._directory = Path(order.directory)
         self._apis: dict[Access, KubernetesApi] = {}
         self._output = JobOutput(self._directory)
@@ -83,6 +88,18 @@ class KubernetesRunner(Runner):
         self._pause: Callable[[float], None] = time.sleep
         self._end_pause = END_SECONDS
         self._start_pause = START_SECONDS
+
+    @classmethod
+    def preload(cls) -> None:
+        """Do for all workers what makes pages of memory a worker's own."""
+        rehearse(SPEC, cls._rehearsed)
+
+    @classmethod
+    @contextmanager
+    def _rehearsed(cls, order: WorkOrder, context: JobContext) -> Iterator[Runner]:
+        with closing(RehearsedApi(Path(order.directory), context.note_change)) as api:
+            kubernetes = KubernetesConfig(config_file=api.config_file, namespace="default")
+            yield cls(msgspec.structs.replace(order, kubernetes=kubernetes), lambda _access, _seconds: api)
 
     def validate(self) -> None:
         """Raise :class:`InvalidSpec`, :class:`PolicyRefused` or :class:`HostError` where the job cannot be run here."""
@@ -427,7 +444,7 @@ class KubernetesRunner(Runner):
 
     def _api(self, access: Access) -> KubernetesApi:
         if access not in self._apis:
-            self._apis[access] = KubernetesApi(access, self._order.kubernetes.timeout_seconds)
+            self._apis[access] = self._make_api(access, self._order.kubernetes.timeout_seconds)
         return self._apis[access]
 
     def _api_of(self, handle: Handle) -> KubernetesApi:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from ipc.errors import PolicyRefused, SourceError
+from ipc.git_address import without_credentials
 from ipc.settings import PolicyRules
 
 #: Git's name for the transport of a path on this host.
@@ -56,10 +57,10 @@ def parse_repository(url: str, rules: PolicyRules) -> Repository:
 
 def _parse(url: str, rules: PolicyRules) -> Repository:
     transport = _transport(url)
-    _check_policy(transport, _without_credentials(url)[0], rules)
+    _check_policy(transport, without_credentials(url)[0], rules)
     if transport == LOCAL_TRANSPORT:
         return _local_repository(url)
-    shown, secrets = _without_credentials(url)
+    shown, secrets = without_credentials(url)
     return Repository(url, shown, secrets)
 
 
@@ -103,18 +104,3 @@ def _local_repository(url: str) -> Repository:
         raise SourceError(f"The path {url} of a git repository is not absolute.", hint="Give the whole path.")
     # With its scheme, git fetches a part of the history where it would copy all of it from a bare path.
     return Repository(f"file://{path}", str(path))
-
-
-def _without_credentials(url: str) -> tuple[str, tuple[str, ...]]:
-    """Return ``url`` fit to be shown, and what was taken out of it."""
-    if not _WITH_SCHEME.match(url):
-        return url, ()
-    authority = urlsplit(url).netloc
-    credentials, _, host = authority.rpartition("@")
-    password = credentials.partition(":")[2]
-    # The user of ssh://git@host is no secret; over https it may be a token.
-    if not password and url.startswith("ssh://"):
-        return url, ()
-    secrets = {credentials, unquote(credentials), password, unquote(password)} - {""}
-    # The longest first: one may be a part of another.
-    return url.replace(authority, host, 1), tuple(sorted(secrets, key=len, reverse=True))

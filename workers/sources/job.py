@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ipc.errors import InvalidSpec, SourceError
+from ipc.git_address import without_credentials
 from ipc.run_spec import GitSpec
 from ipc.targets import VENV
 from launchd.client.artifacts import ARTIFACT_TYPE, download_artifact
@@ -90,11 +91,19 @@ def _fetch_repository(context: JobContext, name: JobName, job: JobFile, files: P
     if git is None:
         raise SourceError(f"The job {name} names no git repository.", hint="Make it again.")
     patch, wanted = files / PATCH_FILE, context.order.spec.git.version
+    remote = _with_credentials(git.remote, context.order.spec.git.repo)
     # The patch belongs to the job's own commit.
-    fetch_repository(
-        context, GitSpec(git.remote, wanted or git.commit), patch if patch.is_file() and not wanted else None
-    )
+    fetch_repository(context, GitSpec(remote, wanted or git.commit), patch if patch.is_file() and not wanted else None)
     _keep_requirements(files, _context_directory(context, name, job))
+
+
+def _with_credentials(remote: str, given: str | None) -> str:
+    """Return the address of a job's repository, as the run spec gives it where that is the same with credentials."""
+    # What is no address is judged where it is fetched.
+    with suppress(ValueError):
+        if given and without_credentials(given)[0] == without_credentials(remote)[0]:
+            return given
+    return remote
 
 
 def _fetch_code(context: JobContext, name: JobName, job: JobFile, files: Path) -> None:

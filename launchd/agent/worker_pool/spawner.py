@@ -29,6 +29,9 @@ PRELOAD = "workers.preload"
 #: Seconds that a killed worker may take to be gone before that is logged.
 KILL_SECONDS = 10.0
 
+#: Seconds that a new fork server may import what workers need, as long as it is seen to work.
+PRELOAD_SECONDS = 300.0
+
 log = logging.getLogger(__name__)
 
 
@@ -123,6 +126,27 @@ class Worker:
             signal.pidfd_send_signal(self._pidfd, number)
 
 
+class Preload:
+    """Whether a fork server still imports what workers need: it has started no worker yet, and is seen to work."""
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._worked = 0.0
+        self._seconds = 0.0
+        #: The fork server that has started the last worker.
+        self.done_by: int | None = None
+
+    def goes_on(self, pid: int, watched: float) -> bool:
+        """Return whether the fork server ``pid`` has worked on it since the last call, ``watched`` seconds ago."""
+        if pid == self.done_by:
+            return False
+        worked = _cpu_seconds(pid)
+        has_worked = pid != self._pid or worked > self._worked
+        self._seconds = self._seconds + watched if pid == self._pid else 0.0
+        self._pid, self._worked = pid, worked
+        return has_worked and self._seconds < PRELOAD_SECONDS
+
+
 class WorkerSpawner:
     """Starts workers one at a time, each with a private channel; each arrives as the event ``WorkerSpawned``."""
 
@@ -138,6 +162,7 @@ class WorkerSpawner:
         self._checked_spawn: int | None = None
         self._spawning_for = 0.0
         self._exit_owed_for = 0.0
+        self._preload = Preload()
         self.pending = 0
 
     def spawn(self) -> None:
@@ -166,14 +191,17 @@ class WorkerSpawner:
         """Kill a fork server that has owed an answer for more than ``limit`` seconds of those that were watched.
 
         ``watched`` are the seconds since the last check. It owes a worker while one is being spawned, and the exit code
-        of each worker that died. The next spawn starts a new fork server.
+        of each worker that died; one that has just been started answers once it has imported the SDKs of its targets.
+        The next spawn starts a new fork server.
         """
+        pid = fork_server_pid()
+        if pid is not None and self._preload.goes_on(pid, watched):
+            watched = 0.0
         self._exit_owed_for = self._exit_owed_for + watched if owes_an_exit_code else 0.0
         spawning = self._spawning
         is_same = spawning is not None and spawning == self._checked_spawn
         self._spawning_for = self._spawning_for + watched if is_same else 0.0
         self._checked_spawn = spawning
-        pid = fork_server_pid()
         if pid is not None and max(self._spawning_for, self._exit_owed_for) > limit:
             log.error("The fork server does not answer and is replaced.", extra={"pid": pid, "seconds": limit})
             self._checked_spawn, self._exit_owed_for = None, 0.0
@@ -184,7 +212,9 @@ class WorkerSpawner:
             self._requests.get()
             self._spawning = number
             try:
-                self._events.put(WorkerSpawned(_spawn()))
+                worker = _spawn()
+                self._preload.done_by = fork_server_pid()
+                self._events.put(WorkerSpawned(worker))
             except Exception as error:  # noqa: BLE001 (the next request may succeed; without this thread none would)
                 self._events.put(WorkerSpawnFailed(f"{type(error).__name__}: {error}"))
             self._spawning = None
@@ -199,6 +229,15 @@ def _spawn() -> Worker:
     except BaseException:
         end.close()
         raise
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has had, 0 where it has gone."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _is_readable(descriptor: int, seconds: float) -> bool:

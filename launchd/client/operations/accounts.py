@@ -25,6 +25,7 @@ CAPABILITIES: Operation[Introspection] = Operation(
   project: __type(name: "Project") { fields { name } }
   queue: __type(name: "RunQueue") { fields { name } }
   claim: __type(name: "ClaimRunQueueItemsInput") { inputFields { name } }
+  query: __type(name: "Query") { fields { name } }
   watch: __type(name: "WatchLaunchAgentInput") { inputFields { name } }
 }""",
     Introspection,

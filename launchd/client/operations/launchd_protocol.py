@@ -50,6 +50,10 @@ ITEM: Root[Item | None] = query(
     "LaunchRunQueueItem", "$id: ID!", f"launchRunQueueItem(id: $id) {{ {_ITEM_FIELDS} }}", Item | None
 )
 
+FIND_ITEMS: Root[list[Item]] = query(
+    "FindRunQueueItems", "$word: String!", f"findRunQueueItems(word: $word) {{ {_ITEM_FIELDS} gpus }}", list[Item]
+)
+
 QUEUE_ITEMS: Root[ProjectFields | None] = query(
     "RunQueueItemDetails",
     f"{PROJECT}, $queue: String!, $limit: Int",

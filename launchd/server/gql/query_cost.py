@@ -44,6 +44,7 @@ HEAVY_FIELDS = frozenset(
         "sweeps",
         "why",
         "fitsNoAgent",
+        "findRunQueueItems",
     }
 )
 """Fields that may take long for a short answer: they filter, count or sample, or look at many agents."""

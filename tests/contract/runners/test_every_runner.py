@@ -13,6 +13,7 @@ from ipc.states import JobState
 from ipc.targets import IMAGE_BUILD, TARGETS
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.aws import ROLE, arguments
+from tests.support.cluster_rights import GRANTED, needed
 from tests.support.engine import BASE_IMAGE, TestEngine
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from tests.support.google_cloud import GoogleCloud, google_cloud, job_args
@@ -57,6 +58,7 @@ def fake_cluster() -> Iterator[FakeKubernetes]:
     """A cluster on a socket, whose pods are processes."""
     with fake_kubernetes() as cluster:
         yield cluster
+    assert needed(cluster.asked) <= GRANTED
 
 
 @pytest.fixture

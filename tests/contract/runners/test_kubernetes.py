@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from ipc.agent_mark import agent_mark
 from ipc.handles import Handle
 from ipc.settings import KubernetesConfig, KubernetesRules
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
 from tests.support.kubernetes import BASE_IMAGE, TestCluster, real_cluster
 from tests.support.waiting import wait_until
+from tests.support.watch_service import WatchService
 from workers.builders import Build
 from workers.kubernetes.archives import PART_BYTES, pack
 from workers.output import OutputWriter
@@ -197,6 +199,27 @@ def test_a_secret_that_vanishes_before_the_start_is_made_again(make_job: JobMake
     cluster.api.delete(cluster.path("secrets", NAME))
 
     assert wait_for_end(runner, handle, 90).state is JobState.FINISHED
+
+
+def test_a_watch_tells_of_the_start_and_the_end_and_the_runner_need_not_ask(
+    make_job: JobMaker, cluster: TestCluster
+) -> None:
+    job = make_job("sleep 5")
+    runner = job.runner()
+    runner.validate()
+    service = WatchService(cluster.config_file, agent_mark(str(job.directory.parent.parent)))
+    try:
+        scope = service.watch(cluster.namespace)
+        handle = runner.submit(job.launch)
+        assert runner.watch_scope(handle) == scope
+        wait_until(lambda: service.times_changed(NAME) >= 2, 60, "the start is told")
+        wait_until(lambda: runner.inspect(handle).state is JobState.RUNNING, 60, "the job runs")
+        before = service.times_changed(NAME)
+        wait_until(lambda: service.times_changed(NAME) > before, 60, "the end is told")
+        assert wait_for_end(runner, handle, 60).state is JobState.FINISHED
+        assert service.refusals() == []
+    finally:
+        service.close()
 
 
 def test_an_adopted_job_has_its_whole_output_once(make_job: JobMaker) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.contract.server.conftest import QueueAndAgent
+from tests.support.accounts import Accounts
 from tests.support.server import Api, RefusedByServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 
@@ -324,3 +325,22 @@ def test_a_stop_asked_for_during_a_lease_holds_when_the_lease_ends(api: Api, que
     found = api.item(item)
     assert found is not None
     assert (found["state"], found["stopReason"]) == ("STOPPED", "enough")
+
+
+def test_a_person_finds_an_item_by_what_they_know(accounts: Accounts, api: Api, queue_and_agent: QueueAndAgent) -> None:
+    name = fresh_name("training")
+    old, new = (api.push(queue_and_agent.queue, {"project": "p", "name": name}) for _ in range(2))
+    api.claim(queue_and_agent.agent, "c")
+    assert api.ack(queue_and_agent.agent, old, run=f"run-of-{name}") == [True]
+
+    def found(client: Api, word: str) -> list[str]:
+        answer = client.run("query($w: String!) { findRunQueueItems(word: $w) { id } }", {"w": word})
+        return [one["id"] for one in answer["findRunQueueItems"]]
+
+    assert found(api, old[:10]) == found(api, old) == found(api, f"run-of-{name}") == [old]
+    assert found(api, name) == [new, old]
+    assert found(api, "@last") == [new]
+    assert found(api, old[:3]) == found(api, "") == found(api, "%") == found(api, "x" * 300) == []
+    _, stranger = accounts.user()
+    for word in (old, name, "@last", f"run-of-{name}"):
+        assert found(stranger, word) == []

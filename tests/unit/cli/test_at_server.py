@@ -279,3 +279,40 @@ def test_nobody_knows_why_an_unknown_item_waits(at_server: Launchd) -> None:
     asked = at_server("why", "no-such-item")
     assert asked.exit_code == 1
     assert "knows no item no-such-item either" in asked.stderr
+
+
+def test_an_item_is_found_by_what_a_person_knows_of_it(at_server: Launchd, queue: str, server: RunningServer) -> None:
+    name = fresh_name("training")
+    launch = ("launch", "--async", "-q", queue, "--name", name, "--", "env", "A=b", "python", "-c", "1")
+    first, second = (at_server(*launch).output.strip() for _ in range(2))
+
+    shown = at_server("show", second[:12])
+    assert shown.exit_code == 0, shown.output
+    assert f"Item {second}  pending" in shown.output
+    assert f"name      {name}" in shown.output
+    assert "runs      env A=b python -c 1" in shown.output
+    assert f"queue     {queue} of me" in shown.output
+    assert f"launchd why {second}" in shown.output
+    # Of several with one name, the newest; and the last one that was pushed.
+    for word in (name, "@last"):
+        assert json.loads(at_server("show", word, "--json").output)["id"] == second
+    assert at_server("show", "no-such-thing").stderr.startswith("Error: There is no item 'no-such-thing' that you may")
+
+    again = at_server("retry", first)
+    new = again.output.split()[1]
+    assert again.output == f"Item {new} in queue {queue!r} of 'me', as item {first}\n"
+    assert (item(server, new).run_spec or {})["overrides"] == (item(server, first).run_spec or {})["overrides"]
+
+    listed = at_server("queue", "show", queue, "-n", "2")
+    assert [line.split()[0] for line in listed.stdout.splitlines()[2:]] == [new, second]
+    assert listed.stderr == "The 2 newest are shown; --limit 20 shows more.\n"
+    as_json = json.loads(at_server("queue", "show", queue, "--json").stdout)
+    assert [one["id"] for one in as_json["items"]] == [new, second, first]
+
+
+def test_secrets_in_a_run_spec_are_not_shown(at_server: Launchd, queue: str) -> None:
+    config = '{"overrides": {"args": ["--x"]}, "resource_args": {"local-process": {"env": {"API_TOKEN": "s3cr3t"}}}}'
+    pushed = at_server("launch", "--async", "-q", queue, "-c", config, "--", "true").output.strip()
+    for shown in (at_server("show", pushed), at_server("show", pushed, "--json")):
+        assert (shown.exit_code, "s3cr3t" in shown.output) == (0, False)
+        assert "API_TOKEN" in shown.output

@@ -4,11 +4,12 @@ import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
-from launchd.cli import COMMANDS, main
+from launchd.cli import COMMANDS, GROUPS, main
 from tests.unit.cli.conftest import Launchd
 
 
@@ -76,3 +77,34 @@ def test_a_directory_that_cannot_be_used_is_named_in_a_sentence(launchd: Launchd
 
     assert answer.exit_code == 1
     assert answer.stderr == "Error: /proc/here cannot be used: No such file or directory.\n"
+
+
+def test_help_shows_each_command_once_and_in_a_group() -> None:
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lanch",), "No such command 'lanch'. Did you mean 'launch'?"),
+        (("launch", "echo", "hello"), "For a command, write: launchd launch -- echo hello"),
+        (("launch", "--", "a && b"), "For a line of a shell, write: launchd launch -- sh -c 'a && b'"),
+        (("help", "stop", "x"), "`launchd stop` has no commands below it."),
+    ],
+)
+def test_a_slip_is_answered_by_what_to_write(words: tuple[str, ...], said: str, launchd: Launchd) -> None:
+    answer = launchd(*words)
+    assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+def test_a_script_is_launched_with_its_directory(tmp_path: Path, launchd: Launchd) -> None:
+    (tmp_path / "train.py").write_text("")
+    answer = launchd("launch", str(tmp_path / "train.py"))
+    assert f"launchd launch {tmp_path} -E 'python train.py'" in answer.stderr
+
+
+def test_help_and_version_have_short_words(launchd: Launchd) -> None:
+    shown = launchd("help", "queue", "create")
+    assert shown.output.startswith("Usage: launchd queue create [OPTIONS] NAME")
+    assert launchd("-V").output.startswith("launchd, version ")

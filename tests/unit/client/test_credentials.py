@@ -86,7 +86,7 @@ def test_local_settings_win_over_global_ones_and_a_variable_moves_those(tmp_path
 def test_without_any_key_it_says_what_to_do(tmp_path: Path, text: str) -> None:
     (tmp_path / ".netrc").write_text(text, errors="surrogateescape")
 
-    with pytest.raises(ApiKeyNotFound, match=r"no API key for http://localhost:8080\. Set WANDB_API_KEY, or"):
+    with pytest.raises(ApiKeyNotFound, match=r"no API key for http://localhost:8080\. Log in with `launchd login"):
         find_api_key(URL, {"HOME": str(tmp_path), "WANDB_API_KEY": " "})
 
 

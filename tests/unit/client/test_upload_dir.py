@@ -32,15 +32,58 @@ def test_histories_caches_and_environments_are_left_out(root: Path) -> None:
     assert names(root) == ["main.py", "venv.py", ".github/x", "pkg/a.py"]
 
 
-def test_a_link_to_a_file_counts_and_other_links_do_not(root: Path, tmp_path: Path) -> None:
-    put(tmp_path, "elsewhere/data", "shared.py")
+def test_links_are_followed_to_files_and_to_directories_nearby(root: Path, tmp_path: Path) -> None:
+    put(tmp_path, "elsewhere/data", "shared.py", "code/pkg/a.py")
     (root / "shared.py").symlink_to("../shared.py")
     (root / "data").symlink_to("../elsewhere")
-    (root / "broken").symlink_to("nothing")
-    (root / "loop").symlink_to("loop")
+    (root / "again").symlink_to("pkg")
     os.mkfifo(root / "pipe")
 
-    assert names(root) == ["shared.py"]
+    assert names(root) == ["shared.py", "again/a.py", "data/data", "pkg/a.py"]
+
+
+def test_links_that_lead_nowhere_or_away_are_named(root: Path, tmp_path: Path) -> None:
+    away = tmp_path.parent / f"{tmp_path.name}-away"
+    put(away, "data/x")
+    put(root, "main.py", "pkg/a.py")
+    (root / "broken").symlink_to("nothing")
+    (root / "loop").symlink_to("loop")
+    (root / "pkg" / "up").symlink_to("..")
+    (root / "everything").symlink_to(tmp_path)
+    (root / "data").symlink_to(away / "data")
+
+    listing = list_code_files(root)
+
+    assert [file.name for file in listing.files] == ["main.py", "pkg/a.py"]
+    assert listing.links == ["data", "everything", "broken", "loop", "pkg/up"]
+    assert [file.name for file in list_code_files(root, include=("data",)).files] == ["main.py", "data/x", "pkg/a.py"]
+
+
+def test_the_projects_own_lists_are_heeded(root: Path) -> None:
+    put(root, "main.py", "big.ckpt", "keep.ckpt", "data/x", "pkg/data/y", "pkg/notes.txt", "pkg/kept.txt")
+    put(root, "wandb/run/x")
+    (root / ".gitignore").write_text("*.ckpt\n!keep.ckpt\n/data/\n*.txt\n")
+    (root / ".wandbignore").write_text("# of the client\n.wandbignore\n")
+    (root / "pkg" / ".gitignore").write_text("!kept.txt\n")
+
+    listing = list_code_files(root)
+
+    assert [file.name for file in listing.files] == [
+        *(".gitignore", "keep.ckpt", "main.py"),
+        *("pkg/.gitignore", "pkg/kept.txt", "pkg/data/y"),
+    ]
+    assert listing.ignored == ["data", ".wandbignore", "big.ckpt", "pkg/notes.txt"]
+    assert "data/x" in [file.name for file in list_code_files(root, include=("data",)).files]
+
+
+def test_lists_of_the_repository_around_a_directory_count(root: Path, tmp_path: Path) -> None:
+    put(root, "main.py", "a.log", "b.tmp", "c.out")
+    put(tmp_path, ".git/info/exclude")
+    (tmp_path / ".git" / "info" / "exclude").write_text("*.tmp\n")
+    (tmp_path / ".gitignore").write_text("/code/*.log\n")
+    (tmp_path.parent / ".gitignore").write_text("*.out\n")
+
+    assert names(root) == ["c.out", "main.py"]
 
 
 def test_only_what_its_owner_may_execute_is_executable(root: Path) -> None:

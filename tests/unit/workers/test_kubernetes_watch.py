@@ -1,6 +1,5 @@
 """A watch of a cluster, and the process that has one for all workers, at a stand-in that answers on a socket."""
 
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,22 +10,14 @@ from ipc import watch_service
 from ipc.watch_service import (
     ForgetScope,
     WatchBegan,
-    WatcherPeer,
-    WatchRefused,
-    WatchReport,
     WatchScope,
-    WatchSettings,
-    WorkloadsChanged,
-    open_pipes,
 )
 from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
 from tests.support.waiting import wait_until
+from tests.support.watch_service import WatchService
 from workers.kubernetes import watch
-from workers.kubernetes.access import Access
-from workers.kubernetes.discovery import JOBS, Kind
+from workers.kubernetes.discovery import Kind
 from workers.kubernetes.names import AGENT_LABEL, NAME_LABEL
-from workers.kubernetes.scope import Scope, scope_text
-from workers.kubernetes.watcher import Watcher
 
 MARK = "0123456789abcdef"
 VOLCANO = Kind("batch.volcano.sh/v1alpha1", "Job", "jobs")
@@ -45,62 +36,17 @@ def cluster() -> Iterator[FakeKubernetes]:
         yield running
 
 
-class Service:
-    """A process that watches, as a thread of this one, and what it has told."""
+class Service(WatchService):
+    """What watches a cluster, and objects there of its agent."""
 
     def __init__(self, cluster: FakeKubernetes, directory: Path) -> None:
+        super().__init__(str(cluster.write_config(directory / "kubeconfig")), MARK)
         self._cluster = cluster
-        self._config = str(cluster.write_config(directory / "kubeconfig"))
-        self.peer, self._end = open_pipes(WatchSettings(0.1))
-        self.told: list[WatchReport] = []
-        self._threads = [threading.Thread(target=self._run), threading.Thread(target=self._hear, args=(self.peer,))]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self) -> None:
-        try:
-            Watcher(self._end).run()
-        except (EOFError, OSError):
-            self._end.close()
-
-    def _hear(self, peer: WatcherPeer) -> None:
-        try:
-            while True:
-                self.told.append(peer.hear())
-        except (EOFError, OSError):
-            return
-
-    def close(self) -> None:
-        self.peer._asks.close()
-        for thread in self._threads:
-            thread.join()
-        self.peer._hears.close()
-
-    def scope(self, namespace: str = "default", kind: Kind = JOBS) -> str:
-        text = scope_text(Scope(Access(self._config), namespace, kind, MARK))
-        assert text is not None
-        return text
-
-    def watch(self, namespace: str = "default", kind: Kind = JOBS) -> str:
-        """Have a namespace watched; returns once it is."""
-        scope = self.scope(namespace, kind)
-        self.peer.ask(WatchScope(scope))
-        wait_until(lambda: WatchBegan(scope) in self.told, what="the watch begins")
-        return scope
-
-    def changed(self) -> set[str]:
-        return {name for told in self.told for name in (told.names if type(told) is WorkloadsChanged else ())}
-
-    def refusals(self) -> list[str]:
-        return [told.why for told in self.told if type(told) is WatchRefused]
 
     def make(self, name: str, plural: str = "jobs", namespace: str = "default", mark: str = MARK) -> None:
         labels = {NAME_LABEL: name, AGENT_LABEL: mark}
         body = {"metadata": {"name": name, "labels": labels}, "spec": {"suspend": True}}
         self._cluster.create((namespace, plural), body)
-
-    def wait_changed(self, name: str) -> None:
-        wait_until(lambda: name in self.changed(), what=f"the change of {name} is told")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Run queue items: reading, stopping, and W&B's operations on one of them (acknowledge, fail, warn, delete)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from launchd.server.launch.item_reasons import Terms, fits_no_agent, reasons
 from launchd.server.launch.stop_sentences import stop_sentence
 from launchd.server.models import Item, ItemReason, ItemWarning, StopRequest
 from launchd.server.notifier import Work, work_topics
-from launchd.server.store.launch import acknowledgements, items, queues
+from launchd.server.store.launch import acknowledgements, items, lookup, queues
 from launchd.server.store.launch.demands import NONE, decode
 from launchd.server.store.launch.states import HELD, STATUS_OF_STATE, STOPPED
 from launchd.server.store.savepoints import savepoint
@@ -29,6 +29,12 @@ bindables = [query, mutation, item, stop_request_type]
 async def resolve_item(_: object, info: Info, id: str) -> Item | None:
     context = info.context
     return await context.read(items.find_item, context.viewer, id)
+
+
+@query.field("findRunQueueItems")
+async def resolve_items(_: object, info: Info, word: str) -> Sequence[Item]:
+    context = info.context
+    return await context.read(lookup.find, context.viewer, word)
 
 
 @item.field("associatedRunId")

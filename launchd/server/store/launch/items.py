@@ -66,7 +66,9 @@ _ITEMS = (
     .join(entities, entities.c.id == projects.c.entity_id)
     .outerjoin(users, users.c.id == item.author_id)
 )
-_BY_ID = _ITEMS.where(item.id == bindparam("of_id"), may_serve(projects.c.entity_id))
+VISIBLE_ITEMS = _ITEMS.where(may_serve(projects.c.entity_id))
+"""The items that a viewer may see; needs the values of `binds`."""
+_BY_ID = VISIBLE_ITEMS.where(item.id == bindparam("of_id"))
 _OF_QUEUE = _ITEMS.where(item.queue_id == bindparam("of_queue"))
 _ONE_OF_QUEUE = _OF_QUEUE.where(item.id == bindparam("of_id"))
 _YOUNGEST_OF_QUEUE = _OF_QUEUE.order_by(item.number.desc()).limit(bindparam("most"))
@@ -131,7 +133,8 @@ def push(
     return item_id
 
 
-def _item(row: Any) -> Item:
+def item_of_row(row: Any) -> Item:
+    """The item in a row of `VISIBLE_ITEMS`."""
     fields = dict(row._mapping)
     fields["run_spec"] = msgspec.Raw(fields["run_spec"])
     return Item(**fields)
@@ -140,14 +143,14 @@ def _item(row: Any) -> Item:
 def find_item(connection: Connection, viewer: Viewer, item_id: str) -> Item | None:
     """The item with this id, if the viewer may see it."""
     row = connection.execute(_BY_ID, {"of_id": item_id, **binds(viewer)}).first()
-    return _item(row) if row else None
+    return item_of_row(row) if row else None
 
 
 def item_to_put_back(connection: Connection, viewer: Viewer, queue_id: str, run_name: str) -> Item | None:
     """The newest item of a queue that has become this run and was preempted, or is about to be reported so."""
     which = {"of_queue": queue_id, "of_run": run_name, **binds(viewer)}
     row = connection.execute(_TO_PUT_BACK, which).first()
-    return _item(row) if row else None
+    return item_of_row(row) if row else None
 
 
 def require_item(connection: Connection, viewer: Viewer, item_id: str) -> Item:
@@ -163,12 +166,12 @@ def require_item(connection: Connection, viewer: Viewer, item_id: str) -> Item:
 def item_of_queue(connection: Connection, queue_id: str, item_id: str) -> Item | None:
     """The item, if it is in this queue."""
     row = connection.execute(_ONE_OF_QUEUE, {"of_queue": queue_id, "of_id": item_id}).first()
-    return _item(row) if row else None
+    return item_of_row(row) if row else None
 
 
 def items_of_queue(connection: Connection, queue_id: str, limit: int) -> list[Item]:
     """Items of a queue, the newest first."""
-    return [_item(row) for row in connection.execute(_YOUNGEST_OF_QUEUE, {"of_queue": queue_id, "most": limit})]
+    return [item_of_row(row) for row in connection.execute(_YOUNGEST_OF_QUEUE, {"of_queue": queue_id, "most": limit})]
 
 
 def item_of_run(connection: Connection, run_id: int) -> str | None:

@@ -1,0 +1,32 @@
+"""Which right a request to the Kubernetes API needs, by its method and path, and which the agent asks for."""
+
+import re
+from collections.abc import Iterable
+
+from workers.kubernetes.rights import RIGHTS
+
+_PATH = re.compile(
+    r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)/namespaces/[^/]+/(?P<kind>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?"
+)
+
+Needed = tuple[str, str, str]
+
+GRANTED: frozenset[Needed] = frozenset((right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs)
+
+
+def needed(requests: Iterable[tuple[str, str, bool]]) -> set[Needed]:
+    """Return group, kind and verb of each request; what is in no namespace needs no grant."""
+    found = ((method, _PATH.fullmatch(path), watches) for method, path, watches in requests)
+    return {_right(method, match, watches) for method, match, watches in found if match is not None}
+
+
+def _right(method: str, match: "re.Match[str]", watches: bool) -> Needed:
+    kind = "/".join(filter(None, (match["kind"], match["part"])))
+    of_one = match["name"] is not None
+    verbs = {
+        "GET": "watch" if watches else "get" if of_one else "list",
+        "POST": "create",
+        "PATCH": "patch",
+        "DELETE": "delete" if of_one else "deletecollection",
+    }
+    return match["group"] or "", kind, verbs[method]
