@@ -22,6 +22,19 @@ SCHEDULER_URI = "placeholder-uri-scheduler"
 #: The ``uri`` of a code directory kept as an artifact.
 CODE_URI_PREFIX = "wandb-artifact://_id/"
 
+#: Addresses in ``uri`` that are a git repository's: of the great hosts, by git's own protocols, or with its suffix.
+_GIT_URI = re.compile(
+    r"https?://(www\.)?(github\.com|gitlab\.com|bitbucket\.org)/[^/\s]+/\S+"
+    r"|(ssh|git|git\+ssh)://\S+|[\w.-]+@[\w.-]+:\S+|(https?|file)://\S+\.git/?",
+    re.IGNORECASE,
+)
+#: The page of a branch, a tag or a commit: what follows the version is left to the job's command.
+_PAGE_OF_TREE = re.compile(
+    r"(?P<repo>https?://[^/\s]+/[^/\s]+/[^/\s]+?)(/-)?/tree/(?P<version>[^/\s]+)/?", re.IGNORECASE
+)
+#: The address of a run's page, W&B's form.
+_RUN_URI = re.compile(r"https?://[^/\s]+/[^/\s]+/[^/\s]+/runs/[^/?#\s]+\S*", re.IGNORECASE)
+
 T = TypeVar("T")
 
 _RUN_ID_ALPHABET = string.ascii_lowercase + string.digits
@@ -81,6 +94,11 @@ class RunSpec(msgspec.Struct, frozen=True):
         """Whether this is a sweep scheduler that is started as W&B's client does it: `wandb scheduler SWEEP ...`."""
         entry_point = self.overrides.entry_point
         return self.is_scheduler and len(entry_point) > 2 and entry_point[:2] == ("wandb", "scheduler")
+
+    @property
+    def names_a_run(self) -> bool:
+        """Whether ``uri`` is the address of a run's page."""
+        return self.uri is not None and bool(_RUN_URI.fullmatch(self.uri))
 
     @property
     def code_artifact(self) -> str | None:
@@ -185,7 +203,7 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         resource=envelope.resource,
         resource_args={name: args for name, args in envelope.resource_args.items() if args is not None},
         overrides=_parse_overrides(envelope.overrides, envelope.uri == SCHEDULER_URI),
-        git=GitSpec(envelope.git.repo, envelope.git.version),
+        git=_git_of(envelope),
         uri=envelope.uri,
         job=envelope.job,
         docker_image=envelope.docker.docker_image or envelope.image_uri,
@@ -197,6 +215,17 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         python_version=envelope.python_version,
         additional_services=tuple(one.config for one in envelope.additional_services if one.config),
     )
+
+
+def _git_of(envelope: _Envelope) -> GitSpec:
+    """Return the repository, which an older client names by ``uri`` alone, also as the address of a page of it."""
+    repo, version = envelope.git.repo, envelope.git.version
+    uri = envelope.uri or ""
+    if repo or envelope.job or envelope.docker.docker_image or envelope.image_uri or not _GIT_URI.fullmatch(uri):
+        return GitSpec(repo, version)
+    if page := _PAGE_OF_TREE.fullmatch(uri):
+        return GitSpec(page["repo"], version or page["version"])
+    return GitSpec(uri, version)
 
 
 def take_text(raw: dict[str, Any], key: str) -> str | None:

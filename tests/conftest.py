@@ -19,6 +19,7 @@ from tests.support.environment import scrub
 from tests.support.postgres import Cluster, throwaway_cluster
 from tests.support.processes import command_line, holds_files_below, list_of
 from tests.support.server import SHARED, Account, RunningServer, running_server
+from tests.support.waiting import patience
 
 pytest_plugins = [
     "tests.support.long_tests",
@@ -58,7 +59,7 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     mark = os.environ[MARK] = uuid.uuid4().hex
     yield
     left = list_of(lambda process: _is_left(process, mark, tmp_path_factory.getbasetemp()))
-    _, alive = psutil.wait_procs(left, timeout=PATIENCE)
+    _, alive = psutil.wait_procs(left, timeout=patience(PATIENCE))
     left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     names = [f"{process.pid} {command_line(process)}" for process in left]
     for process in left:

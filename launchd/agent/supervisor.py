@@ -546,12 +546,11 @@ class Supervisor:
             self._notifier.ready()
             return shared
         self._warn_of_restart_only(loaded.config)
-        registers = loaded.config.queues != self._config.queues or self._session.registered is None
         self._loaded = loaded
         self._controller.context = self._reloaded_context(loaded.config)
         self._pool.config = loaded.config.launchd.supervision
-        if registers:
-            self._registration.start(loaded.config)
+        # Also for the same names: queues may have been deleted and made again since.
+        self._registration.start(loaded.config)
         log.info("The configuration was read again.", extra={"queues": list(loaded.config.queues)})
         self._notifier.ready()
         return None

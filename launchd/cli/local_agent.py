@@ -67,14 +67,25 @@ def _of_running_agent(config_path: str | None, error: ConfigError) -> Path:
 
 
 def agent_locations(config_path: str | None, state_dir: Path | None) -> list[AgentLocation]:
-    """Return the possible locations of an agent, running or ended, the likeliest first. Raises `ConfigError`."""
+    """Return the possible locations of an agent, running or ended, the likeliest first.
+
+    Raises:
+        ConfigError: the configuration cannot be used, and no agent answers.
+    """
     if config_path:
-        return [_configured(config_path)]
+        return [_configured_or_running(config_path)]
     instance = LocalInstance(state_dir or default_directory(os.environ))
     local = AgentLocation(instance.runtime_dir, instance.agent_dir)
     if state_dir or instance.is_up():
         return [local]
-    return [_configured(None), local]
+    return [_configured_or_running(None), local]
+
+
+def _configured_or_running(config_path: str | None) -> AgentLocation:
+    try:
+        return _configured(config_path)
+    except ConfigError as error:
+        return AgentLocation(_of_running_agent(config_path, error), Path(default_state_dir(os.environ)))
 
 
 def _configured(config_path: str | None) -> AgentLocation:

@@ -1,4 +1,4 @@
-"""`launchd queue`: create, list, show, open and delete queues at the queue server."""
+"""`launchd queue`: create, change, list, show, open and delete queues at the queue server."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ _ITEM_HEADERS = ("ITEM", "STATE", "PRIORITY", "RUN", "AUTHOR", "HOST")
 
 @click.group()
 def queue() -> None:
-    """Create, list, show and delete queues."""
+    """Create, change, list, show and delete queues."""
 
 
 @queue.command(epilog="\b\nExample:\n  launchd queue create nightly --resource local-process")
@@ -50,6 +50,49 @@ def create(
         mode = "V0" if priorities else "DISABLED"
         server.create_queue(owner, name, resource=resource, config=arguments, prioritization=mode)
     echo(f"Queue {name!r} of {owner!r} was created.")
+
+
+@queue.command(epilog="\b\nExample:\n  launchd queue update nightly --no-priorities")
+@click.argument("name", shell_complete=completion.queues)
+@click.option("-r", "--resource", help="Resource that runs the queue's jobs [default: as it is].")
+@click.option(
+    "-c", "--config", metavar="JSON|FILE", help="Resource arguments of all jobs of the queue [default: as they are]."
+)
+@click.option("--priorities/--no-priorities", default=None, help="Whether items have priorities [default: as it is].")
+@entity_option
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def update(
+    name: str,
+    resource: str | None,
+    config: str | None,
+    priorities: bool | None,
+    entity: str | None,
+    url: str | None,
+    state_dir: Path | None,
+) -> None:
+    """Change the settings of a queue; what is not named stays as it is. Items that wait already keep what they have."""
+    arguments = None if config is None else json_mapping(config, "--config")
+    with queue_server(url, state_dir) as server:
+        owner = resolve_entity(server, entity)
+        before = server.queue_settings(owner, name)
+        if before is None:
+            raise Refused(f"There is no queue {name!r} of {owner!r}.")
+        old = before.resource or DEFAULT_RESOURCE
+        kept = ((before.config or {}).get("resource_args") or {}).get(old) or {}
+        mode = before.prioritization_mode or "DISABLED"
+        warnings = server.upsert_queue(
+            owner,
+            name,
+            resource=resource or old,
+            config=kept if arguments is None else arguments,
+            prioritization=mode if priorities is None else ("V0" if priorities else "DISABLED"),
+            template_variables=before.template_variables,
+            external_links=before.external_links,
+        )
+    echo(f"Queue {name!r} of {owner!r} was changed.")
+    for warning in warnings:
+        echo(f"Warning: {warning}", err=True)
 
 
 @queue.command("list")

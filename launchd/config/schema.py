@@ -108,6 +108,7 @@ JOBS: Table = {
     "output_max_bytes": validators.size,
     "output_files": validators.at_least(1),
     "keep_finished": validators.at_least(1),
+    "keep_days": validators.days,
     "control_group": validators.absolute_path,
     "environment": validators.variables,
     "umask": validators.umask,
@@ -128,9 +129,11 @@ LIMITS: Table = {
 VENV: Table = {
     "cache_dir": validators.absolute_path,
     "cache_max_bytes": validators.size,
+    "cache_keep_days": validators.days,
     "no_progress_timeout_seconds": validators.positive_seconds,
     "pip_args": validators.strings,
     "python": validators.absolute_path,
+    "pythons": validators.granted_paths(),
     "install_user": validators.user_or_number,
     "pass_index_settings": validators.boolean,
 }
@@ -274,6 +277,7 @@ POLICY: Table = {
     "allow_local_git": validators.boolean,
     # Transports with helper programs (`ext::`) run commands of the submitter: they cannot be granted.
     "git_transports": validators.choices("https", "ssh", "http", "git"),
+    "git_submodules": validators.boolean,
     "allow_venv": validators.boolean,
 }
 

@@ -17,12 +17,14 @@ from launchd.server.container import AppState, build_app_state
 from launchd.server.errors import ServerError, TooManyRequests, Unauthorized
 from launchd.server.gql.endpoint import GraphQLEndpoint
 from launchd.server.gql.schema import build_schema
+from launchd.server.http.any_origin import AnyOrigin
 from launchd.server.http.measured_requests import MeasuredRequests
 from launchd.server.http.responses import error_response, json_response
 from launchd.server.metrics_endpoint import Endpoint, make_endpoint
 from launchd.server.routes.artifacts import storage_routes
 from launchd.server.routes.by_digest import digest_route
 from launchd.server.routes.outputs import output_routes
+from launchd.server.routes.pages import page_routes
 from launchd.server.routes.runs import run_routes
 from launchd.server.settings import ServerSettings
 
@@ -46,6 +48,7 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             digest_route(state),
             *run_routes(state),
             *output_routes(state),
+            *page_routes(),
         ],
         exception_handlers={
             ServerError: _server_error,
@@ -54,7 +57,7 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             HTTPException: _http_error,
             Exception: _unexpected,
         },
-        middleware=[Middleware(MeasuredRequests, measures=state.measures)],
+        middleware=[Middleware(MeasuredRequests, measures=state.measures), Middleware(AnyOrigin)],
         lifespan=_lifespan(state, make_endpoint(state, metrics) if metrics is not None else None),
     )
     app.state.app_state = state

@@ -30,6 +30,7 @@ _OF_AGENTS = frozenset(
         "updateLaunchAgent",
         "updateRunQueueItemWarning",
         "upsertSweep",
+        "upsertView",
         "watchLaunchAgent",
     }
 )
@@ -52,6 +53,7 @@ _OF_JOBS = frozenset(
         "deleteArtifactSequence",
         "deleteFiles",
         "deleteRun",
+        "deleteView",
         "linkArtifact",
         "moveArtifactSequence",
         "notifyScriptableRunAlert",

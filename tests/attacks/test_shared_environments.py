@@ -386,6 +386,10 @@ def test_links_lead_where_the_jobs_user_may_go(name: str, host_with_users: Host,
 
 
 @pytest.mark.parametrize("text", ["a." * 130_000 + "a = 1", "[[[" * 300_000])
-def test_a_project_that_its_parser_cannot_bear_fails_alone(text: str, host: Host) -> None:
+def test_a_project_that_its_parser_cannot_bear_fails_alone(
+    text: str, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The parser would use up any limit.
+    monkeypatch.setattr("workers.builders.reader._LIMIT_SECONDS", 3)
     with pytest.raises(BuildError, match=r"cannot be read|could not be read"):
         build(host.job({"pyproject.toml": text}))

@@ -4,6 +4,7 @@ Everything lies in an image where it lies here, so no registry and no package in
 """
 
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,7 +84,8 @@ def _paths(client: WandbClient, code: Path, packages: Sequence[str]) -> Iterable
         Path(said["python"]),
         *venv,
         *_tree(Path(said["stdlib"])),
-        *(Path(path) for path in said["files"] if "__pycache__" not in path),
+        # Programs of a package are named by a way up from its files.
+        *(Path(os.path.normpath(path)) for path in said["files"] if "__pycache__" not in path),
         *_tree(code),
     ]
     real = dict.fromkeys(path for path in files if path.is_file())

@@ -11,7 +11,6 @@ from tests.compat.operations import Operations
 NOT_SENT = {
     "markRunFilesUploaded": "sent where serverInfo names the feature alone",
     "projects": "of a user, for automations alone",
-    "allViews": "of reports, whose client is another package",
 }
 #: Operations that ask for something this server answers with a sentence of `NOT_HERE`, by parts of their names.
 REFUSED_WITH_A_SENTENCE = (

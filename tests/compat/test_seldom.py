@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.compat.commands import ALERT, SELDOM, command
+from tests.compat.commands import ALERT, SELDOM, VERIFY_HOST, command
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
 
@@ -39,3 +39,14 @@ def test_an_alert_is_kept_once_in_its_time(wandb_env: WandbEnv, api: Api) -> Non
     query = 'query($r: String!) { project(name: "alerts") { run(name: $r) { alerts { title text severity } } } }'
     alerts = api.run(query, {"r": run})["project"]["run"]["alerts"]
     assert alerts == [{"title": "Loss is NaN", "text": "at step 7", "severity": "ERROR"}]
+
+
+@pytest.mark.long
+@command(VERIFY_HOST)
+def test_the_server_is_verified(wandb_env: WandbEnv) -> None:
+    """But for TLS, which a proxy brings, every check succeeds."""
+    done = wandb_env.run([str(wandb_env.client.command), "verify", "--host", wandb_env.url], timeout=100)
+
+    assert done.returncode == 0, done.stdout
+    failed = [line.partition(".")[0] for line in done.stdout.splitlines() if "\u274c" in line]
+    assert failed == ["Checking requests to base url", "Checking requests made over signed URLs"], done.stdout

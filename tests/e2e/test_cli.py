@@ -163,3 +163,19 @@ def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert answer.stderr.startswith(b"Error: The queue server did not start: ")
     assert answer.stderr.count(b"\n") == 1
+
+
+def test_a_launched_job_is_followed_with_its_output(up: LocalStackProcess) -> None:
+    followed = up.run("launch", "--follow", "--", "sh", "-c", "echo hello; sleep 0.3; printf 'no line'; exit 3")
+
+    lines = followed.stdout.decode().splitlines()
+    assert followed.returncode == 1
+    assert [line for line in lines if line in ("hello", "no line")] == ["hello", "no line"]
+    assert lines[-1].endswith(" s  failed")
+    assert sum("(on host " in line for line in lines) == 1
+    # What was followed is not shown again.
+    assert followed.stderr.decode().splitlines() == [
+        "Error: The job failed at stage run: The command ended with exit code 3."
+    ]
+    quiet = up.run("launch", "--no-follow", "--", "sh", "-c", "echo first; echo last; exit 3").stderr.decode()
+    assert quiet.splitlines()[1:4] == ["The last lines of its output:", "  first", "  last"]

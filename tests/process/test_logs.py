@@ -28,7 +28,7 @@ def command(testbed: Testbed, *words: str) -> list[str]:
 
 
 def logs(testbed: Testbed, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(testbed, *words), capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command(testbed, *words), capture_output=True, text=True, timeout=60, check=False)
 
 
 def start_job(testbed: Testbed, gate: Gate) -> str:
@@ -46,7 +46,7 @@ def test_a_job_is_followed_to_its_end_though_its_agent_dies(testbed: Testbed, ga
         assert testbed.agent is not None
         testbed.agent.kill()
         gate.open()
-        said, complaints = follower.communicate(timeout=30)
+        said, complaints = follower.communicate(timeout=60)
 
     assert (follower.returncode, said) == (0, b"ended\n")
     assert complaints.decode().count(NOBODY_HERE) == 1

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from launchd.cli.local_agent import runtime_dir
+from launchd.cli.local_agent import agent_locations, runtime_dir
 from launchd.client.errors import Unauthorized
 from launchd.client.queue_server import QueueServer
 from launchd.config import ConfigError
@@ -121,6 +121,7 @@ def test_an_agent_answers_although_its_configuration_cannot_be_used_any_more(
     said = capsys.readouterr().err
     assert said.startswith(f"Warning: the configuration cannot be used, and the agent that runs (process {agent.pid})")
     assert path in said
+    assert [location.runtime_dir for location in agent_locations(path, None)] == [testbed.runtime_dir]
 
     agent.kill()
     with pytest.raises(ConfigError, match="many"):

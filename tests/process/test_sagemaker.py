@@ -71,7 +71,7 @@ def test_jobs_end_as_sagemaker_says_with_their_output(testbed: Testbed, aws: Fak
 
 def logs_of(opened: Testbed, item: str) -> str:
     command = [sys.executable, "-m", "launchd", "logs", item, "-c", str(opened.config_path)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30).stdout
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def assert_no_key_is_shown(opened: Testbed, aws: FakeAws) -> None:

@@ -158,6 +158,9 @@ ROWS: dict[str, Arguments] = {
         title="t",
         text="x",
     ),
+    "Query.view": lambda tenant: {"id": tenant.view},
+    "Mutation.upsertView": given(id=lambda tenant: tenant.view, spec="{}"),
+    "Mutation.deleteView": given(id=lambda tenant: tenant.view),
     "Mutation.stopRun": given(id=lambda tenant: tenant.run),
     "Mutation.upsertSweep": given(id=lambda tenant: tenant.sweep, state="PAUSED"),
     "Mutation.createAgent": lambda tenant: {
@@ -201,6 +204,7 @@ ROWS: dict[str, Arguments] = {
         artifactID=lambda tenant: tenant.committed_artifact,
     ),
     "Mutation.collectGarbage": given(),
+    "Mutation.applyRetention": given(remove=True),
     "Query.artifactCollection": lambda tenant: {"id": tenant.collection_id},
     "Query.clientIDMapping": lambda tenant: {"clientID": tenant.client_id if tenant.artifact else ""},
     "Mutation.createArtifactType": given(entityName=entity, projectName=lambda tenant: tenant.project, name="kind"),

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from tests.support.processes import children_of, command_line
-from tests.support.waiting import wait_until
+from tests.support.waiting import patience, wait_until
 
 #: Every process that `up` has started is gone after this.
 LEAVE_SECONDS = 30.0
@@ -51,7 +51,9 @@ class LocalStackProcess:
         return [sys.executable, "-P", "-m", "launchd", *words]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(self.command(*words), env=self.environ, capture_output=True, timeout=50, check=False)
+        return subprocess.run(
+            self.command(*words), env=self.environ, capture_output=True, timeout=patience(50), check=False
+        )
 
     def output(self, *words: str) -> str:
         done = self.run(*words)
@@ -78,7 +80,7 @@ class LocalStackProcess:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(LEAVE_SECONDS)
+        return self.process.wait(patience(LEAVE_SECONDS))
 
     def processes(self) -> list[psutil.Process]:
         """Return the server and the agent."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import patience, wait_until
 
 END_SECONDS = 40.0
 
@@ -46,7 +46,7 @@ class Program:
 
     def wait(self) -> int:
         """Wait for its end; returns its exit code."""
-        return self.process.wait(END_SECONDS)
+        return self.process.wait(patience(END_SECONDS))
 
 
 @contextmanager

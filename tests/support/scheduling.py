@@ -14,40 +14,60 @@ from xdist.scheduler import LoadScopeScheduling
 _VERSION = re.compile(r"(tests/compat/[^:]*)::.*?\[(\d+\.\d+\.\d+)")
 
 #: Modules whose tests run one by one, wherever there is room: none shares anything dear with the others.
-_APART = (
+APART = (
+    "tests/attacks/test_run_specs.py",
+    "tests/attacks/test_shared_environments.py",
+    "tests/contract/builders/test_buildah.py",
+    "tests/contract/runners/test_local_container.py",
     "tests/contract/server/test_durability.py",
+    "tests/contract/server/test_gpu_matrix.py",
     "tests/contract/server/test_many_servers.py",
     "tests/e2e/",
+    "tests/process/test_buildah_builds.py",
     "tests/process/test_campaign.py",
+    "tests/process/test_containers.py",
+    "tests/process/test_engine_",
+    "tests/process/test_git_over_ssh.py",
+    "tests/process/test_gpus.py",
+    "tests/process/test_hooks.py",
+    "tests/process/test_image_builds.py",
     "tests/process/test_kill_matrix.py",
+    "tests/process/test_kubernetes.py",
     "tests/process/test_logs.py",
+    "tests/process/test_lossy_disk.py",
     "tests/process/test_operations.py",
+    "tests/process/test_python_containers.py",
+    "tests/process/test_sagemaker.py",
+    "tests/process/test_vertex.py",
+    "tests/unit/workers/test_venv.py",
 )
 
 #: About how long, in seconds, what stays together takes, where that is long.
-_SECONDS = {
+SECONDS = {
     "tests/packages/test_service.py": 300,
     "tests/packages/test_contents.py": 240,
     "tests/unit/agent/test_wandb_faults.py": 90,
-    "tests/process/test_containers.py": 150,
-    "tests/contract/runners/test_local_container.py": 70,
     "tests/process/test_wandb_server.py": 60,
     "tests/compat/test_launch_at_once.py": 45,
     "tests/process/test_python_queued.py": 45,
     "tests/contract/server/test_fuzz.py": 30,
     "tests/compat/test_agent.py": 40,
-    "tests/process/test_python_agent.py": 35,
     "tests/compat/test_sweeps.py": 30,
     "tests/compat/test_launch_job.py": 30,
     "tests/process/test_campaign.py::test_each_item_is_claimed_and_finished_exactly_once": 25,
     "tests/process/test_kill_matrix.py::test_any_process_may_die_anywhere[shim.before_spawn-stop]": 22,
     "tests/process/test_kill_matrix.py::test_any_process_may_die_anywhere[shim.spawned-stop]": 22,
     "tests/process/test_kill_matrix.py::test_any_process_may_die_anywhere[shim.started-stop]": 22,
-    "tests/process/test_bad_input.py": 25,
     "tests/process/test_python_launch.py": 25,
     "tests/unit/model/test_lease_machine.py": 25,
-    "tests/attacks/test_run_specs.py": 15,
-    "tests/unit/workers/test_venv.py": 25,
+    "tests/unit/workers/test_venv.py::test_pip_builds_one_where_there_is_no_uv": 20,
+    "tests/process/test_buildah_builds.py::test_code_is_built_pushed_and_run_and_the_second_launch_builds_nothing": 30,
+    "tests/process/test_many_containers.py": 20,
+    "tests/process/test_sagemaker.py::test_jobs_end_as_sagemaker_says_with_their_output": 25,
+    "tests/process/test_sagemaker.py::test_an_expired_token_and_throttling_cost_no_job": 20,
+    "tests/contract/runners/test_podman.py": 20,
+    "tests/contract/server/test_gpu_matrix.py::test_jobs_of_every_kind_take_turns": 15,
+    "tests/unit/workers/images/test_install_frozen.py": 8,
     "tests/compat/test_runs.py": 20,
     "tests/contract/server/test_collection.py": 20,
     "tests/contract/server/test_every_field.py": 20,
@@ -70,8 +90,17 @@ _SECONDS = {
     "tests/test_architecture.py": 8,
     "tests/process/test_kill_matrix.py::test_any_process_may_die_anywhere": 6,
 }
-_ONE_TEST = 0.05
-#: What each test takes in the modules whose tests run one by one, where nothing else is said.
+#: About how long one test takes, in seconds, where nothing else is said: by directory, the first that fits.
+_ONE_TEST = {
+    "tests/attacks/": 0.3,
+    "tests/compat/": 1.0,
+    "tests/contract/builders/": 4.0,
+    "tests/contract/runners/": 0.7,
+    "tests/contract/": 0.3,
+    "tests/process/": 1.5,
+    "tests/": 0.05,
+}
+#: The same in the modules whose tests run one by one.
 _ONE_APART = 4.0
 
 
@@ -91,7 +120,7 @@ def scope_of(nodeid: str) -> str:
     version = _VERSION.match(nodeid)
     if version:
         return f"{version[1]}[{version[2]}]"
-    return nodeid if nodeid.startswith(_APART) else nodeid.partition("::")[0]
+    return nodeid if nodeid.startswith(APART) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(trylast=True)
@@ -107,13 +136,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _longest_first(group: tuple[str, list[pytest.Item]]) -> float:
     scope, items = group
-    seconds = _SECONDS.get(scope) or _SECONDS.get(scope.partition("[")[0])
-    return -(seconds or (_ONE_APART if scope.startswith(_APART) else _ONE_TEST * len(items)))
+    seconds = SECONDS.get(scope) or SECONDS.get(scope.partition("[")[0])
+    return -(seconds or _one_test(scope) * len(items))
+
+
+def _one_test(scope: str) -> float:
+    if scope.startswith(APART):
+        return _ONE_APART
+    return next(seconds for directory, seconds in _ONE_TEST.items() if scope.startswith(directory))
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: every third moment a test waits for a time-out, a client or the disk."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than there are cores: a test waits half of its time, for a time-out, a program or the disk."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:

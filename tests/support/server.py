@@ -20,6 +20,7 @@ import requests
 from launchd.server.settings import ServerSettings
 from launchd.server.store.factory import migration_transaction
 from launchd.server.store.migrate import migrate
+from tests.support.waiting import patience
 
 START_SECONDS = 45.0
 STOP_SECONDS = 10.0
@@ -324,14 +325,14 @@ class RunningServer:
         self.start()
 
     def _reap(self) -> int:
-        code = self.process.wait(STOP_SECONDS)
+        code = self.process.wait(patience(STOP_SECONDS))
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
 
     def _read_url(self) -> str:
         assert self.process.stdout is not None
-        guard = threading.Timer(START_SECONDS, self.process.kill)
+        guard = threading.Timer(patience(START_SECONDS), self.process.kill)
         guard.start()
         url = self.process.stdout.readline().strip()
         guard.cancel()

@@ -18,7 +18,7 @@ from launchd.agent.control.client import ControlError, ask
 from launchd.client.queue_server import Item, QueueServer
 from tests.support.processes import holds_files_below, list_of
 from tests.support.server import Account, RunningServer, running_server
-from tests.support.waiting import wait_until
+from tests.support.waiting import patience, wait_until
 
 ROOT = Path(__file__).parents[2]
 QUEUE = "default"
@@ -60,7 +60,7 @@ class AgentProcess:
 
     def wait_gone(self, timeout: float = 20.0) -> int:
         """Wait until it has left; returns its exit code."""
-        code = self._process.wait(timeout)
+        code = self._process.wait(patience(timeout))
         self._log.close()
         return code
 

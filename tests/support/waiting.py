@@ -1,5 +1,6 @@
 """Waiting for something to become true, with a deadline and a name for what it was."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,12 +11,20 @@ T = TypeVar("T")
 INTERVAL_SECONDS = 0.02
 
 
+def patience(seconds: float) -> float:
+    """Return ``seconds``, or more where more wants to run than there are processors: that is slow, and not wrong."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def wait_until(predicate: Callable[[], T], timeout: float = 10.0, what: str = "it") -> T:
-    """Return the first true value of ``predicate``; raises ``TimeoutError`` after ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
+    """Return the first true value of ``predicate``.
+
+    Raises ``TimeoutError`` after ``timeout`` seconds, on a busy machine later (:func:`patience`).
+    """
+    begun = time.monotonic()
     while not (value := predicate()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not happen within {timeout:g} s")
+        if (waited := time.monotonic() - begun) > timeout and waited > patience(timeout):
+            raise TimeoutError(f"{what} did not happen within {waited:.1f} s")
         time.sleep(INTERVAL_SECONDS)
     return value
 

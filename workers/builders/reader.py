@@ -17,7 +17,13 @@ import msgspec
 
 from ipc.errors import BuildError
 from ipc.work_order import JobUser
-from workers.builders.requirements import FILES, Requirements, find_requirements
+from workers.builders.requirements import (
+    FILES,
+    PROJECT_FILE,
+    Requirements,
+    find_requirements,
+    find_requires_python,
+)
 from workers.confined.forks import become, limit_memory
 from workers.context import JobContext
 from workers.sources import Project
@@ -32,12 +38,17 @@ class _Found(msgspec.Struct, frozen=True, tag="found"):
     requirements: Requirements | None
 
 
+class _RequiresPython(msgspec.Struct, frozen=True, tag="requires-python"):
+    specifier: str | None
+
+
 class _Unreadable(msgspec.Struct, frozen=True, tag="unreadable"):
     message: str
     hint: str | None
 
 
-_decoder: msgspec.json.Decoder[_Found | _Unreadable] = msgspec.json.Decoder(_Found | _Unreadable)
+_Answer = _Found | _RequiresPython | _Unreadable
+_decoder: msgspec.json.Decoder[_Answer] = msgspec.json.Decoder(_Answer)
 
 
 def read_requirements(project: Path, context: JobContext) -> Requirements | None:
@@ -49,11 +60,32 @@ def read_requirements(project: Path, context: JobContext) -> Requirements | None
     """
     if not any(os.path.lexists(project / name) for name in FILES):
         return None
-    match _ask(lambda: _answer(project), context):
+    match _ask(lambda: _answer(lambda: _Found(find_requirements(project))), context):
         case _Found(requirements):
             return requirements
-        case _Unreadable(message, hint):
-            raise BuildError(message, hint=hint)
+        case _:
+            return None
+
+
+def read_requires_python(project: Project, context: JobContext) -> str | None:
+    """Return the versions of Python that ``project`` asks for, by its nearest ``pyproject.toml``, None for any.
+
+    Raises:
+        BuildError: it cannot be read.
+        JobCancelled: the job was stopped meanwhile.
+    """
+    for directory in (project.directory / place for place in project.places):
+        if os.path.lexists(directory / PROJECT_FILE):
+            return _read_requires_python(directory, context)
+    return None
+
+
+def _read_requires_python(directory: Path, context: JobContext) -> str | None:
+    match _ask(lambda: _answer(lambda: _RequiresPython(find_requires_python(directory))), context):
+        case _RequiresPython(specifier):
+            return specifier
+        case _:
+            return None
 
 
 def search_requirements(project: Project, context: JobContext) -> tuple[Path, Requirements] | None:
@@ -73,22 +105,26 @@ def search_requirements(project: Project, context: JobContext) -> tuple[Path, Re
     return None
 
 
-def _answer(project: Path) -> bytes:
+def _answer(find: Callable[[], _Found | _RequiresPython]) -> bytes:
     try:
-        return msgspec.json.encode(_Found(find_requirements(project)))
+        return msgspec.json.encode(find())
     except BuildError as error:
         return msgspec.json.encode(_Unreadable(error.message, error.hint))
 
 
-def _ask(question: Callable[[], bytes], context: JobContext) -> _Found | _Unreadable:
-    """Return the answer of a process of the job's user to ``question``."""
+def _ask(question: Callable[[], bytes], context: JobContext) -> _Found | _RequiresPython:
+    """Return the answer of a process of the job's user to ``question``; raises :class:`BuildError` without one."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         _answer_and_exit(question, context.order.user, writer)
     os.close(writer)
     try:
-        return _decoder.decode(_read(reader, context))
+        match _decoder.decode(_read(reader, context)):
+            case _Unreadable(message, hint):
+                raise BuildError(message, hint=hint)
+            case answer:
+                return answer
     except msgspec.DecodeError as error:
         raise BuildError(
             f"The project's requirements could not be read with {_LIMIT_BYTES >> 20} MiB of memory in "

@@ -107,6 +107,18 @@ def _dependencies(path: Path) -> list[str]:
         raise BuildError(f"The project's {PROJECT_FILE} cannot be read: {error}.", hint="Correct it.") from error
 
 
+def find_requires_python(project: Path) -> str | None:
+    """Return ``requires-python`` of the project (PEP 621), None where it names none.
+
+    Raises:
+        BuildError: ``pyproject.toml`` cannot be read.
+    """
+    try:
+        return msgspec.convert(_parse(project / PROJECT_FILE).get("project", {}).get("requires-python"), str | None)
+    except (ValueError, RecursionError, msgspec.ValidationError, AttributeError, NeedsProject) as error:
+        raise BuildError(f"The project's {PROJECT_FILE} cannot be read: {error}.", hint="Correct it.") from error
+
+
 def _look_for_settings(project: Path) -> None:
     """Raise :class:`NeedsProject` where the project has settings of its own for uv."""
     if _read(project / UV_FILE) is not None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from ipc.directories import make_passable
 from workers.builders import Build
 from workers.builders.installers import Installer, find_installer, identify
+from workers.builders.interpreters import WantedPython, find_python
 from workers.builders.own_environment import build_own
-from workers.builders.reader import search_requirements
+from workers.builders.reader import read_requires_python, search_requirements
 from workers.builders.requirement_lines import Listing
 from workers.builders.requirements import Requirements
 from workers.builders.shared_environment import SharedEnvironments
@@ -18,6 +19,10 @@ from workers.builders.wheels import NotShareable
 from workers.context import JobContext
 from workers.sources import Project
 
+SECONDS_A_DAY = 86400.0
+#: Of a project that needs an interpreter alone.
+_NO_REQUIREMENTS = Requirements("its version of Python", "", Listing(()))
+
 log = logging.getLogger(__name__)
 
 
@@ -26,10 +31,15 @@ class VenvBuilder:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Path, str], tuple[Path, Requirements] | None] = {}
+        self._pythons: dict[tuple[Path, str], str] = {}
 
     def needed(self, project: Project, context: JobContext) -> bool:
-        """Return whether the project has requirements; raises :class:`BuildError` where they cannot be read."""
-        return self._requirements(project, context) is not None
+        """Return whether the project has requirements, or needs another interpreter than the usual one.
+
+        Raises:
+            BuildError: what it asks for cannot be read, or this host has no interpreter for it.
+        """
+        return self._requirements(project, context) is not None or self._python(project, context) != _usual(context)
 
     def build(self, project: Project, context: JobContext) -> Build:
         """Build the environment, or wait for another worker's, or find it built before.
@@ -40,11 +50,8 @@ class VenvBuilder:
             BuildError: with the end of the output as ``detail``.
             JobCancelled: the job was stopped meanwhile.
         """
-        found = self._requirements(project, context)
-        if found is None:
-            return Build()
-        directory, requirements = found
-        python = context.order.venv.python or sys.executable
+        python = self._python(project, context)
+        directory, requirements = self._requirements(project, context) or (project.directory, _NO_REQUIREMENTS)
         identify(python)
         installer = find_installer(
             python, context.order.venv.pip_args, tool_environment(context.order.user, {})["PATH"]
@@ -58,6 +65,14 @@ class VenvBuilder:
             return built
         return _build_of(entry.path, str(entry.lock_path))
 
+    def _python(self, project: Project, context: JobContext) -> str:
+        key = project.directory, project.place
+        if key not in self._pythons:
+            wanted = WantedPython(read_requires_python(project, context), project.python)
+            search_path = tool_environment(context.order.user, {})["PATH"]
+            self._pythons[key] = find_python(wanted, _usual(context), context.order.venv.pythons, search_path)
+        return self._pythons[key]
+
     def _requirements(self, project: Project, context: JobContext) -> tuple[Path, Requirements] | None:
         key = project.directory, project.place
         if key not in self._known:
@@ -70,10 +85,17 @@ def _shared(requirements: Requirements, installer: Installer, python: str, conte
     listing = _listing(requirements, context)
     cache = _cache_directory(context)
     shared = SharedEnvironments(cache, installer, python, context)
-    entry = shared.environment(shared.resolve(listing), listing, requirements.origin)
-    for removed in trim(cache, context.order.venv.cache_max_bytes):
+    wheels = shared.resolve(listing) if listing.requirements else ()
+    entry = shared.environment(wheels, listing, requirements.origin)
+    settings = context.order.venv
+    keep_seconds = None if settings.cache_keep_days is None else settings.cache_keep_days * SECONDS_A_DAY
+    for removed in trim(cache, settings.cache_max_bytes, keep_seconds):
         log.info("An environment was removed from the cache.", extra={"key": removed})
     return entry
+
+
+def _usual(context: JobContext) -> str:
+    return context.order.venv.python or sys.executable
 
 
 def _listing(requirements: Requirements, context: JobContext) -> Listing:

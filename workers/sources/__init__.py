@@ -133,6 +133,16 @@ def _source_name(spec: RunSpec) -> str | None:
         return "code"
     if spec.overrides.entry_point:
         return None
+    if spec.names_a_run:
+        raise InvalidSpec(
+            f"The run spec names the run {spec.uri}, and no source: an agent does not look up what a run was made of.",
+            hint="Launch the run's job, or its repository (launchd launch ADDRESS-OF-THE-RUN looks it up).",
+        )
+    if spec.uri:
+        raise InvalidSpec(
+            f"The run spec names {spec.uri}, which is neither a git repository's address nor a code directory.",
+            hint="Launch an image, a job, a git repository, a code directory or a command.",
+        )
     raise InvalidSpec(
         "The run spec names no image, no job, no repository, no code directory and no command.",
         hint="Launch one of them.",

@@ -1,24 +1,29 @@
 """A git repository at a branch, tag or commit.
 
-As little history as possible is fetched, no submodule is followed, no
-password is ever asked for, and only the transports of this host's policy work.
+As little history as possible is fetched, no password is ever asked for, and only the transports of this host's policy
+work, also for submodules.
 """
 
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ipc.errors import SourceError
+from ipc.messages import shorten
 from ipc.proxies import proxy_secrets
 from ipc.run_spec import GitSpec
 from workers.confined.credentials import HOME_DIRECTORY, are_lent
 from workers.context import JobContext
+from workers.git_environment import SSH_OPTIONS, git_settings, own_credentials
 from workers.process_environment import process_environment
 from workers.sources import DEFAULT_ENTRY_POINT, Project
-from workers.sources.git_url import LOCAL_TRANSPORT, Repository, parse_repository
+from workers.sources.derived_version import derives_version
+from workers.sources.git_url import Repository, parse_repository
 from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
 
 #: Without a version, the first of these that exists: W&B's order, and then what the repository itself prefers.
@@ -27,23 +32,30 @@ _COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
 _WHOLE_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _ADVERTISED = re.compile(r"^[0-9a-f]{40,64}\t(\S+)$", re.MULTILINE)
 _NO_VERSION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^-|^$")
-_CONNECT_TIMEOUT_SECONDS = 30
 _HINT_LENT = "See that the URL is right and that this host may read it (credential helper or ssh key)."
 _HINT_NOT_LENT = (
     "See that the URL is right. This host lends its git credentials to no submitter "
     "(launchd.policy.git_credentials): a repository that is not public needs its own in the URL."
 )
-#: Of the worker's own environment, what git and ssh need to find keys and helpers, where these are lent.
-_CREDENTIALS = ("XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
-#: The organisation's certificates.
-_PASSED_ON = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 #: Where the host's credentials are not lent, ssh has no key, also of an agent of keys.
 _NO_SSH_KEYS = ("-F none", "-o IdentityFile=none", "-o IdentityAgent=none")
 _SILENT_SECONDS = 300.0
+_NAMES_BYTES = 600
 _SETTINGS_FILE = ".git-settings"
 #: In the home directory of a fetch user, in place of its own.
 _FETCH_SETTINGS_FILE = ".git-settings"
 _USERS_FILE = ".users"
+_SUBMODULES_FILE = ".gitmodules"
+_SUBMODULE_SETTINGS_FILE = ".git-submodules"
+_SUBMODULE_SETTINGS = "[core]\n    hooksPath = /dev/null\n[gc]\n    auto = 0\n[advice]\n    detachedHead = false\n"
+_LARGE_FILES_TOOL = "git-lfs"
+_LARGE_FILES = """\
+[filter "lfs"]
+    smudge = git-lfs smudge -- %f
+    clean = git-lfs clean -- %f
+    process = git-lfs filter-process
+    required = true
+"""
 
 #: So git's own last words begin. What stands before them, but for its progress, is ssh's or the server's.
 _OF_GIT = ("fatal: ", "error: ")
@@ -76,10 +88,14 @@ def fetch_repository(context: JobContext, wanted: GitSpec, patch: Path | None = 
     with _opened(context, repository) as git:
         git.run("init", "--quiet", "--template=", ".")
         _check_out(git, repository, wanted.version)
+        if derives_version(context.work):
+            git.fetch_history()
         if patch is not None:
             git.apply(patch)
+        _note_large_files(context, git)
     # For the job's own use (W&B's SDK notes it with the run), and so without credentials.
     git.run("remote", "add", "--", "origin", repository.shown)
+    _follow_submodules(context, git)
 
 
 class _Git:
@@ -115,6 +131,43 @@ class _Git:
         """Fetch one commit without its history; return whether the server gave it out."""
         return self._succeeds("fetch", "--depth=1", "--no-tags", "--progress", "origin", commit)
 
+    def fetch_history(self) -> None:
+        """Fetch what leads to what was fetched, with all tags."""
+        is_whole = self.run("rev-parse", "--is-shallow-repository").strip() == "false"
+        self.run("fetch", "--tags", "--progress", *(() if is_whole else ("--unshallow",)), "origin")
+
+    def has_large_files(self) -> bool:
+        """Return whether files of this commit are kept in Git LFS, as its topmost attributes say at least in part."""
+        is_told = os.path.lexists(self._context.work / ".gitattributes")
+        return is_told and self._succeeds(
+            "grep", "--quiet", "-I", "filter=lfs", "HEAD", "--", "*.gitattributes", ".gitattributes"
+        )
+
+    def submodules(self) -> list[str]:
+        """Return the paths of the submodules."""
+        if not (self._context.work / _SUBMODULES_FILE).is_file():
+            return []
+        listed = self.run("config", "--file", _SUBMODULES_FILE, "--get-regexp", r"^submodule\..*\.path$")
+        return [line.partition(" ")[2] for line in listed.splitlines()]
+
+    def update_submodules(self) -> None:
+        """Check all submodules out, and theirs; raises :class:`SourceError`."""
+        with _submodule_settings(self._context, self._repository) as settings:
+            system = {"GIT_CONFIG_SYSTEM": str(settings), "GIT_CONFIG_NOSYSTEM": "0"}
+            update = ("git", "submodule", "--quiet", "update", "--init", "--recursive", "--progress")
+            try:
+                # A server may give out the tips of branches alone.
+                with suppress(ToolFailed):
+                    self._run_tool((*update, "--depth=1"), system)
+                    return
+                self._run_tool(update, system)
+            except ToolFailed as error:
+                raise SourceError(
+                    f"The submodules of {self._repository.shown} could not be fetched: {_last_word(error, 0)}",
+                    hint="See that this host may read them; launchd.policy.git_submodules leaves them out.",
+                    detail=error.output,
+                ) from error
+
     def fetch_all(self) -> None:
         """Fetch all branches and tags with their whole history."""
         self.run("fetch", "--tags", "--progress", "origin", "+refs/heads/*:refs/remotes/origin/*")
@@ -146,12 +199,10 @@ class _Git:
         return True
 
     def _run(self, *arguments: str) -> str:
-        command = ToolCommand(
-            ("git", "-c", f"include.path={self._settings}", *arguments),
-            self._environment,
-            self._context.work,
-            self._limits,
-        )
+        return self._run_tool(("git", "-c", f"include.path={self._settings}", *arguments), {})
+
+    def _run_tool(self, words: tuple[str, ...], environment: Mapping[str, str]) -> str:
+        command = ToolCommand(words, {**self._environment, **environment}, self._context.work, self._limits)
         return run_command(self._context, command, self._context.progress, self._redact)
 
     def _redact(self, text: str) -> str:
@@ -175,11 +226,39 @@ def _opened(context: JobContext, repository: Repository) -> Iterator[_Git]:
         settings.unlink(missing_ok=True)
 
 
+@contextmanager
+def _submodule_settings(context: JobContext, repository: Repository) -> Iterator[Path]:
+    """Yield a file of settings for git in submodules, which knows no arguments of the git above.
+
+    It has the credentials of the repository for others on the same host; what gets into the working tree has none.
+    """
+    path = context.directory / _SUBMODULE_SETTINGS_FILE
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(_SUBMODULE_SETTINGS)
+        if are_lent(context.order):
+            file.write("[include]\n    path = /etc/gitconfig\n")
+        if repository.secrets:
+            given, shown = (
+                urlsplit(url)._replace(path="/", query="", fragment="").geturl()
+                for url in (repository.url, repository.shown)
+            )
+            file.write(f'[url "{_quoted(given)}"]\n    insteadOf = "{_quoted(shown)}"\n')
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 def _settings_text(url: str) -> str:
-    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
+    filters = _LARGE_FILES if shutil.which(_LARGE_FILES_TOOL) else ""
     return f"""\
-[remote "origin"]
-    url = "{quoted}"
+{filters}[remote "origin"]
+    url = "{_quoted(url)}"
 [core]
     hooksPath = /dev/null
 [submodule]
@@ -195,15 +274,11 @@ def _settings_text(url: str) -> str:
 
 def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
     order = context.order
-    rules = order.policy
-    transports = (*rules.git_transports, LOCAL_TRANSPORT) if rules.allow_local_git else rules.git_transports
     return {
         # No process of a job's user can read the environment of these, and no code of a submitter runs in them.
         **process_environment(worker, order.fetch_user, proxy_passwords=True),
-        **{name: worker[name] for name in _PASSED_ON if name in worker},
+        **git_settings(order.policy, worker),
         **_credentials_environment(context, worker),
-        "GIT_ALLOW_PROTOCOL": ":".join(transports),
-        "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C.UTF-8",
     }
 
@@ -211,16 +286,13 @@ def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str
 def _credentials_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
     """Return the variables by which git and ssh find the host's credentials, or find none."""
     home = context.directory / HOME_DIRECTORY
-    options = f"-o BatchMode=yes -o ConnectTimeout={_CONNECT_TIMEOUT_SECONDS}"
     is_lent = are_lent(context.order)
     if is_lent and context.order.fetch_user is None:
-        ssh = worker.get("GIT_SSH_COMMAND", "ssh")
-        names = {name: worker[name] for name in _CREDENTIALS if name in worker}
-        return {**names, "GIT_SSH_COMMAND": f"{ssh} {options}"}
+        return own_credentials(worker)
     settings = home / _FETCH_SETTINGS_FILE
     settings.write_text(_fetch_settings(context, home if is_lent else None))
     ssh = "ssh" if context.order.fetch_user is None else _with_password_entry(home)
-    ssh = " ".join((ssh, options, *(() if is_lent else _NO_SSH_KEYS)))
+    ssh = " ".join((ssh, SSH_OPTIONS, *(() if is_lent else _NO_SSH_KEYS)))
     return {
         "HOME": str(home),
         "GIT_CONFIG_GLOBAL": str(settings),
@@ -250,16 +322,35 @@ def _with_password_entry(home: Path) -> str:
     return shlex.join((*unshare, "sh", "-c", 'mount --bind "$0" /etc/passwd && exec ssh "$@"', str(entries)))
 
 
-def _last_word(error: ToolFailed) -> str:
-    """Return git's own last sentence, after what ssh or the server wrote, or how it ended."""
+def _last_word(error: ToolFailed, which: int = -1) -> str:
+    """Return git's own last sentence, after what ssh or the server wrote, or how it ended.
+
+    ``which`` is the number of another: where git starts git, the first one has the reason.
+    """
     lines = error.output.splitlines()
     said = [number for number, line in enumerate(lines) if line.startswith(_OF_GIT)]
     if not said:
         return error.message
-    words = lines[said[-1]].partition(": ")[2].rstrip(".")
-    before = lines[said[-1] - 1] if said[-1] > 0 else ""
+    words = lines[said[which]].partition(": ")[2].rstrip(".")
+    before = lines[said[which] - 1] if said[which] > 0 else ""
     is_reason = before and not before.startswith(_OF_GIT) and "%" not in before
     return f"{words} ({before.rstrip('.')})." if is_reason else f"{words}."
+
+
+def _note_large_files(context: JobContext, git: _Git) -> None:
+    if git.has_large_files() and not shutil.which(_LARGE_FILES_TOOL):
+        context.warn(
+            "Files of the repository are kept in Git LFS, and are not there: this host has no git-lfs.", "agent"
+        )
+
+
+def _follow_submodules(context: JobContext, git: _Git) -> None:
+    paths = git.submodules()
+    if paths and context.order.policy.git_submodules:
+        git.update_submodules()
+    elif paths:
+        names = shorten(", ".join(paths), _NAMES_BYTES)
+        context.warn(f"This host follows no submodules (launchd.policy.git_submodules): {names} are empty.", "agent")
 
 
 def _check_out(git: _Git, repository: Repository, version: str | None) -> None:
@@ -269,7 +360,8 @@ def _check_out(git: _Git, repository: Repository, version: str | None) -> None:
     advertised = git.advertised(candidates)
     ref = next(filter(advertised.__contains__, candidates), None)
     if ref is not None:
-        git.fetch_one(ref)
+        # Kept under its name, so that the project finds what version it is.
+        git.fetch_one(f"+{ref}:{ref}" if ref.startswith("refs/tags/") else ref)
         git.check_out("FETCH_HEAD")
     elif version is not None and _COMMIT.fullmatch(version):
         _check_out_commit(git, repository, version)

@@ -46,6 +46,7 @@ from launchd.server.models.launch import (
 from launchd.server.models.links import LinkHolder
 from launchd.server.models.runs import CONSOLE, EVENTS, HISTORY, Line, Run, RunAlert, RunFile
 from launchd.server.models.sweeps import Sweep, SweepAgent
+from launchd.server.models.views import View
 
 __all__ = [
     "CONSOLE",
@@ -94,5 +95,6 @@ __all__ = [
     "Sweep",
     "SweepAgent",
     "User",
+    "View",
     "Viewer",
 ]

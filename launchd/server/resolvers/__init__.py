@@ -16,6 +16,7 @@ from launchd.server.resolvers.runs import history as run_history
 from launchd.server.resolvers.runs import info as run_info
 from launchd.server.resolvers.runs import lists as run_lists
 from launchd.server.resolvers.runs import runs
+from launchd.server.resolvers.runs import views as run_views
 from launchd.server.resolvers.sweeps import agents as sweep_agents
 from launchd.server.resolvers.sweeps import sweeps
 
@@ -39,6 +40,7 @@ bindables = [
     *run_changes.bindables,
     *run_info.bindables,
     *run_alerts.bindables,
+    *run_views.bindables,
     *sweeps.bindables,
     *sweep_agents.bindables,
     *run_files.bindables,

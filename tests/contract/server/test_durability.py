@@ -63,7 +63,7 @@ def test_a_full_disk_is_answered_503_and_gets_well_again(small: RunningServer) -
 @sqlite_only
 def test_a_second_server_over_the_same_data_does_not_start(small: RunningServer) -> None:
     command = [sys.executable, "-m", "launchd.server", "--data-dir", str(small.data_dir), "--port", "0"]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 1
     assert second.stderr == f"Error: Another queue server uses the data directory {small.data_dir}.\n"
 
@@ -71,7 +71,7 @@ def test_a_second_server_over_the_same_data_does_not_start(small: RunningServer)
 def test_a_port_that_is_taken_is_named(small: RunningServer, tmp_path: Path) -> None:
     port = small.url.rpartition(":")[2]
     command = [sys.executable, "-m", "launchd.server", "--data-dir", str(tmp_path / "other"), "--port", port]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 1
     assert second.stderr == f"Error: The queue server cannot listen on 127.0.0.1:{port}: Address already in use.\n"
 

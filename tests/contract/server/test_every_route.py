@@ -1,16 +1,20 @@
 """Every HTTP route beside GraphQL, called without the right to it. A new one needs a row, as in `field_args`."""
 
+import html
+from urllib.parse import quote
+
 import pytest
 import requests
 
 from launchd.server.app import create_app
+from launchd.server.routes.pages import RUN_PATH, SWEEP_PATH
 from launchd.server.settings import ServerSettings
 from tests.support.accounts import Accounts
 from tests.support.field_args import LINKS_ALONE, ROUTES, Reach
 from tests.support.server import RunningServer
 from tests.support.tenant import Tenant
 
-FOR_EVERYBODY = {"/healthz", "/graphql"}
+FOR_EVERYBODY = {"/healthz", "/graphql", RUN_PATH, SWEEP_PATH}
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +61,20 @@ def test_no_link_works_that_the_server_did_not_sign(server: RunningServer, path:
     address = f"{server.url}{path.replace('{token}', token)}"
     for answer in (requests.get(address, timeout=10), requests.put(address, b"x", timeout=10)):
         assert answer.status_code in (403, 404, 405)
+
+
+def test_the_address_of_a_run_opens_a_page_that_tells_nothing_but_commands(server: RunningServer) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    for kind, words in (("runs", "launchd logs"), ("sweeps", "wandb sweep --stop")):
+        answer = requests.get(f"{server.url}/me/{quote(hostile)}/{kind}/no-such", timeout=10)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+        assert words in answer.text
+        assert "<img" not in answer.text
+        assert server.url in answer.text
+
+
+def test_a_word_of_an_address_is_quoted_for_the_shell(server: RunningServer) -> None:
+    answer = requests.get(f"{server.url}/me/p/runs/{quote('x; rm -rf ~')}", timeout=10)
+    assert html.unescape(answer.text).count("launchd logs 'x; rm -rf ~'") == 1

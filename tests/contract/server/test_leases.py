@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.server.conftest import QueueAndAgent
-from tests.support.server import Api, running_server
+from tests.support.server import Api, RefusedByServer, fresh_name, running_server
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.dialect
@@ -86,3 +86,25 @@ def test_a_second_acknowledgement_of_w_and_bs_is_refused(api: Api, queue_and_age
     assert api.mutate("ackRunQueueItem", "success", **values) == {"success": True}
     assert api.mutate("ackRunQueueItem", "success", **values) == {"success": False}
     assert api.mutate("ackRunQueueItem", "success", runQueueItemId="unknown", runName="r") == {"success": False}
+
+
+def test_an_agent_hears_that_its_queue_was_deleted_and_made_again(api: Api) -> None:
+    kept, lost = fresh_name("kept"), fresh_name("lost")
+    agent = api.create_agent(api.create_queue(kept), lost_id := api.create_queue(lost))
+    api.mutate("deleteRunQueues", "success", queueIDs=[lost_id])
+    item = api.push(kept)
+
+    assert api.claim(agent, "c1") == [item], "the other one is served"
+    api.create_queue(lost)
+    with pytest.raises(RefusedByServer, match=f"{lost} deleted and made again") as refusal:
+        api.claim(agent, "c2")
+    assert refusal.value.codes == ["UNKNOWN_AGENT"]
+
+
+def test_an_agent_without_any_queue_left_hears_it(api: Api) -> None:
+    name = fresh_name("lost")
+    agent = api.create_agent(queue := api.create_queue(name))
+    api.mutate("deleteRunQueues", "success", queueIDs=[queue])
+
+    with pytest.raises(RefusedByServer, match=f"{name} deleted; register again"):
+        api.claim(agent, "c1")

@@ -83,3 +83,26 @@ def test_a_scheduler_may_leave_out_the_queues_project(api: Api) -> None:
     spec = json.dumps({"uri": "placeholder-uri-scheduler", "resource": "local-process", "run_id": "WANDB_SWEEP_ID"})
     scheduler = {"queue": queue, "run_queue_project": None, "run_spec": spec}
     assert ClientSweep(api, GRID, launchScheduler=json.dumps(scheduler)).name
+
+
+def test_ten_million_characters_may_be_sent_where_they_are_ignored(api: Api) -> None:
+    """As `wandb verify` does, to try the proxy before a server."""
+    run = ClientRun(api)
+    query = """query($r: String!, $desc: String!) {
+        project(name: "proj") { run(name: $r, desc: $desc) { name } } }"""
+    assert api.run(query, {"r": run.name, "desc": "a" * 10**7})["project"]["run"] == {"name": run.name}
+    run.upsert(config=json.dumps({"long": {"value": "b" * (10**7 - 100)}}))
+    with pytest.raises(RefusedByServer, match="at most 262144 are taken"):
+        api.run(query, {"r": "a" * 300_000, "desc": ""})
+
+
+def test_pages_of_any_origin_may_use_links(api: Api) -> None:
+    logged = Logging(api, {"a": b"a"})
+    (node,) = logged.announce()
+    asked = {"Origin": "https://pages.example", "Access-Control-Request-Method": "PUT"}
+    allowed = requests.options(str(node["uploadUrl"]), headers=asked, timeout=20)
+    assert (allowed.status_code, allowed.headers["Access-Control-Allow-Origin"]) == (204, "*")
+    done = requests.put(str(node["uploadUrl"]), b"a", headers={"Origin": "https://pages.example"}, timeout=20)
+    assert (done.status_code, done.headers["Access-Control-Allow-Origin"]) == (200, "*")
+    other = requests.options(f"{api.url}/graphql", headers=asked, timeout=20)
+    assert "Access-Control-Allow-Origin" not in other.headers

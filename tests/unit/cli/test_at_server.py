@@ -194,7 +194,7 @@ def queued_item(process: subprocess.Popen[str]) -> str:
 def test_waiting_ends_with_the_reason(at_server: Launchd, waiting: subprocess.Popen[str]) -> None:
     at_server("stop", queued_item(waiting), "--reason", "not today.")
 
-    output, errors = waiting.communicate(timeout=10)
+    output, errors = waiting.communicate(timeout=60)
     assert waiting.returncode == 1
     assert output.endswith(" s  stopped\n")
     assert errors == "Error: The job was stopped: not today.\n"
@@ -204,7 +204,7 @@ def test_ctrl_c_stops_the_job(server: RunningServer, waiting: subprocess.Popen[s
     item_id = queued_item(waiting)
     waiting.send_signal(signal.SIGINT)
 
-    _, errors = waiting.communicate(timeout=10)
+    _, errors = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
     assert f"launchd logs -f {item_id}" in errors
     assert item(server, item_id).state == "STOPPED"
@@ -316,3 +316,42 @@ def test_secrets_in_a_run_spec_are_not_shown(at_server: Launchd, queue: str) -> 
     for shown in (at_server("show", pushed), at_server("show", pushed, "--json")):
         assert (shown.exit_code, "s3cr3t" in shown.output) == (0, False)
         assert "API_TOKEN" in shown.output
+
+
+def test_an_agent_elsewhere_is_asked_to_drain(at_server: Launchd, queue: str, server: RunningServer) -> None:
+    host = fresh_name("host")
+    with server.api() as api:
+        query = 'query($q: String!) { project(name: "model-registry", entityName: "me") { runQueue(name: $q) { id } } }'
+        queue_id = api.run(query, {"q": queue})["project"]["runQueue"]["id"]
+        agent = api.create_agent(queue_id, hostname=host)
+        drained = at_server("drain", host)
+        assert drained.exit_code == 0, drained.output
+        assert drained.output.endswith(f" on host {host} is asked to drain: it ends when its jobs are over.\n")
+        assert api.watch(agent)["stopPolling"] is True
+        other = api.create_agent(queue_id, hostname=host)
+        assert at_server("drain", host).stderr.startswith(f"Error: There are several agents {host!r}: name one by its")
+        assert at_server("drain", other[:8]).exit_code == 0
+    assert at_server("drain", "no-such").stderr.startswith("Error: There is no living agent 'no-such'.")
+
+
+def test_a_queue_is_changed_and_what_is_not_named_stays(at_server: Launchd, server: RunningServer) -> None:
+    name = fresh_name("queue")
+    at_server("queue", "create", name, "-c", '{"env": {"A": "b"}}')
+    changed = at_server("queue", "update", name, "--no-priorities")
+    assert (changed.exit_code, changed.output) == (0, f"Queue {name!r} of 'me' was changed.\n")
+    client = QueueServer(server.url, server.key)
+    settings = client.queue_settings("me", name)
+    client.close()
+    assert settings is not None
+    assert settings.prioritization_mode == "DISABLED"
+    assert settings.config == {"resource_args": {"local-process": {"env": {"A": "b"}}}}
+    assert "There is no queue 'no-such'" in at_server("queue", "update", "no-such").stderr
+
+
+def test_all_items_of_a_user_are_stopped(at_server: Launchd, queue: str) -> None:
+    pushed = [at_server("launch", "--async", "-q", queue, "--", "true").output.strip() for _ in range(2)]
+    stopped = at_server("stop", "--mine", "-q", queue)
+    assert stopped.exit_code == 0, stopped.output
+    assert sorted(line.split()[1].rstrip(":") for line in stopped.output.splitlines()) == sorted(pushed)
+    assert at_server("stop", "--mine", "-q", queue).stderr.startswith("You have no item that is not over")
+    assert "Name an item, or stop all of yours with --mine." in at_server("stop").stderr

@@ -5,7 +5,10 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from launchd.client.queue_server import QueueServer
+from tests.support.long_tests import is_long
 from tests.unit.client.scripted_server import KEY, Reply, Request, data, scripted_server
 
 
@@ -30,7 +33,7 @@ from launchd.client.operations.operation import query
 
 sys.setswitchinterval(1e-6)
 names = [f"field{number}" for number in range(20)]
-for turn in range(200):
+for turn in range(int(sys.argv[1])):
     inner = msgspec.defstruct(f"Inner{turn}", [(name, list[dict[str, "int | None"]], []) for name in names])
     outer = msgspec.defstruct(f"Outer{turn}", [(name, list[inner], []) for name in names])
     operations = [query(f"q{turn}", "", "field", outer), query(f"r{turn}", "", "field", outer | None)]
@@ -43,8 +46,10 @@ for turn in range(200):
 """
 
 
-def test_threads_that_need_the_same_answer_first_do_not_crash() -> None:
+def test_threads_that_need_the_same_answer_first_do_not_crash(request: pytest.FixtureRequest) -> None:
     """In a process of its own, for this ended by SIGSEGV."""
-    done = subprocess.run([sys.executable, "-c", DECODE_TOGETHER], capture_output=True, text=True, check=False)
+    turns = 200 if is_long(request.config) else 50
+    command = [sys.executable, "-c", DECODE_TOGETHER, str(turns)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -54,6 +54,31 @@ def test_a_scheduler_is_known_by_its_uri() -> None:
     assert parse_run_spec(MINIMAL | {"uri": "placeholder-uri-scheduler"}).is_scheduler
 
 
+@pytest.mark.parametrize(
+    ("uri", "repo", "version"),
+    [
+        ("https://github.com/team/demo", "https://github.com/team/demo", None),
+        ("https://github.com/team/demo.git", "https://github.com/team/demo.git", None),
+        ("https://github.com/team/demo/tree/v1.2", "https://github.com/team/demo", "v1.2"),
+        ("https://gitlab.com/team/demo/-/tree/main/", "https://gitlab.com/team/demo", "main"),
+        ("git@git.example:team/demo", "git@git.example:team/demo", None),
+        ("https://git.example/team/demo.git", "https://git.example/team/demo.git", None),
+        ("https://wandb.example/me/p/runs/abc", None, None),
+        ("https://example.com/page", None, None),
+    ],
+)
+def test_a_uri_alone_may_name_a_repository(uri: str, repo: str | None, version: str | None) -> None:
+    spec = parse_run_spec(MINIMAL | {"uri": uri})
+    assert (spec.git.repo, spec.git.version) == (repo, version)
+    assert spec.names_a_run == ("/runs/" in uri)
+
+
+def test_a_uri_beside_a_source_is_left_alone() -> None:
+    uri = "https://github.com/team/demo"
+    assert parse_run_spec(MINIMAL | {"uri": uri, "job": "e/p/j:v0"}).git.repo is None
+    assert parse_run_spec(MINIMAL | {"uri": uri, "git": {"repo": "r", "version": "v"}}).git.repo == "r"
+
+
 def test_a_code_directory_is_known_by_its_uri() -> None:
     assert parse_run_spec(MINIMAL | {"uri": "wandb-artifact://_id/QXJ0"}).code_artifact == "QXJ0"
 

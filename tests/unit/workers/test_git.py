@@ -1,5 +1,6 @@
 """Repositories fetched by the real git, from the disk of this host."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import JobCancelled, PolicyRefused, SourceError
+from ipc.messages import WarningRaised
 from ipc.run_spec import GitSpec
 from ipc.settings import PolicyRules
 from tests.support.git_origin import Origin
 from tests.support.job_contexts import Heard
+from tests.support.parts import missing_part
 from workers.context import JobContext, StopSignal
 from workers.sources.git import GitSource
 
@@ -167,13 +170,92 @@ def test_a_path_needs_the_policys_leave(make_context: ContextMaker, origin: Orig
         GitSource().fetch(context)
 
 
-def test_submodules_are_not_followed(origin: Origin, fetch: Callable[..., Path], tmp_path: Path) -> None:
+def add_submodule(origin: Origin, other: str, path: str) -> None:
+    origin.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", other, path)
+    origin.commit(f"with {path}")
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_submodules_are_followed(origin: Origin, fetch: Callable[..., Path], tmp_path: Path, relative: bool) -> None:
+    inner, other = Origin(tmp_path / "inner"), Origin(tmp_path / "other")
+    inner.commit("of the innermost")
+    add_submodule(other, str(inner.path), "deeper")
+    other.commit("of the other")
+    origin.git("remote", "add", "origin", str(origin.path))
+    add_submodule(origin, "../other" if relative else str(other.path), "part")
+    other.commit("of the other, later")
+
+    directory = fetch("main")
+
+    assert content(directory / "part") == "of the other"
+    assert content(directory / "part" / "deeper") == "of the innermost"
+
+
+def test_submodules_that_the_policy_leaves_out_are_named(
+    origin: Origin, make_context: ContextMaker, tmp_path: Path, heard: Heard
+) -> None:
     other = Origin(tmp_path / "other")
     other.commit("of the other")
-    origin.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other.path), "part")
-    origin.commit("with a submodule")
+    add_submodule(origin, str(other.path), "part")
+    rules = PolicyRules(allow_local_git=True, git_submodules=False)
+    context = make_context(spec={"git": GitSpec(str(origin.path), "main")}, policy=rules)
 
-    assert list((fetch("main") / "part").iterdir()) == []
+    assert list((GitSource().fetch(context).directory / "part").iterdir()) == []
+    assert any(isinstance(event, WarningRaised) and "part are empty" in event.message for event in heard)
+
+
+def test_a_submodule_by_a_transport_that_is_not_granted_is_a_sentence(
+    origin: Origin, fetch: Callable[..., Path]
+) -> None:
+    (origin.path / ".gitmodules").write_text('[submodule "x"]\n\tpath = x\n\turl = http://git.example/x\n')
+    origin.commit("first")
+    origin.git("update-index", "--add", "--cacheinfo", f"160000,{origin.git('rev-parse', 'HEAD')},x")
+    origin.git("commit", "--quiet", "--message", "with a link to x")
+
+    with pytest.raises(SourceError, match=r"The submodules of .* could not be fetched: .*'http' not allowed"):
+        fetch("main")
+
+
+def test_tags_are_there_where_a_version_is_derived_from_them(origin: Origin, fetch: Callable[..., Path]) -> None:
+    (origin.path / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools-scm>=8"]\n')
+    origin.commit("first")
+    origin.git("tag", "v1.4.0")
+    origin.commit("second")
+
+    def described(directory: Path) -> str:
+        return subprocess.check_output(["git", "describe", "--tags"], cwd=directory, text=True).strip()
+
+    assert described(fetch("v1.4.0")) == "v1.4.0"
+    assert described(fetch_again(origin, fetch)).startswith("v1.4.0-1-g")
+
+
+def fetch_again(origin: Origin, fetch: Callable[..., Path]) -> Path:
+    directory = origin.path.parent / "jobs"
+    shutil.rmtree(directory)
+    return fetch("main")
+
+
+def test_files_in_git_lfs(origin: Origin, fetch: Callable[..., Path]) -> None:
+    if shutil.which("git-lfs") is None:
+        missing_part("git-lfs is not installed here (Debian: apt-get install git-lfs)")
+    origin.git("lfs", "install", "--local")
+    origin.git("lfs", "track", "*.bin")
+    (origin.path / "model.bin").write_bytes(b"weights" * 100)
+    origin.commit("with a large file")
+
+    assert (fetch("main") / "model.bin").read_bytes() == b"weights" * 100
+
+
+def test_files_in_git_lfs_without_the_tool_are_a_warning(
+    origin: Origin, fetch: Callable[..., Path], heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.sources.git.shutil.which", lambda _: None)
+    (origin.path / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    origin.commit("as a client without it would")
+
+    fetch("main")
+
+    assert any(isinstance(event, WarningRaised) and "has no git-lfs" in event.message for event in heard)
 
 
 def test_credentials_show_nowhere(make_context: ContextMaker, heard: Heard, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -126,7 +127,8 @@ def test_uv_builds_an_environment_in_which_the_job_runs(make_job: JobMaker) -> N
 
 @pytest.mark.timeout(180)
 @pytest.mark.usefixtures("without_uv")
-def test_pip_builds_one_where_there_is_no_uv_whatever_modules_the_project_has(make_job: JobMaker) -> None:
+def test_pip_builds_one_where_there_is_no_uv(make_job: JobMaker) -> None:
+    """Whatever modules the project has: they are nothing to pip."""
     project, context = make_job("tiny==1\n")
     for module in ("logging", "queue", "venv"):
         (project.directory / f"{module}.py").write_text("raise SystemExit('not meant for you')")
@@ -308,6 +310,16 @@ def test_use_makes_an_environment_recent(cache: Path) -> None:
     assert environments(cache) == ["a", "c"]
 
 
+def test_what_was_not_used_for_long_is_removed(cache: Path) -> None:
+    cache.mkdir()
+    for name, used_at in (("old", time.time() - 100), ("new", time.time())):
+        make_entry(cache, name, used_at=used_at)
+
+    assert trim(cache, 1 << 40) == []
+    assert trim(cache, 1 << 40, keep_seconds=50.0) == ["old"]
+    assert environments(cache) == ["new"]
+
+
 def test_an_environment_is_removed_however_deep_it_is(cache: Path) -> None:
     cache.mkdir()
     make_entry(cache, "deep", used_at=0)
@@ -321,7 +333,7 @@ def test_an_environment_is_removed_however_deep_it_is(cache: Path) -> None:
     assert environments(cache) == ["other"]
 
 
-def make_entry(cache: Path, name: str, used_at: int) -> None:
+def make_entry(cache: Path, name: str, used_at: float) -> None:
     entry = Entry(cache, name)
     EntryLock(entry.lock_path).close()
     entry.path.mkdir()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from launchd.server.context import Context, Info
 from launchd.server.http.disconnect import DisconnectWatch
-from launchd.server.models import AgentGpus, LeasedItem, Record
+from launchd.server.models import AgentGpus, LaunchAgent, LeasedItem, Record, Viewer
 from launchd.server.notifier import Work, work_topics
 from launchd.server.resolvers.launch.gpus import read_gpus
 from launchd.server.resolvers.long_poll import wait_for
@@ -77,7 +77,7 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
     agent_id: str = input["launch_agent_id"]
     told = read_gpus(input.get("gpus"))
-    agent = await context.read(agents.require_agent, context.viewer, agent_id)
+    agent = await context.read(_agent_with_queues, context.viewer, agent_id)
     topics = [agent_id, *work_topics(agent.queue_ids, _kinds(input, told))]
 
     async def poll(connection_watch: DisconnectWatch) -> dict[str, Any]:
@@ -99,6 +99,12 @@ async def claim(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         return {"items": claimed.items, "stop_polling": claimed.stop_polling, "superseded": claimed.superseded}
 
     return await wait_for(context, topics, input["wait_seconds"], poll, lambda answer: any(answer.values()))
+
+
+def _agent_with_queues(connection: Connection, viewer: Viewer, agent_id: str) -> LaunchAgent:
+    agent = agents.require_agent(connection, viewer, agent_id)
+    agents.require_queues(connection, agent)
+    return agent
 
 
 def _kinds(input: dict[str, Any], told: AgentGpus | None) -> list[Work]:

@@ -80,6 +80,21 @@ _QUEUES_OF = (
     .where(projects.c.entity_id == agent.entity_id, may_serve(projects.c.entity_id))
     .order_by(launch_agent_queues.c.place)
 )
+_again = run_queues.alias("again")
+_GONE_QUEUES = (
+    select(
+        run_queues.c.name,
+        exists()
+        .where(
+            _again.c.project_id == run_queues.c.project_id,
+            _again.c.name == run_queues.c.name,
+            _again.c.deleted_at.is_(None),
+        )
+        .label("made_again"),
+    )
+    .join(launch_agent_queues, launch_agent_queues.c.queue_id == run_queues.c.id)
+    .where(launch_agent_queues.c.agent_id == bindparam("of_id"), run_queues.c.deleted_at.is_not(None))
+)
 _earlier = launch_agents.alias("earlier")
 _PREDECESSORS = (
     select(_earlier.c.id)
@@ -205,6 +220,22 @@ def require_agent(connection: Connection, viewer: Viewer, agent_id: str) -> Laun
     if agent is None:
         raise UnknownAgent(f"There is no launch agent with the id {agent_id[:100]!r} that you may use; register again.")
     return agent
+
+
+def require_queues(connection: Connection, agent: LaunchAgent) -> None:
+    """Check that a new registration would bring the agent no other queues: names are looked up then.
+
+    Raises:
+        UnknownAgent: a queue of its was deleted and made again, or all of them are gone.
+    """
+    gone = connection.execute(_GONE_QUEUES, {"of_id": agent.id}).all()
+    made_again = [queue.name for queue in gone if queue.made_again]
+    if made_again or (gone and not agent.queue_ids):
+        names = ", ".join(sorted(made_again or {queue.name for queue in gone}))
+        what = "deleted and made again" if made_again else "deleted"
+        raise UnknownAgent(
+            f"The queues of launch agent {agent.id} are not as they were: {names} {what}; register again."
+        )
 
 
 def living_of_queue(connection: Connection, viewer: Viewer, queue_id: str, timeout_seconds: float) -> list[LaunchAgent]:

@@ -23,6 +23,7 @@ from launchd.server.store.tables.launch import (
 from launchd.server.store.tables.runs import run_alerts, run_files, run_lines, runs
 from launchd.server.store.tables.state import server_state
 from launchd.server.store.tables.sweeps import sweep_agents, sweep_bands, sweep_progress, sweeps
+from launchd.server.store.tables.views import views
 
 __all__ = [
     "account_events",
@@ -55,4 +56,5 @@ __all__ = [
     "sweep_progress",
     "sweeps",
     "users",
+    "views",
 ]

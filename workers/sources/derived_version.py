@@ -1,0 +1,29 @@
+"""Whether a project derives its version from the tags of its repository. Follows no link of the fetched tree."""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
+_MAX_BYTES = 1 << 20
+
+#: Packages that ask git for the version, as they are named in those files.
+_TOOLS = re.compile(
+    rb"setuptools[-_]scm|hatch[-_]vcs|versioningit|versioneer|dunamai|poetry[-_]dynamic[-_]versioning|\bpbr\b"
+    rb"|uv[-_]dynamic[-_]versioning|setuptools[-_]git[-_]versioning|flit[-_]scm|source *= *[\"']scm[\"']"
+)
+
+
+def derives_version(project: Path) -> bool:
+    """Return whether the project in this directory names a package that derives versions from tags."""
+    return any(_TOOLS.search(_content(project / name)) for name in _FILES)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(_MAX_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
