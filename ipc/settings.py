@@ -53,11 +53,11 @@ class JobsConfig(msgspec.Struct, frozen=True):
     count until a job's start and from there on, have no limit at 0. Of a job's output, ``output_files`` files of at
     most ``output_max_bytes`` bytes are kept. ``init_grace_seconds`` is for W&B's servers, where a job's run may begin a
     moment after its process has ended. A job is given to ``max_attempts`` workers at most before anything of it exists;
-    ``keep_finished`` jobs that are over stay in the journal. ``control_group`` is the delegated control group below
-    which each job gets one of its own, None for that of ``launch-agent-jobs.service``; ``limits`` is what each job may
-    use. ``environment`` are variables for every job: a value, or None for that of the agent's own variable of the name.
-    ``umask`` are octal digits, None for what a login of the job's user would have. ``queues`` has limits and variables
-    by queue.
+    ``keep_finished`` jobs that are over stay in the journal, of these no one for longer than ``keep_days``.
+    ``control_group`` is the delegated control group below which each job gets one of its own, None for that of
+    ``launch-agent-jobs.service``; ``limits`` is what each job may use. ``environment`` are variables for every job: a
+    value, or None for that of the agent's own variable of the name. ``umask`` are octal digits, None for what a login
+    of the job's user would have. ``queues`` has limits and variables by queue.
     """
 
     stop_grace_seconds: float = 10.0
@@ -68,6 +68,7 @@ class JobsConfig(msgspec.Struct, frozen=True):
     output_max_bytes: int = 64 * MIB
     output_files: int = 5
     keep_finished: int = 200
+    keep_days: float | None = None
     control_group: str | None = None
     limits: JobLimits = JobLimits()
     environment: Mapping[str, str | None] = {}
@@ -115,14 +116,16 @@ class VenvConfig(msgspec.Struct, frozen=True):
     """``launchd.venv``: how virtual environments are built on this host.
 
     ``cache_dir`` of None stands for ``venvs`` in the state directory, ``python`` of None for the agent's own
-    interpreter; ``pythons`` are others, for projects that need another version. An installer that gives no sign of life
-    for ``no_progress_timeout_seconds`` is ended. Where jobs have users of their own, what they share is installed by
-    ``install_user``, the name or number of a user; the one here is no job's, and needs no password entry. With
-    ``pass_index_settings``, the agent's variables for pip and uv, passwords included, are given to what jobs build.
+    interpreter; ``pythons`` are others, for projects that need another version. What no job used for
+    ``cache_keep_days`` is removed. An installer that gives no sign of life for ``no_progress_timeout_seconds`` is
+    ended. Where jobs have users of their own, what they share is installed by ``install_user``, the name or number of a
+    user; the one here is no job's, and needs no password entry. With ``pass_index_settings``, the agent's variables for
+    pip and uv, passwords included, are given to what jobs build.
     """
 
     cache_dir: str | None = None
     cache_max_bytes: int = 20 * GIB
+    cache_keep_days: float | None = None
     no_progress_timeout_seconds: float = 600.0
     pip_args: tuple[str, ...] = ()
     python: str | None = None

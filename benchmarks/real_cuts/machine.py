@@ -1,4 +1,4 @@
-"""A small Debian machine under emulation with this checkout installed, whose power can be cut."""
+"""A small Debian machine under emulation, bare or with this checkout installed, whose power can be cut."""
 
 import shutil
 import subprocess
@@ -48,8 +48,8 @@ class CannotRun(Exception):
     """The machine cannot run here; the text says why."""
 
 
-class Machine:
-    """The machine, with its disk in ``directory``; it runs only during :meth:`boot`.
+class Emulated:
+    """The bare machine, with its disk in ``directory``; it runs only while the lines of a script are read.
 
     What is laid into ``overlay`` before its first boot is in its file system.
     """
@@ -58,28 +58,21 @@ class Machine:
         """Build what is missing of it, which takes some minutes once.
 
         Raises:
-            CannotRun: it cannot be built here, or has another Python.
+            CannotRun: it cannot be built here.
         """
-        if sys.version_info[:2] != PYTHON:
-            raise CannotRun(f"The machine has Python {PYTHON[0]}.{PYTHON[1]}; run this with the same.")
         if subprocess.run([PARTS / "build.sh"], check=False).returncode:
             raise CannotRun("The machine cannot be built: it needs root, x86_64, and Debian with its package mirror.")
         self._directory = directory
         self._disk = directory / "disk.img"
         self.overlay = directory / "overlay"
-        self._install()
 
-    def boot(
-        self, arguments: Iterable[str], cut_when: str | None = None, module: str = GUEST, seconds: int = BOOT_SECONDS
-    ) -> Iterator[str]:
-        """Boot it, and yield what ``module`` prints in it, until that or the machine has ended.
+    def run(self, text: str, cut_when: str | None = None, seconds: int = BOOT_SECONDS) -> Iterator[str]:
+        """Boot it, and yield what a script with this text prints in it, until that or the machine has ended.
 
         It is cut as soon as a line has the text ``cut_when`` in it, and ended after so many ``seconds``.
         """
         script = self._directory / "script"
-        python = INSTALLED / "venv" / "bin" / "python"
-        quoted = " ".join(f"'{argument}'" for argument in arguments)
-        script.write_text(f"#!/bin/sh\ncd {INSTALLED} && exec {python} -m {module} {quoted} 2>&1\n")
+        script.write_text(text)
         command = [str(PARTS / "run.sh"), "--script", str(script), "--disk", str(self._disk)]
         command += ["--overlay", str(self.overlay), "--size", str(DISK_MEBIBYTES), "--timeout", str(seconds)]
         command += ["--cut-when", cut_when] if cut_when is not None else []
@@ -87,6 +80,30 @@ class Machine:
             assert process.stdout is not None
             for line in process.stdout:
                 yield line.rstrip("\n")
+
+
+class Machine(Emulated):
+    """The machine with this checkout installed."""
+
+    def __init__(self, directory: Path) -> None:
+        """Build what is missing of it.
+
+        Raises:
+            CannotRun: it cannot be built here, or has another Python.
+        """
+        if sys.version_info[:2] != PYTHON:
+            raise CannotRun(f"The machine has Python {PYTHON[0]}.{PYTHON[1]}; run this with the same.")
+        super().__init__(directory)
+        self._install()
+
+    def boot(
+        self, arguments: Iterable[str], cut_when: str | None = None, module: str = GUEST, seconds: int = BOOT_SECONDS
+    ) -> Iterator[str]:
+        """Boot it, and yield what ``module`` prints in it, as :meth:`run` does."""
+        python = INSTALLED / "venv" / "bin" / "python"
+        quoted = " ".join(f"'{argument}'" for argument in arguments)
+        script = f"#!/bin/sh\ncd {INSTALLED} && exec {python} -m {module} {quoted} 2>&1\n"
+        return self.run(script, cut_when, seconds)
 
     def _install(self) -> None:
         target = self.overlay / INSTALLED.relative_to("/")

@@ -50,6 +50,17 @@ SELECT json_extract(record, '$.handle.data.id') FROM jobs
 WHERE over = 1 AND CASE WHEN json_valid(record) THEN json_extract(record, '$.handle.runner') = ? END
 """
 
+#: Not whole records: what many of them take is memory that the process keeps.
+_ENDED = """
+SELECT item_id, json_extract(record, '$.name'), json_extract(record, '$.attempt'), json_extract(record, '$.user'),
+    json_extract(record, '$.fetch_user')
+FROM jobs WHERE over = 1 AND CASE WHEN json_valid(record) THEN json_type(record, '$.name') = 'text' END
+"""
+_ENDED_BEFORE_LAST = f"{_ENDED} ORDER BY number DESC LIMIT ? OFFSET ?"
+#: Against the last one: a step of the clock changes nothing for those that ended before it.
+_LAST_END = "SELECT max(json_extract(record, '$.state_at')) FROM jobs WHERE over = 1 AND json_valid(record)"
+_ENDED_LONG_AGO = f"{_ENDED} AND json_extract(record, '$.state_at') < ({_LAST_END}) - ? ORDER BY number LIMIT ?"
+
 _ADD_DELIVERY = "INSERT INTO outbox (id, item_id, agent_id, kind, body, created_at) VALUES (?, ?, ?, ?, ?, ?)"
 _DELIVERIES = "SELECT id, item_id, agent_id, kind, body, created_at FROM outbox WHERE refused_at IS NULL ORDER BY id"
 _REFUSED_DELIVERIES = """
@@ -226,16 +237,11 @@ class Journal:
 
     def ended_before_last(self, keep: int, limit: int) -> list["EndedJob"]:
         """Return at most ``limit`` jobs that are over, without the ``keep`` that ended last."""
-        # Not whole records: what many of them take is memory that the process keeps.
-        rows = self.rows(
-            "SELECT item_id, json_extract(record, '$.name'), json_extract(record, '$.attempt'),"
-            " json_extract(record, '$.user'), json_extract(record, '$.fetch_user') FROM jobs"
-            " WHERE over = 1 AND CASE WHEN json_valid(record) THEN json_type(record, '$.name') = 'text' END"
-            " ORDER BY number DESC LIMIT ? OFFSET ?",
-            limit,
-            keep,
-        )
-        return [EndedJob(item, attempt_names(name, attempt), _given(numbers)) for item, name, attempt, *numbers in rows]
+        return [_ended_job(*row) for row in self.rows(_ENDED_BEFORE_LAST, limit, keep)]
+
+    def ended_long_before_last(self, seconds: float, limit: int) -> list["EndedJob"]:
+        """Return at most ``limit`` jobs that ended more than ``seconds`` before the one that ended last."""
+        return [_ended_job(*row) for row in self.rows(_ENDED_LONG_AGO, seconds, limit)]
 
     def user_numbers(self) -> set[int]:
         """Return the numbers of the users of all jobs, over or not, also of those whose records were set aside."""
@@ -432,6 +438,10 @@ class Journal:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _ended_job(item: str, name: str, attempt: int, *numbers: object) -> EndedJob:
+    return EndedJob(item, attempt_names(name, attempt), _given(numbers))
 
 
 def _given(numbers: Iterable[object]) -> tuple[int, ...]:

@@ -8,12 +8,12 @@ from launchd.agent.cleanup import Cleanup, OldJob
 from launchd.agent.job_controller import JobController
 from launchd.agent.job_table import JobTable
 from launchd.agent.job_users import numbers_of
-from launchd.agent.journal import Journal
+from launchd.agent.journal import EndedJob, Journal
 
 #: How many old jobs are forgotten at a time.
 FORGET_AT_ONCE = 500
 
-#: How often old entries of the history are removed.
+#: How often old entries of the history and jobs that ended too long ago are removed.
 TRIM_SECONDS = 3600.0
 SECONDS_A_DAY = 86400.0
 
@@ -31,9 +31,9 @@ class OldJobs:
     def clear(self) -> None:
         """Forget the oldest ones, and have their directories and control groups removed."""
         ended = self._journal.ended_before_last(self._controller.context.jobs_to_keep(), FORGET_AT_ONCE)
+        ended += self._clear_by_age({job.item_id for job in ended})
         for job in ended:
             self._journal.forget(job.item_id)
-        self._trim_history()
         dropped = self._controller.take_dropped()
         self._cleanup.remove(
             [
@@ -46,12 +46,17 @@ class OldJobs:
         # empties them.
         gc.collect()
 
-    def _trim_history(self) -> None:
-        now = time.monotonic()
-        if now >= self._trim_at:
-            self._trim_at = now + TRIM_SECONDS
-            kept = self._controller.context.config.launchd.history
-            self._journal.trim_history(kept.keep_jobs, kept.keep_days * SECONDS_A_DAY)
+    def _clear_by_age(self, known: set[str]) -> list[EndedJob]:
+        """Trim the history, and return further jobs that ended too long ago; now and then alone."""
+        now, config = time.monotonic(), self._controller.context.config.launchd
+        if now < self._trim_at:
+            return []
+        self._trim_at = now + TRIM_SECONDS
+        self._journal.trim_history(config.history.keep_jobs, config.history.keep_days * SECONDS_A_DAY)
+        if config.jobs.keep_days is None:
+            return []
+        aged = self._journal.ended_long_before_last(config.jobs.keep_days * SECONDS_A_DAY, FORGET_AT_ONCE)
+        return [job for job in aged if job.item_id not in known]
 
     def _old_job(self, names: tuple[str, ...], users: tuple[int, ...]) -> OldJob:
         return OldJob(tuple(map(self._controller.context.job_directory, names)), users)

@@ -45,6 +45,7 @@ COMMANDS = {
     "team": ("launchd.cli.teams:team", "Create teams, and manage their members."),
     "service-account": ("launchd.cli.teams:service_account", "Create and list programs that are members of a team."),
     "job": ("launchd.cli.jobs:job", "Create, list and describe jobs, kept under a name at the queue server."),
+    "retention": ("launchd.cli.retention:retention", "Show or remove the runs that the queue server's rules let go."),
     "gc": ("launchd.cli.gc:gc", "Have the queue server remove files that nothing names any more."),
     "queue": ("launchd.cli.queues:queue", "Create, change, list, show and delete queues."),
     "help": ("launchd.cli.help:show_help", "Show the help of a command."),

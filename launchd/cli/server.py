@@ -22,6 +22,17 @@ Example:
 """
 
 
+def _read_rules(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return rules of retention; raises ``click.BadParameter`` for what is none."""
+    # Here: only who names a rule needs what reads it.
+    from launchd.server.runs.retention import WrongRule, parse_rule  # noqa: PLC0415
+
+    try:
+        return tuple(map(parse_rule, texts))
+    except WrongRule as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def proxies(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Check a list of addresses and networks, for click."""
     words = [word.strip() for word in value.split(",") if word.strip()]
@@ -68,6 +79,14 @@ def proxies(_context: click.Context, _parameter: click.Parameter, value: str) ->
 )
 @click.option("--max-store-bytes", type=click.IntRange(0), help="Limit of all files together [default: none].")
 @click.option(
+    "--keep-runs",
+    "retention",
+    metavar="RULE",
+    multiple=True,
+    callback=_read_rules,
+    help="How long ended runs are kept: [TEAM/PROJECT=]30d,200,50GiB,files:14d [default: until they are deleted].",
+)
+@click.option(
     "--alert-webhook-file",
     type=click.Path(path_type=Path),
     help="File with the address that alerts of runs are posted to as JSON.",
@@ -92,6 +111,7 @@ def server(
     database_file: Path | None,
     backfill_seconds: float,
     max_store_bytes: int | None,
+    retention: tuple[Any, ...],
     alert_webhook_file: Path | None,
     alert_mail_to: str | None,
     alert_smtp: str,
@@ -123,6 +143,7 @@ def server(
         database=database,
         backfill_seconds=backfill_seconds,
         max_store_bytes=max_store_bytes,
+        retention=retention,
         alert_webhook=None if alert_webhook_file is None else read_url(alert_webhook_file, "https://..."),
         alert_mail_to=alert_mail_to,
         alert_smtp=alert_smtp,

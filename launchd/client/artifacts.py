@@ -12,7 +12,7 @@ import msgspec
 
 from launchd.client.artifact_logging import NewArtifact, log_artifact
 from launchd.client.errors import Refused, ServerBusy
-from launchd.client.models import CollectedGarbage
+from launchd.client.models import CollectedGarbage, Retention
 from launchd.client.operations import artifacts, launchd_protocol
 from launchd.client.queue_server import QueueServer
 from launchd.client.responses import FileFields
@@ -153,3 +153,14 @@ def collect_garbage(server: QueueServer) -> CollectedGarbage:
     if not server.capabilities().launchd_protocol:
         raise Refused(f"The server at {server.base_url} is not launchd's: it removes unused files in its own way.")
     return server.transport.call(launchd_protocol.COLLECT_GARBAGE, {"input": {}}, COLLECTION_SECONDS).result
+
+
+def apply_retention(server: QueueServer, *, remove: bool) -> Retention:
+    """Return what the server's rules of retention let go now, and with `remove` have it removed.
+
+    Raises `QueueServerError`. Launchd protocol.
+    """
+    if not server.capabilities().launchd_protocol:
+        raise Refused(f"The server at {server.base_url} is not launchd's: it has no rules of retention.")
+    variables = {"input": {"remove": remove}}
+    return server.transport.call(launchd_protocol.APPLY_RETENTION, variables, COLLECTION_SECONDS).result

@@ -444,6 +444,25 @@ class ArtifactVersion(msgspec.Struct, frozen=True, rename="camel"):
     aliases: tuple[Alias, ...] = ()
 
 
+class RetainedNoLonger(msgspec.Struct, frozen=True, rename="camel"):
+    """A run that a rule of the server lets go, or its files alone. Launchd protocol."""
+
+    entity_project: str
+    name: str
+    ended_at: datetime
+    bytes: int
+    reason: str
+    files_only: bool
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """What the rules of the server let go: at most 1,000 runs, how many they are, and their bytes. Launchd protocol."""
+
+    runs: tuple[RetainedNoLonger, ...]
+    count: int
+    bytes: int
+
+
 class CollectedGarbage(msgspec.Struct, frozen=True, rename="camel"):
     """The result of a collection of garbage: what it removed, and the bytes that are left. Launchd protocol."""
 

@@ -108,6 +108,7 @@ JOBS: Table = {
     "output_max_bytes": validators.size,
     "output_files": validators.at_least(1),
     "keep_finished": validators.at_least(1),
+    "keep_days": validators.days,
     "control_group": validators.absolute_path,
     "environment": validators.variables,
     "umask": validators.umask,
@@ -128,6 +129,7 @@ LIMITS: Table = {
 VENV: Table = {
     "cache_dir": validators.absolute_path,
     "cache_max_bytes": validators.size,
+    "cache_keep_days": validators.days,
     "no_progress_timeout_seconds": validators.positive_seconds,
     "pip_args": validators.strings,
     "python": validators.absolute_path,

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from launchd.server.errors import CannotStart
+from launchd.server.runs.retention import WrongRule, parse_rule
 from launchd.server.serve import serve
 from launchd.server.settings import ServerSettings
 
@@ -28,6 +29,7 @@ from launchd.server.settings import ServerSettings
 @click.option("--run-timeout-seconds", default=300.0, show_default=True, help="Timeout of a run's heartbeats.")
 @click.option("--max-store-bytes", type=int, help="All files together [default: as much as the disk holds].")
 @click.option("--max-answer-bytes", default=64 * 1024 * 1024, show_default=True, help="See the settings.")
+@click.option("--keep-runs", "retention", multiple=True, help="See the settings.")
 @click.option("--alert-webhook", envvar="LAUNCHD_ALERT_WEBHOOK", help="See the settings.")
 @click.option("--alert-mail-to", help="See the settings.")
 @click.option("--alert-smtp", default="localhost:25", show_default=True, help="See the settings.")
@@ -38,11 +40,11 @@ from launchd.server.settings import ServerSettings
 @click.option("--assembly-timeout-seconds", default=20.0, show_default=True, help="See the settings.")
 @click.option("--gc-interval-seconds", default=3600.0, show_default=True, help="See the settings.")
 @click.option("--gc-pause-seconds", default=5.0, show_default=True, help="See the settings.")
-def main(**options: Any) -> None:
+def main(retention: tuple[str, ...], **options: Any) -> None:
     """Run the queue server until it gets SIGTERM."""
     try:
-        serve(ServerSettings(**options), ready=_announce)
-    except CannotStart as error:
+        serve(ServerSettings(retention=tuple(map(parse_rule, retention)), **options), ready=_announce)
+    except (CannotStart, WrongRule) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
 

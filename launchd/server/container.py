@@ -10,6 +10,7 @@ from launchd.server.files.blob_store import BlobStore
 from launchd.server.files.gc import FindKnown, GarbageCollector
 from launchd.server.files.output_store import OutputStore
 from launchd.server.files.quota import StorageQuota
+from launchd.server.files.retention import Retention
 from launchd.server.files.signed_urls import UrlSigner
 from launchd.server.heartbeat_timer import HeartbeatTimer
 from launchd.server.heavy_queries import HeavyQueries
@@ -47,6 +48,7 @@ class AppState:
     repetitions: Repetitions
     artifact_blobs: BlobStore
     run_blobs: BlobStore
+    retention: Retention
     outputs: Outputs
     garbage_collector: GarbageCollector
     multipart_assembler: MultipartAssembler
@@ -89,6 +91,7 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         artifact_blobs: artifact_files.known_blobs,
         run_blobs: run_files.known_blobs,
     }
+    retention = Retention(database, settings.retention)
     return AppState(
         settings=settings,
         measures=measures,
@@ -103,8 +106,9 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         repetitions=Repetitions(),
         artifact_blobs=artifact_blobs,
         run_blobs=run_blobs,
+        retention=retention,
         outputs=Outputs(output_store, database, notifier),
-        garbage_collector=GarbageCollector(settings, database, quota, find_known, output_store),
+        garbage_collector=GarbageCollector(settings, database, quota, retention, find_known, output_store),
         multipart_assembler=MultipartAssembler(artifact_blobs, database, settings.assembly_timeout_seconds),
         url_signer=UrlSigner(link_secret, settings.link_seconds),
         heavy_queries=HeavyQueries(settings.request_seconds),

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from launchd.server.runs.retention import RetentionRule
+
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How one queue server runs. Times are seconds, sizes bytes."""
@@ -53,8 +55,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a client waits while a file is assembled from its parts, before it is asked to retry."""
     max_store_bytes: int | None = None
     """All files of artifacts and runs together; None: limited by the disk alone."""
+    retention: tuple[RetentionRule, ...] = ()
+    """How long ended runs and their files are kept, by project or for all; without a rule: until they are deleted."""
     gc_interval_seconds: float = 3600.0
-    """How often unreferenced files are removed."""
+    """How often the rules of retention are applied and unreferenced files are removed."""
     gc_pause_seconds: float = 5.0
     """How long a transaction may take that references a stored blob from another file."""
     abandoned_seconds: float = 7 * 24 * 3600.0

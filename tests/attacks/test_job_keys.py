@@ -80,7 +80,7 @@ def refusal(api: Api, field: str, selection: str, **values: object) -> RefusedBy
 
 def stream(api: Api, team: str, project: str, run: str, body: object) -> int:
     address = f"{api.url}/files/{team}/{project}/{run}/file_stream"
-    return requests.post(address, json=body, auth=("api", api.key), timeout=10).status_code
+    return requests.post(address, json=body, auth=("api", api.key), timeout=60).status_code
 
 
 # What it is for.
@@ -96,7 +96,7 @@ def test_a_job_logs_any_number_of_runs_in_its_project_as_its_submitter(isolation
         assert stream(job.api, team, job.project, name, {"files": {}, "dropped": 0}) == 200
     where = {"entityName": team, "projectName": job.project}
     files = job.api.mutate("createRunFiles", "files { uploadUrl }", **where, runName=job.run, files=["f.txt"])
-    assert requests.put(files["files"][0]["uploadUrl"], b"x", timeout=10).ok
+    assert requests.put(files["files"][0]["uploadUrl"], b"x", timeout=60).ok
     version = job.api.mutate(
         "createArtifact",
         "artifact { id }",

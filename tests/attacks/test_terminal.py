@@ -190,6 +190,7 @@ AT_SERVER = {
     ("job", "list"): True,
     ("job", "describe", "me/demo/train:v1"): False,
     ("gc",): False,
+    ("retention",): True,
     ("launch", "--async", "--", "true"): True,
     ("launch", "code"): False,
     ("launch", "--", "true"): True,

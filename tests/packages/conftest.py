@@ -32,6 +32,9 @@ PROGRAMS = {
     "systemd-nspawn": "systemd-container",
 }
 
+#: A clean Debian has no systemd for each user.
+USER_MANAGER = ("libpam-systemd", "dbus-user-session")
+
 VERSION, NEXT_VERSION = __version__, f"{__version__}+next"
 
 
@@ -59,11 +62,11 @@ def wheels() -> Path:
     return WHEELS
 
 
-def build(kind: str, directory: Path, wheels: Path, version: str = VERSION) -> Built:
+def build(kind: str, directory: Path, wheels: Path) -> Built:
     """Build packages of a kind, ``deb`` or ``rpm``."""
     directory.mkdir(exist_ok=True)
     done = subprocess.run(
-        [PACKAGING / kind / "build.sh", directory, wheels, version],
+        [PACKAGING / kind / "build.sh", directory, wheels, VERSION],
         env={**os.environ, "DPKG_DEB_COMPRESSOR_LEVEL": "1"},
         capture_output=True,
         text=True,
@@ -86,9 +89,20 @@ def built_rpm(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="session")
-def built_next(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Those of the next version."""
-    return build("deb", tmp_path_factory.mktemp("deb-next"), wheels, NEXT_VERSION)
+def built_next(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Those of the next version: the same files but for the version, as a build takes a minute."""
+    directory, scratch = tmp_path_factory.mktemp("deb-next"), tmp_path_factory.mktemp("unpacked")
+    for deb in built.debs:
+        tree = scratch / deb.stem
+        subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)
+        for file in (
+            tree / "DEBIAN" / "control",
+            *tree.glob("usr/lib/launch-agent/lib/*/site-packages/launchd/__init__.py"),
+        ):
+            file.write_text(file.read_text().replace(VERSION, NEXT_VERSION))
+        target = directory / deb.name.replace(VERSION, NEXT_VERSION)
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, target], check=True)
+    return Built(directory)
 
 
 @pytest.fixture(scope="session")
@@ -100,15 +114,20 @@ def debian() -> Path:
 
 @pytest.fixture(scope="session")
 def base(debian: Path, built: Built) -> Path:
-    """That tree, with the packages at hand that the built ones depend on, and rpm."""
-    place = debian / "debs"
+    """That tree, with the packages at hand that the built ones depend on, rpm, and what makes a user's own systemd."""
+    download_needs(debian, built, "rpm", *USER_MANAGER)
+    return debian
+
+
+def download_needs(tree: Path, built: Built, *more: str) -> None:
+    """Have the packages at hand in a tree that the built ones depend on, and more."""
+    place = tree / "debs"
     place.mkdir(exist_ok=True)
     for deb in built.debs:
         shutil.copy(deb, place)
-    download = "apt-get install -q -y --no-install-recommends --download-only /debs/*.deb rpm"
-    subprocess.run(["chroot", debian, "sh", "-c", download], check=True, capture_output=True)
+    download = f"apt-get install -q -y --no-install-recommends --download-only /debs/*.deb {' '.join(more)}"
+    subprocess.run(["chroot", tree, "sh", "-c", download], check=True, capture_output=True)
     shutil.rmtree(place)
-    return debian
 
 
 @pytest.fixture(scope="session")

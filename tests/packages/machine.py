@@ -7,7 +7,9 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -33,6 +35,18 @@ _DIAGNOSIS = (
 
 class NotUp(Exception):
     """A machine did not boot; it is not running any more. The text has what it said of itself."""
+
+
+class Shell(Protocol):
+    """Whoever runs lines of shell on a machine."""
+
+    def run(self, command: str, *, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a line of shell."""
+        ...
+
+    def says(self, command: str) -> str:
+        """Return what a line of shell prints."""
+        ...
 
 
 class Machine:
@@ -204,9 +218,17 @@ def _groups(name: str) -> list[Path]:
     return [top / name for top in tops if (top / "cgroup.procs").exists()]
 
 
-def _remove_traces(name: str) -> None:
-    for group in _groups(name):
+def _is_removed(group: Path) -> bool:
+    """Remove a control group with all below it; returns whether nothing of it is left."""
+    with suppress(OSError):
         for directory, _, _ in os.walk(group, topdown=False):
             Path(directory).rmdir()
+    return not group.exists()
+
+
+def _remove_traces(name: str) -> None:
+    for group in _groups(name):
+        # A process that has ended may be in it for a moment longer.
+        wait_until(partial(_is_removed, group), STOP_SECONDS, f"{group} holds nothing")
     with suppress(FileNotFoundError):
         Path("/run/systemd/nspawn/propagate", name).rmdir()

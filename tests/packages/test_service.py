@@ -19,6 +19,15 @@ FIRST_JOB_SECONDS = 60.0
 #: More than the pause between two starts that systemd would make.
 STAYS_SECONDS = 4.0
 
+#: Prints what is served at a socket.
+READ_METRICS = """
+import socket
+with socket.socket(socket.AF_UNIX) as client:
+    client.connect({place!r})
+    client.sendall(b"GET /metrics HTTP/1.1\\r\\nHost: here\\r\\nConnection: close\\r\\n\\r\\n")
+    print(client.makefile().read())
+"""
+
 
 def test_the_first_job_runs_within_a_minute_and_five_commands(clean: Machine, built: Built) -> None:
     commands = first_commands()
@@ -171,6 +180,35 @@ def test_systemd_finds_nothing_wrong_and_rates_the_server_below_two(serving: Mac
     assert float(rated[SERVER][-1].split(": ")[1].split()[0]) <= 2.0
 
 
+def test_the_doctor_finds_the_service_in_order_and_says_when_it_is_not(serving: Machine) -> None:
+    code, found = doctor(serving)
+    assert [one for one in found.values() if one["verdict"] == "fail"] == []
+    assert code == 0
+    assert {found[name]["verdict"] for name in ("configuration", "queue server", "queues", "service", "agent")} == {
+        "ok"
+    }
+
+    serving.run(f"echo '# changed' >> /lib/systemd/system/{AGENT}")
+    assert "systemd has the old one" in doctor(serving)[1]["service"]["sentence"]
+    serving.run("systemctl daemon-reload; : > /etc/launch-agent/api.key")
+    serving.run(f"systemctl restart {AGENT}", check=False)
+    wait_until(lambda: serving.property(AGENT, "ActiveState") == "failed", 20.0, "the agent had ended")
+    code, found = doctor(serving)
+    assert (code, found["service"]["verdict"]) == (1, "fail")
+    assert "(exit code 78)" in found["service"]["sentence"]
+
+
+def test_metrics_are_served_at_a_socket_of_the_runtime_directory(serving: Machine) -> None:
+    place = "/run/launch-agent-server/metrics.sock"
+    options = f"s#^OPTIONS=.*#OPTIONS=--metrics-listen unix:{place}#"
+    serving.run(f"sed -i '{options}' /etc/launch-agent-server/environment && systemctl restart {SERVER}")
+
+    # Of another user, who is nobody's here.
+    served = serving.run("setpriv --reuid 4321 --clear-groups python3 -", stdin=READ_METRICS.format(place=place)).stdout
+
+    assert "launchd_server_" in served
+
+
 def test_a_killed_agent_is_started_again_and_adopts_its_job(serving: Machine) -> None:
     item, process = begin(serving)
     pid = serving.property(AGENT, "MainPID")
@@ -222,3 +260,11 @@ def stopped_for_good(machine: Machine) -> bool:
 def last_error(machine: Machine) -> str:
     lines = machine.says(f"journalctl --unit {AGENT} --output cat").splitlines()
     return [line for line in lines if line.startswith("Error: ")][-1]
+
+
+def doctor(machine: Machine) -> tuple[int, dict[str, dict[str, str]]]:
+    """Return the doctor's exit code, and its findings by the names of checks; of several the worst."""
+    examined = machine.run("launchd doctor --json", check=False)
+    order = ("not applicable", "ok", "warn", "fail")
+    findings = sorted(json.loads(examined.stdout)["checks"], key=lambda one: order.index(one["verdict"]))
+    return examined.returncode, {one["check"]: one for one in findings}

@@ -74,6 +74,31 @@ def run_launchd(testbed: Testbed, *words: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
+# -- hooks
+
+
+@pytest.mark.parametrize("failing", ["", "job_before"])
+def test_hooks_run_around_a_container(
+    testbed: Testbed, engine: TestEngine, shared: Path, tmp_path: Path, failing: str
+) -> None:
+    notes, program = shared / "notes", tmp_path / "hook"
+    program.write_text(f'#!/bin/sh\necho "$LAUNCHD_HOOK" >> {notes}\n[ "$LAUNCHD_HOOK" != "{failing}" ]\n')
+    program.chmod(0o755)
+    hooks = {name: [str(program)] for name in ("before", "after", "job_before", "job_after")}
+    testbed.configure(max_jobs=1, launchd=settings(engine, {"mounts": [f"{shared}:rw"]}) | {"hooks": hooks})
+    testbed.start_agent()
+
+    item = push(testbed, "sh", "-c", "echo job >> /shared/notes", volume=f"{shared}:/shared")
+
+    ((state, message),) = ended(testbed, item)
+    ran = ["before", "job_before", "job", "job_after", "after"]
+    if failing:
+        assert "The hook job_before of this host failed, and the job was not started" in message
+        ran.remove("job")
+    assert (state, notes.read_text().split()) == ("FAILED" if failing else "FINISHED", ran)
+    assert engine.containers() == {}
+
+
 # -- from the command line, from a job, and from Python
 
 

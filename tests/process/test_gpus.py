@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.process.test_metrics import answers, scrape
 from tests.support.gate import Gate
 from tests.support.nvml import FakeDriver
 from tests.support.processes import command_line
@@ -273,3 +274,29 @@ def test_two_agents_of_one_host_give_out_no_gpu_twice(
         wait_known(other)
         mine, theirs = (gpu["set_aside"] for gpu in other.status()["gpus"]["gpus"])
         assert (mine, theirs) == (f"another agent of this host (process {first.pid}) gives it out", None)
+
+
+def test_the_gauges_of_gpus_follow_the_driver(testbed: Testbed, driver: FakeDriver, gate: Gate, tmp_path: Path) -> None:
+    place = tmp_path / "agent.sock"
+    testbed.configure(max_jobs=8, launchd={"gpus": GPUS, "metrics": {"listen": f"unix:{place}"}})
+    driver.change(0, load=70, used=4096)
+    testbed.start_agent(**driver.environ)
+    wait_known(testbed)
+    wait_until(lambda: answers(place), 20, "the agent's metrics")
+    item = push_waiting(testbed, gate, 1)
+    mine = str(driver.uuids.index(*seen_by(testbed, item)))
+    other = "1" if mine == "0" else "0"
+
+    def gauge(name: str) -> dict[str, float]:
+        return {labels[0]: value for (full, labels), value in scrape(place).items() if full == f"launchd_agent_{name}"}
+
+    wait_until(lambda: gauge("gpu_leased") == {mine: 1.0, other: 0.0}, what="the lease is shown")
+    assert (gauge("gpus")["leased"], sum(gauge("gpus").values())) == (1.0, 2.0)
+    wait_until(lambda: gauge("gpu_utilisation_ratio")["0"] == 0.7, what="the load is shown")
+    assert gauge("gpu_memory_used_bytes")["0"] == 4096 << 20
+    assert set(gauge("gpu_memory_bytes").values()) == {float(80 << 30)}
+    driver.change(0, load=10, used=1024)
+    wait_until(lambda: gauge("gpu_utilisation_ratio")["0"] == 0.1, what="the gauge follows")
+    gate.open()
+    assert states(testbed, [item]) == ["FINISHED"]
+    wait_until(lambda: set(gauge("gpu_leased").values()) == {0.0}, what="none is leased")

@@ -51,6 +51,7 @@ def start_pods(cluster: FakeKubernetes) -> None:
     for job in cluster.objects("jobs"):
         name = f"{job['metadata']['name']}-0"
         if name not in known:
+            cluster.silent.add(name)
             state = {"name": "launch0", "state": {"running": {}}, "restartCount": 0}
             cluster.create(
                 ("default", "pods"),
@@ -66,6 +67,7 @@ def start_pods(cluster: FakeKubernetes) -> None:
 
 
 def end_jobs(cluster: FakeKubernetes) -> None:
+    cluster.silent.clear()
     for job in cluster.objects("jobs"):
         cluster.change("jobs", job["metadata"]["name"], _complete)
 

@@ -96,7 +96,7 @@ class FakeAws(LocalServer):
             self.requests.clear()
             self.faults.clear()
             self.runs_commands = True
-        requests.post(f"{self.moto}/moto-api/reset", timeout=10)
+        requests.post(f"{self.moto}/moto-api/reset", timeout=60)
 
     def hang_up(self) -> None:
         for job in self.jobs.values():

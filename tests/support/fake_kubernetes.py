@@ -68,6 +68,8 @@ class FakeKubernetes:
         #: Kinds of custom resources by version: pairs of kind and plural.
         self.kinds: dict[str, list[tuple[str, str]]] = {}
         self.runs_pods = True
+        #: Pods that are no process: they run and say nothing, until they are taken from here.
+        self.silent: set[str] = set()
         self._server = _Server(self)
         self._is_closed = False
         self._breaks = 0
@@ -333,9 +335,9 @@ class FakeKubernetes:
         while True:
             with self._lock:
                 entries = self._logs.get(name, [])[position:]
-                is_over = name not in self._processes
+                is_over = name not in self._processes and name not in self.silent
                 if not entries and follow and not is_over:
-                    self._lock.wait(0.2)
+                    self._lock.wait(5.0 if name in self.silent else 0.2)
                     continue
             yield from entries
             position += len(entries)
@@ -471,7 +473,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _send_log(self, name: str, query: dict[str, str]) -> tuple[int, Object] | None:
-        if name not in self.server.cluster._logs:
+        if name not in self.server.cluster._logs and name not in self.server.cluster.silent:
             return _status(404, "NotFound", f'pods "{name}" not found')
         self._send_pieces(self.server.cluster.log(name, "follow" in query))
         return None

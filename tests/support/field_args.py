@@ -204,6 +204,7 @@ ROWS: dict[str, Arguments] = {
         artifactID=lambda tenant: tenant.committed_artifact,
     ),
     "Mutation.collectGarbage": given(),
+    "Mutation.applyRetention": given(remove=True),
     "Query.artifactCollection": lambda tenant: {"id": tenant.collection_id},
     "Query.clientIDMapping": lambda tenant: {"clientID": tenant.client_id if tenant.artifact else ""},
     "Mutation.createArtifactType": given(entityName=entity, projectName=lambda tenant: tenant.project, name="kind"),

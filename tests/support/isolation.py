@@ -90,7 +90,9 @@ class Isolation:
 @contextmanager
 def setting(directory: Path) -> Iterator[Isolation]:
     """A scene on a server of its own, with data below `directory`."""
-    with running_server(directory, "--lease-seconds", "3600") as server, make_accounts(server) as accounts:
+    # Nothing of it changes by the time alone, however long the tests take.
+    options = ("--lease-seconds", "86400", "--run-timeout-seconds", "86400")
+    with running_server(directory, *options) as server, make_accounts(server) as accounts:
         before = Snapshot.of(server.data_dir / "server.sqlite").rows
         victim = Tenant(accounts)
         victim.build()

@@ -120,7 +120,7 @@ class Tenant:
         console = {"offset": 0, "content": [f"2026-01-01T00:00:00 {self.hidden}\n"] * 2}
         streams = {"wandb-history.jsonl": lines, "wandb-events.jsonl": lines, "output.log": console}
         where = f"{self.api.url}/files/{self.entity}/{self.project}/{self.run_name}/file_stream"
-        assert requests.post(where, json={"files": streams}, auth=("api", self.api.key), timeout=10).ok
+        assert requests.post(where, json={"files": streams}, auth=("api", self.api.key), timeout=60).ok
         names = {"entityName": self.entity, "projectName": self.project, "runName": self.run_name}
         self.api.mutate("useArtifact", "artifact { id }", **names, artifactID=self.committed_artifact)
         self.api.mutate("notifyScriptableRunAlert", "success", **names, title=self.hidden, text=self.hidden)
@@ -137,7 +137,7 @@ class Tenant:
         """Id of a file of the run."""
         where = {"entityName": self.entity, "projectName": self.project, "runName": self.run_name}
         made = self.api.mutate("createRunFiles", "files { uploadUrl }", **where, files=["log.txt"])
-        assert requests.put(made["files"][0]["uploadUrl"], self.hidden.encode(), timeout=10).ok
+        assert requests.put(made["files"][0]["uploadUrl"], self.hidden.encode(), timeout=60).ok
         find = """query($e: String!, $p: String!, $r: String!) {
             project(name: $p, entityName: $e) { run(name: $r) { files { edges { node { id } } } } } }"""
         found = self.api.run(find, {"e": self.entity, "p": self.project, "r": self.run_name})
@@ -252,7 +252,7 @@ class Tenant:
         artifact = self._artifact(fresh_name("collection"))
         spec = {"artifactID": artifact, "name": "f.txt", "md5": base64.b64encode(self._hidden_md5.digest()).decode()}
         made = self.api.mutate("createArtifactFiles", "files { edges { node { uploadUrl } } }", artifactFiles=[spec])
-        assert requests.put(made["files"]["edges"][0]["node"]["uploadUrl"], self.hidden.encode(), timeout=10).ok
+        assert requests.put(made["files"]["edges"][0]["node"]["uploadUrl"], self.hidden.encode(), timeout=60).ok
         return artifact
 
     @cached_property
@@ -269,7 +269,7 @@ class Tenant:
             artifactFiles=[{**spec, "uploadPartsInput": parts}],
         )
         upload = made["files"]["edges"][0]["node"]["uploadMultipartUrls"]
-        assert requests.put(upload["uploadUrlParts"][0]["uploadUrl"], content, timeout=10).ok
+        assert requests.put(upload["uploadUrlParts"][0]["uploadUrl"], content, timeout=60).ok
         return {"artifactID": artifact, "uploadID": upload["uploadID"], "completedParts": parts}
 
     @property
@@ -285,7 +285,7 @@ class Tenant:
         manifest = json.dumps({"version": 1, "contents": {}}).encode()
         digest = base64.b64encode(hashlib.md5(manifest, usedforsecurity=False).digest()).decode()
         url = self._announce_manifest(artifact, digest)["artifactManifest"]["file"]["uploadUrl"]
-        assert url is None or requests.put(url, manifest, timeout=10).ok
+        assert url is None or requests.put(url, manifest, timeout=60).ok
         return artifact
 
     def _announce_manifest(self, artifact: str, digest: str) -> Any:

@@ -11,6 +11,7 @@ from workers.builders.requirements import Requirements
 from workers.builders.tools import Workshop, build_error, give_directory, give_file, tool_environment
 from workers.confined.directories import remove_directory
 from workers.context import JobContext
+from workers.git_environment import git_settings, own_credentials
 from workers.subprocess_runner import ToolFailed
 
 #: In the job's directory; a number follows, as an earlier worker may have begun one, and its tools may still write.
@@ -55,7 +56,11 @@ def _workshop(target: Path, directory: Path, context: JobContext) -> Workshop:
     # Where the job's user is the agent's own, it could read them anyway.
     trusts = context.order.venv.pass_index_settings or user is None
     environment = tool_environment(user, all_settings(os.environ) if trusts else {}, proxy_passwords=trusts)
-    if user is not None:
+    # Requirements name repositories too.
+    environment.update(git_settings(context.order.policy, os.environ))
+    if user is None:
+        environment.update(own_credentials(os.environ))
+    else:
         # Beside the environment, so that uv makes links instead of copies.
         cache = give_directory(target.with_name(f"{target.name}-cache"), user, _PRIVATE)
         environment.update(UV_CACHE_DIR=str(cache), PIP_NO_CACHE_DIR="1")

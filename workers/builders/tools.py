@@ -20,6 +20,8 @@ _UMASK = 0o022
 #: How pip and uv begin a complaint; what is indented below belongs to it.
 _COMPLAINT = re.compile(r"^(?:ERROR:|error:| *×)(.+(?:\n[ \t]+\S.*)*)", re.MULTILINE)
 _ORNAMENTS = str.maketrans("╰├─▶", "    ")
+#: What git says when it gives up, which installers show far from their own last words.
+_OF_GIT = re.compile(r"^[\s│]*fatal: (.+?)\s*$", re.MULTILINE)
 _LONGEST_COMPLAINT = 400
 
 
@@ -108,7 +110,11 @@ def build_error(origin: str, error: ToolFailed) -> BuildError:
 def in_words(error: ToolFailed) -> str:
     """Return how the tool ended, and the last of its own words on it."""
     complaints = _COMPLAINT.findall(error.output)
-    if not complaints:
-        return error.message
-    words = " ".join(complaints[-1].translate(_ORNAMENTS).split())[:_LONGEST_COMPLAINT]
-    return f"{error.message} It said: {words.rstrip('.')}."
+    said = error.message
+    if complaints:
+        words = " ".join(complaints[-1].translate(_ORNAMENTS).split())[:_LONGEST_COMPLAINT]
+        said = f"{said} It said: {words.rstrip('.')}."
+    reason = _OF_GIT.search(error.output)
+    if reason is None or reason[1] in said:
+        return said
+    return f"{said} Git said: {reason[1][:_LONGEST_COMPLAINT].rstrip('.')}."

@@ -19,6 +19,7 @@ from workers.builders.wheels import NotShareable
 from workers.context import JobContext
 from workers.sources import Project
 
+SECONDS_A_DAY = 86400.0
 #: Of a project that needs an interpreter alone.
 _NO_REQUIREMENTS = Requirements("its version of Python", "", Listing(()))
 
@@ -52,9 +53,7 @@ class VenvBuilder:
         python = self._python(project, context)
         directory, requirements = self._requirements(project, context) or (project.directory, _NO_REQUIREMENTS)
         identify(python)
-        installer = find_installer(
-            python, context.order.venv.pip_args, tool_environment(context.order.user, {})["PATH"]
-        )
+        installer = find_installer(python, context.order.venv.pip_args)
         try:
             entry = _shared(requirements, installer, python, context)
         except NotShareable as why:
@@ -86,7 +85,9 @@ def _shared(requirements: Requirements, installer: Installer, python: str, conte
     shared = SharedEnvironments(cache, installer, python, context)
     wheels = shared.resolve(listing) if listing.requirements else ()
     entry = shared.environment(wheels, listing, requirements.origin)
-    for removed in trim(cache, context.order.venv.cache_max_bytes):
+    settings = context.order.venv
+    keep_seconds = None if settings.cache_keep_days is None else settings.cache_keep_days * SECONDS_A_DAY
+    for removed in trim(cache, settings.cache_max_bytes, keep_seconds):
         log.info("An environment was removed from the cache.", extra={"key": removed})
     return entry
 

@@ -11,6 +11,7 @@ next holder of the lock removes it.
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -97,9 +98,10 @@ class Entry:
         return msgspec.json.decode(self._completion.read_bytes(), type=_Completion).size_bytes
 
 
-def trim(directory: Path, max_bytes: int) -> list[str]:
-    """Remove half-built environments, and the least recently used ones beyond ``max_bytes``; return what was removed.
+def trim(directory: Path, max_bytes: int, keep_seconds: float | None = None) -> list[str]:
+    """Remove half-built environments, the least recently used ones beyond ``max_bytes``, and those no longer used.
 
+    Returns what was removed. ``keep_seconds`` counts from the last use; None: as long as there is room.
     One that is being built or used is left alone.
     """
     entries = [Entry(directory, path.stem) for path in directory.glob("*.lock")]
@@ -107,10 +109,16 @@ def trim(directory: Path, max_bytes: int) -> list[str]:
     removed = []
     for entry in sorted(entries, key=Entry.used_at):
         size = entry.size_bytes()
-        if entry.path.exists() and (total > max_bytes or not entry.is_complete()) and _remove_unused(entry):
+        if entry.path.exists() and (total > max_bytes or _is_stale(entry, keep_seconds)) and _remove_unused(entry):
             total -= size
             removed.append(entry.path.name)
     return removed
+
+
+def _is_stale(entry: Entry, keep_seconds: float | None) -> bool:
+    """Whether it was never completed, or not used for so long."""
+    unused = time.time() - entry.used_at()
+    return not entry.is_complete() or (keep_seconds is not None and unused > keep_seconds)
 
 
 def _remove_unused(entry: Entry) -> bool:

@@ -26,7 +26,7 @@ Object = Mapping[str, Any]
 #: A log that says nothing for so long is asked for again: its connection may be dead, in seconds.
 SILENCE_SECONDS = 600.0
 #: Between two questions for a log whose end came without the end of its pod, in seconds.
-PAUSE_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+PAUSE_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 #: How often it is noted how far the logs were copied, in seconds.
 NOTE_SECONDS = 1.0
 #: How many logs of one job are followed at most.
@@ -69,6 +69,7 @@ class JobOutput:
         self._logs: dict[str, Log] = {}
         self._ended: set[str] = set()
         self._is_over = False
+        self._seen: tuple[object, ...] = ()
         self._news = 0
 
     def see(self, pods: Sequence[Object], *, is_over: bool) -> None:
@@ -80,8 +81,12 @@ class JobOutput:
                     if is_over or _is_over(pod):
                         self._ended.add(log.pod)
             self._is_over = is_over
-            self._news += 1
-            self._changed.notify_all()
+            seen = (is_over, *map(_stage, pods))
+            # A look that finds what the last one did is no reason to ask for a log again.
+            if seen != self._seen:
+                self._seen = seen
+                self._news += 1
+                self._changed.notify_all()
 
     def follow(self, api: KubernetesApi, pods_path: str, writer: Sink) -> None:
         """Copy all logs to their end; raises :class:`RunnerUnavailable`."""
@@ -226,6 +231,14 @@ def _logs_of(pod: Object, *, several: bool) -> Iterator[Log]:
             is_single = len(own) == 1 and one in own
             place = f"{name}/{one['name']}" if several else str(one["name"])
             yield Log(name, str(one["name"]), b"" if is_single and not several else f"[{place}] ".encode())
+
+
+def _stage(pod: Object) -> tuple[object, ...]:
+    """Return what of a pod says whether there may be more of its logs."""
+    status = pod.get("status") or {}
+    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    stages = ((one["name"], *(one.get("state") or {}), one.get("restartCount")) for one in containers)
+    return (pod["metadata"]["name"], status.get("phase"), *stages)
 
 
 def _is_over(pod: Object) -> bool:

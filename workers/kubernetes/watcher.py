@@ -116,6 +116,13 @@ class Watcher:
 
     def run(self) -> None:
         """Watch; raises ``OSError`` or ``EOFError`` when the supervisor is gone."""
+        try:
+            self._run()
+        finally:
+            for watched in self._watched.values():
+                watched.end()
+
+    def _run(self) -> None:
         while True:
             self._end.tell(WatcherLives())
             if self._wake in self._wait(self._wake, self._end.settings.heartbeat_seconds):

@@ -363,9 +363,11 @@ def _own_directories(order: WorkOrder) -> tuple[Path, ...]:
 def host_environment(
     launch: LaunchRequest, user: JobUser | None, worker: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """Return the whole environment of a process of this host: the host's, the build's, the job's own.
+    """Return the whole environment of a process of this host: the host's, the job's own, the build's.
 
-    ``user`` is its user, None for the worker's; ``worker`` is the worker's own environment."""
+    The build's comes last, for variables that the administrator sets must not hide the job's virtual environment.
+    ``user`` is its user, None for the worker's; ``worker`` is the worker's own environment.
+    """
     environment = process_environment(worker, user) | launch.environment | launch.build.environment
     # Many hosts have no `python`, which most jobs call; the agent's own comes last, for want of another.
     environment["PATH"] = ":".join((*launch.build.path, environment["PATH"], str(Path(sys.executable).parent)))

@@ -19,10 +19,11 @@ from ipc.proxies import proxy_secrets
 from ipc.run_spec import GitSpec
 from workers.confined.credentials import HOME_DIRECTORY, are_lent
 from workers.context import JobContext
+from workers.git_environment import SSH_OPTIONS, git_settings, own_credentials
 from workers.process_environment import process_environment
 from workers.sources import DEFAULT_ENTRY_POINT, Project
 from workers.sources.derived_version import derives_version
-from workers.sources.git_url import LOCAL_TRANSPORT, Repository, parse_repository
+from workers.sources.git_url import Repository, parse_repository
 from workers.subprocess_runner import Limits, ToolCommand, ToolFailed, run_command
 
 #: Without a version, the first of these that exists: W&B's order, and then what the repository itself prefers.
@@ -31,16 +32,11 @@ _COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
 _WHOLE_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _ADVERTISED = re.compile(r"^[0-9a-f]{40,64}\t(\S+)$", re.MULTILINE)
 _NO_VERSION = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|^-|^$")
-_CONNECT_TIMEOUT_SECONDS = 30
 _HINT_LENT = "See that the URL is right and that this host may read it (credential helper or ssh key)."
 _HINT_NOT_LENT = (
     "See that the URL is right. This host lends its git credentials to no submitter "
     "(launchd.policy.git_credentials): a repository that is not public needs its own in the URL."
 )
-#: Of the worker's own environment, what git and ssh need to find keys and helpers, where these are lent.
-_CREDENTIALS = ("XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
-#: The organisation's certificates.
-_PASSED_ON = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 #: Where the host's credentials are not lent, ssh has no key, also of an agent of keys.
 _NO_SSH_KEYS = ("-F none", "-o IdentityFile=none", "-o IdentityAgent=none")
 _SILENT_SECONDS = 300.0
@@ -278,15 +274,11 @@ def _settings_text(url: str) -> str:
 
 def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
     order = context.order
-    rules = order.policy
-    transports = (*rules.git_transports, LOCAL_TRANSPORT) if rules.allow_local_git else rules.git_transports
     return {
         # No process of a job's user can read the environment of these, and no code of a submitter runs in them.
         **process_environment(worker, order.fetch_user, proxy_passwords=True),
-        **{name: worker[name] for name in _PASSED_ON if name in worker},
+        **git_settings(order.policy, worker),
         **_credentials_environment(context, worker),
-        "GIT_ALLOW_PROTOCOL": ":".join(transports),
-        "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C.UTF-8",
     }
 
@@ -294,16 +286,13 @@ def _git_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str
 def _credentials_environment(context: JobContext, worker: Mapping[str, str]) -> dict[str, str]:
     """Return the variables by which git and ssh find the host's credentials, or find none."""
     home = context.directory / HOME_DIRECTORY
-    options = f"-o BatchMode=yes -o ConnectTimeout={_CONNECT_TIMEOUT_SECONDS}"
     is_lent = are_lent(context.order)
     if is_lent and context.order.fetch_user is None:
-        ssh = worker.get("GIT_SSH_COMMAND", "ssh")
-        names = {name: worker[name] for name in _CREDENTIALS if name in worker}
-        return {**names, "GIT_SSH_COMMAND": f"{ssh} {options}"}
+        return own_credentials(worker)
     settings = home / _FETCH_SETTINGS_FILE
     settings.write_text(_fetch_settings(context, home if is_lent else None))
     ssh = "ssh" if context.order.fetch_user is None else _with_password_entry(home)
-    ssh = " ".join((ssh, options, *(() if is_lent else _NO_SSH_KEYS)))
+    ssh = " ".join((ssh, SSH_OPTIONS, *(() if is_lent else _NO_SSH_KEYS)))
     return {
         "HOME": str(home),
         "GIT_CONFIG_GLOBAL": str(settings),

@@ -12,9 +12,7 @@ import msgspec
 from ipc.errors import PolicyRefused, SourceError
 from ipc.git_address import without_credentials
 from ipc.settings import PolicyRules
-
-#: Git's name for the transport of a path on this host.
-LOCAL_TRANSPORT = "file"
+from workers.git_environment import LOCAL_TRANSPORT
 
 _WITH_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 #: ``ext::sh -c ...`` and the like: git would run a helper program of that name.

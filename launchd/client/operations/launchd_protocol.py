@@ -1,6 +1,6 @@
 """Operations of the launchd protocol, which launchd's own server alone has."""
 
-from launchd.client.models import Agent, AgentCommands, Claim, CollectedGarbage, Item, ItemReasons, Resumed
+from launchd.client.models import Agent, AgentCommands, Claim, CollectedGarbage, Item, ItemReasons, Resumed, Retention
 from launchd.client.operations.launch import AGENT_FIELDS
 from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, launchd_mutation, query
 from launchd.client.responses import (
@@ -102,6 +102,9 @@ REPORT_GPUS: Root[Success] = launchd_mutation("reportGpus", "success", Success)
 STOP_ITEM: Root[StopResult] = launchd_mutation("stopRunQueueItem", "success message", StopResult)
 SET_JOBS_MAY_PUSH: Root[Success] = launchd_mutation("setJobsMayPush", "success", Success)
 STOP_AGENT: Root[Success] = launchd_mutation("stopLaunchAgent", "success", Success)
+APPLY_RETENTION: Root[Retention] = launchd_mutation(
+    "applyRetention", "runs { entityProject name endedAt bytes reason filesOnly } count bytes", Retention
+)
 COLLECT_GARBAGE: Root[CollectedGarbage] = launchd_mutation(
     "collectGarbage", "removedFiles removedBytes usedBytes", CollectedGarbage
 )

@@ -1,5 +1,7 @@
 """Garbage collection: removes blobs without a reference in the database, by timer and on request.
 
+Before that, what is kept for a time alone loses its rows: ended runs, abandoned and expired artifacts.
+
 A blob is removed if the database does not know it, twice: once without a lock, and some seconds later under the lock of
 its shard. The lock excludes uploads that are storing it just now; the pause is for a transaction that has seen a file
 with this blob, is not committed yet, and refers to the blob from another file.
@@ -18,6 +20,7 @@ from launchd.server.errors import ServerError
 from launchd.server.files.blob_store import BlobStore
 from launchd.server.files.output_store import OutputStore
 from launchd.server.files.quota import StorageQuota
+from launchd.server.files.retention import Retention
 from launchd.server.settings import ServerSettings
 from launchd.server.store.artifacts import edits as artifact_edits
 from launchd.server.store.artifacts import expiry
@@ -46,12 +49,14 @@ class GarbageCollector:
         settings: ServerSettings,
         database: Database,
         quota: StorageQuota,
+        retention: Retention,
         stores: Mapping[BlobStore, FindKnown],
         outputs: OutputStore,
     ) -> None:
         self._settings = settings
         self._database = database
         self._quota = quota
+        self._retention = retention
         self._stores = stores
         self._outputs = outputs
         self._lock = asyncio.Lock()
@@ -84,8 +89,9 @@ class GarbageCollector:
                 logger.warning("Garbage collection failed and will be repeated.", extra={"error": str(error)})
 
     async def collect(self) -> GcResult:
-        """Delete abandoned and expired artifacts, and remove unreferenced blobs."""
+        """Let ended runs go, delete abandoned and expired artifacts, and remove unreferenced blobs."""
         async with self._lock:
+            await self._retention.apply()
             await self._delete_expired()
             candidates = {
                 store: await self._unknown_by_shard(store, find_known) for store, find_known in self._stores.items()

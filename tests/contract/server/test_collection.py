@@ -107,7 +107,7 @@ def test_there_is_no_more_room_than_was_given(api: Api, small: RunningServer) ->
     answers: list[requests.Response] = []
 
     def put(link: str, each: Logging) -> None:
-        answers.append(requests.put(link, each.files["a"], timeout=20))
+        answers.append(requests.put(link, each.files["a"], timeout=60))
 
     threads = [threading.Thread(target=put, args=pair) for pair in zip(links, logged, strict=True)]
     for thread in threads:
@@ -143,11 +143,11 @@ def test_unfinished_artifacts_go(tmp_path: Path) -> None:
     with running_server(tmp_path, *options) as server, server.api() as api:
         logged = Logging(api, {"a": content()})
         link = str(logged.announce()[0]["uploadUrl"])
-        assert requests.put(link, logged.files["a"], timeout=10).ok
+        assert requests.put(link, logged.files["a"], timeout=60).ok
         kept = Logging(api, {"b": content()}).log()
         collect(api)
         assert (logged.look("state"), kept.look("state")) == ({"state": "DELETED"}, {"state": "COMMITTED"})
-        assert requests.put(link, logged.files["a"], timeout=10).status_code == 404
+        assert requests.put(link, logged.files["a"], timeout=60).status_code == 404
         with pytest.raises(RefusedByServer, match="is DELETED"):
             logged.announce()
         collect(api)

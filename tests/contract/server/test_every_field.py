@@ -25,6 +25,7 @@ ADMINISTRATORS = {
     "Mutation.createUser",
     "Mutation.createTeam",
     "Mutation.collectGarbage",
+    "Mutation.applyRetention",
     "Mutation.resetApiKeys",
 }
 """Fields for administrators of the server only; what they create belongs to no tenant yet."""
@@ -36,8 +37,8 @@ MANAGE_USERS = {
     "Mutation.createServiceAccount",
 }
 """Fields that an administrator may use on the members of any team."""
-KEEP_NOTHING = {"Mutation.createArtifactType", "Mutation.collectGarbage"}
-"""Mutations without anything to write: a type exists while a collection has it; there is no garbage."""
+KEEP_NOTHING = {"Mutation.createArtifactType", "Mutation.collectGarbage", "Mutation.applyRetention"}
+"""Mutations without anything to write: a type exists while a collection has it; there is no garbage, and no rule."""
 NEED_NO_ENTITY = {"Query.viewer", "Query.users", "Mutation.generateApiKey", "Mutation.deleteApiKey"}
 """Fields about the caller, for which roles in a team do not matter."""
 

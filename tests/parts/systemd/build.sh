@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes, once, the tree of a small Debian 12 whose process 1 is systemd, to be booted in a container (systemd-nspawn). Takes
-# about a minute and 400 MB; what it makes lies in $SYSTEMD_TEST_HOME.
+# Makes, once, the tree of a small Debian (SUITE=bookworm or trixie) whose process 1 is systemd, to be booted in a container
+# (systemd-nspawn). Takes about a minute and 400 MB; what it makes lies in $SYSTEMD_TEST_HOME. EXTRA="pkg,pkg" adds Debian
+# packages (another SYSTEMD_TEST_HOME for each set).
 set -euo pipefail
 home=${SYSTEMD_TEST_HOME:-/var/cache/launchd-systemd}
 [ -e "$home/ready" ] && exit 0
@@ -13,7 +14,7 @@ if ((${#missing[@]})); then
 fi
 mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources | head -1)
 rm -rf "$home" && mkdir -p "$home"
-mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$home/tree.tar" "$mirror"
+mmdebstrap --quiet --variant=minbase --include="systemd,systemd-sysv,dbus${EXTRA:+,$EXTRA}" "${SUITE:-bookworm}" "$home/tree.tar" "$mirror"
 mkdir "$home/root"
 tar -C "$home/root" -xf "$home/tree.tar"
 rm "$home/tree.tar"

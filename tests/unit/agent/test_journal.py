@@ -119,6 +119,17 @@ def test_all_but_the_last_ended_jobs_are_found_for_cleaning(journal: Journal) ->
     assert journal.ended_before_last(2, 2) == [EndedJob(item, (a_job(item).name,), ()) for item in ("2", "1")]
 
 
+def test_jobs_that_ended_long_before_the_last_are_found_for_cleaning(journal: Journal) -> None:
+    for number in range(5):
+        ended = msgspec.structs.replace(a_job(str(number)), state=JobState.FINISHED, state_at=10.0 * number)
+        journal.save(ended)
+    journal.save(msgspec.structs.replace(a_job("active"), state_at=-100.0))
+    journal.commit()
+    assert [job.item_id for job in journal.ended_long_before_last(25.0, 10)] == ["0", "1"]
+    assert [job.item_id for job in journal.ended_long_before_last(25.0, 1)] == ["0"]
+    assert journal.ended_long_before_last(40.0, 10) == []
+
+
 def test_a_second_agent_is_refused_with_the_first_ones_process(journal: Journal) -> None:
     script = (
         f"from pathlib import Path; from launchd.agent.journal import Journal; Journal(Path({str(journal.path)!r}))"

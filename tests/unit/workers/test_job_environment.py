@@ -140,7 +140,7 @@ def test_a_jobs_own_variables_hold_nothing_of_this_host(context: JobContext) -> 
 
 
 def test_a_jobs_own_variables_come_before_those_of_the_host(context: JobContext) -> None:
-    environment = on_this_host(context, Build(environment={"WANDB_ENTITY": "another"}), HOST)
+    environment = on_this_host(context, Build(), {**HOST, "WANDB_ENTITY": "another"})
 
     assert environment["WANDB_ENTITY"] == "ada"
 

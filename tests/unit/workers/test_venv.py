@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -309,6 +310,16 @@ def test_use_makes_an_environment_recent(cache: Path) -> None:
     assert environments(cache) == ["a", "c"]
 
 
+def test_what_was_not_used_for_long_is_removed(cache: Path) -> None:
+    cache.mkdir()
+    for name, used_at in (("old", time.time() - 100), ("new", time.time())):
+        make_entry(cache, name, used_at=used_at)
+
+    assert trim(cache, 1 << 40) == []
+    assert trim(cache, 1 << 40, keep_seconds=50.0) == ["old"]
+    assert environments(cache) == ["new"]
+
+
 def test_an_environment_is_removed_however_deep_it_is(cache: Path) -> None:
     cache.mkdir()
     make_entry(cache, "deep", used_at=0)
@@ -322,7 +333,7 @@ def test_an_environment_is_removed_however_deep_it_is(cache: Path) -> None:
     assert environments(cache) == ["other"]
 
 
-def make_entry(cache: Path, name: str, used_at: int) -> None:
+def make_entry(cache: Path, name: str, used_at: float) -> None:
     entry = Entry(cache, name)
     EntryLock(entry.lock_path).close()
     entry.path.mkdir()
