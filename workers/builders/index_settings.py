@@ -29,6 +29,7 @@ _ADDRESSES: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
         ("UV_FIND_LINKS", "--find-links", ","),
     ),
 }
+_INDEXES = ("--index-url ", "--extra-index-url ", "--find-links ")
 _SECRET_ENDINGS = ("_USERNAME", "_PASSWORD", "_TOKEN")
 
 
@@ -50,6 +51,16 @@ def index_settings(worker: Mapping[str, str], tool: str) -> IndexSettings:
     for option, address in _addresses(worker, tool):
         options[f"{option} {address}" if option != "--index-url" else option] = f"{option} {address}"
     return IndexSettings(tuple(options.values()), dict(_without_secrets(worker)), tuple(_secrets(options.values())))
+
+
+def index_strategy(host: Iterable[str], asked: Iterable[str]) -> dict[str, str]:
+    """Return uv's setting for several indexes: all are one, as for pip, where one party named them.
+
+    Where the host and the project both name some, the first that has a name has it for good: a package of the host's
+    own index is not to be had from another one that a project names.
+    """
+    parties = [any(line.startswith(_INDEXES) for line in lines) for lines in (host, asked)]
+    return {} if all(parties) else {"UV_INDEX_STRATEGY": "unsafe-best-match"}
 
 
 def all_settings(worker: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The tools that make virtual environments: uv where it is installed, else pip. Owns their command lines; runs nothing.
+"""The tools that make virtual environments: uv where it comes with the agent, else pip. Owns their commands alone.
 
 Resolving runs no code of a package: with ``--only-binary :all:`` uv builds nothing; pip, which builds what a wheel
 names by its address, has a guard that refuses to start any process.
@@ -185,7 +185,7 @@ def identify(python: str) -> tuple[str, int, int]:
     return str(found), status.st_size, status.st_mtime_ns
 
 
-def find_installer(python: str, arguments: Command, search_path: str) -> Installer:
-    """Return uv, where it is on ``search_path`` or beside the interpreter of the agent, else pip."""
-    uv = shutil.which("uv", path=f"{search_path}:{Path(sys.executable).parent}")
+def find_installer(python: str, arguments: Command) -> Installer:
+    """Return uv, where the extra `venv` brought it with the agent, else pip; another uv on the host changes nothing."""
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
     return Pip(python, arguments) if uv is None else Uv(uv, python, arguments)

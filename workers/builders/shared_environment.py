@@ -18,7 +18,7 @@ import msgspec
 
 from ipc.errors import BuildError, HostError
 from ipc.work_order import JobUser
-from workers.builders.index_settings import index_settings
+from workers.builders.index_settings import index_settings, index_strategy
 from workers.builders.installers import Files, Installer, Lines, compile_command, identify
 from workers.builders.requirement_lines import Listing
 from workers.builders.tools import Workshop, build_error, give_directory, give_file, in_words, tool_environment
@@ -64,7 +64,7 @@ class SharedEnvironments:
         """
         python = self._resolving_python()
         self._context.progress("resolving the requirements")
-        with self._workshop() as workshop:
+        with self._workshop(listing) as workshop:
             asked = self._write("asked-requirements.txt", (*self._options(listing), *listing.requirements))
             limits = self._write("asked-constraints.txt", listing.constraints)
             files = Files(asked, limits, self._context.directory / _DESK / self._installer.answer)
@@ -88,7 +88,7 @@ class SharedEnvironments:
             nonlocal is_there
             is_there = False
             self._context.progress(f"building an environment from {origin}")
-            with self._workshop(lock) as workshop:
+            with self._workshop(listing, lock) as workshop:
                 try:
                     workshop.run(self._installer.create(target))
                     if lines:
@@ -112,7 +112,7 @@ class SharedEnvironments:
             return self._python
 
         def make(target: Path, lock: EntryLock) -> None:
-            with self._workshop(lock) as workshop:
+            with self._workshop(Listing(()), lock) as workshop:
                 try:
                     workshop.run(self._installer.create(target))
                 except ToolFailed as error:
@@ -157,12 +157,13 @@ class SharedEnvironments:
         return give_file(self._context.directory / name, "".join(f"{line}\n" for line in lines), self._user)
 
     @contextmanager
-    def _workshop(self, *locks: EntryLock) -> Iterator[Workshop]:
+    def _workshop(self, listing: Listing, *locks: EntryLock) -> Iterator[Workshop]:
         desk = self._context.directory / _DESK
         # An earlier worker may have left it.
         shutil.rmtree(desk, ignore_errors=True)
         give_directory(desk, self._user, 0o700)
         environment = tool_environment(self._user, self._settings.environment, proxy_passwords=True)
+        environment = index_strategy(self._settings.lines, listing.options) | environment
         environment["TMPDIR"] = str(desk)
         if self._user is not None:
             environment |= _own_caches(self._cache, self._user)

@@ -53,9 +53,7 @@ class VenvBuilder:
         python = self._python(project, context)
         directory, requirements = self._requirements(project, context) or (project.directory, _NO_REQUIREMENTS)
         identify(python)
-        installer = find_installer(
-            python, context.order.venv.pip_args, tool_environment(context.order.user, {})["PATH"]
-        )
+        installer = find_installer(python, context.order.venv.pip_args)
         try:
             entry = _shared(requirements, installer, python, context)
         except NotShareable as why:
