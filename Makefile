@@ -31,7 +31,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long clients check bench bench-faults docs deb rpm format lock lock-client clean
+.PHONY: help demo test test-long clients check bench bench-faults docs deb rpm image format lock lock-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ deb: ## Build the Debian packages in dist/ (Debian: apt-get install debhelper dp
 rpm: ## Build the rpm packages in dist/
 	packaging/fetch.sh build/wheels
 	packaging/rpm/build.sh dist build/wheels
+
+image: ## Build the agent's container image on the local engine (ENGINE=podman, BASE=... for another base image)
+	packaging/image/build.sh $(ARGS)
 
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
