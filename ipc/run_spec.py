@@ -63,6 +63,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     """One run spec. ``project`` is in lower case, as W&B's agent makes it.
 
     ``user_id`` is the number of the user in an image that is built for it, None for the usual one.
+    ``additional_services`` are manifests of what is to be there beside a job in a cluster (W&B's, 0.21.1).
     """
 
     entity: str
@@ -81,6 +82,7 @@ class RunSpec(msgspec.Struct, frozen=True):
     sweep_id: str | None = None
     resume_count: int = 0
     python_version: str | None = None
+    additional_services: tuple[dict[str, Any], ...] = ()
 
     @property
     def is_scheduler(self) -> bool:
@@ -211,6 +213,7 @@ def parse_run_spec(raw: Mapping[str, Any]) -> RunSpec:
         sweep_id=envelope.sweep_id,
         resume_count=envelope.resume_count,
         python_version=envelope.python_version,
+        additional_services=tuple(one.config for one in envelope.additional_services if one.config),
     )
 
 

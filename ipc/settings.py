@@ -374,10 +374,12 @@ class KubernetesRules(msgspec.Struct, frozen=True):
     """``launchd.policy.kubernetes`` for one queue: what a job may have of a cluster.
 
     ``images``, ``namespaces``, ``contexts``, ``service_accounts`` and ``custom_resources`` (``GROUP/KIND``) are
-    patterns in which ``*`` stands for any text. ``config_files`` are paths of kubeconfigs of this host, ``host_paths``
-    paths of the nodes; a directory stands for all below it. ``fields`` are names of fields that are refused otherwise,
-    such as ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext`` may ask for beyond
-    the usual. ``host_variables`` are names of variables of the agent that a manifest may have in its macros.
+    patterns in which ``*`` stands for any text, as are ``services``: kinds of objects beside a job
+    (``additional_services``), ``KIND`` or ``GROUP/KIND``. ``config_files`` are paths of kubeconfigs of this host,
+    ``host_paths`` paths of the nodes; a directory stands for all below it. ``fields`` are names of fields that are
+    refused otherwise, such as ``hostNetwork`` or ``securityContext``; ``privileged`` allows what a ``securityContext``
+    may ask for beyond the usual. ``host_variables`` are names of variables of the agent that a manifest may have in its
+    macros.
     """
 
     images: tuple[str, ...] = ("*",)
@@ -393,6 +395,7 @@ class KubernetesRules(msgspec.Struct, frozen=True):
         "trainer.kubeflow.org/*",
         "workload.codeflare.dev/*",
     )
+    services: tuple[str, ...] = ("Pod", "Service", "apps/Deployment")
     host_paths: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     host_variables: tuple[str, ...] = ()

@@ -56,6 +56,7 @@ _TRUSTED = {
         contexts=("*",),
         service_accounts=("*",),
         custom_resources=("*",),
+        services=("*",),
         host_paths=("/",),
         fields=(
             "automountServiceAccountToken", "hostIPC", "hostNetwork", "hostPID", "hostPort", "hostUsers",

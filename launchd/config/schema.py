@@ -190,6 +190,7 @@ KUBERNETES_RULES: Table = {
     "config_files": validators.granted_paths(),
     "service_accounts": validators.names,
     "custom_resources": validators.names,
+    "services": validators.names,
     "host_paths": validators.granted_paths(),
     "fields": validators.names,
     "host_variables": validators.names,

@@ -63,6 +63,7 @@ SELDOM = "`commit_hash`, `storage_region`, `prior_runs`, `expected_run_count`, p
 
 SWEEP = "`wandb sweep`, `wandb agent`"
 RESUME_SWEEP = "`mark_preempting` in a sweep; `wandb sweep --resume` after a run is deleted"
+CUSTOM_SWEEP = "`wandb launch-sweep` with `method: custom` and `scheduler.job`"
 LAUNCH_SWEEP = "`wandb launch-sweep CONFIG` with `-q`"
 
 PEOPLE = "`create_user`, `Team`: create, invite, service accounts, members; `users`, `projects`"
@@ -100,7 +101,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Launching through a queue": tuple(queued(source, option) for source in LAUNCH for option in OPTIONS),
     "Launching at once": (*(at_once(source, option) for source in LAUNCH for option in AT_ONCE), ONLY_QUEUED),
     "Jobs": (CREATE_GIT, CREATE_CODE, CREATE_IMAGE, LIST_JOBS, DESCRIBE_JOB, IMAGE_JOB),
-    "Sweeps": (SWEEP, RESUME_SWEEP, LAUNCH_SWEEP),
+    "Sweeps": (SWEEP, RESUME_SWEEP, LAUNCH_SWEEP, CUSTOM_SWEEP),
     "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, FORK, REWIND, ALERT, SYNC, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, PARTS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),
     "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, SELDOM, PEOPLE),

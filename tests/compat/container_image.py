@@ -102,7 +102,7 @@ def _libraries(files: Iterable[Path]) -> list[Path]:
     """Return the shared libraries that programs and modules among ``files`` are linked to, with the loader."""
     linked = [str(path) for path in files if path.suffix == ".so" or _is_program(path)]
     said = subprocess.run(["ldd", *linked], capture_output=True, text=True, check=False).stdout
-    words = [word for line in said.splitlines() for word in line.split() if word.startswith("/")]
+    words = [os.path.normpath(word) for line in said.splitlines() for word in line.split() if word.startswith("/")]
     return [Path(word) for word in dict.fromkeys(words) if not word.endswith(":") and Path(word).is_file()]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from launchd.client.jobs import list_jobs
 from tests.compat.clients import WandbClient
-from tests.compat.commands import IMAGE_JOB, at_once, command, queued
+from tests.compat.commands import CUSTOM_SWEEP, IMAGE_JOB, at_once, command, queued
 from tests.compat.container_image import make_client_image
 from tests.compat.kept import Kept
 from tests.compat.runs import run_of
@@ -168,6 +168,7 @@ def test_a_run_in_a_container_becomes_an_image_job_that_builds_nothing(
 
 
 @pytest.mark.long
+@command(CUSTOM_SWEEP)
 def test_a_scheduler_that_is_a_job_chooses_the_runs(
     image: str, client: WandbClient, wandb_env: WandbEnv, agent: Agent, engine: TestEngine, api: Api
 ) -> None:

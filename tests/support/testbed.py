@@ -42,7 +42,7 @@ class AgentProcess:
         self._testbed = testbed
         self._log = testbed.agent_log.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "launchd", "agent", "-c", str(testbed.config_path)],
+            [*testbed.launcher, sys.executable, "-m", "launchd", "agent", "-c", str(testbed.config_path)],
             cwd=ROOT,
             env=os.environ | {"WANDB_API_KEY": testbed.server.key, "WANDB_BASE_URL": testbed.server.url} | environ,
             stdin=subprocess.DEVNULL,
@@ -110,6 +110,8 @@ class Testbed:
         self.config_path = directory / "launch-config.yaml"
         self.configure(max_jobs=max_jobs, launchd=launchd)
         self.agent: AgentProcess | None = None
+        #: What starts the agent: a program that becomes it, such as `unshare`.
+        self.launcher: tuple[str, ...] = ()
 
     def configure(self, *, max_jobs: int, launchd: Mapping[str, Any] | None = None, **top: Any) -> None:
         """Write the agent's configuration file; ``top`` are keys of W&B's."""

@@ -122,7 +122,7 @@ def _job(arguments: Arguments, content: Content) -> Object:
         _mount_code(pod, content.code)
     _add_pull_secret(body, content)
     _label_pods(body, content)
-    _secure(body, content)
+    secure(body, own_security=content.own_security)
     return body
 
 
@@ -145,7 +145,7 @@ def _custom(arguments: Arguments, content: Content) -> Object:
             is_first = False
     _add_pull_secret(body, content)
     _label_pods(body, content)
-    _secure(body, content)
+    secure(body, own_security=content.own_security)
     return body
 
 
@@ -253,12 +253,12 @@ def _list(parent: Object, key: str) -> list[Any]:
 
 def _label_pods(body: Object, content: Content) -> None:
     """Put the labels on what every pod is made of, so that it is found by them."""
-    for template in _templates(body):
+    for template in templates(body):
         metadata = template["metadata"] = _object(template, "metadata")
         metadata["labels"] = _object(metadata, "labels") | dict(content.labels)
 
 
-def _templates(value: Any) -> Iterator[Object]:
+def templates(value: Any) -> Iterator[Object]:
     """Yield what pods are made of: what has a spec with containers."""
     match value:
         case dict():
@@ -266,18 +266,19 @@ def _templates(value: Any) -> Iterator[Object]:
             if type(spec) is dict and type(spec.get("containers")) is list:
                 yield value
             for inner in value.values():
-                yield from _templates(inner)
+                yield from templates(inner)
         case list():
             for inner in value:
-                yield from _templates(inner)
+                yield from templates(inner)
         case _:
             pass
 
 
-def _secure(body: Object, content: Content) -> None:
+def secure(body: Object, *, own_security: bool) -> None:
+    """Have each container do no more than it may without a grant; its manifest cannot say otherwise."""
     for pod in pod_specs(body):
         for container in containers_of(pod):
-            if content.own_security:
+            if own_security:
                 container.setdefault("securityContext", deepcopy(SECURITY_CONTEXT))
             else:
                 container["securityContext"] = deepcopy(SECURITY_CONTEXT)

@@ -26,6 +26,9 @@ PRIVILEGED = "privileged"
 _UNCONFINED = "unconfined"
 _CONFINING = ("apparmor", "seccomp")
 
+#: Types of Services that are for more than the cluster.
+_EXPOSED = ("NodePort", "LoadBalancer", "ExternalName")
+
 #: How the Secrets that agents make begin.
 OWN_SECRETS = "launchd-"
 
@@ -42,6 +45,18 @@ def refuse_image(image: str, rules: KubernetesRules) -> str | None:
     if _is_granted(image, rules.images):
         return None
     return _sentence(f"the image {image}", "images", rules.images)
+
+
+def service_refusals(services: Iterable[dict[str, Any]], rules: KubernetesRules) -> list[str]:
+    """Return a sentence for each thing that objects beside a job ask for and the rules do not grant."""
+    found = []
+    for service in services:
+        group, has_group, _ = str(service.get("apiVersion")).partition("/")
+        kind = f"{group}/{service.get('kind')}" if has_group else str(service.get("kind"))
+        if not _is_granted(kind, rules.services):
+            found.append(_sentence(f"the kind {kind} in additional_services", "services", rules.services))
+        found += _of_manifest(Arguments(service), rules)
+    return found
 
 
 def access_refusals(arguments: Arguments, rules: KubernetesRules) -> list[str]:
@@ -96,7 +111,7 @@ def _walk(value: Any, place: str) -> Iterator[Found]:
 def _why_not(key: str, value: Any, rules: KubernetesRules) -> str | None:
     """Return why a field may not have its value, or ``None``; the first of the checks that has something to say."""
     checks: tuple[Callable[[str, Any, KubernetesRules], str | None], ...] = (
-        _field, _privileges, _account, _host_path, _propagation, _annotations, _image, _secret,
+        _field, _privileges, _account, _host_path, _propagation, _annotations, _image, _secret, _exposure,
     )  # fmt: skip
     return next((why for check in checks if (why := check(key, value, rules)) is not None), None)
 
@@ -154,6 +169,14 @@ def _annotations(key: str, value: Any, rules: KubernetesRules) -> str | None:
 
 def _image(key: str, value: Any, rules: KubernetesRules) -> str | None:
     return refuse_image(value, rules) if key == "image" and type(value) is str else None
+
+
+def _exposure(key: str, value: Any, rules: KubernetesRules) -> str | None:
+    """Return why a Service may not be reached from outside of the cluster."""
+    what = value if key == "type" and value in _EXPOSED else key if key == "externalIPs" and value else None
+    if what is None or what in rules.fields:
+        return None
+    return _sentence(f"a Service with {what}", "fields", rules.fields)
 
 
 def _secret(key: str, value: Any, rules: KubernetesRules) -> str | None:  # noqa: ARG001 (the checks' form)

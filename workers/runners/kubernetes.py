@@ -5,14 +5,17 @@ Secret with its key, belongs to it and goes with it. How the job stands is read 
 it over at any time.
 """
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from ipc.errors import InvalidSpec, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
+from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, RunnerUnavailable, SourceError, SubmitError
 from ipc.handles import ExitResult, Handle
 from ipc.settings import KubernetesConfig
 from ipc.states import TERMINAL_STATES, JobState
@@ -32,7 +35,15 @@ from workers.kubernetes.output import JobOutput
 from workers.kubernetes.records import EndRecord, StopRecord
 from workers.kubernetes.rehearsal import SPEC, RehearsedApi
 from workers.kubernetes.scope import Scope, scope_text
+from workers.kubernetes.services import (
+    create_services,
+    own_services,
+    remove_services,
+    service_objects,
+    wait_until_ready,
+)
 from workers.kubernetes.status import Seen, judge_custom, judge_job, lacks_configuration, pods_are_over
+from workers.macros import filled, macros_of
 from workers.output import OutputWriter
 from workers.rehearsal import rehearse
 from workers.runners import Capabilities, LaunchRequest, Runner, Status
@@ -53,6 +64,10 @@ START_SECONDS = 2.0
 #: What the archive with a job's files is called, where no image has them.
 CODE_FILE = "code.tgz"
 _SECRET_FIELDS = ("data", "stringData")
+#: How long the objects beside a job are waited for (W&B's).
+USUAL_PATIENCE_SECONDS = 300.0
+#: Of the limit of the phase, after which the worker itself would be taken to hang.
+_SUBMIT_SHARE = 0.8
 TTL_KEY = "ttlSecondsAfterFinished"
 
 
@@ -70,6 +85,7 @@ class KubernetesRunner(Runner):
         self._stop: StopRecord | None = None
         self._key: str | None = None
         self._has_run = False
+        self._pause: Callable[[float], None] = time.sleep
         self._end_pause = END_SECONDS
         self._start_pause = START_SECONDS
 
@@ -96,6 +112,8 @@ class KubernetesRunner(Runner):
         _refuse(policy.access_refusals(arguments, rules))
         self._api(arguments.access(self._order.kubernetes)).connect()
         _refuse(policy.refusals(arguments, self._namespace(arguments), rules))
+        _refuse(policy.service_refusals(self._service_manifests(image or ""), rules))
+        read_patience(self._order)
 
     def _require_image(self, image: str) -> None:
         refusal = policy.refuse_image(image, self._order.policy.kubernetes)
@@ -105,16 +123,26 @@ class KubernetesRunner(Runner):
     def _arguments(self, image: str) -> Arguments:
         return read_arguments(self._order.spec, image, self._order.policy.kubernetes)
 
+    def _service_manifests(self, image: str) -> list[Object]:
+        given = [deepcopy(one) for one in self._order.spec.additional_services]
+        macros = macros_of(self._order.spec, image, self._order.policy.kubernetes.host_variables, os.environ)
+        return [filled(one, macros) for one in given]
+
+    def _services(self, content: Content, image: str) -> list[Object]:
+        return service_objects(self._service_manifests(image), self._order.spec, content)
+
     def _namespace(self, arguments: Arguments) -> str:
         own = arguments.namespace or self._order.kubernetes.namespace
         return own or usual_namespace(arguments.access(self._order.kubernetes))
 
-    def fetch_image(self, image: str, context: JobContext) -> None:  # noqa: ARG002 (the nodes pull it)
+    def fetch_image(self, image: str, context: JobContext) -> None:
         """Check that the image is granted."""
+        self._pause = context.wait
         self._require_image(image)
 
-    def fetch_built(self, build: Build, context: JobContext) -> None:  # noqa: ARG002
+    def fetch_built(self, build: Build, context: JobContext) -> None:
         """Check that the nodes of a cluster can have what was built."""
+        self._pause = context.wait
         if build.code is not None:
             self._require_room(Path(build.code))
             self._require_image(build.image or "")
@@ -155,18 +183,34 @@ class KubernetesRunner(Runner):
         parts = self._code_parts(launch)
         content = msgspec.structs.replace(content, code=_code(launch, parts))
         body = workload_object(arguments, content)
+        services = self._services(content, launch.build.image or "")
         keys = (None if self._key is None else key_secret(launch.name, self._key), pull, *parts)
         secrets = [complete(one, namespace, content.labels) for one in keys if one is not None]
         try:
             kind = self._kind(api, arguments)
             for secret in secrets:
                 self._ensure_secret(api, secret)
+            self._bring_services(api, services, launch.name, secrets)
             created = self._create(api, kind, body, content, secrets)
         except ApiRefusal as refusal:
             raise SubmitError(f"Kubernetes refused the job: {refusal.message}.") from refusal
         handle = _handle(launch.name, access, kind, created)
         self._own_secrets(api, kind, created)
+        own_services(api, services, _owner(handle))
         return handle
+
+    def _bring_services(self, api: KubernetesApi, services: list[Object], workload: str, secrets: list[Object]) -> None:
+        """Create the objects beside the job, and wait for them; where that fails, or the job is stopped, none stays."""
+        try:
+            create_services(api, services, workload)
+            seconds = read_patience(self._order)
+            if seconds:
+                wait_until_ready(api, services, seconds, self._pause)
+        except (JobCancelled, SubmitError, InvalidSpec, ApiRefusal):
+            remove_services(api, services, workload)
+            for secret in secrets:
+                self._remove_secret(api, secret["metadata"]["namespace"], secret["metadata"]["name"])
+            raise
 
     def _code_parts(self, launch: LaunchRequest) -> tuple[Object, ...]:
         """Return the Secrets with the job's files, none where an image has them."""
@@ -255,8 +299,13 @@ class KubernetesRunner(Runner):
         self._own_secrets(api, kind, items[0])
         return _handle(name, access, kind, items[0])
 
+    def _remove_services(self, api: KubernetesApi, namespace: str, name: str) -> None:
+        plain = Content(name, "", namespace, {}, environment={})
+        self._asked(lambda: remove_services(api, self._services(plain, self._order.spec.docker_image or ""), name))
+
     def _remove_what_was_made(self, api: KubernetesApi, namespace: str, name: str) -> None:
-        """Remove the Secrets of a job that has no object; its files were created in order."""
+        """Remove what was made for a job that has no object; its files were created in order."""
+        self._remove_services(api, namespace, name)
         for secret in (name, f"{name}-pull"):
             self._asked(lambda one=secret: api.delete(_secrets(namespace, one)))  # type: ignore[misc]
         for part in part_names(f"{name}-code"):
@@ -336,13 +385,7 @@ class KubernetesRunner(Runner):
             return
         namespace = str(handle.data["namespace"])
         secret = complete(key_secret(handle.name, self._key), namespace, labels_of(self._order))
-        owner = {
-            "apiVersion": handle.data["api_version"],
-            "kind": handle.data["kind"],
-            "name": handle.data["object"],
-            "uid": handle.data["uid"],
-        }
-        secret["metadata"]["ownerReferences"] = [owner]
+        secret["metadata"]["ownerReferences"] = [_owner(handle)]
         with suppress(ApiRefusal, RunnerUnavailable):
             api.create(_secrets(namespace), secret)
 
@@ -390,6 +433,7 @@ class KubernetesRunner(Runner):
             self.inspect(handle)
         namespace = str(handle.data["namespace"])
         self._asked(lambda: api.delete(_secrets(namespace, handle.name)))
+        self._remove_services(api, namespace, handle.name)
         spec = self._order.spec.resource_args.get(KUBERNETES) or {}
         if _is_job(handle) and TTL_KEY in (spec.get("spec") or {}):
             return
@@ -426,6 +470,23 @@ def _code(launch: LaunchRequest, parts: tuple[Object, ...]) -> Code | None:
     return Code(volume_of(parts), launch.build.image or "", launch.place)
 
 
+def read_patience(order: WorkOrder) -> float:
+    """Return how long, in seconds, the objects beside a job are waited for, 0 for not at all (W&B's keys).
+
+    It is less than what a worker has for submitting a job.
+
+    Raises:
+        InvalidSpec: ``wait_for_ready`` is neither true nor false, or ``wait_timeout`` is no number of seconds.
+    """
+    given = order.spec.resource_args.get(KUBERNETES) or {}
+    waits, seconds = given.get("wait_for_ready", True), given.get("wait_timeout", USUAL_PATIENCE_SECONDS)
+    if type(waits) is not bool or type(seconds) not in (int, float) or seconds <= 0:
+        raise InvalidSpec(
+            "wait_for_ready in resource_args.kubernetes must be true or false, and wait_timeout a number of seconds."
+        )
+    return min(float(seconds), _SUBMIT_SHARE * order.supervision.submit_timeout_seconds) if waits else 0.0
+
+
 def _refuse(sentences: list[str]) -> None:
     if sentences:
         raise PolicyRefused(" ".join(sentences))
@@ -446,6 +507,15 @@ def _handle(name: str, access: Access, kind: Kind, created: Object) -> Handle:
     if access.context is not None:
         data["context"] = access.context
     return Handle(KUBERNETES, name, data=data)
+
+
+def _owner(handle: Handle) -> Object:
+    return {
+        "apiVersion": handle.data["api_version"],
+        "kind": handle.data["kind"],
+        "name": handle.data["object"],
+        "uid": handle.data["uid"],
+    }
 
 
 def _access(handle: Handle) -> Access:

@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 import wandb
 from wandb.sdk.launch.sweeps.scheduler import Scheduler, SweepRun
+from wandb.sdk.lib.runid import generate_id
 
 try:
     from wandb.sdk.launch.api import LaunchApi as Api
@@ -27,7 +28,7 @@ class OptunaScheduler(Scheduler):  # type: ignore[misc]
     def _announced(self, values: dict[str, Any]) -> str:
         """Make the run, as the clients that can do so."""
         if not hasattr(self._api, "upsert_run"):
-            return str(wandb.util.generate_id())
+            return str(generate_id())
         where = {"project": self._project, "entity": self._entity, "sweep_name": self._sweep_id}
         made, *_ = self._api.upsert_run(config=values, **where)
         return base64.b64decode(made["id"]).decode().split(":")[2]

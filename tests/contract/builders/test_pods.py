@@ -14,8 +14,16 @@ from typing import Any
 import pytest
 
 from ipc.errors import BuildError, HostError, JobCancelled
-from ipc.settings import BuilderConfig, KubernetesConfig, PodBuildsConfig, RegistryAccess, RegistryConfig
+from ipc.settings import (
+    BuilderConfig,
+    EnvironmentConfig,
+    KubernetesConfig,
+    PodBuildsConfig,
+    RegistryAccess,
+    RegistryConfig,
+)
 from tests.support import playing_kaniko
+from tests.support.aws import REGION, FakeAws
 from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
 from tests.support.job_contexts import Heard, heard, make_context
 from tests.support.registries import PASSWORD, USER, TestRegistry, require, running_registry
@@ -269,6 +277,38 @@ def test_files_go_through_a_claim_and_are_removed_from_it(
     assert builds(tmp_path)[0].endswith(f"tar:///context/{_only_build(cluster)}.tgz")
     assert list(mounted.iterdir()) == []
     assert_nothing_is_left(cluster, tmp_path)
+
+
+def test_files_go_through_a_store_and_are_removed_from_it(
+    make_build: Builds, cluster: FakeKubernetes, aws: FakeAws, tmp_path: Path
+) -> None:
+    import boto3
+
+    # The fixture of AWS has set the variables of the SDK.
+    assert aws.url
+    store = boto3.client("s3")
+    store.create_bucket(Bucket="contexts")
+    context = make_build(
+        "slow",
+        builder={"build_context_store": "s3://contexts/of/team"},
+        environment=EnvironmentConfig("aws", REGION),
+    )
+    keys: list[str] = []
+    watcher = threading.Thread(target=lambda: keys.extend(wait_until(lambda: _keys(store), 20)))
+    watcher.start()
+
+    build(context, text=os.urandom(1 << 20).hex())
+    watcher.join()
+
+    assert keys == [f"of/team/{_only_build(cluster)}.tgz"]
+    assert builds(tmp_path)[0].endswith(f" s3://contexts/{keys[0]}")
+    assert _keys(store) == []
+    assert_nothing_is_left(cluster, tmp_path)
+    store.close()
+
+
+def _keys(store: Any) -> list[str]:
+    return [str(one["Key"]) for one in store.list_objects_v2(Bucket="contexts").get("Contents", ())]
 
 
 def _members(mounted: Path) -> list[str]:
