@@ -34,7 +34,12 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 REAL_UV = shutil.which("uv", path=f"{os.environ['PATH']}:{Path(sys.executable).parent}")
 
+#: The tool that a test puts in the place of uv.
+UV_VARIABLE = "LAUNCHD_TEST_UV"
+
 WORKER = """
+import os
+import shutil
 import sys
 from pathlib import Path
 from ipc.work_order import read_order
@@ -42,6 +47,7 @@ from workers.builders.venv import VenvBuilder
 from workers.context import JobContext, StopSignal
 from workers.sources import Project
 
+shutil.which = lambda *_arguments, **_options: os.environ["LAUNCHD_TEST_UV"]
 context = JobContext(read_order(Path(sys.argv[1])), "", lambda event: None)
 VenvBuilder().build(Project(context.work), context)
 """
@@ -358,7 +364,7 @@ def trim_elsewhere(cache: Path, max_bytes: int) -> list[str]:
 def slow_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A uv that begins an environment and never ends it; returns the file that it makes at its begin."""
     begun = tmp_path / "begun"
-    put_first_on_path(tmp_path, monkeypatch, f'[ "$1" = venv ] || exec {REAL_UV} "$@"; touch {begun}; exec sleep 60')
+    put_in_place_of_uv(tmp_path, monkeypatch, f'[ "$1" = venv ] || exec {REAL_UV} "$@"; touch {begun}; exec sleep 60')
     return begun
 
 
@@ -366,13 +372,14 @@ def slow_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def counting_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The real uv behind a note of each call; returns the file with the notes."""
     notes = tmp_path / "notes"
-    put_first_on_path(tmp_path, monkeypatch, f'echo "$1" >> {notes}; exec {REAL_UV} "$@"')
+    put_in_place_of_uv(tmp_path, monkeypatch, f'echo "$1" >> {notes}; exec {REAL_UV} "$@"')
     return notes
 
 
-def put_first_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+def put_in_place_of_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "uv").write_text(f"#!/bin/sh\n{script}\n")
     (tools / "uv").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setattr("workers.builders.installers.shutil.which", lambda *_args, **_kwargs: str(tools / "uv"))
+    monkeypatch.setenv(UV_VARIABLE, str(tools / "uv"))
