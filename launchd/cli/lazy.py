@@ -2,7 +2,7 @@
 
 import difflib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,21 +14,15 @@ if TYPE_CHECKING:
 
 
 class LazyGroup(click.Group):
-    """A group whose ``paths`` have the dotted path and the summary of each command.
+    """A group whose ``groups`` have, by the title under which `--help` shows them, its commands.
 
-    ``groups`` has the names of the commands by the title under which `--help` shows them.
+    Of each command they have the dotted path and the summary.
     """
 
-    def __init__(
-        self,
-        *args: Any,
-        paths: Mapping[str, tuple[str, str]],
-        groups: Mapping[str, Sequence[str]],
-        **settings: Any,
-    ) -> None:
+    def __init__(self, *args: Any, groups: Mapping[str, Mapping[str, tuple[str, str]]], **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self._paths = paths
         self._groups = groups
+        self._paths = {name: command for commands in groups.values() for name, command in commands.items()}
 
     def make_context(self, *args: Any, **settings: Any) -> click.Context:
         """Read the arguments before the command."""
@@ -41,7 +35,7 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of the commands, in the order of ``paths``."""
+        """Return the names of the commands, in the order of ``groups``."""
         return list(self._paths)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
@@ -74,6 +68,6 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without loading them."""
-        for title, names in self._groups.items():
+        for title, commands in self._groups.items():
             with formatter.section(title):
-                formatter.write_dl([(name, self._paths[name][1]) for name in names])
+                formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()])
