@@ -1,7 +1,7 @@
 """The power of two hosts, the agent's and the queue server's, each with a lossy disk of its own.
 
 A cut is one moment: the disks answer no request from then on, so that what processes still do before they are killed
-leaves no trace on them. After it the host has another boot id; its clock of boot time, which is the machine's, goes on.
+leaves no trace on them. After it the agent's host has another boot id; its clock of boot time, which is the machine's, goes on.
 """
 
 import os
@@ -59,7 +59,9 @@ class Power:
             disk.end()
         for disk in disks:
             disk.mount()
-        self._renew_boot_id()
+        if agent:
+            # Both hosts are this machine, which has one boot id: that of the agent, whose jobs end with it.
+            self._renew_boot_id()
         # Most hosts have it in memory; others have it on a disk.
         if agent and random.random() < 0.5:
             shutil.rmtree(self._runtime_dir, ignore_errors=True)
