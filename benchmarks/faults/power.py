@@ -1,7 +1,8 @@
 """The power of two hosts, the agent's and the queue server's, each with a lossy disk of its own.
 
 A cut is one moment: the disks answer no request from then on, so that what processes still do before they are killed
-leaves no trace on them. After it the agent's host has another boot id; its clock of boot time, which is the machine's, goes on.
+leaves no trace on them. After it the agent's host has another boot id; its clock of boot time, which is the machine's,
+goes on.
 """
 
 import os
