@@ -27,7 +27,6 @@ NAMES: dict[type[msgspec.Struct], frozenset[str]] = {
 
 #: What is read in another way, and what W&B's clients write for themselves, for which no agent has a use.
 UNREAD = {
-    (RunSpec, "uri"): "its own properties say what it means: code_artifact, is_scheduler",
     (JobFile, "input_types"): "what its job builder saw of a run's configuration",
     (JobFile, "output_types"): "what it saw of a run's summary",
     (JobFile, "version"): "both versions have the same keys",
