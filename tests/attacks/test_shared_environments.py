@@ -13,7 +13,7 @@ import pytest
 from ipc.errors import BuildError
 from ipc.messages import Event
 from ipc.run_spec import RunSpec
-from ipc.settings import VenvConfig
+from ipc.settings import PolicyRules, VenvConfig
 from ipc.work_order import JobUser, WorkOrder
 from tests.support.git_origin import Origin
 from tests.support.job_numbers import NUMBERS
@@ -78,6 +78,7 @@ class Host:
             venv=VenvConfig(cache_dir=str(self.cache), python=self._python(), **venv),  # type: ignore[arg-type]
             user=self._user(work),
             install_user=INSTALLER if self._has_users else None,
+            policy=PolicyRules(allow_local_git=True),
         )
         return Project(work), JobContext(order, "key1", self.heard.append)
 

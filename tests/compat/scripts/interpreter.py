@@ -12,6 +12,7 @@ from typing import Any
 import wandb.apis.public
 import wandb.cli.cli
 import wandb.sdk.launch
+from wandb.sdk.data_types._private import MEDIA_TMP
 
 
 def main() -> None:
@@ -30,6 +31,9 @@ def main() -> None:
 def become(request: dict[str, Any]) -> None:
     """Be what was asked for: these arguments, this environment, this directory."""
     os.setsid()
+    # The end of this process is not to remove the directory that the next ones have of the client as well.
+    MEDIA_TMP._finalizer.detach()
+    MEDIA_TMP.__init__("wandb-media")
     os.environ.clear()
     os.environ.update(request["environ"])
     os.chdir(request["directory"])

@@ -238,7 +238,11 @@ def preempt(run: ClientRun) -> None:
     assert run.state == "preempted"
 
 
-def test_a_preempted_run_is_handed_out_again_before_new_ones(api: Api) -> None:
+def test_a_preempted_run_is_handed_out_again_before_new_ones(api: Api, queue_and_agent: QueueAndAgent) -> None:
+    # The item of another run, which is alive, holds no run but its own.
+    item = api.push(queue_and_agent.queue, {"project": "proj"})
+    api.claim(queue_and_agent.agent, fresh_name("claim"))
+    api.ack(queue_and_agent.agent, item, run=f"of-{item}")
     sweep = ClientSweep(api, GRID.replace("[1, 2, 3]", "[1, 2]"))
     agent, other = sweep.agent(), sweep.agent()
     first, values = sweep.start(agent)

@@ -74,6 +74,7 @@ def _file_node(info: Info, row: RunFile) -> dict[str, Any]:
     return {
         "id": storage_id("RunFile", row.id),
         "name": row.name,
+        "display_name": row.name,
         "md5": row.md5,
         "digest": row.md5,
         "mimetype": mimetypes.guess_type(row.name)[0] or "application/octet-stream",

@@ -24,7 +24,8 @@ def is_waiting(sweep_id: int) -> ColumnElement[bool]:
 
 def next_of(connection: Connection, sweep: Sweep) -> Run | None:
     """Return the run that has waited longest, and that no launch agent starts again."""
-    newest = select(func.max(item.number)).where(item.run_id == table.c.id).scalar_subquery()
+    # Of this run, which is two statements out: that is not found by itself.
+    newest = select(func.max(item.number)).where(item.run_id == table.c.id).correlate(table).scalar_subquery()
     held = or_(
         _NEWEST.c.state.not_in(item_states.ENDED),
         and_(_NEWEST.c.state == item_states.PREEMPTED, ~_NEWEST.c.follows_run),
