@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, exists, null, select
 
 from launchd.server.errors import NotAllowed
 from launchd.server.models import Sweep, Viewer
@@ -23,7 +23,7 @@ _HAS_SCHEDULER = exists().where(
     runs.c.name == sweeps_table.c.name,
     run_queue_items.c.run_id == runs.c.id,
     run_queue_items.c.is_scheduler,
-    is_served(run_queue_items.c.queue_id, run_queue_items.c.agent_id),
+    is_served(run_queue_items.c.queue_id, null()),
 )
 _SERVED = (
     select(sweeps_table.c.id)
