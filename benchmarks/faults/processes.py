@@ -49,7 +49,10 @@ class Processes:
 
     def shims(self) -> list[psutil.Process]:
         """Return the shims that keep a job."""
-        return [process for process in self.of_agent() if job_of_shim(process) is not None]
+        titled = [process for process in self.of_agent() if job_of_shim(process) is not None]
+        pids = {process.pid for process in titled}
+        # The command has its shim's title between fork and execution.
+        return [process for process in titled if process.ppid() not in pids]
 
     def of_agent(self) -> list[psutil.Process]:
         """Return all processes below this one, except the queue server and those that belong to neither."""
