@@ -5,28 +5,19 @@ W&B's runner creates them at a recorder, this one's at a stand-in for the API. A
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ipc.run_spec import parse_run_spec
 from ipc.settings import KubernetesConfig, KubernetesRules, PolicyRules
-from ipc.work_order import WorkOrder
-from tests.compat.clients import OLDEST, find
+from tests.compat.both_agents import create_here, created_by_wandb, numbered
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
-from workers.builders import Build
-from workers.job_environment import job_environment
 from workers.kubernetes.manifest import KEEP_ENDED_SECONDS, containers_of, pod_specs
-from workers.runners import LaunchRequest, create_runner
 
 SCRIPT = Path(__file__).parent / "scripts" / "kubernetes_objects.py"
 IMAGE = "registry.example/team/train:1"
-KEY = "local-" + "0" * 40
-BASE_URL = "http://127.0.0.1:9"
 GRANTED = KubernetesRules(
     service_accounts=("*",),
     host_paths=("/",),
@@ -287,26 +278,13 @@ DIFFERENCES: tuple[Callable[[Object, Object], bool], ...] = (
 
 @pytest.fixture(scope="module")
 def corpus() -> list[Object]:
-    return [{**one, "run_id": f"run{number:05}"} for number, one in enumerate(CORPUS)]
+    return numbered(CORPUS)
 
 
 @pytest.fixture(scope="module")
 def theirs(corpus: list[Object], tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
     """What W&B's agent creates, in the order of the corpus."""
-    home = tmp_path_factory.mktemp("home")
-    variables = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": BASE_URL, "WANDB_SILENT": "true", "HOME": str(home)}
-    done = subprocess.run(
-        [find(OLDEST).python, SCRIPT],
-        input=json.dumps({"specs": corpus, "image": IMAGE}),
-        env={"PATH": os.environ["PATH"], **variables},
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    made: list[Object] = json.loads(done.stdout.splitlines()[-1])
+    made: list[Object] = created_by_wandb(SCRIPT, corpus, IMAGE, tmp_path_factory.mktemp("home"))
     return made
 
 
@@ -321,32 +299,11 @@ def ours(corpus: list[Object], tmp_path_factory: pytest.TempPathFactory) -> list
             "kubeflow.org/v1": [("PyTorchJob", "pytorchjobs")],
         }
         config = cluster.write_config(directory / "kubeconfig")
-        return [create_here(one, cluster, config, directory) for one in corpus]
-
-
-def create_here(raw: Object, cluster: FakeKubernetes, config: Path, directory: Path) -> Object:
-    parsed = parse_run_spec(raw)
-    order = WorkOrder(
-        name=f"launchd-{parsed.run_id}-1",
-        item_id="item",
-        queue="queue",
-        entity="entity",
-        attempt=1,
-        base_url=BASE_URL,
-        spec=parsed,
-        directory=str(directory / parsed.run_id),
-        kubernetes=KubernetesConfig(config_file=str(config)),
-        policy=PolicyRules(kubernetes=GRANTED),
-    )
-    runner = create_runner(order, ())
-    runner.validate()
-    environment = job_environment(order, KEY, most=runner.capabilities.variable_characters)
-    overrides = parsed.overrides
-    request = LaunchRequest(
-        order.name, overrides.entry_point, environment, directory, Build(image=IMAGE), overrides.args
-    )
-    runner.submit(request)
-    return _made(cluster, order.name)
+        order = {
+            "kubernetes": KubernetesConfig(config_file=str(config)),
+            "policy": PolicyRules(kubernetes=GRANTED),
+        }
+        return [_made(cluster, create_here(one, IMAGE, directory, **order)) for one in corpus]
 
 
 def _made(cluster: FakeKubernetes, name: str) -> Object:

@@ -4,29 +4,20 @@ Both send their requests to the same AWS on loopback. A difference is one of :da
 their reasons in docs/compatibility.md, or a fault.
 """
 
-import json
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ipc.run_spec import parse_run_spec
 from ipc.settings import PolicyRules, SagemakerRules
-from ipc.work_order import WorkOrder
-from tests.compat.clients import OLDEST, find
+from tests.compat.both_agents import create_here, created_by_wandb, numbered
 from tests.support.aws import FakeAws, arguments
-from workers.builders import Build
-from workers.job_environment import job_environment
-from workers.runners import LaunchRequest, create_runner
 
 CREATE = "SageMaker.CreateTrainingJob"
 SCRIPT = Path(__file__).parent / "scripts" / "training_jobs.py"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/train:1"
-KEY = "local-" + "0" * 40
-BASE_URL = "http://127.0.0.1:9"
 GRANTED = SagemakerRules(
     roles=("*",),
     subnets=("*",),
@@ -189,60 +180,15 @@ def workload(request: Request) -> str:
 def sent(aws: FakeAws, tmp_path: Path) -> Sent:
     """What both sent, in the order of the corpus; a text where W&B's agent failed."""
     aws.runs_commands = False
-    corpus = [{**one, "run_id": f"run{number:05}"} for number, one in enumerate(CORPUS)]
-    errors = created_by_wandb(corpus, tmp_path)
+    corpus = numbered(CORPUS)
+    environ = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    errors: list[str | None] = created_by_wandb(SCRIPT, corpus, IMAGE, tmp_path, environ)["errors"]
     requests = iter(aws.asked(CREATE))
     theirs = [error or next(requests) for error in errors]
     before = len(aws.asked(CREATE))
     for one in corpus:
-        create_here(one, tmp_path)
+        create_here(one, IMAGE, tmp_path, policy=PolicyRules(sagemaker=GRANTED))
     return theirs, aws.asked(CREATE)[before:]
-
-
-def created_by_wandb(corpus: list[dict[str, Any]], directory: Path) -> list[str | None]:
-    environ = {
-        **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},
-        "PATH": os.environ["PATH"],
-        "HOME": str(directory),
-        "WANDB_API_KEY": KEY,
-        "WANDB_BASE_URL": BASE_URL,
-        "WANDB_SILENT": "true",
-    }
-    done = subprocess.run(
-        [find(OLDEST).python, SCRIPT],
-        input=json.dumps({"specs": corpus, "image": IMAGE}),
-        env=environ,
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    errors: list[str | None] = json.loads(done.stdout.splitlines()[-1])["errors"]
-    return errors
-
-
-def create_here(raw: dict[str, Any], directory: Path) -> None:
-    parsed = parse_run_spec(raw)
-    order = WorkOrder(
-        name=f"launchd-{parsed.run_id}-1",
-        item_id="item",
-        queue="queue",
-        entity="entity",
-        attempt=1,
-        base_url=BASE_URL,
-        spec=parsed,
-        directory=str(directory / parsed.run_id),
-        policy=PolicyRules(sagemaker=GRANTED),
-    )
-    runner = create_runner(order, ())
-    runner.validate()
-    environment = job_environment(order, KEY, most=runner.capabilities.variable_characters)
-    overrides = parsed.overrides
-    runner.submit(
-        LaunchRequest(order.name, overrides.entry_point, environment, directory, Build(image=IMAGE), overrides.args)
-    )
 
 
 def test_the_corpus_is_large_enough() -> None:

@@ -1,8 +1,10 @@
 """Which right a request to the Kubernetes API needs, by its method and path, and which the agent asks for."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
 from workers.kubernetes.rights import RIGHTS
 
 _PATH = re.compile(
@@ -12,6 +14,14 @@ _PATH = re.compile(
 Needed = tuple[str, str, str]
 
 GRANTED: frozenset[Needed] = frozenset((right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs)
+
+
+@contextmanager
+def granted_kubernetes() -> Iterator[FakeKubernetes]:
+    """A cluster that the agent asks for nothing but what its Role grants, and for custom resources."""
+    with fake_kubernetes() as running:
+        yield running
+    assert {right for right in needed(running.asked) if right[0] in ("", "batch")} <= GRANTED
 
 
 def needed(requests: Iterable[tuple[str, str, bool]]) -> set[Needed]:
