@@ -79,6 +79,10 @@ def with_started_attempt(job: JobRecord, context: AgentContext) -> JobRecord:
     """Return ``job`` as its directories show it, where its command was started later than the journal knows."""
     orders = _orders(context, job.item_id, first=job.attempt)
     started = [order for order in orders if job_files.was_started(Path(order.directory))]
+    if not started and not job.recorded and job_files.was_started(Path(context.job_directory(job.name))):
+        # A power cut can leave the record of the start, and nothing of the work order that can be read.
+        submitting = {"state": JobState.SUBMITTING, "recorded": True, "acknowledged": True, "handle": None}
+        return msgspec.structs.replace(job, **submitting)
     if not started or (job.recorded and started[-1].attempt == job.attempt):
         return job
     last = started[-1]

@@ -349,6 +349,24 @@ def test_a_command_that_was_started_after_the_journals_copy_is_not_started_again
     assert (harness.job().name, harness.job().attempt, harness.job().state) == (name, 1, JobState.SUBMITTING)
 
 
+@pytest.mark.parametrize("left", [b"", b'{"name":"launchd-', None])
+def test_a_started_command_whose_work_order_a_power_cut_took_is_not_started_again(
+    harness: ControllerHarness, left: bytes | None
+) -> None:
+    harness.bring_to("fetching")
+    name = harness.job().name
+    directory = Path(harness.controller.context.job_directory(name))
+    write_order(harness.controller.context.work_order(harness.job()))
+    (directory / STARTED_FILE).touch()
+    if left is None:
+        (directory / ORDER_FILE).unlink()
+    else:
+        (directory / ORDER_FILE).write_bytes(left)
+    harness.restart()
+    assert harness.worker().commands() == [Adopt]
+    assert (harness.job().name, harness.job().attempt, harness.job().state) == (name, 1, JobState.SUBMITTING)
+
+
 def test_a_job_keeps_the_users_that_its_directory_names(harness: ControllerHarness) -> None:
     harness.bring_to("fetching")
     order = harness.controller.context.work_order(harness.job())
