@@ -4,8 +4,10 @@ A journal is older than the truth where its directory was restored, copied while
 became of a job then stands in its directory, whose name follows from the item. Writes nothing.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,7 +24,8 @@ from launchd.client.queue_server import HeldByServer
 
 def job_in_directory(item: HeldByServer, agent_id: str, context: AgentContext, now: float) -> JobRecord | None:
     """Return the job of an item that this agent acknowledged, as its directory shows it; ``None`` without one."""
-    order = max(_orders(context, item.item_id, first=1), key=lambda order: order.attempt, default=None)
+    orders = [attempt.order for attempt in _attempts(context, item.item_id, first=1) if attempt.order]
+    order = max(orders, key=lambda order: order.attempt, default=None)
     if order is None:
         return None
     return JobRecord(
@@ -69,33 +72,28 @@ def trace_lost(context: AgentContext) -> ErrorReport:
     return ErrorReport(
         "agent",
         "TraceLost",
-        f"The agent on {context.hostname} acknowledged this item, and neither its journal nor a directory of the job in"
-        f" {context.state_dir} is there any more. Whether the job ran, or still runs, is not known.",
+        f"The agent on {context.hostname} acknowledged this item, and neither its journal nor a work order of the job"
+        f" in {context.state_dir} can be read any more. Whether the job ran, or still runs, is not known.",
         "Look for its process on that host before launching it again.",
     )
 
 
 def with_started_attempt(job: JobRecord, context: AgentContext) -> JobRecord:
     """Return ``job`` as its directories show it, where its command was started later than the journal knows."""
-    orders = _orders(context, job.item_id, first=job.attempt)
-    started = [order for order in orders if job_files.was_started(Path(order.directory))]
-    if not started and not job.recorded and job_files.was_started(Path(context.job_directory(job.name))):
-        # A power cut can leave the record of the start, and nothing of the work order that can be read.
-        submitting = {"state": JobState.SUBMITTING, "recorded": True, "acknowledged": True, "handle": None}
-        return msgspec.structs.replace(job, **submitting)
-    if not started or (job.recorded and started[-1].attempt == job.attempt):
+    attempts = _attempts(context, job.item_id, first=job.attempt)
+    last = max((attempt for attempt in attempts if attempt.started), key=lambda attempt: attempt.number, default=None)
+    if last is None or (job.recorded and last.number == job.attempt):
         return job
-    last = started[-1]
     return msgspec.structs.replace(
         job,
         name=last.name,
-        attempt=last.attempt,
+        attempt=last.number,
         state=JobState.SUBMITTING,
         recorded=True,
         acknowledged=True,
         handle=None,
-        user=_number(last.user),
-        fetch_user=_number(last.fetch_user),
+        user=_number(last.order.user) if last.order else job.user,
+        fetch_user=_number(last.order.fetch_user) if last.order else job.fetch_user,
     )
 
 
@@ -104,13 +102,32 @@ def _number(user: JobUser | None) -> int | None:
     return user.uid if user is not None and user.is_number else None
 
 
-def _orders(context: AgentContext, item_id: str, first: int) -> Iterator[WorkOrder]:
-    """Yield the readable work orders of an item's attempts from ``first`` on, up to the first attempt without any."""
-    attempt = first
-    while True:
-        directory = Path(context.job_directory(workload_name(context.base_url, item_id, attempt)))
-        try:
-            yield read_order(directory)
-        except (OSError, msgspec.DecodeError):
+class _Attempt(NamedTuple):
+    """What an attempt left: its work order, ``None`` where it cannot be read, and whether its command was started."""
+
+    number: int
+    name: str
+    order: WorkOrder | None
+    started: bool
+
+
+def _attempts(context: AgentContext, item_id: str, first: int) -> Iterator[_Attempt]:
+    """Yield the attempts of an item from ``first`` on, up to the first that left nothing.
+
+    A power cut can leave the record of a start, and nothing of the work order that can be read.
+    """
+    for number in itertools.count(first):
+        name = workload_name(context.base_url, item_id, number)
+        directory = Path(context.job_directory(name))
+        order, started = _order(directory), job_files.was_started(directory)
+        if order is None and not started:
             return
-        attempt += 1
+        yield _Attempt(number, name, order, started)
+
+
+def _order(directory: Path) -> WorkOrder | None:
+    """Return the work order in ``directory``, or ``None``."""
+    try:
+        return read_order(directory)
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -377,13 +377,16 @@ def test_a_job_keeps_the_users_that_its_directory_names(harness: ControllerHarne
     assert (harness.job().user, harness.job().fetch_user) == (64000, 64001)
 
 
-def test_a_later_attempt_that_was_started_is_found(harness: ControllerHarness) -> None:
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_a_later_attempt_that_was_started_is_found(harness: ControllerHarness, is_readable: bool) -> None:
     harness.bring_to("fetching")
     context, job = harness.controller.context, harness.job()
     later = msgspec.structs.replace(job, attempt=2, name=workload_name(context.base_url, "a", 2))
     for one in (job, later):
         write_order(context.work_order(one))
     Path(context.job_directory(later.name), STARTED_FILE).touch()
+    if not is_readable:
+        Path(context.job_directory(later.name), ORDER_FILE).write_bytes(b"")
     harness.restart()
     assert (harness.job().name, harness.job().attempt) == (later.name, 2)
 
