@@ -10,8 +10,8 @@ import msgspec
 
 from ipc.settings import UserNumbers
 from launchd.config.diagnostics import DEFAULT
+from launchd.config.keys import BUILDER, REGISTRY
 from launchd.config.loader import LoadedConfig
-from launchd.config.schema import BUILDER, REGISTRY
 
 #: Names in the file that differ from those of the fields.
 _SPELLINGS = {

@@ -33,7 +33,7 @@ from ipc.settings import (
     VertexConfig,
     VertexRules,
 )
-from launchd.config import schema
+from launchd.config import keys
 from launchd.config.model import AgentConfig, GpusConfig, HistoryConfig, LaunchdConfig, MetricsConfig, PolicyConfig
 from launchd.config.validators import Validator
 
@@ -46,7 +46,7 @@ Schema = dict[str, Any]
 class Section(NamedTuple):
     """A mapping of the file: its keys, the struct with their defaults, and what JSON Schema says of it as a whole."""
 
-    table: schema.Table
+    table: keys.Table
     defaults: type[msgspec.Struct]
     rules: Mapping[str, Any] = {}
 
@@ -64,33 +64,33 @@ _ENVIRONMENT_RULES = {
 }
 
 SECTIONS: Mapping[str, Section] = {
-    "": Section(schema.TOP, AgentConfig),
-    "builder": Section(schema.BUILDER, BuilderConfig, {"dependencies": _SECRET_TOGETHER, **_TYPE_NEEDED}),
-    "registry": Section(schema.REGISTRY, RegistryConfig),
-    "environment": Section(schema.ENVIRONMENT, EnvironmentConfig, _ENVIRONMENT_RULES),
-    "launchd": Section(schema.LAUNCHD, LaunchdConfig),
-    "launchd.jobs": Section(schema.JOBS, JobsConfig),
-    "launchd.jobs.limits": Section(schema.LIMITS, JobLimits),
-    "launchd.venv": Section(schema.VENV, VenvConfig),
-    "launchd.docker": Section(schema.DOCKER, DockerConfig),
-    "launchd.kubernetes": Section(schema.KUBERNETES, KubernetesConfig),
-    "launchd.kubernetes.builds": Section(schema.POD_BUILDS, PodBuildsConfig),
-    "launchd.docker.cleanup": Section(schema.CLEANUP, EngineCleanupConfig),
-    "launchd.vertex": Section(schema.VERTEX, VertexConfig),
-    "launchd.registry": Section(schema.REGISTRY_ACCESS, RegistryAccess, {"dependencies": _TOGETHER}),
-    "launchd.buildah": Section(schema.BUILDAH, BuildahConfig),
-    "launchd.aws": Section(schema.AWS, AwsConfig, {"dependencies": {"external_id": ["role_arn"]}}),
-    "launchd.policy": Section(schema.POLICY, PolicyConfig, {"not": {"required": ["run_as_user", "run_as_users"]}}),
-    "launchd.policy.containers": Section(schema.CONTAINERS, ContainerRules),
-    "launchd.policy.containers.limits": Section(schema.CONTAINER_LIMITS, ContainerLimits),
-    "launchd.policy.kubernetes": Section(schema.KUBERNETES_RULES, KubernetesRules),
-    "launchd.policy.vertex": Section(schema.VERTEX_RULES, VertexRules),
-    "launchd.policy.sagemaker": Section(schema.SAGEMAKER, SagemakerRules),
-    "launchd.supervision": Section(schema.SUPERVISION, SupervisionConfig),
-    "launchd.gpus": Section(schema.GPUS, GpusConfig),
-    "launchd.history": Section(schema.HISTORY, HistoryConfig),
-    "launchd.hooks": Section(schema.HOOKS, HooksConfig),
-    "launchd.metrics": Section(schema.METRICS, MetricsConfig),
+    "": Section(keys.TOP, AgentConfig),
+    "builder": Section(keys.BUILDER, BuilderConfig, {"dependencies": _SECRET_TOGETHER, **_TYPE_NEEDED}),
+    "registry": Section(keys.REGISTRY, RegistryConfig),
+    "environment": Section(keys.ENVIRONMENT, EnvironmentConfig, _ENVIRONMENT_RULES),
+    "launchd": Section(keys.LAUNCHD, LaunchdConfig),
+    "launchd.jobs": Section(keys.JOBS, JobsConfig),
+    "launchd.jobs.limits": Section(keys.LIMITS, JobLimits),
+    "launchd.venv": Section(keys.VENV, VenvConfig),
+    "launchd.docker": Section(keys.DOCKER, DockerConfig),
+    "launchd.kubernetes": Section(keys.KUBERNETES, KubernetesConfig),
+    "launchd.kubernetes.builds": Section(keys.POD_BUILDS, PodBuildsConfig),
+    "launchd.docker.cleanup": Section(keys.CLEANUP, EngineCleanupConfig),
+    "launchd.vertex": Section(keys.VERTEX, VertexConfig),
+    "launchd.registry": Section(keys.REGISTRY_ACCESS, RegistryAccess, {"dependencies": _TOGETHER}),
+    "launchd.buildah": Section(keys.BUILDAH, BuildahConfig),
+    "launchd.aws": Section(keys.AWS, AwsConfig, {"dependencies": {"external_id": ["role_arn"]}}),
+    "launchd.policy": Section(keys.POLICY, PolicyConfig, {"not": {"required": ["run_as_user", "run_as_users"]}}),
+    "launchd.policy.containers": Section(keys.CONTAINERS, ContainerRules),
+    "launchd.policy.containers.limits": Section(keys.CONTAINER_LIMITS, ContainerLimits),
+    "launchd.policy.kubernetes": Section(keys.KUBERNETES_RULES, KubernetesRules),
+    "launchd.policy.vertex": Section(keys.VERTEX_RULES, VertexRules),
+    "launchd.policy.sagemaker": Section(keys.SAGEMAKER, SagemakerRules),
+    "launchd.supervision": Section(keys.SUPERVISION, SupervisionConfig),
+    "launchd.gpus": Section(keys.GPUS, GpusConfig),
+    "launchd.history": Section(keys.HISTORY, HistoryConfig),
+    "launchd.hooks": Section(keys.HOOKS, HooksConfig),
+    "launchd.metrics": Section(keys.METRICS, MetricsConfig),
 }
 
 
@@ -104,7 +104,7 @@ def document(descriptions: Mapping[str, str]) -> Schema:
     whole = _section("", descriptions)
     of_launchd = whole["properties"]["launchd"]["properties"]
     _add_queues(of_launchd["policy"], _section("launchd.policy", descriptions), "Rules by queue.")
-    jobs = {key: _key(validator, None) for key, validator in schema.QUEUE_JOBS.items()}
+    jobs = {key: _key(validator, None) for key, validator in keys.QUEUE_JOBS.items()}
     _add_queues(of_launchd["jobs"], _mapping(jobs), "Limits by queue.")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from ipc.messages import MAX_DIRECTORY_BYTES
-from launchd.config import job_users, schema
+from launchd.config import job_users, keys, schema
 from launchd.config.diagnostics import DEFAULT, ConfigError, Diagnostics
 from launchd.config.model import AgentConfig, LaunchdConfig
+from launchd.config.policy import read_policy
+from launchd.config.section_reader import fill
 from launchd.config.yaml_file import YamlFile, read_yaml
 
 FILE_NAME = "launch-config.yaml"
@@ -101,7 +103,7 @@ def likely_runtime_dir(path: str | None, environ: Mapping[str, str]) -> str:
         section = read_yaml(found).values.get("launchd") if found else None
     except ConfigError:
         section = None
-    values = schema.fill(Diagnostics({}), "launchd.", section, schema.LAUNCHD, sections=schema.SECTIONS)
+    values = fill(Diagnostics({}), "launchd.", section, keys.LAUNCHD, sections=keys.SECTIONS)
     return _directories(values, environ)[1]
 
 
@@ -167,7 +169,7 @@ def _overlay(values: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[str, str]) -> AgentConfig:
-    top = schema.fill(diagnostics, "", values, schema.TOP, sections=("builder", "registry", "environment", "launchd"))
+    top = fill(diagnostics, "", values, keys.TOP, sections=("builder", "registry", "environment", "launchd"))
     # W&B's loader means to accept the singular key, and its check then refuses it.
     singular = top.pop("queue", None)
     queues = (*top.pop("queues", ()), *((singular,) if singular else ()))
@@ -192,7 +194,7 @@ def _build(diagnostics: Diagnostics, values: dict[str, Any], environ: Mapping[st
 
 
 def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[str, str]) -> LaunchdConfig:
-    values = schema.fill(diagnostics, "launchd.", section, schema.LAUNCHD, sections=schema.SECTIONS)
+    values = fill(diagnostics, "launchd.", section, keys.LAUNCHD, sections=keys.SECTIONS)
     sections = section if isinstance(section, dict) else {}
     state_dir, runtime_dir = _directories(values, environ)
     if len(os.fsencode(f"{runtime_dir}/control.sock")) > MAX_SOCKET_PATH:
@@ -213,7 +215,7 @@ def _launchd_section(diagnostics: Diagnostics, section: Any, environ: Mapping[st
         registry=schema.registry_access(diagnostics, sections.get("registry")),
         buildah=schema.buildah(diagnostics, sections.get("buildah")),
         aws=schema.aws(diagnostics, sections.get("aws")),
-        policy=schema.policy(diagnostics, sections.get("policy")),
+        policy=read_policy(diagnostics, sections.get("policy")),
         supervision=schema.supervision(diagnostics, sections.get("supervision")),
         gpus=schema.gpus(diagnostics, sections.get("gpus")),
         history=schema.history(diagnostics, sections.get("history")),

@@ -10,8 +10,8 @@ from jsonschema import Draft7Validator
 
 from launchd.config import Flags
 from launchd.config.json_schema import SECTIONS
-from launchd.config.schema import SECTIONS as BELOW_LAUNCHD
-from launchd.config.schema import TOP
+from launchd.config.keys import SECTIONS as BELOW_LAUNCHD
+from launchd.config.keys import TOP
 from tests.unit.config.conftest import SCHEMA, SERVING, Refuse
 
 ROOT = Path(__file__).parents[3]
