@@ -49,6 +49,8 @@ GROUPS = {
     },
     "Administration of a queue server": {
         "server": ("launchd.cli.server:server", "Run the queue server alone."),
+        "backup": ("launchd.cli.backup:backup", "Copy the data of a queue server while it runs."),
+        "restore": ("launchd.cli.backup:restore", "Put a backup of a queue server back."),
         "key": ("launchd.cli.keys:key", "Create, list and revoke API keys."),
         "user": ("launchd.cli.users:user", "Create and list users of the queue server."),
         "team": ("launchd.cli.teams:team", "Create teams, and manage their members."),

@@ -1,12 +1,19 @@
-"""The database URL of `launchd server`, from an option, a variable or a file; refuses passwords in an option."""
+"""The database URL of `launchd server` and of what works on its data: from an option, a variable or a file.
 
+Refuses passwords in an option.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import click
 from click.core import ParameterSource
 
 VARIABLE = "LAUNCHD_DATABASE_URL"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def refuse_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
@@ -22,6 +29,36 @@ def refuse_password(ctx: click.Context, parameter: click.Parameter, url: str | N
             " or with --database-file."
         )
     return url
+
+
+def data_options(command: F) -> F:
+    """Give a command the options that say where a queue server's data are.
+
+    They are ``data_dir``, ``database`` and ``database_file``.
+    """
+    for option in (
+        click.option(
+            "--database-file",
+            type=click.Path(path_type=Path),
+            help="File with the URL, which may hold a password.",
+        ),
+        click.option(
+            "--database",
+            envvar=VARIABLE,
+            show_envvar=True,
+            callback=refuse_password,
+            metavar="URL",
+            help="postgresql://[USER@]HOST/NAME, for many hosts [default: SQLite in DATA_DIR].",
+        ),
+        click.option(
+            "--data-dir",
+            required=True,
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Directory of all data of the server.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def read_url(path: Path, example: str = "postgresql://...") -> str:

@@ -1,6 +1,5 @@
 """`launchd server`: configures the log and runs the queue server, if its packages are installed."""
 
-import importlib
 import os
 from ipaddress import ip_network
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any, Literal
 
 import click
 
-from launchd.cli.database_url import VARIABLE, read_url, refuse_password
+from launchd.cli.database_url import data_options, read_url
 from launchd.cli.errors import report_errors
+from launchd.cli.server_packages import require_packages
 from launchd.cli.terminal import echo
 from launchd.daemon import logging as logs
 from launchd.daemon.systemd import SystemdNotifier
@@ -46,7 +46,7 @@ def proxies(_context: click.Context, _parameter: click.Parameter, value: str) ->
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Directory of all data of the server.")
+@data_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8780, show_default=True, type=click.IntRange(0, 65535), help="Port; 0: any free one.")
 @click.option("--entity", help="Name of the first user and entity [default: your login name].")
@@ -61,15 +61,6 @@ def proxies(_context: click.Context, _parameter: click.Parameter, value: str) ->
     metavar="ADDRESSES",
     help="Proxies that are believed who asks and by which scheme: addresses or networks, with commas; * is any.",
 )
-@click.option(
-    "--database",
-    envvar=VARIABLE,
-    show_envvar=True,
-    callback=refuse_password,
-    metavar="URL",
-    help="postgresql://[USER@]HOST/NAME, for many hosts [default: SQLite in DATA_DIR].",
-)
-@click.option("--database-file", type=click.Path(path_type=Path), help="File with the URL, which may hold a password.")
 @click.option(
     "--backfill-seconds",
     type=click.FloatRange(0),
@@ -129,7 +120,7 @@ def server(
     PGPASSWORD, LAUNCHD_DATABASE_URL or the file, never into the command line.
     """
     logs.set_up(log_format, verbosity)
-    _require_packages()
+    require_packages()
     if database_file is not None:
         database = read_url(database_file)
     _serve(
@@ -150,16 +141,6 @@ def server(
         metrics_listen=metrics_listen,
         metrics_remote=metrics_remote,
     )
-
-
-def _require_packages() -> None:
-    try:
-        importlib.import_module("launchd.server.serve")
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"The queue server needs the Python package {error.name}, which is not installed here."
-            " Install all it needs with: pip install --require-hashes -r requirements/server.lock in the repository"
-        ) from error
 
 
 def _serve(**options: Any) -> None:

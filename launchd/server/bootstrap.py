@@ -51,8 +51,13 @@ def prepare(settings: ServerSettings) -> bytes:
     """Migrate the database; create user, entity and admin key if missing. Returns the secret that signs links.
 
     Raises:
-        CannotStart: the database cannot be used, or was written by a newer server.
+        CannotStart: the database cannot be used, or was written by a newer server; a restore was not finished.
     """
+    if settings.unfinished_restore_path.exists():
+        raise CannotStart(
+            f"A backup was being restored into {settings.data_dir}, which was not finished. Empty that directory, and"
+            " restore the backup once more."
+        )
     database = database_name(settings)
     try:
         if settings.database is None:
@@ -62,7 +67,7 @@ def prepare(settings: ServerSettings) -> bytes:
             migrate(connection, database)
             restored.start(connection, _begun(settings))
             _ensure_admin(connection, settings)
-            secret = _link_secret(settings.data_dir / "links.key")
+            secret = _link_secret(settings.links_key_path)
     except DBAPIError as error:
         raise CannotStart(f"{database} cannot be used as a database: {' '.join(str(error.orig).split())}.") from error
     return secret

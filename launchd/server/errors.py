@@ -68,5 +68,9 @@ class TooManyRequests(ServerError):
         self.retry_after = retry_after
 
 
+class BackupFailed(Exception):
+    """A backup cannot be made, or cannot be restored."""
+
+
 class CannotStart(Exception):
     """The server cannot start: another one runs, the port is taken, or the data directory cannot be used."""

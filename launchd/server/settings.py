@@ -106,6 +106,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data_dir / "lease.mark"
 
     @property
+    def links_key_path(self) -> Path:
+        """File with the secret that signs links, and makes the keys of jobs."""
+        return self.data_dir / "links.key"
+
+    @property
+    def unfinished_restore_path(self) -> Path:
+        """File that is there while a backup is being restored."""
+        return self.data_dir / "restore.unfinished"
+
+    @property
     def admin_key_path(self) -> Path:
         """File with the API key that the first start creates."""
         return self.data_dir / "admin.key"

@@ -416,6 +416,17 @@ def test_what_ran_writes_nothing_but_text(arguments: tuple[str, ...]) -> None:
     assert ("--json" in arguments) or r"\x1b[2J" in done.output
 
 
+# -- a backup
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_the_name_of_a_directory_is_text(command: str) -> None:
+    done = run(command, "--data-dir", HOSTILE, HOSTILE)
+    assert done.exit_code == 1
+    assert_nothing_is_obeyed(done.stderr)
+    assert r"\x1b[2J" in done.stderr
+
+
 # -- logs
 
 
@@ -456,7 +467,14 @@ def test_a_reason_does_not_tell_systemd_anything_else() -> None:
 
 def test_every_command_is_tried() -> None:
     # "up", "agent", "server" and "help" print nothing of others but the errors that all commands have.
-    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {"clean", "config", "doctor", "history"}
+    tried = {words[0] for words in (*AT_SERVER, *AT_AGENT)} | {
+        "clean",
+        "config",
+        "doctor",
+        "history",
+        "backup",
+        "restore",
+    }
     assert tried == COMMANDS.keys() - {"up", "agent", "server", "help"}
 
 

@@ -1,6 +1,7 @@
 """The packages as they are built from this tree, and machines to install them in."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -175,6 +176,11 @@ def serving(serving_tree: Path, tmp_path: Path) -> Iterator[Machine]:
 
 def first_commands() -> list[str]:
     """Return the commands that the documentation names, from the installation to the first job."""
-    _, _, rest = (ROOT / "docs" / "operations.md").read_text().partition("## As a system service")
-    block = rest.split("```sh\n", 1)[1].split("```", 1)[0]
-    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
+    return documented_commands("As a system service")[0]
+
+
+def documented_commands(chapter: str) -> list[list[str]]:
+    """Return the commands in each example of a chapter about operations."""
+    _, _, rest = (ROOT / "docs" / "operations.md").read_text().partition(f"## {chapter}\n")
+    examples = re.findall(r"```sh\n(.*?)```", rest.partition("\n## ")[0], re.DOTALL)
+    return [[line.split("  #")[0].strip() for line in example.splitlines() if line.strip()] for example in examples]

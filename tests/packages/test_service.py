@@ -6,7 +6,7 @@ import time
 import pytest
 
 from launchd.cli.errors import Misconfigured
-from tests.packages.conftest import NEXT_VERSION, VERSION, Built, first_commands
+from tests.packages.conftest import NEXT_VERSION, VERSION, Built, documented_commands, first_commands
 from tests.packages.jobs import AGENT, CONFIG, SERVER, begin, end, output, run_job, status
 from tests.packages.machine import Machine
 from tests.support.waiting import assert_stays, wait_until
@@ -196,6 +196,25 @@ def test_the_doctor_finds_the_service_in_order_and_says_when_it_is_not(serving: 
     code, found = doctor(serving)
     assert (code, found["service"]["verdict"]) == (1, "fail")
     assert "(exit code 78)" in found["service"]["sentence"]
+
+
+def test_the_documented_backup_is_restored_while_a_job_runs(serving: Machine) -> None:
+    backup, restore = documented_commands("Backup and restore of the queue server")
+    key = serving.says("cat /var/lib/launch-agent-server/admin.key")
+    before = run_job(serving, "echo before")
+    item, process = begin(serving)
+
+    said = [serving.says(command) for command in backup]
+    lost = serving.says("launchd launch --async -- true").split()[-1]
+    for command in restore:
+        serving.run(command)
+
+    assert said[-1].startswith("/var/lib/launch-agent-server was backed up into /var/backups/launchd/today: ")
+    assert serving.says("cat /var/lib/launch-agent-server/admin.key") == key
+    assert before == ["before"]
+    end(serving, item, process)
+    assert lost not in serving.says("launchd queue show default")
+    assert run_job(serving, "echo after") == ["after"]
 
 
 def test_metrics_are_served_at_a_socket_of_the_runtime_directory(serving: Machine) -> None:

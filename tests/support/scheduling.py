@@ -62,6 +62,7 @@ SECONDS = {
     "tests/unit/model/test_lease_machine.py": 25,
     "tests/unit/workers/test_venv.py::test_pip_builds_one_where_there_is_no_uv": 20,
     "tests/process/test_buildah_builds.py::test_code_is_built_pushed_and_run_and_the_second_launch_builds_nothing": 30,
+    "tests/process/test_backup.py": 20,
     "tests/process/test_many_containers.py": 20,
     "tests/process/test_sagemaker.py::test_jobs_end_as_sagemaker_says_with_their_output": 25,
     "tests/process/test_sagemaker.py::test_an_expired_token_and_throttling_cost_no_job": 20,

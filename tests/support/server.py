@@ -281,6 +281,11 @@ class RunningServer:
         return (self.data_dir / "admin.key").read_text().strip()
 
     @property
+    def database(self) -> dict[str, str]:
+        """The variable that names its database; none where that is in the data directory."""
+        return {name: value for name, value in self._environment.items() if name == "LAUNCHD_DATABASE_URL"}
+
+    @property
     def log(self) -> str:
         return (self.data_dir.parent / "server.log").read_text()
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -137,6 +137,15 @@ class BlobStore:
                 yield False
             else:
                 yield True
+
+    @contextmanager
+    def without_removals(self) -> Iterator[None]:
+        """Inside, no blob is removed, here or by another process; uploads go on. Takes an open file for each shard."""
+        with ExitStack() as held:
+            for number in range(16**_SHARD_DIGITS):
+                shard = held.enter_context(self._lock_of(f"{number:0{_SHARD_DIGITS}x}"))
+                fcntl.flock(shard, fcntl.LOCK_SH)
+            yield
 
     def remove(self, sha256: str, size: int) -> None:
         """Remove a blob; only inside `exclusive_shard` of its shard."""

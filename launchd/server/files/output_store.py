@@ -6,6 +6,7 @@ database: output is worth no commit, and after a power cut the end of one may be
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,16 @@ class OutputStore:
                 return kept, start, file.read(min(limit, kept.end - start))
         except OSError:
             return KeptOutput(), 0, b""
+
+    def copy(self, item_id: str, target: Path) -> bool:
+        """Copy the file of an item, as it is between two pieces; False: there is none any more."""
+        make_private_directory(target.parent)
+        try:
+            with self._locked(item_id, fcntl.LOCK_SH) as path, path.open("rb") as file, open_private(target) as copy:
+                shutil.copyfileobj(file, copy)
+        except FileNotFoundError:
+            return False
+        return True
 
     def remove_older(self, seconds: float) -> int:
         """Remove the outputs to which nothing was added for so long. Returns how many."""
