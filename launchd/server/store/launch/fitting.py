@@ -30,7 +30,7 @@ Position = tuple[int, int]
 """Priority and number: the place of an item among all that wait."""
 
 
-class Head(Record, frozen=True, kw_only=True):
+class Head(Record, frozen=True):
     """The first waiting item of a demand in a queue."""
 
     queue_id: str
@@ -54,7 +54,10 @@ class Gpus(Record, frozen=True, kw_only=True):
 
 
 def _heads_statement() -> Any:
-    """Walks from each demand to the next one by the index, and takes the first item of each."""
+    """Walks from each demand to the next one by the index, and takes the first item of each.
+
+    Of an item, nothing is read that the index lacks: a large run spec lies before the demand in its row.
+    """
     of_queue = (item.queue_id == run_queues.c.id, _NO_SCHEDULER, IS_WAITING)
     first = select(func.min(item.demand)).where(*of_queue).correlate(run_queues).scalar_subquery()
     walk = (
@@ -62,32 +65,23 @@ def _heads_statement() -> Any:
         .where(run_queues.c.id.in_(bindparam("of_queues", expanding=True)))
         .cte("demands", recursive=True)
     )
-    following = (
-        select(func.min(item.demand))
-        .where(item.queue_id == walk.c.queue_id, _NO_SCHEDULER, IS_WAITING, item.demand > walk.c.demand)
-        .correlate(walk)
-        .scalar_subquery()
+    of_walk = (item.queue_id == walk.c.queue_id, _NO_SCHEDULER, IS_WAITING)
+    following = select(func.min(item.demand)).where(*of_walk, item.demand > walk.c.demand)
+    walk = walk.union_all(
+        select(walk.c.queue_id, following.correlate(walk).scalar_subquery()).where(walk.c.demand.is_not(None))
     )
-    walk = walk.union_all(select(walk.c.queue_id, following).where(walk.c.demand.is_not(None)))
     same = (item.queue_id == walk.c.queue_id, item.demand == walk.c.demand)
-    head = (
-        select(item.number)
-        .where(*same, _NO_SCHEDULER, IS_WAITING)
-        .order_by(item.priority, item.number)
-        .limit(1)
-        .correlate(walk)
-        .scalar_subquery()
-    )
+    number = select(item.number).where(*same, _NO_SCHEDULER, IS_WAITING).order_by(item.priority, item.number).limit(1)
+    priority = select(func.min(item.priority)).where(*same, _NO_SCHEDULER, IS_WAITING)
     passed = select(func.min(item.passed_at)).where(*same, IS_PASSED).correlate(walk).scalar_subquery()
-    heads = select(walk.c.queue_id, walk.c.demand, head.label("number"), passed.label("passed_at"))
-    found = heads.where(walk.c.demand.is_not(None)).subquery("heads")
     return select(
-        found.c.queue_id,
-        found.c.demand,
-        found.c.number,
-        item.priority,
-        (NOW - found.c.passed_at).label("passed_seconds"),
-    ).join(run_queue_items, item.number == found.c.number)
+        walk.c.queue_id,
+        walk.c.demand,
+        number.correlate(walk).scalar_subquery(),
+        priority.correlate(walk).scalar_subquery(),
+        # In a query of its own, the clock is read once and not for each row.
+        select(NOW).scalar_subquery() - passed,
+    ).where(walk.c.demand.is_not(None))
 
 
 _HEADS = _heads_statement()
@@ -117,7 +111,7 @@ _NOTE_PASSED = update(run_queue_items).where(item.number.in_(_TO_NOTE)).values(p
 def heads_of(connection: Connection, queue_ids: Sequence[str]) -> list[Head]:
     """The first item of each demand that waits in one of these queues."""
     rows = connection.execute(_HEADS, {"of_queues": list(queue_ids)})
-    return [Head(**row._mapping) for row in rows]
+    return [Head(*row) for row in rows]
 
 
 def next_head(connection: Connection, before: Head, after: Position) -> Head | None:
@@ -174,15 +168,23 @@ class Candidates:
                 if is_here:
                     return Choice(head=head)
                 continue
+            if not free.free:
+                # What is free is only reduced from here on: items without GPUs alone are left to choose from.
+                continue
             request = decode(head.demand)
             fits = free.fits_now(request)
             if fits and is_here:
-                return Choice(head=head, passed=_competing(passed, free, request))
+                return Choice(head=head, passed=self._competing(passed, free, request))
             if self.is_overdue(head) and self._whole.fits_ever(request):
                 free = left_after(free, request) if fits else held_back(free, request)
-            elif not fits and self._whole.fits_ever(request):
+            elif not fits:
                 passed.append(head)
         return None
+
+    def _competing(self, heads: Iterable[Head], free: GpuSummary, request: GpuRequest) -> tuple[Head, ...]:
+        """Those of the items that wait for GPUs which the request may be given."""
+        waiting = ((head, decode(head.demand)) for head in heads)
+        return tuple(head for head, asked in waiting if compete(free, request, asked) and self._whole.fits_ever(asked))
 
     def is_overdue(self, head: Head) -> bool:
         """Whether the item is not to be passed any more."""
@@ -220,8 +222,3 @@ class Candidates:
 
     def _in_order(self) -> Iterator[Head]:
         return iter(sorted(self._heads.values(), key=lambda head: head.position))
-
-
-def _competing(heads: Iterable[Head], free: GpuSummary, request: GpuRequest) -> tuple[Head, ...]:
-    """Those of the items that wait for GPUs which the request may be given."""
-    return tuple(head for head in heads if compete(free, request, decode(head.demand)))
