@@ -1,68 +1,98 @@
-"""Completion in a real bash at a terminal: commands, options, and names that the queue server has."""
+"""Completion in real shells at a terminal: commands, options, and names that the queue server has."""
 
 import os
 import pty
-import re
 import select
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.support.parts import missing_part
 from tests.support.server import RunningServer, fresh_name
 from tests.support.waiting import wait_until
 
 BIN = Path(sys.executable).parent
 
 
+class Shell(NamedTuple):
+    """How a shell is started without anybody's configuration, and what it needs before the script is read."""
+
+    words: tuple[str, ...]
+    before: str = ""
+
+
+SHELLS = {
+    "bash": Shell(("bash", "--norc", "--noprofile", "-i")),
+    "zsh": Shell(("zsh", "-f", "-i"), "autoload -Uz compinit && compinit -uD; "),
+    "fish": Shell(("fish", "--no-config", "--interactive")),
+}
+
+#: In the place of `launchd`: completes as that does, and writes down with which words it is run.
+STAND_IN = """#!/bin/sh
+[ -z "$_LAUNCHD_COMPLETE" ] || exec {launchd} "$@"
+echo "$*" >> {ran}
+"""
+
+
 class Terminal:
-    """A bash that completes `launchd`, at a terminal."""
+    """A shell that completes `launchd`, at a terminal."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, ran: Path) -> None:
         self._descriptor = descriptor
+        self._ran = ran
 
-    def type(self, keys: str) -> str:
-        """Type, and return what is shown until nothing more comes for a moment."""
-        os.write(self._descriptor, keys.encode())
-        return self.read()
-
-    def read(self, quiet_seconds: float = 0.5) -> str:
-        shown = b""
-        while select.select([self._descriptor], [], [], quiet_seconds)[0]:
-            shown += os.read(self._descriptor, 65536)
-        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x07", "", shown.decode(errors="replace"))
+    def enter(self, line: str) -> None:
+        """Type a line and Enter."""
+        self._read_away()
+        os.write(self._descriptor, f"{line}\r".encode())
 
     def completes(self, line: str, expected: str) -> bool:
-        """Type a line and Tab; return whether it is what is expected then. The line is thrown away."""
-        shown = self.type(f"{line}\t")
-        give_up_at = time.monotonic() + 5
-        while expected not in shown and time.monotonic() < give_up_at:
-            shown += self.read()
-        self.type("\x15")
-        return expected in shown
+        """Type a line, Tab and Enter; return whether the command is run with the words that are expected."""
+        self._ran.unlink(missing_ok=True)
+        self.enter(f"launchd {line}\t")
+        wait_until(self._has_run, 30, f"{line!r} is run")
+        return self._ran.read_text().split() == expected.split()
+
+    def _has_run(self) -> bool:
+        self._read_away()
+        return self._ran.exists() and self._ran.read_text().endswith("\n")
+
+    def _read_away(self) -> None:
+        """What is shown differs from shell to shell, and stops one that nobody reads from."""
+        while select.select([self._descriptor], [], [], 0)[0]:
+            os.read(self._descriptor, 65536)
 
 
 @contextmanager
-def bash(script: Path, **environ: str) -> Iterator[Terminal]:
+def terminal_of(name: str, directory: Path, **environ: str) -> Iterator[Terminal]:
+    """Start a shell that has read its script."""
+    shell, ran, programs = SHELLS[name], directory / "ran", directory / "bin"
+    programs.mkdir()
+    stand_in = programs / "launchd"
+    stand_in.write_text(STAND_IN.format(launchd=BIN / "launchd", ran=ran))
+    stand_in.chmod(0o755)
+    script = directory / f"launchd.{name}"
+    script.write_bytes(script_of(name))
     outer, inner = pty.openpty()
-    variables = {**os.environ, **environ, "PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "$ "}
     process = subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"],
+        ("setsid", "--ctty", *shell.words),
         stdin=inner,
         stdout=inner,
         stderr=inner,
-        env=variables,
-        start_new_session=True,
+        env={**os.environ, **environ, "PATH": f"{programs}:{os.environ['PATH']}", "TERM": "dumb"},
+        cwd=directory,
     )
     os.close(inner)
     try:
-        terminal = Terminal(outer)
-        terminal.type(f"source {script}\n")
+        terminal = Terminal(outer, ran)
+        terminal.enter(f"{shell.before}source {script}")
         yield terminal
     finally:
         process.kill()
@@ -70,16 +100,16 @@ def bash(script: Path, **environ: str) -> Iterator[Terminal]:
         os.close(outer)
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Path:
-    path = tmp_path / "launchd.bash"
-    variables = {**os.environ, "_LAUNCHD_COMPLETE": "bash_source"}
-    path.write_bytes(subprocess.run([BIN / "launchd"], env=variables, capture_output=True, check=True).stdout)
-    return path
+def script_of(shell: str) -> bytes:
+    variables = {**os.environ, "_LAUNCHD_COMPLETE": f"{shell}_source"}
+    return subprocess.run([BIN / "launchd"], env=variables, capture_output=True, check=True).stdout
 
 
-def test_commands_options_and_names(script: Path, queue_server: RunningServer, tmp_path: Path) -> None:
-    queue = fresh_name("completed-by-bash")
+@pytest.mark.parametrize("shell", SHELLS)
+def test_commands_options_and_names(shell: str, queue_server: RunningServer, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        missing_part(f"{shell} is not installed here (Debian: apt-get install {shell})")
+    queue = fresh_name(f"completed-by-{shell}")
     account = queue_server.account()
     with account.api() as api:
         api.create_queue(queue, entity=account.entity)
@@ -89,21 +119,13 @@ def test_commands_options_and_names(script: Path, queue_server: RunningServer, t
         "WANDB_ENTITY": account.entity,
         "HOME": str(tmp_path),
     }
-    with bash(script, **access) as terminal:
+    with terminal_of(shell, tmp_path, **access) as terminal:
         for line, expected in (
-            ("launchd outb", "launchd outbox "),
-            ("launchd status --wat", "--watch "),
-            ("launchd queue show completed-b", f"{queue} "),
+            ("outb", "outbox"),
+            ("status --wat", "status --watch"),
+            ("queue show completed-b", f"queue show {queue}"),
         ):
             wait_until(partial(terminal.completes, line, expected), 30, f"{line!r} is completed")
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_there_is_a_script_for_each_shell(shell: str) -> None:
-    done = subprocess.run(
-        [BIN / "launchd"], env={**os.environ, "_LAUNCHD_COMPLETE": f"{shell}_source"}, capture_output=True, check=True
-    )
-    assert f"_LAUNCHD_COMPLETE={shell}_complete".encode() in done.stdout
 
 
 def test_a_server_that_is_away_completes_nothing_and_says_nothing(tmp_path: Path) -> None:
