@@ -23,8 +23,9 @@ import requests
 
 from launchd.agent.control.client import ControlError
 from launchd.client.errors import QueueServerError
+from tests.support.guest_host import OVER
 from tests.support.server import Account
-from tests.support.testbed import OVER, AgentProcess, Testbed
+from tests.support.testbed import AgentProcess, Testbed
 
 DIRECTORY = Path("/var/lib/real-cuts")
 PORT = 8080

@@ -13,15 +13,13 @@ from benchmarks.real_cuts.machine import CannotRun, Emulated
 from tests.packages import power_guest
 from tests.packages.conftest import Built, first_commands
 from tests.packages.jobs import AGENT, CONFIG
+from tests.support import guest_host
 from tests.support.parts import missing_part
 
 #: For one boot with all that happens in it, on a busy machine.
 BOOT_SECONDS = 3000
 
 pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.timeout(2 * BOOT_SECONDS + 300)]
-
-#: Under emulation a start takes minutes.
-PATIENCE = "[Service]\nTimeoutStartSec=infinity\nTimeoutStopSec=300\nWatchdogSec=0\n"
 
 #: What a job says that its host's power cut has ended.
 RESTARTED = "The host was restarted while the job ran"
@@ -73,12 +71,16 @@ def machine_with(built: Built, directory: Path) -> Emulated:
     except CannotRun as error:
         missing_part(str(error))
     place = machine.overlay / "srv"
-    place.mkdir(parents=True)
+    support = place / "tests" / "support"
+    support.mkdir(parents=True)
+    for package in (support, support.parent):
+        (package / "__init__.py").touch()
+    shutil.copy(guest_host.__file__, support)
     for file in (*built.debs, Path(power_guest.__file__)):
         shutil.copy(file, place)
     unit = machine.overlay / "etc/systemd/system" / f"{AGENT}.d"
     unit.mkdir(parents=True)
-    (unit / "patience.conf").write_text(PATIENCE)
+    (unit / "patience.conf").write_text(guest_host.PATIENT_UNIT)
     return machine
 
 

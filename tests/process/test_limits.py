@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.real_cuts.machine import INSTALLED, ROOT, CannotRun, Machine
+from tests.support import guest_host
 
 #: For all checks together, on a busy machine.
 SECONDS = 2700
-
-#: Under emulation a start takes minutes.
-PATIENCE = "[Service]\nTimeoutStartSec=infinity\nTimeoutStopSec=300\nWatchdogSec=0\n"
 
 
 @pytest.mark.root
@@ -44,7 +42,7 @@ def install_units(overlay: Path) -> None:
     for name in ("launch-agent.service", "launch-agent-jobs.service"):
         shutil.copy2(ROOT / name, units / name)
     (units / "launch-agent.service.d").mkdir()
-    (units / "launch-agent.service.d" / "patience.conf").write_text(PATIENCE)
+    (units / "launch-agent.service.d" / "patience.conf").write_text(guest_host.PATIENT_UNIT)
     command = overlay / "usr" / "lib" / "launch-agent" / "bin" / "launchd"
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nexec {INSTALLED}/venv/bin/python -m launchd "$@"\n')

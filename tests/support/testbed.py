@@ -16,15 +16,13 @@ import yaml
 
 from launchd.agent.control.client import ControlError, ask
 from launchd.client.queue_server import Item, QueueServer
+from tests.support.guest_host import OVER
 from tests.support.processes import holds_files_below, list_of
 from tests.support.server import Account, RunningServer, running_server
 from tests.support.waiting import patience, wait_until
 
 ROOT = Path(__file__).parents[2]
 QUEUE = "default"
-
-#: Item states after which nothing more happens.
-OVER = {"FINISHED", "FAILED", "STOPPED", "PREEMPTED"}
 
 #: Quick enough for a test to see a silent worker ended.
 QUICK = {
