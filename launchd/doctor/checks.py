@@ -1,6 +1,6 @@
 """The list of all checks but that of the configuration, in the order in which they are shown."""
 
-from launchd.doctor import configuration, credentials, engine, gpus, isolation, server, service, storage
+from launchd.doctor import buildah, configuration, credentials, engine, gpus, isolation, server, service, storage
 from launchd.doctor.findings import Check
 
 CHECKS = (
@@ -17,6 +17,7 @@ CHECKS = (
     Check("container engine", engine.check_engine, engine.SILENCE),
     Check("images", storage.check_images, storage.SILENCE),
     Check("daemon-reload", engine.check_daemon_reload, engine.SILENCE),
+    Check("buildah", buildah.check_buildah, buildah.SILENCE),
     Check("GPUs", gpus.check_persistence, gpus.SILENCE, 15.0, needs_config=False),
     Check("registry", credentials.check_registry, credentials.SILENCE, credentials.SECONDS),
     Check("cloud", credentials.check_cloud, credentials.SILENCE, credentials.SECONDS),

@@ -30,7 +30,7 @@ def check_users(host: Host) -> Iterator[Finding]:
     if not ranges:
         yield not_applicable("Jobs have no users of their own (launchd.policy.run_as_users).")
     for numbers in sorted(ranges, key=lambda one: one.first):
-        taken = [*_named(numbers), *_subordinate(host, numbers), *_dynamic(numbers)]
+        taken = [*others_with(host, numbers)]
         for sentence in taken:
             yield fail(
                 sentence,
@@ -39,6 +39,13 @@ def check_users(host: Host) -> Iterator[Finding]:
             )
         if not taken:
             yield ok(f"The numbers {numbers.first}-{numbers.last} are the jobs' users' alone.")
+
+
+def others_with(host: Host, numbers: UserNumbers) -> Iterator[str]:
+    """Yield a sentence for each thing of the host that has some of these numbers of users."""
+    yield from _named(numbers)
+    yield from _subordinate(host, numbers)
+    yield from _dynamic(numbers)
 
 
 def _named(numbers: UserNumbers) -> Iterator[str]:

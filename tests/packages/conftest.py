@@ -133,14 +133,15 @@ def download_needs(tree: Path, built: Built, *more: str) -> None:
 
 @pytest.fixture(scope="session")
 def engine_packages(debian: Path) -> Path:
-    """The packages of a container engine that a clean Debian 12 lacks, kept between runs."""
-    place = debian.parent / "engine"
+    """The packages of an engine, buildah and a registry that a clean Debian 12 lacks, kept between runs."""
+    place = debian.parent / "engine-buildah-registry"
     if not (place / "ready").exists():
         shutil.rmtree(place, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=debian.parent) as scratch:
             tree = Path(scratch) / "tree"
             copy_tree(debian, tree)
-            download = "apt-get clean; apt-get install -q -y --no-install-recommends --download-only docker.io"
+            packages = "docker.io buildah docker-registry"
+            download = f"apt-get clean; apt-get install -q -y --no-install-recommends --download-only {packages}"
             subprocess.run(["chroot", tree, "sh", "-c", download], check=True, capture_output=True)
             shutil.copytree(tree / "var/cache/apt/archives", place, ignore=shutil.ignore_patterns("lock", "partial"))
         (place / "ready").touch()

@@ -34,6 +34,19 @@ def only(findings: Iterable[Finding]) -> Finding:
     return found[0]
 
 
+def unit_of(host: MakeHost, tmp_path: Path, **properties: str) -> Host:
+    """A host with a program in the place of systemctl, which shows these properties of any unit."""
+    (tmp_path / "root/run/systemd/system").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    known = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}
+    lines = "".join(f"{name}={value}\n" for name, value in {**known, **properties}.items())
+    program = tmp_path / "bin/systemctl"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}END\n")
+    program.chmod(0o755)
+    made = host(root=str(tmp_path / "root"))
+    return replace(made, environ={**made.environ, "PATH": f"{tmp_path}/bin:{made.environ['PATH']}"})
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> MakeHost:
     """``host(queues=("a",), policy={...}, settings={...})``: what is not named is a default."""

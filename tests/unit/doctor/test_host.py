@@ -18,7 +18,7 @@ from tests.support.fake_kubernetes import fake_kubernetes
 from tests.support.http_servers import serving
 from tests.support.nvml import FakeDriver
 from tests.support.registry_stub import Answer, RegistryStub
-from tests.unit.doctor.conftest import FREE, MakeHost, only, verdicts
+from tests.unit.doctor.conftest import FREE, MakeHost, only, unit_of, verdicts
 
 # -- GPUs
 
@@ -129,18 +129,6 @@ def test_a_control_group_that_lacks_controllers(host: MakeHost, tmp_path: Path) 
 
 
 # -- the service, over a program in the place of systemctl; tests/packages asks the real one
-
-
-def unit_of(host: MakeHost, tmp_path: Path, **properties: str) -> Host:
-    (tmp_path / "root/run/systemd/system").mkdir(parents=True)
-    (tmp_path / "bin").mkdir()
-    known = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}
-    lines = "".join(f"{name}={value}\n" for name, value in {**known, **properties}.items())
-    program = tmp_path / "bin/systemctl"
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}END\n")
-    program.chmod(0o755)
-    made = host(root=str(tmp_path / "root"))
-    return replace(made, environ={**made.environ, "PATH": f"{tmp_path}/bin:{made.environ['PATH']}"})
 
 
 def test_a_unit_that_runs(host: MakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
