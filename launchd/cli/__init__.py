@@ -24,6 +24,8 @@ GROUPS = {
         "why": ("launchd.cli.why:why", "Say why a job waits, was refused or failed."),
         "retry": ("launchd.cli.retry:retry", "Push what an item ran once more."),
         "queue": ("launchd.cli.queues:queue", "Create, change, list, show and delete queues."),
+        "runs": ("launchd.cli.runs:runs", "List the runs of a project, or of all projects."),
+        "run": ("launchd.cli.runs:run", "Show a run: config, summary, and small curves of its metrics."),
         "job": ("launchd.cli.jobs:job", "Create, list and describe jobs, kept under a name at the queue server."),
         "agents": ("launchd.cli.agents:agents", "List the agents of the queue server."),
         "login": ("launchd.cli.login:login", "Store an API key for a server, where W&B's clients find it too."),

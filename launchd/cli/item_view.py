@@ -78,7 +78,7 @@ def item_lines(item: Item, agent: Agent | None, reasons: Sequence[str]) -> list[
     spec = item.run_spec or {}
     return [
         [Span(f"Item {item.id}", bold=True), Span("  "), Span(item.state.lower(), COLOURS.get(item.state))],
-        *_labelled(
+        *labelled(
             name=str(spec.get("name") or ""),
             runs=command_of(spec),
             project=f"{spec.get('entity') or item.entity_name or '-'}/{spec.get('project') or '-'}",
@@ -103,11 +103,12 @@ def item_lines(item: Item, agent: Agent | None, reasons: Sequence[str]) -> list[
         *_many("next", [command.format(id=item.id) for command in _NEXT.get(item.state, ())]),
         "",
         "Its run spec, with the arguments of its queue, secrets masked:",
-        *redact(json.dumps(_masked(spec), indent=2), ()).split("\n"),
+        *redact(json.dumps(masked(spec), indent=2), ()).split("\n"),
     ]
 
 
-def _labelled(**values: str | None) -> list[Line]:
+def labelled(**values: str | None) -> list[Line]:
+    """Return a line for each value that there is, behind its name."""
     return [line for label, value in values.items() if value and value != "-" for line in _many(label, [value])]
 
 
@@ -131,13 +132,13 @@ def _since(moment: datetime | None, before: datetime | None, words: str) -> str 
     return format_moment(moment) + (f" ({words} {format_age((moment - before).total_seconds())})" if before else "")
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
     """Return a value of JSON in which all values below names of secrets are masked."""
     match value:
         case dict():
             return {key: _masked_entry(key, each) for key, each in value.items()}
         case list():
-            return [_masked(each) for each in value]
+            return [masked(each) for each in value]
         case _:
             return value
 
@@ -145,13 +146,13 @@ def _masked(value: Any) -> Any:
 def _masked_entry(key: str, value: Any) -> Any:
     name = key.lower()
     is_secret = any(word in name for word in ("key", "token", "secret", "password", "passwd", "credential"))
-    return "***" if is_secret and not isinstance(value, dict | list) and value else _masked(value)
+    return "***" if is_secret and not isinstance(value, dict | list) and value else masked(value)
 
 
 def as_json(item: Item) -> dict[str, Any]:
     """Return an item for `--json`: times in ISO 8601 with their zone, secrets masked."""
     values = {name: getattr(item, name) for name in item.__struct_fields__}
-    values["run_spec"] = _masked(item.run_spec)
+    values["run_spec"] = masked(item.run_spec)
     values["warnings"] = [{"stage": one.stage, "message": one.message} for one in item.warnings]
     return {name: _plain(value) for name, value in values.items()}
 

@@ -3,6 +3,7 @@
 Owns names and nullability as W&B's servers have them. A field that no caller needs is not declared. No I/O.
 """
 
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -216,6 +217,59 @@ class RunInfo(msgspec.Struct):
     program: str | None = None
     args: list[str] | None = None
     git: RunGit | None = None
+
+
+class HistoryKeys(msgspec.Struct):
+    """The keys of a run's history; what else is said of each is not needed."""
+
+    keys: dict[str, Any] = {}
+
+
+class Username(msgspec.Struct):
+    username: str | None = None
+
+
+class ReadRun(msgspec.Struct, rename="camel"):
+    """A run, as people read it; `config` and `summary_metrics` are JSON objects inside strings."""
+
+    name: str
+    display_name: str | None = None
+    state: str | None = None
+    host: str | None = None
+    created_at: datetime | None = None
+    heartbeat_at: datetime | None = None
+    exitcode: int | None = None
+    tags: list[str] | None = None
+    group: str | None = None
+    job_type: str | None = None
+    sweep_name: str | None = None
+    user: Username | None = None
+    notes: str | None = None
+    commit: str | None = None
+    config: str | None = None
+    summary_metrics: str | None = None
+    history_line_count: int | None = None
+    history_keys: HistoryKeys | None = None
+    file_count: int | None = None
+    run_info: RunInfo | None = None
+
+
+class ProjectRuns(msgspec.Struct):
+    runs: Connection[ReadRun] = msgspec.field(default_factory=Connection[ReadRun])
+
+
+class ProjectReadRun(msgspec.Struct):
+    run: ReadRun | None = None
+
+
+class SampledHistory(msgspec.Struct, rename="camel"):
+    """For each spec a list of lines, each with the keys of the spec."""
+
+    sampled_history: list[list[dict[str, Any]]] | None = None
+
+
+class ProjectHistory(msgspec.Struct):
+    run: SampledHistory | None = None
 
 
 class RunWithInfo(msgspec.Struct, rename="camel"):

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from launchd.client.base import ClientBase
 from launchd.client.models import RunDetail, RunSource
 from launchd.client.operations import runs
 from launchd.client.responses import RunFields
+from launchd.client.run_values import decode_config, decode_values
 
 #: States of a sweep whose runs may start.
 ACTIVE_SWEEP_STATES = frozenset({"RUNNING", "PAUSED"})
@@ -75,16 +74,11 @@ class RunOperations(ClientBase):
 
 
 def _detail(run: RunFields) -> RunDetail:
-    config = _values(run.config, "_wandb")
-    # W&B's client keeps each value as {"value": ..., "desc": ...}.
-    plain = {
-        name: value["value"] if isinstance(value, dict) and "value" in value else value
-        for name, value in config.items()
-    }
-    summary = _values(run.summary_metrics, "_wandb")
-    return RunDetail(run.name, run.display_name or run.name, run.state or "pending", bool(run.stopped), plain, summary)
-
-
-def _values(text: str | None, without: str) -> dict[str, Any]:
-    values = msgspec.json.decode(text or "{}", type=dict[str, Any] | None) or {}
-    return {name: value for name, value in values.items() if name != without}
+    return RunDetail(
+        run.name,
+        run.display_name or run.name,
+        run.state or "pending",
+        bool(run.stopped),
+        decode_config(run.config),
+        decode_values(run.summary_metrics),
+    )

@@ -13,7 +13,7 @@ from starlette.routing import Route
 RUN_PATH = "/{entity}/{project}/runs/{run}"
 SWEEP_PATH = "/{entity}/{project}/sweeps/{sweep}"
 
-_LONGEST = 200
+_LONGEST = 400
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -40,9 +40,11 @@ def page_routes() -> list[Route]:
 async def _run(request: Request) -> HTMLResponse:
     path = request.path_params
     run = _word(path["run"])
+    whole = _word("/".join((path["entity"], path["project"], path["run"])))
     return _page(
         request,
         f"Run {path['run']} of project {path['project']} of {path['entity']}",
+        f"launchd run show {whole}     # its config, summary and metrics",
         f"launchd show {run}     # the item that it came from: host, times, outcome",
         f"launchd logs {run}     # its output",
         f"launchd stop {run}     # stop it",
