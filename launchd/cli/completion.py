@@ -90,8 +90,6 @@ def _everywhere(given: dict[str, Any]) -> Iterator[Word]:
 
 queues: Complete = from_host(_queues)
 """Queues of the queue server."""
-jobs: Complete = from_host(_jobs)
-"""Jobs of this host's agent."""
 items: Complete = from_host(_everywhere)
 """Jobs of this host's agent, and items of the queue server."""
 gpus: Complete = from_host(_gpus)

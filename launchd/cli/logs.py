@@ -42,7 +42,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("item", metavar="ITEM|RUN", shell_complete=completion.jobs)
+@click.argument("item", metavar="ITEM|RUN", shell_complete=completion.items)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
 @click.option("--worker", is_flag=True, help="Print the log of the job's worker, on the host that has it.")
 @click.option("-u", "--url", help="Ask this queue server, also for a job of this host.")

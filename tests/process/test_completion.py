@@ -113,6 +113,7 @@ def test_commands_options_and_names(shell: str, queue_server: RunningServer, tmp
     account = queue_server.account()
     with account.api() as api:
         api.create_queue(queue, entity=account.entity)
+        item = api.push(queue, entity=account.entity)
     access = {
         "WANDB_BASE_URL": account.url,
         "WANDB_API_KEY": account.key,
@@ -124,6 +125,7 @@ def test_commands_options_and_names(shell: str, queue_server: RunningServer, tmp
             ("outb", "outbox"),
             ("status --wat", "status --watch"),
             ("queue show completed-b", f"queue show {queue}"),
+            (f"logs {item[:4]}", f"logs {item}"),
         ):
             wait_until(partial(terminal.completes, line, expected), 30, f"{line!r} is completed")
 

@@ -69,6 +69,23 @@ def test_only_what_waits_for_the_same_gpus_is_passed() -> None:
     assert [one.number for one in choice.passed] == [1]
 
 
+def test_what_never_fits_here_waits_for_no_gpu_of_this_host() -> None:
+    candidates = Candidates([head(1, 16), head(2, 1)], Gpus(summary=host(2), backfill_seconds=BACKFILL))
+    choice = candidates.choose("q")
+    assert choice is not None
+    assert (choice.head.number, choice.passed) == (2, ())
+
+
+def test_once_all_gpus_are_given_items_without_are_chosen() -> None:
+    candidates = Candidates([head(1, 2), head(2, 1), head(3, 0)], Gpus(summary=host(2), backfill_seconds=BACKFILL))
+    given = []
+    while choice := candidates.choose("q"):
+        given.append(choice.head.number)
+        candidates.give(choice.head)
+        candidates.replace(choice.head, None)
+    assert given == [1, 3]
+
+
 def test_an_item_is_held_up_by_the_one_that_gpus_are_held_back_for() -> None:
     heads = [head(1, 4, passed=BACKFILL), head(2, 1)]
     candidates = Candidates(heads, Gpus(summary=host(3), backfill_seconds=BACKFILL))
