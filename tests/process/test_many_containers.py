@@ -69,6 +69,7 @@ def test_fifty_containers_at_once_all_finish_and_the_agent_stays_small(
     assert {item.state for item in testbed.wait_over(items, 120)} == {"FINISHED"}
     assert len(set((shared / "runs").read_text().split())) == CONTAINERS
     wait_until(lambda: engine.containers() == {}, 30, "no container is left")
+    print(f"supervisor {supervisor:.1f} MiB; workers {min(workers):.2f} to {max(workers):.2f} MiB of their own")  # noqa: T201 (figures)
     assert supervisor <= SUPERVISOR_MIB
     assert max(workers) <= WORKER_MIB, f"{max(workers):.1f} MiB"
 
