@@ -19,7 +19,7 @@ RUN_TESTS = $(PYTEST) -n auto --dist loadgroup --durations=10
 
 # The extras with a lock file of their own in requirements/, which holds what the agent needs as well; that of the
 # development tools has the queue server, too.
-EXTRAS := server postgres bayes venv docker kubernetes aws gcp azure metrics gpu dev
+EXTRAS := server postgres bayes parquet venv docker kubernetes aws gcp azure metrics gpu dev
 COMPILE = $(BIN)/uv pip compile setup.cfg --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
 # Installs what the lock files say, and nothing else: a package with another hash is refused.

@@ -8,6 +8,7 @@ from launchd.server.artifacts.multipart_assembly import MultipartAssembler
 from launchd.server.auth import Authenticator
 from launchd.server.files.blob_store import BlobStore
 from launchd.server.files.gc import FindKnown, GarbageCollector
+from launchd.server.files.history_exports import HistoryExports
 from launchd.server.files.output_store import OutputStore
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.retention import Retention
@@ -48,6 +49,7 @@ class AppState:
     repetitions: Repetitions
     artifact_blobs: BlobStore
     run_blobs: BlobStore
+    history_exports: HistoryExports
     retention: Retention
     outputs: Outputs
     garbage_collector: GarbageCollector
@@ -106,6 +108,7 @@ def build_app_state(settings: ServerSettings, link_secret: bytes) -> AppState:
         repetitions=Repetitions(),
         artifact_blobs=artifact_blobs,
         run_blobs=run_blobs,
+        history_exports=HistoryExports(database, run_blobs, settings.request_seconds / 2),
         retention=retention,
         outputs=Outputs(output_store, database, notifier),
         garbage_collector=GarbageCollector(settings, database, quota, retention, find_known, output_store),

@@ -5,6 +5,7 @@ from typing import Any
 from ariadne import ObjectType
 
 from launchd.server.context import Info
+from launchd.server.files.signed_urls import RUN_DOWNLOAD
 from launchd.server.models import EVENTS, HISTORY, Run
 from launchd.server.resolvers.runs import sampled_history as history
 from launchd.server.store.runs import lines as run_lines
@@ -36,9 +37,15 @@ async def resolve_sampled_history(found: Run, info: Info, specs: list[str]) -> l
 
 @run.field("parquetHistory")
 async def resolve_parquet_history(found: Run, info: Info, live_keys: list[str]) -> dict[str, Any]:
-    """W&B's newer clients read from it at which line the lines begin that they must fetch page by page."""
-    first = await history.values_of_line(info.context, found, 0, live_keys)
-    return {"parquet_urls": [], "live_data": first}
+    """W&B's newer clients read from it at which line the lines begin that they must fetch page by page.
+
+    A history is in files as a whole, or not at all: with some of the lines in files, wandb 0.31 would read these twice.
+    """
+    exports = await info.context.app.history_exports.of(found)
+    if exports:
+        links = [info.context.link(RUN_DOWNLOAD, export.id) for export in exports]
+        return {"parquet_urls": links, "live_data": []}
+    return {"parquet_urls": [], "live_data": await history.values_of_line(info.context, found, 0, live_keys)}
 
 
 @run.field("historyTail")

@@ -12,8 +12,8 @@ from launchd.server.errors import Refused
 from launchd.server.models import HISTORY, Line, Run
 from launchd.server.runs import history_keys, lenient_json
 from launchd.server.runs.branch_point import BranchPoint, branch_point
+from launchd.server.store.runs import exports, runs
 from launchd.server.store.runs import lines as run_lines
-from launchd.server.store.runs import runs
 from launchd.server.store.tables import run_lines as table
 from launchd.server.store.tables import sweep_bands, sweep_progress
 
@@ -108,6 +108,7 @@ def cut_batch(connection: Connection, run_id: int, count: int, keys: str) -> boo
     found = runs.run_by_number(connection, run_id)
     first = max(count, found.history_lines - _BATCH_LINES)
     connection.execute(_FROM, {"of_run": run_id, "first": first})
+    exports.forget(connection, run_id, first)
     for progress in (sweep_bands, sweep_progress):
         connection.execute(delete(progress).where(progress.c.run_id == run_id))
     values: dict[str, object] = {"history_lines": first}

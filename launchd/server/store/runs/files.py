@@ -11,6 +11,7 @@ from launchd.server.models import LinkHolder, RunFile, Viewer
 from launchd.server.store.accounts.authorization import binds, may_use_project
 from launchd.server.store.accounts.link_holders import holder_binds, holder_may
 from launchd.server.store.artifacts.files import check_path
+from launchd.server.store.runs.exports import PREFIX
 from launchd.server.store.tables import projects, run_files, runs
 
 MOST_AT_ONCE = 10_000
@@ -25,7 +26,8 @@ _LINKED = (
     .where(file.id == bindparam("of_id"), holder_may(projects.c.entity_id))
 )
 _ARRIVED = update(run_files).where(file.id == bindparam("of_id"))
-_COUNT = select(func.count()).where(file.run_id == bindparam("of_run"), file.content.is_not(None))
+_IS_SHOWN = ~file.name.startswith(PREFIX, autoescape=True)
+_COUNT = select(func.count()).where(file.run_id == bindparam("of_run"), file.content.is_not(None), _IS_SHOWN)
 
 
 def announce(connection: Connection, run_id: int, names: Sequence[str]) -> list[RunFile]:
@@ -70,7 +72,7 @@ def page(
 
     `names`: only these; `like`: only names that match this pattern of SQL's LIKE, with backslash escapes.
     """
-    wanted = _OF_RUN.where(file.id > after, file.content.is_not(None)).order_by(file.id).limit(limit)
+    wanted = _OF_RUN.where(file.id > after, file.content.is_not(None), _IS_SHOWN).order_by(file.id).limit(limit)
     if names:
         wanted = wanted.where(file.name.in_(names))
     if like:

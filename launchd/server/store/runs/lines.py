@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, delet
 from launchd.server.answer_budget import AnswerBudget
 from launchd.server.errors import Refused
 from launchd.server.models import CONSOLE, EVENTS, HISTORY, Line
+from launchd.server.store.runs import exports
 from launchd.server.store.tables import run_lines, runs
 
 _COUNTERS = {HISTORY: runs.c.history_lines, EVENTS: runs.c.event_lines, CONSOLE: runs.c.console_lines}
@@ -59,7 +60,9 @@ def write(connection: Connection, run_id: int, stream: int, lines: Sequence[Line
         raise Refused(f"Lines {first} to {end} cannot be kept: a stream has at most {_MOST_LINES} lines.")
     # The counter first: its row lock serialises two writers of one stream.
     _count(connection, run_id, stream, end)
-    connection.execute(_REPLACED, {"of_run": run_id, "of_stream": stream, "first": first, "end": end})
+    replaced = connection.execute(_REPLACED, {"of_run": run_id, "of_stream": stream, "first": first, "end": end})
+    if replaced.rowcount and stream == HISTORY:
+        exports.forget(connection, run_id, first)
     rows = [
         {"run_id": run_id, "stream": stream, "number": one.number, "step": one.step, "content": one.content}
         for one in lines
