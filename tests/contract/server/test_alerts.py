@@ -121,7 +121,7 @@ def test_an_alert_is_kept_and_sent_on(api: Api, receiver: Receiver, mail_server:
 def test_alerts_with_one_title_wait_for_each_other(api: Api) -> None:
     run = ClientRun(api)
     for text in ("first", "second"):
-        alert(run, "same", text, waitDuration=60 * 10**9)
+        alert(run, "same", text, waitDuration=60_000)
     alert(run, "other")
     alert(run, "same", "third")
     assert [each["text"] for each in run.ask("alerts { text }")["alerts"]] == ["third", "x", "first"]

@@ -13,7 +13,8 @@ from launchd.server.store.tables import run_alerts
 _MOST = 1000
 _LONGEST_TITLE = 1000
 _LONGEST_TEXT = 20_000
-_NANOSECONDS = 1e9
+_MILLISECONDS = 1e3
+"""In a second: W&B's clients send the durations of alerts so."""
 
 row = run_alerts.c
 _OF_RUN = select(run_alerts).where(row.run_id == bindparam("of_run")).order_by(row.id.desc())
@@ -37,7 +38,7 @@ def add(connection: Connection, found: Run, given: Mapping[str, Any]) -> RunAler
         )
     now = time.time()
     last = connection.execute(_SAME, {"of_run": found.id, "of_title": title}).first()
-    if last is not None and now - last.created_at < (given.get("wait_duration") or 0) / _NANOSECONDS:
+    if last is not None and now - last.created_at < (given.get("wait_duration") or 0) / _MILLISECONDS:
         return None
     values = {"run_id": found.id, "title": title, "text": text, "severity": given.get("severity") or "INFO"}
     connection.execute(insert(run_alerts), values | {"created_at": now})
