@@ -1,41 +1,17 @@
-"""How a cluster is reached: the kubeconfig and its context, or the service account of the pod that the agent runs in.
-
-Owns the one place where keys of a kubeconfig are on disk for a moment: the SDK writes them into files, which are read
-and removed before anything is asked.
-"""
+"""What a cluster is called in the settings, and the way to it that is ready for use."""
 
 import os
-import socket
-import ssl
-import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import msgspec
-import urllib3
-import yaml
-from kubernetes import config
-from kubernetes.config import kube_config
 
-from ipc.errors import HostError
+from workers.kubernetes.connection import ApiConnection, tls_context
+from workers.kubernetes.kubeconfig import Route, read_kubeconfig, read_service_account, unusable
 
-#: Where a pod finds its own namespace.
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-DEFAULT_NAMESPACE = "default"
-
-#: A connection that is silent for a while, as one that follows a log or a watch, is looked after by the kernel: within
-#: a minute it is known to be dead.
-_KEPT_ALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-)
-
-_HINT = "Set launchd.kubernetes.config_file and launchd.kubernetes.context, or run the agent in the cluster."
+#: Credentials are replaced so long before their end, or after half of their time, in seconds.
+RENEWED_BEFORE_SECONDS = 300.0
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -46,34 +22,16 @@ class Access(msgspec.Struct, frozen=True):
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """A way to a cluster that is ready for use: ``host`` is its URL, ``authorization`` gives the header's value."""
+    """A way to a cluster that is ready for use.
 
-    host: str
-    pool: Any
+    ``open`` makes a connection, ``authorization`` gives the header's value, ``namespace`` is that of the context. From
+    ``renewed_at`` on, by the monotonic clock, the way is to be read again.
+    """
+
+    open: Callable[[], ApiConnection]
     authorization: Callable[[], str | None]
-
-
-class Settings:
-    """What the SDK writes down of a cluster; its own class for that, of all settings of a client, costs half a MiB."""
-
-    def __init__(self) -> None:
-        self.host = ""
-        self.ssl_ca_cert: str | None = None
-        self.cert_file: str | None = None
-        self.key_file: str | None = None
-        self.verify_ssl = True
-        self.tls_server_name: str | None = None
-        self.proxy: str | None = None
-        self.api_key: dict[str, str] = {}
-        #: The SDK's, where credentials expire: it replaces those that have.
-        self.refresh_api_key_hook: Callable[[Settings], None] | None = None
-
-    def authorization(self) -> str | None:
-        """Return the value of the header; a token that has expired is fetched again first."""
-        if self.refresh_api_key_hook is not None:
-            self.refresh_api_key_hook(self)
-        # The second name is that of earlier versions of the SDK.
-        return self.api_key.get("BearerToken") or self.api_key.get("authorization") or None
+    namespace: str
+    renewed_at: float | None = None
 
 
 def connect(access: Access) -> Connection:
@@ -82,31 +40,22 @@ def connect(access: Access) -> Connection:
     Raises:
         HostError: there is no kubeconfig, it cannot be used, or it has no such context.
     """
-    settings = Settings()
-    with tempfile.TemporaryDirectory(prefix="launchd-kubernetes-") as keys:
-        try:
-            _load(settings, access, keys)
-            pool = _pool(settings)
-        except (config.ConfigException, OSError, ssl.SSLError, ValueError, KeyError, yaml.YAMLError) as error:
-            why = " ".join(str(error).split())
-            raise HostError(f"The Kubernetes cluster cannot be reached from this host: {why}.", hint=_HINT) from error
-        finally:
-            kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]
-    return Connection(settings.host.rstrip("/"), pool, settings.authorization)
-
-
-def _load(settings: Settings, access: Access, keys: str) -> None:
     path = config_path(access)
     if path is None:
-        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    else:
-        config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=path,
-            context=access.context,
-            client_configuration=settings,
-            persist_config=False,
-            temp_file_path=keys,
-        )
+        route, authorization = read_service_account()
+        return Connection(_opener(route), authorization, route.namespace)
+    route = read_kubeconfig(path, access.context)
+    return Connection(_opener(route), lambda: route.authorization, route.namespace, _renewed_at(route.expires))
+
+
+def _opener(route: Route) -> Callable[[], ApiConnection]:
+    try:
+        tls = tls_context(route)
+        # A wrong address is told at once.
+        ApiConnection(route, tls)
+    except (OSError, ValueError, KeyError) as error:
+        raise unusable(error) from error
+    return lambda: ApiConnection(route, tls)
 
 
 def config_path(access: Access) -> str | None:
@@ -117,53 +66,8 @@ def config_path(access: Access) -> str | None:
     return usual if all(Path(part).exists() for part in usual.split(os.pathsep)) else None
 
 
-def usual_namespace(access: Access) -> str:
-    """Return the namespace of the context, or of the agent's own pod; ``default`` where neither names one.
-
-    Raises:
-        HostError: there is no kubeconfig that can be read, or it has no such context.
-    """
-    path = config_path(access)
-    try:
-        if path is None:
-            return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else DEFAULT_NAMESPACE
-        contexts, active = config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]
-        chosen = next((one for one in contexts if one["name"] == access.context), active)
-        return str(chosen["context"].get("namespace") or DEFAULT_NAMESPACE)
-    except (config.ConfigException, OSError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise HostError(f"The kubeconfig of this host cannot be used: {why}.", hint=_HINT) from error
-
-
-def _pool(settings: Settings) -> urllib3.PoolManager:
-    arguments: dict[str, Any] = {
-        "ssl_context": _ssl_context(settings) if settings.host.startswith("https:") else None,
-        "socket_options": [*urllib3.connection.HTTPConnection.default_socket_options, *_KEPT_ALIVE],
-        "retries": False,
-        "maxsize": 2,
-    }
-    if settings.tls_server_name:
-        arguments["server_hostname"] = settings.tls_server_name
-        arguments["assert_hostname"] = settings.tls_server_name
-    proxy = settings.proxy or _environment_proxy(settings.host)
-    if proxy:
-        return urllib3.ProxyManager(proxy, **arguments)
-    return urllib3.PoolManager(**arguments)
-
-
-def _environment_proxy(host: str) -> str | None:
-    """Return the proxy that the environment names for ``host``, as the SDK takes it."""
-    proxies, parts = getproxies_environment(), urlsplit(host)
-    if not proxies or proxy_bypass_environment(parts.hostname or "", proxies):
+def _renewed_at(expires: float | None) -> float | None:
+    if expires is None:
         return None
-    return proxies.get(parts.scheme)
-
-
-def _ssl_context(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
-    if not settings.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if settings.cert_file:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    return context
+    left = expires - time.time()
+    return time.monotonic() + left - min(RENEWED_BEFORE_SECONDS, left / 2)

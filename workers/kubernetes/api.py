@@ -4,17 +4,18 @@ The SDK's own calls check what they are given against models that refuse what th
 instance; so the SDK knows here how a cluster is reached, and nothing of what is sent there.
 """
 
+import http.client
 import json
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlencode
 
-import urllib3
-
 from ipc.errors import HostError, RunnerUnavailable
 from workers.kubernetes.access import Access, Connection, connect
+from workers.kubernetes.connection import ApiConnection
 
 Object = dict[str, Any]
 Query = str | int | bool
@@ -25,7 +26,8 @@ UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, GONE, INVALID, TOO_MANY = 401, 403
 BUSY_RETRIES = 3
 MOST_RETRY_AFTER_SECONDS = 10.0
 USUAL_RETRY_AFTER_SECONDS = 1.0
-CONNECT_SECONDS = 10.0
+#: How many bytes of an answer that goes on are read at most at a time.
+_PIECE = 1 << 16
 
 
 class ApiRefusal(Exception):
@@ -42,13 +44,16 @@ class ApiRefusal(Exception):
 class KubernetesApi:
     """The API of one cluster. ``timeout_seconds`` is for an answer; what is followed has a limit of its own.
 
-    Several threads may ask at the same time: a connection of its own costs each of them some megabytes.
+    Several threads may ask at the same time.
     """
 
     def __init__(self, access: Access, timeout_seconds: float = 30.0) -> None:
         self._access = access
         self._timeout = timeout_seconds
         self._connected: Connection | None = None
+        self._idle: list[ApiConnection] = []
+        # Who asks and is done has no need to say so.
+        weakref.finalize(self, _close_all, self._idle).atexit = False
 
     def get(self, path: str, **query: Query) -> Object:
         """Return an object or a list; raises as :meth:`request`."""
@@ -111,43 +116,65 @@ class KubernetesApi:
             return _decoded(self._read(response))
 
     @contextmanager
-    def follow(self, path: str, silence_seconds: float | None, **query: Query) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Yield an answer that goes on; one that is silent for ``silence_seconds`` is given up.
+    def follow(self, path: str, silence_seconds: float | None, **query: Query) -> Iterator[Iterator[bytes]]:
+        """Yield an answer that goes on, in pieces; one that is silent for ``silence_seconds`` is given up.
 
-        Raises as :meth:`request`; reading raises ``urllib3.exceptions.HTTPError``.
+        Raises as :meth:`request`, and so does reading.
         """
         with self._answer("GET", path, query, None, "application/json", silence_seconds) as response:
-            yield response
+            yield _pieces(response)
 
     @contextmanager
     def _answer(
         self, method: str, path: str, query: dict[str, Query], body: Object | None, kind: str, silence: float | None
-    ) -> Iterator[urllib3.BaseHTTPResponse]:
-        connection = self._connection()
+    ) -> Iterator[http.client.HTTPResponse]:
+        connected = self._connection()
+        connection = self._open(connected)
         try:
-            response = connection.pool.request(
-                method,
-                f"{connection.host}{path}{_query_text(query)}",
-                headers=_headers(connection, body, kind),
-                body=None if body is None else json.dumps(body).encode(),
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=silence),
-                preload_content=False,
-                redirect=False,
-            )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unavailable(error) from error
-        try:
+            content = None if body is None else json.dumps(body).encode()
+            headers = _headers(connected, body, kind)
+            try:
+                response = connection.ask(method, path + _query_text(query), content, headers, silence)
+            except (http.client.HTTPException, OSError) as error:
+                raise _unavailable(error) from error
             if response.status >= 300:
                 self._refuse(response)
             yield response
-        finally:
-            with suppress(Exception):
-                response.close()
-            response.release_conn()
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(connected, connection, response)
+
+    def _open(self, connected: Connection) -> ApiConnection:
+        """Return a connection: the one that was kept, if it is of use."""
+        with suppress(IndexError):
+            kept = self._idle.pop()
+            if kept.is_usable():
+                return kept
+            kept.close()
+        return connected.open()
+
+    def _keep(self, connected: Connection, connection: ApiConnection, response: http.client.HTTPResponse) -> None:
+        """Keep a connection whose answer was read to its end, one at most."""
+        if response.isclosed() and connected is self._connected and not self._idle:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def usual_namespace(self) -> str:
+        """Return the namespace of the context, or of the agent's own pod; ``default`` where neither names one.
+
+        Raises as :meth:`connect`.
+        """
+        return self.connect().namespace
 
     def connect(self) -> Connection:
         """Make ready to ask; raises :class:`HostError` where this host does not know how to reach the cluster."""
-        connection = self._connected or connect(self._access)
+        known = self._connected
+        if known is not None and known.renewed_at is not None and time.monotonic() >= known.renewed_at:
+            self.close()
+            known = None
+        connection = known or connect(self._access)
         self._connected = connection
         return connection
 
@@ -158,30 +185,34 @@ class KubernetesApi:
             # What was submitted runs on, also where a file of this host is gone since.
             raise RunnerUnavailable(error.message) from error
 
-    def _refuse(self, response: urllib3.BaseHTTPResponse) -> None:
+    def _refuse(self, response: http.client.HTTPResponse) -> None:
         """Raise what an answer that is none means."""
         refusal = _refusal(response, self._read(response))
         if refusal.status == UNAUTHORIZED:
             # Credentials are replaced in the files of this host: they are read again for the next request.
-            self._connected = None
+            self.close()
             raise RunnerUnavailable(f"The Kubernetes API does not accept the credentials of this host: {refusal}.")
         if refusal.status >= 500:
             raise RunnerUnavailable(f"The Kubernetes API answers with an error of its own: {refusal}.")
         raise refusal
 
     @staticmethod
-    def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    def _read(response: http.client.HTTPResponse) -> bytes:
         try:
-            data: bytes = response.read()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+            return response.read()
+        except (http.client.HTTPException, OSError) as error:
             raise _unavailable(error) from error
-        return data
 
     def close(self) -> None:
-        """Close all connections."""
-        if self._connected is not None:
-            self._connected.pool.clear()
-            self._connected = None
+        """Forget the way to the cluster: it is read again for the next request."""
+        self._connected = None
+        _close_all(self._idle)
+
+
+def _close_all(connections: list[ApiConnection]) -> None:
+    with suppress(IndexError):
+        while True:
+            connections.pop().close()
 
 
 def _headers(connection: Connection, body: Object | None, kind: str) -> dict[str, str]:
@@ -205,8 +236,16 @@ def _unavailable(error: Exception) -> RunnerUnavailable:
 
 
 def _plain(error: Exception) -> str:
-    """Return what went wrong without the addresses of objects that urllib3 puts before it."""
-    return str(error).rpartition(">: ")[2].rstrip(".")
+    """Return what went wrong, without the number that the system has for it."""
+    said = error.strerror if isinstance(error, OSError) else None
+    return (said or str(error) or type(error).__name__).rstrip(".")
+
+
+def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    try:
+        yield from iter(lambda: response.read1(_PIECE), b"")
+    except (http.client.HTTPException, OSError) as error:
+        raise _unavailable(error) from error
 
 
 def _decoded(data: bytes) -> Object:
@@ -217,7 +256,7 @@ def _decoded(data: bytes) -> Object:
     return answer
 
 
-def _refusal(response: urllib3.BaseHTTPResponse, data: bytes) -> ApiRefusal:
+def _refusal(response: http.client.HTTPResponse, data: bytes) -> ApiRefusal:
     try:
         status: Object = json.loads(data)
     except ValueError:
@@ -226,7 +265,7 @@ def _refusal(response: urllib3.BaseHTTPResponse, data: bytes) -> ApiRefusal:
     return ApiRefusal(response.status, str(status.get("reason") or ""), message.rstrip("."), _retry_after(response))
 
 
-def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
+def _retry_after(response: http.client.HTTPResponse) -> float | None:
     try:
         return float(response.headers.get("Retry-After", ""))
     except ValueError:

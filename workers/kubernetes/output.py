@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-import urllib3
 
 from ipc.errors import RunnerUnavailable
 from workers.kubernetes import records
@@ -125,7 +124,7 @@ class JobOutput:
                 # The pod is gone, or its container has not begun.
                 has_more = False
                 was_over = was_over or self._wait(news, PAUSE_SECONDS[-1]) is None
-            except (RunnerUnavailable, urllib3.exceptions.HTTPError, OSError):
+            except (RunnerUnavailable, OSError):
                 self._wait(news, PAUSE_SECONDS[min(failures, len(PAUSE_SECONDS) - 1)])
                 failures += 1
                 continue
@@ -148,8 +147,8 @@ class JobOutput:
             query["follow"] = True
         if since:
             query["sinceTime"] = since
-        with api.follow(f"{pods_path}/{log.pod}/log", SILENCE_SECONDS, **query) as response:
-            yield from _lines(response.stream(1 << 16))
+        with api.follow(f"{pods_path}/{log.pod}/log", SILENCE_SECONDS, **query) as pieces:
+            yield from _lines(pieces)
 
 
 class _Copy:

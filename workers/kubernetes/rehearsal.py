@@ -5,16 +5,20 @@ See ``workers.rehearsal``. It has one job, which runs when it is looked at first
 
 import json
 import socket
+import ssl
 from collections.abc import Callable
-from functools import partial
+from contextlib import suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from urllib3.connection import HTTPConnection
+import msgspec
 
 from ipc.run_spec import RunSpec
 from workers.kubernetes.access import Access, Connection, connect
 from workers.kubernetes.api import KubernetesApi
+from workers.kubernetes.connection import ApiConnection
+from workers.kubernetes.kubeconfig import Route
 from workers.kubernetes.names import NAME_LABEL
 from workers.rehearsal import NAME
 
@@ -31,7 +35,7 @@ _CONFIG = """
 apiVersion: v1
 kind: Config
 current-context: one
-clusters: [{name: one, cluster: {server: "http://127.0.0.1:1"}}]
+clusters: [{name: one, cluster: {server: "http://127.0.0.1:PORT"}}]
 users: [{name: one, user: {token: none}}]
 contexts: [{name: one, context: {cluster: one, user: one, namespace: default}}]
 """
@@ -49,20 +53,26 @@ class RehearsedApi(KubernetesApi):
     """The API of the cluster. ``looked`` is called at each look at the job."""
 
     def __init__(self, directory: Path, looked: Callable[[], None]) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
         config = directory / "kubeconfig"
-        config.write_text(_CONFIG)
+        config.write_text(_CONFIG.replace("PORT", str(self._listener.getsockname()[1])))
         super().__init__(Access(str(config)))
         self.config_file = str(config)
         self._looked = looked
         self._looks = 0
 
     def connect(self) -> Connection:
-        """Read the kubeconfig as for any cluster, and connect to none."""
+        """Read the kubeconfig as for any cluster; what answers is this object."""
         if self._connected is None:
-            self._connected = connect(self._access)
-            pool = self._connected.pool.connection_from_url(self._connected.host)
-            pool.ConnectionCls = partial(_Scripted, self._body)
+            _begin_tls()
+            known = connect(self._access)
+            self._connected = msgspec.structs.replace(known, open=lambda: _Scripted(self._listener, self._body))
         return self._connected
+
+    def close(self) -> None:
+        """End what listens."""
+        super().close()
+        self._listener.close()
 
     def _body(self, method: str, path: str) -> bytes:
         if path.partition("?")[0].endswith("/log"):
@@ -87,19 +97,29 @@ class RehearsedApi(KubernetesApi):
         }
 
 
-class _Scripted(HTTPConnection):
-    """A connection to the other end of a pair of sockets."""
+class _Scripted(ApiConnection):
+    """A connection to this very process."""
 
-    def __init__(self, answer: Callable[[str, str], bytes], **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, listener: socket.socket, answer: Callable[[str, str], bytes]) -> None:
+        super().__init__(Route(f"http://127.0.0.1:{listener.getsockname()[1]}"), None)
+        self._listener = listener
         self._answer = answer
 
     def connect(self) -> None:
-        self.sock, self._far = socket.socketpair()
+        super().connect()
+        self._far, _ = self._listener.accept()
 
-    def getresponse(self) -> Any:
+    def getresponse(self) -> HTTPResponse:
         with self._far:
             method, path, _ = self._far.recv(1 << 16).split(b" ", 2)
             body = self._answer(method.decode(), path.decode())
             self._far.sendall(_HEAD % len(body) + body)
         return super().getresponse()
+
+
+def _begin_tls() -> None:
+    """Do what a connection by TLS begins with: the library finds its algorithms then, and keeps what it found."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1").do_handshake()

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from ipc.errors import HostError
 from ipc.settings import KubernetesConfig
-from workers.kubernetes.access import Access, usual_namespace
+from workers.kubernetes.access import Access
 from workers.kubernetes.api import FORBIDDEN, UNAUTHORIZED, ApiRefusal, KubernetesApi
 from workers.kubernetes.rights import RIGHTS, Right
 
@@ -22,9 +22,8 @@ def verify(settings: KubernetesConfig) -> str:
         HostError: the cluster refuses this host, or a right that jobs need.
         RunnerUnavailable: it does not answer.
     """
-    access = Access(settings.config_file, settings.context)
-    namespace = settings.namespace or usual_namespace(access)
-    with closing(KubernetesApi(access, settings.timeout_seconds)) as api:
+    with closing(KubernetesApi(Access(settings.config_file, settings.context), settings.timeout_seconds)) as api:
+        namespace = settings.namespace or api.usual_namespace()
         try:
             version = str(api.get("/version").get("gitVersion", "of an unknown version"))
             missing = [name for right in RIGHTS for name in _missing(api, namespace, right)]

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
-import urllib3
 
 from ipc.errors import RunnerUnavailable
 from workers.kubernetes.api import FORBIDDEN, GONE, NOT_FOUND, ApiRefusal, KubernetesApi
@@ -97,8 +96,8 @@ class CollectionWatch(threading.Thread):
             return self._after_refusal(refusal)
         except RunnerUnavailable as error:
             return self._after_failure(error.message)
-        except (urllib3.exceptions.HTTPError, OSError, msgspec.DecodeError) as error:
-            return self._after_failure(f"A watch of the Kubernetes API broke off: {type(error).__name__}.")
+        except msgspec.DecodeError:
+            return self._after_failure("A watch of the Kubernetes API told something that cannot be read.")
         except Exception as error:  # noqa: BLE001 (without this thread nothing would be told any more)
             return self._after_failure(f"A watch of the Kubernetes API failed: {type(error).__name__}: {error}.")
         return 0.0
@@ -106,11 +105,11 @@ class CollectionWatch(threading.Thread):
     def _watch(self) -> None:
         if not self._version:
             self._version, self._has_begun = self._present_version(), False
-        with self._followed() as response:
+        with self._followed() as pieces:
             if not self._has_begun:
                 self._has_begun = True
                 self._listener.began(self._path)
-            for line in _lines(response):
+            for line in _lines(pieces):
                 self._take(_told(line))
                 if self._ended.is_set():
                     return
@@ -121,7 +120,7 @@ class CollectionWatch(threading.Thread):
         page = self._api.get(self._path, labelSelector=self._selector, limit=1)
         return str(page["metadata"]["resourceVersion"])
 
-    def _followed(self) -> AbstractContextManager[urllib3.BaseHTTPResponse]:
+    def _followed(self) -> AbstractContextManager[Iterator[bytes]]:
         seconds = round(WATCH_SECONDS * _RANDOM.uniform(0.8, 1.2))
         query: dict[str, str | int | bool] = {
             "watch": True,
@@ -164,13 +163,13 @@ class CollectionWatch(threading.Thread):
         return longest * _RANDOM.uniform(0.5, 1.0)
 
 
-def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     buffer = b""
-    for piece in response.stream(1 << 16):
+    for piece in pieces:
         *lines, buffer = (buffer + piece).split(b"\n")
         yield from filter(None, lines)
         if len(buffer) > MOST_BYTES:
-            raise urllib3.exceptions.HTTPError("an event is too long")
+            raise RunnerUnavailable("The Kubernetes API told of an object that is too long.")
 
 
 def _told(line: bytes) -> _Event:

@@ -16,7 +16,7 @@ from ipc.work_order import WorkOrder
 from workers.context import DetachRequested, JobContext
 from workers.images import ImagePlan
 from workers.images.build_log import BUILD_LOG_FILE, BuildLog, follow, in_words
-from workers.kubernetes.access import Access, usual_namespace
+from workers.kubernetes.access import Access
 from workers.kubernetes.api import KubernetesApi
 from workers.kubernetes.archives import pack
 from workers.kubernetes.status import Seen, judge_job
@@ -51,11 +51,11 @@ class PodBuild:
         self._log = log
         order = context.order
         access = Access(order.kubernetes.config_file, order.kubernetes.context)
-        namespace = order.kubernetes.builds.namespace or order.kubernetes.namespace or usual_namespace(access)
+        self._api = KubernetesApi(access, order.kubernetes.timeout_seconds)
+        namespace = order.kubernetes.builds.namespace or order.kubernetes.namespace or self._api.usual_namespace()
         self._deadline = time.monotonic() + order.kubernetes.builds.timeout_seconds
         self._records = BuildRecords(context)
         self._record = record_of(build_name(order, plan.reference), namespace, order, kit)
-        self._api = KubernetesApi(access, order.kubernetes.timeout_seconds)
         self._objects = BuildObjects(self._api, namespace, self._record.name)
 
     def run(self) -> None:

@@ -23,7 +23,7 @@ from ipc.work_order import WorkOrder
 from workers.builders import Build
 from workers.context import JobContext
 from workers.kubernetes import policy, records
-from workers.kubernetes.access import Access, usual_namespace
+from workers.kubernetes.access import Access
 from workers.kubernetes.api import CONFLICT, NOT_FOUND, ApiRefusal, KubernetesApi
 from workers.kubernetes.archives import MOST_PARTS, PART_BYTES, part_names, parts_of, volume_of
 from workers.kubernetes.arguments import KUBERNETES, Arguments, read_arguments
@@ -133,7 +133,7 @@ class KubernetesRunner(Runner):
 
     def _namespace(self, arguments: Arguments) -> str:
         own = arguments.namespace or self._order.kubernetes.namespace
-        return own or usual_namespace(arguments.access(self._order.kubernetes))
+        return own or self._api(arguments.access(self._order.kubernetes)).usual_namespace()
 
     def fetch_image(self, image: str, context: JobContext) -> None:
         """Check that the image is granted."""

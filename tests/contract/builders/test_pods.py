@@ -3,11 +3,10 @@
 import base64
 import json
 import os
-import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from ipc.settings import (
     RegistryAccess,
     RegistryConfig,
 )
-from tests.support import playing_kaniko
 from tests.support.aws import REGION, FakeAws
-from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
+from tests.support.fake_kubernetes import FakeKubernetes, Fault
 from tests.support.job_contexts import Heard, heard, make_context
-from tests.support.registries import PASSWORD, USER, TestRegistry, require, running_registry
+from tests.support.pod_builds import assert_nothing_is_left, builds, cluster, kaniko_shape, registry
+from tests.support.registries import PASSWORD, USER, TestRegistry
 from tests.support.waiting import wait_until
 from workers.builders.pods import BuildahPodBuilder, KanikoBuilder
 from workers.context import DetachRequested, DetachSignal, JobContext, StopSignal
@@ -34,22 +33,9 @@ from workers.pod_builds import build as pod_build
 from workers.pod_builds.records import ABANDONED_SECONDS, BuildRecords
 from workers.sources import Project
 
-__all__ = ["heard", "make_context"]
+__all__ = ["cluster", "heard", "make_context", "registry"]
 
 Builds = Callable[..., JobContext]
-
-
-@pytest.fixture
-def cluster() -> Iterator[FakeKubernetes]:
-    with fake_kubernetes() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestRegistry]:
-    require("docker-registry")
-    with running_registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -64,9 +50,7 @@ def make_build(
     monkeypatch.setattr(pod_build, "LOOK_SECONDS", 0.1)
 
     def make(mode: str, name: str = "launchd-0123456789abcdef-1", **changes: Any) -> JobContext:
-        command = [sys.executable, playing_kaniko.__file__, str(tmp_path / "builds"), mode]
-        shape = {"spec": {"template": {"spec": {"containers": [{"command": command}]}}}}
-        builder = {"type": "kaniko", "kaniko_config": shape, **changes.pop("builder", {})}
+        builder = {"type": "kaniko", "kaniko_config": kaniko_shape(tmp_path, mode), **changes.pop("builder", {})}
         builds = PodBuildsConfig(**changes.pop("builds", {}))
         config = tmp_path / "kubeconfig"
         settings = KubernetesConfig(str(cluster.write_config(config)), namespace="builds", builds=builds)
@@ -87,15 +71,8 @@ def build(context: JobContext, builder: Any = None, text: str = "print()") -> st
     return str(made.image)
 
 
-def builds(tmp_path: Path) -> list[str]:
-    path = tmp_path / "builds"
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def assert_nothing_is_left(cluster: FakeKubernetes, tmp_path: Path) -> None:
-    for plural in ("jobs", "pods", "secrets"):
-        wait_until(lambda: cluster.objects(plural, "builds") == [], 10, f"no {plural} are left")  # noqa: B023
-    assert list((tmp_path / "images" / "pod-builds").glob("*.json")) == []
+def assert_all_is_gone(cluster: FakeKubernetes, tmp_path: Path) -> None:
+    assert_nothing_is_left(cluster, tmp_path / "images", "builds")
 
 
 def test_an_image_is_built_once_and_its_progress_and_log_are_kept(
@@ -109,7 +86,7 @@ def test_an_image_is_built_once_and_its_progress_and_log_are_kept(
     assert builds(tmp_path) == [f"{image} tar:///context/{_only_build(cluster)}.tgz"]
     assert "INFO pushed" in (context.directory / "build.log").read_text()
     assert "handing the files of the image over to the cluster" in heard.progress()
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def _only_build(cluster: FakeKubernetes) -> str:
@@ -143,7 +120,7 @@ def test_a_build_that_does_not_end_well_is_a_sentence_and_leaves_nothing(
 
     assert said.partition(":")[0] in failed.value.message
     assert said.rpartition(": ")[2] in failed.value.message
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def test_a_pod_that_cannot_start_says_for_what_it_waits(
@@ -155,7 +132,7 @@ def test_a_pod_that_cannot_start_says_for_what_it_waits(
         build(make_build("push", builds={"no_progress_seconds": 0.5}))
 
     assert "building the image: it has no pod yet" in heard.progress()
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def test_an_api_that_answers_with_errors_costs_no_build(
@@ -166,7 +143,7 @@ def test_an_api_that_answers_with_errors_costs_no_build(
     build(make_build("push"))
 
     assert len(builds(tmp_path)) == 1
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def test_what_the_cluster_refuses_is_a_sentence(make_build: Builds, cluster: FakeKubernetes, tmp_path: Path) -> None:
@@ -175,7 +152,7 @@ def test_what_the_cluster_refuses_is_a_sentence(make_build: Builds, cluster: Fak
     with pytest.raises(BuildError, match="Kubernetes refused the build of the image"):
         build(make_build("push"))
 
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def test_a_stop_ends_the_build_and_a_worker_that_leaves_does_not(
@@ -196,7 +173,7 @@ def test_a_stop_ends_the_build_and_a_worker_that_leaves_does_not(
     with pytest.raises(JobCancelled):
         build(stopped, text="print(3)")
     interrupted.join()
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def _interrupt_once_it_runs(context: JobContext, cluster: FakeKubernetes, signal: Any) -> threading.Thread:
@@ -226,7 +203,7 @@ def test_what_a_dead_worker_left_is_removed_by_another_build(
     assert BuildRecords(left).abandoned() == [name.stem]
     build(make_build("push", "launchd-0123456789abcdef-3"), text="print(6)")
 
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def test_credentials_are_secrets_of_the_build_alone(
@@ -249,7 +226,7 @@ def test_credentials_are_secrets_of_the_build_alone(
     assert {one["metadata"]["ownerReferences"][0]["name"] for one in seen} == {_only_build(cluster)}
     kept = [path for path in tmp_path.rglob("*") if path.is_file() and path != password]
     assert [path for path in kept if push["data"][".dockerconfigjson"].encode() in path.read_bytes()] == []
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def _secrets_with_owners(cluster: FakeKubernetes) -> list[dict[str, Any]]:
@@ -276,7 +253,7 @@ def test_files_go_through_a_claim_and_are_removed_from_it(
     assert {"./Dockerfile.wandb", "./src/main.py"} <= set(names)
     assert builds(tmp_path)[0].endswith(f"tar:///context/{_only_build(cluster)}.tgz")
     assert list(mounted.iterdir()) == []
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
 
 
 def test_files_go_through_a_store_and_are_removed_from_it(
@@ -303,7 +280,7 @@ def test_files_go_through_a_store_and_are_removed_from_it(
     assert keys == [f"of/team/{_only_build(cluster)}.tgz"]
     assert builds(tmp_path)[0].endswith(f" s3://contexts/{keys[0]}")
     assert _keys(store) == []
-    assert_nothing_is_left(cluster, tmp_path)
+    assert_all_is_gone(cluster, tmp_path)
     store.close()
 
 

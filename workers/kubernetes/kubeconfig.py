@@ -1,0 +1,161 @@
+"""Reads how a cluster is reached, by the SDK: a kubeconfig and its context, or the service account of a pod.
+
+Owns the one place where keys of a kubeconfig are on disk for a moment: the SDK writes them into files, which are read
+and removed before anything is asked. It is read in a fork, as that would take a worker a megabyte for good.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from kubernetes import config
+from kubernetes.config import kube_config
+
+from ipc.errors import HostError
+from workers.short_fork import NoAnswer, answered_elsewhere
+
+#: Where a pod finds its own namespace.
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+DEFAULT_NAMESPACE = "default"
+
+_HINT = "Set launchd.kubernetes.config_file and launchd.kubernetes.context, or run the agent in the cluster."
+_ERRORS = (config.ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
+
+
+class Route(msgspec.Struct, frozen=True):
+    """How a cluster is reached. Certificates and key are in PEM; ``expires`` is in seconds since the epoch."""
+
+    host: str
+    namespace: str = DEFAULT_NAMESPACE
+    authority: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    verifies: bool = True
+    server_name: str | None = None
+    proxy: str | None = None
+    #: The value of the header.
+    authorization: str | None = None
+    expires: float | None = None
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What a fork found: a route, or why there is none."""
+
+    route: Route | None = None
+    why: str = ""
+
+
+class _Settings:
+    """What the SDK writes down of a cluster; its own class for that, of all settings of a client, costs half a MiB."""
+
+    def __init__(self) -> None:
+        self.host = ""
+        self.ssl_ca_cert: str | None = None
+        self.cert_file: str | None = None
+        self.key_file: str | None = None
+        self.verify_ssl = True
+        self.tls_server_name: str | None = None
+        self.proxy: str | None = None
+        self.api_key: dict[str, str] = {}
+        #: The SDK's, for a token that is replaced where it lies.
+        self.refresh_api_key_hook: Callable[[_Settings], None] | None = None
+
+    def authorization(self) -> str | None:
+        """Return the value of the header, as it is now."""
+        if self.refresh_api_key_hook is not None:
+            self.refresh_api_key_hook(self)
+        # The second name is that of earlier versions of the SDK.
+        return self.api_key.get("BearerToken") or self.api_key.get("authorization") or None
+
+    def route(self, namespace: str, expires: float | None = None) -> Route:
+        """Return what was written down, without the files."""
+        return Route(
+            self.host.rstrip("/"),
+            namespace,
+            _text(self.ssl_ca_cert),
+            _text(self.cert_file),
+            _text(self.key_file),
+            self.verify_ssl,
+            self.tls_server_name,
+            self.proxy,
+            self.authorization(),
+            expires,
+        )
+
+
+def read_kubeconfig(path: str, context: str | None) -> Route:
+    """Return the route that the kubeconfig ``path`` has for ``context``, or for its current one.
+
+    Raises:
+        HostError: it cannot be used, or has no such context.
+    """
+    try:
+        answer = answered_elsewhere(lambda: msgspec.json.encode(_told(path, context)))
+    except (NoAnswer, OSError) as error:
+        raise unusable(error) from error
+    told = msgspec.json.decode(answer, type=_Told)
+    if told.route is None:
+        raise HostError(f"The kubeconfig of this host cannot be used: {_words(told.why)}.", hint=_HINT)
+    return told.route
+
+
+def read_service_account() -> tuple[Route, Callable[[], str | None]]:
+    """Return the route from a pod to its own cluster, and what gives the header's value: the token is replaced there.
+
+    Raises:
+        HostError: this is no pod, or it has no service account.
+    """
+    settings = _Settings()
+    try:
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        namespace = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else DEFAULT_NAMESPACE
+        return settings.route(namespace), settings.authorization
+    except _ERRORS as error:
+        raise unusable(error) from error
+
+
+def unusable(why: object) -> HostError:
+    """Return the error for a cluster to which this host knows no way."""
+    return HostError(f"The Kubernetes cluster cannot be reached from this host: {_words(why)}.", hint=_HINT)
+
+
+def _words(why: object) -> str:
+    return " ".join(str(why).split()).rstrip(".")
+
+
+def _told(path: str, context: str | None) -> _Told:
+    try:
+        return _Told(_read(path, context))
+    except _ERRORS as error:
+        return _Told(why=str(error))
+
+
+def _read(path: str, context: str | None) -> Route:
+    merged = kube_config.KubeConfigMerger(path).config  # type: ignore[no-untyped-call]
+    if merged is None:
+        raise config.ConfigException("the kubeconfig is empty")
+    settings = _Settings()
+    with tempfile.TemporaryDirectory(prefix="launchd-kubernetes-") as keys:
+        loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
+            config_dict=merged, active_context=context, temp_file_path=keys
+        )
+        loader.load_and_set(settings)  # type: ignore[no-untyped-call]
+        # What ends is read again as a whole: certificates may end too.
+        settings.refresh_api_key_hook = None
+        return settings.route(_namespace(loader), _expires(loader))
+
+
+def _namespace(loader: Any) -> str:
+    return str(loader.current_context["context"].get("namespace") or DEFAULT_NAMESPACE)
+
+
+def _expires(loader: Any) -> float | None:
+    expiry = getattr(loader, "expiry", None)
+    return None if expiry is None else float(expiry.timestamp())
+
+
+def _text(path: str | None) -> str | None:
+    return None if path is None else Path(path).read_text()
