@@ -23,7 +23,7 @@ GROUPS = {
         "stop": ("launchd.cli.stop:stop", "Stop a job, or an item that still waits in its queue."),
         "why": ("launchd.cli.why:why", "Say why a job waits, was refused or failed."),
         "retry": ("launchd.cli.retry:retry", "Push what an item ran once more."),
-        "queue": ("launchd.cli.queues:queue", "Create, change, list, show and delete queues."),
+        "queue": ("launchd.cli.queues:queue", "Create, change, list, show, pause and delete queues."),
         "runs": ("launchd.cli.runs:runs", "List the runs of a project, or of all projects."),
         "run": ("launchd.cli.runs:run", "Show a run: config, summary, and small curves of its metrics."),
         "job": ("launchd.cli.jobs:job", "Create, list and describe jobs, kept under a name at the queue server."),

@@ -152,6 +152,9 @@ def _host_of(server: QueueServer, submission: Submission, agent_id: str) -> str 
 
 def _why_stuck(server: QueueServer, submission: Submission) -> str | None:
     try:
+        queue = server.queue(submission.entity, submission.queue, submission.queue_project)
+        if queue is not None and queue.paused_at is not None:
+            return f"Queue {submission.queue!r} was paused by {queue.paused_by}; the item waits until it is resumed."
         if not _is_served(server, submission):
             return f"No agent takes jobs from queue {submission.queue!r} now; the item waits."
         never = why_never(server, submission)

@@ -1,5 +1,6 @@
-"""`launchd queue`: create, change, list, show, open and delete queues at the queue server."""
+"""`launchd queue`: create, change, list, show, pause, open and delete queues, and rearrange what waits in them."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,19 +14,19 @@ from launchd.cli.errors import report_errors
 from launchd.cli.item_view import COLOURS, as_json, author_of, name_of
 from launchd.cli.json_args import json_mapping
 from launchd.cli.options import entity_option, json_option, server_options
-from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, resolve_entity
+from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entity, require_item, resolve_entity
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.errors import Refused
 from launchd.client.queue_server import Item, QueueDetail
-from launchd.humanize import format_minute, local_zone, one_line
+from launchd.humanize import format_minute, format_moment, local_zone, one_line
 
 _ITEM_HEADERS = ("ITEM", "STATE", "PRIORITY", "RUN", "AUTHOR", "HOST")
 
 
 @click.group()
 def queue() -> None:
-    """Create, change, list, show and delete queues."""
+    """Create, change, list, show, pause and delete queues, and move what waits in them."""
 
 
 @queue.command(epilog="\b\nExample:\n  launchd queue create nightly --resource local-process")
@@ -114,7 +115,7 @@ def list_queues(json: bool, entity: str | None, url: str | None, state_dir: Path
         echo(f"There are no queues of {owner!r}. Create one with: launchd queue create NAME")
         return
     rows = [[Span(text) for text in _summary(detail)] for detail in details]
-    echo(*table(("NAME", "RESOURCE", "WAITING", "TAKEN", "PRIORITIES"), rows, terminal_width()))
+    echo(*table(("NAME", "RESOURCE", "WAITING", "TAKEN", "PRIORITIES", "PAUSED"), rows, terminal_width()))
 
 
 @queue.command()
@@ -136,13 +137,82 @@ def show(name: str, limit: int, json: bool, entity: str | None, url: str | None,
     if json:
         echo_json({"queue": msgspec.to_builtins(detail), "items": [as_json(item) for item in items[:limit]]})
         return
-    _, resource, waiting, taken, priorities = _summary(detail)
+    _, resource, waiting, taken, priorities, _ = _summary(detail)
     echo(f"Queue {name!r} of {owner!r}: {resource}, {waiting} waiting, {taken} taken, priorities: {priorities}")
+    if detail.paused_at is not None:
+        since = f"since {format_moment(detail.paused_at)}, by {detail.paused_by}"
+        echo(
+            [Span(f"Paused {since}: it gives out nothing until `launchd queue resume {shlex.quote(name)}`.", "yellow")]
+        )
     if items:
         rows = [_item_row(item, hosts) for item in items[:limit]]
         echo(*table((*_ITEM_HEADERS, f"CREATED {local_zone()}", "ABOUT"), rows, terminal_width()))
     if len(items) > limit:
         echo(f"The {limit} newest are shown; --limit {min(1000, 10 * limit)} shows more.", err=True)
+
+
+@queue.command(epilog="\b\nExample:\n  launchd queue pause nightly")
+@click.argument("name", shell_complete=completion.queues)
+@entity_option
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def pause(name: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Pause a queue: it gives out nothing more, to any agent. What agents have runs on, and items can be pushed."""
+    with queue_server(url, state_dir) as server:
+        owner = resolve_entity(server, entity)
+        server.set_queue_paused(owner, name, paused=True)
+    echo(
+        f"Queue {name!r} of {owner!r} is paused: it gives out nothing until `launchd queue resume {shlex.quote(name)}`."
+    )
+
+
+@queue.command()
+@click.argument("name", shell_complete=completion.queues)
+@entity_option
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def resume(name: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Have a paused queue give out items again."""
+    with queue_server(url, state_dir) as server:
+        owner = resolve_entity(server, entity)
+        server.set_queue_paused(owner, name, paused=False)
+    echo(f"Queue {name!r} of {owner!r} gives out items.")
+
+
+@queue.command(epilog="\b\nExample:\n  launchd queue move d63e3be6 nightly")
+@click.argument("item", metavar="ITEM|RUN|NAME", shell_complete=completion.items)
+@click.argument("queue_name", metavar="QUEUE", shell_complete=completion.queues)
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def move(item: str, queue_name: str, url: str | None, state_dir: Path | None) -> None:
+    """Put an item that waits into another queue of the same owner, for the same resource.
+
+    It stays as old as it is, and keeps the resource arguments that its queue has added. An item is named as for
+    `launchd show`.
+    """
+    with queue_server(url, state_dir) as server:
+        found = require_item(server, item)
+        owner = found.entity_name or resolve_entity(server, None)
+        server.move_item(found.id, owner, queue_name)
+    echo(f"Item {found.id} was moved from queue {found.queue_name!r} to queue {queue_name!r} of {owner!r}.")
+
+
+@queue.command(epilog="\b\nExample:\n  launchd queue priority d63e3be6 critical")
+@click.argument("item", metavar="ITEM|RUN|NAME", shell_complete=completion.items)
+@click.argument("level", type=click.Choice([*PRIORITIES, *map(str, PRIORITIES.values())]))
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def priority(item: str, level: str, url: str | None, state_dir: Path | None) -> None:
+    """Give an item that waits another priority: by its name, or as a number from 0 (critical) to 3 (low).
+
+    An item is named as for `launchd show`.
+    """
+    number = PRIORITIES[level] if level in PRIORITIES else int(level)
+    with queue_server(url, state_dir) as server:
+        found = require_item(server, item)
+        server.set_priority(found.id, number)
+    name = next(word for word, one in PRIORITIES.items() if one == number)
+    echo(f"Item {found.id} has the priority {name} ({number}).")
 
 
 @queue.command()
@@ -181,13 +251,14 @@ def delete(name: str, yes: bool, entity: str | None, url: str | None, state_dir:
     echo(f"Queue {name!r} of {owner!r} was deleted.")
 
 
-def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str]:
+def _summary(detail: QueueDetail) -> tuple[str, str, str, str, str, str]:
     return (
         detail.name,
         detail.resource_type or "-",
         _number(detail.pending_count),
         _number(detail.claimed_count),
         "yes" if detail.prioritization_mode == "V0" else "no",
+        "no" if detail.paused_at is None else f"by {detail.paused_by}, {format_minute(detail.paused_at)}",
     )
 
 

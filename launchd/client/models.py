@@ -18,7 +18,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     are for this agent alone, so that none of them waits here in place of elsewhere.
     `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `gpu_claims`: it hands
     out what fits the GPUs that a claim says are free. `outputs`: it passes on and keeps the output of jobs.
-    `find_items`: it finds items by the beginning of an id and the like.
+    `find_items`: it finds items by the beginning of an id and the like. `queue_control`: it pauses queues, moves
+    items that wait, and changes their priorities.
     """
 
     launch_agents: bool
@@ -37,6 +38,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     gpu_claims: bool = False
     outputs: bool = False
     find_items: bool = False
+    queue_control: bool = False
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -56,7 +58,10 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class QueueDetail(msgspec.Struct, frozen=True, rename="camel"):
-    """A queue, with the fields that are shown to users. Counts, entity and creation time: launchd protocol."""
+    """A queue, with the fields that are shown to users. Counts, entity and times: launchd protocol.
+
+    `paused_at`: since when it gives out nothing; None: it gives out.
+    """
 
     id: str
     name: str = ""
@@ -68,6 +73,8 @@ class QueueDetail(msgspec.Struct, frozen=True, rename="camel"):
     pending_count: int | None = None
     claimed_count: int | None = None
     created_at: datetime | None = None
+    paused_at: datetime | None = None
+    paused_by: str | None = None
 
 
 class QueueSettings(msgspec.Struct, frozen=True):

@@ -27,14 +27,18 @@ class QueueOperations(ClientBase):
         """Return the entity's queues with their counts; a W&B server sends ids and names only."""
         if not self.capabilities().launchd_protocol:
             return [QueueDetail(queue.id, queue.name, queue.access) for queue in self.queues(entity, project)]
-        found = self._call(launchd_protocol.QUEUES, entity=entity, project=project)
+        pauses = self.capabilities().queue_control
+        operation = launchd_protocol.QUEUES_WITH_PAUSES if pauses else launchd_protocol.QUEUES
+        found = self._call(operation, entity=entity, project=project)
         return found.run_queues if found else []
 
     def queue(self, entity: str, name: str, project: str = QUEUE_PROJECT) -> QueueDetail | None:
         """Return a queue, or None where there is none of that name."""
         if not self.capabilities().launchd_protocol:
             return self._wandb_queue(entity, name, project)
-        found = self._call(launchd_protocol.QUEUE, entity=entity, project=project, queue=name)
+        pauses = self.capabilities().queue_control
+        operation = launchd_protocol.QUEUE_WITH_PAUSE if pauses else launchd_protocol.QUEUE
+        found = self._call(operation, entity=entity, project=project, queue=name)
         return found.run_queue if found else None
 
     def _wandb_queue(self, entity: str, name: str, project: str) -> QueueDetail | None:
@@ -108,10 +112,45 @@ class QueueOperations(ClientBase):
 
     def set_jobs_may_push(self, entity: str, name: str, *, allowed: bool) -> None:
         """Set whether jobs may push to a queue with their own keys. `Refused` where there is no such queue."""
-        found = self.queue(entity, name)
-        if found is None:
-            raise Refused(f"There is no queue {name!r} of {entity!r}.")
-        self._call_launchd(launchd_protocol.SET_JOBS_MAY_PUSH, queueId=found.id, jobsMayPush=allowed)
+        self._call_launchd(
+            launchd_protocol.SET_JOBS_MAY_PUSH,
+            queueId=self._queue_id(entity, name, QUEUE_PROJECT),
+            jobsMayPush=allowed,
+        )
+
+    def set_queue_paused(self, entity: str, name: str, *, paused: bool) -> None:
+        """Have a queue give out nothing, or give out items again. Launchd protocol.
+
+        Raises:
+            Refused: there is no such queue, or the server cannot pause one: W&B's, or an older one.
+        """
+        self._require_control("does not pause queues")
+        queue_id = self._queue_id(entity, name, QUEUE_PROJECT)
+        self._call_launchd(launchd_protocol.SET_QUEUE_PAUSED, queueId=queue_id, paused=paused)
+
+    def set_priority(self, item_id: str, priority: int) -> None:
+        """Give an item that waits another priority: 0 (critical), 1, 2 or 3 (low). Launchd protocol.
+
+        Raises:
+            Refused: it does not wait, its queue has no priorities, or the server is W&B's or an older one.
+        """
+        self._require_control("changes no priorities")
+        self._call_launchd(launchd_protocol.SET_PRIORITY, runQueueItemId=item_id, priority=priority)
+
+    def move_item(self, item_id: str, entity: str, queue: str) -> None:
+        """Put an item that waits into another queue of its entity, where it is as old as it is. Launchd protocol.
+
+        Raises:
+            Refused: it does not wait, there is no such queue, that is for another resource, or the server is W&B's or
+                an older one.
+        """
+        self._require_control("moves no items")
+        queue_id = self._queue_id(entity, queue, QUEUE_PROJECT)
+        self._call_launchd(launchd_protocol.MOVE_ITEM, runQueueItemId=item_id, queueId=queue_id)
+
+    def _require_control(self, lacking: str) -> None:
+        if not self.capabilities().queue_control:
+            raise Refused(f"The server at {self.base_url} {lacking}.")
 
     def upsert_queue(
         self,

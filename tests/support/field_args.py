@@ -75,6 +75,11 @@ ROWS: dict[str, Arguments] = {
     },
     "Mutation.deleteRunQueues": given(queueIDs=lambda tenant: [tenant.queue_id]),
     "Mutation.setJobsMayPush": given(queueId=lambda tenant: tenant.queue_id, jobsMayPush=True),
+    "Mutation.setRunQueuePaused": given(queueId=lambda tenant: tenant.queue_id, paused=True),
+    "Mutation.setRunQueueItemPriority": given(runQueueItemId=lambda tenant: tenant.item, priority=0),
+    "Mutation.moveRunQueueItem": given(
+        runQueueItemId=lambda tenant: tenant.item, queueId=lambda tenant: tenant.queue_id
+    ),
     "Mutation.pushToRunQueueByName": lambda tenant: {"input": in_queue(tenant) | {"runSpec": "{}"}},
     "Mutation.pushToRunQueue": given(queueID=lambda tenant: tenant.queue_id, runSpec="{}"),
     "Mutation.popFromRunQueue": lambda tenant: {

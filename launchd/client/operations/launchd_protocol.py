@@ -17,6 +17,7 @@ _AGENT_FIELDS = f"{AGENT_FIELDS} createdAt version secondsSinceHeartbeat entityN
 _QUEUE_FIELDS = (
     "id name access prioritizationMode resourceType resourceConfig entityName pendingCount claimedCount createdAt"
 )
+_QUEUE_FIELDS_WITH_PAUSE = f"{_QUEUE_FIELDS} pausedAt pausedBy"
 _ITEM_FIELDS = (
     "id state associatedRunId queueName entityName priority runSpec createdAt leasedAt startedAt finishedAt"
     " launchAgentId status phase message stage exitCode warnings { message stage createdAt } stopRequested stopReason"
@@ -43,6 +44,20 @@ QUEUE: Root[ProjectQueueDetails | None] = query(
     "RunQueueDetail",
     f"{PROJECT}, $queue: String!",
     f"{IN_PROJECT} {{ runQueue(name: $queue) {{ {_QUEUE_FIELDS} }} }}",
+    ProjectQueueDetails | None,
+)
+
+QUEUES_WITH_PAUSES: Root[ProjectQueueDetails | None] = query(
+    "RunQueueDetails",
+    PROJECT,
+    f"{IN_PROJECT} {{ runQueues {{ {_QUEUE_FIELDS_WITH_PAUSE} }} }}",
+    ProjectQueueDetails | None,
+)
+
+QUEUE_WITH_PAUSE: Root[ProjectQueueDetails | None] = query(
+    "RunQueueDetail",
+    f"{PROJECT}, $queue: String!",
+    f"{IN_PROJECT} {{ runQueue(name: $queue) {{ {_QUEUE_FIELDS_WITH_PAUSE} }} }}",
     ProjectQueueDetails | None,
 )
 
@@ -101,6 +116,9 @@ RETURN_ITEMS: Root[object] = launchd_mutation("returnRunQueueItems", "returned",
 REPORT_GPUS: Root[Success] = launchd_mutation("reportGpus", "success", Success)
 STOP_ITEM: Root[StopResult] = launchd_mutation("stopRunQueueItem", "success message", StopResult)
 SET_JOBS_MAY_PUSH: Root[Success] = launchd_mutation("setJobsMayPush", "success", Success)
+SET_QUEUE_PAUSED: Root[Success] = launchd_mutation("setRunQueuePaused", "success", Success)
+SET_PRIORITY: Root[Success] = launchd_mutation("setRunQueueItemPriority", "success", Success)
+MOVE_ITEM: Root[Success] = launchd_mutation("moveRunQueueItem", "success", Success)
 STOP_AGENT: Root[Success] = launchd_mutation("stopLaunchAgent", "success", Success)
 APPLY_RETENTION: Root[Retention] = launchd_mutation(
     "applyRetention", "runs { entityProject name endedAt bytes reason filesOnly } count bytes", Retention

@@ -4,6 +4,8 @@ What is said comes from what the server has recorded: where the item is, what ag
 GPUs, for how long it was passed, and the reports. What an agent decided on its host, that agent knows (`launchd why`).
 """
 
+import shlex
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +14,7 @@ from sqlalchemy import Connection
 
 from ipc.gpus import GpuSummary
 from launchd.server.models import Item, ItemReason, LaunchAgent, Record, Viewer
-from launchd.server.store.launch import agents, fitting, holdings, items, restored
+from launchd.server.store.launch import agents, fitting, holdings, items, queues, restored
 from launchd.server.store.launch.demands import NONE, decode
 from launchd.server.store.launch.states import CLAIMED, ENDED, FAILED, LEASED, PENDING
 
@@ -37,6 +39,9 @@ def reasons(connection: Connection, viewer: Viewer, found: Item, terms: Terms) -
     if paused:
         sentence = f"The queue server hands nothing out for another {paused:.0f} s: its database was restored."
         return [ItemReason(code="PAUSED", sentence=sentence)]
+    pause = queues.pause_of(connection, found.queue_id)
+    if pause is not None:
+        return [_of_paused(found, pause)]
     return _waiting(connection, viewer, found, terms)
 
 
@@ -79,6 +84,15 @@ def _waiting(connection: Connection, viewer: Viewer, found: Item, terms: Terms) 
         return [_fits_nowhere(found, living)]
     here = [_at_agent(connection, agent, found, terms) for agent in living]
     return [*_passed(found, terms), *_ahead(connection, found), *here]
+
+
+def _of_paused(found: Item, pause: tuple[float, str]) -> ItemReason:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(pause[0]))
+    sentence = (
+        f"Queue {found.queue_name!r} was paused by {pause[1]} at {since} UTC: it gives out nothing until"
+        f" `launchd queue resume {shlex.quote(found.queue_name)}`."
+    )
+    return ItemReason(code="QUEUE_PAUSED", sentence=sentence)
 
 
 def _fits_nowhere(found: Item, living: list[LaunchAgent]) -> ItemReason:

@@ -39,6 +39,9 @@ class Queue(Record, frozen=True, kw_only=True):
     external_links: msgspec.Raw | None
     jobs_may_push: bool
     """Whether jobs may push to it with their own keys."""
+    paused_at: float | None
+    """Since when it gives out nothing; None: it gives out."""
+    paused_by: str | None
     created_at: float
 
 

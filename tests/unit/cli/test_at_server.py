@@ -39,7 +39,7 @@ def test_a_queue_from_its_creation_to_its_deletion(at_server: Launchd) -> None:
     assert (again.exit_code, again.stderr) == (1, "Error: There is a queue 'nightly' of 'me' already.\n")
 
     listed = at_server("queue", "list").output.splitlines()
-    assert ["nightly", "local-process", "0", "0", "no"] in [line.split() for line in listed]
+    assert ["nightly", "local-process", "0", "0", "no", "no"] in [line.split() for line in listed]
 
     kept = at_server("queue", "delete", "nightly")
     assert kept.exit_code == 1
@@ -355,3 +355,32 @@ def test_all_items_of_a_user_are_stopped(at_server: Launchd, queue: str) -> None
     assert sorted(line.split()[1].rstrip(":") for line in stopped.output.splitlines()) == sorted(pushed)
     assert at_server("stop", "--mine", "-q", queue).stderr.startswith("You have no item that is not over")
     assert "Name an item, or stop all of yours with --mine." in at_server("stop").stderr
+
+
+def test_a_queue_is_paused_and_what_waits_in_it_is_rearranged(
+    at_server: Launchd, server: RunningServer, queue: str
+) -> None:
+    name, other = f"{queue} b", fresh_name("other")
+    for created in (name, other):
+        assert at_server("queue", "create", created).exit_code == 0
+    paused = at_server("queue", "pause", name)
+    assert paused.output == (
+        f"Queue {name!r} of 'me' is paused: it gives out nothing until `launchd queue resume '{name}'`.\n"
+    )
+    assert "Paused since 20" in at_server("queue", "show", name).output
+    listed = next(line for line in at_server("queue", "list").output.splitlines() if name in line)
+    assert "by me, 20" in listed
+    assert json.loads(at_server("queue", "show", name, "--json").output)["queue"]["paused_by"] == "me"
+    pushed = at_server("launch", "--async", "-q", name, "--", "true").output.strip()
+    assert f"Queue {name!r} was paused by me at 20" in at_server("why", pushed).output
+
+    set_to = at_server("queue", "priority", pushed[:12], "critical")
+    assert set_to.output == f"Item {pushed} has the priority critical (0).\n"
+    assert item(server, pushed).priority == 0
+    assert at_server("queue", "priority", "@last", "3").output.endswith("has the priority low (3).\n")
+    moved = at_server("queue", "move", pushed, other)
+    assert moved.output == f"Item {pushed} was moved from queue {name!r} to queue {other!r} of 'me'.\n"
+    assert item(server, pushed).queue_name == other
+    assert at_server("queue", "move", pushed, "no-such").stderr == "Error: There is no queue 'no-such' of 'me'.\n"
+    assert at_server("queue", "resume", name).output == f"Queue {name!r} of 'me' gives out items.\n"
+    assert "Paused since" not in at_server("queue", "show", name).output

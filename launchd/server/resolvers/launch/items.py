@@ -11,6 +11,7 @@ from launchd.server.context import Context, Info
 from launchd.server.errors import Refused
 from launchd.server.launch.item_reasons import Terms, fits_no_agent, reasons
 from launchd.server.launch.stop_sentences import stop_sentence
+from launchd.server.launch.waiting_items import move, set_priority
 from launchd.server.models import Item, ItemReason, ItemWarning, StopRequest
 from launchd.server.notifier import Work, work_topics
 from launchd.server.store.launch import acknowledgements, items, lookup, queues
@@ -171,3 +172,21 @@ async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     if state == STOPPED and found.demand != NONE:
         _wake_others(context, found.queue_id)
     return {"success": state in (STOPPED, *HELD), "state": state, "message": message}
+
+
+@mutation.field("setRunQueueItemPriority")
+async def change_priority(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    found = await context.write(set_priority, context.viewer, input["run_queue_item_id"], input["priority"])
+    # It may come before an item for which GPUs are held back.
+    _wake_others(context, found.queue_id)
+    return {"success": True}
+
+
+@mutation.field("moveRunQueueItem")
+async def move_item(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+    found = await context.write(move, context.viewer, input["run_queue_item_id"], input["queue_id"])
+    _wake_others(context, found.queue_id)
+    context.app.notifier.wake_all(work_topics([input["queue_id"]]))
+    return {"success": True}

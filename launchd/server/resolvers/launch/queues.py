@@ -156,6 +156,23 @@ async def set_jobs_may_push(_: object, info: Info, input: dict[str, Any]) -> dic
     return {"success": True}
 
 
+@mutation.field("setRunQueuePaused")
+async def set_paused(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
+    def work(connection: Connection) -> str:
+        found = queues.require_queue_by_id(connection, context.viewer, input["queue_id"])
+        if input["paused"]:
+            queues.pause(connection, context.viewer, found.id)
+        else:
+            queues.resume(connection, found.id)
+        return found.id
+
+    # Of a queue that was paused, the GPUs that were held back for an item of it are free for others.
+    context.app.notifier.wake_all(work_topics([await context.write(work)]))
+    return {"success": True}
+
+
 @mutation.field("deleteRunQueues")
 async def delete_queues(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context

@@ -5,7 +5,7 @@ decision costs as much as there are different demands, however many items wait.
 
 Order: highest priority first, then the oldest. An item that does not fit is passed by later ones that do, for
 `backfill_seconds` from the first time; after that an agent that could fit it, with all its GPUs that are not set
-aside, holds its free ones back for it, until it fits. That holds across all queues of the agent.
+aside, holds its free ones back for it, until it fits. That holds across all queues of the agent that are not paused.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +62,7 @@ def _heads_statement() -> Any:
     first = select(func.min(item.demand)).where(*of_queue).correlate(run_queues).scalar_subquery()
     walk = (
         select(run_queues.c.id.label("queue_id"), first.label("demand"))
-        .where(run_queues.c.id.in_(bindparam("of_queues", expanding=True)))
+        .where(run_queues.c.id.in_(bindparam("of_queues", expanding=True)), run_queues.c.paused_at.is_(None))
         .cte("demands", recursive=True)
     )
     of_walk = (item.queue_id == walk.c.queue_id, _NO_SCHEDULER, IS_WAITING)

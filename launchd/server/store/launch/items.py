@@ -83,7 +83,7 @@ _TO_PUT_BACK = (
     .limit(1)
 )
 _BY_KEY = select(item.id, item.run_spec).where(
-    item.queue_id == bindparam("of_queue"), item.push_key == bindparam("of_key"), item.push_key.is_not(None)
+    item.pushed_to == bindparam("of_queue"), item.push_key == bindparam("of_key"), item.push_key.is_not(None)
 )
 _INSERT = insert(run_queue_items)
 _CHANGE = update(run_queue_items).where(
@@ -126,6 +126,7 @@ def push(
         "run_spec": run_spec,
         "demand": demand,
         "push_key": key,
+        "pushed_to": None if key is None else queue.id,
         "created_at": time.time(),
         "stop_requested": False,
     }
@@ -207,6 +208,17 @@ def fail(
         if run_id is not None:
             run_ends.end(connection, run_id, run_states.FAILED, time.time())
     return done
+
+
+def set_priority(connection: Connection, found: Item, priority: int) -> bool:
+    """Give a waiting item another priority. False: it does not wait any more."""
+    return _change(connection, found.id, (PENDING,), {"priority": priority})
+
+
+def move(connection: Connection, found: Item, queue: Queue, priority: int) -> bool:
+    """Put a waiting item into another queue, where it is as old as it is. False: it does not wait any more."""
+    # How long it was passed was about the agents of the queue that it leaves.
+    return _change(connection, found.id, (PENDING,), {"queue_id": queue.id, "priority": priority, "passed_at": None})
 
 
 def warn(connection: Connection, found: Item, *, message: str, stage: str, file_paths: Sequence[str] | None) -> None:

@@ -37,6 +37,8 @@ _QUEUES = (
         run_queues.c.resource_config_id,
         run_queues.c.external_links,
         run_queues.c.jobs_may_push,
+        run_queues.c.paused_at,
+        run_queues.c.paused_by,
         run_queues.c.created_at,
     )
     .join(projects, projects.c.id == run_queues.c.project_id)
@@ -57,6 +59,9 @@ _PUSHED_BY_NAMES = _NAMED.where(may_push(entities.c.id))
 _PUSHED_BY_ID = _QUEUES.where(run_queues.c.id == bindparam("of_id"), may_push(projects.c.entity_id))
 _CONFIG = select(resource_configs).where(
     resource_configs.c.id == bindparam("of_id"), resource_configs.c.entity_id == bindparam("of_entity")
+)
+_PAUSE = select(run_queues.c.paused_at, run_queues.c.paused_by).where(
+    run_queues.c.id == bindparam("of_id"), run_queues.c.paused_at.is_not(None)
 )
 _COUNTS = (
     select(run_queue_items.c.state, func.count())
@@ -197,6 +202,23 @@ def _forget_priorities(connection: Connection, queue_id: str) -> None:
 def set_jobs_may_push(connection: Connection, queue_id: str, *, allowed: bool) -> None:
     """Set whether jobs may push to a queue with their own keys."""
     connection.execute(update(run_queues).where(run_queues.c.id == queue_id).values(jobs_may_push=allowed))
+
+
+def pause(connection: Connection, viewer: Viewer, queue_id: str) -> None:
+    """Have a queue give out nothing; one that is paused stays as it was."""
+    is_running = run_queues.c.id == queue_id, run_queues.c.paused_at.is_(None)
+    connection.execute(update(run_queues).where(*is_running).values(paused_at=time.time(), paused_by=viewer.name))
+
+
+def pause_of(connection: Connection, queue_id: str) -> tuple[float, str] | None:
+    """Since when a queue gives out nothing, and who paused it. None: it gives out."""
+    row = connection.execute(_PAUSE, {"of_id": queue_id}).first()
+    return None if row is None else (row.paused_at, row.paused_by)
+
+
+def resume(connection: Connection, queue_id: str) -> None:
+    """Have a paused queue give out items again."""
+    connection.execute(update(run_queues).where(run_queues.c.id == queue_id).values(paused_at=None, paused_by=None))
 
 
 def existing(connection: Connection, queue_ids: Sequence[str]) -> list[str]:

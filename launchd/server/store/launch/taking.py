@@ -39,6 +39,7 @@ _OF_QUEUE = (
         item.queue_id == bindparam("of_queue"),
         item.is_scheduler == bindparam("scheduler"),
         IS_WAITING,
+        run_queues.c.paused_at.is_(None),
         is_served(bindparam("of_queue", type_=String), _AGENT),
     )
     .order_by(item.priority, item.number)

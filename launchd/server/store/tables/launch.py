@@ -33,6 +33,9 @@ run_queues = Table(
     Column("external_links", Text),
     # Whether jobs may push to it with their own keys.
     Column("jobs_may_push", Boolean, nullable=False, server_default=false()),
+    # Since when it gives out nothing, by the wall clock, and who had it so; null: it gives out.
+    Column("paused_at", Float),
+    Column("paused_by", String),
     Column("created_at", Float, nullable=False),
     # A deleted queue is hidden from clients but kept, because its running items still report.
     Column("deleted_at", Float),
@@ -101,8 +104,9 @@ run_queue_items = Table(
     Column("demand", String, nullable=False, server_default=""),
     # By the store's clock: since when later items have been given GPUs that it waits for; null: none has.
     Column("passed_at", Float),
-    # The idempotency key: the same key again is the same push.
+    # The idempotency key, and the queue that it was for: the same key there again is the same push.
     Column("push_key", String),
+    Column("pushed_to", ForeignKey("run_queues.id")),
     Column("created_at", Float, nullable=False),
     Column("agent_id", ForeignKey("launch_agents.id")),
     Column("claim_id", String),
@@ -163,7 +167,7 @@ run_queue_items = Table(
     ),
     Index(
         "run_queue_items_by_key",
-        "queue_id",
+        "pushed_to",
         "push_key",
         unique=True,
         sqlite_where=_HAS_KEY,
