@@ -77,6 +77,10 @@ class StopRequested(msgspec.Struct, frozen=True):
     stop_polling: bool
 
 
+class DrainTakenBack(msgspec.Struct, frozen=True):
+    """The queue server does not want the agent drained any more, as it did before."""
+
+
 class Acknowledged(msgspec.Struct, frozen=True):
     """The queue server answered the acknowledgement of an item under ``lease``.
 
@@ -196,7 +200,7 @@ class ThreadDied(msgspec.Struct, frozen=True):
 ItemEvent = Claimed | Polled | StopRequested | ItemsUnknown | OutputWanted | Acknowledged | Delivered | Undeliverable
 
 #: How the agent stands with the queue server.
-LinkEvent = Registered | RegistrationRefused | RegistrationLost | QueueError | ServerContact
+LinkEvent = Registered | RegistrationRefused | RegistrationLost | DrainTakenBack | QueueError | ServerContact
 
 #: What is known of changes of workloads.
 WatchEvent = WatcherReported | WatcherEnded

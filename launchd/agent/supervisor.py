@@ -33,6 +33,7 @@ from launchd.agent.events import (
     Claimed,
     ControlRequest,
     Delivered,
+    DrainTakenBack,
     Event,
     EventQueue,
     GpuProbeFailed,
@@ -108,6 +109,9 @@ CLEANUP_SECONDS = 5.0
 
 #: Keys of ``launchd`` that a reload does not change.
 RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus", "metrics")
+
+#: Why the agent drains, as the rest of a sentence, where the queue server wants it.
+SERVER_ASKED = "the queue server asked for it"
 
 log = logging.getLogger(__name__)
 
@@ -263,13 +267,18 @@ class Supervisor:
         """Claim nothing more, and leave once all jobs are over."""
         self._leave(Mode.DRAINING, "of `launchd drain`")
 
-    def undrain(self) -> bool:
-        """Claim jobs again while the agent drains; returns whether it takes jobs now."""
+    def undrain(self) -> str | None:
+        """Claim jobs again while the agent drains; returns why it cannot, as a sentence, or ``None``."""
+        if self._mode is Mode.DRAINING and self._why_draining == SERVER_ASKED:
+            return _still_asked(self._session.registered)
+        self._serve_again("of `launchd undrain`")
+        return None if self._mode is Mode.SERVING else "The agent leaves already. Start it again."
+
+    def _serve_again(self, why: str) -> None:
         if self._mode is Mode.DRAINING:
             self._mode, self._why_draining = Mode.SERVING, None
             self._session.resume_claiming(self._config)
-            log.info("The agent takes jobs again.", extra={"why": "of `launchd undrain`"})
-        return self._mode is Mode.SERVING
+            log.info("The agent takes jobs again.", extra={"why": why})
 
     def detach(self) -> None:
         """Leave; jobs run on."""
@@ -436,7 +445,14 @@ class Supervisor:
                 self._controller.users.release(numbers)
             case ThreadDied(thread, error):
                 raise AgentBroken(f"its thread {thread} died of {error}")
-            case Registered() | RegistrationRefused() | RegistrationLost() | QueueError() | ServerContact():
+            case (
+                Registered()
+                | RegistrationRefused()
+                | RegistrationLost()
+                | DrainTakenBack()
+                | QueueError()
+                | ServerContact()
+            ):
                 self._dispatch_link_event(event)
             case GpusSeen() | GpuProbeFailed() | WatcherReported() | WatcherEnded():
                 self._dispatch_service_event(event)
@@ -453,6 +469,8 @@ class Supervisor:
             case RegistrationLost():
                 if self._mode is not Mode.LEAVING:
                     self._registration.on_lost(event, self._config)
+            case DrainTakenBack():
+                self._on_drain_taken_back()
             case QueueError(queue, error):
                 self._health.note_queue(queue, error)
             case ServerContact():
@@ -506,7 +524,12 @@ class Supervisor:
         for stop in stops:
             self._controller.stop(stop)
         if stop_polling:
-            self._leave(Mode.DRAINING, "the queue server asked for it")
+            self._leave(Mode.DRAINING, SERVER_ASKED)
+
+    def _on_drain_taken_back(self) -> None:
+        # What was asked on this host is taken back on this host.
+        if self._why_draining == SERVER_ASKED:
+            self._serve_again("the queue server took back what it had asked for")
 
     def _on_registration_refused(self, error: str) -> None:
         # A service manager would start it anew, each second: it waits instead, for a queue that is created later.
@@ -581,6 +604,13 @@ class Supervisor:
             environments=self._environments.status(),
             problem=self._commits.problem or self._health.problem or self._controller.grants.problem,
         )
+
+
+def _still_asked(registered: Registered | None) -> str:
+    if registered is None or not registered.capabilities.agent_control:
+        return "The queue server asked the agent to drain: start it again once it has left."
+    name = registered.agent_name
+    return f"The queue server asked the agent to drain. That is taken back there: launchd agent undrain {name}"
 
 
 def _log_groups(groups: JobGroups) -> None:

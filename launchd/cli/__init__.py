@@ -33,7 +33,10 @@ GROUPS = {
         "help": ("launchd.cli.help:show_help", "Show the help of a command."),
     },
     "This host": {
-        "agent": ("launchd.cli.agent:agent", "Run the agent: take jobs off queues and run them here."),
+        "agent": (
+            "launchd.cli.agent:agent",
+            "Run the agent: take jobs off queues and run them here; drain or stop one elsewhere.",
+        ),
         "history": ("launchd.cli.history:history", "Show what ran on this host, and what it used."),
         "gpus": ("launchd.cli.gpus:gpus", "Show this host's GPUs, who has them, and give back what is set aside."),
         "drain": ("launchd.cli.agent_commands:drain", "Drain the agent: it ends after the jobs it has."),

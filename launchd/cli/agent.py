@@ -1,4 +1,7 @@
-"""`launchd agent`: reads the configuration, finds server and key, configures the log, and runs the supervisor."""
+"""`launchd agent`: reads the configuration, finds server and key, configures the log, and runs the supervisor.
+
+Below it are the commands for agents elsewhere, of `launchd.cli.agent_control`.
+"""
 
 import logging
 import os
@@ -7,11 +10,13 @@ from collections.abc import Callable
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 import ipc.lean_imports  # noqa: F401 - before requests
 from launchd.agent.supervisor import CannotStart, run
 from launchd.cli import completion
 from launchd.cli.errors import Misconfigured, report_errors
+from launchd.cli.lazy import LazyGroup
 from launchd.client.credentials import ApiKeyFileError, ApiKeyNotFound, ApiKeyUnusable, find_api_key, find_base_url
 from launchd.client.errors import QueueServerError
 from launchd.client.queue_server import QueueServer
@@ -27,7 +32,18 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+#: What may be asked of an agent elsewhere; `resume` is the word of other schedulers.
+ELSEWHERE = {
+    "Agents elsewhere": {
+        "drain": ("launchd.cli.agent_control:drain", "Drain an agent elsewhere: it ends after the jobs it has."),
+        "undrain": ("launchd.cli.agent_control:undrain", "Have an agent elsewhere that drains take jobs again."),
+        "resume": ("launchd.cli.agent_control:undrain", "The same as undrain."),
+        "stop": ("launchd.cli.agent_control:stop", "Stop an agent elsewhere, and all its jobs."),
+    }
+}
+
+
+@click.group(cls=LazyGroup, groups=ELSEWHERE, invoke_without_command=True, epilog=EXAMPLES)
 @click.option(
     "-q",
     "--queue",
@@ -42,9 +58,11 @@ Examples:
 @click.option("-l", "--log-file", metavar="FILE", help="File of the log; - for standard output [default: stderr].")
 @click.option("-v", "--verbose", "verbosity", count=True, help="Log more; twice for even more.")
 @click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, then the configuration].")
+@click.pass_context
 @report_errors(CannotStart, QueueServerError)
 @report_errors(ConfigError, ApiKeyFileError, ApiKeyNotFound, ApiKeyUnusable, end=Misconfigured)
 def agent(
+    context: click.Context,
     queues: tuple[str, ...],
     entity: str | None,
     max_jobs: int | None,
@@ -60,7 +78,12 @@ def agent(
 
     SIGTERM ends the agent: its jobs run on, and the next agent adopts them. SIGHUP makes it read the configuration
     again.
+
+    With a COMMAND, no agent runs here: the queue server asks one that runs elsewhere.
     """
+    if context.invoked_subcommand is not None:
+        _check_no_options(context, context.invoked_subcommand)
+        return
     flags = Flags(queues=queues, entity=entity, max_jobs=max_jobs, verbosity=verbosity)
     reload = _loader(config_path, flags)
     loaded = reload()
@@ -72,6 +95,11 @@ def agent(
     for warning in loaded.warnings:
         log.warning("The configuration has a questionable setting.", extra={"warning": warning})
     sys.exit(run(loaded, lambda: QueueServer(base_url.rstrip("/"), api_key.key), api_key.key, reload))
+
+
+def _check_no_options(context: click.Context, command: str) -> None:
+    if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in context.params):
+        raise click.UsageError(f"These options are for running an agent: put those of `{command}` behind it.")
 
 
 def _loader(path: str | None, flags: Flags) -> Callable[[], LoadedConfig]:

@@ -1,24 +1,21 @@
 """`launchd drain`, `undrain`, `detach` and `reload`: requests to this host's agent."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from launchd.cli.agents import agent_status
+from launchd.cli.agent_control import drain_at_server, undrain_at_server
 from launchd.cli.errors import report_errors
 from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
-from launchd.cli.options import agent_options, entity_option
-from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
+from launchd.cli.options import agent_options, entity_option, url_option
+from launchd.cli.server_client import REMOTE_ERRORS
 from launchd.cli.terminal import echo
-from launchd.client.errors import Refused
-from launchd.client.queue_server import Agent
 from launchd.humanize import format_jobs, jobs_run_on
 
 
 @click.command()
 @click.argument("agent", required=False)
-@click.option("-u", "--url", help="Address of the queue server [default: WANDB_BASE_URL, `launchd up`].")
+@url_option
 @entity_option
 @agent_options
 @report_errors(*LOCAL_ERRORS, *REMOTE_ERRORS)
@@ -27,43 +24,30 @@ def drain(
 ) -> None:
     """Drain the agent: it takes no more jobs, and ends when its jobs are over.
 
-    AGENT is the id, the name or the host of an agent elsewhere, as `launchd agents` shows it: the queue server asks it.
-    Without AGENT, the one of this host is meant.
+    AGENT is the id, the name or the host of an agent elsewhere, as `launchd agents` shows it: the queue server asks it,
+    as `launchd agent drain` does. Without AGENT, the one of this host is meant.
     """
     if agent is not None:
-        _drain_at_server(agent, url, entity, state_dir)
+        drain_at_server(agent, entity, url, state_dir)
         return
     response = ask_agent(runtime_dir(config_path, state_dir), command="drain")
     jobs = int(response.get("jobs") or 0)
     echo(f"The agent takes no more jobs and ends after {format_jobs(jobs)}." if jobs else "The agent ends.")
 
 
-def _drain_at_server(word: str, url: str | None, entity: str | None, state_dir: Path | None) -> None:
-    with queue_server(url, state_dir) as server:
-        found = _agent_named(server.agents(resolve_entity(server, entity)), word)
-        server.stop_agent(found.id)
-    echo(f"Agent {found.name} on host {found.hostname or '-'} is asked to drain: it ends when its jobs are over.")
-
-
-def _agent_named(agents: Iterable[Agent], word: str) -> Agent:
-    """Return the living agent with this id, the beginning of it, this name or this host.
-
-    Raises:
-        Refused: there is none, or there are several.
-    """
-    living = [agent for agent in agents if agent_status(agent) not in ("Killed", "Lost")]
-    found = [agent for agent in living if agent.id.startswith(word) or word in (agent.name, agent.hostname)]
-    if len(found) != 1:
-        many = f"There are several agents {word!r}: name one by its id, which `launchd agents` shows."
-        raise Refused(many if found else f"There is no living agent {word!r}. See them with: launchd agents")
-    return found[0]
-
-
 @click.command()
+@click.argument("agent", required=False)
+@url_option
+@entity_option
 @agent_options
-@report_errors(*LOCAL_ERRORS)
-def undrain(config_path: str | None, state_dir: Path | None) -> None:
-    """Have an agent that drains take jobs again."""
+@report_errors(*LOCAL_ERRORS, *REMOTE_ERRORS)
+def undrain(
+    agent: str | None, url: str | None, entity: str | None, config_path: str | None, state_dir: Path | None
+) -> None:
+    """Have an agent that drains take jobs again: the one of this host, or AGENT, as `launchd agent undrain` does."""
+    if agent is not None:
+        undrain_at_server(agent, entity, url, state_dir)
+        return
     ask_agent(runtime_dir(config_path, state_dir), command="undrain")
     echo("The agent takes jobs.")
 

@@ -13,7 +13,7 @@ from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.queue_server import Agent
 from launchd.humanize import format_minute, join_names
 
-COLOURS = {"Polling": "green", "Running": "green", "Killed": "bright_black", "Lost": "red"}
+COLOURS = {"Polling": "green", "Running": "green", "Draining": "yellow", "Killed": "bright_black", "Lost": "red"}
 HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
 
 
@@ -23,7 +23,10 @@ HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def agents(json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
-    """List the agents of the queue server: Polling (no job), Running, Killed (ended) or Lost (no heartbeat)."""
+    """List the agents of the queue server.
+
+    Polling (it has no job), Running, Draining (asked to leave), Killed (it has left) or Lost (no heartbeat).
+    """
     with queue_server(url, state_dir) as server:
         registered = server.agents(resolve_entity(server, entity))
     if json:
@@ -48,5 +51,6 @@ def _row(agent: Agent) -> list[Span]:
 
 
 def agent_status(agent: Agent) -> str:
-    """Return the agent's status, capitalized: W&B's, or ``Lost`` where the server misses its heartbeat."""
-    return (agent.status or "unknown").capitalize()
+    """Return the agent's status, capitalized: W&B's, ``Draining``, or ``Lost`` where its heartbeat is missed."""
+    status = (agent.status or "unknown").capitalize()
+    return "Draining" if agent.stop_polling and status in ("Polling", "Running") else status

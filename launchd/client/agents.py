@@ -101,6 +101,30 @@ class AgentOperations(ClientBase):
         if not self._call_launchd(launchd_protocol.STOP_AGENT, launchAgentId=agent_id).success:
             raise Refused(f"The server knows no agent {agent_id}.")
 
+    def undrain_agent(self, agent_id: str) -> None:
+        """Take back that an agent was asked to end. Launchd protocol.
+
+        Raises:
+            Refused: it has left, the key is not an admin's nor its owner's, or the server is W&B's or an older one.
+        """
+        self._require_agent_control()
+        self._call_launchd(launchd_protocol.UNDRAIN_AGENT, launchAgentId=agent_id)
+
+    def stop_agent_and_items(self, agent_id: str, reason: str) -> tuple[str, ...]:
+        """Ask an agent to stop all its items, for this reason, and to end; returns their ids. Launchd protocol.
+
+        Raises:
+            Refused: the key is not an admin's nor its owner's, or the server is W&B's or an older one.
+        """
+        self._require_agent_control()
+        return self._call_launchd(
+            launchd_protocol.STOP_AGENT_AND_ITEMS, launchAgentId=agent_id, stopItems=True, reason=reason
+        ).stopped
+
+    def _require_agent_control(self) -> None:
+        if not self.capabilities().agent_control:
+            raise Refused(f"The server at {self.base_url} can only ask agents to drain.")
+
     def resume_agent(
         self,
         agent_id: str,

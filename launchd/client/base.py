@@ -98,6 +98,7 @@ def _capabilities_from(found: Introspection) -> Capabilities:
         push_key=bool(found.push and "idempotencyKey" in found.push.names()),
         gpu_claims=bool(found.claim and "gpus" in found.claim.names()),
         find_items=bool(found.query and "findRunQueueItems" in found.query.names()),
+        agent_control="undrainLaunchAgent" in mutations,
         queue_control="setRunQueuePaused" in mutations,
         outputs=bool(found.watch and "seenOutputs" in found.watch.names()),
     )

@@ -19,7 +19,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     `launchd_protocol`: it is launchd's own server, with claims that wait, watches and reports. `gpu_claims`: it hands
     out what fits the GPUs that a claim says are free. `outputs`: it passes on and keeps the output of jobs.
     `find_items`: it finds items by the beginning of an id and the like. `queue_control`: it pauses queues, moves
-    items that wait, and changes their priorities.
+    items that wait, and changes their priorities. `agent_control`: it takes back that an agent was asked to
+    leave, and stops all items of one.
     """
 
     launch_agents: bool
@@ -39,6 +40,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     outputs: bool = False
     find_items: bool = False
     queue_control: bool = False
+    agent_control: bool = False
 
 
 class Viewer(msgspec.Struct, frozen=True):

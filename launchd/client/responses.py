@@ -122,6 +122,11 @@ class StopResult(msgspec.Struct):
     message: str
 
 
+class StoppedAgent(msgspec.Struct):
+    success: bool
+    stopped: tuple[str, ...] = ()
+
+
 class ItemResults(msgspec.Struct):
     results: list[ItemResult] = []
 

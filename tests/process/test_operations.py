@@ -266,6 +266,33 @@ def test_stop_polling_drains_the_agent(testbed: Testbed, gate: Gate) -> None:
     assert (testbed.item(running).state, testbed.item(queued).state) == ("FINISHED", "PENDING")
 
 
+def test_a_drain_that_the_server_wants_is_taken_back_there_alone(testbed: Testbed, gate: Gate) -> None:
+    testbed.start_agent()
+    running = push_waiting(testbed, gate)
+    wait_running(testbed, running)
+    agent = testbed.status()["agent"]
+    testbed.client.stop_agent(agent["id"])
+    wait_until(lambda: testbed.status()["agent"]["state"] == "draining", what="the order was heard")
+    refused = testbed.ask(command="undrain")
+    assert refused["error"].endswith(f"That is taken back there: launchd agent undrain {agent['name']}")
+    testbed.client.undrain_agent(agent["id"])
+    wait_until(lambda: testbed.status()["agent"]["state"] == "polling", what="the agent takes jobs")
+    queued = testbed.push("true")
+    gate.open()
+    assert {ended.state for ended in testbed.wait_over([running, queued])} == {"FINISHED"}
+
+
+def test_an_agent_elsewhere_is_stopped_with_its_jobs(testbed: Testbed, gate: Gate) -> None:
+    agent = testbed.start_agent()
+    running = push_waiting(testbed, gate)
+    wait_running(testbed, running)
+    stopped = testbed.client.stop_agent_and_items(testbed.status()["agent"]["id"], "the host is taken down")
+    assert stopped == (running,)
+    assert agent.wait_gone() == 0
+    ended = testbed.item(running)
+    assert (ended.state, ended.stop_reason) == ("STOPPED", "the host is taken down")
+
+
 # Stopping a job.
 
 

@@ -132,6 +132,7 @@ ROWS: dict[str, Arguments] = {
         launchAgentId=lambda tenant: tenant.agent, runQueueItemIds=lambda tenant: [tenant.leased_item]
     ),
     "Mutation.stopRunQueueItem": given(runQueueItemId=lambda tenant: tenant.item),
+    "Mutation.undrainLaunchAgent": given(launchAgentId=lambda tenant: tenant.agent),
     "Mutation.stopLaunchAgent": given(launchAgentId=lambda tenant: tenant.agent),
     # runs and sweeps
     "Query.model": lambda tenant: {"name": tenant.project, "entityName": tenant.entity},

@@ -34,8 +34,8 @@ class AgentControl(Protocol):
         """Claim nothing more, and leave once all jobs are over."""
         ...
 
-    def undrain(self) -> bool:
-        """Claim jobs again while the agent drains; returns whether it takes jobs now."""
+    def undrain(self) -> str | None:
+        """Claim jobs again while the agent drains; returns why it cannot, as a sentence, or ``None``."""
         ...
 
     def detach(self) -> None:
@@ -151,8 +151,9 @@ class ControlHandler:
             case "drain":
                 self._supervisor.drain()
             case "undrain":
-                if not self._supervisor.undrain():
-                    return _refusal("The agent leaves already. Start it again.")
+                problem = self._supervisor.undrain()
+                if problem is not None:
+                    return _refusal(problem)
             case "detach":
                 self._supervisor.detach()
             case _:

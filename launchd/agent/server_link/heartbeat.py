@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 
-from launchd.agent.events import EventQueue, ItemsUnknown, Registered, RegistrationLost, StopRequested
+from launchd.agent.events import DrainTakenBack, EventQueue, ItemsUnknown, Registered, RegistrationLost, StopRequested
 from launchd.agent.server_link.output_sender import OutputSender
 from launchd.agent.server_link.protocol import HeartbeatResult, LinkContext, LinkSettings, MonitoredRun, ServerProtocol
 from launchd.agent.server_link.retry import RetryingCaller, Stopped
@@ -37,6 +37,7 @@ class HeartbeatLoop(threading.Thread):
         self._active: tuple[tuple[MonitoredRun, ...], tuple[HeldItem, ...]] = ((), ())
         self._refusal: str | None = None
         self._is_lost = False
+        self._is_to_drain = False
 
     def set_active_jobs(self, runs: tuple[MonitoredRun, ...], held: tuple[HeldItem, ...]) -> None:
         """Set the jobs that may be stopped, and all items that the agent has."""
@@ -64,6 +65,8 @@ class HeartbeatLoop(threading.Thread):
             self._note_refusal(result.refusal)
         if result.stops or result.stop_polling:
             self._events.put(StopRequested(result.stops, result.stop_polling))
+        if result.refusal is None:
+            self._note_drain(result.stop_polling)
         if result.outputs and self._outputs is not None:
             self._outputs.want(result.outputs)
         if result.unknown:
@@ -71,6 +74,11 @@ class HeartbeatLoop(threading.Thread):
         if result.lost is not None and not self._is_lost:
             self._is_lost = True
             self._events.put(RegistrationLost(self._agent_id, result.lost))
+
+    def _note_drain(self, is_wanted: bool) -> None:
+        if self._is_to_drain and not is_wanted:
+            self._events.put(DrainTakenBack())
+        self._is_to_drain = is_wanted
 
     def _note_refusal(self, error: str) -> None:
         if error != self._refusal:

@@ -9,6 +9,7 @@ from launchd.client.responses import (
     ItemResults,
     ProjectFields,
     ProjectQueueDetails,
+    StoppedAgent,
     StopResult,
     Success,
 )
@@ -120,6 +121,8 @@ SET_QUEUE_PAUSED: Root[Success] = launchd_mutation("setRunQueuePaused", "success
 SET_PRIORITY: Root[Success] = launchd_mutation("setRunQueueItemPriority", "success", Success)
 MOVE_ITEM: Root[Success] = launchd_mutation("moveRunQueueItem", "success", Success)
 STOP_AGENT: Root[Success] = launchd_mutation("stopLaunchAgent", "success", Success)
+STOP_AGENT_AND_ITEMS: Root[StoppedAgent] = launchd_mutation("stopLaunchAgent", "success stopped", StoppedAgent)
+UNDRAIN_AGENT: Root[Success] = launchd_mutation("undrainLaunchAgent", "success", Success)
 APPLY_RETENTION: Root[Retention] = launchd_mutation(
     "applyRetention", "runs { entityProject name endedAt bytes reason filesOnly } count bytes", Retention
 )

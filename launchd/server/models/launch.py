@@ -54,6 +54,10 @@ class LaunchAgent(Record, frozen=True, kw_only=True):
     hostname: str
     status: str
     stop_polling: bool
+    stop_polling_by: str | None
+    """Who asked it to leave; None: it was not asked, or it is not known."""
+    owner_id: int | None
+    """Whose key registered it; None: not known."""
     config: str | None
     version: str | None
     created_at: float

@@ -45,7 +45,7 @@ def test_a_paused_queue_gives_out_nothing_until_it_is_resumed(
     waiting = api.push(queue)
     scheduler = api.push(queue, {"project": "p", "uri": "placeholder-uri-scheduler"})
     assert api.claim(agent, "c2", items=5, schedulers=5) == []
-    assert api.claim(agent, "c3", items=5, gpus=offer(1, kind(2))) == []
+    assert api.claim(agent, "c3", items=5, gpus=offer(1, kind(2, 2))) == []
     assert api.pop(queue, agent) is None
     # What was leased is still told to a claim that is repeated, and can be acknowledged.
     assert api.claim(agent, "c1") == [taken]
@@ -69,7 +69,7 @@ def test_no_gpus_are_held_back_for_what_a_paused_queue_keeps(api: Api) -> None:
     api.push(large, spec(2))
     api.push(small, spec(1))
     pause(api, ids[0])
-    claimed = api.claim_all(agent, "c1", items=5, gpus=offer(1, kind(2)))["items"]
+    claimed = api.claim_all(agent, "c1", items=5, gpus=offer(1, kind(2, 2)))["items"]
     assert [item["queueName"] for item in claimed] == [small]
 
 

@@ -370,7 +370,7 @@ def test_a_queue_is_paused_and_what_waits_in_it_is_rearranged(
     assert "Paused since 20" in at_server("queue", "show", name).output
     listed = next(line for line in at_server("queue", "list").output.splitlines() if name in line)
     assert "by me, 20" in listed
-    assert json.loads(at_server("queue", "show", name, "--json").output)["queue"]["paused_by"] == "me"
+    assert json.loads(at_server("queue", "show", name, "--json").output)["queue"]["pausedBy"] == "me"
     pushed = at_server("launch", "--async", "-q", name, "--", "true").output.strip()
     assert f"Queue {name!r} was paused by me at 20" in at_server("why", pushed).output
 

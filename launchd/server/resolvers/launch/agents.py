@@ -6,10 +6,12 @@ from ariadne import MutationType, ObjectType, QueryType
 from sqlalchemy import Connection
 
 from launchd.server.context import Info
+from launchd.server.errors import Refused
+from launchd.server.launch.agent_managers import require_managed
 from launchd.server.models import AgentIdentity, LaunchAgent, Role
 from launchd.server.notifier import work_topics
 from launchd.server.store.accounts import principals
-from launchd.server.store.launch import agents, leases
+from launchd.server.store.launch import agents, items, leases
 
 query = QueryType()
 mutation = MutationType()
@@ -114,9 +116,28 @@ async def update(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]
 async def stop(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
     context = info.context
 
+    def work(connection: Connection) -> tuple[str, list[str]]:
+        found = require_managed(connection, context.viewer, input["launch_agent_id"])
+        agents.stop_polling(connection, context.viewer, found.id)
+        held = items.held_by(connection, context.viewer, found.id) if input.get("stop_items") else []
+        for item in held:
+            items.stop(connection, item, input.get("reason"))
+        return found.id, [item.id for item in held]
+
+    agent_id, stopped = await context.write(work)
+    context.app.notifier.wake_all([agent_id])
+    return {"success": True, "stopped": stopped}
+
+
+@mutation.field("undrainLaunchAgent")
+async def undrain(_: object, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    context = info.context
+
     def work(connection: Connection) -> str:
-        found = agents.require_agent(connection, context.viewer, input["launch_agent_id"])
-        agents.stop_polling(connection, found.id)
+        found = require_managed(connection, context.viewer, input["launch_agent_id"])
+        if not agents.is_living(found, context.app.settings.agent_timeout_seconds):
+            raise Refused(f"Agent {found.name} on host {found.hostname!r} has left: start it again there.")
+        agents.take_back_stop(connection, found.id)
         return found.id
 
     context.app.notifier.wake_all([await context.write(work)])

@@ -46,6 +46,8 @@ _AGENTS = (
         agent.hostname,
         agent.status,
         agent.stop_polling,
+        agent.stop_polling_by,
+        agent.owner_id,
         agent.config,
         agent.version,
         agent.created_at,
@@ -154,6 +156,7 @@ def create_agent(
         "hostname": hostname,
         "status": POLLING,
         "stop_polling": False,
+        "owner_id": viewer.user_id,
         "config": config,
         "version": version,
         "created_at": now,
@@ -341,6 +344,11 @@ def leave(connection: Connection, agent_id: str) -> None:
     connection.execute(_UPDATE, {"of_id": agent_id, "status": KILLED})
 
 
-def stop_polling(connection: Connection, agent_id: str) -> None:
+def stop_polling(connection: Connection, viewer: Viewer, agent_id: str) -> None:
     """Ask the agent to stop polling and leave."""
-    connection.execute(_UPDATE, {"of_id": agent_id, "stop_polling": True})
+    connection.execute(_UPDATE, {"of_id": agent_id, "stop_polling": True, "stop_polling_by": viewer.name})
+
+
+def take_back_stop(connection: Connection, agent_id: str) -> None:
+    """Take back that the agent was asked to leave: it polls on, if it has not left yet."""
+    connection.execute(_UPDATE, {"of_id": agent_id, "stop_polling": False, "stop_polling_by": None})

@@ -69,6 +69,7 @@ _ITEMS = (
 VISIBLE_ITEMS = _ITEMS.where(may_serve(projects.c.entity_id))
 """The items that a viewer may see; needs the values of `binds`."""
 _BY_ID = VISIBLE_ITEMS.where(item.id == bindparam("of_id"))
+_HELD_BY = VISIBLE_ITEMS.where(item.agent_id == _AGENT, item.state.in_(HELD)).order_by(item.number)
 _OF_QUEUE = _ITEMS.where(item.queue_id == bindparam("of_queue"))
 _ONE_OF_QUEUE = _OF_QUEUE.where(item.id == bindparam("of_id"))
 _YOUNGEST_OF_QUEUE = _OF_QUEUE.order_by(item.number.desc()).limit(bindparam("most"))
@@ -257,6 +258,11 @@ def stop(connection: Connection, found: Item, reason: str | None) -> str:
             runs.request_stop(connection, run_id)
     # Another request may have changed it since it was read.
     return str(connection.execute(_STATE, {"of_id": found.id}).scalar() or found.state)
+
+
+def held_by(connection: Connection, viewer: Viewer, agent_id: str) -> list[Item]:
+    """The items that an agent holds, as far as the viewer may see them, the oldest first."""
+    return [item_of_row(row) for row in connection.execute(_HELD_BY, {"of_agent": agent_id, **binds(viewer)})]
 
 
 def stops_for(connection: Connection, viewer: Viewer, agent_id: str) -> list[tuple[str, str]]:

@@ -58,6 +58,10 @@ launch_agents = Table(
     Column("hostname", String, nullable=False),
     Column("status", String, nullable=False),
     Column("stop_polling", Boolean, nullable=False),
+    # Who asked it to leave.
+    Column("stop_polling_by", String),
+    # Whose key registered it; null: registered before there was this column.
+    Column("owner_id", ForeignKey("users.id")),
     Column("config", Text),
     Column("version", String),
     Column("created_at", Float, nullable=False),
