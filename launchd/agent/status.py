@@ -21,6 +21,9 @@ from launchd.humanize import format_job_limit
 
 RECENT_JOBS = 20
 
+#: Why the agent drains, as the rest of a sentence, where the queue server wants it.
+SERVER_ASKED = "the queue server asked for it"
+
 
 class AgentState(msgspec.Struct, frozen=True):
     """What the supervisor knows beside its jobs.
@@ -95,6 +98,7 @@ def _agent(state: AgentState, context: AgentContext) -> dict[str, Any]:
         "name": registered and registered.agent_name,
         "state": state.mode,
         "why_draining": state.why_draining,
+        "undrained_by": _undrained_by(state),
         "pid": os.getpid(),
         "version": __version__,
         "started_at": state.started_at,
@@ -106,6 +110,14 @@ def _agent(state: AgentState, context: AgentContext) -> dict[str, Any]:
         "config_path": state.config_path,
         "state_dir": str(context.state_dir),
     }
+
+
+def _undrained_by(state: AgentState) -> str | None:
+    """Return the command that ends a drain."""
+    registered = state.registered
+    if state.why_draining != SERVER_ASKED or registered is None:
+        return state.why_draining and "launchd undrain"
+    return f"launchd agent undrain {registered.agent_name}" if registered.capabilities.agent_control else None
 
 
 def _server(state: AgentState, context: AgentContext) -> dict[str, Any]:

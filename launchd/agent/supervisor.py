@@ -75,7 +75,7 @@ from launchd.agent.outbox import Outbox
 from launchd.agent.server_link.health import ServerHealth
 from launchd.agent.server_link.output_sender import OutputSource
 from launchd.agent.server_link.session import QueueServerSession
-from launchd.agent.status import AgentState, status_line
+from launchd.agent.status import SERVER_ASKED, AgentState, status_line
 from launchd.agent.submitter_keys import SubmitterKeys
 from launchd.agent.watches import watches
 from launchd.agent.work_orders import AgentContext
@@ -109,9 +109,6 @@ CLEANUP_SECONDS = 5.0
 
 #: Keys of ``launchd`` that a reload does not change.
 RESTART_ONLY_KEYS = ("base_url", "api_key_file", "state_dir", "runtime_dir", "log_format", "gpus", "metrics")
-
-#: Why the agent drains, as the rest of a sentence, where the queue server wants it.
-SERVER_ASKED = "the queue server asked for it"
 
 log = logging.getLogger(__name__)
 

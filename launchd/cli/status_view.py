@@ -36,7 +36,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[Line
     jobs, recent = status["jobs"], status["recent"]
     return [
         *_agent(status["agent"], now, width),
-        *_labelled_lines("", _draining(status["agent"].get("why_draining")), width, YELLOW),
+        *_labelled_lines("", _draining(status["agent"]), width, YELLOW),
         *_server(status["server"], width),
         *_outbox(status["outbox"]),
         *_labelled_lines("problem", status["problem"], width, RED),
@@ -72,8 +72,11 @@ def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[Line]:
     ]
 
 
-def _draining(why: str | None) -> str | None:
-    return f"It drains because {why}; `launchd undrain` has it take jobs again." if why else None
+def _draining(agent: Mapping[str, Any]) -> str | None:
+    why, command = agent.get("why_draining"), agent.get("undrained_by")
+    if not why:
+        return None
+    return f"It drains because {why}" + (f"; `{command}` has it take jobs again." if command else ".")
 
 
 def _cut(text: str, width: int) -> Span:

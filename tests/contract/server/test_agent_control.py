@@ -43,7 +43,7 @@ def test_an_agent_is_stopped_with_its_items(api: Api, queue_and_agent: QueueAndA
     assert answer == {"stopped": [leased, claimed]}
     watched = api.watch(agent)
     assert watched["stopPolling"] is True
-    assert [stop["runQueueItemId"] for stop in watched["stops"]] == [leased, claimed]
+    assert {stop["runQueueItemId"] for stop in watched["stops"]} == {leased, claimed}
     assert {(api.item(one) or {})["stopReason"] for one in (leased, claimed)} == {"host is taken down"}
     assert api.state(waiting) == "PENDING"
 
