@@ -1,6 +1,7 @@
 """Numbers, times and names as text for people, for the command line and for systemd's status line. Pure functions."""
 
 import itertools
+import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -65,6 +66,11 @@ def join_some(names: Sequence[str]) -> str:
     """Return names separated by commas, of many the first ten: ``a, b and 3 more``."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
+
+
+def join_quoted(names: Iterable[str]) -> str:
+    """Return names separated by commas, each as a shell takes it for one word; nothing for none."""
+    return ", ".join(map(shlex.quote, names))
 
 
 def join_names(names: Iterable[str]) -> str:

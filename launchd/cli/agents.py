@@ -11,7 +11,7 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entit
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
 from launchd.client.queue_server import Agent
-from launchd.humanize import format_minute, join_names
+from launchd.humanize import format_minute, join_quoted
 
 COLOURS = {"Polling": "green", "Running": "green", "Draining": "yellow", "Killed": "bright_black", "Lost": "red"}
 HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
@@ -46,7 +46,7 @@ def _row(agent: Agent) -> list[Span]:
         Span(status, COLOURS.get(status)),
         Span(format_minute(agent.created_at)),
         Span(agent.hostname or "-"),
-        Span(join_names(agent.queue_names)),
+        Span(join_quoted(agent.queue_names) or "-"),
     ]
 
 

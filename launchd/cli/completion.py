@@ -3,6 +3,8 @@
 Silent: where there is no answer in time there is nothing to complete. Owns the deadline; changes nothing.
 """
 
+import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -37,9 +39,14 @@ def from_host(find: Callable[[dict[str, Any]], Iterable[Word]]) -> Complete:
             words = _words.decode(said or b"[]")
         # Names of others: one with a line break would be several words, or a command of the shell's own.
         plain = {word: note for word, note in words if word.startswith(incomplete) and word.isprintable()}
-        return [CompletionItem(word, help=note or None) for word, note in plain.items()]
+        return [CompletionItem(_as_inserted(word), help=note or None) for word, note in plain.items()]
 
     return complete
+
+
+def _as_inserted(word: str) -> str:
+    """Return a word as the shell puts it into the command line: bash does not quote it, other shells do."""
+    return shlex.quote(word) if os.environ.get("_LAUNCHD_COMPLETE", "").startswith("bash") else word
 
 
 def _encoded(find: Callable[[dict[str, Any]], Iterable[Word]], given: dict[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ from ipc.sizes import format_size
 from ipc.visible_text import visible
 from launchd.cli.tables import MIN_LAST_WIDTH, cut, table
 from launchd.cli.terminal import Line, Span
-from launchd.humanize import format_age, format_job_limit, format_jobs, format_seconds, join_names, one_line
+from launchd.humanize import format_age, format_job_limit, format_jobs, format_seconds, join_quoted, one_line
 
 GREEN, YELLOW, RED, PLAIN = "green", "yellow", "red", None
 
@@ -65,7 +65,7 @@ def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[Line]:
     name = agent["name"] or agent["hostname"]
     known = f"{agent['id']}, " if agent["id"] else ""
     about = f"  {name} ({known}process {agent['pid']}), for {format_age(now - agent['started_at'])}"
-    queues = f"{join_names(agent['queues'])} of {agent['entity'] or '-'}, {format_job_limit(agent['max_jobs'])}"
+    queues = f"{join_quoted(agent['queues']) or '-'} of {agent['entity'] or '-'}, {format_job_limit(agent['max_jobs'])}"
     return [
         _labelled("agent", state, _cut(about, width - _LABEL_WIDTH - len(state.text))),
         _labelled("queues", _cut(queues, width - _LABEL_WIDTH)),

@@ -1,5 +1,6 @@
 """The queue server: whether it answers, what the key may do, whose clock is wrong, and the queues of the agent."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -112,7 +113,8 @@ def _of_queue(entity: str, name: str, queue: QueueDetail | None, rules: PolicyRu
         return fail(
             f"There is no queue {name!r} of {entity!r}.",
             "The agent cannot take jobs from it.",
-            f"Create it (`launchd queue create {name}`), or correct queues and entity in the configuration.",
+            f"Create it (`launchd queue create {shlex.quote(name)}`), or correct queues and entity in the"
+            " configuration.",
         )
     kind = queue.resource_type
     target = find_target(kind) if kind else None

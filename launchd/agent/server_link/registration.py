@@ -13,6 +13,7 @@ from launchd.agent.server_link.retry import RetryingCaller, Stopped
 from launchd.agent.server_link.wandb_protocol import WandbProtocol
 from launchd.client.errors import Refused, Unauthorized, UnknownAgent
 from launchd.client.queue_server import Agent, AgentIdentity, HeldItem, Queue, QueueServer, Resumed
+from launchd.humanize import join_quoted
 
 
 class RegistrationRequest(msgspec.Struct, frozen=True):
@@ -209,10 +210,10 @@ def _find_queues(server: QueueServer, entity: str, names: Sequence[str]) -> list
         known = _queues_by_name(server, entity)
     missing = [name for name in names if name not in known]
     if missing:
-        there = ", ".join(sorted(known)) or "none"
+        there = join_quoted(sorted(known)) or "none"
         lacking = "There is no queue" if len(missing) == 1 else "There are no queues"
         raise Refused(
-            f"{lacking} {', '.join(missing)} of entity {entity} at {server.base_url}. Its queues: {there}."
+            f"{lacking} {join_quoted(missing)} of entity {entity} at {server.base_url}. Its queues: {there}."
             " Correct `queues`, or create the queue with `launchd queue create`."
         )
     return [known[name] for name in dict.fromkeys(names)]

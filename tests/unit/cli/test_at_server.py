@@ -384,3 +384,26 @@ def test_a_queue_is_paused_and_what_waits_in_it_is_rearranged(
     assert at_server("queue", "move", pushed, "no-such").stderr == "Error: There is no queue 'no-such' of 'me'.\n"
     assert at_server("queue", "resume", name).output == f"Queue {name!r} of 'me' gives out items.\n"
     assert "Paused since" not in at_server("queue", "show", name).output
+
+
+@pytest.mark.parametrize("name", ["", " ", " a", "a ", "a/b", "a\nb", "a:b", "x" * 65])
+def test_what_is_no_name_for_a_queue_is_refused_with_the_rule(at_server: Launchd, name: str) -> None:
+    refused = at_server("queue", "create", name)
+    assert refused.exit_code == 1
+    assert " is no name for a queue: 1 to 64 printable characters, none of / \\ # ? % :, no space at" in refused.stderr
+
+
+def test_a_name_with_a_space_is_quoted_wherever_a_command_has_it(at_server: Launchd, server: RunningServer) -> None:
+    name = f"{fresh_name('two')} words, more"
+    missing = at_server("launch", "-q", name, "--", "true")
+    assert missing.stderr.endswith(f"Create it with: launchd queue create '{name}'\n")
+    assert at_server("queue", "create", "--", f"-{name}").exit_code == 1
+    assert at_server("queue", "create", name).exit_code == 0
+    with server.api() as api:
+        client = QueueServer(server.url, server.key)
+        api.create_agent(
+            *[queue.id for queue in client.queues("me") if queue.name == name], hostname=fresh_name("host")
+        )
+        client.close()
+    assert f"'{name}'" in at_server("agents", COLUMNS="300").output
+    assert at_server("queue", "delete", name, "--yes").exit_code == 0

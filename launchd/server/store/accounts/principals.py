@@ -151,12 +151,16 @@ def ensure_project(
     return project_by_id(connection, insert_row(connection, insert(projects), row)), True
 
 
-def check_name(kind: str, name: str) -> None:
-    """Check a new name.
+def check_name(kind: str, name: str, *, longest: int = _LONGEST_NAME, is_argument: bool = False) -> None:
+    """Check a new name. `is_argument`: people type it as an argument of commands.
 
     Raises:
-        Refused: empty, too long, or with characters that paths and URLs should not hold.
+        Refused: empty, too long, or with characters that paths and URLs should not hold, or that make it no argument.
     """
-    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or any(sign in name for sign in "/\\#?%:"):
-        rule = f"1 to {_LONGEST_NAME} printable characters, none of / \\ # ? % :"
+    is_short = 0 < len(name) <= longest
+    is_plain = name.isprintable() and not any(sign in name for sign in "/\\#?%:")
+    is_typed = not is_argument or (name == name.strip() and not name.startswith("-"))
+    if not (is_short and is_plain and is_typed):
+        typed = ", no space at either end, no - at the beginning" if is_argument else ""
+        rule = f"1 to {longest} printable characters, none of / \\ # ? % :{typed}"
         raise Refused(f"{name[:80]!r} is no name for a {kind}: {rule}")

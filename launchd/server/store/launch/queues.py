@@ -173,9 +173,7 @@ def create_queue(
 
 
 def _check_new_name(connection: Connection, project: ProjectRecord, name: str) -> None:
-    principals.check_name("queue", name)
-    if len(name) > _LONGEST_NAME:
-        raise Refused(f"The name of a queue has at most {_LONGEST_NAME} characters, {name[:80]!r} has {len(name)}.")
+    principals.check_name("queue", name, longest=_LONGEST_NAME, is_argument=True)
     if find_queue(connection, project.id, name) is not None:
         raise Refused(f"Entity {project.entity_name!r} already has a queue {name!r}.")
 
