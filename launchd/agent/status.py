@@ -1,12 +1,15 @@
 """The state of the agent and of its jobs, as plain values for ``launchd status`` and systemd's status line."""
 
 import os
+import shlex
 import time
 from typing import Any
 
 import msgspec
 
+from ipc.git_address import without_credentials
 from ipc.job_files import OUTPUT_FILE
+from ipc.run_spec import RunSpec
 from launchd import __version__
 from launchd.agent.events import Registered, ServerContact
 from launchd.agent.job_controller import JobController
@@ -17,9 +20,12 @@ from launchd.agent.outbox import Outbox
 from launchd.agent.time_limits import limit_of
 from launchd.agent.work_orders import AgentContext
 from launchd.agent.worker_pool.pool import WorkerPool
-from launchd.humanize import format_job_limit
+from launchd.humanize import format_job_limit, one_line
 
 RECENT_JOBS = 20
+
+#: Characters of a command that are shown.
+LONGEST_COMMAND = 1000
 
 #: Why the agent drains, as the rest of a sentence, where the queue server wants it.
 SERVER_ASKED = "the queue server asked for it"
@@ -130,6 +136,20 @@ def _server(state: AgentState, context: AgentContext) -> dict[str, Any]:
     }
 
 
+def _command(spec: RunSpec) -> str:
+    """Return what a job runs, in one line: its command, or else its source; empty where it is neither."""
+    words = (*spec.overrides.entry_point, *spec.overrides.args)
+    source = spec.job or _repository(spec) or spec.docker_image
+    return one_line(shlex.join(words) if words else source)[:LONGEST_COMMAND]
+
+
+def _repository(spec: RunSpec) -> str | None:
+    try:
+        return spec.git.repo and without_credentials(spec.git.repo)[0]
+    except ValueError:
+        return None  # It is no address: the job fails with that.
+
+
 def _job(job: JobRecord, context: AgentContext, pool: WorkerPool, now: float) -> dict[str, Any]:
     worker = pool.worker_of(job.item_id)
     directory, limit = context.job_directory(job.name), limit_of(job, context)
@@ -140,6 +160,8 @@ def _job(job: JobRecord, context: AgentContext, pool: WorkerPool, now: float) ->
         "entity": job.spec.entity,
         "project": job.spec.project,
         "name": job.spec.name,
+        "author": job.spec.author,
+        "command": _command(job.spec),
         "scheduler": job.spec.is_scheduler,
         "phase": str(job.state),
         "status": job.status,

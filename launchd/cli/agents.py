@@ -1,20 +1,24 @@
 """`launchd agents`: lists the agents of the queue server."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
 from launchd.cli.errors import report_errors
+from launchd.cli.item_view import as_json, author_of, name_of
 from launchd.cli.options import entity_option, json_option, server_options
 from launchd.cli.server_client import REMOTE_ERRORS, queue_server, resolve_entity
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo, echo_json
-from launchd.client.queue_server import Agent
+from launchd.client.queue_server import Agent, Item
 from launchd.humanize import format_minute, join_quoted
 
 COLOURS = {"Polling": "green", "Running": "green", "Draining": "yellow", "Killed": "bright_black", "Lost": "red"}
+JOB_COLOURS = {"running": "green", "stopping": "yellow", "unknown": "red"}
 HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
+JOB_HEADERS = ("ITEM", "HOST", "RUN", "PHASE", "RUNS SINCE", "AUTHOR", "ABOUT")
 
 
 @click.command()
@@ -23,19 +27,22 @@ HEADERS = ("ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES")
 @server_options
 @report_errors(*REMOTE_ERRORS)
 def agents(json: bool, entity: str | None, url: str | None, state_dir: Path | None) -> None:
-    """List the agents of the queue server.
+    """List the agents of the queue server, and the items that they have.
 
     Polling (it has no job), Running, Draining (asked to leave), Killed (it has left) or Lost (no heartbeat).
     """
     with queue_server(url, state_dir) as server:
-        registered = server.agents(resolve_entity(server, entity))
+        registered = server.agents_with_items(resolve_entity(server, entity))
     if json:
-        echo_json(msgspec.to_builtins(registered))
+        echo_json([_as_json(agent) for agent in registered])
         return
     if not registered:
         echo("The queue server knows no agents.")
         return
     echo(*table(HEADERS, [_row(agent) for agent in registered], terminal_width()))
+    jobs = [_job_row(agent, item) for agent in registered for item in agent.held_items or ()]
+    if jobs:
+        echo("", *table(JOB_HEADERS, jobs, terminal_width()))
 
 
 def _row(agent: Agent) -> list[Span]:
@@ -48,6 +55,24 @@ def _row(agent: Agent) -> list[Span]:
         Span(agent.hostname or "-"),
         Span(join_quoted(agent.queue_names) or "-"),
     ]
+
+
+def _job_row(agent: Agent, item: Item) -> list[Span]:
+    phase = item.phase or item.status or item.state.lower()
+    return [
+        Span(item.id),
+        Span(agent.hostname or "-"),
+        Span(item.associated_run_id or "-"),
+        Span(phase, JOB_COLOURS.get(phase)),
+        Span(format_minute(item.started_at)),
+        Span(author_of(item.run_spec)),
+        Span(name_of(item.run_spec)),
+    ]
+
+
+def _as_json(agent: Agent) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(agent, held_items=None))
+    return values | {"heldItems": [as_json(item) for item in agent.held_items or ()]}
 
 
 def agent_status(agent: Agent) -> str:

@@ -64,7 +64,8 @@ def _agent(agent: Mapping[str, Any], now: float, width: int) -> list[Line]:
     state = Span(agent["state"], COLOURS.get(agent["state"]))
     name = agent["name"] or agent["hostname"]
     known = f"{agent['id']}, " if agent["id"] else ""
-    about = f"  {name} ({known}process {agent['pid']}), for {format_age(now - agent['started_at'])}"
+    where = f" on {agent['hostname']}" if agent["name"] else ""
+    about = f"  {name}{where} ({known}process {agent['pid']}), for {format_age(now - agent['started_at'])}"
     queues = f"{join_quoted(agent['queues']) or '-'} of {agent['entity'] or '-'}, {format_job_limit(agent['max_jobs'])}"
     return [
         _labelled("agent", state, _cut(about, width - _LABEL_WIDTH - len(state.text))),
@@ -175,11 +176,22 @@ def _jobs(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
 
 
 def _about(job: Mapping[str, Any]) -> str:
-    name = f"{job['project']}/{job['name']}" if job["name"] else job["project"]
     attempt = f"attempt {job['attempt']}" if job["attempt"] > 1 else ""
     limit = job.get("time_limit_seconds")
     limited = f"may run {format_age(limit)}" if limit else ""
-    return "; ".join(part for part in (name, attempt, limited, one_line(job["message"])) if part)
+    parts = (_whose(job), attempt, limited, one_line(job["message"]), job.get("command"))
+    return "; ".join(part for part in parts if part)
+
+
+def _whose(job: Mapping[str, Any]) -> str:
+    """Return project and name of a job, and in whose name it runs."""
+    name = f"{job['project']}/{job['name']}" if job["name"] else job["project"]
+    return f"{name} by {job['author']}" if job.get("author") else name
+
+
+def _how_it_ended(job: Mapping[str, Any]) -> str:
+    ended = " ".join(filter(None, (one_line(_reason(job)), _used(job))))
+    return "; ".join(filter(None, (_whose(job), ended, job.get("command"))))
 
 
 def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
@@ -191,12 +203,12 @@ def _recent(jobs: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
             Span(job["phase"], COLOURS.get(job["phase"])),
             Span("-" if job["exit_code"] is None else str(job["exit_code"])),
             Span(format_age(job["phase_seconds"])),
-            Span(" ".join(filter(None, (one_line(_reason(job)), _used(job))))),
+            Span(_how_it_ended(job)),
         ]
         for job in jobs
     ]
     title = Span("Ended last", bold=True)
-    return [[title], *table(["ITEM", "QUEUE", "RUN", "OUTCOME", "EXIT", "AGO", "REASON"], rows, width, "  ")]
+    return [[title], *table(["ITEM", "QUEUE", "RUN", "OUTCOME", "EXIT", "AGO", "ABOUT"], rows, width, "  ")]
 
 
 def _used(job: Mapping[str, Any]) -> str:

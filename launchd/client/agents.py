@@ -82,6 +82,12 @@ class AgentOperations(ClientBase):
             raise Refused(f"The server at {self.base_url} shows its agents on its web page only.")
         return self._call(launchd_protocol.AGENTS, entity=entity)
 
+    def agents_with_items(self, entity: str) -> list[Agent]:
+        """As `agents`, each with the items that it has; without them at an older server of launchd."""
+        if not self.capabilities().agent_control:
+            return self.agents(entity)
+        return self._call(launchd_protocol.AGENTS_WITH_ITEMS, entity=entity)
+
     def update_agent(self, agent_id: str, status: str, incarnation: str | None = None) -> None:
         """Set the agent's status: POLLING, RUNNING or KILLED.
 

@@ -20,7 +20,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     out what fits the GPUs that a claim says are free. `outputs`: it passes on and keeps the output of jobs.
     `find_items`: it finds items by the beginning of an id and the like. `queue_control`: it pauses queues, moves
     items that wait, and changes their priorities. `agent_control`: it takes back that an agent was asked to
-    leave, and stops all items of one.
+    leave, stops all items of one, and says which it has.
     """
 
     launch_agents: bool
@@ -106,9 +106,13 @@ class Agent(
         "seconds_since_heartbeat": "secondsSinceHeartbeat",
         "entity": "entityName",
         "queue_names": "queueNames",
+        "held_items": "heldItems",
     },
 ):
-    """A registered agent. `status` is W&B's: POLLING, RUNNING or KILLED. Fields after `queue_ids`: launchd protocol."""
+    """A registered agent. `status` is W&B's: POLLING, RUNNING or KILLED. Fields after `queue_ids`: launchd protocol.
+
+    `held_items` are the oldest of the items that it has, at most 20; None: they were not asked for.
+    """
 
     id: str
     name: str
@@ -121,6 +125,7 @@ class Agent(
     seconds_since_heartbeat: float | None = None
     entity: str | None = None
     queue_names: tuple[str, ...] = ()
+    held_items: tuple["Item", ...] | None = None
 
 
 class AgentIdentity(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -78,7 +78,7 @@ ROWS: dict[str, Arguments] = {
     "Mutation.setRunQueuePaused": given(queueId=lambda tenant: tenant.queue_id, paused=True),
     "Mutation.setRunQueueItemPriority": given(runQueueItemId=lambda tenant: tenant.item, priority=0),
     "Mutation.moveRunQueueItem": given(
-        runQueueItemId=lambda tenant: tenant.item, queueId=lambda tenant: tenant.queue_id
+        runQueueItemId=lambda tenant: tenant.item, queueId=lambda tenant: tenant.other_queue_id
     ),
     "Mutation.pushToRunQueueByName": lambda tenant: {"input": in_queue(tenant) | {"runSpec": "{}"}},
     "Mutation.pushToRunQueue": given(queueID=lambda tenant: tenant.queue_id, runSpec="{}"),
@@ -132,7 +132,7 @@ ROWS: dict[str, Arguments] = {
         launchAgentId=lambda tenant: tenant.agent, runQueueItemIds=lambda tenant: [tenant.leased_item]
     ),
     "Mutation.stopRunQueueItem": given(runQueueItemId=lambda tenant: tenant.item),
-    "Mutation.undrainLaunchAgent": given(launchAgentId=lambda tenant: tenant.agent),
+    "Mutation.undrainLaunchAgent": given(launchAgentId=lambda tenant: tenant.draining_agent),
     "Mutation.stopLaunchAgent": given(launchAgentId=lambda tenant: tenant.agent),
     # runs and sweeps
     "Query.model": lambda tenant: {"name": tenant.project, "entityName": tenant.entity},

@@ -76,6 +76,11 @@ class Tenant:
         return self.queue
 
     @cached_property
+    def other_queue_id(self) -> str:
+        """Of a queue for the same resource, with nothing in it."""
+        return self.api.create_queue(f"{self.queue}-other", entity=self.entity)
+
+    @cached_property
     def config_id(self) -> str:
         made = self.api.mutate(
             "createDefaultResourceConfig",
@@ -97,6 +102,13 @@ class Tenant:
             hostname=self.hidden,
         )
         return str(made["launchAgentId"])
+
+    @cached_property
+    def draining_agent(self) -> str:
+        """An agent that was asked to leave."""
+        agent = self.api.create_agent(self.queue_id, entity=self.entity, hostname=self.hidden)
+        self.api.mutate("stopLaunchAgent", "success", launchAgentId=agent)
+        return agent
 
     @cached_property
     def run_name(self) -> str:

@@ -15,6 +15,7 @@ from launchd.client.responses import (
 )
 
 _AGENT_FIELDS = f"{AGENT_FIELDS} createdAt version secondsSinceHeartbeat entityName queueNames"
+_HELD_ITEM_FIELDS = "id state associatedRunId queueName entityName runSpec startedAt status phase"
 _QUEUE_FIELDS = (
     "id name access prioritizationMode resourceType resourceConfig entityName pendingCount claimedCount createdAt"
 )
@@ -29,6 +30,13 @@ _RESULT_FIELDS = "runQueueItemId answer message"
 
 AGENT: Root[Agent | None] = query(
     "LaunchAgent", "$id: ID!", f"launchAgent(id: $id) {{ {_AGENT_FIELDS} }}", Agent | None
+)
+
+AGENTS_WITH_ITEMS: Root[list[Agent]] = query(
+    "LaunchAgents",
+    "$entity: String!",
+    f"launchAgents(entityName: $entity) {{ {_AGENT_FIELDS} heldItems(first: 20) {{ {_HELD_ITEM_FIELDS} }} }}",
+    list[Agent],
 )
 
 VIEWER_KIND: Root[AccountKind | None] = query("ViewerKind", "", "viewer { isServiceAccount }", AccountKind | None)

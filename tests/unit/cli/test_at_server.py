@@ -232,9 +232,27 @@ def test_agents_by_status(at_server: Launchd, server: RunningServer) -> None:
     rows = [line.split() for line in at_server("agents").output.splitlines()]
 
     assert rows[0] == ["ID", "NAME", "STATUS", "STARTED", "HOST", "QUEUES"]
-    row = next(row for row in rows if row[0] == agent_id)
+    row = next(row for row in rows if row and row[0] == agent_id)
     assert row[2] == "Polling"
     assert row[-2:] == ["host1", name]
+
+
+def test_what_each_agent_has_is_listed_with_it(at_server: Launchd, server: RunningServer, queue: str) -> None:
+    pushed = at_server("launch", "--async", "-q", queue, "--name", "mine", "-p", "demo", "--", "python", "train.py")
+    item_id = pushed.output.strip()
+    with server.api() as api:
+        query = 'query($q: String!) { project(name: "model-registry", entityName: "me") { runQueue(name: $q) { id } } }'
+        host = fresh_name("host")
+        agent = api.create_agent(api.run(query, {"q": queue})["project"]["runQueue"]["id"], hostname=host)
+        assert api.claim(agent, "c") == [item_id]
+        assert api.ack(agent, item_id) == [True]
+        assert api.report(agent, item_id, 1, "running", phase="running")
+    row = next(line for line in at_server("agents", COLUMNS="300").output.splitlines() if line.startswith(item_id))
+    assert row.split()[1:4] == [host, f"run-{item_id}", "running"]
+    assert row.endswith("me  demo: mine")
+    listed = json.loads(at_server("agents", "--json").output)
+    held = next(one["heldItems"] for one in listed if one["id"] == agent)
+    assert [one["id"] for one in held] == [item_id]
 
 
 @pytest.mark.parametrize("command", [("agents",), ("queue", "list"), ("launch", "--", "true"), ("stop", "x")])

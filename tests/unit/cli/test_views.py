@@ -87,7 +87,7 @@ def shown(status: dict[str, Any], width: int = 80) -> list[str]:
 
 def test_an_idle_agent() -> None:
     assert shown(a_status()) == [
-        "agent    polling  agent01 (0123456789, process 42), for 1m00s",
+        "agent    polling  agent01 on host1 (0123456789, process 42), for 1m00s",
         "queues   default, gpu of me, at most 4 jobs",
         "server   reachable  http://host:8780, heard 2s ago",
         "outbox   empty",
@@ -135,12 +135,23 @@ def test_jobs_and_outcomes_fit_into_80_columns() -> None:
         "      demo/a run; attempt 2; Collecting torch Collecting torch Collecting tor...",
         "",
         "Ended last",
-        "  ITEM                  QUEUE    RUN       OUTCOME  EXIT  AGO    REASON",
+        "  ITEM                  QUEUE    RUN       OUTCOME  EXIT  AGO    ABOUT",
         "  d63e3be6d63e3be6d63e  default  byihh715  failed   3     2m00s",
-        "      The command ended with exit code 3, for some reason or other.",
-        "  d63e3be6d63e3be6d63e  default  byihh715  stopped  143   2m00s  wrong data",
+        "      demo; The command ended with exit code 3, for some reason or other.",
+        "  d63e3be6d63e3be6d63e  default  byihh715  stopped  143   2m00s",
+        "      demo; wrong data",
     ]
     assert "demo/a run; attempt 2; Collecting torch Collecting" in shown(a_status(jobs=jobs), width=200)[8]
+
+
+def test_whose_job_it_is_and_what_it_runs_is_shown() -> None:
+    job = a_job(name="a run", author="ada", command="python train.py --lr 1")
+    failed = job | {"phase": "failed", "exit_code": 3, "message": "Too large."}
+
+    lines = shown(a_status(jobs=[job], recent=[failed]), width=200)
+
+    assert lines[7].endswith("demo/a run by ada; python train.py --lr 1")
+    assert lines[11].endswith("demo/a run by ada; Too large.; python train.py --lr 1")
 
 
 def test_what_an_ended_job_used_is_shown() -> None:

@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 from launchd.server.context import Info
 from launchd.server.errors import Refused
 from launchd.server.launch.agent_managers import require_managed
-from launchd.server.models import AgentIdentity, LaunchAgent, Role
+from launchd.server.models import AgentIdentity, Item, LaunchAgent, Role
 from launchd.server.notifier import work_topics
+from launchd.server.resolvers.pagination import size_of
 from launchd.server.store.accounts import principals
 from launchd.server.store.launch import agents, items, leases
 
@@ -17,6 +18,8 @@ query = QueryType()
 mutation = MutationType()
 agent = ObjectType("LaunchAgent")
 bindables = [query, mutation, agent]
+
+_ITEMS, _MOST_ITEMS = 100, 1000
 
 
 @query.field("launchAgent")
@@ -59,6 +62,12 @@ def resolve_status(found: LaunchAgent, info: Info) -> str:
     timeout = info.context.app.settings.agent_timeout_seconds
     lost = found.status != agents.KILLED and not agents.is_living(found, timeout)
     return agents.LOST if lost else found.status
+
+
+@agent.field("heldItems")
+async def resolve_held_items(found: LaunchAgent, info: Info, first: int | None = None) -> list[Item]:
+    size = size_of(first, _ITEMS, _MOST_ITEMS)
+    return await info.context.read(items.held_by, info.context.viewer, found.id, size)
 
 
 @agent.field("agentConfig")

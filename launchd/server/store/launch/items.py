@@ -260,9 +260,10 @@ def stop(connection: Connection, found: Item, reason: str | None) -> str:
     return str(connection.execute(_STATE, {"of_id": found.id}).scalar() or found.state)
 
 
-def held_by(connection: Connection, viewer: Viewer, agent_id: str) -> list[Item]:
+def held_by(connection: Connection, viewer: Viewer, agent_id: str, limit: int | None = None) -> list[Item]:
     """The items that an agent holds, as far as the viewer may see them, the oldest first."""
-    return [item_of_row(row) for row in connection.execute(_HELD_BY, {"of_agent": agent_id, **binds(viewer)})]
+    rows = connection.execute(_HELD_BY.limit(limit), {"of_agent": agent_id, **binds(viewer)})
+    return [item_of_row(row) for row in rows]
 
 
 def stops_for(connection: Connection, viewer: Viewer, agent_id: str) -> list[tuple[str, str]]:
