@@ -45,8 +45,8 @@ class ItemStatus(msgspec.Struct, frozen=True):
     """The status of an item at one moment.
 
     `status`: queued, claimed, the agent's phase, or the outcome. `state`: W&B's state of the item, in lower case.
-    `has_begun`: its run runs or has run. `message` and `stage` are set after the end alone. `agent_id` is that of the
-    agent that has or had it, at launchd's server alone.
+    `has_begun`: its run runs or has run. `message` says how it ended, with the `stage`; before that what is being done,
+    at launchd's server alone. `agent_id` is that of the agent that has or had it, there alone.
     """
 
     status: str

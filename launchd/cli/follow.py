@@ -2,6 +2,7 @@
 
 import time
 
+from ipc.visible_text import visible
 from launchd.api.item_status import (
     NEXT_WARNING_SECONDS,
     QUEUED,
@@ -15,12 +16,16 @@ from launchd.api.item_status import (
 )
 from launchd.cli.agents import agent_status
 from launchd.cli.followed_output import FollowedOutput, last_lines
+from launchd.cli.tables import cut, terminal_width
 from launchd.cli.terminal import Clock, echo
 from launchd.client.errors import QueueServerError, ServerBusy, ServerUnreachable
 from launchd.client.queue_server import QueueServer
 from launchd.humanize import one_line
 
 INTERRUPTED = 130
+
+#: What a job is doing is printed as seldom as this, in seconds, where the terminal shows no clock.
+PROGRESS_SECONDS = 10.0
 
 #: What is shown in place of a status.
 AWAY = "the queue server does not answer"
@@ -79,12 +84,15 @@ class _Follower:
         self._look_after = UNSERVED_WARNING_SECONDS
         self._warned: str | None = None
         self._clock = Clock()
+        self._progress = ""
+        self._progress_at = self._started
 
     def until_over(self) -> ItemStatus:
         """Print each change; returns the last status, after the end of the output."""
         while (current := self._poll()) is None or not current.is_over:
             if current is not None:
                 self._show(current.status, self._on_host(current))
+                self._show_progress(current)
                 self._warn_if_stuck(current.status)
                 self._show_clock(current)
             time.sleep(poll_interval(self._seconds()))
@@ -104,7 +112,18 @@ class _Follower:
     def _show_clock(self, current: ItemStatus) -> None:
         """Show how long the job has been in a status in which it prints nothing."""
         if current.status != "running" or self._output is None:
-            self._clock.show(f"{self._seconds():7.1f} s  {current.status}", time.monotonic() - self._shown_at)
+            doing = f": {one_line(current.message)}" if current.message else ""
+            line = cut(visible(f"{self._seconds():7.1f} s  {current.status}{doing}"), terminal_width() - 1)
+            self._clock.show(line, time.monotonic() - self._shown_at)
+
+    def _show_progress(self, current: ItemStatus) -> None:
+        """Print what is being done, such as the line of a build: seldom, and where no clock shows it."""
+        doing = one_line(current.message)
+        is_due = time.monotonic() - max(self._progress_at, self._shown_at) > PROGRESS_SECONDS
+        if current.is_over or self._clock.can_show or not is_due or doing in ("", self._progress):
+            return
+        self._progress, self._progress_at = doing, time.monotonic()
+        self._echo(f"{self._seconds():7.1f} s  {current.status}: {doing}")
 
     def _poll(self) -> ItemStatus | None:
         try:

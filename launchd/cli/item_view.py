@@ -75,7 +75,7 @@ def author_of(spec: Mapping[str, Any] | None) -> str:
 
 def item_lines(item: Item, agent: Agent | None, reasons: Sequence[str]) -> list[Line]:
     """Return everything of an item; ``agent`` is the one that has or had it, ``reasons`` why it is where it is."""
-    spec = item.run_spec or {}
+    spec, is_over = item.run_spec or {}, item.finished_at is not None
     return [
         [Span(f"Item {item.id}", bold=True), Span("  "), Span(item.state.lower(), COLOURS.get(item.state))],
         *labelled(
@@ -95,7 +95,8 @@ def item_lines(item: Item, agent: Agent | None, reasons: Sequence[str]) -> list[
             ended=_since(item.finished_at, item.started_at, "ran for"),
             exit=None if item.exit_code is None else str(item.exit_code),
             stage=item.stage,
-            outcome=item.message,
+            doing=None if is_over else item.message,
+            outcome=item.message if is_over else None,
             stop=item.stop_reason if item.stop_requested else None,
         ),
         *_many("warning", [f"{warning.stage}: {warning.message}" for warning in item.warnings]),

@@ -93,11 +93,12 @@ class Clock:
 
     def __init__(self) -> None:
         self._is_shown = False
-        self._can_show = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        #: Whether there is a terminal that can show it.
+        self.can_show = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
     def show(self, text: str, quiet_seconds: float) -> None:
         """Show ``text`` in place of what the clock showed before, once nothing has happened for a while."""
-        if self._can_show and quiet_seconds > CLOCK_AFTER_SECONDS:
+        if self.can_show and quiet_seconds > CLOCK_AFTER_SECONDS:
             self._is_shown = True
             click.echo(f"{_SAME_LINE}{visible(text)}", nl=False)
 

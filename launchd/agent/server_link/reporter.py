@@ -43,6 +43,12 @@ BATCH = 64
 #: A state is sent after this time, if it still is the latest; sending each step of a job's start would delay the start.
 STATUS_DELAY_SECONDS = 0.2
 
+#: A report in which only the text is new, such as the progress of a build, is sent as seldom as this.
+PROGRESS_DELAY_SECONDS = 3.0
+
+#: Of so many items it is remembered which phase was told.
+_MOST_PHASES = 10_000
+
 log = logging.getLogger(__name__)
 
 
@@ -72,6 +78,7 @@ class Reporter(threading.Thread):
         self._deferred: list[_Deferred] = []
         self._statuses: dict[str, StatusUpdate] = {}
         self._statuses_due_at = 0.0
+        self._phases: dict[str, str | None] = {}
 
     def renew(self, registered: Registered, settings: LinkSettings) -> None:
         """Report as the agent of another registration from now on."""
@@ -96,16 +103,24 @@ class Reporter(threading.Thread):
         with self._work_available:
             # A state that was not sent yet is superseded.
             self._statuses.pop(delivery.item_id, None)
+            self._phases.pop(delivery.item_id, None)
             self._deliveries.append(DeliveryAttempt(delivery, sent_before=sent_before))
             self._work_available.notify()
 
     def publish_status(self, agent_id: str, report: Report) -> None:
         """Report the state of a job; only the latest one is sent, and it is not kept."""
         with self._work_available:
-            if not self._statuses:
-                self._statuses_due_at = time.monotonic() + STATUS_DELAY_SECONDS
+            due_at = time.monotonic() + self._delay_of(report)
+            self._statuses_due_at = min(due_at, self._statuses_due_at) if self._statuses else due_at
             self._statuses[report.item_id] = StatusUpdate(agent_id, report)
             self._work_available.notify()
+
+    def _delay_of(self, report: Report) -> float:
+        is_new = self._phases.get(report.item_id) != report.phase
+        if len(self._phases) >= _MOST_PHASES:
+            self._phases.clear()
+        self._phases[report.item_id] = report.phase
+        return STATUS_DELAY_SECONDS if is_new else PROGRESS_DELAY_SECONDS
 
     def end(self) -> None:
         """Stop after the open request."""

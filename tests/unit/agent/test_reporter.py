@@ -292,6 +292,34 @@ def test_states_on_the_way_are_shown_and_never_after_the_outcome(
     assert (api.item(item) or {})["status"] == "finished"
 
 
+def test_the_progress_of_a_build_is_told_seldom_and_a_new_phase_at_once(
+    api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, (item,) = agent_with_items(api, queue, 1)
+    api.ack(agent, item)
+
+    def told() -> tuple[str, str | None]:
+        found = api.item(item) or {}
+        return found["phase"], found["message"]
+
+    def report(sequence: int, phase: str, message: str | None = None) -> None:
+        reporter.publish_status(agent, Report(item, sequence, "starting", phase, message))
+
+    with reporting(client, recorded_events, agent) as reporter:
+        report(1, "building", "resolving the requirements")
+        wait_until(lambda: told() == ("building", "resolving the requirements"), what="the phase is shown")
+        monkeypatch.setattr("launchd.agent.server_link.reporter.PROGRESS_DELAY_SECONDS", 0.5)
+        report(2, "building", "Collecting numpy")
+        report(3, "building", "Collecting torch")
+        seen = set()
+        wait_until(lambda: seen.add(told()) or ("building", "Collecting torch") in seen, what="the latest is shown")
+        assert ("building", "Collecting numpy") not in seen
+        monkeypatch.setattr("launchd.agent.server_link.reporter.PROGRESS_DELAY_SECONDS", 3600.0)
+        report(4, "building", "Installing")
+        report(5, "submitting")
+        wait_until(lambda: told() == ("submitting", None), what="the next phase is shown")
+
+
 def test_a_preempted_run_is_queued_once_however_often_it_is_delivered(
     api: Api, client: QueueServer, queue: str, recorded_events: RecordedEvents
 ) -> None:

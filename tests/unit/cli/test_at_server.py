@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from launchd.api.item_status import Submission
+from launchd.cli.follow import follow
 from launchd.client.queue_server import Item, QueueServer
 from tests.support.gpu_offers import kind, offer, spec
 from tests.support.server import RunningServer, fresh_name
+from tests.support.waiting import wait_until
 from tests.unit.cli.conftest import Launchd
 
 
@@ -249,7 +253,7 @@ def test_what_each_agent_has_is_listed_with_it(at_server: Launchd, server: Runni
         assert api.report(agent, item_id, 1, "running", phase="running")
     row = next(line for line in at_server("agents", COLUMNS="300").output.splitlines() if line.startswith(item_id))
     assert row.split()[1:4] == [host, f"run-{item_id}", "running"]
-    assert row.endswith("me  demo: mine")
+    assert row.split()[-3:] == ["me", "demo:", "mine"]
     listed = json.loads(at_server("agents", "--json").output)
     held = next(one["heldItems"] for one in listed if one["id"] == agent)
     assert [one["id"] for one in held] == [item_id]
@@ -425,3 +429,36 @@ def test_a_name_with_a_space_is_quoted_wherever_a_command_has_it(at_server: Laun
         client.close()
     assert f"'{name}'" in at_server("agents", COLUMNS="300").output
     assert at_server("queue", "delete", name, "--yes").exit_code == 0
+
+
+def test_what_is_done_for_a_job_is_shown_from_anywhere(
+    at_server: Launchd,
+    server: RunningServer,
+    queue: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("launchd.cli.follow.PROGRESS_SECONDS", 0.0)
+    item_id = at_server("launch", "--async", "-q", queue, "--", "true").output.strip()
+    printed = [""]
+
+    def says(text: str) -> bool:
+        printed.append(capsys.readouterr().out)
+        return text in "".join(printed)
+
+    client = QueueServer(server.url, server.key)
+    with server.api() as api, ThreadPoolExecutor(1) as pool:
+        queue_id = next(found.id for found in client.queues("me") if found.name == queue)
+        agent = api.create_agent(queue_id, hostname=fresh_name("host"))
+        assert api.claim(agent, "c") == [item_id]
+        assert api.ack(agent, item_id) == [True]
+        code = pool.submit(follow, client, Submission(item_id, "me", queue, "p"))
+        for number, line in enumerate(("Collecting torch", "Installing torch"), start=1):
+            assert api.report(agent, item_id, number, "starting", phase="building", message=line)
+            wait_until(lambda line=line: says(f" s  building: {line}\n"), what="the line is shown")
+        shown = at_server("show", item_id).output
+        assert "doing     Installing torch" in shown
+        assert "outcome" not in shown
+        assert api.report(agent, item_id, 3, "finished", phase="finished")
+        assert code.result(20) == 0
+    client.close()

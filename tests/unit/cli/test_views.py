@@ -164,7 +164,7 @@ def test_what_an_ended_job_used_is_shown() -> None:
     lines = shown(a_status(recent=recent), width=200)
 
     assert lines[-2].endswith("Too large. (used 12.3s of CPU, 300 MiB)")
-    assert lines[-1].endswith("  (used 2m05s of CPU)")
+    assert lines[-1].endswith("demo; (used 2m05s of CPU)")
 
 
 def test_what_is_not_held_of_jobs_is_shown() -> None:
