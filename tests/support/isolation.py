@@ -3,6 +3,7 @@
 It reads the rows of the database from its file, so it needs SQLite.
 """
 
+import functools
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -32,30 +33,66 @@ Rows = dict[tuple[str, object], tuple[object, ...]]
 
 
 @dataclass(frozen=True)
+class _Table:
+    """How a table is read."""
+
+    name: str
+    query: str
+    key: list[int]
+    """Places of the columns of its primary key."""
+    references: list[tuple[int, str]]
+    """Places of the columns that refer to another table, which they name."""
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, name: str) -> "_Table":
+        described = connection.execute(f"PRAGMA table_info({name})").fetchall()
+        columns = [column[1] for column in described]
+        foreign = connection.execute(f"PRAGMA foreign_key_list({name})").fetchall()
+        kept = ", ".join("NULL" if column in IN_PASSING else column for column in columns)
+        return cls(
+            name,
+            f"SELECT {kept} FROM {name}",
+            [place for place, column in enumerate(described) if column[5]],
+            [(columns.index(named[3]), named[2]) for named in foreign],
+        )
+
+
+class Reader:
+    """Reads all rows of a server's database, from its file; once for as long as the server commits nothing."""
+
+    def __init__(self, database: Path) -> None:
+        self._connection = sqlite3.connect(database)
+        wanted = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        names = [name for (name,) in self._connection.execute(wanted)]
+        self._tables = [_Table.of(self._connection, name) for name in names]
+        self._version: int | None = None
+        self._snapshot = Snapshot({}, {})
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def snapshot(self) -> "Snapshot":
+        """Return the rows of now."""
+        # Another number after each commit of anybody else, and before the rows: what is committed between is read.
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._snapshot = Snapshot(self._read(), {table.name: table.references for table in self._tables})
+            self._version = version
+        return self._snapshot
+
+    def _read(self) -> Rows:
+        return {
+            (table.name, tuple(row[place] for place in table.key)): row
+            for table in self._tables
+            for row in self._connection.execute(table.query)
+        }
+
+
+@dataclass(frozen=True)
 class Snapshot:
     rows: Rows
     references: dict[str, list[tuple[int, str]]]
     """Per table the places of columns that refer to another one, which they name."""
-
-    @classmethod
-    def of(cls, database: Path) -> "Snapshot":
-        with closing(sqlite3.connect(database)) as connection:
-            wanted = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-            tables = [name for (name,) in connection.execute(wanted)]
-            made = cls({}, {})
-            for table in tables:
-                made._read(connection, table)
-            return made
-
-    def _read(self, connection: sqlite3.Connection, table: str) -> None:
-        described = connection.execute(f"PRAGMA table_info({table})").fetchall()
-        columns = [column[1] for column in described]
-        key = [place for place, column in enumerate(described) if column[5]]
-        foreign = connection.execute(f"PRAGMA foreign_key_list({table})").fetchall()
-        self.references[table] = [(columns.index(named[3]), named[2]) for named in foreign]
-        kept = ", ".join("NULL" if column in IN_PASSING else column for column in columns)
-        for row in connection.execute(f"SELECT {kept} FROM {table}"):
-            self.rows[table, tuple(row[place] for place in key)] = row
 
     def changes_of(self, theirs: Rows, before: "Snapshot") -> list[str]:
         """What was done to `theirs`: rows of them that changed or went, and new rows that refer to them."""
@@ -82,9 +119,10 @@ class Isolation:
     theirs: Rows
     looking: Api
     """A member of the team who may only look."""
+    reader: Reader
 
     def snapshot(self) -> Snapshot:
-        return Snapshot.of(self.server.data_dir / "server.sqlite")
+        return self.reader.snapshot()
 
 
 @contextmanager
@@ -92,16 +130,21 @@ def setting(directory: Path) -> Iterator[Isolation]:
     """A scene on a server of its own, with data below `directory`."""
     # Nothing of it changes by the time alone, however long the tests take.
     options = ("--lease-seconds", "86400", "--run-timeout-seconds", "86400")
-    with running_server(directory, *options) as server, make_accounts(server) as accounts:
-        before = Snapshot.of(server.data_dir / "server.sqlite").rows
+    with (
+        running_server(directory, *options) as server,
+        make_accounts(server) as accounts,
+        closing(Reader(server.data_dir / "server.sqlite")) as reader,
+    ):
+        before = reader.snapshot().rows
         victim = Tenant(accounts)
         victim.build()
         _, looking = accounts.member(victim.entity, "VIEWER")
-        after = Snapshot.of(server.data_dir / "server.sqlite").rows
+        after = reader.snapshot().rows
         theirs = {key: row for key, row in after.items() if key not in before}
-        yield Isolation(server, accounts, victim, theirs, looking)
+        yield Isolation(server, accounts, victim, theirs, looking, reader)
 
 
+@functools.cache
 def selection(kind: GraphQLNamedType, depth: int = 4, above: frozenset[str] = frozenset()) -> str:
     """Everything that can be asked for without arguments, each type once on the way down."""
     if isinstance(kind, GraphQLUnionType):
