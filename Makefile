@@ -112,7 +112,8 @@ $(VENV)/.dev: setup.cfg requirements/dev.lock | $(VENV)/bin/python
 $(VENV)/wandb-%/.installed: tests/compat/requirements-wandb-%.txt | $(VENV)/.dev
 	@echo "Installing W&B's client $* for the tests (once) ..."
 	@$(PYTHON) -m venv --without-pip --clear $(@D)
-	@UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true $(BIN)/uv pip install --quiet --python $(@D)/bin/python --no-deps --requirement $<
+	@UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true $(BIN)/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python --no-deps \
+		--requirement $<
 	@touch $@
 
 $(VENV)/bin/python:
