@@ -22,7 +22,7 @@ from tests.support.tenant import Tenant
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
-SHORT_EXAMPLES, LONG_EXAMPLES = 8, 100
+SHORT_EXAMPLES, LONG_EXAMPLES = 5, 100
 """Examples per field."""
 SECONDS = 5.0
 """The longest that a request may take, on a busy machine."""

@@ -18,6 +18,8 @@ from tests.unit.model.network import Fate
 
 MOST_ITEMS = 4
 STEPS = 50
+SHORT_HISTORIES, LONG_HISTORIES = 12, 250
+IS_SHORT = settings.default.max_examples == SHORT_EXAMPLES
 
 numbers = st.integers(0, 5)
 agents = st.integers(0, 1)
@@ -167,8 +169,8 @@ class LeaseHistories(RuleBasedStateMachine):
 TestLeaseHistories = pytest.mark.timeout(600)(LeaseHistories.TestCase)
 TestLeaseHistories.settings = settings(
     # A short run walks the same histories each time; what is new is found by a long one.
-    derandomize=settings.default.max_examples == SHORT_EXAMPLES,
-    max_examples=settings.default.max_examples // 4,
+    derandomize=IS_SHORT,
+    max_examples=SHORT_HISTORIES if IS_SHORT else LONG_HISTORIES,
     stateful_step_count=STEPS,
     deadline=None,
     suppress_health_check=list(HealthCheck),
