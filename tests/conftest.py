@@ -18,7 +18,7 @@ from tests.support.engine import TestEngine, running_engine
 from tests.support.environment import scrub
 from tests.support.postgres import Cluster, throwaway_cluster
 from tests.support.processes import command_line, holds_files_below, list_of
-from tests.support.server import SHARED, Account, RunningServer, running_server
+from tests.support.server import SHARED, Account, RunningServer, end_forks, running_server
 from tests.support.waiting import patience
 
 pytest_plugins = [
@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.support.failures",
     "tests.compat.report",
     "tests.support.scheduling",
+    "tests.support.collecting",
 ]
 
 scrub(os.environ)
@@ -58,6 +59,7 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """
     mark = os.environ[MARK] = uuid.uuid4().hex
     yield
+    end_forks()
     left = list_of(lambda process: _is_left(process, mark, tmp_path_factory.getbasetemp()))
     _, alive = psutil.wait_procs(left, timeout=patience(PATIENCE))
     left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]

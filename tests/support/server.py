@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import requests
 
 from launchd.server.settings import ServerSettings
 from launchd.server.store.factory import migration_transaction
 from launchd.server.store.migrate import migrate
+from tests.support.forked_servers import ForkedServer, Forks
 from tests.support.waiting import patience
 
 START_SECONDS = 45.0
@@ -269,8 +270,11 @@ class Account:
 class RunningServer:
     """One server over one data directory, through any number of deaths. `url` stays the same."""
 
-    def __init__(self, data_dir: Path, options: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, data_dir: Path, options: Sequence[str], environment: Mapping[str, str], *, apart: bool = False
+    ) -> None:
         self.data_dir = data_dir
+        self._apart = apart
         self._options = options
         self._port = 0
         self._environment = {**os.environ, **_store_environment(), **environment}
@@ -302,15 +306,9 @@ class RunningServer:
 
     def start(self) -> None:
         """Start the process; returns when it answers."""
-        command = [sys.executable, "-m", "launchd.server", "--data-dir", str(self.data_dir), "--port", str(self._port)]
+        arguments = ["--data-dir", str(self.data_dir), "--port", str(self._port), "--entity", "me", *self._options]
         with (self.data_dir.parent / "server.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, "--entity", "me", *self._options],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=self._environment,
-            )
+            self.process = self._start_process(arguments, log)
         self.url = self._read_url()
         self._port = int(self.url.rpartition(":")[2])
 
@@ -328,6 +326,12 @@ class RunningServer:
         """SIGKILL and start again over the same directory and port."""
         self.kill()
         self.start()
+
+    def _start_process(self, arguments: Sequence[str], log: IO[str]) -> "subprocess.Popen[str] | ForkedServer":
+        if not self._apart:
+            return _forks().start(arguments, log, self._environment)
+        command = [sys.executable, "-m", "launchd.server", *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment)
 
     def _reap(self) -> int:
         code = self.process.wait(patience(STOP_SECONDS))
@@ -348,6 +352,23 @@ class RunningServer:
 
 
 _new_database: Callable[[], str] | None = None
+_kept_forks: Forks | None = None
+
+
+def _forks() -> Forks:
+    """What servers are forks of in this process of the run, from the first one on."""
+    global _kept_forks
+    if _kept_forks is None:
+        _kept_forks = Forks()
+    return _kept_forks
+
+
+def end_forks() -> None:
+    """End it, at the end of the tests."""
+    global _kept_forks
+    if _kept_forks is not None:
+        _kept_forks.close()
+        _kept_forks = None
 
 
 @contextmanager
@@ -393,11 +414,12 @@ def running_server(
 ) -> Iterator[RunningServer]:
     """A server with its data below `directory`, killed at the end; options are those of `python -m launchd.server`.
 
-    It finds its tables made, unless it shall begin with nothing (`empty`). `environment` is added to this process's.
+    It finds its tables made, and is a fork of one that has imported what it needs, unless it shall begin with nothing
+    (`empty`). `environment` is added to this process's.
     """
     if not empty:
         _give_tables(directory / "server")
-    server = RunningServer(directory / "server", options, environment or {})
+    server = RunningServer(directory / "server", options, environment or {}, apart=empty)
     try:
         yield server
     finally:
