@@ -162,9 +162,13 @@ class ItemSettlement:
         Items that the queue server has not confirmed are acknowledged again.
         """
         results = {result.item_id: result for result in resumed.results}
+        listed = {item.item_id: item.lease for item in resumed.unknown_to_agent}
         for active in self._table:
-            with self._records.border(active.job.item_id):
-                self._on_registered(active, results.get(active.job.item_id))
+            job = active.job
+            # What became of an earlier lease says nothing about an item that this agent has under a later one.
+            if listed.get(job.item_id, job.lease) <= job.lease:
+                with self._records.border(job.item_id):
+                    self._on_registered(active, results.get(job.item_id))
         for item in resumed.unknown_to_agent:
             self._tell_again(item)
         self.on_items_unknown(resumed.unknown_to_agent, agent_id)
@@ -213,7 +217,10 @@ class ItemSettlement:
             log.warning(
                 "A job has a later lease than the journal knows.", extra=log_fields(job) | {"lease": item.lease}
             )
-            self._records.save(msgspec.structs.replace(job, lease=item.lease, agent_id=agent_id))
+            held = _held(job, item, agent_id)
+            self._records.save(held)
+            if held.spec.run_id != job.spec.run_id:
+                self._assignment.replace_worker(active, "its job is another run")
             self._on_taken(active)
         elif item.lease == job.lease:
             self._on_taken(active)
@@ -225,7 +232,7 @@ class ItemSettlement:
             lost = job_without_trace(item, agent_id, context, now)
             self._ends.finish(fail(lost, trace_lost(context), now))
             return
-        job = msgspec.structs.replace(job, lease=item.lease, agent_id=agent_id, acknowledged=True)
+        job = _held(job, item, agent_id)
         if job.is_over:
             log.warning("The queue server does not have the outcome of a job; it is sent again.", extra=log_fields(job))
             self._ends.send_again(job)
@@ -235,6 +242,12 @@ class ItemSettlement:
             restored = self._table.get(job.item_id)
             if restored is not None:
                 restored.confirmed = True
+
+
+def _held(job: JobRecord, item: HeldByServer, agent_id: str) -> JobRecord:
+    """Return ``job`` under the lease, and as the run, for which the queue server has its item acknowledged."""
+    spec = msgspec.structs.replace(job.spec, run_id=item.run_id or job.spec.run_id)
+    return msgspec.structs.replace(job, lease=item.lease, agent_id=agent_id, acknowledged=True, spec=spec)
 
 
 def _leased_again(job: JobRecord, item: ClaimedItem, agent_id: str) -> JobRecord:

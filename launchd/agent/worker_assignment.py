@@ -71,6 +71,13 @@ class WorkerAssignment:
         """Have a job get another worker soon, unless something else is decided."""
         active.assign_at = self._clock.monotonic() + REASSIGN_BACKOFF.pause_after(0)
 
+    def replace_worker(self, active: ActiveJob, reason: str) -> None:
+        """End the worker of a job whose work order is another one now; the next one reads that."""
+        active.awaiting_submit = False
+        worker = self._pool.worker_of(active.job.item_id)
+        if worker is not None:
+            worker.kill(reason)
+
     def on_submitting(self, active: ActiveJob) -> None:
         """Note that a worker is ready to create the workload; one that wants GPUs of its host waits for these first."""
         active.awaiting_submit = True

@@ -11,7 +11,7 @@ from ipc.handles import ExitResult, workload_name
 from ipc.job_files import STARTED_FILE
 from ipc.messages import Adopt, Event, Finished, PhaseChanged, Start, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import JobState
-from ipc.work_order import ORDER_FILE, JobUser, write_order
+from ipc.work_order import ORDER_FILE, JobUser, read_order, write_order
 from launchd.client.queue_server import HeldByServer, ItemAnswer, ItemResult, Resumed
 from tests.support.controller_harness import AGENT, HANDLE, OUTSIDE, ControllerHarness
 
@@ -331,6 +331,28 @@ def test_a_job_of_the_journal_takes_the_later_lease(harness: ControllerHarness) 
     harness.unknown(lease=8)
     assert (harness.job().lease, harness.job().acknowledged) == (8, True)
     assert harness.worker().commands()[-1] is SubmitApproved
+
+
+@pytest.mark.parametrize("run", ["run-a", "run-b"])
+def test_a_job_of_a_restored_journal_goes_on_under_the_lease_that_the_server_lists(
+    harness: ControllerHarness, run: str
+) -> None:
+    """What became of the lease in the journal does not count, and the job is the run of the later one."""
+    harness.bring_to("announced")
+    harness.restart()
+    ended = ItemResult("a", ItemAnswer.LEASE_ENDED, "The lease has ended.")
+    harness.register(Resumed(results=(ended,), unknown_to_agent=(HeldByServer("a", 8, "default", run),)))
+    job = harness.job()
+    assert (job.lease, job.acknowledged, job.spec.run_id, job.stop_reason, job.failure) == (8, True, run, None, None)
+    assert harness.worker().commands() == [Adopt]
+    if run != "run-a":
+        assert harness.worker().kill_reason == "its job is another run"
+        harness.exit(SIGKILLED)
+        harness.wait()
+        assert harness.worker().commands() == [Adopt]
+        assert read_order(Path(harness.controller.context.job_directory(job.name))).spec.run_id == run
+    harness.report(PhaseChanged(JobState.CLAIMED, "nothing was submitted before"))
+    assert (harness.job().state, harness.job().lease, harness.outbox.outcomes("a")) == (JobState.CLAIMED, 8, [])
 
 
 def test_a_job_is_left_alone_where_the_server_names_an_earlier_lease(harness: ControllerHarness) -> None:
