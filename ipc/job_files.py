@@ -25,10 +25,18 @@ LOCK_FILE = "shim.lock"
 #: There before the command's first instruction.
 STARTED_FILE = "started.json"
 
+#: There before a workload is created that its target keeps: a container, an object of a cluster, a job of a cloud.
+SUBMITTED_FILE = "submitted"
+
 
 def was_started(directory: Path) -> bool:
     """Return whether the command may have run. After a power cut that can be true with nothing to be read."""
     return (directory / STARTED_FILE).exists()
+
+
+def was_submitted(directory: Path) -> bool:
+    """Return whether the workload may have been created, as a process of this host or elsewhere."""
+    return was_started(directory) or (directory / SUBMITTED_FILE).exists()
 
 
 def is_locked(directory: Path) -> bool:

@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from multiprocessing import connection
 from typing import TypeVar
 
@@ -17,11 +18,12 @@ import msgspec
 from setproctitle import setproctitle
 
 from ipc.boot_clock import BootMoment
+from ipc.directories import sync_names
 from ipc.errors import HostError, InvalidSpec, JobCancelled, JobError, RunnerUnavailable
 from ipc.failpoints import hit
 from ipc.gpus import gpu_request
 from ipc.handles import ExitResult, Handle
-from ipc.job_files import WORKER_LOG_FILE
+from ipc.job_files import SUBMITTED_FILE, WORKER_LOG_FILE
 from ipc.messages import Finished, Submitted, Submitting, Watching
 from ipc.proxies import direct_loopback
 from ipc.states import TERMINAL_STATES, JobState
@@ -212,6 +214,7 @@ class JobRunner:
         self._take_gpus()
         hit("worker.after_submit_approved")
         self._hooks.run_before()
+        self._note_submission()
         handle = self._submit_or_find(launch)
         hit("worker.after_submit")
         self._context.send(Submitted(handle))
@@ -224,6 +227,15 @@ class JobRunner:
             given = read_order(self._context.directory)
             self._context.order = msgspec.structs.replace(order, gpus=given.gpus, gpu_lease=given.gpu_lease)
             self._runner.take_gpus(self._context.order)
+
+    def _note_submission(self) -> None:
+        """Leave a mark that the workload may exist, for an agent whose journal is an earlier one than this."""
+        if self._runner.capabilities.notes_start:
+            return
+        # A full disk costs no job: the mark counts only where a journal was restored as well.
+        with suppress(OSError):
+            (self._context.directory / SUBMITTED_FILE).touch()
+            sync_names(self._context.directory)
 
     def _submit_or_find(self, launch: LaunchRequest) -> Handle:
         try:

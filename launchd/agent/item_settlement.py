@@ -20,7 +20,7 @@ from launchd.agent.job_record import JobRecord, fail, restart
 from launchd.agent.job_table import ActiveJob, JobTable
 from launchd.agent.journal import Journal
 from launchd.agent.ports import JobReports
-from launchd.agent.reconciliation import job_in_directory, job_without_trace, trace_lost, with_started_attempt
+from launchd.agent.reconciliation import job_in_directory, job_without_trace, trace_lost, with_submitted_attempt
 from launchd.agent.record_writer import RecordWriter, log_fields
 from launchd.agent.worker_assignment import WorkerAssignment
 from launchd.client.queue_server import ClaimedItem, HeldByServer, ItemAnswer, ItemResult, Resumed
@@ -146,7 +146,7 @@ class ItemSettlement:
         active = ActiveJob(before, phase_at=self._clock.monotonic(), adopting=before.may_exist_outside)
         self._table.put(active)
         with self._records.border(before.item_id):
-            job = with_started_attempt(before, self._ends.context)
+            job = with_submitted_attempt(before, self._ends.context)
             if not job.may_exist_outside and job.state is not JobState.CLAIMED:
                 job = restart(job, self._clock.now(), "The agent was restarted; the job starts over.")
             active.adopting = job.may_exist_outside

@@ -78,10 +78,10 @@ def trace_lost(context: AgentContext) -> ErrorReport:
     )
 
 
-def with_started_attempt(job: JobRecord, context: AgentContext) -> JobRecord:
-    """Return ``job`` as its directories show it, where its command was started later than the journal knows."""
+def with_submitted_attempt(job: JobRecord, context: AgentContext) -> JobRecord:
+    """Return ``job`` as its directories show it, where more was submitted than the journal knows."""
     attempts = _attempts(context, job.item_id, first=job.attempt)
-    last = max((attempt for attempt in attempts if attempt.started), key=lambda attempt: attempt.number, default=None)
+    last = max((attempt for attempt in attempts if attempt.submitted), key=lambda attempt: attempt.number, default=None)
     if last is None or (job.recorded and last.number == job.attempt):
         return job
     return msgspec.structs.replace(
@@ -103,26 +103,26 @@ def _number(user: JobUser | None) -> int | None:
 
 
 class _Attempt(NamedTuple):
-    """What an attempt left: its work order, ``None`` where it cannot be read, and whether its command was started."""
+    """What an attempt left: its work order, ``None`` where it cannot be read, and whether its workload may exist."""
 
     number: int
     name: str
     order: WorkOrder | None
-    started: bool
+    submitted: bool
 
 
 def _attempts(context: AgentContext, item_id: str, first: int) -> Iterator[_Attempt]:
     """Yield the attempts of an item from ``first`` on, up to the first that left nothing.
 
-    A power cut can leave the record of a start, and nothing of the work order that can be read.
+    A power cut can leave the mark of a submission, and nothing of the work order that can be read.
     """
     for number in itertools.count(first):
         name = workload_name(context.base_url, item_id, number)
         directory = Path(context.job_directory(name))
-        order, started = _order(directory), job_files.was_started(directory)
-        if order is None and not started:
+        order, submitted = _order(directory), job_files.was_submitted(directory)
+        if order is None and not submitted:
             return
-        yield _Attempt(number, name, order, started)
+        yield _Attempt(number, name, order, submitted)
 
 
 def _order(directory: Path) -> WorkOrder | None:

@@ -34,13 +34,15 @@ class Capabilities(msgspec.Struct, frozen=True):
     ``poll_seconds`` is how often :meth:`Runner.inspect` is worth asking where there is no descriptor to wait on;
     ``keeps_output`` whether the target keeps the output itself, so that :meth:`Runner.follow_output` has to bring it;
     ``may_lose_output`` whether it loses what a workload prints that ends while it does not answer; ``runs_images``
-    whether it runs container images. A variable of a job holds ``variable_characters`` at most.
+    whether it runs container images. ``notes_start`` says that it notes a start in the job's directory itself, before
+    anything of the job runs. A variable of a job holds ``variable_characters`` at most.
     """
 
     poll_seconds: float = 5.0
     keeps_output: bool = False
     may_lose_output: bool = False
     runs_images: bool = False
+    notes_start: bool = False
     variable_characters: int = CHUNK_CHARACTERS
 
 

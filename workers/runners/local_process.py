@@ -37,7 +37,7 @@ from workers.job_environment import JOB_NAME_VARIABLE
 from workers.job_umask import job_umask
 from workers.process_environment import process_environment
 from workers.processes import ProcessKey
-from workers.runners import LaunchRequest, Runner, Status, read_args
+from workers.runners import Capabilities, LaunchRequest, Runner, Status, read_args
 from workers.shim import records
 from workers.shim.messages import LaunchOutcome, ShimLaunchRequest
 from workers.shim.prefork import PreforkedShim, prefork_shim
@@ -77,6 +77,8 @@ class LocalProcessArgs(msgspec.Struct, frozen=True):
 
 class LocalProcessRunner(Runner):
     """The resource ``local-process``: see :class:`LocalProcessArgs` for its arguments."""
+
+    capabilities = Capabilities(notes_start=True)
 
     def __init__(self, order: WorkOrder, clock: BootClock | None = None) -> None:
         super().__init__(order)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ipc.handles import ExitResult, workload_name
-from ipc.job_files import STARTED_FILE
+from ipc.job_files import STARTED_FILE, SUBMITTED_FILE
 from ipc.messages import Adopt, Event, Finished, PhaseChanged, Start, Stop, SubmitApproved, Submitted, Submitting
 from ipc.states import JobState
 from ipc.work_order import ORDER_FILE, JobUser, read_order, write_order
@@ -361,11 +361,14 @@ def test_a_job_is_left_alone_where_the_server_names_an_earlier_lease(harness: Co
     assert (harness.job().lease, harness.job().acknowledged) == (8, False)
 
 
-def test_a_command_that_was_started_after_the_journals_copy_is_not_started_again(harness: ControllerHarness) -> None:
+@pytest.mark.parametrize("mark", [STARTED_FILE, SUBMITTED_FILE])
+def test_what_was_submitted_after_the_journals_copy_is_not_submitted_again(
+    harness: ControllerHarness, mark: str
+) -> None:
     harness.bring_to("fetching")
     name = harness.job().name
     write_order(harness.controller.context.work_order(harness.job()))
-    Path(harness.controller.context.job_directory(name), STARTED_FILE).touch()
+    Path(harness.controller.context.job_directory(name), mark).touch()
     harness.restart()
     assert harness.worker().commands() == [Adopt]
     assert (harness.job().name, harness.job().attempt, harness.job().state) == (name, 1, JobState.SUBMITTING)

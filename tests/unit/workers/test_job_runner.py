@@ -11,6 +11,7 @@ import pytest
 from ipc.errors import JobError
 from ipc.exits import WorkerExit
 from ipc.handles import Handle
+from ipc.job_files import was_submitted
 from ipc.messages import Event, Failed, Finished, PhaseChanged, Submitted, Submitting
 from ipc.run_spec import Overrides
 from ipc.settings import JobsConfig
@@ -217,6 +218,24 @@ def test_a_disk_with_errors_says_nothing_of_a_job_that_runs(
     BrokenDisk.mended.set()
 
     assert state_of(job.end()) is JobState.FINISHED
+
+
+class Marked(FakeRunner):
+    """A target that looks, when it is asked for a workload, whether there is a mark of that."""
+
+    was_marked = False
+
+    def submit(self, launch: LaunchRequest) -> Handle:
+        """Note whether an agent with an earlier journal would look for the workload."""
+        self.was_marked = was_submitted(Path(self._order.directory))
+        return super().submit(launch)
+
+
+def test_a_mark_is_left_before_the_workload_is_created(make_context: Callable[..., JobContext], heard: Heard) -> None:
+    context = make_context(spec={"overrides": Overrides(entry_point=("true",)), "resource_args": {"fake": {}}})
+    target = Marked(context.order)
+    assert state_of(Job(context, heard, lambda _: _runner_on(target, context).start()).end()) is JobState.FINISHED
+    assert target.was_marked
 
 
 def _runner_on(target: FakeRunner, context: JobContext) -> JobRunner:
