@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from tests.support.fake_kubernetes import FakeKubernetes, fake_kubernetes
-from workers.kubernetes.rights import RIGHTS
+from workers.kubernetes.rights import RIGHTS, Right
 
 _PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)/namespaces/[^/]+/(?P<kind>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?"
@@ -13,15 +13,21 @@ _PATH = re.compile(
 
 Needed = tuple[str, str, str]
 
-GRANTED: frozenset[Needed] = frozenset((right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs)
+#: Groups of the API that are there in every cluster; others have custom resources.
+_USUAL_GROUPS = ("", "batch", "apps")
 
 
 @contextmanager
-def granted_kubernetes() -> Iterator[FakeKubernetes]:
-    """A cluster that the agent asks for nothing but what its Role grants, and for custom resources."""
+def granted_kubernetes(*also: Right) -> Iterator[FakeKubernetes]:
+    """A cluster that the agent asks for nothing but what its Role and ``also`` grant, and for custom resources."""
     with fake_kubernetes() as running:
         yield running
-    assert {right for right in needed(running.asked) if right[0] in ("", "batch")} <= GRANTED
+    assert {right for right in needed(running.asked) if right[0] in _USUAL_GROUPS} <= GRANTED | granted(also)
+
+
+def granted(rights: Iterable[Right]) -> frozenset[Needed]:
+    """Return group, kind and verb of all that ``rights`` grant."""
+    return frozenset((right.group, right.resource, verb) for right in rights for verb in right.verbs)
 
 
 def needed(requests: Iterable[tuple[str, str, bool]]) -> set[Needed]:
@@ -40,3 +46,6 @@ def _right(method: str, match: "re.Match[str]", watches: bool) -> Needed:
         "DELETE": "delete" if of_one else "deletecollection",
     }
     return match["group"] or "", kind, verbs[method]
+
+
+GRANTED = granted(RIGHTS)

@@ -16,6 +16,13 @@ def kustomization() -> Manifest:
     return found
 
 
+def of_directory(name: str) -> list[Manifest]:
+    """Return the objects of a kustomization of its own, beside that of the agent."""
+    directory = DIRECTORY / name
+    given = yaml.safe_load((directory / "kustomization.yaml").read_text())
+    return [one for file in given["resources"] for one in yaml.safe_load_all((directory / file).read_text())]
+
+
 def manifests(image: str | None = None) -> list[Manifest]:
     """Return the objects in their order, with ``image`` in place of the agent's."""
     given = kustomization()

@@ -1,6 +1,7 @@
 """What the agent asks of a cluster in the namespace of its jobs, as the least that a role has to grant. Data.
 
-`packaging/kubernetes` grants this and no more; `launchd doctor` and the agent's start ask the cluster for each of them.
+`packaging/kubernetes` grants this and no more; `launchd doctor` and the agent's start ask the cluster for each of
+:data:`RIGHTS`.
 """
 
 from typing import NamedTuple
@@ -20,3 +21,14 @@ RIGHTS = (
     Right("", "pods/log", ("get",)),
     Right("", "secrets", ("create", "delete", "patch")),
 )
+
+_BESIDE = ("create", "delete", "get", "patch")
+#: What objects beside jobs need, of the kinds that are granted as it is; `packaging/kubernetes/services` grants this.
+SERVICE_RIGHTS = (
+    Right("", "pods", _BESIDE),
+    Right("", "services", _BESIDE),
+    Right("", "endpoints", ("get",)),
+    Right("apps", "deployments", _BESIDE),
+)
+#: Likewise for claims, where the policy grants them; `packaging/kubernetes/claims` does.
+CLAIM_RIGHTS = (Right("", "persistentvolumeclaims", _BESIDE),)

@@ -12,10 +12,12 @@ from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, SubmitError
 from ipc.settings import KubernetesConfig, PolicyRules
 from ipc.states import JobState
 from tests.contract.runners.support import NAME, Job, wait_for_end
-from tests.support.fake_kubernetes import FakeKubernetes, Fault, fake_kubernetes
+from tests.support.cluster_rights import granted_kubernetes
+from tests.support.fake_kubernetes import FakeKubernetes, Fault
 from tests.support.job_contexts import heard, make_context
 from tests.support.waiting import wait_until
 from workers.context import JobContext, StopSignal
+from workers.kubernetes.rights import SERVICE_RIGHTS
 from workers.runners import LaunchRequest, Runner, create_runner
 
 __all__ = ["heard", "make_context"]
@@ -41,7 +43,7 @@ RunnerMaker = Callable[..., tuple[Runner, LaunchRequest]]
 
 @pytest.fixture
 def cluster() -> Iterator[FakeKubernetes]:
-    with fake_kubernetes() as running:
+    with granted_kubernetes(*SERVICE_RIGHTS) as running:
         running.kinds["apps/v1"] = [("Deployment", "deployments")]
         running.kinds["/api/v1"] = [("Service", "services"), ("Pod", "pods"), ("ConfigMap", "configmaps")]
         yield running

@@ -2,24 +2,39 @@
 
 from pathlib import Path
 
+import pytest
+
 from ipc.targets import KUBERNETES
 from launchd import __version__
 from launchd.config import Flags, load
-from tests.support.manifests import containers, kustomization, manifests, of_kind
-from workers.kubernetes.rights import RIGHTS
+from tests.support.manifests import Manifest, containers, kustomization, manifests, of_directory, of_kind
+from workers.kubernetes.rights import CLAIM_RIGHTS, RIGHTS, SERVICE_RIGHTS, Right
+
+
+def granted_in(objects: list[Manifest]) -> list[Right]:
+    """Return what the one Role among ``objects`` grants, in its order."""
+    return [
+        Right(group, name, tuple(rule["verbs"]))
+        for rule in of_kind(objects, "Role")["rules"]
+        for group in rule["apiGroups"]
+        for name in rule["resources"]
+    ]
 
 
 def test_the_role_grants_what_the_agent_does_and_nothing_else() -> None:
-    rules = of_kind(manifests(), "Role")["rules"]
-
-    granted = {
-        (group, name): tuple(rule["verbs"])
-        for rule in rules
-        for group in rule["apiGroups"]
-        for name in rule["resources"]
-    }
-    assert granted == {(right.group, right.resource): right.verbs for right in RIGHTS}
+    assert granted_in(manifests()) == list(RIGHTS)
     assert not [one for one in manifests() if one["kind"].startswith("Cluster")]
+
+
+@pytest.mark.parametrize(("directory", "rights"), [("services", SERVICE_RIGHTS), ("claims", CLAIM_RIGHTS)])
+def test_what_some_jobs_need_is_granted_apart(directory: str, rights: tuple[Right, ...]) -> None:
+    objects = of_directory(directory)
+    binding, usual = of_kind(objects, "RoleBinding"), of_kind(manifests(), "RoleBinding")
+
+    assert granted_in(objects) == list(rights)
+    assert binding["metadata"]["namespace"] == of_kind(objects, "Role")["metadata"]["namespace"] == "launchd-jobs"
+    assert binding["subjects"] == usual["subjects"]
+    assert binding["roleRef"]["name"] == of_kind(objects, "Role")["metadata"]["name"]
 
 
 def test_the_rights_are_in_the_namespace_of_the_jobs_alone_and_the_key_is_not_there() -> None:
