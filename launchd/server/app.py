@@ -26,6 +26,7 @@ from launchd.server.routes.by_digest import digest_route
 from launchd.server.routes.outputs import output_routes
 from launchd.server.routes.pages import page_routes
 from launchd.server.routes.runs import run_routes
+from launchd.server.routes.telemetry import telemetry_route
 from launchd.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def create_app(settings: ServerSettings, metrics: socket.socket | None = None) -
             *run_routes(state),
             *output_routes(state),
             *page_routes(),
+            telemetry_route(state),
         ],
         exception_handlers={
             ServerError: _server_error,

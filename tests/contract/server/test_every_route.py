@@ -8,13 +8,14 @@ import requests
 
 from launchd.server.app import create_app
 from launchd.server.routes.pages import RUN_PATH, SWEEP_PATH
+from launchd.server.routes.telemetry import TELEMETRY_PATH
 from launchd.server.settings import ServerSettings
 from tests.support.accounts import Accounts
 from tests.support.field_args import LINKS_ALONE, ROUTES, Reach
 from tests.support.server import RunningServer
 from tests.support.tenant import Tenant
 
-FOR_EVERYBODY = {"/healthz", "/graphql", RUN_PATH, SWEEP_PATH}
+FOR_EVERYBODY = {"/healthz", "/graphql", RUN_PATH, SWEEP_PATH, TELEMETRY_PATH}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,13 @@ def test_no_link_works_that_the_server_did_not_sign(server: RunningServer, path:
     address = f"{server.url}{path.replace('{token}', token)}"
     for answer in (requests.get(address, timeout=10), requests.put(address, b"x", timeout=10)):
         assert answer.status_code in (403, 404, 405)
+
+
+def test_what_clients_tell_of_their_use_is_taken_and_answered_with_nothing(server: RunningServer) -> None:
+    for signal in ("metrics", "logs"):
+        answer = requests.post(f"{server.url}/sdk/otel/v1/{signal}", b"\x0a\x00", timeout=10)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["Content-Type"] == "application/x-protobuf"
 
 
 def test_the_address_of_a_run_opens_a_page_that_tells_nothing_but_commands(server: RunningServer) -> None:
