@@ -13,7 +13,12 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 def format_jobs(number: int) -> str:
     """Return ``1 job``, ``2 jobs``."""
-    return f"{number} job" if number == 1 else f"{number} jobs"
+    return counted(number, "job")
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number with what is counted: ``1 file``, ``2 files``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def format_job_limit(max_jobs: int) -> str:

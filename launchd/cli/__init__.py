@@ -26,7 +26,10 @@ GROUPS = {
         "queue": ("launchd.cli.queues:queue", "Create, change, list, show, pause and delete queues."),
         "runs": ("launchd.cli.runs:runs", "List the runs of a project, or of all projects."),
         "run": ("launchd.cli.runs:run", "Show a run: config, summary, and small curves of its metrics."),
-        "job": ("launchd.cli.jobs:job", "Create, list and describe jobs, kept under a name at the queue server."),
+        "job": (
+            "launchd.cli.jobs:job",
+            "Create, list, describe and delete jobs, kept under a name at the queue server.",
+        ),
         "agents": ("launchd.cli.agents:agents", "List the agents of the queue server."),
         "login": ("launchd.cli.login:login", "Store an API key for a server, where W&B's clients find it too."),
         "whoami": ("launchd.cli.login:whoami", "Show the owner of the API key, and the server."),
@@ -57,11 +60,11 @@ GROUPS = {
         "backup": ("launchd.cli.backup:backup", "Copy the data of a queue server while it runs."),
         "restore": ("launchd.cli.backup:restore", "Put a backup of a queue server back."),
         "key": ("launchd.cli.keys:key", "Create, list and revoke API keys."),
-        "user": ("launchd.cli.users:user", "Create and list users of the queue server."),
-        "team": ("launchd.cli.teams:team", "Create teams, and manage their members."),
+        "user": ("launchd.cli.users:user", "Create, list and delete users of the queue server."),
+        "team": ("launchd.cli.teams:team", "Create and delete teams, and manage their members."),
         "service-account": (
             "launchd.cli.teams:service_account",
-            "Create and list programs that are members of a team.",
+            "Create, list and delete programs that are members of a team.",
         ),
         "gc": ("launchd.cli.gc:gc", "Have the queue server remove files that nothing names any more."),
         "retention": (

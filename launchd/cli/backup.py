@@ -10,7 +10,7 @@ from launchd.cli.database_url import data_options, read_url
 from launchd.cli.errors import report_errors
 from launchd.cli.server_packages import require_packages
 from launchd.cli.terminal import echo
-from launchd.humanize import join_some
+from launchd.humanize import counted, join_some
 
 BACKUP_EXAMPLES = """\b
 Example:
@@ -49,8 +49,8 @@ def backup(
     with report_errors(BackupFailed, CannotStart):
         made, damaged = make_backup(settings, target, link_from)
     echo(
-        f"{data_dir} was backed up into {target}: the database, {_counted(made.files, 'file')} of"
-        f" {format_size(made.bytes)}, the outputs of {_counted(made.outputs, 'job')}, the keys."
+        f"{data_dir} was backed up into {target}: the database, {counted(made.files, 'file')} of"
+        f" {format_size(made.bytes)}, the outputs of {counted(made.outputs, 'job')}, the keys."
     )
     _report(damaged, data_dir)
 
@@ -86,9 +86,5 @@ def _report(damaged: Sequence[Path], where: Path) -> None:
     """End with an error where files were damaged: what names them is there without them."""
     if damaged:
         names = join_some([path.name for path in damaged])
-        files = _counted(len(damaged), "file")
+        files = counted(len(damaged), "file")
         raise click.ClickException(f"{files} of artifacts or runs in {where}, damaged there, left out: {names}.")
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,8 +1,9 @@
-"""`launchd job`: create, list and describe jobs, which are artifacts of the queue server in W&B's form."""
+"""`launchd job`: create, list, describe and delete jobs, which are artifacts of the queue server in W&B's form."""
 
 import re
 import shlex
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,10 +16,21 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server, require_entit
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo
 from launchd.cli.upload_job import upload_job
+from launchd.client.errors import Refused
 from launchd.client.job_file import FROZEN_FILE, JobFile, JobName, parse_job_name, safe_name
-from launchd.client.jobs import create_job, download_job, list_jobs
+from launchd.client.jobs import (
+    aliases_of,
+    create_job,
+    delete_job,
+    delete_version,
+    download_job,
+    items_that_name,
+    list_jobs,
+    versions_of,
+)
 from launchd.client.models import ArtifactVersion
-from launchd.humanize import join_names, one_line
+from launchd.client.queue_server import Item
+from launchd.humanize import counted, join_names, join_some, one_line
 
 #: Versions of Python that W&B's clients accept.
 _RUNTIME = re.compile(r"3\.[0-9]+")
@@ -32,7 +44,7 @@ project_option = click.option(
 
 @click.group()
 def job() -> None:
-    """Create, list and describe jobs: sources with an entry point, kept at the queue server under a name."""
+    """Create, list, describe and delete jobs: sources with an entry point, kept at the queue server under a name."""
 
 
 @job.command(
@@ -175,6 +187,51 @@ def describe(name: str, project: str, entity: str | None, url: str | None, state
         count = len(packages.read_text(errors="replace").split()) if packages.is_file() else 0
     lines = [("Job", str(known)), *_described(found), ("Packages", str(count))]
     echo(*(f"{label + ':':<14} {text}" for label, text in lines if text))
+
+
+@job.command(epilog="\b\nExamples:\n  launchd job delete train\n  launchd job delete me/demo/train:v2")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@project_option
+@entity_option
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def delete(name: str, yes: bool, project: str, entity: str | None, url: str | None, state_dir: Path | None) -> None:
+    """Delete the job NAME, which is [[ENTITY/]PROJECT/]NAME, or with :ALIAS that version alone.
+
+    Refused while items that have not ended name it, in the queues of its entity. The code, repository or image that it
+    names stays, and so do its runs.
+    """
+    with queue_server(url, state_dir) as server:
+        owner = resolve_entity(server, entity) if name.count("/") < 2 else entity
+        known = parse_job_name(name, owner, project)
+        versions = versions_of(server, known)
+        if not versions:
+            raise Refused(f"There is no job {known.name!r} in project {known.project!r} of {known.entity!r}.")
+        chosen = _version(versions, known) if ":" in name else None
+        what = f"version v{chosen.version_index} of job {known.name!r}" if chosen else f"job {known.name!r}"
+        _refuse_if_needed(items_that_name(server, known, chosen), what)
+        if not yes:
+            of_all = "" if chosen else f" with {counted(len(versions), 'version')}"
+            click.confirm(f"Delete {what} in project {known.project!r} of {known.entity!r}{of_all}?", abort=True)
+        if chosen is None:
+            delete_job(server, versions)
+        else:
+            delete_version(server, chosen)
+    echo(f"{what[0].upper()}{what[1:]} was deleted.")
+
+
+def _version(versions: Sequence[ArtifactVersion], name: JobName) -> ArtifactVersion:
+    found = next((version for version in versions if name.alias in aliases_of(version)), None)
+    if found is None:
+        raise Refused(f"Job {name.name!r} has no version {name.alias!r}.")
+    return found
+
+
+def _refuse_if_needed(items: Sequence[Item], what: str) -> None:
+    if items:
+        names = join_some([item.id for item in items])
+        raise Refused(f"Items that have not ended name {what}: {names}. Stop them, or wait for their end.")
 
 
 def _described(found: JobFile) -> list[tuple[str, str | None]]:

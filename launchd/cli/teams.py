@@ -12,7 +12,7 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo
 from launchd.client.models import Member
-from launchd.humanize import one_line
+from launchd.humanize import counted, one_line
 
 SERVICE = "SERVICE"
 
@@ -23,7 +23,7 @@ role_option = click.option(
 
 @click.group()
 def team() -> None:
-    """Create teams, and manage their members."""
+    """Create and delete teams, and manage their members."""
 
 
 @team.command()
@@ -86,9 +86,28 @@ def remove(name: str, user: str, url: str | None, state_dir: Path | None) -> Non
     echo(f"{user!r} is no member of team {name!r} any more.")
 
 
+@team.command(epilog="\b\nExample:\n  launchd team delete vision")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def delete(name: str, yes: bool, url: str | None, state_dir: Path | None) -> None:
+    """Delete a team with its queues, service accounts, runs and artifacts. Its members stay users.
+
+    Refused while an item or a run of the team lives, while an agent serves its queues, and while versions of its
+    artifacts are linked to portfolios of others. Its name is given to no other account.
+    """
+    if not yes:
+        click.confirm(f"Delete team {name!r} with its queues, service accounts, runs and artifacts?", abort=True)
+    with queue_server(url, state_dir) as server:
+        gone = server.delete_team(name)
+    went = f"{counted(gone.queues, 'queue')} and {counted(gone.service_accounts, 'service account')}"
+    echo(f"Team {name!r} was deleted, with {went}.")
+
+
 @click.group("service-account")
 def service_account() -> None:
-    """Create and list service accounts: members of a team that are programs."""
+    """Create, list and delete service accounts: members of a team that are programs."""
 
 
 @service_account.command("create", epilog="\b\nExample:\n  launchd service-account create vision robot > robot.key")
@@ -108,6 +127,24 @@ def create_service_account(team_name: str, name: str, role: str, url: str | None
         key = server.create_key("first key", role.upper(), name)
     echo(f"Service account {name!r} of team {team_name!r} was created. Its key:", err=True)
     echo(key)
+
+
+@service_account.command("delete", epilog="\b\nExample:\n  launchd service-account delete vision robot")
+@click.argument("team_name", metavar="TEAM")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def delete_service_account(team_name: str, name: str, yes: bool, url: str | None, state_dir: Path | None) -> None:
+    """Delete a service account of a team with its API keys: agents and programs that have one are locked out.
+
+    Refused while an item or a run in its name lives. Its name is given to no other account.
+    """
+    if not yes:
+        click.confirm(f"Delete service account {name!r} of team {team_name!r} with its API keys?", abort=True)
+    with queue_server(url, state_dir) as server:
+        gone = server.delete_service_account(team_name, name)
+    echo(f"Service account {name!r} of team {team_name!r} was deleted, with {counted(gone.keys, 'API key')}.")
 
 
 @service_account.command("list")

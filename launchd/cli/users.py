@@ -1,4 +1,4 @@
-"""`launchd user`: creates and lists users of the queue server, and resets their keys."""
+"""`launchd user`: creates, lists and deletes users of the queue server, and resets their keys."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from launchd.cli.server_client import REMOTE_ERRORS, queue_server
 from launchd.cli.tables import table, terminal_width
 from launchd.cli.terminal import Span, echo
 from launchd.client.models import UserDetail
-from launchd.humanize import one_line
+from launchd.humanize import counted, one_line
 
 
 @click.group()
 def user() -> None:
-    """Create and list users of the queue server, and reset their keys."""
+    """Create, list and delete users of the queue server, and reset their keys."""
 
 
 @user.command(epilog="\b\nExample:\n  launchd user create ada --email ada@example.org > ada.key")
@@ -53,6 +53,24 @@ def reset_keys(name: str, yes: bool, url: str | None, state_dir: Path | None) ->
         echo(made.key)
     else:
         echo(f"The new key is on the server's host, in {made.file}: hand it over, then remove the file.")
+
+
+@user.command(epilog="\b\nExample:\n  launchd user delete ada")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@server_options
+@report_errors(*REMOTE_ERRORS)
+def delete(name: str, yes: bool, url: str | None, state_dir: Path | None) -> None:
+    """Delete a user with all API keys, and the queues, runs and artifacts of their own entity.
+
+    Refused while an item or a run of theirs lives, while an agent serves their queues, and where a team would be left
+    without an admin. What they did in teams stays, in their name, which is given to no other account.
+    """
+    if not yes:
+        click.confirm(f"Delete user {name!r}, with all API keys, queues, runs and artifacts of their own?", abort=True)
+    with queue_server(url, state_dir) as server:
+        gone = server.delete_user(name)
+    echo(f"User {name!r} was deleted, with {counted(gone.keys, 'API key')} and {counted(gone.queues, 'queue')}.")
 
 
 @user.command("list")

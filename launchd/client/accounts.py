@@ -2,7 +2,7 @@
 
 from launchd.client.base import ClientBase
 from launchd.client.errors import Refused
-from launchd.client.models import AccountEvent, KeyDetail, Member, ResetKeys, UserDetail
+from launchd.client.models import AccountEvent, DeletedAccount, KeyDetail, Member, ResetKeys, UserDetail
 from launchd.client.operations import accounts
 
 
@@ -75,3 +75,15 @@ class AccountOperations(ClientBase):
     def create_service_account(self, team: str, name: str) -> None:
         """Create a service account of a team; it has no key yet."""
         self._call_launchd(accounts.CREATE_SERVICE_ACCOUNT, entityName=team, description=name, username=name)
+
+    def delete_user(self, username: str) -> DeletedAccount:
+        """Delete a user. `Refused` where the caller is no administrator, and while something of the user lives."""
+        return self._call_launchd(accounts.DELETE_USER, username=username)
+
+    def delete_team(self, name: str) -> DeletedAccount:
+        """Delete a team. `Refused` where the caller may not manage it, and while something of it lives."""
+        return self._call_launchd(accounts.DELETE_TEAM, teamName=name)
+
+    def delete_service_account(self, team: str, name: str) -> DeletedAccount:
+        """Delete a service account of a team. `Refused` as for a team."""
+        return self._call_launchd(accounts.DELETE_SERVICE_ACCOUNT, entityName=team, username=name)

@@ -1,6 +1,7 @@
 """Jobs at a queue server: look up, list, download, create. Owns the two files of a job artifact."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -8,14 +9,20 @@ import msgspec
 from launchd.client.artifact_logging import NewArtifact, log_artifact
 from launchd.client.artifacts import download_artifact
 from launchd.client.errors import Refused
-from launchd.client.job_file import FROZEN_FILE, JOB_FILE, JobFile, JobName, read_job_file
+from launchd.client.job_file import FROZEN_FILE, JOB_FILE, JobFile, JobName, parse_job_name, read_job_file
 from launchd.client.models import ArtifactVersion
 from launchd.client.operations import artifacts
-from launchd.client.queue_server import QueueServer
+from launchd.client.queue_server import Item, QueueServer
 from launchd.client.transport import encoded
 from launchd.client.upload_dir import CodeFile
 
 JOB_TYPE = "job"
+
+#: States of items that have not ended.
+_OPEN = ("PENDING", "LEASED", "CLAIMED")
+
+#: The most items of a queue that are looked at.
+_MOST_ITEMS = 1000
 
 _NEVER_RAN = {"_partial": True}
 """Metadata of a job that no run of it has described yet."""
@@ -77,6 +84,55 @@ def list_jobs(server: QueueServer, entity: str, project: str) -> list[ArtifactVe
         after = page.next_page
         if after is None:
             return found
+
+
+def versions_of(server: QueueServer, name: JobName) -> list[ArtifactVersion]:
+    """Return the versions of a job, whichever alias is named; none for an unknown job."""
+    known = list_jobs(server, name.entity, name.project)
+    return [version for version in known if version.artifact_sequence.name == name.name]
+
+
+def items_that_name(server: QueueServer, name: JobName, version: ArtifactVersion | None = None) -> list[Item]:
+    """Return the items in the queues of the job's entity that name it, or that version of it, and have not ended.
+
+    Looks at the newest 1,000 items of each queue.
+    """
+    found = [
+        item
+        for queue in server.queue_details(name.entity)
+        for item in server.queue_items(name.entity, queue.name, _MOST_ITEMS)
+    ]
+    return [item for item in found if item.state in _OPEN and _names(item, name, version)]
+
+
+def _names(item: Item, name: JobName, version: ArtifactVersion | None) -> bool:
+    match (item.run_spec or {}).get("job"):
+        case str() as text:
+            pass
+        case _:
+            return False
+    try:
+        named = parse_job_name(text, name.entity, name.project)
+    except Refused:
+        return False
+    if (named.entity, named.project, named.name) != (name.entity, name.project, name.name):
+        return False
+    return version is None or named.alias in aliases_of(version)
+
+
+def aliases_of(version: ArtifactVersion) -> set[str]:
+    """Return the aliases by which a version can be named, its number among them."""
+    return {f"v{version.version_index}", *(alias.alias for alias in version.aliases)}
+
+
+def delete_job(server: QueueServer, versions: Sequence[ArtifactVersion]) -> None:
+    """Delete a job, of which these are the versions, at least one; the code and images that they name stay."""
+    server.transport.call(artifacts.DELETE_COLLECTION, {"id": versions[0].artifact_sequence.id})
+
+
+def delete_version(server: QueueServer, version: ArtifactVersion) -> None:
+    """Delete one version of a job with its aliases; `latest` passes to the newest one that is left."""
+    server.transport.call(artifacts.DELETE_VERSION, {"id": version.id})
 
 
 def create_job(

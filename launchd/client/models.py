@@ -413,6 +413,14 @@ class CreatedKey(msgspec.Struct):
         return "CreatedKey(key=...)"
 
 
+class DeletedAccount(msgspec.Struct, frozen=True, rename="camel"):
+    """What went with a user, a service account or a team: how many API keys, queues and service accounts."""
+
+    keys: int = 0
+    queues: int = 0
+    service_accounts: int = 0
+
+
 class ResetKeys(msgspec.Struct, frozen=True):
     """How many keys of a user were revoked, and the new one, or the file on the server's host that has it."""
 
@@ -433,9 +441,10 @@ class AccountEvent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Name(msgspec.Struct, frozen=True):
-    """The name of an object that belongs to a version, such as its type or collection."""
+    """The name of an object that belongs to a version, such as its type or collection, and of the latter the id."""
 
     name: str = ""
+    id: str = ""
 
 
 class Alias(msgspec.Struct, frozen=True):

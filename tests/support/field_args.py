@@ -54,6 +54,9 @@ ROWS: dict[str, Arguments] = {
     "Mutation.deleteApiKey": given(id=lambda tenant: tenant.key_id),
     "Mutation.resetApiKeys": given(username=lambda tenant: tenant.owner),
     "Mutation.createTeam": lambda tenant: {"input": {"teamName": fresh_name("new"), "teamAdminUserName": tenant.owner}},
+    "Mutation.deleteUser": given(username=lambda tenant: tenant.member),
+    "Mutation.deleteTeam": given(teamName=entity),
+    "Mutation.deleteServiceAccount": given(entityName=entity, username=lambda tenant: tenant.service_account),
     # An admin may take anybody into their team whose name they know.
     "Mutation.createInvite": given(entityName=entity, username="me"),
     "Mutation.deleteInvite": given(entityName=entity, id=lambda tenant: tenant.service_account_id),

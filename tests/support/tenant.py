@@ -26,6 +26,7 @@ class Tenant:
         self.hidden = f"{fresh_name('hidden')}x"
         self.owner, self.api = accounts.user(email=f"{self.hidden}@example.org")
         self.admin = accounts.admin
+        self._accounts = accounts
         self.entity = accounts.team(self.owner)
         self.queue = fresh_name("queue")
 
@@ -39,6 +40,11 @@ class Tenant:
     def service_account(self) -> str:
         name = fresh_name("service")
         self.api.mutate("createServiceAccount", "user { id }", entityName=self.entity, description="d", username=name)
+        return name
+
+    @cached_property
+    def member(self) -> str:
+        name, _ = self._accounts.member(self.entity, "MEMBER")
         return name
 
     @cached_property

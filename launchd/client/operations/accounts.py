@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from launchd.client.models import CreatedKey, ResetKeys, UserDetail
+from launchd.client.models import CreatedKey, DeletedAccount, ResetKeys, UserDetail
 from launchd.client.operations.operation import Operation, Root, launchd_mutation, query
 from launchd.client.responses import (
     Connection,
@@ -14,6 +14,8 @@ from launchd.client.responses import (
     UserWithKeys,
     ViewerFields,
 )
+
+DELETED = "keys queues serviceAccounts"
 
 CAPABILITIES: Operation[Introspection] = Operation(
     "Capabilities",
@@ -70,3 +72,6 @@ CREATE_TEAM: Root[Any] = launchd_mutation("createTeam", "entity { name }", Any)
 ADD_MEMBER: Root[Any] = launchd_mutation("createInvite", "invite { id }", Any)
 REMOVE_MEMBER: Root[Success] = launchd_mutation("deleteInvite", "success", Success)
 CREATE_SERVICE_ACCOUNT: Root[Any] = launchd_mutation("createServiceAccount", "user { id }", Any)
+DELETE_USER: Root[DeletedAccount] = launchd_mutation("deleteUser", DELETED, DeletedAccount)
+DELETE_TEAM: Root[DeletedAccount] = launchd_mutation("deleteTeam", DELETED, DeletedAccount)
+DELETE_SERVICE_ACCOUNT: Root[DeletedAccount] = launchd_mutation("deleteServiceAccount", DELETED, DeletedAccount)

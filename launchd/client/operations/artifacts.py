@@ -1,5 +1,7 @@
 """Artifacts and their files."""
 
+from typing import Any
+
 from launchd.client.operations.operation import IN_PROJECT, PROJECT, Root, mutation, query
 from launchd.client.responses import (
     ArtifactFiles,
@@ -46,7 +48,7 @@ ARTIFACT_FILES: Root[ArtifactFiles | None] = query(
 )
 
 _VERSION = (
-    "id state versionIndex description metadata createdAt artifactType { name } artifactSequence { name }"
+    "id state versionIndex description metadata createdAt artifactType { name } artifactSequence { id name }"
     " aliases { alias }"
 )
 
@@ -71,4 +73,18 @@ ARTIFACTS_OF_TYPE: Root[ProjectArtifactType | None] = query(
     f"{IN_PROJECT} {{ artifactType(name: $type) {{ artifactCollections(after: $after) {{ edges {{ node {{"
     f" artifacts {{ edges {{ node {{ {_VERSION} }} }} }} }} }} pageInfo {{ hasNextPage endCursor }} }} }} }}",
     ProjectArtifactType | None,
+)
+
+DELETE_VERSION: Root[Any] = mutation(
+    "DeleteArtifact",
+    "$id: ID!",
+    "deleteArtifact(input: { artifactID: $id deleteAliases: true }) { artifact { id } }",
+    Any,
+)
+
+DELETE_COLLECTION: Root[Any] = mutation(
+    "DeleteArtifactSequence",
+    "$id: ID!",
+    "deleteArtifactSequence(input: { artifactSequenceID: $id }) { artifactCollection { id } }",
+    Any,
 )

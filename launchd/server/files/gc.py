@@ -1,6 +1,7 @@
 """Garbage collection: removes blobs without a reference in the database, by timer and on request.
 
-Before that, what is kept for a time alone loses its rows: ended runs, abandoned and expired artifacts.
+Before that, what is kept for a time alone loses its rows: ended runs, abandoned and expired artifacts, what deleted
+entities had.
 
 A blob is removed if the database does not know it, twice: once without a lock, and some seconds later under the lock of
 its shard. The lock excludes uploads that are storing it just now; the pause is for a transaction that has seen a file
@@ -18,6 +19,7 @@ from sqlalchemy import Connection
 
 from launchd.server.errors import ServerError
 from launchd.server.files.blob_store import BlobStore
+from launchd.server.files.deleted_entities import remove_what_is_left
 from launchd.server.files.output_store import OutputStore
 from launchd.server.files.quota import StorageQuota
 from launchd.server.files.retention import Retention
@@ -92,6 +94,7 @@ class GarbageCollector:
         """Let ended runs go, delete abandoned and expired artifacts, and remove unreferenced blobs."""
         async with self._lock:
             await self._retention.apply()
+            await remove_what_is_left(self._database)
             await self._delete_expired()
             candidates = {
                 store: await self._unknown_by_shard(store, find_known) for store, find_known in self._stores.items()

@@ -1,6 +1,7 @@
 """Resolvers by topic; each module translates between GraphQL and the store."""
 
 from launchd.server.resolvers.accounts import accounts, organizations, projects, users
+from launchd.server.resolvers.accounts import deletions as account_deletions
 from launchd.server.resolvers.artifacts import artifacts, commit, gc, multipart
 from launchd.server.resolvers.artifacts import collections as artifact_collections
 from launchd.server.resolvers.artifacts import edits as artifact_edits
@@ -22,6 +23,7 @@ from launchd.server.resolvers.sweeps import sweeps
 
 bindables = [
     *accounts.bindables,
+    *account_deletions.bindables,
     *users.bindables,
     *organizations.bindables,
     *projects.bindables,

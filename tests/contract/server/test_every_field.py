@@ -27,6 +27,7 @@ ADMINISTRATORS = {
     "Mutation.collectGarbage",
     "Mutation.applyRetention",
     "Mutation.resetApiKeys",
+    "Mutation.deleteUser",
 }
 """Fields for administrators of the server only; what they create belongs to no tenant yet."""
 MANAGE_USERS = {
@@ -35,6 +36,8 @@ MANAGE_USERS = {
     "Mutation.createInvite",
     "Mutation.deleteInvite",
     "Mutation.createServiceAccount",
+    "Mutation.deleteTeam",
+    "Mutation.deleteServiceAccount",
 }
 """Fields that an administrator may use on the members of any team."""
 KEEP_NOTHING = {"Mutation.createArtifactType", "Mutation.collectGarbage", "Mutation.applyRetention"}

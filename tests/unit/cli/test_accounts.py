@@ -211,3 +211,31 @@ def test_a_queue_is_opened_to_jobs(at_server: Launchd) -> None:
     assert (
         at_server("queue", "jobs", "none-such", "--allow").stderr == "Error: There is no queue 'none-such' of 'me'.\n"
     )
+
+
+def test_accounts_are_deleted_after_a_question(at_server: Launchd) -> None:
+    user, team, robot = fresh_name("user"), fresh_name("team"), fresh_name("robot")
+    key = at_server("user", "create", user).stdout.strip()
+    at_server("team", "create", team)
+    at_server("service-account", "create", team, robot)
+
+    asked = at_server("team", "delete", team)
+    assert (asked.exit_code, "Aborted!" in asked.stderr) == (1, True)
+    assert f"Delete team '{team}' with its queues, service accounts, runs and artifacts?" in asked.output
+    refused = at_server("user", "delete", "me", "--yes")
+    assert refused.stderr == "Error: Another administrator has to delete your own account.\n"
+
+    gone = [
+        at_server("service-account", "delete", team, robot, "--yes").stdout,
+        at_server("team", "delete", team, "--yes").stdout,
+        at_server("user", "delete", user, "--yes").stdout,
+    ]
+
+    assert gone == [
+        f"Service account '{robot}' of team '{team}' was deleted, with 1 API key.\n",
+        f"Team '{team}' was deleted, with 0 queues and 0 service accounts.\n",
+        f"User '{user}' was deleted, with 1 API key and 0 queues.\n",
+    ]
+    assert at_server("whoami", WANDB_API_KEY=key).exit_code == 1
+    assert f"Deleted team {team}" in at_server("key", "log").stdout
+    assert f"Deleted user {user}" in at_server("key", "log").stdout

@@ -1,4 +1,4 @@
-"""What others did to the keys of an account: a log that its owner can read, and no request can change."""
+"""What others did to an account, its keys and its teams: a log that its owner can read, and no request can change."""
 
 import time
 
@@ -21,9 +21,13 @@ _OF_USER = (
 
 def note(connection: Connection, viewer: Viewer, owner: User, sentence: str) -> None:
     """Note what the viewer did to an account; nothing where it is the viewer's own."""
-    if viewer.user_id == owner.user_id:
-        return
-    row = {"user_id": owner.user_id, "actor_id": viewer.user_id, "happened_at": time.time(), "sentence": sentence}
+    if viewer.user_id != owner.user_id:
+        add(connection, viewer, owner.user_id, sentence)
+
+
+def add(connection: Connection, viewer: Viewer, user_id: int, sentence: str) -> None:
+    """Note what the viewer did in the log of a user."""
+    row = {"user_id": user_id, "actor_id": viewer.user_id, "happened_at": time.time(), "sentence": sentence}
     connection.execute(insert(account_events), row)
 
 

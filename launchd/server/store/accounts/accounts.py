@@ -24,7 +24,8 @@ from launchd.server.store.tables import (
 _MOST_USERS = 1000
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
-_USERS = select(*USER_COLUMNS).join(entities, entities.c.id == users.c.default_entity_id)
+_USERS_EVER = select(*USER_COLUMNS).join(entities, entities.c.id == users.c.default_entity_id)
+_USERS = _USERS_EVER.where(users.c.deleted_at.is_(None))
 
 
 def first_user(connection: Connection, name: str) -> User:
@@ -150,8 +151,8 @@ def require_user(connection: Connection, name: str) -> User:
 
 
 def user_by_id(connection: Connection, user_id: int | None) -> User | None:
-    """The user or service account with this number."""
-    return next(iter(_users(connection, _USERS.where(users.c.id == user_id))), None)
+    """The user or service account with this number, also one that was deleted since."""
+    return next(iter(_users(connection, _USERS_EVER.where(users.c.id == user_id))), None)
 
 
 def find_users(connection: Connection, viewer: Viewer, text: str | None) -> list[User]:
@@ -191,7 +192,7 @@ def _check_new_name(connection: Connection, kind: str, name: str) -> None:
         rule = "1 to 64 letters, digits and . _ - are needed, of which a letter or digit comes first."
         raise Refused(f"{name[:80]!r} is no name for a {kind}: {rule}")
     if _is_taken(connection, name):
-        raise Refused(f"The name {name!r} is taken by a user, team or service account.")
+        raise Refused(f"The name {name!r} is taken by a user, team or service account, or one that was deleted.")
 
 
 def _add_user(connection: Connection, name: str, email: str, *, admin: bool) -> User:

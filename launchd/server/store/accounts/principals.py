@@ -17,7 +17,10 @@ UNCATEGORIZED = "uncategorized"
 
 _LONGEST_NAME = 128
 
-_ENTITY_NAMED = select(entities).where(entities.c.name == bindparam("of_name"))
+ENTITY_COLUMNS = (entities.c.id, entities.c.name, entities.c.is_team)
+"""Columns of an `EntityRecord`."""
+
+_ENTITY_NAMED = select(*ENTITY_COLUMNS).where(entities.c.name == bindparam("of_name"), entities.c.deleted_at.is_(None))
 _ENTITY = _ENTITY_NAMED.where(may_use(entities.c.id))
 _SERVED = _ENTITY_NAMED.where(may_serve(entities.c.id))
 _LOGGED_TO = _ENTITY_NAMED.where(
@@ -49,7 +52,7 @@ _PAGE = (
 
 def entities_of(connection: Connection, user_id: int) -> list[EntityRecord]:
     """Entities in which a user is a member, their own included."""
-    wanted = select(entities).join(memberships).where(memberships.c.user_id == user_id).order_by(entities.c.name)
+    wanted = select(*ENTITY_COLUMNS).join(memberships).where(memberships.c.user_id == user_id).order_by(entities.c.name)
     return [EntityRecord(**row._mapping) for row in connection.execute(wanted)]
 
 

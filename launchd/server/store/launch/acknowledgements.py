@@ -21,7 +21,7 @@ from launchd.server.store.runs import runs
 from launchd.server.store.tables import entities, launch_agents, memberships, run_queue_items
 
 item = run_queue_items.c
-_ENTITY = select(entities).where(entities.c.name == bindparam("of_name"))
+_ENTITY = select(*principals.ENTITY_COLUMNS).where(entities.c.name == bindparam("of_name"))
 _ENTITY_OF_AUTHOR = _ENTITY.join(memberships).where(
     memberships.c.user_id == bindparam("of_author"), memberships.c.role >= int(Role.MEMBER)
 )

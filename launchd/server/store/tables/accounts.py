@@ -17,6 +17,7 @@ users = Table(
     # Whether the user ever had a key, and ever used one: what an administrator may do depends on it.
     Column("had_key", Boolean, nullable=False, server_default=false()),
     Column("used_key", Boolean, nullable=False, server_default=false()),
+    Column("deleted_at", Float),
 )
 
 entities = Table(
@@ -25,6 +26,7 @@ entities = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("is_team", Boolean, nullable=False),
+    Column("deleted_at", Float),
 )
 
 memberships = Table(
