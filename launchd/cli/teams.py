@@ -138,7 +138,8 @@ def create_service_account(team_name: str, name: str, role: str, url: str | None
 def delete_service_account(team_name: str, name: str, yes: bool, url: str | None, state_dir: Path | None) -> None:
     """Delete a service account of a team with its API keys: agents and programs that have one are locked out.
 
-    Refused while an item or a run in its name lives. Its name is given to no other account.
+    Refused while an item or a run in its name lives, and while an agent has a key of its. No other account gets its
+    name.
     """
     if not yes:
         click.confirm(f"Delete service account {name!r} of team {team_name!r} with its API keys?", abort=True)

@@ -63,8 +63,8 @@ def reset_keys(name: str, yes: bool, url: str | None, state_dir: Path | None) ->
 def delete(name: str, yes: bool, url: str | None, state_dir: Path | None) -> None:
     """Delete a user with all API keys, and the queues, runs and artifacts of their own entity.
 
-    Refused while an item or a run of theirs lives, while an agent serves their queues, and where a team would be left
-    without an admin. What they did in teams stays, in their name, which is given to no other account.
+    Refused while an item or a run of theirs lives, while an agent serves their queues or has a key of theirs, and where
+    a team would be left without an admin. What they did in teams stays, in their name, which no other account gets.
     """
     if not yes:
         click.confirm(f"Delete user {name!r}, with all API keys, queues, runs and artifacts of their own?", abort=True)

@@ -100,8 +100,8 @@ def test_a_user_stays_while_something_of_theirs_lives(accounts: Accounts) -> Non
 
     assert str(refused).removeprefix("400: ") == (
         f"User {name!r} cannot be deleted yet: 1 item that was pushed in this name has not ended;"
-        " 1 agent with a key of this account is living; 1 run in this name is running; 1 item in the queues has not ended; 1 agent serves the queues;"
-        " 1 run is running."
+        " 1 agent with a key of this account is living; 1 run in this name is running;"
+        " 1 item in the queues has not ended; 1 agent serves the queues; 1 run is running."
     )
     api.mutate("stopRunQueueItem", "success", runQueueItemId=item)
     api.mutate("updateLaunchAgent", "success", launchAgentId=agent, agentStatus="KILLED")
@@ -199,16 +199,20 @@ def test_a_service_account_is_deleted_by_the_admin_of_its_team(accounts: Account
     team, other = accounts.team(boss), accounts.team(boss)
     robot, key = accounts.service_account(team)
     stranger, as_stranger = accounts.user()
-    as_boss.create_queue("q", entity=team)
+    queue = as_boss.create_queue("q", entity=team)
     as_robot = accounts.with_key(key)
+    agent = as_robot.create_agent(queue, entity=team)
     item = as_robot.push("q", {"entity": team, "project": "p"}, entity=team)
 
     assert refusal(as_stranger, "deleteServiceAccount", entityName=team, username=robot).status == 404
     for wrong in ({"entityName": other, "username": robot}, {"entityName": team, "username": stranger}):
         assert "has no service account" in str(refusal(as_boss, "deleteServiceAccount", **wrong))
     living = str(refusal(as_boss, "deleteServiceAccount", entityName=team, username=robot))
-    assert "1 item that was pushed in this name has not ended." in living
+    assert "1 item that was pushed in this name has not ended; " in living
     as_robot.mutate("stopRunQueueItem", "success", runQueueItemId=item)
+    living = str(refusal(as_boss, "deleteServiceAccount", entityName=team, username=robot))
+    assert "cannot be deleted yet: 1 agent with a key of this account is living." in living
+    as_robot.mutate("updateLaunchAgent", "success", launchAgentId=agent, agentStatus="KILLED")
     gone = as_boss.mutate("deleteServiceAccount", GONE, entityName=team, username=robot)
 
     assert gone == {"keys": 1, "queues": 0, "serviceAccounts": 0}
