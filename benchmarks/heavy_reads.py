@@ -59,7 +59,7 @@ class _Claims:
 
 def measure(directory: Path, _jobs: int) -> list[Figure]:
     """Return the times of a claim: alone, beside heavy readers, during a huge stream and during a huge commit."""
-    with running_server(directory) as server, make_accounts(server) as accounts, server.api() as api:
+    with running_server(directory, apart=True) as server, make_accounts(server) as accounts, server.api() as api:
         claims = _Claims(server)
         run, logged = _huge_run(api), _huge_artifact(api)
         idle = claims.take(_for_seconds(3.0))

@@ -83,7 +83,9 @@ class Stage:
             self.disk = SmallDisk(directory / "state", mebibytes)
             stack.callback(self.disk.close)
         environment = self.clocks.environment("server") if self.clocks is not None else {}
-        server = stack.enter_context(running_server(directory / "server", *SERVER_OPTIONS, environment=environment))
+        server = stack.enter_context(
+            running_server(directory / "server", *SERVER_OPTIONS, apart=True, environment=environment)
+        )
         self._server = server
         self.testbed = Testbed(directory, server, max_jobs=max_jobs, launchd={"jobs": {"keep_finished": 10 * jobs}})
         stack.callback(self.testbed.close)

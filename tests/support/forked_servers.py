@@ -2,7 +2,7 @@
 
 Nine tenths of what the start of a server costs is the import of its packages. A fork is a process like any other: it is
 killed, stopped and looked at as one. What only an interpreter of its own shows is left to servers that begin with
-nothing (`running_server(empty=True)`) and to `launchd server`.
+nothing (`running_server(empty=True)`), to those that are asked for (`apart=True`) and to `launchd server`.
 """
 
 import gc

@@ -410,21 +410,32 @@ SHARED = ("--restore-pause-seconds", "0", "--wrong-key-burst", "1000000")
 
 @contextmanager
 def running_server(
-    directory: Path, *options: str, empty: bool = False, environment: Mapping[str, str] | None = None
+    directory: Path,
+    *options: str,
+    empty: bool = False,
+    apart: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[RunningServer]:
     """A server with its data below `directory`, killed at the end; options are those of `python -m launchd.server`.
 
-    It finds its tables made, and is a fork of one that has imported what it needs, unless it shall begin with nothing
-    (`empty`). `environment` is added to this process's.
+    It finds its tables made, unless it shall begin with nothing (`empty`). It is a fork of a process that has imported
+    what a server needs, unless it begins with nothing, shall be an interpreter of its own (`apart`), or has an
+    environment in which the interpreter or the loader reads something. `environment` is added to this process's.
     """
     if not empty:
         _give_tables(directory / "server")
-    server = RunningServer(directory / "server", options, environment or {}, apart=empty)
+    server = RunningServer(
+        directory / "server", options, environment or {}, apart=apart or empty or _is_for_a_start(environment or {})
+    )
     try:
         yield server
     finally:
         if server.process.poll() is None:
             server.kill()
+
+
+def _is_for_a_start(environment: Mapping[str, str]) -> bool:
+    return any(name.startswith(("LD_", "PYTHON")) for name in environment)
 
 
 _names = itertools.count(1)
