@@ -11,6 +11,7 @@ import requests
 
 from tests.support.runs import ClientRun
 from tests.support.server import Api, RefusedByServer, RunningServer
+from tests.support.waiting import patience
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class RetryingClient(threading.Thread):
 
     def insist(self, call: Callable[[], T]) -> T:
         """What `call` returns once the server is there to answer."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience(PATIENCE)
         while not (answers := _attempt(call)):
             assert time.monotonic() < deadline, "no server answered"
             # Not more often: a server that starts needs the processor more than whoever waits for it.

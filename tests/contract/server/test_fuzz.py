@@ -19,13 +19,14 @@ from tests.support.isolation import Isolation, ask, selection, setting
 from tests.support.long_tests import is_long
 from tests.support.server import RefusedByServer, RunningServer
 from tests.support.tenant import Tenant
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 
 SHORT_EXAMPLES, LONG_EXAMPLES = 5, 100
 """Examples per field."""
 SECONDS = 5.0
-"""The longest that a request may take, on a busy machine."""
+"""The longest that a request may take, while there is a processor for each process that wants one."""
 MEGABYTE = 1024 * 1024
 MOST_MEMORY = 400 * MEGABYTE
 """Peak memory of the server process, beyond its initial memory."""
@@ -62,7 +63,7 @@ def fuzzing(request: pytest.FixtureRequest) -> settings:
 
 
 def check(answer: str, started: float, victim: Tenant) -> None:
-    assert time.monotonic() - started < SECONDS
+    assert time.monotonic() - started < patience(SECONDS)
     assert victim.hidden not in answer
     errors = json.loads(answer).get("errors", [])
     assert all(error["message"] and "Traceback" not in error["message"] for error in errors)
@@ -169,7 +170,7 @@ def peak_memory(server: RunningServer) -> int:
 def test_a_flood_is_refused_soon(isolation: Isolation, stranger: Tenant, flood: str) -> None:
     before, started = peak_memory(isolation.server), time.monotonic()
     response = stranger.api.post({"query": FLOODS[flood]})
-    assert time.monotonic() - started < SECONDS
+    assert time.monotonic() - started < patience(SECONDS)
     assert response.status_code == 400
     assert all(error["message"] for error in response.json()["errors"])
     assert peak_memory(isolation.server) - before < MOST_MEMORY
@@ -253,7 +254,7 @@ def test_big_and_odd_bodies_four_at_a_time(isolation: Isolation, stranger: Tenan
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(send, range(4)))
-    assert time.monotonic() - started < 4 * SECONDS
+    assert time.monotonic() - started < patience(4 * SECONDS)
     assert {answer.status_code for answer in answers} <= {200, 400}
     assert all("errors" in answer.json() or "data" in answer.json() for answer in answers)
     assert peak_memory(isolation.server) - before < MOST_MEMORY
