@@ -1,10 +1,13 @@
 # Every target creates .venv where it is missing; Python 3.11 or newer, git and make are required, nothing else.
-# PYTHON=... chooses the interpreter, ARGS="..." is passed to pytest, the demo or the benchmark.
+# PYTHON=... chooses the interpreter, UV=... names a uv to install with instead of pip, ARGS="..." is passed to pytest, the
+# demo or the benchmark.
 
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST ?= $(BIN)/pytest
+# A uv that installs what pip would, in a tenth of the time.
+UV ?=
 
 # W&B's own clients for the tests, each in an environment of its own; LAUNCHD_WANDB_VENVS=... names a directory that
 # already has them.
@@ -23,7 +26,8 @@ EXTRAS := server postgres bayes parquet venv docker kubernetes aws gcp azure met
 COMPILE = $(BIN)/uv pip compile setup.cfg --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
 
 # Installs what the lock files say, and nothing else: a package with another hash is refused.
-INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check
+INSTALL = $(if $(UV),$(call UV_INSTALL,$(UV)) $(BIN)/python,$(BIN)/pip install --quiet --disable-pip-version-check)
+UV_INSTALL = UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true $(1) pip install --quiet --compile-bytecode --python
 INSTALL_TREE = $(INSTALL) --no-deps --no-build-isolation --editable .
 
 # The first interpreter on the PATH that is new enough.
@@ -112,8 +116,7 @@ $(VENV)/.dev: setup.cfg requirements/dev.lock | $(VENV)/bin/python
 $(VENV)/wandb-%/.installed: tests/compat/requirements-wandb-%.txt | $(VENV)/.dev
 	@echo "Installing W&B's client $* for the tests (once) ..."
 	@$(PYTHON) -m venv --without-pip --clear $(@D)
-	@UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true $(BIN)/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python --no-deps \
-		--requirement $<
+	@$(call UV_INSTALL,$(BIN)/uv) $(@D)/bin/python --no-deps --requirement $<
 	@touch $@
 
 $(VENV)/bin/python:

@@ -148,8 +148,8 @@ def _one_test(scope: str) -> float:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two processes more than there are cores: a test waits half of its time, for a time-out, a program or the disk."""
-    return (os.cpu_count() or 1) + 2
+    """Four processes more than there are cores: a test waits for most of its time, for a program or the disk."""
+    return (os.cpu_count() or 1) + 4
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
