@@ -141,7 +141,7 @@ def run(
     Raises:
         CannotStart: another agent runs here, a directory cannot be used, or the
             queue server refuses the agent while it has no active job. As a service
-            (``$NOTIFY_SOCKET``) it asks the server again, every 30 seconds.
+            (``$NOTIFY_SOCKET``) it asks the server again, with a growing pause of up to a minute.
     """
     events = EventQueue()
     os.umask(UMASK)

@@ -2,8 +2,9 @@
 
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -13,9 +14,13 @@ from launchd.cli.local_agent import LOCAL_ERRORS, ask_agent, runtime_dir
 from launchd.cli.options import agent_options
 from launchd.cli.status_view import status_lines
 from launchd.cli.tables import terminal_width
-from launchd.cli.terminal import Line, echo, echo_json, redraw
+from launchd.cli.terminal import Line, can_redraw, echo, echo_json, redraw
+from launchd.humanize import format_moment
 
 WATCH_SECONDS = 1.0
+
+#: How often it is printed anew where it cannot be redrawn: in a file, or on a terminal without escape sequences.
+PRINT_SECONDS = 5.0
 
 
 @click.command()
@@ -43,13 +48,26 @@ def _lines(values: dict[str, Any]) -> list[Line]:
 
 
 def _watch(directory: Path) -> None:
-    click.clear()
     try:
-        while True:
-            redraw(_lines_or_error(directory)[: shutil.get_terminal_size().lines - 1])
-            time.sleep(WATCH_SECONDS)
+        if can_redraw():
+            _redraw_forever(directory)
+        _print_forever(directory)
     except KeyboardInterrupt:
         echo()
+
+
+def _redraw_forever(directory: Path) -> NoReturn:
+    click.clear()
+    while True:
+        redraw(_lines_or_error(directory)[: shutil.get_terminal_size().lines - 1])
+        time.sleep(WATCH_SECONDS)
+
+
+def _print_forever(directory: Path) -> NoReturn:
+    """Print it again and again, one below the other, each under its time."""
+    while True:
+        echo(format_moment(datetime.now(UTC)), *_lines_or_error(directory), "")
+        time.sleep(PRINT_SECONDS)
 
 
 def _lines_or_error(directory: Path) -> list[Line]:

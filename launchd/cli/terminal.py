@@ -88,13 +88,18 @@ def is_plain() -> bool:
     return os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
 
 
+def can_redraw() -> bool:
+    """Return whether the output goes to a terminal that can write a line, or the screen, anew."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
 class Clock:
     """A last line that is written anew again and again, on a terminal alone."""
 
     def __init__(self) -> None:
         self._is_shown = False
         #: Whether there is a terminal that can show it.
-        self.can_show = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self.can_show = can_redraw()
 
     def show(self, text: str, quiet_seconds: float) -> None:
         """Show ``text`` in place of what the clock showed before, once nothing has happened for a while."""

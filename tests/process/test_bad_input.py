@@ -146,6 +146,18 @@ def test_a_service_waits_for_a_queue_that_is_created_later(testbed: Testbed, tmp
     assert testbed.log().count("There is no queue late") == 1
 
 
+def test_a_service_waits_for_a_key_that_is_accepted(testbed: Testbed, tmp_path: Path) -> None:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        agent = testbed.start_agent(NOTIFY_SOCKET=str(tmp_path / "notify"), WANDB_API_KEY="x" * 40)
+        told = iter(lambda: systemd.recv(4096).decode(), "")
+        assert next(text for text in told if "API key" in text).startswith("STATUS=starting, ")
+    # It stays, and the service manager has nothing to start again.
+    assert agent.exit_code() is None
+    assert "does not accept the API key" in testbed.status()["problem"]
+    assert testbed.log().count("does not accept the API key") == 1
+
+
 def test_an_agent_waits_for_its_server_and_says_so(forsaken: Testbed, server: RunningServer) -> None:
     server.kill()
     agent = forsaken.start_agent()

@@ -8,6 +8,9 @@ import time
 
 from launchd.agent.events import Registered, ServerContact
 
+#: What keeps an agent from its work is logged again after this time, in seconds.
+REPEAT_SECONDS = 60.0
+
 log = logging.getLogger(__name__)
 
 
@@ -19,6 +22,7 @@ class ServerHealth:
         self._began_at = time.monotonic()
         self._answered_at: float | None = None
         self._refusal: str | None = None
+        self._refusal_logged_at = 0.0
         self._warned_of_team: str | None = None
         self._queue_problems: dict[str, str] = {}
 
@@ -60,8 +64,10 @@ class ServerHealth:
             )
 
     def note_refusal(self, error: str) -> None:
-        """Note that the server refuses the agent as configured; the same reason is logged once."""
-        if error != self._refusal:
+        """Note that the server refuses the agent as configured; the same reason is logged once a minute."""
+        now = time.monotonic()
+        if error != self._refusal or now - self._refusal_logged_at >= REPEAT_SECONDS:
+            self._refusal_logged_at = now
             log.error(
                 "The queue server refuses this agent; it is asked again, running jobs go on.", extra={"why": error}
             )

@@ -26,8 +26,9 @@ LONGEST_RETRY_AFTER_SECONDS = 300.0
 #: How often a request whose refusal loses something is refused before that counts.
 REFUSAL_ATTEMPTS = 3
 
-#: The pause after a refusal that only an administrator can end: a wrong key, a missing queue.
-MISCONFIGURED_PAUSE_SECONDS = 30.0
+#: The first pause after a refusal that only an administrator can end, a wrong key or a missing queue, and the longest.
+MISCONFIGURED_PAUSE_SECONDS = 2.0
+LONGEST_MISCONFIGURED_PAUSE_SECONDS = 60.0
 
 #: The shortest time between two events that both say that the server answers.
 CONTACT_INTERVAL_SECONDS = 5.0
@@ -44,6 +45,7 @@ class RetryingCaller:
         self._events = events
         self._stopped = stopped
         self._backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, jitter=JITTER)
+        self._correction = Backoff(MISCONFIGURED_PAUSE_SECONDS, LONGEST_MISCONFIGURED_PAUSE_SECONDS, jitter=JITTER)
         self._reported_at = -math.inf
         self._error: str | None = None
 
@@ -93,6 +95,7 @@ class RetryingCaller:
             self._report(str(error))
             raise
         self._backoff.reset()
+        self._correction.reset()
         self._report(None)
         return answer
 
@@ -102,14 +105,14 @@ class RetryingCaller:
             raise Stopped
 
     def wait_for_correction(self) -> None:
-        """Wait before repeating what only an administrator can correct; raises :class:`Stopped` as :meth:`wait`."""
-        self.wait(MISCONFIGURED_PAUSE_SECONDS)
+        """Wait before repeating what only an administrator can correct, longer each time; raises as :meth:`wait`."""
+        self.wait(self._correction.next_pause())
 
     def pause_after(self, error: QueueServerError) -> float:
         """Return how long to wait after ``error`` before the next attempt, in seconds."""
         match error:
             case Unauthorized():
-                return MISCONFIGURED_PAUSE_SECONDS
+                return self._correction.next_pause()
             case ServerBusy(retry_after=float() as seconds):
                 return min(seconds, LONGEST_RETRY_AFTER_SECONDS)
             case _:

@@ -20,6 +20,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pauses between retries grow from a hundredth of a second, and the long ones be as short."""
     for name in ("FIRST_PAUSE_SECONDS", "MISCONFIGURED_PAUSE_SECONDS"):
         monkeypatch.setattr(retry, name, 0.01)
+    monkeypatch.setattr(retry, "LONGEST_MISCONFIGURED_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(requeue, "REQUEUE_RETRY_SECONDS", 0.05)
 
 

@@ -45,3 +45,15 @@ def test_silence_is_measured_whatever_the_wall_clock_does() -> None:
     health.note_contact(ServerContact(at=0.0, error="It is away."))
     time.sleep(0.02)
     assert not health.was_reached_within(0.01)
+
+
+def test_a_refusal_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    health = ServerHealth()
+    for refusal in ("wrong key", "wrong key", "no queue", "no queue"):
+        health.note_refusal(refusal)
+    assert [vars(record)["why"] for record in caplog.records] == ["wrong key", "no queue"]
+    began = time.monotonic()
+    for seconds in (59, 61, 62, 122):
+        monkeypatch.setattr("launchd.agent.server_link.health.time.monotonic", lambda seconds=seconds: began + seconds)
+        health.note_refusal("no queue")
+    assert [vars(record)["why"] for record in caplog.records] == ["wrong key", *["no queue"] * 3]

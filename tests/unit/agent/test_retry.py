@@ -96,3 +96,21 @@ def test_nothing_is_asked_after_the_end(caller: RetryingCaller, ended: threading
     ended.set()
     with pytest.raises(Stopped):
         caller.retry_forever(answers())
+
+
+def test_what_an_administrator_has_to_correct_is_asked_less_and_less_often(
+    caller: RetryingCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(caller, "wait", waited.append)
+    for _ in range(8):
+        caller.wait_for_correction()
+    assert [round(seconds) for seconds in caller_pauses(waited)] == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert caller.call(answers()) == "answer"
+    caller.wait_for_correction()
+    assert waited[-1] < 3
+
+
+def caller_pauses(waited: list[float]) -> list[float]:
+    """Return the pauses in units of the first one, jitter taken out as far as it can be."""
+    return [min((1, 2, 4, 8, 16, 30), key=lambda step: abs(seconds / 2 - step)) for seconds in waited]

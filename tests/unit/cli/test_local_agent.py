@@ -1,6 +1,10 @@
 """The commands that ask this host's agent, where none runs."""
 
 import os
+import pty
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +31,33 @@ def test_the_system_service_is_mentioned_to_users_other_than_root(
     elsewhere = tmp_path / "launch-config.yaml"
     elsewhere.write_text(f"queue: a\nlaunchd: {{state_dir: {tmp_path}}}\n")
     assert "sudo" not in launchd(*arguments, "-c", str(elsewhere)).stderr
+
+
+def on_a_terminal(until: bytes, *arguments: str, **environ: str) -> bytes:
+    """Return what a command that does not end writes to a terminal until a text has come; then it gets Ctrl-C."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "launchd", *arguments]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, **environ}
+    ) as process:
+        os.close(theirs)
+        written = b""
+        while until not in written:
+            written += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    os.close(ours)
+    return written
+
+
+def test_a_status_that_is_watched_is_redrawn_where_the_terminal_can(tmp_path: Path) -> None:
+    config = tmp_path / "launch-config.yaml"
+    config.write_text(f"queue: a\nlaunchd: {{state_dir: {tmp_path}}}\n")
+    watch = ("status", "-w", "-c", str(config))
+
+    drawn = on_a_terminal(b"No agent runs here", *watch, TERM="xterm")
+    plain = on_a_terminal(b"No agent runs here", *watch, TERM="dumb")
+
+    assert b"\x1b[H" in drawn
+    assert b"\x1b" not in plain
+    assert plain.startswith(b"20")
