@@ -9,6 +9,7 @@ import msgspec
 
 from ipc.git_address import without_credentials
 from ipc.job_files import OUTPUT_FILE
+from ipc.own_uv import own_uv
 from ipc.run_spec import RunSpec
 from launchd import __version__
 from launchd.agent.events import Registered, ServerContact
@@ -65,6 +66,7 @@ def snapshot(
         "outbox": _outbox(outbox, journal, now),
         "unreadable_jobs": journal.unreadable_jobs(),
         "environments": state.environments,
+        "installer": "pip" if own_uv() is None else "uv",
         "counters": dict(controller.counters),
         "gpus": controller.grants.status(),
     }

@@ -27,6 +27,12 @@ COLOURS = {
 
 _LABEL_WIDTH = 9
 
+#: What the requirements of jobs are installed by.
+_INSTALLED_BY = {
+    "uv": "installed by uv, which came with the agent",
+    "pip": "installed by pip; the extra venv brings uv",
+}
+
 #: Number of the jobs shown that ended last; `--json` has more.
 RECENT_JOBS = 10
 
@@ -42,6 +48,7 @@ def status_lines(status: Mapping[str, Any], now: float, width: int) -> list[Line
         *_labelled_lines("problem", status["problem"], width, RED),
         *_labelled_lines("groups", status.get("control_groups", {}).get("shortcoming"), width),
         *_environments(status.get("environments", ()), now, width),
+        *_labelled_lines("packages", _INSTALLED_BY.get(status.get("installer", "")), width),
         *_gpus(status.get("gpus", {}), width),
         *_labelled_lines("records", _unreadable(status.get("unreadable_jobs", ())), width, RED),
         "",

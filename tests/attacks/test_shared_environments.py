@@ -141,7 +141,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def choose(tool: str) -> None:
         if tool == "pip":
-            monkeypatch.setattr("workers.builders.installers.shutil.which", lambda *_args, **_kwargs: None)
+            monkeypatch.setattr("ipc.own_uv.shutil.which", lambda *_args, **_kwargs: None)
 
     return choose
 

@@ -59,8 +59,24 @@ def index_strategy(host: Iterable[str], asked: Iterable[str]) -> dict[str, str]:
     Where the host and the project both name some, the first that has a name has it for good: a package of the host's
     own index is not to be had from another one that a project names.
     """
-    parties = [any(line.startswith(_INDEXES) for line in lines) for lines in (host, asked)]
-    return {} if all(parties) else {"UV_INDEX_STRATEGY": "unsafe-best-match"}
+    return {} if _are_mixed(host, asked) else {"UV_INDEX_STRATEGY": "unsafe-best-match"}
+
+
+def index_note(tool: str, host: Iterable[str], asked: Iterable[str]) -> str | None:
+    """Return how ``tool`` chooses, as a sentence, where the host and the project both name indexes; else ``None``."""
+    if not _are_mixed(host, asked):
+        return None
+    both = "This host and the project both name package indexes: "
+    if tool == "uv":
+        return f"{both}a package is taken from the first one that has its name, the host's first."
+    return (
+        f"{both}pip takes each package from any of them, the best version first, so that the project's can bring what"
+        " the host's has. uv, which the extra `venv` brings, takes it from the first that has its name."
+    )
+
+
+def _are_mixed(host: Iterable[str], asked: Iterable[str]) -> bool:
+    return all(any(line.startswith(_INDEXES) for line in lines) for lines in (host, asked))
 
 
 def all_settings(worker: Mapping[str, str]) -> dict[str, str]:

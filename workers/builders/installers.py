@@ -4,14 +4,13 @@ Resolving runs no code of a package: with ``--only-binary :all:`` uv builds noth
 names by its address, has a guard that refuses to start any process.
 """
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from ipc.errors import BuildError
+from ipc.own_uv import own_uv
 from workers.builders.wheels import Wheel, wheels_of_pylock, wheels_of_report
 
 Command = tuple[str, ...]
@@ -187,5 +186,5 @@ def identify(python: str) -> tuple[str, int, int]:
 
 def find_installer(python: str, arguments: Command) -> Installer:
     """Return uv, where the extra `venv` brought it with the agent, else pip; another uv on the host changes nothing."""
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+    uv = own_uv()
     return Pip(python, arguments) if uv is None else Uv(uv, python, arguments)

@@ -1,4 +1,4 @@
-"""Finds the interpreter of Python for a project's environment: the usual one where it fits, else another of this host.
+"""Finds the Python for a project: an interpreter of this host, the usual one where it fits, or a version for an image.
 
 What a project asks for is `requires-python` of its `pyproject.toml`, and the version that a job was made with.
 """
@@ -19,6 +19,9 @@ _PROBE_SECONDS = 20.0
 
 #: Minor versions of Python 3 that are looked for on the search path, the newest last.
 _MINORS = range(8, 31)
+
+#: No minor version had as many releases.
+_PATCHES = 40
 
 
 class WantedPython(msgspec.Struct, frozen=True):
@@ -62,6 +65,28 @@ def find_python(wanted: WantedPython, usual: str, others: Sequence[str], search_
         f"The project needs another Python than this host has: {wanted}. The host has {', '.join(seen) or 'none'}.",
         hint="The administrator names an interpreter in launchd.venv.pythons, or the job is made for another version.",
     )
+
+
+def choose_minor(wanted: WantedPython, usual: str) -> str:
+    """Return the version for a project's image, such as ``3.12``: ``usual`` where it fits, else the nearest that does.
+
+    Raises:
+        BuildError: none does.
+    """
+    own = int(usual.split(".")[1])
+    nearest = sorted(_MINORS, key=lambda minor: (abs(minor - own), minor < own))
+    for minor in (f"3.{minor}" for minor in nearest):
+        if fits_minor(wanted, minor):
+            return minor
+    raise BuildError(
+        f"There is no Python for the project's image, which is to fit {wanted}.",
+        hint="Correct requires-python in its pyproject.toml, or make the job anew with a version that it allows.",
+    )
+
+
+def fits_minor(wanted: WantedPython, minor: str) -> bool:
+    """Return whether some release of a version such as ``3.12`` will do."""
+    return any(wanted.fits(f"{minor}.{patch}") for patch in range(_PATCHES))
 
 
 def _candidates(usual: str, others: Sequence[str], search_path: str) -> Iterator[str]:

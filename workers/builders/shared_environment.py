@@ -18,7 +18,7 @@ import msgspec
 
 from ipc.errors import BuildError, HostError
 from ipc.work_order import JobUser
-from workers.builders.index_settings import index_settings, index_strategy
+from workers.builders.index_settings import index_note, index_settings, index_strategy
 from workers.builders.installers import Files, Installer, Lines, compile_command, identify
 from workers.builders.requirement_lines import Listing
 from workers.builders.tools import Workshop, build_error, give_directory, give_file, in_words, tool_environment
@@ -63,6 +63,9 @@ class SharedEnvironments:
             JobCancelled: the job was stopped meanwhile.
         """
         python = self._resolving_python()
+        note = index_note(self._installer.name, self._settings.lines, listing.options)
+        if note is not None:
+            self._context.warn(note, "build")
         self._context.progress("resolving the requirements")
         with self._workshop(listing) as workshop:
             asked = self._write("asked-requirements.txt", (*self._options(listing), *listing.requirements))

@@ -1,17 +1,23 @@
-"""Which image a project's image is made from, and which Python that brings. Pure but for the agent's own version."""
+"""Which image a project's image is made from, and which Python that brings."""
 
 import platform
+import re
 from typing import Any
 
 import msgspec
 
-from ipc.errors import InvalidSpec
+from ipc.errors import BuildError, InvalidSpec
+from workers.builders.interpreters import WantedPython, choose_minor, fits_minor
+from workers.builders.reader import read_requires_python
 from workers.context import JobContext
 from workers.sources import Project
 from workers.sources.python_version import python_version
 
 #: W&B's keys below ``resource_args.RESOURCE.builder``; the first one counts.
 _ACCELERATORS = ("accelerator", "cuda")
+
+#: The version in the name of an image such as ``python:3.11-slim``.
+_PYTHON_IN_NAME = re.compile(r"\bpython:?(3\.\d{1,2})(?!\d)")
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -35,15 +41,30 @@ def choose_base(project: Project, context: JobContext) -> Base:
 
     Raises:
         InvalidSpec: the resource args name no image where one belongs.
+        BuildError: there is no Python that `requires-python` and the version that the job was made with allow.
     """
-    version = python_version(project.python) or _own_version()
-    usual = context.order.docker.base_image.replace("{version}", version)
     if project.base_image:
-        return Base(project.base_image, usual, "the job's base image", is_complete=True)
+        return Base(project.base_image, project.base_image, "the job's base image", is_complete=True)
+    recorded = python_version(project.python)
+    wanted = WantedPython(read_requires_python(project, context), recorded)
+    version = choose_minor(wanted, recorded or _own_version())
+    usual = _usual_image(wanted, version, context)
     accelerator = _accelerator(context)
     if accelerator is not None:
         return Base(accelerator[1], usual, accelerator[0], python=version)
     return Base(usual, usual)
+
+
+def _usual_image(wanted: WantedPython, version: str, context: JobContext) -> str:
+    """Return this host's base image with Python ``version``; raises `BuildError` for one whose name says another."""
+    image = context.order.docker.base_image.replace("{version}", version)
+    named = _PYTHON_IN_NAME.search(image)
+    if named is not None and not fits_minor(wanted, named[1]):
+        raise BuildError(
+            f"The project asks for {wanted}, and images are made from {image} here, which has Python {named[1]}.",
+            hint="The administrator puts {version} into launchd.docker.base_image, or the job names a base image.",
+        )
+    return image
 
 
 def _own_version() -> str:

@@ -21,7 +21,7 @@ def test_git_of_an_installer_has_the_hosts_settings_and_gives_its_reason(
     make_context: ContextMaker, tmp_path: Path, tool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if tool == "pip":
-        monkeypatch.setattr("workers.builders.installers.shutil.which", lambda *_args, **_kwargs: None)
+        monkeypatch.setattr("ipc.own_uv.shutil.which", lambda *_args, **_kwargs: None)
     settings = tmp_path / "gitconfig"
     settings.write_text('[url "https://127.0.0.1:9/mirror/"]\n    insteadOf = https://git.example/\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))

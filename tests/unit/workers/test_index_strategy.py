@@ -13,6 +13,7 @@ from ipc.errors import BuildError
 from ipc.settings import VenvConfig
 from tests.support.http_servers import LocalServer, serving
 from tests.unit.workers.test_venv import output_of
+from workers.builders.index_settings import index_note
 from workers.builders.installers import find_installer
 from workers.builders.venv import VenvBuilder
 from workers.context import JobContext
@@ -63,7 +64,7 @@ def test_the_projects_own_indexes_are_one(
     make_context: ContextMaker, tmp_path: Path, indexes: tuple[str, str], tool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if tool == "pip":
-        monkeypatch.setattr("workers.builders.installers.shutil.which", lambda *_args, **_kwargs: None)
+        monkeypatch.setattr("ipc.own_uv.shutil.which", lambda *_args, **_kwargs: None)
     main, extra = indexes
     asked = f"--index-url {main}\n--extra-index-url {extra}\ntorchy==2.1\nfoopkg>=2.0\n"
 
@@ -84,8 +85,18 @@ def test_an_index_of_the_project_takes_no_name_of_the_hosts(
         VenvBuilder().build(*job(make_context, tmp_path, f"--extra-index-url {main}\nfoopkg>=2.0\ntorchy==2.1\n"))
 
 
+@pytest.mark.parametrize(
+    ("tool", "sentence"),
+    [("uv", "from the first one that has its name, the host's first"), ("pip", "from any of them")],
+)
+def test_indexes_of_two_parties_are_told_of(tool: str, sentence: str) -> None:
+    host, asked = ["--index-url http://a/"], ["--extra-index-url http://b/"]
+    assert sentence in (index_note(tool, host, asked) or "")
+    assert index_note(tool, host, ["--pre"]) is index_note(tool, [], asked) is None
+
+
 def test_another_uv_on_the_path_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.builders.installers.sys.executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setattr("ipc.own_uv.sys.executable", str(tmp_path / "bin" / "python"))
     monkeypatch.setenv("PATH", str(Path(shutil.which("uv") or "/usr/bin/uv").parent), prepend=":")
 
     assert find_installer("/usr/bin/python3", ()).name == "pip"

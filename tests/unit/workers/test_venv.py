@@ -106,7 +106,7 @@ def make_job(make_context: ContextMaker, cache: Path, wheels: Path) -> Callable[
 
 @pytest.fixture
 def without_uv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.builders.installers.shutil.which", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr("ipc.own_uv.shutil.which", lambda *_args, **_kwargs: None)
 
 
 def output_of(build: Build, *command: str) -> str:
@@ -381,5 +381,5 @@ def put_in_place_of_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: 
     tools.mkdir()
     (tools / "uv").write_text(f"#!/bin/sh\n{script}\n")
     (tools / "uv").chmod(0o755)
-    monkeypatch.setattr("workers.builders.installers.shutil.which", lambda *_args, **_kwargs: str(tools / "uv"))
+    monkeypatch.setattr("ipc.own_uv.shutil.which", lambda *_args, **_kwargs: str(tools / "uv"))
     monkeypatch.setenv(UV_VARIABLE, str(tools / "uv"))

@@ -1,13 +1,14 @@
 """An image's files, Dockerfile and name, from projects on the disk."""
 
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ipc.errors import InvalidSpec, JobCancelled, PolicyRefused, SourceError
+from ipc.errors import BuildError, InvalidSpec, JobCancelled, PolicyRefused, SourceError
 from ipc.settings import ContainerRules, DockerConfig, PolicyRules
 from workers.context import JobContext, StopSignal
 from workers.images import ImagePlan
@@ -54,7 +55,8 @@ def make_plan(make_context: Callable[..., JobContext]) -> PlanMaker:
         **order: Any,
     ) -> Seen:
         plain = {"resource": "local-container"}
-        context = make_context(f"launchd-{next(numbers)}-1", spec={**plain, **(spec or {})}, docker=DOCKER, **order)
+        order = {"docker": DOCKER} | order
+        context = make_context(f"launchd-{next(numbers)}-1", spec={**plain, **(spec or {})}, **order)
         for name, text in files.items():
             path = context.work / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -232,6 +234,39 @@ def test_a_base_image_is_a_text(make_plan: PlanMaker, builder: Any) -> None:
 )
 def test_a_version_is_read_however_it_was_written(make_plan: PlanMaker, recorded: str, image: str) -> None:
     assert make_plan(MAIN, project={"python": recorded}).dockerfile.startswith(f"FROM python:{image}-bookworm\n")
+
+
+@pytest.mark.parametrize(
+    ("requires", "recorded", "image"),
+    [
+        (">=3.99", None, None),
+        (">=3.20,<3.22", None, "3.20"),
+        ("<3.10", None, "3.9"),
+        (">=3.9.4", "3.9", "3.9"),
+        (">=3.13", "3.9", None),
+        (f"=={platform.python_version()}", None, ".".join(platform.python_version_tuple()[:2])),
+    ],
+)
+def test_the_base_image_has_a_python_that_the_project_allows(
+    make_plan: PlanMaker, requires: str, recorded: str | None, image: str | None
+) -> None:
+    files = MAIN | {"pyproject.toml": f'[project]\nname = "x"\nversion = "1"\nrequires-python = "{requires}"\n'}
+    if image is None:
+        with pytest.raises(
+            BuildError, match=f"no Python for the project's image, which is to fit requires-python {requires}"
+        ):
+            make_plan(files, project={"python": recorded})
+    else:
+        assert f"FROM python:{image}-bookworm" in make_plan(files, project={"python": recorded}).dockerfile
+
+
+def test_a_fixed_base_image_whose_name_says_another_python_is_refused(make_plan: PlanMaker) -> None:
+    files = MAIN | {"pyproject.toml": '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.12"\n'}
+    fixed = DockerConfig(base_image="registry.example/python:3.11-slim")
+    with pytest.raises(BuildError, match=r"images are made from registry.example/python:3\.11-slim here, which has"):
+        make_plan(files, project={"python": None}, docker=fixed)
+    other = DockerConfig(base_image="registry.example/ml:2024")
+    assert "FROM registry.example/ml:2024" in make_plan(files, project={"python": None}, docker=other).dockerfile
 
 
 @pytest.mark.parametrize("user", [-1, 1 << 40])
