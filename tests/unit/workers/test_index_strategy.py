@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from ipc.errors import BuildError
+from ipc.messages import WarningRaised
 from ipc.settings import VenvConfig
 from tests.support.http_servers import LocalServer, serving
+from tests.support.job_contexts import Heard
 from tests.unit.workers.test_venv import output_of
 from workers.builders.index_settings import index_note
 from workers.builders.installers import find_installer
@@ -75,7 +77,11 @@ def test_the_projects_own_indexes_are_one(
 
 @pytest.mark.timeout(240)
 def test_an_index_of_the_project_takes_no_name_of_the_hosts(
-    make_context: ContextMaker, tmp_path: Path, indexes: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    make_context: ContextMaker,
+    tmp_path: Path,
+    indexes: tuple[str, str],
+    heard: Heard,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     main, extra = indexes
     monkeypatch.setenv("UV_DEFAULT_INDEX", extra)
@@ -83,6 +89,9 @@ def test_an_index_of_the_project_takes_no_name_of_the_hosts(
 
     with pytest.raises(BuildError):
         VenvBuilder().build(*job(make_context, tmp_path, f"--extra-index-url {main}\nfoopkg>=2.0\ntorchy==2.1\n"))
+
+    warnings = [event.message for event in heard if isinstance(event, WarningRaised)]
+    assert [one.startswith("This host and the project both name package indexes") for one in warnings] == [True]
 
 
 @pytest.mark.parametrize(
