@@ -11,13 +11,14 @@ UV ?=
 
 # W&B's own clients for the tests, each in an environment of its own; LAUNCHD_WANDB_VENVS=... names a directory that
 # already has them.
-CLIENT_VENVS := $(if $(LAUNCHD_WANDB_VENVS),,$(patsubst tests/compat/requirements-%.txt,$(VENV)/%/.installed, \
-	$(wildcard tests/compat/requirements-wandb-*.txt)))
+CLIENT_LOCKS := $(shell ls tests/compat/requirements-wandb-*.txt | sort --version-sort)
+USUAL_CLIENT_LOCKS := tests/compat/requirements-wandb-0.20.1.txt $(lastword $(CLIENT_LOCKS))
+client_venvs = $(if $(LAUNCHD_WANDB_VENVS),,$(patsubst tests/compat/requirements-%.txt,$(VENV)/%/.installed,$(1)))
 
 # Directories of tests among the arguments, if any: the clients are for one of them alone.
 TEST_PATHS := $(filter tests/%,$(ARGS))
-WITH_CLIENTS = $(if $(TEST_PATHS),$(if $(filter tests/compat%,$(TEST_PATHS)),$(INSTALL_CLIENTS),true),$(INSTALL_CLIENTS))
-INSTALL_CLIENTS = $(MAKE) --no-print-directory clients || echo "W&B's clients are missing: the tests that drive them say so."
+with_clients = $(if $(TEST_PATHS),$(if $(filter tests/compat%,$(TEST_PATHS)),$(call install_clients,$(1)),true),$(call install_clients,$(1)))
+install_clients = $(MAKE) --no-print-directory $(1) || echo "W&B's clients are missing: the tests that drive them say so."
 RUN_TESTS = $(PYTEST) -n auto --dist loadgroup --durations=10
 
 # The extras with a lock file of their own in requirements/, which holds what the agent needs as well; that of the
@@ -35,7 +36,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long clients check bench bench-faults docs deb rpm image format lock lock-client clean
+.PHONY: help demo test test-long clients all-clients check bench bench-faults docs deb rpm image format lock lock-client clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,14 +45,16 @@ demo: $(VENV)/.run ## Run example jobs through a queue server and an agent, and 
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests (ARGS="tests/unit -k journal" for some of them)
-	@$(WITH_CLIENTS)
+	@$(call with_clients,clients)
 	$(RUN_TESTS) $(ARGS)
 
-test-long: $(VENV)/.dev ## Run the tests and what takes too long for every time: about an hour on two cores
-	@$(WITH_CLIENTS)
+test-long: $(VENV)/.dev ## Run the tests and what takes too long for every time: about two hours on two cores
+	@$(call with_clients,all-clients)
 	$(RUN_TESTS) --long $(ARGS)
 
-clients: $(CLIENT_VENVS) ## Install the W&B clients that the tests drive
+clients: $(call client_venvs,$(USUAL_CLIENT_LOCKS)) ## Install the W&B clients that the tests drive
+
+all-clients: $(call client_venvs,$(CLIENT_LOCKS)) ## Install those of the long run, too
 
 check: $(VENV)/.dev ## Lint, check the types and the import rules
 	$(BIN)/ruff check .

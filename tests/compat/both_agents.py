@@ -9,7 +9,7 @@ from typing import Any
 
 from ipc.run_spec import parse_run_spec
 from ipc.work_order import WorkOrder
-from tests.compat.clients import OLDEST, find
+from tests.compat.clients import USUAL, find
 from workers.builders import Build
 from workers.job_environment import job_environment
 from workers.runners import LaunchRequest, create_runner
@@ -34,7 +34,7 @@ def created_by_wandb(
     """
     variables = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": BASE_URL, "WANDB_SILENT": "true", "HOME": str(home)}
     done = subprocess.run(
-        [find(OLDEST).python, script],
+        [find(USUAL).python, script],
         input=json.dumps({"specs": specs, "image": image}),
         env={**(environ or {}), "PATH": os.environ["PATH"], **variables},
         cwd=home,

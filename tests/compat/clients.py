@@ -8,16 +8,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = sorted(Path(__file__).parent.glob("requirements-wandb-*.txt"))
+LOCKS = Path(__file__).parent.glob("requirements-wandb-*.txt")
 
 #: A directory of virtual environments to use instead of the one that the Makefile makes.
 VENVS_VARIABLE = "LAUNCHD_WANDB_VENVS"
 #: Set where every part that a test drives has to be there: without it such tests are skipped.
 REQUIRED_VARIABLE = "LAUNCHD_REQUIRE_PARTS"
 
-#: The oldest client that we promise to serve, and the newest at the time of the lock files.
-VERSIONS = tuple(re.sub(r"requirements-wandb-(.*)\.txt", r"\1", lock.name) for lock in LOCKS)
-OLDEST, NEWEST = VERSIONS
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]
+
+
+#: The clients with a lock file, from the oldest that is served to the newest at the time of the files.
+VERSIONS = tuple(sorted((re.sub(r"requirements-wandb-(.*)\.txt", r"\1", lock.name) for lock in LOCKS), key=_numbers))
+OLDEST, NEWEST = VERSIONS[0], VERSIONS[-1]
+#: The version that every run drives beside the newest, and whose agent launchd's is compared with. Only long runs drive
+#: the others.
+USUAL = "0.20.1"
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ def find(version: str) -> WandbClient:
     client = WandbClient(version, venvs / f"wandb-{version}")
     if client.command.exists():
         return client
-    reason = f"W&B's client {version} is not installed in {venvs}: make clients"
+    target = "clients" if version in (USUAL, NEWEST) else "all-clients"
+    reason = f"W&B's client {version} is not installed in {venvs}: make {target}"
     if os.environ.get(REQUIRED_VARIABLE):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -66,7 +66,14 @@ RESUME_SWEEP = "`mark_preempting` in a sweep; `wandb sweep --resume` after a run
 CUSTOM_SWEEP = "`wandb launch-sweep` with `method: custom` and `scheduler.job`"
 LAUNCH_SWEEP = "`wandb launch-sweep CONFIG` with `-q`"
 
+EXPORTS = "`Run.download_history_exports`, with pyarrow on the queue server"
+
+REFUSED = "custom charts, automations, integrations and registries are refused with a sentence"
+
 PEOPLE = "`create_user`, `Team`: create, invite, service accounts, members; `users`, `projects`"
+
+BESIDE_NEWEST = "runs, artifacts and jobs that it made, read by the newest client"
+READS_NEWEST = "runs, artifacts and jobs that the newest client made, read by it"
 
 AGENT_JOB = "runs a job of launchd's queue"
 AGENT_BESIDE = "serves one queue together with launchd's agent"
@@ -104,8 +111,13 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Sweeps": (SWEEP, RESUME_SWEEP, LAUNCH_SWEEP, CUSTOM_SWEEP),
     "Runs": (INIT, CONFIG, LOG, FILES, FINISH, RESUME, FORK, REWIND, ALERT, SYNC, STOP),
     "Artifacts": (LOG_ARTIFACT, VERSIONS_OF_ARTIFACT, PARTS_OF_ARTIFACT, USE_ARTIFACT, DOWNLOAD, LINK_ARTIFACT),
-    "`wandb.Api()`": (READ_RUN, READ_RUNS, CHANGE_RUN, READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS, SELDOM, PEOPLE),
+    "`wandb.Api()`": (
+        *(READ_RUN, READ_RUNS, CHANGE_RUN, EXPORTS),
+        *(READ_ARTIFACT, CHANGE_ARTIFACT, READ_LINKS),
+        *(SELDOM, PEOPLE, REFUSED),
+    ),
     "`wandb.Api()` on queues": (CREATE_QUEUE, CHANGE_QUEUE, DELETE_QUEUE, LAUNCH_ADD, DELETE_ITEM, CALL_JOB),
+    "Beside the newest client (0.31.0 itself: beside 0.20.1)": (BESIDE_NEWEST, READS_NEWEST),
     "`wandb launch-agent`": (AGENT_JOB, AGENT_BESIDE, AGENT_FAILURE, AGENT_STOP),
 }
 

@@ -9,19 +9,22 @@ from typing import Any
 
 import pytest
 
-from tests.compat.clients import VERSIONS, WandbClient, find
+from tests.compat.clients import NEWEST, USUAL, VERSIONS, WandbClient, find
 from tests.compat.interpreter import interpreter
 from tests.compat.jobs import code_directory
 from tests.compat.kept import AnswerOf, Kept
 from tests.compat.names import ARTIFACT, ARTIFACTS, RUNS
+from tests.compat.recorder import recorder
 from tests.compat.report import PROPERTY
 from tests.compat.wandb_env import WandbEnv
+from tests.support.long_tests import is_long
 from tests.support.server import Api
 from tests.support.testbed import Testbed, make_testbed
 
 HERE = Path(__file__).parent
 #: Longest time, in seconds, for one of these tests: a client takes seconds to start.
-TEST_SECONDS = 120
+TEST_SECONDS = 300
+RECORDER = "recorder"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,7 +46,12 @@ def _prepare(item: pytest.Item, version: str) -> None:
         item.user_properties += [(PROPERTY, [row, version]) for row in mark.args]
 
 
-@pytest.fixture(params=VERSIONS)
+EACH_VERSION = [
+    pytest.param(version, marks=() if version in (USUAL, NEWEST) else pytest.mark.long) for version in VERSIONS
+]
+
+
+@pytest.fixture(params=EACH_VERSION)
 def client(request: pytest.FixtureRequest) -> WandbClient:
     return find(request.param)
 
@@ -62,16 +70,41 @@ def directory(client: WandbClient, kept: Kept, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def testbed(client: WandbClient, kept: Kept, directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Testbed:
+def testbed(
+    client: WandbClient,
+    kept: Kept,
+    directory: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
+) -> Testbed:
     """A queue server with the queue `default`, and launchd's agent serving it; its jobs have the client."""
 
     def make() -> Testbed:
         opened = kept.open(make_testbed(tmp_path_factory.mktemp(f"testbed-{client.version}")))
         path = f"{client.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        opened.start_agent(PATH=path, GIT_CONFIG_GLOBAL=str(directory / "gitconfig"))
+        # Its jobs, which are clients as well, go where it goes.
+        base_url = address_of(opened, client, kept, pytestconfig)
+        opened.start_agent(PATH=path, GIT_CONFIG_GLOBAL=str(directory / "gitconfig"), WANDB_BASE_URL=base_url)
         return opened
 
     return kept.get(client, "testbed", make)
+
+
+def address_of(testbed: Testbed, client: WandbClient, kept: Kept, config: pytest.Config) -> str:
+    """Where everything of this version finds the server: in a long run at its recorder."""
+    if not is_long(config):
+        return testbed.server.url
+    return kept.get(client, RECORDER, lambda: kept.open(recorder(testbed.server.url))).url
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_asked_in_vain(request: pytest.FixtureRequest, kept: Kept) -> Iterator[None]:
+    """Fail a test whose client sends what the schema does not know, or is refused for a reason that is not listed."""
+    client = request.getfixturevalue("client") if "client" in request.fixturenames else None
+    yield
+    made = kept.find(client, RECORDER) if client is not None else None
+    in_vain = made.unexpected() if made is not None else []
+    assert not in_vain, "asked in vain:\n" + "\n".join(in_vain)
 
 
 @pytest.fixture
@@ -82,9 +115,12 @@ def api(testbed: Testbed) -> Iterator[Api]:
 
 
 @pytest.fixture
-def wandb_env(client: WandbClient, kept: Kept, testbed: Testbed, directory: Path) -> WandbEnv:
+def wandb_env(
+    client: WandbClient, kept: Kept, testbed: Testbed, directory: Path, pytestconfig: pytest.Config
+) -> WandbEnv:
     def make() -> WandbEnv:
-        made = WandbEnv.set_up(client, directory, testbed.server.url, testbed.server.key)
+        url = address_of(testbed, client, kept, pytestconfig)
+        made = WandbEnv.set_up(client, directory, url, testbed.server.key)
         running = kept.open(interpreter(client, directory, made.strangers))
         return dataclasses.replace(made, interpreter=running)
 

@@ -25,6 +25,10 @@ class Kept:
         found: T = self._made[key]
         return found
 
+    def find(self, client: WandbClient, name: str) -> Any:
+        """Return what has this name, or ``None`` where it was not made."""
+        return self._made.get((client.version, name))
+
     def open(self, context: AbstractContextManager[T]) -> T:
         """Enter a context that is left after the last test."""
         return self._closing.enter_context(context)

@@ -1,7 +1,7 @@
 """Gathers what the tests of W&B's clients find, and writes docs/compatibility.md where that is not what it says.
 
 A test names the commands that it tries with ``@command(...)``. Expected to fail (``pytest.xfail``, with the reason), it
-makes a cross. A run that says nothing of some command, or in which one of these tests fails, writes nothing.
+makes a cross. What a run does not try, or what fails in it, stays on the page as it is.
 """
 
 import pytest
@@ -16,7 +16,7 @@ class Compatibility:
 
     def __init__(self) -> None:
         self.table = Table()
-        self.failed = False
+        self.failed: set[tuple[str, str]] = set()
         self.written = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -25,11 +25,13 @@ class Compatibility:
             self._record(report, name, version)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.failed or self.table.missing:
-            return
+        for cell in self.failed:
+            self.table.crosses.pop(cell, None)
         page = PAGE.read_text()
-        found = self.table.written_into(page)
-        if found != page:
+        known = Table.of_page(page)
+        known.learn(self.table)
+        found = known.written_into(page)
+        if self.table.crosses and found != page:
             PAGE.write_text(found)
             self.written = True
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -42,7 +44,7 @@ class Compatibility:
     def _record(self, report: pytest.TestReport, command: str, version: str) -> None:
         expected = getattr(report, "wasxfail", None)
         if report.failed:
-            self.failed = True
+            self.failed.add((command, version))
         elif expected is not None:
             self.table.does_not_work(command, version, expected.removeprefix("reason: "))
         elif report.passed and report.when == "call":

@@ -27,8 +27,11 @@ def of_artifacts(logged_artifacts: dict[str, Any], answer_of: AnswerOf) -> dict[
 
 @command(READ_RUN)
 def test_a_run_is_read_back(of_runs: dict[str, Any]) -> None:
-    run = of_runs["run"]
+    assert_is_the_run(of_runs["run"])
 
+
+def assert_is_the_run(run: dict[str, Any]) -> None:
+    """Check what was read of the first run that the script `runs` logs."""
     assert (run["state"], run["name"], run["group"], run["job_type"]) == ("finished", "first try", "group-a", "train")
     assert (run["tags"], run["notes"], run["user"]) == (["one", "two"], "what I wanted to see", "me")
     assert run["config"] == {"lr": 0.1, "layers": [16, 32], "nested": {"deep": True}, "late": "yes"}
@@ -55,8 +58,11 @@ def test_a_run_is_changed(of_runs: dict[str, Any]) -> None:
 
 @command(READ_ARTIFACT)
 def test_an_artifact_is_read_back(of_artifacts: dict[str, Any], logged_artifacts: dict[str, Any]) -> None:
-    artifact = of_artifacts["artifact"]
+    assert_is_the_artifact(of_artifacts["artifact"], logged_artifacts)
 
+
+def assert_is_the_artifact(artifact: dict[str, Any], logged_artifacts: dict[str, Any]) -> None:
+    """Check what was read of what the script `artifacts` logs."""
     assert (artifact["version"], artifact["type"], artifact["state"]) == ("v1", "dataset", "COMMITTED")
     assert (artifact["description"], artifact["metadata"]) == ("what it is", {"rows": 7})
     assert set(artifact["aliases"]) - {"v1"} == {"latest", "second"}

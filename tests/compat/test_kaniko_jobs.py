@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ipc.settings import BuilderConfig
-from tests.compat.clients import OLDEST, find
+from tests.compat.clients import USUAL, find
 from workers.pod_builds.content import BUILD_LABEL, CONTEXT_PLACE, Content, Files
 from workers.pod_builds.kaniko import DEFAULT_IMAGE, KanikoKit
 
@@ -92,7 +92,7 @@ def case_of(registry: str, shape: str, secrets: str, claim: str | None) -> dict[
 @pytest.fixture(scope="module")
 def theirs() -> list[dict[str, Any]]:
     """What W&B's builder creates for each configuration."""
-    command = [str(find(OLDEST).python), str(SCRIPTS / "kaniko_jobs.py")]
+    command = [str(find(USUAL).python), str(SCRIPTS / "kaniko_jobs.py")]
     cases = json.dumps([case_of(*case) for case in CORPUS])
     done = subprocess.run(command, input=cases, capture_output=True, text=True, check=True)
     found: list[dict[str, Any]] = json.loads(done.stdout)

@@ -8,7 +8,6 @@ from tests.compat.commands import OUR_LOGIN, PEOPLE, command
 from tests.compat.queues import Queue
 from tests.compat.wandb_env import WandbEnv
 from tests.support.server import Api, fresh_name
-from tests.support.testbed import Testbed
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,10 +27,8 @@ def test_users_and_teams_are_managed(wandb_env: WandbEnv, api: Api) -> None:
 
 
 @command(OUR_LOGIN)
-def test_a_login_with_our_command_line_is_found(
-    wandb_env: WandbEnv, testbed: Testbed, api: Api, tmp_path: Path
-) -> None:
-    newcomer = WandbEnv.set_up(wandb_env.client, tmp_path, testbed.server.url, testbed.server.key)
+def test_a_login_with_our_command_line_is_found(wandb_env: WandbEnv, api: Api, tmp_path: Path) -> None:
+    newcomer = WandbEnv.set_up(wandb_env.client, tmp_path, wandb_env.url, wandb_env.key)
     queue = Queue.create(api)
     login = [sys.executable, "-m", "launchd", "login", "--host", newcomer.url, newcomer.key]
     done = newcomer.run(login, newcomer.strangers | {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]})

@@ -17,7 +17,7 @@ from ipc.errors import InvalidSpec
 from ipc.run_spec import parse_run_spec
 from ipc.settings import PolicyRules
 from ipc.work_order import WorkOrder
-from tests.compat.clients import OLDEST, find
+from tests.compat.clients import USUAL, find
 from tests.support.google_cloud import PROJECT, REGION, GoogleCloud, google_cloud
 from workers.builders import Build
 from workers.job_environment import job_environment
@@ -102,7 +102,7 @@ def theirs() -> list[dict[str, Any]]:
 
 
 def recorded(specs: list[dict[str, Any]]) -> str:
-    command = [str(find(OLDEST).python), str(SCRIPTS / "vertex_requests.py")]
+    command = [str(find(USUAL).python), str(SCRIPTS / "vertex_requests.py")]
     return subprocess.run(command, input=json.dumps(specs), capture_output=True, text=True, check=True).stdout
 
 

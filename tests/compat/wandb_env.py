@@ -12,9 +12,10 @@ import requests
 
 from tests.compat.clients import WandbClient
 from tests.compat.interpreter import Interpreter
+from tests.support.waiting import patience
 
 SCRIPTS = Path(__file__).parent / "scripts"
-#: Longest time, in seconds, that one command or script may take.
+#: Longest time, in seconds, that one command or script may take on a machine that is not busy.
 COMMAND_SECONDS = 55.0
 
 
@@ -85,13 +86,13 @@ class WandbEnv:
         """Run ``wandb`` or a script."""
         if self.interpreter is not None:
             environ = self.environ if environ is None else environ
-            return self.interpreter.run(arguments, self.work, environ, COMMAND_SECONDS)
+            return self.interpreter.run(arguments, self.work, environ, patience(COMMAND_SECONDS))
         program, *rest = arguments
         command = [str(self.client.command)] if program == "wandb" else [str(self.client.python), program]
         return self.run([*command, *rest], environ)
 
     def run(
-        self, command: list[str], environ: Mapping[str, str] | None = None, timeout: float = COMMAND_SECONDS
+        self, command: list[str], environ: Mapping[str, str] | None = None, timeout: float | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command whatever its exit code; standard error comes with standard output."""
         return subprocess.run(
@@ -102,7 +103,7 @@ class WandbEnv:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout,
+            timeout=timeout or patience(COMMAND_SECONDS),
             check=False,
         )
 

@@ -46,5 +46,7 @@ def change_artifact() -> dict[str, Any]:
     return {"version": again.version, "description": again.description, "metadata": again.metadata}
 
 
-answer = {"artifact": read_artifacts(), "changed": change_artifact()}
+answer = {"artifact": read_artifacts()}
+if not arguments.get("read_only"):
+    answer["changed"] = change_artifact()
 Path(sys.argv[2]).write_text(json.dumps(answer))

@@ -55,5 +55,7 @@ def change_run() -> dict[str, Any]:
     return {"tags": again.tags, "late": again.config["late"], "judged": again.summary["judged"]}
 
 
-answer = {"run": read_run(), "runs": read_runs(), "changed": change_run()}
+answer = {"run": read_run(), "runs": read_runs()}
+if not arguments.get("read_only"):
+    answer["changed"] = change_run()
 Path(sys.argv[2]).write_text(json.dumps(answer))

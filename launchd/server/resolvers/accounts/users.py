@@ -32,7 +32,7 @@ bindables = [query, user, api_key, entity, member, resource_config]
 
 _USER_CONSTANTS: dict[str, Any] = {"flags": "{}", "photoUrl": None, "organizations": []}
 """Wandb 0.20 fails where flags are null."""
-_CLIENT_VERSIONS = {"min_cli_version": "0.20.1", "max_cli_version": "0.99.0"}
+_CLIENT_VERSIONS = {"min_cli_version": "0.19.11", "max_cli_version": "0.99.0"}
 """The highest version stands for all later ones: wandb 0.20 derives from it what the server can do."""
 _ENTITY_CONSTANTS: dict[str, Any] = {
     "available": True,
